@@ -1,0 +1,82 @@
+// Packs the published packages as for the registry, installs them in an empty project outside the workspace, and there
+// imports and type-checks every entry point, as a user would.
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { modules, published, report, root } from "./workspace.js"
+
+interface Packed {
+  readonly name: string
+  readonly filename: string
+  readonly files: ReadonlyArray<{ readonly path: string }>
+}
+
+const problems: Array<string> = []
+const consumer = mkdtempSync(join(tmpdir(), "effect-alf-pack-"))
+
+const run = (cwd: string, command: string, ...args: Array<string>): string =>
+  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
+
+const json = (file: string) => JSON.parse(readFileSync(file, "utf8"))
+
+try {
+  const { devDependencies } = json(join(root, "package.json"))
+  const peers: Record<string, string> = {}
+  const tarballs: Record<string, string> = {}
+  const entryPoints: Array<string> = []
+  for (const folder of published) {
+    const manifest = json(join(root, "packages", folder, "package.json"))
+    const [packed] = JSON.parse(
+      run(root, "npm", "pack", "--json", "--pack-destination", consumer, "--workspace", manifest.name)
+    ) as [Packed]
+    Object.assign(peers, manifest.peerDependencies, manifest.devDependencies)
+    tarballs[manifest.name] = `file:${packed.filename}`
+
+    const paths = new Set(packed.files.map(({ path }) => path))
+    const expected = modules(folder).concat("index").flatMap((module) => [
+      `src/${module}.ts`,
+      ...[".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => `dist/${module}${extension}`)
+    ])
+    for (const path of [...expected, "package.json", "README.md", "LICENSE"]) {
+      if (!paths.delete(path)) problems.push(`${packed.filename}: lacks ${path}`)
+    }
+    for (const path of paths) {
+      if (!path.includes("/internal/")) problems.push(`${packed.filename}: should not have ${path}`)
+    }
+    entryPoints.push(manifest.name, ...modules(folder).map((module) => `${manifest.name}/${module}`))
+  }
+
+  const write = (file: string, content: unknown) =>
+    writeFileSync(join(consumer, file), typeof content === "string" ? content : JSON.stringify(content))
+  const { "@types/node": nodeTypes, typescript } = devDependencies
+  write("package.json", {
+    private: true,
+    type: "module",
+    dependencies: { ...peers, ...tarballs },
+    devDependencies: { "@types/node": nodeTypes, typescript }
+  })
+  write("tsconfig.json", {
+    compilerOptions: {
+      target: "ES2022",
+      module: "NodeNext",
+      strict: true,
+      noEmit: true,
+      exactOptionalPropertyTypes: true
+    },
+    files: ["main.ts"]
+  })
+  const imports = entryPoints.map((entryPoint, index) => `import * as m${index} from ${JSON.stringify(entryPoint)}`)
+  const used = `console.log([${entryPoints.map((_, index) => `m${index}`)}].length, "entry points")\n`
+  write("main.ts", `${imports.join("\n")}\n${used}`)
+  write("main.mjs", `${imports.join("\n")}\n${used}`)
+
+  run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+  console.log(run(consumer, "node", "main.mjs").trim())
+  run(consumer, "npx", "--no-install", "tsc", "-p", ".")
+} catch (error) {
+  problems.push(error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error))
+} finally {
+  rmSync(consumer, { recursive: true, force: true })
+}
+report("pack", problems)

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
+  test: {
+    name: "core",
+    include: ["test/**/*.test.ts"],
+    sequence: { concurrent: true }
+  }
+})
