@@ -1,0 +1,146 @@
+/**
+ * The value this library is about: an access token (RFC 6749 §1.4) and when it
+ * ends.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+
+/**
+ * An access token as the token endpoint issued it.
+ *
+ * `expiresAt` counts from the start of the token request, so that a slow answer
+ * never makes a token look younger than it is. It is `None` when the server
+ * did not say how long the token lives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class AccessToken extends Data.TaggedClass("AccessToken")<{
+  readonly value: Redacted.Redacted
+  /** `Bearer`, whatever case the server wrote it in (RFC 6749 §7.1). */
+  readonly tokenType: string
+  readonly obtainedAt: DateTime.Utc
+  readonly expiresAt: Option.Option<DateTime.Utc>
+  /** The granted scope; `None` when the server granted what was asked for (RFC 6749 §5.1). */
+  readonly scope: Option.Option<string>
+}> {
+  /**
+   * The value of the `Authorization` header (RFC 6750 §2.1). It is a secret:
+   * built where a request is signed and kept nowhere else.
+   *
+   * @since 0.1.0
+   */
+  get authorization(): string {
+    return `${this.tokenType} ${Redacted.value(this.value)}`
+  }
+}
+
+/**
+ * Makes an access token; `obtainedAt` and `expiresIn` decide when it expires.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  readonly value: Redacted.Redacted
+  readonly tokenType?: string | undefined
+  readonly obtainedAt: DateTime.Utc
+  readonly expiresIn?: Duration.DurationInput | undefined
+  readonly scope?: string | undefined
+}): AccessToken =>
+  new AccessToken({
+    value: options.value,
+    tokenType: options.tokenType ?? "Bearer",
+    obtainedAt: options.obtainedAt,
+    expiresAt: options.expiresIn === undefined
+      ? Option.none()
+      : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
+    scope: Option.fromNullable(options.scope)
+  })
+
+// What a server may claim is bounded by what a date can hold; nobody keeps a token for ten years
+const maxLifetime = Duration.days(3650)
+
+const capLifetime = Duration.min(maxLifetime)
+
+/**
+ * How long the token still lives; zero when it has expired, `None` when its end
+ * is not known.
+ *
+ * @since 0.1.0
+ * @category expiry
+ */
+export const remaining = (self: AccessToken, now: DateTime.Utc): Option.Option<Duration.Duration> =>
+  Option.map(
+    self.expiresAt,
+    (expiresAt) => Duration.millis(Math.max(0, expiresAt.epochMillis - now.epochMillis))
+  )
+
+/**
+ * Whether the token's time has run out. A token whose end is not known never
+ * expires by the clock: a 401 ends it.
+ *
+ * @since 0.1.0
+ * @category expiry
+ */
+export const isExpired = (self: AccessToken, now: DateTime.Utc): boolean =>
+  Option.isSome(self.expiresAt) && self.expiresAt.value.epochMillis <= now.epochMillis
+
+/**
+ * How early a token is renewed and when it is no longer handed out without a
+ * try to renew it. Each is the configured duration or a share of the token's
+ * lifetime, whichever is shorter, so that a token of five seconds works too.
+ *
+ * @since 0.1.0
+ * @category expiry
+ */
+export interface Windows {
+  /** From here on a request starts a renewal in the background (epoch milliseconds). */
+  readonly refreshAt: number
+  /** Until here the token is handed out without waiting (epoch milliseconds). */
+  readonly freshUntil: number
+  /** Here its time has run out; infinite when the end is not known. */
+  readonly expiresAt: number
+}
+
+// A fifth of the lifetime is time enough to renew without asking twice as often
+const refreshShare = 0.2
+// The leeway must stay well inside the refresh window
+const leewayShare = 0.1
+
+/**
+ * Computes the windows of a token. `jitter` (0 to 1) spreads the renewals of a
+ * fleet over the last quarter of the window's start.
+ *
+ * @since 0.1.0
+ * @category expiry
+ */
+export const windows = (
+  self: AccessToken,
+  options: {
+    readonly refreshAhead: Duration.Duration
+    readonly expiryLeeway: Duration.Duration
+    readonly defaultLifetime: Duration.Duration
+    readonly jitter: number
+  }
+): Windows => {
+  const obtainedAt = self.obtainedAt.epochMillis
+  const end = Option.match(self.expiresAt, {
+    onNone: () => obtainedAt + Duration.toMillis(options.defaultLifetime),
+    onSome: (expiresAt) => expiresAt.epochMillis
+  })
+  const lifetime = Math.max(0, end - obtainedAt)
+  const leeway = Math.min(Duration.toMillis(options.expiryLeeway), lifetime * leewayShare)
+  const ahead = Math.min(Duration.toMillis(options.refreshAhead), lifetime * refreshShare)
+  const freshUntil = end - leeway
+  return {
+    refreshAt: Math.min(freshUntil, end - ahead * (1 - options.jitter / 4)),
+    freshUntil,
+    expiresAt: Option.isSome(self.expiresAt) ? end : Number.POSITIVE_INFINITY
+  }
+}

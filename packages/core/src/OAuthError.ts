@@ -1,0 +1,273 @@
+/**
+ * The closed family of errors: everything that can go wrong between an app and
+ * a token, each with a message that a person on call understands. No error
+ * holds a request, a response, a secret or a token, not even as a cause.
+ *
+ * @since 0.1.0
+ */
+import type * as Headers from "@effect/platform/Headers"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+
+/**
+ * Marks every error of the family, across copies of this package.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("@effect-alf/core/OAuthError")
+
+/**
+ * The type of the mark.
+ *
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * What a request through an `AuthedHttpClient` can fail with, beside platform's
+ * own `HttpClientError`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type OAuthError = TokenEndpointError | TokenProviderError | OriginNotAllowed
+
+/**
+ * An option of a layer is missing or wrong. Layers fail with it when they are
+ * built, so that a mistake is found at start-up.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOptions extends Data.TaggedError("InvalidOptions")<{
+  /** The option at fault, as the user wrote it: `TokenEndpoint.url`. */
+  readonly option: string
+  readonly description: string
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return `${this.option} ${this.description}`
+  }
+}
+
+/**
+ * Why a token request failed:
+ *
+ * - `ClientAuth`: the credentials could not be read or built; nothing was sent.
+ * - `Transport`: no complete answer arrived (refused, reset, cut off).
+ * - `Timeout`: no complete answer arrived in time.
+ * - `OAuth`: the server answered with an error code of RFC 6749 §5.2.
+ * - `Status`: the server answered with another status than 200, without a code.
+ * - `Redirect`: the server answered with a 3xx, which is never followed.
+ * - `InvalidResponse`: a 200 that holds no usable token.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type TokenEndpointErrorReason =
+  | "ClientAuth"
+  | "Transport"
+  | "Timeout"
+  | "OAuth"
+  | "Status"
+  | "Redirect"
+  | "InvalidResponse"
+
+/**
+ * A token request failed: the request that needed the token was not sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
+  readonly reason: TokenEndpointErrorReason
+  /** The token endpoint's address, without its query. */
+  readonly endpoint: string
+  /** What happened, in words. */
+  readonly description: string
+  /** The status of the answer, if there was one. */
+  readonly status?: number | undefined
+  /** The headers of the answer; cookies and authorization are redacted. */
+  readonly headers?: Headers.Headers | undefined
+  /** `error` of RFC 6749 §5.2, as the server sent it. */
+  readonly error?: string | undefined
+  /** `error_description` of RFC 6749 §5.2. */
+  readonly errorDescription?: string | undefined
+  /** `error_uri` of RFC 6749 §5.2. */
+  readonly errorUri?: string | undefined
+  /** How long the server asks to wait (RFC 9110 §10.2.3). */
+  readonly retryAfter?: Duration.Duration | undefined
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    const subject = `Token endpoint ${this.endpoint}`
+    switch (this.reason) {
+      case "OAuth": {
+        const details = [this.errorDescription, this.errorUri && `see ${this.errorUri}`].filter(Predicate.isTruthy)
+        const suffix = details.length > 0 ? `: ${details.join(", ")}` : ""
+        return `${subject} answered ${this.status} ${this.error}${suffix}`
+      }
+      case "Status":
+      case "Redirect":
+      case "InvalidResponse":
+        return `${subject} answered ${this.status}: ${this.description}`
+      case "ClientAuth":
+      case "Transport":
+      case "Timeout":
+        return `${subject}: ${this.description}`
+    }
+  }
+}
+
+/**
+ * Why the provider has no token to give: its scope is `Closed`, or the wait for
+ * a renewal that is still running passed `maxWait`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
+  readonly reason: "Closed" | "MaxWait"
+  /** For `MaxWait`: how long the caller waited. */
+  readonly waited?: Duration.Duration | undefined
+  /** When it is worth to try again. */
+  readonly retryAfter?: Duration.Duration | undefined
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return this.reason === "Closed"
+      ? "The token provider is closed: its layer's scope has ended"
+      : `No token within ${
+        this.waited === undefined ? "maxWait" : Duration.format(this.waited)
+      }: a token request is still under way`
+  }
+}
+
+/**
+ * A request would have sent a token where it was not meant to go; it was not
+ * sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OriginNotAllowed extends Data.TaggedError("OriginNotAllowed")<{
+  /** The origin of the request, or why it has none. */
+  readonly origin: string
+  readonly allowed: ReadonlyArray<string>
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    const allowed = this.allowed.length === 0 ? "any https origin" : this.allowed.join(", ")
+    return `A token was not sent to ${this.origin}: allowed are ${allowed}`
+  }
+}
+
+/**
+ * A store could not do what it was asked. It never fails a request: the
+ * provider carries on without the store.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenStoreError extends Data.TaggedError("TokenStoreError")<{
+  readonly reason: "Unavailable" | "Timeout" | "InvalidEntry"
+  /** The method of the store that failed. */
+  readonly method: "get" | "set" | "remove" | "acquireLease" | "extendLease" | "releaseLease" | "changes"
+  readonly description: string
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return `Token store, ${this.method}: ${this.description}`
+  }
+}
+
+/**
+ * Tells an `OAuthError` from any other failure.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isOAuthError = (u: unknown): u is OAuthError =>
+  Predicate.hasProperty(u, TypeId) &&
+  (Predicate.isTagged(u, "TokenEndpointError") ||
+    Predicate.isTagged(u, "TokenProviderError") ||
+    Predicate.isTagged(u, "OriginNotAllowed"))
+
+const maxCauseDepth = 8
+
+/**
+ * Finds the `OAuthError` in an error that wraps it: behind
+ * `AuthedHttpClient.layerHttpClient` it is the cause of a `RequestError`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const fromUnknown = (u: unknown): Option.Option<OAuthError> => {
+  let current = u
+  for (let depth = 0; depth < maxCauseDepth; depth++) {
+    if (isOAuthError(current)) return Option.some(current)
+    if (!Predicate.hasProperty(current, "cause")) break
+    current = current.cause
+  }
+  return Option.none()
+}
+
+const maxDescription = 300
+
+/**
+ * Says in one line what an unknown failure is: the code and message of an error
+ * and of its innermost cause, without control characters and bounded in length.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const describe = (u: unknown): string => {
+  const parts: Array<string> = []
+  let current = u
+  for (let depth = 0; depth < maxCauseDepth && current !== undefined && current !== null; depth++) {
+    const part = describeOne(current)
+    if (part !== "" && !parts.some((known) => known.includes(part))) parts.push(part)
+    current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
+  }
+  return oneLine(parts.join(": ")) || "unknown failure"
+}
+
+/**
+ * Says in one line what a Cause is.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const describeCause = (cause: Cause.Cause<unknown>): string => describe(Cause.squash(cause))
+
+const describeOne = (u: unknown): string => {
+  if (typeof u === "string") return u
+  if (!Predicate.isObject(u)) return String(u)
+  const code = Predicate.hasProperty(u, "code") && typeof u.code === "string" ? u.code : ""
+  const message = Predicate.hasProperty(u, "message") && typeof u.message === "string" ? u.message : ""
+  const tag = Predicate.hasProperty(u, "_tag") && typeof u._tag === "string" ? u._tag : ""
+  if (message === "") return code || tag || (u instanceof Error ? u.name : "")
+  return code === "" || message.includes(code) ? message : `${code} ${message}`
+}
+
+/**
+ * Cuts a text that came from outside to one readable line.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const oneLine = (text: string): string => {
+  // eslint-disable-next-line no-control-regex
+  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim()
+  return clean.length > maxDescription ? `${clean.slice(0, maxDescription)}…` : clean
+}

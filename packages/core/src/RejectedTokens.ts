@@ -1,0 +1,135 @@
+/**
+ * What resources have said about tokens: which token was rejected where, and
+ * whether another renewal for that resource is worth a token request. The
+ * bookkeeping of one key; it decides nothing about expiry.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Rules 5 and 6 of a renewal as questions and reports, all of them synchronous.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RejectedTokens {
+  /** Remembers that this origin answered 401 to the token, until the token expires. */
+  readonly reject: (token: string, origin: string, expiresAt: number, now: number) => void
+  /** Whether this origin, or any, has rejected the token. */
+  readonly has: (token: string, origin?: string) => boolean
+  /** The origin took the token: it and its resource are in order again. */
+  readonly accept: (token: string, origin: string) => void
+  /** Whether a 401 of this origin may cost a token request now. */
+  readonly mayRenew: (origin: string, now: number) => boolean
+  /** A token request was made because of this origin. */
+  readonly spend: (origin: string, now: number) => void
+  /** A renewal for this origin brought the same token once more. */
+  readonly unchanged: (origin: string, now: number) => void
+  /** A renewal for this origin brought a token that it rejected as well; counted once for each token. */
+  readonly fruitless: (token: string, origin: string, now: number) => void
+}
+
+interface OriginState {
+  heldUntil: number
+  holds: number
+  lastFruitless: string | undefined
+  tokens: number
+  refilledAt: number
+}
+
+/** More rejected tokens than this are not kept: the oldest is forgotten. */
+const maxTokens = 16
+/** With `origins: "any"` the number of origins has no other bound. */
+const maxOrigins = 256
+/** The first hold; long enough to stop a storm, short enough that a deploy in progress is not noticed. */
+const firstHold = 1_000
+const maxHold = 60_000
+/** Token requests that one origin's 401s may cost in a burst, and how often one more is allowed (ms). */
+const bucketSize = 6
+const bucketRefill = 5_000
+
+/**
+ * An empty record, in which every origin may renew.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (): RejectedTokens => {
+  const rejections = new Map<string, { readonly origins: Set<string>; expiresAt: number }>()
+  const origins = new Map<string, OriginState>()
+
+  const stateOf = (origin: string, now: number): OriginState => {
+    let state = origins.get(origin)
+    if (state === undefined) {
+      state = { heldUntil: 0, holds: 0, lastFruitless: undefined, tokens: bucketSize, refilledAt: now }
+      evictOldest(origins, maxOrigins - 1)
+      origins.set(origin, state)
+    }
+    const refills = Math.floor((now - state.refilledAt) / bucketRefill)
+    if (refills > 0) {
+      state.tokens = Math.min(bucketSize, state.tokens + refills)
+      state.refilledAt += refills * bucketRefill
+    }
+    return state
+  }
+
+  const hold = (state: OriginState, now: number) => {
+    state.heldUntil = now + Math.min(maxHold, firstHold * 2 ** state.holds)
+    state.holds++
+  }
+
+  return {
+    reject(token, origin, expiresAt, now) {
+      for (const [key, rejection] of rejections) {
+        if (rejection.expiresAt <= now) rejections.delete(key)
+      }
+      const known = rejections.get(token)
+      if (known !== undefined) {
+        known.origins.add(origin)
+        return
+      }
+      evictOldest(rejections, maxTokens - 1)
+      rejections.set(token, { origins: new Set([origin]), expiresAt })
+    },
+    has(token, origin) {
+      const rejection = rejections.get(token)
+      return rejection !== undefined && (origin === undefined || rejection.origins.has(origin))
+    },
+    accept(token, origin) {
+      const rejection = rejections.get(token)
+      if (rejection !== undefined && rejection.origins.delete(origin) && rejection.origins.size === 0) {
+        rejections.delete(token)
+      }
+      const state = origins.get(origin)
+      if (state !== undefined) {
+        state.heldUntil = 0
+        state.holds = 0
+      }
+    },
+    mayRenew(origin, now) {
+      const state = stateOf(origin, now)
+      return now >= state.heldUntil && state.tokens > 0
+    },
+    spend(origin, now) {
+      const state = stateOf(origin, now)
+      state.tokens = Math.max(0, state.tokens - 1)
+    },
+    unchanged(origin, now) {
+      const state = stateOf(origin, now)
+      if (now >= state.heldUntil) hold(state, now)
+    },
+    fruitless(token, origin, now) {
+      const state = stateOf(origin, now)
+      if (state.lastFruitless === token) return
+      state.lastFruitless = token
+      if (now >= state.heldUntil) hold(state, now)
+    }
+  }
+}
+
+const evictOldest = <A>(map: Map<string, A>, size: number) => {
+  for (const key of map.keys()) {
+    if (map.size <= size) return
+    map.delete(key)
+  }
+}

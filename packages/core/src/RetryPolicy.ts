@@ -1,0 +1,128 @@
+/**
+ * When and how often a token request is tried again: ordinary Schedules and
+ * predicates over `TokenEndpointError`, to be combined with Effect's own.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import type * as Predicate from "effect/Predicate"
+import * as Schedule from "effect/Schedule"
+import type { TokenEndpointError } from "./OAuthError.js"
+
+/**
+ * A Schedule that decides over failed token requests.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RetryPolicy = Schedule.Schedule<unknown, TokenEndpointError>
+
+// Short enough that nobody notices one retry, and doubled five times it covers a restart of the server
+const defaultBase = Duration.millis(200)
+// Beyond this a caller would rather have the error
+const defaultMax = Duration.seconds(5)
+const defaultTimes = 5
+// The longest wait a server may ask for within one token request
+const defaultRetryAfterCap = Duration.seconds(10)
+
+/**
+ * Exponential backoff: waits `base`, then `factor` times as long each time, at
+ * most `max`, `times` times. Each wait is spread by up to a fifth either way
+ * unless `jitter` is false.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "@effect-alf/core"
+ *
+ * // alf's Retry(total=5, backoff_factor=0.3)
+ * const policy = RetryPolicy.exponential({ base: "300 millis", times: 5 })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const exponential = (options?: {
+  readonly base?: Duration.DurationInput | undefined
+  readonly factor?: number | undefined
+  readonly max?: Duration.DurationInput | undefined
+  readonly times?: number | undefined
+  readonly jitter?: boolean | undefined
+}): Schedule.Schedule<unknown, TokenEndpointError> => {
+  const max = Duration.decode(options?.max ?? defaultMax)
+  const backoff = Schedule.exponential(options?.base ?? defaultBase, options?.factor ?? 2).pipe(
+    options?.jitter === false ? (schedule) => schedule : Schedule.jittered,
+    Schedule.modifyDelay((_, delay) => Duration.min(delay, max))
+  )
+  return Schedule.intersect(backoff, Schedule.recurs(options?.times ?? defaultTimes))
+}
+
+/**
+ * Waits as long as the server asks for with Retry-After (RFC 9110 §10.2.3), but
+ * never longer than `cap`; not at all when it asks for nothing. It never ends
+ * by itself: intersect it with a Schedule that does, which then waits for the
+ * longer of both.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const retryAfter = (
+  cap: Duration.DurationInput = defaultRetryAfterCap
+): Schedule.Schedule<unknown, TokenEndpointError> =>
+  Schedule.addDelay(
+    Schedule.identity<TokenEndpointError>(),
+    (error) => error.retryAfter === undefined ? Duration.zero : Duration.min(error.retryAfter, cap)
+  )
+
+/**
+ * The default: exponential from 200 ms, jittered, at most 5 s apart, 5 retries,
+ * and never earlier than Retry-After asks for (at most 10 s).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const standard: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.intersect(
+  exponential(),
+  retryAfter()
+)
+
+/**
+ * One attempt and no more.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const none: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.stop
+
+/**
+ * Whether the same request may succeed a moment later: no answer, 408, 429 and
+ * 5xx. A definite answer such as `invalid_client` is not worth asking for
+ * twice.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
+  switch (error.reason) {
+    case "Transport":
+    case "Timeout":
+      return true
+    case "OAuth":
+    case "Status":
+      return isTransientStatus(error.status ?? 0) || error.error === "temporarily_unavailable"
+    case "ClientAuth":
+    case "Redirect":
+    case "InvalidResponse":
+      return false
+  }
+}
+
+const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
+
+/**
+ * Retries only these statuses, and nothing else: alf's `status_forcelist`.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const statuses = (list: ReadonlyArray<number>): Predicate.Predicate<TokenEndpointError> => (error) =>
+  error.status !== undefined && list.includes(error.status)

@@ -1,0 +1,71 @@
+/**
+ * How a token is written into a store's entry: a versioned envelope, checked by
+ * a Schema when it is read. No time of any clock is in it: what crosses the
+ * store is the remaining lifetime, by the store's own clock.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { AccessToken } from "./AccessToken.js"
+import { AccessTokenValue } from "./TokenResponse.js"
+import type { Entry } from "./TokenStore.js"
+
+const Envelope = Schema.parseJson(Schema.Struct({
+  v: Schema.Literal(1),
+  token: AccessTokenValue,
+  type: Schema.Literal("Bearer"),
+  scope: Schema.NullOr(Schema.String),
+  /** Milliseconds from issue to expiry; `null` when the server did not say. */
+  lifetime: Schema.NullOr(Schema.Positive)
+}))
+
+const encodeEnvelope = Schema.encodeSync(Envelope)
+
+const decodeEnvelope = Schema.decodeUnknownOption(Envelope)
+
+/**
+ * The payload of a token's entry. It is a secret.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encode = (token: AccessToken): string =>
+  encodeEnvelope({
+    v: 1,
+    token: Redacted.value(token.value),
+    type: "Bearer",
+    scope: Option.getOrNull(token.scope),
+    lifetime: Option.getOrNull(
+      Option.map(token.expiresAt, (expiresAt) => expiresAt.epochMillis - token.obtainedAt.epochMillis)
+    )
+  })
+
+/**
+ * Reads a token back. Its end is what remains of the entry, counted from the
+ * moment the read was started; `None` when the entry is not one of ours.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decode = (
+  entry: Entry,
+  options: { readonly readAt: number; readonly defaultLifetime: Duration.Duration }
+): Option.Option<AccessToken> =>
+  Option.map(decodeEnvelope(entry.payload), ({ lifetime, scope, token }) => {
+    const end = options.readAt + Duration.toMillis(entry.timeToLive)
+    const isKnown = lifetime !== null && Number.isFinite(end)
+    const issuedAt = Number.isFinite(end)
+      ? end - (lifetime ?? Duration.toMillis(options.defaultLifetime))
+      : options.readAt
+    return new AccessToken({
+      value: Redacted.make(token),
+      tokenType: "Bearer",
+      obtainedAt: DateTime.unsafeMake(Math.floor(issuedAt)),
+      expiresAt: isKnown ? Option.some(DateTime.unsafeMake(Math.floor(end))) : Option.none(),
+      scope: Option.fromNullable(scope)
+    })
+  })

@@ -1,0 +1,460 @@
+/**
+ * The token endpoint (RFC 6749 §3.2) as a service: one POST that turns client
+ * credentials and a `TokenRequest` into an `AccessToken`, tried again by a
+ * Schedule where that can help.
+ *
+ * @since 0.1.0
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as AccessToken from "./AccessToken.js"
+import * as Check from "./Check.js"
+import * as ClientAuth from "./ClientAuth.js"
+import { describe, type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import * as TokenRequest from "./TokenRequest.js"
+import * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * What `TokenProvider` asks for tokens; an app's tests replace it.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")<
+  TokenEndpoint,
+  {
+    /** Merges a request into the defaults and computes its key. */
+    readonly resolve: (request?: TokenRequest.TokenRequest) => TokenRequest.ResolvedTokenRequest
+    /** Asks for a token once. `attempt` counts from 1 and reaches the client authentication. */
+    readonly attempt: (
+      request: TokenRequest.ResolvedTokenRequest,
+      attempt?: number
+    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    /** Asks for a token, with the retries of the layer's options. */
+    readonly request: (
+      request: TokenRequest.ResolvedTokenRequest
+    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    /**
+     * A fingerprint of the credentials that the next attempt would use; `None`
+     * when they cannot change. A failure never fails it: it is `None` too.
+     */
+    readonly credentials: Effect.Effect<Option.Option<string>>
+  }
+>() {}
+
+/**
+ * Options of `layer`. `clientAuth` takes precedence over `clientSecret`, which
+ * is sent by HTTP Basic; one of the two is required.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> {
+  /** The token endpoint's address: https, or http on loopback. */
+  readonly url: string | URL
+  readonly clientId: string
+  /** The client secret, or an effect that is run at every token request. */
+  readonly clientSecret?: ClientAuth.Secret<R> | undefined
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
+  /** What is asked for when a call does not say otherwise. */
+  readonly request?: TokenRequest.TokenRequest | undefined
+  /** Further headers of the token request; their values are kept out of spans. */
+  readonly headers?: Headers.Input | undefined
+  /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
+  readonly requestInit?: RequestInit | undefined
+  /** The default is `RetryPolicy.standard`. */
+  readonly retry?: Schedule.Schedule<unknown, TokenEndpointError> | undefined
+  /** Which failures are tried again. The default is `RetryPolicy.transient`. */
+  readonly retryWhile?: Predicate.Predicate<TokenEndpointError> | undefined
+  /** How long one attempt may take, its answer's body included. The default is 10 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** The default is 262,144 bytes. */
+  readonly maxResponseBytes?: number | undefined
+  /** Allows plain http to other machines. */
+  readonly allowInsecure?: boolean | undefined
+}
+
+const defaultTimeout = Duration.seconds(10)
+// The largest tokens seen (with group claims) are some 30 kB
+const defaultMaxResponseBytes = 256 * 1024
+
+/**
+ * Checks the options and makes the service over the given `HttpClient`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) {
+  const url = yield* Check.url("TokenEndpoint.url", options.url, options)
+  const clientId = yield* Check.text("TokenEndpoint.clientId", options.clientId)
+  const clientAuth = yield* checkClientAuth(options)
+  const timeout = yield* Check.positiveDuration("TokenEndpoint.timeout", options.timeout ?? defaultTimeout)
+  const maxResponseBytes = yield* Check.positiveInteger(
+    "TokenEndpoint.maxResponseBytes",
+    options.maxResponseBytes ?? defaultMaxResponseBytes
+  )
+  const context = yield* Effect.context<HttpClient.HttpClient | R>()
+  const client = Context.get(context, HttpClient.HttpClient)
+  const retry = options.retry ?? RetryPolicy.standard
+  const retryWhile = options.retryWhile ?? RetryPolicy.transient
+  const headers = Headers.fromInput(options.headers)
+  const endpoint = `${url.origin}${url.pathname}`
+  const identity: TokenRequest.Identity = { endpoint: url.href, clientId, authMethod: clientAuth.method }
+
+  // A redirect would carry the credentials to another place (rule 10)
+  const requestInit: RequestInit = {
+    ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+    ...options.requestInit,
+    redirect: "manual"
+  }
+
+  const error = (fields: Omit<ConstructorParameters<typeof TokenEndpointError>[0], "endpoint">) =>
+    new TokenEndpointError({ endpoint, ...fields })
+
+  const authenticate = (attempt: number) =>
+    Effect.catchAllCause(
+      Effect.provide(
+        Effect.suspend(() => clientAuth.authenticate({ clientId, endpoint: url.href, issuer: undefined, attempt })),
+        context
+      ),
+      // The cause may hold anything, the secret included: only its kind is told
+      () =>
+        Effect.fail(
+          error({ reason: "ClientAuth", description: `the ${clientAuth.method} credentials are unavailable` })
+        )
+    )
+
+  const checkCredentials = (credentials: ClientAuth.Credentials) =>
+    redactedOf(credentials).some((secret) => Redacted.value(secret) === "")
+      ? Effect.fail(error({ reason: "ClientAuth", description: `the ${clientAuth.method} credentials are empty` }))
+      : Effect.void
+
+  const exchange = Effect.fnUntraced(
+    function*(request: HttpClientRequest.HttpClientRequest) {
+      const response = yield* client.execute(request)
+      const body = yield* readBody(response, maxResponseBytes)
+      return { response, body }
+    },
+    Effect.provideService(FetchHttpClient.RequestInit, requestInit),
+    Effect.catchAll((cause: HttpClientError.HttpClientError | BodyTooLarge) =>
+      Effect.fail(error(
+        cause._tag === "BodyTooLarge"
+          ? {
+            reason: "InvalidResponse",
+            status: cause.response.status,
+            headers: cause.response.headers,
+            description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
+          }
+          : {
+            reason: "Transport",
+            status: cause._tag === "ResponseError" ? cause.response.status : undefined,
+            description: describe(cause.cause ?? cause.description ?? cause.reason)
+          }
+      ))
+    )
+  )
+
+  const interpret = (
+    response: HttpClientResponse.HttpClientResponse,
+    body: string,
+    sentAt: number,
+    now: number
+  ): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
+    const { headers, status } = response
+    const fail = (
+      fields: Omit<ConstructorParameters<typeof TokenEndpointError>[0], "endpoint" | "status" | "headers">
+    ) => Either.left(error({ status, headers, retryAfter: parseRetryAfter(headers["retry-after"], now), ...fields }))
+    // A browser hides the status of a redirect that is not followed
+    if (status === 0 || (status >= 300 && status < 400)) {
+      return fail({ reason: "Redirect", description: "a redirect, which is not followed" })
+    }
+    const json = parseJson(body)
+    const failure = Option.flatMap(json, TokenResponse.decodeError)
+    if (Option.isSome(failure)) {
+      return fail({ reason: "OAuth", description: failure.value.error, ...failure.value })
+    }
+    if (status < 200 || status >= 300) {
+      return fail({ reason: "Status", description: `no OAuth error in ${describeBody(headers, body)}` })
+    }
+    if (Option.isNone(json)) {
+      return fail({ reason: "InvalidResponse", description: `no JSON in ${describeBody(headers, body)}` })
+    }
+    const decoded = TokenResponse.decode(json.value)
+    if (Either.isLeft(decoded)) return fail({ reason: "InvalidResponse", description: decoded.left })
+    return Either.right(AccessToken.make({
+      value: decoded.right.access_token,
+      obtainedAt: DateTime.unsafeMake(sentAt),
+      expiresIn: Option.getOrUndefined(
+        Option.map(TokenResponse.lifetime(decoded.right), (seconds) => Duration.seconds(seconds))
+      ),
+      scope: Option.getOrUndefined(TokenResponse.scope(decoded.right))
+    }))
+  }
+
+  const attempt = Effect.fnUntraced(
+    function*(request: TokenRequest.ResolvedTokenRequest, attempt: number) {
+      const credentials = yield* authenticate(attempt)
+      yield* checkCredentials(credentials)
+      const post = buildRequest(url, headers, request, credentials)
+      const sentAt = yield* Clock.currentTimeMillis
+      const token = Effect.flatMap(
+        exchange(post),
+        ({ body, response }) => Effect.flatMap(Clock.currentTimeMillis, (now) => interpret(response, body, sentAt, now))
+      )
+      return yield* token.pipe(
+        Effect.mapError(redact(secretsOf(credentials))),
+        Effect.locallyWith(Headers.currentRedactedNames, (names) => [
+          ...names,
+          ...Object.keys(headers),
+          ...Object.keys(credentials.headers ?? {})
+        ])
+      )
+    },
+    Effect.timeoutFail({
+      duration: timeout,
+      onTimeout: () => error({ reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })
+    })
+  )
+
+  const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": endpoint }
+
+  return TokenEndpoint.of({
+    resolve: memoizeResolve(identity, options.request ?? {}),
+    attempt: (request, number) => attempt(request, number ?? 1),
+    request: (request) =>
+      Effect.suspend(() => {
+        let number = 0
+        return Effect.retry(Effect.suspend(() => attempt(request, ++number)), { schedule: retry, while: retryWhile })
+      }).pipe(
+        Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
+      ),
+    credentials: clientAuth.version === undefined
+      ? Effect.succeedNone
+      : Effect.option(Effect.sandbox(Effect.provide(clientAuth.version, context)))
+  })
+})
+
+/**
+ * The service as a layer; it fails with `InvalidOptions` when it is built.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | R> => Layer.effect(TokenEndpoint, make(options))
+
+/**
+ * The options that a configuration can hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions {
+  readonly url: string
+  readonly clientId: string
+  readonly clientSecret: Redacted.Redacted
+  readonly scope?: string | undefined
+  readonly timeout?: Duration.Duration | undefined
+}
+
+/**
+ * Reads the options from a configuration; what a configuration cannot hold is
+ * given beside it.
+ *
+ * @example
+ * ```ts
+ * import { TokenEndpoint } from "@effect-alf/core"
+ * import { Config } from "effect"
+ *
+ * const layer = TokenEndpoint.layerConfig({
+ *   url: Config.string("TOKEN_URL"),
+ *   clientId: Config.string("CLIENT_ID"),
+ *   clientSecret: Config.redacted("CLIENT_SECRET")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Omit<Options, "url" | "clientId" | "clientSecret" | "clientAuth"> | undefined
+): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient> =>
+  Layer.unwrapEffect(Effect.map(
+    Config.unwrap(config),
+    ({ clientId, clientSecret, scope, timeout, url }) =>
+      layer({
+        ...options,
+        url,
+        clientId,
+        clientSecret,
+        request: scope === undefined ? options?.request : { ...options?.request, scope },
+        timeout: timeout ?? options?.timeout
+      })
+  ))
+
+const checkClientAuth = <R>(
+  options: Options<R>
+): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
+  if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
+  const secret = options.clientSecret
+  return Effect.isEffect(secret)
+    ? Effect.succeed(ClientAuth.secretBasic(secret))
+    : Effect.map(
+      Check.secret("TokenEndpoint.clientSecret", secret as Redacted.Redacted),
+      (secret) => ClientAuth.secretBasic(secret)
+    )
+}
+
+/**
+ * The same request object resolves to the same value, so that a key is
+ * computed once however often the request is used.
+ */
+const memoizeResolve = (identity: TokenRequest.Identity, defaults: TokenRequest.TokenRequest) => {
+  const resolve = (request: TokenRequest.TokenRequest | undefined) =>
+    TokenRequest.resolve(identity, TokenRequest.merge(defaults, request))
+  const resolvedDefaults = resolve(undefined)
+  const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
+  return (request?: TokenRequest.TokenRequest) => {
+    if (request === undefined) return resolvedDefaults
+    const found = known.get(request)
+    if (found !== undefined) return found
+    const resolved = resolve(request)
+    known.set(request, resolved)
+    return resolved
+  }
+}
+
+const buildRequest = (
+  url: URL,
+  headers: Headers.Headers,
+  request: TokenRequest.ResolvedTokenRequest,
+  credentials: ClientAuth.Credentials
+): HttpClientRequest.HttpClientRequest => {
+  const form = new URLSearchParams()
+  for (const [name, value] of request.params) form.append(name, value)
+  for (const [name, value] of Object.entries(credentials.params ?? {})) form.append(name, reveal(value))
+  return HttpClientRequest.post(url.href).pipe(
+    HttpClientRequest.setHeaders({
+      accept: "application/json",
+      // Nothing is decompressed here, so that a small answer cannot become a large one
+      "accept-encoding": "identity"
+    }),
+    HttpClientRequest.setHeaders(headers),
+    HttpClientRequest.setHeaders(
+      Object.entries(credentials.headers ?? {}).map(([name, value]) => [name, reveal(value)] as const)
+    ),
+    HttpClientRequest.setBody(HttpBody.text(form.toString(), "application/x-www-form-urlencoded"))
+  )
+}
+
+const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
+
+interface BodyTooLarge {
+  readonly _tag: "BodyTooLarge"
+  readonly response: HttpClientResponse.HttpClientResponse
+}
+
+const readBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number
+): Effect.Effect<string, HttpClientError.ResponseError | BodyTooLarge> =>
+  Effect.suspend(() => {
+    const tooLarge: BodyTooLarge = { _tag: "BodyTooLarge", response }
+    if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
+    const decoder = new TextDecoder()
+    let bytes = 0
+    let text = ""
+    return response.stream.pipe(
+      Stream.runForEach((chunk) => {
+        bytes += chunk.byteLength
+        if (bytes > maxBytes) return Effect.fail(tooLarge)
+        text += decoder.decode(chunk, { stream: true })
+        return Effect.void
+      }),
+      Effect.catchIf(
+        (error): error is HttpClientError.ResponseError =>
+          error._tag === "ResponseError" && error.reason === "EmptyBody",
+        () => Effect.void
+      ),
+      Effect.map(() => text + decoder.decode())
+    )
+  })
+
+const parseJson = (body: string): Option.Option<unknown> => Option.liftThrowable(() => JSON.parse(body) as unknown)()
+
+const describeBody = (headers: Headers.Headers, body: string): string => {
+  if (body.trim() === "") return "an empty body"
+  const type = headers["content-type"]?.split(";")[0]?.trim() ?? "untyped"
+  const encoding = headers["content-encoding"]
+  const encoded = encoding === undefined || encoding === "identity" ? "" : `, ${encoding} though identity was asked for`
+  return `a body of ${body.length} characters (${type}${encoded})`
+}
+
+// RFC 9110 §10.2.3: a number of seconds or a date
+const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
+  if (value === undefined) return undefined
+  if (/^\s*\d{1,9}\s*$/.test(value)) return Duration.seconds(Number(value))
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
+}
+
+const redactedOf = (credentials: ClientAuth.Credentials): ReadonlyArray<Redacted.Redacted> =>
+  [
+    ...Object.values(credentials.headers ?? {}),
+    ...Object.values(credentials.params ?? {}),
+    ...credentials.secrets ?? []
+  ].filter((value) => typeof value !== "string")
+
+/** Every text form in which a secret of this attempt could be echoed back. */
+const secretsOf = (credentials: ClientAuth.Credentials): ReadonlyArray<string> =>
+  redactedOf(credentials).flatMap((redacted) => {
+    const secret = Redacted.value(redacted)
+    const bare = secret.slice(secret.indexOf(" ") + 1)
+    return [secret, bare, ClientAuth.formEncode(secret), ClientAuth.formEncode(bare)]
+  }).filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
+
+const redacted = "<redacted>"
+const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization"]
+
+/** A server may echo what it was sent: no text of an answer passes unread. */
+const redact = (secrets: ReadonlyArray<string>) => {
+  const clean = (text: string) => secrets.reduce((text, secret) => text.replaceAll(secret, redacted), text)
+  const cleanOptional = (text: string | undefined) => text === undefined ? undefined : clean(text)
+  const cleanHeaders = (headers: Headers.Headers) =>
+    Headers.fromInput(
+      Object.entries(headers).map(([name, value]) =>
+        [name, secretHeaders.includes(name) ? redacted : clean(value)] as const
+      )
+    )
+  return (error: TokenEndpointError): TokenEndpointError =>
+    new TokenEndpointError({
+      ...error,
+      description: clean(error.description),
+      error: cleanOptional(error.error),
+      errorDescription: cleanOptional(error.errorDescription),
+      errorUri: cleanOptional(error.errorUri),
+      headers: error.headers && cleanHeaders(error.headers)
+    })
+}

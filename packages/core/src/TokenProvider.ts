@@ -1,0 +1,712 @@
+/**
+ * The only place with policy: when a token is reused, renewed, adopted from the
+ * store or refused. However many callers need a token, one token request is
+ * under way.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import type * as Tracer from "effect/Tracer"
+import * as AccessToken from "./AccessToken.js"
+import * as Check from "./Check.js"
+import {
+  describeCause,
+  type InvalidOptions,
+  type TokenEndpointError,
+  TokenProviderError,
+  TokenStoreError
+} from "./OAuthError.js"
+import * as RejectedTokens from "./RejectedTokens.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import * as StoredToken from "./StoredToken.js"
+import { TokenEndpoint } from "./TokenEndpoint.js"
+import { fingerprint, type ResolvedTokenRequest, type TokenRequest } from "./TokenRequest.js"
+import { type Entry, TokenStore } from "./TokenStore.js"
+
+/**
+ * Gives tokens to whoever needs one: `AuthedHttpClient`, or a client of its
+ * own kind such as gRPC or a WebSocket.
+ *
+ * `origin` says which resource a token is for, so that one that rejects good
+ * tokens does not disturb the others. It may be left out where there is one
+ * resource.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")<
+  TokenProvider,
+  {
+    /** The token in memory if it can be used without any further work; `undefined` means: `get` it. */
+    readonly peek: (request?: TokenRequest, origin?: string) => AccessToken.AccessToken | undefined
+    /** A token that can be sent now. Waits only when there is none. */
+    readonly get: (
+      request?: TokenRequest,
+      origin?: string
+    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+    /**
+     * A token to use in place of one that the resource rejected with 401. It is
+     * the rejected one itself when there is no other to be had at present.
+     */
+    readonly renew: (
+      rejected: AccessToken.AccessToken,
+      request?: TokenRequest,
+      origin?: string
+    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+    /** Tells what the resource said of a token that `renew` gave, or of one it had rejected before. */
+    readonly settle: (
+      token: AccessToken.AccessToken,
+      outcome: "accepted" | "rejected",
+      request?: TokenRequest,
+      origin?: string
+    ) => Effect.Effect<void>
+  }
+>() {}
+
+/**
+ * Every option has a default that suits most servers.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /**
+   * How long before its expiry a token is renewed in the background, at most a
+   * fifth of its lifetime. The default is 5 minutes.
+   */
+  readonly refreshAhead?: Duration.DurationInput | undefined
+  /**
+   * How long before its expiry a token is no longer handed out without a try to
+   * renew it, at most a tenth of its lifetime. The default is 10 seconds.
+   */
+  readonly expiryLeeway?: Duration.DurationInput | undefined
+  /** When a token is renewed whose lifetime the server did not say. The default is 1 hour. */
+  readonly defaultLifetime?: Duration.DurationInput | undefined
+  /**
+   * For how long a failed token request answers the next callers too: this long
+   * after a failure that may pass by itself; five times as long, doubling to
+   * sixty times, after a definite one. The default is 1 second.
+   */
+  readonly failureCooldown?: Duration.DurationInput | undefined
+  /** How long a caller waits for a token at most. The default is 30 seconds. */
+  readonly maxWait?: Duration.DurationInput | undefined
+  /** How long one call of the store may take. The default is 500 milliseconds. */
+  readonly storeTimeout?: Duration.DurationInput | undefined
+  /** `false` keeps tokens in this process and out of the store. */
+  readonly shareTokens?: boolean | undefined
+  /** How many different tokens are kept in memory. The default is 10,000. */
+  readonly capacity?: number | undefined
+}
+
+const defaults = {
+  // Azure and Google renew at about this distance: it outlasts an outage that pages somebody
+  refreshAhead: Duration.minutes(5),
+  // Covers a slow request on its way to the resource
+  expiryLeeway: Duration.seconds(10),
+  defaultLifetime: Duration.hours(1),
+  failureCooldown: Duration.seconds(1),
+  // Longer than all the retries of RetryPolicy.standard, shorter than most gateways wait
+  maxWait: Duration.seconds(30),
+  // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
+  storeTimeout: Duration.millis(500),
+  capacity: 10_000
+}
+
+/** How long a store that failed is left alone. */
+const storeCooldown = Duration.toMillis("5 seconds")
+/** A definite failure is held this many times as long as a passing one, and at most so many times. */
+const definiteFactor = 5
+const maxDefiniteFactor = 60
+/** What a server may ask for with Retry-After once the retries are used up. */
+const maxRetryAfter = Duration.toMillis("1 minute")
+/** Background failures are spaced by the cool-down, doubled each time up to this many times. */
+const maxBackgroundFactor = 16
+/** A span that waits for a renewal is linked to it, up to this many. */
+const maxLinks = 32
+const anyOrigin = ""
+
+/** A token in memory. */
+interface Held {
+  readonly token: AccessToken.AccessToken
+  readonly windows: AccessToken.Windows
+  /** Issued to this process, not adopted from the store. */
+  readonly own: boolean
+  /** The digest under which rejections are kept; computed when it is first needed. */
+  readonly fingerprint: () => string
+  /** Until here the token is handed out without a further look: the hot path's one comparison. */
+  quietUntil: number
+}
+
+type FlightPurpose = "background" | "expiry" | "rejection"
+
+/** A renewal under way, which callers wait for. */
+interface Flight {
+  readonly purpose: FlightPurpose
+  readonly origin: string
+  readonly landed: Deferred.Deferred<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+  span: Tracer.Span | undefined
+  links: number
+}
+
+/** A failure that answers for the endpoint for a while. */
+interface Cooldown {
+  readonly error: TokenEndpointError
+  readonly until: number
+  /** The credentials that failed, as far as they can change. */
+  credentials: Option.Option<string>
+  /** When it is next worth looking whether the credentials have changed. */
+  checkAt: number
+}
+
+/** Everything known about one key. */
+interface Slot {
+  readonly request: ResolvedTokenRequest
+  readonly rejected: RejectedTokens.RejectedTokens
+  held: Held | undefined
+  flight: Flight | undefined
+  cooldown: Cooldown | undefined
+  definiteFailures: number
+  backgroundFailures: number
+  backgroundNotBefore: number
+  unreadable: boolean
+}
+
+/** What a flight brings home. */
+interface Landing {
+  readonly held: Held
+  /** For a token fresh from the endpoint: the version of the entry it replaces. */
+  readonly replaces: Option.Option<Option.Option<string>>
+}
+
+/**
+ * Makes a provider whose renewals end with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*(options: Options = {}) {
+  const { defaultLifetime, expiryLeeway, failureCooldown, maxWait, refreshAhead, storeTimeout } = yield* Effect.all({
+    refreshAhead: duration("refreshAhead", options),
+    expiryLeeway: duration("expiryLeeway", options),
+    defaultLifetime: positiveDuration("defaultLifetime", options),
+    failureCooldown: duration("failureCooldown", options),
+    maxWait: positiveDuration("maxWait", options),
+    storeTimeout: positiveDuration("storeTimeout", options)
+  })
+  const capacity = yield* Check.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
+  const cooldownMillis = Duration.toMillis(failureCooldown)
+  const shareTokens = options.shareTokens ?? true
+  // Once for this process, so that the processes of a fleet differ from each other
+  const jitter = yield* Random.next
+
+  const endpoint = yield* TokenEndpoint
+  const store = yield* TokenStore
+  const clock = yield* Effect.clock
+  const now = () => clock.unsafeCurrentTimeMillis()
+  const credentials = Effect.timeoutTo(endpoint.credentials, {
+    duration: maxWait,
+    onSuccess: (credentials) => credentials,
+    onTimeout: () => Option.none<string>()
+  })
+
+  const fork = yield* FiberSet.makeRuntime<never, void>()
+  const flights = new Set<Flight>()
+  let closed = false
+  // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closed = true
+      defaultSlot.held = undefined
+      slots.clear()
+      for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(closedError()))
+    })
+  )
+
+  // ---------------------------------------------------------------------------
+  // keys
+  // ---------------------------------------------------------------------------
+
+  const makeSlot = (request: ResolvedTokenRequest): Slot => ({
+    request,
+    rejected: RejectedTokens.make(),
+    held: undefined,
+    flight: undefined,
+    cooldown: undefined,
+    definiteFailures: 0,
+    backgroundFailures: 0,
+    backgroundNotBefore: 0,
+    unreadable: false
+  })
+
+  const defaultSlot = makeSlot(endpoint.resolve())
+  // In the order of their last use
+  const slots = new Map<string, Slot>()
+
+  const slotOf = (request: TokenRequest | undefined): Slot => {
+    if (request === undefined) return defaultSlot
+    const resolved = endpoint.resolve(request)
+    if (resolved.key === defaultSlot.request.key) return defaultSlot
+    let slot = slots.get(resolved.key)
+    if (slot === undefined) {
+      slot = makeSlot(resolved)
+      for (const [key, candidate] of slots) {
+        if (slots.size < capacity) break
+        if (candidate.flight === undefined) slots.delete(key)
+      }
+    } else {
+      slots.delete(resolved.key)
+    }
+    slots.set(resolved.key, slot)
+    return slot
+  }
+
+  const hold = (token: AccessToken.AccessToken, own: boolean): Held => {
+    const windows = AccessToken.windows(token, { refreshAhead, expiryLeeway, defaultLifetime, jitter })
+    let digest: string | undefined
+    return {
+      token,
+      windows,
+      own,
+      fingerprint: () => digest ??= fingerprint(Redacted.value(token.value)),
+      quietUntil: windows.refreshAt
+    }
+  }
+
+  const isRejected = (slot: Slot, held: Held, origin?: string) => slot.rejected.has(held.fingerprint(), origin)
+
+  /** Rule 8: a token serves until its time has really run out. */
+  const usable = (slot: Slot, origin: string): Held | undefined =>
+    slot.held !== undefined && now() < slot.held.windows.expiresAt && !isRejected(slot, slot.held, origin)
+      ? slot.held
+      : undefined
+
+  // ---------------------------------------------------------------------------
+  // the store, which may fail at any time
+  // ---------------------------------------------------------------------------
+
+  let storeDownUntil = 0
+  let storeDown = false
+
+  const storeFailed = (error: TokenStoreError) => {
+    storeDownUntil = now() + storeCooldown
+    if (storeDown) return Effect.void
+    storeDown = true
+    return Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+  }
+
+  const storeWorked = Effect.suspend(() => {
+    if (!storeDown) return Effect.void
+    storeDown = false
+    return Effect.logInfo("Token store is back")
+  })
+
+  /** Asks the store within `storeTimeout`; `None` when it failed or is left alone. */
+  const ask = <A>(
+    method: TokenStoreError["method"],
+    call: Effect.Effect<A, TokenStoreError>,
+    secret?: Redacted.Redacted
+  ): Effect.Effect<Option.Option<A>> =>
+    Effect.suspend(() => {
+      if (!shareTokens || now() < storeDownUntil) return Effect.succeedNone
+      return Effect.interruptible(call).pipe(
+        // A driver that cannot be interrupted must not hold up the time limit
+        Effect.disconnect,
+        Effect.timeoutFail({
+          duration: storeTimeout,
+          onTimeout: () =>
+            new TokenStoreError({
+              method,
+              reason: "Timeout",
+              description: `no answer within ${Duration.format(storeTimeout)}`
+            })
+        }),
+        Effect.zipLeft(storeWorked),
+        Effect.asSome,
+        Effect.catchAllCause((cause) => Effect.as(storeFailed(toStoreError(method, cause, secret)), Option.none()))
+      )
+    })
+
+  /** Reads the entry of a key; one that cannot be read counts as absent, and is said once. */
+  const read = (
+    slot: Slot
+  ): Effect.Effect<{ readonly entry: Option.Option<Entry>; readonly held: Option.Option<Held> }> =>
+    Effect.suspend(() => {
+      const readAt = now()
+      return Effect.flatMap(
+        ask("get", catchInvalidEntry(slot, store.get(slot.request.key))),
+        (answer) => {
+          const entry = Option.flatten(answer)
+          return Option.match(
+            Option.flatMap(entry, (entry) => StoredToken.decode(entry, { readAt, defaultLifetime })),
+            {
+              onNone: () =>
+                Effect.as(
+                  Option.isSome(entry) ? unreadable(slot, "holds no token that this version can read") : Effect.void,
+                  { entry, held: Option.none() }
+                ),
+              onSome: (token) => Effect.succeed({ entry, held: Option.some(hold(token, false)) })
+            }
+          )
+        }
+      )
+    })
+
+  const unreadable = (slot: Slot, description: string) => {
+    if (slot.unreadable) return Effect.void
+    slot.unreadable = true
+    return Effect.logWarning(`Token store entry ${slot.request.key}: ${description}`)
+  }
+
+  const catchInvalidEntry = <A>(
+    slot: Slot,
+    call: Effect.Effect<Option.Option<A>, TokenStoreError>
+  ): Effect.Effect<Option.Option<A>, TokenStoreError> =>
+    Effect.catchIf(
+      call,
+      (error) => error.reason === "InvalidEntry",
+      (error) => Effect.as(unreadable(slot, error.description), Option.none())
+    )
+
+  /** Stores a token; when somebody else stored one first, that one is adopted. */
+  const share = (slot: Slot, held: Held, replaces: Option.Option<string>): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const expiresAt = Number.isFinite(held.windows.expiresAt)
+        ? held.windows.expiresAt
+        : held.token.obtainedAt.epochMillis + Duration.toMillis(defaultLifetime)
+      const timeToLive = expiresAt - now()
+      if (timeToLive <= 0) return
+      const entry: Entry = {
+        version: yield* randomVersion,
+        payload: StoredToken.encode(held.token),
+        timeToLive: Duration.millis(timeToLive)
+      }
+      const written = yield* ask("set", store.set(slot.request.key, entry, replaces), held.token.value)
+      if (Option.isNone(written) || written.value) return
+      const winner = yield* read(slot)
+      if (Option.isSome(winner.held) && slot.held === held && isAdoptable(slot, winner.held.value, "expiry")) {
+        keep(slot, winner.held.value)
+      }
+    })
+
+  // ---------------------------------------------------------------------------
+  // flights
+  // ---------------------------------------------------------------------------
+
+  const isAdoptable = (slot: Slot, candidate: Held, purpose: FlightPurpose): boolean => {
+    const { freshUntil, refreshAt } = candidate.windows
+    return now() < (purpose === "background" ? refreshAt : freshUntil) && !isRejected(slot, candidate)
+  }
+
+  const keep = (slot: Slot, held: Held) => {
+    const previous = slot.held
+    slot.held = held
+    if (slot.rejected.has(held.fingerprint())) held.quietUntil = Number.NEGATIVE_INFINITY
+    slot.backgroundFailures = 0
+    slot.backgroundNotBefore = 0
+    if (held.own && previous !== undefined && sameValue(previous.token, held.token)) {
+      // The endpoint keeps to its token for now: asking again at once would bring it once more
+      const end = Math.min(held.windows.expiresAt, held.windows.freshUntil)
+      slot.backgroundNotBefore = now() + Math.max(0, end - now()) / 2
+    }
+  }
+
+  /** The work of a flight: adopt before asking, then ask. */
+  const obtain = (slot: Slot, flight: Flight): Effect.Effect<Landing, TokenEndpointError> =>
+    Effect.gen(function*() {
+      yield* checkCooldown(slot, flight)
+      const stored = yield* read(slot)
+      if (Option.isSome(stored.held) && isAdoptable(slot, stored.held.value, flight.purpose)) {
+        return { held: stored.held.value, replaces: Option.none() }
+      }
+      if (flight.purpose === "rejection") slot.rejected.spend(flight.origin, now())
+      const token = yield* flight.purpose === "background"
+        ? endpoint.attempt(slot.request)
+        : endpoint.request(slot.request)
+      return {
+        held: hold(token, true),
+        replaces: Option.some(Option.map(stored.entry, (entry) => entry.version))
+      }
+    })
+
+  /** Within a cool-down a flight exists only to see whether the credentials have changed. */
+  const checkCooldown = (slot: Slot, flight: Flight): Effect.Effect<void, TokenEndpointError> =>
+    Effect.suspend(() => {
+      const cooldown = slot.cooldown
+      if (cooldown === undefined || now() >= cooldown.until || flight.purpose === "background") return Effect.void
+      return Effect.flatMap(credentials, (credentials) => {
+        if (Option.isSome(credentials) && !Equal.equals(credentials, cooldown.credentials)) {
+          slot.cooldown = undefined
+          slot.definiteFailures = 0
+          return Effect.void
+        }
+        return Effect.fail(cooldown.error)
+      })
+    })
+
+  const failed = (slot: Slot, flight: Flight, error: TokenEndpointError): Effect.Effect<void> => {
+    if (flight.purpose === "background") {
+      slot.backgroundNotBefore = now() + cooldownOf(error, slot.backgroundFailures, maxBackgroundFactor)
+      slot.backgroundFailures++
+      return slot.backgroundFailures > 1
+        ? Effect.void
+        : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${error.message}`)
+    }
+    if (slot.cooldown?.error === error) return Effect.void
+    const isTransient = RetryPolicy.transient(error)
+    const duration = isTransient
+      ? cooldownOf(error, 0, 1)
+      : Math.min(maxDefiniteFactor, definiteFactor * 2 ** slot.definiteFailures++) * cooldownMillis
+    const cooldown: Cooldown = {
+      error,
+      until: now() + duration,
+      credentials: Option.none(),
+      checkAt: now() + cooldownMillis
+    }
+    slot.cooldown = cooldown
+    return isTransient ? Effect.void : Effect.map(credentials, (credentials) => {
+      cooldown.credentials = credentials
+    })
+  }
+
+  const cooldownOf = (error: TokenEndpointError, failures: number, maxFactor: number): number =>
+    Math.max(
+      cooldownMillis * Math.min(maxFactor, 2 ** failures),
+      error.retryAfter === undefined ? 0 : Math.min(maxRetryAfter, Duration.toMillis(error.retryAfter))
+    )
+
+  const succeeded = (slot: Slot, held: Held) => {
+    slot.cooldown = undefined
+    slot.definiteFailures = 0
+    keep(slot, held)
+  }
+
+  const land = (
+    slot: Slot,
+    flight: Flight,
+    exit: Exit.Exit<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+  ) => {
+    slot.flight = undefined
+    flights.delete(flight)
+    Deferred.unsafeDone(flight.landed, exit)
+  }
+
+  const fly = (slot: Slot, flight: Flight): Effect.Effect<void> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
+        const exit = yield* Effect.exit(restore(Effect.interruptible(obtain(slot, flight))))
+        if (Exit.isSuccess(exit)) {
+          const { held, replaces } = exit.value
+          succeeded(slot, held)
+          land(slot, flight, Exit.succeed(held.token))
+          // Nobody waits for this; at the end of a process it is worth one bounded call
+          if (Option.isSome(replaces)) yield* share(slot, held, replaces.value)
+          return
+        }
+        const failure = Cause.failureOption(exit.cause)
+        const afterwards = Option.isSome(failure) ? failed(slot, flight, failure.value) : Effect.void
+        land(slot, flight, Exit.isInterrupted(exit) ? Exit.fail(closedError()) : Exit.failCause(exit.cause))
+        yield* Effect.interruptible(afterwards)
+      })
+    ).pipe(
+      Effect.withSpan("TokenProvider.renew", {
+        root: true,
+        captureStackTrace: false,
+        attributes: { "oauth.renewal.reason": flight.purpose, "oauth.token.key": slot.request.key }
+      })
+    )
+
+  const launch = (slot: Slot, purpose: FlightPurpose, origin: string): Flight => {
+    const flight: Flight = {
+      purpose,
+      origin,
+      landed: Deferred.unsafeMake(FiberId.none),
+      span: undefined,
+      links: 0
+    }
+    slot.flight = flight
+    flights.add(flight)
+    fork(fly(slot, flight))
+    return flight
+  }
+
+  /** Waits for a flight without any say in it: interrupting the caller does not touch the flight. */
+  const join = (flight: Flight, wait: Duration.Duration) =>
+    Effect.withFiberRuntime<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>((fiber) => {
+      const span = fiber.currentSpan
+      if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
+        flight.links++
+        flight.span.addLinks([{ _tag: "SpanLink", span, attributes: {} }])
+      }
+      return Effect.timeoutFail(Deferred.await(flight.landed), {
+        duration: wait,
+        onTimeout: () => new TokenProviderError({ reason: "MaxWait", waited: wait, retryAfter: failureCooldown })
+      })
+    })
+
+  // ---------------------------------------------------------------------------
+  // callers
+  // ---------------------------------------------------------------------------
+
+  /** Joins the flight of this key or starts one, unless a cool-down answers for it. */
+  const need = (
+    slot: Slot,
+    purpose: FlightPurpose,
+    origin: string,
+    wait: Duration.Duration
+  ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError> =>
+    Effect.suspend(() => {
+      if (closed) return Effect.fail(closedError())
+      if (slot.flight !== undefined) {
+        const joined = join(slot.flight, wait)
+        // A background flight makes one attempt only: whoever needs a token now asks for himself
+        return slot.flight.purpose === "background"
+          ? Effect.catchTag(joined, "TokenEndpointError", () => need(slot, purpose, origin, wait))
+          : joined
+      }
+      const cooldown = slot.cooldown
+      if (cooldown !== undefined && now() < cooldown.until) {
+        if (Option.isNone(cooldown.credentials) || now() < cooldown.checkAt) return Effect.fail(cooldown.error)
+        cooldown.checkAt = now() + cooldownMillis
+      }
+      return join(launch(slot, purpose, origin), wait)
+    })
+
+  const acquire = (slot: Slot, origin: string) =>
+    Effect.suspend(() => {
+      if (closed) return Effect.fail(closedError())
+      const held = slot.held
+      if (held === undefined || now() >= held.windows.expiresAt) return need(slot, "expiry", origin, maxWait)
+      if (isRejected(slot, held, origin)) return replace(slot, held.token, origin)
+      // With the endpoint known to fail, waiting for it would gain nothing while the token still works
+      if (now() < held.windows.freshUntil || slot.backgroundFailures > 0) {
+        const isDue = now() >= held.windows.refreshAt && now() >= slot.backgroundNotBefore
+        if (isDue && slot.flight === undefined) launch(slot, "background", origin)
+        return Effect.succeed(held.token)
+      }
+      const wait = Duration.min(maxWait, Duration.millis((held.windows.expiresAt - now()) / 2))
+      return Effect.catchAll(need(slot, "expiry", origin, wait), (error) => {
+        const last = usable(slot, origin)
+        return last === undefined ? Effect.fail(error) : Effect.succeed(last.token)
+      })
+    })
+
+  /** Rule 4 and 5: another token for an origin that rejected this one, if that is worth a request. */
+  const replace = (
+    slot: Slot,
+    rejected: AccessToken.AccessToken,
+    origin: string
+  ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError> =>
+    Effect.suspend(() => {
+      const other = usable(slot, origin)
+      if (other !== undefined && !sameValue(other.token, rejected)) return Effect.succeed(other.token)
+      if (slot.flight === undefined && !slot.rejected.mayRenew(origin, now())) return Effect.succeed(rejected)
+      return Effect.map(need(slot, "rejection", origin, maxWait), (token) => {
+        if (!slot.rejected.has(digestOf(token), origin)) return token
+        slot.rejected.unchanged(origin, now())
+        return rejected
+      })
+    })
+
+  return TokenProvider.of({
+    peek: (request) => {
+      const held = (request === undefined ? defaultSlot : slotOf(request)).held
+      return held !== undefined && now() < held.quietUntil ? held.token : undefined
+    },
+    get: (request, origin = anyOrigin) =>
+      Effect.suspend(() => {
+        const slot = slotOf(request)
+        const held = slot.held
+        return held !== undefined && now() < held.quietUntil ? Effect.succeed(held.token) : acquire(slot, origin)
+      }),
+    renew: (rejected, request, origin = anyOrigin) =>
+      Effect.suspend(() => {
+        if (closed) return Effect.fail(closedError())
+        const slot = slotOf(request)
+        slot.rejected.reject(digestOf(rejected), origin, endOf(rejected), now())
+        if (slot.held !== undefined && sameValue(slot.held.token, rejected)) {
+          slot.held.quietUntil = Number.NEGATIVE_INFINITY
+        }
+        return replace(slot, rejected, origin)
+      }),
+    settle: (token, outcome, request, origin = anyOrigin) =>
+      Effect.sync(() => {
+        const slot = slotOf(request)
+        const digest = digestOf(token)
+        const held = slot.held !== undefined && sameValue(slot.held.token, token) ? slot.held : undefined
+        if (outcome === "accepted") {
+          slot.rejected.accept(digest, origin)
+          if (held !== undefined && !slot.rejected.has(digest)) held.quietUntil = held.windows.refreshAt
+          return
+        }
+        slot.rejected.reject(digest, origin, endOf(token), now())
+        if (held === undefined) return
+        held.quietUntil = Number.NEGATIVE_INFINITY
+        if (held.own) slot.rejected.fruitless(digest, origin, now())
+      })
+  })
+})
+
+/**
+ * A function, never a constant: layers are memoized by reference, and two
+ * providers must not share one memory by accident.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options?: Options | undefined
+): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
+
+const closedError = () => new TokenProviderError({ reason: "Closed" })
+
+type DurationOption = Exclude<keyof typeof defaults, "capacity">
+
+const duration = (name: DurationOption, options: Options) =>
+  Check.duration(`TokenProvider.${name}`, options[name] ?? defaults[name])
+
+const positiveDuration = (name: DurationOption, options: Options) =>
+  Check.positiveDuration(`TokenProvider.${name}`, options[name] ?? defaults[name])
+
+const sameValue = (a: AccessToken.AccessToken, b: AccessToken.AccessToken): boolean =>
+  a === b || Redacted.value(a.value) === Redacted.value(b.value)
+
+const digestOf = (token: AccessToken.AccessToken): string => fingerprint(Redacted.value(token.value))
+
+const endOf = (token: AccessToken.AccessToken): number =>
+  Option.match(token.expiresAt, {
+    onNone: () => Number.POSITIVE_INFINITY,
+    onSome: (expiresAt) => expiresAt.epochMillis
+  })
+
+const randomVersion = Effect.map(
+  Effect.all([Random.nextInt, Random.nextInt]),
+  (parts) => parts.map((part) => part.toString(36)).join("")
+)
+
+/** What a failed store says, whatever it failed with, and without the token it was given. */
+const toStoreError = (
+  method: TokenStoreError["method"],
+  cause: Cause.Cause<TokenStoreError>,
+  secret: Redacted.Redacted | undefined
+): TokenStoreError => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  const description = error?.description ?? describeCause(cause)
+  return new TokenStoreError({
+    method,
+    reason: error?.reason ?? "Unavailable",
+    description: secret === undefined ? description : description.replaceAll(Redacted.value(secret), "<redacted>")
+  })
+}

@@ -1,0 +1,137 @@
+/**
+ * What a token endpoint answers: the token (RFC 6749 §5.1) or an error
+ * (RFC 6749 §5.2), read with the tolerance that servers need and no more.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { oneLine } from "./OAuthError.js"
+
+const says = (message: string) => ({ message: () => ({ message, override: true }) })
+
+// RFC 6749 Appendix A.12: an access token is printable ASCII; anything else could break out of a header
+const printableAscii = /^[\x20-\x7e]+$/
+
+/**
+ * The characters that an access token may have.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const AccessTokenValue = Schema.String.annotations(says("is not a string")).pipe(
+  Schema.filter((value) => value.trim() !== "", says("is empty")),
+  Schema.filter((value) => printableAscii.test(value), says("holds characters that no token may have"))
+)
+
+// RFC 6749 §7.1: a client must not use a token of a type it does not understand
+const TokenType = Schema.String.annotations(says("is not a string")).pipe(
+  Schema.filter((value) => value.toLowerCase() === "bearer", {
+    message: (issue) => ({
+      message: `is "${oneLine(String(issue.actual)).slice(0, 40)}", which this client does not know`,
+      override: true
+    })
+  })
+)
+
+const decimal = /^\s*[+-]?\d+(\.\d+)?\s*$/
+
+const Seconds = Schema.transform(
+  Schema.Union(
+    Schema.Number,
+    Schema.String.pipe(Schema.filter((value) => decimal.test(value)))
+  ).annotations(says("is not a number of seconds")),
+  Schema.Number,
+  { strict: true, decode: Number, encode: (value) => value }
+).pipe(
+  Schema.filter((value) => value >= 0, says("is negative"))
+)
+
+/**
+ * A token response of RFC 6749 §5.1. `expires_in` may be a number or a numeric
+ * string; missing, `null` and 0 all mean that the server does not say. An
+ * absent `token_type` means Bearer.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class TokenResponse extends Schema.Class<TokenResponse>("@effect-alf/core/TokenResponse")({
+  access_token: Schema.propertySignature(Schema.Redacted(AccessTokenValue)).annotations({
+    missingMessage: () => "is missing"
+  }),
+  token_type: Schema.optionalWith(TokenType, { nullable: true, exact: true, as: "Option" }),
+  expires_in: Schema.optionalWith(Seconds, { nullable: true, exact: true, as: "Option" }),
+  scope: Schema.optionalWith(
+    Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is not a string")),
+    { nullable: true, exact: true, as: "Option" }
+  )
+}) {}
+
+/**
+ * An error response of RFC 6749 §5.2.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ErrorResponse {
+  readonly error: string
+  readonly errorDescription: string | undefined
+  readonly errorUri: string | undefined
+}
+
+/**
+ * Reads the error out of an answer, at whatever status it came: some servers
+ * send it with 200.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeError = (body: unknown): Option.Option<ErrorResponse> => {
+  if (!Predicate.isRecord(body) || typeof body.error !== "string" || body.error === "") return Option.none()
+  return Option.some({
+    error: oneLine(body.error),
+    errorDescription: line(body.error_description),
+    errorUri: line(body.error_uri)
+  })
+}
+
+const line = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? oneLine(value) : undefined
+
+/**
+ * Reads the token out of an answer, or says which field is wrong. What the
+ * field holds is never part of the message.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decode = (body: unknown): Either.Either<TokenResponse, string> => {
+  if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
+  return Either.mapLeft(decodeResponse(body), (error) => {
+    const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
+    return issue === undefined ? "no token" : `${issue.path.join(".")} ${issue.message}`
+  })
+}
+
+const decodeResponse = Schema.decodeUnknownEither(TokenResponse)
+
+/**
+ * The token's lifetime in seconds, where the server said it.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const lifetime = (self: TokenResponse): Option.Option<number> =>
+  Option.filter(self.expires_in, (seconds) => seconds > 0)
+
+/**
+ * The granted scope as one string.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const scope = (self: TokenResponse): Option.Option<string> =>
+  Option.map(self.scope, (scope) => typeof scope === "string" ? scope : scope.join(" "))

@@ -1,0 +1,341 @@
+/**
+ * Where tokens are kept: a dumb port of opaque entries. All policy (expiry,
+ * waits, who may renew) lives in `TokenProvider`; a store only reads and
+ * writes.
+ *
+ * @since 0.1.0
+ */
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { describeCause, TokenStoreError } from "./OAuthError.js"
+
+/**
+ * What a store keeps under a key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry {
+  /** Random and new with every write; it stays outside of any encryption. */
+  readonly version: string
+  /** Opaque to the store. It holds a token: a secret. */
+  readonly payload: string
+  /** What remains of the entry's time by the store's own clock; infinite when it does not expire. */
+  readonly timeToLive: Duration.Duration
+}
+
+/**
+ * Every write is conditional: `replaces` is the version that the writer has
+ * seen, `None` when it has seen nothing it could read. A write answers `false`,
+ * and changes nothing, when another version is there. An entry that the store
+ * itself cannot read counts as absent.
+ *
+ * A method that was interrupted or timed out may still take effect later.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
+  TokenStore,
+  {
+    readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, TokenStoreError>
+    /** Compare-and-set. */
+    readonly set: (
+      key: string,
+      entry: Entry,
+      replaces: Option.Option<string>
+    ) => Effect.Effect<boolean, TokenStoreError>
+    /** Compare-and-remove. */
+    readonly remove: (key: string, version: string) => Effect.Effect<boolean, TokenStoreError>
+    /** Grants the lease of a key to one owner for a time; `false` while another holds it. */
+    readonly acquireLease: (
+      key: string,
+      owner: string,
+      duration: Duration.Duration
+    ) => Effect.Effect<boolean, TokenStoreError>
+    /** `false` when the owner no longer holds the lease. */
+    readonly extendLease: (
+      key: string,
+      owner: string,
+      duration: Duration.Duration
+    ) => Effect.Effect<boolean, TokenStoreError>
+    /** Ends the lease if this owner holds it. */
+    readonly releaseLease: (key: string, owner: string) => Effect.Effect<void, TokenStoreError>
+    /** Keys that were written or removed, perhaps by this process. Some or all may be missing. */
+    readonly changes: Stream.Stream<string, TokenStoreError>
+  }
+>() {}
+
+/**
+ * What `make` accepts from a method: the value, a promise of it or an Effect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
+
+/**
+ * Any object that can get and set a string is a store.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GetSet {
+  readonly get: (key: string) => Answer<string | null | undefined | Option.Option<string>>
+  /** `timeToLive` is in milliseconds and infinite for an entry that does not expire; it may be ignored. */
+  readonly set: (key: string, value: string, timeToLive: number) => Answer<unknown>
+  readonly remove?: ((key: string) => Answer<unknown>) | undefined
+}
+
+/**
+ * Makes a store of any object with `get` and `set`: the last write wins, every
+ * lease is granted and there are no notices, so that each process renews for
+ * itself.
+ *
+ * @example
+ * ```ts
+ * import { TokenStore } from "@effect-alf/core"
+ * import { Layer } from "effect"
+ *
+ * const tokens = new Map<string, string>()
+ *
+ * const layer = Layer.succeed(TokenStore.TokenStore, TokenStore.make(tokens))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (backend: GetSet): TokenStore["Type"] => {
+  const read = (key: string) =>
+    Effect.flatMap(ask("get", () => backend.get(key)), (found) => {
+      const value = Option.isOption(found) ? Option.getOrUndefined(found) : found
+      return value === undefined || value === null ? Effect.succeedNone : decodeStored(value)
+    })
+
+  return TokenStore.of({
+    get: read,
+    set: (key, entry) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const millis = Duration.toMillis(entry.timeToLive)
+        const value = encodeStored({
+          version: entry.version,
+          payload: entry.payload,
+          expiresAt: Number.isFinite(millis) ? now + millis : null
+        })
+        return Effect.as(ask("set", () => backend.set(key, value, millis)), true)
+      }),
+    remove: (key, version) =>
+      Effect.flatMap(read(key), (entry) => {
+        if (Option.isNone(entry) || entry.value.version !== version) return Effect.succeed(false)
+        return Effect.as(
+          ask("remove", () => backend.remove === undefined ? backend.set(key, "", 0) : backend.remove(key)),
+          true
+        )
+      }),
+    ...withoutLeases
+  })
+}
+
+const withoutLeases = {
+  acquireLease: () => Effect.succeed(true),
+  extendLease: () => Effect.succeed(true),
+  releaseLease: () => Effect.void,
+  changes: Stream.never
+}
+
+const ask = <A>(method: TokenStoreError["method"], call: () => Answer<A>): Effect.Effect<A, TokenStoreError> =>
+  Effect.suspend(() => {
+    const answer = call()
+    if (Effect.isEffect(answer)) return answer
+    return Predicate.isPromiseLike(answer) ? Effect.tryPromise(() => answer) : Effect.succeed(answer)
+  }).pipe(
+    Effect.sandbox,
+    Effect.mapError((cause) =>
+      new TokenStoreError({ method, reason: "Unavailable", description: describeCause(cause) })
+    )
+  )
+
+// A backend that only gets and sets keeps no version and no expiry of its own
+const Stored = Schema.parseJson(Schema.Struct({
+  version: Schema.NonEmptyString,
+  payload: Schema.String,
+  expiresAt: Schema.NullOr(Schema.Number)
+}))
+
+const encodeStored = Schema.encodeSync(Stored)
+
+const decodeStoredOption = Schema.decodeUnknownOption(Stored)
+
+const decodeStored = (value: unknown): Effect.Effect<Option.Option<Entry>, TokenStoreError> =>
+  value === "" ? Effect.succeedNone : Option.match(decodeStoredOption(value), {
+    onNone: () =>
+      Effect.fail(
+        new TokenStoreError({
+          method: "get",
+          reason: "InvalidEntry",
+          description: "the entry was not written by this library; it will be replaced"
+        })
+      ),
+    onSome: (stored) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const remaining = stored.expiresAt === null ? Number.POSITIVE_INFINITY : stored.expiresAt - now
+        return remaining <= 0 ? Option.none() : Option.some<Entry>({
+          version: stored.version,
+          payload: stored.payload,
+          timeToLive: Duration.millis(remaining)
+        })
+      })
+  })
+
+/**
+ * Keeps tokens in Effect's `KeyValueStore`. Writes of one process are ordered;
+ * between processes the last one wins.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromKeyValueStore = (
+  store: KeyValueStore.KeyValueStore,
+  options?: { readonly prefix?: string | undefined } | undefined
+): Effect.Effect<TokenStore["Type"]> => {
+  const prefix = options?.prefix ?? defaultPrefix
+  const lastWins = make({
+    get: (key) => store.get(prefix + key),
+    set: (key, value) => store.set(prefix + key, value),
+    remove: (key) => store.remove(prefix + key)
+  })
+  return Effect.map(Effect.makeSemaphore(1), (semaphore) =>
+    TokenStore.of({
+      ...lastWins,
+      set: (key, entry, replaces) =>
+        lastWins.get(key).pipe(
+          Effect.catchIf((error) => error.reason === "InvalidEntry", () => Effect.succeedNone),
+          Effect.flatMap((current) =>
+            isStale(current, replaces) ? Effect.succeed(false) : lastWins.set(key, entry, replaces)
+          ),
+          semaphore.withPermits(1)
+        ),
+      remove: (key, version) => semaphore.withPermits(1)(lastWins.remove(key, version))
+    }))
+}
+
+const defaultPrefix = "effect-alf:"
+
+/** Whether a writer that saw `replaces` would overwrite what it has not seen. */
+const isStale = (current: Option.Option<Entry>, replaces: Option.Option<string>): boolean =>
+  Option.isSome(current) && (Option.isNone(replaces) || replaces.value !== current.value.version)
+
+/**
+ * Effect's `KeyValueStore` as a token store, on whatever it keeps its values.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerKeyValueStore = (
+  options?: { readonly prefix?: string | undefined } | undefined
+): Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> =>
+  Layer.effect(
+    TokenStore,
+    Effect.flatMap(KeyValueStore.KeyValueStore, (store) => fromKeyValueStore(store, options))
+  )
+
+// Far more keys than an app has; a bound, so that per-user scopes cannot fill the memory
+const defaultCapacity = 10_000
+
+/**
+ * Keeps tokens in the memory of the process, with everything the port offers.
+ * Beyond `capacity` keys the one written longest ago is dropped.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory = (
+  options?: { readonly capacity?: number | undefined } | undefined
+): Effect.Effect<TokenStore["Type"]> =>
+  Effect.gen(function*() {
+    const capacity = options?.capacity ?? defaultCapacity
+    const entries = new Map<string, Entry & { readonly expiresAt: number }>()
+    const leases = new Map<string, { readonly owner: string; readonly expiresAt: number }>()
+    const notices = yield* PubSub.sliding<string>(256)
+
+    const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
+
+    const find = (key: string, now: number): Option.Option<Entry> => {
+      const found = entries.get(key)
+      if (found === undefined) return Option.none()
+      if (found.expiresAt > now) {
+        const { payload, version } = found
+        return Option.some({ version, payload, timeToLive: Duration.millis(found.expiresAt - now) })
+      }
+      entries.delete(key)
+      return Option.none()
+    }
+
+    const grant = (key: string, owner: string, duration: Duration.Duration, now: number) => {
+      leases.set(key, { owner, expiresAt: now + Duration.toMillis(duration) })
+      return true
+    }
+
+    const holder = (key: string, now: number): string | undefined => {
+      const lease = leases.get(key)
+      return lease !== undefined && lease.expiresAt > now ? lease.owner : undefined
+    }
+
+    const notify = (key: string, write: Effect.Effect<boolean>) =>
+      Effect.tap(write, (changed) => changed ? notices.publish(key) : Effect.void)
+
+    return TokenStore.of({
+      get: (key) => withNow((now) => find(key, now)),
+      set: (key, entry, replaces) =>
+        notify(
+          key,
+          withNow((now) => {
+            if (isStale(find(key, now), replaces)) return false
+            entries.delete(key)
+            entries.set(key, { ...entry, expiresAt: now + Duration.toMillis(entry.timeToLive) })
+            const oldest = entries.keys().next()
+            if (entries.size > capacity && oldest.done !== true) entries.delete(oldest.value)
+            return true
+          })
+        ),
+      remove: (key, version) =>
+        notify(
+          key,
+          withNow((now) => {
+            const current = find(key, now)
+            return Option.isSome(current) && current.value.version === version && entries.delete(key)
+          })
+        ),
+      acquireLease: (key, owner, duration) =>
+        withNow((now) => {
+          const current = holder(key, now)
+          return (current === undefined || current === owner) && grant(key, owner, duration, now)
+        }),
+      extendLease: (key, owner, duration) =>
+        withNow((now) => holder(key, now) === owner && grant(key, owner, duration, now)),
+      releaseLease: (key, owner) =>
+        withNow((now) => {
+          if (holder(key, now) === owner) leases.delete(key)
+        }),
+      changes: Stream.fromPubSub(notices)
+    })
+  })
+
+/**
+ * The default store: the memory of the process.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory = (
+  options?: { readonly capacity?: number | undefined } | undefined
+): Layer.Layer<TokenStore> => Layer.effect(TokenStore, makeMemory(options))

@@ -1,0 +1,116 @@
+/**
+ * A response, and the errors of reading it, as the caller may see them: with
+ * the request that the caller made, not the one that carries the token.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+
+/**
+ * Wraps a response; its body is read through the wrapper as through the original.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  signed: HttpClientResponse.HttpClientResponse,
+  request: HttpClientRequest.HttpClientRequest
+): HttpClientResponse.HttpClientResponse => new UnsignedResponse(signed, request)
+
+/**
+ * The error with the caller's request in place of the signed one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const unsignError = (
+  error: HttpClientError.HttpClientError,
+  request: HttpClientRequest.HttpClientRequest
+): HttpClientError.HttpClientError => {
+  const fields = { request, ...causeOf(error), ...descriptionOf(error) }
+  return error._tag === "RequestError"
+    ? new HttpClientError.RequestError({ ...fields, reason: error.reason })
+    : new HttpClientError.ResponseError({ ...fields, reason: error.reason, response: make(error.response, request) })
+}
+
+const causeOf = (error: HttpClientError.HttpClientError) => error.cause === undefined ? {} : { cause: error.cause }
+
+const descriptionOf = (error: HttpClientError.HttpClientError) =>
+  error.description === undefined ? {} : { description: error.description }
+
+class UnsignedResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
+  readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
+  readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId = HttpClientResponse.TypeId
+  // Out of reach of inspect, JSON and structured clones
+  readonly #signed: HttpClientResponse.HttpClientResponse
+
+  constructor(signed: HttpClientResponse.HttpClientResponse, readonly request: HttpClientRequest.HttpClientRequest) {
+    super()
+    this.#signed = signed
+  }
+
+  get status() {
+    return this.#signed.status
+  }
+
+  get headers() {
+    return this.#signed.headers
+  }
+
+  get cookies() {
+    return this.#signed.cookies
+  }
+
+  get remoteAddress() {
+    return this.#signed.remoteAddress
+  }
+
+  get json() {
+    return this.#read(this.#signed.json)
+  }
+
+  get text() {
+    return this.#read(this.#signed.text)
+  }
+
+  get urlParamsBody() {
+    return this.#read(this.#signed.urlParamsBody)
+  }
+
+  get formData() {
+    return this.#read(this.#signed.formData)
+  }
+
+  get arrayBuffer() {
+    return this.#read(this.#signed.arrayBuffer)
+  }
+
+  get stream() {
+    return Stream.mapError(this.#signed.stream, this.#unsign)
+  }
+
+  toJSON(): unknown {
+    const json = this.#signed.toJSON()
+    return Predicate.isRecord(json) ? { ...json, request: this.request.toJSON() } : json
+  }
+
+  #read<A>(body: Effect.Effect<A, HttpClientError.ResponseError>): Effect.Effect<A, HttpClientError.ResponseError> {
+    return Effect.mapError(body, this.#unsign)
+  }
+
+  readonly #unsign = (error: HttpClientError.ResponseError): HttpClientError.ResponseError =>
+    new HttpClientError.ResponseError({
+      ...causeOf(error),
+      ...descriptionOf(error),
+      reason: error.reason,
+      request: this.request,
+      response: this
+    })
+}

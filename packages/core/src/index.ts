@@ -1,0 +1,80 @@
+/**
+ * An OAuth 2 client for apps that call protected APIs on their own behalf.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @since 0.1.0
+ */
+export * as AccessToken from "./AccessToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthedHttpClient from "./AuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Check from "./Check.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ClientAuth from "./ClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as OAuthError from "./OAuthError.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Origin from "./Origin.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RejectedTokens from "./RejectedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as StoredToken from "./StoredToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenEndpoint from "./TokenEndpoint.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenProvider from "./TokenProvider.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRequest from "./TokenRequest.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenStore from "./TokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as UnsignedResponse from "./UnsignedResponse.js"
