@@ -21,19 +21,13 @@ import * as Redacted from "effect/Redacted"
 import type * as Tracer from "effect/Tracer"
 import * as AccessToken from "./AccessToken.js"
 import * as Check from "./Check.js"
-import {
-  describeCause,
-  type InvalidOptions,
-  type TokenEndpointError,
-  TokenProviderError,
-  TokenStoreError
-} from "./OAuthError.js"
+import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as RejectedTokens from "./RejectedTokens.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import * as StoredToken from "./StoredToken.js"
+import * as SharedTokens from "./SharedTokens.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
 import { fingerprint, type ResolvedTokenRequest, type TokenRequest } from "./TokenRequest.js"
-import { type Entry, TokenStore } from "./TokenStore.js"
+import type { TokenStore } from "./TokenStore.js"
 
 /**
  * Gives tokens to whoever needs one: `AuthedHttpClient`, or a client of its
@@ -124,8 +118,6 @@ const defaults = {
   capacity: 10_000
 }
 
-/** How long a store that failed is left alone. */
-const storeCooldown = Duration.toMillis("5 seconds")
 /** A definite failure is held this many times as long as a passing one, and at most so many times. */
 const definiteFactor = 5
 const maxDefiniteFactor = 60
@@ -180,7 +172,6 @@ interface Slot {
   definiteFailures: number
   backgroundFailures: number
   backgroundNotBefore: number
-  unreadable: boolean
 }
 
 /** What a flight brings home. */
@@ -207,12 +198,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   })
   const capacity = yield* Check.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
   const cooldownMillis = Duration.toMillis(failureCooldown)
-  const shareTokens = options.shareTokens ?? true
+  const shared = options.shareTokens === false
+    ? SharedTokens.none
+    : yield* SharedTokens.make({ timeout: storeTimeout, defaultLifetime })
   // Once for this process, so that the processes of a fleet differ from each other
   const jitter = yield* Random.next
 
   const endpoint = yield* TokenEndpoint
-  const store = yield* TokenStore
   const clock = yield* Effect.clock
   const now = () => clock.unsafeCurrentTimeMillis()
   const credentials = Effect.timeoutTo(endpoint.credentials, {
@@ -246,8 +238,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     cooldown: undefined,
     definiteFailures: 0,
     backgroundFailures: 0,
-    backgroundNotBefore: 0,
-    unreadable: false
+    backgroundNotBefore: 0
   })
 
   const defaultSlot = makeSlot(endpoint.resolve())
@@ -293,121 +284,28 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       : undefined
 
   // ---------------------------------------------------------------------------
-  // the store, which may fail at any time
-  // ---------------------------------------------------------------------------
-
-  let storeDownUntil = 0
-  let storeDown = false
-
-  const storeFailed = (error: TokenStoreError) => {
-    storeDownUntil = now() + storeCooldown
-    if (storeDown) return Effect.void
-    storeDown = true
-    return Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
-  }
-
-  const storeWorked = Effect.suspend(() => {
-    if (!storeDown) return Effect.void
-    storeDown = false
-    return Effect.logInfo("Token store is back")
-  })
-
-  /** Asks the store within `storeTimeout`; `None` when it failed or is left alone. */
-  const ask = <A>(
-    method: TokenStoreError["method"],
-    call: Effect.Effect<A, TokenStoreError>,
-    secret?: Redacted.Redacted
-  ): Effect.Effect<Option.Option<A>> =>
-    Effect.suspend(() => {
-      if (!shareTokens || now() < storeDownUntil) return Effect.succeedNone
-      return Effect.interruptible(call).pipe(
-        // A driver that cannot be interrupted must not hold up the time limit
-        Effect.disconnect,
-        Effect.timeoutFail({
-          duration: storeTimeout,
-          onTimeout: () =>
-            new TokenStoreError({
-              method,
-              reason: "Timeout",
-              description: `no answer within ${Duration.format(storeTimeout)}`
-            })
-        }),
-        Effect.zipLeft(storeWorked),
-        Effect.asSome,
-        Effect.catchAllCause((cause) => Effect.as(storeFailed(toStoreError(method, cause, secret)), Option.none()))
-      )
-    })
-
-  /** Reads the entry of a key; one that cannot be read counts as absent, and is said once. */
-  const read = (
-    slot: Slot
-  ): Effect.Effect<{ readonly entry: Option.Option<Entry>; readonly held: Option.Option<Held> }> =>
-    Effect.suspend(() => {
-      const readAt = now()
-      return Effect.flatMap(
-        ask("get", catchInvalidEntry(slot, store.get(slot.request.key))),
-        (answer) => {
-          const entry = Option.flatten(answer)
-          return Option.match(
-            Option.flatMap(entry, (entry) => StoredToken.decode(entry, { readAt, defaultLifetime })),
-            {
-              onNone: () =>
-                Effect.as(
-                  Option.isSome(entry) ? unreadable(slot, "holds no token that this version can read") : Effect.void,
-                  { entry, held: Option.none() }
-                ),
-              onSome: (token) => Effect.succeed({ entry, held: Option.some(hold(token, false)) })
-            }
-          )
-        }
-      )
-    })
-
-  const unreadable = (slot: Slot, description: string) => {
-    if (slot.unreadable) return Effect.void
-    slot.unreadable = true
-    return Effect.logWarning(`Token store entry ${slot.request.key}: ${description}`)
-  }
-
-  const catchInvalidEntry = <A>(
-    slot: Slot,
-    call: Effect.Effect<Option.Option<A>, TokenStoreError>
-  ): Effect.Effect<Option.Option<A>, TokenStoreError> =>
-    Effect.catchIf(
-      call,
-      (error) => error.reason === "InvalidEntry",
-      (error) => Effect.as(unreadable(slot, error.description), Option.none())
-    )
-
-  /** Stores a token; when somebody else stored one first, that one is adopted. */
-  const share = (slot: Slot, held: Held, replaces: Option.Option<string>): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      const expiresAt = Number.isFinite(held.windows.expiresAt)
-        ? held.windows.expiresAt
-        : held.token.obtainedAt.epochMillis + Duration.toMillis(defaultLifetime)
-      const timeToLive = expiresAt - now()
-      if (timeToLive <= 0) return
-      const entry: Entry = {
-        version: yield* randomVersion,
-        payload: StoredToken.encode(held.token),
-        timeToLive: Duration.millis(timeToLive)
-      }
-      const written = yield* ask("set", store.set(slot.request.key, entry, replaces), held.token.value)
-      if (Option.isNone(written) || written.value) return
-      const winner = yield* read(slot)
-      if (Option.isSome(winner.held) && slot.held === held && isAdoptable(slot, winner.held.value, "expiry")) {
-        keep(slot, winner.held.value)
-      }
-    })
-
-  // ---------------------------------------------------------------------------
   // flights
   // ---------------------------------------------------------------------------
 
-  const isAdoptable = (slot: Slot, candidate: Held, purpose: FlightPurpose): boolean => {
+  /** A token of the store that is worth taking: still fresh, and not rejected by anyone. */
+  const adoptable = (
+    slot: Slot,
+    found: Option.Option<AccessToken.AccessToken>,
+    purpose: FlightPurpose
+  ): Held | undefined => {
+    if (Option.isNone(found)) return undefined
+    const candidate = hold(found.value, false)
     const { freshUntil, refreshAt } = candidate.windows
-    return now() < (purpose === "background" ? refreshAt : freshUntil) && !isRejected(slot, candidate)
+    const isFresh = now() < (purpose === "background" ? refreshAt : freshUntil)
+    return isFresh && !isRejected(slot, candidate) ? candidate : undefined
   }
+
+  /** Stores a token; when somebody else was first, theirs is adopted. */
+  const share = Effect.fnUntraced(function*(slot: Slot, held: Held, replaces: Option.Option<string>) {
+    if (yield* shared.write(slot.request.key, held.token, replaces)) return
+    const winner = adoptable(slot, (yield* shared.read(slot.request.key)).token, "expiry")
+    if (winner !== undefined && slot.held === held) keep(slot, winner)
+  })
 
   const keep = (slot: Slot, held: Held) => {
     const previous = slot.held
@@ -426,17 +324,16 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const obtain = (slot: Slot, flight: Flight): Effect.Effect<Landing, TokenEndpointError> =>
     Effect.gen(function*() {
       yield* checkCooldown(slot, flight)
-      const stored = yield* read(slot)
-      if (Option.isSome(stored.held) && isAdoptable(slot, stored.held.value, flight.purpose)) {
-        return { held: stored.held.value, replaces: Option.none() }
-      }
+      const found = yield* shared.read(slot.request.key)
+      const adopted = adoptable(slot, found.token, flight.purpose)
+      if (adopted !== undefined) return { held: adopted, replaces: Option.none() }
       if (flight.purpose === "rejection") slot.rejected.spend(flight.origin, now())
       const token = yield* flight.purpose === "background"
         ? endpoint.attempt(slot.request)
         : endpoint.request(slot.request)
       return {
         held: hold(token, true),
-        replaces: Option.some(Option.map(stored.entry, (entry) => entry.version))
+        replaces: Option.some(found.version)
       }
     })
 
@@ -690,23 +587,3 @@ const endOf = (token: AccessToken.AccessToken): number =>
     onNone: () => Number.POSITIVE_INFINITY,
     onSome: (expiresAt) => expiresAt.epochMillis
   })
-
-const randomVersion = Effect.map(
-  Effect.all([Random.nextInt, Random.nextInt]),
-  (parts) => parts.map((part) => part.toString(36)).join("")
-)
-
-/** What a failed store says, whatever it failed with, and without the token it was given. */
-const toStoreError = (
-  method: TokenStoreError["method"],
-  cause: Cause.Cause<TokenStoreError>,
-  secret: Redacted.Redacted | undefined
-): TokenStoreError => {
-  const error = Option.getOrUndefined(Cause.failureOption(cause))
-  const description = error?.description ?? describeCause(cause)
-  return new TokenStoreError({
-    method,
-    reason: error?.reason ?? "Unavailable",
-    description: secret === undefined ? description : description.replaceAll(Redacted.value(secret), "<redacted>")
-  })
-}

@@ -47,7 +47,22 @@ export * as RetryPolicy from "./RetryPolicy.js"
 /**
  * @since 0.1.0
  */
+export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as StoredToken from "./StoredToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestAuthorizationServer from "./TestAuthorizationServer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
 
 /**
  * @since 0.1.0
