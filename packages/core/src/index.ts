@@ -67,6 +67,11 @@ export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TestTokenStore from "./TestTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -88,6 +93,11 @@ export * as TokenResponse from "./TokenResponse.js"
  * @since 0.1.0
  */
 export * as TokenStore from "./TokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenStoreContract from "./TokenStoreContract.js"
 
 /**
  * @since 0.1.0

@@ -1,0 +1,414 @@
+import { AuthedHttpClient, ClientAuth, TestAuthorizationServer, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { HttpBody, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Encoding, Exit, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
+
+const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+
+const run = <A, E>(
+  options: TestAuthorizationServer.Options,
+  body: (services: {
+    readonly server: TestAuthorizationServer.TestAuthorizationServer["Type"]
+    readonly client: HttpClient.HttpClient
+  }) => Effect.Effect<A, E>
+) => Effect.flatMap(TestAuthorizationServer.make(options), body)
+
+const basic = (id: string, secret: string) => ({ authorization: `Basic ${Encoding.encodeBase64(`${id}:${secret}`)}` })
+
+const authenticated = basic(clientId, Redacted.value(clientSecret))
+
+const tokenRequest = (
+  form: string,
+  headers: Record<string, string> = authenticated,
+  contentType = "application/x-www-form-urlencoded"
+) => HttpClientRequest.post(tokenUrl, { headers, body: HttpBody.text(form, contentType) })
+
+const grant = tokenRequest("grant_type=client_credentials")
+
+const get = (token: string, url = `${apiUrl}/orders`) =>
+  HttpClientRequest.get(url, { headers: { authorization: `Bearer ${token}` } })
+
+const answer = (client: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest) =>
+  Effect.flatMap(client.execute(request), (response) =>
+    Effect.map(response.text, (text) => ({
+      status: response.status,
+      headers: response.headers,
+      body: text.startsWith("{") ? JSON.parse(text) as Record<string, unknown> : text
+    })))
+
+const status = (client: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest) =>
+  Effect.map(client.execute(request), (response) => response.status)
+
+describe("TestAuthorizationServer", () => {
+  describe("RFC 6749 §4.4", () => {
+    it.effect("issues tokens that are not to be cached", () =>
+      run({}, ({ client }) =>
+        Effect.gen(function*() {
+          const first = yield* answer(client, tokenRequest("grant_type=client_credentials&scope=read+write"))
+          assert.strictEqual(first.status, 200)
+          assert.deepStrictEqual(first.body, {
+            access_token: "token-1",
+            token_type: "Bearer",
+            expires_in: 3600,
+            scope: "read write"
+          })
+          assert.strictEqual(first.headers["cache-control"], "no-store")
+          const second = yield* answer(client, grant)
+          assert.deepStrictEqual(second.body, { access_token: "token-2", token_type: "Bearer", expires_in: 3600 })
+        })))
+
+    it.effect("takes the client's credentials form-encoded by Basic, or in the body, but not both", () =>
+      run({ clientId: "a:b c", clientSecret: Redacted.make("s%&+é") }, ({ client }) =>
+        Effect.gen(function*() {
+          const id = ClientAuth.formEncode("a:b c")
+          const secret = ClientAuth.formEncode("s%&+é")
+          const inBody = `grant_type=client_credentials&client_id=${id}&client_secret=${secret}`
+          const plain = "grant_type=client_credentials"
+          assert.strictEqual(yield* status(client, tokenRequest(plain, basic(id, secret))), 200)
+          assert.strictEqual(yield* status(client, tokenRequest(inBody, {})), 200)
+          const both = yield* answer(client, tokenRequest(inBody, basic(id, secret)))
+          assert.strictEqual(both.status, 400)
+          assert.propertyVal(both.body, "error", "invalid_request")
+        })))
+
+    it.effect("refuses what the RFC refuses", () =>
+      run({ scopes: ["read", "write"] }, ({ client, server }) =>
+        Effect.gen(function*() {
+          const cases: ReadonlyArray<readonly [HttpClientRequest.HttpClientRequest, number, string]> = [
+            [tokenRequest("grant_type=client_credentials", {}), 401, "invalid_client"],
+            [tokenRequest("grant_type=client_credentials", basic(clientId, "wrong")), 401, "invalid_client"],
+            [tokenRequest("grant_type=client_credentials", basic("other", "test-secret")), 401, "invalid_client"],
+            [tokenRequest("grant_type=client_credentials", { authorization: "Basic %%" }), 401, "invalid_client"],
+            [tokenRequest("grant_type=password"), 400, "unsupported_grant_type"],
+            [tokenRequest("scope=read"), 400, "invalid_request"],
+            [tokenRequest("grant_type=client_credentials&scope=read&scope=write"), 400, "invalid_request"],
+            [tokenRequest("grant_type=client_credentials&scope=admin+read"), 400, "invalid_scope"],
+            [tokenRequest("grant_type=client_credentials", authenticated, "application/json"), 400, "invalid_request"]
+          ]
+          for (const [request, expected, error] of cases) {
+            const { body, headers, status } = yield* answer(client, request)
+            assert.strictEqual(status, expected)
+            assert.propertyVal(body, "error", error)
+            assert.strictEqual(headers["www-authenticate"] !== undefined, status === 401)
+          }
+          assert.strictEqual(yield* status(client, HttpClientRequest.get(tokenUrl)), 405)
+          assert.deepStrictEqual(yield* server.issued, [])
+          const all = yield* answer(client, grant)
+          assert.propertyVal(all.body, "scope", "read write")
+        })))
+
+    it.effect("leaves expires_in out for tokens that do not expire", () =>
+      run({ lifetime: "none" }, ({ client, server }) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual((yield* answer(client, grant)).body, { access_token: "token-1", token_type: "Bearer" })
+          yield* TestClock.adjust("1000 days")
+          assert.strictEqual(yield* status(client, get("token-1")), 200)
+          yield* server.setLifetime("1500 millis")
+          assert.propertyVal((yield* answer(client, grant)).body, "expires_in", 1.5)
+        })))
+
+    it.effect("knows one secret at a time", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* status(client, grant), 200)
+          yield* server.rotateSecret(Redacted.make("new"))
+          assert.strictEqual(yield* status(client, grant), 401)
+          assert.strictEqual(
+            yield* status(client, tokenRequest("grant_type=client_credentials", basic(clientId, "new"))),
+            200
+          )
+        })))
+
+    it.effect("returnSameToken issues a valid token again, for the same request only", () =>
+      run({ lifetime: "1 minute" }, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* server.returnSameToken(true)
+          yield* answer(client, grant)
+          yield* TestClock.adjust("20 seconds")
+          const again = yield* answer(client, grant)
+          assert.propertyVal(again.body, "access_token", "token-1")
+          assert.propertyVal(again.body, "expires_in", 40)
+          const other = yield* answer(client, tokenRequest("grant_type=client_credentials&resource=https://a.test"))
+          assert.propertyVal(other.body, "access_token", "token-2")
+          yield* server.revoke("token-1")
+          assert.propertyVal((yield* answer(client, grant)).body, "access_token", "token-3")
+        })))
+
+    it.effect("onlyOneActive revokes the former tokens", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* server.onlyOneActive(true)
+          yield* answer(client, grant)
+          yield* answer(client, grant)
+          assert.strictEqual(yield* status(client, get("token-1")), 401)
+          assert.strictEqual(yield* status(client, get("token-2")), 200)
+        })))
+  })
+
+  describe("RFC 6750", () => {
+    it.effect("the resource takes a token until its time is over or it is revoked", () =>
+      run({ lifetime: "1 minute" }, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* answer(client, grant)
+          yield* answer(client, grant)
+          assert.strictEqual(yield* status(client, get("token-1")), 200)
+          yield* server.revoke("token-1")
+          const revoked = yield* answer(client, get("token-1"))
+          assert.strictEqual(revoked.status, 401)
+          assert.strictEqual(revoked.headers["www-authenticate"], "Bearer realm=\"test\", error=\"invalid_token\"")
+          yield* TestClock.adjust("59999 millis")
+          assert.strictEqual(yield* status(client, get("token-2")), 200)
+          yield* TestClock.adjust("1 millis")
+          assert.strictEqual(yield* status(client, get("token-2")), 401)
+          assert.strictEqual(yield* status(client, get("unknown")), 401)
+          const without = yield* answer(client, HttpClientRequest.get(apiUrl))
+          assert.strictEqual(without.status, 401)
+          assert.strictEqual(without.headers["www-authenticate"], "Bearer realm=\"test\"")
+        })))
+
+    it.effect("revoke() ends all tokens issued so far", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* answer(client, grant)
+          yield* server.revoke()
+          yield* answer(client, grant)
+          assert.strictEqual(yield* status(client, get("token-1")), 401)
+          assert.strictEqual(yield* status(client, get("token-2")), 200)
+        })))
+
+    it.effect("an origin can reject every token", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* answer(client, grant)
+          yield* server.rejectOrigin("https://other.test", true)
+          assert.strictEqual(yield* status(client, get("token-1", "https://other.test/x")), 401)
+          assert.strictEqual(yield* status(client, get("token-1")), 200)
+          yield* server.rejectOrigin("https://other.test", false)
+          assert.strictEqual(yield* status(client, get("token-1", "https://other.test/x")), 200)
+        })))
+
+    it.effect("on the token endpoint's origin only what is below apiUrl is a resource", () =>
+      run({ apiUrl: "https://auth.test/api/" }, ({ client }) =>
+        Effect.gen(function*() {
+          yield* answer(client, grant)
+          assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/api/x")), 200)
+          assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/other")), 404)
+        })))
+
+    it.effect("echoes requests byte for byte, whatever their body", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* answer(client, tokenRequest("grant_type=client_credentials&scope=read"))
+          const bytes = Uint8Array.of(0, 255, 1, 254)
+          const form = new FormData()
+          form.append("field", "value")
+          const bodies: ReadonlyArray<readonly [HttpBody.HttpBody, string]> = [
+            [HttpBody.empty, ""],
+            [HttpBody.text("héllo"), Encoding.encodeBase64("héllo")],
+            [HttpBody.uint8Array(bytes), "AP8B/g=="],
+            [HttpBody.raw("raw"), Encoding.encodeBase64("raw")],
+            [HttpBody.raw(bytes.buffer), "AP8B/g=="],
+            [HttpBody.stream(Stream.make(bytes.subarray(0, 1), bytes.subarray(1))), "AP8B/g=="]
+          ]
+          for (const [body, base64] of bodies) {
+            const response = yield* client.execute(
+              HttpClientRequest.put(`${apiUrl}/a/b?x=1`, { headers: { authorization: "bearer token-1" }, body })
+            )
+            const echo = yield* HttpClientResponse.schemaBodyJson(TestAuthorizationServer.Echo)(response)
+            assert.deepInclude(echo, { method: "PUT", path: "/a/b", query: { x: "1" }, scope: "read", base64 })
+          }
+          yield* client.execute(
+            HttpClientRequest.post(apiUrl, {
+              headers: { authorization: "Bearer token-1" },
+              body: HttpBody.formData(form)
+            })
+          )
+          const sent = (yield* server.apiRequests).at(-1)
+          assert.match(sent?.headers["content-type"] ?? "", /^multipart\/form-data; boundary=/)
+          assert.include(new TextDecoder().decode(sent?.body), "name=\"field\"")
+        })))
+
+    it.effect("a handler can answer in the resource's place, for valid tokens only", () =>
+      run({
+        api: (request, token) =>
+          Effect.succeed(
+            new URL(request.url).pathname === "/web" ?
+              new Response("web", { status: 201 }) :
+              { status: 202, body: { scope: token.scope } }
+          )
+      }, ({ client }) =>
+        Effect.gen(function*() {
+          yield* answer(client, tokenRequest("grant_type=client_credentials&scope=read"))
+          assert.deepInclude(yield* answer(client, get("token-1")), { status: 202, body: { scope: "read" } })
+          assert.deepInclude(yield* answer(client, get("token-1", `${apiUrl}/web`)), { status: 201, body: "web" })
+          assert.strictEqual(yield* status(client, get("unknown")), 401)
+        })))
+  })
+
+  describe("misbehaviour", () => {
+    it.effect("failNext and failApiNext queue up their answers", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* server.failNext(1)
+          yield* server.failNext(2, { status: 429, headers: { "retry-after": "7" }, body: { error: "slow_down" } })
+          yield* server.failNext(1, new Response("html", { headers: { "content-type": "text/html" } }))
+          assert.strictEqual(yield* status(client, grant), 503)
+          for (let i = 0; i < 2; i++) {
+            const refused = yield* answer(client, grant)
+            assert.deepInclude(refused, { status: 429, body: { error: "slow_down" } })
+            assert.strictEqual(refused.headers["retry-after"], "7")
+          }
+          assert.strictEqual((yield* answer(client, grant)).body, "html")
+          assert.strictEqual(yield* status(client, grant), 200)
+          yield* server.failApiNext(1, { status: 401 })
+          yield* server.failApiNext(1, { status: 204, body: "not sent" })
+          assert.strictEqual(yield* status(client, get("token-1")), 401)
+          assert.strictEqual(yield* status(client, get("token-1")), 204)
+          assert.strictEqual(yield* status(client, get("token-1")), 200)
+        })))
+
+    it.effect("resets connections before and within the answer", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* server.failNext(1, "reset")
+          yield* server.failNext(1, "cut")
+          const before = yield* Effect.flip(client.execute(grant))
+          assert.deepInclude(before, { _tag: "RequestError", reason: "Transport" })
+          const response = yield* client.execute(grant)
+          assert.strictEqual(response.status, 200)
+          const within = yield* Effect.flip(response.text)
+          assert.deepInclude(within, { _tag: "ResponseError", reason: "Decode" })
+          assert.deepStrictEqual((yield* server.tokenRequests).map(({ status }) => status), [undefined, 200])
+        })))
+
+    it.effect("hangs until it is interrupted", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* server.failNext(1, "hang")
+          yield* server.failApiNext(1, "hang")
+          for (const request of [grant, get("token-1")]) {
+            const fiber = yield* Effect.fork(client.execute(request))
+            yield* TestClock.adjust("1 hour")
+            assert.isNull(fiber.unsafePoll())
+            assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+          }
+        })))
+
+    it.effect("setTokenResponse decides over every request until it is taken back", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* server.setTokenResponse((request) =>
+            new Map(request.params).get("scope") === "bad" ? Effect.succeed({ status: 500 }) : undefined
+          )
+          const bad = tokenRequest("grant_type=client_credentials&scope=bad")
+          assert.strictEqual(yield* status(client, bad), 500)
+          assert.strictEqual(yield* status(client, grant), 200)
+          yield* server.setTokenResponse(() => ({ body: "<html>" }))
+          assert.strictEqual((yield* answer(client, grant)).body, "<html>")
+          yield* server.setTokenResponse(undefined)
+          assert.strictEqual(yield* status(client, bad), 200)
+        })))
+
+    it.effect("delays by Clock; a request that is interrupted meanwhile gets no token", () =>
+      run({ tokenDelay: "2 seconds" }, ({ client, server }) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.fork(client.execute(grant))
+          yield* TestClock.adjust("1999 millis")
+          assert.isNull(fiber.unsafePoll())
+          yield* TestClock.adjust("1 millis")
+          yield* Fiber.join(fiber)
+          const [issued] = yield* server.issued
+          assert.deepInclude(issued, { value: "token-1", issuedAt: 2000, expiresAt: 3_602_000, revoked: false })
+          yield* server.setApiDelay("3 seconds")
+          const call = yield* Effect.fork(client.execute(get("token-1")))
+          yield* TestClock.adjust("1 seconds")
+          assert.isNull(call.unsafePoll())
+          yield* TestClock.adjust("2 seconds")
+          assert.strictEqual((yield* Fiber.join(call)).status, 200)
+          const interrupted = yield* Effect.fork(client.execute(grant))
+          yield* TestClock.adjust("1 seconds")
+          yield* Fiber.interrupt(interrupted)
+          assert.lengthOf(yield* server.issued, 1)
+        })))
+  })
+
+  describe("records", () => {
+    it.effect("shows each request as it arrived", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* TestClock.adjust("5 seconds")
+          yield* answer(client, tokenRequest("grant_type=client_credentials&resource=https%3A%2F%2Fa.test&resource=b"))
+          const [token] = yield* server.tokenRequests
+          assert.deepInclude(token, {
+            time: 5000,
+            method: "POST",
+            url: tokenUrl,
+            authorization: authenticated.authorization,
+            params: [["grant_type", "client_credentials"], ["resource", "https://a.test"], ["resource", "b"]],
+            status: 200
+          })
+          assert.strictEqual(token.headers["content-type"], "application/x-www-form-urlencoded")
+          yield* client.execute(
+            HttpClientRequest.bodyText(get("token-1"), "body").pipe(HttpClientRequest.setMethod("POST"))
+          )
+          const [api] = yield* server.apiRequests
+          assert.deepInclude(api, {
+            time: 5000,
+            method: "POST",
+            url: `${apiUrl}/orders`,
+            token: "token-1",
+            body: new TextEncoder().encode("body"),
+            status: 200
+          })
+          assert.deepInclude((yield* server.issued)[0], { resources: ["https://a.test", "b"], issuedAt: 5000 })
+          yield* server.resetRecords
+          assert.deepStrictEqual(yield* server.tokenRequests, [])
+          assert.deepStrictEqual(yield* server.apiRequests, [])
+          assert.lengthOf(yield* server.issued, 1)
+        })))
+
+    it.effect("has a snapshot's safety: what is handed out does not change", () =>
+      run({}, ({ client, server }) =>
+        Effect.gen(function*() {
+          yield* answer(client, grant)
+          const before = yield* server.issued
+          yield* server.revoke()
+          assert.isFalse(before[0].revoked)
+          assert.isTrue((yield* server.issued)[0].revoked)
+        })))
+  })
+
+  it.effect("stands behind a whole client", () =>
+    Effect.gen(function*() {
+      const client = yield* AuthedHttpClient.AuthedHttpClient
+      const server = yield* TestAuthorizationServer.TestAuthorizationServer
+      yield* server.failNext(2)
+      const fiber = yield* Effect.fork(client.get("/orders"))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
+      assert.deepStrictEqual((yield* server.tokenRequests).map(({ status }) => status), [503, 503, 200])
+      yield* server.revoke()
+      assert.strictEqual((yield* client.get("/orders")).status, 200)
+      assert.deepStrictEqual((yield* server.apiRequests).map(({ status, token }) => [status, token]), [
+        [200, "token-1"],
+        [401, "token-1"],
+        [200, "token-2"]
+      ])
+    }).pipe(Effect.provide(
+      AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
+        Layer.provide(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret })),
+        Layer.provide(TokenStore.layerMemory()),
+        Layer.provideMerge(TestAuthorizationServer.layer())
+      )
+    )))
+
+  it.effect("layer is a new server each time", () =>
+    Effect.gen(function*() {
+      const build = Effect.scoped(Layer.build(TestAuthorizationServer.layer()))
+      const one = yield* build
+      const two = yield* build
+      yield* Context.get(one, HttpClient.HttpClient).execute(grant)
+      assert.lengthOf(yield* Context.get(one, TestAuthorizationServer.TestAuthorizationServer).issued, 1)
+      assert.lengthOf(yield* Context.get(two, TestAuthorizationServer.TestAuthorizationServer).issued, 0)
+    }))
+})

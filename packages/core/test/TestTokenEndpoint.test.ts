@@ -1,0 +1,165 @@
+import type { TokenEndpoint } from "@effect-alf/core"
+import { AccessToken, RetryPolicy, TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Duration, Effect, Fiber, Layer, Option, Redacted, TestClock } from "effect"
+
+const run = <A, E>(
+  options: TestTokenEndpoint.Options,
+  body: (services: {
+    readonly control: TestTokenEndpoint.TestTokenEndpoint["Type"]
+    readonly endpoint: TokenEndpoint.TokenEndpoint["Type"]
+  }) => Effect.Effect<A, E>
+) => Effect.flatMap(TestTokenEndpoint.make(options), body)
+
+const value = (token: AccessToken.AccessToken) => Redacted.value(token.value)
+
+const lifetimeOf = (token: AccessToken.AccessToken) =>
+  Option.map(AccessToken.remaining(token, token.obtainedAt), Duration.toSeconds)
+
+describe("TestTokenEndpoint", () => {
+  it.effect("issues numbered tokens and records what was asked", () =>
+    run({ lifetime: "10 minutes" }, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("1 second")
+        const request = endpoint.resolve({ scope: "read" })
+        const first = yield* endpoint.request(request)
+        const second = yield* endpoint.attempt(endpoint.resolve(), 3)
+        assert.deepStrictEqual([value(first), value(second)], ["token-1", "token-2"])
+        assert.deepStrictEqual(lifetimeOf(first), Option.some(600))
+        assert.strictEqual(DateTime.toEpochMillis(first.obtainedAt), 1000)
+        assert.deepStrictEqual(yield* control.requests, [
+          { time: 1000, via: "request", attempt: 1, request },
+          { time: 1000, via: "attempt", attempt: 3, request: endpoint.resolve() }
+        ])
+        assert.deepStrictEqual(yield* control.issued, [first, second])
+        yield* control.resetRecords
+        assert.deepStrictEqual(yield* control.requests, [])
+      })))
+
+  it.effect("computes keys as the real endpoint does", () =>
+    run({ request: { scope: "read" } }, ({ endpoint }) =>
+      Effect.sync(() => {
+        assert.strictEqual(endpoint.resolve().key, endpoint.resolve({ scope: ["read"] }).key)
+        assert.notStrictEqual(endpoint.resolve().key, endpoint.resolve({ scope: "write" }).key)
+        assert.deepStrictEqual(endpoint.resolve().params, [["grant_type", "client_credentials"], ["scope", "read"]])
+      })))
+
+  it.effect("two endpoints with different identities have different keys", () =>
+    run(
+      {},
+      ({ endpoint }) =>
+        run({ identity: { clientId: "other" } }, (other) =>
+          Effect.sync(() => assert.notStrictEqual(endpoint.resolve().key, other.endpoint.resolve().key)))
+    ))
+
+  it.effect("fails and responds as it was told, in that order", () =>
+    run({}, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        yield* control.failNext(1)
+        yield* control.failNext(1, TestTokenEndpoint.invalidClient)
+        yield* control.respondNext({ value: "special", lifetime: "none", scope: "less" })
+        const attempt = endpoint.attempt(endpoint.resolve())
+        assert.strictEqual(yield* Effect.flip(attempt), TestTokenEndpoint.unavailable)
+        assert.strictEqual(yield* Effect.flip(attempt), TestTokenEndpoint.invalidClient)
+        const special = yield* attempt
+        assert.strictEqual(value(special), "special")
+        assert.deepStrictEqual(special.expiresAt, Option.none())
+        assert.deepStrictEqual(special.scope, Option.some("less"))
+        assert.strictEqual(value(yield* attempt), "token-2")
+      })))
+
+  it.effect("request makes one attempt unless it is given retries", () =>
+    run({}, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        yield* control.failNext(1)
+        yield* Effect.flip(endpoint.request(endpoint.resolve()))
+        assert.lengthOf(yield* control.requests, 1)
+      })))
+
+  it.effect("retries transient failures with the schedule it is given", () =>
+    run(
+      { retry: RetryPolicy.exponential({ base: "1 second", jitter: false, times: 2 }) },
+      ({ control, endpoint }) =>
+        Effect.gen(function*() {
+          yield* control.failNext(2)
+          const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
+          yield* TestClock.adjust("3 seconds")
+          assert.strictEqual(value(yield* Fiber.join(fiber)), "token-1")
+          assert.deepStrictEqual(
+            (yield* control.requests).map(({ attempt, time, via }) => [attempt, time, via]),
+            [[1, 0, "request"], [2, 1000, "request"], [3, 3000, "request"]]
+          )
+          yield* control.failNext(1, TestTokenEndpoint.invalidClient)
+          assert.strictEqual(
+            yield* Effect.flip(endpoint.request(endpoint.resolve())),
+            TestTokenEndpoint.invalidClient
+          )
+        })
+    ))
+
+  it.effect("delays by Clock and counts the lifetime from the start", () =>
+    run({ delay: "2 seconds", lifetime: "1 minute" }, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(endpoint.attempt(endpoint.resolve()))
+        yield* TestClock.adjust("1 second")
+        assert.isNull(fiber.unsafePoll())
+        yield* TestClock.adjust("1 second")
+        const token = yield* Fiber.join(fiber)
+        assert.strictEqual(DateTime.toEpochMillis(token.obtainedAt), 0)
+        yield* control.setDelay(0)
+        yield* control.setLifetime("5 seconds")
+        assert.deepStrictEqual(lifetimeOf(yield* endpoint.attempt(endpoint.resolve())), Option.some(5))
+      })))
+
+  it.effect("hangs until it is interrupted, and records that it was asked", () =>
+    run({}, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        yield* control.hang(true)
+        const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
+        yield* TestClock.adjust("1 day")
+        assert.isNull(fiber.unsafePoll())
+        yield* Fiber.interrupt(fiber)
+        yield* control.hang(false)
+        yield* endpoint.request(endpoint.resolve())
+        assert.lengthOf(yield* control.requests, 2)
+      })))
+
+  it.effect("returns the same token with what remains of its lifetime, by key", () =>
+    run({ lifetime: "1 minute" }, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        yield* control.returnSame(true)
+        const attempt = endpoint.attempt(endpoint.resolve())
+        yield* attempt
+        yield* TestClock.adjust("20 seconds")
+        const again = yield* attempt
+        assert.strictEqual(value(again), "token-1")
+        assert.deepStrictEqual(lifetimeOf(again), Option.some(40))
+        assert.strictEqual(value(yield* endpoint.attempt(endpoint.resolve({ scope: "other" }))), "token-2")
+        yield* TestClock.adjust("40 seconds")
+        assert.strictEqual(value(yield* attempt), "token-3")
+      })))
+
+  it.effect("says which credentials it would use", () =>
+    run({}, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* endpoint.credentials, Option.none())
+        yield* control.setCredentials("v1")
+        assert.deepStrictEqual(yield* endpoint.credentials, Option.some("v1"))
+        yield* control.setCredentials(undefined)
+        assert.deepStrictEqual(yield* endpoint.credentials, Option.none())
+      })))
+
+  it.effect("stands behind a provider", () =>
+    Effect.gen(function*() {
+      const provider = yield* TokenProvider.TokenProvider
+      const control = yield* TestTokenEndpoint.TestTokenEndpoint
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      assert.lengthOf(yield* control.requests, 1)
+    }).pipe(Effect.provide(
+      TokenProvider.layer().pipe(
+        Layer.provide(TokenStore.layerMemory()),
+        Layer.provideMerge(TestTokenEndpoint.layer())
+      )
+    )))
+})

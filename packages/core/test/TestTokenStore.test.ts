@@ -1,0 +1,167 @@
+import type { TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Stream, TestClock } from "effect"
+
+const run = <A, E>(
+  body: (services: {
+    readonly control: TestTokenStore.TestTokenStore["Type"]
+    readonly store: TokenStore.TokenStore["Type"]
+  }) => Effect.Effect<A, E>
+) => Effect.flatMap(TestTokenStore.makeMemory(), body)
+
+const minute = Duration.minutes(1)
+
+const entry: TokenStore.Entry = { version: "v1", payload: "payload", timeToLive: minute }
+
+describe("TestTokenStore", () => {
+  it.effect("records every call with its arguments, also by method", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("1 second")
+        const time = 1000
+        yield* store.set("a", entry, Option.none())
+        yield* store.get("a")
+        yield* store.acquireLease("a", "me", minute)
+        yield* store.extendLease("a", "me", minute)
+        yield* store.releaseLease("a", "me")
+        yield* store.remove("a", "v1")
+        assert.deepStrictEqual(yield* control.calls, [
+          { time, method: "set", key: "a", entry, replaces: Option.none() },
+          { time, method: "get", key: "a" },
+          { time, method: "acquireLease", key: "a", owner: "me", duration: minute },
+          { time, method: "extendLease", key: "a", owner: "me", duration: minute },
+          { time, method: "releaseLease", key: "a", owner: "me" },
+          { time, method: "remove", key: "a", version: "v1" }
+        ])
+        const [set] = yield* control.callsOf("set")
+        assert.strictEqual(set.entry, entry)
+        yield* control.resetRecords
+        assert.deepStrictEqual(yield* control.calls, [])
+      })
+    ))
+
+  it.effect("shows what it holds now, whoever wrote it", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* store.set("a", entry, Option.none())
+        yield* control.backing.set("b", { ...entry, timeToLive: Duration.seconds(1) }, Option.none())
+        assert.deepStrictEqual(Array.from((yield* control.entries).keys()), ["a", "b"])
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(
+          Array.from(yield* control.entries),
+          [["a", { ...entry, timeToLive: Duration.seconds(59) }]]
+        )
+        assert.deepStrictEqual((yield* control.calls).map(({ method }) => method), ["set"])
+      })
+    ))
+
+  it.effect("fails all methods, or some, until it is told to stop", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* control.fail("connection refused")
+        const error = yield* Effect.flip(store.get("a"))
+        assert.strictEqual(error.message, "Token store, get: connection refused")
+        assert.deepInclude(yield* Effect.flip(Stream.runDrain(store.changes)), { method: "changes" })
+        yield* control.fail(undefined)
+        yield* control.fail("READONLY", "set", "remove")
+        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+        assert.deepInclude(yield* Effect.flip(store.set("a", entry, Option.none())), {
+          method: "set",
+          reason: "Unavailable",
+          description: "READONLY"
+        })
+        yield* control.fail(undefined, "set")
+        assert.isTrue(yield* store.set("a", entry, Option.none()))
+        assert.deepInclude(yield* Effect.flip(store.remove("a", "v1")), { method: "remove" })
+      })
+    ))
+
+  it.effect("is slow by Clock, and does nothing before", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* control.slow("2 seconds", "set")
+        const set = yield* Effect.fork(store.set("a", entry, Option.none()))
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(yield* Fiber.join(set))
+        yield* control.slow(0)
+        assert.isTrue(yield* store.remove("a", "v1"))
+        assert.isTrue(yield* store.set("a", entry, Option.none()))
+      })
+    ))
+
+  it.effect("hangs until it is interrupted", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* control.hang(true)
+        const get = yield* Effect.fork(store.get("a"))
+        yield* TestClock.adjust("1 day")
+        assert.isNull(get.unsafePoll())
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(get)))
+        yield* control.hang(false, "get")
+        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+      })
+    ))
+
+  it.effect("corrupts an entry, or makes one, with what remains of its time", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* store.set("a", entry, Option.none())
+        yield* TestClock.adjust("20 seconds")
+        yield* control.corrupt("a", "garbage")
+        yield* control.corrupt("b", "garbage")
+        assert.deepStrictEqual(
+          yield* store.get("a"),
+          Option.some({ version: "corrupted-1", payload: "garbage", timeToLive: Duration.seconds(40) })
+        )
+        assert.deepStrictEqual(
+          yield* store.get("b"),
+          Option.some({ version: "corrupted-2", payload: "garbage", timeToLive: Duration.hours(1) })
+        )
+        assert.isFalse(yield* store.set("a", entry, Option.some("v1")))
+      })
+    ))
+
+  it.effect("afterGet lets another process write between a read and a write", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        yield* control.afterGet((key) =>
+          Effect.orDie(control.backing.set(key, { ...entry, version: "theirs" }, Option.none()))
+        )
+        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+        assert.isFalse(yield* store.set("a", entry, Option.none()))
+        yield* control.afterGet(undefined)
+        assert.deepStrictEqual(
+          Option.map(yield* store.get("a"), ({ version }) => version),
+          Option.some("theirs")
+        )
+      })
+    ))
+
+  it.effect("gives notice of what others write", () =>
+    run(({ control, store }) =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(Stream.runCollect(Stream.take(store.changes, 2)))
+        yield* TestClock.adjust(0)
+        yield* control.backing.set("a", entry, Option.none())
+        yield* store.remove("a", "v1")
+        assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(fiber)), ["a", "a"])
+      })
+    ))
+
+  it.effect("stands behind a provider", () =>
+    Effect.gen(function*() {
+      const provider = yield* TokenProvider.TokenProvider
+      const control = yield* TestTokenStore.TestTokenStore
+      yield* control.fail("down")
+      assert.strictEqual(Redacted.value((yield* provider.get()).value), "token-1")
+      assert.strictEqual((yield* control.entries).size, 0)
+    }).pipe(Effect.provide(
+      TokenProvider.layer().pipe(
+        Layer.provide(TestTokenEndpoint.layer()),
+        Layer.provideMerge(TestTokenStore.layerMemory())
+      )
+    )))
+})

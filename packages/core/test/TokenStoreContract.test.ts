@@ -1,0 +1,408 @@
+import { OAuthError, TokenStore, TokenStoreContract } from "@effect-alf/core"
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Option, Stream, TestClock } from "effect"
+
+type Store = TokenStore.TokenStore["Type"]
+
+const advance = TestClock.adjust
+
+const honours = (name: string, layer: Layer.Layer<TokenStore.TokenStore>, options: TokenStoreContract.Options) =>
+  describe(name, () => {
+    for (const row of TokenStoreContract.make(options)) {
+      it.effect(row.name, () => Effect.provide(row.effect, layer))
+    }
+  })
+
+/** The rows that a store breaks, each run on a new one. */
+const violations = (layer: Layer.Layer<TokenStore.TokenStore>, options: TokenStoreContract.Options = { advance }) =>
+  Effect.map(
+    Effect.forEach(TokenStoreContract.make(options), (row) => Effect.either(Effect.provide(row.effect, layer))),
+    (results) => results.flatMap((result) => result._tag === "Left" ? [result.left] : [])
+  )
+
+const change = (broken: (memory: Store) => Partial<Store>) =>
+  Layer.effect(
+    TokenStore.TokenStore,
+    Effect.map(TokenStore.makeMemory(), (memory) => TokenStore.TokenStore.of({ ...memory, ...broken(memory) }))
+  )
+
+const mapGet = (f: (entry: TokenStore.Entry) => TokenStore.Entry) =>
+  change((memory) => ({ get: (key) => Effect.map(memory.get(key), Option.map(f)) }))
+
+const endless = Duration.days(1000)
+
+const rows = {
+  absent: "get: a key that was never set holds nothing",
+  roundTrip: "set: an entry is read back as it was written",
+  text: "set: any text is read back as it was written",
+  large: "set: 64 KiB are read back as they were written",
+  replace: "set: replaces the version that the writer has seen",
+  replaceGone: "set: writes where the entry that the writer has seen is gone",
+  refuseBlind: "set: refuses a writer who has seen nothing where an entry is",
+  refuseStale: "set: refuses a writer who has seen another version",
+  race: "set: of many writers at once one wins, on an empty key and over an entry",
+  remaining: "get: tells the time that remains, never more than was set",
+  expiry: "get: an entry is gone when its time is over, and its key is free",
+  endless: "get: an entry without an end stays, and has none",
+  remove: "remove: takes away the version it names",
+  removeOther: "remove: leaves another version alone",
+  removeNothing: "remove: answers false where nothing is",
+  keys: "keys: each holds its own entry, whatever characters it has",
+  grant: "acquireLease: grants what nobody holds",
+  exclusive: "acquireLease: refuses while another holds it, not its holder",
+  leaseRace: "acquireLease: of many at once one gets it",
+  leaseExpiry: "acquireLease: a lease is free when its time is over",
+  extend: "extendLease: is for the holder alone",
+  extendTime: "extendLease: counts from now on",
+  release: "releaseLease: frees it for others, by its holder alone",
+  leasesApart: "leases: have nothing to do with entries or other keys",
+  changes: "changes: stays open"
+}
+
+const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, ReadonlyArray<string>]> = {
+  "finds what was never set": [
+    change((memory) => ({
+      get: (key) =>
+        Effect.map(memory.get(key), Option.orElseSome(() => ({ version: "v", payload: "p", timeToLive: endless })))
+    })),
+    [rows.absent, rows.expiry, rows.remove, rows.leasesApart]
+  ],
+  "changes payloads": [
+    mapGet((entry) => ({ ...entry, payload: entry.payload.toUpperCase() })),
+    [
+      rows.roundTrip,
+      rows.text,
+      rows.large,
+      rows.replace,
+      rows.replaceGone,
+      rows.refuseBlind,
+      rows.refuseStale,
+      rows.race,
+      rows.endless,
+      rows.removeOther,
+      rows.keys,
+      rows.leasesApart
+    ]
+  ],
+  "loses versions": [
+    mapGet((entry) => ({ ...entry, version: "" })),
+    [
+      rows.roundTrip,
+      rows.text,
+      rows.large,
+      rows.replace,
+      rows.replaceGone,
+      rows.refuseBlind,
+      rows.refuseStale,
+      rows.race,
+      rows.endless,
+      rows.removeOther,
+      rows.keys,
+      rows.leasesApart
+    ]
+  ],
+  "keeps ASCII only": [
+    mapGet((entry) => ({ ...entry, payload: entry.payload.replace(/[^ -~]/g, "?") })),
+    [rows.text, rows.keys]
+  ],
+  "normalizes text": [mapGet((entry) => ({ ...entry, payload: entry.payload.normalize() })), [rows.text]],
+  "truncates": [mapGet((entry) => ({ ...entry, payload: entry.payload.slice(0, 65_535) })), [rows.large]],
+  "never overwrites": [
+    change((memory) => ({
+      set: (key, entry, replaces) => Option.isSome(replaces) ? Effect.succeed(false) : memory.set(key, entry, replaces)
+    })),
+    [rows.replace, rows.replaceGone, rows.race]
+  ],
+  "only updates what is there": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        Effect.flatMap(memory.get(key), (current) =>
+          Option.isSome(replaces) && Option.isNone(current)
+            ? Effect.succeed(false)
+            : memory.set(key, entry, replaces))
+    })),
+    [rows.replaceGone]
+  ],
+  "lets blind writers overwrite": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        Effect.flatMap(
+          memory.get(key),
+          (current) =>
+            memory.set(key, entry, Option.orElse(replaces, () => Option.map(current, ({ version }) => version)))
+        )
+    })),
+    [rows.refuseBlind, rows.race]
+  ],
+  "lets stale writers overwrite": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        Effect.flatMap(memory.get(key), (current) =>
+          memory.set(
+            key,
+            entry,
+            Option.flatMap(replaces, () => Option.map(current, ({ version }) => version))
+          ))
+    })),
+    [rows.refuseStale, rows.race]
+  ],
+  "refuses but writes": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        Effect.flatMap(
+          memory.set(key, entry, replaces),
+          (written) =>
+            written ?
+              Effect.succeed(true) :
+              Effect.flatMap(
+                memory.get(key),
+                (current) => Effect.as(memory.set(key, entry, Option.map(current, ({ version }) => version)), false)
+              )
+        )
+    })),
+    [rows.refuseBlind, rows.refuseStale, rows.race]
+  ],
+  "checks and writes in two steps": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        Effect.gen(function*() {
+          const current = Option.map(yield* memory.get(key), ({ version }) => version)
+          if (Option.isSome(current) && !Option.contains(replaces, current.value)) return false
+          yield* Effect.yieldNow()
+          const now = Option.map(yield* memory.get(key), ({ version }) => version)
+          return yield* memory.set(key, entry, now)
+        })
+    })),
+    [rows.race]
+  ],
+  "tells the lifetime, not what remains": [
+    change((memory) => {
+      const lifetimes = new Map<string, Duration.Duration>()
+      return {
+        set: (key, entry, replaces) => {
+          lifetimes.set(key, entry.timeToLive)
+          return memory.set(key, entry, replaces)
+        },
+        get: (key) =>
+          Effect.map(
+            memory.get(key),
+            Option.map((entry) => ({ ...entry, timeToLive: lifetimes.get(key) ?? entry.timeToLive }))
+          )
+      }
+    }),
+    [rows.remaining]
+  ],
+  "tells more than remains": [
+    mapGet((entry) => ({ ...entry, timeToLive: Duration.sum(entry.timeToLive, Duration.seconds(1)) })),
+    [rows.remaining]
+  ],
+  "never expires": [
+    change((memory) => ({
+      set: (key, entry, replaces) => memory.set(key, { ...entry, timeToLive: Duration.infinity }, replaces)
+    })),
+    [rows.remaining, rows.expiry]
+  ],
+  "ends everything": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        memory.set(key, { ...entry, timeToLive: Duration.min(entry.timeToLive, endless) }, replaces)
+    })),
+    [rows.endless]
+  ],
+  "only says that it removed": [
+    change(() => ({ remove: () => Effect.succeed(true) })),
+    [rows.expiry, rows.remove, rows.removeOther, rows.removeNothing]
+  ],
+  "removes whatever is there": [
+    change((memory) => ({
+      remove: (key) =>
+        Effect.flatMap(
+          memory.get(key),
+          (current) => Option.isNone(current) ? Effect.succeed(false) : memory.remove(key, current.value.version)
+        )
+    })),
+    [rows.removeOther]
+  ],
+  "removes what is not there": [
+    change((memory) => ({
+      remove: (key, version) =>
+        Effect.flatMap(
+          memory.get(key),
+          (current) => Option.isNone(current) ? Effect.succeed(true) : memory.remove(key, version)
+        )
+    })),
+    [rows.expiry, rows.removeNothing]
+  ],
+  "knows no case": [
+    change((memory) => ({
+      get: (key) => memory.get(key.toLowerCase()),
+      set: (key, entry, replaces) => memory.set(key.toLowerCase(), entry, replaces)
+    })),
+    [rows.keys]
+  ],
+  "grants no lease": [
+    change(() => ({ acquireLease: () => Effect.succeed(false) })),
+    [
+      rows.grant,
+      rows.exclusive,
+      rows.leaseRace,
+      rows.leaseExpiry,
+      rows.extend,
+      rows.extendTime,
+      rows.release,
+      rows.leasesApart
+    ]
+  ],
+  "grants every lease": [
+    change(() => ({ acquireLease: () => Effect.succeed(true) })),
+    [rows.exclusive, rows.leaseRace, rows.extend, rows.extendTime, rows.release, rows.leasesApart]
+  ],
+  "refuses the holder": [
+    change((memory) => ({
+      acquireLease: (key, owner, duration) =>
+        Effect.flatMap(
+          memory.extendLease(key, owner, Duration.minutes(1)),
+          (held) => held ? Effect.succeed(false) : memory.acquireLease(key, owner, duration)
+        )
+    })),
+    [rows.exclusive]
+  ],
+  "checks and leases in two steps": [
+    change((memory) => ({
+      acquireLease: (key, owner, duration) =>
+        Effect.gen(function*() {
+          if (!(yield* memory.acquireLease(key, owner, duration))) return false
+          yield* memory.releaseLease(key, owner)
+          yield* Effect.yieldNow()
+          yield* memory.acquireLease(key, owner, duration)
+          return true
+        })
+    })),
+    [rows.leaseRace]
+  ],
+  "keeps leases for ever": [
+    change((memory) => ({ acquireLease: (key, owner) => memory.acquireLease(key, owner, endless) })),
+    [rows.leaseExpiry]
+  ],
+  "extends for everybody": [
+    change(() => ({ extendLease: () => Effect.succeed(true) })),
+    [rows.leaseExpiry, rows.extend, rows.extendTime]
+  ],
+  "extends by nothing": [
+    change((memory) => ({ extendLease: (key, owner) => memory.extendLease(key, owner, Duration.millis(200)) })),
+    [rows.extendTime]
+  ],
+  "extends for ever": [
+    change((memory) => ({ extendLease: (key, owner) => memory.extendLease(key, owner, endless) })),
+    [rows.extendTime]
+  ],
+  "does not release": [
+    change(() => ({ releaseLease: () => Effect.void })),
+    [rows.release]
+  ],
+  "releases for everybody": [
+    change((memory) => ({
+      releaseLease: (key) => Effect.forEach(["a", "b"], (owner) => memory.releaseLease(key, owner), { discard: true })
+    })),
+    [rows.release]
+  ],
+  "has one lease for all keys": [
+    change((memory) => ({
+      acquireLease: (_, owner, duration) => memory.acquireLease("all", owner, duration),
+      extendLease: (_, owner, duration) => memory.extendLease("all", owner, duration),
+      releaseLease: (_, owner) => memory.releaseLease("all", owner)
+    })),
+    [rows.leasesApart]
+  ],
+  "has no notices": [change(() => ({ changes: Stream.empty })), [rows.changes]]
+}
+
+describe("TokenStoreContract", () => {
+  honours("TokenStore.makeMemory", TokenStore.layerMemory(), { advance })
+
+  honours(
+    "TokenStore.layerKeyValueStore",
+    TokenStore.layerKeyValueStore().pipe(Layer.provide(KeyValueStore.layerMemory)),
+    { advance, leases: false }
+  )
+
+  honours(
+    "TokenStore.make",
+    Layer.sync(TokenStore.TokenStore, () => TokenStore.make(new Map<string, string>())),
+    { advance, compareAndSet: false, leases: false }
+  )
+
+  describe("finds a store that", () => {
+    for (const [name, [layer, expected]] of Object.entries(broken)) {
+      it.effect(
+        name,
+        () =>
+          Effect.map(
+            violations(layer),
+            (found) => assert.sameMembers(found.map(({ row }) => row), Array.from(expected))
+          )
+      )
+    }
+  })
+
+  it("has a store that breaks it for every row", () => {
+    const covered = new Set(Object.values(broken).flatMap(([, rows]) => rows))
+    assert.sameMembers(Array.from(covered), TokenStoreContract.make({ advance }).map(({ name }) => name))
+  })
+
+  it("drops the rows about what a store does not claim", () => {
+    const names = TokenStoreContract.make({ advance, compareAndSet: false, leases: false, expiry: false })
+      .map(({ name }) => name)
+    assert.notIncludeMembers(names, [rows.refuseBlind])
+    assert.notIncludeMembers(names, [rows.exclusive])
+    assert.notIncludeMembers(names, [rows.expiry])
+    assert.includeMembers(names, [rows.roundTrip, rows.grant, rows.changes])
+  })
+
+  it.effect("says what it expected", () =>
+    Effect.map(violations(broken["truncates"][0]), ([violation]) => {
+      assert.strictEqual(violation._tag, "ContractViolation")
+      assert.match(
+        violation.message,
+        /^set: 64 KiB are read back as they were written: expected the entry as it was set, but there was version \w+ with 65535 characters for 1m$/
+      )
+    }))
+
+  it.effect("a store that fails or dies breaks it too", () =>
+    Effect.gen(function*() {
+      const failing = yield* violations(change(() => ({
+        get: () =>
+          Effect.fail(
+            new OAuthError.TokenStoreError({ reason: "Unavailable", method: "get", description: "connection refused" })
+          )
+      })))
+      assert.strictEqual(
+        failing[0].message,
+        `${rows.absent}: expected no failure, but it failed with: Token store, get: connection refused`
+      )
+      const dying = yield* violations(change(() => ({ get: () => Effect.die(new Error("defect")) })))
+      assert.strictEqual(dying[0].message, `${rows.absent}: expected no failure, but it failed with: defect`)
+    }))
+
+  it.effect("rows can run together and again on one store", () =>
+    Effect.gen(function*() {
+      const rows = TokenStoreContract.make({ advance: () => Effect.void, expiry: false })
+      yield* Effect.forEach([...rows, ...rows], (row) => row.effect, { concurrency: "unbounded" })
+    }).pipe(Effect.provide(TokenStore.layerMemory())))
+
+  it.effect("leaves nothing behind", () => {
+    const backend = new Map<string, string>()
+    const store = TokenStore.make({
+      get: (key) => backend.get(key),
+      set: (key, value) => backend.set(key, value),
+      remove: (key) => backend.delete(key)
+    })
+    return Effect.gen(function*() {
+      for (const row of TokenStoreContract.make({ advance, compareAndSet: false, leases: false })) {
+        yield* Effect.provideService(row.effect, TokenStore.TokenStore, store)
+      }
+      assert.deepStrictEqual(Array.from(backend.keys()), [])
+    })
+  })
+})
