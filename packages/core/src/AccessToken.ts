@@ -63,8 +63,14 @@ export const make = (options: {
     scope: Option.fromNullable(options.scope)
   })
 
-// What a server may claim is bounded by what a date can hold; nobody keeps a token for ten years
-const maxLifetime = Duration.days(3650)
+/**
+ * What anyone may claim as a lifetime is bounded by what a date can hold; nobody
+ * keeps a token for ten years.
+ *
+ * @since 0.1.0
+ * @category expiry
+ */
+export const maxLifetime = Duration.days(3650)
 
 const capLifetime = Duration.min(maxLifetime)
 

@@ -39,7 +39,10 @@ export const text = (option: string, value: string): Effect.Effect<string, Inval
 export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<Redacted.Redacted, InvalidOptions> => {
   if (value === undefined || value === null) return invalid(option, "is missing")
   if (!Redacted.isRedacted(value)) return invalid(option, "must be made by Redacted.make")
-  return Redacted.value(value) === "" ? invalid(option, "is empty") : Effect.succeed(value)
+  // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
+  const secret: unknown = Redacted.value(value)
+  if (typeof secret !== "string") return invalid(option, secret === undefined ? "is missing" : "is not a string")
+  return secret.trim() === "" ? invalid(option, "is empty") : Effect.succeed(value)
 }
 
 /**
@@ -54,6 +57,7 @@ export const duration = (
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> => {
   if (isNegative(value)) return invalid(option, "is negative")
+  if (isNaN(value)) return invalid(option, "is not a duration")
   return Effect.try({
     try: () => Duration.decode(value),
     catch: () => new InvalidOptions({ option, description: "is not a duration" })
@@ -79,8 +83,11 @@ export const positiveDuration = (
 const isNegative = (value: Duration.DurationInput): boolean => {
   if (typeof value === "string") return value.trim().startsWith("-")
   if (Array.isArray(value)) return value[0] < 0 || value[1] < 0
-  return (typeof value === "number" || typeof value === "bigint") && (value < 0 || Number.isNaN(value))
+  return (typeof value === "number" || typeof value === "bigint") && value < 0
 }
+
+const isNaN = (value: Duration.DurationInput): boolean =>
+  Array.isArray(value) ? value.some(Number.isNaN) : Number.isNaN(value)
 
 /**
  * A whole number of at least one.
@@ -110,7 +117,8 @@ export const url = Effect.fnUntraced(function*(
     return yield* invalid(option, `must be an https URL, not ${parsed.protocol}`)
   }
   if (parsed.username !== "" || parsed.password !== "") return yield* invalid(option, "must not hold credentials")
-  if (parsed.hash !== "") return yield* invalid(option, "must not have a fragment")
+  // An empty fragment leaves its mark in the text alone
+  if (parsed.href.includes("#")) return yield* invalid(option, "must not have a fragment")
   if (options?.allowInsecure !== true && !Origin.isSecure(parsed)) {
     return yield* invalid(option, `is http to ${parsed.hostname}: use https, or set allowInsecure`)
   }

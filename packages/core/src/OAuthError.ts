@@ -9,6 +9,7 @@ import type * as Headers from "@effect/platform/Headers"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
@@ -226,12 +227,13 @@ const maxDescription = 300
 
 /**
  * Says in one line what an unknown failure is: the code and message of an error
- * and of its innermost cause, without control characters and bounded in length.
+ * and of its causes, without control characters and bounded in length. `clean`
+ * takes out what must not be shown, before anything is cut.
  *
  * @since 0.1.0
  * @category formatting
  */
-export const describe = (u: unknown): string => {
+export const describe = (u: unknown, clean: (text: string) => string = identity): string => {
   const parts: Array<string> = []
   let current = u
   for (let depth = 0; depth < maxCauseDepth && current !== undefined && current !== null; depth++) {
@@ -239,7 +241,7 @@ export const describe = (u: unknown): string => {
     if (part !== "" && !parts.some((known) => known.includes(part))) parts.push(part)
     current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
   }
-  return oneLine(parts.join(": ")) || "unknown failure"
+  return oneLine(clean(parts.join(": "))) || "unknown failure"
 }
 
 /**

@@ -68,12 +68,14 @@ export const startsWith = (url: string, origin: string): boolean => {
 
 /**
  * The origin of an absolute http or https address, `undefined` for any other.
+ * In a browser `https:evil.com` is relative to the page, here it would not be:
+ * what two readers could take for different addresses is none.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const parse = (url: string): URL | undefined => {
-  if (!URL.canParse(url)) return undefined
+  if (!isAbsolute(url) || !URL.canParse(url)) return undefined
   const parsed = new URL(url)
   return parsed.protocol === "https:" || parsed.protocol === "http:" ? parsed : undefined
 }

@@ -23,6 +23,8 @@ export interface RejectedTokens {
   readonly mayRenew: (origin: string, now: number) => boolean
   /** A token request was made because of this origin. */
   readonly spend: (origin: string, now: number) => void
+  /** A renewal for this origin brought a token. Until the origin takes one again, each counts as fruitless. */
+  readonly renewed: (token: string, origin: string, now: number) => void
   /** A renewal for this origin brought the same token once more. */
   readonly unchanged: (origin: string, now: number) => void
   /** A renewal for this origin brought a token that it rejected as well; counted once for each token. */
@@ -32,7 +34,7 @@ export interface RejectedTokens {
 interface OriginState {
   heldUntil: number
   holds: number
-  lastFruitless: string | undefined
+  readonly counted: Set<string>
   tokens: number
   refilledAt: number
 }
@@ -61,7 +63,7 @@ export const make = (): RejectedTokens => {
   const stateOf = (origin: string, now: number): OriginState => {
     let state = origins.get(origin)
     if (state === undefined) {
-      state = { heldUntil: 0, holds: 0, lastFruitless: undefined, tokens: bucketSize, refilledAt: now }
+      state = { heldUntil: 0, holds: 0, counted: new Set(), tokens: bucketSize, refilledAt: now }
       evictOldest(origins, maxOrigins - 1)
       origins.set(origin, state)
     }
@@ -70,12 +72,21 @@ export const make = (): RejectedTokens => {
       state.tokens = Math.min(bucketSize, state.tokens + refills)
       state.refilledAt += refills * bucketRefill
     }
+    // The wait for one more begins when the first is spent
+    if (state.tokens === bucketSize) state.refilledAt = now
     return state
   }
 
   const hold = (state: OriginState, now: number) => {
     state.heldUntil = now + Math.min(maxHold, firstHold * 2 ** state.holds)
     state.holds++
+  }
+
+  const count = (state: OriginState, token: string, now: number) => {
+    if (state.counted.has(token)) return
+    evictOldest(state.counted, maxTokens - 1)
+    state.counted.add(token)
+    if (now >= state.heldUntil) hold(state, now)
   }
 
   return {
@@ -114,20 +125,21 @@ export const make = (): RejectedTokens => {
       const state = stateOf(origin, now)
       state.tokens = Math.max(0, state.tokens - 1)
     },
+    renewed(token, origin, now) {
+      const state = stateOf(origin, now)
+      if (state.holds > 0) count(state, token, now)
+    },
     unchanged(origin, now) {
       const state = stateOf(origin, now)
       if (now >= state.heldUntil) hold(state, now)
     },
     fruitless(token, origin, now) {
-      const state = stateOf(origin, now)
-      if (state.lastFruitless === token) return
-      state.lastFruitless = token
-      if (now >= state.heldUntil) hold(state, now)
+      count(stateOf(origin, now), token, now)
     }
   }
 }
 
-const evictOldest = <A>(map: Map<string, A>, size: number) => {
+const evictOldest = (map: Map<string, unknown> | Set<string>, size: number) => {
   for (const key of map.keys()) {
     if (map.size <= size) return
     map.delete(key)

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { AccessToken } from "./AccessToken.js"
+import { AccessToken, maxLifetime } from "./AccessToken.js"
 import { AccessTokenValue } from "./TokenResponse.js"
 import type { Entry } from "./TokenStore.js"
 
@@ -46,7 +46,8 @@ export const encode = (token: AccessToken): string =>
 
 /**
  * Reads a token back. Its end is what remains of the entry, counted from the
- * moment the read was started; `None` when the entry is not one of ours.
+ * moment the read was started, and never more than its lifetime; `None` when
+ * the entry is not one of ours.
  *
  * @since 0.1.0
  * @category decoding
@@ -55,17 +56,18 @@ export const decode = (
   entry: Entry,
   options: { readonly readAt: number; readonly defaultLifetime: Duration.Duration }
 ): Option.Option<AccessToken> =>
-  Option.map(decodeEnvelope(entry.payload), ({ lifetime, scope, token }) => {
-    const end = options.readAt + Duration.toMillis(entry.timeToLive)
-    const isKnown = lifetime !== null && Number.isFinite(end)
-    const issuedAt = Number.isFinite(end)
-      ? end - (lifetime ?? Duration.toMillis(options.defaultLifetime))
-      : options.readAt
-    return new AccessToken({
-      value: Redacted.make(token),
-      tokenType: "Bearer",
-      obtainedAt: DateTime.unsafeMake(Math.floor(issuedAt)),
-      expiresAt: isKnown ? Option.some(DateTime.unsafeMake(Math.floor(end))) : Option.none(),
-      scope: Option.fromNullable(scope)
-    })
-  })
+  Option.zipWith(
+    decodeEnvelope(entry.payload),
+    Duration.decodeUnknown(entry.timeToLive),
+    ({ lifetime, scope, token }, timeToLive) => {
+      const whole = Math.min(lifetime ?? Duration.toMillis(options.defaultLifetime), Duration.toMillis(maxLifetime))
+      const end = options.readAt + Math.min(Duration.toMillis(timeToLive), whole)
+      return new AccessToken({
+        value: Redacted.make(token),
+        tokenType: "Bearer",
+        obtainedAt: DateTime.unsafeMake(Math.floor(end - whole)),
+        expiresAt: lifetime === null ? Option.none() : Option.some(DateTime.unsafeMake(Math.floor(end))),
+        scope: Option.fromNullable(scope)
+      })
+    }
+  )

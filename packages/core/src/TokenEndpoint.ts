@@ -20,16 +20,19 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Predicate from "effect/Predicate"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import { escape as escapeRegExp } from "effect/RegExp"
 import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as AccessToken from "./AccessToken.js"
 import * as Check from "./Check.js"
 import * as ClientAuth from "./ClientAuth.js"
-import { describe, type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import { describe, type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as TokenRequest from "./TokenRequest.js"
 import * as TokenResponse from "./TokenResponse.js"
@@ -114,12 +117,12 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
     options.maxResponseBytes ?? defaultMaxResponseBytes
   )
   const context = yield* Effect.context<HttpClient.HttpClient | R>()
-  const client = Context.get(context, HttpClient.HttpClient)
+  const scopedClient = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
   const retry = options.retry ?? RetryPolicy.standard
   const retryWhile = options.retryWhile ?? RetryPolicy.transient
   const headers = Headers.fromInput(options.headers)
   const endpoint = `${url.origin}${url.pathname}`
-  const identity: TokenRequest.Identity = { endpoint: url.href, clientId, authMethod: clientAuth.method }
+  const identity: TokenRequest.Identity = { endpoint: url.href, clientId, authMethod: clientAuth.method, headers }
 
   // A redirect would carry the credentials to another place (rule 10)
   const requestInit: RequestInit = {
@@ -134,7 +137,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
   const authenticate = (attempt: number) =>
     Effect.catchAllCause(
       Effect.provide(
-        Effect.suspend(() => clientAuth.authenticate({ clientId, endpoint: url.href, issuer: undefined, attempt })),
+        // The time limit must hold for an effect that cannot be interrupted, too
+        Effect.disconnect(
+          Effect.suspend(() => clientAuth.authenticate({ clientId, endpoint: url.href, issuer: undefined, attempt }))
+        ),
         context
       ),
       // The cause may hold anything, the secret included: only its kind is told
@@ -145,51 +151,59 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
     )
 
   const checkCredentials = (credentials: ClientAuth.Credentials) =>
-    redactedOf(credentials).some((secret) => Redacted.value(secret) === "")
+    redactedOf(credentials).some((secret) => isMissing(Redacted.value(secret)))
       ? Effect.fail(error({ reason: "ClientAuth", description: `the ${clientAuth.method} credentials are empty` }))
       : Effect.void
 
-  const exchange = Effect.fnUntraced(
-    function*(request: HttpClientRequest.HttpClientRequest) {
-      const response = yield* client.execute(request)
-      const body = yield* readBody(response, maxResponseBytes)
-      return { response, body }
-    },
-    Effect.provideService(FetchHttpClient.RequestInit, requestInit),
-    Effect.catchAll((cause: HttpClientError.HttpClientError | BodyTooLarge) =>
-      Effect.fail(error(
-        cause._tag === "BodyTooLarge"
-          ? {
-            reason: "InvalidResponse",
-            status: cause.response.status,
-            headers: cause.response.headers,
-            description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
-          }
-          : {
-            reason: "Transport",
-            status: cause._tag === "ResponseError" ? cause.response.status : undefined,
-            description: describe(cause.cause ?? cause.description ?? cause.reason)
-          }
-      ))
+  const exchange = (request: HttpClientRequest.HttpClientRequest, clean: Clean) =>
+    scopedClient.execute(request).pipe(
+      // What a status means is decided here, also for a client that filters them
+      Effect.catchIf(
+        (cause): cause is HttpClientError.ResponseError =>
+          cause._tag === "ResponseError" && cause.reason === "StatusCode",
+        ({ response }) => Effect.succeed(response)
+      ),
+      Effect.flatMap((response) => Effect.map(readBody(response, maxResponseBytes), (body) => ({ response, body }))),
+      // Ends a body that was not read to its end, which would keep its connection busy
+      Effect.scoped,
+      Effect.provideService(FetchHttpClient.RequestInit, requestInit),
+      Effect.mapError((cause) => {
+        const answer = cause._tag === "RequestError" ? undefined : cause.response
+        return error({
+          ...(cause._tag === "BodyTooLarge"
+            ? {
+              reason: "InvalidResponse",
+              description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
+            }
+            : { reason: "Transport", description: describe(cause.cause ?? cause.description ?? cause.reason, clean) }),
+          status: answer?.status,
+          headers: answer && cleanHeaders(answer.headers, clean)
+        })
+      })
     )
-  )
 
   const interpret = (
     response: HttpClientResponse.HttpClientResponse,
     body: string,
     sentAt: number,
-    now: number
+    now: number,
+    secrets: ReadonlyArray<string>
   ): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
-    const { headers, status } = response
+    const status = response.status
+    const json = parseJson(body)
+    const clean = cleaner([...secrets, ...tokensOf(json)])
+    const headers = cleanHeaders(response.headers, clean)
     const fail = (
       fields: Omit<ConstructorParameters<typeof TokenEndpointError>[0], "endpoint" | "status" | "headers">
-    ) => Either.left(error({ status, headers, retryAfter: parseRetryAfter(headers["retry-after"], now), ...fields }))
+    ) =>
+      Either.left(
+        error({ status, headers, retryAfter: parseRetryAfter(response.headers["retry-after"], now), ...fields })
+      )
     // A browser hides the status of a redirect that is not followed
     if (status === 0 || (status >= 300 && status < 400)) {
       return fail({ reason: "Redirect", description: "a redirect, which is not followed" })
     }
-    const json = parseJson(body)
-    const failure = Option.flatMap(json, TokenResponse.decodeError)
+    const failure = Option.flatMap(json, (json) => TokenResponse.decodeError(json, clean))
     if (Option.isSome(failure)) {
       return fail({ reason: "OAuth", description: failure.value.error, ...failure.value })
     }
@@ -197,10 +211,10 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
       return fail({ reason: "Status", description: `no OAuth error in ${describeBody(headers, body)}` })
     }
     if (Option.isNone(json)) {
-      return fail({ reason: "InvalidResponse", description: `no JSON in ${describeBody(headers, body)}` })
+      return fail({ reason: "InvalidResponse", description: `no valid JSON in ${describeBody(headers, body)}` })
     }
     const decoded = TokenResponse.decode(json.value)
-    if (Either.isLeft(decoded)) return fail({ reason: "InvalidResponse", description: decoded.left })
+    if (Either.isLeft(decoded)) return fail({ reason: "InvalidResponse", description: clean(decoded.left) })
     return Either.right(AccessToken.make({
       value: decoded.right.access_token,
       obtainedAt: DateTime.unsafeMake(sentAt),
@@ -216,19 +230,13 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
       const credentials = yield* authenticate(attempt)
       yield* checkCredentials(credentials)
       const post = buildRequest(url, headers, request, credentials)
+      const secrets = secretsOf(credentials)
       const sentAt = yield* Clock.currentTimeMillis
-      const token = Effect.flatMap(
-        exchange(post),
-        ({ body, response }) => Effect.flatMap(Clock.currentTimeMillis, (now) => interpret(response, body, sentAt, now))
+      const { body, response } = yield* exchange(post, cleaner(secrets)).pipe(
+        Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, notHarmless])
       )
-      return yield* token.pipe(
-        Effect.mapError(redact(secretsOf(credentials))),
-        Effect.locallyWith(Headers.currentRedactedNames, (names) => [
-          ...names,
-          ...Object.keys(headers),
-          ...Object.keys(credentials.headers ?? {})
-        ])
-      )
+      const now = yield* Clock.currentTimeMillis
+      return yield* interpret(response, body, sentAt, now, secrets)
     },
     Effect.timeoutFail({
       duration: timeout,
@@ -250,7 +258,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
       ),
     credentials: clientAuth.version === undefined
       ? Effect.succeedNone
-      : Effect.option(Effect.sandbox(Effect.provide(clientAuth.version, context)))
+      : Effect.option(Effect.sandbox(Effect.disconnect(Effect.provide(clientAuth.version, context))))
   })
 })
 
@@ -354,7 +362,7 @@ const buildRequest = (
 ): HttpClientRequest.HttpClientRequest => {
   const form = new URLSearchParams()
   for (const [name, value] of request.params) form.append(name, value)
-  for (const [name, value] of Object.entries(credentials.params ?? {})) form.append(name, reveal(value))
+  for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
   return HttpClientRequest.post(url.href).pipe(
     HttpClientRequest.setHeaders({
       accept: "application/json",
@@ -368,6 +376,8 @@ const buildRequest = (
     HttpClientRequest.setBody(HttpBody.text(form.toString(), "application/x-www-form-urlencoded"))
   )
 }
+
+const isMissing = (secret: unknown): boolean => !Predicate.isString(secret) || secret.trim() === ""
 
 const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
 
@@ -406,17 +416,21 @@ const parseJson = (body: string): Option.Option<unknown> => Option.liftThrowable
 
 const describeBody = (headers: Headers.Headers, body: string): string => {
   if (body.trim() === "") return "an empty body"
-  const type = headers["content-type"]?.split(";")[0]?.trim() ?? "untyped"
+  const type = oneLine(headers["content-type"]?.split(";")[0] ?? "untyped")
   const encoding = headers["content-encoding"]
-  const encoded = encoding === undefined || encoding === "identity" ? "" : `, ${encoding} though identity was asked for`
+  const encoded = encoding === undefined || encoding === "identity"
+    ? ""
+    : `, ${oneLine(encoding)} though identity was asked for`
   return `a body of ${body.length} characters (${type}${encoded})`
 }
 
-// RFC 9110 §10.2.3: a number of seconds or a date
+// RFC 9110 §10.2.3: a number of seconds or a date, which begins with the day of the week
 const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
-  if (value === undefined) return undefined
-  if (/^\s*\d{1,9}\s*$/.test(value)) return Duration.seconds(Number(value))
-  const date = Date.parse(value)
+  const given = value?.trim() ?? ""
+  if (/^\d+$/.test(given)) return Duration.seconds(Number(given))
+  if (!/^(mon|tue|wed|thu|fri|sat|sun)/i.test(given)) return undefined
+  // The oldest form means GMT without saying so (RFC 9110 §5.6.7)
+  const date = Date.parse(given.endsWith("GMT") ? given : `${given} GMT`)
   return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
 }
 
@@ -428,33 +442,49 @@ const redactedOf = (credentials: ClientAuth.Credentials): ReadonlyArray<Redacted
   ].filter((value) => typeof value !== "string")
 
 /** Every text form in which a secret of this attempt could be echoed back. */
-const secretsOf = (credentials: ClientAuth.Credentials): ReadonlyArray<string> =>
-  redactedOf(credentials).flatMap((redacted) => {
-    const secret = Redacted.value(redacted)
-    const bare = secret.slice(secret.indexOf(" ") + 1)
-    return [secret, bare, ClientAuth.formEncode(secret), ClientAuth.formEncode(bare)]
-  }).filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
+const secretsOf = (credentials: ClientAuth.Credentials): ReadonlyArray<string> => {
+  const schemeless = Object.values(credentials.headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
+  const secrets = [...redactedOf(credentials).map(reveal), ...schemeless]
+  return secrets.concat(secrets.map((secret) => secret.trim())).flatMap((secret) => {
+    const form = ClientAuth.formEncode(secret)
+    const percent = form.replaceAll("+", "%20")
+    return [
+      secret,
+      form,
+      percent,
+      // As encodeURIComponent does it
+      percent.replaceAll(/%(21|27|28|29|7E)/g, decodeURIComponent),
+      JSON.stringify(secret).slice(1, -1),
+      Encoding.encodeBase64(secret)
+    ]
+  })
+}
+
+/** The tokens of an answer, which may be refused for another reason. */
+const tokensOf = (json: Option.Option<unknown>): ReadonlyArray<string> =>
+  Option.isSome(json) && Predicate.isRecord(json.value)
+    ? [json.value.access_token, json.value.refresh_token, json.value.id_token].filter(Predicate.isString)
+    : []
 
 const redacted = "<redacted>"
 const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization"]
 
+// A span shows the headers of both directions before anything here has seen them
+const notHarmless = /^(?!(accept|accept-encoding|content-(type|length|encoding)|date|retry-after)$)/i
+
+type Clean = (text: string) => string
+
 /** A server may echo what it was sent: no text of an answer passes unread. */
-const redact = (secrets: ReadonlyArray<string>) => {
-  const clean = (text: string) => secrets.reduce((text, secret) => text.replaceAll(secret, redacted), text)
-  const cleanOptional = (text: string | undefined) => text === undefined ? undefined : clean(text)
-  const cleanHeaders = (headers: Headers.Headers) =>
-    Headers.fromInput(
-      Object.entries(headers).map(([name, value]) =>
-        [name, secretHeaders.includes(name) ? redacted : clean(value)] as const
-      )
-    )
-  return (error: TokenEndpointError): TokenEndpointError =>
-    new TokenEndpointError({
-      ...error,
-      description: clean(error.description),
-      error: cleanOptional(error.error),
-      errorDescription: cleanOptional(error.errorDescription),
-      errorUri: cleanOptional(error.errorUri),
-      headers: error.headers && cleanHeaders(error.headers)
-    })
+const cleaner = (secrets: ReadonlyArray<string>): Clean => {
+  const longestFirst = secrets.filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
+  if (longestFirst.length === 0) return identity
+  const pattern = new RegExp(longestFirst.map(escapeRegExp).join("|"), "g")
+  return (text) => text.replace(pattern, redacted)
 }
+
+const cleanHeaders = (headers: Headers.Headers, clean: Clean): Headers.Headers =>
+  Headers.fromInput(
+    Object.entries(headers).map(([name, value]) =>
+      [name, secretHeaders.includes(name) ? redacted : clean(value)] as const
+    )
+  )

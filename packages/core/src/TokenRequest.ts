@@ -51,6 +51,8 @@ export interface Identity {
   readonly endpoint: string
   readonly clientId: string
   readonly authMethod: string
+  /** Further headers of the token request: servers of several tenants decide by them. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -75,12 +77,16 @@ export const merge = (defaults: TokenRequest, request: TokenRequest | undefined)
  * @category constructors
  */
 export const resolve = (identity: Identity, request: TokenRequest): ResolvedTokenRequest => {
-  const params: Array<readonly [string, string]> = [["grant_type", "client_credentials"]]
+  const extra = Object.entries(request.params ?? {})
   const scope = scopes(request.scope).join(" ")
-  if (scope !== "") params.push(["scope", scope])
-  for (const resource of list(request.resource)) params.push(["resource", resource])
-  for (const audience of list(request.audience)) params.push(["audience", audience])
-  for (const [name, value] of Object.entries(request.params ?? {})) params.push([name, value])
+  const standard: ReadonlyArray<readonly [string, string]> = [
+    ["grant_type", "client_credentials"],
+    ...(scope === "" ? [] : [["scope", scope] as const]),
+    ...list(request.resource).map((resource) => ["resource", resource] as const),
+    ...list(request.audience).map((audience) => ["audience", audience] as const)
+  ]
+  // A parameter must not be sent twice (RFC 6749 §3.2): what is given by name takes the place of ours
+  const params = [...standard.filter(([name]) => !extra.some(([given]) => given === name)), ...extra]
   return { key: digest(identity, params), params }
 }
 
@@ -99,8 +105,14 @@ export const scopes = (scope: TokenRequest["scope"]): ReadonlyArray<string> =>
 
 // Sorted, so that neither the order of resources nor of extra parameters makes another token
 const digest = (identity: Identity, params: ReadonlyArray<readonly [string, string]>): string => {
-  const sorted = params.map(([name, value]) => JSON.stringify([name, value])).sort()
-  return fingerprint(JSON.stringify([identity.endpoint, identity.clientId, identity.authMethod, sorted]))
+  const sort = (pairs: ReadonlyArray<readonly [string, string]>) => pairs.map((pair) => JSON.stringify(pair)).sort()
+  return fingerprint(JSON.stringify([
+    identity.endpoint,
+    identity.clientId,
+    identity.authMethod,
+    sort(Object.entries(identity.headers ?? {})),
+    sort(params)
+  ]))
 }
 
 const utf8 = new TextEncoder()

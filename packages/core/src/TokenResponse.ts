@@ -5,12 +5,14 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { oneLine } from "./OAuthError.js"
 
+// Only at the innermost schema: an outer message would hide the inner ones
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
 
 // RFC 6749 Appendix A.12: an access token is printable ASCII; anything else could break out of a header
@@ -23,19 +25,20 @@ const printableAscii = /^[\x20-\x7e]+$/
  * @category schemas
  */
 export const AccessTokenValue = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) => value.trim() !== "", says("is empty")),
-  Schema.filter((value) => printableAscii.test(value), says("holds characters that no token may have"))
+  Schema.filter((value) =>
+    value.trim() === ""
+      ? "is empty"
+      : printableAscii.test(value) || "holds characters that no token may have"
+  )
 )
 
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
 const TokenType = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) => value.toLowerCase() === "bearer", {
-    message: (issue) => ({
-      message: `is "${oneLine(String(issue.actual)).slice(0, 40)}", which this client does not know`,
-      override: true
-    })
-  })
+  Schema.filter((value) => value.toLowerCase() === "bearer" || `is ${shown(value)}, which this client does not know`)
 )
+
+// Never a part of it: a secret that was cut would not be recognized as one
+const shown = (value: string): string => value.length > 40 ? `${value.length} characters long` : `"${oneLine(value)}"`
 
 const decimal = /^\s*[+-]?\d+(\.\d+)?\s*$/
 
@@ -47,7 +50,7 @@ const Seconds = Schema.transform(
   Schema.Number,
   { strict: true, decode: Number, encode: (value) => value }
 ).pipe(
-  Schema.filter((value) => value >= 0, says("is negative"))
+  Schema.filter((value) => value >= 0 || "is negative")
 )
 
 /**
@@ -84,22 +87,24 @@ export interface ErrorResponse {
 
 /**
  * Reads the error out of an answer, at whatever status it came: some servers
- * send it with 200.
+ * send it with 200. `clean` takes out what must not be shown, before anything
+ * is cut.
  *
  * @since 0.1.0
  * @category decoding
  */
-export const decodeError = (body: unknown): Option.Option<ErrorResponse> => {
+export const decodeError = (
+  body: unknown,
+  clean: (text: string) => string = identity
+): Option.Option<ErrorResponse> => {
   if (!Predicate.isRecord(body) || typeof body.error !== "string" || body.error === "") return Option.none()
+  const line = (value: unknown) => typeof value === "string" && value !== "" ? oneLine(clean(value)) : undefined
   return Option.some({
-    error: oneLine(body.error),
+    error: oneLine(clean(body.error)),
     errorDescription: line(body.error_description),
     errorUri: line(body.error_uri)
   })
 }
-
-const line = (value: unknown): string | undefined =>
-  typeof value === "string" && value !== "" ? oneLine(value) : undefined
 
 /**
  * Reads the token out of an answer, or says which field is wrong. What the

@@ -1,0 +1,205 @@
+import { AccessToken } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Duration, Equal, FastCheck as fc, Option, Redacted } from "effect"
+import { inspect } from "node:util"
+
+const start = 1_700_000_000_000
+const at = (millis: number) => DateTime.unsafeMake(start + millis)
+
+const token = (expiresIn?: Duration.DurationInput) =>
+  AccessToken.make({ value: Redacted.make("the-token-value"), obtainedAt: at(0), expiresIn })
+
+const defaults = {
+  refreshAhead: Duration.minutes(5),
+  expiryLeeway: Duration.seconds(10),
+  defaultLifetime: Duration.hours(1),
+  jitter: 0
+}
+
+/** The windows as milliseconds from the start of the token request. */
+const windows = (expiresIn: Duration.DurationInput | undefined, options?: Partial<typeof defaults>) => {
+  const { expiresAt, freshUntil, refreshAt } = AccessToken.windows(token(expiresIn), { ...defaults, ...options })
+  return { refreshAt: refreshAt - start, freshUntil: freshUntil - start, expiresAt: expiresAt - start }
+}
+
+describe("AccessToken", () => {
+  describe("make", () => {
+    it("is a Bearer token unless said otherwise, and its end counts from obtainedAt", () => {
+      const made = token("1 hour")
+      assert.strictEqual(made.tokenType, "Bearer")
+      assert.deepStrictEqual(made.expiresAt, Option.some(at(3_600_000)))
+      assert.deepStrictEqual(made.scope, Option.none())
+    })
+
+    it("does not know its end when the server did not say it", () => {
+      assert.deepStrictEqual(token().expiresAt, Option.none())
+    })
+
+    const claims: ReadonlyArray<Duration.DurationInput> = [Infinity, Duration.infinity, Duration.seconds(1e18)]
+    for (const claim of claims) {
+      it(`bounds a claimed lifetime of ${Duration.format(claim)} by what a date can hold`, () => {
+        assert.deepStrictEqual(token(claim).expiresAt, Option.some(at(Duration.toMillis(AccessToken.maxLifetime))))
+      })
+    }
+
+    it("is a value: equal when everything in it is", () => {
+      const value = Redacted.make("a")
+      const make = (scope: string) => AccessToken.make({ value, obtainedAt: at(0), expiresIn: 1000, scope })
+      assert.isTrue(Equal.equals(make("read"), make("read")))
+      assert.isFalse(Equal.equals(make("read"), make("write")))
+    })
+
+    it("RFC 6750 §2.1: the Authorization header is the type and the value", () => {
+      assert.strictEqual(token().authorization, "Bearer the-token-value")
+    })
+
+    it("rule 9: shows its value nowhere", () => {
+      const shown = [
+        String(token(1000)),
+        JSON.stringify(token(1000)),
+        inspect(token(1000), { depth: 20 }),
+        inspect(token(1000), { depth: 20, showHidden: true, showProxy: true })
+      ]
+      for (const text of shown) assert.notInclude(text, "the-token-value")
+    })
+  })
+
+  describe("remaining and isExpired", () => {
+    const rows: ReadonlyArray<readonly [elapsed: number, remaining: number, isExpired: boolean]> = [
+      [-1000, 6000, false],
+      [0, 5000, false],
+      [4999, 1, false],
+      [5000, 0, true],
+      [5001, 0, true],
+      [1e9, 0, true]
+    ]
+    for (const [elapsed, remaining, isExpired] of rows) {
+      it(`a token of 5 s after ${elapsed} ms: ${remaining} ms remain`, () => {
+        assert.deepStrictEqual(
+          Option.map(AccessToken.remaining(token("5 seconds"), at(elapsed)), Duration.toMillis),
+          Option.some(remaining)
+        )
+        assert.strictEqual(AccessToken.isExpired(token("5 seconds"), at(elapsed)), isExpired)
+      })
+    }
+
+    it("a token whose end is not known never expires by the clock", () => {
+      assert.deepStrictEqual(AccessToken.remaining(token(), at(1e12)), Option.none())
+      assert.isFalse(AccessToken.isExpired(token(), at(1e12)))
+    })
+
+    it("a lifetime of zero has run out from the start", () => {
+      assert.isTrue(AccessToken.isExpired(token(0), at(0)))
+    })
+  })
+
+  describe("windows", () => {
+    it("rule 3: a token of an hour is renewed 5 minutes ahead, and waited for in its last 10 seconds", () => {
+      assert.deepStrictEqual(windows("1 hour"), {
+        refreshAt: 3_300_000,
+        freshUntil: 3_590_000,
+        expiresAt: 3_600_000
+      })
+    })
+
+    it("rule 3: the windows of a 5-second token are shares of its lifetime", () => {
+      assert.deepStrictEqual(windows("5 seconds"), { refreshAt: 4000, freshUntil: 4500, expiresAt: 5000 })
+    })
+
+    it("rule 3: a 1-second token is handed out for most of its life", () => {
+      assert.deepStrictEqual(windows("1 seconds"), { refreshAt: 800, freshUntil: 900, expiresAt: 1000 })
+    })
+
+    it("rule 8 of the fleet: an unknown end is refreshed by defaultLifetime and never runs out", () => {
+      assert.deepStrictEqual(windows(undefined), {
+        refreshAt: 3_300_000,
+        freshUntil: 3_590_000,
+        expiresAt: Infinity
+      })
+    })
+
+    it("an infinite defaultLifetime never asks for a renewal", () => {
+      assert.deepStrictEqual(windows(undefined, { defaultLifetime: Duration.infinity }), {
+        refreshAt: Infinity,
+        freshUntil: Infinity,
+        expiresAt: Infinity
+      })
+    })
+
+    it("a token without any lifetime has no window at all", () => {
+      assert.deepStrictEqual(windows(0), { refreshAt: 0, freshUntil: 0, expiresAt: 0 })
+    })
+
+    it("jitter moves the renewal into the window by up to a quarter of it", () => {
+      assert.strictEqual(windows("1 hour", { jitter: 1 }).refreshAt, 3_600_000 - 225_000)
+      assert.strictEqual(windows("1 hour", { jitter: 0.5 }).refreshAt, 3_600_000 - 262_500)
+    })
+
+    it("a leeway longer than the refresh window leaves no time to renew in the background", () => {
+      const { freshUntil, refreshAt } = windows("1 hour", { refreshAhead: Duration.seconds(5) })
+      assert.strictEqual(refreshAt, freshUntil)
+    })
+
+    const millis = (max: number) => fc.integer({ min: 0, max })
+    const configured = fc.record({
+      refreshAhead: millis(1e9),
+      expiryLeeway: millis(1e9),
+      defaultLifetime: millis(1e9),
+      jitter: fc.double({ min: 0, max: 1, noNaN: true })
+    })
+
+    it.prop(
+      "obtainedAt <= refreshAt <= freshUntil <= expiresAt, whatever is configured",
+      [fc.option(millis(1e10), { nil: undefined }), configured],
+      ([lifetime, options]) => {
+        const { expiresAt, freshUntil, refreshAt } = AccessToken.windows(token(lifetime), {
+          refreshAhead: Duration.millis(options.refreshAhead),
+          expiryLeeway: Duration.millis(options.expiryLeeway),
+          defaultLifetime: Duration.millis(options.defaultLifetime),
+          jitter: options.jitter
+        })
+        assert.isAtLeast(refreshAt, start)
+        assert.isAtMost(refreshAt, freshUntil)
+        assert.isAtMost(freshUntil, expiresAt)
+      }
+    )
+
+    it.prop(
+      "whatever is configured, a token serves undisturbed for four fifths of its life",
+      [fc.integer({ min: 1, max: 1e10 }), configured],
+      ([lifetime, options]) => {
+        const { freshUntil, refreshAt } = AccessToken.windows(token(lifetime), {
+          refreshAhead: Duration.millis(options.refreshAhead),
+          expiryLeeway: Duration.millis(options.expiryLeeway),
+          defaultLifetime: Duration.millis(options.defaultLifetime),
+          jitter: options.jitter
+        })
+        // A date holds whole milliseconds, a double of this size quarters of them
+        assert.isAtLeast(refreshAt - start, lifetime * 0.8 - 0.001)
+        assert.isAtLeast(freshUntil - start, lifetime * 0.9 - 0.001)
+      }
+    )
+
+    it.prop(
+      "jitter stays in the first quarter of the refresh window, and more of it is never earlier",
+      [
+        fc.integer({ min: 1, max: 1e9 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({
+          min: 0,
+          max: 1,
+          noNaN: true
+        })
+      ],
+      ([lifetime, one, other]) => {
+        const refreshAt = (jitter: number) => windows(lifetime, { expiryLeeway: Duration.zero, jitter }).refreshAt
+        const ahead = Math.min(300_000, lifetime * 0.2)
+        for (const jitter of [one, other]) {
+          assert.isAtLeast(refreshAt(jitter), lifetime - ahead - 0.001)
+          assert.isAtMost(refreshAt(jitter), lifetime - ahead * 0.75 + 0.001)
+        }
+        assert.isAtMost(refreshAt(Math.min(one, other)), refreshAt(Math.max(one, other)))
+      }
+    )
+  })
+})

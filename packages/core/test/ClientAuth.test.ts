@@ -1,0 +1,193 @@
+import { ClientAuth } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FastCheck as fc, Redacted, Ref } from "effect"
+import { inspect } from "node:util"
+
+const context = (clientId: string, attempt = 1): ClientAuth.Context => ({
+  clientId,
+  endpoint: "https://auth.example.com/token",
+  issuer: undefined,
+  attempt
+})
+
+const authenticate = <R>(auth: ClientAuth.ClientAuth<R>, clientId = "app") => auth.authenticate(context(clientId))
+
+const header = (credentials: ClientAuth.Credentials) =>
+  Redacted.value(credentials.headers?.authorization ?? Redacted.make(""))
+
+/** What a server does with the header: RFC 7617 §2, then RFC 6749 §2.3.1. */
+const serverDecodes = (header: string, options?: { readonly raw: boolean }) => {
+  const pair = Buffer.from(header.replace(/^Basic /, ""), "base64").toString("utf8")
+  const colon = pair.indexOf(":")
+  const decode = (text: string) => options?.raw === true ? text : new URLSearchParams(`x=${text}`).get("x")
+  return [decode(pair.slice(0, colon)), decode(pair.slice(colon + 1))]
+}
+
+// A lone surrogate has no UTF-8 form, so no server can be sent one
+const text = fc.string({ unit: "binary", maxLength: 20 })
+
+describe("ClientAuth", () => {
+  describe("formEncode (RFC 6749 Appendix B)", () => {
+    const rows: ReadonlyArray<readonly [text: string, encoded: string]> = [
+      ["", ""],
+      ["plain-id_1.2*", "plain-id_1.2*"],
+      ["a b", "a+b"],
+      ["a:b", "a%3Ab"],
+      ["100%", "100%25"],
+      ["a+b", "a%2Bb"],
+      ["a&b=c", "a%26b%3Dc"],
+      ["\"quoted\"", "%22quoted%22"],
+      ["it's", "it%27s"],
+      ["tilde~!()", "tilde%7E%21%28%29"],
+      // The example of RFC 6749 Appendix B
+      [" %&+£€", "+%25%26%2B%C2%A3%E2%82%AC"],
+      ["💥", "%F0%9F%92%A5"],
+      ["line\nfeed", "line%0Afeed"]
+    ]
+    for (const [text, encoded] of rows) {
+      it(`${JSON.stringify(text)} is ${encoded}`, () => {
+        assert.strictEqual(ClientAuth.formEncode(text), encoded)
+      })
+    }
+
+    it.prop("a server that decodes forms reads the same text", [text], ([text]) => {
+      assert.strictEqual(new URLSearchParams(`x=${ClientAuth.formEncode(text)}`).get("x"), text)
+    })
+
+    it.prop("holds only characters that a header may have", [text], ([text]) => {
+      assert.match(ClientAuth.formEncode(text), /^[A-Za-z0-9*\-._+%]*$/)
+    })
+  })
+
+  describe("secretBasic (RFC 6749 §2.3.1)", () => {
+    const rows: ReadonlyArray<readonly [id: string, secret: string, pair: string]> = [
+      ["app", "secret", "app:secret"],
+      ["my app", "p@ss word", "my+app:p%40ss+word"],
+      ["urn:app", "a:b", "urn%3Aapp:a%3Ab"],
+      ["100%", "50%25", "100%25:50%2525"],
+      ["a+b", "c+d", "a%2Bb:c%2Bd"],
+      ["ключ", "пароль", "%D0%BA%D0%BB%D1%8E%D1%87:%D0%BF%D0%B0%D1%80%D0%BE%D0%BB%D1%8C"],
+      ["\"a\"", "'b'", "%22a%22:%27b%27"]
+    ]
+    for (const [id, secret, pair] of rows) {
+      it.effect(`${id} and ${secret} are sent as ${pair}`, () =>
+        Effect.gen(function*() {
+          const credentials = yield* authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id)
+          assert.strictEqual(header(credentials), `Basic ${Buffer.from(pair).toString("base64")}`)
+          assert.isUndefined(credentials.params)
+        }))
+    }
+
+    it.prop("a server that decodes reads the same id and secret", [text, text], ([id, secret]) => {
+      const credentials = Effect.runSync(authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id))
+      assert.deepStrictEqual(serverDecodes(header(credentials)), [id, secret])
+    })
+
+    it.prop(
+      "raw: a server that does not decode reads the same id and secret",
+      [text.filter((id) => !id.includes(":")), text],
+      ([id, secret]) => {
+        const auth = ClientAuth.secretBasic(Redacted.make(secret), { raw: true })
+        const credentials = Effect.runSync(authenticate(auth, id))
+        assert.deepStrictEqual(serverDecodes(header(credentials), { raw: true }), [id, secret])
+      }
+    )
+
+    it.effect("names the secret, so that an answer that echoes it can be cleaned", () =>
+      Effect.gen(function*() {
+        const secret = Redacted.make("p@ss")
+        const credentials = yield* authenticate(ClientAuth.secretBasic(secret))
+        assert.deepStrictEqual(credentials.secrets, [secret])
+      }))
+  })
+
+  describe("secretPost (RFC 6749 §2.3.1)", () => {
+    it.effect("sends id and secret as parameters, not yet encoded, and no header", () =>
+      Effect.gen(function*() {
+        const secret = Redacted.make("p@ss word&x=y")
+        const credentials = yield* authenticate(ClientAuth.secretPost(secret), "my app")
+        assert.deepStrictEqual(credentials, { params: { client_id: "my app", client_secret: secret } })
+      }))
+  })
+
+  describe("none", () => {
+    it.effect("only names the client", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* authenticate(ClientAuth.none), { params: { client_id: "app" } })
+        assert.isUndefined(ClientAuth.none.version)
+      }))
+  })
+
+  const methods: ReadonlyArray<
+    readonly [
+      method: string,
+      make: (secret: ClientAuth.Secret) => ClientAuth.ClientAuth,
+      read: (c: ClientAuth.Credentials) => unknown
+    ]
+  > = [
+    ["client_secret_basic", ClientAuth.secretBasic, (credentials) => serverDecodes(header(credentials))[1]],
+    [
+      "client_secret_post",
+      ClientAuth.secretPost,
+      (credentials) => {
+        const secret = credentials.params?.client_secret
+        return Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
+      }
+    ]
+  ]
+
+  for (const [method, make, read] of methods) {
+    describe(method, () => {
+      it("bears the name of the IANA registry", () => {
+        assert.strictEqual(make(Redacted.make("s")).method, method)
+      })
+
+      it.effect("reads a secret that is an Effect at every attempt", () =>
+        Effect.gen(function*() {
+          const reads = yield* Ref.make(0)
+          const secret = Effect.map(Ref.updateAndGet(reads, (n) => n + 1), (n) => Redacted.make(`secret-${n}`))
+          const auth = make(secret)
+          assert.strictEqual(yield* Ref.get(reads), 0)
+          assert.strictEqual(read(yield* auth.authenticate(context("app", 1))), "secret-1")
+          assert.strictEqual(read(yield* auth.authenticate(context("app", 2))), "secret-2")
+        }))
+
+      it.effect("fails as the secret's Effect fails", () =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* Effect.flip(authenticate(make(Effect.fail("vault is sealed")))), "vault is sealed")
+        }))
+
+      it("a secret that cannot change has no version", () => {
+        assert.isUndefined(make(Redacted.make("s")).version)
+      })
+
+      it.effect("the version changes with the secret, and only with it", () =>
+        Effect.gen(function*() {
+          const current = yield* Ref.make("one")
+          const version = make(Effect.map(Ref.get(current), Redacted.make)).version ?? Effect.die("no version")
+          const first = yield* version
+          assert.strictEqual(yield* version, first)
+          yield* Ref.set(current, "two")
+          const second = yield* version
+          assert.notStrictEqual(second, first)
+          assert.notInclude(second, "two")
+          yield* Ref.set(current, "one")
+          assert.strictEqual(yield* version, first)
+        }))
+
+      it.effect("rule 9: neither the value nor its credentials show the secret", () =>
+        Effect.gen(function*() {
+          const auth = make(Redacted.make("s3cr3t value"))
+          const credentials = yield* authenticate(auth)
+          for (const value of [auth, credentials]) {
+            for (
+              const shown of [String(value), JSON.stringify(value), inspect(value, { depth: 20, showHidden: true })]
+            ) {
+              assert.notMatch(shown, /s3cr3t/)
+              assert.notInclude(shown, Buffer.from("app:s3cr3t").toString("base64").slice(6, 14))
+            }
+          }
+        }))
+    })
+  }
+})

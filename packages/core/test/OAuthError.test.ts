@@ -1,0 +1,307 @@
+import { OAuthError } from "@effect-alf/core"
+import { Headers, HttpClientError, HttpClientRequest } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Duration, Effect, Exit, FastCheck as fc, Option } from "effect"
+import { inspect } from "node:util"
+
+const endpoint = "https://auth.example.com/token"
+const failed = (fields: Omit<ConstructorParameters<typeof OAuthError.TokenEndpointError>[0], "endpoint">) =>
+  new OAuthError.TokenEndpointError({ endpoint, ...fields })
+
+const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly _tag: string }, message: string]> = [
+  [
+    "TokenEndpointError ClientAuth",
+    failed({ reason: "ClientAuth", description: "the credentials are unavailable" }),
+    "Token endpoint https://auth.example.com/token: the credentials are unavailable"
+  ],
+  [
+    "TokenEndpointError Transport",
+    failed({ reason: "Transport", description: "ECONNREFUSED" }),
+    "Token endpoint https://auth.example.com/token: ECONNREFUSED"
+  ],
+  [
+    "TokenEndpointError Timeout",
+    failed({ reason: "Timeout", description: "no answer within 10s" }),
+    "Token endpoint https://auth.example.com/token: no answer within 10s"
+  ],
+  [
+    "TokenEndpointError OAuth with a code alone",
+    failed({ reason: "OAuth", description: "invalid_client", status: 401, error: "invalid_client" }),
+    "Token endpoint https://auth.example.com/token answered 401 invalid_client"
+  ],
+  [
+    "TokenEndpointError OAuth with a description",
+    failed({
+      reason: "OAuth",
+      description: "invalid_client",
+      status: 401,
+      error: "invalid_client",
+      errorDescription: "unknown client"
+    }),
+    "Token endpoint https://auth.example.com/token answered 401 invalid_client: unknown client"
+  ],
+  [
+    "TokenEndpointError OAuth with a uri",
+    failed({
+      reason: "OAuth",
+      description: "invalid_scope",
+      status: 400,
+      error: "invalid_scope",
+      errorUri: "https://auth.example.com/help"
+    }),
+    "Token endpoint https://auth.example.com/token answered 400 invalid_scope: see https://auth.example.com/help"
+  ],
+  [
+    "TokenEndpointError OAuth with both",
+    failed({
+      reason: "OAuth",
+      description: "invalid_scope",
+      status: 400,
+      error: "invalid_scope",
+      errorDescription: "no such scope",
+      errorUri: "https://auth.example.com/help"
+    }),
+    "Token endpoint https://auth.example.com/token answered 400 invalid_scope: no such scope, see https://auth.example.com/help"
+  ],
+  [
+    "TokenEndpointError Status",
+    failed({ reason: "Status", description: "no OAuth error in an empty body", status: 503 }),
+    "Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body"
+  ],
+  [
+    "TokenEndpointError Redirect",
+    failed({ reason: "Redirect", description: "a redirect, which is not followed", status: 302 }),
+    "Token endpoint https://auth.example.com/token answered 302: a redirect, which is not followed"
+  ],
+  [
+    "TokenEndpointError InvalidResponse",
+    failed({ reason: "InvalidResponse", description: "access_token is missing", status: 200 }),
+    "Token endpoint https://auth.example.com/token answered 200: access_token is missing"
+  ],
+  [
+    "TokenProviderError Closed",
+    new OAuthError.TokenProviderError({ reason: "Closed" }),
+    "The token provider is closed: its layer's scope has ended"
+  ],
+  [
+    "TokenProviderError MaxWait",
+    new OAuthError.TokenProviderError({ reason: "MaxWait", waited: Duration.seconds(30) }),
+    "No token within 30s: a token request is still under way"
+  ],
+  [
+    "OriginNotAllowed",
+    new OAuthError.OriginNotAllowed({ origin: "https://evil.com", allowed: ["https://a.com", "https://b.com"] }),
+    "A token was not sent to https://evil.com: allowed are https://a.com, https://b.com"
+  ],
+  [
+    "OriginNotAllowed where any is allowed",
+    new OAuthError.OriginNotAllowed({ origin: "http://evil.com", allowed: [] }),
+    "A token was not sent to http://evil.com: allowed are any https origin"
+  ],
+  [
+    "TokenStoreError",
+    new OAuthError.TokenStoreError({ reason: "Unavailable", method: "get", description: "ECONNREFUSED" }),
+    "Token store, get: ECONNREFUSED"
+  ],
+  [
+    "InvalidOptions",
+    new OAuthError.InvalidOptions({ option: "TokenEndpoint.url", description: "is missing" }),
+    "TokenEndpoint.url is missing"
+  ]
+]
+
+const wrapped = (cause: unknown) =>
+  new HttpClientError.RequestError({
+    request: HttpClientRequest.get("https://api.example.com"),
+    reason: "Encode",
+    cause
+  })
+
+describe("OAuthError", () => {
+  describe("messages", () => {
+    for (const [what, error, message] of messages) {
+      it(what, () => {
+        assert.strictEqual(error.message, message)
+        assert.strictEqual(String(error), `${error._tag}: ${message}`)
+        assert.include(error.stack, message)
+        assert.include(inspect(error), message)
+        assert.include(Cause.pretty(Cause.fail(error)), message)
+      })
+    }
+
+    it("JSON holds every field, for a log", () => {
+      const error = failed({
+        reason: "OAuth",
+        description: "invalid_client",
+        status: 401,
+        headers: Headers.fromInput({ "x-request-id": "r1" }),
+        error: "invalid_client",
+        errorDescription: "unknown client",
+        retryAfter: Duration.seconds(1)
+      })
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(error)), {
+        _tag: "TokenEndpointError",
+        endpoint,
+        reason: "OAuth",
+        description: "invalid_client",
+        status: 401,
+        headers: { "x-request-id": "r1" },
+        error: "invalid_client",
+        errorDescription: "unknown client",
+        retryAfter: { _id: "Duration", _tag: "Millis", millis: 1000 }
+      })
+    })
+
+    it("is a failure of its own when yielded", () => {
+      const error = new OAuthError.TokenProviderError({ reason: "Closed" })
+      assert.deepStrictEqual(Effect.runSyncExit(error), Exit.fail(error))
+    })
+  })
+
+  describe("isOAuthError", () => {
+    it("takes what a request can fail with", () => {
+      assert.isTrue(OAuthError.isOAuthError(failed({ reason: "Timeout", description: "" })))
+      assert.isTrue(OAuthError.isOAuthError(new OAuthError.TokenProviderError({ reason: "Closed" })))
+      assert.isTrue(OAuthError.isOAuthError(new OAuthError.OriginNotAllowed({ origin: "x", allowed: [] })))
+    })
+
+    const others: ReadonlyArray<readonly [what: string, value: unknown]> = [
+      ["an InvalidOptions", new OAuthError.InvalidOptions({ option: "a", description: "b" })],
+      ["a TokenStoreError", new OAuthError.TokenStoreError({ reason: "Timeout", method: "get", description: "" })],
+      ["an error of the same tag by someone else", { _tag: "TokenEndpointError" }],
+      ["an Error", new Error("TokenEndpointError")],
+      ["undefined", undefined],
+      ["null", null],
+      ["a string", "TokenEndpointError"]
+    ]
+    for (const [what, value] of others) {
+      it(`not ${what}`, () => {
+        assert.isFalse(OAuthError.isOAuthError(value))
+        assert.deepStrictEqual(OAuthError.fromUnknown(value), Option.none())
+      })
+    }
+  })
+
+  describe("fromUnknown", () => {
+    const error = failed({ reason: "Timeout", description: "no answer within 10s" })
+    const found: ReadonlyArray<readonly [what: string, value: unknown]> = [
+      ["itself", error],
+      ["the cause of a RequestError", wrapped(error)],
+      ["the cause of a cause", wrapped(wrapped(error))],
+      ["the cause of an Error of the app", new Error("cannot load orders", { cause: wrapped(error) })],
+      ["the cause of a plain object", { cause: error }]
+    ]
+    for (const [what, value] of found) {
+      it(`finds ${what}`, () => {
+        const result = OAuthError.fromUnknown(value)
+        assert.isTrue(Option.isSome(result))
+        assert.strictEqual(Option.getOrThrow(result), error)
+      })
+    }
+
+    it("finds none in a RequestError of another kind", () => {
+      assert.deepStrictEqual(OAuthError.fromUnknown(wrapped(new Error("ECONNRESET"))), Option.none())
+      assert.deepStrictEqual(OAuthError.fromUnknown(wrapped(undefined)), Option.none())
+    })
+
+    it("ends in a circle of causes", () => {
+      const circle = new Error("a")
+      circle.cause = new Error("b", { cause: circle })
+      assert.deepStrictEqual(OAuthError.fromUnknown(circle), Option.none())
+    })
+  })
+
+  describe("describe", () => {
+    const coded = (message: string, code: string, cause?: unknown) =>
+      Object.assign(new Error(message, { cause }), { code })
+    const rows: ReadonlyArray<readonly [what: string, value: unknown, description: string]> = [
+      ["a string", "it broke", "it broke"],
+      ["a number", 42, "42"],
+      ["undefined", undefined, "unknown failure"],
+      ["null", null, "unknown failure"],
+      ["an empty object", {}, "unknown failure"],
+      ["a symbol", Symbol("s"), "Symbol(s)"],
+      ["an Error", new Error("it broke"), "it broke"],
+      ["an Error without a message", new TypeError(), "TypeError"],
+      ["a code beside the message", coded("socket hang up", "ECONNRESET"), "ECONNRESET socket hang up"],
+      ["a code within the message", coded("connect ECONNREFUSED ::1", "ECONNREFUSED"), "connect ECONNREFUSED ::1"],
+      ["a code alone", coded("", "ECONNREFUSED"), "ECONNREFUSED"],
+      ["a tagged error", { _tag: "NotFound" }, "NotFound"],
+      ["a tagged error with a message", { _tag: "NotFound", message: "no such key" }, "no such key"],
+      [
+        "what fetch throws on Node",
+        new TypeError("fetch failed", { cause: coded("read ECONNRESET", "ECONNRESET") }),
+        "fetch failed: read ECONNRESET"
+      ],
+      [
+        "fetch to a port where nobody listens",
+        new TypeError("fetch failed", { cause: Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }) }),
+        "fetch failed: ECONNREFUSED"
+      ],
+      ["three causes", new Error("a", { cause: new Error("b", { cause: new Error("c") }) }), "a: b: c"],
+      ["a cause that says the same", new Error("it broke: now", { cause: new Error("it broke") }), "it broke: now"],
+      ["a cause that is a string", new Error("a", { cause: "b" }), "a: b"],
+      ["a cause with nothing to say", new Error("a", { cause: {} }), "a"]
+    ]
+    for (const [what, value, description] of rows) {
+      it(`${what}: ${description}`, () => {
+        assert.strictEqual(OAuthError.describe(value), description)
+      })
+    }
+
+    it("goes 8 causes deep, and ends in a circle", () => {
+      const nest = (depth: number): Error => new Error(`e${depth}`, depth < 20 ? { cause: nest(depth + 1) } : undefined)
+      assert.strictEqual(OAuthError.describe(nest(1)), "e1: e2: e3: e4: e5: e6: e7: e8")
+      const circle = new Error("a")
+      circle.cause = circle
+      assert.strictEqual(OAuthError.describe(circle), "a")
+    })
+
+    it("is cleaned before it is cut", () => {
+      const secret = "s".repeat(1000)
+      assert.strictEqual(
+        OAuthError.describe(new Error(`not a header: ${secret}`), (text) => text.replaceAll(secret, "***")),
+        "not a header: ***"
+      )
+    })
+
+    it("describeCause: what a Cause failed, died or was interrupted with", () => {
+      assert.strictEqual(OAuthError.describeCause(Cause.fail(new Error("failed"))), "failed")
+      assert.strictEqual(OAuthError.describeCause(Cause.die("died")), "died")
+      assert.match(OAuthError.describeCause(Cause.interrupt(Effect.runSync(Effect.fiberId))), /^Interrupted/)
+    })
+  })
+
+  describe("oneLine", () => {
+    const rows: ReadonlyArray<readonly [text: string, line: string]> = [
+      ["a\r\nb", "a b"],
+      ["  a  b  ", "a  b"],
+      ["a\u0000\u001b[31mb", "a [31mb"],
+      ["a\u007f\u0085\u009fb", "a b"],
+      ["a\u2028b\u2029c", "a b c"],
+      ["\n\t", ""],
+      ["ünïcödé 💥", "ünïcödé 💥"]
+    ]
+    for (const [text, line] of rows) {
+      it(JSON.stringify(text), () => {
+        assert.strictEqual(OAuthError.oneLine(text), line)
+      })
+    }
+
+    it("cuts at 300 characters and says so", () => {
+      assert.strictEqual(OAuthError.oneLine("x".repeat(300)), "x".repeat(300))
+      assert.strictEqual(OAuthError.oneLine("x".repeat(301)), `${"x".repeat(300)}…`)
+    })
+
+    it.prop(
+      "is one line without control characters, of at most 301",
+      [fc.string({ unit: "binary", maxLength: 500 })],
+      ([text]) => {
+        const line = OAuthError.oneLine(text)
+        assert.notMatch(line, /[\p{Cc}\u2028\u2029]/u)
+        assert.isAtMost(line.length, 301)
+        assert.strictEqual(line, line.trim())
+      }
+    )
+  })
+})

@@ -1,0 +1,1401 @@
+import type { TokenRequest } from "@effect-alf/core"
+import { AccessToken, ClientAuth, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
+import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Cause,
+  Config,
+  ConfigProvider,
+  Context,
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Redacted,
+  Ref,
+  TestClock,
+  Tracer
+} from "effect"
+import { format, inspect } from "node:util"
+
+const url = "https://auth.example.com/token"
+const clientId = "my app"
+const secret = "s3cr3t p@ss:w\"ord%+!~(é)"
+const accessToken = "t0k3n.abc-def"
+
+/** A request as it went over the wire. */
+interface Sent {
+  readonly url: string
+  readonly init: RequestInit
+  readonly headers: Headers
+  readonly form: URLSearchParams
+}
+
+type Answer = (sent: Sent) => Response | Promise<Response>
+
+/**
+ * What `globalThis.fetch` does, without a network: redirects are followed
+ * unless the options say otherwise.
+ */
+const fetchOf = (answer: Answer) => {
+  const sent: Array<Sent> = []
+  const fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+    const body = init.body
+    const text = body instanceof Uint8Array ? new TextDecoder().decode(body) : String(body ?? "")
+    const one: Sent = { url: String(input), init, headers: new Headers(init.headers), form: new URLSearchParams(text) }
+    sent.push(one)
+    const response = await answer(one)
+    const location = response.headers.get("location")
+    return location !== null && init.redirect !== "manual" ? fetch(location, init) : response
+  }
+  return { sent, layer: Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, fetch)) }
+}
+
+type Options = Partial<TokenEndpoint.Options>
+
+const make = (options?: Options) =>
+  TokenEndpoint.make({
+    url,
+    clientId,
+    retry: RetryPolicy.none,
+    ...(options?.clientAuth === undefined ? { clientSecret: Redacted.make(secret) } : {}),
+    ...options
+  })
+
+/** Asks for one token and keeps what went over the wire. */
+const ask = (answer: Answer, options?: Options) => {
+  const { layer, sent } = fetchOf(answer)
+  return Effect.gen(function*() {
+    const endpoint = yield* make(options)
+    const exit = yield* Effect.exit(endpoint.request(endpoint.resolve()))
+    return { exit, sent }
+  }).pipe(Effect.provide(layer))
+}
+
+const failed = (exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenEndpointError>) => {
+  const failure = Exit.isFailure(exit) ? Cause.squash(exit.cause) : "the answer was taken"
+  assert.instanceOf(failure, OAuthError.TokenEndpointError)
+  return failure
+}
+
+const tokenOf = (exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenEndpointError>) =>
+  Exit.getOrElse(exit, (cause) => {
+    throw new Error(Cause.pretty(cause))
+  })
+
+const granted = (fields?: Record<string, unknown>, init?: ResponseInit) =>
+  Response.json({ access_token: accessToken, token_type: "Bearer", expires_in: 3600, ...fields }, init)
+
+/** An `HttpClient` that lives in Effect's time, unlike fetch. */
+const clientOf = (
+  answer: (attempt: number) => Effect.Effect<Response, unknown>
+): Layer.Layer<HttpClient.HttpClient> => {
+  let attempt = 0
+  return Layer.succeed(
+    HttpClient.HttpClient,
+    HttpClient.make((request) =>
+      Effect.suspend(() => answer(++attempt)).pipe(
+        Effect.mapError((cause) => new HttpClientError.RequestError({ request, reason: "Transport", cause })),
+        Effect.map((response) => HttpClientResponse.fromWeb(request, response))
+      )
+    )
+  )
+}
+
+const streamOf = (source: UnderlyingDefaultSource<Uint8Array>, init?: ResponseInit) =>
+  new Response(new ReadableStream(source), init)
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+describe("TokenEndpoint", () => {
+  describe("the request (RFC 6749 §4.4.2)", () => {
+    it.effect("is a form by POST with HTTP Basic, form-encoded first", () =>
+      Effect.gen(function*() {
+        const { exit, sent } = yield* ask(() => granted())
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.strictEqual(sent.length, 1)
+        const [{ form, headers, init, url: to } = assert.fail()] = sent
+        assert.strictEqual(to, url)
+        assert.strictEqual(init.method, "POST")
+        assert.strictEqual(headers.get("content-type"), "application/x-www-form-urlencoded")
+        assert.strictEqual(headers.get("accept"), "application/json")
+        assert.deepStrictEqual([...form], [["grant_type", "client_credentials"]])
+        const pair = `${ClientAuth.formEncode(clientId)}:${ClientAuth.formEncode(secret)}`
+        assert.strictEqual(headers.get("authorization"), `Basic ${Buffer.from(pair).toString("base64")}`)
+      }))
+
+    it.effect("rule 11: asks for identity, so that nothing small becomes large", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* ask(() => granted())
+        assert.strictEqual(sent[0]?.headers.get("accept-encoding"), "identity")
+      }))
+
+    it.effect("keeps the query of its address (RFC 6749 §3.2)", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* ask(() => granted(), { url: `${url}?tenant=a%20b&x=1` })
+        assert.strictEqual(sent[0]?.url, `${url}?tenant=a%20b&x=1`)
+      }))
+
+    it.effect("sends scope, each resource, each audience and the extra parameters", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* ask(() => granted(), {
+          request: {
+            scope: ["write", "read"],
+            resource: ["https://a.example.com", "https://b.example.com/?x=1&y"],
+            audience: "https://aud",
+            params: { tenant: "é & =" }
+          }
+        })
+        assert.deepStrictEqual([...sent[0]?.form ?? []], [
+          ["grant_type", "client_credentials"],
+          ["scope", "read write"],
+          ["resource", "https://a.example.com"],
+          ["resource", "https://b.example.com/?x=1&y"],
+          ["audience", "https://aud"],
+          ["tenant", "é & ="]
+        ])
+      }))
+
+    it.effect("secretPost: id and secret are form parameters, and there is no Authorization header", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* ask(() => granted(), { clientAuth: ClientAuth.secretPost(Redacted.make(secret)) })
+        assert.strictEqual(sent[0]?.form.get("client_id"), clientId)
+        assert.strictEqual(sent[0]?.form.get("client_secret"), secret)
+        assert.isNull(sent[0]?.headers.get("authorization"))
+      }))
+
+    it.effect("clientAuth takes precedence over clientSecret", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* ask(() => granted(), {
+          clientSecret: Redacted.make("not this one"),
+          clientAuth: ClientAuth.none
+        })
+        assert.strictEqual(sent[0]?.form.get("client_id"), clientId)
+        assert.isNull(sent[0]?.headers.get("authorization"))
+      }))
+
+    it.effect("sends further headers, which may change accept but neither content type nor credentials", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* ask(() => granted(), {
+          headers: {
+            "X-Tenant": "t1",
+            accept: "application/vnd.token+json",
+            authorization: "Bearer mine",
+            "content-type": "text/plain"
+          }
+        })
+        const headers = sent[0]?.headers
+        assert.strictEqual(headers?.get("x-tenant"), "t1")
+        assert.strictEqual(headers?.get("accept"), "application/vnd.token+json")
+        assert.match(headers?.get("authorization") ?? "", /^Basic /)
+        assert.strictEqual(headers?.get("content-type"), "application/x-www-form-urlencoded")
+      }))
+
+    it.effect("requestInit: the layer's and the user's are merged, and neither can turn redirects on", () =>
+      Effect.gen(function*() {
+        const { layer, sent } = fetchOf(() => granted())
+        const endpoint = yield* make({
+          requestInit: { credentials: "omit", redirect: "follow", method: "PUT", headers: { "x-init": "1" } }
+        }).pipe(
+          Effect.provide(layer),
+          Effect.provideService(FetchHttpClient.RequestInit, { cache: "no-store", credentials: "include" })
+        )
+        yield* endpoint.request(endpoint.resolve())
+        const init = sent[0]?.init
+        assert.strictEqual(init?.cache, "no-store")
+        assert.strictEqual(init?.credentials, "omit")
+        assert.strictEqual(init?.redirect, "manual")
+        assert.strictEqual(init?.method, "POST")
+        assert.strictEqual(sent[0]?.headers.get("x-init"), "1")
+        assert.match(sent[0]?.headers.get("authorization") ?? "", /^Basic /)
+      }))
+
+    it.effect("each attempt tells the client authentication its number, and is authenticated anew", () =>
+      Effect.gen(function*() {
+        const contexts: Array<ClientAuth.Context> = []
+        const { layer, sent } = fetchOf(() => sent.length < 3 ? new Response("", { status: 503 }) : granted())
+        const endpoint = yield* Effect.provide(
+          make({
+            url: `${url}?x=1`,
+            clientAuth: {
+              method: "assertion",
+              authenticate: (context) =>
+                Effect.sync(() => {
+                  contexts.push(context)
+                  return { params: { client_assertion: Redacted.make(`assertion-${context.attempt}`), kind: "jwt" } }
+                })
+            },
+            retry: RetryPolicy.exponential({ base: 0, times: 5, jitter: false })
+          }),
+          layer
+        )
+        const resolved = endpoint.resolve()
+        const fiber = yield* Effect.fork(endpoint.request(resolved))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(fiber)
+        yield* endpoint.request(resolved)
+        yield* endpoint.attempt(resolved)
+        yield* endpoint.attempt(resolved, 7)
+        assert.deepStrictEqual(contexts.map(({ attempt }) => attempt), [1, 2, 3, 1, 1, 7])
+        assert.deepStrictEqual(contexts[0], { clientId, endpoint: `${url}?x=1`, issuer: undefined, attempt: 1 })
+        assert.deepStrictEqual(
+          sent.map(({ form }) => form.get("client_assertion")),
+          [1, 2, 3, 1, 1, 7].map((attempt) => `assertion-${attempt}`)
+        )
+        assert.strictEqual(sent[0]?.form.get("kind"), "jwt")
+      }))
+
+    it.effect("attempt: one try, whatever the retry policy says", () =>
+      Effect.gen(function*() {
+        const { layer, sent } = fetchOf(() => new Response("", { status: 503 }))
+        const endpoint = yield* Effect.provide(make({ retry: RetryPolicy.standard }), layer)
+        yield* Effect.flip(endpoint.attempt(endpoint.resolve()))
+        assert.strictEqual(sent.length, 1)
+      }))
+
+    it.effect("a secret that is an Effect is run at every attempt, with the layer's services", () =>
+      Effect.gen(function*() {
+        class Vault extends Context.Tag("Vault")<Vault, { readonly reads: Ref.Ref<number> }>() {}
+        const reads = yield* Ref.make(0)
+        const { layer, sent } = fetchOf(() => sent.length < 2 ? new Response("", { status: 503 }) : granted())
+        const tokenEndpoint = TokenEndpoint.layer({
+          url,
+          clientId: "app",
+          clientSecret: Effect.gen(function*() {
+            const vault = yield* Vault
+            return Redacted.make(`secret-${yield* Ref.updateAndGet(vault.reads, (n) => n + 1)}`)
+          }),
+          retry: RetryPolicy.exponential({ base: 0, times: 1, jitter: false })
+        }).pipe(Layer.provide(layer), Layer.provide(Layer.succeed(Vault, { reads })))
+        const endpoint = yield* Effect.provide(TokenEndpoint.TokenEndpoint, tokenEndpoint)
+        assert.strictEqual(yield* Ref.get(reads), 0)
+        const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          sent.map(({ headers }) => Buffer.from(headers.get("authorization")?.slice(6) ?? "", "base64").toString()),
+          ["app:secret-1", "app:secret-2"]
+        )
+      }))
+  })
+
+  describe("the token (RFC 6749 §5.1)", () => {
+    it.effect("expiresAt counts from the start of the request, not from a slow answer's end", () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(1_700_000_000_000)
+        const http = clientOf(() => Effect.delay(Effect.sync(() => granted({ scope: "read write" })), "4 seconds"))
+        const endpoint = yield* Effect.provide(make(), http)
+        const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
+        yield* TestClock.adjust("4 seconds")
+        const token = yield* Fiber.join(fiber)
+        assert.strictEqual(Redacted.value(token.value), accessToken)
+        assert.strictEqual(token.tokenType, "Bearer")
+        assert.deepStrictEqual(token.scope, Option.some("read write"))
+        assert.deepStrictEqual(token.obtainedAt, DateTime.unsafeMake(1_700_000_000_000))
+        assert.deepStrictEqual(token.expiresAt, Option.some(DateTime.unsafeMake(1_700_000_000_000 + 3_600_000)))
+      }))
+
+    it.effect("expiresAt counts from the attempt that succeeded, and after its secret was read", () =>
+      Effect.gen(function*() {
+        const http = clientOf((attempt) =>
+          Effect.succeed(attempt === 1 ? new Response("", { status: 503 }) : granted())
+        )
+        const endpoint = yield* Effect.provide(
+          make({
+            clientAuth: ClientAuth.secretBasic(Effect.delay(Effect.succeed(Redacted.make("s")), "2 seconds")),
+            retry: RetryPolicy.exponential({ base: "1 second", times: 1, jitter: false })
+          }),
+          http
+        )
+        const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
+        yield* TestClock.adjust("5 seconds")
+        const token = yield* Fiber.join(fiber)
+        assert.strictEqual(token.obtainedAt.epochMillis, 5000)
+      }))
+
+    const taken: ReadonlyArray<readonly [what: string, body: Record<string, unknown>, lifetime: number | undefined]> = [
+      ["expires_in \"3600\"", { expires_in: "3600" }, 3_600_000],
+      ["expires_in 0", { expires_in: 0 }, undefined],
+      ["expires_in null", { expires_in: null }, undefined],
+      ["expires_in missing", { expires_in: undefined }, undefined],
+      ["expires_in 1e18", { expires_in: 1e18 }, Duration.toMillis(AccessToken.maxLifetime)],
+      ["token_type missing", { token_type: undefined }, 3_600_000],
+      ["token_type bearer", { token_type: "bearer" }, 3_600_000],
+      ["token_type BEARER", { token_type: "BEARER" }, 3_600_000],
+      ["an empty error beside the token", { error: "" }, 3_600_000],
+      ["fields that nobody knows", { refresh_token: "r", foo: { bar: 1 } }, 3_600_000]
+    ]
+    for (const [what, fields, lifetime] of taken) {
+      it.effect(`takes an answer with ${what}`, () =>
+        Effect.gen(function*() {
+          const token = tokenOf((yield* ask(() => granted(fields))).exit)
+          assert.strictEqual(Redacted.value(token.value), accessToken)
+          assert.strictEqual(token.authorization, `Bearer ${accessToken}`)
+          assert.strictEqual(
+            Option.getOrUndefined(
+              Option.map(token.expiresAt, ({ epochMillis }) => epochMillis - token.obtainedAt.epochMillis)
+            ),
+            lifetime
+          )
+        }))
+    }
+
+    it.effect("takes 201, a byte order mark and any content type", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() =>
+          new Response(`\ufeff{"access_token":"${accessToken}"}`, {
+            status: 201,
+            headers: { "content-type": "text/plain" }
+          })
+        )
+        assert.strictEqual(Redacted.value(tokenOf(exit).value), accessToken)
+      }))
+
+    it.effect("takes an answer in many small pieces, cut within a character", () =>
+      Effect.gen(function*() {
+        const body = bytes(JSON.stringify({ access_token: accessToken, scope: "é💥" }))
+        const { exit } = yield* ask(() =>
+          streamOf({
+            start: (controller) => {
+              for (const byte of body) controller.enqueue(new Uint8Array([byte]))
+              controller.close()
+            }
+          })
+        )
+        assert.deepStrictEqual(tokenOf(exit).scope, Option.some("é💥"))
+      }))
+  })
+
+  describe("bad answers (rule 11)", () => {
+    interface Expected {
+      readonly reason: OAuthError.TokenEndpointErrorReason
+      readonly message: string
+      readonly error?: string
+      readonly isTransient?: boolean
+    }
+    const html = "<!doctype html><title>Sign in</title>"
+    const invalid = (message: string): Expected => ({
+      reason: "InvalidResponse",
+      message: `Token endpoint ${url} answered 200: ${message}`
+    })
+    const body = (text: string, type: string, status = 200) => () =>
+      new Response(text, { status, headers: { "content-type": type, "x-request-id": "r1" } })
+    const json = (value: unknown, status = 200) => () =>
+      Response.json(value, { status, headers: { "x-request-id": "r1" } })
+    const token = (fields: Record<string, unknown>) =>
+      json({ access_token: accessToken, token_type: "Bearer", ...fields })
+    const oauth = (status: number, error: string, isTransient = false) =>
+      [
+        `${status} ${error}`,
+        json({ error, error_description: "no such luck", error_uri: "https://help.example.com" }, status),
+        {
+          reason: "OAuth",
+          error,
+          message: `Token endpoint ${url} answered ${status} ${error}: no such luck, see https://help.example.com`,
+          isTransient
+        }
+      ] as const
+    const plain = (status: number, isTransient = false) =>
+      [
+        `${status} without an OAuth error`,
+        body("<h1>no</h1>", "text/html; charset=utf-8", status),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered ${status}: no OAuth error in a body of 11 characters (text/html)`,
+          isTransient
+        }
+      ] as const
+    const redirect = (status: number, location: string) =>
+      [
+        `${status} to ${location}`,
+        () => new Response(null, { status, headers: { location, "x-request-id": "r1" } }),
+        { reason: "Redirect", message: `Token endpoint ${url} answered ${status}: a redirect, which is not followed` }
+      ] as const
+
+    const rows: ReadonlyArray<readonly [what: string, answer: Answer, Expected]> = [
+      ["HTML", body(html, "text/html"), invalid("no valid JSON in a body of 37 characters (text/html)")],
+      ["an empty body", body("", "application/json"), invalid("no valid JSON in an empty body")],
+      [
+        "no body",
+        () => new Response(null, { headers: { "x-request-id": "r1" } }),
+        invalid("no valid JSON in an empty body")
+      ],
+      ["white space", body(" \r\n", "application/json"), invalid("no valid JSON in an empty body")],
+      [
+        "truncated JSON",
+        body("{\"access_token\":\"t0k3n", "application/json"),
+        invalid("no valid JSON in a body of 22 characters (application/json)")
+      ],
+      [
+        "a form",
+        body("access_token=abc", "application/x-www-form-urlencoded"),
+        invalid("no valid JSON in a body of 16 characters (application/x-www-form-urlencoded)")
+      ],
+      [
+        "binary without a type",
+        () => new Response(new Uint8Array([0xff, 0xfe, 0]), { headers: { "x-request-id": "r1" } }),
+        invalid("no valid JSON in a body of 3 characters (untyped)")
+      ],
+      [
+        "gzip that nobody asked for",
+        () =>
+          new Response(new Uint8Array([0x1f, 0x8b]), {
+            headers: { "content-type": "application/json", "content-encoding": "gzip", "x-request-id": "r1" }
+          }),
+        invalid("no valid JSON in a body of 2 characters (application/json, gzip though identity was asked for)")
+      ],
+      ["JSON null", json(null), invalid("the JSON is not an object")],
+      ["a JSON array", json([accessToken]), invalid("the JSON is not an object")],
+      ["a JSON string", json(accessToken), invalid("the JSON is not an object")],
+      ["no access_token", json({ token_type: "Bearer" }), invalid("access_token is missing")],
+      ["an access_token that is a number", token({ access_token: 42 }), invalid("access_token is not a string")],
+      ["an access_token that is null", token({ access_token: null }), invalid("access_token is not a string")],
+      ["an access_token that is an object", token({ access_token: {} }), invalid("access_token is not a string")],
+      ["an empty access_token", token({ access_token: "" }), invalid("access_token is empty")],
+      [
+        "an access_token with a line break",
+        token({ access_token: "abc\r\nx-admin: 1" }),
+        invalid("access_token holds characters that no token may have")
+      ],
+      [
+        "an access_token that is not ASCII",
+        token({ access_token: "tökén" }),
+        invalid("access_token holds characters that no token may have")
+      ],
+      ["expires_in -1", token({ expires_in: -1 }), invalid("expires_in is negative")],
+      ["expires_in \"abc\"", token({ expires_in: "abc" }), invalid("expires_in is not a number of seconds")],
+      ["expires_in {}", token({ expires_in: {} }), invalid("expires_in is not a number of seconds")],
+      [
+        "token_type mac",
+        token({ token_type: "mac" }),
+        invalid("token_type is \"mac\", which this client does not know")
+      ],
+      ["token_type 1", token({ token_type: 1 }), invalid("token_type is not a string")],
+      ["scope 1", token({ scope: 1 }), invalid("scope is not a string")],
+      oauth(200, "invalid_client"),
+      oauth(400, "invalid_request"),
+      oauth(400, "temporarily_unavailable", true),
+      oauth(401, "invalid_client"),
+      oauth(403, "unauthorized_client"),
+      oauth(404, "invalid_request"),
+      oauth(429, "slow_down", true),
+      oauth(500, "server_error", true),
+      oauth(503, "temporarily_unavailable", true),
+      [
+        "200 with an error beside a token",
+        token({ error: "invalid_scope" }),
+        { reason: "OAuth", error: "invalid_scope", message: `Token endpoint ${url} answered 200 invalid_scope` }
+      ],
+      plain(400),
+      plain(401),
+      plain(403),
+      plain(404),
+      plain(408, true),
+      plain(429, true),
+      plain(500, true),
+      plain(503, true),
+      [
+        "503 with nothing at all",
+        body("", "text/plain", 503),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered 503: no OAuth error in an empty body`,
+          isTransient: true
+        }
+      ],
+      [
+        "401 with an error of another make",
+        json({ error: { code: 401, message: "no" } }, 401),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered 401: no OAuth error in a body of 37 characters (application/json)`
+        }
+      ],
+      redirect(301, "https://evil.example.com/token"),
+      redirect(302, "https://evil.example.com/token"),
+      redirect(303, "/login"),
+      redirect(307, "https://evil.example.com/token"),
+      redirect(308, "https://auth.example.com/other"),
+      [
+        "a redirect with an OAuth error",
+        json({ error: "login_required" }, 302),
+        { reason: "Redirect", message: `Token endpoint ${url} answered 302: a redirect, which is not followed` }
+      ]
+    ]
+    for (const [what, answer, expected] of rows) {
+      it.effect(`${what}: ${expected.reason}`, () =>
+        Effect.gen(function*() {
+          const { exit, sent } = yield* ask(answer)
+          const error = failed(exit)
+          assert.strictEqual(error.message, expected.message)
+          assert.strictEqual(error.reason, expected.reason)
+          assert.strictEqual(error.status, Number(/answered (\d+)/.exec(expected.message)?.[1]))
+          assert.strictEqual(error.headers?.["x-request-id"], "r1")
+          assert.strictEqual(error.endpoint, url)
+          assert.strictEqual(error.error, expected.error)
+          assert.strictEqual(RetryPolicy.transient(error), expected.isTransient ?? false)
+          // Rule 10: a redirect's other place is never asked
+          assert.deepStrictEqual(sent.map(({ url }) => url), [url])
+        }))
+    }
+
+    it.effect("the query of the endpoint's address is in no error", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() => new Response("", { status: 500 }), { url: `${url}?key=abc` })
+        assert.strictEqual(failed(exit).endpoint, url)
+      }))
+
+    it.effect("an answer of many lines is one line", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(
+          json({ error: "a\r\nb", error_description: `c\u001b[31m\n${"d".repeat(1000)}` }, 400)
+        )
+        assert.match(failed(exit).message, /^Token endpoint \S+ answered 400 a b: c \[31m d{250,}…$/)
+      }))
+
+    describe("Retry-After (RFC 9110 §10.2.3)", () => {
+      const now = Date.UTC(2030, 0, 1, 12, 0, 0)
+      const values: ReadonlyArray<readonly [value: string, millis: number | undefined]> = [
+        ["120", 120_000],
+        [" 5 ", 5000],
+        ["0", 0],
+        ["99999999999", 99_999_999_999_000],
+        ["Tue, 01 Jan 2030 12:00:30 GMT", 30_000],
+        ["Tuesday, 01-Jan-30 12:00:30 GMT", 30_000],
+        ["Tue Jan  1 12:00:30 2030", 30_000],
+        ["Tue, 01 Jan 2030 11:00:00 GMT", 0],
+        ["-5", undefined],
+        ["1.5", undefined],
+        ["soon", undefined],
+        ["soon 3000", undefined],
+        ["", undefined]
+      ]
+      for (const [value, millis] of values) {
+        it.effect(`${JSON.stringify(value)} is ${millis} ms`, () =>
+          Effect.gen(function*() {
+            yield* TestClock.setTime(now)
+            const { exit } = yield* ask(() => new Response("", { status: 503, headers: { "retry-after": value } }))
+            assert.strictEqual(
+              Option.getOrUndefined(Option.map(Option.fromNullable(failed(exit).retryAfter), Duration.toMillis)),
+              millis
+            )
+          }))
+      }
+
+      it.effect("is carried by an OAuth error as well, and absent without the header", () =>
+        Effect.gen(function*() {
+          const answer = (headers: HeadersInit) => () => Response.json({ error: "slow_down" }, { status: 429, headers })
+          const asked = failed((yield* ask(answer({ "retry-after": "3" }))).exit)
+          assert.deepStrictEqual(asked.retryAfter, Duration.seconds(3))
+          assert.isUndefined(failed((yield* ask(answer({}))).exit).retryAfter)
+        }))
+    })
+  })
+
+  describe("no answer", () => {
+    it.effect("a connection reset: Transport", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() =>
+          Promise.reject(
+            new TypeError("fetch failed", {
+              cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+            })
+          )
+        )
+        const error = failed(exit)
+        assert.strictEqual(error.reason, "Transport")
+        assert.strictEqual(error.message, `Token endpoint ${url}: fetch failed: read ECONNRESET`)
+        assert.isUndefined(error.status)
+        assert.isTrue(RetryPolicy.transient(error))
+      }))
+
+    it.effect("a connection reset in mid-body: Transport, with what was seen of the answer", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() => {
+          const chunks = ["{\"access_token\":", `"${accessToken}"`]
+          return streamOf({
+            pull: (controller) => {
+              const chunk = chunks.shift()
+              if (chunk === undefined) controller.error(new TypeError("terminated"))
+              else controller.enqueue(bytes(chunk))
+            }
+          }, { headers: { "x-request-id": "r1" } })
+        })
+        const error = failed(exit)
+        assert.strictEqual(error.reason, "Transport")
+        assert.strictEqual(error.message, `Token endpoint ${url}: terminated`)
+        assert.strictEqual(error.status, 200)
+        assert.strictEqual(error.headers?.["x-request-id"], "r1")
+        assert.isTrue(RetryPolicy.transient(error))
+      }))
+
+    /** Runs out the time limit of one request; the error, and what was aborted. */
+    const timeOut = (answer: (signal: AbortSignal) => Promise<Response>, options?: Options) =>
+      Effect.gen(function*() {
+        const signals: Array<AbortSignal> = []
+        const { layer } = fetchOf(({ init }) => {
+          const signal = init.signal ?? assert.fail()
+          signals.push(signal)
+          return answer(signal)
+        })
+        const endpoint = yield* Effect.provide(make(options), layer)
+        const fiber = yield* Effect.fork(Effect.exit(endpoint.request(endpoint.resolve())))
+        yield* TestClock.adjust("9999 millis")
+        assert.isNull(fiber.unsafePoll())
+        yield* TestClock.adjust("1 millis")
+        return { error: failed(yield* Fiber.join(fiber)), isAborted: signals.map((signal) => signal.aborted) }
+      })
+
+    it.effect("a server that never answers: Timeout after 10 s, and the request is aborted", () =>
+      Effect.gen(function*() {
+        const { error, isAborted } = yield* timeOut(() => new Promise(() => {}))
+        assert.strictEqual(error.reason, "Timeout")
+        assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 10s`)
+        assert.isTrue(RetryPolicy.transient(error))
+        assert.deepStrictEqual(isAborted, [true])
+      }))
+
+    it.effect("a body that never ends: Timeout, and the request is aborted", () =>
+      Effect.gen(function*() {
+        const { error, isAborted } = yield* timeOut(() =>
+          Promise.resolve(streamOf({
+            start: (controller) => controller.enqueue(bytes("{"))
+          }))
+        )
+        assert.strictEqual(error.reason, "Timeout")
+        assert.deepStrictEqual(isAborted, [true])
+      }))
+
+    const hangs: ReadonlyArray<readonly [what: string, secret: Effect.Effect<Redacted.Redacted>]> = [
+      ["a secret that never comes", Effect.never],
+      ["a secret that never comes and cannot be interrupted", Effect.uninterruptible(Effect.never)]
+    ]
+    for (const [what, secret] of hangs) {
+      it.effect(`${what}: Timeout, and nothing is sent`, () =>
+        Effect.gen(function*() {
+          const { error, isAborted } = yield* timeOut(() => Promise.resolve(granted()), { clientSecret: secret })
+          assert.strictEqual(error.reason, "Timeout")
+          assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 10s`)
+          assert.deepStrictEqual(isAborted, [])
+        }))
+
+      it.effect(`${what}: nor does it hold up whoever limits the wait for its version`, () =>
+        Effect.gen(function*() {
+          const endpoint = yield* Effect.provide(make({ clientSecret: secret }), fetchOf(() => granted()).layer)
+          const fiber = yield* Effect.fork(Effect.timeoutOption(endpoint.credentials, "1 second"))
+          yield* TestClock.adjust("1 second")
+          assert.deepStrictEqual(yield* Fiber.join(fiber), Option.none())
+        }))
+    }
+
+    it.effect("the time limit is the option's", () =>
+      Effect.gen(function*() {
+        const endpoint = yield* Effect.provide(make({ timeout: "250 millis" }), clientOf(() => Effect.never))
+        const fiber = yield* Effect.fork(Effect.flip(endpoint.request(endpoint.resolve())))
+        yield* TestClock.adjust("250 millis")
+        assert.strictEqual((yield* Fiber.join(fiber)).message, `Token endpoint ${url}: no answer within 250ms`)
+      }))
+
+    it.effect("interrupting the caller aborts the request", () =>
+      Effect.gen(function*() {
+        const asked = yield* Deferred.make<AbortSignal>()
+        const { layer } = fetchOf(({ init }) => {
+          if (init.signal != null) Deferred.unsafeDone(asked, Exit.succeed(init.signal))
+          return new Promise(() => {})
+        })
+        const endpoint = yield* Effect.provide(make(), layer)
+        const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
+        const signal = yield* Deferred.await(asked)
+        assert.isFalse(signal.aborted)
+        yield* Fiber.interrupt(fiber)
+        assert.isTrue(signal.aborted)
+      }))
+  })
+
+  describe("too much of an answer (rule 11)", () => {
+    const message = `Token endpoint ${url} answered 200: the body is larger than 100 bytes (maxResponseBytes)`
+
+    it.effect("by content-length: refused unread, and its connection is let go", () =>
+      Effect.gen(function*() {
+        let pulls = 0
+        const { exit, sent } = yield* ask(() =>
+          streamOf(
+            { pull: (controller) => controller.enqueue(bytes(`${pulls++}`)) },
+            { headers: { "content-length": "101", "x-request-id": "r1" } }
+          ), { maxResponseBytes: 100 })
+        const error = failed(exit)
+        assert.strictEqual(error.reason, "InvalidResponse")
+        assert.strictEqual(error.message, message)
+        assert.strictEqual(error.status, 200)
+        assert.strictEqual(error.headers?.["x-request-id"], "r1")
+        assert.isFalse(RetryPolicy.transient(error))
+        assert.isTrue(sent[0]?.init.signal?.aborted)
+        assert.isAtMost(pulls, 1)
+      }))
+
+    for (const headers of [{}, { "content-length": "5" }, { "content-length": "many" }]) {
+      it.effect(`by its stream, with the headers ${JSON.stringify(headers)}: read no further than the limit`, () =>
+        Effect.gen(function*() {
+          let pulls = 0
+          let isCancelled = false
+          const { exit } = yield* ask(() =>
+            streamOf({
+              pull: (controller) => {
+                pulls++
+                controller.enqueue(bytes("0123456789"))
+              },
+              cancel: () => {
+                isCancelled = true
+              }
+            }, { headers }), { maxResponseBytes: 100 })
+          assert.strictEqual(failed(exit).message, message)
+          assert.isTrue(isCancelled)
+          assert.isAtMost(pulls, 13)
+        }))
+    }
+
+    it.effect("counts bytes, not characters, and takes exactly the limit", () =>
+      Effect.gen(function*() {
+        const body = (length: number) => JSON.stringify({ access_token: "a", x: "é".repeat(length) })
+        const limit = bytes(body(30)).length
+        const { exit } = yield* ask(() => new Response(body(30)), { maxResponseBytes: limit })
+        assert.isTrue(Exit.isSuccess(exit))
+        const over = yield* ask(() => new Response(body(31)), { maxResponseBytes: limit })
+        assert.strictEqual(failed(over.exit).reason, "InvalidResponse")
+      }))
+
+    it.effect("an error status makes no difference", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() => new Response("x".repeat(101), { status: 401 }), { maxResponseBytes: 100 })
+        assert.strictEqual(failed(exit).status, 401)
+        assert.strictEqual(failed(exit).reason, "InvalidResponse")
+      }))
+
+    it.effect("the default is 256 KiB", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() => new Response("x".repeat(262_145)))
+        assert.include(failed(exit).message, "larger than 262144 bytes")
+        const { exit: largest } = yield* ask(() => new Response("x".repeat(262_144)))
+        assert.include(failed(largest).message, "no valid JSON in a body of 262144 characters")
+      }))
+  })
+
+  describe("credentials that are not there", () => {
+    const unavailable = `Token endpoint ${url}: the client_secret_basic credentials are unavailable`
+    const empty = `Token endpoint ${url}: the client_secret_basic credentials are empty`
+    const nothing: any = undefined
+    const rows: ReadonlyArray<
+      readonly [what: string, secret: Effect.Effect<Redacted.Redacted, unknown>, message: string]
+    > = [
+      ["fails", Effect.fail(new Error(`cannot decrypt ${secret}`)), unavailable],
+      ["fails with the secret itself", Effect.fail(Redacted.make(secret)), unavailable],
+      ["dies", Effect.die(new Error(`cannot decrypt ${secret}`)), unavailable],
+      ["is interrupted", Effect.interrupt, unavailable],
+      ["answers an empty secret", Effect.succeed(Redacted.make("")), empty],
+      ["answers a blank secret", Effect.succeed(Redacted.make(" \n")), empty],
+      ["answers a secret that is not set", Effect.succeed(Redacted.make(nothing)), empty],
+      ["answers what is not Redacted", Effect.succeed(nothing), unavailable]
+    ]
+    for (const [what, secret, message] of rows) {
+      it.effect(`a secret that ${what}: ClientAuth, nothing sent, not tried again`, () =>
+        Effect.gen(function*() {
+          const { exit, sent } = yield* ask(() => granted(), { clientSecret: secret, retry: RetryPolicy.standard })
+          const error = failed(exit)
+          assert.strictEqual(error.reason, "ClientAuth")
+          assert.strictEqual(error.message, message)
+          assert.strictEqual(sent.length, 0)
+        }))
+    }
+
+    it.effect("a client authentication that throws: ClientAuth", () =>
+      Effect.gen(function*() {
+        const { exit, sent } = yield* ask(() => granted(), {
+          clientAuth: {
+            method: "mine",
+            authenticate: () => {
+              throw new Error(secret)
+            }
+          }
+        })
+        assert.strictEqual(failed(exit).message, `Token endpoint ${url}: the mine credentials are unavailable`)
+        assert.strictEqual(sent.length, 0)
+      }))
+  })
+
+  describe("credentials: whether another attempt would be made with others", () => {
+    const credentials = (options: Options) =>
+      Effect.flatMap(make(options), ({ credentials }) => credentials).pipe(
+        Effect.provide(fetchOf(() => granted()).layer)
+      )
+
+    it.effect("None when they cannot change, fail or die", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* credentials({}), Option.none())
+        assert.deepStrictEqual(yield* credentials({ clientSecret: Effect.fail("sealed") }), Option.none())
+        assert.deepStrictEqual(yield* credentials({ clientSecret: Effect.die("sealed") }), Option.none())
+      }))
+
+    it.effect("a fingerprint that follows the secret, and does not show it", () =>
+      Effect.gen(function*() {
+        const current = yield* Ref.make("one-secret")
+        const options = { clientSecret: Effect.map(Ref.get(current), Redacted.make) }
+        const first = yield* credentials(options)
+        assert.deepStrictEqual(yield* credentials(options), first)
+        yield* Ref.set(current, "two-secret")
+        const second = yield* credentials(options)
+        assert.notDeepEqual(second, first)
+        assert.notMatch(JSON.stringify([first, second]), /one-secret|two-secret/)
+      }))
+  })
+
+  describe("resolve", () => {
+    const resolver = (options?: Options) =>
+      Effect.map(Effect.provide(make(options), fetchOf(() => granted()).layer), ({ resolve }) => resolve)
+
+    it.effect("merges a request into the defaults", () =>
+      Effect.gen(function*() {
+        const resolve = yield* resolver({ request: { scope: "read", audience: "aud" } })
+        assert.deepStrictEqual(resolve({ scope: "write" }).params, [
+          ["grant_type", "client_credentials"],
+          ["scope", "write"],
+          ["audience", "aud"]
+        ])
+        assert.strictEqual(resolve({}).key, resolve().key)
+        assert.strictEqual(resolve({ scope: "read", audience: "aud" }).key, resolve().key)
+        assert.notStrictEqual(resolve({ scope: "write" }).key, resolve().key)
+      }))
+
+    it.effect("rule 12: computes the key of a request object once", () =>
+      Effect.gen(function*() {
+        const resolve = yield* resolver()
+        const request: TokenRequest.TokenRequest = { scope: "read" }
+        assert.strictEqual(resolve(request), resolve(request))
+        assert.strictEqual(resolve(), resolve())
+      }))
+
+    it.effect("rule 2: the key tells endpoints, clients and methods apart, and nothing else", () =>
+      Effect.gen(function*() {
+        const key = (options?: Options) => Effect.map(resolver(options), (resolve) => resolve().key)
+        const keys = yield* Effect.all([
+          key(),
+          key({ url: `${url}2` }),
+          key({ url: `${url}?tenant=2` }),
+          key({ clientId: "other" }),
+          key({ clientAuth: ClientAuth.secretPost(Redacted.make(secret)) }),
+          key({ request: { scope: "read" } })
+        ])
+        assert.strictEqual(new Set(keys).size, keys.length)
+        const same = yield* Effect.all([
+          key(),
+          key({ url: new URL(url) }),
+          key({ clientSecret: Redacted.make("rotated") }),
+          key({ clientAuth: ClientAuth.secretBasic(Effect.succeed(Redacted.make("rotated"))) }),
+          key({ timeout: "1 second", retry: RetryPolicy.standard })
+        ])
+        assert.strictEqual(new Set(same).size, 1)
+      }))
+  })
+
+  it.effect("a client that fails on statuses changes nothing: they are decided here", () =>
+    Effect.gen(function*() {
+      const { layer, sent } = fetchOf(() => Response.json({ error: "invalid_client" }, { status: 401 }))
+      const filtering = Layer.map(layer, (context) =>
+        Context.add(
+          context,
+          HttpClient.HttpClient,
+          HttpClient.filterStatusOk(Context.get(context, HttpClient.HttpClient))
+        ))
+      const endpoint = yield* Effect.provide(make({ retry: RetryPolicy.standard }), filtering)
+      const error = yield* Effect.flip(endpoint.request(endpoint.resolve()))
+      assert.strictEqual(error.message, `Token endpoint ${url} answered 401 invalid_client`)
+      assert.strictEqual(sent.length, 1)
+    }))
+
+  describe("layer: options are checked when it is built", () => {
+    const build = (options: Record<string, unknown>) => {
+      const all: any = { url, clientId, clientSecret: Redacted.make(secret), ...options }
+      return Layer.build(TokenEndpoint.layer(all)).pipe(Effect.provide(fetchOf(() => granted()).layer), Effect.scoped)
+    }
+
+    const refused: ReadonlyArray<readonly [options: Record<string, unknown>, message: string]> = [
+      [{ url: undefined }, "TokenEndpoint.url is missing"],
+      [{ url: "" }, "TokenEndpoint.url is empty"],
+      [{ url: "auth.example.com" }, "TokenEndpoint.url is not an absolute URL"],
+      [{ url: "/token" }, "TokenEndpoint.url is not an absolute URL"],
+      [{ url: "ftp://auth.example.com/token" }, "TokenEndpoint.url must be an https URL, not ftp:"],
+      [
+        { url: "http://auth.example.com/token" },
+        "TokenEndpoint.url is http to auth.example.com: use https, or set allowInsecure"
+      ],
+      [{ url: "https://user:pass@auth.example.com/token" }, "TokenEndpoint.url must not hold credentials"],
+      [{ url: "https://auth.example.com/token#x" }, "TokenEndpoint.url must not have a fragment"],
+      [{ clientId: undefined }, "TokenEndpoint.clientId is missing"],
+      [{ clientId: "" }, "TokenEndpoint.clientId is empty"],
+      [{ clientSecret: undefined }, "TokenEndpoint.clientSecret is missing"],
+      [{ clientSecret: Redacted.make("") }, "TokenEndpoint.clientSecret is empty"],
+      [{ clientSecret: Redacted.make(undefined) }, "TokenEndpoint.clientSecret is missing"],
+      [{ clientSecret: secret }, "TokenEndpoint.clientSecret must be made by Redacted.make"],
+      [{ timeout: -1 }, "TokenEndpoint.timeout is negative"],
+      [{ timeout: "-5 seconds" }, "TokenEndpoint.timeout is negative"],
+      [{ timeout: 0 }, "TokenEndpoint.timeout must be longer than zero"],
+      [{ timeout: NaN }, "TokenEndpoint.timeout is not a duration"],
+      [{ timeout: "soon" }, "TokenEndpoint.timeout is not a duration"],
+      [{ maxResponseBytes: 0 }, "TokenEndpoint.maxResponseBytes must be a whole number above zero"],
+      [{ maxResponseBytes: 1.5 }, "TokenEndpoint.maxResponseBytes must be a whole number above zero"]
+    ]
+    for (const [options, message] of refused) {
+      it.effect(`${message} (${format("%j", options)})`, () =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(build(options))
+          assert.instanceOf(error, OAuthError.InvalidOptions)
+          assert.strictEqual(error.message, message)
+          assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "s3cr3t")
+        }))
+    }
+
+    const taken: ReadonlyArray<Record<string, unknown>> = [
+      { url: new URL(url) },
+      { url: "http://localhost:8080/token" },
+      { url: "http://auth.localhost:8080/token" },
+      { url: "http://127.0.0.1:8080/token" },
+      { url: "http://[::1]:8080/token" },
+      { url: "http://auth.example.com/token", allowInsecure: true },
+      { clientSecret: Effect.fail("read later") },
+      { clientSecret: undefined, clientAuth: ClientAuth.none },
+      { timeout: Infinity }
+    ]
+    for (const options of taken) {
+      it.effect(`takes ${format("%j", options)}`, () =>
+        Effect.gen(function*() {
+          const context = yield* build(options)
+          assert.isFunction(Context.get(context, TokenEndpoint.TokenEndpoint).request)
+        }))
+    }
+  })
+
+  describe("layerConfig", () => {
+    const config = TokenEndpoint.layerConfig({
+      url: Config.string("TOKEN_URL"),
+      clientId: Config.string("CLIENT_ID"),
+      clientSecret: Config.redacted("CLIENT_SECRET"),
+      scope: Config.string("SCOPE"),
+      timeout: Config.duration("TIMEOUT")
+    }, { request: { scope: "default", audience: "aud" }, retry: RetryPolicy.none })
+    const variables = {
+      TOKEN_URL: url,
+      CLIENT_ID: "app",
+      CLIENT_SECRET: "s3cr3t",
+      SCOPE: "read",
+      TIMEOUT: "3 seconds"
+    }
+
+    const build = (layer: typeof config, variables: Record<string, string>, http: Layer.Layer<HttpClient.HttpClient>) =>
+      Effect.provide(TokenEndpoint.TokenEndpoint, Layer.provide(layer, http)).pipe(
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+      )
+
+    it.effect("reads the options, and takes from beside it what a configuration cannot hold", () =>
+      Effect.gen(function*() {
+        const { layer, sent } = fetchOf(() => granted())
+        const endpoint = yield* build(config, variables, layer)
+        yield* endpoint.request(endpoint.resolve())
+        const [{ form, headers, url: to } = assert.fail()] = sent
+        assert.strictEqual(to, url)
+        assert.strictEqual(headers.get("authorization"), `Basic ${Buffer.from("app:s3cr3t").toString("base64")}`)
+        assert.strictEqual(form.get("scope"), "read")
+        assert.strictEqual(form.get("audience"), "aud")
+      }))
+
+    it.effect("reads the time limit", () =>
+      Effect.gen(function*() {
+        const endpoint = yield* build(config, variables, clientOf(() => Effect.never))
+        const fiber = yield* Effect.fork(Effect.flip(endpoint.request(endpoint.resolve())))
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual((yield* Fiber.join(fiber)).reason, "Timeout")
+      }))
+
+    it.effect("scope and timeout may be left out: then the options beside it decide", () =>
+      Effect.gen(function*() {
+        const { layer, sent } = fetchOf(() => granted())
+        const endpoint = yield* build(
+          TokenEndpoint.layerConfig({
+            url: Config.string("TOKEN_URL"),
+            clientId: Config.string("CLIENT_ID"),
+            clientSecret: Config.redacted("CLIENT_SECRET")
+          }, { request: { scope: "default" } }),
+          variables,
+          layer
+        )
+        yield* endpoint.request(endpoint.resolve())
+        assert.strictEqual(sent[0]?.form.get("scope"), "default")
+      }))
+
+    for (const name of Object.keys(variables)) {
+      it.effect(`names ${name} when it is missing`, () =>
+        Effect.gen(function*() {
+          const rest = Object.fromEntries(Object.entries(variables).filter(([key]) => key !== name))
+          const exit = yield* Effect.exit(build(config, rest, fetchOf(() => granted()).layer))
+          assert.isTrue(Exit.isFailure(exit))
+          assert.include(String(exit), name)
+          assert.notInclude(String(exit), "s3cr3t")
+        }))
+    }
+
+    it.effect("checks what it has read", () =>
+      Effect.gen(function*() {
+        for (
+          const [changed, message] of [
+            [{ TOKEN_URL: "auth.example.com" }, "TokenEndpoint.url is not an absolute URL"],
+            [{ CLIENT_ID: "" }, "TokenEndpoint.clientId is empty"],
+            [{ CLIENT_SECRET: "" }, "TokenEndpoint.clientSecret is empty"],
+            [{ TIMEOUT: "0 seconds" }, "TokenEndpoint.timeout must be longer than zero"]
+          ] as const
+        ) {
+          const error = yield* Effect.flip(build(config, { ...variables, ...changed }, fetchOf(() => granted()).layer))
+          assert.strictEqual(String(error), `InvalidOptions: ${message}`)
+        }
+      }))
+  })
+
+  describe("rule 9: no secret in any error, log or span", () => {
+    const assertion = `header.${"payload".repeat(200)}.signature`
+
+    const methods: ReadonlyArray<readonly [method: string, Options]> = [
+      ["secretBasic", { clientSecret: Redacted.make(secret) }],
+      ["raw secretBasic", { clientAuth: ClientAuth.secretBasic(Redacted.make(secret), { raw: true }) }],
+      ["secretPost", { clientAuth: ClientAuth.secretPost(Redacted.make(secret)) }],
+      ["secretBasic with a line break in it", { clientSecret: Redacted.make(`${secret}\n`) }],
+      [
+        "an authentication of the app's own",
+        {
+          clientAuth: {
+            method: "mine",
+            authenticate: () =>
+              Effect.succeed({
+                headers: { "x-assertion": Redacted.make(`Scheme ${assertion}`) },
+                params: { client_secret: Redacted.make(secret) }
+              })
+          }
+        }
+      ]
+    ]
+
+    /** Every form of every secret that a server has seen, as it could send it back. */
+    const echoes = ({ form, headers }: Sent): ReadonlyArray<string> => {
+      const authorization = headers.get("authorization") ?? ""
+      const posted = form.get("client_secret") ?? secret
+      return [
+        authorization,
+        authorization.replace("Basic ", ""),
+        encodeURIComponent(authorization),
+        headers.get("x-assertion") ?? "",
+        headers.get("x-assertion")?.replace("Scheme ", "") ?? "",
+        form.toString(),
+        posted,
+        posted.trim(),
+        encodeURIComponent(posted),
+        ClientAuth.formEncode(posted).replaceAll("+", "%20"),
+        ClientAuth.formEncode(posted),
+        JSON.stringify(posted),
+        Buffer.from(posted).toString("base64"),
+        Buffer.from(authorization.replace("Basic ", ""), "base64").toString()
+      ].filter((echo) => echo !== "")
+    }
+
+    /** What is in every form of every secret above, and nowhere else. */
+    const marks = (echoes: ReadonlyArray<string>) => [
+      "s3cr3t",
+      "t0k3n",
+      "payloadpayload",
+      Buffer.from("s3cr3t").toString("base64").slice(0, 8),
+      ...echoes.filter((echo) => /^[A-Za-z0-9+/]+=*$/.test(echo)).flatMap((
+        echo
+      ) => [echo.slice(0, 16), echo.slice(-12)])
+    ]
+
+    const header = (text: string) => text.replace(/[\r\n]+/g, " ")
+    const long = "x".repeat(285)
+
+    const answers: Readonly<Record<string, (echo: string) => Response | Promise<Response>>> = {
+      "401 with a description": (echo) =>
+        Response.json({ error: "invalid_client", error_description: `not ${echo}!` }, { status: 401 }),
+      "200 with a description": (echo) => Response.json({ error: "invalid_client", error_description: echo }),
+      "an error code": (echo) => Response.json({ error: echo }, { status: 400 }),
+      "an error_uri": (echo) => Response.json({ error: "e", error_uri: `https://help?q=${echo}` }, { status: 400 }),
+      "a description beside a token": (echo) =>
+        Response.json({ error: "e", error_description: `${accessToken} ${echo}`, access_token: accessToken }),
+      "headers": (echo) =>
+        new Response("", {
+          status: 500,
+          headers: {
+            "x-echo": header(echo),
+            "x-token": `Bearer ${header(echo)}`,
+            "set-cookie": `session=${header(echo)}`,
+            authorization: header(echo),
+            "www-authenticate": `Basic realm="${header(echo)}"`,
+            "retry-after": header(echo)
+          }
+        }),
+      "a content type": (echo) => new Response("x", { headers: { "content-type": header(echo) } }),
+      "a content encoding": (echo) =>
+        new Response("x", { headers: { "content-type": "a/b", "content-encoding": header(echo) } }),
+      "an HTML body": (echo) =>
+        new Response(`<h1>${echo}</h1>`, { status: 502, headers: { "content-type": "text/html" } }),
+      "a redirect": (echo) =>
+        new Response(null, { status: 302, headers: { location: `https://evil.com/?${header(echo)}` } }),
+      "a token_type": (echo) => Response.json({ access_token: accessToken, token_type: echo }),
+      "expires_in": (echo) => Response.json({ access_token: accessToken, expires_in: echo }),
+      "a token that is refused": (echo) =>
+        Response.json({ access_token: `${accessToken}\n${echo}` }, { headers: { "x-echo": header(echo) } }),
+      "a refused answer's token in a header": (echo) =>
+        Response.json({ access_token: accessToken, expires_in: -1, id_token: "t0k3n.id" }, {
+          headers: { "x-token": accessToken, "x-id": "t0k3n.id", "x-echo": header(echo) }
+        }),
+      "too large a body": (echo) =>
+        new Response(echo.repeat(100), { headers: { "content-length": "1000000", "x-echo": header(echo) } }),
+      "a connection that breaks": (echo) => Promise.reject(new Error(`Headers.append: "${echo}" is not valid`)),
+      "a body that breaks": (echo) =>
+        streamOf({ pull: (controller) => controller.error(new Error(echo)) }, {
+          headers: { "x-echo": header(echo) }
+        })
+    }
+
+    /** The text would be cut where the secret is: half of one is not known for a secret any more. */
+    const cutting: typeof answers = {
+      "a description": (echo) =>
+        Response.json({ error: "e", error_description: long + echo, error_uri: long + echo }, { status: 400 }),
+      "an error code": (echo) => Response.json({ error: long + echo }, { status: 400 }),
+      "a content encoding": (echo) =>
+        new Response("x", { headers: { "content-type": "a/b", "content-encoding": long + header(echo) } }),
+      "a token_type": (echo) => Response.json({ access_token: accessToken, token_type: echo + long }),
+      "a cause": (echo) => Promise.reject(new Error("no", { cause: new Error(long + echo) })),
+      "a body that breaks": (echo) => streamOf({ pull: (controller) => controller.error(new Error(long + echo)) })
+    }
+
+    /** Everything that a person or a log could see of a failure. */
+    const seen = (exit: Exit.Exit<unknown, OAuthError.TokenEndpointError>) => {
+      const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
+      const error = Either.getOrThrow(Either.flip(Cause.failureOrCause(cause)))
+      return [exit, cause, error].flatMap((value) => [
+        JSON.stringify(value),
+        String(value),
+        inspect(value, { depth: 20 }),
+        inspect(value, { depth: 20, showHidden: true, showProxy: true }),
+        format("%o %O %j", value, value, value)
+      ]).concat(
+        error.message,
+        error.toString(),
+        error.stack ?? "",
+        JSON.stringify(Object.entries(error.headers ?? {})),
+        Cause.pretty(cause),
+        Cause.pretty(cause, { renderErrorCause: true }),
+        ...Cause.prettyErrors(cause).flatMap((pretty) => [pretty.stack ?? "", inspect(pretty, { depth: 20 })])
+      )
+    }
+
+    for (const [method, options] of methods) {
+      for (const [where, answer] of Object.entries(answers)) {
+        it.effect(`${method}, echoed in ${where}`, () =>
+          Effect.gen(function*() {
+            const { exit, sent } = yield* ask(
+              (sent) => answer(echoes(sent).join(" | ")),
+              { maxResponseBytes: 10_000, ...options }
+            )
+            failed(exit)
+            const logged: Array<string> = []
+            const capture = Logger.make((options) => {
+              logged.push(Logger.logfmtLogger.log(options), Logger.jsonLogger.log(options))
+            })
+            yield* Effect.logError("it failed", Exit.isFailure(exit) ? exit.cause : Cause.empty).pipe(
+              Effect.provide(Logger.replace(Logger.defaultLogger, capture))
+            )
+            assert.strictEqual(logged.length, 2)
+            const shown = [...seen(exit), ...logged].join("\n")
+            const leaked = marks(echoes(sent[0] ?? assert.fail())).filter((mark) => shown.includes(mark))
+            assert.deepStrictEqual(leaked, [])
+          }))
+      }
+
+      for (const [where, answer] of Object.entries(cutting)) {
+        it.effect(`${method}, cut in ${where}`, () =>
+          Effect.gen(function*() {
+            const { sent } = yield* ask(() => granted(), options)
+            for (const index of echoes(sent[0] ?? assert.fail()).keys()) {
+              const { exit, sent } = yield* ask((sent) => answer(echoes(sent)[index] ?? assert.fail()), options)
+              const error = failed(exit)
+              const shown = [error.message, JSON.stringify(error), inspect({ ...error.headers })].join("\n")
+              const leaked = marks(echoes(sent[0] ?? assert.fail())).filter((mark) => shown.includes(mark))
+              assert.deepStrictEqual(leaked, [], `echo ${index}`)
+            }
+          }))
+      }
+    }
+
+    it.effect("cookies and authorization of an answer are hidden, whatever they hold", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(() =>
+          new Response("", {
+            status: 500,
+            headers: { "set-cookie": "session=abc", authorization: "Bearer abc", "x-request-id": "r1" }
+          })
+        )
+        assert.deepStrictEqual({ ...failed(exit).headers }, {
+          "content-type": "text/plain;charset=UTF-8",
+          "set-cookie": "<redacted>",
+          authorization: "<redacted>",
+          "x-request-id": "r1"
+        })
+      }))
+
+    it.effect("what is taken out leaves the rest readable", () =>
+      Effect.gen(function*() {
+        const answer = () =>
+          Response.json({ error: "invalid_client", error_description: "no client is called app by word" }, {
+            status: 401
+          })
+        const { exit } = yield* ask(answer, { clientSecret: Redacted.make("p word") })
+        assert.strictEqual(failed(exit).errorDescription, "no client is called app by word")
+        const { exit: echoed } = yield* ask(
+          () => Response.json({ error: "invalid_client", error_description: "p word is wrong" }, { status: 401 }),
+          {
+            clientSecret: Redacted.make("p word")
+          }
+        )
+        assert.strictEqual(failed(echoed).errorDescription, "<redacted> is wrong")
+      }))
+
+    const unreadable: ReadonlyArray<Effect.Effect<Redacted.Redacted, unknown>> = [
+      Effect.fail(new Error(secret)),
+      Effect.fail(secret),
+      Effect.die(new Error(secret))
+    ]
+    for (const [index, clientSecret] of unreadable.entries()) {
+      it.effect(`a secret that cannot be read (${index + 1})`, () =>
+        Effect.gen(function*() {
+          const { exit } = yield* ask(() => granted(), { clientSecret })
+          for (const text of seen(exit)) assert.notInclude(text, "s3cr3t")
+        }))
+    }
+
+    it.effect("a timeout", () =>
+      Effect.gen(function*() {
+        const endpoint = yield* Effect.provide(make(), clientOf(() => Effect.never))
+        const fiber = yield* Effect.fork(Effect.exit(endpoint.request(endpoint.resolve())))
+        yield* TestClock.adjust("10 seconds")
+        for (const text of seen(yield* Fiber.join(fiber))) assert.notInclude(text, "s3cr3t")
+      }))
+
+    it.effect("nor does the service show one, or a token that it gave", () =>
+      Effect.gen(function*() {
+        const endpoint = yield* Effect.provide(make(), fetchOf(() => granted()).layer)
+        const token = yield* endpoint.request(endpoint.resolve())
+        for (const value of [endpoint, token, Exit.succeed(token)]) {
+          for (
+            const text of [
+              JSON.stringify(value),
+              String(value),
+              inspect(value, { depth: 20 }),
+              inspect(value, { depth: 20, showHidden: true })
+            ]
+          ) assert.notMatch(text, /s3cr3t|t0k3n/)
+        }
+      }))
+
+    describe("spans", () => {
+      /** Everything that a tracer is told about the spans of an effect. */
+      const traced = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.gen(function*() {
+          const spans: Array<{ readonly name: string; readonly attributes: Map<string, unknown>; exit: unknown }> = []
+          const tracer = Tracer.make({
+            context: (f) => f(),
+            span: (name, parent, context, links, startTime, kind) => {
+              const span = { name, attributes: new Map<string, unknown>(), exit: undefined as unknown }
+              spans.push(span)
+              return {
+                _tag: "Span",
+                spanId: String(spans.length),
+                traceId: "trace",
+                sampled: true,
+                status: { _tag: "Started", startTime },
+                name,
+                parent,
+                context,
+                links,
+                kind,
+                attributes: span.attributes,
+                attribute: (key, value) => span.attributes.set(key, value),
+                event: (name, _, attributes) => span.attributes.set(name, attributes),
+                addLinks: () => {},
+                end: (_, exit) => {
+                  span.exit = exit
+                }
+              }
+            }
+          })
+          yield* Effect.withTracer(Effect.exit(effect), tracer)
+          return spans
+        })
+
+      const answers: ReadonlyArray<readonly [what: string, Answer]> = [
+        ["a token", () => granted()],
+        [
+          "headers that echo what was sent",
+          ({ headers }) =>
+            granted({}, {
+              headers: {
+                "x-echo": headers.get("authorization") ?? "",
+                "x-secret": header(secret),
+                "x-token": accessToken,
+                "set-cookie": accessToken
+              }
+            })
+        ],
+        [
+          "an error that echoes what was sent",
+          ({ headers }) =>
+            Response.json({ error: "invalid_client", error_description: `${secret} ${headers.get("authorization")}` }, {
+              status: 401
+            })
+        ]
+      ]
+      for (const [what, answer] of answers) {
+        it.effect(`of ${what} hold no secret and no value of the app's own headers`, () =>
+          Effect.gen(function*() {
+            const { layer, sent } = fetchOf(answer)
+            const endpoint = yield* Effect.provide(
+              make({ headers: { "X-Api-Version": "hidd3n", "x-assertion": "hidd3n" } }),
+              layer
+            )
+            const spans = yield* traced(endpoint.request(endpoint.resolve()))
+            assert.deepStrictEqual(spans.map(({ name }) => name), ["TokenEndpoint.request", "http.client POST"])
+            assert.strictEqual(sent[0]?.headers.get("x-api-version"), "hidd3n")
+            const [request, http] = spans
+            assert.strictEqual(request?.attributes.get("oauth.client_id"), clientId)
+            assert.strictEqual(request?.attributes.get("oauth.token_endpoint"), url)
+            assert.strictEqual(http?.attributes.get("http.request.header.accept"), "application/json")
+            assert.strictEqual(http?.attributes.get("http.request.header.authorization"), "<redacted>")
+            assert.strictEqual(http?.attributes.get("http.request.header.x-api-version"), "<redacted>")
+            assert.strictEqual(http?.attributes.get("http.response.header.content-type"), "application/json")
+            const basic = sent[0]?.headers.get("authorization")?.slice(6) ?? assert.fail()
+            for (const { attributes, exit } of spans) {
+              for (const [key, value] of attributes) {
+                const shown = `${key} ${inspect(value, { depth: 20, showHidden: true })}`
+                for (const mark of ["hidd3n", "s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
+              }
+              // The exit of the client's span is the answer itself, which tracers do not write down
+              if (Exit.isExit(exit) && Exit.isFailure(exit)) {
+                const shown = inspect(exit, { depth: 20 }) + Cause.pretty(exit.cause)
+                for (const mark of ["s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
+              }
+            }
+          }))
+      }
+    })
+  })
+})

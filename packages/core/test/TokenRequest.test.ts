@@ -1,0 +1,276 @@
+import { TokenRequest } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+
+const identity: TokenRequest.Identity = {
+  endpoint: "https://auth.example.com/token",
+  clientId: "app",
+  authMethod: "client_secret_basic"
+}
+
+const params = (request: TokenRequest.TokenRequest) => TokenRequest.resolve(identity, request).params
+
+const key = (request: TokenRequest.TokenRequest, of: TokenRequest.Identity = identity) =>
+  TokenRequest.resolve(of, request).key
+
+const scopeToken = fc.stringMatching(/^[!#-[\]-~]{1,8}$/)
+const text = fc.string({ unit: "grapheme", maxLength: 12 })
+const list = fc.array(text, { maxLength: 3 })
+const request: fc.Arbitrary<TokenRequest.TokenRequest> = fc.record({
+  scope: fc.option(fc.array(scopeToken, { maxLength: 3 }), { nil: undefined }),
+  resource: fc.option(fc.oneof(text, list), { nil: undefined }),
+  audience: fc.option(fc.oneof(text, list), { nil: undefined }),
+  params: fc.option(fc.dictionary(text, text, { maxKeys: 3 }), { nil: undefined })
+}, { requiredKeys: [] })
+const anyIdentity: fc.Arbitrary<TokenRequest.Identity> = fc.record({ endpoint: text, clientId: text, authMethod: text })
+
+/** What decides a token, written in another way than the key is. */
+const meaning = (of: TokenRequest.Identity, request: TokenRequest.TokenRequest) => {
+  const sorted = <A>(items: ReadonlyArray<A>) => items.map((item) => JSON.stringify(item)).sort()
+  return JSON.stringify({ of: [of.endpoint, of.clientId, of.authMethod], params: sorted(params(request)) })
+}
+
+describe("TokenRequest", () => {
+  describe("resolve", () => {
+    it("RFC 6749 §4.4.2: asks for client_credentials, and for nothing that was not said", () => {
+      assert.deepStrictEqual(params({}), [["grant_type", "client_credentials"]])
+    })
+
+    it("sends grant, scope, resources, audiences and extra parameters in this order", () => {
+      assert.deepStrictEqual(
+        params({
+          params: { tenant: "t1", a: "b" },
+          audience: ["https://aud", "two"],
+          resource: ["https://b", "https://a"],
+          scope: ["write", "read"]
+        }),
+        [
+          ["grant_type", "client_credentials"],
+          ["scope", "read write"],
+          ["resource", "https://b"],
+          ["resource", "https://a"],
+          ["audience", "https://aud"],
+          ["audience", "two"],
+          ["tenant", "t1"],
+          ["a", "b"]
+        ]
+      )
+    })
+
+    it("RFC 6749 §3.2: sends no parameter twice: what is given by name takes the place of ours", () => {
+      assert.deepStrictEqual(
+        params({ scope: "read", params: { grant_type: "urn:own:grant", scope: "write" } }),
+        [["grant_type", "urn:own:grant"], ["scope", "write"]]
+      )
+    })
+
+    const empty: ReadonlyArray<TokenRequest.TokenRequest["scope"]> = [undefined, "", "   ", [], [""], ["", " "]]
+    for (const scope of empty) {
+      it(`RFC 6749 §3.3: leaves out a scope of ${JSON.stringify(scope)}`, () => {
+        assert.deepStrictEqual(params({ scope }), [["grant_type", "client_credentials"]])
+      })
+    }
+
+    const same: ReadonlyArray<TokenRequest.TokenRequest["scope"]> = [
+      "read write",
+      "write read",
+      " read   write ",
+      "read write read",
+      ["read", "write"],
+      ["write", "read", "read"],
+      ["write read"]
+    ]
+    for (const scope of same) {
+      it(`RFC 6749 §3.3: scope is a set, so ${JSON.stringify(scope)} is "read write"`, () => {
+        assert.deepStrictEqual(params({ scope }), params({ scope: "read write" }))
+        assert.strictEqual(key({ scope }), key({ scope: "read write" }))
+      })
+    }
+  })
+
+  describe("key", () => {
+    it("can be shown: 43 characters of base64url that hold nothing of the request", () => {
+      assert.match(key({ scope: "read", params: { password: "hunter2" } }), /^[A-Za-z0-9_-]{43}$/)
+    })
+
+    it("is the same in every process and version: stored tokens are found by it", () => {
+      assert.strictEqual(
+        key({ scope: "read write", resource: "https://api", audience: "aud", params: { tenant: "t" } }),
+        "n1baJ1Nxs7vyN2XxmZ1LUjpvTD80J6_fwweNNdhejjU"
+      )
+    })
+
+    it.prop(
+      "rule 2: is equal for the same scopes in any order and number",
+      [
+        fc.array(scopeToken, { minLength: 1, maxLength: 6 }).chain((scopes) =>
+          fc.tuple(fc.constant(scopes), fc.shuffledSubarray([...scopes, ...scopes], { minLength: scopes.length * 2 }))
+        )
+      ],
+      ([[scopes, shuffled]]) => {
+        assert.strictEqual(key({ scope: shuffled }), key({ scope: scopes }))
+        assert.strictEqual(key({ scope: shuffled.join(" ") }), key({ scope: scopes }))
+      }
+    )
+
+    it("is equal for the same resources, audiences and extra parameters in any order", () => {
+      assert.strictEqual(
+        key({ resource: ["a", "b"], audience: ["c", "d"], params: { e: "f", g: "h" } }),
+        key({ resource: ["b", "a"], audience: ["d", "c"], params: { g: "h", e: "f" } })
+      )
+    })
+
+    const base: TokenRequest.TokenRequest = {
+      scope: "read",
+      resource: "https://r",
+      audience: "aud",
+      params: { tenant: "t", region: "eu" }
+    }
+    const others: ReadonlyArray<readonly [what: string, TokenRequest.TokenRequest, TokenRequest.Identity?]> = [
+      ["the endpoint", base, { ...identity, endpoint: "https://auth.example.com/token2" }],
+      ["the endpoint's query", base, { ...identity, endpoint: "https://auth.example.com/token?tenant=1" }],
+      ["the client", base, { ...identity, clientId: "app2" }],
+      ["the case of the client", base, { ...identity, clientId: "APP" }],
+      ["the method of authentication", base, { ...identity, authMethod: "client_secret_post" }],
+      ["a header", base, { ...identity, headers: { "x-tenant": "1" } }],
+      ["the scope", { ...base, scope: "write" }],
+      ["one scope more", { ...base, scope: "read write" }],
+      ["the case of a scope", { ...base, scope: "Read" }],
+      ["no scope", { ...base, scope: undefined }],
+      ["the resource", { ...base, resource: "https://r/" }],
+      ["one resource more", { ...base, resource: ["https://r", "https://s"] }],
+      ["no resource", { ...base, resource: [] }],
+      ["the audience", { ...base, audience: "aud2" }],
+      ["no audience", { ...base, audience: undefined }],
+      ["the audience as resource", { ...base, audience: "https://r", resource: "aud" }],
+      ["an extra parameter's value", { ...base, params: { tenant: "t2", region: "eu" } }],
+      ["an extra parameter's name", { ...base, params: { tenants: "t", region: "eu" } }],
+      ["two extra parameters' values", { ...base, params: { tenant: "eu", region: "t" } }],
+      ["one extra parameter less", { ...base, params: { tenant: "t" } }]
+    ]
+    for (const [what, other, of] of others) {
+      it(`rule 2: differs for ${what}`, () => {
+        assert.notStrictEqual(key(other, of), key(base))
+      })
+    }
+
+    const crafted: ReadonlyArray<readonly [TokenRequest.TokenRequest, TokenRequest.TokenRequest]> = [
+      [{ params: { a: "1&b=2" } }, { params: { a: "1", b: "2" } }],
+      [{ params: { "a\",\"b": "c" } }, { params: { a: "b\",\"c" } }],
+      [{ params: { a: "b\"],[\"c\",\"d" } }, { params: { a: "b", c: "d" } }],
+      [{ resource: "x,y" }, { resource: ["x", "y"] }],
+      [{ resource: "x y" }, { resource: ["x", "y"] }],
+      [{ resource: "x\u0000y" }, { resource: ["x", "y"] }],
+      [{ resource: "x\",\"y" }, { resource: ["x", "y"] }],
+      [{ audience: "" }, {}],
+      [{ params: { a: "" } }, {}],
+      [{ params: { a: "\\" } }, { params: { a: "\\\\" } }],
+      [{ params: { a: "é" } }, { params: { a: "e\u0301" } }],
+      [{ params: { a: "\ud800" } }, { params: { a: "\ud801" } }],
+      [{ params: { a: "\ud800" } }, { params: { a: "\ufffd" } }]
+    ]
+    for (const [one, other] of crafted) {
+      it(`rule 2: no separator makes ${JSON.stringify(one)} look like ${JSON.stringify(other)}`, () => {
+        assert.notStrictEqual(key(one), key(other))
+      })
+    }
+
+    it("rule 2: nothing moves between endpoint, client and method", () => {
+      const keys = [
+        ["a\",\"b", "c", "d"],
+        ["a", "b\",\"c", "d"],
+        ["a", "b", "c\",\"d"],
+        ["a,b", "c", "d"],
+        ["a", "b,c", "d"],
+        ["ab", "c", "d"],
+        ["a", "bc", "d"]
+      ].map(([endpoint = "", clientId = "", authMethod = ""]) => key({}, { endpoint, clientId, authMethod }))
+      assert.strictEqual(new Set(keys).size, keys.length)
+    })
+
+    it.prop(
+      "rule 2: two requests have the same key exactly when they mean the same",
+      [anyIdentity, request, anyIdentity, request],
+      ([oneIdentity, one, otherIdentity, other]) => {
+        assert.strictEqual(
+          key(one, oneIdentity) === key(other, otherIdentity),
+          meaning(oneIdentity, one) === meaning(otherIdentity, other)
+        )
+        assert.strictEqual(
+          key(one, oneIdentity) === key(other, oneIdentity),
+          meaning(oneIdentity, one) === meaning(oneIdentity, other)
+        )
+      }
+    )
+
+    it.prop(
+      "rule 2: any change of any one thing changes the key",
+      [anyIdentity, request, text, text.filter((text) => text !== "")],
+      ([of, request, name, more]) => {
+        const before = key(request, of)
+        const after = [
+          key(request, { ...of, endpoint: of.endpoint + more }),
+          key(request, { ...of, clientId: of.clientId + more }),
+          key(request, { ...of, authMethod: of.authMethod + more }),
+          key({ ...request, scope: [...TokenRequest.scopes(request.scope), "one-more-scope"] }, of),
+          key({ ...request, resource: [request.resource ?? [], more].flat() }, of),
+          key({ ...request, audience: [request.audience ?? [], more].flat() }, of),
+          key({ ...request, params: { ...request.params, [name]: (request.params?.[name] ?? "") + more } }, of)
+        ]
+        assert.notInclude(after, before)
+      }
+    )
+  })
+
+  describe("merge", () => {
+    const defaults: TokenRequest.TokenRequest = {
+      scope: "read",
+      resource: "https://r",
+      audience: "aud",
+      params: { tenant: "t", region: "eu" }
+    }
+
+    it("is the defaults where nothing is asked for", () => {
+      assert.deepStrictEqual(TokenRequest.merge(defaults, undefined), defaults)
+      assert.deepStrictEqual(TokenRequest.merge(defaults, {}), defaults)
+    })
+
+    it("takes each field from the request that has it", () => {
+      assert.deepStrictEqual(TokenRequest.merge(defaults, { scope: "write", resource: ["https://s"] }), {
+        ...defaults,
+        scope: "write",
+        resource: ["https://s"]
+      })
+    })
+
+    it("merges extra parameters by name", () => {
+      assert.deepStrictEqual(TokenRequest.merge(defaults, { params: { tenant: "u", more: "m" } }).params, {
+        tenant: "u",
+        region: "eu",
+        more: "m"
+      })
+      assert.deepStrictEqual(TokenRequest.merge({}, { params: { a: "b" } }).params, { a: "b" })
+    })
+
+    it("asks for no scope at all when a call says so", () => {
+      for (const scope of ["", []]) {
+        assert.deepStrictEqual(params(TokenRequest.merge({ scope: "read" }, { scope })), params({}))
+      }
+    })
+
+    it("an explicit undefined is as good as nothing", () => {
+      assert.deepStrictEqual(
+        TokenRequest.merge(defaults, { scope: undefined, resource: undefined, audience: undefined, params: undefined }),
+        defaults
+      )
+    })
+  })
+
+  describe("fingerprint", () => {
+    it("is SHA-256 in base64url", () => {
+      // FIPS 180-2 appendix B.1
+      assert.strictEqual(TokenRequest.fingerprint("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0")
+      assert.strictEqual(TokenRequest.fingerprint(""), "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")
+    })
+  })
+})
