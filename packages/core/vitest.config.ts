@@ -6,9 +6,6 @@ export default defineConfig({
     name: "core",
     include: ["test/**/*.test.ts"],
     sequence: { concurrent: true },
-    // No test changes a module: loading Effect once for each worker is a third of the work
-    pool: "threads",
-    isolate: false,
     // Everything timed runs under TestClock: only a hanging test takes this long, however busy the machine
     testTimeout: 60_000
   }

@@ -28,17 +28,16 @@ export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly expiresAt: Option.Option<DateTime.Utc>
   /** The granted scope; `None` when the server granted what was asked for (RFC 6749 §5.1). */
   readonly scope: Option.Option<string>
-}> {
-  /**
-   * The value of the `Authorization` header (RFC 6750 §2.1). It is a secret:
-   * built where a request is signed and kept nowhere else.
-   *
-   * @since 0.1.0
-   */
-  get authorization(): string {
-    return `${this.tokenType} ${Redacted.value(this.value)}`
-  }
-}
+}> {}
+
+/**
+ * The value of the `Authorization` header (RFC 6750 §2.1). It is a secret:
+ * built where a request is signed, and kept nowhere else.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const authorization = (self: AccessToken): string => `${self.tokenType} ${Redacted.value(self.value)}`
 
 /**
  * Makes an access token; `obtainedAt` and `expiresIn` decide when it expires.

@@ -4,11 +4,12 @@
  *
  * @since 0.1.0
  */
+import * as Headers from "@effect/platform/Headers"
 import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -16,7 +17,7 @@ import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import type * as AccessToken from "./AccessToken.js"
+import * as AccessToken from "./AccessToken.js"
 import * as Check from "./Check.js"
 import { type InvalidOptions, type OAuthError, OriginNotAllowed } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
@@ -81,8 +82,10 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
 
 type ClientError = HttpClientError.HttpClientError | OAuthError
 
-/** Beyond this many rejected tokens the oldest is forgotten: the provider has long replaced it. */
-const maxDoubted = 16
+/** Beyond this many rejections the oldest is forgotten: the provider has long replaced its token. */
+const maxDoubted = 64
+
+const rejection = (token: AccessToken.AccessToken, origin: string) => `${origin} ${Redacted.value(token.value)}`
 
 const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false }
 
@@ -160,15 +163,15 @@ export const make: (
   const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
 
-  // Tokens that this client has seen rejected and not accepted since. While there are none, an
-  // answer other than 401 tells the provider nothing new
+  // Tokens that this client has seen rejected by an origin and not accepted there since. While there
+  // are none, an answer other than 401 tells the provider nothing new
   const doubted = new Set<string>()
 
   let lastToken: AccessToken.AccessToken | undefined
   let lastHeader = ""
   const sign = (request: HttpClientRequest.HttpClientRequest, token: AccessToken.AccessToken) => {
     if (token !== lastToken) {
-      lastHeader = token.authorization
+      lastHeader = AccessToken.authorization(token)
       lastToken = token
     }
     const signed = HttpClientRequest.setHeader(request, "authorization", lastHeader)
@@ -181,8 +184,8 @@ export const make: (
     request: HttpClientRequest.HttpClientRequest,
     token: AccessToken.AccessToken
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-    Effect.matchEffect(inner.execute(sign(request, token)), {
-      onFailure: (error) => Effect.fail(UnsignedResponse.unsignError(error, request)),
+    Effect.matchCauseEffect(inner.execute(sign(request, token)), {
+      onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, request)),
       onSuccess: (response) => Effect.succeed(UnsignedResponse.make(response, request))
     })
 
@@ -195,20 +198,21 @@ export const make: (
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
     Effect.flatMap(send(request, token), (response) => {
       if (response.status !== 401) {
-        return doubted.size > 0 && doubted.delete(Redacted.value(token.value))
+        return doubted.size > 0 && doubted.delete(rejection(token, origin))
           ? Effect.as(provider.settle(token, "accepted", tokenRequest, origin), response)
           : Effect.succeed(response)
       }
       if (!retryOn401) return Effect.succeed(response)
-      doubt(token)
-      return Effect.matchEffect(provider.renew(token, tokenRequest, origin), {
+      doubt(token, origin)
+      const renewed = Effect.onInterrupt(provider.renew(token, tokenRequest, origin), () => drainLater(response))
+      return Effect.matchEffect(renewed, {
         // The resource has answered: its 401 says more to the caller than a failed renewal
         onFailure: (error) =>
           Effect.as(Effect.logDebug(`A rejected token was not replaced: ${error.message}`), response),
         onSuccess: (renewed) =>
           renewed === token || !canReplay(request.body, call)
             ? Effect.succeed(response)
-            : Effect.zipRight(Effect.forkDaemon(drain(response)), replay(request, origin, tokenRequest, token, renewed))
+            : Effect.zipRight(drainLater(response), replay(request, origin, tokenRequest, token, renewed))
       })
     })
 
@@ -222,19 +226,19 @@ export const make: (
     Effect.flatMap(send(request, renewed), (response) => {
       const accepted = response.status !== 401
       if (accepted) {
-        doubted.delete(Redacted.value(rejected.value))
+        doubted.delete(rejection(rejected, origin))
       } else {
-        doubt(renewed)
+        doubt(renewed, origin)
       }
       return Effect.as(provider.settle(renewed, accepted ? "accepted" : "rejected", tokenRequest, origin), response)
     })
 
-  const doubt = (token: AccessToken.AccessToken) => {
+  const doubt = (token: AccessToken.AccessToken, origin: string) => {
     for (const oldest of doubted) {
       if (doubted.size < maxDoubted) break
       doubted.delete(oldest)
     }
-    doubted.add(Redacted.value(token.value))
+    doubted.add(rejection(token, origin))
   }
 
   return HttpClient.makeWith<ClientError, never, ClientError, never>(
@@ -247,12 +251,13 @@ export const make: (
         const { origin, request } = routed
         const tokenRequest = merge(call.request)
         const token = provider.peek(tokenRequest, origin)
-        return token === undefined
+        const response = token === undefined
           ? Effect.flatMap(
             provider.get(tokenRequest, origin),
             (token) => sendSigned(request, origin, call, tokenRequest, token)
           )
           : sendSigned(request, origin, call, tokenRequest, token)
+        return hideAuthorization(response, fiber.getFiberRef(Headers.currentRedactedNames))
       })
     ),
     Effect.succeed
@@ -306,6 +311,49 @@ export const layerHttpClient = (
   )
 
 /**
+ * What the handler of `layerTest` answers with.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export type TestResponse = Response | HttpClientResponse.HttpClientResponse
+
+/**
+ * A client for an app's tests that asks the handler instead of the network, and
+ * needs no token. Addresses reach the handler as the app wrote them.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient } from "@effect-alf/core"
+ *
+ * const layer = AuthedHttpClient.layerTest((request) =>
+ *   request.url === "/orders" ? Response.json([]) : new Response(null, { status: 404 })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const layerTest = (
+  handler: (request: HttpClientRequest.HttpClientRequest) => TestResponse | Effect.Effect<TestResponse, ClientError>
+): Layer.Layer<AuthedHttpClient> =>
+  Layer.succeed(
+    AuthedHttpClient,
+    HttpClient.makeWith<ClientError, never, ClientError, never>(
+      Effect.flatMap((request) =>
+        Effect.map(
+          Effect.suspend(() => {
+            const answer = handler(request)
+            return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
+          }),
+          (answer) => answer instanceof Response ? HttpClientResponse.fromWeb(request, answer) : answer
+        )
+      ),
+      Effect.succeed
+    )
+  )
+
+/**
  * The same client with platform's error type, as `layerHttpClient` provides it.
  *
  * @since 0.1.0
@@ -338,13 +386,16 @@ type Routed =
   }
 
 const makeRoute = Effect.fnUntraced(function*(options: Options) {
+  const any = options.origins === "any"
+  if (!any && options.origins !== undefined && !Array.isArray(options.origins)) {
+    return yield* Check.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
+  }
   const baseUrl = options.baseUrl === undefined
     ? undefined
     : yield* Check.url("AuthedHttpClient.baseUrl", options.baseUrl, options)
   if (baseUrl !== undefined && baseUrl.search !== "") {
     return yield* Check.invalid("AuthedHttpClient.baseUrl", "must not have a query")
   }
-  const any = options.origins === "any"
   const listed: Array<string> = []
   for (const origin of Array.isArray(options.origins) ? options.origins : []) {
     const url = yield* Check.url("AuthedHttpClient.origins", origin, options)
@@ -366,7 +417,9 @@ const makeRoute = Effect.fnUntraced(function*(options: Options) {
   return (request: HttpClientRequest.HttpClientRequest): Routed => {
     const { url } = request
     if (base !== undefined && !Origin.isAbsolute(url)) {
-      return { request: HttpClientRequest.setUrl(request, Origin.join(base, url)), origin: allowed[0] }
+      const joined = HttpClientRequest.setUrl(request, Origin.join(base, url))
+      carryScope(request, joined)
+      return { request: joined, origin: allowed[0] }
     }
     for (const origin of allowed) {
       if (Origin.startsWith(url, origin)) return { request, origin }
@@ -381,7 +434,11 @@ const makeRoute = Effect.fnUntraced(function*(options: Options) {
     }
     return (any && (allowInsecure || Origin.isSecure(parsed))) || allowed.includes(parsed.origin)
       ? { request, origin: parsed.origin }
-      : { request, origin: undefined, error: new OriginNotAllowed({ origin: parsed.origin, allowed }) }
+      : {
+        request,
+        origin: undefined,
+        error: new OriginNotAllowed({ origin: parsed.origin, allowed: any ? [] : allowed })
+      }
   }
 })
 
@@ -421,9 +478,26 @@ const drain = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<v
   Stream.runFoldWhile(response.stream, 0, (bytes) => bytes < maxDrainBytes, (bytes, chunk) => bytes + chunk.byteLength)
     .pipe(Effect.timeout(maxDrainTime), Effect.ignore)
 
+/** A fiber inherits whether it can be interrupted, without which no time limit would hold. */
+const drainLater = (response: HttpClientResponse.HttpClientResponse) =>
+  Effect.forkDaemon(Effect.interruptible(drain(response)))
+
+// -----------------------------------------------------------------------------
+// what platform knows of a request
+// -----------------------------------------------------------------------------
+
+/** Platform's tracer shows every header that is not in this list, and an app may have replaced the list. */
+const hideAuthorization = <A, E>(
+  effect: Effect.Effect<A, E>,
+  redactedNames: ReadonlyArray<string | RegExp>
+): Effect.Effect<A, E> =>
+  redactedNames.includes("authorization")
+    ? effect
+    : Effect.locally(effect, Headers.currentRedactedNames, [...redactedNames, "authorization"])
+
 /**
- * Platform's `withScope` knows a request by its identity; the signed request
- * must inherit its controller.
+ * Platform's `withScope` knows a request by its identity; the joined and the
+ * signed request must inherit its controller.
  */
 const carryScope = (from: HttpClientRequest.HttpClientRequest, to: HttpClientRequest.HttpClientRequest) => {
   const controller = scopedRequests.get(from)

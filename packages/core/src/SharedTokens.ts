@@ -9,6 +9,8 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
@@ -78,36 +80,46 @@ export const make = (options: {
     const store = yield* TokenStore
     const { defaultLifetime, timeout } = options
 
-    let isDown = false
+    // The methods whose last call failed: a store may well be read and not be written
+    const down = new Set<TokenStoreError["method"]>()
     let downUntil = Number.NEGATIVE_INFINITY
     // Keys whose entry could not be read, so that each is reported once
     const unreadable = new Set<string>()
 
     const failed = (error: TokenStoreError) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const isKnown = down.size > 0
         downUntil = now + cooldown
-        if (isDown) return Effect.void
-        isDown = true
-        return Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+        down.add(error.method)
+        return isKnown
+          ? Effect.void
+          : Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
       })
 
-    const worked = Effect.suspend(() => {
-      if (!isDown) return Effect.void
-      isDown = false
-      return Effect.logInfo("Token store is back")
-    })
+    const worked = (method: TokenStoreError["method"]) =>
+      Effect.suspend(() => down.delete(method) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void)
 
     /** `None` when the store failed or is left alone. */
     const ask = <A>(
       method: TokenStoreError["method"],
-      call: Effect.Effect<A, TokenStoreError>,
+      call: LazyArg<Effect.Effect<A, TokenStoreError>>,
       secret?: Redacted.Redacted
     ): Effect.Effect<Option.Option<A>> => {
-      const bounded = Effect.interruptible(call).pipe(
+      const bounded = Effect.suspend(call).pipe(
+        // Effect logs a fiber that fails with its cause, and the cause may hold the token
+        Effect.exit,
         // A driver that cannot be interrupted must not hold up the time limit
         Effect.disconnect,
-        Effect.timeoutFail({ duration: timeout, onTimeout: () => timedOut(method, timeout) }),
-        Effect.zipLeft(worked),
+        Effect.timeoutTo({
+          duration: timeout,
+          onSuccess: (exit) => exit,
+          onTimeout: () => Exit.fail(timedOut(method, timeout))
+        }),
+        // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
+        Effect.interruptible,
+        Effect.disconnect,
+        Effect.flatten,
+        Effect.zipLeft(worked(method)),
         Effect.asSome,
         Effect.catchAllCause((cause) => Effect.as(failed(toStoreError(method, cause, secret)), Option.none()))
       )
@@ -129,14 +141,21 @@ export const make = (options: {
         (error) => Effect.as(reportUnreadable(key, error.description), Option.none<Entry>())
       )
 
+    // A part of the call, so that an entry which is none at all counts as its failure
+    const decode = (entry: Entry, readAt: number): Found => ({
+      token: StoredToken.decode(entry, { readAt, defaultLifetime }),
+      version: Option.some(entry.version)
+    })
+
     return {
       read: Effect.fnUntraced(function*(key) {
         const readAt = yield* Clock.currentTimeMillis
-        const entry = Option.flatten(yield* ask("get", get(key)))
-        if (Option.isNone(entry)) return nothing
-        const token = StoredToken.decode(entry.value, { readAt, defaultLifetime })
-        if (Option.isNone(token)) yield* reportUnreadable(key, "it holds no token that this version can read")
-        return { token, version: Option.some(entry.value.version) }
+        const answer = yield* ask("get", () => Effect.map(get(key), Option.map((entry) => decode(entry, readAt))))
+        const found = Option.getOrElse(Option.flatten(answer), () => nothing)
+        if (Option.isSome(found.version) && Option.isNone(found.token)) {
+          yield* reportUnreadable(key, "it holds no token that this version can read")
+        }
+        return found
       }),
       write: Effect.fnUntraced(function*(key, token, replaces) {
         const now = yield* Clock.currentTimeMillis
@@ -145,12 +164,15 @@ export const make = (options: {
           onSome: (expiresAt) => expiresAt.epochMillis
         })
         if (expiresAt <= now) return true
+        const payload = encode(token)
+        // No other process could read it back
+        if (Option.isNone(payload)) return true
         const entry: Entry = {
           version: yield* randomVersion,
-          payload: StoredToken.encode(token),
+          payload: payload.value,
           timeToLive: Duration.millis(expiresAt - now)
         }
-        const written = yield* ask("set", store.set(key, entry, replaces), token.value)
+        const written = yield* ask("set", () => store.set(key, entry, replaces), token.value)
         return Option.getOrElse(written, () => true)
       })
     }
@@ -158,6 +180,8 @@ export const make = (options: {
 
 /** Unreadable keys that are remembered; with more of them a repetition does no harm. */
 const maxReported = 1_000
+
+const encode = Option.liftThrowable(StoredToken.encode)
 
 const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration) =>
   new TokenStoreError({ method, reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })
@@ -178,6 +202,16 @@ const toStoreError = (
   return new TokenStoreError({
     method,
     reason: error?.reason ?? "Unavailable",
-    description: secret === undefined ? description : description.replaceAll(Redacted.value(secret), "<redacted>")
+    description: secret === undefined ? description : withoutSecret(description, Redacted.value(secret))
   })
+}
+
+/** A description is bounded in length, and may have been cut in the middle of the secret. */
+const withoutSecret = (description: string, secret: string): string => {
+  const text = description.replaceAll(secret, "<redacted>")
+  if (!text.endsWith("…")) return text
+  for (let length = Math.min(secret.length, text.length); length > 0; length--) {
+    if (text.endsWith(`${secret.slice(0, length)}…`)) return `${text.slice(0, -length - 1)}<redacted>…`
+  }
+  return text
 }

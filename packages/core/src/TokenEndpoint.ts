@@ -163,24 +163,32 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
           cause._tag === "ResponseError" && cause.reason === "StatusCode",
         ({ response }) => Effect.succeed(response)
       ),
-      Effect.flatMap((response) => Effect.map(readBody(response, maxResponseBytes), (body) => ({ response, body }))),
+      Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason, clean)),
+      Effect.flatMap((response) =>
+        Effect.mapBoth(readBody(response, maxResponseBytes), {
+          onFailure: ({ cause, reason }) => {
+            const answer = { status: response.status, headers: cleanHeaders(response.headers, clean) }
+            return reason === "TooLarge"
+              ? error({
+                ...answer,
+                reason: "InvalidResponse",
+                description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
+              })
+              : transportError(cause, clean, answer)
+          },
+          onSuccess: (body) => ({ response, body })
+        })
+      ),
       // Ends a body that was not read to its end, which would keep its connection busy
       Effect.scoped,
-      Effect.provideService(FetchHttpClient.RequestInit, requestInit),
-      Effect.mapError((cause) => {
-        const answer = cause._tag === "RequestError" ? undefined : cause.response
-        return error({
-          ...(cause._tag === "BodyTooLarge"
-            ? {
-              reason: "InvalidResponse",
-              description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
-            }
-            : { reason: "Transport", description: describe(cause.cause ?? cause.description ?? cause.reason, clean) }),
-          status: answer?.status,
-          headers: answer && cleanHeaders(answer.headers, clean)
-        })
-      })
+      Effect.provideService(FetchHttpClient.RequestInit, requestInit)
     )
+
+  const transportError = (
+    cause: unknown,
+    clean: Clean,
+    answer?: { readonly status: number; readonly headers: Headers.Headers }
+  ) => error({ ...answer, reason: "Transport", description: describe(cause, clean) })
 
   const interpret = (
     response: HttpClientResponse.HttpClientResponse,
@@ -381,33 +389,39 @@ const isMissing = (secret: unknown): boolean => !Predicate.isString(secret) || s
 
 const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
 
-interface BodyTooLarge {
-  readonly _tag: "BodyTooLarge"
-  readonly response: HttpClientResponse.HttpClientResponse
+/**
+ * Why a body could not be read. A stream runs in fibers of its own, whose
+ * failures may be logged: this holds no request, which has the credentials.
+ */
+interface BodyError {
+  readonly _tag: "BodyError"
+  readonly reason: "TooLarge" | "Empty" | "Broken"
+  readonly cause?: unknown
 }
 
 const readBody = (
   response: HttpClientResponse.HttpClientResponse,
   maxBytes: number
-): Effect.Effect<string, HttpClientError.ResponseError | BodyTooLarge> =>
+): Effect.Effect<string, BodyError> =>
   Effect.suspend(() => {
-    const tooLarge: BodyTooLarge = { _tag: "BodyTooLarge", response }
+    const tooLarge: BodyError = { _tag: "BodyError", reason: "TooLarge" }
     if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
     const decoder = new TextDecoder()
     let bytes = 0
     let text = ""
     return response.stream.pipe(
+      Stream.mapError(({ cause, description, reason }): BodyError =>
+        reason === "EmptyBody"
+          ? { _tag: "BodyError", reason: "Empty" }
+          : { _tag: "BodyError", reason: "Broken", cause: cause ?? description ?? reason }
+      ),
       Stream.runForEach((chunk) => {
         bytes += chunk.byteLength
         if (bytes > maxBytes) return Effect.fail(tooLarge)
         text += decoder.decode(chunk, { stream: true })
         return Effect.void
       }),
-      Effect.catchIf(
-        (error): error is HttpClientError.ResponseError =>
-          error._tag === "ResponseError" && error.reason === "EmptyBody",
-        () => Effect.void
-      ),
+      Effect.catchIf((error) => error.reason === "Empty", () => Effect.void),
       Effect.map(() => text + decoder.decode())
     )
   })

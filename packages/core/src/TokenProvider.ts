@@ -150,6 +150,8 @@ interface Flight {
   readonly landed: Deferred.Deferred<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
   span: Tracer.Span | undefined
   links: number
+  /** Whether it has come to ask the endpoint: a failure without that is the old one, told again. */
+  hasAsked: boolean
 }
 
 /** A failure that answers for the endpoint for a while. */
@@ -275,13 +277,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     }
   }
 
+  const isAlive = (held: Held | undefined): held is Held => held !== undefined && now() < held.windows.expiresAt
+
   const isRejected = (slot: Slot, held: Held, origin?: string) => slot.rejected.has(held.fingerprint(), origin)
 
   /** Rule 8: a token serves until its time has really run out. */
   const usable = (slot: Slot, origin: string): Held | undefined =>
-    slot.held !== undefined && now() < slot.held.windows.expiresAt && !isRejected(slot, slot.held, origin)
-      ? slot.held
-      : undefined
+    !closed && isAlive(slot.held) && !isRejected(slot, slot.held, origin) ? slot.held : undefined
 
   // ---------------------------------------------------------------------------
   // flights
@@ -308,9 +310,9 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   })
 
   const keep = (slot: Slot, held: Held) => {
+    if (slot.rejected.has(held.fingerprint())) held.quietUntil = Number.NEGATIVE_INFINITY
     const previous = slot.held
     slot.held = held
-    if (slot.rejected.has(held.fingerprint())) held.quietUntil = Number.NEGATIVE_INFINITY
     slot.backgroundFailures = 0
     slot.backgroundNotBefore = 0
     if (held.own && previous !== undefined && sameValue(previous.token, held.token)) {
@@ -323,11 +325,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   /** The work of a flight: adopt before asking, then ask. */
   const obtain = (slot: Slot, flight: Flight): Effect.Effect<Landing, TokenEndpointError> =>
     Effect.gen(function*() {
-      yield* checkCooldown(slot, flight)
+      yield* checkCooldown(slot)
       const found = yield* shared.read(slot.request.key)
       const adopted = adoptable(slot, found.token, flight.purpose)
       if (adopted !== undefined) return { held: adopted, replaces: Option.none() }
       if (flight.purpose === "rejection") slot.rejected.spend(flight.origin, now())
+      flight.hasAsked = true
       const token = yield* flight.purpose === "background"
         ? endpoint.attempt(slot.request)
         : endpoint.request(slot.request)
@@ -337,11 +340,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       }
     })
 
+  const inCooldown = (slot: Slot): Cooldown | undefined =>
+    slot.cooldown !== undefined && now() < slot.cooldown.until ? slot.cooldown : undefined
+
   /** Within a cool-down a flight exists only to see whether the credentials have changed. */
-  const checkCooldown = (slot: Slot, flight: Flight): Effect.Effect<void, TokenEndpointError> =>
+  const checkCooldown = (slot: Slot): Effect.Effect<void, TokenEndpointError> =>
     Effect.suspend(() => {
-      const cooldown = slot.cooldown
-      if (cooldown === undefined || now() >= cooldown.until || flight.purpose === "background") return Effect.void
+      const cooldown = inCooldown(slot)
+      if (cooldown === undefined) return Effect.void
       return Effect.flatMap(credentials, (credentials) => {
         if (Option.isSome(credentials) && !Equal.equals(credentials, cooldown.credentials)) {
           slot.cooldown = undefined
@@ -352,15 +358,18 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       })
     })
 
-  const failed = (slot: Slot, flight: Flight, error: TokenEndpointError): Effect.Effect<void> => {
+  const failed = (slot: Slot, flight: Flight, cause: Cause.Cause<TokenEndpointError>): Effect.Effect<void> => {
+    const error = Option.getOrUndefined(Cause.failureOption(cause))
     if (flight.purpose === "background") {
       slot.backgroundNotBefore = now() + cooldownOf(error, slot.backgroundFailures, maxBackgroundFactor)
       slot.backgroundFailures++
+      const reason = error?.message ?? "The token endpoint died"
       return slot.backgroundFailures > 1
         ? Effect.void
-        : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${error.message}`)
+        : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${reason}`)
     }
-    if (slot.cooldown?.error === error) return Effect.void
+    // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
+    if (error === undefined || !flight.hasAsked) return Effect.void
     const isTransient = RetryPolicy.transient(error)
     const duration = isTransient
       ? cooldownOf(error, 0, 1)
@@ -377,13 +386,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     })
   }
 
-  const cooldownOf = (error: TokenEndpointError, failures: number, maxFactor: number): number =>
+  const cooldownOf = (error: TokenEndpointError | undefined, failures: number, maxFactor: number): number =>
     Math.max(
       cooldownMillis * Math.min(maxFactor, 2 ** failures),
-      error.retryAfter === undefined ? 0 : Math.min(maxRetryAfter, Duration.toMillis(error.retryAfter))
+      error?.retryAfter === undefined ? 0 : Math.min(maxRetryAfter, Duration.toMillis(error.retryAfter))
     )
 
   const succeeded = (slot: Slot, held: Held) => {
+    if (closed) return
     slot.cooldown = undefined
     slot.definiteFailures = 0
     keep(slot, held)
@@ -394,7 +404,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     flight: Flight,
     exit: Exit.Exit<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
   ) => {
-    slot.flight = undefined
+    if (slot.flight === flight) slot.flight = undefined
     flights.delete(flight)
     Deferred.unsafeDone(flight.landed, exit)
   }
@@ -407,14 +417,17 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         if (Exit.isSuccess(exit)) {
           const { held, replaces } = exit.value
           succeeded(slot, held)
+          if (flight.purpose === "rejection" && held.own) {
+            slot.rejected.renewed(held.fingerprint(), flight.origin, now())
+          }
           land(slot, flight, Exit.succeed(held.token))
           // Nobody waits for this; at the end of a process it is worth one bounded call
           if (Option.isSome(replaces)) yield* share(slot, held, replaces.value)
           return
         }
-        const failure = Cause.failureOption(exit.cause)
-        const afterwards = Option.isSome(failure) ? failed(slot, flight, failure.value) : Effect.void
-        land(slot, flight, Exit.isInterrupted(exit) ? Exit.fail(closedError()) : Exit.failCause(exit.cause))
+        const afterwards = closed ? Effect.void : failed(slot, flight, exit.cause)
+        // An endpoint that interrupts itself must not interrupt those who wait
+        land(slot, flight, Exit.isInterrupted(exit) ? Exit.die(Cause.squash(exit.cause)) : Exit.failCause(exit.cause))
         yield* Effect.interruptible(afterwards)
       })
     ).pipe(
@@ -422,7 +435,9 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         root: true,
         captureStackTrace: false,
         attributes: { "oauth.renewal.reason": flight.purpose, "oauth.token.key": slot.request.key }
-      })
+      }),
+      // Whatever else goes wrong, as with a token that is none: the key must not wait for it for ever
+      Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
 
   const launch = (slot: Slot, purpose: FlightPurpose, origin: string): Flight => {
@@ -431,7 +446,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       origin,
       landed: Deferred.unsafeMake(FiberId.none),
       span: undefined,
-      links: 0
+      links: 0,
+      hasAsked: false
     }
     slot.flight = flight
     flights.add(flight)
@@ -440,17 +456,25 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   }
 
   /** Waits for a flight without any say in it: interrupting the caller does not touch the flight. */
-  const join = (flight: Flight, wait: Duration.Duration) =>
+  const join = (flight: Flight, wait: Duration.Duration, deadline: number) =>
     Effect.withFiberRuntime<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>((fiber) => {
       const span = fiber.currentSpan
       if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
         flight.links++
         flight.span.addLinks([{ _tag: "SpanLink", span, attributes: {} }])
       }
-      return Effect.timeoutFail(Deferred.await(flight.landed), {
-        duration: wait,
-        onTimeout: () => new TokenProviderError({ reason: "MaxWait", waited: wait, retryAfter: failureCooldown })
-      })
+      return Effect.exit(Deferred.await(flight.landed)).pipe(
+        Effect.timeoutTo({
+          duration: Duration.millis(deadline - now()),
+          onSuccess: (exit) => exit,
+          onTimeout: () =>
+            Exit.fail(new TokenProviderError({ reason: "MaxWait", waited: wait, retryAfter: failureCooldown }))
+        }),
+        // A caller in a region that cannot be interrupted has a time limit too
+        Effect.interruptible,
+        Effect.disconnect,
+        Effect.flatten
+      )
     })
 
   // ---------------------------------------------------------------------------
@@ -462,35 +486,36 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     slot: Slot,
     purpose: FlightPurpose,
     origin: string,
-    wait: Duration.Duration
+    wait: Duration.Duration,
+    deadline = now() + Duration.toMillis(wait)
   ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       if (slot.flight !== undefined) {
-        const joined = join(slot.flight, wait)
+        const joined = join(slot.flight, wait, deadline)
         // A background flight makes one attempt only: whoever needs a token now asks for himself
         return slot.flight.purpose === "background"
-          ? Effect.catchTag(joined, "TokenEndpointError", () => need(slot, purpose, origin, wait))
+          ? Effect.catchTag(joined, "TokenEndpointError", () => need(slot, purpose, origin, wait, deadline))
           : joined
       }
-      const cooldown = slot.cooldown
-      if (cooldown !== undefined && now() < cooldown.until) {
+      const cooldown = inCooldown(slot)
+      if (cooldown !== undefined) {
         if (Option.isNone(cooldown.credentials) || now() < cooldown.checkAt) return Effect.fail(cooldown.error)
         cooldown.checkAt = now() + cooldownMillis
       }
-      return join(launch(slot, purpose, origin), wait)
+      return join(launch(slot, purpose, origin), wait, deadline)
     })
 
   const acquire = (slot: Slot, origin: string) =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       const held = slot.held
-      if (held === undefined || now() >= held.windows.expiresAt) return need(slot, "expiry", origin, maxWait)
+      if (!isAlive(held)) return need(slot, "expiry", origin, maxWait)
       if (isRejected(slot, held, origin)) return replace(slot, held.token, origin)
       // With the endpoint known to fail, waiting for it would gain nothing while the token still works
       if (now() < held.windows.freshUntil || slot.backgroundFailures > 0) {
         const isDue = now() >= held.windows.refreshAt && now() >= slot.backgroundNotBefore
-        if (isDue && slot.flight === undefined) launch(slot, "background", origin)
+        if (isDue && slot.flight === undefined && inCooldown(slot) === undefined) launch(slot, "background", origin)
         return Effect.succeed(held.token)
       }
       const wait = Duration.min(maxWait, Duration.millis((held.windows.expiresAt - now()) / 2))
@@ -509,8 +534,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Effect.suspend(() => {
       const other = usable(slot, origin)
       if (other !== undefined && !sameValue(other.token, rejected)) return Effect.succeed(other.token)
-      if (slot.flight === undefined && !slot.rejected.mayRenew(origin, now())) return Effect.succeed(rejected)
-      return Effect.map(need(slot, "rejection", origin, maxWait), (token) => {
+      // Whatever the origin says of it: a token whose time is over is renewed
+      const purpose = isAlive(slot.held) ? "rejection" : "expiry"
+      const mayRenew = purpose === "expiry" || slot.flight !== undefined || slot.rejected.mayRenew(origin, now())
+      if (!mayRenew) return Effect.succeed(rejected)
+      return Effect.map(need(slot, purpose, origin, maxWait), (token) => {
         if (!slot.rejected.has(digestOf(token), origin)) return token
         slot.rejected.unchanged(origin, now())
         return rejected

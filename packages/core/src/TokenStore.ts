@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -137,13 +138,16 @@ export const make = (backend: GetSet): TokenStore["Type"] => {
       Effect.flatMap(read(key), (entry) => {
         if (Option.isNone(entry) || entry.value.version !== version) return Effect.succeed(false)
         return Effect.as(
-          ask("remove", () => backend.remove === undefined ? backend.set(key, "", 0) : backend.remove(key)),
+          ask("remove", () => backend.remove === undefined ? backend.set(key, "", shortestTime) : backend.remove(key)),
           true
         )
       }),
     ...withoutLeases
   })
 }
+
+/** A backend such as Redis refuses an entry that lives for no time at all. */
+const shortestTime = 1
 
 const withoutLeases = {
   acquireLease: () => Effect.succeed(true),
@@ -155,8 +159,9 @@ const withoutLeases = {
 const ask = <A>(method: TokenStoreError["method"], call: () => Answer<A>): Effect.Effect<A, TokenStoreError> =>
   Effect.suspend(() => {
     const answer = call()
-    if (Effect.isEffect(answer)) return answer
-    return Predicate.isPromiseLike(answer) ? Effect.tryPromise(() => answer) : Effect.succeed(answer)
+    if (Predicate.isPromiseLike(answer)) return Effect.tryPromise({ try: () => answer, catch: identity })
+    // An Option is an Effect too, one that fails when it is none
+    return Effect.isEffect(answer) && !Option.isOption(answer) ? answer : Effect.succeed(answer as A)
   }).pipe(
     Effect.sandbox,
     Effect.mapError((cause) =>

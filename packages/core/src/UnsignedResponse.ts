@@ -8,6 +8,7 @@ import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
@@ -34,25 +35,47 @@ export const unsignError = (
   error: HttpClientError.HttpClientError,
   request: HttpClientRequest.HttpClientRequest
 ): HttpClientError.HttpClientError => {
-  const fields = { request, ...causeOf(error), ...descriptionOf(error) }
+  const fields = { request, ...causeOf(error, request), ...descriptionOf(error) }
   return error._tag === "RequestError"
     ? new HttpClientError.RequestError({ ...fields, reason: error.reason })
     : new HttpClientError.ResponseError({ ...fields, reason: error.reason, response: make(error.response, request) })
 }
 
-const causeOf = (error: HttpClientError.HttpClientError) => error.cause === undefined ? {} : { cause: error.cause }
+/**
+ * The same for everything that a client can end with, defects included.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const unsignCause = (
+  cause: Cause.Cause<HttpClientError.HttpClientError>,
+  request: HttpClientRequest.HttpClientRequest
+): Cause.Cause<HttpClientError.HttpClientError> =>
+  Cause.match(cause, {
+    onEmpty: Cause.empty,
+    onFail: (error) => Cause.fail(unsignUnknown(error, request)),
+    onDie: (defect) => Cause.die(unsignUnknown(defect, request)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
+
+const unsignUnknown = <A>(u: A, request: HttpClientRequest.HttpClientRequest) =>
+  HttpClientError.isHttpClientError(u) ? unsignError(u, request) : u
+
+const causeOf = (error: HttpClientError.HttpClientError, request: HttpClientRequest.HttpClientRequest) =>
+  error.cause === undefined ? {} : { cause: unsignUnknown(error.cause, request) }
 
 const descriptionOf = (error: HttpClientError.HttpClientError) =>
   error.description === undefined ? {} : { description: error.description }
 
-class UnsignedResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
+class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId = HttpClientResponse.TypeId
   // Out of reach of inspect, JSON and structured clones
   readonly #signed: HttpClientResponse.HttpClientResponse
 
   constructor(signed: HttpClientResponse.HttpClientResponse, readonly request: HttpClientRequest.HttpClientRequest) {
-    super()
     this.#signed = signed
   }
 
@@ -96,9 +119,21 @@ class UnsignedResponse extends Inspectable.Class implements HttpClientResponse.H
     return Stream.mapError(this.#signed.stream, this.#unsign)
   }
 
-  toJSON(): unknown {
-    const json = this.#signed.toJSON()
-    return Predicate.isRecord(json) ? { ...json, request: this.request.toJSON() } : json
+  // Effect wraps what a fiber in a span fails with into a Proxy, through which getters work on the
+  // target, but methods do not: they would find no private field
+  get toJSON() {
+    return (): unknown => {
+      const json = this.#signed.toJSON()
+      return Predicate.isRecord(json) ? { ...json, request: this.request.toJSON() } : json
+    }
+  }
+
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   #read<A>(body: Effect.Effect<A, HttpClientError.ResponseError>): Effect.Effect<A, HttpClientError.ResponseError> {
@@ -107,7 +142,7 @@ class UnsignedResponse extends Inspectable.Class implements HttpClientResponse.H
 
   readonly #unsign = (error: HttpClientError.ResponseError): HttpClientError.ResponseError =>
     new HttpClientError.ResponseError({
-      ...causeOf(error),
+      ...causeOf(error, this.request),
       ...descriptionOf(error),
       reason: error.reason,
       request: this.request,

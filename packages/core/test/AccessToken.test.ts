@@ -50,7 +50,7 @@ describe("AccessToken", () => {
     })
 
     it("RFC 6750 §2.1: the Authorization header is the type and the value", () => {
-      assert.strictEqual(token().authorization, "Bearer the-token-value")
+      assert.strictEqual(AccessToken.authorization(token()), "Bearer the-token-value")
     })
 
     it("rule 9: shows its value nowhere", () => {

@@ -336,7 +336,7 @@ describe("TokenEndpoint", () => {
         Effect.gen(function*() {
           const token = tokenOf((yield* ask(() => granted(fields))).exit)
           assert.strictEqual(Redacted.value(token.value), accessToken)
-          assert.strictEqual(token.authorization, `Bearer ${accessToken}`)
+          assert.strictEqual(AccessToken.authorization(token), `Bearer ${accessToken}`)
           assert.strictEqual(
             Option.getOrUndefined(
               Option.map(token.expiresAt, ({ epochMillis }) => epochMillis - token.obtainedAt.epochMillis)

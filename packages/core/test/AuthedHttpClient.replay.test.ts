@@ -1,0 +1,543 @@
+import { AuthedHttpClient, TestAuthorizationServer } from "@effect-alf/core"
+import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option, Redacted, Ref, Stream, TestClock } from "effect"
+import * as Resource from "./Resource.js"
+
+const utf8 = new TextEncoder()
+
+/** A body under the test's control, and what happened to it in which order. */
+const watchedBody = (pull: (controller: ReadableStreamDefaultController<Uint8Array>) => "end" | "more" | "hang") => {
+  const events: Array<"end" | "cancel" | "abort"> = []
+  let pulled = 0
+  let tell: () => void = () => {}
+  const released = new Promise<void>((resolve) => {
+    tell = resolve
+  })
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pulled++
+      const result = pull(controller)
+      if (result === "end") {
+        events.push("end")
+        controller.close()
+        tell()
+      }
+      return result === "hang" ? new Promise(() => {}) : undefined
+    },
+    cancel() {
+      events.push("cancel")
+      tell()
+    }
+  }, { highWaterMark: 0 })
+  return {
+    events,
+    pulled: () => pulled,
+    /** The body was read to its end, or given up. */
+    released: Effect.promise(() => released),
+    answer: ({ signal }: Resource.Sent) => {
+      signal.addEventListener("abort", () => events.push("abort"))
+      return new Response(stream, { status: 401 })
+    }
+  }
+}
+
+/** Answers 401 with this body to the first token, 200 to any other. */
+const rejectsFirst = (body: { readonly answer: (sent: Resource.Sent) => Response }) =>
+  Resource.make((sent) => sent.token === "token-1" ? body.answer(sent) : 200)
+
+/** Whether a thing happened, once all that is ready has run. */
+const settled = Effect.forEach(Array(20), () => Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
+
+describe("AuthedHttpClient, after a 401", () => {
+  describe("the one replay", () => {
+    it.scoped("rule 5: a 401 brings a new token and one replay of the same request", () =>
+      Effect.gen(function*() {
+        const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
+        const response = yield* client.put("/orders/1", {
+          body: HttpBody.text("the order"),
+          headers: { "x-mine": "1" },
+          urlParams: { a: "b" },
+          hash: "part"
+        })
+        assert.strictEqual(response.status, 200)
+        assert.strictEqual(yield* response.text, "answer 1")
+        assert.deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
+        const [first, second] = sent.map(({ headers: { authorization: _, ...headers }, request, url }) => ({
+          method: request.method,
+          url: url.href,
+          headers,
+          body: request.body
+        }))
+        assert.deepStrictEqual(second, first)
+        assert.strictEqual(second.url, "https://api.test/orders/1?a=b#part")
+        assert.strictEqual((yield* tokens.requests).length, 2)
+      }))
+
+    it.scoped("rule 5: without delay", () =>
+      Effect.gen(function*() {
+        const { client } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
+        // The clock stands still
+        assert.strictEqual((yield* client.get("/")).status, 200)
+      }))
+
+    for (const status of [400, 403, 404, 407, 419, 500, 503]) {
+      it.scoped(`rule 5: a ${status} is not a 401: it is returned, and the token stays`, () =>
+        Effect.gen(function*() {
+          const { client, sent, tokens } = yield* Resource.over(Resource.make(() => status))
+          assert.strictEqual((yield* client.get("/")).status, status)
+          assert.strictEqual((yield* client.get("/")).status, status)
+          assert.deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-1"])
+          assert.strictEqual((yield* tokens.requests).length, 1)
+        }))
+    }
+
+    it.scoped("rule 5: a second 401 comes back as it is", () =>
+      Effect.gen(function*() {
+        const { client, sent, tokens } = yield* Resource.over(Resource.make(({ index }) =>
+          new Response(`no ${index}`, { status: 401, headers: { "www-authenticate": `Bearer realm="${index}"` } })
+        ))
+        const response = yield* client.get("/")
+        assert.strictEqual(response.status, 401)
+        assert.strictEqual(response.headers["www-authenticate"], "Bearer realm=\"1\"")
+        assert.strictEqual(yield* response.text, "no 1")
+        assert.deepStrictEqual([sent.length, (yield* tokens.requests).length], [2, 2])
+      }))
+
+    it.scoped("retryOn401: false returns the 401, asks for no token and keeps the one it has", () =>
+      Effect.gen(function*() {
+        const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")), {
+          baseUrl: "https://api.test",
+          retryOn401: false
+        })
+        for (const index of [0, 1]) {
+          const response = yield* client.get("/")
+          assert.strictEqual(response.status, 401)
+          assert.strictEqual(yield* response.text, `answer ${index}`)
+        }
+        assert.deepStrictEqual([sent.length, (yield* tokens.requests).length], [2, 1])
+      }))
+
+    it.scoped("rule 4: when the renewal fails the caller gets the resource's 401, unread", () =>
+      Effect.gen(function*() {
+        const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))
+        yield* tokens.respondNext({})
+        yield* tokens.failNext(1)
+        const response = yield* client.get("/")
+        assert.strictEqual(response.status, 401)
+        assert.strictEqual(yield* response.text, "answer 0")
+        assert.deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 2])
+      }))
+
+    it.scoped("rule 4: an endpoint that only knows the rejected token: its 401, without a replay", () =>
+      Effect.gen(function*() {
+        const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))
+        yield* tokens.returnSame(true)
+        assert.strictEqual((yield* client.get("/")).status, 401)
+        assert.deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 2])
+      }))
+
+    it.scoped("rule 4: a request that was under way with the old token adopts the new one", () =>
+      Effect.gen(function*() {
+        const slow = yield* Ref.make(true)
+        const resource = Resource.make((sent) =>
+          Effect.gen(function*() {
+            if (sent.url.pathname === "/slow" && (yield* Ref.getAndSet(slow, false))) yield* Effect.sleep("1 minute")
+            return sent.token === "token-1" ? 401 : 200
+          })
+        )
+        const { client, sent, tokens } = yield* Resource.over(resource)
+        const under = yield* Effect.fork(client.get("/slow"))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* client.get("/fast")).status, 200)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(under)).status, 200)
+        assert.deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-1", "token-2", "token-2"])
+        assert.strictEqual((yield* tokens.requests).length, 2)
+      }))
+
+    it.scoped("rule 1: interrupting one of those who wait for the renewal does not disturb the others", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* Resource.overServer({ tokenDelay: "1 second" })
+        const warm = yield* Effect.fork(client.get("/"))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(warm)
+        yield* server.revoke()
+        const [first, ...others] = yield* Effect.forEach(Array(10), () => Effect.fork(client.get("/")))
+        yield* TestClock.adjust("500 millis")
+        yield* Fiber.interrupt(first)
+        yield* TestClock.adjust("500 millis")
+        for (const other of others) assert.strictEqual((yield* Fiber.join(other)).status, 200)
+        assert.strictEqual((yield* server.tokenRequests).length, 2)
+      }))
+  })
+
+  describe("many callers", () => {
+    it.scoped("rule 4: 200 requests rejected at once cost one token request, and all succeed", () =>
+      Effect.gen(function*() {
+        const gate = yield* Effect.makeLatch(false)
+        const resource = Resource.make(({ token }) => token === "token-1" ? gate.whenOpen(Effect.succeed(401)) : 200)
+        const { client, sent, tokens } = yield* Resource.over(resource, undefined, { delay: "50 millis" })
+        const calls = yield* Effect.forEach(Array(200), () => Effect.fork(client.get("/")))
+        yield* TestClock.adjust("50 millis")
+        assert.strictEqual(sent.length, 200)
+        yield* gate.open
+        yield* TestClock.adjust("50 millis")
+        const statuses = yield* Effect.forEach(calls, (call) => Effect.map(Fiber.join(call), ({ status }) => status))
+        assert.deepStrictEqual(statuses, Array(200).fill(200))
+        assert.strictEqual(sent.length, 400)
+        assert.strictEqual((yield* tokens.requests).length, 2)
+      }))
+
+    it.scoped("rule 4: a token revoked again and again under traffic: one token request for each, no failure", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* Resource.overServer({ apiDelay: "40 millis", tokenDelay: "30 millis" })
+        const statuses: Array<number> = []
+        const traffic = yield* client.get("/").pipe(
+          Effect.tap(({ status }) => Effect.sync(() => statuses.push(status))),
+          Effect.forkScoped,
+          Effect.delay("20 millis"),
+          Effect.repeatN(99),
+          Effect.fork
+        )
+        for (let revoked = 0; revoked < 3; revoked++) {
+          yield* TestClock.adjust("510 millis")
+          yield* server.revoke()
+        }
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(traffic)
+        assert.deepStrictEqual(statuses, Array(100).fill(200))
+        assert.strictEqual((yield* server.tokenRequests).length, 4)
+      }))
+
+    it.scoped("rule 5: a resource that rejects every token costs few token requests, whatever the traffic", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* Resource.overServer()
+        yield* server.rejectOrigin(TestAuthorizationServer.apiUrl, true)
+        for (let second = 0; second < 60; second++) {
+          const responses = yield* Effect.forEach(Array(5), () => client.get("/"), { concurrency: 5 })
+          assert.deepStrictEqual(responses.map(({ status }) => status), Array(5).fill(401))
+          yield* TestClock.adjust("1 second")
+        }
+        // The first token, its replacement, and one whenever a hold ends: these last 1, 2, 4, ... seconds
+        assert.isAtMost((yield* server.tokenRequests).length, 7)
+        // And it is over as soon as the resource is in order again
+        yield* server.rejectOrigin(TestAuthorizationServer.apiUrl, false)
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        const before = (yield* server.tokenRequests).length
+        yield* server.revoke()
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        assert.strictEqual((yield* server.tokenRequests).length, before + 1)
+      }))
+
+    for (const sameToken of [false, true]) {
+      it.scoped(
+        `rule 5: one bad origin beside a good one${
+          sameToken ? ", and an endpoint that repeats its token" : ""
+        }: the good one never fails`,
+        () =>
+          Effect.gen(function*() {
+            const { client, server } = yield* Resource.overServer({
+              client: { origins: ["https://good.test", "https://bad.test"] }
+            })
+            yield* server.returnSameToken(sameToken)
+            yield* server.rejectOrigin("https://bad.test", true)
+            for (let second = 0; second < 60; second++) {
+              const [good, bad, again] = yield* Effect.all([
+                client.get("https://good.test/"),
+                client.get("https://bad.test/"),
+                client.get("https://good.test/")
+              ], { concurrency: 3 })
+              assert.deepStrictEqual([good.status, bad.status, again.status], [200, 401, 200])
+              yield* TestClock.adjust("1 second")
+            }
+            assert.isAtMost((yield* server.tokenRequests).length, 7)
+            const good = (yield* server.apiRequests).filter(({ url }) => url.startsWith("https://good.test"))
+            assert.strictEqual(good.length, 120, "the good origin was never asked twice")
+          })
+      )
+    }
+
+    it.scoped("rule 4: an origin that takes a token again after all clears its mark, whoever else took it in between", () =>
+      Effect.gen(function*() {
+        const rejects = yield* Ref.make(true)
+        const resource = Resource.make(({ url }) =>
+          Effect.map(Ref.get(rejects), (rejects) => rejects && url.hostname === "a.test" ? 401 : 200)
+        )
+        const { client, tokens } = yield* Resource.over(resource, { origins: ["https://a.test", "https://b.test"] })
+        yield* tokens.returnSame(true)
+        assert.strictEqual((yield* client.get("https://a.test/")).status, 401)
+        assert.strictEqual((yield* client.get("https://b.test/")).status, 200)
+        yield* Ref.set(rejects, false)
+        assert.strictEqual((yield* client.get("https://a.test/")).status, 200)
+        const before = (yield* tokens.requests).length
+        for (let call = 0; call < 5; call++) {
+          yield* TestClock.adjust("10 seconds")
+          assert.strictEqual((yield* client.get("https://a.test/")).status, 200)
+        }
+        assert.strictEqual((yield* tokens.requests).length, before)
+      }))
+  })
+
+  describe("bodies", () => {
+    const bytes = Uint8Array.from({ length: 256 }, (_, index) => index)
+    const form = () => {
+      const form = new FormData()
+      form.append("field", "välue")
+      form.append("file", new Blob([bytes], { type: "application/x-bytes" }), "file.bin")
+      return form
+    }
+
+    const sentAgain: Record<string, HttpBody.HttpBody> = {
+      Empty: HttpBody.empty,
+      Uint8Array: HttpBody.uint8Array(bytes),
+      "Uint8Array over a part of its buffer": HttpBody.uint8Array(bytes.subarray(10, 20)),
+      "Uint8Array without bytes": HttpBody.uint8Array(new Uint8Array()),
+      string: HttpBody.text("hé 🙂"),
+      JSON: HttpBody.unsafeJson({ order: "hé 🙂", lines: [1, 2] }),
+      urlParams: HttpBody.urlParams([["a", "1 &"], ["b", "é"]]),
+      "Raw string": HttpBody.raw("hé 🙂"),
+      "Raw ArrayBuffer": HttpBody.raw(bytes.slice().buffer),
+      "Raw Uint16Array over a part of its buffer": HttpBody.raw(new Uint16Array(bytes.slice().buffer, 4, 3)),
+      "Raw DataView": HttpBody.raw(new DataView(bytes.slice().buffer, 5, 7)),
+      "Raw Blob": HttpBody.raw(new Blob([bytes])),
+      "Raw URLSearchParams": HttpBody.raw(new URLSearchParams([["a", "1 &"]])),
+      "Raw undefined": HttpBody.raw(undefined),
+      "Raw null": HttpBody.raw(null)
+    }
+
+    const post = (client: Resource.Client, body: HttpBody.HttpBody) =>
+      client.execute(HttpClientRequest.setBody(HttpClientRequest.post("/orders"), body))
+
+    for (const [kind, body] of Object.entries(sentAgain)) {
+      it.scoped(`rule 5: ${kind} is sent again, byte for byte`, () =>
+        Effect.gen(function*() {
+          const { client, server } = yield* Resource.overServer()
+          yield* client.get("/")
+          yield* server.revoke()
+          yield* server.resetRecords
+          assert.strictEqual((yield* post(client, body)).status, 200)
+          const [first, second, ...more] = yield* server.apiRequests
+          assert.deepStrictEqual([first.status, second.status, more.length], [401, 200, 0])
+          assert.deepStrictEqual(second.body, first.body)
+          assert.strictEqual(second.headers["content-type"], first.headers["content-type"])
+          if (!/Empty|without|undefined|null/.test(kind)) assert.isAbove(second.body.length, 0)
+          assert.strictEqual((yield* server.tokenRequests).length, 1)
+        }))
+    }
+
+    it.scoped("rule 5: FormData is sent again with the same fields and files", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* Resource.overServer()
+        yield* client.get("/")
+        yield* server.revoke()
+        yield* server.resetRecords
+        assert.strictEqual((yield* post(client, HttpBody.formData(form()))).status, 200)
+        const requests = yield* server.apiRequests
+        assert.deepStrictEqual(requests.map(({ status }) => status), [401, 200])
+        for (const { body, headers } of requests) {
+          const sent = yield* Effect.promise(() =>
+            new Response(body.slice(), { headers: { "content-type": headers["content-type"] } }).formData()
+          )
+          assert.strictEqual(sent.get("field"), "välue")
+          const file = sent.get("file")
+          assert(file instanceof Blob)
+          assert.deepStrictEqual(new Uint8Array(yield* Effect.promise(() => file.arrayBuffer())), bytes)
+        }
+      }))
+
+    const consumed = () => {
+      const chunks = [utf8.encode("once")]
+      return new ReadableStream<Uint8Array>({
+        pull(controller) {
+          const chunk = chunks.shift()
+          if (chunk === undefined) controller.close()
+          else controller.enqueue(chunk)
+        }
+      })
+    }
+
+    async function* generate() {
+      yield utf8.encode("once")
+    }
+
+    const sentOnce: Record<string, () => HttpBody.HttpBody> = {
+      Stream: () => HttpBody.stream(Stream.make(utf8.encode("once"))),
+      "Stream of a consumed source": () => HttpBody.stream(Stream.fromReadableStream(consumed, (error) => error)),
+      "Raw ReadableStream": () => HttpBody.raw(consumed()),
+      "Raw generator": () => HttpBody.raw(generate()),
+      "Raw object": () => HttpBody.raw({ read: () => "once" })
+    }
+
+    for (const [kind, body] of Object.entries(sentOnce)) {
+      it.scoped(`rule 5: ${kind} is not sent again: the 401 comes back, and the next call has the new token`, () =>
+        Effect.gen(function*() {
+          const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
+          const response = yield* post(client, body())
+          assert.strictEqual(response.status, 401)
+          assert.strictEqual(yield* response.text, "answer 0")
+          assert.strictEqual(sent.length, 1)
+          assert.strictEqual((yield* tokens.requests).length, 2)
+          assert.strictEqual((yield* post(client, body())).status, 200)
+          assert.deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
+        }))
+
+      it.scoped(`rule 5: ${kind} is sent again when the caller says that it is replayable`, () =>
+        Effect.gen(function*() {
+          const { client, sent } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
+          const same = body()
+          assert.strictEqual((yield* post(AuthedHttpClient.replayable(client), same)).status, 200)
+          assert.deepStrictEqual(sent.map(({ request }) => request.body), [same, same])
+        }))
+    }
+
+    it.scoped("replayable: a stream that can be read twice arrives twice, whole", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* Resource.overServer()
+        yield* client.get("/")
+        yield* server.revoke()
+        yield* server.resetRecords
+        const body = HttpBody.stream(Stream.make(utf8.encode("one"), utf8.encode("two")))
+        assert.strictEqual((yield* post(AuthedHttpClient.replayable(client), body)).status, 200)
+        const requests = yield* server.apiRequests
+        assert.deepStrictEqual(requests.map(({ body }) => Buffer.from(body).toString()), ["onetwo", "onetwo"])
+      }))
+
+    it.scoped("replayable is said of one client, not of the one it was made from", () =>
+      Effect.gen(function*() {
+        const { client, sent } = yield* Resource.over(Resource.make(() => 401))
+        const both = AuthedHttpClient.replayable(client).pipe(HttpClient.mapRequest((request) => request))
+        yield* post(both, sentOnce.Stream())
+        assert.strictEqual(sent.length, 2)
+        yield* TestClock.adjust("5 minutes")
+        yield* post(client, sentOnce.Stream())
+        assert.strictEqual(sent.length, 3)
+      }))
+  })
+
+  describe("the first answer", () => {
+    it.scoped("rule 5: a small body is read to its end in the background, its connection kept", () =>
+      Effect.gen(function*() {
+        const chunks = ["one", "two", "three"]
+        const body = watchedBody((controller) => {
+          const chunk = chunks.shift()
+          if (chunk === undefined) return "end"
+          controller.enqueue(utf8.encode(chunk))
+          return "more"
+        })
+        const { client, sent } = yield* Resource.over(rejectsFirst(body))
+        const response = yield* client.get("/")
+        assert.strictEqual(response.status, 200)
+        yield* body.released
+        yield* settled
+        // Platform aborts the signal of every body that was read to its end; then there is nothing left to abort
+        assert.strictEqual(body.events[0], "end")
+        assert.notInclude(body.events, "cancel")
+        assert.strictEqual(sent[1].signal.aborted, false)
+        assert.strictEqual(yield* response.text, "answer 1")
+      }))
+
+    it.scoped("rule 5: a body that never ends does not delay the replay, and is given up after a second", () =>
+      Effect.gen(function*() {
+        const body = watchedBody(() => "hang")
+        const { client, sent } = yield* Resource.over(rejectsFirst(body))
+        const response = yield* client.get("/")
+        assert.strictEqual(response.status, 200)
+        yield* TestClock.adjust("999 millis")
+        yield* settled
+        assert.deepStrictEqual(body.events, [])
+        yield* TestClock.adjust("1 millis")
+        yield* body.released
+        yield* settled
+        assert.sameMembers(body.events, ["cancel", "abort"])
+        assert.strictEqual(sent[1].signal.aborted, false)
+        assert.strictEqual(yield* response.text, "answer 1")
+      }))
+
+    it.scoped("rule 5: also when the caller is uninterruptible, as an acquisition is", () =>
+      Effect.gen(function*() {
+        const body = watchedBody(() => "hang")
+        const { client } = yield* Resource.over(rejectsFirst(body))
+        const response = yield* Effect.acquireRelease(client.get("/"), () => Effect.void)
+        assert.strictEqual(response.status, 200)
+        yield* TestClock.adjust("1 second")
+        yield* body.released
+        assert.include(body.events, "cancel")
+      }))
+
+    it.scoped("rule 5: of a large body 64 KiB are read, then it is given up", () =>
+      Effect.gen(function*() {
+        const chunk = new Uint8Array(4_096)
+        const body = watchedBody((controller) => {
+          controller.enqueue(chunk)
+          return "more"
+        })
+        const { client, sent } = yield* Resource.over(rejectsFirst(body))
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        yield* body.released
+        yield* settled
+        assert.sameMembers(body.events, ["cancel", "abort"])
+        assert.strictEqual(body.pulled() * chunk.length, 64 * 1024)
+        assert.strictEqual(sent[1].signal.aborted, false)
+      }))
+
+    it.scoped("rule 5: a body that breaks off does nobody any harm", () =>
+      Effect.gen(function*() {
+        const body = watchedBody(() => {
+          throw new Error("connection reset")
+        })
+        const { client } = yield* Resource.over(rejectsFirst(body))
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        yield* settled
+        assert.strictEqual(body.pulled(), 1)
+      }))
+
+    it.scoped("rule 5: without a body there is nothing to do", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make(({ token }) => token === "token-1" ? new Response(null, { status: 401 }) : 200)
+        const { client, sent } = yield* Resource.over(resource)
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        assert.deepStrictEqual(sent.map(({ signal }) => signal.aborted), [false, false])
+      }))
+
+    it.scoped("rule 5: it is not touched when it is what the caller gets", () =>
+      Effect.gen(function*() {
+        const body = watchedBody((controller) => {
+          controller.enqueue(utf8.encode("why"))
+          return "more"
+        })
+        const { client, tokens } = yield* Resource.over(Resource.make(body.answer))
+        yield* tokens.returnSame(true)
+        const response = yield* client.get("/")
+        assert.strictEqual(response.status, 401)
+        yield* TestClock.adjust("10 seconds")
+        yield* settled
+        assert.deepStrictEqual([body.pulled(), body.events], [0, []])
+        const first = yield* Stream.runHead(response.stream)
+        assert.deepStrictEqual(Option.map(first, (chunk) => Buffer.from(chunk).toString()), Option.some("why"))
+      }))
+
+    it.scoped("rule 5: nor does it keep its connection when the caller is gone before the renewal is there", () =>
+      Effect.gen(function*() {
+        const body = watchedBody(() => "hang")
+        const { client, provider, tokens } = yield* Resource.over(rejectsFirst(body))
+        yield* provider.get()
+        yield* tokens.setDelay("10 seconds")
+        const caller = yield* Effect.fork(client.get("/"))
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* tokens.requests).length, 2)
+        assert.deepStrictEqual(body.events, [])
+        yield* Fiber.interrupt(caller)
+        yield* TestClock.adjust("1 second")
+        yield* body.released
+        assert.include(body.events, "cancel")
+      }))
+  })
+
+  it.scoped("the provider's token after a replay is the one that was accepted", () =>
+    Effect.gen(function*() {
+      const { client, provider } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
+      yield* client.get("/")
+      assert.strictEqual(Redacted.value((yield* provider.get()).value), "token-2")
+    }))
+})

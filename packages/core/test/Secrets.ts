@@ -1,0 +1,158 @@
+/**
+ * Looks for secrets in a value in every way in which a program, a log or a
+ * person at a debugger can look at it.
+ */
+import { AccessToken } from "@effect-alf/core"
+import { Cause, Effect, Exit, Inspectable, Logger } from "effect"
+import { Console } from "node:console"
+import { Writable } from "node:stream"
+import { format, inspect } from "node:util"
+
+/** The forms in which a secret may be written. */
+const formsOf = (secret: string): ReadonlyArray<string> => [
+  secret,
+  encodeURIComponent(secret),
+  new URLSearchParams([["", secret]]).toString().slice(1),
+  Buffer.from(secret).toString("base64").replace(/=+$/, ""),
+  Buffer.from(secret).toString("base64url"),
+  Buffer.from(secret).toString("hex")
+]
+
+const attempt = (f: () => string): string => {
+  try {
+    return f()
+  } catch (error) {
+    return `threw ${(error as Error).message}`
+  }
+}
+
+const consoleLog = (value: unknown): string => {
+  let text = ""
+  const stdout = new Writable({
+    write: (chunk, _, done) => {
+      text += String(chunk)
+      done()
+    }
+  })
+  new Console({ stdout }).log(value)
+  return text
+}
+
+const logged = (logger: Logger.Logger<unknown, unknown>) => (value: unknown): string => {
+  const lines: Array<string> = []
+  const capture = Logger.map(logger, (output) => {
+    lines.push(
+      typeof output === "string" ? output : inspect(output, { depth: 20 }),
+      attempt(() => JSON.stringify(output))
+    )
+  })
+  Effect.log(value).pipe(
+    Effect.annotateLogs("value", value),
+    Effect.provide(Logger.replace(Logger.defaultLogger, capture)),
+    Effect.runSync
+  )
+  return lines.join("\n")
+}
+
+const causeOf = (value: unknown): Cause.Cause<unknown> =>
+  Exit.isExit(value)
+    ? Exit.isFailure(value) ? value.cause : Cause.empty
+    : Cause.isCause(value)
+    ? value
+    : Cause.fail(value)
+
+const ways: Record<string, (value: unknown) => string> = {
+  String: (value) => String(value),
+  "JSON.stringify": (value) => JSON.stringify(value),
+  "Inspectable.format": (value) => Inspectable.format(value),
+  "console.log": consoleLog,
+  format: (value) => format("%s %d %o %O %j", value, value, value, value, value),
+  inspect: (value) => inspect(value, { depth: 20, showHidden: true, getters: true, maxStringLength: null }),
+  "inspect without toJSON": (value) =>
+    inspect(value, { depth: 20, showHidden: true, getters: true, customInspect: false, maxStringLength: null }),
+  structuredClone: (value) => inspect(structuredClone(value), { depth: 20, showHidden: true }),
+  "Cause.pretty": (value) => Cause.pretty(causeOf(value), { renderErrorCause: true }),
+  "Cause.prettyErrors": (value) =>
+    Cause.prettyErrors(causeOf(value)).map((error) => inspect(error, { depth: 20, showHidden: true })).join("\n"),
+  "the string logger": logged(Logger.stringLogger),
+  "the logfmt logger": logged(Logger.logfmtLogger),
+  "the JSON logger": logged(Logger.jsonLogger),
+  "the structured logger": logged(Logger.structuredLogger)
+}
+
+/** Whatever can be reached from a value by reading properties, with the path to it. */
+function* reachable(root: unknown): Generator<readonly [path: string, text: string]> {
+  const seen = new Set<unknown>()
+  const queue: Array<readonly [string, unknown]> = [["", root]]
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const [path, value] = next
+    if (typeof value === "string") yield [path, value]
+    if (typeof value === "symbol") yield [path, value.description ?? ""]
+    if ((typeof value !== "object" && typeof value !== "function") || value === null || seen.has(value)) continue
+    seen.add(value)
+    if (seen.size > 100_000) throw new Error("too much is reachable to look at all of it")
+    if (ArrayBuffer.isView(value)) {
+      yield [path, Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1")]
+      continue
+    }
+    if (value instanceof ArrayBuffer) {
+      yield [path, Buffer.from(value).toString("latin1")]
+      continue
+    }
+    if (Symbol.iterator in value && typeof value[Symbol.iterator] === "function" && isCollection(value)) {
+      for (const entry of value) queue.push([`${path}[]`, entry])
+    }
+    for (
+      let object: object | null = value;
+      object !== null && !isBuiltIn(object);
+      object = Object.getPrototypeOf(object)
+    ) {
+      for (const key of Reflect.ownKeys(object)) {
+        yield [path, String(key)]
+        // The one place that is meant to build the secret
+        if (object === AccessToken.AccessToken.prototype && key === "authorization") continue
+        const step = `${path}.${String(key)}`
+        const read = attemptRead(value, key)
+        if (read !== undefined) queue.push([step, read])
+      }
+    }
+  }
+}
+
+const isCollection = (value: object): value is Iterable<unknown> =>
+  value instanceof Map || value instanceof Set || value instanceof Headers || value instanceof FormData ||
+  value instanceof URLSearchParams
+
+const isBuiltIn = (object: object): boolean =>
+  object === Object.prototype || object === Function.prototype || object === Array.prototype ||
+  object === Map.prototype || object === Set.prototype || object === Error.prototype
+
+const attemptRead = (value: object, key: PropertyKey): unknown => {
+  try {
+    const read = (value as Record<PropertyKey, unknown>)[key]
+    // A getter read off its prototype may answer with a promise that nobody waits for
+    if (read instanceof Promise) read.catch(() => {})
+    return read
+  } catch (error) {
+    return error
+  }
+}
+
+const finder = (secrets: ReadonlyArray<string>) => {
+  const forms = secrets.flatMap(formsOf)
+  return (text: string) => forms.some((form) => text.includes(form))
+}
+
+/** In which of the ways the secrets can be seen in a value. */
+export const leaks = (value: unknown, secrets: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const has = finder(secrets)
+  const shown = Object.entries(ways).filter(([, show]) => has(attempt(() => show(value)))).map(([way]) => way)
+  return [...shown, ...reaches(value, secrets)]
+}
+
+/** At which paths a program can read the secrets in a value. */
+export const reaches = (value: unknown, secrets: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const has = finder(secrets)
+  const paths = Array.from(reachable(value)).filter(([, text]) => has(text)).map(([path]) => `at ${path}`)
+  return Array.from(new Set(paths))
+}

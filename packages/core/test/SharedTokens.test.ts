@@ -1,0 +1,249 @@
+import { AccessToken, OAuthError, SharedTokens, StoredToken, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+
+type Store = TokenStore.TokenStore["Type"]
+
+const key = "key"
+const timeout = Duration.seconds(1)
+
+const unavailable = (method: OAuthError.TokenStoreError["method"], description = "refused") =>
+  Effect.fail(new OAuthError.TokenStoreError({ method, reason: "Unavailable", description }))
+
+/** Over a memory store in which some methods are replaced. */
+const make = Effect.fnUntraced(function*(broken: (memory: Store) => Partial<Store> = () => ({})) {
+  const memory = yield* TokenStore.makeMemory()
+  const logs: Array<ProviderBench.Log> = []
+  const shared = yield* SharedTokens.make({ timeout, defaultLifetime: Duration.hours(1) }).pipe(
+    Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken(memory) })
+  )
+  const logged = Effect.provide(ProviderBench.collectLogs(logs))
+  return {
+    memory,
+    logs,
+    read: (from = key) => logged(shared.read(from)),
+    write: (token: AccessToken.AccessToken, replaces = Option.none<string>(), to = key) =>
+      logged(shared.write(to, token, replaces))
+  }
+})
+
+const token = (value: string, expiresIn?: Duration.DurationInput) =>
+  Effect.map(DateTime.now, (obtainedAt) => AccessToken.make({ value: Redacted.make(value), obtainedAt, expiresIn }))
+
+const shown = (logs: ReadonlyArray<ProviderBench.Log>) => logs.map(({ level, text }) => `${level} ${text}`)
+
+describe("SharedTokens", () => {
+  it.effect("none: finds nothing, and takes every write for done", () =>
+    Effect.gen(function*() {
+      const found = yield* SharedTokens.none.read(key)
+      assert.deepStrictEqual(found, { token: Option.none(), version: Option.none() })
+      assert.isTrue(yield* SharedTokens.none.write(key, yield* token("a"), Option.none()))
+    }))
+
+  it.effect("a token comes back as it was written, with the version that a write must replace", () =>
+    Effect.gen(function*() {
+      const { memory, read, write } = yield* make()
+      assert.deepStrictEqual(yield* read(), { token: Option.none(), version: Option.none() })
+      assert.isTrue(yield* write(yield* token("a", "10 minutes")))
+      yield* TestClock.adjust("1 minute")
+      const found = yield* read()
+      const read1 = Option.getOrThrow(found.token)
+      assert.strictEqual(Redacted.value(read1.value), "a")
+      assert.deepStrictEqual(Option.map(read1.expiresAt, DateTime.toEpochMillis), Option.some(600_000))
+      const entry = Option.getOrThrow(yield* memory.get(key))
+      assert.deepStrictEqual(found.version, Option.some(entry.version))
+    }))
+
+  it.effect("fleet rule 1: every write has a version of its own, which says nothing of the token", () =>
+    Effect.gen(function*() {
+      const { memory, read, write } = yield* make()
+      const versions = new Set<string>()
+      for (let i = 0; i < 50; i++) {
+        assert.isTrue(yield* write(yield* token("same", "10 minutes"), (yield* read()).version))
+        versions.add(Option.getOrThrow(yield* memory.get(key)).version)
+      }
+      assert.strictEqual(versions.size, 50)
+    }))
+
+  it.effect("fleet rule 1: a writer who has seen something else is refused", () =>
+    Effect.gen(function*() {
+      const { read, write } = yield* make()
+      assert.isTrue(yield* write(yield* token("a", "10 minutes")))
+      assert.isFalse(yield* write(yield* token("b", "10 minutes")))
+      assert.isFalse(yield* write(yield* token("b", "10 minutes"), Option.some("other")))
+      const found = yield* read()
+      assert.strictEqual(Redacted.value(Option.getOrThrow(found.token).value), "a")
+      assert.isTrue(yield* write(yield* token("b", "10 minutes"), found.version))
+    }))
+
+  it.effect("a token whose time is over is not written", () =>
+    Effect.gen(function*() {
+      const { memory, write } = yield* make()
+      const old = yield* token("a", "1 second")
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* write(old))
+      assert.deepStrictEqual(yield* memory.get(key), Option.none())
+    }))
+
+  it.effect("an entry lives as long as what remains of its token", () =>
+    Effect.gen(function*() {
+      const { memory, write } = yield* make()
+      const aToken = yield* token("a", "10 seconds")
+      yield* TestClock.adjust("3 seconds")
+      yield* write(aToken)
+      assert.deepStrictEqual(Option.getOrThrow(yield* memory.get(key)).timeToLive, Duration.seconds(7))
+      yield* write(yield* token("b"), Option.none(), "unknown")
+      assert.deepStrictEqual(Option.getOrThrow(yield* memory.get("unknown")).timeToLive, Duration.hours(1))
+    }))
+
+  it.effect("rule 8: after a failure the store is left alone for 5 seconds, for reads and writes", () =>
+    Effect.gen(function*() {
+      const calls: Array<string> = []
+      const { read, write } = yield* make(() => ({
+        get: () => {
+          calls.push("get")
+          return unavailable("get")
+        },
+        set: () => {
+          calls.push("set")
+          return unavailable("set")
+        }
+      }))
+      const aToken = yield* token("a", "1 hour")
+      yield* read()
+      yield* TestClock.adjust("4999 millis")
+      assert.deepStrictEqual(yield* read(), { token: Option.none(), version: Option.none() })
+      assert.isTrue(yield* write(aToken))
+      assert.deepStrictEqual(calls, ["get"])
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(yield* write(aToken))
+      yield* read()
+      assert.deepStrictEqual(calls, ["get", "set"])
+    }))
+
+  it.effect("rule 8: one outage is one warning with its cause, and one word at its end", () =>
+    Effect.gen(function*() {
+      let isDown = true
+      const { logs, read, write } = yield* make((memory) => ({
+        get: (key) => isDown ? unavailable("get", "ECONNREFUSED 127.0.0.1:6379") : memory.get(key),
+        set: (...args) => isDown ? unavailable("set", "other") : memory.set(...args)
+      }))
+      for (let i = 0; i < 5; i++) {
+        yield* read()
+        yield* TestClock.adjust("5 seconds")
+        yield* write(yield* token("a", "1 hour"))
+        yield* TestClock.adjust("5 seconds")
+      }
+      const warning =
+        "Warning Token store, get: ECONNREFUSED 127.0.0.1:6379. Tokens stay in this process until the store is back"
+      assert.deepStrictEqual(shown(logs), [warning])
+      isDown = false
+      for (let i = 0; i < 3; i++) {
+        yield* read()
+        yield* write(yield* token("a", "1 hour"))
+      }
+      assert.deepStrictEqual(shown(logs), [warning, "Info Token store is back"])
+      isDown = true
+      yield* read()
+      assert.deepStrictEqual(shown(logs), [warning, "Info Token store is back", warning])
+    }))
+
+  it.effect("rule 8: a store that can be read and not written is not back with each read", () =>
+    Effect.gen(function*() {
+      let isReadOnly = true
+      const { logs, read, write } = yield* make((memory) => ({
+        set: (...args) => isReadOnly ? unavailable("set", "READONLY") : memory.set(...args)
+      }))
+      for (let i = 0; i < 5; i++) {
+        yield* read()
+        assert.isTrue(yield* write(yield* token("a", "1 hour")))
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.lengthOf(logs, 1)
+      assert.include(logs[0].text, "READONLY")
+      isReadOnly = false
+      yield* read()
+      yield* write(yield* token("a", "1 hour"))
+      assert.deepStrictEqual(shown(logs).slice(1), ["Info Token store is back"])
+    }))
+
+  it.effect("rule 8: a call takes no longer than its time, whatever region it is made in", () =>
+    Effect.gen(function*() {
+      for (const get of [Effect.never, Effect.uninterruptible(Effect.never)]) {
+        for (const region of [Effect.interruptible, Effect.uninterruptible]) {
+          const { logs, read } = yield* make(() => ({ get: () => get }))
+          const fiber = yield* Effect.fork(region(read()))
+          yield* TestClock.adjust("999 millis")
+          assert.isNull(fiber.unsafePoll())
+          yield* TestClock.adjust("1 millis")
+          assert.deepStrictEqual(yield* Fiber.join(fiber), { token: Option.none(), version: Option.none() })
+          assert.include(logs[0].text, "no answer within 1s")
+        }
+      }
+    }))
+
+  it.effect("rule 8: a read that nobody waits for any more is interrupted", () =>
+    Effect.gen(function*() {
+      let interrupted = false
+      const { read } = yield* make(() => ({
+        get: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (interrupted = true)))
+      }))
+      const fiber = yield* Effect.fork(read())
+      yield* ProviderBench.settle
+      yield* Fiber.interrupt(fiber)
+      yield* ProviderBench.settle
+      assert.isTrue(interrupted)
+    }))
+
+  it.effect("rule 8: an entry that cannot be read is reported once for each key, and no outage", () =>
+    Effect.gen(function*() {
+      const { logs, memory, read, write } = yield* make()
+      const entry = (version: string): TokenStore.Entry => ({
+        version,
+        payload: "garbage",
+        timeToLive: Duration.hours(1)
+      })
+      yield* memory.set("a", entry("1"), Option.none())
+      yield* memory.set("b", entry("2"), Option.none())
+      for (const from of ["a", "a", "b", "a"]) {
+        const found = yield* read(from)
+        assert.deepStrictEqual(found.token, Option.none())
+        assert.deepStrictEqual(found.version, Option.some(from === "a" ? "1" : "2"))
+      }
+      assert.deepStrictEqual(shown(logs), [
+        "Warning Token store entry a counts as absent: it holds no token that this version can read",
+        "Warning Token store entry b counts as absent: it holds no token that this version can read"
+      ])
+      assert.isTrue(yield* write(yield* token("new", "1 hour"), Option.some("1"), "a"))
+      assert.isTrue(Option.isSome((yield* read("a")).token))
+    }))
+
+  it.effect("rule 9: the token is in no log, whole or in part, whatever the store says when it fails", () =>
+    Effect.gen(function*() {
+      const secret = Array.from({ length: 200 }, (_, i) => `${i}:`).join("")
+      const payload = StoredToken.encode(yield* token(secret, "1 hour"))
+      for (const text of [secret, payload, `${"x".repeat(250)} ${secret}`, `${"x".repeat(298)}${secret}`]) {
+        for (
+          const fail of [
+            Effect.fail(
+              new OAuthError.TokenStoreError({
+                method: "set",
+                reason: "Unavailable",
+                description: OAuthError.oneLine(text)
+              })
+            ),
+            Effect.die(new Error(text)),
+            Effect.die(text)
+          ]
+        ) {
+          const { logs, write } = yield* make(() => ({ set: () => fail }))
+          yield* write(yield* token(secret, "1 hour"))
+          // On no level: Effect itself would log a fiber that fails
+          assert.lengthOf(logs, 1)
+          assert.notInclude(logs[0].text, secret.slice(0, 2))
+          assert.include(logs[0].text, "<redacted>")
+        }
+      }
+    }))
+})

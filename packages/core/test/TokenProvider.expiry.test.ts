@@ -1,0 +1,430 @@
+import { TestTokenEndpoint } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Option, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { during, settle, value, warnings } from "./ProviderBench.js"
+
+/** One caller who asks every `step` for some time: what it was given, with the time in seconds. */
+const traffic = (bench: ProviderBench.Bench, duration: Duration.DurationInput, step: Duration.DurationInput) =>
+  Effect.gen(function*() {
+    const given: Array<string> = []
+    const steps = Math.round(Duration.toMillis(duration) / Duration.toMillis(step))
+    for (let i = 0; i < steps; i++) {
+      const fiber = yield* Effect.fork(Effect.exit(bench.provider.get()))
+      yield* TestClock.adjust(step)
+      const exit = yield* Fiber.join(fiber)
+      given.push(exit._tag === "Success" ? value(exit.value) : "failed")
+    }
+    return given
+  })
+
+describe("TokenProvider, reuse", () => {
+  it.scoped("rule 12: a good token is handed out without a request and without a look into the store", () =>
+    Effect.gen(function*() {
+      const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "1 hour" } })
+      const token = yield* provider.get()
+      yield* settle
+      yield* store.resetRecords
+      for (let minutes = 0; minutes < 55; minutes++) {
+        assert.strictEqual(yield* provider.get(), token)
+        assert.strictEqual(yield* provider.get(undefined, "https://api.test"), token)
+        assert.strictEqual(provider.peek(), token)
+        yield* TestClock.adjust("59999 millis")
+      }
+      assert.lengthOf(yield* tokens.requests, 1)
+      assert.deepStrictEqual(yield* store.calls, [])
+    }))
+
+  it.scoped("rule 12: peek has what get would give at once, and nothing else", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      assert.isUndefined(provider.peek())
+      assert.isUndefined(provider.peek({ scope: "a" }))
+      const token = yield* provider.get()
+      assert.strictEqual(provider.peek(), token)
+      assert.isUndefined(provider.peek({ scope: "a" }))
+      yield* TestClock.adjust("80 seconds")
+      // Within the window it is `get` that starts the renewal
+      assert.isUndefined(provider.peek())
+      assert.lengthOf(yield* tokens.requests, 1)
+      assert.strictEqual(yield* provider.get(), token)
+      yield* settle
+      assert.strictEqual(provider.peek()!.value.toString(), "<redacted>")
+      assert.strictEqual(value(provider.peek()!), "token-2")
+      const other = yield* provider.get({ scope: "a" })
+      assert.strictEqual(provider.peek({ scope: "a" }), other)
+    }))
+
+  it.scoped("rule 11: expiry counts from the start of the token request", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds", delay: "20 seconds" },
+        refreshAhead: 0,
+        expiryLeeway: 0
+      })
+      yield* during("20 seconds")(provider.get())
+      yield* TestClock.adjust("79999 millis")
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(value(yield* during("20 seconds")(provider.get())), "token-2")
+      assert.lengthOf(yield* tokens.requests, 2)
+    }))
+})
+
+describe("TokenProvider, renewal ahead of expiry", () => {
+  it.scoped("rule 3: within the window one renewal runs in the background, and blocks no one", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds", delay: "5 seconds" }
+      })
+      yield* during("5 seconds")(provider.get())
+      yield* TestClock.adjust("75 seconds")
+      assert.lengthOf(yield* tokens.requests, 1)
+      // These complete without the clock: nobody waits
+      const old = yield* Effect.all(Array.from({ length: 100 }, () => provider.get()), { concurrency: "unbounded" })
+      assert.deepStrictEqual(new Set(old.map(value)), new Set(["token-1"]))
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(value(yield* provider.get()), "token-2")
+      const requests = yield* tokens.requests
+      assert.deepStrictEqual(requests.map(({ via }) => via), ["request", "attempt"])
+    }))
+
+  it.scoped("rule 3: without traffic there is no renewal", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* provider.get()
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(yield* tokens.requests, 1)
+      assert.strictEqual(value(yield* provider.get()), "token-2")
+    }))
+
+  /** How old a token of 50 seconds is when its renewal begins, to the tenth of a second. */
+  const renewedAt = Effect.fnUntraced(function*(options: ProviderBench.Options) {
+    const { provider, tokens } = yield* ProviderBench.make({ ...options, endpoint: { lifetime: "50 seconds" } })
+    yield* provider.get()
+    yield* TestClock.adjust("39500 millis")
+    let tenths = 395
+    while (provider.peek() !== undefined) {
+      yield* TestClock.adjust("100 millis")
+      tenths++
+    }
+    yield* provider.get()
+    yield* settle
+    assert.lengthOf(yield* tokens.requests, 2)
+    return tenths / 10
+  })
+
+  it.scoped("rule 3: the window is the configured one, or a fifth of the lifetime if that is shorter", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* renewedAt({ refreshAhead: "6 seconds" }), 44)
+      assert.strictEqual(yield* renewedAt({}), 40)
+    }))
+
+  it.scoped("rule 3: jitter makes the window at most a quarter smaller, differently in each process", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* renewedAt({ jitter: 0 }), 40)
+      assert.strictEqual(yield* renewedAt({ jitter: 0.4 }), 41)
+      assert.strictEqual(yield* renewedAt({ jitter: 1 }), 42.5)
+    }))
+
+  it.scoped("rule 3: tokens of 5 seconds and of 1 second work", () =>
+    Effect.gen(function*() {
+      for (const seconds of [5, 1]) {
+        const bench = yield* ProviderBench.make({ endpoint: { lifetime: Duration.seconds(seconds) } })
+        const given = yield* traffic(bench, Duration.seconds(seconds * 5), Duration.millis(seconds * 50))
+        assert.notInclude(given, "failed")
+        const times = yield* bench.requestTimes
+        // Each lives for four fifths of its time: five lifetimes cost a little more than six requests
+        assert.isAtLeast(times.length, 5)
+        assert.isAtMost(times.length, 7)
+        assert.deepStrictEqual(
+          (yield* bench.tokens.requests).map(({ via }) => via),
+          ["request", ...times.slice(1).map(() => "attempt" as const)]
+        )
+      }
+    }))
+
+  it.scoped("rule 3: refreshAhead 0 renews nothing in the background", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ refreshAhead: 0, endpoint: { lifetime: "100 seconds" } })
+      const given = yield* traffic(bench, "100 seconds", "2 seconds")
+      // The leeway is 10 seconds
+      assert.deepStrictEqual(given, [...Array(45).fill("token-1"), ...Array(5).fill("token-2")])
+      assert.deepStrictEqual((yield* bench.tokens.requests).map(({ via }) => via), ["request", "request"])
+    }))
+
+  it.scoped("rule 3: a background renewal that fails is spaced, said once, and the old token serves to its end", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "500 seconds" } })
+      const { logs, provider, requestTimes, tokens } = bench
+      yield* provider.get()
+      yield* TestClock.adjust("400 seconds")
+      yield* tokens.failNext(1000)
+      const given = yield* traffic(bench, "99 seconds", "1 second")
+      assert.deepStrictEqual(new Set(given), new Set(["token-1"]))
+      // 1, 2, 4, 8 and then 16 seconds apart
+      assert.deepStrictEqual(yield* requestTimes, [0, 400, 401, 403, 407, 415, 431, 447, 463, 479, 495])
+      assert.lengthOf(warnings(bench), 1)
+      assert.include(warnings(bench)[0], TestTokenEndpoint.unavailable.message)
+      assert.notInclude(JSON.stringify(logs), "token-1")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Effect.flip(provider.get())).message, TestTokenEndpoint.unavailable.message)
+    }))
+
+  it.scoped("rule 3: the same outage of an endpoint that says Retry-After is asked no earlier than that", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "500 seconds" } })
+      yield* bench.provider.get()
+      yield* TestClock.adjust("400 seconds")
+      yield* bench.tokens.failNext(
+        1000,
+        new (TestTokenEndpoint.unavailable.constructor as any)({
+          ...TestTokenEndpoint.unavailable,
+          retryAfter: Duration.seconds(30)
+        })
+      )
+      yield* traffic(bench, "90 seconds", "2 seconds")
+      assert.deepStrictEqual(yield* bench.requestTimes, [0, 400, 430, 460])
+    }))
+
+  it.scoped("rule 3: after a success the next failing renewal begins anew, and is said again", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const { provider, requestTimes, tokens } = bench
+      yield* provider.get()
+      yield* TestClock.adjust("80 seconds")
+      yield* tokens.failNext(3)
+      yield* traffic(bench, "10 seconds", "1 second")
+      assert.deepStrictEqual(yield* requestTimes, [0, 80, 81, 83, 87])
+      yield* TestClock.setTime(167_000)
+      yield* tokens.failNext(1)
+      yield* traffic(bench, "3 seconds", "1 second")
+      assert.deepStrictEqual((yield* requestTimes).slice(5), [167, 168])
+      assert.lengthOf(warnings(bench), 2)
+    }))
+
+  it.scoped("rule 3: a background renewal that dies is spaced and said as one that fails", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const bench = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds" },
+        wrapEndpoint: (endpoint) => ({ ...endpoint, attempt: () => Effect.die(new Error(`broken ${++attempts}`)) })
+      })
+      yield* bench.provider.get()
+      yield* TestClock.adjust("80 seconds")
+      const given = yield* traffic(bench, "9 seconds", "200 millis")
+      assert.deepStrictEqual(new Set(given), new Set(["token-1"]))
+      assert.strictEqual(attempts, 4)
+      assert.lengthOf(warnings(bench), 1)
+    }))
+
+  it.scoped("fleet rule 7: a background failure does not delay a renewal that somebody needs", () =>
+    Effect.gen(function*() {
+      const { provider, requestTimes, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds" },
+        expiryLeeway: 0
+      })
+      yield* provider.get()
+      yield* TestClock.adjust("99500 millis")
+      yield* tokens.failNext(1)
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      // The next try in the background would be at 100.5
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(value(yield* provider.get()), "token-2")
+      assert.deepStrictEqual(yield* requestTimes, [0, 99.5, 100])
+    }))
+
+  it.scoped("fleet rule 7: whoever needs the token while a background attempt fails, asks for himself", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds" },
+        expiryLeeway: 0
+      })
+      yield* provider.get()
+      yield* tokens.setDelay("2 seconds")
+      yield* TestClock.adjust("99 seconds")
+      yield* tokens.failNext(1)
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      yield* TestClock.adjust("1 seconds")
+      const waiting = yield* Effect.forEach(Array.from({ length: 10 }), () => Effect.fork(provider.get()))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(new Set((yield* Effect.forEach(waiting, Fiber.join)).map(value)), new Set(["token-2"]))
+      assert.deepStrictEqual((yield* tokens.requests).map(({ via }) => via), ["request", "attempt", "request"])
+    }))
+
+  it.scoped("fleet rule 4: who waits for a failing background attempt and then for his own, waits for maxWait in all", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds" },
+        expiryLeeway: 0,
+        maxWait: "10 seconds"
+      })
+      yield* provider.get()
+      yield* TestClock.adjust("99 seconds")
+      yield* tokens.setDelay("9 seconds")
+      yield* tokens.failNext(1)
+      yield* provider.get()
+      yield* TestClock.adjust("1 seconds")
+      const waiting = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("10 seconds")
+      const exit = waiting.unsafePoll()
+      assert.isNotNull(exit)
+      const error = yield* Fiber.join(waiting)
+      assert(error._tag === "TokenProviderError")
+      assert.deepStrictEqual(error.waited, Duration.seconds(10))
+    }))
+})
+
+describe("TokenProvider, the endpoint that keeps to its token", () => {
+  it.scoped("fleet rule 7: after an unchanged value the next try is at half of what remains", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1000 seconds" }, expiryLeeway: 0 })
+      yield* bench.tokens.returnSame(true)
+      yield* bench.provider.get()
+      yield* TestClock.adjust("800 seconds")
+      const given = yield* traffic(bench, "196 seconds", "4 seconds")
+      assert.deepStrictEqual(new Set(given), new Set(["token-1"]))
+      // The lifetime that it tells is the rest, 200 seconds, and its last fifth begins at 960
+      assert.deepStrictEqual(yield* bench.requestTimes, [0, 800, 960, 992])
+    }))
+
+  it.scoped("fleet rule 7: traffic through window, leeway and end costs a few requests, not one for each call", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* bench.tokens.returnSame(true)
+      yield* bench.provider.get()
+      yield* TestClock.adjust("79 seconds")
+      const given = yield* traffic(bench, "21 seconds", "250 millis")
+      assert.deepStrictEqual(new Set(given), new Set(["token-1"]))
+      assert.isAtMost((yield* bench.requestTimes).length, 6)
+      assert.strictEqual(value(yield* bench.provider.get()), "token-2")
+    }))
+
+  it.scoped("fleet rule 7: an endpoint that tells the whole lifetime of the old token again is asked now and then", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* bench.provider.get()
+      yield* bench.tokens.respondNext({ value: "token-1" })
+      yield* TestClock.adjust("80 seconds")
+      yield* traffic(bench, "50 seconds", "2 seconds")
+      assert.deepStrictEqual(yield* bench.requestTimes, [0, 80])
+    }))
+})
+
+describe("TokenProvider, the end of a token", () => {
+  it.scoped("fleet rule 8: in the leeway a caller waits for the renewal", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* provider.get()
+      yield* TestClock.adjust("90 seconds")
+      yield* tokens.setDelay("1 second")
+      const waiting = yield* Effect.fork(provider.get())
+      yield* settle
+      assert.isNull(waiting.unsafePoll())
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* Fiber.join(waiting)), "token-2")
+    }))
+
+  it.scoped("fleet rule 8: in the leeway with the endpoint down the old token serves until it really expires", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const { provider, requestTimes, tokens } = bench
+      yield* provider.get()
+      yield* tokens.failNext(1000)
+      yield* TestClock.adjust("90 seconds")
+      const given = yield* traffic(bench, "10 seconds", "200 millis")
+      assert.deepStrictEqual(new Set(given), new Set(["token-1"]))
+      // One request per cool-down of a second
+      assert.isAtMost((yield* requestTimes).length, 11)
+      assert.strictEqual((yield* Effect.flip(provider.get())).message, TestTokenEndpoint.unavailable.message)
+    }))
+
+  it.scoped("fleet rule 8: in the leeway with an endpoint that hangs, callers wait for half of the rest at most", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* provider.get()
+      yield* tokens.hang(true)
+      yield* TestClock.adjust("92 seconds")
+      assert.strictEqual(value(yield* during("4 seconds")(provider.get())), "token-1")
+      assert.strictEqual(value(yield* during("2 seconds")(provider.get())), "token-1")
+      assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-1")
+      assert.lengthOf(yield* tokens.requests, 2)
+    }))
+
+  it.scoped("fleet rule 8: in a long leeway a caller does not wait beyond maxWait", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "1 hour" },
+        expiryLeeway: "10 minutes",
+        refreshAhead: 0,
+        maxWait: "3 seconds"
+      })
+      yield* provider.get()
+      yield* tokens.hang(true)
+      yield* TestClock.adjust("55 minutes")
+      assert.strictEqual(value(yield* during("3 seconds")(provider.get())), "token-1")
+    }))
+
+  it.scoped("rule 3: leeway is at most a tenth of the lifetime, and may be zero", () =>
+    Effect.gen(function*() {
+      const leeway = yield* ProviderBench.make({ endpoint: { lifetime: "50 seconds" }, refreshAhead: 0 })
+      yield* leeway.provider.get()
+      yield* TestClock.adjust("44999 millis")
+      assert.isDefined(leeway.provider.peek())
+      yield* TestClock.adjust("1 millis")
+      assert.isUndefined(leeway.provider.peek())
+      const none = yield* ProviderBench.make({ endpoint: { lifetime: "50 seconds" }, refreshAhead: 0, expiryLeeway: 0 })
+      yield* none.provider.get()
+      yield* TestClock.adjust("49999 millis")
+      assert.isDefined(none.provider.peek())
+      yield* TestClock.adjust("1 millis")
+      assert.isUndefined(none.provider.peek())
+    }))
+
+  it.scoped("fleet rule 8: a token of unknown lifetime is renewed by defaultLifetime, and serves on if that fails", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ defaultLifetime: "100 seconds", endpoint: { lifetime: "none" } })
+      const { provider, requestTimes, tokens } = bench
+      const token = yield* provider.get()
+      assert.deepStrictEqual(token.expiresAt, Option.none())
+      yield* TestClock.adjust("79 seconds")
+      yield* provider.get()
+      assert.deepStrictEqual(yield* requestTimes, [0])
+      yield* TestClock.adjust("1 seconds")
+      yield* provider.get()
+      yield* settle
+      assert.deepStrictEqual(yield* requestTimes, [0, 80])
+      assert.strictEqual(value(yield* provider.get()), "token-2")
+      yield* tokens.failNext(10_000)
+      yield* TestClock.adjust("1 day")
+      const given = yield* traffic(bench, "5 seconds", "250 millis")
+      assert.deepStrictEqual(new Set(given), new Set(["token-2"]))
+      assert.isAtMost((yield* requestTimes).length, 2 + 5)
+    }))
+
+  it.scoped("fleet rule 8: with an endpoint that hangs, a token of unknown lifetime serves after maxWait", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        defaultLifetime: "100 seconds",
+        endpoint: { lifetime: "none" },
+        maxWait: "2 seconds"
+      })
+      yield* provider.get()
+      yield* tokens.hang(true)
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual(value(yield* during("2 seconds")(provider.get())), "token-1")
+    }))
+
+  it.scoped("rule 11: a token that is dead on arrival goes to those who wait, and to nobody after", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "5 seconds", delay: "6 seconds" }
+      })
+      assert.strictEqual(value(yield* during("6 seconds")(provider.get())), "token-1")
+      assert.isUndefined(provider.peek())
+      assert.strictEqual(value(yield* during("6 seconds")(provider.get())), "token-2")
+      assert.lengthOf(yield* tokens.requests, 2)
+    }))
+})

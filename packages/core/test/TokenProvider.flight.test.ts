@@ -1,0 +1,548 @@
+import { TestTokenEndpoint, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Duration, Effect, Exit, Fiber, FiberRef, Option, Scope, TestClock, Tracer } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { during, settle, value } from "./ProviderBench.js"
+
+const closed = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Option.exists(
+    Cause.failureOption(exit.cause),
+    (error) => error instanceof Object && "reason" in error && error.reason === "Closed"
+  )
+
+/** What a test tracer knows of a span. */
+interface Recorded {
+  readonly name: string
+  readonly parent: Option.Option<Tracer.AnySpan>
+  readonly span: Tracer.Span
+  readonly links: Array<Tracer.SpanLink>
+}
+
+const recordingTracer = (spans: Array<Recorded>) =>
+  Tracer.make({
+    context: (f) => f(),
+    span: (name, parent, context, initialLinks, startTime, kind, options) => {
+      const links = [...initialLinks]
+      const span: Tracer.Span = {
+        _tag: "Span",
+        name,
+        spanId: `span-${spans.length}`,
+        traceId: Option.match(parent, { onNone: () => `trace-${spans.length}`, onSome: ({ traceId }) => traceId }),
+        parent,
+        context,
+        status: { _tag: "Started", startTime },
+        attributes: new Map(Object.entries(options?.attributes ?? {})),
+        links,
+        sampled: true,
+        kind,
+        end: () => {},
+        attribute: () => {},
+        event: () => {},
+        addLinks: (added) => void links.push(...added)
+      }
+      spans.push({ name, parent, span, links })
+      return span
+    }
+  })
+
+describe("TokenProvider, one flight", () => {
+  it.scoped("rule 1: 1,000 fibers without a token cost one token request and one look into the store", () =>
+    Effect.gen(function*() {
+      const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      const all = yield* Effect.all(Array.from({ length: 1000 }, () => provider.get()), {
+        concurrency: "unbounded"
+      }).pipe(during("1 second"))
+      assert.lengthOf(all, 1000)
+      assert.deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
+      assert.lengthOf(yield* tokens.requests, 1)
+      assert.lengthOf(yield* store.callsOf("get"), 1)
+    }))
+
+  it.scoped("rule 1: callers that arrive while the request is under way join it", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      const early = yield* Effect.fork(provider.get())
+      yield* TestClock.adjust("900 millis")
+      const late = yield* Effect.fork(provider.get({ scope: "" }))
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(value(yield* Fiber.join(early)), "token-1")
+      assert.strictEqual(value(yield* Fiber.join(late)), "token-1")
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: interrupting the first of 100 waiting callers disturbs no other", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      const [first, ...others] = yield* Effect.forEach(
+        Array.from({ length: 100 }),
+        () => Effect.tap(Effect.fork(provider.get()), () => Effect.yieldNow())
+      )
+      yield* settle
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(first)))
+      yield* TestClock.adjust("1 second")
+      const all = yield* Effect.forEach(others, Fiber.join)
+      assert.deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: interrupting every caller leaves the request running, and its token is used", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      const fibers = yield* Effect.forEach(Array.from({ length: 100 }), () => Effect.fork(provider.get()))
+      yield* settle
+      yield* Fiber.interruptAll(fibers)
+      assert.lengthOf(yield* tokens.issued, 0)
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(yield* tokens.issued, 1)
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: a caller that gives up by its own timeout disturbs no other", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      const hasty = yield* Effect.fork(Effect.timeoutOption(provider.get(), "100 millis"))
+      const patient = yield* Effect.fork(provider.get())
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(hasty), Option.none())
+      assert.strictEqual(value(yield* Fiber.join(patient)), "token-1")
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: a request inherits nothing of the caller that started it", () =>
+    Effect.gen(function*() {
+      const ref = yield* FiberRef.make("initial")
+      const seen: Array<unknown> = []
+      const { provider } = yield* ProviderBench.make({
+        wrapEndpoint: (endpoint) => ({
+          ...endpoint,
+          request: (request) =>
+            Effect.gen(function*() {
+              seen.push(yield* FiberRef.get(ref))
+              seen.push(yield* Effect.checkInterruptible((interruptible) => Effect.succeed(interruptible)))
+              // What the request sets must not come back to its callers either
+              yield* FiberRef.set(ref, "request")
+              return yield* endpoint.request(request)
+            })
+        })
+      })
+      const after = yield* Effect.zipRight(provider.get(), FiberRef.get(ref)).pipe(
+        Effect.locally(ref, "caller"),
+        Effect.uninterruptible
+      )
+      assert.deepStrictEqual(seen, ["initial", true])
+      assert.strictEqual(after, "caller")
+    }))
+
+  it.scoped("rule 1: a request has a root span, linked to the first 32 that wait for it", () =>
+    Effect.gen(function*() {
+      const spans: Array<Recorded> = []
+      yield* Effect.gen(function*() {
+        const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+        yield* Effect.forEach(
+          Array.from({ length: 40 }),
+          (_, index) => Effect.withSpan(provider.get(), `caller ${index}`),
+          { concurrency: "unbounded", discard: true }
+        ).pipe(during("1 second"))
+        assert.lengthOf(yield* tokens.requests, 1)
+      }).pipe(Effect.withSpan("app"), Effect.withTracer(recordingTracer(spans)))
+
+      const renewals = spans.filter(({ name }) => name === "TokenProvider.renew")
+      assert.lengthOf(renewals, 1)
+      const [renewal] = renewals
+      assert.deepStrictEqual(renewal.parent, Option.none())
+      assert.deepStrictEqual(
+        renewal.links.map(({ span }) => (span as Tracer.Span).name),
+        Array.from({ length: 32 }, (_, index) => `caller ${index}`)
+      )
+      assert.strictEqual(renewal.span.attributes.get("oauth.renewal.reason"), "expiry")
+      const shown = JSON.stringify(spans.map(({ name, span }) => [name, Array.from(span.attributes)]))
+      assert.notInclude(shown, "token-1")
+    }))
+
+  it.scoped("rule 1: nor does the span that a provider was built in become a parent", () =>
+    Effect.gen(function*() {
+      const spans: Array<Recorded> = []
+      const { endpoint } = yield* TestTokenEndpoint.make()
+      const store = yield* TokenStore.makeMemory()
+      yield* Effect.flatMap(TokenProvider.make(), (provider) => provider.get()).pipe(
+        Effect.provideService(TokenEndpoint.TokenEndpoint, endpoint),
+        Effect.provideService(TokenStore.TokenStore, store),
+        Effect.withSpan("app"),
+        Effect.withTracer(recordingTracer(spans))
+      )
+      assert.deepStrictEqual(spans.map(({ name, parent }) => [name, parent._tag]), [
+        ["app", "None"],
+        ["TokenProvider.renew", "None"]
+      ])
+    }))
+
+  it.scoped("rule 1: callers without a span, or with one of another process, are as good", () =>
+    Effect.gen(function*() {
+      const spans: Array<Recorded> = []
+      yield* Effect.gen(function*() {
+        const { provider } = yield* ProviderBench.make()
+        yield* provider.get()
+        yield* provider.get({ scope: "a" }).pipe(
+          Effect.withParentSpan(Tracer.externalSpan({ spanId: "remote", traceId: "trace" }))
+        )
+      }).pipe(Effect.withTracer(recordingTracer(spans)))
+      assert.deepStrictEqual(spans.map(({ name }) => name), ["TokenProvider.renew", "TokenProvider.renew"])
+      assert.deepStrictEqual(spans.map(({ parent }) => parent), [Option.none(), Option.none()])
+      assert.deepStrictEqual(spans.map(({ links }) => links.map(({ span }) => span.spanId)), [[], ["remote"]])
+    }))
+
+  it.effect("rule 1: closing the scope fails those who wait, and all who come later, with Closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { provider, tokens } = yield* Scope.extend(ProviderBench.make(), scope)
+      const kept = yield* provider.get({ scope: "kept" })
+      yield* tokens.hang(true)
+      const waiting = yield* Effect.forEach(
+        [provider.get(), provider.get(), provider.get({ scope: "a" }), provider.renew(kept, { scope: "kept" })],
+        (call) => Effect.fork(Effect.exit(call))
+      )
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      for (const exit of yield* Effect.forEach(waiting, Fiber.join)) assert.isTrue(closed(exit))
+
+      const requests = (yield* tokens.requests).length
+      const late = [
+        provider.get(),
+        provider.get({ scope: "kept" }),
+        provider.get({ scope: "b" }),
+        provider.renew(kept, { scope: "kept" })
+      ]
+      for (const call of late) assert.isTrue(closed(yield* Effect.exit(call)))
+      assert.isUndefined(provider.peek())
+      assert.isUndefined(provider.peek({ scope: "kept" }))
+      yield* provider.settle(kept, "rejected", { scope: "kept" })
+      assert.lengthOf(yield* tokens.requests, requests)
+    }))
+
+  it.effect("rule 1: closing the scope while the old token is in its leeway gives Closed, not the token", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { provider, tokens } = yield* Scope.extend(
+        ProviderBench.make({ endpoint: { lifetime: "100 seconds" } }),
+        scope
+      )
+      const requests = [undefined, { scope: "a" }]
+      yield* Effect.forEach(requests, (request) => provider.get(request))
+      yield* TestClock.adjust("95 seconds")
+      yield* tokens.hang(true)
+      const waiting = yield* Effect.forEach(requests, (request) => Effect.fork(Effect.exit(provider.get(request))))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      for (const exit of yield* Effect.forEach(waiting, Fiber.join)) assert.isTrue(closed(exit))
+    }))
+
+  it.effect("rule 1: a provider built in an uninterruptible region can be closed while a request hangs", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { provider, tokens } = yield* Effect.uninterruptible(Scope.extend(ProviderBench.make(), scope))
+      yield* tokens.hang(true)
+      const waiting = yield* Effect.fork(Effect.exit(provider.get()))
+      yield* settle
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.isNotNull(closing.unsafePoll())
+      assert.isTrue(closed(yield* Fiber.join(waiting)))
+    }))
+
+  it.effect("rule 1: closing the scope in a cool-down leaves no fiber behind", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { provider, tokens } = yield* Scope.extend(
+        ProviderBench.make({ wrapEndpoint: (endpoint) => ({ ...endpoint, credentials: Effect.never }) }),
+        scope
+      )
+      yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      yield* Effect.flip(provider.get())
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.isNotNull(closing.unsafePoll())
+    }))
+
+  it.scoped("rule 1: a caller in an uninterruptible region waits no longer than maxWait", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ maxWait: "10 seconds" })
+      yield* tokens.hang(true)
+      const waiting = yield* Effect.fork(Effect.uninterruptible(Effect.exit(provider.get())))
+      yield* TestClock.adjust("10 seconds")
+      assert.isNotNull(waiting.unsafePoll())
+    }))
+
+  it.scoped("rule 1: a caller in an uninterruptible region is given its token, however it is interrupted", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      let given: string | undefined
+      const waiting = yield* Effect.fork(Effect.uninterruptible(Effect.map(provider.get(), (token) => {
+        given = value(token)
+      })))
+      yield* settle
+      yield* Fiber.interruptFork(waiting)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(given, "token-1")
+    }))
+
+  it.scoped("rule 1: a request that hangs fails each caller after maxWait, with a retryAfter", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ maxWait: "10 seconds" })
+      yield* tokens.hang(true)
+      const early = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("4 seconds")
+      const late = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("5999 millis")
+      assert.isNull(early.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Fiber.join(early)
+      assert(error._tag === "TokenProviderError")
+      assert.strictEqual(error.reason, "MaxWait")
+      assert.isDefined(error.retryAfter)
+      assert.include(error.message, "10s")
+      assert.isNull(late.unsafePoll())
+      yield* TestClock.adjust("4 seconds")
+      assert.isNotNull(late.unsafePoll())
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: an answer that comes after maxWait is used by the next caller", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ maxWait: "1 second", endpoint: { delay: "2 seconds" } })
+      const early = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(early)).reason, "MaxWait")
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: a defect of an endpoint reaches its callers and does not wedge the key", () =>
+    Effect.gen(function*() {
+      let broken = true
+      const { provider, tokens } = yield* ProviderBench.make({
+        wrapEndpoint: (endpoint) => ({
+          ...endpoint,
+          request: (request) => {
+            if (broken) throw new Error("not an effect")
+            return endpoint.request(request)
+          }
+        })
+      })
+      const exits = yield* Effect.all([Effect.exit(provider.get()), Effect.exit(provider.get())], { concurrency: 2 })
+      for (const exit of exits) {
+        assert(Exit.isFailure(exit))
+        assert.strictEqual(String(Option.getOrThrow(Cause.dieOption(exit.cause))), "Error: not an effect")
+      }
+      broken = false
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: nor does an endpoint that answers with what is no token", () =>
+    Effect.gen(function*() {
+      const good = yield* TestTokenEndpoint.make()
+      const token = yield* good.endpoint.request(good.endpoint.resolve())
+      for (const garbage of [undefined, {}, { ...token, value: "plain" }, { ...token, expiresAt: 3600 }]) {
+        let broken = true
+        const { provider } = yield* ProviderBench.make({
+          maxWait: "1 second",
+          wrapEndpoint: (endpoint) => ({
+            ...endpoint,
+            request: (request) => broken ? Effect.succeed(garbage as never) : endpoint.request(request)
+          })
+        })
+        const exit = yield* during("1 second")(Effect.exit(provider.get()))
+        assert(Exit.isFailure(exit))
+        assert.isTrue(Cause.isDie(exit.cause))
+        broken = false
+        assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-1")
+      }
+    }))
+
+  it.effect("rule 1: nor does a tracer that dies", () =>
+    Effect.gen(function*() {
+      let broken = true
+      const tracer = Tracer.make({
+        context: (f) => f(),
+        span: (name, parent, ...rest) => {
+          if (broken) throw new Error("tracer")
+          return recordingTracer([]).span(name, parent, ...rest)
+        }
+      })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { provider } = yield* Effect.withTracer(ProviderBench.make({ maxWait: "1 second" }), tracer)
+        const exit = yield* during("1 second")(Effect.exit(provider.get()))
+        assert(Exit.isFailure(exit))
+        assert.isTrue(Cause.isDie(exit.cause))
+        broken = false
+        assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-1")
+      }))
+    }))
+
+  it.scoped("rule 1: an endpoint that interrupts itself does not interrupt its callers", () =>
+    Effect.gen(function*() {
+      let broken = true
+      const { provider } = yield* ProviderBench.make({
+        wrapEndpoint: (endpoint) => ({
+          ...endpoint,
+          request: (request) => broken ? Effect.interrupt : endpoint.request(request)
+        })
+      })
+      const exit = yield* Effect.exit(provider.get())
+      assert(Exit.isFailure(exit))
+      assert.isFalse(Cause.isInterrupted(exit.cause))
+      assert.isFalse(closed(exit))
+      broken = false
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+    }))
+
+  it.scoped("rule 1: 100 callers without a token share one failure of the endpoint", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      yield* tokens.failNext(1)
+      const errors = yield* Effect.all(Array.from({ length: 100 }, () => Effect.flip(provider.get())), {
+        concurrency: "unbounded"
+      }).pipe(during("1 second"))
+      assert.isTrue(errors.every(({ message }) => message === TestTokenEndpoint.unavailable.message))
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 1: two layers of the same options have two memories", () =>
+    Effect.gen(function*() {
+      assert.notStrictEqual(TokenProvider.layer(), TokenProvider.layer())
+      const one = yield* ProviderBench.make()
+      const two = yield* ProviderBench.make()
+      yield* one.provider.get()
+      assert.isUndefined(two.provider.peek())
+    }))
+})
+
+describe("TokenProvider, the key", () => {
+  it.scoped("rule 2: two scopes at once are two requests and two tokens, which never mix", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      const requests = Array.from({ length: 50 }, (_, index) => ({ scope: index % 2 === 0 ? "read" : "write" }))
+      const all = yield* Effect.forEach(requests, (request) => provider.get(request), { concurrency: "unbounded" })
+        .pipe(
+          during("1 second")
+        )
+      const [read, write] = [value(all[0]), value(all[1])]
+      assert.notStrictEqual(read, write)
+      assert.deepStrictEqual(all.map(value), requests.map(({ scope }) => scope === "read" ? read : write))
+      assert.lengthOf(yield* tokens.requests, 2)
+      assert.strictEqual(value(yield* provider.get({ scope: "write" })), write)
+      assert.strictEqual(value(yield* provider.get({ scope: "read" })), read)
+      assert.isUndefined(provider.peek())
+    }))
+
+  it.scoped("rule 2: the order of scopes does not matter, nor does how they are written", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { request: { scope: "a b" } } })
+      const requests = [undefined, {}, { scope: "b a" }, { scope: ["a", "b"] }, { scope: ["b", "a", "b"] }]
+      for (const request of requests) assert.strictEqual(value(yield* provider.get(request)), "token-1")
+      assert.lengthOf(yield* tokens.requests, 1)
+    }))
+
+  it.scoped("rule 2: whatever differs in a request makes another token", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make()
+      const requests = [
+        {},
+        { scope: "a" },
+        { scope: "a b" },
+        { scope: "A" },
+        { resource: "https://a.test" },
+        { resource: ["https://a.test", "https://b.test"] },
+        { audience: "a" },
+        { params: { a: "b" } }
+      ]
+      const all = yield* Effect.forEach(requests, (request) => provider.get(request))
+      assert.strictEqual(new Set(all.map(value)).size, requests.length)
+      assert.lengthOf(yield* tokens.requests, requests.length)
+    }))
+
+  it.scoped("rule 2: a failure of one key does not cool down another", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make()
+      yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      yield* Effect.flip(provider.get({ scope: "a" }))
+      assert.strictEqual(value(yield* provider.get({ scope: "b" })), "token-1")
+    }))
+
+  it.scoped("rule 2: the entries of two keys are two, and say nothing of what they are for", () =>
+    Effect.gen(function*() {
+      const { provider, store } = yield* ProviderBench.make()
+      yield* provider.get({ scope: "secret-scope" })
+      yield* provider.get({ scope: "other" })
+      yield* settle
+      const keys = Array.from((yield* store.entries).keys())
+      assert.lengthOf(keys, 2)
+      assert.notInclude(keys.join(), "secret-scope")
+    }))
+
+  it.scoped("capacity: the key used longest ago is forgotten, one with a request under way is not", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ capacity: 2, shareTokens: false })
+      yield* provider.get()
+      yield* provider.get({ scope: "a" })
+      yield* provider.get({ scope: "b" })
+      assert.strictEqual(value(yield* provider.get({ scope: "a" })), "token-2")
+      yield* provider.get({ scope: "c" })
+      // "b" had been used before "a"; the default request is not counted
+      assert.isDefined(provider.peek())
+      assert.isDefined(provider.peek({ scope: "c" }))
+      assert.isDefined(provider.peek({ scope: "a" }))
+      assert.strictEqual(value(yield* provider.get({ scope: "b" })), "token-5")
+
+      yield* tokens.hang(true)
+      const waiting = yield* Effect.fork(provider.get({ scope: "hanging" }))
+      yield* settle
+      yield* tokens.hang(false)
+      for (const scope of ["d", "e", "f"]) yield* provider.get({ scope })
+      const requests = (yield* tokens.requests).length
+      const joined = yield* Effect.fork(provider.get({ scope: "hanging" }))
+      yield* settle
+      assert.lengthOf(yield* tokens.requests, requests)
+      yield* Fiber.interruptAll([waiting, joined])
+    }))
+})
+
+describe("TokenProvider, its options", () => {
+  const bad: ReadonlyArray<readonly [string, ProviderBench.Options]> = [
+    ["refreshAhead", { refreshAhead: -1 }],
+    ["refreshAhead", { refreshAhead: Number.NaN }],
+    ["expiryLeeway", { expiryLeeway: "-1 seconds" }],
+    ["defaultLifetime", { defaultLifetime: 0 }],
+    ["failureCooldown", { failureCooldown: -5 }],
+    ["maxWait", { maxWait: 0 }],
+    ["maxWait", { maxWait: "soon" as never }],
+    ["storeTimeout", { storeTimeout: 0 }],
+    ["capacity", { capacity: 0 }],
+    ["capacity", { capacity: 1.5 }],
+    ["capacity", { capacity: Number.NaN }]
+  ]
+  for (const [name, options] of bad) {
+    it.scoped(`bad input: ${name} ${String(Object.values(options)[0])} is named when the layer is built`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(ProviderBench.make(options))
+        assert.strictEqual(error.option, `TokenProvider.${name}`)
+        assert.include(error.message, name)
+      }))
+  }
+
+  it.scoped("good input: none, zero where nothing is a time, and infinite", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* ProviderBench.make({
+        refreshAhead: 0,
+        expiryLeeway: 0,
+        failureCooldown: 0,
+        defaultLifetime: Duration.infinity,
+        maxWait: Duration.infinity,
+        capacity: 1
+      })
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      const undefinedOptions = yield* ProviderBench.make({ refreshAhead: undefined, capacity: undefined })
+      assert.strictEqual(value(yield* undefinedOptions.provider.get()), "token-1")
+    }))
+})

@@ -1,0 +1,273 @@
+import type { AccessToken, OAuthError } from "@effect-alf/core"
+import { RetryPolicy, TestTokenEndpoint } from "@effect-alf/core"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { value } from "./ProviderBench.js"
+
+vi.setConfig({ testTimeout: 120_000 })
+
+const origins = ["https://a.test", "https://b.test", "https://c.test"]
+const scopes = ["", "read", "write"]
+const maxWait = 5_000
+const requestTimeout = 8_000
+
+const origin = fc.constantFrom(...origins)
+const scope = fc.constantFrom(...scopes)
+
+/** What can happen in the life of a provider. */
+const action = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("get" as const), origin, scope }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("renew" as const),
+      origin,
+      scope,
+      outcome: fc.constantFrom("accepted" as const, "rejected" as const, undefined)
+    })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("interrupt" as const), caller: fc.nat(20) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("wait" as const),
+      millis: fc.constantFrom(1, 100, 450, 999, 1_000, 2_500, 5_000, 9_000, 15_000, 60_000)
+    })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("endpoint" as const),
+      outcome: fc.constantFrom("works", "unavailable", "invalid_client", "hangs", "keeps its token", "dies")
+    })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("delay" as const), millis: fc.constantFrom(0, 50, 1_500) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("lifetime" as const),
+      seconds: fc.constantFrom(4, 10, 100, "none" as const)
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("store" as const),
+      state: fc.constantFrom("works", "hangs", "fails", "slow")
+    })
+  }
+)
+
+/** A world in which every promise of the provider is watched. */
+const makeWorld = Effect.gen(function*() {
+  let outcome = "works"
+  const keyOf = new Map<string, string>()
+  const endOf = new Map<string, number>()
+  const underWay = new Map<string, number>()
+  const failedAt = new Map<string, number>()
+  const rejected = new Set<string>()
+  const violations: Array<string> = []
+
+  const bench = yield* ProviderBench.make({
+    maxWait,
+    expiryLeeway: "1 second",
+    endpoint: {
+      lifetime: "10 seconds",
+      retry: RetryPolicy.exponential({ base: "500 millis", jitter: false, times: 2 })
+    },
+    wrapEndpoint: (endpoint) => {
+      const watch = (
+        request: Parameters<typeof endpoint.request>[0],
+        via: "attempt" | "request",
+        ask: Effect.Effect<AccessToken.AccessToken, OAuthError.TokenEndpointError>
+      ) =>
+        Effect.gen(function*() {
+          const { key } = request
+          const startedAt = yield* Clock.currentTimeMillis
+          if ((underWay.get(key) ?? 0) > 0) violations.push(`two requests at once at ${startedAt}`)
+          const pause = startedAt - (failedAt.get(key) ?? Number.NEGATIVE_INFINITY)
+          if (pause < 1_000) violations.push(`asked again ${pause} ms after a failure, at ${startedAt}`)
+          underWay.set(key, 1)
+          const answer = outcome === "dies"
+            ? Effect.die(new Error("broken"))
+            : Effect.timeoutFail(ask, { duration: requestTimeout, onTimeout: () => TestTokenEndpoint.unavailable })
+          return yield* answer.pipe(
+            Effect.tap((token) => {
+              keyOf.set(value(token), key)
+              endOf.set(value(token), token.expiresAt._tag === "Some" ? token.expiresAt.value.epochMillis : Infinity)
+            }),
+            Effect.tapError(() =>
+              Effect.map(Clock.currentTimeMillis, (now) => via === "request" ? failedAt.set(key, now) : undefined)
+            ),
+            Effect.ensuring(Effect.sync(() => underWay.set(key, 0)))
+          )
+        })
+      const unwatched = (ask: ReturnType<typeof endpoint.request>) =>
+        Effect.suspend(() =>
+          outcome === "unavailable"
+            ? Effect.fail(TestTokenEndpoint.unavailable)
+            : outcome === "invalid_client"
+            ? Effect.fail(TestTokenEndpoint.invalidClient)
+            : ask
+        )
+      return {
+        ...endpoint,
+        attempt: (request, number) => watch(request, "attempt", unwatched(endpoint.attempt(request, number))),
+        request: (request) => watch(request, "request", unwatched(endpoint.request(request)))
+      }
+    }
+  })
+
+  /** Follows one call to its end. */
+  const follow = <E>(
+    name: string,
+    scope: string,
+    call: Effect.Effect<AccessToken.AccessToken, E>,
+    check: (token: AccessToken.AccessToken) => string | undefined = () => undefined
+  ) =>
+    Effect.gen(function*() {
+      const startedAt = yield* Clock.currentTimeMillis
+      const exit = yield* Effect.exit(call)
+      const now = yield* Clock.currentTimeMillis
+      if (now - startedAt > maxWait) violations.push(`${name} took ${now - startedAt} ms, at ${startedAt}`)
+      if (Exit.isFailure(exit)) return undefined
+      const token = exit.value
+      const of = keyOf.get(value(token))
+      if (of !== resolve(scope)) violations.push(`${name} gave a token of another key, at ${now}`)
+      const problem = check(token)
+      if (problem !== undefined) violations.push(`${name} gave ${problem}, at ${now}`)
+      return token
+    })
+
+  const resolve = (scope: string) => resolved.get(scope)
+  const resolved = new Map<string, string>()
+  for (const scope of scopes) {
+    const scout = yield* ProviderBench.make({ shareTokens: false })
+    yield* scout.provider.get({ scope })
+    resolved.set(scope, (yield* scout.tokens.requests)[0].request.key)
+  }
+
+  return {
+    bench,
+    violations,
+    rejected,
+    follow,
+    endOf: (token: AccessToken.AccessToken) => endOf.get(value(token)) ?? 0,
+    setOutcome: (next: string) => {
+      outcome = next
+    }
+  }
+})
+
+describe("TokenProvider, whatever happens", () => {
+  it.scoped.prop(
+    "rules 1 to 8: one request per key, no dead token, none of another scope, none that was rejected, no endless wait",
+    [fc.array(action, { minLength: 5, maxLength: 40 })],
+    ([actions]) =>
+      Effect.gen(function*() {
+        const world = yield* makeWorld
+        const { provider, store, tokens } = world.bench
+        const last = new Map<string, AccessToken.AccessToken>()
+        const callers: Array<Fiber.Fiber<unknown>> = []
+        const mark = (token: AccessToken.AccessToken, origin: string) => `${origin} ${value(token)}`
+
+        for (const step of actions) {
+          switch (step.do) {
+            case "get": {
+              const { origin, scope } = step
+              callers.push(
+                yield* Effect.fork(
+                  Effect.gen(function*() {
+                    const token = yield* world.follow("get", scope, provider.get({ scope }, origin))
+                    if (token === undefined) return
+                    const now = yield* Clock.currentTimeMillis
+                    if (now >= world.endOf(token)) world.violations.push(`get gave a dead token, at ${now}`)
+                    last.set(`${origin} ${scope}`, token)
+                  })
+                )
+              )
+              break
+            }
+            case "renew": {
+              const { origin, outcome, scope } = step
+              const rejected = last.get(`${origin} ${scope}`)
+              if (rejected === undefined) break
+              world.rejected.add(mark(rejected, origin))
+              callers.push(
+                yield* Effect.fork(
+                  Effect.gen(function*() {
+                    const token = yield* world.follow(
+                      "renew",
+                      scope,
+                      provider.renew(rejected, { scope }, origin),
+                      (token) =>
+                        value(token) !== value(rejected) && world.rejected.has(mark(token, origin))
+                          ? "a token that this origin had rejected"
+                          : undefined
+                    )
+                    if (token === undefined || value(token) === value(rejected)) return
+                    const now = yield* Clock.currentTimeMillis
+                    if (now >= world.endOf(token)) world.violations.push(`renew gave a dead token, at ${now}`)
+                    last.set(`${origin} ${scope}`, token)
+                    if (outcome === undefined) return
+                    if (outcome === "accepted") world.rejected.delete(mark(token, origin))
+                    else world.rejected.add(mark(token, origin))
+                    yield* provider.settle(token, outcome, { scope }, origin)
+                  })
+                )
+              )
+              break
+            }
+            case "interrupt": {
+              const caller = callers[step.caller]
+              if (caller !== undefined) yield* Fiber.interruptFork(caller)
+              break
+            }
+            case "wait":
+              yield* TestClock.adjust(step.millis)
+              break
+            case "endpoint":
+              world.setOutcome(step.outcome)
+              yield* tokens.hang(step.outcome === "hangs")
+              yield* tokens.returnSame(step.outcome === "keeps its token")
+              break
+            case "delay":
+              yield* tokens.setDelay(step.millis)
+              break
+            case "lifetime":
+              yield* tokens.setLifetime(step.seconds === "none" ? "none" : Duration.seconds(step.seconds))
+              break
+            case "store":
+              yield* store.hang(step.state === "hangs")
+              yield* store.fail(step.state === "fails" ? "refused" : undefined)
+              // Only reads: a late write makes an entry outlive its token by as much
+              yield* store.slow(step.state === "slow" ? "300 millis" : 0, "get")
+              break
+          }
+        }
+
+        yield* TestClock.adjust(maxWait)
+        for (const caller of callers) {
+          if ((yield* Fiber.poll(caller))._tag === "None") world.violations.push("a caller waits beyond maxWait")
+        }
+        assert.deepStrictEqual(world.violations, [])
+
+        // And nothing is wedged: once everything works, so does every key, within the longest cool-down
+        world.setOutcome("works")
+        yield* tokens.hang(false)
+        yield* tokens.setDelay(0)
+        yield* store.hang(false)
+        yield* store.fail(undefined)
+        yield* TestClock.adjust(requestTimeout)
+        yield* TestClock.adjust("60 seconds")
+        for (const scope of scopes) {
+          const token = yield* Effect.fork(provider.get({ scope }, "https://new.test"))
+          yield* TestClock.adjust("1 second")
+          assert.isTrue(Redacted.isRedacted((yield* Fiber.join(token)).value))
+        }
+        yield* TestClock.adjust("1 second")
+      }),
+    { fastCheck: { numRuns: Number(process.env.RUNS ?? 25) } }
+  )
+})

@@ -1,0 +1,492 @@
+import { OAuthError, TestTokenEndpoint, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { during, settle, value, warnings } from "./ProviderBench.js"
+
+type Store = TokenStore.TokenStore["Type"]
+
+const infos = ({ logs }: ProviderBench.Bench) => logs.filter(({ level }) => level === "Info").map(({ text }) => text)
+
+const onlyEntry = (bench: ProviderBench.Bench) =>
+  Effect.map(bench.store.entries, (entries) => {
+    const [first, ...rest] = Array.from(entries)
+    assert.isEmpty(rest)
+    assert.isDefined(first)
+    return { key: first[0], entry: first[1] }
+  })
+
+/** Every request gets its token, with that many milliseconds of waiting at most. */
+const getsToken = (bench: ProviderBench.Bench, waits: number, request?: { readonly scope: string }) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.fork(bench.provider.get(request))
+    yield* TestClock.adjust(waits)
+    assert.isNotNull(fiber.unsafePoll(), `no token within ${waits} ms`)
+    return yield* Fiber.join(fiber)
+  })
+
+describe("TokenProvider, the store", () => {
+  it.scoped("rule 4: on a cold start the token of the store is adopted, with what remains by the store's clock", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* one.provider.get()
+      yield* TestClock.adjust("30 seconds")
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
+      const token = yield* two.provider.get()
+      assert.strictEqual(value(token), "token-1")
+      assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 100_000)
+      assert.strictEqual(token.obtainedAt.epochMillis, 0)
+      assert.deepStrictEqual(yield* two.tokens.requests, [])
+      // Its windows are those of the whole lifetime
+      yield* TestClock.adjust("49 seconds")
+      assert.isDefined(two.provider.peek())
+      yield* TestClock.adjust("1 seconds")
+      assert.isUndefined(two.provider.peek())
+    }))
+
+  it.scoped("fleet rule 1: a store whose clock is off tells what remains, and no clock decides for another", () =>
+    Effect.gen(function*() {
+      const skewed = (store: Store): Store => ({
+        ...store,
+        // One second to go, whatever this machine's clock would make of it
+        get: (key) =>
+          Effect.map(store.get(key), Option.map((entry) => ({ ...entry, timeToLive: Duration.seconds(60) })))
+      })
+      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* one.provider.get()
+      yield* TestClock.adjust("5 seconds")
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, wrapStore: skewed })
+      const token = yield* two.provider.get()
+      assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 65_000)
+    }))
+
+  it.scoped("fleet rule 1: what remains is counted from the start of the read", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* one.provider.get()
+      const slow = (store: Store): Store => ({ ...store, get: (key) => Effect.delay(store.get(key), "400 millis") })
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, wrapStore: slow })
+      yield* settle
+      const token = yield* during("400 millis")(two.provider.get())
+      // The store says that 99.6 seconds remain
+      assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 99_600)
+    }))
+
+  it.scoped("rule 4: a token that is near its end in the store is not adopted", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* one.provider.get()
+      yield* TestClock.adjust("91 seconds")
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
+      assert.strictEqual(value(yield* two.provider.get()), "two-1")
+    }))
+
+  it.scoped("rule 4: in its window a process adopts what another has renewed, without a request", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* one.provider.get()
+      yield* settle
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
+      yield* two.provider.get()
+      yield* TestClock.adjust("80 seconds")
+      yield* one.provider.get()
+      yield* settle
+      assert.strictEqual(value(yield* two.provider.get()), "token-1")
+      yield* settle
+      assert.strictEqual(value(yield* two.provider.get()), "token-2")
+      assert.deepStrictEqual(yield* two.tokens.requests, [])
+    }))
+
+  it.scoped("rule 8: a fresh token is written with its lifetime, and replaces the version that was there", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds", delay: "2 seconds" } })
+      const { provider, store } = bench
+      const token = yield* during("2 seconds")(provider.get())
+      yield* settle
+      const [first] = yield* store.callsOf("set")
+      assert.deepStrictEqual(first.replaces, Option.none())
+      // Counted from the start of the request, two seconds ago
+      assert.strictEqual(Duration.toMillis(first.entry.timeToLive), 98_000)
+      assert.strictEqual(first.key, (yield* bench.tokens.requests)[0].request.key)
+      yield* during("2 seconds")(provider.renew(token))
+      yield* settle
+      const [, second] = yield* store.callsOf("set")
+      assert.deepStrictEqual(second.replaces, Option.some(first.entry.version))
+      assert.notStrictEqual(second.entry.version, first.entry.version)
+      assert.strictEqual((yield* onlyEntry(bench)).entry.version, second.entry.version)
+    }))
+
+  it.scoped("rule 8: the caller does not wait for the write", () =>
+    Effect.gen(function*() {
+      const { provider, store } = yield* ProviderBench.make()
+      yield* store.hang(true, "set")
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      yield* TestClock.adjust("500 millis")
+    }))
+
+  it.scoped("fleet rule 8: a token of unknown lifetime is written for defaultLifetime, and read back as unknown", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ defaultLifetime: "10 minutes", endpoint: { lifetime: "none" } })
+      yield* bench.provider.get()
+      yield* settle
+      assert.deepStrictEqual((yield* onlyEntry(bench)).entry.timeToLive, Duration.minutes(10))
+      const two = yield* ProviderBench.make({ sharedStore: bench.store.backing, defaultLifetime: "10 minutes" })
+      const token = yield* two.provider.get()
+      assert.strictEqual(value(token), "token-1")
+      assert.deepStrictEqual(token.expiresAt, Option.none())
+    }))
+
+  it.scoped("fleet rule 2: a write that is refused adopts the winner's token", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make()
+      const two = yield* ProviderBench.make({
+        sharedStore: one.store.backing,
+        endpoint: { tokenPrefix: "two-", delay: "1 second" }
+      })
+      const slower = yield* Effect.fork(two.provider.get())
+      yield* settle
+      yield* one.provider.get()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* Fiber.join(slower)), "two-1")
+      assert.strictEqual(value(yield* two.provider.get()), "token-1")
+      assert.strictEqual(value(two.provider.peek()!), "token-1")
+    }))
+
+  it.scoped("fleet rule 2: a winner that is no good is not adopted", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      yield* bench.store.afterGet((key) => bench.store.corrupt(key, "garbage"))
+      yield* bench.provider.get()
+      yield* settle
+      assert.strictEqual(value(bench.provider.peek()!), "token-1")
+    }))
+
+  it.scoped("rule 8: shareTokens false leaves the store alone, whatever happens", () =>
+    Effect.gen(function*() {
+      const { provider, store, tokens } = yield* ProviderBench.make({
+        shareTokens: false,
+        endpoint: { lifetime: "100 seconds" }
+      })
+      const token = yield* provider.get()
+      yield* provider.renew(token)
+      yield* TestClock.adjust("85 seconds")
+      yield* provider.get()
+      yield* TestClock.adjust("100 seconds")
+      yield* tokens.failNext(1)
+      yield* Effect.flip(provider.get())
+      yield* settle
+      assert.deepStrictEqual(yield* store.calls, [])
+    }))
+
+  it.effect("rule 8: at the end of the scope a write under way is finished, within its bound", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const bench = yield* Scope.extend(ProviderBench.make(), scope)
+      yield* bench.store.slow("300 millis", "set")
+      yield* bench.provider.get()
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("299 millis")
+      assert.isNull(closing.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.isNotNull(closing.unsafePoll())
+      assert.strictEqual((yield* bench.store.entries).size, 1)
+    }))
+
+  for (const region of [Effect.interruptible, Effect.uninterruptible]) {
+    it.effect(`rule 8: at the end of the scope a write that hangs holds it up no longer than storeTimeout, ${region.name}`, () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const bench = yield* region(Scope.extend(ProviderBench.make({ storeTimeout: "300 millis" }), scope))
+        yield* bench.store.hang(true, "set")
+        yield* bench.provider.get()
+        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust("300 millis")
+        assert.isNotNull(closing.unsafePoll())
+      }))
+  }
+})
+
+// -----------------------------------------------------------------------------
+// stores that do not work
+// -----------------------------------------------------------------------------
+
+const secret = new Error("connection refused")
+
+const broken: Record<string, { readonly get: Store["get"]; readonly set: Store["set"]; readonly says: string }> = {
+  "fails": {
+    get: () =>
+      Effect.fail(new OAuthError.TokenStoreError({ method: "get", reason: "Unavailable", description: "no route" })),
+    set: () =>
+      Effect.fail(new OAuthError.TokenStoreError({ method: "set", reason: "Unavailable", description: "no route" })),
+    says: "no route"
+  },
+  "dies": { get: () => Effect.die(secret), set: () => Effect.die(secret), says: "connection refused" },
+  "throws": {
+    get: () => {
+      throw secret
+    },
+    set: () => {
+      throw secret
+    },
+    says: "connection refused"
+  },
+  "interrupts itself": { get: () => Effect.interrupt, set: () => Effect.interrupt, says: "Interrupted" },
+  "answers what is not an effect": { get: () => undefined as never, set: () => 1 as never, says: "" },
+  "answers what is not an Option": {
+    get: () => Effect.succeed(undefined as never),
+    set: () => Effect.succeed(undefined as never),
+    says: ""
+  },
+  "never answers": { get: () => Effect.never, set: () => Effect.never, says: "no answer within 500ms" },
+  "never answers and cannot be interrupted": {
+    get: () => Effect.uninterruptible(Effect.never),
+    set: () => Effect.uninterruptible(Effect.never),
+    says: "no answer within 500ms"
+  }
+}
+
+describe("TokenProvider, a store that does not work", () => {
+  for (const [name, { get, says, set }] of Object.entries(broken)) {
+    it.scoped(`rule 8: a store that ${name} costs one bounded wait and one warning, never a request`, () =>
+      Effect.gen(function*() {
+        let calls = 0
+        let works = false
+        const bench = yield* ProviderBench.make({
+          wrapStore: (store) => ({
+            ...store,
+            get: (key) => {
+              calls++
+              return works ? store.get(key) : get(key)
+            },
+            set: (key, entry, replaces) => {
+              calls++
+              return works ? store.set(key, entry, replaces) : set(key, entry, replaces)
+            }
+          })
+        })
+        assert.strictEqual(value(yield* getsToken(bench, 500)), "token-1")
+        // Within the cool-down of the store nobody waits for it again, for whatever key
+        for (const scope of ["a", "b", "c"]) yield* getsToken(bench, 0, { scope })
+        assert.strictEqual(value(yield* getsToken(bench, 0)), "token-1")
+        assert.strictEqual(calls, 1)
+        assert.lengthOf(warnings(bench), 1)
+        assert.include(warnings(bench)[0], "Token store, get")
+        assert.include(warnings(bench)[0], says)
+        assert.notInclude(JSON.stringify(bench.logs), "token-")
+
+        // Later it is asked again, and not complained of again
+        for (let i = 0; i < 3; i++) {
+          yield* TestClock.adjust("5 seconds")
+          yield* getsToken(bench, 500, { scope: `later ${i}` })
+        }
+        assert.lengthOf(warnings(bench), 1)
+        assert.deepStrictEqual(infos(bench), [])
+
+        works = true
+        yield* TestClock.adjust("5 seconds")
+        yield* getsToken(bench, 0, { scope: "back" })
+        yield* settle
+        yield* getsToken(bench, 0, { scope: "back again" })
+        yield* settle
+        assert.strictEqual((yield* bench.store.entries).size, 2)
+        assert.lengthOf(infos(bench), 1)
+        assert.lengthOf(warnings(bench), 1)
+      }))
+
+    it.scoped(`rule 8: a store that ${name} does not stop a renewal after a 401, nor one in the background`, () =>
+      Effect.gen(function*() {
+        const bench = yield* ProviderBench.make({
+          endpoint: { lifetime: "100 seconds" },
+          wrapStore: (store) => ({ ...store, get, set })
+        })
+        const token = yield* getsToken(bench, 500)
+        yield* TestClock.adjust("10 seconds")
+        const renewed = yield* during("500 millis")(bench.provider.renew(token))
+        assert.strictEqual(value(renewed), "token-2")
+        yield* TestClock.adjust("85 seconds")
+        yield* getsToken(bench, 0)
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual(value(bench.provider.peek()!), "token-3")
+      }))
+  }
+
+  it.scoped("rule 8: 100 keys at once wait for a store that hangs together, and it is said once", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      yield* bench.store.hang(true)
+      yield* Effect.forEach(Array.from({ length: 100 }), (_, index) => bench.provider.get({ scope: `${index}` }), {
+        concurrency: "unbounded"
+      }).pipe(during("500 millis"))
+      assert.lengthOf(warnings(bench), 1)
+    }))
+
+  it.scoped("rule 8: a slow store is used as long as it answers in time", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ storeTimeout: "200 millis" })
+      yield* bench.store.slow("199 millis")
+      yield* getsToken(bench, 199)
+      yield* TestClock.adjust("199 millis")
+      assert.strictEqual((yield* bench.store.entries).size, 1)
+      assert.deepStrictEqual(warnings(bench), [])
+      yield* bench.store.slow("201 millis")
+      yield* getsToken(bench, 200, { scope: "a" })
+      assert.lengthOf(warnings(bench), 1)
+      assert.include(warnings(bench)[0], "200ms")
+    }))
+
+  it.scoped("rule 8: a store that takes no writes is complained of once, not with each renewal", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* bench.store.fail("READONLY You can't write against a read only replica", "set")
+      for (let i = 0; i < 5; i++) {
+        yield* getsToken(bench, 0)
+        yield* TestClock.adjust("100 seconds")
+      }
+      assert.lengthOf(yield* bench.tokens.requests, 5)
+      assert.lengthOf(warnings(bench), 1)
+      assert.include(warnings(bench)[0], "READONLY")
+      assert.deepStrictEqual(infos(bench), [])
+      yield* bench.store.fail(undefined, "set")
+      yield* getsToken(bench, 0)
+      yield* settle
+      assert.lengthOf(infos(bench), 1)
+      assert.strictEqual((yield* bench.store.entries).size, 1)
+      yield* TestClock.adjust("100 seconds")
+      yield* bench.store.fail("READONLY again", "set")
+      yield* getsToken(bench, 0)
+      yield* settle
+      assert.lengthOf(warnings(bench), 2)
+    }))
+
+  it.scoped("rule 9: a store that repeats what it was to write does not bring the token into the log", () =>
+    Effect.gen(function*() {
+      const long = "a-very-long-token-".padEnd(2000, "0123456789")
+      for (const prefix of ["cannot write ", "x".repeat(200), "x".repeat(295)]) {
+        const bench = yield* ProviderBench.make({
+          wrapStore: () =>
+            TokenStore.make({
+              get: () => undefined,
+              set: (_, payload) => Promise.reject(new Error(`${prefix}${payload}`))
+            })
+        })
+        yield* bench.tokens.respondNext({ value: long })
+        yield* bench.provider.get()
+        yield* settle
+        assert.lengthOf(warnings(bench), 1)
+        assert.include(warnings(bench)[0], prefix.slice(0, 100))
+        for (let length = 4; length <= long.length; length *= 2) {
+          assert.notInclude(warnings(bench)[0], long.slice(0, length))
+        }
+      }
+    }))
+
+  /** Under which every bench keeps the token of the default request. */
+  const aKey = Effect.gen(function*() {
+    const bench = yield* ProviderBench.make()
+    yield* bench.provider.get()
+    yield* settle
+    return yield* onlyEntry(bench)
+  })
+
+  const unreadable = {
+    "garbage": "garbage",
+    "an empty text": "",
+    "another version's entry": JSON.stringify({ v: 2, token: "token-x", type: "Bearer", scope: null, lifetime: 1000 }),
+    "an entry without a token": JSON.stringify({ v: 1, type: "Bearer", scope: null, lifetime: 1000 }),
+    "a token with control characters": JSON.stringify({
+      v: 1,
+      token: "token\r\nx: y",
+      type: "Bearer",
+      scope: null,
+      lifetime: 1000
+    }),
+    "null": "null"
+  }
+  for (const [name, payload] of Object.entries(unreadable)) {
+    it.scoped(`rule 8: ${name} in the store counts as absent, is said once and overwritten`, () =>
+      Effect.gen(function*() {
+        const bench = yield* ProviderBench.make()
+        const { key } = yield* aKey
+        yield* bench.store.corrupt(key, payload)
+        const token = yield* getsToken(bench, 0)
+        yield* settle
+        assert.lengthOf(warnings(bench), 1)
+        assert.include(warnings(bench)[0], key)
+        assert.notInclude(warnings(bench)[0], "token-x")
+        const two = yield* ProviderBench.make({ sharedStore: bench.store.backing })
+        assert.strictEqual(value(yield* two.provider.get()), "token-1")
+        assert.deepStrictEqual(yield* two.tokens.requests, [])
+        yield* bench.store.corrupt(key, payload)
+        yield* bench.provider.renew(token)
+        yield* settle
+        assert.lengthOf(warnings(bench), 1)
+        assert.deepStrictEqual(infos(bench), [])
+      }))
+  }
+
+  for (
+    const entry of [
+      { version: "v", payload: "x" },
+      { version: "v", payload: {}, timeToLive: Duration.minutes(1) },
+      { payload: undefined },
+      null,
+      { version: "v", timeToLive: Duration.millis(1e18) },
+      { version: "v", timeToLive: "soon" },
+      { version: "v", timeToLive: Duration.zero }
+    ]
+  ) {
+    it.scoped(`rule 8: a store that holds ${JSON.stringify(entry)} is survived`, () =>
+      Effect.gen(function*() {
+        const payload = JSON.stringify({ v: 1, token: "token-x", type: "Bearer", scope: null, lifetime: 1e15 })
+        const whole = entry === null || "payload" in entry ? entry : { ...entry, payload }
+        const bench = yield* ProviderBench.make({
+          wrapStore: (store) => ({ ...store, get: () => Effect.succeedSome(whole as never) })
+        })
+        assert.include(["token-1", "token-x"], value(yield* getsToken(bench, 500)))
+        assert.isAtMost(warnings(bench).length, 1)
+      }))
+  }
+
+  it.scoped("rule 8: a token that cannot be written down is used, and stays here", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      yield* bench.tokens.respondNext({ value: "tök\nen" })
+      assert.strictEqual(value(yield* getsToken(bench, 0)), "tök\nen")
+      yield* settle
+      assert.strictEqual((yield* bench.store.entries).size, 0)
+      assert.deepStrictEqual(bench.logs, [])
+      assert.strictEqual(value(yield* getsToken(bench, 0, { scope: "a" })), "token-2")
+      yield* settle
+      assert.strictEqual((yield* bench.store.entries).size, 1)
+    }))
+
+  it.scoped("rule 8: an entry that the store itself cannot read is no failure of the store", () =>
+    Effect.gen(function*() {
+      const values = new Map<string, string>()
+      const bench = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
+      const [key] = yield* Effect.gen(function*() {
+        yield* bench.provider.get()
+        yield* settle
+        return Array.from(values.keys())
+      })
+      values.set(key, "written by somebody else")
+      const two = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
+      yield* getsToken(two, 0)
+      yield* settle
+      assert.lengthOf(warnings(two), 1)
+      assert.include(warnings(two)[0], "not written by this library")
+      // It has been replaced, so a third process adopts
+      const three = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
+      yield* getsToken(three, 0)
+      assert.deepStrictEqual(yield* three.tokens.requests, [])
+    }))
+
+  it.scoped("rule 8: with store and endpoint both down, the error is the endpoint's", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      yield* bench.store.hang(true)
+      yield* bench.tokens.failNext(1)
+      const error = yield* during("500 millis")(Effect.flip(bench.provider.get()))
+      assert.strictEqual(error.message, TestTokenEndpoint.unavailable.message)
+    }))
+})
