@@ -1,0 +1,203 @@
+/**
+ * Everything wired for Node in one call: undici, a store, the token endpoint,
+ * the provider and the client that signs.
+ *
+ * @since 0.1.0
+ */
+import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
+import type * as TokenProvider from "@effect-alf/core/TokenProvider"
+import type { TokenRequest } from "@effect-alf/core/TokenRequest"
+import * as TokenStore from "@effect-alf/core/TokenStore"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as NodeHttp from "./NodeHttp.js"
+import * as RedisTokenStore from "./RedisTokenStore.js"
+
+/**
+ * The options of all layers in one. `scope`, `resource`, `audience` and
+ * `params` say what is asked for; `headers`, `retry`, `retryWhile`, `timeout`
+ * and `maxResponseBytes` are about the token request; `baseUrl` or `origins`
+ * is required.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never, ES = never, RS = never>
+  extends
+    Omit<TokenEndpoint.Options<R>, "url" | "request" | "requestInit">,
+    Omit<AuthedHttpClient.Options, "request">,
+    TokenProvider.Options,
+    TokenRequest
+{
+  /** The token endpoint's address: https, or http on loopback. */
+  readonly tokenEndpoint: string | URL
+  /** Keeps the tokens in Redis, where the other processes of the app find them. The default is this process' memory. */
+  readonly redis?: RedisTokenStore.Options | undefined
+  /** A store of one's own, in place of `redis`. */
+  readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
+  /** Connections, time limits and the proxy of the HTTP client that both requests and token requests go through. */
+  readonly http?: NodeHttp.Options | undefined
+}
+
+/**
+ * A client and its provider, with all that they need. An effect that reads the
+ * secret over HTTP is given the layer's own client.
+ *
+ * @example
+ * ```ts
+ * import { NodeAuthedHttpClient } from "@effect-alf/node"
+ * import { Redacted } from "effect"
+ *
+ * const layer = NodeAuthedHttpClient.layer({
+ *   tokenEndpoint: "https://auth.example.com/token",
+ *   clientId: "client-id",
+ *   clientSecret: Redacted.make("client-secret"),
+ *   baseUrl: "https://api.example.com",
+ *   redis: { url: "redis://localhost:6379" }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <R = never, ES = never, RS = never>(
+  options: Options<R, ES, RS>
+): Layer.Layer<
+  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ES,
+  Exclude<R, HttpClient.HttpClient> | RS
+> => {
+  const { audience, http, params, redis, resource, scope, tokenEndpoint, tokenStore, ...rest } = options
+  const endpoint = TokenEndpoint.layer<R>({
+    ...rest,
+    url: tokenEndpoint,
+    request: { audience, params, resource, scope }
+  })
+  return AuthedHttpClient.layer(rest).pipe(
+    Layer.provide(endpoint),
+    Layer.provide(NodeHttp.layer(http)),
+    renameOptions(nameInLayer),
+    Layer.provide(makeStore(redis, tokenStore))
+  )
+}
+
+const makeStore = <ES, RS>(
+  redis: RedisTokenStore.Options | undefined,
+  tokenStore: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
+): Layer.Layer<TokenStore.TokenStore, InvalidOptions | ES, RS> => {
+  if (redis === undefined) return tokenStore ?? TokenStore.layerMemory()
+  return tokenStore === undefined
+    ? renameOptions(nameInLayer)(RedisTokenStore.layer(redis))
+    : Layer.fail(
+      new InvalidOptions({
+        option: "NodeAuthedHttpClient.tokenStore",
+        description: "and redis are both given: one of them holds the tokens"
+      })
+    )
+}
+
+/**
+ * What `layerConfig` takes beside the environment. Where both say something,
+ * the environment counts.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigOptions<R = never, ES = never, RS = never>
+  extends Omit<Options<R, ES, RS>, "tokenEndpoint" | "clientId" | "clientSecret">
+{}
+
+/**
+ * Reads from the environment, or wherever the app's ConfigProvider reads:
+ *
+ * - `ALF_TOKEN_URL`, `ALF_CLIENT_ID`
+ * - `ALF_CLIENT_SECRET`, unless the options give a `clientAuth`
+ * - `ALF_BASE_URL`, unless the options give `baseUrl` or `origins`
+ * - `ALF_SCOPE`, if it is there: scopes with spaces between
+ * - `ALF_REDIS_URL`, if it is there; it is not read when the options give a `tokenStore`
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "@effect-alf/core"
+ * import { NodeAuthedHttpClient } from "@effect-alf/node"
+ *
+ * const layer = NodeAuthedHttpClient.layerConfig({ retryWhile: RetryPolicy.statuses([500]) })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = <R = never, ES = never, RS = never>(
+  options?: ConfigOptions<R, ES, RS> | undefined
+): Layer.Layer<
+  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ConfigError.ConfigError | ES,
+  Exclude<R, HttpClient.HttpClient> | RS
+> =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const needsBase = options?.baseUrl === undefined && options?.origins === undefined
+    const tokenEndpoint = yield* Config.string("ALF_TOKEN_URL")
+    const clientId = yield* Config.string("ALF_CLIENT_ID")
+    const clientSecret = options?.clientAuth === undefined ? yield* Config.redacted("ALF_CLIENT_SECRET") : undefined
+    const baseUrl = yield* needsBase ? Config.string("ALF_BASE_URL") : optional(Config.string("ALF_BASE_URL"))
+    const scope = yield* optional(Config.string("ALF_SCOPE"))
+    const redisUrl = options?.tokenStore === undefined ? yield* optional(Config.redacted("ALF_REDIS_URL")) : undefined
+    return renameOptions(nameInEnvironment({ baseUrl, redisUrl }, options))(layer<R, ES, RS>({
+      ...options,
+      tokenEndpoint,
+      clientId,
+      clientSecret,
+      baseUrl: baseUrl ?? options?.baseUrl,
+      scope: scope ?? options?.scope,
+      redis: redisUrl === undefined ? options?.redis : { ...options?.redis, url: redisUrl }
+    }))
+  }))
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+// -----------------------------------------------------------------------------
+// names of options
+// -----------------------------------------------------------------------------
+
+/** An option at fault is named as it was written here, not as the layer within knows it. */
+const renameOptions = (rename: (option: string) => string) => <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+  Layer.mapError(layer, (error) =>
+    error instanceof InvalidOptions
+      ? new InvalidOptions({ option: rename(error.option), description: error.description }) as E & InvalidOptions
+      : error)
+
+const nameInLayer = (option: string): string => {
+  if (option === "TokenEndpoint.url") return "NodeAuthedHttpClient.tokenEndpoint"
+  return option
+    .replace(/^(TokenEndpoint|AuthedHttpClient|TokenProvider)\./, "NodeAuthedHttpClient.")
+    .replace(/^RedisTokenStore\b/, "NodeAuthedHttpClient.redis")
+    .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http")
+}
+
+const nameInEnvironment = (
+  found: { readonly baseUrl: string | undefined; readonly redisUrl: unknown },
+  options: { readonly redis?: RedisTokenStore.Options | undefined } | undefined
+) =>
+(option: string): string => {
+  switch (option) {
+    case "NodeAuthedHttpClient.tokenEndpoint":
+      return "ALF_TOKEN_URL"
+    case "NodeAuthedHttpClient.clientId":
+      return "ALF_CLIENT_ID"
+    case "NodeAuthedHttpClient.clientSecret":
+      return "ALF_CLIENT_SECRET"
+    case "NodeAuthedHttpClient.baseUrl":
+      return found.baseUrl === undefined ? option : "ALF_BASE_URL"
+    case "NodeAuthedHttpClient.redis.url":
+      return found.redisUrl === undefined && options?.redis?.url !== undefined ? option : "ALF_REDIS_URL"
+    default:
+      return option
+  }
+}

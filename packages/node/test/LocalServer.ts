@@ -1,0 +1,41 @@
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { createServer, type IncomingMessage, type RequestListener } from "node:http"
+import type { AddressInfo, Server, Socket } from "node:net"
+
+export interface LocalServer {
+  readonly port: number
+  /** `http://127.0.0.1:port`, without a slash at its end. */
+  readonly url: string
+  /** Every connection that was made so far. */
+  readonly sockets: ReadonlyArray<Socket>
+}
+
+/** Listens on a free port of the loopback interface until the scope ends, and then cuts what is connected. */
+export const listen = (server: Server): Effect.Effect<LocalServer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<LocalServer>((resume) => {
+      const sockets: Array<Socket> = []
+      server.on("connection", (socket: Socket) => sockets.push(socket.on("error", () => {})))
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        resume(Effect.succeed({ port, url: `http://127.0.0.1:${port}`, sockets }))
+      })
+    }),
+    ({ sockets }) =>
+      Effect.async<void>((resume) => {
+        for (const socket of sockets) socket.destroy()
+        server.close(() => resume(Effect.void))
+      })
+  )
+
+/** A plain HTTP server. */
+export const make = (listener: RequestListener): Effect.Effect<LocalServer, never, Scope.Scope> =>
+  Effect.suspend(() => listen(createServer(listener)))
+
+/** The whole body of a request. */
+export const readBody = async (request: IncomingMessage): Promise<Buffer> => {
+  const chunks: Array<Buffer> = []
+  for await (const chunk of request) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,519 @@
+import { AuthedHttpClient, ClientAuth, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
+import { NodeAuthedHttpClient } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/redis-server"
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { Redis } from "ioredis"
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { inspect } from "node:util"
+import * as OAuthServer from "./OAuthServer.js"
+
+const clientSecret = Redacted.make("the-client-secret")
+
+const optionsFor = (server: OAuthServer.OAuthServer) => ({
+  tokenEndpoint: server.tokenEndpoint,
+  clientId: "the-client",
+  clientSecret,
+  baseUrl: server.url
+})
+
+/** Builds the layer as a process of its own would, and closes it with the scope. */
+const makeClient = <R = never, ES = never, RS = never>(options: NodeAuthedHttpClient.Options<R, ES, RS>) =>
+  Effect.map(
+    Layer.build(NodeAuthedHttpClient.layer(options)),
+    (context) => Context.get(context, AuthedHttpClient.AuthedHttpClient)
+  )
+
+const statusOf = (client: AuthedHttpClient.AuthedHttpClient["Type"], path = "/resource") =>
+  Effect.map(client.get(path), (response) => response.status)
+
+/** What is logged at Warning or above while an effect runs. */
+const loggedBy = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
+  const messages: Array<string> = []
+  const logger = Logger.make(({ message }) => messages.push(Arr.ensure(message).join(" ")))
+  return Effect.map(
+    Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)),
+    (result) => [messages, result] as const
+  )
+}
+
+describe("NodeAuthedHttpClient.layer", () => {
+  it.scopedLive("asks once for a token and signs with it", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const client = yield* makeClient(optionsFor(server))
+      const statuses = yield* Effect.all(Arr.makeBy(50, () => statusOf(client)), { concurrency: "unbounded" })
+      assert.deepStrictEqual(statuses, Arr.replicate(200, 50))
+      assert.lengthOf(server.tokenRequests, 1)
+      const [{ form, headers }] = server.tokenRequests
+      assert.deepStrictEqual(form, { grant_type: "client_credentials" })
+      assert.strictEqual(
+        headers.authorization,
+        `Basic ${Buffer.from("the-client:the-client-secret").toString("base64")}`
+      )
+    }))
+
+  it.scopedLive("replaces a revoked token", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const client = yield* makeClient(optionsFor(server))
+      assert.strictEqual(yield* statusOf(client), 200)
+      server.revokeAll()
+      assert.strictEqual(yield* statusOf(client), 200)
+      assert.lengthOf(server.tokenRequests, 2)
+    }))
+
+  it.scopedLive("passes on what is asked for, and how the client proves itself", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const client = yield* makeClient({
+        ...optionsFor(server),
+        clientAuth: ClientAuth.secretPost(clientSecret),
+        scope: ["write", "read"],
+        resource: "https://api.example.com",
+        audience: "the-audience",
+        params: { tenant: "t1" },
+        headers: { "x-tenant": "t1" }
+      })
+      assert.strictEqual(yield* statusOf(client), 200)
+      const [{ form, headers }] = server.tokenRequests
+      assert.deepStrictEqual(form, {
+        grant_type: "client_credentials",
+        scope: "read write",
+        resource: "https://api.example.com",
+        audience: "the-audience",
+        tenant: "t1",
+        client_id: "the-client",
+        client_secret: "the-client-secret"
+      })
+      assert.strictEqual(headers["x-tenant"], "t1")
+      assert.isUndefined(headers.authorization)
+    }))
+
+  it.scopedLive("retries as alf's Retry(total=5, status_forcelist=[500]) says", () =>
+    Effect.gen(function*() {
+      let failures = 2
+      const server = yield* OAuthServer.make({
+        onTokenRequest: (_, response) =>
+          failures-- > 0
+            ? response.writeHead(500).end()
+            : response.end(JSON.stringify({ access_token: "t", token_type: "bearer" }))
+      })
+      const layer = NodeAuthedHttpClient.layer({
+        ...optionsFor(server),
+        retry: RetryPolicy.exponential({ base: "1 millis", times: 5 }),
+        retryWhile: RetryPolicy.statuses([500])
+      })
+      const token = yield* Effect.provide(Effect.flatMap(TokenProvider.TokenProvider, (tokens) => tokens.get()), layer)
+      assert.strictEqual(Redacted.value(token.value), "t")
+      assert.lengthOf(server.tokenRequests, 3)
+    }))
+
+  it.scopedLive("a failed token request is a typed error, and nothing is sent to the resource", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make({
+        onTokenRequest: (_, response) =>
+          response.writeHead(401, { "content-type": "application/json" }).end(`{"error":"invalid_client"}`)
+      })
+      const client = yield* makeClient(optionsFor(server))
+      const error = yield* Effect.flip(client.get("/resource"))
+      assert.strictEqual(error._tag, "TokenEndpointError")
+      assert.strictEqual(error.message, `Token endpoint ${server.tokenEndpoint} answered 401 invalid_client`)
+      assert.deepStrictEqual(server.presented, [])
+      const shown = inspect(error, { depth: null }) + JSON.stringify(error) + Cause.pretty(Cause.fail(error))
+      assert.notInclude(shown, "the-client-secret")
+      assert.notInclude(shown, Buffer.from("the-client:the-client-secret").toString("base64"))
+    }))
+
+  it.scopedLive("a secret may be an effect with needs of its own", () =>
+    Effect.gen(function*() {
+      class Vault extends Context.Tag("Vault")<Vault, { readonly read: Effect.Effect<Redacted.Redacted> }>() {}
+      const server = yield* OAuthServer.make()
+      const layer = NodeAuthedHttpClient.layer({
+        ...optionsFor(server),
+        clientSecret: Effect.flatMap(Vault, (vault) => vault.read)
+      })
+      const status = yield* AuthedHttpClient.AuthedHttpClient.pipe(
+        Effect.flatMap((client) => statusOf(client)),
+        Effect.provide(layer),
+        Effect.provideService(Vault, { read: Effect.succeed(Redacted.make("from-the-vault")) })
+      )
+      assert.strictEqual(status, 200)
+      assert.strictEqual(
+        server.tokenRequests[0].headers.authorization,
+        `Basic ${Buffer.from("the-client:from-the-vault").toString("base64")}`
+      )
+    }))
+
+  it.scopedLive("a store of one's own holds the tokens", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const values = new Map<string, string>()
+      const tokenStore = Layer.sync(TokenStore.TokenStore, () => TokenStore.make(values))
+      for (let process = 0; process < 2; process++) {
+        yield* Effect.scoped(
+          Effect.flatMap(makeClient({ ...optionsFor(server), tokenStore }), (client) => statusOf(client))
+        )
+      }
+      assert.lengthOf(server.tokenRequests, 1)
+      assert.strictEqual(values.size, 1)
+    }))
+
+  it.scopedLive("the error of a store of one's own is the layer's", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const tokenStore = Layer.fail("no store" as const)
+      const error = yield* Effect.flip(makeClient({ ...optionsFor(server), tokenStore }))
+      assert.strictEqual(error, "no store")
+    }))
+
+  const valid = {
+    tokenEndpoint: "https://auth.example.com/token",
+    clientId: "id",
+    clientSecret,
+    baseUrl: "https://api.example.com"
+  }
+
+  it.effect.each<readonly [string, Partial<NodeAuthedHttpClient.Options>]>([
+    ["tokenEndpoint is missing", { tokenEndpoint: undefined as never }],
+    ["tokenEndpoint is empty", { tokenEndpoint: "" }],
+    ["tokenEndpoint is not an absolute URL", { tokenEndpoint: "/token" }],
+    [
+      "tokenEndpoint is http to auth.example.com: use https, or set allowInsecure",
+      { tokenEndpoint: "http://auth.example.com/token" }
+    ],
+    ["clientId is empty", { clientId: "" }],
+    ["clientSecret is missing", { clientSecret: undefined }],
+    ["clientSecret is empty", { clientSecret: Redacted.make("") }],
+    ["origins is missing: say where tokens may go, or give a baseUrl", { baseUrl: undefined }],
+    ["baseUrl is not an absolute URL", { baseUrl: "api" }],
+    ["timeout is negative", { timeout: -1 }],
+    ["refreshAhead is negative", { refreshAhead: -1 }],
+    ["redis.url is not a URL", { redis: { url: "localhost" } }],
+    ["redis.url is missing", { redis: {} }],
+    ["http.connections must be a whole number above zero", { http: { connections: 0 } }],
+    [
+      "tokenStore and redis are both given: one of them holds the tokens",
+      { redis: { url: "redis://localhost" }, tokenStore: TokenStore.layerMemory() }
+    ]
+  ])("%s", ([message, wrong]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(makeClient({ ...valid, ...wrong })))
+      assert.strictEqual(error._tag, "InvalidOptions")
+      assert.strictEqual(error.message, `NodeAuthedHttpClient.${message}`)
+    }))
+})
+
+describe("NodeAuthedHttpClient.layerConfig", () => {
+  const run = <A, E, R = never, ES = never, RS = never>(
+    variables: Readonly<Record<string, string>>,
+    program: Effect.Effect<A, E, AuthedHttpClient.AuthedHttpClient>,
+    options?: NodeAuthedHttpClient.ConfigOptions<R, ES, RS>
+  ) =>
+    Effect.provide(
+      program,
+      Layer.provide(
+        NodeAuthedHttpClient.layerConfig(options),
+        Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+      )
+    )
+
+  const getResource = Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => statusOf(client))
+
+  const variablesFor = (server: OAuthServer.OAuthServer) => ({
+    ALF_TOKEN_URL: server.tokenEndpoint,
+    ALF_CLIENT_ID: "the-client",
+    ALF_CLIENT_SECRET: "the-client-secret",
+    ALF_BASE_URL: server.url
+  })
+
+  it.scopedLive("reads everything from the environment", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { prefix, url } = yield* RedisServer.shared
+      const variables = { ...variablesFor(server), ALF_SCOPE: "b a", ALF_REDIS_URL: url }
+      const redis = { prefix }
+      for (let process = 0; process < 2; process++) {
+        assert.strictEqual(yield* run(variables, getResource, { redis }), 200)
+      }
+      assert.lengthOf(server.tokenRequests, 1)
+      assert.strictEqual(server.tokenRequests[0].form.scope, "a b")
+    }))
+
+  it.scopedLive("takes from the options what the environment does not say", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { ALF_BASE_URL: _, ...variables } = variablesFor(server)
+      const status = yield* run(variables, getResource, { baseUrl: server.url, scope: "from-options" })
+      assert.strictEqual(status, 200)
+      yield* run({ ...variables, ALF_SCOPE: "from-environment" }, getResource, {
+        baseUrl: server.url,
+        scope: "from-options"
+      })
+      assert.deepStrictEqual(server.tokenRequests.map(({ form }) => form.scope), ["from-options", "from-environment"])
+    }))
+
+  it.scopedLive("needs no secret where the options say how the client proves itself", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
+      assert.strictEqual(yield* run(variables, getResource, { clientAuth: ClientAuth.none }), 200)
+      assert.strictEqual(server.tokenRequests[0].form.client_id, "the-client")
+    }))
+
+  it.scopedLive("does not look at ALF_REDIS_URL where the options give a store", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const status = yield* run({ ...variablesFor(server), ALF_REDIS_URL: "nonsense" }, getResource, {
+        tokenStore: TokenStore.layerMemory()
+      })
+      assert.strictEqual(status, 200)
+    }))
+
+  const complete = {
+    ALF_TOKEN_URL: "https://auth.example.com/token",
+    ALF_CLIENT_ID: "id",
+    ALF_CLIENT_SECRET: "the-client-secret",
+    ALF_BASE_URL: "https://api.example.com"
+  }
+
+  it.effect.each(Object.keys(complete))("says that %s is missing", (name) =>
+    Effect.gen(function*() {
+      const variables = new Map(Object.entries(complete))
+      variables.delete(name)
+      const error = yield* Effect.flip(run(Object.fromEntries(variables), getResource))
+      assert.include(String(error), `Missing data at ${name}`)
+    }))
+
+  it.effect.each<readonly [Readonly<Record<string, string>>, string]>([
+    [{ ALF_TOKEN_URL: "" }, "ALF_TOKEN_URL is empty"],
+    [{ ALF_TOKEN_URL: "nonsense" }, "ALF_TOKEN_URL is not an absolute URL"],
+    [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
+    [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
+    [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
+    [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis:// or rediss://"]
+  ])("%o: %s", ([wrong, message]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(run({ ...complete, ...wrong }, getResource))
+      assert.strictEqual(error._tag, "InvalidOptions")
+      assert.strictEqual(error.message, message)
+      assert.notInclude(inspect(error), "hunter2")
+      assert.notInclude(inspect(error), "the-client-secret")
+    }))
+
+  it.effect("an option that is wrong is named as an option", () =>
+    Effect.gen(function*() {
+      const { ALF_BASE_URL: _, ...variables } = complete
+      const wrongBase = yield* Effect.flip(run(variables, getResource, { baseUrl: "nonsense" }))
+      assert.strictEqual(wrongBase.message, "NodeAuthedHttpClient.baseUrl is not an absolute URL")
+      const wrongRedis = yield* Effect.flip(run(complete, getResource, { redis: { url: "nonsense" } }))
+      assert.strictEqual(wrongRedis.message, "NodeAuthedHttpClient.redis.url is not a URL")
+      const noRedis = yield* Effect.flip(run(complete, getResource, { redis: { prefix: "app:" } }))
+      assert.strictEqual(noRedis.message, "ALF_REDIS_URL is missing")
+    }))
+})
+
+/** Waits until the token is in Redis: it is stored after those who waited for it have it. */
+const stored = (redis: { readonly url: string; readonly prefix: string }, token = "") =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new Redis(redis.url)),
+    (client) =>
+      Effect.promise(async () => {
+        const keys = await client.keys(`${redis.prefix}*`)
+        return keys.length === 0 ? [] : await client.mget(keys)
+      }).pipe(
+        Effect.filterOrFail((values) => values.some((value) => value?.includes(token))),
+        Effect.retry(Schedule.spaced("10 millis")),
+        Effect.timeout("10 seconds")
+      ),
+    (client) => Effect.sync(() => client.disconnect())
+  )
+
+describe("NodeAuthedHttpClient, tokens in Redis", () => {
+  it.scopedLive("other processes use the token of the first", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = yield* RedisServer.shared
+      assert.strictEqual(yield* statusOf(yield* makeClient({ ...optionsFor(server), redis })), 200)
+      yield* stored(redis)
+      const others = yield* Effect.all(Arr.makeBy(5, () => makeClient({ ...optionsFor(server), redis })))
+      const statuses = yield* Effect.forEach(
+        Arr.makeBy(50, (index) => others[index % 5]),
+        (client) => statusOf(client),
+        {
+          concurrency: "unbounded"
+        }
+      )
+      assert.deepStrictEqual(statuses, Arr.replicate(200, 50))
+      assert.lengthOf(server.tokenRequests, 1)
+      assert.strictEqual(new Set(server.presented).size, 1)
+    }))
+
+  it.scopedLive("a token is stored before the layer that got it is closed", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = yield* RedisServer.shared
+      for (let process = 0; process < 3; process++) {
+        yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
+      }
+      assert.lengthOf(server.tokenRequests, 1)
+    }))
+
+  it.scopedLive("a process of the operating system uses the token of this one", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = yield* RedisServer.shared
+      yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
+      const output = yield* runProcess(new URL("./secondProcess.ts", import.meta.url), {
+        ALF_TOKEN_URL: server.tokenEndpoint,
+        ALF_CLIENT_ID: "the-client",
+        ALF_CLIENT_SECRET: "the-client-secret",
+        ALF_BASE_URL: server.url,
+        ALF_REDIS_URL: redis.url,
+        REDIS_PREFIX: redis.prefix
+      })
+      assert.strictEqual(output, `200 {"path":"/resource"}`)
+      assert.lengthOf(server.tokenRequests, 1)
+      assert.deepStrictEqual(server.presented, Arr.replicate(server.presented[0], 2))
+    }))
+
+  it.scopedLive("after a revocation, others adopt the token that one has got", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = yield* RedisServer.shared
+      const first = yield* makeClient({ ...optionsFor(server), redis })
+      yield* statusOf(first)
+      yield* stored(redis)
+      const second = yield* makeClient({ ...optionsFor(server), redis })
+      yield* statusOf(second)
+      server.revokeAll()
+      assert.strictEqual(yield* statusOf(first), 200)
+      const fresh = server.presented.at(-1)
+      yield* stored(redis, fresh)
+      assert.strictEqual(yield* statusOf(second), 200)
+      assert.strictEqual(server.presented.at(-1), fresh)
+      assert.lengthOf(server.tokenRequests, 2)
+    }))
+})
+
+describe("NodeAuthedHttpClient, Redis in trouble", () => {
+  it.scopedLive("down at the start: requests go on, with one warning", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = yield* RedisServer.make()
+      yield* redis.kill
+      const [messages] = yield* loggedBy(Effect.gen(function*() {
+        const client = yield* makeClient({ ...optionsFor(server), redis })
+        for (let round = 0; round < 3; round++) {
+          assert.strictEqual(yield* statusOf(client), 200)
+          server.revokeAll()
+        }
+      }))
+      assert.lengthOf(messages, 1)
+      assert.match(messages[0], /^Token store, get: Redis is not connected: .*ECONNREFUSED/)
+    }))
+
+  it.scopedLive("killed and back: requests go on, and tokens are shared again", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make({ lifetime: 1 })
+      const redis = { ...(yield* RedisServer.make()), prefix: "p:" }
+      const [messages] = yield* loggedBy(Effect.scoped(Effect.gen(function*() {
+        const client = yield* makeClient({ ...optionsFor(server), redis })
+        assert.strictEqual(yield* statusOf(client), 200)
+        yield* stored(redis)
+        yield* redis.kill
+        yield* inTime(renewal(server, client))
+        yield* redis.start()
+        yield* Effect.raceFirst(stored(redis), Effect.forever(inTime(renewal(server, client))))
+      })))
+      assert.lengthOf(messages, 2)
+      assert.match(messages[0], /^Token store, (get|set): Redis is not connected/)
+      assert.match(messages[1], /back/)
+    }))
+
+  it.scopedLive("stopped by SIGSTOP: requests go on", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make({ lifetime: 1 })
+      const redis = { ...(yield* RedisServer.make()), prefix: "p:" }
+      const [messages] = yield* loggedBy(Effect.gen(function*() {
+        const client = yield* makeClient({ ...optionsFor(server), redis })
+        assert.strictEqual(yield* statusOf(client), 200)
+        yield* stored(redis)
+        yield* redis.pause
+        for (let round = 0; round < 2; round++) yield* inTime(renewal(server, client))
+      }))
+      assert.lengthOf(messages, 1)
+      // A process that starts meanwhile
+      const [warnings, status] = yield* loggedBy(
+        Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => inTime(statusOf(client)))
+      )
+      assert.strictEqual(status, 200)
+      assert.lengthOf(warnings, 1)
+      yield* redis.resume
+    }))
+
+  it.scopedLive("a wrong password is said once, and not shown", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = yield* RedisServer.make({ args: ["--requirepass", "correct-horse"] })
+      const [messages, status] = yield* loggedBy(Effect.flatMap(
+        makeClient({ ...optionsFor(server), redis: { url: `redis://:wrong-horse@127.0.0.1:${redis.port}` } }),
+        (client) => statusOf(client)
+      ))
+      assert.strictEqual(status, 200)
+      assert.lengthOf(messages, 1)
+      assert.include(messages[0], "WRONGPASS")
+      assert.notInclude(messages[0], "horse")
+    }))
+
+  it.scopedLive("an entry that is no token is replaced", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const redis = { ...(yield* RedisServer.make()), prefix: "p:" }
+      yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
+      const raw = yield* Effect.acquireRelease(
+        Effect.sync(() => new Redis(redis.url)),
+        (client) => Effect.sync(() => client.disconnect())
+      )
+      const [key] = yield* Effect.promise(() => raw.keys("p:*"))
+      const good = yield* Effect.promise(() => raw.get(key))
+      for (const garbage of ["garbage", "alf1:v\n{}", `alf1:v\n${"[".repeat(10_000)}`]) {
+        yield* Effect.promise(() => raw.set(key, garbage))
+        const before = server.tokenRequests.length
+        const [messages, statuses] = yield* loggedBy(Effect.replicateEffect(
+          Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client))),
+          2
+        ))
+        assert.deepStrictEqual(statuses, [200, 200])
+        assert.lengthOf(messages, 1)
+        assert.lengthOf(server.tokenRequests, before + 1)
+      }
+      assert.notStrictEqual(yield* Effect.promise(() => raw.get(key)), good)
+    }))
+
+  /** Asks for the resource until another token is presented than before. */
+  const renewal = (server: OAuthServer.OAuthServer, client: AuthedHttpClient.AuthedHttpClient["Type"]) =>
+    Effect.suspend(() => {
+      const before = server.presented.at(-1)
+      return Effect.repeat(inTime(statusOf(client)), {
+        until: () => server.presented.at(-1) !== before,
+        schedule: Schedule.spaced("50 millis")
+      })
+    })
+
+  /** A request answers, and soon: two calls of the store may time out at 500 ms each. */
+  const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, "5 seconds")
+})
+
+/** Runs a script of this folder as an app of its own, and gives what it prints. */
+const runProcess = (script: URL, variables: Readonly<Record<string, string>>) =>
+  Effect.async<string, Error>((resume, signal) => {
+    execFile(
+      process.execPath,
+      ["--import", "tsx", "--conditions=@effect-alf/source", fileURLToPath(script)],
+      { env: { PATH: process.env.PATH, ...variables }, signal, cwd: fileURLToPath(new URL("..", import.meta.url)) },
+      (error, stdout, stderr) =>
+        resume(error === null ? Effect.succeed(stdout) : Effect.fail(new Error(`${error.message}\n${stderr}`)))
+    )
+  })

@@ -1,0 +1,324 @@
+import { NodeHttp } from "@effect-alf/node"
+import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, ConfigProvider, Deferred, Duration, Effect, Fiber, Layer, Redacted } from "effect"
+import { createServer, type IncomingHttpHeaders } from "node:http"
+import { connect, createServer as createTcpServer, type Socket } from "node:net"
+import { inspect } from "node:util"
+import * as LocalServer from "./LocalServer.js"
+
+const withEnvironment = (variables: Record<string, string>) =>
+  Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+
+/** A client whose environment is what the test says, and nothing else. */
+const makeClient = (options?: NodeHttp.Options, variables: Record<string, string> = {}) =>
+  Effect.map(
+    Layer.build(Layer.provide(NodeHttp.layer(options), withEnvironment(variables))),
+    (context) => context.unsafeMap.get(HttpClient.HttpClient.key) as HttpClient.HttpClient
+  )
+
+const echo = LocalServer.make((request, response) => {
+  LocalServer.readBody(request).then((body) => {
+    response.setHeader("x-content-type", request.headers["content-type"] ?? "")
+    response.setHeader("x-content-length", request.headers["content-length"] ?? "")
+    response.end(body)
+  }, () => response.destroy())
+})
+
+describe("NodeHttp, connections", () => {
+  it.scopedLive("a connection is kept and used again", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const client = yield* makeClient({ connections: 1 })
+      for (const text of ["one", "two", "three"]) {
+        const response = yield* client.post(server.url, { body: HttpBody.text(text) })
+        assert.strictEqual(yield* response.text, text)
+      }
+      assert.lengthOf(server.sockets, 1)
+    }))
+
+  it.scopedLive("no more connections are made than allowed, and every request is answered", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const client = yield* makeClient({ connections: 2 })
+      const request = (index: number) =>
+        Effect.flatMap(client.post(server.url, { body: HttpBody.text(`${index}`) }), (response) => response.text)
+      const indices = Arr.range(1, 30)
+      assert.deepStrictEqual(
+        yield* Effect.forEach(indices, request, { concurrency: "unbounded" }),
+        indices.map(String)
+      )
+      assert.lengthOf(server.sockets, 2)
+    }))
+
+  it.scopedLive("an idle connection is closed after keepAliveTimeout", () =>
+    Effect.gen(function*() {
+      const server = yield* LocalServer.listen(Object.assign(
+        createServer((_, response) => response.end()),
+        // The server would say how long it keeps a connection, and be believed
+        { keepAliveTimeout: 0 }
+      ))
+      const client = yield* makeClient({ keepAliveTimeout: "100 millis" })
+      yield* client.get(server.url)
+      yield* closed(server.sockets[0])
+    }))
+
+  it.scopedLive("connections are closed with the layer", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      yield* Effect.scoped(
+        Effect.flatMap(makeClient({ keepAliveTimeout: "1 hour" }), (client) => client.get(server.url))
+      )
+      yield* closed(server.sockets[0])
+    }))
+
+  it.scopedLive("a server that takes the connection and says nothing: connectTimeout", () =>
+    Effect.gen(function*() {
+      const silent = yield* LocalServer.listen(createTcpServer())
+      const client = yield* makeClient({ connectTimeout: "300 millis" })
+      // Connecting includes TLS, which this server never begins
+      const [took, error] = yield* Effect.timed(Effect.flip(client.get(`https://127.0.0.1:${silent.port}/`)))
+      assert.strictEqual(error._tag, "RequestError")
+      assert.include(inspect(error), "UND_ERR_CONNECT_TIMEOUT")
+      assert.isBelow(Duration.toMillis(took), 3_000)
+    }))
+
+  it.scopedLive("an interruption ends the request and its connection", () =>
+    Effect.gen(function*() {
+      const arrived = yield* Deferred.make<Socket>()
+      const server = yield* LocalServer.make((request) => Deferred.unsafeDone(arrived, Effect.succeed(request.socket)))
+      const client = yield* makeClient()
+      const fiber = yield* Effect.fork(client.get(server.url))
+      const socket = yield* Deferred.await(arrived)
+      yield* Fiber.interrupt(fiber)
+      yield* closed(socket)
+    }))
+
+  it.scopedLive("a redirect is not followed", () =>
+    Effect.gen(function*() {
+      const requests: Array<string> = []
+      const server = yield* LocalServer.make((request, response) => {
+        requests.push(request.url ?? "")
+        response.writeHead(307, { location: "/elsewhere" }).end()
+      })
+      const client = yield* makeClient()
+      const response = yield* client.post(server.url, { body: HttpBody.text("secret") })
+      assert.strictEqual(response.status, 307)
+      assert.deepStrictEqual(requests, ["/"])
+    }))
+})
+
+describe("NodeHttp, bodies", () => {
+  const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 7 + (index >> 8)) & 0xff)
+
+  it.scopedLive("the global FormData arrives byte for byte, also a second time", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const client = yield* makeClient()
+      const form = new FormData()
+      form.append("text", "Grüße, \"quoted\" & more")
+      form.append("twice", "1")
+      form.append("twice", "2")
+      form.append("blob", new Blob([bytes], { type: "application/x-test" }))
+      form.append("file", new File([bytes.subarray(1), "tail"], "näme \"1\".bin", { type: "image/png" }))
+      form.append("empty", new Blob([]), "empty.txt")
+      const request = HttpClientRequest.post(server.url, { body: HttpBody.formData(form) })
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const response = yield* client.execute(request)
+        const type = response.headers["x-content-type"]
+        assert.match(type, /^multipart\/form-data; boundary=/)
+        const body = yield* response.arrayBuffer
+        assert.strictEqual(response.headers["x-content-length"], `${body.byteLength}`)
+        const sent = yield* Effect.promise(() => new Response(body, { headers: { "content-type": type } }).formData())
+        assert.deepStrictEqual(yield* Effect.promise(() => parts(sent)), yield* Effect.promise(() => parts(form)))
+      }
+    }))
+
+  it.scopedLive.each<readonly [string, unknown, string, Uint8Array]>([
+    [
+      "URLSearchParams",
+      new URLSearchParams({ a: "b c", ü: "&" }),
+      "application/x-www-form-urlencoded;charset=UTF-8",
+      utf8("a=b+c&%C3%BC=%26")
+    ],
+    ["a string", "Grüße", "", utf8("Grüße")],
+    ["an ArrayBuffer", bytes.buffer, "", bytes],
+    ["a view", new DataView(bytes.buffer, 5, 100), "", bytes.subarray(5, 105)],
+    ["a Blob", new Blob([bytes]), "", bytes],
+    ["bytes", bytes, "", bytes]
+  ])("%s arrives byte for byte", ([_, body, type, expected]) =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const client = yield* makeClient()
+      const response = yield* client.post(server.url, { body: HttpBody.raw(body) })
+      assert.isTrue(Buffer.from(yield* response.arrayBuffer).equals(expected))
+      assert.strictEqual(response.headers["x-content-type"], type)
+    }))
+
+  it.scopedLive("a content type that was given stays", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const client = yield* makeClient()
+      const body = HttpBody.raw(new URLSearchParams({ a: "b" }), { contentType: "application/x-mine" })
+      const response = yield* client.post(server.url, { body })
+      assert.strictEqual(response.headers["x-content-type"], "application/x-mine")
+    }))
+})
+
+describe("NodeHttp, proxy", () => {
+  const proxied = (
+    options: (proxy: LocalServer.LocalServer) => {
+      readonly options?: NodeHttp.Options
+      readonly variables?: Record<string, string>
+    }
+  ) =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const { proxy, tunnels } = yield* makeProxy
+      const { options: given, variables } = options(proxy)
+      const client = yield* makeClient(given, variables)
+      const response = yield* client.post(server.url, { body: HttpBody.text("through") })
+      assert.strictEqual(yield* response.text, "through")
+      return tunnels.map(({ target }) => target === `127.0.0.1:${server.port}` ? "server" : target)
+    })
+
+  it.scopedLive.each<readonly [string, (proxy: LocalServer.LocalServer) => Record<string, string>]>([
+    ["HTTP_PROXY", (proxy) => ({ HTTP_PROXY: proxy.url })],
+    ["http_proxy", (proxy) => ({ http_proxy: proxy.url })],
+    ["both, the lower case counts", (proxy) => ({ http_proxy: proxy.url, HTTP_PROXY: "http://127.0.0.1:1" })],
+    ["without a scheme", (proxy) => ({ HTTP_PROXY: `127.0.0.1:${proxy.port}` })],
+    ["NO_PROXY of another host", (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "example.com" })]
+  ])("goes through the proxy of the environment: %s", ([_, variables]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* proxied((proxy) => ({ variables: variables(proxy) })), ["server"])
+    }))
+
+  it.scopedLive.each<readonly [string, NodeHttp.Options, (proxy: LocalServer.LocalServer) => Record<string, string>]>([
+    ["NO_PROXY", {}, (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "localhost,127.0.0.1" })],
+    ["NO_PROXY=*", {}, (proxy) => ({ HTTP_PROXY: proxy.url, no_proxy: "*" })],
+    ["an empty HTTP_PROXY", {}, () => ({ HTTP_PROXY: "" })],
+    ["only HTTPS_PROXY", {}, (proxy) => ({ HTTPS_PROXY: proxy.url })],
+    ["proxy: false", { proxy: false }, (proxy) => ({ HTTP_PROXY: proxy.url })]
+  ])("goes to the server itself: %s", ([_, options, variables]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* proxied((proxy) => ({ options, variables: variables(proxy) })), [])
+    }))
+
+  it.scopedLive("the environment is read through Config alone", () =>
+    Effect.gen(function*() {
+      const { proxy, tunnels } = yield* makeProxy
+      const server = yield* echo
+      yield* Effect.acquireRelease(
+        Effect.sync(() => (process.env.HTTP_PROXY = proxy.url)),
+        () => Effect.sync(() => delete process.env.HTTP_PROXY)
+      )
+      for (const client of [yield* makeClient(), yield* makeClient({}, { HTTPS_PROXY: "http://127.0.0.1:1" })]) {
+        yield* client.get(server.url)
+      }
+      assert.lengthOf(tunnels, 0)
+    }))
+
+  it.scopedLive("a proxy that is named in the options, with its credentials", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const { proxy, tunnels } = yield* makeProxy
+      const client = yield* makeClient({ proxy: Redacted.make(`http://user:p%40ss@127.0.0.1:${proxy.port}`) }, {
+        HTTP_PROXY: "http://127.0.0.1:1",
+        NO_PROXY: "*"
+      })
+      yield* client.get(server.url)
+      const sent = tunnels.map(({ headers }) => headers["proxy-authorization"])
+      assert.deepStrictEqual(sent, [`Basic ${Buffer.from("user:p@ss").toString("base64")}`])
+    }))
+
+  it.scopedLive("a proxy that never answers: connectTimeout", () =>
+    Effect.gen(function*() {
+      const silent = yield* LocalServer.listen(createTcpServer((socket) => socket.resume()))
+      const client = yield* makeClient({ proxy: silent.url, connectTimeout: "300 millis" })
+      const [took, error] = yield* Effect.timed(Effect.flip(client.get("http://example.invalid/")))
+      assert.strictEqual(error._tag, "RequestError")
+      assert.isBelow(Duration.toMillis(took), 5_000)
+    }))
+
+  it.scopedLive("a proxy that refuses", () =>
+    Effect.gen(function*() {
+      const refusing = yield* LocalServer.listen(
+        createServer().on("connect", (_, socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"))
+      )
+      const client = yield* makeClient({ proxy: new URL(refusing.url) })
+      const error = yield* Effect.flip(client.get("http://example.invalid/"))
+      assert.include(inspect(error), "403")
+    }))
+})
+
+describe("NodeHttp, options", () => {
+  it.effect.each<readonly [NodeHttp.Options, Record<string, string>, string]>([
+    [{ connections: 0 }, {}, "NodeHttp.connections must be a whole number above zero"],
+    [{ connections: 1.5 }, {}, "NodeHttp.connections must be a whole number above zero"],
+    [{ connectTimeout: -1 }, {}, "NodeHttp.connectTimeout is negative"],
+    [{ connectTimeout: 0 }, {}, "NodeHttp.connectTimeout must be longer than zero"],
+    [{ keepAliveTimeout: 0 }, {}, "NodeHttp.keepAliveTimeout must be longer than zero"],
+    [{ proxy: "" }, {}, "NodeHttp.proxy is empty"],
+    [{ proxy: "http://u:hunter2@" }, {}, "NodeHttp.proxy is not an http or https URL"],
+    [{ proxy: Redacted.make("socks5://u:hunter2@host") }, {}, "NodeHttp.proxy is not an http or https URL"],
+    [{}, { HTTP_PROXY: "ftp://u:hunter2@host" }, "NodeHttp.proxy from HTTP_PROXY is not an http or https URL"],
+    [{}, { https_proxy: "http://u:hunter2@h:x" }, "NodeHttp.proxy from HTTPS_PROXY is not an http or https URL"]
+  ])("%o %o: %s", ([options, variables, message]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(makeClient(options, variables)))
+      assert.strictEqual(error._tag, "InvalidOptions")
+      assert.strictEqual(error.message, message)
+      assert.notInclude(inspect(error), "hunter2")
+    }))
+
+  it.scopedLive("a time limit without an end is taken", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const client = yield* makeClient({ connectTimeout: Duration.infinity, keepAliveTimeout: Duration.infinity })
+      assert.strictEqual((yield* client.get(server.url)).status, 200)
+    }))
+})
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+const parts = (form: FormData) =>
+  Promise.all(Array.from(form, async ([name, value]) =>
+    typeof value === "string"
+      ? { name, value }
+      : {
+        name,
+        file: value.name,
+        type: value.type || "application/octet-stream",
+        bytes: Buffer.from(await value.arrayBuffer())
+      }))
+
+const closed = (socket: Socket) =>
+  Effect.async<void>((resume) => {
+    if (socket.closed) return resume(Effect.void)
+    socket.once("close", () => resume(Effect.void))
+  })
+
+interface Tunnel {
+  readonly target: string
+  readonly headers: IncomingHttpHeaders
+}
+
+/** An HTTP proxy that knows CONNECT only. */
+const makeProxy = Effect.suspend(() => {
+  const tunnels: Array<Tunnel> = []
+  const server = createServer().on("connect", (request, socket, head) => {
+    const target = request.url ?? ""
+    tunnels.push({ target, headers: request.headers })
+    const [host, port] = target.split(":")
+    const upstream = connect(Number(port), host, () => {
+      socket.write("HTTP/1.1 200 Connection established\r\n\r\n")
+      upstream.write(head)
+      upstream.pipe(socket)
+      socket.pipe(upstream)
+    })
+    for (const end of [socket, upstream]) end.on("error", () => {})
+  })
+  return Effect.map(LocalServer.listen(server), (proxy) => ({ proxy, tunnels }))
+})

@@ -1,0 +1,222 @@
+/**
+ * A real Redis server (or Valkey) for tests and demos: on a free port of the
+ * loopback interface, without persistence, in a directory of its own, gone with
+ * its scope. Nothing here depends on a test runner.
+ */
+import { Config, Data, Deferred, Effect, Option, Ref } from "effect"
+import type { Scope } from "effect"
+import { Redis } from "ioredis"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { accessSync, constants, existsSync } from "node:fs"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { basename, delimiter, join } from "node:path"
+
+export class RedisServerError extends Data.TaggedError("RedisServerError")<{ readonly message: string }> {}
+
+export interface RedisServer {
+  /** `redis-server` or `valkey-server`. */
+  readonly name: string
+  readonly port: number
+  readonly url: string
+  /** Ends the server at once, as a crash would. */
+  readonly kill: Effect.Effect<void>
+  /** Starts it again on the same port after a `kill`, in the same directory. */
+  readonly start: (args?: ReadonlyArray<string>) => Effect.Effect<void, RedisServerError>
+  /** Stops the process: connections stay open, nothing is answered. */
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+}
+
+export interface Options {
+  /** Further arguments of the server, such as `["--requirepass", "secret"]`. */
+  readonly args?: ReadonlyArray<string> | undefined
+}
+
+const executables = ["redis-server", "valkey-server"]
+
+/** Where the server's executable is, if there is one on the PATH. */
+export const findExecutable = (): string | undefined => {
+  for (const name of executables) {
+    for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+      const path = join(folder, name)
+      if (isExecutable(path)) return path
+    }
+  }
+  return undefined
+}
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const unavailable = new RedisServerError({
+  message: "Neither redis-server nor valkey-server is on the PATH, and Debian's package redis-server could not be " +
+    "installed: install one of them, or set REDIS_URL to the address of a server."
+})
+
+/** Makes sure that there is an executable to start: installs Debian's package where that is possible. */
+export const install: Effect.Effect<void, RedisServerError> = Effect.gen(function*() {
+  if (findExecutable() !== undefined) return
+  if (process.getuid?.() !== 0 || !aptGet.some(isExecutable)) return yield* unavailable
+  yield* withoutServices(Effect.zipRight(runAptGet("update"), runAptGet("install", "--yes", "redis-server"))).pipe(
+    Effect.mapError((error) => new RedisServerError({ message: `${unavailable.message} ${error.message}` }))
+  )
+  if (findExecutable() === undefined) return yield* unavailable
+})
+
+const aptGet = ["/usr/bin/apt-get"]
+
+const runAptGet = (...args: ReadonlyArray<string>) =>
+  Effect.async<void, Error>((resume) => {
+    execFile(
+      "apt-get",
+      ["-o", "DPkg::Lock::Timeout=120", "--quiet", ...args],
+      { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } },
+      (error, _, stderr) =>
+        resume(error === null ? Effect.void : Effect.fail(new Error(`apt-get ${args[0]}: ${stderr.trim()}`)))
+    )
+  })
+
+// Debian asks this script before it starts the service of a package
+const policy = "/usr/sbin/policy-rc.d"
+
+const withoutServices = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  existsSync(policy) ? effect : Effect.acquireUseRelease(
+    Effect.promise(() => writeFile(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 })),
+    () => effect,
+    () => Effect.promise(() => rm(policy, { force: true }))
+  )
+
+/** Starts a server and waits until it answers; it must be there, or have been installed. */
+export const make = (options?: Options): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const executable = findExecutable()
+    if (executable === undefined) return yield* unavailable
+    const directory = yield* Effect.acquireRelease(
+      Effect.promise(() => mkdtemp(join(tmpdir(), "redis-"))),
+      (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+    )
+    const running = yield* Ref.make<Option.Option<Running>>(Option.none())
+    const kill = Effect.flatMap(
+      Ref.getAndSet(running, Option.none()),
+      Option.match({
+        onNone: () => Effect.void,
+        onSome: ({ child, ended }) => Effect.zipRight(signal(child, "SIGKILL"), Deferred.await(ended))
+      })
+    )
+    yield* Effect.addFinalizer(() => kill)
+    const send = (name: NodeJS.Signals) =>
+      Effect.flatMap(
+        Ref.get(running),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ child }) => signal(child, name)
+        })
+      )
+    const startOn = (port: number, args: ReadonlyArray<string>) =>
+      Effect.flatMap(
+        launch(executable, directory, port, args),
+        (started) => Effect.zipRight(Ref.set(running, Option.some(started)), Deferred.await(started.ready))
+      )
+
+    const args = options?.args ?? []
+    // Between the search for a free port and its use somebody else may take it
+    const port = yield* Effect.retry(
+      Effect.tap(freePort, (port) => Effect.onError(startOn(port, args), () => kill)),
+      { times: 5 }
+    )
+    return {
+      name: basename(executable),
+      port,
+      url: `redis://127.0.0.1:${port}`,
+      kill,
+      start: (more = []) => startOn(port, [...args, ...more]),
+      pause: send("SIGSTOP"),
+      resume: send("SIGCONT")
+    }
+  })
+
+/** A server that others may use as well, with a prefix that nobody else has. */
+export interface SharedRedisServer {
+  readonly url: string
+  readonly prefix: string
+  /** What it is and where, without its password. */
+  readonly name: string
+}
+
+/**
+ * The server at `REDIS_URL` where that is given, else a new one, installed if
+ * it must be. What is left under the prefix goes with the scope.
+ */
+export const shared: Effect.Effect<SharedRedisServer, RedisServerError, Scope.Scope> = Effect.gen(function*() {
+  const prefix = `test:${crypto.randomUUID()}:`
+  const url = yield* Effect.orDie(Config.withDefault(Config.string("REDIS_URL"), ""))
+  if (url === "") {
+    yield* install
+    const own = yield* make()
+    return { url: own.url, prefix, name: `${own.name} on 127.0.0.1:${own.port}` }
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(async () => {
+      const client = new Redis(url)
+      for await (const keys of client.scanStream({ match: `${prefix}*` })) {
+        await Promise.all((keys as ReadonlyArray<string>).map((key) => client.del(key)))
+      }
+      client.disconnect()
+    })
+  )
+  return { url, prefix, name: "the Redis that REDIS_URL names" }
+})
+
+interface Running {
+  readonly child: ChildProcess
+  readonly ready: Deferred.Deferred<void, RedisServerError>
+  readonly ended: Deferred.Deferred<void>
+}
+
+// A server that still loads its data answers too, if only to say so
+const readyLine = /Ready to accept connections|Loading RDB produced by/
+
+const launch = (executable: string, directory: string, port: number, args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const ready = yield* Deferred.make<void, RedisServerError>()
+    const ended = yield* Deferred.make<void>()
+    const child = spawn(executable, [
+      ...["--port", `${port}`, "--bind", "127.0.0.1", "--dir", directory],
+      ...["--save", "", "--appendonly", "no", "--daemonize", "no"],
+      ...args
+    ], { stdio: ["ignore", "pipe", "pipe"] })
+    let output = ""
+    const read = (chunk: string) => {
+      output = (output + chunk).slice(-10_000)
+      if (readyLine.test(output)) Deferred.unsafeDone(ready, Effect.void)
+    }
+    child.stdout.setEncoding("utf8").on("data", read)
+    child.stderr.setEncoding("utf8").on("data", read)
+    const end = (reason: string) => {
+      Deferred.unsafeDone(ready, Effect.fail(new RedisServerError({ message: `${executable}: ${reason}\n${output}` })))
+      Deferred.unsafeDone(ended, Effect.void)
+    }
+    child.once("error", (error) => end(error.message))
+    child.once("close", (code) => end(`ended with ${code}`))
+    const running: Running = { child, ready, ended }
+    return running
+  })
+
+const signal = (child: ChildProcess, name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
+
+/** A port of the loopback interface that nobody uses at this moment. */
+export const freePort = Effect.async<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
