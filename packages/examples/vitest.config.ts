@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     name: "examples",
     include: ["test/**/*.test.ts"],
-    testTimeout: 30_000,
+    globalSetup: ["../redis-server/src/setup.ts"],
+    testTimeout: 60_000,
     hookTimeout: 30_000
   }
 })

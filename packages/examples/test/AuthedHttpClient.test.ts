@@ -1,0 +1,396 @@
+import {
+  AuthedHttpClient,
+  ClientAuth,
+  OAuthError,
+  RetryPolicy,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
+import { NodeHttp } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/redis-server"
+import { HttpApiClient, HttpBody, HttpClientRequest } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { decodeProtectedHeader } from "jose"
+import { AuthorizationServer } from "../src/AuthorizationServer.js"
+import * as ProtectedApi from "../src/ProtectedApi.js"
+import { type Exchange, Wire } from "../src/Wire.js"
+import { OrdersApi } from "./OrdersApi.js"
+import * as Shop from "./Shop.js"
+
+const answers = (exchanges: ReadonlyArray<Exchange>) => exchanges.map(({ status }) => status)
+
+const tokensIn = (exchanges: ReadonlyArray<Exchange>) =>
+  Array.from(new Set(exchanges.flatMap(({ sentToken }) => sentToken ?? [])))
+
+const get = (path: string) =>
+  Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => Effect.tap(client.get(path), ({ text }) => text))
+
+/** A call that failed for want of a token. */
+const failureOf = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flip(call), (error) => {
+    assert.instanceOf(error, OAuthError.TokenEndpointError)
+    return error
+  })
+
+const formats: ReadonlyArray<Shop.Format> = ["jwt", "opaque"]
+
+describe.each(formats)("%s access tokens", (format) => {
+  it.live("are got once, for put, get and delete", () =>
+    Effect.gen(function*() {
+      const client = yield* AuthedHttpClient.AuthedHttpClient
+      const order = { item: "coffee", quantity: 1 }
+      const put = yield* client.put("/orders/42", { body: HttpBody.unsafeJson(order) })
+      const got = yield* client.get("/orders/42")
+      const deleted = yield* client.del("/orders/42")
+      const gone = yield* client.get("/orders/42")
+      assert.deepStrictEqual([put, got, deleted, gone].map(({ status }) => status), [201, 200, 204, 404])
+      assert.deepStrictEqual(yield* got.json, order)
+
+      const api = yield* ProtectedApi.ProtectedApi
+      const { tokenRequests } = yield* AuthorizationServer
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      const [token, ...others] = tokensIn(yield* api.requests)
+      assert.isEmpty(others)
+      if (format === "jwt") {
+        assert.strictEqual(decodeProtectedHeader(Redacted.value(token)).typ, "at+jwt")
+      } else {
+        assert.notInclude(Redacted.value(token), ".")
+      }
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
+
+  it.live("of 2 seconds are renewed under steady traffic while the calls go on", () =>
+    Effect.gen(function*() {
+      const wire = yield* Wire
+      const api = yield* ProtectedApi.ProtectedApi
+      const { tokenRequests } = yield* AuthorizationServer
+      const client = yield* AuthedHttpClient.AuthedHttpClient
+      const startedAt = new Map<string, number>()
+
+      const call = Effect.gen(function*() {
+        const id = `${startedAt.size}`
+        startedAt.set(id, yield* wire.now)
+        const response = yield* client.get("/orders/1", { headers: { "x-request-id": id } })
+        assert.strictEqual(response.status, 200)
+        yield* response.text
+      })
+      const used = Effect.map(api.requests, (requests) => tokensIn(requests).length)
+      const traffic = Effect.repeat(Effect.delay(call, "10 millis"), {
+        until: () => Effect.map(used, (tokens) => tokens === 4)
+      })
+      yield* Effect.all(Array.from({ length: 3 }, () => traffic), { concurrency: "unbounded" })
+
+      const requests = yield* api.requests
+      assert.deepStrictEqual(new Set(answers(requests)), new Set([200]))
+      const renewals = yield* tokenRequests
+      assert.deepStrictEqual(answers(renewals), [200, 200, 200, 200])
+      const ages = renewals.slice(1).map((renewal, index) => renewal.startedAt - renewals[index].startedAt)
+      // Not before four fifths of the lifetime, less what the earlier request took to get here
+      for (const age of ages) assert.isAtLeast(age, 1400)
+      renewals.slice(1).forEach((renewal, index) => {
+        // On a machine that stood still for a while the old token was about to end: then calls do wait
+        if (renewal.endedAt - renewals[index].startedAt > 1750) return
+        const waited = requests.filter(({ requestId, sentToken }) =>
+          sentToken === renewal.issuedToken && startedAt.get(requestId ?? "")! < renewal.startedAt
+        )
+        assert.isEmpty(waited)
+      })
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format, lifetime: "2 seconds" }))))
+
+  it.live("that expired while nobody called are replaced before the call is sent", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const { tokenRequests } = yield* AuthorizationServer
+      yield* get("/orders/1")
+      yield* Effect.sleep("1100 millis")
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      yield* get("/orders/1")
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      assert.deepStrictEqual(answers(yield* api.requests), [200, 200])
+      assert.strictEqual(tokensIn(yield* api.requests).length, 2)
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format, lifetime: "1 second" }))))
+
+  it.live("that are revoked cost one 401, one token request and one replay", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const { revoke, tokenRequests } = yield* AuthorizationServer
+      yield* get("/orders/1")
+      const [first] = tokensIn(yield* api.requests)
+      yield* format === "opaque" ? revoke(first) : api.deny(first)
+
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      const requests = yield* api.requests
+      assert.deepStrictEqual(answers(requests), [200, 401, 200, 200])
+      assert.deepStrictEqual(requests.map(({ sentToken }) => sentToken === first), [true, true, false, false])
+      assert.strictEqual(tokensIn(requests).length, 2)
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
+
+  it.live("that are rejected 100 times at once cost one token request", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const { revoke, tokenRequests } = yield* AuthorizationServer
+      yield* get("/orders/1")
+      const [first] = tokensIn(yield* api.requests)
+      yield* format === "opaque" ? revoke(first) : api.deny(first)
+
+      const responses = yield* Effect.all(Array.from({ length: 100 }, () => get("/orders/1")), {
+        concurrency: "unbounded"
+      })
+      assert.isTrue(responses.every(({ status }) => status === 200))
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
+})
+
+describe("token requests", () => {
+  it.live("are one for 200 calls without a token", () =>
+    Effect.gen(function*() {
+      const { delay, tokenRequests } = yield* AuthorizationServer
+      yield* delay("100 millis")
+      const responses = yield* Effect.all(Array.from({ length: 200 }, () => get("/orders/1")), {
+        concurrency: "unbounded"
+      })
+      assert.isTrue(responses.every(({ status }) => status === 200))
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+
+  it.live("with a wrong secret fail with invalid_client, and the call is not sent", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const { tokenEndpoint, tokenRequests } = yield* AuthorizationServer
+      const error = yield* failureOf(get("/orders/1"))
+      assert.strictEqual(error.reason, "OAuth")
+      assert.strictEqual(error.error, "invalid_client")
+      assert.strictEqual(error.status, 401)
+      assert.strictEqual(error.endpoint, tokenEndpoint)
+      assert.include(error.message, "invalid_client")
+      assert.isEmpty(yield* api.requests)
+      // A definite answer is not asked for again
+      assert.deepStrictEqual(answers(yield* tokenRequests), [401])
+    }).pipe(
+      Effect.provide(Shop.clientLayer({ clientSecret: Redacted.make("not-the-secret") })),
+      Effect.provide(Shop.layer())
+    ))
+
+  it.live("with client_secret_post have no Authorization header", () =>
+    Effect.gen(function*() {
+      const { tokenRequests } = yield* AuthorizationServer
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      const [request] = yield* tokenRequests
+      assert.strictEqual(request.status, 200)
+      assert.isUndefined(request.scheme)
+    }).pipe(
+      Effect.provide(Shop.clientLayer({ clientAuth: ClientAuth.secretPost(Shop.client.secret) })),
+      Effect.provide(Shop.layer())
+    ))
+
+  // RFC 6749, appendix A: id and secret may hold every printable character of ASCII
+  const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(0x20 + index)).join("")
+  const awkward = { id: `shop ${printable}`, secret: Redacted.make(printable) }
+
+  it.live.each([
+    ClientAuth.secretBasic(awkward.secret),
+    ClientAuth.secretPost(awkward.secret)
+  ])("by $method take every printable character in id and secret", (clientAuth) =>
+    Effect.gen(function*() {
+      const { tokenRequests } = yield* AuthorizationServer
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+    }).pipe(
+      Effect.provide(Shop.clientLayer({ clientId: awkward.id, clientAuth })),
+      Effect.provide(Shop.layer({ clients: [awkward] }))
+    ))
+
+  it.live("for a scope that the client may not have fail with invalid_scope", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const error = yield* failureOf(AuthedHttpClient.withTokenScope(get("/orders/1"), "admin"))
+      assert.strictEqual(error.error, "invalid_scope")
+      assert.strictEqual(error.status, 400)
+      assert.isEmpty(yield* api.requests)
+      assert.strictEqual((yield* AuthedHttpClient.withTokenScope(get("/orders/1"), ["write", "read"])).status, 200)
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+
+  it.live("for a resource that the server does not know fail with invalid_target", () =>
+    Effect.gen(function*() {
+      const error = yield* failureOf(AuthedHttpClient.withTokenResource(get("/orders/1"), "urn:elsewhere"))
+      assert.strictEqual(error.error, "invalid_target")
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+
+  it.live("are made for each resource (RFC 8707)", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const { tokenRequests } = yield* AuthorizationServer
+      const forInvoices = AuthedHttpClient.withTokenResource(Shop.invoices)
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      assert.strictEqual((yield* forInvoices(get("/invoices/7"))).status, 200)
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      assert.strictEqual((yield* forInvoices(get("/invoices/7"))).status, 200)
+      const [orders, invoices, ...again] = (yield* api.requests).map(({ sentToken }) => sentToken)
+      assert.notStrictEqual(orders, invoices)
+      assert.deepStrictEqual(again, [orders, invoices])
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+
+  it.live("that meet 503 are made again, for all callers together", () =>
+    Effect.gen(function*() {
+      const { failNext, tokenRequests } = yield* AuthorizationServer
+      yield* failNext(2)
+      const responses = yield* Effect.all(Array.from({ length: 20 }, () => get("/orders/1")), {
+        concurrency: "unbounded"
+      })
+      assert.isTrue(responses.every(({ status }) => status === 200))
+      assert.deepStrictEqual(answers(yield* tokenRequests), [503, 503, 200])
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+
+  it.live("wait as long as Retry-After says", () =>
+    Effect.gen(function*() {
+      const { failNext, tokenRequests } = yield* AuthorizationServer
+      yield* failNext(1, 429, { "retry-after": "1" })
+      assert.strictEqual((yield* get("/orders/1")).status, 200)
+      const [first, second] = yield* tokenRequests
+      assert.isAtLeast(second.startedAt - first.endedAt, 990)
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+
+  it.live("that stay without success fail the call, unsent, with the answer of the server", () =>
+    Effect.gen(function*() {
+      const api = yield* ProtectedApi.ProtectedApi
+      const { failNext, tokenRequests } = yield* AuthorizationServer
+      yield* failNext(2)
+      const error = yield* failureOf(get("/orders/1"))
+      assert.strictEqual(error.status, 503)
+      assert.isEmpty(yield* api.requests)
+      assert.deepStrictEqual(answers(yield* tokenRequests), [503, 503])
+    }).pipe(
+      Effect.provide(Shop.clientLayer({ retry: RetryPolicy.exponential({ base: "10 millis", times: 1 }) })),
+      Effect.provide(Shop.layer())
+    ))
+})
+
+describe("the API", () => {
+  it.live("answers 401 with a challenge to whoever has no token for it", () =>
+    Effect.gen(function*() {
+      const unsigned = yield* AuthedHttpClient.withoutToken(get("/orders/1"))
+      assert.deepStrictEqual([unsigned.status, unsigned.headers["www-authenticate"]], [401, "Bearer"])
+
+      // Two tokens of the wrong resource, one after the other
+      const wrong = yield* AuthedHttpClient.withTokenResource(get("/orders/1"), Shop.invoices)
+      assert.strictEqual(wrong.status, 401)
+      assert.include(wrong.headers["www-authenticate"], `error="invalid_token"`)
+    }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
+})
+
+describe("layerHttpClient", () => {
+  const ordersLayer = (clientSecret: Redacted.Redacted) =>
+    Layer.unwrapEffect(Effect.gen(function*() {
+      const { tokenEndpoint } = yield* AuthorizationServer
+      const { url } = yield* ProtectedApi.ProtectedApi
+      return AuthedHttpClient.layerHttpClient({ baseUrl: url }).pipe(
+        Layer.provide(TokenEndpoint.layer({ url: tokenEndpoint, clientId: Shop.client.id, clientSecret })),
+        Layer.provide(TokenStore.layerMemory()),
+        Layer.provide(NodeHttp.layer())
+      )
+    }))
+
+  const makeOrders = Effect.flatMap(
+    ProtectedApi.ProtectedApi,
+    ({ url }) => HttpApiClient.make(OrdersApi, { baseUrl: url })
+  )
+
+  it.live("authorises an HttpApiClient that knows nothing of it", () =>
+    Effect.gen(function*() {
+      const { orders } = yield* makeOrders
+      const tea = { item: "tea", quantity: 2 }
+      assert.deepStrictEqual(yield* orders.put({ path: { id: "8" }, payload: tea }), tea)
+      assert.deepStrictEqual(yield* orders.get({ path: { id: "8" } }), tea)
+      yield* orders.remove({ path: { id: "8" } })
+      assert.strictEqual((yield* Effect.flip(orders.get({ path: { id: "8" } })))._tag, "NotFound")
+      const { tokenRequests } = yield* AuthorizationServer
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+    }).pipe(Effect.provide(ordersLayer(Shop.client.secret)), Effect.provide(Shop.layer())))
+
+  it.live("carries an OAuthError, which fromUnknown finds", () =>
+    Effect.gen(function*() {
+      const { orders } = yield* makeOrders
+      const error = yield* Effect.flip(orders.get({ path: { id: "1" } }))
+      assert.strictEqual(error._tag, "RequestError")
+      const found = Option.getOrThrow(OAuthError.fromUnknown(error))
+      assert.instanceOf(found, OAuthError.TokenEndpointError)
+      assert.strictEqual(found.error, "invalid_client")
+      const api = yield* ProtectedApi.ProtectedApi
+      assert.isEmpty(yield* api.requests)
+    }).pipe(Effect.provide(ordersLayer(Redacted.make("not-the-secret"))), Effect.provide(Shop.layer())))
+})
+
+describe("layerFromProvider", () => {
+  it.scopedLive("lets two APIs share one provider", () =>
+    Effect.gen(function*() {
+      const { tokenEndpoint, tokenRequests } = yield* AuthorizationServer
+      const one = yield* ProtectedApi.ProtectedApi
+      const other = Context.get(yield* Layer.build(ProtectedApi.layer({ "orders/2": {} })), ProtectedApi.ProtectedApi)
+      const provider = yield* Layer.build(
+        TokenProvider.layer().pipe(
+          Layer.provide(TokenEndpoint.layer({
+            url: tokenEndpoint,
+            clientId: Shop.client.id,
+            clientSecret: Shop.client.secret
+          })),
+          Layer.provide(TokenStore.layerMemory()),
+          Layer.provideMerge(NodeHttp.layer())
+        )
+      )
+      const clientOf = (baseUrl: string) =>
+        Effect.provide(
+          AuthedHttpClient.AuthedHttpClient,
+          Layer.provide(AuthedHttpClient.layerFromProvider({ baseUrl }), Layer.succeedContext(provider))
+        )
+      const clients = [yield* clientOf(one.url), yield* clientOf(other.url)]
+      const both = Effect.forEach([1, 2], (id, index) =>
+        Effect.tap(clients[index].get(`/orders/${id}`), ({ text }) => text), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(
+        (yield* both).map(({ status }) =>
+          status
+        ),
+        [200, 200]
+      )
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+
+      // What one rejects is replaced for both, once
+      const [token] = tokensIn(yield* one.requests)
+      yield* one.deny(token)
+      yield* other.deny(token)
+      assert.deepStrictEqual((yield* both).map(({ status }) => status), [200, 200])
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+
+      // Neither sends a token to the other's origin
+      const error = yield* Effect.flip(clients[0].execute(HttpClientRequest.get(`${other.url}/orders/2`)))
+      assert.strictEqual(error._tag, "OriginNotAllowed")
+    }).pipe(Effect.provide(Shop.layer())))
+})
+
+describe("Redis", () => {
+  it.live("gives a second client the token of the first, and both the next one", () =>
+    Effect.gen(function*() {
+      const { url } = yield* RedisServer.shared
+      const api = yield* ProtectedApi.ProtectedApi
+      const { tokenRequests } = yield* AuthorizationServer
+      // Two calls of a function: nothing is shared but Redis
+      const inOneProcess = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.provide(effect, Shop.clientLayer({ redis: { url, prefix: "effect-alf-test:" } }))
+
+      yield* inOneProcess(get("/orders/1"))
+      yield* inOneProcess(get("/orders/1"))
+      const [first, ...none] = tokensIn(yield* api.requests)
+      assert.isEmpty(none)
+
+      yield* api.deny(first)
+      yield* inOneProcess(get("/orders/1"))
+      yield* inOneProcess(get("/orders/1"))
+      assert.deepStrictEqual(answers(yield* api.requests), [200, 200, 401, 200, 200])
+      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+    }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
+})

@@ -1,0 +1,90 @@
+import * as RedisServer from "@effect-alf/redis-server"
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { AuthorizationServer } from "../src/AuthorizationServer.js"
+import * as ProtectedApi from "../src/ProtectedApi.js"
+import * as Program from "./Program.js"
+import * as Shop from "./Shop.js"
+
+const run = (name: string, env: Readonly<Record<string, string>> = {}) =>
+  Effect.gen(function*() {
+    const { tokenEndpoint } = yield* AuthorizationServer
+    const { url } = yield* ProtectedApi.ProtectedApi
+    return yield* Program.run(name, {
+      env: {
+        ALF_TOKEN_URL: tokenEndpoint,
+        ALF_CLIENT_ID: Shop.client.id,
+        ALF_CLIENT_SECRET: Redacted.value(Shop.client.secret),
+        ALF_BASE_URL: url,
+        NO_PROXY: "127.0.0.1",
+        ...env
+      }
+    })
+  })
+
+/** What went over the wire so far. */
+const seen = Effect.gen(function*() {
+  const { tokenRequests } = yield* AuthorizationServer
+  const { requests } = yield* ProtectedApi.ProtectedApi
+  return {
+    token: (yield* tokenRequests).map(({ status }) => status),
+    api: (yield* requests).map(({ method, status }) => `${method} ${status}`)
+  }
+})
+
+describe("client.ts", () => {
+  it.live("puts, gets and deletes", () =>
+    Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* run("client")
+      assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      assert.include(stdout, "item: 'tea'")
+      assert.deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
+    }).pipe(Effect.provide(Shop.layer())))
+
+  it.live("says what is wrong with its secret", () =>
+    Effect.gen(function*() {
+      const { tokenEndpoint } = yield* AuthorizationServer
+      const { exitCode, stdout } = yield* run("client", { ALF_CLIENT_SECRET: "not-the-secret" })
+      assert.strictEqual(exitCode, 1)
+      assert.include(stdout, `Token endpoint ${tokenEndpoint} answered 401 invalid_client`)
+      assert.notInclude(stdout, "not-the-secret")
+      assert.deepStrictEqual(yield* seen, { token: [401], api: [] })
+    }).pipe(Effect.provide(Shop.layer())))
+})
+
+describe("storage.ts", () => {
+  it.scopedLive("finds the token of the run before", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const env = { TOKEN_DIRECTORY: yield* files.makeTempDirectoryScoped() }
+      for (const { exitCode, stderr } of [yield* run("storage", env), yield* run("storage", env)]) {
+        assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      }
+      assert.deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+    }).pipe(Effect.provide(Layer.merge(Shop.layer(), NodeContext.layer))))
+})
+
+describe("redis.ts", () => {
+  it.live("finds the token of another process", () =>
+    Effect.gen(function*() {
+      const { url } = yield* RedisServer.shared
+      const env = { ALF_REDIS_URL: url }
+      for (const { exitCode, stderr } of [yield* run("redis", env), yield* run("redis", env)]) {
+        assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      }
+      assert.deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+    }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
+})
+
+describe("retry.ts", () => {
+  it.live("asks again after 500", () =>
+    Effect.gen(function*() {
+      const { failNext } = yield* AuthorizationServer
+      yield* failNext(2, 500)
+      const { exitCode, stderr } = yield* run("retry")
+      assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      assert.deepStrictEqual(yield* seen, { token: [500, 500, 200], api: ["GET 200"] })
+    }).pipe(Effect.provide(Shop.layer())))
+})
