@@ -317,7 +317,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     slot.backgroundNotBefore = 0
     if (held.own && previous !== undefined && sameValue(previous.token, held.token)) {
       // The endpoint keeps to its token for now: asking again at once would bring it once more
-      const end = Math.min(held.windows.expiresAt, held.windows.freshUntil)
+      const { expiresAt, freshUntil } = held.windows
+      const end = now() < freshUntil ? freshUntil : Math.min(expiresAt, now() + Duration.toMillis(defaultLifetime))
       slot.backgroundNotBefore = now() + Math.max(0, end - now()) / 2
     }
   }
@@ -512,9 +513,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       const held = slot.held
       if (!isAlive(held)) return need(slot, "expiry", origin, maxWait)
       if (isRejected(slot, held, origin)) return replace(slot, held.token, origin)
-      // With the endpoint known to fail, waiting for it would gain nothing while the token still works
-      if (now() < held.windows.freshUntil || slot.backgroundFailures > 0) {
-        const isDue = now() >= held.windows.refreshAt && now() >= slot.backgroundNotBefore
+      // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
+      const isEarly = now() < slot.backgroundNotBefore
+      if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
+        const isDue = now() >= held.windows.refreshAt && !isEarly
         if (isDue && slot.flight === undefined && inCooldown(slot) === undefined) launch(slot, "background", origin)
         return Effect.succeed(held.token)
       }

@@ -302,6 +302,38 @@ describe("TokenProvider, the endpoint that keeps to its token", () => {
       assert.strictEqual(value(yield* bench.provider.get()), "token-2")
     }))
 
+  it.scoped("fleet rule 7: so it is with an endpoint that gives the very same value, through window and leeway", () =>
+    Effect.gen(function*() {
+      for (const lifetime of ["1000 seconds", "none"] as const) {
+        let requests: Array<number> = []
+        const start = yield* TestClock.currentTimeMillis
+        const bench = yield* ProviderBench.make({
+          defaultLifetime: "1000 seconds",
+          endpoint: { lifetime },
+          wrapEndpoint: (endpoint) => {
+            const ask = Effect.runSync(Effect.cached(endpoint.request(endpoint.resolve())))
+            const record = Effect.map(TestClock.currentTimeMillis, (now) => void requests.push((now - start) / 1000))
+            return {
+              ...endpoint,
+              attempt: () => Effect.zipRight(record, ask),
+              request: () => Effect.zipRight(record, ask)
+            }
+          }
+        })
+        yield* bench.provider.get()
+        yield* TestClock.adjust("800 seconds")
+        const given = [
+          ...(yield* traffic(bench, "190 seconds", "2500 millis")),
+          ...(yield* traffic(bench, "10 seconds", "200 millis"))
+        ]
+        assert.deepStrictEqual(new Set(given), new Set(["token-1"]))
+        // 990 is where the leeway begins
+        assert.deepStrictEqual(requests.slice(0, 5), [0, 800, 895, 942.5, 967.5])
+        assert.isAtMost(requests.length, 14)
+        requests = []
+      }
+    }))
+
   it.scoped("fleet rule 7: an endpoint that tells the whole lifetime of the old token again is asked now and then", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })

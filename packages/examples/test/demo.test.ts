@@ -31,7 +31,10 @@ describe("demo.ts", () => {
         stdout: "",
         stderr: "The demo does not know --rediss: it takes --redis and --help.\n"
       })
-      assert.match(missing.stderr, /^There is no redis-server .* set REDIS_URL\n$/)
+      assert.match(
+        missing.stderr,
+        /^Neither redis-server nor valkey-server is on the PATH, .* or set REDIS_URL to the address of a server\.[^\n]*\n$/
+      )
       assert.deepStrictEqual({ ...missing, stderr: "" }, { exitCode: 1, stdout: "", stderr: "" })
       assert.include(help.stdout, "--redis")
       assert.deepStrictEqual({ ...help, stdout: "" }, { exitCode: 0, stdout: "", stderr: "" })
