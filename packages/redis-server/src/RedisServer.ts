@@ -3,7 +3,7 @@
  * loopback interface, without persistence, in a directory of its own, gone with
  * its scope. Nothing here depends on a test runner.
  */
-import { Config, Data, Deferred, Effect, Option, Ref } from "effect"
+import { Config, Console, Data, Deferred, Effect, Option, Ref } from "effect"
 import type { Scope } from "effect"
 import { Redis } from "ioredis"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
@@ -65,6 +65,7 @@ const unavailable = new RedisServerError({
 export const install: Effect.Effect<void, RedisServerError> = Effect.gen(function*() {
   if (findExecutable() !== undefined) return
   if (process.getuid?.() !== 0 || !aptGet.some(isExecutable)) return yield* unavailable
+  yield* Console.error("No redis-server is on the PATH: installing Debian's package redis-server")
   yield* withoutServices(Effect.zipRight(runAptGet("update"), runAptGet("install", "--yes", "redis-server"))).pipe(
     Effect.mapError((error) => new RedisServerError({ message: `${unavailable.message} ${error.message}` }))
   )
@@ -74,13 +75,17 @@ export const install: Effect.Effect<void, RedisServerError> = Effect.gen(functio
 const aptGet = ["/usr/bin/apt-get"]
 
 const runAptGet = (...args: ReadonlyArray<string>) =>
-  Effect.async<void, Error>((resume) => {
+  Effect.async<void, RedisServerError>((resume) => {
     execFile(
       "apt-get",
       ["-o", "DPkg::Lock::Timeout=120", "--quiet", ...args],
       { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } },
       (error, _, stderr) =>
-        resume(error === null ? Effect.void : Effect.fail(new Error(`apt-get ${args[0]}: ${stderr.trim()}`)))
+        resume(
+          error === null
+            ? Effect.void
+            : Effect.fail(new RedisServerError({ message: `apt-get ${args[0]}: ${stderr.trim() || error.message}` }))
+        )
     )
   })
 
