@@ -12,6 +12,33 @@ interface Packed {
   readonly files: ReadonlyArray<{ readonly path: string }>
 }
 
+/** What a user would run first: a request with a token, and one whose token endpoint is not there. */
+const program = `
+import { AuthedHttpClient, TestAuthorizationServer, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { NodeAuthedHttpClient } from "@effect-alf/node"
+import { Effect, Layer, Redacted } from "effect"
+import assert from "node:assert"
+
+const get = Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => client.get("/orders"))
+const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+const InMemory = AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
+  Layer.provide(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret })),
+  Layer.provide(TokenStore.layerMemory()),
+  Layer.provide(TestAuthorizationServer.layer())
+)
+assert.strictEqual((await Effect.runPromise(Effect.provide(get, InMemory))).status, 200)
+
+const Unreachable = NodeAuthedHttpClient.layer({
+  tokenEndpoint: "http://127.0.0.1:1/token",
+  clientId: "id",
+  clientSecret: Redacted.make("secret"),
+  baseUrl: "http://127.0.0.1:1",
+  retryWhile: () => false
+})
+const error = await Effect.runPromise(Effect.flip(Effect.provide(get, Unreachable)))
+assert.match(error.message, /^Token endpoint http:\\/\\/127\\.0\\.0\\.1:1\\/token: connect ECONNREFUSED/)
+`
+
 const problems: Array<string> = []
 const consumer = mkdtempSync(join(tmpdir(), "effect-alf-pack-"))
 
@@ -30,7 +57,12 @@ try {
     const [packed] = JSON.parse(
       run(root, "npm", "pack", "--json", "--pack-destination", consumer, "--workspace", manifest.name)
     ) as [Packed]
-    Object.assign(peers, manifest.peerDependencies, manifest.devDependencies)
+    const isPublic = ([name]: [string, unknown]) => !name.startsWith("@effect-alf/")
+    Object.assign(
+      peers,
+      manifest.peerDependencies,
+      Object.fromEntries(Object.entries(manifest.devDependencies ?? {}).filter(isPublic))
+    )
     tarballs[manifest.name] = `file:${packed.filename}`
 
     const paths = new Set(packed.files.map(({ path }) => path))
@@ -69,7 +101,7 @@ try {
   const imports = entryPoints.map((entryPoint, index) => `import * as m${index} from ${JSON.stringify(entryPoint)}`)
   const used = `console.log([${entryPoints.map((_, index) => `m${index}`)}].length, "entry points")\n`
   write("main.ts", `${imports.join("\n")}\n${used}`)
-  write("main.mjs", `${imports.join("\n")}\n${used}`)
+  write("main.mjs", `${imports.join("\n")}\n${used}${program}`)
 
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   console.log(run(consumer, "node", "main.mjs").trim())
