@@ -426,7 +426,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
           if (Option.isSome(replaces)) yield* share(slot, held, replaces.value)
           return
         }
-        const afterwards = closed ? Effect.void : failed(slot, flight, exit.cause)
+        const afterwards = failed(slot, flight, exit.cause)
         // An endpoint that interrupts itself must not interrupt those who wait
         land(slot, flight, Exit.isInterrupted(exit) ? Exit.die(Cause.squash(exit.cause)) : Exit.failCause(exit.cause))
         yield* Effect.interruptible(afterwards)

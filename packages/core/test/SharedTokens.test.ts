@@ -1,5 +1,6 @@
 import { AccessToken, OAuthError, SharedTokens, StoredToken, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 
@@ -37,22 +38,22 @@ describe("SharedTokens", () => {
   it.effect("none: finds nothing, and takes every write for done", () =>
     Effect.gen(function*() {
       const found = yield* SharedTokens.none.read(key)
-      assert.deepStrictEqual(found, { token: Option.none(), version: Option.none() })
+      deepStrictEqual(found, { token: Option.none(), version: Option.none() })
       assert.isTrue(yield* SharedTokens.none.write(key, yield* token("a"), Option.none()))
     }))
 
   it.effect("a token comes back as it was written, with the version that a write must replace", () =>
     Effect.gen(function*() {
       const { memory, read, write } = yield* make()
-      assert.deepStrictEqual(yield* read(), { token: Option.none(), version: Option.none() })
+      deepStrictEqual(yield* read(), { token: Option.none(), version: Option.none() })
       assert.isTrue(yield* write(yield* token("a", "10 minutes")))
       yield* TestClock.adjust("1 minute")
       const found = yield* read()
       const read1 = Option.getOrThrow(found.token)
       assert.strictEqual(Redacted.value(read1.value), "a")
-      assert.deepStrictEqual(Option.map(read1.expiresAt, DateTime.toEpochMillis), Option.some(600_000))
+      deepStrictEqual(Option.map(read1.expiresAt, DateTime.toEpochMillis), Option.some(600_000))
       const entry = Option.getOrThrow(yield* memory.get(key))
-      assert.deepStrictEqual(found.version, Option.some(entry.version))
+      deepStrictEqual(found.version, Option.some(entry.version))
     }))
 
   it.effect("fleet rule 1: every write has a version of its own, which says nothing of the token", () =>
@@ -101,9 +102,9 @@ describe("SharedTokens", () => {
       const aToken = yield* token("a", "10 seconds")
       yield* TestClock.adjust("3 seconds")
       yield* write(aToken)
-      assert.deepStrictEqual(Option.getOrThrow(yield* memory.get(key)).timeToLive, Duration.seconds(7))
+      deepStrictEqual(Option.getOrThrow(yield* memory.get(key)).timeToLive, Duration.seconds(7))
       yield* write(yield* token("b"), Option.none(), "unknown")
-      assert.deepStrictEqual(Option.getOrThrow(yield* memory.get("unknown")).timeToLive, Duration.hours(1))
+      deepStrictEqual(Option.getOrThrow(yield* memory.get("unknown")).timeToLive, Duration.hours(1))
     }))
 
   it.effect("rule 8: after a failure the store is left alone for 5 seconds, for reads and writes", () =>
@@ -122,13 +123,13 @@ describe("SharedTokens", () => {
       const aToken = yield* token("a", "1 hour")
       yield* read()
       yield* TestClock.adjust("4999 millis")
-      assert.deepStrictEqual(yield* read(), { token: Option.none(), version: Option.none() })
+      deepStrictEqual(yield* read(), { token: Option.none(), version: Option.none() })
       assert.isTrue(yield* write(aToken))
-      assert.deepStrictEqual(calls, ["get"])
+      deepStrictEqual(calls, ["get"])
       yield* TestClock.adjust("1 millis")
       assert.isTrue(yield* write(aToken))
       yield* read()
-      assert.deepStrictEqual(calls, ["get", "set"])
+      deepStrictEqual(calls, ["get", "set"])
     }))
 
   it.effect("rule 8: one outage is one warning with its cause, and one word at its end", () =>
@@ -146,16 +147,16 @@ describe("SharedTokens", () => {
       }
       const warning =
         "Warning Token store, get: ECONNREFUSED 127.0.0.1:6379. Tokens stay in this process until the store is back"
-      assert.deepStrictEqual(shown(logs), [warning])
+      deepStrictEqual(shown(logs), [warning])
       isDown = false
       for (let i = 0; i < 3; i++) {
         yield* read()
         yield* write(yield* token("a", "1 hour"))
       }
-      assert.deepStrictEqual(shown(logs), [warning, "Info Token store is back"])
+      deepStrictEqual(shown(logs), [warning, "Info Token store is back"])
       isDown = true
       yield* read()
-      assert.deepStrictEqual(shown(logs), [warning, "Info Token store is back", warning])
+      deepStrictEqual(shown(logs), [warning, "Info Token store is back", warning])
     }))
 
   it.effect("rule 8: a store that can be read and not written is not back with each read", () =>
@@ -174,7 +175,7 @@ describe("SharedTokens", () => {
       isReadOnly = false
       yield* read()
       yield* write(yield* token("a", "1 hour"))
-      assert.deepStrictEqual(shown(logs).slice(1), ["Info Token store is back"])
+      deepStrictEqual(shown(logs).slice(1), ["Info Token store is back"])
     }))
 
   it.effect("rule 8: a call takes no longer than its time, whatever region it is made in", () =>
@@ -186,7 +187,7 @@ describe("SharedTokens", () => {
           yield* TestClock.adjust("999 millis")
           assert.isNull(fiber.unsafePoll())
           yield* TestClock.adjust("1 millis")
-          assert.deepStrictEqual(yield* Fiber.join(fiber), { token: Option.none(), version: Option.none() })
+          deepStrictEqual(yield* Fiber.join(fiber), { token: Option.none(), version: Option.none() })
           assert.include(logs[0].text, "no answer within 1s")
         }
       }
@@ -217,10 +218,10 @@ describe("SharedTokens", () => {
       yield* memory.set("b", entry("2"), Option.none())
       for (const from of ["a", "a", "b", "a"]) {
         const found = yield* read(from)
-        assert.deepStrictEqual(found.token, Option.none())
-        assert.deepStrictEqual(found.version, Option.some(from === "a" ? "1" : "2"))
+        deepStrictEqual(found.token, Option.none())
+        deepStrictEqual(found.version, Option.some(from === "a" ? "1" : "2"))
       }
-      assert.deepStrictEqual(shown(logs), [
+      deepStrictEqual(shown(logs), [
         "Warning Token store entry a counts as absent: it holds no token that this version can read",
         "Warning Token store entry b counts as absent: it holds no token that this version can read"
       ])

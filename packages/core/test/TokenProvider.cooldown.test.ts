@@ -1,5 +1,6 @@
 import { OAuthError, RetryPolicy, TestTokenEndpoint } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Fiber, Option, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
@@ -46,7 +47,7 @@ describe("TokenProvider, cool-down", () => {
       for (const error of yield* Effect.forEach(waiting, Fiber.join)) {
         assert.strictEqual(error.message, unavailable.message)
       }
-      assert.deepStrictEqual(yield* requestTimes, [0, 100, 101, 103])
+      deepStrictEqual(yield* requestTimes, [0, 100, 101, 103])
       // Until the cool-down is over nobody asks again; then it works
       assert.strictEqual((yield* Effect.flip(provider.get())).message, unavailable.message)
       yield* TestClock.adjust("1 second")
@@ -61,7 +62,7 @@ describe("TokenProvider, cool-down", () => {
         const error = yield* Effect.flip(provider.get())
         assert(error._tag === "TokenEndpointError")
         assert.strictEqual(error.status, 429)
-        assert.deepStrictEqual(error.retryAfter, Duration.seconds(20))
+        deepStrictEqual(error.retryAfter, Duration.seconds(20))
       }
     }))
 
@@ -70,8 +71,8 @@ describe("TokenProvider, cool-down", () => {
       const bench = yield* ProviderBench.make()
       yield* bench.tokens.failNext(1000)
       const messages = yield* ask(bench, 5)
-      assert.deepStrictEqual(new Set(messages), new Set([unavailable.message]))
-      assert.deepStrictEqual(yield* bench.requestTimes, [0, 1, 2, 3, 4])
+      deepStrictEqual(new Set(messages), new Set([unavailable.message]))
+      deepStrictEqual(yield* bench.requestTimes, [0, 1, 2, 3, 4])
     }))
 
   it.scoped("rule 7: failureCooldown sets the pace for both kinds of failure", () =>
@@ -79,12 +80,12 @@ describe("TokenProvider, cool-down", () => {
       const transient = yield* ProviderBench.make({ failureCooldown: "3 seconds" })
       yield* transient.tokens.failNext(1000)
       yield* ask(transient, 7)
-      assert.deepStrictEqual(yield* transient.requestTimes, [0, 3, 6])
+      deepStrictEqual(yield* transient.requestTimes, [0, 3, 6])
       const definite = yield* ProviderBench.make({ failureCooldown: "200 millis" })
       yield* definite.tokens.failNext(1000, invalidClient)
       const start = 7
       yield* ask(definite, 4)
-      assert.deepStrictEqual((yield* definite.requestTimes).map((time) => time - start), [0, 1, 3])
+      deepStrictEqual((yield* definite.requestTimes).map((time) => time - start), [0, 1, 3])
     }))
 
   it.scoped("rule 7: failureCooldown 0 lets every caller ask", () =>
@@ -118,7 +119,7 @@ describe("TokenProvider, cool-down", () => {
       const bench = yield* ProviderBench.make()
       yield* bench.tokens.failNext(1000, invalidClient)
       yield* ask(bench, 17)
-      assert.deepStrictEqual(yield* bench.requestTimes, [0, 5, 15])
+      deepStrictEqual(yield* bench.requestTimes, [0, 5, 15])
     }))
 
   it.scoped("rule 7: a success ends the doubling", () =>
@@ -135,7 +136,7 @@ describe("TokenProvider, cool-down", () => {
       yield* Effect.flip(provider.get())
       yield* TestClock.adjust("5 seconds")
       yield* provider.get()
-      assert.deepStrictEqual(yield* requestTimes, [0, 5, 15, 45, 50])
+      deepStrictEqual(yield* requestTimes, [0, 5, 15, 45, 50])
     }))
 
   it.scoped("rule 7: Retry-After is honoured, up to a minute, and never shortens a cool-down", () =>
@@ -180,8 +181,8 @@ describe("TokenProvider, cool-down", () => {
       yield* tokens.setCredentials("new")
       yield* TestClock.adjust("1 second")
       const all = yield* Effect.all([provider.get(), provider.get(), provider.get()], { concurrency: "unbounded" })
-      assert.deepStrictEqual(all.map(value), ["token-1", "token-1", "token-1"])
-      assert.deepStrictEqual(yield* requestTimes, [0, 3])
+      deepStrictEqual(all.map(value), ["token-1", "token-1", "token-1"])
+      deepStrictEqual(yield* requestTimes, [0, 3])
     }))
 
   it.scoped("fleet rule 9: with changed credentials that fail too, the cool-down begins anew at 5 seconds", () =>
@@ -199,11 +200,11 @@ describe("TokenProvider, cool-down", () => {
       yield* TestClock.adjust("1 second")
       yield* Effect.flip(provider.get())
       yield* settle
-      assert.deepStrictEqual(yield* requestTimes, [0, 5, 6])
+      deepStrictEqual(yield* requestTimes, [0, 5, 6])
       yield* ask(bench, 5)
-      assert.deepStrictEqual(yield* requestTimes, [0, 5, 6])
+      deepStrictEqual(yield* requestTimes, [0, 5, 6])
       yield* provider.get()
-      assert.deepStrictEqual(yield* requestTimes, [0, 5, 6, 11])
+      deepStrictEqual(yield* requestTimes, [0, 5, 6, 11])
     }))
 
   it.scoped("fleet rule 9: unchanged credentials neither end a cool-down nor prolong it", () =>
@@ -212,7 +213,7 @@ describe("TokenProvider, cool-down", () => {
       yield* bench.tokens.setCredentials("same")
       yield* bench.tokens.failNext(2, invalidClient)
       yield* ask(bench, 16)
-      assert.deepStrictEqual(yield* bench.requestTimes, [0, 5, 15])
+      deepStrictEqual(yield* bench.requestTimes, [0, 5, 15])
       assert.isDefined(bench.provider.peek())
     }))
 
@@ -242,7 +243,7 @@ describe("TokenProvider, cool-down", () => {
       yield* tokens.setCredentials("new")
       yield* TestClock.adjust("9 seconds")
       yield* Effect.flip(provider.get())
-      assert.deepStrictEqual(yield* requestTimes, [0])
+      deepStrictEqual(yield* requestTimes, [0])
     }))
 
   it.scoped("fleet rule 9: credentials that hang hold up no answer of a cool-down beyond maxWait", () =>
@@ -274,15 +275,15 @@ describe("TokenProvider, cool-down", () => {
       yield* TestClock.adjust("82 seconds")
       yield* tokens.failNext(1000, invalidClient)
       yield* Effect.flip(provider.renew(token, undefined, "https://a.test"))
-      assert.deepStrictEqual(yield* requestTimes, [0, 82])
+      deepStrictEqual(yield* requestTimes, [0, 82])
       for (let i = 0; i < 4; i++) {
         assert.strictEqual(value(yield* provider.get(undefined, "https://b.test")), "token-1")
         yield* TestClock.adjust("1 second")
       }
-      assert.deepStrictEqual(yield* requestTimes, [0, 82])
+      deepStrictEqual(yield* requestTimes, [0, 82])
       yield* TestClock.adjust("1 second")
       assert.strictEqual(value(yield* provider.get(undefined, "https://b.test")), "token-1")
       yield* settle
-      assert.deepStrictEqual(yield* requestTimes, [0, 82, 87])
+      deepStrictEqual(yield* requestTimes, [0, 82, 87])
     }))
 })

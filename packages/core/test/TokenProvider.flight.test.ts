@@ -1,5 +1,6 @@
 import { TestTokenEndpoint, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Exit, Fiber, FiberRef, Option, Scope, TestClock, Tracer } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
@@ -53,7 +54,7 @@ describe("TokenProvider, one flight", () => {
         concurrency: "unbounded"
       }).pipe(during("1 second"))
       assert.lengthOf(all, 1000)
-      assert.deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
+      deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
       assert.lengthOf(yield* tokens.requests, 1)
       assert.lengthOf(yield* store.callsOf("get"), 1)
     }))
@@ -81,7 +82,7 @@ describe("TokenProvider, one flight", () => {
       assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(first)))
       yield* TestClock.adjust("1 second")
       const all = yield* Effect.forEach(others, Fiber.join)
-      assert.deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
+      deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
@@ -104,7 +105,7 @@ describe("TokenProvider, one flight", () => {
       const hasty = yield* Effect.fork(Effect.timeoutOption(provider.get(), "100 millis"))
       const patient = yield* Effect.fork(provider.get())
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.join(hasty), Option.none())
+      deepStrictEqual(yield* Fiber.join(hasty), Option.none())
       assert.strictEqual(value(yield* Fiber.join(patient)), "token-1")
       assert.lengthOf(yield* tokens.requests, 1)
     }))
@@ -130,7 +131,7 @@ describe("TokenProvider, one flight", () => {
         Effect.locally(ref, "caller"),
         Effect.uninterruptible
       )
-      assert.deepStrictEqual(seen, ["initial", true])
+      deepStrictEqual(seen, ["initial", true])
       assert.strictEqual(after, "caller")
     }))
 
@@ -150,8 +151,8 @@ describe("TokenProvider, one flight", () => {
       const renewals = spans.filter(({ name }) => name === "TokenProvider.renew")
       assert.lengthOf(renewals, 1)
       const [renewal] = renewals
-      assert.deepStrictEqual(renewal.parent, Option.none())
-      assert.deepStrictEqual(
+      deepStrictEqual(renewal.parent, Option.none())
+      deepStrictEqual(
         renewal.links.map(({ span }) => (span as Tracer.Span).name),
         Array.from({ length: 32 }, (_, index) => `caller ${index}`)
       )
@@ -171,7 +172,7 @@ describe("TokenProvider, one flight", () => {
         Effect.withSpan("app"),
         Effect.withTracer(recordingTracer(spans))
       )
-      assert.deepStrictEqual(spans.map(({ name, parent }) => [name, parent._tag]), [
+      deepStrictEqual(spans.map(({ name, parent }) => [name, parent._tag]), [
         ["app", "None"],
         ["TokenProvider.renew", "None"]
       ])
@@ -187,9 +188,9 @@ describe("TokenProvider, one flight", () => {
           Effect.withParentSpan(Tracer.externalSpan({ spanId: "remote", traceId: "trace" }))
         )
       }).pipe(Effect.withTracer(recordingTracer(spans)))
-      assert.deepStrictEqual(spans.map(({ name }) => name), ["TokenProvider.renew", "TokenProvider.renew"])
-      assert.deepStrictEqual(spans.map(({ parent }) => parent), [Option.none(), Option.none()])
-      assert.deepStrictEqual(spans.map(({ links }) => links.map(({ span }) => span.spanId)), [[], ["remote"]])
+      deepStrictEqual(spans.map(({ name }) => name), ["TokenProvider.renew", "TokenProvider.renew"])
+      deepStrictEqual(spans.map(({ parent }) => parent), [Option.none(), Option.none()])
+      deepStrictEqual(spans.map(({ links }) => links.map(({ span }) => span.spanId)), [[], ["remote"]])
     }))
 
   it.effect("rule 1: closing the scope fails those who wait, and all who come later, with Closed", () =>
@@ -262,6 +263,20 @@ describe("TokenProvider, one flight", () => {
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
       yield* settle
       assert.isNotNull(closing.unsafePoll())
+    }))
+
+  it.effect("rule 1: closing the scope during a renewal in the background is no failure of it", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const bench = yield* Scope.extend(ProviderBench.make({ endpoint: { lifetime: "100 seconds" } }), scope)
+      yield* bench.provider.get()
+      yield* TestClock.adjust("85 seconds")
+      yield* bench.tokens.hang(true)
+      yield* bench.provider.get()
+      yield* settle
+      assert.lengthOf(yield* bench.tokens.requests, 2)
+      yield* Scope.close(scope, Exit.void)
+      deepStrictEqual(ProviderBench.warnings(bench), [])
     }))
 
   it.scoped("rule 1: a caller in an uninterruptible region waits no longer than maxWait", () =>
@@ -429,7 +444,7 @@ describe("TokenProvider, the key", () => {
         )
       const [read, write] = [value(all[0]), value(all[1])]
       assert.notStrictEqual(read, write)
-      assert.deepStrictEqual(all.map(value), requests.map(({ scope }) => scope === "read" ? read : write))
+      deepStrictEqual(all.map(value), requests.map(({ scope }) => scope === "read" ? read : write))
       assert.lengthOf(yield* tokens.requests, 2)
       assert.strictEqual(value(yield* provider.get({ scope: "write" })), write)
       assert.strictEqual(value(yield* provider.get({ scope: "read" })), read)

@@ -1,6 +1,7 @@
 import type { AccessToken, OAuthError } from "@effect-alf/core"
 import { RetryPolicy, TestTokenEndpoint } from "@effect-alf/core"
 import { assert, describe, it, vi } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { value } from "./ProviderBench.js"
@@ -251,7 +252,7 @@ describe("TokenProvider, whatever happens", () => {
         for (const caller of callers) {
           if ((yield* Fiber.poll(caller))._tag === "None") world.violations.push("a caller waits beyond maxWait")
         }
-        assert.deepStrictEqual(world.violations, [])
+        deepStrictEqual(world.violations, [])
 
         // And nothing is wedged: once everything works, so does every key, within the longest cool-down
         world.setOutcome("works")

@@ -1,6 +1,7 @@
 import { TestTokenEndpoint } from "@effect-alf/core"
 import type { AccessToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Option, TestClock } from "effect"
 import { inspect } from "node:util"
 import * as ProviderBench from "./ProviderBench.js"
@@ -35,7 +36,7 @@ describe("TokenProvider, a 401", () => {
       const renewed = yield* Effect.all(Array.from({ length: 200 }, () => provider.renew(token)), {
         concurrency: "unbounded"
       }).pipe(during("1 second"))
-      assert.deepStrictEqual(new Set(renewed.map(value)), new Set(["token-2"]))
+      deepStrictEqual(new Set(renewed.map(value)), new Set(["token-2"]))
       assert.lengthOf(yield* tokens.requests, 2)
     }))
 
@@ -49,7 +50,7 @@ describe("TokenProvider, a 401", () => {
       yield* store.resetRecords
       for (let i = 0; i < 10; i++) assert.strictEqual(yield* provider.renew(old), current)
       assert.lengthOf(yield* tokens.requests, 2)
-      assert.deepStrictEqual(yield* store.calls, [])
+      deepStrictEqual(yield* store.calls, [])
     }))
 
   it.scoped("rule 4: a token that another process has stored is adopted before the endpoint is asked", () =>
@@ -136,7 +137,7 @@ describe("TokenProvider, a 401", () => {
         if ((yield* requestTimes).length > before) asked.push(second + 1)
       }
       // The first cost is at 0; held for 1, 2, 4, 8, 16, 32 and then 60 seconds
-      assert.deepStrictEqual(asked, [1, 3, 7, 15, 31, 63])
+      deepStrictEqual(asked, [1, 3, 7, 15, 31, 63])
     }))
 
   it.scoped("fleet rule 6: an origin that rejects the same token for ever is held for a minute at most", () =>
@@ -150,7 +151,7 @@ describe("TokenProvider, a 401", () => {
       }
       const times = yield* requestTimes
       const gaps = times.slice(2).map((time, index) => time - times[index + 1])
-      assert.deepStrictEqual(gaps.slice(-5), [60, 60, 60, 60, 60])
+      deepStrictEqual(gaps.slice(-5), [60, 60, 60, 60, 60])
     }))
 
   it.scoped("fleet rule 6: a replay that is rejected as well holds the origin, doubling, once for each token", () =>
@@ -168,7 +169,7 @@ describe("TokenProvider, a 401", () => {
         yield* TestClock.adjust(1)
         token = next
       }
-      assert.deepStrictEqual(yield* requestTimes, [0, 0, 1, 3, 7])
+      deepStrictEqual(yield* requestTimes, [0, 0, 1, 3, 7])
     }))
 
   it.scoped("fleet rule 6: a replay that works ends the hold and the doubling", () =>
@@ -228,7 +229,7 @@ describe("TokenProvider, a 401", () => {
         token = yield* provider.renew(token, undefined, a)
         yield* TestClock.adjust("500 millis")
       }
-      assert.deepStrictEqual(yield* requestTimes, [0, 0, 0.5, 1, 1.5, 2, 2.5, 5, 10, 15])
+      deepStrictEqual(yield* requestTimes, [0, 0, 0.5, 1, 1.5, 2, 2.5, 5, 10, 15])
       assert.strictEqual(value(yield* provider.renew(token, undefined, b)), "token-11")
     }))
 
@@ -241,7 +242,7 @@ describe("TokenProvider, a 401", () => {
         yield* TestClock.adjust("250 millis")
       }
       // The first token and its replacement, then one after each hold of 1, 2, 4, 8 and 16 seconds
-      assert.deepStrictEqual(yield* bench.requestTimes, [0, 0, 1, 3, 7, 15, 31])
+      deepStrictEqual(yield* bench.requestTimes, [0, 0, 1, 3, 7, 15, 31])
     }))
 
   it.scoped("fleet rule 6: renewals that the endpoint fails do not prolong a hold: after an outage it is asked soon", () =>
@@ -352,6 +353,29 @@ describe("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
+  it.scoped("rule 4: a replay that is rejected marks its token: after the hold the next caller is given another", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* ProviderBench.make()
+      const second = yield* provider.renew(yield* provider.get(undefined, a), undefined, a)
+      yield* provider.settle(second, "rejected", undefined, a)
+      assert.isUndefined(provider.peek(undefined, a))
+      assert.strictEqual(yield* provider.get(undefined, a), second)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* provider.get(undefined, a)), "token-3")
+    }))
+
+  it.scoped("rule 4: with an endpoint that hangs, renew waits no longer than maxWait", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ maxWait: "3 seconds" })
+      const token = yield* provider.get()
+      yield* tokens.hang(true)
+      const waiting = yield* Effect.fork(Effect.flip(provider.renew(token)))
+      yield* TestClock.adjust("3 seconds")
+      assert.isNotNull(waiting.unsafePoll())
+      const error = yield* Fiber.join(waiting)
+      assert.strictEqual(error._tag === "TokenProviderError" && error.reason, "MaxWait")
+    }))
+
   it.scoped("rule 4: interrupting the caller of renew leaves the renewal running", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
@@ -368,7 +392,7 @@ describe("TokenProvider, a 401", () => {
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "none" } })
       const token = yield* provider.get(undefined, a)
-      assert.deepStrictEqual(token.expiresAt, Option.none())
+      deepStrictEqual(token.expiresAt, Option.none())
       yield* tokens.failNext(1)
       yield* Effect.flip(provider.renew(token, undefined, a))
       assert.strictEqual(yield* provider.get(undefined, b), token)
@@ -399,7 +423,7 @@ describe("TokenProvider, a 401", () => {
         yield* call(bench, a, () => false)
         yield* TestClock.adjust("1 second")
       }
-      assert.deepStrictEqual(warnings(bench), [])
+      deepStrictEqual(warnings(bench), [])
       assert.notInclude(JSON.stringify(bench.logs), "token-")
     }))
 })

@@ -1,5 +1,6 @@
 import { OAuthError, TestTokenEndpoint, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
@@ -36,7 +37,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(token), "token-1")
       assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 100_000)
       assert.strictEqual(token.obtainedAt.epochMillis, 0)
-      assert.deepStrictEqual(yield* two.tokens.requests, [])
+      deepStrictEqual(yield* two.tokens.requests, [])
       // Its windows are those of the whole lifetime
       yield* TestClock.adjust("49 seconds")
       assert.isDefined(two.provider.peek())
@@ -94,7 +95,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(yield* two.provider.get()), "token-1")
       yield* settle
       assert.strictEqual(value(yield* two.provider.get()), "token-2")
-      assert.deepStrictEqual(yield* two.tokens.requests, [])
+      deepStrictEqual(yield* two.tokens.requests, [])
     }))
 
   it.scoped("rule 8: a fresh token is written with its lifetime, and replaces the version that was there", () =>
@@ -104,14 +105,14 @@ describe("TokenProvider, the store", () => {
       const token = yield* during("2 seconds")(provider.get())
       yield* settle
       const [first] = yield* store.callsOf("set")
-      assert.deepStrictEqual(first.replaces, Option.none())
+      deepStrictEqual(first.replaces, Option.none())
       // Counted from the start of the request, two seconds ago
       assert.strictEqual(Duration.toMillis(first.entry.timeToLive), 98_000)
       assert.strictEqual(first.key, (yield* bench.tokens.requests)[0].request.key)
       yield* during("2 seconds")(provider.renew(token))
       yield* settle
       const [, second] = yield* store.callsOf("set")
-      assert.deepStrictEqual(second.replaces, Option.some(first.entry.version))
+      deepStrictEqual(second.replaces, Option.some(first.entry.version))
       assert.notStrictEqual(second.entry.version, first.entry.version)
       assert.strictEqual((yield* onlyEntry(bench)).entry.version, second.entry.version)
     }))
@@ -129,11 +130,11 @@ describe("TokenProvider, the store", () => {
       const bench = yield* ProviderBench.make({ defaultLifetime: "10 minutes", endpoint: { lifetime: "none" } })
       yield* bench.provider.get()
       yield* settle
-      assert.deepStrictEqual((yield* onlyEntry(bench)).entry.timeToLive, Duration.minutes(10))
+      deepStrictEqual((yield* onlyEntry(bench)).entry.timeToLive, Duration.minutes(10))
       const two = yield* ProviderBench.make({ sharedStore: bench.store.backing, defaultLifetime: "10 minutes" })
       const token = yield* two.provider.get()
       assert.strictEqual(value(token), "token-1")
-      assert.deepStrictEqual(token.expiresAt, Option.none())
+      deepStrictEqual(token.expiresAt, Option.none())
     }))
 
   it.scoped("fleet rule 2: a write that is refused adopts the winner's token", () =>
@@ -175,7 +176,7 @@ describe("TokenProvider, the store", () => {
       yield* tokens.failNext(1)
       yield* Effect.flip(provider.get())
       yield* settle
-      assert.deepStrictEqual(yield* store.calls, [])
+      deepStrictEqual(yield* store.calls, [])
     }))
 
   it.effect("rule 8: at the end of the scope a write under way is finished, within its bound", () =>
@@ -280,7 +281,7 @@ describe("TokenProvider, a store that does not work", () => {
           yield* getsToken(bench, 500, { scope: `later ${i}` })
         }
         assert.lengthOf(warnings(bench), 1)
-        assert.deepStrictEqual(infos(bench), [])
+        deepStrictEqual(infos(bench), [])
 
         works = true
         yield* TestClock.adjust("5 seconds")
@@ -327,7 +328,7 @@ describe("TokenProvider, a store that does not work", () => {
       yield* getsToken(bench, 199)
       yield* TestClock.adjust("199 millis")
       assert.strictEqual((yield* bench.store.entries).size, 1)
-      assert.deepStrictEqual(warnings(bench), [])
+      deepStrictEqual(warnings(bench), [])
       yield* bench.store.slow("201 millis")
       yield* getsToken(bench, 200, { scope: "a" })
       assert.lengthOf(warnings(bench), 1)
@@ -345,7 +346,7 @@ describe("TokenProvider, a store that does not work", () => {
       assert.lengthOf(yield* bench.tokens.requests, 5)
       assert.lengthOf(warnings(bench), 1)
       assert.include(warnings(bench)[0], "READONLY")
-      assert.deepStrictEqual(infos(bench), [])
+      deepStrictEqual(infos(bench), [])
       yield* bench.store.fail(undefined, "set")
       yield* getsToken(bench, 0)
       yield* settle
@@ -415,12 +416,12 @@ describe("TokenProvider, a store that does not work", () => {
         assert.notInclude(warnings(bench)[0], "token-x")
         const two = yield* ProviderBench.make({ sharedStore: bench.store.backing })
         assert.strictEqual(value(yield* two.provider.get()), "token-1")
-        assert.deepStrictEqual(yield* two.tokens.requests, [])
+        deepStrictEqual(yield* two.tokens.requests, [])
         yield* bench.store.corrupt(key, payload)
         yield* bench.provider.renew(token)
         yield* settle
         assert.lengthOf(warnings(bench), 1)
-        assert.deepStrictEqual(infos(bench), [])
+        deepStrictEqual(infos(bench), [])
       }))
   }
 
@@ -454,7 +455,7 @@ describe("TokenProvider, a store that does not work", () => {
       assert.strictEqual(value(yield* getsToken(bench, 0)), "tök\nen")
       yield* settle
       assert.strictEqual((yield* bench.store.entries).size, 0)
-      assert.deepStrictEqual(bench.logs, [])
+      deepStrictEqual(bench.logs, [])
       assert.strictEqual(value(yield* getsToken(bench, 0, { scope: "a" })), "token-2")
       yield* settle
       assert.strictEqual((yield* bench.store.entries).size, 1)
@@ -478,7 +479,7 @@ describe("TokenProvider, a store that does not work", () => {
       // It has been replaced, so a third process adopts
       const three = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
       yield* getsToken(three, 0)
-      assert.deepStrictEqual(yield* three.tokens.requests, [])
+      deepStrictEqual(yield* three.tokens.requests, [])
     }))
 
   it.scoped("rule 8: with store and endpoint both down, the error is the endpoint's", () =>

@@ -2,6 +2,7 @@ import type { OAuthError } from "@effect-alf/core"
 import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Stream, TestClock } from "effect"
 import { settle } from "./ProviderBench.js"
 
@@ -82,13 +83,13 @@ describe("TokenStore.make", () => {
       Effect.gen(function*() {
         const store = TokenStore.make(backend)
         const key = `key of ${name}`
-        assert.deepStrictEqual(yield* store.get(key), Option.none())
+        deepStrictEqual(yield* store.get(key), Option.none())
         assert.isTrue(yield* store.set(key, entry("1"), Option.none()))
-        assert.deepStrictEqual(yield* store.get(key), Option.some(entry("1")))
+        deepStrictEqual(yield* store.get(key), Option.some(entry("1")))
         assert.isTrue(yield* store.set(key, entry("2"), Option.some("1")))
         assert.isFalse(yield* store.remove(key, "1"))
         assert.isTrue(yield* store.remove(key, "2"))
-        assert.deepStrictEqual(yield* store.get(key), Option.none())
+        deepStrictEqual(yield* store.get(key), Option.none())
       }))
   }
 
@@ -122,7 +123,7 @@ describe("TokenStore.make", () => {
       assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
       assert.isTrue(yield* store.set("key", entry("2"), Option.none()))
       assert.isTrue(yield* store.set("key", entry("3"), Option.some("another")))
-      assert.deepStrictEqual(yield* versionOf(store), Option.some("3"))
+      deepStrictEqual(yield* versionOf(store), Option.some("3"))
     }))
 
   it.effect("tells the backend how long an entry lives, and keeps the time itself where the backend does not", () =>
@@ -138,15 +139,15 @@ describe("TokenStore.make", () => {
       })
       yield* store.set("key", entry("1"), Option.none())
       yield* store.set("endless", entry("1", Duration.infinity), Option.none())
-      assert.deepStrictEqual(times, [60_000, Infinity])
+      deepStrictEqual(times, [60_000, Infinity])
       yield* TestClock.adjust("59999 millis")
-      assert.deepStrictEqual(
+      deepStrictEqual(
         Option.map(yield* store.get("key"), (found) => found.timeToLive),
         Option.some(Duration.millis(1))
       )
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* store.get("key"), Option.none())
-      assert.deepStrictEqual(yield* store.get("endless"), Option.some(entry("1", Duration.infinity)))
+      deepStrictEqual(yield* store.get("key"), Option.none())
+      deepStrictEqual(yield* store.get("endless"), Option.some(entry("1", Duration.infinity)))
     }))
 
   it.effect("removes through a backend without remove, with a time that every backend takes", () =>
@@ -159,7 +160,7 @@ describe("TokenStore.make", () => {
       })
       yield* store.set("key", entry("1"), Option.none())
       assert.isTrue(yield* store.remove("key", "1"))
-      assert.deepStrictEqual(yield* store.get("key"), Option.none())
+      deepStrictEqual(yield* store.get("key"), Option.none())
       assert.isFalse(yield* store.remove("key", "1"))
     }))
 
@@ -226,14 +227,14 @@ describe("TokenStore.make", () => {
         const error = yield* Effect.flip(store.get("key"))
         assert.strictEqual(error.reason, "InvalidEntry")
         assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
-        assert.deepStrictEqual(yield* versionOf(store), Option.some("1"))
+        deepStrictEqual(yield* versionOf(store), Option.some("1"))
       }))
   }
 
   it.effect("an empty text is no entry", () =>
     Effect.gen(function*() {
       const store = TokenStore.make(new Map([["key", ""]]))
-      assert.deepStrictEqual(yield* store.get("key"), Option.none())
+      deepStrictEqual(yield* store.get("key"), Option.none())
       assert.isFalse(yield* store.remove("key", "1"))
     }))
 
@@ -255,7 +256,7 @@ describe("TokenStore.make", () => {
     Effect.gen(function*() {
       const map = new Map<string, string>()
       yield* TokenStore.make(map).set("key", entry("1"), Option.none())
-      assert.deepStrictEqual(JSON.parse(map.get("key")!), {
+      deepStrictEqual(JSON.parse(map.get("key")!), {
         version: "1",
         payload: "payload of 1",
         expiresAt: 60_000
@@ -281,10 +282,10 @@ describe("TokenStore.layerKeyValueStore", () => {
       yield* prefixed.set("key", entry("2"), Option.none())
       assert.isTrue(Option.isSome(yield* backend.get("effect-alf:key")))
       assert.isTrue(Option.isSome(yield* backend.get("mine/key")))
-      assert.deepStrictEqual(yield* versionOf(plain), Option.some("1"))
+      deepStrictEqual(yield* versionOf(plain), Option.some("1"))
       assert.isTrue(yield* plain.remove("key", "1"))
       assert.isFalse(yield* backend.has("effect-alf:key"))
-      assert.deepStrictEqual(yield* versionOf(prefixed), Option.some("2"))
+      deepStrictEqual(yield* versionOf(prefixed), Option.some("2"))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
   it.effect("fleet rule 1: of 20 writers of one process who have seen the same, one wins, however slow the store is", () =>
@@ -308,7 +309,7 @@ describe("TokenStore.layerKeyValueStore", () => {
         assert.lengthOf(won.filter(Boolean), 1)
         const found = yield* Effect.fork(versionOf(store))
         yield* TestClock.adjust("10 millis")
-        assert.deepStrictEqual(yield* Fiber.join(found), Option.some(`${round}${won.indexOf(true)}`))
+        deepStrictEqual(yield* Fiber.join(found), Option.some(`${round}${won.indexOf(true)}`))
       }
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
@@ -327,10 +328,10 @@ describe("TokenStore.layerKeyValueStore", () => {
       yield* settle
       const remove = yield* Effect.fork(store.remove("key", "1"))
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual([yield* Fiber.join(write), yield* Fiber.join(remove)], [true, false])
+      deepStrictEqual([yield* Fiber.join(write), yield* Fiber.join(remove)], [true, false])
       const found = yield* Effect.fork(versionOf(store))
       yield* TestClock.adjust("10 millis")
-      assert.deepStrictEqual(yield* Fiber.join(found), Option.some("2"))
+      deepStrictEqual(yield* Fiber.join(found), Option.some("2"))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
   it.effect("a write that hangs and is given up does not stop the next one", () =>
@@ -358,7 +359,7 @@ describe("TokenStore.layerKeyValueStore", () => {
       yield* backend.set("effect-alf:key", "garbage")
       assert.strictEqual((yield* Effect.flip(store.get("key"))).reason, "InvalidEntry")
       assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
-      assert.deepStrictEqual(yield* versionOf(store), Option.some("1"))
+      deepStrictEqual(yield* versionOf(store), Option.some("1"))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
   it.effect("rule 8: what the backend fails with is a typed failure, of reads and of writes", () =>
@@ -389,7 +390,7 @@ describe("TokenStore.layerMemory", () => {
   it.effect("two layers are two memories", () =>
     Effect.gen(function*() {
       yield* withStore((store) => store.set("key", entry("1"), Option.none()))
-      assert.deepStrictEqual(yield* withStore((store) => store.get("key")), Option.none())
+      deepStrictEqual(yield* withStore((store) => store.get("key")), Option.none())
     }))
 
   it.effect("beyond its capacity the key written longest ago is dropped", () =>
@@ -401,7 +402,7 @@ describe("TokenStore.layerMemory", () => {
         yield* store.get("b")
         yield* store.set("d", entry("d"), Option.none())
         const found = yield* Effect.forEach(["a", "b", "c", "d"], (key) => versionOf(store, key))
-        assert.deepStrictEqual(found, [Option.some("a2"), Option.none(), Option.some("c"), Option.some("d")])
+        deepStrictEqual(found, [Option.some("a2"), Option.none(), Option.some("c"), Option.some("d")])
       }), { capacity: 3 }))
 
   it.effect("a refused write drops nothing", () =>
@@ -409,7 +410,7 @@ describe("TokenStore.layerMemory", () => {
       Effect.gen(function*() {
         for (const key of ["a", "b"]) yield* store.set(key, entry(key), Option.none())
         assert.isFalse(yield* store.set("b", entry("other"), Option.none()))
-        assert.deepStrictEqual(yield* versionOf(store, "a"), Option.some("a"))
+        deepStrictEqual(yield* versionOf(store, "a"), Option.some("a"))
       }), { capacity: 2 }))
 
   it.scoped("changes tells each key that was written or removed, to everyone who listens", () =>
@@ -427,7 +428,7 @@ describe("TokenStore.layerMemory", () => {
       yield* store.set("b", entry("1"), Option.none())
       yield* store.remove("a", "1")
       for (const listener of listeners) {
-        assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(listener)), ["a", "b", "a"])
+        deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(listener)), ["a", "b", "a"])
       }
     }))
 
@@ -483,12 +484,12 @@ describe("TokenStore.layerMemory", () => {
       yield* store.acquireLease("key", "a", minute)
       assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
       yield* store.releaseLease("key", "a")
-      assert.deepStrictEqual(yield* versionOf(store), Option.some("1"))
+      deepStrictEqual(yield* versionOf(store), Option.some("1"))
     }))
 
   it.effect("it never fails and never needs a scope", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(withStore((store) => store.remove("key", "1")))
-      assert.deepStrictEqual(exit, Exit.succeed(false))
+      deepStrictEqual(exit, Exit.succeed(false))
     }))
 })
