@@ -74,7 +74,7 @@ try {
       if (!paths.delete(path)) problems.push(`${packed.filename}: lacks ${path}`)
     }
     for (const path of paths) {
-      if (!path.includes("/internal/")) problems.push(`${packed.filename}: should not have ${path}`)
+      problems.push(`${packed.filename}: should not have ${path}`)
     }
     entryPoints.push(manifest.name, ...modules(folder).map((module) => `${manifest.name}/${module}`))
   }

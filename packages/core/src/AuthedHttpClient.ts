@@ -446,7 +446,7 @@ const makeRoute = Effect.fnUntraced(function*(options: Options) {
 // replay
 // -----------------------------------------------------------------------------
 
-/** Rule 5: only what is sure to be the same the second time. */
+/** Only what is sure to be the same the second time. */
 const canReplay = (body: HttpBody.HttpBody, call: CallOptions): boolean => {
   switch (body._tag) {
     case "Empty":

@@ -163,7 +163,8 @@ export const make = (options: {
           onNone: () => token.obtainedAt.epochMillis + Duration.toMillis(defaultLifetime),
           onSome: (expiresAt) => expiresAt.epochMillis
         })
-        if (expiresAt <= now) return true
+        // What a custom endpoint made of another kind has no form in a store
+        if (expiresAt <= now || token.tokenType !== "Bearer") return true
         const payload = encode(token)
         // No other process could read it back
         if (Option.isNone(payload)) return true

@@ -92,138 +92,135 @@ export class TestTokenStore extends Context.Tag("@effect-alf/core/TestTokenStore
  * @since 0.1.0
  * @category constructors
  */
-export const makeMemory = (
-  options?: { readonly capacity?: number | undefined } | undefined
-): Effect.Effect<{
+export const makeMemory: Effect.Effect<{
   readonly control: TestTokenStore["Type"]
   readonly store: TokenStore.TokenStore["Type"]
-}> =>
-  Effect.map(TokenStore.makeMemory(options), (memory) => {
-    let calls: Array<Call> = []
-    let afterGet: (key: string) => Effect.Effect<void> = () => Effect.void
-    let corruptions = 0
-    const keys = new Set<string>()
-    const failures = new Map<Method, string>()
-    const delays = new Map<Method, Duration.Duration>()
-    const hanging = new Set<Method>()
+}> = Effect.map(TokenStore.makeMemory(), (memory) => {
+  let calls: Array<Call> = []
+  let afterGet: (key: string) => Effect.Effect<void> = () => Effect.void
+  let corruptions = 0
+  const keys = new Set<string>()
+  const failures = new Map<Method, string>()
+  const delays = new Map<Method, Duration.Duration>()
+  const hanging = new Set<Method>()
 
-    const backing = TokenStore.TokenStore.of({
-      ...memory,
-      set: (key, entry, replaces) =>
-        Effect.suspend(() => {
-          keys.add(key)
-          return memory.set(key, entry, replaces)
-        })
+  const backing = TokenStore.TokenStore.of({
+    ...memory,
+    set: (key, entry, replaces) =>
+      Effect.suspend(() => {
+        keys.add(key)
+        return memory.set(key, entry, replaces)
+      })
+  })
+
+  /** Does what the method was told to, before the call itself. */
+  const perturb = (method: Method): Effect.Effect<void, TokenStoreError> =>
+    Effect.suspend(() => {
+      if (hanging.has(method)) return Effect.never
+      const description = failures.get(method)
+      const outcome = description === undefined
+        ? Effect.void
+        : Effect.fail(new TokenStoreError({ method, reason: "Unavailable", description }))
+      const delay = delays.get(method)
+      return delay === undefined ? outcome : Effect.delay(outcome, delay)
     })
 
-    /** Does what the method was told to, before the call itself. */
-    const perturb = (method: Method): Effect.Effect<void, TokenStoreError> =>
-      Effect.suspend(() => {
-        if (hanging.has(method)) return Effect.never
-        const description = failures.get(method)
-        const outcome = description === undefined
-          ? Effect.void
-          : Effect.fail(new TokenStoreError({ method, reason: "Unavailable", description }))
-        const delay = delays.get(method)
-        return delay === undefined ? outcome : Effect.delay(outcome, delay)
-      })
+  const record = (call: CallWithoutTime): Effect.Effect<void, TokenStoreError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (time) => {
+      calls.push({ time, ...call })
+      return perturb(call.method)
+    })
 
-    const record = (call: CallWithoutTime): Effect.Effect<void, TokenStoreError> =>
-      Effect.flatMap(Clock.currentTimeMillis, (time) => {
-        calls.push({ time, ...call })
-        return perturb(call.method)
-      })
-
-    return {
-      store: TokenStore.TokenStore.of({
-        get: (key) =>
-          record({ method: "get", key }).pipe(
-            Effect.zipRight(backing.get(key)),
-            Effect.tap(() => afterGet(key))
-          ),
-        set: (key, entry, replaces) =>
-          Effect.zipRight(record({ method: "set", key, entry, replaces }), backing.set(key, entry, replaces)),
-        remove: (key, version) =>
-          Effect.zipRight(record({ method: "remove", key, version }), backing.remove(key, version)),
-        acquireLease: (key, owner, duration) =>
-          Effect.zipRight(
-            record({ method: "acquireLease", key, owner, duration }),
-            backing.acquireLease(key, owner, duration)
-          ),
-        extendLease: (key, owner, duration) =>
-          Effect.zipRight(
-            record({ method: "extendLease", key, owner, duration }),
-            backing.extendLease(key, owner, duration)
-          ),
-        releaseLease: (key, owner) =>
-          Effect.zipRight(record({ method: "releaseLease", key, owner }), backing.releaseLease(key, owner)),
-        changes: Stream.unwrap(Effect.as(record({ method: "changes" }), backing.changes))
-      }),
-      control: TestTokenStore.of({
-        calls: Effect.sync(() => calls.slice()),
-        callsOf: <M extends Method>(method: M) =>
-          Effect.sync(() =>
-            calls.filter((call): call is Extract<Call, { readonly method: M }> => call.method === method)
-          ),
-        resetRecords: Effect.sync(() => {
-          calls = []
-        }),
-        entries: Effect.suspend(() =>
-          Effect.map(
-            Effect.forEach(keys, (key) => Effect.map(Effect.orDie(memory.get(key)), (entry) => ({ key, entry }))),
-            (found) => {
-              const entries = new Map<string, TokenStore.Entry>()
-              for (const { entry, key } of found) {
-                if (Option.isSome(entry)) entries.set(key, entry.value)
-              }
-              return entries
-            }
-          )
+  return {
+    store: TokenStore.TokenStore.of({
+      get: (key) =>
+        record({ method: "get", key }).pipe(
+          Effect.zipRight(backing.get(key)),
+          Effect.tap(() => afterGet(key))
         ),
-        backing,
-        fail: (description, ...methods) =>
-          Effect.sync(() => {
-            for (const method of orAll(methods)) {
-              if (description === undefined) failures.delete(method)
-              else failures.set(method, description)
+      set: (key, entry, replaces) =>
+        Effect.zipRight(record({ method: "set", key, entry, replaces }), backing.set(key, entry, replaces)),
+      remove: (key, version) =>
+        Effect.zipRight(record({ method: "remove", key, version }), backing.remove(key, version)),
+      acquireLease: (key, owner, duration) =>
+        Effect.zipRight(
+          record({ method: "acquireLease", key, owner, duration }),
+          backing.acquireLease(key, owner, duration)
+        ),
+      extendLease: (key, owner, duration) =>
+        Effect.zipRight(
+          record({ method: "extendLease", key, owner, duration }),
+          backing.extendLease(key, owner, duration)
+        ),
+      releaseLease: (key, owner) =>
+        Effect.zipRight(record({ method: "releaseLease", key, owner }), backing.releaseLease(key, owner)),
+      changes: Stream.unwrap(Effect.as(record({ method: "changes" }), backing.changes))
+    }),
+    control: TestTokenStore.of({
+      calls: Effect.sync(() => calls.slice()),
+      callsOf: <M extends Method>(method: M) =>
+        Effect.sync(() =>
+          calls.filter((call): call is Extract<Call, { readonly method: M }> => call.method === method)
+        ),
+      resetRecords: Effect.sync(() => {
+        calls = []
+      }),
+      entries: Effect.suspend(() =>
+        Effect.map(
+          Effect.forEach(keys, (key) => Effect.map(Effect.orDie(memory.get(key)), (entry) => ({ key, entry }))),
+          (found) => {
+            const entries = new Map<string, TokenStore.Entry>()
+            for (const { entry, key } of found) {
+              if (Option.isSome(entry)) entries.set(key, entry.value)
             }
-          }),
-        slow: (delay, ...methods) =>
-          Effect.sync(() => {
-            for (const method of orAll(methods)) {
-              if (Duration.toMillis(delay) > 0) delays.set(method, Duration.decode(delay))
-              else delays.delete(method)
-            }
-          }),
-        hang: (enabled, ...methods) =>
-          Effect.sync(() => {
-            for (const method of orAll(methods)) {
-              if (enabled) hanging.add(method)
-              else hanging.delete(method)
-            }
-          }),
-        corrupt: (key, payload) =>
-          memory.get(key).pipe(
-            Effect.flatMap((current) =>
-              backing.set(key, {
-                version: `corrupted-${++corruptions}`,
-                payload,
-                timeToLive: Option.match(current, {
-                  onNone: () => defaultTimeToLive,
-                  onSome: ({ timeToLive }) => timeToLive
-                })
-              }, Option.map(current, ({ version }) => version))
-            ),
-            Effect.orDie,
-            Effect.asVoid
+            return entries
+          }
+        )
+      ),
+      backing,
+      fail: (description, ...methods) =>
+        Effect.sync(() => {
+          for (const method of orAll(methods)) {
+            if (description === undefined) failures.delete(method)
+            else failures.set(method, description)
+          }
+        }),
+      slow: (delay, ...methods) =>
+        Effect.sync(() => {
+          for (const method of orAll(methods)) {
+            if (Duration.toMillis(delay) > 0) delays.set(method, Duration.decode(delay))
+            else delays.delete(method)
+          }
+        }),
+      hang: (enabled, ...methods) =>
+        Effect.sync(() => {
+          for (const method of orAll(methods)) {
+            if (enabled) hanging.add(method)
+            else hanging.delete(method)
+          }
+        }),
+      corrupt: (key, payload) =>
+        memory.get(key).pipe(
+          Effect.flatMap((current) =>
+            backing.set(key, {
+              version: `corrupted-${++corruptions}`,
+              payload,
+              timeToLive: Option.match(current, {
+                onNone: () => defaultTimeToLive,
+                onSome: ({ timeToLive }) => timeToLive
+              })
+            }, Option.map(current, ({ version }) => version))
           ),
-        afterGet: (hook) =>
-          Effect.sync(() => {
-            afterGet = hook ?? (() => Effect.void)
-          })
-      })
-    }
-  })
+          Effect.orDie,
+          Effect.asVoid
+        ),
+      afterGet: (hook) =>
+        Effect.sync(() => {
+          afterGet = hook ?? (() => Effect.void)
+        })
+    })
+  }
+})
 
 /**
  * `TokenStore.layerMemory` and its control service.
@@ -231,11 +228,9 @@ export const makeMemory = (
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory = (
-  options?: { readonly capacity?: number | undefined } | undefined
-): Layer.Layer<TestTokenStore | TokenStore.TokenStore> =>
+export const layerMemory = (): Layer.Layer<TestTokenStore | TokenStore.TokenStore> =>
   Layer.effectContext(
-    Effect.map(makeMemory(options), ({ control, store }) =>
+    Effect.map(makeMemory, ({ control, store }) =>
       Context.make(TestTokenStore, control).pipe(Context.add(TokenStore.TokenStore, store)))
   )
 

@@ -102,7 +102,9 @@ const defaultTimeout = Duration.seconds(10)
 const defaultMaxResponseBytes = 256 * 1024
 
 /**
- * Checks the options and makes the service over the given `HttpClient`.
+ * Checks the options and makes the service over the given `HttpClient`, which
+ * must not follow redirects by itself (platform's `followRedirects` would carry
+ * the credentials with it).
  *
  * @since 0.1.0
  * @category constructors
@@ -124,7 +126,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
   const endpoint = `${url.origin}${url.pathname}`
   const identity: TokenRequest.Identity = { endpoint: url.href, clientId, authMethod: clientAuth.method, headers }
 
-  // A redirect would carry the credentials to another place (rule 10)
+  // A redirect would carry the credentials to another place
   const requestInit: RequestInit = {
     ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
     ...options.requestInit,

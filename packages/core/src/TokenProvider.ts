@@ -111,7 +111,7 @@ const defaults = {
   expiryLeeway: Duration.seconds(10),
   defaultLifetime: Duration.hours(1),
   failureCooldown: Duration.seconds(1),
-  // Longer than all the retries of RetryPolicy.standard, shorter than most gateways wait
+  // Outlasts the retries of RetryPolicy.standard while the endpoint answers; most gateways wait longer
   maxWait: Duration.seconds(30),
   // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
   storeTimeout: Duration.millis(500),
@@ -281,7 +281,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   const isRejected = (slot: Slot, held: Held, origin?: string) => slot.rejected.has(held.fingerprint(), origin)
 
-  /** Rule 8: a token serves until its time has really run out. */
+  /** A token serves until its time has really run out. */
   const usable = (slot: Slot, origin: string): Held | undefined =>
     !closed && isAlive(slot.held) && !isRejected(slot, slot.held, origin) ? slot.held : undefined
 
@@ -302,11 +302,21 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     return isFresh && !isRejected(slot, candidate) ? candidate : undefined
   }
 
-  /** Stores a token; when somebody else was first, theirs is adopted. */
-  const share = Effect.fnUntraced(function*(slot: Slot, held: Held, replaces: Option.Option<string>) {
+  /** Stores a token. When somebody else was first, theirs is adopted, or replaced if it is no longer worth that. */
+  const share = Effect.fnUntraced(function*(
+    slot: Slot,
+    held: Held,
+    replaces: Option.Option<string>,
+    purpose: FlightPurpose
+  ) {
     if (yield* shared.write(slot.request.key, held.token, replaces)) return
-    const winner = adoptable(slot, (yield* shared.read(slot.request.key)).token, "expiry")
-    if (winner !== undefined && slot.held === held) keep(slot, winner)
+    const found = yield* shared.read(slot.request.key)
+    const winner = adoptable(slot, found.token, purpose)
+    if (winner === undefined) {
+      yield* shared.write(slot.request.key, held.token, found.version)
+    } else if (slot.held === held) {
+      keep(slot, winner)
+    }
   })
 
   const keep = (slot: Slot, held: Held) => {
@@ -423,7 +433,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
           }
           land(slot, flight, Exit.succeed(held.token))
           // Nobody waits for this; at the end of a process it is worth one bounded call
-          if (Option.isSome(replaces)) yield* share(slot, held, replaces.value)
+          if (Option.isSome(replaces)) yield* share(slot, held, replaces.value, flight.purpose)
           return
         }
         const afterwards = failed(slot, flight, exit.cause)
@@ -527,7 +537,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       })
     })
 
-  /** Rule 4 and 5: another token for an origin that rejected this one, if that is worth a request. */
+  /** Another token for an origin that rejected this one, if that is worth a request. */
   const replace = (
     slot: Slot,
     rejected: AccessToken.AccessToken,

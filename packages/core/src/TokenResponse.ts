@@ -115,6 +115,7 @@ export const decodeError = (
  */
 export const decode = (body: unknown): Either.Either<TokenResponse, string> => {
   if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
+  if (Predicate.isNotNullable(body.error) && body.error !== "") return Either.left("error is not a string")
   return Either.mapLeft(decodeResponse(body), (error) => {
     const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
     return issue === undefined ? "no token" : `${issue.path.join(".")} ${issue.message}`

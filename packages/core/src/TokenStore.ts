@@ -17,7 +17,8 @@ import * as Predicate from "effect/Predicate"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { describeCause, TokenStoreError } from "./OAuthError.js"
+import * as Check from "./Check.js"
+import { describeCause, type InvalidOptions, TokenStoreError } from "./OAuthError.js"
 
 /**
  * What a store keeps under a key.
@@ -257,17 +258,29 @@ export const layerKeyValueStore = (
 const defaultCapacity = 10_000
 
 /**
+ * Options of the store in memory; without them nothing can be wrong.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MemoryOptions {
+  /** How many keys are kept. The default is 10,000. */
+  readonly capacity?: number | undefined
+}
+
+/**
  * Keeps tokens in the memory of the process, with everything the port offers.
  * Beyond `capacity` keys the one written longest ago is dropped.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeMemory = (
-  options?: { readonly capacity?: number | undefined } | undefined
-): Effect.Effect<TokenStore["Type"]> =>
+export const makeMemory: {
+  (): Effect.Effect<TokenStore["Type"]>
+  (options: MemoryOptions): Effect.Effect<TokenStore["Type"], InvalidOptions>
+} = (options?: MemoryOptions) =>
   Effect.gen(function*() {
-    const capacity = options?.capacity ?? defaultCapacity
+    const capacity = yield* Check.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
     const entries = new Map<string, Entry & { readonly expiresAt: number }>()
     const leases = new Map<string, { readonly owner: string; readonly expiresAt: number }>()
     const notices = yield* PubSub.sliding<string>(256)
@@ -333,7 +346,7 @@ export const makeMemory = (
         }),
       changes: Stream.fromPubSub(notices)
     })
-  })
+  }) as Effect.Effect<TokenStore["Type"]>
 
 /**
  * The default store: the memory of the process.
@@ -341,6 +354,8 @@ export const makeMemory = (
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory = (
-  options?: { readonly capacity?: number | undefined } | undefined
-): Layer.Layer<TokenStore> => Layer.effect(TokenStore, makeMemory(options))
+export const layerMemory: {
+  (): Layer.Layer<TokenStore>
+  (options: MemoryOptions): Layer.Layer<TokenStore, InvalidOptions>
+} = (options?: MemoryOptions) =>
+  Layer.effect(TokenStore, options === undefined ? makeMemory() : makeMemory(options)) as Layer.Layer<TokenStore>

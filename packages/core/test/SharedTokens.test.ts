@@ -56,6 +56,13 @@ describe("SharedTokens", () => {
       deepStrictEqual(found.version, Option.some(entry.version))
     }))
 
+  it.effect("a token of another kind than Bearer stays in the process", () =>
+    Effect.gen(function*() {
+      const { memory, write } = yield* make()
+      assert.isTrue(yield* write(new AccessToken.AccessToken({ ...(yield* token("a")), tokenType: "Other" })))
+      deepStrictEqual(yield* memory.get(key), Option.none())
+    }))
+
   it.effect("fleet rule 1: every write has a version of its own, which says nothing of the token", () =>
     Effect.gen(function*() {
       const { memory, read, write } = yield* make()

@@ -8,7 +8,7 @@ const run = <A, E>(
     readonly control: TestTokenStore.TestTokenStore["Type"]
     readonly store: TokenStore.TokenStore["Type"]
   }) => Effect.Effect<A, E>
-) => Effect.flatMap(TestTokenStore.makeMemory(), body)
+) => Effect.flatMap(TestTokenStore.makeMemory, body)
 
 const minute = Duration.minutes(1)
 

@@ -162,6 +162,38 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(bench.provider.peek()!), "token-1")
     }))
 
+  it.scoped("fleet rule 2: a winner that this process knows to be rejected is replaced in its turn", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      const { provider, store } = bench
+      const first = yield* provider.get()
+      yield* settle
+      const { entry, key } = yield* onlyEntry(bench)
+      // While this process renews, another writes the rejected token once more
+      yield* store.afterGet(() =>
+        Effect.zipRight(
+          store.afterGet(undefined),
+          Effect.orDie(store.backing.set(key, { ...entry, version: "again" }, Option.some(entry.version)))
+        )
+      )
+      assert.strictEqual(value(yield* provider.renew(first)), "token-2")
+      yield* settle
+      const two = yield* ProviderBench.make({ sharedStore: store.backing })
+      assert.strictEqual(value(yield* two.provider.get()), "token-2")
+      deepStrictEqual(yield* two.tokens.requests, [])
+    }))
+
+  it.scoped("fleet rule 2: a winner that is no good is replaced", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make()
+      let reads = 0
+      yield* one.store.afterGet((key) => ++reads === 1 ? one.store.corrupt(key, "garbage") : Effect.void)
+      yield* one.provider.get()
+      yield* settle
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
+      assert.strictEqual(value(yield* two.provider.get()), "token-1")
+    }))
+
   it.scoped("rule 8: shareTokens false leaves the store alone, whatever happens", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({

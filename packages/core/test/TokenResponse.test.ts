@@ -227,6 +227,14 @@ describe("TokenResponse", () => {
       })
     }
 
+    it("rule 11: an error that is none of RFC 6749 is no token either", () => {
+      for (const error of [1, true, {}, { code: 401 }, ["no"]]) {
+        const decoded = TokenResponse.decode({ access_token: "token", token_type: "Bearer", error })
+        assert.deepStrictEqual(decoded, Either.left("error is not a string"))
+      }
+      assert.isTrue(Either.isRight(TokenResponse.decode({ access_token: "token", error: null })))
+    })
+
     it("is one line each, and bounded", () => {
       const found = error({
         error: "a\r\nb",

@@ -385,12 +385,20 @@ describe("TokenStore.layerMemory", () => {
   const withStore = <A, E>(
     f: (store: Store) => Effect.Effect<A, E>,
     options?: Parameters<typeof TokenStore.layerMemory>[0]
-  ) => Effect.provide(Effect.flatMap(TokenStore.TokenStore, f), TokenStore.layerMemory(options))
+  ) => Effect.provide(Effect.flatMap(TokenStore.TokenStore, f), TokenStore.layerMemory(options ?? {}))
 
   it.effect("two layers are two memories", () =>
     Effect.gen(function*() {
       yield* withStore((store) => store.set("key", entry("1"), Option.none()))
       deepStrictEqual(yield* withStore((store) => store.get("key")), Option.none())
+    }))
+
+  it.effect("a capacity that holds nothing is refused by its name", () =>
+    Effect.gen(function*() {
+      for (const capacity of [0, -1, 1.5, Number.NaN]) {
+        const error = yield* Effect.flip(TokenStore.makeMemory({ capacity }))
+        assert.strictEqual(error.message, "TokenStore.capacity must be a whole number above zero")
+      }
     }))
 
   it.effect("beyond its capacity the key written longest ago is dropped", () =>

@@ -361,7 +361,7 @@ if type(value) == 'table' then
   if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
   value = ''
 end
-local header = value and string.match(value, '^alf1:[^\\n]*\\n')
+local header = value and string.match(value, '^alf1:[0-9a-f]*\\n')
 `
 
 const scripts = {
@@ -399,14 +399,14 @@ return redis.call('DEL', KEYS[1])
 
 type Method = keyof typeof scripts
 
-/** The first line of a value: the mark of our format and the version. */
-const encodeHeader = (version: string): string => `alf1:${encodeURIComponent(version)}\n`
+/** The first line of a value: the mark of our format and the version, in characters that mean nothing to Lua. */
+const encodeHeader = (version: string): string => `alf1:${Buffer.from(version).toString("hex")}\n`
 
 const decodeValue = (value: string): Option.Option<Pick<Entry, "version" | "payload">> => {
-  const header = /^alf1:([^\n]*)\n/.exec(value)
+  const header = /^alf1:([0-9a-f]*)\n/.exec(value)
   return header === null
     ? Option.none()
-    : Option.some({ version: decodeURIComponent(header[1]), payload: value.slice(header[0].length) })
+    : Option.some({ version: Buffer.from(header[1], "hex").toString(), payload: value.slice(header[0].length) })
 }
 
 // What Redis takes as a lifetime: whole milliseconds, at least one

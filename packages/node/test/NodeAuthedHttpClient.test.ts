@@ -478,7 +478,7 @@ describe("NodeAuthedHttpClient, Redis in trouble", () => {
       )
       const [key] = yield* Effect.promise(() => raw.keys("p:*"))
       const good = yield* Effect.promise(() => raw.get(key))
-      for (const garbage of ["garbage", "alf1:v\n{}", `alf1:v\n${"[".repeat(10_000)}`]) {
+      for (const garbage of ["garbage", "alf1:v\n{}", "alf1:%\n{}", `alf1:v\n${"[".repeat(10_000)}`]) {
         yield* Effect.promise(() => raw.set(key, garbage))
         const before = server.tokenRequests.length
         const [messages, statuses] = yield* loggedBy(Effect.replicateEffect(
