@@ -522,12 +522,18 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       if (closed) return Effect.fail(closedError())
       const held = slot.held
       if (!isAlive(held)) return need(slot, "expiry", origin, maxWait)
-      if (isRejected(slot, held, origin)) return replace(slot, held.token, origin)
+      if (isRejected(slot, held, origin)) {
+        // With none to be had that this origin takes, it is told by the newest, whose time is not over
+        return Effect.map(replace(slot, held.token, origin), (token) =>
+          token === held.token && isAlive(slot.held) ? slot.held.token : token)
+      }
       // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
       const isEarly = now() < slot.backgroundNotBefore
       if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
         const isDue = now() >= held.windows.refreshAt && !isEarly
-        if (isDue && slot.flight === undefined && inCooldown(slot) === undefined) launch(slot, "background", origin)
+        if (isDue && slot.flight === undefined && inCooldown(slot) === undefined) {
+          launch(slot, "background", origin)
+        }
         return Effect.succeed(held.token)
       }
       const wait = Duration.min(maxWait, Duration.millis((held.windows.expiresAt - now()) / 2))

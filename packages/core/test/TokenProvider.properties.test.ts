@@ -72,6 +72,7 @@ const makeWorld = Effect.gen(function*() {
   let delay = 0
   let keyFor = (scope: string) => scope
   const keyOf = new Map<string, string>()
+  const arrivedAt = new Map<string, number>()
   const endOf = new Map<string, number>()
   const underWay = new Map<string, number>()
   const failedAt = new Map<string, number>()
@@ -103,6 +104,7 @@ const makeWorld = Effect.gen(function*() {
             ? Effect.die(new Error("broken"))
             : Effect.timeoutFail(ask, { duration: requestTimeout, onTimeout: () => TestTokenEndpoint.unavailable })
           return yield* answer.pipe(
+            Effect.tap((token) => Effect.map(Clock.currentTimeMillis, (now) => arrivedAt.set(value(token), now))),
             Effect.tap((token) => {
               keyOf.set(value(token), key)
               endOf.set(value(token), token.expiresAt._tag === "Some" ? token.expiresAt.value.epochMillis : Infinity)
@@ -155,7 +157,9 @@ const makeWorld = Effect.gen(function*() {
     violations,
     rejected,
     follow,
-    endOf: (token: AccessToken.AccessToken) => endOf.get(value(token)) ?? 0,
+    /** One that was dead on arrival goes to those who waited for it, and to nobody after. */
+    isDead: (token: AccessToken.AccessToken, now: number) =>
+      now >= (endOf.get(value(token)) ?? 0) && now !== arrivedAt.get(value(token)),
     setOutcome: (next: string) => {
       outcome = next
     },
@@ -192,7 +196,7 @@ describe("TokenProvider, whatever happens", () => {
                     const token = yield* world.follow("get", scope, provider.get({ scope }, origin))
                     if (token === undefined) return
                     const now = yield* Clock.currentTimeMillis
-                    if (now >= world.endOf(token)) world.violations.push(`get gave a dead token, at ${now}`)
+                    if (world.isDead(token, now)) world.violations.push(`get gave a dead token, at ${now}`)
                     give(origin, scope, token)
                   })
                 )
@@ -218,7 +222,7 @@ describe("TokenProvider, whatever happens", () => {
                     )
                     if (token === undefined || value(token) === value(rejected)) return
                     const now = yield* Clock.currentTimeMillis
-                    if (now >= world.endOf(token)) world.violations.push(`renew gave a dead token, at ${now}`)
+                    if (world.isDead(token, now)) world.violations.push(`renew gave a dead token, at ${now}`)
                     give(origin, scope, token)
                     if (outcome === undefined) return
                     if (outcome === "accepted") world.rejected.delete(mark(token, origin))
@@ -278,6 +282,7 @@ describe("TokenProvider, whatever happens", () => {
         }
         yield* TestClock.adjust("1 second")
       }),
-    { fastCheck: { numRuns: Number(process.env.RUNS ?? 25) } }
+    // The same histories every time; RUNS and SEED explore others
+    { fastCheck: { numRuns: Number(process.env.RUNS ?? 25), seed: Number(process.env.SEED ?? 6749) }, timeout: 600_000 }
   )
 })

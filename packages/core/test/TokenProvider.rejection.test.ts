@@ -53,6 +53,22 @@ describe("TokenProvider, a 401", () => {
       deepStrictEqual(yield* store.calls, [])
     }))
 
+  it.scoped("rule 8: a caller whose new token was rejected while it waited is not given the old one after its end", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "10 seconds" } })
+      const old = yield* provider.get(undefined, a)
+      yield* TestClock.adjust("6 seconds")
+      yield* tokens.setDelay("4 seconds")
+      yield* Effect.fork(Effect.flatMap(
+        provider.renew(old, undefined, a),
+        (renewed) => provider.settle(renewed, "rejected", undefined, a)
+      ))
+      yield* settle
+      const waiting = yield* Effect.fork(provider.get(undefined, a))
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(value(yield* Fiber.join(waiting)), "token-2")
+    }))
+
   it.scoped("rule 4: a token that another process has stored is adopted before the endpoint is asked", () =>
     Effect.gen(function*() {
       const one = yield* ProviderBench.make()
