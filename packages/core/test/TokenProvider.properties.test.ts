@@ -207,14 +207,16 @@ describe("TokenProvider, whatever happens", () => {
               const { origin, outcome, scope } = step
               const rejected = given.get(`${origin} ${scope}`)?.[step.age]
               if (rejected === undefined) break
-              world.rejected.add(mark(rejected, origin))
               callers.push(
                 yield* Effect.fork(
                   Effect.gen(function*() {
                     const token = yield* world.follow(
                       "renew",
                       scope,
-                      provider.renew(rejected, { scope }, origin),
+                      Effect.suspend(() => {
+                        world.rejected.add(mark(rejected, origin))
+                        return provider.renew(rejected, { scope }, origin)
+                      }),
                       (token) =>
                         value(token) !== value(rejected) && world.rejected.has(mark(token, origin))
                           ? "a token that this origin had rejected"
