@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import * as AccessToken from "./AccessToken.js"
 import { TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
@@ -153,8 +153,7 @@ export const make = (
       ...options.identity
     }
     const tokenPrefix = options.tokenPrefix ?? "token-"
-    const retry = options.retry ?? RetryPolicy.none
-    const retryWhile = options.retryWhile ?? RetryPolicy.transient
+    const retry = Schedule.whileInput(options.retry ?? RetryPolicy.none, options.retryWhile ?? RetryPolicy.transient)
 
     let lifetime: Duration.DurationInput | "none" = options.lifetime ?? "1 hour"
     let delay = Duration.decode(options.delay ?? 0)
@@ -208,11 +207,9 @@ export const make = (
         request: (request) =>
           Effect.suspend(() => {
             let attempt = 0
-            return Effect.retry(Effect.suspend(() => answer(request, "request", ++attempt)), {
-              schedule: retry,
-              while: retryWhile
-            })
+            return Effect.retry(Effect.suspend(() => answer(request, "request", ++attempt)), retry)
           }),
+        retry,
         credentials: Effect.sync(() => credentials)
       }),
       control: TestTokenEndpoint.of({

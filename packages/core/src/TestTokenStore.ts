@@ -133,6 +133,7 @@ export const makeMemory: Effect.Effect<{
 
   return {
     store: TokenStore.TokenStore.of({
+      isShared: memory.isShared,
       get: (key) =>
         record({ method: "get", key }).pipe(
           Effect.zipRight(backing.get(key)),

@@ -27,7 +27,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { escape as escapeRegExp } from "effect/RegExp"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as AccessToken from "./AccessToken.js"
 import * as Check from "./Check.js"
@@ -57,6 +57,8 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     readonly request: (
       request: TokenRequest.ResolvedTokenRequest
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
+    readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
     /**
      * A fingerprint of the credentials that the next attempt would use; `None`
      * when they cannot change. A failure never fails it: it is `None` too.
@@ -120,8 +122,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
   )
   const context = yield* Effect.context<HttpClient.HttpClient | R>()
   const scopedClient = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
-  const retry = options.retry ?? RetryPolicy.standard
-  const retryWhile = options.retryWhile ?? RetryPolicy.transient
+  const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
   const headers = Headers.fromInput(options.headers)
   const endpoint = `${url.origin}${url.pathname}`
   const identity: TokenRequest.Identity = { endpoint: url.href, clientId, authMethod: clientAuth.method, headers }
@@ -262,10 +263,11 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
     request: (request) =>
       Effect.suspend(() => {
         let number = 0
-        return Effect.retry(Effect.suspend(() => attempt(request, ++number)), { schedule: retry, while: retryWhile })
+        return Effect.retry(Effect.suspend(() => attempt(request, ++number)), retry)
       }).pipe(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
+    retry,
     credentials: clientAuth.version === undefined
       ? Effect.succeedNone
       : Effect.option(Effect.sandbox(Effect.disconnect(Effect.provide(clientAuth.version, context))))

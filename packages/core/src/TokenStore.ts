@@ -49,6 +49,11 @@ export interface Entry {
 export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
   TokenStore,
   {
+    /**
+     * Whether other processes use this store and keep to its leases: the
+     * provider then takes turns with them, one attempt each.
+     */
+    readonly isShared: boolean
     readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, TokenStoreError>
     /** Compare-and-set. */
     readonly set: (
@@ -151,6 +156,7 @@ export const make = (backend: GetSet): TokenStore["Type"] => {
 const shortestTime = 1
 
 const withoutLeases = {
+  isShared: false,
   acquireLease: () => Effect.succeed(true),
   extendLease: () => Effect.succeed(true),
   releaseLease: () => Effect.void,
@@ -266,6 +272,8 @@ const defaultCapacity = 10_000
 export interface MemoryOptions {
   /** How many keys are kept. The default is 10,000. */
   readonly capacity?: number | undefined
+  /** `true` for a store that stands in for one of many processes, as in a test of a fleet. The default is `false`. */
+  readonly isShared?: boolean | undefined
 }
 
 /**
@@ -312,6 +320,7 @@ export const makeMemory: {
       Effect.tap(write, (changed) => changed ? notices.publish(key) : Effect.void)
 
     return TokenStore.of({
+      isShared: options?.isShared ?? false,
       get: (key) => withNow((now) => find(key, now)),
       set: (key, entry, replaces) =>
         notify(

@@ -444,6 +444,7 @@ const fromChecked = (connection: Connection, { commandTimeout, prefix }: Setting
   const leaseKey = (key: string) => `${prefix}{${key}}#lease`
 
   return TokenStore.of({
+    isShared: true,
     get: (key) => Effect.flatMap(run("get", entryKey(key), []), decodeReply),
     set: (key, entry, replaces) =>
       test("set", entryKey(key), [
