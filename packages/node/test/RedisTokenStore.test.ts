@@ -2,6 +2,7 @@ import { type OAuthError, TokenStore, TokenStoreContract } from "@effect-alf/cor
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, layer, vi } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import {
   Array as Arr,
   Cause,
@@ -82,7 +83,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
-      assert.deepStrictEqual(yield* store.get(key), Option.none())
+      deepStrictEqual(yield* store.get(key), Option.none())
       assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
       const found = Option.getOrThrow(yield* store.get(key))
       assert.strictEqual(found.version, "v1")
@@ -163,9 +164,9 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
       assert.isFalse(yield* store.set(key, entry("v2"), Option.some("v0")))
       assert.isFalse(yield* store.set(key, entry("v2"), Option.some("")))
-      assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+      deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
       assert.isTrue(yield* store.set(key, entry("v2"), Option.some("v1")))
-      assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
     }))
 
   it.scoped("of many writers at once, exactly one wins", () =>
@@ -182,7 +183,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
         const before = yield* versionIn(stores[0], key)
         const wins = (yield* race(round, before)).flatMap((won, index) => won ? [`${round}-${index}`] : [])
         assert.lengthOf(wins, 1)
-        assert.deepStrictEqual(yield* versionIn(stores[1], key), Option.some(wins[0]))
+        deepStrictEqual(yield* versionIn(stores[1], key), Option.some(wins[0]))
       }
     }))
 
@@ -195,7 +196,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isFalse(yield* store.remove(key, "v0"))
       assert.isFalse(yield* store.remove(key, ""))
       assert.isTrue(yield* store.remove(key, "v1"))
-      assert.deepStrictEqual(yield* store.get(key), Option.none())
+      deepStrictEqual(yield* store.get(key), Option.none())
     }))
 
   describe.each(
@@ -224,7 +225,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
         )
         assert.isFalse(yield* store.remove(key, "v1"))
         assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
-        assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+        deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
       }))
   })
 
@@ -238,7 +239,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       yield* store.set(key, entry("v1"), Option.none())
       yield* store.acquireLease(key, "owner", Duration.minutes(1))
       assert.strictEqual(yield* Effect.promise(() => client.exists(`${prefix}{${key}}`, `${prefix}{${key}}#lease`)), 2)
-      assert.deepStrictEqual(yield* other.get(key), Option.none())
+      deepStrictEqual(yield* other.get(key), Option.none())
     }))
 
   it.scoped("the server may forget the scripts at any time", () =>
@@ -249,7 +250,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       yield* store.set(key, entry("v1"), Option.none())
       yield* Effect.promise(() => client.script("FLUSH"))
       assert.isTrue(yield* store.set(key, entry("v2"), Option.some("v1")))
-      assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
     }))
 })
 
@@ -341,11 +342,11 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
           const listeners = client.eventNames().map((event) => client.listenerCount(event))
           assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
           assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
-          assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+          deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
           assert.isTrue(yield* store.acquireLease(key, "a", Duration.minutes(1)))
           assert.isFalse(yield* store.acquireLease(key, "b", Duration.minutes(1)))
           assert.isTrue(yield* store.remove(key, "v1"))
-          assert.deepStrictEqual(client.eventNames().map((event) => client.listenerCount(event)), listeners)
+          deepStrictEqual(client.eventNames().map((event) => client.listenerCount(event)), listeners)
         }), { prefix })
       assert.strictEqual(yield* Effect.promise(() => client.ping()), "PONG")
     }))
@@ -359,9 +360,9 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
         AppRedis,
         makeClient(url)
       )
-      assert.deepStrictEqual(found, Option.none())
+      deepStrictEqual(found, Option.none())
       const exit = yield* Effect.exit(useStore(Effect.fail("no client" as const), (store) => store.get("k")))
-      assert.deepStrictEqual(exit, Exit.fail("no client" as const))
+      deepStrictEqual(exit, Exit.fail("no client" as const))
     }))
 
   it.scoped("is bounded over a client that would wait for ever", () =>
@@ -525,7 +526,7 @@ describe("RedisTokenStore, a server that refuses", () => {
       )
       yield* inSync
       const { error, read } = yield* askBoth({ url: replica.url })
-      assert.deepStrictEqual(read, Either.right(Option.none()))
+      deepStrictEqual(read, Either.right(Option.none()))
       assert.match(error.description, /READONLY You can't write against a read only replica\.?$/)
       const store = yield* RedisTokenStore.make({ url: replica.url })
       yield* Effect.promise(() => client.replicaof("NO", "ONE"))
@@ -536,7 +537,7 @@ describe("RedisTokenStore, a server that refuses", () => {
     Effect.gen(function*() {
       const server = yield* RedisServer.make({ args: ["--maxmemory", "1", "--maxmemory-policy", "noeviction"] })
       const { error, read } = yield* askBoth({ url: server.url })
-      assert.deepStrictEqual(read, Either.right(Option.none()))
+      deepStrictEqual(read, Either.right(Option.none()))
       assert.match(error.description, /OOM command not allowed when used memory > 'maxmemory'\.?$/)
     }))
 
@@ -616,13 +617,13 @@ describe("RedisTokenStore, a server that refuses", () => {
       })
       assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
       assert.isTrue(yield* store.set("k", entry("v2", "p", Duration.infinity), Option.some("v1")))
-      assert.deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
       assert.isTrue(yield* store.remove("k", "v2"))
       assert.isTrue(yield* store.acquireLease("k", "a", Duration.minutes(1)))
       assert.isTrue(yield* store.extendLease("k", "a", Duration.minutes(1)))
       yield* store.releaseLease("k", "a")
       const log = yield* Effect.promise(() => client.acl("LOG"))
-      assert.deepStrictEqual(log, [])
+      deepStrictEqual(log, [])
     }))
 
   it.scopedLive("a user who may not run scripts", () =>
@@ -690,7 +691,7 @@ describe("RedisTokenStore, a server that comes and goes", () => {
         yield* server.start()
         yield* eventually(store.get("k"))
       }
-      assert.deepStrictEqual(printed, [])
+      deepStrictEqual(printed, [])
     }))
 
   it.scopedLive("stopped by SIGSTOP: every call is bounded; it works again after SIGCONT", () =>
@@ -729,7 +730,7 @@ describe("RedisTokenStore, a server that comes and goes", () => {
       yield* store.set("k", entry("v1"), Option.none())
       proxy.swallow()
       assert.strictEqual((yield* failureOf(store.get("k"))).reason, "Timeout")
-      assert.deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
+      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
       assert.strictEqual(proxy.connections(), 2)
     }))
 
