@@ -1,5 +1,6 @@
 import { RejectedTokens } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc } from "effect"
 
 const api = "https://api.example.com"
@@ -103,7 +104,7 @@ describe("RejectedTokens", () => {
           waits.push(next - now)
           now = next
         }
-        assert.deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000])
+        deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000])
       })
 
       it(`${kind}: while it holds, the same does not lengthen it`, () => {
