@@ -183,6 +183,19 @@ describe("RejectedTokens", () => {
       assert.isTrue(rejected.mayRenew(api, 1001))
     })
 
+    it("each token doubles the hold once, and none lengthens one that is not over", () => {
+      const rejected = RejectedTokens.make()
+      rejected.fruitless("a", api, 0)
+      rejected.renewed("b", api, 500)
+      assert.strictEqual(nextRenewal(rejected, 500), 1000)
+      rejected.renewed("b", api, 1000)
+      assert.isTrue(rejected.mayRenew(api, 1000))
+      rejected.renewed("c", api, 1000)
+      assert.strictEqual(nextRenewal(rejected, 1000), 3000)
+      rejected.renewed("d", api, 3000)
+      assert.strictEqual(nextRenewal(rejected, 3000), 7000)
+    })
+
     it("and its token is not counted once more when it is rejected", () => {
       const rejected = RejectedTokens.make()
       rejected.fruitless("a", api, 0)
