@@ -17,12 +17,27 @@ export * as AuthedHttpClient from "./AuthedHttpClient.js"
 /**
  * @since 0.1.0
  */
+export * as BoundedStore from "./BoundedStore.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Check from "./Check.js"
 
 /**
  * @since 0.1.0
  */
 export * as ClientAuth from "./ClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Cooldown from "./Cooldown.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as FleetNotes from "./FleetNotes.js"
 
 /**
  * @since 0.1.0
@@ -42,7 +57,17 @@ export * as RejectedTokens from "./RejectedTokens.js"
 /**
  * @since 0.1.0
  */
+export * as Renewal from "./Renewal.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerHabits from "./ServerHabits.js"
 
 /**
  * @since 0.1.0

@@ -60,6 +60,7 @@ describe("TokenProvider, reuse", () => {
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds", delay: "20 seconds" },
+        maxWait: "20 seconds",
         refreshAhead: 0,
         expiryLeeway: 0
       })
