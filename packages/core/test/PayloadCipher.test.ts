@@ -1,6 +1,6 @@
 import { PayloadCipher } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either, Encoding, FastCheck as fc, Random, Redacted } from "effect"
+import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } from "effect"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
 
@@ -261,6 +261,19 @@ describe("PayloadCipher", () => {
         mutable.fill(0)
         const reference = yield* make(key("a", 3))
         assert.strictEqual(yield* reference.open("key", yield* cipher.seal("key", "payload")), "payload")
+      }))
+
+    it.effect("need WebCrypto, which a browser has on https alone", () =>
+      Effect.gen(function*() {
+        Object.defineProperty(crypto, "subtle", { value: undefined, configurable: true })
+        // It runs up to the import at once: no other test is without WebCrypto
+        const fiber = Effect.runFork(make(key("a")))
+        Reflect.deleteProperty(crypto, "subtle")
+        const error = yield* Effect.flip(Fiber.join(fiber))
+        assert.strictEqual(
+          error.message,
+          "keys[0].key is of no use here: WebCrypto is missing (browsers have it on https)"
+        )
       }))
 
     const good = key("a")
