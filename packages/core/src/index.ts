@@ -52,6 +52,11 @@ export * as Origin from "./Origin.js"
 /**
  * @since 0.1.0
  */
+export * as PayloadCipher from "./PayloadCipher.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
