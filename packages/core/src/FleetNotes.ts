@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { BoundedStore } from "./BoundedStore.js"
+import { type Hold, nthHold } from "./RejectedTokens.js"
 import { randomName } from "./SharedTokens.js"
 import { fingerprint } from "./TokenRequest.js"
 
@@ -47,6 +48,10 @@ export interface FleetNotes {
   /** Does nothing when another process has written since. */
   readonly write: (key: string, note: Note, replaces: Option.Option<string>) => Effect.Effect<void>
   readonly remove: (key: string, version: string) => Effect.Effect<void>
+  /** Removes a note that this process has not seen. */
+  readonly forget: (key: string) => Effect.Effect<void>
+  /** Counts a hold, unless one is in force; answers with the one that is now. */
+  readonly countHold: (key: string, atLeast: Hold) => Effect.Effect<Hold>
 }
 
 /**
@@ -87,7 +92,9 @@ const decode = Schema.decodeUnknownOption(Payload)
 export const none: FleetNotes = {
   read: () => Effect.succeedNone,
   write: () => Effect.void,
-  remove: () => Effect.void
+  remove: () => Effect.void,
+  forget: () => Effect.void,
+  countHold: (_, hold) => Effect.succeed(hold)
 }
 
 /**
@@ -96,8 +103,8 @@ export const none: FleetNotes = {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (store: BoundedStore): FleetNotes => ({
-  read: (key) =>
+export const make = (store: BoundedStore): FleetNotes => {
+  const read = (key: string) =>
     Effect.map(
       store.get(key, ({ payload, timeToLive, version }): Found =>
         Option.match(decode(payload), {
@@ -106,13 +113,30 @@ export const make = (store: BoundedStore): FleetNotes => ({
           onSome: ({ count, memory }) => ({ count, remaining: Duration.toMillis(timeToLive) - memory, version })
         })),
       Option.flatten
-    ),
-  write: (key, { count, remaining }, replaces) =>
+    )
+  const write = (key: string, { count, remaining }: Note, replaces: Option.Option<string>) =>
     Effect.flatMap(randomName, (version) =>
       store.set(key, {
         version,
         payload: encode({ v: 1, count, memory }),
         timeToLive: Duration.millis(remaining + memory)
-      }, replaces)),
-  remove: (key, version) => store.remove(key, version)
-})
+      }, replaces))
+  return {
+    read,
+    write,
+    remove: store.remove,
+    forget: (key) =>
+      Effect.flatMap(
+        read(key),
+        Option.match({ onNone: () => Effect.void, onSome: ({ version }) => store.remove(key, version) })
+      ),
+    countHold: Effect.fnUntraced(function*(key, atLeast) {
+      const found = yield* read(key)
+      if (Option.isSome(found) && found.value.remaining > 0) return found.value
+      const counted = Option.match(found, { onNone: () => 0, onSome: ({ count }) => count })
+      const hold = nthHold(Math.max(atLeast.count, counted + 1))
+      yield* write(key, hold, Option.map(found, ({ version }) => version))
+      return hold
+    })
+  }
+}

@@ -16,21 +16,21 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import type * as Tracer from "effect/Tracer"
-import * as AccessToken from "./AccessToken.js"
+import type * as AccessToken from "./AccessToken.js"
 import * as BoundedStore from "./BoundedStore.js"
 import * as Check from "./Check.js"
 import * as Cooldown from "./Cooldown.js"
 import * as FleetNotes from "./FleetNotes.js"
+import * as HeldToken from "./HeldToken.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
-import * as RejectedTokens from "./RejectedTokens.js"
+import type * as RejectedTokens from "./RejectedTokens.js"
 import * as Renewal from "./Renewal.js"
-import * as ServerHabits from "./ServerHabits.js"
+import type * as ServerHabits from "./ServerHabits.js"
 import * as SharedTokens from "./SharedTokens.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
-import { fingerprint, type ResolvedTokenRequest, type TokenRequest } from "./TokenRequest.js"
+import type { TokenRequest } from "./TokenRequest.js"
+import * as TokenSlots from "./TokenSlots.js"
 import type { TokenStore } from "./TokenStore.js"
 
 /**
@@ -139,34 +139,7 @@ const maxBackgroundFactor = 16
 const maxLinks = 32
 const anyOrigin = ""
 
-/** A token in memory. */
-interface Held {
-  readonly token: AccessToken.AccessToken
-  readonly windows: AccessToken.Windows
-  /** Issued to this process, not adopted from the store. */
-  readonly own: boolean
-  /** The digest under which rejections are kept; computed when it is first needed. */
-  readonly fingerprint: () => string
-  /** Until here the token is handed out without a further look: the hot path's one comparison. */
-  quietUntil: number
-}
-
 type Failure = Cooldown.Failure
-
-/** A renewal under way, which callers wait for. */
-interface Flight {
-  readonly purpose: Renewal.Purpose
-  readonly origin: string
-  /** `undefined` when it brought nothing and whoever still needs a token asks again. */
-  readonly landed: Deferred.Deferred<AccessToken.AccessToken | undefined, Failure>
-  readonly changed: Effect.Latch
-  span: Tracer.Span | undefined
-  links: number
-  /** What the last attempt said, while it is made again. */
-  lastError: TokenEndpointError | undefined
-  /** A cool-down answered for the endpoint: its failure is the old one, told again. */
-  isAnswered: boolean
-}
 
 /** What a caller waits for, and until when. */
 interface Need {
@@ -175,20 +148,6 @@ interface Need {
   readonly wait: Duration.Duration
   /** Epoch milliseconds. */
   readonly deadline: number
-}
-
-/** Everything known about one key. */
-interface Slot {
-  readonly request: ResolvedTokenRequest
-  readonly rejected: RejectedTokens.RejectedTokens
-  readonly habits: ServerHabits.ServerHabits
-  readonly cooldown: Cooldown.Cooldown
-  held: Held | undefined
-  flight: Flight | undefined
-  /** A new token is on its way into the store: what is there is not news. */
-  isWriting: boolean
-  backgroundFailures: number
-  backgroundNotBefore: number
 }
 
 /**
@@ -226,74 +185,29 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   })
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
-  const flights = new Set<Flight>()
+  const flights = new Set<TokenSlots.Flight>()
   let closed = false
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       closed = true
-      defaultSlot.held = undefined
       slots.clear()
       for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(closedError()))
     })
   )
 
-  // ---------------------------------------------------------------------------
-  // keys
-  // ---------------------------------------------------------------------------
+  const slots = TokenSlots.make(endpoint, { capacity, failureCooldown: cooldownMillis })
 
-  const makeSlot = (request: ResolvedTokenRequest): Slot => ({
-    request,
-    rejected: RejectedTokens.make(),
-    habits: ServerHabits.make(),
-    cooldown: Cooldown.make(cooldownMillis),
-    held: undefined,
-    flight: undefined,
-    isWriting: false,
-    backgroundFailures: 0,
-    backgroundNotBefore: 0
-  })
+  const hold = (token: AccessToken.AccessToken, isOwn: boolean): HeldToken.HeldToken =>
+    HeldToken.make(token, { ...settings, jitter, isOwn })
 
-  const defaultSlot = makeSlot(endpoint.resolve())
-  // In the order of their last use
-  const slots = new Map<string, Slot>()
+  const isAlive = (held: HeldToken.HeldToken | undefined): held is HeldToken.HeldToken => HeldToken.isAlive(held, now())
 
-  const slotOf = (request: TokenRequest | undefined): Slot => {
-    if (request === undefined) return defaultSlot
-    const resolved = endpoint.resolve(request)
-    if (resolved.key === defaultSlot.request.key) return defaultSlot
-    let slot = slots.get(resolved.key)
-    if (slot === undefined) {
-      slot = makeSlot(resolved)
-      for (const [key, candidate] of slots) {
-        if (slots.size < capacity) break
-        if (candidate.flight === undefined) slots.delete(key)
-      }
-    } else {
-      slots.delete(resolved.key)
-    }
-    slots.set(resolved.key, slot)
-    return slot
-  }
-
-  const hold = (token: AccessToken.AccessToken, own: boolean): Held => {
-    const windows = AccessToken.windows(token, { ...settings, jitter })
-    let digest: string | undefined
-    return {
-      token,
-      windows,
-      own,
-      fingerprint: () => digest ??= fingerprint(Redacted.value(token.value)),
-      quietUntil: windows.refreshAt
-    }
-  }
-
-  const isAlive = (held: Held | undefined): held is Held => held !== undefined && now() < held.windows.expiresAt
-
-  const isRejected = (slot: Slot, held: Held, origin?: string) => slot.rejected.has(held.fingerprint(), origin)
+  const isRejected = (slot: TokenSlots.Slot, held: HeldToken.HeldToken, origin?: string) =>
+    slot.rejected.has(held.digest(), origin)
 
   /** A token serves until its time has really run out. */
-  const usable = (slot: Slot, origin: string): Held | undefined =>
+  const usable = (slot: TokenSlots.Slot, origin: string): HeldToken.HeldToken | undefined =>
     !closed && isAlive(slot.held) && !isRejected(slot, slot.held, origin) ? slot.held : undefined
 
   // ---------------------------------------------------------------------------
@@ -303,12 +217,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const renew = Renewal.make({ ...settings, endpoint, store, tokens: shared, notes, fork })
 
   /** A token of the store is worth taking if it is still fresh, and nobody has rejected it. */
-  const isAdoptable = (slot: Slot, candidate: Held, purpose: Renewal.Purpose): boolean => {
+  const isAdoptable = (slot: TokenSlots.Slot, candidate: HeldToken.HeldToken, purpose: Renewal.Purpose): boolean => {
     const { freshUntil, refreshAt } = candidate.windows
     return now() < (purpose === "background" ? refreshAt : freshUntil) && !isRejected(slot, candidate)
   }
 
-  const readAdoptable = (slot: Slot, purpose: Renewal.Purpose) =>
+  const readAdoptable = (slot: TokenSlots.Slot, purpose: Renewal.Purpose) =>
     Effect.map(shared.read(slot.request.key), (found) => {
       const held = Option.map(Option.flatMap(found, ({ token }) => token), (token) => hold(token, false))
       return {
@@ -319,8 +233,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   /** Stores a token. When somebody else was first, theirs is adopted, or replaced if it is no longer worth that. */
   const share = Effect.fnUntraced(function*(
-    slot: Slot,
-    held: Held,
+    slot: TokenSlots.Slot,
+    held: HeldToken.HeldToken,
     replaces: Option.Option<string>,
     purpose: Renewal.Purpose
   ) {
@@ -336,13 +250,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     }
   })
 
-  const keep = (slot: Slot, held: Held) => {
-    if (slot.rejected.has(held.fingerprint())) held.quietUntil = Number.NEGATIVE_INFINITY
+  const keep = (slot: TokenSlots.Slot, held: HeldToken.HeldToken) => {
+    if (slot.rejected.has(held.digest())) held.quietUntil = Number.NEGATIVE_INFINITY
     const previous = slot.held
     slot.held = held
     slot.backgroundFailures = 0
     slot.backgroundNotBefore = 0
-    if (held.own && previous !== undefined && sameValue(previous.token, held.token)) {
+    if (held.isOwn && previous !== undefined && HeldToken.is(previous, held.token)) {
       // The endpoint keeps to its token for now: asking again at once would bring it once more
       const { expiresAt, freshUntil } = held.windows
       const end = now() < freshUntil ? freshUntil : Math.min(expiresAt, now() + Duration.toMillis(defaultLifetime))
@@ -353,7 +267,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   /** Another process has stored a token: it is adopted before the next request, and nobody waits for that. */
   const adoptChange = (key: string) =>
     Effect.suspend(() => {
-      const slot = key === defaultSlot.request.key ? defaultSlot : slots.get(key)
+      const slot = slots.find(key)
       if (slot?.flight !== undefined) {
         slot.flight.changed.unsafeOpen()
         return Effect.void
@@ -361,12 +275,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       if (slot?.held === undefined || slot.isWriting || !slot.habits.sharesTokens()) return Effect.void
       const { held } = slot
       return Effect.map(readAdoptable(slot, "expiry"), (found) => {
-        if (found.held === undefined || slot.held !== held || sameValue(found.held.token, held.token)) return
+        if (found.held === undefined || slot.held !== held || HeldToken.is(found.held, held.token)) return
         keep(slot, found.held)
       })
     })
 
-  const obtain = (slot: Slot, flight: Flight): Effect.Effect<Renewal.Outcome, Failure> => {
+  const obtain = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<Renewal.Outcome, Failure> => {
     const { changed, origin, purpose } = flight
     return Effect.zipRight(
       checkCooldown(slot, flight),
@@ -389,7 +303,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   }
 
   /** Within a cool-down a flight exists only to see whether the credentials have changed. */
-  const checkCooldown = (slot: Slot, flight: Flight): Effect.Effect<void, Failure> =>
+  const checkCooldown = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<void, Failure> =>
     Effect.suspend(() => {
       if (slot.cooldown.failure(now()) === undefined) return Effect.void
       return Effect.flatMap(credentials, (credentials) => {
@@ -401,7 +315,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       })
     })
 
-  const failed = (slot: Slot, flight: Flight, failure: Failure | undefined): Effect.Effect<void> => {
+  const failed = (
+    slot: TokenSlots.Slot,
+    flight: TokenSlots.Flight,
+    failure: Failure | undefined
+  ): Effect.Effect<void> => {
     if (flight.purpose === "background") {
       const factor = Math.min(maxBackgroundFactor, 2 ** slot.backgroundFailures)
       slot.backgroundNotBefore = now() + Cooldown.after(failure, factor * cooldownMillis)
@@ -417,19 +335,23 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     return Cooldown.isPassing(failure) ? Effect.void : Effect.map(credentials, slot.cooldown.failedWith)
   }
 
-  const succeeded = (slot: Slot, held: Held) => {
+  const succeeded = (slot: TokenSlots.Slot, held: HeldToken.HeldToken) => {
     if (closed) return
     slot.cooldown.end()
     keep(slot, held)
   }
 
-  const land = (slot: Slot, flight: Flight, exit: Exit.Exit<AccessToken.AccessToken | undefined, Failure>) => {
+  const land = (
+    slot: TokenSlots.Slot,
+    flight: TokenSlots.Flight,
+    exit: Exit.Exit<AccessToken.AccessToken | undefined, Failure>
+  ) => {
     if (slot.flight === flight) slot.flight = undefined
     flights.delete(flight)
     Deferred.unsafeDone(flight.landed, exit)
   }
 
-  const arrive = (slot: Slot, flight: Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
+  const arrive = (slot: TokenSlots.Slot, flight: TokenSlots.Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
     const { origin, purpose } = flight
     switch (outcome._tag) {
       case "Adopted":
@@ -440,10 +362,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         return Effect.ensuring(
           Effect.suspend(() => {
             const held = hold(outcome.token, true)
-            slot.habits.issued(held.fingerprint())
+            slot.habits.issued(held.digest())
             succeeded(slot, held)
             if (purpose === "rejection") {
-              shareHold(slot, origin, slot.rejected.renewed(held.fingerprint(), origin, now()))
+              shareHold(slot, origin, slot.rejected.renewed(held.digest(), origin, now()))
             }
             land(slot, flight, Exit.succeed(held.token))
             // Nobody waits for this; at the end of a process it is worth its bounded calls
@@ -462,7 +384,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     }
   }
 
-  const fly = (slot: Slot, flight: Flight): Effect.Effect<void> =>
+  const fly = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
@@ -489,8 +411,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
 
-  const launch = (slot: Slot, purpose: Renewal.Purpose, origin: string): Flight => {
-    const flight: Flight = {
+  const launch = (slot: TokenSlots.Slot, purpose: Renewal.Purpose, origin: string): TokenSlots.Flight => {
+    const flight: TokenSlots.Flight = {
       purpose,
       origin,
       landed: Deferred.unsafeMake(FiberId.none),
@@ -507,7 +429,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   }
 
   /** Waits for a flight without any say in it: interrupting the caller does not touch the flight. */
-  const join = (flight: Flight, { deadline, wait }: Need) =>
+  const join = (flight: TokenSlots.Flight, { deadline, wait }: Need) =>
     Effect.withFiberRuntime<AccessToken.AccessToken | undefined, Failure>((fiber) => {
       const span = fiber.currentSpan
       if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
@@ -536,49 +458,37 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   // ---------------------------------------------------------------------------
 
   /** The fleet hears of a fruitless renewal, and this process of those that others have counted. */
-  const shareHold = (slot: Slot, origin: string, hold: RejectedTokens.Hold | undefined) => {
+  const shareHold = (slot: TokenSlots.Slot, origin: string, hold: RejectedTokens.Hold | undefined) => {
     if (hold === undefined || !store.isShared) return
-    const key = FleetNotes.holdKey(slot.request.key, origin)
-    fork(Effect.flatMap(notes.read(key), (found) => {
-      if (Option.isSome(found) && found.value.remaining > 0) {
-        return Effect.sync(() => slot.rejected.hold(origin, found.value, now()))
-      }
-      const counted = Option.match(found, { onNone: () => 0, onSome: ({ count }) => count })
-      const next = RejectedTokens.nthHold(Math.max(hold.count, counted + 1))
-      slot.rejected.hold(origin, next, now())
-      return notes.write(key, next, Option.map(found, ({ version }) => version))
+    fork(Effect.map(notes.countHold(FleetNotes.holdKey(slot.request.key, origin), hold), (counted) => {
+      slot.rejected.hold(origin, counted, now())
     }))
   }
 
-  const endHold = (slot: Slot, origin: string) => {
-    if (!store.isShared) return
-    const key = FleetNotes.holdKey(slot.request.key, origin)
-    fork(Effect.flatMap(
-      notes.read(key),
-      Option.match({ onNone: () => Effect.void, onSome: ({ version }) => notes.remove(key, version) })
-    ))
+  const endHold = (slot: TokenSlots.Slot, origin: string) => {
+    if (store.isShared) fork(notes.forget(FleetNotes.holdKey(slot.request.key, origin)))
   }
 
-  const say = (slot: Slot, habit: ServerHabits.Habit | undefined) => {
+  const say = (slot: TokenSlots.Slot, habit: ServerHabits.Habit | undefined) => {
     if (habit !== undefined) fork(Effect.logWarning(`${habits[habit]} (token key ${slot.request.key})`))
   }
 
-  const accept = (slot: Slot, token: AccessToken.AccessToken, origin: string) => {
-    const digest = digestOf(token)
-    if (slot.rejected.accept(digest, origin)) endHold(slot, origin)
-    say(slot, slot.habits.accepted({ digest, ...lifeOf(token) }, origin, now()))
+  const accept = (slot: TokenSlots.Slot, token: AccessToken.AccessToken, origin: string) => {
+    const described = HeldToken.describe(token)
+    if (slot.rejected.accept(described.digest, origin)) endHold(slot, origin)
+    say(slot, slot.habits.accepted(described, origin, now()))
     const { held } = slot
-    if (held === undefined || !sameValue(held.token, token) || slot.rejected.has(digest)) return
+    if (held === undefined || !HeldToken.is(held, token) || slot.rejected.has(described.digest)) return
     held.quietUntil = held.windows.refreshAt
   }
 
-  const reject = (slot: Slot, token: AccessToken.AccessToken, origin: string) => {
-    const digest = digestOf(token)
-    if (!slot.rejected.has(digest, origin)) {
-      say(slot, slot.habits.rejected({ digest, ...lifeOf(token) }, origin, now()))
+  const reject = (slot: TokenSlots.Slot, token: AccessToken.AccessToken, origin: string) => {
+    const described = HeldToken.describe(token)
+    if (!slot.rejected.has(described.digest, origin)) {
+      say(slot, slot.habits.rejected(described, origin, now()))
     }
-    slot.rejected.reject(digest, origin, lifeOf(token).expiresAt, now())
-    if (slot.held !== undefined && sameValue(slot.held.token, token)) slot.held.quietUntil = Number.NEGATIVE_INFINITY
+    slot.rejected.reject(described.digest, origin, described.expiresAt, now())
+    if (slot.held !== undefined && HeldToken.is(slot.held, token)) slot.held.quietUntil = Number.NEGATIVE_INFINITY
   }
 
   // ---------------------------------------------------------------------------
@@ -586,7 +496,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   // ---------------------------------------------------------------------------
 
   /** Joins the flight of this key or starts one, unless a cool-down answers for it. `undefined` when that brought nothing. */
-  const fetch = (slot: Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> =>
+  const fetch = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       if (slot.flight !== undefined) {
@@ -602,10 +512,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         : Effect.fail(failure)
     })
 
-  const need = (slot: Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
+  const need = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
 
-  const acquire = (slot: Slot, origin: string): Effect.Effect<AccessToken.AccessToken, Failure> =>
+  const acquire = (slot: TokenSlots.Slot, origin: string): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       const held = slot.held
@@ -635,21 +545,21 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   /** Another token for an origin that rejected this one, if that is worth a request. */
   const replace = (
-    slot: Slot,
+    slot: TokenSlots.Slot,
     rejected: AccessToken.AccessToken,
     origin: string,
     deadline = now() + Duration.toMillis(maxWait)
   ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       const other = usable(slot, origin)
-      if (other !== undefined && !sameValue(other.token, rejected)) return Effect.succeed(other.token)
+      if (other !== undefined && !HeldToken.is(other, rejected)) return Effect.succeed(other.token)
       // Whatever the origin says of it: a token whose time is over is renewed
       const purpose = isAlive(slot.held) ? "rejection" : "expiry"
       const mayRenew = purpose === "expiry" || slot.flight !== undefined || slot.rejected.mayRenew(origin, now())
       if (!mayRenew) return Effect.succeed(rejected)
       return Effect.flatMap(fetch(slot, { purpose, origin, wait: maxWait, deadline }), (token) => {
         if (token === undefined) return replace(slot, rejected, origin, deadline)
-        if (!slot.rejected.has(digestOf(token), origin)) return Effect.succeed(token)
+        if (!slot.rejected.has(HeldToken.describe(token).digest, origin)) return Effect.succeed(token)
         shareHold(slot, origin, slot.rejected.unchanged(origin, now()))
         return Effect.succeed(rejected)
       })
@@ -666,30 +576,30 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   return TokenProvider.of({
     peek: (request) => {
-      const held = (request === undefined ? defaultSlot : slotOf(request)).held
+      const held = slots.of(request).held
       return held !== undefined && now() < held.quietUntil ? held.token : undefined
     },
     get: (request, origin = anyOrigin) =>
       Effect.suspend(() => {
-        const slot = slotOf(request)
+        const slot = slots.of(request)
         const held = slot.held
         return held !== undefined && now() < held.quietUntil ? Effect.succeed(held.token) : acquire(slot, origin)
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {
         if (closed) return Effect.fail(closedError())
-        const slot = slotOf(request)
+        const slot = slots.of(request)
         reject(slot, rejected, origin)
         return replace(slot, rejected, origin)
       }),
     settle: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
-        const slot = slotOf(request)
+        const slot = slots.of(request)
         if (outcome === "accepted") return accept(slot, token, origin)
         reject(slot, token, origin)
         const { held } = slot
-        if (held === undefined || !held.own || !sameValue(held.token, token)) return
-        shareHold(slot, origin, slot.rejected.fruitless(held.fingerprint(), origin, now()))
+        if (held === undefined || !held.isOwn || !HeldToken.is(held, token)) return
+        shareHold(slot, origin, slot.rejected.fruitless(held.digest(), origin, now()))
       })
   })
 })
@@ -714,19 +624,6 @@ const duration = (name: DurationOption, options: Options) =>
 
 const positiveDuration = (name: DurationOption, options: Options) =>
   Check.positiveDuration(`TokenProvider.${name}`, options[name] ?? defaults[name])
-
-const sameValue = (a: AccessToken.AccessToken, b: AccessToken.AccessToken): boolean =>
-  a === b || Redacted.value(a.value) === Redacted.value(b.value)
-
-const digestOf = (token: AccessToken.AccessToken): string => fingerprint(Redacted.value(token.value))
-
-const lifeOf = (token: AccessToken.AccessToken) => ({
-  obtainedAt: token.obtainedAt.epochMillis,
-  expiresAt: Option.match(token.expiresAt, {
-    onNone: () => Number.POSITIVE_INFINITY,
-    onSome: (expiresAt) => expiresAt.epochMillis
-  })
-})
 
 const habits: Record<ServerHabits.Habit, string> = {
   BoundTokens: "Tokens that other processes were issued are rejected here, as if they were bound to the process that " +

@@ -42,6 +42,11 @@ export * as FleetNotes from "./FleetNotes.js"
 /**
  * @since 0.1.0
  */
+export * as HeldToken from "./HeldToken.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as OAuthError from "./OAuthError.js"
 
 /**
@@ -118,6 +123,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenSlots from "./TokenSlots.js"
 
 /**
  * @since 0.1.0

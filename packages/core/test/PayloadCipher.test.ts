@@ -1,5 +1,6 @@
 import { PayloadCipher } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } from "effect"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
@@ -71,7 +72,7 @@ describe("PayloadCipher", () => {
     Effect.gen(function*() {
       const cipher = yield* make(key("a", 7))
       const { key: id, nonce, text, v, ...rest } = JSON.parse(yield* cipher.seal("store-key", "payload"))
-      assert.deepStrictEqual({ v, id, rest }, { v: 1, id: "a", rest: {} })
+      deepStrictEqual({ v, id, rest }, { v: 1, id: "a", rest: {} })
       const plain = yield* Effect.promise(async () =>
         crypto.subtle.decrypt(
           {

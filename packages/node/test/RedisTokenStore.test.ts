@@ -284,7 +284,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted",
       assert.notInclude(yield* Effect.promise(() => client.get(`${prefix}{${key}}`)), "a secret")
       assert.strictEqual((yield* failureOf(two.get(key))).reason, "InvalidEntry")
       assert.isTrue(yield* two.set(key, entry("v2"), Option.none()))
-      assert.deepStrictEqual(yield* versionIn(two, key), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(two, key), Option.some("v2"))
     }))
 })
 
