@@ -49,8 +49,10 @@ export interface ServerHabits {
   readonly sharesTokens: () => boolean
 }
 
-/** So many tokens of others must fail on their first use before it is no accident. */
+/** So many tokens of others must fail on their first use where one of our own then works, before it is no accident. */
 const minForeign = 2
+/** Our own must work so soon after it (ms): the replay does. A resource that recovers says nothing of the tokens. */
+const maxReplay = 10_000
 /** A process whose own tokens fail too has another problem; after this it counts no more (ms). */
 const ownFailureMemory = 5 * 60_000
 /** A token that worked and is rejected before this part of its life is over has died young. */
@@ -63,6 +65,13 @@ const deathsMemory = 10 * 60_000
 /** Tokens and origins that are remembered. */
 const maxMarks = 64
 
+/** What became of the tokens of others at an origin. */
+interface OriginState {
+  /** One was rejected on its first use, and none of our own has worked since. */
+  foreignFailedAt: number
+  failures: number
+}
+
 /**
  * An empty record: a server that does as RFC 6749 has it.
  *
@@ -72,17 +81,27 @@ const maxMarks = 64
 export const make = (): ServerHabits => {
   const own = new Set<string>()
   const worked = new Set<string>()
-  const ownWorksAt = new Set<string>()
-  const foreignFailed = new Map<string, Set<string>>()
+  const origins = new Map<string, OriginState>()
   let ownFailedAt = Number.NEGATIVE_INFINITY
   let deaths: Array<number> = []
   let sharesTokens = true
   let isSaid = false
 
-  const judge = (origin: string, now: number): Habit | undefined => {
-    const isBound = (foreignFailed.get(origin)?.size ?? 0) >= minForeign &&
-      ownWorksAt.has(origin) && now - ownFailedAt >= ownFailureMemory
-    if (!isBound || !sharesTokens) return undefined
+  const stateOf = (origin: string): OriginState => {
+    const known = origins.get(origin)
+    if (known !== undefined) return known
+    if (origins.size >= maxMarks) origins.clear()
+    const state = { foreignFailedAt: Number.NEGATIVE_INFINITY, failures: 0 }
+    origins.set(origin, state)
+    return state
+  }
+
+  const ownWorked = (origin: string, now: number): Habit | undefined => {
+    const state = stateOf(origin)
+    if (now - state.foreignFailedAt > maxReplay) return undefined
+    state.foreignFailedAt = Number.NEGATIVE_INFINITY
+    state.failures++
+    if (!sharesTokens || state.failures < minForeign || now - ownFailedAt < ownFailureMemory) return undefined
     sharesTokens = false
     return "BoundTokens"
   }
@@ -100,21 +119,18 @@ export const make = (): ServerHabits => {
     },
     accepted: (token, origin, now) => {
       remember(worked, mark(token, origin))
-      if (!own.has(token.digest)) return undefined
-      remember(ownWorksAt, origin)
-      return judge(origin, now)
+      if (own.has(token.digest)) return ownWorked(origin, now)
+      origins.delete(origin)
+      return undefined
     },
     rejected: (token, origin, now) => {
       const hasWorked = worked.has(mark(token, origin))
       if (own.has(token.digest)) {
         ownFailedAt = now
-        foreignFailed.clear()
+        origins.clear()
         sharesTokens = true
       } else if (!hasWorked) {
-        if (foreignFailed.size >= maxMarks) foreignFailed.clear()
-        const failed = foreignFailed.get(origin) ?? new Set()
-        foreignFailed.set(origin, remember(failed, token.digest))
-        return judge(origin, now)
+        stateOf(origin).foreignFailedAt = now
       }
       const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
       return hasWorked && now - token.obtainedAt < youth ? died(now) : undefined

@@ -141,11 +141,10 @@ const anyOrigin = ""
 
 type Failure = Cooldown.Failure
 
-/** What a caller waits for, and until when. */
+/** Why a caller waits, and until when. */
 interface Need {
   readonly purpose: Renewal.Purpose
   readonly origin: string
-  readonly wait: Duration.Duration
   /** Epoch milliseconds. */
   readonly deadline: number
 }
@@ -429,7 +428,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   }
 
   /** Waits for a flight without any say in it: interrupting the caller does not touch the flight. */
-  const join = (flight: TokenSlots.Flight, { deadline, wait }: Need) =>
+  const join = (flight: TokenSlots.Flight, deadline: number) =>
     Effect.withFiberRuntime<AccessToken.AccessToken | undefined, Failure>((fiber) => {
       const span = fiber.currentSpan
       if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
@@ -443,7 +442,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
           onTimeout: () =>
             Exit.fail(
               flight.lastError ??
-                new TokenProviderError({ reason: "MaxWait", waited: wait, retryAfter: failureCooldown })
+                new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
             )
         }),
         // A caller in a region that cannot be interrupted has a time limit too
@@ -500,7 +499,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       if (slot.flight !== undefined) {
-        const joined = join(slot.flight, call)
+        const joined = join(slot.flight, call.deadline)
         // A background flight makes one attempt only: whoever needs a token now asks for himself
         return slot.flight.purpose === "background"
           ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
@@ -508,7 +507,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       }
       const failure = slot.cooldown.failure(now())
       return failure === undefined || slot.cooldown.mayLook(now())
-        ? join(launch(slot, call.purpose, call.origin), call)
+        ? join(launch(slot, call.purpose, call.origin), call.deadline)
         : Effect.fail(failure)
     })
 
@@ -519,7 +518,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       const held = slot.held
-      if (!isAlive(held)) return need(slot, waiting("expiry", origin, maxWait))
+      if (!isAlive(held)) return need(slot, waiting("expiry", origin))
       if (isRejected(slot, held, origin)) {
         // With none to be had that this origin takes, it is told by the newest, whose time is not over
         return Effect.map(
@@ -536,10 +535,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         }
         return Effect.succeed(held.token)
       }
-      const wait = Duration.min(maxWait, Duration.millis((held.windows.expiresAt - now()) / 2))
-      return Effect.catchAll(need(slot, waiting("expiry", origin, wait)), (failure) => {
+      const call = waiting("expiry", origin)
+      const half = now() + (held.windows.expiresAt - now()) / 2
+      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), () => {
         const last = usable(slot, origin)
-        return last === undefined ? Effect.fail(failure) : Effect.succeed(last.token)
+        return last === undefined ? need(slot, call) : Effect.succeed(last.token)
       })
     })
 
@@ -548,7 +548,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     slot: TokenSlots.Slot,
     rejected: AccessToken.AccessToken,
     origin: string,
-    deadline = now() + Duration.toMillis(maxWait)
+    call = waiting("rejection", origin)
   ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       const other = usable(slot, origin)
@@ -557,19 +557,18 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       const purpose = isAlive(slot.held) ? "rejection" : "expiry"
       const mayRenew = purpose === "expiry" || slot.flight !== undefined || slot.rejected.mayRenew(origin, now())
       if (!mayRenew) return Effect.succeed(rejected)
-      return Effect.flatMap(fetch(slot, { purpose, origin, wait: maxWait, deadline }), (token) => {
-        if (token === undefined) return replace(slot, rejected, origin, deadline)
+      return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
+        if (token === undefined) return replace(slot, rejected, origin, call)
         if (!slot.rejected.has(HeldToken.describe(token).digest, origin)) return Effect.succeed(token)
         shareHold(slot, origin, slot.rejected.unchanged(origin, now()))
         return Effect.succeed(rejected)
       })
     })
 
-  const waiting = (purpose: Renewal.Purpose, origin: string, wait: Duration.Duration): Need => ({
+  const waiting = (purpose: Renewal.Purpose, origin: string): Need => ({
     purpose,
     origin,
-    wait,
-    deadline: now() + Duration.toMillis(wait)
+    deadline: now() + Duration.toMillis(maxWait)
   })
 
   fork(Effect.interruptible(Stream.runForEach(store.changes, adoptChange)))
