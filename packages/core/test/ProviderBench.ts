@@ -57,9 +57,9 @@ export const make = (options: Options = {}): Effect.Effect<Bench, OAuthError.Inv
   const logs: Array<Log> = []
   return TokenProvider.layer(rest).pipe(
     Layer.provide(wrap(TokenEndpoint.TokenEndpoint, wrapEndpoint)),
-    Layer.provide(wrap(TokenStore.TokenStore, (store) => wrapStore(sharedStore ?? store))),
+    Layer.provide(wrap(TokenStore.TokenStore, wrapStore)),
     Layer.provideMerge(TestTokenEndpoint.layer(endpoint)),
-    Layer.provideMerge(TestTokenStore.layerMemory()),
+    Layer.provideMerge(sharedStore === undefined ? TestTokenStore.layerMemory() : TestTokenStore.layer(sharedStore)),
     Layer.build,
     Effect.withRandom(withJitter(jitter)),
     Effect.provide(collectLogs(logs)),
