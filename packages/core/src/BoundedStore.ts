@@ -160,13 +160,24 @@ export const make = (options: {
         return Effect.logWarning(`Token store entry ${key} counts as absent: ${description}`)
       })
 
-    let isSilent = false
-    const changesFailed = (cause: Cause.Cause<TokenStoreError>) => {
-      if (isSilent) return Effect.void
-      isSilent = true
-      const { message } = toStoreError("changes", cause)
-      return Effect.logWarning(`${message}. What other processes store is found when it is needed`)
-    }
+    // Since when there are no notices, and whether that was said
+    let silentSince: number | undefined
+    let isSilenceSaid = false
+
+    const heard = Effect.sync(() => {
+      silentSince = undefined
+      isSilenceSaid = false
+    })
+
+    /** A store that is away altogether has its own warning. */
+    const silent = (cause: Cause.Cause<TokenStoreError>) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        silentSince ??= now
+        if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) return Effect.void
+        isSilenceSaid = true
+        const { message } = toStoreError("changes", cause)
+        return Effect.logWarning(`${message}. What other processes store is found when it is needed`)
+      })
 
     return {
       isShared: store.isShared,
@@ -184,12 +195,8 @@ export const make = (options: {
       releaseLease: (key, owner) =>
         Effect.ignore(Effect.sandbox(bounded("releaseLease", () => store.releaseLease(key, owner)))),
       changes: Stream.suspend(() => store.changes).pipe(
-        Stream.tap(() =>
-          Effect.sync(() => {
-            isSilent = false
-          })
-        ),
-        Stream.tapErrorCause(changesFailed),
+        Stream.tap(() => heard),
+        Stream.tapErrorCause(silent),
         Stream.catchAllCause(() => Stream.fail("lost")),
         // One that has ended is as good as lost
         Stream.concat(Stream.fail("lost")),

@@ -374,6 +374,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         )
       case "Held":
         slot.rejected.hold(origin, outcome.hold, now())
+        slot.habits.held(origin)
         land(slot, flight, Exit.succeed(undefined))
         return Effect.void
       case "Busy":
@@ -475,7 +476,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const accept = (slot: TokenSlots.Slot, token: AccessToken.AccessToken, origin: string) => {
     const described = HeldToken.describe(token)
     if (slot.rejected.accept(described.digest, origin)) endHold(slot, origin)
-    say(slot, slot.habits.accepted(described, origin, now()))
+    slot.habits.accepted(described, origin, now())
     const { held } = slot
     if (held === undefined || !HeldToken.is(held, token) || slot.rejected.has(described.digest)) return
     held.quietUntil = held.windows.refreshAt
