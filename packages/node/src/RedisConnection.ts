@@ -103,8 +103,6 @@ const reconnectDelay = (times: number) => Math.min(firstReconnectDelay * 2 ** (t
 const loadingPollInterval = 1_000
 // For the other side to answer the end of a connection; afterwards it is cut
 const disconnectTimeout = 500
-// A connection that is only listened on would not notice otherwise that its other end vanished without a word
-const keepAlive = 30_000
 // A node that was lost, another one that knows who took over, and that one; with the delay between, within one call
 const maxRedirections = 4
 // setTimeout knows no longer one
@@ -142,7 +140,7 @@ export const make: (
     autoResendUnfulfilledCommands: false,
     maxLoadingRetryTime: loadingPollInterval
   }
-  const redisOptions: RedisOptions = { disconnectTimeout, keepAlive, ...options.redis, ...address, ...bounds }
+  const redisOptions: RedisOptions = { disconnectTimeout, ...options.redis, ...address, ...bounds }
   const { Cluster, Redis } = yield* loadIoredis
   const redis = yield* Effect.acquireRelease(
     Effect.try({
@@ -336,8 +334,7 @@ const listenerOf = (client: unknown, bounds: RedisOptions): Connection["listener
     retryStrategy: () => null,
     sentinelRetryStrategy: () => null,
     reconnectOnError: null,
-    readOnly: false,
-    keepAlive
+    readOnly: false
   }
   if (isCluster(client)) {
     return Effect.map(

@@ -8,14 +8,16 @@
 import { TokenStoreError } from "@effect-alf/core/OAuthError"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constVoid } from "effect/Function"
+import { constVoid, identity, type LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as RcRef from "effect/RcRef"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Redis } from "ioredis"
 import { randomUUID } from "node:crypto"
 import type { Connection } from "./RedisConnection.js"
 import * as RedisError from "./RedisError.js"
@@ -59,7 +61,7 @@ export interface RedisNotices {
  */
 export const make = Effect.fnUntraced(function*(
   { keyPrefix, listener }: Connection,
-  prefix: string
+  { commandTimeout, prefix }: { readonly commandTimeout: Duration.Duration; readonly prefix: string }
 ): Effect.fn.Return<RedisNotices, never, Scope.Scope> {
   const sender = randomUUID()
   const channel = `${keyPrefix}${prefix}changes`
@@ -75,25 +77,32 @@ export const make = Effect.fnUntraced(function*(
     if (notice !== null && notice[1] !== sender) notices.unsafeOffer(notice[2])
   }
 
+  const listenOn = (redis: Redis) => {
+    const ended = Effect.async<void>((resume) => {
+      redis.on("error", constVoid)
+      redis.on("end", () => resume(Effect.void))
+      redis.on("message", (_, message) => receive(message))
+    })
+    const ask = (call: LazyArg<Promise<unknown>>) => Effect.tryPromise({ try: call, catch: identity })
+    // A connection on which nothing is sent does not notice that the server hangs
+    const alive = Effect.repeat(
+      Effect.catchIf(ask(() => redis.ping()), RedisError.isReply, () => Effect.void),
+      Schedule.spaced(Duration.times(commandTimeout, pingPause))
+    )
+    const subscribed = Effect.zipRight(ask(() => redis.connect()), ask(() => redis.subscribe(channel)))
+    return Effect.raceFirst(ended, Effect.zipRight(subscribed, alive))
+  }
+
   /** Until the connection is lost. */
   const listen = Effect.acquireUseRelease(
     listener,
-    Option.match({
-      onNone: () => Effect.void,
-      onSome: (redis) =>
-        Effect.async<void, TokenStoreError>((resume) => {
-          redis.on("error", constVoid)
-          redis.on("end", () => resume(Effect.void))
-          redis.on("message", (_, message) => receive(message))
-          redis.connect().then(() => redis.subscribe(channel)).catch((error) =>
-            resume(RedisError.isReply(error) ? Effect.fail(refusal(channel, error)) : Effect.void)
-          )
-        })
-    }),
+    Option.match({ onNone: () => Effect.void, onSome: listenOn }),
     Option.match({
       onNone: () => Effect.void,
       onSome: (redis) => Effect.sync(() => redis.disconnect())
     })
+  ).pipe(
+    Effect.catchAll((error) => RedisError.isReply(error) ? Effect.fail(refusal(channel, error)) : Effect.void)
   )
 
   const listening = yield* RcRef.make({
@@ -117,6 +126,9 @@ export const make = Effect.fnUntraced(function*(
     }))
   }
 })
+
+// Rare beside anything else that a server does, and quick enough for what may be lost without harm
+const pingPause = 10
 
 // As quick and as patient as the connection for commands; a fleet does not come back in one moment
 const reconnect = Schedule.exponential("50 millis").pipe(

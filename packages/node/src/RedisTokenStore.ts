@@ -257,7 +257,7 @@ const fromConnection = Effect.fnUntraced(function*(
   { prefix = defaultPrefix }: ClientOptions
 ) {
   const silent = `Redis gave no answer within ${Duration.format(commandTimeout)}`
-  const { announce, changes } = yield* RedisNotices.make(connection, prefix)
+  const { announce, changes } = yield* RedisNotices.make(connection, { prefix, commandTimeout })
 
   const toStoreError = (method: Method, error: unknown, secret: string | undefined) => {
     if (RedisError.isTimeout(error)) return new TokenStoreError({ method, reason: "Timeout", description: silent })

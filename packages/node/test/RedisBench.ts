@@ -103,7 +103,17 @@ export const makeProxy = (port: number) =>
     }
   })))
 
-/** Collects what a store is told, from now on: the server has confirmed it. */
+export const write = (store: Store, key: string) => store.set(key, entry("v1"), Option.none())
+
+/** Collects what a store is told, from a moment on that only the server knows. */
+export const tellsOf = (store: Store) =>
+  Effect.gen(function*() {
+    const told: Array<string> = []
+    yield* Effect.forkScoped(Stream.runForEach(store.changes, (key) => Effect.sync(() => told.push(key))))
+    return told
+  })
+
+/** The same from now on: the server has confirmed it. */
 export const listen = (store: Store, client: Redis, channel: string) =>
   Effect.gen(function*() {
     const before = yield* subscribers(client, channel)
@@ -128,3 +138,10 @@ export const hears = (told: ReadonlyArray<string>, key: string) =>
     Effect.repeat({ until: (heard) => heard, schedule: Schedule.spaced("5 millis") }),
     Effect.timeout("10 seconds")
   )
+
+/** Writes under a new key until it is heard of: a subscription comes back at a moment that only it knows. */
+export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
+  eventually(Effect.suspend(() => {
+    const key = newKey()
+    return Effect.zipRight(write(store, key), Effect.timeout(hears(told, key), "200 millis"))
+  }))

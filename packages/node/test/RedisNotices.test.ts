@@ -3,28 +3,19 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Duration, Effect, Either, Fiber, Option, Schedule, Stream } from "effect"
 import {
-  entry,
-  eventually,
   failureOf,
   hears,
+  hearsAgain,
   listen,
   makeClient,
   makeStore,
   newKey,
   Shared,
   sharedClient,
-  type Store,
-  subscribers
+  subscribers,
+  tellsOf,
+  write
 } from "./RedisBench.js"
-
-const write = (store: Store, key: string) => store.set(key, entry("v1"), Option.none())
-
-/** Writes under a new key until it is heard of: a subscription comes back at a moment that only it knows. */
-const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
-  eventually(Effect.suspend(() => {
-    const key = newKey()
-    return Effect.zipRight(write(store, key), Effect.timeout(hears(told, key), "200 millis"))
-  }))
 
 layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
   it.scoped("every other process is told of a write and of a removal, and nobody of anything else", () =>
@@ -155,8 +146,7 @@ describe("RedisNotices, the connection", () => {
       assert.strictEqual(yield* connected, 0)
       yield* Effect.scoped(Effect.gen(function*() {
         const one = yield* listen(store, client, channel)
-        const two: Array<string> = []
-        yield* Effect.forkScoped(Stream.runForEach(store.changes, (key) => Effect.sync(() => two.push(key))))
+        const two = yield* tellsOf(store)
         yield* Effect.yieldNow()
         const other = yield* RedisTokenStore.make({ url: server.url })
         yield* write(other, "k")
@@ -225,10 +215,8 @@ describe("RedisNotices, the connection", () => {
       const quick = { url: server.url, connectTimeout: "200 millis", commandTimeout: "200 millis" } as const
       const store = yield* RedisTokenStore.make(quick)
       const other = yield* RedisTokenStore.make(quick)
-      const told: Array<string> = []
-      const fiber = yield* Effect.forkScoped(
-        Stream.runForEach(store.changes, (key) => Effect.sync(() => told.push(key)))
-      )
+      const open = yield* Effect.forkScoped(Stream.runDrain(store.changes))
+      const told = yield* tellsOf(store)
       yield* server.start()
       yield* hearsAgain(told, other)
       yield* server.kill
@@ -239,15 +227,13 @@ describe("RedisNotices, the connection", () => {
       yield* server.resume
       yield* hearsAgain(told, other)
       // A connection that begins while the server is stopped
-      const late: Array<string> = []
       yield* server.pause
-      yield* Effect.forkScoped(Stream.runForEach(store.changes, (key) => Effect.sync(() => late.push(key))))
       const third = yield* RedisTokenStore.make(quick)
-      yield* Effect.forkScoped(Stream.runForEach(third.changes, (key) => Effect.sync(() => late.push(key))))
+      const late = yield* tellsOf(third)
       yield* failureOf(third.get("k"))
       yield* server.resume
       yield* hearsAgain(late, other)
-      assert.isTrue(Option.isNone(yield* Fiber.poll(fiber)))
+      assert.isTrue(Option.isNone(yield* Fiber.poll(open)))
     }))
 
   it.scopedLive("who came too late for a notice still has the next", () =>
