@@ -231,11 +231,9 @@ const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Option
   if (!isSocket && parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") {
     return yield* Check.invalid(option, "must begin with redis://, rediss:// or unix:///")
   }
-  if (isSocket && (parsed.hostname !== "" || cluster !== undefined)) {
-    return yield* Check.invalid(
-      option,
-      cluster === undefined ? "has a host before the path of its socket" : "is a socket"
-    )
+  if (isSocket && cluster !== undefined) return yield* Check.invalid(option, "is a socket, and a cluster has none")
+  if (isSocket && parsed.hostname !== "") {
+    return yield* Check.invalid(option, "has a host before the path of its socket")
   }
   if (!isSocket && parsed.hostname === "") return yield* Check.invalid(option, "has no host")
   if (parsed.search !== "") return yield* Check.invalid(option, "must not have a query: give such options as redis")
@@ -275,7 +273,8 @@ const rememberErrors = (redis: Redis | Cluster) => {
   const events: EventEmitter = redis
   let lastError: unknown
   const remember = (error: unknown) => {
-    lastError = error
+    // That a connection is closed is no reason for it
+    if (lastError === undefined || !RedisError.isNotConnected(error)) lastError = error
   }
   // Without a listener ioredis would print every failed attempt
   events.on("error", remember)

@@ -36,9 +36,15 @@ export const isUnknownScript = (error: unknown): boolean => textOf(error, "messa
  */
 export const isReply = (error: unknown): boolean => textOf(error, "name") === "ReplyError"
 
-// How ioredis says that there is no connection, or that it was lost before the answer
-const notConnected =
-  /^(Stream isn't writeable|Cluster isn't ready|Reached the max retries per request limit)|(Connection|Cluster) is (closed|ended)\.$/
+// How ioredis says that there is no connection, or that it was lost before the answer; or that one node of a cluster
+// only knows another that is gone
+const notConnected = new RegExp([
+  "^Stream isn't writeable",
+  "^Cluster isn't ready",
+  "^Reached the max retries per request limit",
+  "^Too many Cluster redirections.*: MOVED ",
+  "(Connection|Cluster) is (closed|ended)\\.$"
+].join("|"))
 
 /**
  * The command did not reach a server, or the connection was lost before its
@@ -57,11 +63,15 @@ export const isNotConnected = (error: unknown): boolean => notConnected.test(tex
  * @category formatting
  */
 export const describe = (error: unknown, secret?: string | undefined): string => {
-  // What one node of a cluster or group of sentinels said is the cause; the error itself, that all of them failed
-  const ofNode = Predicate.hasProperty(error, "lastNodeError") ? textOf(error.lastNodeError, "message") : ""
+  // What one node of a cluster said is the cause; the error itself, that all of them failed
+  if (Predicate.hasProperty(error, "lastNodeError")) {
+    return `no node of the cluster tells of the others: ${describe(error.lastNodeError, secret)}`
+  }
   return OAuthError.describe(error, (text) => {
     // Some messages of Redis quote the arguments, others name the script
-    const short = text.replace(/,? (with args beginning with|script):.*$/is, "") + (ofNode === "" ? "" : `: ${ofNode}`)
+    const short = text
+      .replace(/,? (with args beginning with|script):.*$/is, "")
+      .replace(/^Too many Cluster redirections\. Last error: (\w*Error: )?/, "")
     return secret ? short.replaceAll(secret, "<redacted>") : short
   })
 }

@@ -1,4 +1,4 @@
-import type { TokenStore } from "@effect-alf/core"
+import type { OAuthError, TokenStore } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, vi } from "@effect/vitest"
@@ -20,7 +20,8 @@ export const makeStore = (options?: Partial<RedisTokenStore.Options>) =>
 /** A plain client to look at what a store has done. */
 export const makeClient = (url: string, options: RedisOptions = {}) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Redis(url, options)),
+    // Without a listener ioredis would print that the server is gone
+    Effect.sync(() => new Redis(url, options).on("error", () => {})),
     (client) => Effect.sync(() => client.disconnect())
   )
 
@@ -145,3 +146,7 @@ export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
     const key = newKey()
     return Effect.zipRight(write(store, key), Effect.timeout(hears(told, key), "200 millis"))
   }))
+
+/** Waits until a store fails for a reason that its description names. */
+export const failsWith = <A>(call: Effect.Effect<A, OAuthError.TokenStoreError>, reason: RegExp) =>
+  eventually(Effect.filterOrFail(failureOf(call), ({ description }) => reason.test(description)))
