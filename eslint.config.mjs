@@ -47,6 +47,9 @@ const docTags = {
 const time = "Time only through Clock, so that TestClock can move it."
 const random = "Randomness only through Random."
 const runtime = "Not in every runtime: core must run in a browser and on the edge."
+const deep =
+  "To chai every Option, Either and Exit equals every other: take deepStrictEqual of @effect/vitest/utils, " +
+  "and compare what is Redacted by its value."
 const timers = ["setTimeout", "setInterval", "setImmediate"]
 const node = ["process", "Buffer", "global", "require", "__dirname", "__filename"]
 
@@ -95,6 +98,15 @@ export default tseslint.config(
       "@typescript-eslint/no-misused-promises": "error",
       "@typescript-eslint/no-unnecessary-type-assertion": "error",
       "@typescript-eslint/switch-exhaustiveness-check": "error"
+    }
+  },
+  {
+    files: ["packages/*/test/**/*.ts"],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        { selector: "MemberExpression[object.name='assert'][property.name=/deep/i]", message: deep }
+      ]
     }
   },
   {

@@ -1,5 +1,6 @@
 import { AccessToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Equal, FastCheck as fc, Option, Redacted } from "effect"
 import { inspect } from "node:util"
 
@@ -27,18 +28,18 @@ describe("AccessToken", () => {
     it("is a Bearer token unless said otherwise, and its end counts from obtainedAt", () => {
       const made = token("1 hour")
       assert.strictEqual(made.tokenType, "Bearer")
-      assert.deepStrictEqual(made.expiresAt, Option.some(at(3_600_000)))
-      assert.deepStrictEqual(made.scope, Option.none())
+      deepStrictEqual(made.expiresAt, Option.some(at(3_600_000)))
+      deepStrictEqual(made.scope, Option.none())
     })
 
     it("does not know its end when the server did not say it", () => {
-      assert.deepStrictEqual(token().expiresAt, Option.none())
+      deepStrictEqual(token().expiresAt, Option.none())
     })
 
     const claims: ReadonlyArray<Duration.DurationInput> = [Infinity, Duration.infinity, Duration.seconds(1e18)]
     for (const claim of claims) {
       it(`bounds a claimed lifetime of ${Duration.format(claim)} by what a date can hold`, () => {
-        assert.deepStrictEqual(token(claim).expiresAt, Option.some(at(Duration.toMillis(AccessToken.maxLifetime))))
+        deepStrictEqual(token(claim).expiresAt, Option.some(at(Duration.toMillis(AccessToken.maxLifetime))))
       })
     }
 
@@ -75,7 +76,7 @@ describe("AccessToken", () => {
     ]
     for (const [elapsed, remaining, isExpired] of rows) {
       it(`a token of 5 s after ${elapsed} ms: ${remaining} ms remain`, () => {
-        assert.deepStrictEqual(
+        deepStrictEqual(
           Option.map(AccessToken.remaining(token("5 seconds"), at(elapsed)), Duration.toMillis),
           Option.some(remaining)
         )
@@ -84,7 +85,7 @@ describe("AccessToken", () => {
     }
 
     it("a token whose end is not known never expires by the clock", () => {
-      assert.deepStrictEqual(AccessToken.remaining(token(), at(1e12)), Option.none())
+      deepStrictEqual(AccessToken.remaining(token(), at(1e12)), Option.none())
       assert.isFalse(AccessToken.isExpired(token(), at(1e12)))
     })
 
@@ -95,7 +96,7 @@ describe("AccessToken", () => {
 
   describe("windows", () => {
     it("rule 3: a token of an hour is renewed 5 minutes ahead, and waited for in its last 10 seconds", () => {
-      assert.deepStrictEqual(windows("1 hour"), {
+      deepStrictEqual(windows("1 hour"), {
         refreshAt: 3_300_000,
         freshUntil: 3_590_000,
         expiresAt: 3_600_000
@@ -103,15 +104,15 @@ describe("AccessToken", () => {
     })
 
     it("rule 3: the windows of a 5-second token are shares of its lifetime", () => {
-      assert.deepStrictEqual(windows("5 seconds"), { refreshAt: 4000, freshUntil: 4500, expiresAt: 5000 })
+      deepStrictEqual(windows("5 seconds"), { refreshAt: 4000, freshUntil: 4500, expiresAt: 5000 })
     })
 
     it("rule 3: a 1-second token is handed out for most of its life", () => {
-      assert.deepStrictEqual(windows("1 seconds"), { refreshAt: 800, freshUntil: 900, expiresAt: 1000 })
+      deepStrictEqual(windows("1 seconds"), { refreshAt: 800, freshUntil: 900, expiresAt: 1000 })
     })
 
     it("rule 8 of the fleet: an unknown end is refreshed by defaultLifetime and never runs out", () => {
-      assert.deepStrictEqual(windows(undefined), {
+      deepStrictEqual(windows(undefined), {
         refreshAt: 3_300_000,
         freshUntil: 3_590_000,
         expiresAt: Infinity
@@ -119,7 +120,7 @@ describe("AccessToken", () => {
     })
 
     it("an infinite defaultLifetime never asks for a renewal", () => {
-      assert.deepStrictEqual(windows(undefined, { defaultLifetime: Duration.infinity }), {
+      deepStrictEqual(windows(undefined, { defaultLifetime: Duration.infinity }), {
         refreshAt: Infinity,
         freshUntil: Infinity,
         expiresAt: Infinity
@@ -127,7 +128,7 @@ describe("AccessToken", () => {
     })
 
     it("a token without any lifetime has no window at all", () => {
-      assert.deepStrictEqual(windows(0), { refreshAt: 0, freshUntil: 0, expiresAt: 0 })
+      deepStrictEqual(windows(0), { refreshAt: 0, freshUntil: 0, expiresAt: 0 })
     })
 
     it("jitter moves the renewal into the window by up to a quarter of it", () => {

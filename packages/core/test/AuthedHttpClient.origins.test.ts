@@ -2,6 +2,7 @@ import type { AuthedHttpClient } from "@effect-alf/core"
 import { OAuthError } from "@effect-alf/core"
 import { HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc } from "effect"
 import * as Resource from "./Resource.js"
 
@@ -30,10 +31,10 @@ const table = (title: string, options: AuthedHttpClient.Options, rows: Record<st
   it.scoped(`rule 10: ${title}`, () =>
     Effect.gen(function*() {
       const urls = Object.keys(rows)
-      assert.deepStrictEqual((yield* send(options, urls)).results, rows)
+      deepStrictEqual((yield* send(options, urls)).results, rows)
       // Where nothing is sent, no token is asked for either
       const refused = yield* send(options, urls.filter((url) => rows[url].startsWith("refused")))
-      assert.deepStrictEqual([refused.sent.length, refused.tokenRequests], [0, 0])
+      deepStrictEqual([refused.sent.length, refused.tokenRequests], [0, 0])
     }))
 
 const withoutOrigin = "refused: an address without an origin"
@@ -244,8 +245,8 @@ describe("AuthedHttpClient, where a token goes", () => {
         () => Effect.sync(() => urls.map((url) => Effect.runSyncExit(client.get(url)))),
         () => Effect.sync(() => Reflect.deleteProperty(globalThis, "location"))
       )
-      assert.deepStrictEqual(exits.map(({ _tag }) => _tag), urls.map(() => "Failure"))
-      assert.deepStrictEqual(sent.map(({ url }) => url.href), ["https://api.test/warm"])
+      deepStrictEqual(exits.map(({ _tag }) => _tag), urls.map(() => "Failure"))
+      deepStrictEqual(sent.map(({ url }) => url.href), ["https://api.test/warm"])
     }))
 
   describe("properties", () => {
@@ -319,7 +320,7 @@ describe("AuthedHttpClient, where a token goes", () => {
       Effect.gen(function*() {
         const url = "https://api.test/orders?a=1&a=2#part"
         for (const given of [url, new URL(url)]) {
-          assert.deepStrictEqual((yield* send({ baseUrl: "https://api.test" }, [given])).results, { [url]: url })
+          deepStrictEqual((yield* send({ baseUrl: "https://api.test" }, [given])).results, { [url]: url })
         }
       }))
 

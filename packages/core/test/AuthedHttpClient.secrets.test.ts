@@ -8,6 +8,7 @@ import {
 } from "@effect-alf/core"
 import { HttpBody, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import {
   Cause,
   Context,
@@ -39,7 +40,7 @@ const world = (client: Partial<AuthedHttpClient.Options & TokenProvider.Options>
 
 type World = Effect.Effect.Success<ReturnType<typeof world>>
 
-const assertHidden = (value: unknown, what = "") => assert.deepStrictEqual(Secrets.leaks(value, secrets), [], what)
+const assertHidden = (value: unknown, what?: string) => deepStrictEqual(Secrets.leaks(value, secrets), [], what)
 
 const collect = <E>(body: Stream.Stream<Uint8Array, E>) => Stream.runCollect(body)
 
@@ -92,7 +93,7 @@ describe("AuthedHttpClient, what is shown", () => {
         const response = yield* Effect.flatMap(world(), make)
         assertHidden(response)
         assertHidden(Exit.succeed(response), "its exit")
-        assert.deepStrictEqual(Object.keys(response.request.headers).filter((name) => /auth|cookie/i.test(name)), [])
+        deepStrictEqual(Object.keys(response.request.headers).filter((name) => /auth|cookie/i.test(name)), [])
         assert.strictEqual(response.request.url, "https://api.test/orders")
         assert.include(inspect(response), "https://api.test/orders")
       }))
@@ -190,7 +191,7 @@ describe("AuthedHttpClient, what is shown", () => {
             assertHidden(error, "the error")
             assertHidden(Cause.originalError(error), "the error itself")
             if (HttpClientError.isHttpClientError(error)) {
-              assert.deepStrictEqual(Object.keys(error.request.headers), [])
+              deepStrictEqual(Object.keys(error.request.headers), [])
               if (error._tag === "ResponseError") assertHidden(error.response, "the error's response")
             }
           }
@@ -319,7 +320,7 @@ describe("AuthedHttpClient, what is shown", () => {
         const { events, lines, spans } = yield* observed(make)
         logged += lines.length
         for (const { name } of spans) names.add(name)
-        assert.deepStrictEqual(Secrets.reaches(lines, secrets), [], `what is logged of ${what}`)
+        deepStrictEqual(Secrets.reaches(lines, secrets), [], `what is logged of ${what}`)
         // The end of platform's own span is its answer to the signed request: out of our reach
         const own = spans.filter(({ name }) => !name.startsWith("http.client"))
         const traced = [
@@ -327,7 +328,7 @@ describe("AuthedHttpClient, what is shown", () => {
           events,
           own.map(({ status }) => status)
         ]
-        assert.deepStrictEqual(Secrets.reaches(traced, secrets), [], `what is traced of ${what}`)
+        deepStrictEqual(Secrets.reaches(traced, secrets), [], `what is traced of ${what}`)
       }
       // And there was something to see
       for (const name of ["http.client GET", "http.client POST", "TokenProvider.renew", "TokenEndpoint.request"]) {
@@ -343,7 +344,7 @@ describe("AuthedHttpClient, what is shown", () => {
           Effect.flatMap(Effect.fork(failures[what](services)), Fiber.await)
         )
         assert.isNotEmpty(raw)
-        assert.deepStrictEqual(Secrets.leaks(raw, secrets), [])
+        deepStrictEqual(Secrets.leaks(raw, secrets), [])
       }
     }))
 
@@ -353,6 +354,6 @@ describe("AuthedHttpClient, what is shown", () => {
       const response = yield* client.get("/orders", { headers: { authorization: "Basic own" } })
       assert.strictEqual(response.request.headers.authorization, "Basic own")
       assertHidden(response)
-      assert.deepStrictEqual(Option.getOrUndefined(response.remoteAddress), undefined)
+      deepStrictEqual(Option.getOrUndefined(response.remoteAddress), undefined)
     }))
 })

@@ -1,5 +1,6 @@
 import { Check, OAuthError } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Redacted } from "effect"
 
 /** The message of the failure; `undefined` when the check lets the value pass. */
@@ -93,7 +94,7 @@ describe("Check", () => {
 
     it.effect("answers the decoded duration", () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* Check.duration("option", "2 seconds"), Duration.seconds(2))
+        deepStrictEqual(yield* Check.duration("option", "2 seconds"), Duration.seconds(2))
       }))
   })
 

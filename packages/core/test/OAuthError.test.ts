@@ -1,6 +1,7 @@
 import { OAuthError } from "@effect-alf/core"
 import { Headers, HttpClientError, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Exit, FastCheck as fc, Option } from "effect"
 import { inspect } from "node:util"
 
@@ -139,7 +140,7 @@ describe("OAuthError", () => {
         errorDescription: "unknown client",
         retryAfter: Duration.seconds(1)
       })
-      assert.deepStrictEqual(JSON.parse(JSON.stringify(error)), {
+      deepStrictEqual(JSON.parse(JSON.stringify(error)), {
         _tag: "TokenEndpointError",
         endpoint,
         reason: "OAuth",
@@ -154,7 +155,7 @@ describe("OAuthError", () => {
 
     it("is a failure of its own when yielded", () => {
       const error = new OAuthError.TokenProviderError({ reason: "Closed" })
-      assert.deepStrictEqual(Effect.runSyncExit(error), Exit.fail(error))
+      deepStrictEqual(Effect.runSyncExit(error), Exit.fail(error))
     })
   })
 
@@ -177,7 +178,7 @@ describe("OAuthError", () => {
     for (const [what, value] of others) {
       it(`not ${what}`, () => {
         assert.isFalse(OAuthError.isOAuthError(value))
-        assert.deepStrictEqual(OAuthError.fromUnknown(value), Option.none())
+        deepStrictEqual(OAuthError.fromUnknown(value), Option.none())
       })
     }
   })
@@ -200,14 +201,14 @@ describe("OAuthError", () => {
     }
 
     it("finds none in a RequestError of another kind", () => {
-      assert.deepStrictEqual(OAuthError.fromUnknown(wrapped(new Error("ECONNRESET"))), Option.none())
-      assert.deepStrictEqual(OAuthError.fromUnknown(wrapped(undefined)), Option.none())
+      deepStrictEqual(OAuthError.fromUnknown(wrapped(new Error("ECONNRESET"))), Option.none())
+      deepStrictEqual(OAuthError.fromUnknown(wrapped(undefined)), Option.none())
     })
 
     it("ends in a circle of causes", () => {
       const circle = new Error("a")
       circle.cause = new Error("b", { cause: circle })
-      assert.deepStrictEqual(OAuthError.fromUnknown(circle), Option.none())
+      deepStrictEqual(OAuthError.fromUnknown(circle), Option.none())
     })
   })
 

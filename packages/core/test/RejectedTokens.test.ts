@@ -1,5 +1,6 @@
 import { RejectedTokens } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc } from "effect"
 
 const api = "https://api.example.com"
@@ -103,7 +104,7 @@ describe("RejectedTokens", () => {
           waits.push(next - now)
           now = next
         }
-        assert.deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000])
+        deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000])
       })
 
       it(`${kind}: while it holds, the same does not lengthen it`, () => {
@@ -180,6 +181,19 @@ describe("RejectedTokens", () => {
       assert.isTrue(rejected.mayRenew(api, 1001))
       rejected.renewed("c", api, 1001)
       assert.isTrue(rejected.mayRenew(api, 1001))
+    })
+
+    it("each token doubles the hold once, and none lengthens one that is not over", () => {
+      const rejected = RejectedTokens.make()
+      rejected.fruitless("a", api, 0)
+      rejected.renewed("b", api, 500)
+      assert.strictEqual(nextRenewal(rejected, 500), 1000)
+      rejected.renewed("b", api, 1000)
+      assert.isTrue(rejected.mayRenew(api, 1000))
+      rejected.renewed("c", api, 1000)
+      assert.strictEqual(nextRenewal(rejected, 1000), 3000)
+      rejected.renewed("d", api, 3000)
+      assert.strictEqual(nextRenewal(rejected, 3000), 7000)
     })
 
     it("and its token is not counted once more when it is rejected", () => {

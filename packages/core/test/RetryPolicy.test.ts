@@ -1,6 +1,7 @@
 import { OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
 import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Either, Fiber, Redacted, Schedule, TestClock } from "effect"
 
 type Fields = Partial<ConstructorParameters<typeof OAuthError.TokenEndpointError>[0]>
@@ -64,7 +65,7 @@ const requests = (
     const fiber = yield* Effect.fork(Effect.either(endpoint.request(endpoint.resolve())))
     yield* TestClock.adjust("1 hour")
     const result = yield* Fiber.join(fiber)
-    assert.deepStrictEqual([...methods], ["POST"])
+    deepStrictEqual([...methods], ["POST"])
     return { result, attempts: times.length, waits: gaps(times) }
   })
 
@@ -99,7 +100,7 @@ describe("RetryPolicy", () => {
   describe("exponential", () => {
     it.effect("from 200 ms, doubled, 5 retries, unless said otherwise", () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* waits(RetryPolicy.exponential({ jitter: false })), [200, 400, 800, 1600, 3200])
+        deepStrictEqual(yield* waits(RetryPolicy.exponential({ jitter: false })), [200, 400, 800, 1600, 3200])
       }))
 
     it.effect("base, factor, max and times", () =>
@@ -111,7 +112,7 @@ describe("RetryPolicy", () => {
           times: 4,
           jitter: false
         })
-        assert.deepStrictEqual(yield* waits(policy), [100, 300, 900, 1000])
+        deepStrictEqual(yield* waits(policy), [100, 300, 900, 1000])
       }))
 
     it.effect("never waits longer than max, jitter included", () =>
@@ -130,7 +131,7 @@ describe("RetryPolicy", () => {
 
     it.effect("no retry at all with times: 0", () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* waits(RetryPolicy.exponential({ times: 0 })), [])
+        deepStrictEqual(yield* waits(RetryPolicy.exponential({ times: 0 })), [])
       }))
   })
 
@@ -155,7 +156,7 @@ describe("RetryPolicy", () => {
       Effect.gen(function*() {
         const asked = [Duration.seconds(3), undefined, Duration.seconds(1)]
         const policy = Schedule.intersect(RetryPolicy.retryAfter(), Schedule.recurs(3))
-        assert.deepStrictEqual(
+        deepStrictEqual(
           yield* waits(policy, (attempt) => failure({ retryAfter: asked[attempt - 1] })),
           [3000, 0, 1000]
         )
@@ -164,7 +165,7 @@ describe("RetryPolicy", () => {
     it.effect("never longer than its cap", () =>
       Effect.gen(function*() {
         const policy = Schedule.intersect(RetryPolicy.retryAfter("1 minute"), Schedule.recurs(2))
-        assert.deepStrictEqual(
+        deepStrictEqual(
           yield* waits(policy, () => failure({ retryAfter: Duration.hours(1) })),
           [60_000, 60_000]
         )
@@ -179,7 +180,7 @@ describe("RetryPolicy", () => {
 
   it.effect("none: one attempt and no more", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* waits(RetryPolicy.none), [])
+      deepStrictEqual(yield* waits(RetryPolicy.none), [])
     }))
 
   describe("composes with Effect's own Schedules", () => {
@@ -217,7 +218,7 @@ describe("RetryPolicy", () => {
     for (const [what, policy, expected] of rows) {
       it.effect(what, () =>
         Effect.gen(function*() {
-          assert.deepStrictEqual(yield* waits(policy), expected)
+          deepStrictEqual(yield* waits(policy), expected)
         }))
     }
   })
@@ -319,7 +320,7 @@ describe("RetryPolicy", () => {
     it.effect("waits for Retry-After in seconds", () =>
       Effect.gen(function*() {
         const { waits } = yield* requests(failing(1, () => status(503, { "retry-after": "7" })))
-        assert.deepStrictEqual(waits, [7000])
+        deepStrictEqual(waits, [7000])
       }))
 
     it.effect("waits for Retry-After as a date", () =>
@@ -327,7 +328,7 @@ describe("RetryPolicy", () => {
         yield* TestClock.setTime(Date.UTC(2030, 0, 1, 12, 0, 0))
         const date = new Date(Date.UTC(2030, 0, 1, 12, 0, 9)).toUTCString()
         const { waits } = yield* requests(failing(1, () => status(429, { "retry-after": date })))
-        assert.deepStrictEqual(waits, [9000])
+        deepStrictEqual(waits, [9000])
       }))
 
     it.effect("does not wait for a date that has passed, beyond its own backoff", () =>
@@ -341,7 +342,7 @@ describe("RetryPolicy", () => {
     it.effect("waits at most 10 s for Retry-After", () =>
       Effect.gen(function*() {
         const { waits } = yield* requests(failing(2, () => status(503, { "retry-after": "86400" })))
-        assert.deepStrictEqual(waits, [10_000, 10_000])
+        deepStrictEqual(waits, [10_000, 10_000])
       }))
 
     it.effect("a Schedule of the app's own need not heed Retry-After", () =>
@@ -349,7 +350,7 @@ describe("RetryPolicy", () => {
         const { waits } = yield* requests(failing(2, () => status(503, { "retry-after": "7" })), {
           retry: RetryPolicy.exponential({ jitter: false })
         })
-        assert.deepStrictEqual(waits, [200, 400])
+        deepStrictEqual(waits, [200, 400])
       }))
 
     it.effect("alf's Retry(total=5, status_forcelist=[500], backoff_factor=0.3) in one line, and it does retry the POST", () =>
@@ -358,7 +359,7 @@ describe("RetryPolicy", () => {
           retry: RetryPolicy.exponential({ base: "300 millis", times: 5, jitter: false }),
           retryWhile: RetryPolicy.statuses([500])
         })
-        assert.deepStrictEqual(waits, [300, 600, 1200, 2400, 4800])
+        deepStrictEqual(waits, [300, 600, 1200, 2400, 4800])
         assert.isTrue(Either.isRight(result))
       }))
 
@@ -390,7 +391,7 @@ describe("RetryPolicy", () => {
         const retry = RetryPolicy.exponential({ times: 2, jitter: false })
         const first = yield* requests(failing(Infinity, () => status(503)), { retry })
         const second = yield* requests(failing(Infinity, () => status(503)), { retry })
-        assert.deepStrictEqual([first.waits, second.waits], [[200, 400], [200, 400]])
+        deepStrictEqual([first.waits, second.waits], [[200, 400], [200, 400]])
       }))
   })
 })

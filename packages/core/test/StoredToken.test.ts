@@ -1,5 +1,6 @@
 import { AccessToken, StoredToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, FastCheck as fc, Option, Redacted } from "effect"
 
 const start = 1_700_000_000_000
@@ -44,14 +45,14 @@ describe("StoredToken", () => {
       const found = Option.getOrThrow(read(StoredToken.encode(written), timeToLive, start))
       assert.strictEqual(Redacted.value(found.value), value)
       assert.strictEqual(found.tokenType, "Bearer")
-      assert.deepStrictEqual(found.scope, written.scope)
-      assert.deepStrictEqual(found.obtainedAt, written.obtainedAt)
-      assert.deepStrictEqual(found.expiresAt, written.expiresAt)
+      deepStrictEqual(found.scope, written.scope)
+      deepStrictEqual(found.obtainedAt, written.obtainedAt)
+      deepStrictEqual(found.expiresAt, written.expiresAt)
     }
   )
 
   it("fleet rule 1: no time of any clock is in the payload", () => {
-    assert.deepStrictEqual(JSON.parse(StoredToken.encode(token({ expiresIn: hour, scope: "read" }))), {
+    deepStrictEqual(JSON.parse(StoredToken.encode(token({ expiresIn: hour, scope: "read" }))), {
       v: 1,
       token: "abc.def",
       type: "Bearer",
@@ -74,7 +75,7 @@ describe("StoredToken", () => {
     ]
     for (const [what, remains, obtainedAt, expiresAt] of rows) {
       it(what, () => {
-        assert.deepStrictEqual(times(read(envelope({}), Duration.decode(remains), start)), { obtainedAt, expiresAt })
+        deepStrictEqual(times(read(envelope({}), Duration.decode(remains), start)), { obtainedAt, expiresAt })
       })
     }
 
@@ -82,7 +83,7 @@ describe("StoredToken", () => {
       "a reader whose clock is wrong by any amount sees the same token, moved by that amount",
       [fc.integer({ min: -1e11, max: 1e11 }), fc.integer({ min: 1, max: hour })],
       ([skew, remains]) => {
-        assert.deepStrictEqual(times(read(envelope({}), Duration.millis(remains), start + skew)), {
+        deepStrictEqual(times(read(envelope({}), Duration.millis(remains), start + skew)), {
           obtainedAt: skew + remains - hour,
           expiresAt: skew + remains
         })
@@ -104,7 +105,7 @@ describe("StoredToken", () => {
   describe("a lifetime that the server did not say", () => {
     it("stays unknown", () => {
       const found = Option.getOrThrow(read(StoredToken.encode(token()), Duration.hours(1), start))
-      assert.deepStrictEqual(found.expiresAt, Option.none())
+      deepStrictEqual(found.expiresAt, Option.none())
     })
 
     const rows: ReadonlyArray<readonly [remains: number, obtainedAt: number]> = [
@@ -116,7 +117,7 @@ describe("StoredToken", () => {
     ]
     for (const [remains, obtainedAt] of rows) {
       it(`${remains} ms of a defaultLifetime of ${hour} remain: it was obtained ${-obtainedAt} ms ago`, () => {
-        assert.deepStrictEqual(times(read(envelope({ lifetime: null }), Duration.millis(remains), start)), {
+        deepStrictEqual(times(read(envelope({ lifetime: null }), Duration.millis(remains), start)), {
           obtainedAt,
           expiresAt: null
         })
@@ -162,12 +163,12 @@ describe("StoredToken", () => {
     ]
     for (const [what, payload] of garbage) {
       it(what, () => {
-        assert.deepStrictEqual(read(payload, Duration.hours(1), start), Option.none())
+        deepStrictEqual(read(payload, Duration.hours(1), start), Option.none())
       })
     }
 
     it.prop("any other text", [fc.oneof(fc.string(), fc.json())], ([payload]) => {
-      assert.deepStrictEqual(read(payload, Duration.hours(1), start), Option.none())
+      deepStrictEqual(read(payload, Duration.hours(1), start), Option.none())
     })
 
     const enormous = [1e18, 1e300, Infinity]
@@ -175,14 +176,14 @@ describe("StoredToken", () => {
       it(`a lifetime of ${lifetime} ms is bounded, not a failure`, () => {
         const payload = envelope({}).replace(String(hour), String(lifetime).replace("Infinity", "1e999"))
         const found = times(read(payload, Duration.millis(lifetime), start))
-        assert.deepStrictEqual(found, { obtainedAt: 0, expiresAt: Duration.toMillis(AccessToken.maxLifetime) })
+        deepStrictEqual(found, { obtainedAt: 0, expiresAt: Duration.toMillis(AccessToken.maxLifetime) })
       })
     }
 
     const times_: ReadonlyArray<unknown> = [undefined, null, "soon", {}]
     for (const timeToLive of times_) {
       it(`a driver's timeToLive of ${JSON.stringify(timeToLive)}`, () => {
-        assert.deepStrictEqual(read(envelope({}), timeToLive as Duration.Duration, start), Option.none())
+        deepStrictEqual(read(envelope({}), timeToLive as Duration.Duration, start), Option.none())
       })
     }
   })

@@ -1,6 +1,7 @@
 import type { TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Stream, TestClock } from "effect"
 
 const run = <A, E>(
@@ -26,7 +27,7 @@ describe("TestTokenStore", () => {
         yield* store.extendLease("a", "me", minute)
         yield* store.releaseLease("a", "me")
         yield* store.remove("a", "v1")
-        assert.deepStrictEqual(yield* control.calls, [
+        deepStrictEqual(yield* control.calls, [
           { time, method: "set", key: "a", entry, replaces: Option.none() },
           { time, method: "get", key: "a" },
           { time, method: "acquireLease", key: "a", owner: "me", duration: minute },
@@ -37,7 +38,7 @@ describe("TestTokenStore", () => {
         const [set] = yield* control.callsOf("set")
         assert.strictEqual(set.entry, entry)
         yield* control.resetRecords
-        assert.deepStrictEqual(yield* control.calls, [])
+        deepStrictEqual(yield* control.calls, [])
       })
     ))
 
@@ -46,13 +47,13 @@ describe("TestTokenStore", () => {
       Effect.gen(function*() {
         yield* store.set("a", entry, Option.none())
         yield* control.backing.set("b", { ...entry, timeToLive: Duration.seconds(1) }, Option.none())
-        assert.deepStrictEqual(Array.from((yield* control.entries).keys()), ["a", "b"])
+        deepStrictEqual(Array.from((yield* control.entries).keys()), ["a", "b"])
         yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual(
+        deepStrictEqual(
           Array.from(yield* control.entries),
           [["a", { ...entry, timeToLive: Duration.seconds(59) }]]
         )
-        assert.deepStrictEqual((yield* control.calls).map(({ method }) => method), ["set"])
+        deepStrictEqual((yield* control.calls).map(({ method }) => method), ["set"])
       })
     ))
 
@@ -62,18 +63,19 @@ describe("TestTokenStore", () => {
         yield* control.fail("connection refused")
         const error = yield* Effect.flip(store.get("a"))
         assert.strictEqual(error.message, "Token store, get: connection refused")
-        assert.deepInclude(yield* Effect.flip(Stream.runDrain(store.changes)), { method: "changes" })
+        assert.strictEqual((yield* Effect.flip(Stream.runDrain(store.changes))).method, "changes")
         yield* control.fail(undefined)
         yield* control.fail("READONLY", "set", "remove")
-        assert.deepStrictEqual(yield* store.get("a"), Option.none())
-        assert.deepInclude(yield* Effect.flip(store.set("a", entry, Option.none())), {
+        deepStrictEqual(yield* store.get("a"), Option.none())
+        const { description, method, reason } = yield* Effect.flip(store.set("a", entry, Option.none()))
+        deepStrictEqual({ description, method, reason }, {
+          description: "READONLY",
           method: "set",
-          reason: "Unavailable",
-          description: "READONLY"
+          reason: "Unavailable"
         })
         yield* control.fail(undefined, "set")
         assert.isTrue(yield* store.set("a", entry, Option.none()))
-        assert.deepInclude(yield* Effect.flip(store.remove("a", "v1")), { method: "remove" })
+        assert.strictEqual((yield* Effect.flip(store.remove("a", "v1"))).method, "remove")
       })
     ))
 
@@ -83,7 +85,7 @@ describe("TestTokenStore", () => {
         yield* control.slow("2 seconds", "set")
         const set = yield* Effect.fork(store.set("a", entry, Option.none()))
         yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+        deepStrictEqual(yield* store.get("a"), Option.none())
         yield* TestClock.adjust("1 second")
         assert.isTrue(yield* Fiber.join(set))
         yield* control.slow(0)
@@ -101,7 +103,7 @@ describe("TestTokenStore", () => {
         assert.isNull(get.unsafePoll())
         assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(get)))
         yield* control.hang(false, "get")
-        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+        deepStrictEqual(yield* store.get("a"), Option.none())
       })
     ))
 
@@ -112,11 +114,11 @@ describe("TestTokenStore", () => {
         yield* TestClock.adjust("20 seconds")
         yield* control.corrupt("a", "garbage")
         yield* control.corrupt("b", "garbage")
-        assert.deepStrictEqual(
+        deepStrictEqual(
           yield* store.get("a"),
           Option.some({ version: "corrupted-1", payload: "garbage", timeToLive: Duration.seconds(40) })
         )
-        assert.deepStrictEqual(
+        deepStrictEqual(
           yield* store.get("b"),
           Option.some({ version: "corrupted-2", payload: "garbage", timeToLive: Duration.hours(1) })
         )
@@ -130,10 +132,10 @@ describe("TestTokenStore", () => {
         yield* control.afterGet((key) =>
           Effect.orDie(control.backing.set(key, { ...entry, version: "theirs" }, Option.none()))
         )
-        assert.deepStrictEqual(yield* store.get("a"), Option.none())
+        deepStrictEqual(yield* store.get("a"), Option.none())
         assert.isFalse(yield* store.set("a", entry, Option.none()))
         yield* control.afterGet(undefined)
-        assert.deepStrictEqual(
+        deepStrictEqual(
           Option.map(yield* store.get("a"), ({ version }) => version),
           Option.some("theirs")
         )
@@ -147,7 +149,7 @@ describe("TestTokenStore", () => {
         yield* TestClock.adjust(0)
         yield* control.backing.set("a", entry, Option.none())
         yield* store.remove("a", "v1")
-        assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(fiber)), ["a", "a"])
+        deepStrictEqual(Chunk.toReadonlyArray(yield* Fiber.join(fiber)), ["a", "a"])
       })
     ))
 

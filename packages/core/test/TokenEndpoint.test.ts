@@ -2,6 +2,7 @@ import type { TokenRequest } from "@effect-alf/core"
 import { AccessToken, ClientAuth, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual, notDeepStrictEqual } from "@effect/vitest/utils"
 import {
   Cause,
   Config,
@@ -125,7 +126,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(init.method, "POST")
         assert.strictEqual(headers.get("content-type"), "application/x-www-form-urlencoded")
         assert.strictEqual(headers.get("accept"), "application/json")
-        assert.deepStrictEqual([...form], [["grant_type", "client_credentials"]])
+        deepStrictEqual([...form], [["grant_type", "client_credentials"]])
         const pair = `${ClientAuth.formEncode(clientId)}:${ClientAuth.formEncode(secret)}`
         assert.strictEqual(headers.get("authorization"), `Basic ${Buffer.from(pair).toString("base64")}`)
       }))
@@ -152,7 +153,7 @@ describe("TokenEndpoint", () => {
             params: { tenant: "é & =" }
           }
         })
-        assert.deepStrictEqual([...sent[0]?.form ?? []], [
+        deepStrictEqual([...sent[0]?.form ?? []], [
           ["grant_type", "client_credentials"],
           ["scope", "read write"],
           ["resource", "https://a.example.com"],
@@ -242,9 +243,9 @@ describe("TokenEndpoint", () => {
         yield* endpoint.request(resolved)
         yield* endpoint.attempt(resolved)
         yield* endpoint.attempt(resolved, 7)
-        assert.deepStrictEqual(contexts.map(({ attempt }) => attempt), [1, 2, 3, 1, 1, 7])
-        assert.deepStrictEqual(contexts[0], { clientId, endpoint: `${url}?x=1`, issuer: undefined, attempt: 1 })
-        assert.deepStrictEqual(
+        deepStrictEqual(contexts.map(({ attempt }) => attempt), [1, 2, 3, 1, 1, 7])
+        deepStrictEqual(contexts[0], { clientId, endpoint: `${url}?x=1`, issuer: undefined, attempt: 1 })
+        deepStrictEqual(
           sent.map(({ form }) => form.get("client_assertion")),
           [1, 2, 3, 1, 1, 7].map((attempt) => `assertion-${attempt}`)
         )
@@ -278,7 +279,7 @@ describe("TokenEndpoint", () => {
         const fiber = yield* Effect.fork(endpoint.request(endpoint.resolve()))
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(fiber)
-        assert.deepStrictEqual(
+        deepStrictEqual(
           sent.map(({ headers }) => Buffer.from(headers.get("authorization")?.slice(6) ?? "", "base64").toString()),
           ["app:secret-1", "app:secret-2"]
         )
@@ -296,9 +297,9 @@ describe("TokenEndpoint", () => {
         const token = yield* Fiber.join(fiber)
         assert.strictEqual(Redacted.value(token.value), accessToken)
         assert.strictEqual(token.tokenType, "Bearer")
-        assert.deepStrictEqual(token.scope, Option.some("read write"))
-        assert.deepStrictEqual(token.obtainedAt, DateTime.unsafeMake(1_700_000_000_000))
-        assert.deepStrictEqual(token.expiresAt, Option.some(DateTime.unsafeMake(1_700_000_000_000 + 3_600_000)))
+        deepStrictEqual(token.scope, Option.some("read write"))
+        deepStrictEqual(token.obtainedAt, DateTime.unsafeMake(1_700_000_000_000))
+        deepStrictEqual(token.expiresAt, Option.some(DateTime.unsafeMake(1_700_000_000_000 + 3_600_000)))
       }))
 
     it.effect("expiresAt counts from the attempt that succeeded, and after its secret was read", () =>
@@ -368,7 +369,7 @@ describe("TokenEndpoint", () => {
             }
           })
         )
-        assert.deepStrictEqual(tokenOf(exit).scope, Option.some("é💥"))
+        deepStrictEqual(tokenOf(exit).scope, Option.some("é💥"))
       }))
   })
 
@@ -541,7 +542,7 @@ describe("TokenEndpoint", () => {
           assert.strictEqual(error.error, expected.error)
           assert.strictEqual(RetryPolicy.transient(error), expected.isTransient ?? false)
           // Rule 10: a redirect's other place is never asked
-          assert.deepStrictEqual(sent.map(({ url }) => url), [url])
+          deepStrictEqual(sent.map(({ url }) => url), [url])
         }))
     }
 
@@ -592,7 +593,7 @@ describe("TokenEndpoint", () => {
         Effect.gen(function*() {
           const answer = (headers: HeadersInit) => () => Response.json({ error: "slow_down" }, { status: 429, headers })
           const asked = failed((yield* ask(answer({ "retry-after": "3" }))).exit)
-          assert.deepStrictEqual(asked.retryAfter, Duration.seconds(3))
+          deepStrictEqual(asked.retryAfter, Duration.seconds(3))
           assert.isUndefined(failed((yield* ask(answer({}))).exit).retryAfter)
         }))
     })
@@ -658,7 +659,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(error.reason, "Timeout")
         assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 10s`)
         assert.isTrue(RetryPolicy.transient(error))
-        assert.deepStrictEqual(isAborted, [true])
+        deepStrictEqual(isAborted, [true])
       }))
 
     it.effect("a body that never ends: Timeout, and the request is aborted", () =>
@@ -669,7 +670,7 @@ describe("TokenEndpoint", () => {
           }))
         )
         assert.strictEqual(error.reason, "Timeout")
-        assert.deepStrictEqual(isAborted, [true])
+        deepStrictEqual(isAborted, [true])
       }))
 
     const hangs: ReadonlyArray<readonly [what: string, secret: Effect.Effect<Redacted.Redacted>]> = [
@@ -682,7 +683,7 @@ describe("TokenEndpoint", () => {
           const { error, isAborted } = yield* timeOut(() => Promise.resolve(granted()), { clientSecret: secret })
           assert.strictEqual(error.reason, "Timeout")
           assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 10s`)
-          assert.deepStrictEqual(isAborted, [])
+          deepStrictEqual(isAborted, [])
         }))
 
       it.effect(`${what}: nor does it hold up whoever limits the wait for its version`, () =>
@@ -690,7 +691,7 @@ describe("TokenEndpoint", () => {
           const endpoint = yield* Effect.provide(make({ clientSecret: secret }), fetchOf(() => granted()).layer)
           const fiber = yield* Effect.fork(Effect.timeoutOption(endpoint.credentials, "1 second"))
           yield* TestClock.adjust("1 second")
-          assert.deepStrictEqual(yield* Fiber.join(fiber), Option.none())
+          deepStrictEqual(yield* Fiber.join(fiber), Option.none())
         }))
     }
 
@@ -836,9 +837,9 @@ describe("TokenEndpoint", () => {
 
     it.effect("None when they cannot change, fail or die", () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* credentials({}), Option.none())
-        assert.deepStrictEqual(yield* credentials({ clientSecret: Effect.fail("sealed") }), Option.none())
-        assert.deepStrictEqual(yield* credentials({ clientSecret: Effect.die("sealed") }), Option.none())
+        deepStrictEqual(yield* credentials({}), Option.none())
+        deepStrictEqual(yield* credentials({ clientSecret: Effect.fail("sealed") }), Option.none())
+        deepStrictEqual(yield* credentials({ clientSecret: Effect.die("sealed") }), Option.none())
       }))
 
     it.effect("a fingerprint that follows the secret, and does not show it", () =>
@@ -846,10 +847,10 @@ describe("TokenEndpoint", () => {
         const current = yield* Ref.make("one-secret")
         const options = { clientSecret: Effect.map(Ref.get(current), Redacted.make) }
         const first = yield* credentials(options)
-        assert.deepStrictEqual(yield* credentials(options), first)
+        deepStrictEqual(yield* credentials(options), first)
         yield* Ref.set(current, "two-secret")
         const second = yield* credentials(options)
-        assert.notDeepEqual(second, first)
+        notDeepStrictEqual(second, first)
         assert.notMatch(JSON.stringify([first, second]), /one-secret|two-secret/)
       }))
   })
@@ -861,7 +862,7 @@ describe("TokenEndpoint", () => {
     it.effect("merges a request into the defaults", () =>
       Effect.gen(function*() {
         const resolve = yield* resolver({ request: { scope: "read", audience: "aud" } })
-        assert.deepStrictEqual(resolve({ scope: "write" }).params, [
+        deepStrictEqual(resolve({ scope: "write" }).params, [
           ["grant_type", "client_credentials"],
           ["scope", "write"],
           ["audience", "aud"]
@@ -1218,7 +1219,7 @@ describe("TokenEndpoint", () => {
             assert.strictEqual(logged.length, 2)
             const shown = [...seen(exit), ...logged].join("\n")
             const leaked = marks(echoes(sent[0] ?? assert.fail())).filter((mark) => shown.includes(mark))
-            assert.deepStrictEqual(leaked, [])
+            deepStrictEqual(leaked, [])
           }))
       }
 
@@ -1231,7 +1232,7 @@ describe("TokenEndpoint", () => {
               const error = failed(exit)
               const shown = [error.message, JSON.stringify(error), inspect({ ...error.headers })].join("\n")
               const leaked = marks(echoes(sent[0] ?? assert.fail())).filter((mark) => shown.includes(mark))
-              assert.deepStrictEqual(leaked, [], `echo ${index}`)
+              deepStrictEqual(leaked, [], `echo ${index}`)
             }
           }))
       }
@@ -1245,7 +1246,7 @@ describe("TokenEndpoint", () => {
             headers: { "set-cookie": "session=abc", authorization: "Bearer abc", "x-request-id": "r1" }
           })
         )
-        assert.deepStrictEqual({ ...failed(exit).headers }, {
+        deepStrictEqual({ ...failed(exit).headers }, {
           "content-type": "text/plain;charset=UTF-8",
           "set-cookie": "<redacted>",
           authorization: "<redacted>",
@@ -1373,7 +1374,7 @@ describe("TokenEndpoint", () => {
               layer
             )
             const spans = yield* traced(endpoint.request(endpoint.resolve()))
-            assert.deepStrictEqual(spans.map(({ name }) => name), ["TokenEndpoint.request", "http.client POST"])
+            deepStrictEqual(spans.map(({ name }) => name), ["TokenEndpoint.request", "http.client POST"])
             assert.strictEqual(sent[0]?.headers.get("x-api-version"), "hidd3n")
             const [request, http] = spans
             assert.strictEqual(request?.attributes.get("oauth.client_id"), clientId)
@@ -1389,7 +1390,8 @@ describe("TokenEndpoint", () => {
                 for (const mark of ["hidd3n", "s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
               }
               // The exit of the client's span is the answer itself, which tracers do not write down
-              if (Exit.isExit(exit) && Exit.isFailure(exit)) {
+              assert(Exit.isExit(exit))
+              if (Exit.isFailure(exit)) {
                 const shown = inspect(exit, { depth: 20 }) + Cause.pretty(exit.cause)
                 for (const mark of ["s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
               }

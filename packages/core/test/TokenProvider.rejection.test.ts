@@ -425,6 +425,7 @@ describe("TokenProvider, a 401", () => {
       const failed = yield* Effect.exit(provider.get({ scope: "a" }))
       yield* tokens.hang(true)
       const late = yield* during("1 second")(Effect.exit(provider.get({ scope: "b" })))
+      deepStrictEqual([renewed, failed, late].map(({ _tag }) => _tag), ["Success", "Failure", "Failure"])
       for (const shown of [provider, token, renewed, failed, late]) {
         for (const text of [inspect(shown, { depth: null, showHidden: true }), JSON.stringify(shown), String(shown)]) {
           assert.notInclude(text, "token-")

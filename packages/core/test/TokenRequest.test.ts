@@ -1,5 +1,6 @@
 import { TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc } from "effect"
 
 const identity: TokenRequest.Identity = {
@@ -33,11 +34,11 @@ const meaning = (of: TokenRequest.Identity, request: TokenRequest.TokenRequest) 
 describe("TokenRequest", () => {
   describe("resolve", () => {
     it("RFC 6749 §4.4.2: asks for client_credentials, and for nothing that was not said", () => {
-      assert.deepStrictEqual(params({}), [["grant_type", "client_credentials"]])
+      deepStrictEqual(params({}), [["grant_type", "client_credentials"]])
     })
 
     it("sends grant, scope, resources, audiences and extra parameters in this order", () => {
-      assert.deepStrictEqual(
+      deepStrictEqual(
         params({
           params: { tenant: "t1", a: "b" },
           audience: ["https://aud", "two"],
@@ -58,7 +59,7 @@ describe("TokenRequest", () => {
     })
 
     it("RFC 6749 §3.2: sends no parameter twice: what is given by name takes the place of ours", () => {
-      assert.deepStrictEqual(
+      deepStrictEqual(
         params({ scope: "read", params: { grant_type: "urn:own:grant", scope: "write" } }),
         [["grant_type", "urn:own:grant"], ["scope", "write"]]
       )
@@ -67,7 +68,7 @@ describe("TokenRequest", () => {
     const empty: ReadonlyArray<TokenRequest.TokenRequest["scope"]> = [undefined, "", "   ", [], [""], ["", " "]]
     for (const scope of empty) {
       it(`RFC 6749 §3.3: leaves out a scope of ${JSON.stringify(scope)}`, () => {
-        assert.deepStrictEqual(params({ scope }), [["grant_type", "client_credentials"]])
+        deepStrictEqual(params({ scope }), [["grant_type", "client_credentials"]])
       })
     }
 
@@ -82,7 +83,7 @@ describe("TokenRequest", () => {
     ]
     for (const scope of same) {
       it(`RFC 6749 §3.3: scope is a set, so ${JSON.stringify(scope)} is "read write"`, () => {
-        assert.deepStrictEqual(params({ scope }), params({ scope: "read write" }))
+        deepStrictEqual(params({ scope }), params({ scope: "read write" }))
         assert.strictEqual(key({ scope }), key({ scope: "read write" }))
       })
     }
@@ -231,12 +232,12 @@ describe("TokenRequest", () => {
     }
 
     it("is the defaults where nothing is asked for", () => {
-      assert.deepStrictEqual(TokenRequest.merge(defaults, undefined), defaults)
-      assert.deepStrictEqual(TokenRequest.merge(defaults, {}), defaults)
+      deepStrictEqual(TokenRequest.merge(defaults, undefined), defaults)
+      deepStrictEqual(TokenRequest.merge(defaults, {}), defaults)
     })
 
     it("takes each field from the request that has it", () => {
-      assert.deepStrictEqual(TokenRequest.merge(defaults, { scope: "write", resource: ["https://s"] }), {
+      deepStrictEqual(TokenRequest.merge(defaults, { scope: "write", resource: ["https://s"] }), {
         ...defaults,
         scope: "write",
         resource: ["https://s"]
@@ -244,22 +245,22 @@ describe("TokenRequest", () => {
     })
 
     it("merges extra parameters by name", () => {
-      assert.deepStrictEqual(TokenRequest.merge(defaults, { params: { tenant: "u", more: "m" } }).params, {
+      deepStrictEqual(TokenRequest.merge(defaults, { params: { tenant: "u", more: "m" } }).params, {
         tenant: "u",
         region: "eu",
         more: "m"
       })
-      assert.deepStrictEqual(TokenRequest.merge({}, { params: { a: "b" } }).params, { a: "b" })
+      deepStrictEqual(TokenRequest.merge({}, { params: { a: "b" } }).params, { a: "b" })
     })
 
     it("asks for no scope at all when a call says so", () => {
       for (const scope of ["", []]) {
-        assert.deepStrictEqual(params(TokenRequest.merge({ scope: "read" }, { scope })), params({}))
+        deepStrictEqual(params(TokenRequest.merge({ scope: "read" }, { scope })), params({}))
       }
     })
 
     it("an explicit undefined is as good as nothing", () => {
-      assert.deepStrictEqual(
+      deepStrictEqual(
         TokenRequest.merge(defaults, { scope: undefined, resource: undefined, audience: undefined, params: undefined }),
         defaults
       )

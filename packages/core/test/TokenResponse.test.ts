@@ -1,5 +1,6 @@
 import { TokenResponse } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Either, FastCheck as fc, Option, Redacted } from "effect"
 import { inspect } from "node:util"
 
@@ -26,8 +27,8 @@ describe("TokenResponse", () => {
         example_parameter: "example_value"
       }))
       assert.strictEqual(Redacted.value(response.access_token), "2YotnFZFEjr1zCsicMWpAA")
-      assert.deepStrictEqual(TokenResponse.lifetime(response), Option.some(3600))
-      assert.deepStrictEqual(TokenResponse.scope(response), Option.none())
+      deepStrictEqual(TokenResponse.lifetime(response), Option.some(3600))
+      deepStrictEqual(TokenResponse.scope(response), Option.none())
     })
 
     const notObjects: ReadonlyArray<unknown> = [null, [], [answer({})], "abc", 1, true]
@@ -117,13 +118,13 @@ describe("TokenResponse", () => {
     ]
     for (const [expires_in, seconds] of lifetimes) {
       it(`expires_in ${JSON.stringify(expires_in)} ${seconds === undefined ? "does not say" : `is ${seconds} s`}`, () => {
-        assert.deepStrictEqual(lifetime(expires_in), Either.right(seconds))
+        deepStrictEqual(lifetime(expires_in), Either.right(seconds))
       })
     }
 
     it("expires_in 1e999 is more than a number can hold, and taken", () => {
       const body: unknown = JSON.parse("{\"access_token\":\"a\",\"expires_in\":1e999}")
-      assert.deepStrictEqual(
+      deepStrictEqual(
         Either.map(TokenResponse.decode(body), TokenResponse.lifetime),
         Either.right(Option.some(Infinity))
       )
@@ -150,8 +151,8 @@ describe("TokenResponse", () => {
     }
 
     it.prop("a number of seconds means the same as text", [fc.integer({ min: 1, max: 1e9 })], ([seconds]) => {
-      assert.deepStrictEqual(lifetime(seconds), Either.right(seconds))
-      assert.deepStrictEqual(lifetime(String(seconds)), Either.right(seconds))
+      deepStrictEqual(lifetime(seconds), Either.right(seconds))
+      deepStrictEqual(lifetime(String(seconds)), Either.right(seconds))
     })
 
     const scopes: ReadonlyArray<readonly [scope: unknown, text: string | undefined]> = [
@@ -163,7 +164,7 @@ describe("TokenResponse", () => {
     ]
     for (const [given, text] of scopes) {
       it(`scope ${JSON.stringify(given)} is ${JSON.stringify(text)}`, () => {
-        assert.deepStrictEqual(scope(given), Either.right(text))
+        deepStrictEqual(scope(given), Either.right(text))
       })
     }
 
@@ -188,7 +189,7 @@ describe("TokenResponse", () => {
       Option.getOrUndefined(TokenResponse.decodeError(body, clean))
 
     it("takes the error, its description and its uri", () => {
-      assert.deepStrictEqual(
+      deepStrictEqual(
         error({ error: "invalid_client", error_description: "unknown client", error_uri: "https://help" }),
         { error: "invalid_client", errorDescription: "unknown client", errorUri: "https://help" }
       )
@@ -202,7 +203,7 @@ describe("TokenResponse", () => {
     ]
     for (const [error_description, error_uri] of partial) {
       it(`leaves out a description of ${JSON.stringify(error_description)}`, () => {
-        assert.deepStrictEqual(error({ error: "invalid_scope", error_description, error_uri }), {
+        deepStrictEqual(error({ error: "invalid_scope", error_description, error_uri }), {
           error: "invalid_scope",
           errorDescription: undefined,
           errorUri: undefined
@@ -230,7 +231,7 @@ describe("TokenResponse", () => {
     it("rule 11: an error that is none of RFC 6749 is no token either", () => {
       for (const error of [1, true, {}, { code: 401 }, ["no"]]) {
         const decoded = TokenResponse.decode({ access_token: "token", token_type: "Bearer", error })
-        assert.deepStrictEqual(decoded, Either.left("error is not a string"))
+        deepStrictEqual(decoded, Either.left("error is not a string"))
       }
       assert.isTrue(Either.isRight(TokenResponse.decode({ access_token: "token", error: null })))
     })
@@ -253,7 +254,7 @@ describe("TokenResponse", () => {
         { error: text, error_description: text, error_uri: text },
         (text) => text.replaceAll(secret, "***")
       )
-      assert.deepStrictEqual(Object.values(found ?? {}), Array(3).fill(`${"x".repeat(290)}***`))
+      deepStrictEqual(Object.values(found ?? {}), Array(3).fill(`${"x".repeat(290)}***`))
     })
   })
 })

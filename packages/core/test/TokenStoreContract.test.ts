@@ -1,6 +1,7 @@
 import { OAuthError, TokenStore, TokenStoreContract } from "@effect-alf/core"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Layer, Option, Stream, TestClock } from "effect"
 
 type Store = TokenStore.TokenStore["Type"]
@@ -442,7 +443,7 @@ describe("TokenStoreContract", () => {
       for (const row of TokenStoreContract.make({ advance, compareAndSet: false, leases: false, notices: false })) {
         yield* Effect.provideService(row.effect, TokenStore.TokenStore, store)
       }
-      assert.deepStrictEqual(Array.from(backend.keys()), [])
+      deepStrictEqual(Array.from(backend.keys()), [])
     })
   })
 })

@@ -8,6 +8,7 @@ import {
   UrlParams
 } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Effect, Exit, FastCheck as fc, FiberId, Option, Schema, Stream } from "effect"
 import { inspect } from "node:util"
 import * as Secrets from "./Secrets.js"
@@ -60,9 +61,9 @@ describe("UnsignedResponse", () => {
     it("has the status, headers, cookies and address of the original, and the caller's request", () => {
       const { original, wrapped } = both(ok)
       assert.strictEqual(wrapped.status, 201)
-      assert.deepStrictEqual({ ...wrapped.headers }, { ...original.headers })
+      deepStrictEqual({ ...wrapped.headers }, { ...original.headers })
       assert.strictEqual(Cookies.toCookieHeader(wrapped.cookies), "session=1")
-      assert.deepStrictEqual(wrapped.remoteAddress, original.remoteAddress)
+      deepStrictEqual(wrapped.remoteAddress, original.remoteAddress)
       assert.strictEqual(wrapped.request, unsigned)
     })
 
@@ -75,7 +76,7 @@ describe("UnsignedResponse", () => {
     it.effect("reads the body in every way that the original does", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* wrap(new Response("a=1&b=2")).text, "a=1&b=2")
-        assert.deepStrictEqual(yield* wrap(new Response("{\"a\":1}")).json, { a: 1 })
+        deepStrictEqual(yield* wrap(new Response("{\"a\":1}")).json, { a: 1 })
         assert.strictEqual(UrlParams.toString(yield* wrap(new Response("a=1&b=2")).urlParamsBody), "a=1&b=2")
         assert.strictEqual(Buffer.from(yield* wrap(new Response("bytes")).arrayBuffer).toString(), "bytes")
         assert.strictEqual(yield* collect(wrap(new Response("chunks"))), "chunks")
@@ -89,7 +90,7 @@ describe("UnsignedResponse", () => {
         const response = wrap(new Response("{\"a\":1}"))
         assert.strictEqual(yield* response.text, "{\"a\":1}")
         assert.strictEqual(yield* response.text, "{\"a\":1}")
-        assert.deepStrictEqual(yield* response.json, { a: 1 })
+        deepStrictEqual(yield* response.json, { a: 1 })
       }))
 
     for (const [name, read] of Object.entries(readers)) {
@@ -103,7 +104,7 @@ describe("UnsignedResponse", () => {
           assert.strictEqual(error.response, response)
           assert.strictEqual(error.message, "Decode error (200 POST https://api.test/orders)")
           assert.instanceOf(error.cause, Error)
-          assert.deepStrictEqual(Secrets.leaks(error, [token]), [])
+          deepStrictEqual(Secrets.leaks(error, [token]), [])
         }))
     }
 
@@ -125,11 +126,11 @@ describe("UnsignedResponse", () => {
     it.effect("works with platform's own readers", () =>
       Effect.gen(function*() {
         const A = Schema.Struct({ a: Schema.Number })
-        assert.deepStrictEqual(yield* HttpClientResponse.schemaBodyJson(A)(wrap(ok())), { a: 1 })
+        deepStrictEqual(yield* HttpClientResponse.schemaBodyJson(A)(wrap(ok())), { a: 1 })
         const Json = Schema.Struct({ status: Schema.Literal(201), body: A })
-        assert.deepStrictEqual(yield* HttpClientResponse.schemaJson(Json)(wrap(ok())), { status: 201, body: { a: 1 } })
+        deepStrictEqual(yield* HttpClientResponse.schemaJson(Json)(wrap(ok())), { status: 201, body: { a: 1 } })
         const Headers = Schema.Struct({ "x-answer": Schema.Literal("yes") })
-        assert.deepStrictEqual(yield* HttpClientResponse.schemaHeaders(Headers)(wrap(ok())), { "x-answer": "yes" })
+        deepStrictEqual(yield* HttpClientResponse.schemaHeaders(Headers)(wrap(ok())), { "x-answer": "yes" })
         const status = HttpClientResponse.matchStatus(wrap(ok()), { "2xx": ({ status }) => status, orElse: () => 0 })
         assert.strictEqual(status, 201)
         const response = wrap(ok())
@@ -146,7 +147,7 @@ describe("UnsignedResponse", () => {
         yield* original.text
         yield* wrapped.text
         const json = original.toJSON() as Record<string, unknown>
-        assert.deepStrictEqual(wrapped.toJSON(), { ...json, request: unsigned.toJSON() })
+        deepStrictEqual(wrapped.toJSON(), { ...json, request: unsigned.toJSON() })
         assert.include(String(wrapped), "\"x-answer\": \"yes\"")
         assert.include(inspect(wrapped), "body: { a: 1 }")
         assert.include(JSON.stringify(wrapped), "\"x-mine\":\"1\"")
@@ -169,13 +170,13 @@ describe("UnsignedResponse", () => {
         for (const text of [inspect(failure), String(failure), JSON.stringify(failure), inspect(exit, { depth: 9 })]) {
           assert.include(text, "https://api.test/orders")
         }
-        assert.deepStrictEqual(Secrets.leaks(exit, [token]), [])
+        deepStrictEqual(Secrets.leaks(exit, [token]), [])
       }))
 
     it("rule 9: nowhere with the token, though the original shows it", () => {
       const { original, wrapped } = both(ok)
       assert.isNotEmpty(Secrets.leaks(original, [token]))
-      assert.deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
+      deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
     })
 
     it.effect("rule 9: nor once its body was read", () =>
@@ -183,7 +184,7 @@ describe("UnsignedResponse", () => {
         for (const read of Object.values(readers)) {
           const { wrapped } = both(ok)
           yield* Effect.exit(read(wrapped))
-          assert.deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
+          deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
         }
       }))
   })
@@ -212,11 +213,11 @@ describe("UnsignedResponse", () => {
       const result = UnsignedResponse.unsignError(error, unsigned)
       assert.isTrue(HttpClientError.isHttpClientError(result))
       assert.strictEqual(result.request, unsigned)
-      assert.deepStrictEqual(
+      deepStrictEqual(
         [result._tag, result.reason, result.description, result.cause, result.message],
         [error._tag, error.reason, error.description, error.cause, error.message]
       )
-      assert.deepStrictEqual(Object.keys(result).sort(), Object.keys(error).sort())
+      deepStrictEqual(Object.keys(result).sort(), Object.keys(error).sort())
       if (result._tag === "ResponseError") assert.strictEqual(result.response.request, unsigned)
     })
 
@@ -229,7 +230,7 @@ describe("UnsignedResponse", () => {
         error = new HttpClientError.RequestError({ request: signed, reason: "Transport", cause: error })
       }
       assert.isNotEmpty(Secrets.leaks(error, [token]))
-      assert.deepStrictEqual(Secrets.leaks(UnsignedResponse.unsignError(error, unsigned), [token]), [])
+      deepStrictEqual(Secrets.leaks(UnsignedResponse.unsignError(error, unsigned), [token]), [])
     })
   })
 
@@ -261,7 +262,7 @@ describe("UnsignedResponse", () => {
       cause
     }) => {
       const result = UnsignedResponse.unsignCause(cause, unsigned)
-      assert.deepStrictEqual(shape(result), shape(cause))
+      deepStrictEqual(shape(result), shape(cause))
       for (const error of [...Cause.failures(result), ...Cause.defects(result)]) {
         if (HttpClientError.isHttpClientError(error)) assert.strictEqual(error.request, unsigned)
       }

@@ -11,6 +11,7 @@ import { NodeHttp } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { HttpApiClient, HttpBody, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
 import { decodeProtectedHeader } from "jose"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
@@ -45,12 +46,12 @@ describe.each(formats)("%s access tokens", (format) => {
       const got = yield* client.get("/orders/42")
       const deleted = yield* client.del("/orders/42")
       const gone = yield* client.get("/orders/42")
-      assert.deepStrictEqual([put, got, deleted, gone].map(({ status }) => status), [201, 200, 204, 404])
-      assert.deepStrictEqual(yield* got.json, order)
+      deepStrictEqual([put, got, deleted, gone].map(({ status }) => status), [201, 200, 204, 404])
+      deepStrictEqual(yield* got.json, order)
 
       const api = yield* ProtectedApi.ProtectedApi
       const { tokenRequests } = yield* AuthorizationServer
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      deepStrictEqual(answers(yield* tokenRequests), [200])
       const [token, ...others] = tokensIn(yield* api.requests)
       assert.isEmpty(others)
       if (format === "jwt") {
@@ -82,9 +83,9 @@ describe.each(formats)("%s access tokens", (format) => {
       yield* Effect.all(Array.from({ length: 3 }, () => traffic), { concurrency: "unbounded" })
 
       const requests = yield* api.requests
-      assert.deepStrictEqual(new Set(answers(requests)), new Set([200]))
+      deepStrictEqual(new Set(answers(requests)), new Set([200]))
       const renewals = yield* tokenRequests
-      assert.deepStrictEqual(answers(renewals), [200, 200, 200, 200])
+      deepStrictEqual(answers(renewals), [200, 200, 200, 200])
       const ages = renewals.slice(1).map((renewal, index) => renewal.startedAt - renewals[index].startedAt)
       // Not before four fifths of the lifetime, less what the earlier request took to get here
       for (const age of ages) assert.isAtLeast(age, 1400)
@@ -104,10 +105,10 @@ describe.each(formats)("%s access tokens", (format) => {
       const { tokenRequests } = yield* AuthorizationServer
       yield* get("/orders/1")
       yield* Effect.sleep("1100 millis")
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      deepStrictEqual(answers(yield* tokenRequests), [200])
       yield* get("/orders/1")
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
-      assert.deepStrictEqual(answers(yield* api.requests), [200, 200])
+      deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      deepStrictEqual(answers(yield* api.requests), [200, 200])
       assert.strictEqual(tokensIn(yield* api.requests).length, 2)
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format, lifetime: "1 second" }))))
 
@@ -122,10 +123,10 @@ describe.each(formats)("%s access tokens", (format) => {
       assert.strictEqual((yield* get("/orders/1")).status, 200)
       assert.strictEqual((yield* get("/orders/1")).status, 200)
       const requests = yield* api.requests
-      assert.deepStrictEqual(answers(requests), [200, 401, 200, 200])
-      assert.deepStrictEqual(requests.map(({ sentToken }) => sentToken === first), [true, true, false, false])
+      deepStrictEqual(answers(requests), [200, 401, 200, 200])
+      deepStrictEqual(requests.map(({ sentToken }) => sentToken === first), [true, true, false, false])
       assert.strictEqual(tokensIn(requests).length, 2)
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      deepStrictEqual(answers(yield* tokenRequests), [200, 200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
 
   it.live("that are rejected 100 times at once cost one token request", () =>
@@ -140,7 +141,7 @@ describe.each(formats)("%s access tokens", (format) => {
         concurrency: "unbounded"
       })
       assert.isTrue(responses.every(({ status }) => status === 200))
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      deepStrictEqual(answers(yield* tokenRequests), [200, 200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
 })
 
@@ -153,7 +154,7 @@ describe("token requests", () => {
         concurrency: "unbounded"
       })
       assert.isTrue(responses.every(({ status }) => status === 200))
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      deepStrictEqual(answers(yield* tokenRequests), [200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
   it.live("with a wrong secret fail with invalid_client, and the call is not sent", () =>
@@ -168,7 +169,7 @@ describe("token requests", () => {
       assert.include(error.message, "invalid_client")
       assert.isEmpty(yield* api.requests)
       // A definite answer is not asked for again
-      assert.deepStrictEqual(answers(yield* tokenRequests), [401])
+      deepStrictEqual(answers(yield* tokenRequests), [401])
     }).pipe(
       Effect.provide(Shop.clientLayer({ clientSecret: Redacted.make("not-the-secret") })),
       Effect.provide(Shop.layer())
@@ -197,7 +198,7 @@ describe("token requests", () => {
     Effect.gen(function*() {
       const { tokenRequests } = yield* AuthorizationServer
       assert.strictEqual((yield* get("/orders/1")).status, 200)
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      deepStrictEqual(answers(yield* tokenRequests), [200])
     }).pipe(
       Effect.provide(Shop.clientLayer({ clientId: awkward.id, clientAuth })),
       Effect.provide(Shop.layer({ clients: [awkward] }))
@@ -230,8 +231,8 @@ describe("token requests", () => {
       assert.strictEqual((yield* forInvoices(get("/invoices/7"))).status, 200)
       const [orders, invoices, ...again] = (yield* api.requests).map(({ sentToken }) => sentToken)
       assert.notStrictEqual(orders, invoices)
-      assert.deepStrictEqual(again, [orders, invoices])
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      assert.sameOrderedMembers(again, [orders, invoices])
+      deepStrictEqual(answers(yield* tokenRequests), [200, 200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
   it.live("that meet 503 are made again, for all callers together", () =>
@@ -242,7 +243,7 @@ describe("token requests", () => {
         concurrency: "unbounded"
       })
       assert.isTrue(responses.every(({ status }) => status === 200))
-      assert.deepStrictEqual(answers(yield* tokenRequests), [503, 503, 200])
+      deepStrictEqual(answers(yield* tokenRequests), [503, 503, 200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
   it.live("wait as long as Retry-After says", () =>
@@ -262,7 +263,7 @@ describe("token requests", () => {
       const error = yield* failureOf(get("/orders/1"))
       assert.strictEqual(error.status, 503)
       assert.isEmpty(yield* api.requests)
-      assert.deepStrictEqual(answers(yield* tokenRequests), [503, 503])
+      deepStrictEqual(answers(yield* tokenRequests), [503, 503])
     }).pipe(
       Effect.provide(Shop.clientLayer({ retry: RetryPolicy.exponential({ base: "10 millis", times: 1 }) })),
       Effect.provide(Shop.layer())
@@ -273,7 +274,7 @@ describe("the API", () => {
   it.live("answers 401 with a challenge to whoever has no token for it", () =>
     Effect.gen(function*() {
       const unsigned = yield* AuthedHttpClient.withoutToken(get("/orders/1"))
-      assert.deepStrictEqual([unsigned.status, unsigned.headers["www-authenticate"]], [401, "Bearer"])
+      deepStrictEqual([unsigned.status, unsigned.headers["www-authenticate"]], [401, "Bearer"])
 
       // Two tokens of the wrong resource, one after the other
       const wrong = yield* AuthedHttpClient.withTokenResource(get("/orders/1"), Shop.invoices)
@@ -303,12 +304,12 @@ describe("layerHttpClient", () => {
     Effect.gen(function*() {
       const { orders } = yield* makeOrders
       const tea = { item: "tea", quantity: 2 }
-      assert.deepStrictEqual(yield* orders.put({ path: { id: "8" }, payload: tea }), tea)
-      assert.deepStrictEqual(yield* orders.get({ path: { id: "8" } }), tea)
+      deepStrictEqual(yield* orders.put({ path: { id: "8" }, payload: tea }), tea)
+      deepStrictEqual(yield* orders.get({ path: { id: "8" } }), tea)
       yield* orders.remove({ path: { id: "8" } })
       assert.strictEqual((yield* Effect.flip(orders.get({ path: { id: "8" } })))._tag, "NotFound")
       const { tokenRequests } = yield* AuthorizationServer
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      deepStrictEqual(answers(yield* tokenRequests), [200])
     }).pipe(Effect.provide(ordersLayer(Shop.client.secret)), Effect.provide(Shop.layer())))
 
   it.live("carries an OAuthError, which fromUnknown finds", () =>
@@ -351,20 +352,20 @@ describe("layerFromProvider", () => {
         Effect.tap(clients[index].get(`/orders/${id}`), ({ text }) => text), {
         concurrency: "unbounded"
       })
-      assert.deepStrictEqual(
+      deepStrictEqual(
         (yield* both).map(({ status }) =>
           status
         ),
         [200, 200]
       )
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200])
+      deepStrictEqual(answers(yield* tokenRequests), [200])
 
       // What one rejects is replaced for both, once
       const [token] = tokensIn(yield* one.requests)
       yield* one.deny(token)
       yield* other.deny(token)
-      assert.deepStrictEqual((yield* both).map(({ status }) => status), [200, 200])
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      deepStrictEqual((yield* both).map(({ status }) => status), [200, 200])
+      deepStrictEqual(answers(yield* tokenRequests), [200, 200])
 
       // Neither sends a token to the other's origin
       const error = yield* Effect.flip(clients[0].execute(HttpClientRequest.get(`${other.url}/orders/2`)))
@@ -390,7 +391,7 @@ describe("Redis", () => {
       yield* api.deny(first)
       yield* inOneProcess(get("/orders/1"))
       yield* inOneProcess(get("/orders/1"))
-      assert.deepStrictEqual(answers(yield* api.requests), [200, 200, 401, 200, 200])
-      assert.deepStrictEqual(answers(yield* tokenRequests), [200, 200])
+      deepStrictEqual(answers(yield* api.requests), [200, 200, 401, 200, 200])
+      deepStrictEqual(answers(yield* tokenRequests), [200, 200])
     }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
 })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 import * as Program from "./Program.js"
 
@@ -26,7 +27,7 @@ describe("demo.ts", () => {
         Program.run("demo", { args: ["--redis"], env: { PATH: "", REDIS_URL: "" } }),
         Program.run("demo", { args: ["--help"] })
       ], { concurrency: "unbounded" })
-      assert.deepStrictEqual(unknown, {
+      deepStrictEqual(unknown, {
         exitCode: 1,
         stdout: "",
         stderr: "The demo does not know --rediss: it takes --redis and --help.\n"
@@ -35,8 +36,8 @@ describe("demo.ts", () => {
         missing.stderr,
         /Neither redis-server nor valkey-server is on the PATH, .* or set REDIS_URL to the address of a server\.[^\n]*\n$/
       )
-      assert.deepStrictEqual({ ...missing, stderr: "" }, { exitCode: 1, stdout: "", stderr: "" })
+      deepStrictEqual({ ...missing, stderr: "" }, { exitCode: 1, stdout: "", stderr: "" })
       assert.include(help.stdout, "--redis")
-      assert.deepStrictEqual({ ...help, stdout: "" }, { exitCode: 0, stdout: "", stderr: "" })
+      deepStrictEqual({ ...help, stdout: "" }, { exitCode: 0, stdout: "", stderr: "" })
     }))
 })

@@ -2,6 +2,7 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
@@ -38,9 +39,9 @@ describe("client.ts", () => {
   it.live("puts, gets and deletes", () =>
     Effect.gen(function*() {
       const { exitCode, stderr, stdout } = yield* run("client")
-      assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
       assert.include(stdout, "item: 'tea'")
-      assert.deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
+      deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
     }).pipe(Effect.provide(Shop.layer())))
 
   it.live("says what is wrong with its secret", () =>
@@ -50,7 +51,7 @@ describe("client.ts", () => {
       assert.strictEqual(exitCode, 1)
       assert.include(stdout, `Token endpoint ${tokenEndpoint} answered 401 invalid_client`)
       assert.notInclude(stdout, "not-the-secret")
-      assert.deepStrictEqual(yield* seen, { token: [401], api: [] })
+      deepStrictEqual(yield* seen, { token: [401], api: [] })
     }).pipe(Effect.provide(Shop.layer())))
 })
 
@@ -60,9 +61,9 @@ describe("storage.ts", () => {
       const files = yield* FileSystem.FileSystem
       const env = { TOKEN_DIRECTORY: yield* files.makeTempDirectoryScoped() }
       for (const { exitCode, stderr } of [yield* run("storage", env), yield* run("storage", env)]) {
-        assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+        deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
       }
-      assert.deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+      deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
     }).pipe(Effect.provide(Layer.merge(Shop.layer(), NodeContext.layer))))
 })
 
@@ -72,9 +73,9 @@ describe("redis.ts", () => {
       const { url } = yield* RedisServer.shared
       const env = { ALF_REDIS_URL: url }
       for (const { exitCode, stderr } of [yield* run("redis", env), yield* run("redis", env)]) {
-        assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+        deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
       }
-      assert.deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+      deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
     }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
 })
 
@@ -84,7 +85,7 @@ describe("retry.ts", () => {
       const { failNext } = yield* AuthorizationServer
       yield* failNext(2, 500)
       const { exitCode, stderr } = yield* run("retry")
-      assert.deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
-      assert.deepStrictEqual(yield* seen, { token: [500, 500, 200], api: ["GET 200"] })
+      deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+      deepStrictEqual(yield* seen, { token: [500, 500, 200], api: ["GET 200"] })
     }).pipe(Effect.provide(Shop.layer())))
 })

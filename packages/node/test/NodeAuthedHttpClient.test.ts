@@ -2,6 +2,7 @@ import { AuthedHttpClient, ClientAuth, RetryPolicy, TokenProvider, TokenStore } 
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
@@ -44,10 +45,10 @@ describe("NodeAuthedHttpClient.layer", () => {
       const server = yield* OAuthServer.make()
       const client = yield* makeClient(optionsFor(server))
       const statuses = yield* Effect.all(Arr.makeBy(50, () => statusOf(client)), { concurrency: "unbounded" })
-      assert.deepStrictEqual(statuses, Arr.replicate(200, 50))
+      deepStrictEqual(statuses, Arr.replicate(200, 50))
       assert.lengthOf(server.tokenRequests, 1)
       const [{ form, headers }] = server.tokenRequests
-      assert.deepStrictEqual(form, { grant_type: "client_credentials" })
+      deepStrictEqual(form, { grant_type: "client_credentials" })
       assert.strictEqual(
         headers.authorization,
         `Basic ${Buffer.from("the-client:the-client-secret").toString("base64")}`
@@ -78,7 +79,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       })
       assert.strictEqual(yield* statusOf(client), 200)
       const [{ form, headers }] = server.tokenRequests
-      assert.deepStrictEqual(form, {
+      deepStrictEqual(form, {
         grant_type: "client_credentials",
         scope: "read write",
         resource: "https://api.example.com",
@@ -120,7 +121,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       const error = yield* Effect.flip(client.get("/resource"))
       assert.strictEqual(error._tag, "TokenEndpointError")
       assert.strictEqual(error.message, `Token endpoint ${server.tokenEndpoint} answered 401 invalid_client`)
-      assert.deepStrictEqual(server.presented, [])
+      deepStrictEqual(server.presented, [])
       const shown = inspect(error, { depth: null }) + JSON.stringify(error) + Cause.pretty(Cause.fail(error))
       assert.notInclude(shown, "the-client-secret")
       assert.notInclude(shown, Buffer.from("the-client:the-client-secret").toString("base64"))
@@ -251,7 +252,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
         baseUrl: server.url,
         scope: "from-options"
       })
-      assert.deepStrictEqual(server.tokenRequests.map(({ form }) => form.scope), ["from-options", "from-environment"])
+      deepStrictEqual(server.tokenRequests.map(({ form }) => form.scope), ["from-options", "from-environment"])
     }))
 
   it.scopedLive("needs no secret where the options say how the client proves itself", () =>
@@ -345,7 +346,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
           concurrency: "unbounded"
         }
       )
-      assert.deepStrictEqual(statuses, Arr.replicate(200, 50))
+      deepStrictEqual(statuses, Arr.replicate(200, 50))
       assert.lengthOf(server.tokenRequests, 1)
       assert.strictEqual(new Set(server.presented).size, 1)
     }))
@@ -375,7 +376,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
       })
       assert.strictEqual(output, `200 {"path":"/resource"}`)
       assert.lengthOf(server.tokenRequests, 1)
-      assert.deepStrictEqual(server.presented, Arr.replicate(server.presented[0], 2))
+      deepStrictEqual(server.presented, Arr.replicate(server.presented[0], 2))
     }))
 
   it.scopedLive("after a revocation, others adopt the token that one has got", () =>
@@ -485,7 +486,7 @@ describe("NodeAuthedHttpClient, Redis in trouble", () => {
           Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client))),
           2
         ))
-        assert.deepStrictEqual(statuses, [200, 200])
+        deepStrictEqual(statuses, [200, 200])
         assert.lengthOf(messages, 1)
         assert.lengthOf(server.tokenRequests, before + 1)
       }

@@ -1,6 +1,7 @@
 import { NodeHttp } from "@effect-alf/node"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, ConfigProvider, Deferred, Duration, Effect, Fiber, Layer, Redacted } from "effect"
 import { createServer, type IncomingHttpHeaders } from "node:http"
 import { connect, createServer as createTcpServer, type Socket } from "node:net"
@@ -44,7 +45,7 @@ describe("NodeHttp, connections", () => {
       const request = (index: number) =>
         Effect.flatMap(client.post(server.url, { body: HttpBody.text(`${index}`) }), (response) => response.text)
       const indices = Arr.range(1, 30)
-      assert.deepStrictEqual(
+      deepStrictEqual(
         yield* Effect.forEach(indices, request, { concurrency: "unbounded" }),
         indices.map(String)
       )
@@ -104,7 +105,7 @@ describe("NodeHttp, connections", () => {
       const client = yield* makeClient()
       const response = yield* client.post(server.url, { body: HttpBody.text("secret") })
       assert.strictEqual(response.status, 307)
-      assert.deepStrictEqual(requests, ["/"])
+      deepStrictEqual(requests, ["/"])
     }))
 })
 
@@ -130,7 +131,7 @@ describe("NodeHttp, bodies", () => {
         const body = yield* response.arrayBuffer
         assert.strictEqual(response.headers["x-content-length"], `${body.byteLength}`)
         const sent = yield* Effect.promise(() => new Response(body, { headers: { "content-type": type } }).formData())
-        assert.deepStrictEqual(yield* Effect.promise(() => parts(sent)), yield* Effect.promise(() => parts(form)))
+        deepStrictEqual(yield* Effect.promise(() => parts(sent)), yield* Effect.promise(() => parts(form)))
       }
     }))
 
@@ -190,7 +191,7 @@ describe("NodeHttp, proxy", () => {
     ["NO_PROXY of another host", (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "example.com" })]
   ])("goes through the proxy of the environment: %s", ([_, variables]) =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* proxied((proxy) => ({ variables: variables(proxy) })), ["server"])
+      deepStrictEqual(yield* proxied((proxy) => ({ variables: variables(proxy) })), ["server"])
     }))
 
   it.scopedLive.each<readonly [string, NodeHttp.Options, (proxy: LocalServer.LocalServer) => Record<string, string>]>([
@@ -201,7 +202,7 @@ describe("NodeHttp, proxy", () => {
     ["proxy: false", { proxy: false }, (proxy) => ({ HTTP_PROXY: proxy.url })]
   ])("goes to the server itself: %s", ([_, options, variables]) =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* proxied((proxy) => ({ options, variables: variables(proxy) })), [])
+      deepStrictEqual(yield* proxied((proxy) => ({ options, variables: variables(proxy) })), [])
     }))
 
   it.scopedLive("the environment is read through Config alone", () =>
@@ -228,7 +229,7 @@ describe("NodeHttp, proxy", () => {
       })
       yield* client.get(server.url)
       const sent = tunnels.map(({ headers }) => headers["proxy-authorization"])
-      assert.deepStrictEqual(sent, [`Basic ${Buffer.from("user:p@ss").toString("base64")}`])
+      deepStrictEqual(sent, [`Basic ${Buffer.from("user:p@ss").toString("base64")}`])
     }))
 
   it.scopedLive("a proxy that never answers: connectTimeout", () =>

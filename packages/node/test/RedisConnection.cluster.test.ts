@@ -3,6 +3,7 @@ import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import * as RedisCluster from "@effect-alf/redis-server/RedisCluster"
 import { assert, describe, it, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Duration, Effect, Layer, Option, Schedule } from "effect"
 import { Cluster } from "ioredis"
 import {
@@ -170,7 +171,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
 
   const goesOn = ({ store, told }: Effect.Effect.Success<typeof start>) =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* eventually(versionIn(store, key)), Option.some("v1"))
+      deepStrictEqual(yield* eventually(versionIn(store, key)), Option.some("v1"))
       yield* hearsAgain(told, store)
     })
 
@@ -230,7 +231,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       yield* Effect.forEach([...primaries, ...replicas], ({ kill }) => kill)
       assert.match((yield* failsSoon(store)).description, /^Redis is not connected: /)
       yield* Effect.forEach([...primaries, ...replicas], ({ start }) => start())
-      assert.deepStrictEqual(yield* eventually(store.get(key)), Option.none())
+      deepStrictEqual(yield* eventually(store.get(key)), Option.none())
       yield* hearsAgain(told, store)
     }))
 })

@@ -3,6 +3,7 @@ import * as RedisServer from "@effect-alf/redis-server"
 import * as RedisSentinel from "@effect-alf/redis-server/RedisSentinel"
 import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Option, Redacted } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -17,7 +18,7 @@ const shares = (options: RedisTokenStore.Options) =>
     const told = yield* tellsOf(other)
     const key = newKey()
     assert.isTrue(yield* one.set(key, entry("v1"), Option.none()))
-    assert.deepStrictEqual(yield* versionIn(other, key), Option.some("v1"))
+    deepStrictEqual(yield* versionIn(other, key), Option.some("v1"))
     yield* hearsAgain(told, one)
   })
 
@@ -95,7 +96,7 @@ describe("RedisConnection", () => {
       )
       assert.match(unreachable.description, /^Redis is not connected: All sentinels are unreachable\./)
       yield* sentinel.start()
-      assert.deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
+      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
       assert.isTrue(yield* eventually(store.set("k", entry("v2"), Option.some("v1"))))
       yield* hearsAgain(told, store)
     }))

@@ -1,6 +1,7 @@
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Fiber, Option, Schedule, Stream } from "effect"
 import {
   failureOf,
@@ -40,8 +41,8 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       yield* write(writer, last)
       yield* hears(first.told, last)
       yield* hears(second.told, last)
-      assert.deepStrictEqual(first.told, [key, key, last])
-      assert.deepStrictEqual(second.told, [key, key, last])
+      deepStrictEqual(first.told, [key, key, last])
+      deepStrictEqual(second.told, [key, key, last])
       yield* write(one, newKey())
       yield* Effect.repeat(Effect.sync(() => own.told.length), { until: (count) => count === 1 })
       yield* writer.remove(last, "v1")
@@ -58,7 +59,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       const key = newKey()
       yield* write(yield* makeStore(), key)
       yield* hears(told, key)
-      assert.deepStrictEqual(told, [key])
+      deepStrictEqual(told, [key])
     }))
 
   it.scoped("what is no notice is ignored", () =>
@@ -72,7 +73,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       }
       yield* Effect.promise(() => client.publish(`${prefix}changes`, `${sender} the key`))
       yield* hears(told, "the key")
-      assert.deepStrictEqual(told, ["the key"])
+      deepStrictEqual(told, ["the key"])
     }))
 
   it.scoped("what a client puts before its keys is before its channel", () =>
@@ -105,7 +106,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
         const key = newKey()
         yield* write(yield* makeStore(), key)
         yield* hears(told, key)
-        assert.deepStrictEqual(listeners(), before)
+        deepStrictEqual(listeners(), before)
         assert.strictEqual(app.mode, "normal")
       }))
       yield* Effect.repeat(subscribers(client, `${prefix}changes`), { until: (count) => count === 0 })
@@ -252,7 +253,7 @@ describe("RedisNotices, the connection", () => {
           })
           const key = newKey()
           yield* write(writer, key)
-          assert.deepStrictEqual(yield* Effect.timeout(Fiber.join(next), "5 seconds"), Option.some(key))
+          deepStrictEqual(yield* Effect.timeout(Fiber.join(next), "5 seconds"), Option.some(key))
         }))
         yield* Effect.repeat(subscribers(client, channel), { until: (count) => count === 0 })
       }

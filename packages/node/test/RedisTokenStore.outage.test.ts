@@ -2,6 +2,7 @@ import { type OAuthError } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Fiber, Option, Schedule } from "effect"
 import {
   assertHides,
@@ -68,7 +69,7 @@ describe("RedisTokenStore, a server that comes and goes", () => {
         yield* server.start()
         yield* eventually(store.get("k"))
       }
-      assert.deepStrictEqual(printed, [])
+      deepStrictEqual(printed, [])
     }))
 
   it.scopedLive("stopped by SIGSTOP: every call is bounded; it works again after SIGCONT", () =>
@@ -107,7 +108,7 @@ describe("RedisTokenStore, a server that comes and goes", () => {
       yield* store.set("k", entry("v1"), Option.none())
       proxy.swallow()
       assert.strictEqual((yield* failureOf(store.get("k"))).reason, "Timeout")
-      assert.deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
+      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
       assert.strictEqual(proxy.connections(), 2)
     }))
 

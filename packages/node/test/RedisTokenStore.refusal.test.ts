@@ -1,6 +1,7 @@
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Either, Option, Redacted, Schedule } from "effect"
 import { Cluster } from "ioredis"
 import { readFile } from "node:fs/promises"
@@ -79,7 +80,7 @@ describe("RedisTokenStore, a server that refuses", () => {
       )
       yield* inSync
       const { error, read } = yield* askBoth({ url: replica.url })
-      assert.deepStrictEqual(read, Either.right(Option.none()))
+      deepStrictEqual(read, Either.right(Option.none()))
       assert.match(error.description, /READONLY You can't write against a read only replica\.?$/)
       const store = yield* RedisTokenStore.make({ url: replica.url })
       yield* Effect.promise(() => client.replicaof("NO", "ONE"))
@@ -90,7 +91,7 @@ describe("RedisTokenStore, a server that refuses", () => {
     Effect.gen(function*() {
       const server = yield* RedisServer.make({ args: ["--maxmemory", "1", "--maxmemory-policy", "noeviction"] })
       const { error, read } = yield* askBoth({ url: server.url })
-      assert.deepStrictEqual(read, Either.right(Option.none()))
+      deepStrictEqual(read, Either.right(Option.none()))
       assert.match(error.description, /OOM command not allowed when used memory > 'maxmemory'\.?$/)
     }))
 
@@ -172,7 +173,7 @@ describe("RedisTokenStore, a server that refuses", () => {
       })
       assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
       assert.isTrue(yield* store.set("k", entry("v2", "p", Duration.infinity), Option.some("v1")))
-      assert.deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
       assert.isTrue(yield* store.remove("k", "v2"))
       assert.isTrue(yield* store.acquireLease("k", "a", Duration.minutes(1)))
       assert.isTrue(yield* store.extendLease("k", "a", Duration.minutes(1)))
@@ -181,7 +182,7 @@ describe("RedisTokenStore, a server that refuses", () => {
       yield* (yield* RedisTokenStore.make({ url: server.url, prefix: "p:" })).set("k", entry("v1"), Option.none())
       yield* hears(told, "k")
       const log = yield* Effect.promise(() => client.acl("LOG"))
-      assert.deepStrictEqual(log, [])
+      deepStrictEqual(log, [])
     }))
 
   it.scopedLive("a user who may not run scripts", () =>

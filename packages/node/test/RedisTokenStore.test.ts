@@ -2,6 +2,7 @@ import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, layer, vi } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Config, ConfigProvider, Context, Duration, Effect, Exit, Layer, Option } from "effect"
 import type { Redis } from "ioredis"
 import {
@@ -22,7 +23,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
-      assert.deepStrictEqual(yield* store.get(key), Option.none())
+      deepStrictEqual(yield* store.get(key), Option.none())
       assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
       const found = Option.getOrThrow(yield* store.get(key))
       assert.strictEqual(found.version, "v1")
@@ -103,9 +104,9 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
       assert.isFalse(yield* store.set(key, entry("v2"), Option.some("v0")))
       assert.isFalse(yield* store.set(key, entry("v2"), Option.some("")))
-      assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+      deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
       assert.isTrue(yield* store.set(key, entry("v2"), Option.some("v1")))
-      assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
     }))
 
   it.scoped("of many writers at once, exactly one wins", () =>
@@ -122,7 +123,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
         const before = yield* versionIn(stores[0], key)
         const wins = (yield* race(round, before)).flatMap((won, index) => won ? [`${round}-${index}`] : [])
         assert.lengthOf(wins, 1)
-        assert.deepStrictEqual(yield* versionIn(stores[1], key), Option.some(wins[0]))
+        deepStrictEqual(yield* versionIn(stores[1], key), Option.some(wins[0]))
       }
     }))
 
@@ -135,7 +136,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isFalse(yield* store.remove(key, "v0"))
       assert.isFalse(yield* store.remove(key, ""))
       assert.isTrue(yield* store.remove(key, "v1"))
-      assert.deepStrictEqual(yield* store.get(key), Option.none())
+      deepStrictEqual(yield* store.get(key), Option.none())
     }))
 
   describe.each(
@@ -164,7 +165,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
         )
         assert.isFalse(yield* store.remove(key, "v1"))
         assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
-        assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+        deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
       }))
   })
 
@@ -178,7 +179,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       yield* store.set(key, entry("v1"), Option.none())
       yield* store.acquireLease(key, "owner", Duration.minutes(1))
       assert.strictEqual(yield* Effect.promise(() => client.exists(`${prefix}{${key}}`, `${prefix}{${key}}#lease`)), 2)
-      assert.deepStrictEqual(yield* other.get(key), Option.none())
+      deepStrictEqual(yield* other.get(key), Option.none())
     }))
 
   it.scoped("the server may forget the scripts at any time", () =>
@@ -189,7 +190,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       yield* store.set(key, entry("v1"), Option.none())
       yield* Effect.promise(() => client.script("FLUSH"))
       assert.isTrue(yield* store.set(key, entry("v2"), Option.some("v1")))
-      assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
+      deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
     }))
 })
 
@@ -281,11 +282,11 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
           const listeners = client.eventNames().map((event) => client.listenerCount(event))
           assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
           assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
-          assert.deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+          deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
           assert.isTrue(yield* store.acquireLease(key, "a", Duration.minutes(1)))
           assert.isFalse(yield* store.acquireLease(key, "b", Duration.minutes(1)))
           assert.isTrue(yield* store.remove(key, "v1"))
-          assert.deepStrictEqual(client.eventNames().map((event) => client.listenerCount(event)), listeners)
+          deepStrictEqual(client.eventNames().map((event) => client.listenerCount(event)), listeners)
         }), { prefix })
       assert.strictEqual(yield* Effect.promise(() => client.ping()), "PONG")
     }))
@@ -299,9 +300,9 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
         AppRedis,
         makeClient(url)
       )
-      assert.deepStrictEqual(found, Option.none())
+      deepStrictEqual(found, Option.none())
       const exit = yield* Effect.exit(useStore(Effect.fail("no client" as const), (store) => store.get("k")))
-      assert.deepStrictEqual(exit, Exit.fail("no client" as const))
+      deepStrictEqual(exit, Exit.fail("no client" as const))
     }))
 
   it.scoped("is bounded over a client that would wait for ever", () =>
