@@ -288,8 +288,8 @@ const rememberErrors = (redis: Redis | Cluster) => {
   })
   return () => {
     if (lastError !== undefined) return RedisError.describe(lastError)
-    if (redis.status === "connect") return "it accepts connections, but is not ready yet"
-    return redis.status === "ready" ? "the connection was lost" : redis.status
+    if (redis.status === "connect") return "it accepts connections, but is not ready: it may still load its data"
+    return redis.status === "connecting" ? "still connecting" : "the connection was lost"
   }
 }
 

@@ -110,7 +110,7 @@ describe("RedisTokenStore, a server that refuses", () => {
       const { error } = yield* askBoth({ url: server.url, connectTimeout: "50 millis" })
       assert.strictEqual(
         error.description,
-        "Redis is not connected: it accepts connections, but is not ready yet"
+        "Redis is not connected: it accepts connections, but is not ready: it may still load its data"
       )
       const appClient = yield* makeClient(server.url, { enableReadyCheck: false })
       yield* Effect.promise(() => new Promise<void>((resolve) => appClient.once("ready", () => resolve())))
