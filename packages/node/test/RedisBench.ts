@@ -4,6 +4,7 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { assert, vi } from "@effect/vitest"
 import { Cause, Context, Duration, Effect, Layer, Option, Schedule, Stream } from "effect"
 import { Redis, type RedisOptions } from "ioredis"
+import { readFile } from "node:fs/promises"
 import { createConnection, createServer, type Socket } from "node:net"
 import { inspect } from "node:util"
 
@@ -150,3 +151,11 @@ export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
 /** Waits until a store fails for a reason that its description names. */
 export const failsWith = <A>(call: Effect.Effect<A, OAuthError.TokenStoreError>, reason: RegExp) =>
   eventually(Effect.filterOrFail(failureOf(call), ({ description }) => reason.test(description)))
+
+/** What the README lets a user do, on keys and channels with this prefix. */
+export const documentedRights = (prefix = "effect-alf:") =>
+  Effect.promise(async () => {
+    const readme = await readFile(new URL("../README.md", import.meta.url), "utf8")
+    const [rights] = readme.match(/~effect-alf:\*[^`]+/)!
+    return ["resetchannels", ...rights.replaceAll("effect-alf:", prefix).trim().split(/\s+/)]
+  })

@@ -2,11 +2,14 @@ import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import * as RedisCluster from "@effect-alf/redis-server/RedisCluster"
+import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Context, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { Array as Arr, Context, Duration, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { Cluster } from "ioredis"
 import {
+  assertHides,
+  documentedRights,
   eventually,
   failureOf,
   hearsAgain,
@@ -103,6 +106,35 @@ layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", 
         concurrency: "unbounded"
       })
       assert.isTrue(found.every(Option.isNone))
+    }))
+})
+
+describe("RedisConnection, a cluster with TLS and a user", () => {
+  it.scopedLive("what the url says holds for every node", () =>
+    Effect.gen(function*() {
+      const { args, ca } = yield* TlsCertificate.make
+      const port = yield* RedisServer.freePort
+      yield* RedisCluster.make({
+        size: 1,
+        args: [
+          ...["--tls-cluster", "yes", "--tls-port", `${port}`, ...args],
+          ...["--user", "app", "on", ">correct-horse", ...(yield* documentedRights()), "+cluster"]
+        ]
+      })
+      const options = (password: string) => ({
+        url: Redacted.make(`rediss://app:${password}@localhost:${port}`),
+        redis: { tls: { ca } },
+        cluster: {}
+      })
+      const store = yield* RedisTokenStore.make(options("correct-horse"))
+      const told = yield* tellsOf(yield* RedisTokenStore.make(options("correct-horse")))
+      yield* hearsAgain(told, store)
+      const error = yield* Effect.flatMap(
+        RedisTokenStore.make(options("wrong-horse")),
+        ({ get }) => failureOf(get("k"))
+      )
+      assert.match(error.description, /^Redis is not connected: no node of the cluster .*: WRONGPASS /)
+      assertHides(error, "horse")
     }))
 })
 

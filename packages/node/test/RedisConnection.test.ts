@@ -26,7 +26,7 @@ describe("RedisConnection", () => {
   it.scopedLive("TLS: with the authority that signed the server's certificate, and not without", () =>
     Effect.gen(function*() {
       const { args, ca } = yield* TlsCertificate.make
-      const server = yield* RedisServer.make({ args })
+      const server = yield* RedisServer.make({ args: (port) => ["--port", "0", "--tls-port", `${port}`, ...args] })
       for (const host of ["127.0.0.1", "localhost"]) {
         const url = `rediss://${host}:${server.port}`
         yield* shares({ url, redis: { tls: { ca } } })
@@ -45,7 +45,10 @@ describe("RedisConnection", () => {
     Effect.gen(function*() {
       const { args, ca } = yield* TlsCertificate.make
       const server = yield* RedisServer.make({
-        args: (port) => [...args(port), "--user", "app", "on", ">correct-horse", "~*", "&*", "+@all"]
+        args: (port) => [
+          ...["--port", "0", "--tls-port", `${port}`, ...args],
+          ...["--user", "app", "on", ">correct-horse", "~*", "&*", "+@all"]
+        ]
       })
       const url = Redacted.make(`rediss://app:correct-horse@127.0.0.1:${server.port}/3`)
       yield* shares({ url, redis: { tls: { ca } } })

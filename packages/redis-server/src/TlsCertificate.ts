@@ -10,8 +10,8 @@ import { RedisServerError } from "./RedisServer.js"
 export interface TlsCertificate {
   /** The certificate of the authority, in PEM. */
   readonly ca: string
-  /** The arguments of a server that speaks TLS alone, on its port. */
-  readonly args: (port: number) => ReadonlyArray<string>
+  /** The arguments of a server that has the certificate; `--tls-port` is not among them. */
+  readonly args: ReadonlyArray<string>
 }
 
 /** The files are gone with the scope. */
@@ -30,10 +30,9 @@ export const make: Effect.Effect<TlsCertificate, RedisServerError, Scope.Scope> 
   )
   return {
     ca: yield* Effect.promise(() => readFile(path("ca.crt"), "utf8")),
-    args: (port) => [
-      ...["--port", "0", "--tls-port", `${port}`, "--tls-auth-clients", "no"],
+    args: [
       ...["--tls-cert-file", path("server.crt"), "--tls-key-file", path("server.key")],
-      ...["--tls-ca-cert-file", path("ca.crt"), "--tls-replication", "yes", "--tls-cluster", "yes"]
+      ...["--tls-ca-cert-file", path("ca.crt"), "--tls-auth-clients", "no"]
     ]
   }
 })
