@@ -24,8 +24,8 @@ import type { EventEmitter } from "node:events"
 import * as RedisError from "./RedisError.js"
 
 /**
- * What a store needs of a Redis client: ioredis' `Redis` and `Cluster` have it.
- * With their `duplicate` or `nodes` it can listen for change notices as well.
+ * What a store needs of a Redis client: ioredis' `Redis` and `Cluster` have it,
+ * and over them it can listen for change notices as well.
  *
  * @since 0.1.0
  * @category models
@@ -345,10 +345,13 @@ const listenerOf = (client: unknown, bounds: RedisOptions): Connection["listener
 }
 
 const isCluster = (client: unknown): client is Pick<Cluster, "nodes"> =>
-  Predicate.hasProperty(client, "nodes") && Predicate.isFunction(client.nodes)
+  isIoredis(client) && Predicate.hasProperty(client, "nodes") && Predicate.isFunction(client.nodes)
 
 const isRedis = (client: unknown): client is Pick<Redis, "duplicate"> =>
-  Predicate.hasProperty(client, "duplicate") && Predicate.isFunction(client.duplicate)
+  isIoredis(client) && Predicate.hasProperty(client, "duplicate") && Predicate.isFunction(client.duplicate)
+
+/** What other libraries call by the same name is made otherwise: only ioredis keeps a status. */
+const isIoredis = (client: unknown) => Predicate.hasProperty(client, "status")
 
 const keyPrefixOf = (client: unknown): string => {
   const options = Predicate.hasProperty(client, "options") ? client.options : undefined

@@ -113,14 +113,16 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       assert.strictEqual(yield* Effect.promise(() => app.ping()), "PONG")
     }))
 
-  it.scoped("a client that cannot make another one tells the others, and is told nothing", () =>
+  it.scoped("the client of another library tells the others, and is told nothing", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
-      const store = yield* RedisTokenStore.fromClient({
-        evalsha: (...args) => client.evalsha(...args),
-        eval: (...args) => client.eval(...args)
-      }, { prefix })
+      const another = {
+        evalsha: client.evalsha.bind(client),
+        eval: client.eval.bind(client),
+        duplicate: () => assert.fail("of another library")
+      }
+      const store = yield* RedisTokenStore.fromClient(another, { prefix })
       const silent = yield* Effect.fork(Stream.runHead(store.changes))
       const { told } = yield* listen(yield* makeStore(), client, `${prefix}changes`)
       const key = newKey()
@@ -164,6 +166,23 @@ describe("RedisNotices, the connection", () => {
         )
       }))
       yield* Effect.repeat(connected, { until: (count) => count === 0 })
+    }))
+
+  it.scopedLive("while nothing comes it is asked now and then, and kept", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const listeners = Effect.promise(() => client.call("CLIENT", "LIST", "TYPE", "pubsub") as Promise<string>)
+      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "50 millis" })
+      const { told } = yield* listen(store, client, channel)
+      const id = /id=(\d+)/.exec(yield* listeners)![1]
+      yield* Effect.repeat(Effect.promise(() => client.info("commandstats")), {
+        until: (stats) => Number(/cmdstat_ping:calls=(\d+)/.exec(stats)?.[1]) > 2,
+        schedule: Schedule.spaced("20 millis")
+      })
+      yield* write(yield* RedisTokenStore.make({ url: server.url }), "k")
+      yield* hears(told, "k")
+      assert.include(yield* listeners, `id=${id} `)
     }))
 
   it.scopedLive("it is closed with the scope of the store, though somebody still listens", () =>
