@@ -134,12 +134,15 @@ export const listen = (store: Store, client: Redis, channel: string) =>
 export const subscribers = (client: Redis, channel: string) =>
   Effect.map(Effect.promise(() => client.pubsub("NUMSUB", channel)), ([_, count]) => Number(count))
 
-/** Waits until a store was told of a key. */
-export const hears = (told: ReadonlyArray<string>, key: string) =>
-  Effect.sync(() => told.includes(key)).pipe(
-    Effect.repeat({ until: (heard) => heard, schedule: Schedule.spaced("5 millis") }),
+/** Waits until something holds. */
+export const becomes = (condition: () => boolean) =>
+  Effect.sync(condition).pipe(
+    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("5 millis") }),
     Effect.timeout("10 seconds")
   )
+
+/** Waits until a store was told of a key. */
+export const hears = (told: ReadonlyArray<string>, key: string) => becomes(() => told.includes(key))
 
 /** Writes under a new key until it is heard of: a subscription comes back at a moment that only it knows. */
 export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>

@@ -9,6 +9,7 @@ import { Array as Arr, Context, Duration, Effect, Layer, Option, Redacted, Sched
 import { Cluster } from "ioredis"
 import {
   assertHides,
+  becomes,
   documentedRights,
   eventually,
   failureOf,
@@ -60,7 +61,7 @@ layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", 
       const keys = Arr.makeBy(30, newKey)
       yield* Effect.forEach(keys, (key) => write(store, key), { concurrency: "unbounded" })
       yield* Effect.forEach(keys, (key) => store.acquireLease(key, "a", Duration.minutes(1)))
-      yield* eventually(Effect.sync(() => assert.isTrue(told.every((told) => keys.every((key) => told.includes(key))))))
+      yield* becomes(() => told.every((told) => keys.every((key) => told.includes(key))))
       const held = yield* Effect.forEach(
         primaries,
         ({ url }) =>
