@@ -15,7 +15,6 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as AccessToken from "./AccessToken.js"
 import * as Check from "./Check.js"
@@ -82,10 +81,8 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
 
 type ClientError = HttpClientError.HttpClientError | OAuthError
 
-/** Beyond this many rejections the oldest is forgotten: the provider has long replaced its token. */
-const maxDoubted = 64
-
-const rejection = (token: AccessToken.AccessToken, origin: string) => `${origin} ${Redacted.value(token.value)}`
+/** With `origins: "any"` the number of origins that a token is sent to has no other bound. */
+const maxOrigins = 256
 
 const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false }
 
@@ -163,9 +160,35 @@ export const make: (
   const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
 
-  // Tokens that this client has seen rejected by an origin and not accepted there since. While there
-  // are none, an answer other than 401 tells the provider nothing new
-  const doubted = new Set<string>()
+  // Which origins have accepted a token since they last rejected it: another answer tells the provider nothing new
+  const accepted = new WeakMap<AccessToken.AccessToken, Set<string>>()
+  let lastAccepted: AccessToken.AccessToken | undefined
+  let lastOrigin = ""
+  const isAccepted = (token: AccessToken.AccessToken, origin: string) =>
+    (token === lastAccepted && origin === lastOrigin) || (accepted.get(token)?.has(origin) ?? false)
+
+  const settle = (
+    token: AccessToken.AccessToken,
+    outcome: "accepted" | "rejected",
+    tokenRequest: TokenRequest.TokenRequest | undefined,
+    origin: string
+  ) => {
+    mark(token, outcome, origin)
+    return provider.settle(token, outcome, tokenRequest, origin)
+  }
+
+  const mark = (token: AccessToken.AccessToken, outcome: "accepted" | "rejected", origin: string) => {
+    const origins = accepted.get(token) ?? new Set()
+    if (outcome === "accepted") {
+      if (origins.size >= maxOrigins) origins.clear()
+      accepted.set(token, origins.add(origin))
+      lastAccepted = token
+      lastOrigin = origin
+    } else {
+      origins.delete(origin)
+      lastAccepted = undefined
+    }
+  }
 
   let lastToken: AccessToken.AccessToken | undefined
   let lastHeader = ""
@@ -198,12 +221,12 @@ export const make: (
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
     Effect.flatMap(send(request, token), (response) => {
       if (response.status !== 401) {
-        return doubted.size > 0 && doubted.delete(rejection(token, origin))
-          ? Effect.as(provider.settle(token, "accepted", tokenRequest, origin), response)
-          : Effect.succeed(response)
+        return isAccepted(token, origin)
+          ? Effect.succeed(response)
+          : Effect.as(settle(token, "accepted", tokenRequest, origin), response)
       }
       if (!retryOn401) return Effect.succeed(response)
-      doubt(token, origin)
+      mark(token, "rejected", origin)
       const renewed = Effect.onInterrupt(provider.renew(token, tokenRequest, origin), () => drainLater(response))
       return Effect.matchEffect(renewed, {
         // The resource has answered: its 401 says more to the caller than a failed renewal
@@ -212,7 +235,7 @@ export const make: (
         onSuccess: (renewed) =>
           renewed === token || !canReplay(request.body, call)
             ? Effect.succeed(response)
-            : Effect.zipRight(drainLater(response), replay(request, origin, tokenRequest, token, renewed))
+            : Effect.zipRight(drainLater(response), replay(request, origin, tokenRequest, renewed))
       })
     })
 
@@ -220,26 +243,12 @@ export const make: (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
     tokenRequest: TokenRequest.TokenRequest | undefined,
-    rejected: AccessToken.AccessToken,
-    renewed: AccessToken.AccessToken
+    token: AccessToken.AccessToken
   ) =>
-    Effect.flatMap(send(request, renewed), (response) => {
-      const accepted = response.status !== 401
-      if (accepted) {
-        doubted.delete(rejection(rejected, origin))
-      } else {
-        doubt(renewed, origin)
-      }
-      return Effect.as(provider.settle(renewed, accepted ? "accepted" : "rejected", tokenRequest, origin), response)
-    })
-
-  const doubt = (token: AccessToken.AccessToken, origin: string) => {
-    for (const oldest of doubted) {
-      if (doubted.size < maxDoubted) break
-      doubted.delete(oldest)
-    }
-    doubted.add(rejection(token, origin))
-  }
+    Effect.tap(
+      send(request, token),
+      ({ status }) => settle(token, status === 401 ? "rejected" : "accepted", tokenRequest, origin)
+    )
 
   return HttpClient.makeWith<ClientError, never, ClientError, never>(
     Effect.flatMap((unrouted) =>

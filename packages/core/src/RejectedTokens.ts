@@ -17,21 +17,37 @@ export interface RejectedTokens {
   readonly reject: (token: string, origin: string, expiresAt: number, now: number) => void
   /** Whether this origin, or any, has rejected the token. */
   readonly has: (token: string, origin?: string) => boolean
-  /** The origin took the token: it and its resource are in order again. */
-  readonly accept: (token: string, origin: string) => void
+  /** The origin took the token: both are in order again. `true` when the origin had rejected one since it last did. */
+  readonly accept: (token: string, origin: string) => boolean
   /** Whether a 401 of this origin may cost a token request now. */
   readonly mayRenew: (origin: string, now: number) => boolean
   /** A token request was made because of this origin. */
   readonly spend: (origin: string, now: number) => void
   /** A renewal for this origin brought a token. Until the origin takes one again, each counts as fruitless. */
-  readonly renewed: (token: string, origin: string, now: number) => void
+  readonly renewed: (token: string, origin: string, now: number) => Hold | undefined
   /** A renewal for this origin brought the same token once more. */
-  readonly unchanged: (origin: string, now: number) => void
+  readonly unchanged: (origin: string, now: number) => Hold | undefined
   /** A renewal for this origin brought a token that it rejected as well; counted once for each token. */
-  readonly fruitless: (token: string, origin: string, now: number) => void
+  readonly fruitless: (token: string, origin: string, now: number) => Hold | undefined
+  /** Takes over a hold that another process has begun. */
+  readonly hold: (origin: string, hold: Hold, now: number) => void
+}
+
+/**
+ * Renewals for an origin are held for `remaining` milliseconds, for the
+ * `count`th time in a row.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hold {
+  readonly count: number
+  readonly remaining: number
 }
 
 interface OriginState {
+  /** Whether it has rejected a token since it last accepted one. */
+  isDoubtful: boolean
   heldUntil: number
   holds: number
   readonly counted: Set<string>
@@ -63,7 +79,7 @@ export const make = (): RejectedTokens => {
   const stateOf = (origin: string, now: number): OriginState => {
     let state = origins.get(origin)
     if (state === undefined) {
-      state = { heldUntil: 0, holds: 0, counted: new Set(), tokens: bucketSize, refilledAt: now }
+      state = { isDoubtful: false, heldUntil: 0, holds: 0, counted: new Set(), tokens: bucketSize, refilledAt: now }
       evictOldest(origins, maxOrigins - 1)
       origins.set(origin, state)
     }
@@ -77,20 +93,28 @@ export const make = (): RejectedTokens => {
     return state
   }
 
-  const hold = (state: OriginState, now: number) => {
-    state.heldUntil = now + Math.min(maxHold, firstHold * 2 ** state.holds)
-    state.holds++
+  const take = (state: OriginState, { count, remaining }: Hold, now: number) => {
+    state.heldUntil = now + remaining
+    state.holds = count
   }
 
-  const count = (state: OriginState, token: string, now: number) => {
-    if (state.counted.has(token)) return
+  const hold = (state: OriginState, now: number): Hold | undefined => {
+    if (now < state.heldUntil) return undefined
+    const next = nthHold(state.holds + 1)
+    take(state, next, now)
+    return next
+  }
+
+  const count = (state: OriginState, token: string, now: number): Hold | undefined => {
+    if (state.counted.has(token)) return undefined
     evictOldest(state.counted, maxTokens - 1)
     state.counted.add(token)
-    if (now >= state.heldUntil) hold(state, now)
+    return hold(state, now)
   }
 
   return {
     reject(token, origin, expiresAt, now) {
+      stateOf(origin, now).isDoubtful = true
       for (const [key, rejection] of rejections) {
         if (rejection.expiresAt <= now) rejections.delete(key)
       }
@@ -112,10 +136,11 @@ export const make = (): RejectedTokens => {
         rejections.delete(token)
       }
       const state = origins.get(origin)
-      if (state !== undefined) {
-        state.heldUntil = 0
-        state.holds = 0
-      }
+      if (state === undefined || (!state.isDoubtful && state.holds === 0)) return false
+      state.isDoubtful = false
+      state.heldUntil = 0
+      state.holds = 0
+      return true
     },
     mayRenew(origin, now) {
       const state = stateOf(origin, now)
@@ -127,17 +152,30 @@ export const make = (): RejectedTokens => {
     },
     renewed(token, origin, now) {
       const state = stateOf(origin, now)
-      if (state.holds > 0) count(state, token, now)
+      return state.holds > 0 ? count(state, token, now) : undefined
     },
     unchanged(origin, now) {
-      const state = stateOf(origin, now)
-      if (now >= state.heldUntil) hold(state, now)
+      return hold(stateOf(origin, now), now)
     },
     fruitless(token, origin, now) {
-      count(stateOf(origin, now), token, now)
+      return count(stateOf(origin, now), token, now)
+    },
+    hold(origin, hold, now) {
+      take(stateOf(origin, now), hold, now)
     }
   }
 }
+
+/**
+ * The hold after so many fruitless renewals in a row.
+ *
+ * @since 0.1.0
+ * @category arithmetic
+ */
+export const nthHold = (count: number): Hold => ({
+  count,
+  remaining: Math.min(maxHold, firstHold * 2 ** (count - 1))
+})
 
 const evictOldest = (map: Map<string, unknown> | Set<string>, size: number) => {
   for (const key of map.keys()) {

@@ -10,23 +10,27 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Redacted from "effect/Redacted"
-import type * as Tracer from "effect/Tracer"
-import * as AccessToken from "./AccessToken.js"
+import * as Stream from "effect/Stream"
+import type * as AccessToken from "./AccessToken.js"
+import * as BoundedStore from "./BoundedStore.js"
 import * as Check from "./Check.js"
+import * as Cooldown from "./Cooldown.js"
+import * as FleetNotes from "./FleetNotes.js"
+import * as HeldToken from "./HeldToken.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
-import * as RejectedTokens from "./RejectedTokens.js"
-import * as RetryPolicy from "./RetryPolicy.js"
+import type * as RejectedTokens from "./RejectedTokens.js"
+import * as Renewal from "./Renewal.js"
+import type * as ServerHabits from "./ServerHabits.js"
 import * as SharedTokens from "./SharedTokens.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
-import { fingerprint, type ResolvedTokenRequest, type TokenRequest } from "./TokenRequest.js"
+import type { TokenRequest } from "./TokenRequest.js"
+import * as TokenSlots from "./TokenSlots.js"
 import type { TokenStore } from "./TokenStore.js"
 
 /**
@@ -59,7 +63,10 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
       request?: TokenRequest,
       origin?: string
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
-    /** Tells what the resource said of a token that `renew` gave, or of one it had rejected before. */
+    /**
+     * Tells what the resource said of a token: of one that `renew` gave always,
+     * of any other when it is accepted for the first time or again.
+     */
     readonly settle: (
       token: AccessToken.AccessToken,
       outcome: "accepted" | "rejected",
@@ -94,10 +101,16 @@ export interface Options {
    * sixty times, after a definite one. The default is 1 second.
    */
   readonly failureCooldown?: Duration.DurationInput | undefined
-  /** How long a caller waits for a token at most. The default is 30 seconds. */
+  /** How long a caller waits for a token at most. The default is 10 seconds. */
   readonly maxWait?: Duration.DurationInput | undefined
   /** How long one call of the store may take. The default is 500 milliseconds. */
   readonly storeTimeout?: Duration.DurationInput | undefined
+  /**
+   * For how long the right to ask the endpoint is taken; it is extended while
+   * the attempt runs. A process that dies with it holds up the others for so
+   * long. The default is 3 seconds.
+   */
+  readonly leaseDuration?: Duration.DurationInput | undefined
   /** `false` keeps tokens in this process and out of the store. */
   readonly shareTokens?: boolean | undefined
   /** How many different tokens are kept in memory. The default is 10,000. */
@@ -112,75 +125,28 @@ const defaults = {
   defaultLifetime: Duration.hours(1),
   failureCooldown: Duration.seconds(1),
   // Outlasts the retries of RetryPolicy.standard while the endpoint answers; most gateways wait longer
-  maxWait: Duration.seconds(30),
+  maxWait: Duration.seconds(10),
   // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
   storeTimeout: Duration.millis(500),
+  // A third of it bears a lost extension and a pause of the process; a caller can wait for three
+  leaseDuration: Duration.seconds(3),
   capacity: 10_000
 }
 
-/** A definite failure is held this many times as long as a passing one, and at most so many times. */
-const definiteFactor = 5
-const maxDefiniteFactor = 60
-/** What a server may ask for with Retry-After once the retries are used up. */
-const maxRetryAfter = Duration.toMillis("1 minute")
 /** Background failures are spaced by the cool-down, doubled each time up to this many times. */
 const maxBackgroundFactor = 16
 /** A span that waits for a renewal is linked to it, up to this many. */
 const maxLinks = 32
 const anyOrigin = ""
 
-/** A token in memory. */
-interface Held {
-  readonly token: AccessToken.AccessToken
-  readonly windows: AccessToken.Windows
-  /** Issued to this process, not adopted from the store. */
-  readonly own: boolean
-  /** The digest under which rejections are kept; computed when it is first needed. */
-  readonly fingerprint: () => string
-  /** Until here the token is handed out without a further look: the hot path's one comparison. */
-  quietUntil: number
-}
+type Failure = Cooldown.Failure
 
-type FlightPurpose = "background" | "expiry" | "rejection"
-
-/** A renewal under way, which callers wait for. */
-interface Flight {
-  readonly purpose: FlightPurpose
+/** Why a caller waits, and until when. */
+interface Need {
+  readonly purpose: Renewal.Purpose
   readonly origin: string
-  readonly landed: Deferred.Deferred<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
-  span: Tracer.Span | undefined
-  links: number
-  /** Whether it has come to ask the endpoint: a failure without that is the old one, told again. */
-  hasAsked: boolean
-}
-
-/** A failure that answers for the endpoint for a while. */
-interface Cooldown {
-  readonly error: TokenEndpointError
-  readonly until: number
-  /** The credentials that failed, as far as they can change. */
-  credentials: Option.Option<string>
-  /** When it is next worth looking whether the credentials have changed. */
-  checkAt: number
-}
-
-/** Everything known about one key. */
-interface Slot {
-  readonly request: ResolvedTokenRequest
-  readonly rejected: RejectedTokens.RejectedTokens
-  held: Held | undefined
-  flight: Flight | undefined
-  cooldown: Cooldown | undefined
-  definiteFailures: number
-  backgroundFailures: number
-  backgroundNotBefore: number
-}
-
-/** What a flight brings home. */
-interface Landing {
-  readonly held: Held
-  /** For a token fresh from the endpoint: the version of the entry it replaces. */
-  readonly replaces: Option.Option<Option.Option<string>>
+  /** Epoch milliseconds. */
+  readonly deadline: number
 }
 
 /**
@@ -190,19 +156,21 @@ interface Landing {
  * @category constructors
  */
 export const make = Effect.fnUntraced(function*(options: Options = {}) {
-  const { defaultLifetime, expiryLeeway, failureCooldown, maxWait, refreshAhead, storeTimeout } = yield* Effect.all({
+  const settings = yield* Effect.all({
     refreshAhead: duration("refreshAhead", options),
     expiryLeeway: duration("expiryLeeway", options),
     defaultLifetime: positiveDuration("defaultLifetime", options),
     failureCooldown: duration("failureCooldown", options),
     maxWait: positiveDuration("maxWait", options),
-    storeTimeout: positiveDuration("storeTimeout", options)
+    storeTimeout: positiveDuration("storeTimeout", options),
+    leaseDuration: positiveDuration("leaseDuration", options)
   })
+  const { defaultLifetime, failureCooldown, maxWait, storeTimeout } = settings
   const capacity = yield* Check.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
   const cooldownMillis = Duration.toMillis(failureCooldown)
-  const shared = options.shareTokens === false
-    ? SharedTokens.none
-    : yield* SharedTokens.make({ timeout: storeTimeout, defaultLifetime })
+  const store = options.shareTokens === false ? BoundedStore.none : yield* BoundedStore.make({ timeout: storeTimeout })
+  const shared = SharedTokens.make(store, { defaultLifetime })
+  const notes = store.isShared ? FleetNotes.make(store) : FleetNotes.none
   // Once for this process, so that the processes of a fleet differ from each other
   const jitter = yield* Random.next
 
@@ -216,116 +184,78 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   })
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
-  const flights = new Set<Flight>()
+  const flights = new Set<TokenSlots.Flight>()
   let closed = false
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       closed = true
-      defaultSlot.held = undefined
       slots.clear()
       for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(closedError()))
     })
   )
 
-  // ---------------------------------------------------------------------------
-  // keys
-  // ---------------------------------------------------------------------------
+  const slots = TokenSlots.make(endpoint, { capacity, failureCooldown: cooldownMillis })
 
-  const makeSlot = (request: ResolvedTokenRequest): Slot => ({
-    request,
-    rejected: RejectedTokens.make(),
-    held: undefined,
-    flight: undefined,
-    cooldown: undefined,
-    definiteFailures: 0,
-    backgroundFailures: 0,
-    backgroundNotBefore: 0
-  })
+  const hold = (token: AccessToken.AccessToken, isOwn: boolean): HeldToken.HeldToken =>
+    HeldToken.make(token, { ...settings, jitter, isOwn })
 
-  const defaultSlot = makeSlot(endpoint.resolve())
-  // In the order of their last use
-  const slots = new Map<string, Slot>()
+  const isAlive = (held: HeldToken.HeldToken | undefined): held is HeldToken.HeldToken => HeldToken.isAlive(held, now())
 
-  const slotOf = (request: TokenRequest | undefined): Slot => {
-    if (request === undefined) return defaultSlot
-    const resolved = endpoint.resolve(request)
-    if (resolved.key === defaultSlot.request.key) return defaultSlot
-    let slot = slots.get(resolved.key)
-    if (slot === undefined) {
-      slot = makeSlot(resolved)
-      for (const [key, candidate] of slots) {
-        if (slots.size < capacity) break
-        if (candidate.flight === undefined) slots.delete(key)
-      }
-    } else {
-      slots.delete(resolved.key)
-    }
-    slots.set(resolved.key, slot)
-    return slot
-  }
-
-  const hold = (token: AccessToken.AccessToken, own: boolean): Held => {
-    const windows = AccessToken.windows(token, { refreshAhead, expiryLeeway, defaultLifetime, jitter })
-    let digest: string | undefined
-    return {
-      token,
-      windows,
-      own,
-      fingerprint: () => digest ??= fingerprint(Redacted.value(token.value)),
-      quietUntil: windows.refreshAt
-    }
-  }
-
-  const isAlive = (held: Held | undefined): held is Held => held !== undefined && now() < held.windows.expiresAt
-
-  const isRejected = (slot: Slot, held: Held, origin?: string) => slot.rejected.has(held.fingerprint(), origin)
+  const isRejected = (slot: TokenSlots.Slot, held: HeldToken.HeldToken, origin?: string) =>
+    slot.rejected.has(held.digest(), origin)
 
   /** A token serves until its time has really run out. */
-  const usable = (slot: Slot, origin: string): Held | undefined =>
+  const usable = (slot: TokenSlots.Slot, origin: string): HeldToken.HeldToken | undefined =>
     !closed && isAlive(slot.held) && !isRejected(slot, slot.held, origin) ? slot.held : undefined
 
   // ---------------------------------------------------------------------------
   // flights
   // ---------------------------------------------------------------------------
 
-  /** A token of the store that is worth taking: still fresh, and not rejected by anyone. */
-  const adoptable = (
-    slot: Slot,
-    found: Option.Option<AccessToken.AccessToken>,
-    purpose: FlightPurpose
-  ): Held | undefined => {
-    if (Option.isNone(found)) return undefined
-    const candidate = hold(found.value, false)
+  const renew = Renewal.make({ ...settings, endpoint, store, tokens: shared, notes, fork })
+
+  /** A token of the store is worth taking if it is still fresh, and nobody has rejected it. */
+  const isAdoptable = (slot: TokenSlots.Slot, candidate: HeldToken.HeldToken, purpose: Renewal.Purpose): boolean => {
     const { freshUntil, refreshAt } = candidate.windows
-    const isFresh = now() < (purpose === "background" ? refreshAt : freshUntil)
-    return isFresh && !isRejected(slot, candidate) ? candidate : undefined
+    return now() < (purpose === "background" ? refreshAt : freshUntil) && !isRejected(slot, candidate)
   }
+
+  const readAdoptable = (slot: TokenSlots.Slot, purpose: Renewal.Purpose) =>
+    Effect.map(shared.read(slot.request.key), (found) => {
+      const held = Option.map(Option.flatMap(found, ({ token }) => token), (token) => hold(token, false))
+      return {
+        version: Option.flatMap(found, ({ version }) => version),
+        held: Option.getOrUndefined(Option.filter(held, (held) => isAdoptable(slot, held, purpose)))
+      }
+    })
 
   /** Stores a token. When somebody else was first, theirs is adopted, or replaced if it is no longer worth that. */
   const share = Effect.fnUntraced(function*(
-    slot: Slot,
-    held: Held,
+    slot: TokenSlots.Slot,
+    held: HeldToken.HeldToken,
     replaces: Option.Option<string>,
-    purpose: FlightPurpose
+    purpose: Renewal.Purpose
   ) {
-    if (yield* shared.write(slot.request.key, held.token, replaces)) return
-    const found = yield* shared.read(slot.request.key)
-    const winner = adoptable(slot, found.token, purpose)
-    if (winner === undefined) {
-      yield* shared.write(slot.request.key, held.token, found.version)
+    slot.isWriting = true
+    const written = yield* shared.write(slot.request.key, held.token, replaces)
+    slot.isWriting = false
+    if (written) return
+    const winner = yield* readAdoptable(slot, purpose)
+    if (winner.held === undefined) {
+      yield* shared.write(slot.request.key, held.token, winner.version)
     } else if (slot.held === held) {
-      keep(slot, winner)
+      keep(slot, winner.held)
     }
   })
 
-  const keep = (slot: Slot, held: Held) => {
-    if (slot.rejected.has(held.fingerprint())) held.quietUntil = Number.NEGATIVE_INFINITY
+  const keep = (slot: TokenSlots.Slot, held: HeldToken.HeldToken) => {
+    if (slot.rejected.has(held.digest())) held.quietUntil = Number.NEGATIVE_INFINITY
     const previous = slot.held
     slot.held = held
     slot.backgroundFailures = 0
     slot.backgroundNotBefore = 0
-    if (held.own && previous !== undefined && sameValue(previous.token, held.token)) {
+    if (held.isOwn && previous !== undefined && HeldToken.is(previous, held.token)) {
       // The endpoint keeps to its token for now: asking again at once would bring it once more
       const { expiresAt, freshUntil } = held.windows
       const end = now() < freshUntil ? freshUntil : Math.min(expiresAt, now() + Duration.toMillis(defaultLifetime))
@@ -333,110 +263,139 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     }
   }
 
-  /** The work of a flight: adopt before asking, then ask. */
-  const obtain = (slot: Slot, flight: Flight): Effect.Effect<Landing, TokenEndpointError> =>
-    Effect.gen(function*() {
-      yield* checkCooldown(slot)
-      const found = yield* shared.read(slot.request.key)
-      const adopted = adoptable(slot, found.token, flight.purpose)
-      if (adopted !== undefined) return { held: adopted, replaces: Option.none() }
-      if (flight.purpose === "rejection") slot.rejected.spend(flight.origin, now())
-      flight.hasAsked = true
-      const token = yield* flight.purpose === "background"
-        ? endpoint.attempt(slot.request)
-        : endpoint.request(slot.request)
-      return {
-        held: hold(token, true),
-        replaces: Option.some(found.version)
-      }
-    })
-
-  const inCooldown = (slot: Slot): Cooldown | undefined =>
-    slot.cooldown !== undefined && now() < slot.cooldown.until ? slot.cooldown : undefined
-
-  /** Within a cool-down a flight exists only to see whether the credentials have changed. */
-  const checkCooldown = (slot: Slot): Effect.Effect<void, TokenEndpointError> =>
+  /** Another process has stored a token: it is adopted before the next request, and nobody waits for that. */
+  const adoptChange = (key: string) =>
     Effect.suspend(() => {
-      const cooldown = inCooldown(slot)
-      if (cooldown === undefined) return Effect.void
-      return Effect.flatMap(credentials, (credentials) => {
-        if (Option.isSome(credentials) && !Equal.equals(credentials, cooldown.credentials)) {
-          slot.cooldown = undefined
-          slot.definiteFailures = 0
-          return Effect.void
-        }
-        return Effect.fail(cooldown.error)
+      const slot = slots.find(key)
+      if (slot?.flight !== undefined) {
+        slot.flight.changed.unsafeOpen()
+        return Effect.void
+      }
+      if (slot?.held === undefined || slot.isWriting || !slot.habits.sharesTokens()) return Effect.void
+      const { held } = slot
+      return Effect.map(readAdoptable(slot, "expiry"), (found) => {
+        if (found.held === undefined || slot.held !== held || HeldToken.is(found.held, held.token)) return
+        keep(slot, found.held)
       })
     })
 
-  const failed = (slot: Slot, flight: Flight, cause: Cause.Cause<TokenEndpointError>): Effect.Effect<void> => {
-    const error = Option.getOrUndefined(Cause.failureOption(cause))
+  const obtain = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<Renewal.Outcome, Failure> => {
+    const { changed, origin, purpose } = flight
+    return Effect.zipRight(
+      checkCooldown(slot, flight),
+      renew({
+        request: slot.request,
+        purpose,
+        origin,
+        sharesTokens: slot.habits.sharesTokens(),
+        deadline: now() + Duration.toMillis(maxWait),
+        isAdoptable: (token) => isAdoptable(slot, hold(token, false), purpose),
+        changed,
+        onAsk: () => {
+          if (purpose === "rejection") slot.rejected.spend(origin, now())
+        },
+        onFailure: (error) => {
+          flight.lastError = error
+        }
+      })
+    )
+  }
+
+  /** Within a cool-down a flight exists only to see whether the credentials have changed. */
+  const checkCooldown = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<void, Failure> =>
+    Effect.suspend(() => {
+      if (slot.cooldown.failure(now()) === undefined) return Effect.void
+      return Effect.flatMap(credentials, (credentials) => {
+        slot.cooldown.look(credentials)
+        const failure = slot.cooldown.failure(now())
+        if (failure === undefined) return Effect.void
+        flight.isAnswered = true
+        return Effect.fail(failure)
+      })
+    })
+
+  const failed = (
+    slot: TokenSlots.Slot,
+    flight: TokenSlots.Flight,
+    failure: Failure | undefined
+  ): Effect.Effect<void> => {
     if (flight.purpose === "background") {
-      slot.backgroundNotBefore = now() + cooldownOf(error, slot.backgroundFailures, maxBackgroundFactor)
+      const factor = Math.min(maxBackgroundFactor, 2 ** slot.backgroundFailures)
+      slot.backgroundNotBefore = now() + Cooldown.after(failure, factor * cooldownMillis)
       slot.backgroundFailures++
-      const reason = error?.message ?? "The token endpoint died"
+      const reason = failure?.message ?? "The token endpoint died"
       return slot.backgroundFailures > 1
         ? Effect.void
         : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${reason}`)
     }
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
-    if (error === undefined || !flight.hasAsked) return Effect.void
-    const isTransient = RetryPolicy.transient(error)
-    const duration = isTransient
-      ? cooldownOf(error, 0, 1)
-      : Math.min(maxDefiniteFactor, definiteFactor * 2 ** slot.definiteFailures++) * cooldownMillis
-    const cooldown: Cooldown = {
-      error,
-      until: now() + duration,
-      credentials: Option.none(),
-      checkAt: now() + cooldownMillis
-    }
-    slot.cooldown = cooldown
-    return isTransient ? Effect.void : Effect.map(credentials, (credentials) => {
-      cooldown.credentials = credentials
-    })
+    if (failure === undefined || flight.isAnswered) return Effect.void
+    slot.cooldown.begin(failure, now())
+    return Cooldown.isPassing(failure) ? Effect.void : Effect.map(credentials, slot.cooldown.failedWith)
   }
 
-  const cooldownOf = (error: TokenEndpointError | undefined, failures: number, maxFactor: number): number =>
-    Math.max(
-      cooldownMillis * Math.min(maxFactor, 2 ** failures),
-      error?.retryAfter === undefined ? 0 : Math.min(maxRetryAfter, Duration.toMillis(error.retryAfter))
-    )
-
-  const succeeded = (slot: Slot, held: Held) => {
+  const succeeded = (slot: TokenSlots.Slot, held: HeldToken.HeldToken) => {
     if (closed) return
-    slot.cooldown = undefined
-    slot.definiteFailures = 0
+    slot.cooldown.end()
     keep(slot, held)
   }
 
   const land = (
-    slot: Slot,
-    flight: Flight,
-    exit: Exit.Exit<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+    slot: TokenSlots.Slot,
+    flight: TokenSlots.Flight,
+    exit: Exit.Exit<AccessToken.AccessToken | undefined, Failure>
   ) => {
     if (slot.flight === flight) slot.flight = undefined
     flights.delete(flight)
     Deferred.unsafeDone(flight.landed, exit)
   }
 
-  const fly = (slot: Slot, flight: Flight): Effect.Effect<void> =>
+  const arrive = (slot: TokenSlots.Slot, flight: TokenSlots.Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
+    const { origin, purpose } = flight
+    switch (outcome._tag) {
+      case "Adopted":
+        succeeded(slot, hold(outcome.token, false))
+        land(slot, flight, Exit.succeed(outcome.token))
+        return Effect.void
+      case "Issued":
+        return Effect.ensuring(
+          Effect.suspend(() => {
+            const held = hold(outcome.token, true)
+            slot.habits.issued(held.digest())
+            succeeded(slot, held)
+            if (purpose === "rejection") {
+              shareHold(slot, origin, slot.rejected.renewed(held.digest(), origin, now()))
+            }
+            land(slot, flight, Exit.succeed(held.token))
+            // Nobody waits for this; at the end of a process it is worth its bounded calls
+            return slot.habits.sharesTokens() ? share(slot, held, outcome.replaces, purpose) : Effect.void
+          }),
+          outcome.finish
+        )
+      case "Held":
+        slot.rejected.hold(origin, outcome.hold, now())
+        land(slot, flight, Exit.succeed(undefined))
+        return Effect.void
+      case "Busy":
+        slot.backgroundNotBefore = now() + outcome.again
+        land(slot, flight, Exit.succeed(undefined))
+        return Effect.void
+    }
+  }
+
+  const fly = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
-        const exit = yield* Effect.exit(restore(Effect.interruptible(obtain(slot, flight))))
-        if (Exit.isSuccess(exit)) {
-          const { held, replaces } = exit.value
-          succeeded(slot, held)
-          if (flight.purpose === "rejection" && held.own) {
-            slot.rejected.renewed(held.fingerprint(), flight.origin, now())
-          }
-          land(slot, flight, Exit.succeed(held.token))
-          // Nobody waits for this; at the end of a process it is worth one bounded call
-          if (Option.isSome(replaces)) yield* share(slot, held, replaces.value, flight.purpose)
-          return
-        }
-        const afterwards = failed(slot, flight, exit.cause)
+        const exit = yield* obtain(slot, flight).pipe(
+          // What the endpoint said says more than that the wait is over
+          Effect.mapError((failure) => failure._tag === "TokenProviderError" ? flight.lastError ?? failure : failure),
+          Effect.interruptible,
+          restore,
+          Effect.exit
+        )
+        if (Exit.isSuccess(exit)) return yield* arrive(slot, flight, exit.value)
+        const afterwards = failed(slot, flight, Option.getOrUndefined(Cause.failureOption(exit.cause)))
         // An endpoint that interrupts itself must not interrupt those who wait
         land(slot, flight, Exit.isInterrupted(exit) ? Exit.die(Cause.squash(exit.cause)) : Exit.failCause(exit.cause))
         yield* Effect.interruptible(afterwards)
@@ -451,14 +410,16 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
 
-  const launch = (slot: Slot, purpose: FlightPurpose, origin: string): Flight => {
-    const flight: Flight = {
+  const launch = (slot: TokenSlots.Slot, purpose: Renewal.Purpose, origin: string): TokenSlots.Flight => {
+    const flight: TokenSlots.Flight = {
       purpose,
       origin,
       landed: Deferred.unsafeMake(FiberId.none),
+      changed: Effect.unsafeMakeLatch(),
       span: undefined,
       links: 0,
-      hasAsked: false
+      lastError: undefined,
+      isAnswered: false
     }
     slot.flight = flight
     flights.add(flight)
@@ -467,8 +428,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   }
 
   /** Waits for a flight without any say in it: interrupting the caller does not touch the flight. */
-  const join = (flight: Flight, wait: Duration.Duration, deadline: number) =>
-    Effect.withFiberRuntime<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>((fiber) => {
+  const join = (flight: TokenSlots.Flight, deadline: number) =>
+    Effect.withFiberRuntime<AccessToken.AccessToken | undefined, Failure>((fiber) => {
       const span = fiber.currentSpan
       if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
         flight.links++
@@ -479,7 +440,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
           duration: Duration.millis(deadline - now()),
           onSuccess: (exit) => exit,
           onTimeout: () =>
-            Exit.fail(new TokenProviderError({ reason: "MaxWait", waited: wait, retryAfter: failureCooldown }))
+            Exit.fail(
+              flight.lastError ??
+                new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
+            )
         }),
         // A caller in a region that cannot be interrupted has a time limit too
         Effect.interruptible,
@@ -489,115 +453,152 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     })
 
   // ---------------------------------------------------------------------------
+  // what resources say
+  // ---------------------------------------------------------------------------
+
+  /** The fleet hears of a fruitless renewal, and this process of those that others have counted. */
+  const shareHold = (slot: TokenSlots.Slot, origin: string, hold: RejectedTokens.Hold | undefined) => {
+    if (hold === undefined || !store.isShared) return
+    fork(Effect.map(notes.countHold(FleetNotes.holdKey(slot.request.key, origin), hold), (counted) => {
+      slot.rejected.hold(origin, counted, now())
+    }))
+  }
+
+  const endHold = (slot: TokenSlots.Slot, origin: string) => {
+    if (store.isShared) fork(notes.forget(FleetNotes.holdKey(slot.request.key, origin)))
+  }
+
+  const say = (slot: TokenSlots.Slot, habit: ServerHabits.Habit | undefined) => {
+    if (habit !== undefined) fork(Effect.logWarning(`${habits[habit]} (token key ${slot.request.key})`))
+  }
+
+  const accept = (slot: TokenSlots.Slot, token: AccessToken.AccessToken, origin: string) => {
+    const described = HeldToken.describe(token)
+    if (slot.rejected.accept(described.digest, origin)) endHold(slot, origin)
+    say(slot, slot.habits.accepted(described, origin, now()))
+    const { held } = slot
+    if (held === undefined || !HeldToken.is(held, token) || slot.rejected.has(described.digest)) return
+    held.quietUntil = held.windows.refreshAt
+  }
+
+  const reject = (slot: TokenSlots.Slot, token: AccessToken.AccessToken, origin: string) => {
+    const described = HeldToken.describe(token)
+    if (!slot.rejected.has(described.digest, origin)) {
+      say(slot, slot.habits.rejected(described, origin, now()))
+    }
+    slot.rejected.reject(described.digest, origin, described.expiresAt, now())
+    if (slot.held !== undefined && HeldToken.is(slot.held, token)) slot.held.quietUntil = Number.NEGATIVE_INFINITY
+  }
+
+  // ---------------------------------------------------------------------------
   // callers
   // ---------------------------------------------------------------------------
 
-  /** Joins the flight of this key or starts one, unless a cool-down answers for it. */
-  const need = (
-    slot: Slot,
-    purpose: FlightPurpose,
-    origin: string,
-    wait: Duration.Duration,
-    deadline = now() + Duration.toMillis(wait)
-  ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError> =>
+  /** Joins the flight of this key or starts one, unless a cool-down answers for it. `undefined` when that brought nothing. */
+  const fetch = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       if (slot.flight !== undefined) {
-        const joined = join(slot.flight, wait, deadline)
+        const joined = join(slot.flight, call.deadline)
         // A background flight makes one attempt only: whoever needs a token now asks for himself
         return slot.flight.purpose === "background"
-          ? Effect.catchTag(joined, "TokenEndpointError", () => need(slot, purpose, origin, wait, deadline))
+          ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
           : joined
       }
-      const cooldown = inCooldown(slot)
-      if (cooldown !== undefined) {
-        if (Option.isNone(cooldown.credentials) || now() < cooldown.checkAt) return Effect.fail(cooldown.error)
-        cooldown.checkAt = now() + cooldownMillis
-      }
-      return join(launch(slot, purpose, origin), wait, deadline)
+      const failure = slot.cooldown.failure(now())
+      return failure === undefined || slot.cooldown.mayLook(now())
+        ? join(launch(slot, call.purpose, call.origin), call.deadline)
+        : Effect.fail(failure)
     })
 
-  const acquire = (slot: Slot, origin: string) =>
+  const need = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
+    Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
+
+  const acquire = (slot: TokenSlots.Slot, origin: string): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(closedError())
       const held = slot.held
-      if (!isAlive(held)) return need(slot, "expiry", origin, maxWait)
+      if (!isAlive(held)) return need(slot, waiting("expiry", origin))
       if (isRejected(slot, held, origin)) {
         // With none to be had that this origin takes, it is told by the newest, whose time is not over
-        return Effect.map(replace(slot, held.token, origin), (token) =>
-          token === held.token && isAlive(slot.held) ? slot.held.token : token)
+        return Effect.map(
+          replace(slot, held.token, origin),
+          (token) => token === held.token && isAlive(slot.held) ? slot.held.token : token
+        )
       }
       // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
       const isEarly = now() < slot.backgroundNotBefore
       if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
         const isDue = now() >= held.windows.refreshAt && !isEarly
-        if (isDue && slot.flight === undefined && inCooldown(slot) === undefined) {
+        if (isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined) {
           launch(slot, "background", origin)
         }
         return Effect.succeed(held.token)
       }
-      const wait = Duration.min(maxWait, Duration.millis((held.windows.expiresAt - now()) / 2))
-      return Effect.catchAll(need(slot, "expiry", origin, wait), (error) => {
+      const call = waiting("expiry", origin)
+      const half = now() + (held.windows.expiresAt - now()) / 2
+      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), () => {
         const last = usable(slot, origin)
-        return last === undefined ? Effect.fail(error) : Effect.succeed(last.token)
+        return last === undefined ? need(slot, call) : Effect.succeed(last.token)
       })
     })
 
   /** Another token for an origin that rejected this one, if that is worth a request. */
   const replace = (
-    slot: Slot,
+    slot: TokenSlots.Slot,
     rejected: AccessToken.AccessToken,
-    origin: string
-  ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError> =>
+    origin: string,
+    call = waiting("rejection", origin)
+  ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       const other = usable(slot, origin)
-      if (other !== undefined && !sameValue(other.token, rejected)) return Effect.succeed(other.token)
+      if (other !== undefined && !HeldToken.is(other, rejected)) return Effect.succeed(other.token)
       // Whatever the origin says of it: a token whose time is over is renewed
       const purpose = isAlive(slot.held) ? "rejection" : "expiry"
       const mayRenew = purpose === "expiry" || slot.flight !== undefined || slot.rejected.mayRenew(origin, now())
       if (!mayRenew) return Effect.succeed(rejected)
-      return Effect.map(need(slot, purpose, origin, maxWait), (token) => {
-        if (!slot.rejected.has(digestOf(token), origin)) return token
-        slot.rejected.unchanged(origin, now())
-        return rejected
+      return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
+        if (token === undefined) return replace(slot, rejected, origin, call)
+        if (!slot.rejected.has(HeldToken.describe(token).digest, origin)) return Effect.succeed(token)
+        shareHold(slot, origin, slot.rejected.unchanged(origin, now()))
+        return Effect.succeed(rejected)
       })
     })
 
+  const waiting = (purpose: Renewal.Purpose, origin: string): Need => ({
+    purpose,
+    origin,
+    deadline: now() + Duration.toMillis(maxWait)
+  })
+
+  fork(Effect.interruptible(Stream.runForEach(store.changes, adoptChange)))
+
   return TokenProvider.of({
     peek: (request) => {
-      const held = (request === undefined ? defaultSlot : slotOf(request)).held
+      const held = slots.of(request).held
       return held !== undefined && now() < held.quietUntil ? held.token : undefined
     },
     get: (request, origin = anyOrigin) =>
       Effect.suspend(() => {
-        const slot = slotOf(request)
+        const slot = slots.of(request)
         const held = slot.held
         return held !== undefined && now() < held.quietUntil ? Effect.succeed(held.token) : acquire(slot, origin)
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {
         if (closed) return Effect.fail(closedError())
-        const slot = slotOf(request)
-        slot.rejected.reject(digestOf(rejected), origin, endOf(rejected), now())
-        if (slot.held !== undefined && sameValue(slot.held.token, rejected)) {
-          slot.held.quietUntil = Number.NEGATIVE_INFINITY
-        }
+        const slot = slots.of(request)
+        reject(slot, rejected, origin)
         return replace(slot, rejected, origin)
       }),
     settle: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
-        const slot = slotOf(request)
-        const digest = digestOf(token)
-        const held = slot.held !== undefined && sameValue(slot.held.token, token) ? slot.held : undefined
-        if (outcome === "accepted") {
-          slot.rejected.accept(digest, origin)
-          if (held !== undefined && !slot.rejected.has(digest)) held.quietUntil = held.windows.refreshAt
-          return
-        }
-        slot.rejected.reject(digest, origin, endOf(token), now())
-        if (held === undefined) return
-        held.quietUntil = Number.NEGATIVE_INFINITY
-        if (held.own) slot.rejected.fruitless(digest, origin, now())
+        const slot = slots.of(request)
+        if (outcome === "accepted") return accept(slot, token, origin)
+        reject(slot, token, origin)
+        const { held } = slot
+        if (held === undefined || !held.isOwn || !HeldToken.is(held, token)) return
+        shareHold(slot, origin, slot.rejected.fruitless(held.digest(), origin, now()))
       })
   })
 })
@@ -623,13 +624,9 @@ const duration = (name: DurationOption, options: Options) =>
 const positiveDuration = (name: DurationOption, options: Options) =>
   Check.positiveDuration(`TokenProvider.${name}`, options[name] ?? defaults[name])
 
-const sameValue = (a: AccessToken.AccessToken, b: AccessToken.AccessToken): boolean =>
-  a === b || Redacted.value(a.value) === Redacted.value(b.value)
-
-const digestOf = (token: AccessToken.AccessToken): string => fingerprint(Redacted.value(token.value))
-
-const endOf = (token: AccessToken.AccessToken): number =>
-  Option.match(token.expiresAt, {
-    onNone: () => Number.POSITIVE_INFINITY,
-    onSome: (expiresAt) => expiresAt.epochMillis
-  })
+const habits: Record<ServerHabits.Habit, string> = {
+  BoundTokens: "Tokens that other processes were issued are rejected here, as if they were bound to the process that " +
+    "asked for them: this process no longer shares its tokens",
+  OneActiveToken: "Tokens that worked are rejected long before their end: the server seems to keep one active token " +
+    "for each client, so that two scopes or two stores end each other's tokens"
+}

@@ -17,12 +17,32 @@ export * as AuthedHttpClient from "./AuthedHttpClient.js"
 /**
  * @since 0.1.0
  */
+export * as BoundedStore from "./BoundedStore.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Check from "./Check.js"
 
 /**
  * @since 0.1.0
  */
 export * as ClientAuth from "./ClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Cooldown from "./Cooldown.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as FleetNotes from "./FleetNotes.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as HeldToken from "./HeldToken.js"
 
 /**
  * @since 0.1.0
@@ -37,12 +57,27 @@ export * as Origin from "./Origin.js"
 /**
  * @since 0.1.0
  */
+export * as PayloadCipher from "./PayloadCipher.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
  * @since 0.1.0
  */
+export * as Renewal from "./Renewal.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerHabits from "./ServerHabits.js"
 
 /**
  * @since 0.1.0
@@ -88,6 +123,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenSlots from "./TokenSlots.js"
 
 /**
  * @since 0.1.0

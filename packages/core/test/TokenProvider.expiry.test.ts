@@ -1,7 +1,7 @@
 import { TestTokenEndpoint } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Fiber, Option, TestClock } from "effect"
+import { type Clock, Duration, Effect, Fiber, Option, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
 
@@ -60,6 +60,7 @@ describe("TokenProvider, reuse", () => {
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds", delay: "20 seconds" },
+        maxWait: "20 seconds",
         refreshAhead: 0,
         expiryLeeway: 0
       })
@@ -390,6 +391,23 @@ describe("TokenProvider, the end of a token", () => {
       assert.strictEqual(value(yield* during("2 seconds")(provider.get())), "token-1")
       assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-1")
       assert.lengthOf(yield* tokens.requests, 2)
+    }))
+
+  it.scoped("fleet rule 8: a caller in the last millisecond of a token waits for the next one, for maxWait", () =>
+    Effect.gen(function*() {
+      const clock = yield* Effect.clock
+      // Like a real one: it shows whole milliseconds, and half of one is over with the next
+      const coarse: Clock.Clock = Object.create(clock, {
+        unsafeCurrentTimeMillis: { value: () => Math.ceil(clock.unsafeCurrentTimeMillis()) }
+      })
+      const { provider, tokens } = yield* Effect.withClock(
+        ProviderBench.make({ endpoint: { lifetime: "100 seconds" }, refreshAhead: 0 }),
+        coarse
+      )
+      yield* provider.get()
+      yield* tokens.setDelay("9 seconds")
+      yield* TestClock.adjust("99999 millis")
+      assert.strictEqual(value(yield* during("9 seconds")(provider.get())), "token-2")
     }))
 
   it.scoped("fleet rule 8: in a long leeway a caller does not wait beyond maxWait", () =>

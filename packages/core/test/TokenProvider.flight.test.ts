@@ -47,7 +47,7 @@ const recordingTracer = (spans: Array<Recorded>) =>
   })
 
 describe("TokenProvider, one flight", () => {
-  it.scoped("rule 1: 1,000 fibers without a token cost one token request and one look into the store", () =>
+  it.scoped("rule 1: 1,000 fibers without a token cost one token request, and a look into the store before the lease and with it", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const all = yield* Effect.all(Array.from({ length: 1000 }, () => provider.get()), {
@@ -56,7 +56,8 @@ describe("TokenProvider, one flight", () => {
       assert.lengthOf(all, 1000)
       deepStrictEqual(new Set(all.map(value)), new Set(["token-1"]))
       assert.lengthOf(yield* tokens.requests, 1)
-      assert.lengthOf(yield* store.callsOf("get"), 1)
+      assert.lengthOf(yield* store.callsOf("get"), 2)
+      assert.lengthOf(yield* store.callsOf("acquireLease"), 1)
     }))
 
   it.scoped("rule 1: callers that arrive while the request is under way join it", () =>

@@ -92,8 +92,6 @@ describe("TokenProvider, the store", () => {
       yield* TestClock.adjust("80 seconds")
       yield* one.provider.get()
       yield* settle
-      assert.strictEqual(value(yield* two.provider.get()), "token-1")
-      yield* settle
       assert.strictEqual(value(yield* two.provider.get()), "token-2")
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
@@ -142,6 +140,8 @@ describe("TokenProvider, the store", () => {
       const one = yield* ProviderBench.make()
       const two = yield* ProviderBench.make({
         sharedStore: one.store.backing,
+        // Leases are no more than good will: in a failover two may have one
+        wrapStore: (store) => ({ ...store, acquireLease: () => Effect.succeed(true) }),
         endpoint: { tokenPrefix: "two-", delay: "1 second" }
       })
       const slower = yield* Effect.fork(two.provider.get())
@@ -156,7 +156,8 @@ describe("TokenProvider, the store", () => {
   it.scoped("fleet rule 2: a winner that is no good is not adopted", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
-      yield* bench.store.afterGet((key) => bench.store.corrupt(key, "garbage"))
+      let reads = 0
+      yield* bench.store.afterGet((key) => ++reads <= 3 ? bench.store.corrupt(key, "garbage") : Effect.void)
       yield* bench.provider.get()
       yield* settle
       assert.strictEqual(value(bench.provider.peek()!), "token-1")
@@ -187,7 +188,7 @@ describe("TokenProvider, the store", () => {
     Effect.gen(function*() {
       const one = yield* ProviderBench.make()
       let reads = 0
-      yield* one.store.afterGet((key) => ++reads === 1 ? one.store.corrupt(key, "garbage") : Effect.void)
+      yield* one.store.afterGet((key) => ++reads === 2 ? one.store.corrupt(key, "garbage") : Effect.void)
       yield* one.provider.get()
       yield* settle
       const two = yield* ProviderBench.make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
@@ -357,7 +358,8 @@ describe("TokenProvider, a store that does not work", () => {
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ storeTimeout: "200 millis" })
       yield* bench.store.slow("199 millis")
-      yield* getsToken(bench, 199)
+      // A look, the lease, a look with the lease; then the write
+      yield* getsToken(bench, 3 * 199)
       yield* TestClock.adjust("199 millis")
       assert.strictEqual((yield* bench.store.entries).size, 1)
       deepStrictEqual(warnings(bench), [])
@@ -446,9 +448,11 @@ describe("TokenProvider, a store that does not work", () => {
         assert.lengthOf(warnings(bench), 1)
         assert.include(warnings(bench)[0], key)
         assert.notInclude(warnings(bench)[0], "token-x")
-        const two = yield* ProviderBench.make({ sharedStore: bench.store.backing })
-        assert.strictEqual(value(yield* two.provider.get()), "token-1")
-        deepStrictEqual(yield* two.tokens.requests, [])
+        yield* Effect.scoped(Effect.gen(function*() {
+          const two = yield* ProviderBench.make({ sharedStore: bench.store.backing })
+          assert.strictEqual(value(yield* two.provider.get()), "token-1")
+          deepStrictEqual(yield* two.tokens.requests, [])
+        }))
         yield* bench.store.corrupt(key, payload)
         yield* bench.provider.renew(token)
         yield* settle

@@ -200,6 +200,34 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, contract", 
   }
 })
 
+layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted", (it) => {
+  const makeEncrypted = (id: string) =>
+    Effect.flatMap(
+      makeStore(),
+      (store) =>
+        TokenStore.makeEncrypted(store, {
+          keys: [{ id, key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) }]
+        })
+    )
+
+  for (const row of TokenStoreContract.make({ advance: Effect.sleep })) {
+    it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("a")))
+  }
+
+  it.scoped("Redis sees no payload, and what another key has written is overwritten", () =>
+    Effect.gen(function*() {
+      const { prefix } = yield* Shared
+      const client = yield* sharedClient
+      const key = newKey()
+      const [one, two] = yield* Effect.all([makeEncrypted("one"), makeEncrypted("two")])
+      assert.isTrue(yield* one.set(key, entry("v1", "a secret"), Option.none()))
+      assert.notInclude(yield* Effect.promise(() => client.get(`${prefix}{${key}}`)), "a secret")
+      assert.strictEqual((yield* failureOf(two.get(key))).reason, "InvalidEntry")
+      assert.isTrue(yield* two.set(key, entry("v2"), Option.none()))
+      deepStrictEqual(yield* versionIn(two, key), Option.some("v2"))
+    }))
+})
+
 layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, leases", (it) => {
   it.scoped("one owner at a time holds the lease of a key", () =>
     Effect.gen(function*() {

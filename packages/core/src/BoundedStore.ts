@@ -1,0 +1,229 @@
+/**
+ * The token store as `TokenProvider` uses it: it never fails. Every call is
+ * bounded in time, a store that failed is left alone for a while, and what went
+ * wrong is said once.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { LazyArg } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { describeCause, TokenStoreError } from "./OAuthError.js"
+import { type Entry, TokenStore } from "./TokenStore.js"
+
+/**
+ * The methods of a `TokenStore`. Each answers `None` when the store failed or
+ * is left alone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BoundedStore {
+  readonly isShared: boolean
+  /** An entry that the store cannot read counts as absent. `decode` is part of the call: what it throws is a failure. */
+  readonly get: <A>(
+    key: string,
+    decode: (entry: Entry) => A
+  ) => Effect.Effect<Option.Option<Option.Option<A>>>
+  /** `secret` is what no message may show. */
+  readonly set: (
+    key: string,
+    entry: Entry,
+    replaces: Option.Option<string>,
+    secret?: Redacted.Redacted
+  ) => Effect.Effect<Option.Option<boolean>>
+  readonly remove: (key: string, version: string) => Effect.Effect<Option.Option<boolean>>
+  readonly acquireLease: (
+    key: string,
+    owner: string,
+    duration: Duration.Duration
+  ) => Effect.Effect<Option.Option<boolean>>
+  readonly extendLease: (
+    key: string,
+    owner: string,
+    duration: Duration.Duration
+  ) => Effect.Effect<Option.Option<boolean>>
+  /** Tried even while the store is left alone: a lease that nobody uses holds up the others. */
+  readonly releaseLease: (key: string, owner: string) => Effect.Effect<void>
+  /** Goes on whatever happens; what was changed while the store was away is missing. */
+  readonly changes: Stream.Stream<string>
+  /** Says once that the entry of a key cannot be read. */
+  readonly reportUnreadable: (key: string, description: string) => Effect.Effect<void>
+}
+
+/** How long a store that failed is left alone. */
+const cooldown = Duration.toMillis("5 seconds")
+
+/** Unreadable keys that are remembered; with more of them a repetition does no harm. */
+const maxReported = 1_000
+
+// A connection that comes back is found soon; one that stays away is tried at the rate of any other call
+const resubscribe = Schedule.exponential("200 millis").pipe(
+  Schedule.jittered,
+  Schedule.modifyDelay((_, delay) => Duration.min(delay, cooldown))
+)
+
+/**
+ * No store at all: everything stays in the process.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const none: BoundedStore = {
+  isShared: false,
+  get: () => Effect.succeedNone,
+  set: () => Effect.succeedNone,
+  remove: () => Effect.succeedNone,
+  acquireLease: () => Effect.succeedNone,
+  extendLease: () => Effect.succeedNone,
+  releaseLease: () => Effect.void,
+  changes: Stream.empty,
+  reportUnreadable: () => Effect.void
+}
+
+/**
+ * Wraps the `TokenStore` of the context.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  /** How long one call may take. */
+  readonly timeout: Duration.Duration
+}): Effect.Effect<BoundedStore, never, TokenStore> =>
+  Effect.map(TokenStore, (store) => {
+    const { timeout } = options
+
+    // The methods whose last call failed: a store may well be read and not be written
+    const down = new Set<TokenStoreError["method"]>()
+    let downUntil = Number.NEGATIVE_INFINITY
+    // Keys whose entry could not be read, so that each is reported once
+    const unreadable = new Set<string>()
+
+    const failed = (error: TokenStoreError) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const isKnown = down.size > 0
+        downUntil = now + cooldown
+        down.add(error.method)
+        return isKnown
+          ? Effect.void
+          : Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+      })
+
+    const worked = (method: TokenStoreError["method"]) =>
+      Effect.suspend(() => down.delete(method) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void)
+
+    const bounded = <A>(
+      method: TokenStoreError["method"],
+      call: LazyArg<Effect.Effect<A, TokenStoreError>>
+    ): Effect.Effect<A, TokenStoreError> =>
+      Effect.suspend(call).pipe(
+        // Effect logs a fiber that fails with its cause, and the cause may hold the token
+        Effect.exit,
+        // A driver that cannot be interrupted must not hold up the time limit
+        Effect.disconnect,
+        Effect.timeoutTo({
+          duration: timeout,
+          onSuccess: (exit) => exit,
+          onTimeout: () => Exit.fail(timedOut(method, timeout))
+        }),
+        // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
+        Effect.interruptible,
+        Effect.disconnect,
+        Effect.flatten
+      )
+
+    const ask = <A>(
+      method: TokenStoreError["method"],
+      call: LazyArg<Effect.Effect<A, TokenStoreError>>,
+      secret?: Redacted.Redacted
+    ): Effect.Effect<Option.Option<A>> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        now < downUntil ? Effect.succeedNone : bounded(method, call).pipe(
+          Effect.zipLeft(worked(method)),
+          Effect.asSome,
+          Effect.catchAllCause((cause) => Effect.as(failed(toStoreError(method, cause, secret)), Option.none()))
+        ))
+
+    const reportUnreadable = (key: string, description: string) =>
+      Effect.suspend(() => {
+        if (unreadable.has(key)) return Effect.void
+        if (unreadable.size >= maxReported) unreadable.clear()
+        unreadable.add(key)
+        return Effect.logWarning(`Token store entry ${key} counts as absent: ${description}`)
+      })
+
+    let isSilent = false
+    const changesFailed = (cause: Cause.Cause<TokenStoreError>) => {
+      if (isSilent) return Effect.void
+      isSilent = true
+      const { message } = toStoreError("changes", cause)
+      return Effect.logWarning(`${message}. What other processes store is found when it is needed`)
+    }
+
+    return {
+      isShared: store.isShared,
+      get: (key, decode) =>
+        ask("get", () =>
+          Effect.catchIf(
+            Effect.map(store.get(key), Option.map(decode)),
+            (error) => error.reason === "InvalidEntry",
+            (error) => Effect.as(reportUnreadable(key, error.description), Option.none())
+          )),
+      set: (key, entry, replaces, secret) => ask("set", () => store.set(key, entry, replaces), secret),
+      remove: (key, version) => ask("remove", () => store.remove(key, version)),
+      acquireLease: (key, owner, duration) => ask("acquireLease", () => store.acquireLease(key, owner, duration)),
+      extendLease: (key, owner, duration) => ask("extendLease", () => store.extendLease(key, owner, duration)),
+      releaseLease: (key, owner) =>
+        Effect.ignore(Effect.sandbox(bounded("releaseLease", () => store.releaseLease(key, owner)))),
+      changes: Stream.suspend(() => store.changes).pipe(
+        Stream.tap(() =>
+          Effect.sync(() => {
+            isSilent = false
+          })
+        ),
+        Stream.tapErrorCause(changesFailed),
+        Stream.catchAllCause(() => Stream.fail("lost")),
+        // One that has ended is as good as lost
+        Stream.concat(Stream.fail("lost")),
+        Stream.retry(resubscribe),
+        Stream.orDie
+      ),
+      reportUnreadable
+    }
+  })
+
+const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration) =>
+  new TokenStoreError({ method, reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })
+
+/** What a failed store says, whatever it failed with, and without the token it was given. */
+const toStoreError = (
+  method: TokenStoreError["method"],
+  cause: Cause.Cause<TokenStoreError>,
+  secret?: Redacted.Redacted
+): TokenStoreError => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  const description = error?.description ?? describeCause(cause)
+  return new TokenStoreError({
+    method,
+    reason: error?.reason ?? "Unavailable",
+    description: secret === undefined ? description : withoutSecret(description, Redacted.value(secret))
+  })
+}
+
+/** A description is bounded in length, and may have been cut in the middle of the secret. */
+const withoutSecret = (description: string, secret: string): string => {
+  const text = description.replaceAll(secret, "<redacted>")
+  if (!text.endsWith("…")) return text
+  for (let length = Math.min(secret.length, text.length); length > 0; length--) {
+    if (text.endsWith(`${secret.slice(0, length)}…`)) return `${text.slice(0, -length - 1)}<redacted>…`
+  }
+  return text
+}

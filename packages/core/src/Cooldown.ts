@@ -1,0 +1,108 @@
+/**
+ * For how long a failed token request answers the next callers too, so that
+ * they do not hammer the endpoint. The bookkeeping of one key; without Effects.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Equal from "effect/Equal"
+import * as Option from "effect/Option"
+import type { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * What a cool-down answers with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failure = TokenEndpointError | TokenProviderError
+
+/**
+ * Times are epoch milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cooldown {
+  /** The failure that answers for the endpoint at this time. */
+  readonly failure: (now: number) => Failure | undefined
+  /** Begins with a failure. A definite one lasts longer each time. */
+  readonly begin: (failure: Failure, now: number) => void
+  /** The credentials that failed, as far as they can change: others end the cool-down early. */
+  readonly failedWith: (credentials: Option.Option<string>) => void
+  /** Whether it is time to look at the credentials; `true` once in the cool-down's base. */
+  readonly mayLook: (now: number) => boolean
+  /** Ends the cool-down if these are others than those that failed. */
+  readonly look: (credentials: Option.Option<string>) => void
+  /** The endpoint works. */
+  readonly end: () => void
+}
+
+/** A definite failure is held this many times as long as a passing one, and at most so many times. */
+const definiteFactor = 5
+const maxDefiniteFactor = 60
+/** What a server may ask for with Retry-After once the retries are used up. */
+const maxRetryAfter = Duration.toMillis("1 minute")
+
+/**
+ * Whether the same request may succeed a moment later.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isPassing = (failure: Failure): boolean =>
+  failure._tag === "TokenProviderError" || RetryPolicy.transient(failure)
+
+/**
+ * How long to wait after a failure: the base times a factor, or as long as the
+ * server asks for.
+ *
+ * @since 0.1.0
+ * @category arithmetic
+ */
+export const after = (failure: Failure | undefined, millis: number): number =>
+  failure?.retryAfter === undefined
+    ? millis
+    : Math.max(millis, Math.min(maxRetryAfter, Duration.toMillis(failure.retryAfter)))
+
+/**
+ * Makes the cool-down of a key; `base` is how long a passing failure is held.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (base: number): Cooldown => {
+  let current: { readonly failure: Failure; readonly until: number } | undefined
+  let definiteFailures = 0
+  let credentials = Option.none<string>()
+  let lookAt = 0
+  return {
+    failure: (now) => current !== undefined && now < current.until ? current.failure : undefined,
+    begin: (failure, now) => {
+      const millis = isPassing(failure)
+        ? after(failure, base)
+        : Math.min(maxDefiniteFactor, definiteFactor * 2 ** definiteFailures++) * base
+      current = { failure, until: now + millis }
+      credentials = Option.none()
+      lookAt = now + base
+    },
+    failedWith: (failed) => {
+      credentials = failed
+    },
+    mayLook: (now) => {
+      if (Option.isNone(credentials) || now < lookAt) return false
+      lookAt = now + base
+      return true
+    },
+    look: (next) => {
+      if (Option.isNone(next) || Equal.equals(next, credentials)) return
+      current = undefined
+      definiteFailures = 0
+    },
+    end: () => {
+      current = undefined
+      definiteFailures = 0
+    }
+  }
+}

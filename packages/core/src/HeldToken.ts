@@ -1,0 +1,82 @@
+/**
+ * A token in the memory of a provider, and how long it may be handed out.
+ *
+ * @since 0.1.0
+ */
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as AccessToken from "./AccessToken.js"
+import { fingerprint } from "./TokenRequest.js"
+
+/**
+ * Times are epoch milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HeldToken {
+  readonly token: AccessToken.AccessToken
+  readonly windows: AccessToken.Windows
+  /** Issued to this process, not adopted from the store. */
+  readonly isOwn: boolean
+  /** The digest under which it is known where it must not be shown; computed when it is first needed. */
+  readonly digest: () => string
+  /** Until here it is handed out without a further look: the hot path's one comparison. */
+  quietUntil: number
+}
+
+/**
+ * Takes a token into memory.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  token: AccessToken.AccessToken,
+  options: Parameters<typeof AccessToken.windows>[1] & { readonly isOwn: boolean }
+): HeldToken => {
+  const windows = AccessToken.windows(token, options)
+  let digest: string | undefined
+  return {
+    token,
+    windows,
+    isOwn: options.isOwn,
+    digest: () => digest ??= digestOf(token),
+    quietUntil: windows.refreshAt
+  }
+}
+
+/**
+ * Whether there is a token whose time has not run out.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isAlive = (self: HeldToken | undefined, now: number): self is HeldToken =>
+  self !== undefined && now < self.windows.expiresAt
+
+/**
+ * Whether this is the held token: its identity is its value.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
+  self.token === token || Redacted.value(self.token.value) === Redacted.value(token.value)
+
+/**
+ * A token as it is known where it must not be shown, and its time.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const describe = (token: AccessToken.AccessToken) => ({
+  digest: digestOf(token),
+  obtainedAt: token.obtainedAt.epochMillis,
+  expiresAt: Option.match(token.expiresAt, {
+    onNone: () => Number.POSITIVE_INFINITY,
+    onSome: (expiresAt) => expiresAt.epochMillis
+  })
+})
+
+const digestOf = (token: AccessToken.AccessToken): string => fingerprint(Redacted.value(token.value))

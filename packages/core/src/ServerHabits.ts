@@ -1,0 +1,150 @@
+/**
+ * What the fate of tokens says about the server that issues them: whether they
+ * are bound to the process that asked for them, so that sharing does harm, and
+ * whether a new token ends the one before. The bookkeeping of one key; without
+ * Effects.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * A habit of the server that somebody should know of:
+ *
+ * - `BoundTokens`: tokens of other processes do not work here. They are no
+ *   longer shared.
+ * - `OneActiveToken`: tokens die young, as where a server keeps one active
+ *   token for each client.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Habit = "BoundTokens" | "OneActiveToken"
+
+/**
+ * A token and its time (epoch milliseconds).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Token {
+  readonly digest: string
+  readonly obtainedAt: number
+  readonly expiresAt: number
+}
+
+/**
+ * Takes reports and tells a habit when it shows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerHabits {
+  /** The endpoint issued the token to this process: it was not adopted from the store. */
+  readonly issued: (digest: string) => void
+  /** The origin took the token. */
+  readonly accepted: (token: Token, origin: string, now: number) => Habit | undefined
+  /** The origin answered 401 to the token. */
+  readonly rejected: (token: Token, origin: string, now: number) => Habit | undefined
+  /** Whether tokens of other processes may be used here. */
+  readonly sharesTokens: () => boolean
+}
+
+/** So many tokens of others must fail on their first use where one of our own then works, before it is no accident. */
+const minForeign = 2
+/** Our own must work so soon after it (ms): the replay does. A resource that recovers says nothing of the tokens. */
+const maxReplay = 10_000
+/** A process whose own tokens fail too has another problem; after this it counts no more (ms). */
+const ownFailureMemory = 5 * 60_000
+/** A token that worked and is rejected before this part of its life is over has died young. */
+const youngShare = 0.25
+/** A token whose end is a day away is no longer young after this (ms). */
+const maxYoung = 60_000
+/** So many early deaths in such a time are no revocation by hand (ms). */
+const minDeaths = 3
+const deathsMemory = 10 * 60_000
+/** Tokens and origins that are remembered. */
+const maxMarks = 64
+
+/** What became of the tokens of others at an origin. */
+interface OriginState {
+  /** One was rejected on its first use, and none of our own has worked since. */
+  foreignFailedAt: number
+  failures: number
+}
+
+/**
+ * An empty record: a server that does as RFC 6749 has it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (): ServerHabits => {
+  const own = new Set<string>()
+  const worked = new Set<string>()
+  const origins = new Map<string, OriginState>()
+  let ownFailedAt = Number.NEGATIVE_INFINITY
+  let deaths: Array<number> = []
+  let sharesTokens = true
+  let isSaid = false
+
+  const stateOf = (origin: string): OriginState => {
+    const known = origins.get(origin)
+    if (known !== undefined) return known
+    if (origins.size >= maxMarks) origins.clear()
+    const state = { foreignFailedAt: Number.NEGATIVE_INFINITY, failures: 0 }
+    origins.set(origin, state)
+    return state
+  }
+
+  const ownWorked = (origin: string, now: number): Habit | undefined => {
+    const state = stateOf(origin)
+    if (now - state.foreignFailedAt > maxReplay) return undefined
+    state.foreignFailedAt = Number.NEGATIVE_INFINITY
+    state.failures++
+    if (!sharesTokens || state.failures < minForeign || now - ownFailedAt < ownFailureMemory) return undefined
+    sharesTokens = false
+    return "BoundTokens"
+  }
+
+  const died = (now: number): Habit | undefined => {
+    deaths = [...deaths.filter((time) => now - time < deathsMemory), now]
+    if (isSaid || deaths.length < minDeaths) return undefined
+    isSaid = true
+    return "OneActiveToken"
+  }
+
+  return {
+    issued: (digest) => {
+      remember(own, digest)
+    },
+    accepted: (token, origin, now) => {
+      remember(worked, mark(token, origin))
+      if (own.has(token.digest)) return ownWorked(origin, now)
+      origins.delete(origin)
+      return undefined
+    },
+    rejected: (token, origin, now) => {
+      const hasWorked = worked.has(mark(token, origin))
+      if (own.has(token.digest)) {
+        ownFailedAt = now
+        origins.clear()
+        sharesTokens = true
+      } else if (!hasWorked) {
+        stateOf(origin).foreignFailedAt = now
+      }
+      const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
+      return hasWorked && now - token.obtainedAt < youth ? died(now) : undefined
+    },
+    sharesTokens: () => sharesTokens
+  }
+}
+
+const mark = ({ digest }: Token, origin: string) => `${digest} ${origin}`
+
+const remember = (set: Set<string>, mark: string): Set<string> => {
+  for (const oldest of set) {
+    if (set.size < maxMarks || set.has(mark)) break
+    set.delete(oldest)
+  }
+  return set.add(mark)
+}

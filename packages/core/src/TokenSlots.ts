@@ -1,0 +1,127 @@
+/**
+ * All that a provider knows of each key: the token, the renewal under way, and
+ * what has been said of either. The keys used last are kept.
+ *
+ * @since 0.1.0
+ */
+import type * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
+import type { AccessToken } from "./AccessToken.js"
+import * as Cooldown from "./Cooldown.js"
+import type { HeldToken } from "./HeldToken.js"
+import type { TokenEndpointError } from "./OAuthError.js"
+import * as RejectedTokens from "./RejectedTokens.js"
+import type { Purpose } from "./Renewal.js"
+import * as ServerHabits from "./ServerHabits.js"
+import type { TokenEndpoint } from "./TokenEndpoint.js"
+import type { ResolvedTokenRequest, TokenRequest } from "./TokenRequest.js"
+
+/**
+ * Everything known about one key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Slot {
+  readonly request: ResolvedTokenRequest
+  readonly rejected: RejectedTokens.RejectedTokens
+  readonly habits: ServerHabits.ServerHabits
+  readonly cooldown: Cooldown.Cooldown
+  held: HeldToken | undefined
+  flight: Flight | undefined
+  /** A new token is on its way into the store: what is there is not news. */
+  isWriting: boolean
+  backgroundFailures: number
+  /** Before this time no renewal is begun that nobody waits for (epoch milliseconds). */
+  backgroundNotBefore: number
+}
+
+/**
+ * A renewal under way, which callers wait for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Flight {
+  readonly purpose: Purpose
+  readonly origin: string
+  /** `undefined` when it brought nothing, and whoever still needs a token asks again. */
+  readonly landed: Deferred.Deferred<AccessToken | undefined, Cooldown.Failure>
+  /** Opened when the store has changed. */
+  readonly changed: Effect.Latch
+  span: Tracer.Span | undefined
+  links: number
+  /** What the last attempt said, while it is made again. */
+  lastError: TokenEndpointError | undefined
+  /** A cool-down answered for the endpoint: its failure is the old one, told again. */
+  isAnswered: boolean
+}
+
+/**
+ * The slots of a provider.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TokenSlots {
+  /** The slot of a request, made where there is none. Without a request it is the default one, which is never dropped. */
+  readonly of: (request: TokenRequest | undefined) => Slot
+  /** The slot of a key that is in use. */
+  readonly find: (key: string) => Slot | undefined
+  readonly clear: () => void
+}
+
+/**
+ * Makes the slots of an endpoint's keys, `capacity` of them beside the default.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  endpoint: TokenEndpoint["Type"],
+  options: {
+    readonly capacity: number
+    /** Milliseconds. */
+    readonly failureCooldown: number
+  }
+): TokenSlots => {
+  const makeSlot = (request: ResolvedTokenRequest): Slot => ({
+    request,
+    rejected: RejectedTokens.make(),
+    habits: ServerHabits.make(),
+    cooldown: Cooldown.make(options.failureCooldown),
+    held: undefined,
+    flight: undefined,
+    isWriting: false,
+    backgroundFailures: 0,
+    backgroundNotBefore: 0
+  })
+  const first = makeSlot(endpoint.resolve())
+  // In the order of their last use
+  const others = new Map<string, Slot>()
+  return {
+    of: (request) => {
+      if (request === undefined) return first
+      const resolved = endpoint.resolve(request)
+      if (resolved.key === first.request.key) return first
+      let slot = others.get(resolved.key)
+      if (slot === undefined) {
+        slot = makeSlot(resolved)
+        for (const [key, { flight }] of others) {
+          if (others.size < options.capacity) break
+          if (flight === undefined) others.delete(key)
+        }
+      } else {
+        others.delete(resolved.key)
+      }
+      others.set(resolved.key, slot)
+      return slot
+    },
+    find: (key) => key === first.request.key ? first : others.get(key),
+    clear: () => {
+      first.held = undefined
+      others.clear()
+    }
+  }
+}
