@@ -3,7 +3,7 @@ import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, layer, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Config, ConfigProvider, Context, Duration, Effect, Exit, Layer, Option } from "effect"
+import { Array as Arr, Config, ConfigProvider, Context, Duration, Effect, Exit, Layer, Option, Redacted } from "effect"
 import type { Redis } from "ioredis"
 import {
   assertHides,
@@ -210,7 +210,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted",
         })
     )
 
-  for (const row of TokenStoreContract.make({ advance: Effect.sleep })) {
+  for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("a") })) {
     it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("a")))
   }
 
