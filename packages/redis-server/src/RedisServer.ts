@@ -189,6 +189,10 @@ interface Running {
   readonly ended: Deferred.Deferred<void>
 }
 
+// Also where nobody closes the scope: a test run that is cut short leaves none behind
+const children = new Set<ChildProcess>()
+process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")))
+
 const configurationIn = (directory: string) => join(directory, "redis.conf")
 
 // A server that still loads its data answers too, if only to say so
@@ -204,6 +208,7 @@ const launch = (executable: string, directory: string, port: number, args: Reado
       ...["--save", "", "--appendonly", "no", "--daemonize", "no"],
       ...args
     ], { stdio: ["ignore", "pipe", "pipe"] })
+    children.add(child)
     let output = ""
     const read = (chunk: string) => {
       output = (output + chunk).slice(-10_000)
@@ -216,7 +221,10 @@ const launch = (executable: string, directory: string, port: number, args: Reado
       Deferred.unsafeDone(ended, Effect.void)
     }
     child.once("error", (error) => end(error.message))
-    child.once("close", (code) => end(`ended with ${code}`))
+    child.once("close", (code) => {
+      children.delete(child)
+      end(`ended with ${code}`)
+    })
     const running: Running = { child, ready, ended }
     return running
   })
