@@ -1,0 +1,122 @@
+/**
+ * What a fleet promises, whatever happens to it: each broken promise is a line.
+ * What cannot be kept is said here too, with the reason.
+ */
+import type { Fault, Scenario } from "./Scenario.js"
+import * as Scenarios from "./Scenario.js"
+import type { Failure, Report } from "./Simulation.js"
+
+interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+const overlaps = (a: Span, b: Span) => a.from <= b.to && b.from <= a.to
+
+const spanOf = (fault: Fault): Span => ({ from: fault.at, to: fault.at + ("for" in fault ? fault.for : 0) })
+
+const of = <Kind extends Fault["kind"]>(faults: ReadonlyArray<Fault>, kind: Kind) =>
+  faults.filter((fault): fault is Extract<Fault, { readonly kind: Kind }> => fault.kind === kind)
+
+/** A timer is set when the clock shows a later time than the wait began at. */
+const promptness = 50
+
+/** After an endpoint is back: the longest pace, its one and a half, and the cool-down. */
+const recovery = 5_000 * 1.5 + 1_000
+
+/**
+ * Times in which a call may fail although its API is good: no token can be had
+ * while the endpoint is away; a revocation may hit the old token and the new.
+ */
+const excuses = ({ endpoint, faults }: Scenario): ReadonlyArray<Span> => [
+  ...of(faults, "endpoint").map((fault) => ({ from: fault.at, to: spanOf(fault).to + endpoint.timeout + recovery })),
+  ...of(faults, "revoke").map(({ at }) => ({ from: at, to: at + slowest({ endpoint, faults }) }))
+]
+
+/** The longest time from the request of a token to its answer. */
+const slowest = ({ endpoint, faults }: Pick<Scenario, "endpoint" | "faults">) =>
+  endpoint.latency[1] + Math.max(0, ...of(faults, "slow").map(({ delay }) => delay)) + promptness
+
+/** A write that comes late makes its entry outlive the token by as much. */
+const lateness = ({ store }: Scenario) => store.latency[1] + (store.lateRate > 0 ? store.lateness[1] : 0)
+
+/** An endpoint that is away is asked so often in this time by one that keeps to the default Schedule. */
+const attemptsWithin = (millis: number) => 6 + Math.ceil(millis / 1_000)
+
+/** After a store failed it is left alone for so long. */
+const storeCooldown = 5_000
+
+/**
+ * How many token requests a history may cost. Each renewal that is due costs one.
+ * Beyond that, for each scope:
+ *
+ * - a holder that crashes, stalls or loses its lease with the store's memory may
+ *   have asked in vain, and so may one whose token is revoked on its way: one each;
+ * - an endpoint that is away is asked by the pace of the fleet, as if by one;
+ * - an origin that refuses costs a request for each hold, doubling from 1 s;
+ * - without its store each process asks for itself, so often as it has to;
+ * - a server that keeps to its token is asked again at half of what remains.
+ */
+export const requestBound = (scenario: Scenario, report: Report): number => {
+  const { endpoint, faults, processes, targets } = scenario
+  const scopes = new Set(targets.map(({ scope }) => scope)).size
+  const outages = of(faults, "endpoint")
+  const alone = (span: Span) =>
+    1 + outages.filter((outage) => overlaps(spanOf(outage), span)).reduce(
+      (sum, outage) => sum + attemptsWithin(outage.for + endpoint.timeout),
+      0
+    )
+  const perScope = faults.reduce((sum, fault) => {
+    switch (fault.kind) {
+      case "crash":
+      case "stall":
+      case "revoke":
+      case "failover":
+        return sum + 1
+      case "endpoint":
+        return sum + attemptsWithin(fault.for)
+      case "refuse":
+        return sum + Math.ceil(Math.log2(2 + fault.for / 1_000)) + 1
+      case "store": {
+        const span = { from: fault.at, to: spanOf(fault).to + storeCooldown }
+        return sum + (fault.who === "one" ? 1 : processes) * alone(span)
+      }
+      case "join":
+      case "slow":
+      case "notices":
+        return sum
+    }
+  }, 0)
+  const everywhere = { from: 0, to: scenario.duration }
+  const late = scenario.store.lateRate > 0 ? report.storeDisturbances * alone(everywhere) : 0
+  const unchanged = endpoint.issue === "same" ? 5 * report.renewalsDue : 0
+  return report.renewalsDue + scopes * perScope + late + unchanged
+}
+
+const isExcused = (failure: Failure, spans: ReadonlyArray<Span>) =>
+  spans.some((span) => overlaps({ from: failure.startedAt, to: failure.endedAt }, span))
+
+/** The promises that this run broke. */
+export const broken = (scenario: Scenario, report: Report): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  const { maxWait } = scenario.provider
+  const mixed = (report.answers.get("mixed") ?? 0) + (report.answers.get("unknown") ?? 0)
+  if (mixed > 0) problems.push(`scopes mixed: ${mixed} requests carried a token of another scope`)
+  if (report.longestWait > maxWait + promptness) problems.push(`wait: somebody waited ${report.longestWait} ms`)
+  if (report.unanswered > 0) problems.push(`wait: ${report.unanswered} calls never ended`)
+  if (report.latestHandout > lateness(scenario)) {
+    problems.push(`dead token: handed out ${report.latestHandout} ms after its end`)
+  }
+  const spans = excuses(scenario)
+  const failed = report.failures.filter((failure) => failure.origin === Scenarios.good && !isExcused(failure, spans))
+  if (failed.length > 0) {
+    const [{ endedAt, outcome, startedAt }] = failed
+    problems.push(`good API: ${failed.length} calls without a 200, the first ${outcome}, ${startedAt}-${endedAt} ms`)
+  }
+  for (const [scope, count] of Object.entries(report.tokensAtEnd)) {
+    if (count !== 1) problems.push(`convergence: ${count} tokens of scope ${scope} at the end`)
+  }
+  const bound = requestBound(scenario, report)
+  if (report.tokenRequests > bound) problems.push(`requests: ${report.tokenRequests}, at most ${bound} are needed`)
+  return problems
+}
