@@ -20,6 +20,7 @@ const fault = (dice: Dice): Scenario.Fault => {
       "revoke",
       "refuses",
       "hangs",
+      "denies",
       "slow",
       "store",
       "one store",
@@ -43,6 +44,8 @@ const fault = (dice: Dice): Scenario.Fault => {
       return { at, kind: "endpoint", condition: "refuses", for: duration }
     case "hangs":
       return { at, kind: "endpoint", condition: "hangs", for: duration }
+    case "denies":
+      return { at, kind: "endpoint", condition: "denies", for: Math.min(duration, 4_000) }
     case "slow":
       return { at, kind: "slow", delay: dice.within([500, 4_000]), for: duration }
     case "store":
@@ -71,7 +74,7 @@ export const make = (seed: number): Scenario.Scenario => {
     processes: dice.within(isLarge ? [20, 40] : [3, 8]),
     startWithin: dice.pick([0, 2_000, 10_000]),
     skew: dice.pick([0, 5_000, 30_000]),
-    interval: dice.within([500, 1_500]),
+    interval: dice.within([500, 2_000]),
     targets: origins.flatMap((origin) => scopes.map((scope): Target => ({ origin, scope }))),
     faults,
     store: {

@@ -8,8 +8,8 @@ import type { Dice, Range } from "./Dice.js"
 import type { Machine } from "./Machine.js"
 import type { VirtualClock } from "./VirtualClock.js"
 
-/** `refuses` answers 503, `hangs` does not answer. */
-export type Condition = "works" | "refuses" | "hangs"
+/** `refuses` answers 503, `denies` answers `invalid_client`, `hangs` does not answer. */
+export type Condition = "works" | "refuses" | "denies" | "hangs"
 
 /**
  * - `new`: a new token for every request.
@@ -65,6 +65,14 @@ const refused = new OAuthError.TokenEndpointError({
   endpoint: url,
   status: 503,
   description: "no OAuth error in an empty body"
+})
+
+const denied = new OAuthError.TokenEndpointError({
+  reason: "OAuth",
+  endpoint: url,
+  status: 401,
+  error: "invalid_client",
+  description: "invalid_client"
 })
 
 const timedOut = new OAuthError.TokenEndpointError({ reason: "Timeout", endpoint: url, description: "no answer" })
@@ -149,8 +157,9 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
         time.schedule(there, () => {
           arrivals.push({ at: time.elapsed(), scope, machine })
           if (condition === "hangs") return
-          if (condition === "refuses") {
-            machine.after(back, () => end(Effect.fail(refused)))
+          if (condition !== "works") {
+            const error = condition === "refuses" ? refused : denied
+            machine.after(back, () => end(Effect.fail(error)))
             return
           }
           const token = issue(scope, machine)

@@ -21,21 +21,21 @@ const of = <Kind extends Fault["kind"]>(faults: ReadonlyArray<Fault>, kind: Kind
 /** A timer is set when the clock shows a later time than the wait began at. */
 const promptness = 50
 
-/** After an endpoint is back: the longest pace, its one and a half, and the cool-down. */
-const recovery = 5_000 * 1.5 + 1_000
+/** After the endpoint is back: the longest pace, its one and a half, and the longest cool-down. */
+const recovery = 5_000 * 1.5 + 5_000
 
 /**
- * Times in which a call may fail although its API is good: no token can be had
- * while the endpoint is away; a revocation may hit the old token and the new.
+ * Times in which a call may fail although its API is good. No token can be had
+ * while the endpoint is away. A revocation may hit the old token and the next,
+ * which is on its way; then whoever shows that one first replaces it.
  */
-const excuses = ({ endpoint, faults }: Scenario): ReadonlyArray<Span> => [
-  ...of(faults, "endpoint").map((fault) => ({ from: fault.at, to: spanOf(fault).to + endpoint.timeout + recovery })),
-  ...of(faults, "revoke").map(({ at }) => ({ from: at, to: at + slowest({ endpoint, faults }) }))
-]
-
-/** The longest time from the request of a token to its answer. */
-const slowest = ({ endpoint, faults }: Pick<Scenario, "endpoint" | "faults">) =>
-  endpoint.latency[1] + Math.max(0, ...of(faults, "slow").map(({ delay }) => delay)) + promptness
+const excuses = ({ endpoint, faults, interval }: Scenario): ReadonlyArray<Span> => {
+  const slowest = endpoint.latency[1] + Math.max(0, ...of(faults, "slow").map(({ delay }) => delay)) + promptness
+  return [
+    ...of(faults, "endpoint").map((fault) => ({ from: fault.at, to: spanOf(fault).to + endpoint.timeout + recovery })),
+    ...of(faults, "revoke").map(({ at }) => ({ from: at, to: at + 2 * (slowest + interval) }))
+  ]
+}
 
 /** A write that comes late makes its entry outlive the token by as much. */
 const lateness = ({ store }: Scenario) => store.latency[1] + (store.lateRate > 0 ? store.lateness[1] : 0)

@@ -54,7 +54,7 @@ const answered401 = (report: Report) =>
   Array.from(report.answers).reduce((sum, [verdict, count]) => verdict === "accepted" ? sum : sum + count, 0)
 
 /** Everybody needs a first token at once. */
-const cold: Changes = { startWithin: 0, duration: seconds(40) }
+const cold: Changes = { startWithin: 0, duration: seconds(30), interval: 1_000 }
 
 const revocations = [10, 20, 30, 40, 50]
 
