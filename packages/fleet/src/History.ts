@@ -25,6 +25,7 @@ const fault = (dice: Dice): Scenario.Fault => {
       "store",
       "one store",
       "notices",
+      "late",
       "failover",
       "bad"
     ] as const
@@ -54,6 +55,8 @@ const fault = (dice: Dice): Scenario.Fault => {
       return { at, kind: "store", condition: dice.pick(["fails", "hangs"]), who: "one", for: duration }
     case "notices":
       return { at, kind: "notices", loss: dice.pick([0.5, 1]), for: duration }
+    case "late":
+      return { at, kind: "late", rate: dice.pick([0.02, 0.2]), for: duration }
     case "failover":
       return { at, kind: "failover", lost: dice.within([100, 5_000]) }
     case "bad":
@@ -79,7 +82,6 @@ export const make = (seed: number): Scenario.Scenario => {
     faults,
     store: {
       latency: dice.pick([[1, 5], [5, 60]]),
-      lateRate: dice.pick([0, 0, 0.01]),
       lateness: [600, 3_000],
       noticeLoss: dice.pick([0, 0, 0.3, 1])
     },

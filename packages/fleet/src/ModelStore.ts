@@ -18,14 +18,13 @@ export type Condition = "works" | "fails" | "hangs"
 export interface Options {
   /** From the call to the store and back. */
   readonly latency: Range
-  /** How often a call arrives only after `lateness`: its caller has given up, yet it is executed. */
-  readonly lateRate: number
+  /** By how much a late call is late: its caller has given up, yet it is executed. */
   readonly lateness: Range
   /** How often a notice does not arrive; 1 for never any. */
   readonly noticeLoss: number
 }
 
-export const defaultOptions: Options = { latency: [1, 5], lateRate: 0, lateness: [600, 3_000], noticeLoss: 0 }
+export const defaultOptions: Options = { latency: [1, 5], lateness: [600, 3_000], noticeLoss: 0 }
 
 interface Stored {
   readonly version: string
@@ -55,6 +54,8 @@ export interface ModelStore {
   /** For one process, or for all where none is named. */
   readonly setCondition: (condition: Condition, machine?: Machine) => void
   readonly setNoticeLoss: (rate: number) => void
+  /** How often a call is late from now on. */
+  readonly setLateRate: (rate: number) => void
   /** The spare takes over, without what was written last. */
   readonly failOver: (lost: number) => void
   /** Calls so far, those included that got no answer. */
@@ -71,6 +72,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
   const conditions = new Map<Machine, Condition>()
   let conditionOfAll: Condition = "works"
   let { noticeLoss } = options
+  let lateRate = 0
   let commands = 0
   let disturbances = 0
 
@@ -120,7 +122,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
         const back = dice.within(options.latency) / 2
         const answer = (result: Effect.Effect<A, OAuthError.TokenStoreError>) =>
           machine.after(back, () => resume(result))
-        const late = dice.happens(options.lateRate) ? dice.within(options.lateness) : 0
+        const late = dice.happens(lateRate) ? dice.within(options.lateness) : 0
         if (late > 0) disturbances++
         time.schedule(there + late, () => {
           const condition = conditionOf(machine)
@@ -197,6 +199,9 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
     },
     setNoticeLoss: (rate) => {
       noticeLoss = rate
+    },
+    setLateRate: (rate) => {
+      lateRate = rate
     },
     failOver: (lost) => {
       const from = time.elapsed() - lost

@@ -29,16 +29,28 @@ const recovery = 5_000 * 1.5 + 5_000
  * while the endpoint is away. A revocation may hit the old token and the next,
  * which is on its way; then whoever shows that one first replaces it.
  */
-const excuses = ({ endpoint, faults, interval }: Scenario): ReadonlyArray<Span> => {
-  const slowest = endpoint.latency[1] + Math.max(0, ...of(faults, "slow").map(({ delay }) => delay)) + promptness
+const excuses = (scenario: Scenario): ReadonlyArray<Span> => {
+  const { endpoint, faults, interval } = scenario
   return [
     ...of(faults, "endpoint").map((fault) => ({ from: fault.at, to: spanOf(fault).to + endpoint.timeout + recovery })),
-    ...of(faults, "revoke").map(({ at }) => ({ from: at, to: at + 2 * (slowest + interval) }))
+    ...of(faults, "revoke").map(({ at }) => ({ from: at, to: at + 2 * (slowest(scenario) + interval) }))
   ]
 }
 
-/** A write that comes late makes its entry outlive the token by as much. */
-const lateness = ({ store }: Scenario) => store.latency[1] + (store.lateRate > 0 ? store.lateness[1] : 0)
+/** From the request of a token to its answer. */
+const slowest = ({ endpoint, faults }: Scenario) =>
+  endpoint.latency[1] + Math.max(0, ...of(faults, "slow").map(({ delay }) => delay)) + promptness
+
+/**
+ * A write that comes late makes its entry outlive the token by as much. A server
+ * that gives away what little remains of a token may see it end on its way.
+ */
+const lateness = (scenario: Scenario) => {
+  const { endpoint, faults, store } = scenario
+  return store.latency[1] +
+    (of(faults, "late").length > 0 ? store.lateness[1] : 0) +
+    (endpoint.issue === "same" ? slowest(scenario) : 0)
+}
 
 /** An endpoint that is away is asked so often in this time by one that keeps to the default Schedule. */
 const attemptsWithin = (millis: number) => 6 + Math.ceil(millis / 1_000)
@@ -82,13 +94,14 @@ export const requestBound = (scenario: Scenario, report: Report): number => {
         return sum + (fault.who === "one" ? 1 : processes) * alone(span)
       }
       case "join":
+      case "late":
       case "slow":
       case "notices":
         return sum
     }
   }, 0)
   const everywhere = { from: 0, to: scenario.duration }
-  const late = scenario.store.lateRate > 0 ? report.storeDisturbances * alone(everywhere) : 0
+  const late = of(faults, "late").length > 0 ? report.storeDisturbances * alone(everywhere) : 0
   const unchanged = endpoint.issue === "same" ? 5 * report.renewalsDue : 0
   return report.renewalsDue + scopes * perScope + late + unchanged
 }

@@ -24,6 +24,8 @@ export type Fault =
       readonly for: number
     }
     | { readonly kind: "notices"; readonly loss: number; readonly for: number }
+    /** Calls of the store that reach it when their caller has given up. */
+    | { readonly kind: "late"; readonly rate: number; readonly for: number }
     | { readonly kind: "failover"; readonly lost: number }
     | { readonly kind: "refuse"; readonly origin: string; readonly for: number }
   )

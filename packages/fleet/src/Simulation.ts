@@ -120,6 +120,9 @@ const simulate = (scenario: Scenario.Scenario, seed: number, time: VirtualClock.
         case "notices":
           store.setNoticeLoss(fault.loss)
           return () => store.setNoticeLoss(scenario.store.noticeLoss)
+        case "late":
+          store.setLateRate(fault.rate)
+          return () => store.setLateRate(0)
         case "failover":
           store.failOver(fault.lost)
           return

@@ -15,7 +15,7 @@ describe("History", () => {
     const kinds = new Set(histories.flatMap(({ faults }) => faults.map(({ kind }) => kind)))
     deepStrictEqual(
       Array.from(kinds).sort(),
-      ["crash", "endpoint", "failover", "join", "notices", "refuse", "revoke", "slow", "stall", "store"]
+      ["crash", "endpoint", "failover", "join", "late", "notices", "refuse", "revoke", "slow", "stall", "store"]
     )
   })
 

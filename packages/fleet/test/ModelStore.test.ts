@@ -38,7 +38,8 @@ describe("ModelStore", () => {
   })
 
   it("executes a call that arrives late, though its caller has given up", () => {
-    const { machine, model, run, time } = make({ lateRate: 1, lateness: [2_000, 2_000] })
+    const { machine, model, run, time } = make({ lateness: [2_000, 2_000] })
+    model.setLateRate(1)
     const store = model.connect(machine(1))
     const written = Effect.timeoutOption(set(store, "late"), "500 millis")
     const read = Effect.timeout(version(store), "3 seconds")
