@@ -55,56 +55,68 @@ const lateness = (scenario: Scenario) => {
 /** An endpoint that is away is asked so often in this time by one that keeps to the default Schedule. */
 const attemptsWithin = (millis: number) => 6 + Math.ceil(millis / 1_000)
 
-/** After a store failed it is left alone for so long. */
+/** Renewals for an origin that refuses are held for 1 s, doubled each time. */
+const holdsWithin = (millis: number) => 2 + Math.ceil(Math.log2(1 + millis / 1_000))
+
+/** A server that keeps to its token is asked again at half of what remains, down to a second or so. */
+const halvings = 4
+
+/** A store that failed is left alone for so long. */
 const storeCooldown = 5_000
 
+/** A renewal comes no earlier than after this share of a lifetime. */
+const quietShare = 0.75
+
 /**
- * How many token requests a history may cost. Each renewal that is due costs one.
- * Beyond that, for each scope:
+ * How many token requests a history may cost. Each renewal that is due costs one,
+ * or some more if the server keeps to its token. Beyond that, for each scope:
  *
  * - a holder that crashes, stalls or loses its lease with the store's memory may
  *   have asked in vain, and so may one whose token is revoked on its way: one each;
  * - an endpoint that is away is asked by the pace of the fleet, as if by one;
- * - an origin that refuses costs a request for each hold, doubling from 1 s;
- * - without its store each process asks for itself, so often as it has to;
- * - a server that keeps to its token is asked again at half of what remains.
+ * - an origin that refuses costs a request for each hold;
+ * - without its store each process pays all of this for itself.
  */
 export const requestBound = (scenario: Scenario, report: Report): number => {
   const { endpoint, faults, processes, targets } = scenario
   const scopes = new Set(targets.map(({ scope }) => scope)).size
-  const outages = of(faults, "endpoint")
-  const alone = (span: Span) =>
-    1 + outages.filter((outage) => overlaps(spanOf(outage), span)).reduce(
-      (sum, outage) => sum + attemptsWithin(outage.for + endpoint.timeout),
-      0
-    )
-  const perScope = faults.reduce((sum, fault) => {
+  const perRenewal = endpoint.issue === "same" ? halvings : 1
+
+  /** What a fault costs the fleet, or a process that is alone. */
+  const cost = (fault: Fault): number => {
     switch (fault.kind) {
       case "crash":
       case "stall":
       case "revoke":
       case "failover":
-        return sum + 1
+        return perRenewal
       case "endpoint":
-        return sum + attemptsWithin(fault.for)
+        return attemptsWithin(fault.for + endpoint.timeout)
       case "refuse":
-        return sum + Math.ceil(Math.log2(2 + fault.for / 1_000)) + 1
-      case "store": {
-        const span = { from: fault.at, to: spanOf(fault).to + storeCooldown }
-        return sum + (fault.who === "one" ? 1 : processes) * alone(span)
-      }
+        return holdsWithin(fault.for)
       case "join":
       case "late":
-      case "slow":
       case "notices":
-        return sum
+      case "slow":
+      case "store":
+        return 0
     }
-  }, 0)
-  const everywhere = { from: 0, to: scenario.duration }
-  const late = of(faults, "late").length > 0 ? report.storeDisturbances * alone(everywhere) : 0
-  const unchanged = endpoint.issue === "same" ? 5 * report.renewalsDue : 0
-  return report.renewalsDue + scopes * perScope + late + unchanged
+  }
+
+  /** What a process may ask for by itself while its store is away. */
+  const alone = (fault: Fault): number => {
+    const span = { from: fault.at, to: spanOf(fault).to + storeCooldown }
+    const renewals = 1 + Math.floor((span.to - span.from) / (quietShare * endpoint.lifetime))
+    return renewals * perRenewal + sum(faults.filter((other) => overlaps(spanOf(other), span)), cost)
+  }
+
+  const away = sum(of(faults, "store"), (fault) => (fault.who === "one" ? 1 : processes) * alone(fault))
+  const late = report.storeDisturbances * Math.max(0, ...of(faults, "late").map(alone))
+  return report.renewalsDue * perRenewal + scopes * (sum(faults, cost) + away) + late
 }
+
+const sum = <A>(items: ReadonlyArray<A>, value: (item: A) => number) =>
+  items.reduce((sum, item) => sum + value(item), 0)
 
 const isExcused = (failure: Failure, spans: ReadonlyArray<Span>) =>
   spans.some((span) => overlaps({ from: failure.startedAt, to: failure.endedAt }, span))
