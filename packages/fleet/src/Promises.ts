@@ -52,14 +52,20 @@ const lateness = (scenario: Scenario) => {
     (endpoint.issue === "same" ? slowest(scenario) : 0)
 }
 
-/** An endpoint that is away is asked so often in this time by one that keeps to the default Schedule. */
-const attemptsWithin = (millis: number) => 6 + Math.ceil(millis / 1_000)
+/** A fleet whose endpoint is away tries by the default Schedule, and after that every 5 s; a fifth is jitter. */
+const attemptsOfFleet = (millis: number) => 6 + Math.ceil(millis / 4_000)
+
+/** A process that is alone fails in the end, and begins again after a second. */
+const attemptsAlone = (millis: number) => 6 + Math.ceil(millis / 1_000)
+
+/** A definite answer is each process's own: one for its callers, one ahead of expiry. */
+const denials = 2
 
 /** Renewals for an origin that refuses are held for 1 s, doubled each time. */
 const holdsWithin = (millis: number) => 2 + Math.ceil(Math.log2(1 + millis / 1_000))
 
 /** A server that keeps to its token is asked again at half of what remains, down to a second or so. */
-const halvings = 4
+const halvings = 3
 
 /** A store that failed is left alone for so long. */
 const storeCooldown = 5_000
@@ -73,7 +79,8 @@ const quietShare = 0.75
  *
  * - a holder that crashes, stalls or loses its lease with the store's memory may
  *   have asked in vain, and so may one whose token is revoked on its way: one each;
- * - an endpoint that is away is asked by the pace of the fleet, as if by one;
+ * - an endpoint that is away is asked by the pace of the fleet, as if by one, but
+ *   every process learns for itself that it is denied;
  * - an origin that refuses costs a request for each hold;
  * - without its store each process pays all of this for itself.
  */
@@ -83,7 +90,7 @@ export const requestBound = (scenario: Scenario, report: Report): number => {
   const perRenewal = endpoint.issue === "same" ? halvings : 1
 
   /** What a fault costs the fleet, or a process that is alone. */
-  const cost = (fault: Fault): number => {
+  const cost = (fault: Fault, isAlone: boolean): number => {
     switch (fault.kind) {
       case "crash":
       case "stall":
@@ -91,7 +98,8 @@ export const requestBound = (scenario: Scenario, report: Report): number => {
       case "failover":
         return perRenewal
       case "endpoint":
-        return attemptsWithin(fault.for + endpoint.timeout)
+        if (isAlone) return attemptsAlone(fault.for + endpoint.timeout)
+        return fault.condition === "denies" ? processes * denials : attemptsOfFleet(fault.for)
       case "refuse":
         return holdsWithin(fault.for)
       case "join":
@@ -107,12 +115,13 @@ export const requestBound = (scenario: Scenario, report: Report): number => {
   const alone = (fault: Fault): number => {
     const span = { from: fault.at, to: spanOf(fault).to + storeCooldown }
     const renewals = 1 + Math.floor((span.to - span.from) / (quietShare * endpoint.lifetime))
-    return renewals * perRenewal + sum(faults.filter((other) => overlaps(spanOf(other), span)), cost)
+    return renewals * perRenewal +
+      sum(faults.filter((other) => overlaps(spanOf(other), span)), (other) => cost(other, true))
   }
 
   const away = sum(of(faults, "store"), (fault) => (fault.who === "one" ? 1 : processes) * alone(fault))
   const late = report.storeDisturbances * Math.max(0, ...of(faults, "late").map(alone))
-  return report.renewalsDue * perRenewal + scopes * (sum(faults, cost) + away) + late
+  return report.renewalsDue * perRenewal + scopes * (sum(faults, (fault) => cost(fault, false)) + away) + late
 }
 
 const sum = <A>(items: ReadonlyArray<A>, value: (item: A) => number) =>
