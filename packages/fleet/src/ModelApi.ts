@@ -33,8 +33,8 @@ export interface ModelApi {
   /** Whether an origin refuses every token from now on. */
   readonly setRefusing: (origin: string, refuses: boolean) => void
   readonly counts: ReadonlyMap<Verdict, number>
-  /** The tokens that the living machines showed last, each for one scope, if they were accepted. */
-  readonly inUse: (scope: string, machines: Iterable<Machine>) => ReadonlySet<string | undefined>
+  /** The tokens of a scope with which these machines had their last success, as far as they are good still. */
+  readonly inUse: (scope: string, machines: Iterable<Machine>) => ReadonlySet<string>
 }
 
 export const make = (
@@ -78,6 +78,13 @@ export const make = (
       else refusing.delete(origin)
     },
     counts,
-    inUse: (scope, machines) => new Set(Array.from(machines, (machine) => lastAccepted.get(machine)?.get(scope)))
+    inUse: (scope, machines) => {
+      const tokens = new Set<string>()
+      for (const machine of machines) {
+        const token = lastAccepted.get(machine)?.get(scope)
+        if (token !== undefined && endpoint.isGood(token)) tokens.add(token)
+      }
+      return tokens
+    }
   }
 }

@@ -86,6 +86,8 @@ export interface ModelEndpoint {
   /** Ends every token issued so far. */
   readonly revokeAll: () => void
   readonly find: (value: string) => Issued | undefined
+  /** Neither revoked nor over. */
+  readonly isGood: (value: string) => boolean
   /** Whether a token is good on one machine only. */
   readonly isBound: boolean
   /** Every token so far, the oldest first. */
@@ -196,6 +198,10 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
     },
     revokeAll,
     find: (value) => byValue.get(value),
+    isGood: (value) => {
+      const token = byValue.get(value)
+      return token !== undefined && isGood(token)
+    },
     isBound: options.issue === "bound",
     issued,
     arrivals,

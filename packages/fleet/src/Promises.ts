@@ -121,7 +121,8 @@ export const requestBound = (scenario: Scenario, report: Report): number => {
 
   const away = sum(of(faults, "store"), (fault) => (fault.who === "one" ? 1 : processes) * alone(fault))
   const late = report.storeDisturbances * Math.max(0, ...of(faults, "late").map(alone))
-  return report.renewalsDue * perRenewal + scopes * (sum(faults, (fault) => cost(fault, false)) + away) + late
+  const extra = sum(faults, (fault) => cost(fault, false)) + away + late
+  return report.renewalsDue * perRenewal + scopes * extra
 }
 
 const sum = <A>(items: ReadonlyArray<A>, value: (item: A) => number) =>

@@ -33,7 +33,7 @@ export interface Report {
   readonly longestWait: number
   /** By how much a token was handed out after its end at most. */
   readonly latestHandout: number
-  /** The fewest different tokens of a scope that were in use at one moment of the last lifetime. */
+  /** The fewest different tokens of a scope that were in use at one moment of the last lifetime; 0 for none ever. */
   readonly tokensAtEnd: Readonly<Record<string, number>>
   readonly storeCommands: number
   readonly storeDisturbances: number
@@ -133,14 +133,14 @@ const simulate = (scenario: Scenario.Scenario, seed: number, time: VirtualClock.
     }
 
     for (let i = 0; i < scenario.processes; i++) yield* launch(dice.within([0, scenario.startWithin]))
-    const tokensAtEnd = new Map<string, number>()
+    const tokensAtEnd = new Map(scopes.map((scope) => [scope, 0]))
     const { duration, endpoint: { lifetime }, provider: { maxWait } } = scenario
     const lookFrom = Math.max(0, duration - lifetime)
     for (let i = 1; i <= looks; i++) {
       time.schedule(lookFrom + (duration - lookFrom) * i / looks, () => {
         for (const scope of scopes) {
           const { size } = api.inUse(scope, living())
-          tokensAtEnd.set(scope, Math.min(size, tokensAtEnd.get(scope) ?? size))
+          if (size > 0) tokensAtEnd.set(scope, Math.min(size, tokensAtEnd.get(scope) || size))
         }
       })
     }

@@ -139,12 +139,16 @@ describe("ModelApi", () => {
     assert.strictEqual(status("https://bad.test"), 200)
   })
 
-  it("tells which tokens the machines use", () => {
-    const { api, ask, machine, run, show } = make()
+  it("tells which good tokens the machines use", () => {
+    const { api, ask, endpoint, machine, run, show } = make()
     const machines = [machine(1), machine(2), machine(3)]
     const shared = run(ask(machines[0]))
     for (const machine of machines.slice(0, 2)) run(show(machine, shared))
-    deepStrictEqual(api.inUse("read", machines.slice(0, 2)), new Set([value(shared)]))
-    deepStrictEqual(api.inUse("read", machines), new Set([value(shared), undefined]))
+    deepStrictEqual(api.inUse("read", machines), new Set([value(shared)]))
+    const other = run(ask(machines[2]))
+    run(show(machines[2], other))
+    deepStrictEqual(api.inUse("read", machines), new Set([value(shared), value(other)]))
+    endpoint.revokeAll()
+    deepStrictEqual(api.inUse("read", machines), new Set())
   })
 })
