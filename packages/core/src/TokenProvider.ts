@@ -626,10 +626,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         }
         return Effect.succeed(held.token)
       }
+      const call = waiting("expiry", origin, maxWait)
       const wait = Duration.min(maxWait, Duration.millis((held.windows.expiresAt - now()) / 2))
       return Effect.catchAll(need(slot, waiting("expiry", origin, wait)), (failure) => {
         const last = usable(slot, origin)
-        return last === undefined ? Effect.fail(failure) : Effect.succeed(last.token)
+        if (last !== undefined) return Effect.succeed(last.token)
+        // A process that stood still has waited until the old token was gone, and the new one is under way
+        return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
       })
     })
 
