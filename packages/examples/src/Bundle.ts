@@ -1,4 +1,7 @@
-/** Our own sources in one file: to transform them while they load takes longer than most programs run. */
+/**
+ * A program in one file with all of Effect that it uses: to find, read and transform so many files while they load
+ * takes longer than most programs run.
+ */
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { build } from "esbuild"
@@ -22,7 +25,7 @@ export const make = (name: string): Effect.Effect<string, never, Scope.Scope> =>
           platform: "node",
           format: "esm",
           conditions: ["@effect-alf/source"],
-          external: ["effect", "@effect/*", "@noble/*", "esbuild", "ioredis", "jose", "oidc-provider"]
+          external: ["esbuild", "ioredis", "jose", "oidc-provider", "undici", "ws"]
         })
       ),
       () => Effect.promise(() => rm(outfile))

@@ -14,6 +14,8 @@ import * as Table from "./fleet/Table.js"
 import * as Style from "./Style.js"
 
 const size = 8
+/** A noisy machine has its quiet moments. */
+const maxPlays = 3
 const names = Object.keys(Scenarios.all)
 
 const usage = `Usage: npm run fleet [-- scenario ...]
@@ -42,15 +44,20 @@ const show = (chosen: ReadonlyArray<string>) =>
       Effect.scoped(Effect.provideService(scenario, Scenarios.Stage, { fleet, redis }))
     yield* play(Scenarios.rehearsal)
     yield* Console.log(
-      `${style.bold("effect-alf")}: one token for ${size} processes, which share it through ${redis.name}. ` +
-        `A token request takes ${Duration.format(OAuthServer.latency)}.\n`
+      `${style.bold("effect-alf")}: ${size} processes that share a token through ${redis.name}; ` +
+        `a token request takes ${Duration.toMillis(OAuthServer.latency)} ms\n`
     )
     yield* Table.header
     let failed = 0
     for (const name of chosen) {
       const scenario = Scenarios.all[name]
-      const findings = yield* play(scenario.play)
-      if (!(yield* Table.print(scenario, findings))) failed++
+      let played = yield* play(scenario.play)
+      for (let again = 1; again < maxPlays && !Scenarios.passed(played) && played.pause > scenario.maxPause; again++) {
+        yield* Table.printPause(scenario, played)
+        played = yield* play(scenario.play)
+      }
+      yield* Table.print(scenario, played)
+      if (!Scenarios.passed(played)) failed++
     }
     const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
     const verdict = failed === 0

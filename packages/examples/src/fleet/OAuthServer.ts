@@ -51,16 +51,16 @@ export const make = Effect.fnUntraced(function*(
   const issue = Effect.fnUntraced(function*(request: Http.IncomingMessage, response: Http.ServerResponse) {
     const client = clientOf(request)
     const token = crypto.randomUUID()
-    const entry = { process: processOf(request), at: now(), token, issuedAt: undefined as number | undefined }
+    const entry = { process: processOf(request), at: Date.now(), token, issuedAt: undefined as number | undefined }
     logs[client].tokenRequests.push(entry)
     yield* Effect.sleep(latency)
-    entry.issuedAt = now()
+    entry.issuedAt = Date.now()
     tokens.set(token, { client, expiresAt: entry.issuedAt + Duration.toMillis(lifetime) })
     answer(response, 200, { access_token: token, token_type: "Bearer", expires_in: Duration.toSeconds(lifetime) })
   })
 
   const serve = (request: Http.IncomingMessage, response: Http.ServerResponse) => {
-    const at = now()
+    const at = Date.now()
     const token = request.headers.authorization?.replace(/^Bearer /, "") ?? ""
     const known = tokens.get(token)
     const status = known !== undefined && at < known.expiresAt ? 200 : 401
@@ -88,8 +88,6 @@ interface Log extends Seen {
 }
 
 const makeLog = (): Log => ({ tokenRequests: [], apiRequests: [] })
-
-const now = () => performance.timeOrigin + performance.now()
 
 const processOf = (request: Http.IncomingMessage) => String(request.headers[processHeader])
 

@@ -21,7 +21,14 @@ export const tokenRequests = ({ tokenRequests }: Outcome): number => tokenReques
 export const rejections = ({ apiRequests }: Outcome): number =>
   apiRequests.filter(({ status }) => status === 401).length
 
+export const servedCalls = ({ calls }: Outcome): number => calls.filter(({ status }) => status === 200).length
+
 export const failedCalls = ({ calls }: Outcome): number => calls.filter(({ status }) => status !== 200).length
+
+export const firstFailure = ({ calls }: Outcome): string | undefined => {
+  const failed = calls.find(({ status }) => status !== 200)
+  return failed && (failed.error ?? `status ${failed.status}`)
+}
 
 const longest = (times: ReadonlyArray<{ readonly millis: number }>) =>
   times.reduce((longest, { millis }) => Math.max(longest, millis), 0)
