@@ -6,8 +6,8 @@ import * as Bundle from "../Bundle.js"
 import type { Command, Report, Traffic } from "./Traffic.js"
 
 export interface Fleet {
-  /** How many there were at the beginning. */
-  readonly size: number
+  /** How many are alive. */
+  readonly size: () => number
   /** Has all of them call, at least until the effect has ended; a process that was killed has no report. */
   readonly run: <A, E, R>(
     traffic: ReadonlyArray<Traffic>,
@@ -35,7 +35,7 @@ export const make = (size: number): Effect.Effect<Fleet, never, Scope.Scope> =>
     )
     yield* Effect.forEach(processes, ({ ready }) => Deferred.await(ready), { concurrency: "unbounded" })
     return {
-      size,
+      size: () => processes.filter(({ child }) => child.connected).length,
       run: (traffic, until) =>
         Effect.gen(function*() {
           for (const { child } of processes) send(child, { start: traffic })
