@@ -11,21 +11,25 @@ const judged = (stdout: string) =>
   })
 
 describe("fleet.ts", () => {
-  it.live("gets by with one token when it starts, when the token is revoked and when a process is killed", () =>
-    Effect.gen(function*() {
-      const { stdout } = yield* Program.run("fleet", { args: ["start", "revocation", "crash"] })
-      // How long it took depends on what else the machine has to do
-      deepStrictEqual(judged(stdout).filter((line) => !/longest|until all/.test(line)), [
-        "✔ token requests",
-        "✔ failed calls",
-        "✔ token requests",
-        "✔ failed calls",
-        "✔ token requests",
-        "✔ calls of the others that were served"
-      ])
-      assert.isEmpty(stdout.split("\n").filter((line) => line.length > 100))
-      assert.notInclude(stdout, "\u001b")
-    }), 120_000)
+  it.live(
+    "gets by with one token when it starts, when the token is revoked and when a process is killed",
+    () =>
+      Effect.gen(function*() {
+        const { stdout } = yield* Program.run("fleet", { args: ["start", "revocation", "crash"] })
+        // How long it took depends on what else the machine has to do
+        deepStrictEqual(judged(stdout).filter((line) => !/longest|until all/.test(line)), [
+          "✔ token requests",
+          "✔ failed calls",
+          "✔ token requests",
+          "✔ failed calls",
+          "✔ token requests",
+          "✔ calls of the others that were served"
+        ])
+        assert.isEmpty(stdout.split("\n").filter((line) => line.length > 100))
+        assert.notInclude(stdout, "\u001b")
+      }),
+    120_000
+  )
 
   it.live("says what it does not know in one sentence", () =>
     Effect.gen(function*() {

@@ -10,7 +10,7 @@ import * as Outcome from "./Outcome.js"
 import type { Client, Pattern } from "./Traffic.js"
 
 /** What all scenarios are played on. */
-export class Stage extends Context.Tag("@effect-alf/examples/fleet/Stage")<
+export class Stage extends Context.Tag("@effect-alf/examples/fleet/Scenarios/Stage")<
   Stage,
   { readonly fleet: Fleet; readonly redis: RedisServer }
 >() {}
