@@ -120,6 +120,9 @@ export const make = (options: {
     const worked = (method: TokenStoreError["method"]) =>
       Effect.suspend(() => down.delete(method) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void)
 
+    // A process that stood still finds its timer before the answer that has been there for long: it looks once more
+    const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
+
     const bounded = <A>(
       method: TokenStoreError["method"],
       call: LazyArg<Effect.Effect<A, TokenStoreError>>
@@ -129,11 +132,7 @@ export const make = (options: {
         Effect.exit,
         // A driver that cannot be interrupted must not hold up the time limit
         Effect.disconnect,
-        Effect.timeoutTo({
-          duration: timeout,
-          onSuccess: (exit) => exit,
-          onTimeout: () => Exit.fail(timedOut(method, timeout))
-        }),
+        Effect.raceFirst(Effect.as(patience, Exit.fail(timedOut(method, timeout)))),
         // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
         Effect.interruptible,
         Effect.disconnect,

@@ -538,9 +538,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       }
       const call = waiting("expiry", origin)
       const half = now() + (held.windows.expiresAt - now()) / 2
-      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), () => {
+      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
         const last = usable(slot, origin)
-        return last === undefined ? need(slot, call) : Effect.succeed(last.token)
+        if (last !== undefined) return Effect.succeed(last.token)
+        // The wait has outlasted the old token, and the new one is under way
+        return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
       })
     })
 
