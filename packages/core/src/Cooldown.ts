@@ -27,11 +27,15 @@ export type Failure = TokenEndpointError | TokenProviderError
 export interface Cooldown {
   /** The failure that answers for the endpoint at this time. */
   readonly failure: (now: number) => Failure | undefined
-  /** Begins with a failure. A definite one lasts longer each time. */
-  readonly begin: (failure: Failure, now: number) => void
+  /** Begins with a failure, which may have come earlier. A definite one lasts longer each time. */
+  readonly begin: (failure: Failure, now: number, failedAt?: number) => void
+  /** Whether the failure may pass by itself. */
+  readonly isPassing: () => boolean
   /** The credentials that failed, as far as they can change: others end the cool-down early. */
   readonly failedWith: (credentials: Option.Option<string>) => void
-  /** Whether it is time to look at the credentials; `true` once in the cool-down's base. */
+  /** Whether other credentials would end it. */
+  readonly mayChange: () => boolean
+  /** Whether it is time to look for what ends it; `true` once in the cool-down's base. */
   readonly mayLook: (now: number) => boolean
   /** Ends the cool-down if these are others than those that failed. */
   readonly look: (credentials: Option.Option<string>) => void
@@ -45,14 +49,8 @@ const maxDefiniteFactor = 60
 /** What a server may ask for with Retry-After once the retries are used up. */
 const maxRetryAfter = Duration.toMillis("1 minute")
 
-/**
- * Whether the same request may succeed a moment later.
- *
- * @since 0.1.0
- * @category predicates
- */
-export const isPassing = (failure: Failure): boolean =>
-  failure._tag === "TokenProviderError" || RetryPolicy.transient(failure)
+/** Whether the same request may succeed a moment later. */
+const isPassing = (failure: Failure): boolean => failure._tag === "TokenProviderError" || RetryPolicy.transient(failure)
 
 /**
  * How long to wait after a failure: the base times a factor, or as long as the
@@ -61,7 +59,7 @@ export const isPassing = (failure: Failure): boolean =>
  * @since 0.1.0
  * @category arithmetic
  */
-export const after = (failure: Failure | undefined, millis: number): number =>
+export const waitAfter = (failure: Failure | undefined, millis: number): number =>
   failure?.retryAfter === undefined
     ? millis
     : Math.max(millis, Math.min(maxRetryAfter, Duration.toMillis(failure.retryAfter)))
@@ -79,24 +77,26 @@ export const make = (base: number): Cooldown => {
   let lookAt = 0
   return {
     failure: (now) => current !== undefined && now < current.until ? current.failure : undefined,
-    begin: (failure, now) => {
-      const millis = isPassing(failure)
-        ? after(failure, base)
-        : Math.min(maxDefiniteFactor, definiteFactor * 2 ** definiteFailures++) * base
-      current = { failure, until: now + millis }
+    begin: (failure, now, failedAt = now) => {
+      const until = isPassing(failure)
+        ? Math.max(now + base, failedAt + waitAfter(failure, base))
+        : now + Math.min(maxDefiniteFactor, definiteFactor * 2 ** definiteFailures++) * base
+      current = { failure, until }
       credentials = Option.none()
       lookAt = now + base
     },
+    isPassing: () => current === undefined || isPassing(current.failure),
     failedWith: (failed) => {
       credentials = failed
     },
+    mayChange: () => Option.isSome(credentials),
     mayLook: (now) => {
-      if (Option.isNone(credentials) || now < lookAt) return false
+      if (now < lookAt) return false
       lookAt = now + base
       return true
     },
     look: (next) => {
-      if (Option.isNone(next) || Equal.equals(next, credentials)) return
+      if (Option.isNone(credentials) || Option.isNone(next) || Equal.equals(next, credentials)) return
       current = undefined
       definiteFailures = 0
     },

@@ -71,7 +71,7 @@ export const paceKey = (key: string): string => `${key}#pace`
 export const holdKey = (key: string, origin: string): string => `${key}#hold:${fingerprint(origin)}`
 
 /** How long the count outlasts the note: the next of its kind must find it. */
-const memory = Duration.toMillis("2 minutes")
+const countMemory = Duration.toMillis("2 minutes")
 
 const Payload = Schema.parseJson(Schema.Struct({
   v: Schema.Literal(1),
@@ -118,8 +118,8 @@ export const make = (store: BoundedStore): FleetNotes => {
     Effect.flatMap(randomName, (version) =>
       store.set(key, {
         version,
-        payload: encode({ v: 1, count, memory }),
-        timeToLive: Duration.millis(remaining + memory)
+        payload: encode({ v: 1, count, memory: countMemory }),
+        timeToLive: Duration.millis(remaining + countMemory)
       }, replaces))
   return {
     read,

@@ -120,6 +120,7 @@ export const make = (): RejectedTokens => {
       }
       const known = rejections.get(token)
       if (known !== undefined) {
+        evictOldest(known.origins, maxOrigins - 1)
         known.origins.add(origin)
         return
       }

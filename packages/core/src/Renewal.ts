@@ -3,8 +3,8 @@
  * endpoint is asked, and the processes of a fleet take turns at asking. A turn
  * is a lease of the store, and covers one attempt.
  *
- * Where the store is not shared, or fails, a renewal is on its own: the whole
- * Schedule of the endpoint runs in this process.
+ * Where the store is not shared, or fails, a renewal is on its own and keeps to
+ * the Schedule of the endpoint alone.
  *
  * @since 0.1.0
  */
@@ -55,7 +55,7 @@ export interface Renewal {
   readonly changed: Effect.Latch
   /** The endpoint is about to be asked. */
   readonly onAsk: () => void
-  /** An attempt failed that is made again. */
+  /** An attempt failed, and is made again if there is time. */
   readonly onFailure: (error: TokenEndpointError) => void
 }
 
@@ -107,6 +107,14 @@ const paceJitter = 0.2
 /** Beyond this many failures in a row no Schedule is followed any further. */
 const maxSteps = 30
 
+/** How far a renewal has come. */
+interface Progress {
+  attempts: number
+  /** Before this it makes no attempt (epoch milliseconds). */
+  notBefore: number
+  readonly delayAfter: (error: TokenEndpointError) => Effect.Effect<Option.Option<number>>
+}
+
 /**
  * Makes renewals over a store and an endpoint.
  *
@@ -126,14 +134,62 @@ export const make = (options: {
 }): (renewal: Renewal) => Effect.Effect<Outcome, Failure> => {
   const { endpoint, failureCooldown, fork, leaseDuration, maxWait, notes, store, tokens } = options
 
-  const askAlone = (renewal: Renewal): Effect.Effect<Outcome, Failure> =>
+  const ask = ({ onAsk, request }: Renewal, progress: Progress) =>
     Effect.suspend(() => {
-      renewal.onAsk()
-      return Effect.map(
-        renewal.purpose === "background" ? endpoint.attempt(renewal.request) : endpoint.request(renewal.request),
-        (token) => Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })
-      )
+      onAsk()
+      progress.attempts++
+      return endpoint.attempt(request, progress.attempts)
     })
+
+  /** How long until this process tries again, if it does; `pace` is what it asks of the others. */
+  const tryAgain = (
+    { onFailure, purpose }: Renewal,
+    progress: Progress,
+    error: TokenEndpointError,
+    own: Option.Option<number>,
+    pace: number
+  ) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (Option.isNone(own) || purpose === "background") return Effect.fail(error)
+      onFailure(error)
+      const millis = Math.max(own.value, pace * patience)
+      progress.notBefore = now + millis
+      return Effect.succeed(millis)
+    })
+
+  const askAlone = (renewal: Renewal, progress: Progress) =>
+    ask(renewal, progress).pipe(
+      Effect.map((token) => Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
+      Effect.catchAll((error) =>
+        Effect.flatMap(progress.delayAfter(error), (own) => tryAgain(renewal, progress, error, own, 0))
+      )
+    )
+
+  /** A failed attempt slows the whole fleet down, and this process more than the others. */
+  const slowDown = Effect.fnUntraced(function*(
+    renewal: Renewal,
+    progress: Progress,
+    error: TokenEndpointError,
+    pace: Option.Option<FleetNotes.Found>
+  ) {
+    const own = yield* progress.delayAfter(error)
+    if (!store.isShared) return yield* tryAgain(renewal, progress, error, own, 0)
+    // A definite answer is for the process that got it: another may have other credentials
+    if (Option.isNone(own) && !RetryPolicy.transient(error)) return yield* error
+    const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
+    const delay = count === progress.attempts ? own : yield* nthDelay(endpoint.retry, error, count)
+    const remaining = Math.min(
+      maxPace,
+      Math.max(
+        Option.getOrElse(delay, () => Duration.toMillis(failureCooldown)),
+        Option.isNone(own) ? Duration.toMillis(failureCooldown) : 0,
+        Duration.toMillis(error.retryAfter ?? Duration.zero)
+      )
+    )
+    const replaces = Option.map(pace, ({ version }) => version)
+    yield* notes.write(FleetNotes.paceKey(renewal.request.key), { count, remaining }, replaces)
+    return yield* tryAgain(renewal, progress, error, own, remaining)
+  })
 
   /** Keeps the lease while an effect runs. One that the store has lost, as in a failover, is taken anew. */
   const extending = (key: string, owner: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
@@ -146,99 +202,67 @@ export const make = (options: {
     return Effect.raceFirst(effect, Effect.forever(Effect.delay(extend, interval)))
   }
 
-  /** A failed attempt slows the whole fleet down, and this process more than the others; says how long. */
-  const slowDown = Effect.fnUntraced(function*(
-    { onFailure, purpose, request }: Renewal,
-    pace: Option.Option<FleetNotes.Found>,
-    attempts: number,
-    error: TokenEndpointError
-  ) {
-    const own = yield* nthDelay(endpoint.retry, error, attempts)
-    // A definite answer is for the process that got it: another may have other credentials
-    if (own.isOver && !RetryPolicy.transient(error)) return yield* error
-    const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
-    const ofFleet = yield* nthDelay(endpoint.retry, error, count)
-    const asked = error.retryAfter ?? (ofFleet.millis === undefined ? failureCooldown : Duration.zero)
-    const remaining = Math.min(maxPace, Math.max(ofFleet.millis ?? 0, Duration.toMillis(asked)))
-    yield* notes.write(
-      FleetNotes.paceKey(request.key),
-      { count, remaining },
-      Option.map(pace, ({ version }) => version)
-    )
-    if (own.isOver || purpose === "background") return yield* error
-    onFailure(error)
-    return Math.max(own.millis ?? 0, remaining * patience)
-  })
-
   /** With the lease in hand. */
-  const useTurn = Effect.fnUntraced(function*(
-    renewal: Renewal,
-    owner: string,
-    found: Found,
-    pace: Option.Option<FleetNotes.Found>,
-    attempts: number
-  ) {
-    const { isAdoptable, onAsk, purpose, request } = renewal
-    // Whoever had the turn before may have stored a token since
-    const seen = Option.getOrElse(yield* tokens.read(request.key), () => found)
+  const useTurn = Effect.fnUntraced(function*(renewal: Renewal, progress: Progress, owner: string, found: Found) {
+    const { isAdoptable, request: { key } } = renewal
+    // Whoever had the turn before may have stored a token since, or failed
+    const seen = Option.getOrElse(yield* tokens.read(key), () => found)
     const stored = Option.filter(seen.token, isAdoptable)
     if (Option.isSome(stored)) return Outcome.Adopted({ token: stored.value })
-    onAsk()
-    const isOneAttempt = store.isShared || purpose === "background"
-    const ask = isOneAttempt ? endpoint.attempt(request, attempts) : endpoint.request(request)
-    const forget = Option.match(pace, {
-      onNone: () => Effect.void,
-      onSome: ({ version }) => notes.remove(FleetNotes.paceKey(request.key), version)
-    })
-    return yield* extending(request.key, owner)(ask).pipe(
-      Effect.map((token) =>
-        Outcome.Issued({
-          token,
-          replaces: seen.version,
-          finish: Effect.zipRight(store.releaseLease(request.key, owner), forget)
-        })
-      ),
-      Effect.catchAll((error) => store.isShared ? slowDown(renewal, pace, attempts, error) : Effect.fail(error))
-    )
-  })
-
-  /** One look at the store and what follows from it: an outcome, or the milliseconds until the next look. */
-  const round = Effect.fnUntraced(function*(renewal: Renewal, nextAttempt: () => number) {
-    const { isAdoptable, origin, purpose, request: { key } } = renewal
-    const found = yield* tokens.read(key)
-    if (Option.isNone(found)) return yield* askAlone(renewal)
-    const stored = Option.filter(found.value.token, isAdoptable)
-    if (Option.isSome(stored)) return Outcome.Adopted({ token: stored.value })
-
-    const hold = purpose === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
-    if (Option.isSome(hold) && isInForce(hold.value)) return Outcome.Held({ hold: hold.value })
     const pace = yield* notes.read(FleetNotes.paceKey(key))
     if (Option.isSome(pace) && isInForce(pace.value)) {
       return pace.value.remaining * (1 + paceJitter * (yield* Random.next))
     }
+    const forget = Option.match(pace, {
+      onNone: () => Effect.void,
+      onSome: ({ version }) => notes.remove(FleetNotes.paceKey(key), version)
+    })
+    return yield* extending(key, owner)(ask(renewal, progress)).pipe(
+      Effect.map((token) =>
+        Outcome.Issued({
+          token,
+          replaces: seen.version,
+          finish: Effect.zipRight(store.releaseLease(key, owner), forget)
+        })
+      ),
+      Effect.catchAll((error) => slowDown(renewal, progress, error, pace))
+    )
+  })
+
+  /** One look at the store and what follows from it: an outcome, or the milliseconds until the next look. */
+  const round = Effect.fnUntraced(function*(renewal: Renewal, progress: Progress) {
+    const { isAdoptable, origin, purpose, request: { key }, sharesTokens } = renewal
+    const found = sharesTokens ? yield* tokens.read(key) : Option.none()
+    const stored = Option.flatMap(found, ({ token }) => Option.filter(token, isAdoptable))
+    if (Option.isSome(stored)) return Outcome.Adopted({ token: stored.value })
+
+    const rest = progress.notBefore - (yield* Clock.currentTimeMillis)
+    if (rest > 0) return rest
+    if (Option.isNone(found)) return yield* askAlone(renewal, progress)
+    const hold = purpose === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
+    if (Option.isSome(hold) && isInForce(hold.value)) return Outcome.Held({ hold: hold.value })
 
     const owner = yield* randomName
-    const granted = yield* store.acquireLease(key, owner, leaseDuration)
     const release = store.releaseLease(key, owner)
+    const granted = yield* Effect.onInterrupt(store.acquireLease(key, owner, leaseDuration), () => release)
     if (Option.isNone(granted)) {
       // It may have been granted all the same
       fork(release)
-      return yield* askAlone(renewal)
+      return yield* askAlone(renewal, progress)
     }
-    return granted.value
-      ? yield* useTurn(renewal, owner, found.value, pace, nextAttempt()).pipe(
-        Effect.onExit((exit) => Exit.isSuccess(exit) && isIssued(exit.value) ? Effect.void : release)
-      )
-      : yield* Random.nextRange(pollInterval.min, pollInterval.max)
+    if (!granted.value) return yield* Random.nextRange(pollInterval.min, pollInterval.max)
+    return yield* Effect.onExit(useTurn(renewal, progress, owner, found.value), (exit) => {
+      if (Exit.isInterrupted(exit)) return release
+      return Exit.isSuccess(exit) && isIssued(exit.value) ? Effect.void : Effect.sync(() => fork(release))
+    })
   })
 
   return Effect.fnUntraced(function*(renewal) {
-    if (!renewal.sharesTokens) return yield* askAlone(renewal)
     const { changed, deadline, purpose } = renewal
-    let attempts = 0
+    const progress: Progress = { attempts: 0, notBefore: 0, delayAfter: makeDriver(endpoint.retry) }
     while (true) {
       changed.unsafeClose()
-      const result = yield* round(renewal, () => ++attempts)
+      const result = yield* round(renewal, progress)
       if (typeof result !== "number") return result
       if (purpose === "background") return Outcome.Busy({ again: Math.max(result, busyInterval) })
       const rest = deadline - (yield* Clock.currentTimeMillis)
@@ -254,23 +278,30 @@ const isInForce = (note: FleetNotes.Note): boolean => note.remaining > 0
 
 const isIssued = (result: Outcome | number): boolean => typeof result !== "number" && result._tag === "Issued"
 
-/**
- * What a Schedule says after the nth failure: whether it is over, and the last
- * delay it has asked for.
- */
+/** Drives a Schedule by hand: how long to wait after each failure, in milliseconds; `None` when it is over. */
+const makeDriver = (schedule: Schedule.Schedule<unknown, TokenEndpointError>) => {
+  let state: unknown = schedule.initial
+  return Effect.fnUntraced(function*(error: TokenEndpointError) {
+    const now = yield* Clock.currentTimeMillis
+    const [next, , decision] = yield* schedule.step(now, error, state)
+    if (ScheduleDecision.isDone(decision)) return Option.none<number>()
+    state = next
+    return Option.some(Math.max(0, ScheduleIntervals.start(decision.intervals) - now))
+  })
+}
+
+/** The last delay that a Schedule asks for in so many failures, wherever it ends. */
 const nthDelay = Effect.fnUntraced(function*(
   schedule: Schedule.Schedule<unknown, TokenEndpointError>,
   error: TokenEndpointError,
   n: number
 ) {
-  const now = yield* Clock.currentTimeMillis
-  let state: unknown = schedule.initial
-  let millis: number | undefined
+  const delayAfter = makeDriver(schedule)
+  let last = Option.none<number>()
   for (let step = 0; step < Math.min(n, maxSteps); step++) {
-    const [next, , decision] = yield* schedule.step(now, error, state)
-    if (ScheduleDecision.isDone(decision)) return { isOver: true, millis }
-    state = next
-    millis = ScheduleIntervals.start(decision.intervals) - now
+    const delay = yield* delayAfter(error)
+    if (Option.isNone(delay)) break
+    last = delay
   }
-  return { isOver: false, millis }
+  return last
 })

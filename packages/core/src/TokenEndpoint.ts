@@ -257,13 +257,19 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": endpoint }
 
+  const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    Effect.withSpan(attempt(request, number), "TokenEndpoint.attempt", {
+      captureStackTrace: false,
+      attributes: { ...attributes, "oauth.attempt": number }
+    })
+
   return TokenEndpoint.of({
     resolve: memoizeResolve(identity, options.request ?? {}),
-    attempt: (request, number) => attempt(request, number ?? 1),
+    attempt: (request, number = 1) => traced(request, number),
     request: (request) =>
       Effect.suspend(() => {
         let number = 0
-        return Effect.retry(Effect.suspend(() => attempt(request, ++number)), retry)
+        return Effect.retry(Effect.suspend(() => traced(request, ++number)), retry)
       }).pipe(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),

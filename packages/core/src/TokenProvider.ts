@@ -244,7 +244,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     const winner = yield* readAdoptable(slot, purpose)
     if (winner.held === undefined) {
       yield* shared.write(slot.request.key, held.token, winner.version)
-    } else if (slot.held === held) {
+    } else if (slot.held === held && !HeldToken.is(winner.held, held.token)) {
       keep(slot, winner.held)
     }
   })
@@ -271,67 +271,71 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         slot.flight.changed.unsafeOpen()
         return Effect.void
       }
-      if (slot?.held === undefined || slot.isWriting || !slot.habits.sharesTokens()) return Effect.void
+      if (slot === undefined || slot.isWriting || !slot.habits.sharesTokens()) return Effect.void
       const { held } = slot
+      // Without a token, and without a failure that it could end, nobody waits for this one
+      if (held === undefined && slot.cooldown.failure(now()) === undefined) return Effect.void
       return Effect.map(readAdoptable(slot, "expiry"), (found) => {
-        if (found.held === undefined || slot.held !== held || HeldToken.is(found.held, held.token)) return
-        keep(slot, found.held)
+        if (found.held === undefined || slot.held !== held) return
+        if (held === undefined || !HeldToken.is(found.held, held.token)) succeeded(slot, found.held)
       })
     })
 
-  const obtain = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<Renewal.Outcome, Failure> => {
+  const obtain = Effect.fnUntraced(function*(slot: TokenSlots.Slot, flight: TokenSlots.Flight) {
     const { changed, origin, purpose } = flight
-    return Effect.zipRight(
-      checkCooldown(slot, flight),
-      renew({
-        request: slot.request,
-        purpose,
-        origin,
-        sharesTokens: slot.habits.sharesTokens(),
-        deadline: now() + Duration.toMillis(maxWait),
-        isAdoptable: (token) => isAdoptable(slot, hold(token, false), purpose),
-        changed,
-        onAsk: () => {
-          if (purpose === "rejection") slot.rejected.spend(origin, now())
-        },
-        onFailure: (error) => {
-          flight.lastError = error
-        }
-      })
-    )
+    flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
+    if (slot.cooldown.failure(now()) !== undefined) {
+      const stored = yield* lookAround(slot, purpose)
+      if (stored !== undefined) return Renewal.Outcome.Adopted({ token: stored.token })
+      const failure = slot.cooldown.failure(now())
+      flight.isAnswered = failure !== undefined
+      if (failure !== undefined) return yield* failure
+    }
+    return yield* renew({
+      request: slot.request,
+      purpose,
+      origin,
+      sharesTokens: slot.habits.sharesTokens(),
+      deadline: now() + Duration.toMillis(maxWait),
+      isAdoptable: (token) => isAdoptable(slot, hold(token, false), purpose),
+      changed,
+      onAsk: () => {
+        if (purpose === "rejection") slot.rejected.spend(origin, now())
+      },
+      onFailure: (error) => {
+        flight.lastError = error
+        flight.failedAt = now()
+      }
+    })
+  })
+
+  /** What ends a cool-down early: a token of another process, or other credentials. */
+  const lookAround = Effect.fnUntraced(function*(slot: TokenSlots.Slot, purpose: Renewal.Purpose) {
+    const stored = store.isShared ? (yield* readAdoptable(slot, purpose)).held : undefined
+    if (stored === undefined && slot.cooldown.mayChange()) slot.cooldown.look(yield* credentials)
+    return stored
+  })
+
+  const failed = (slot: TokenSlots.Slot, flight: TokenSlots.Flight, failure: Failure | undefined) => {
+    const { failedAt, isAnswered, purpose } = flight
+    if (isAnswered) return Effect.void
+    const isServed = purpose === "background" || (purpose === "expiry" && isAlive(slot.held))
+    const said = isServed ? spaceOut(slot, failure) : Effect.void
+    // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
+    if (purpose === "background" || failure === undefined) return said
+    slot.cooldown.begin(failure, now(), failedAt)
+    return slot.cooldown.isPassing() ? said : Effect.zipRight(said, Effect.map(credentials, slot.cooldown.failedWith))
   }
 
-  /** Within a cool-down a flight exists only to see whether the credentials have changed. */
-  const checkCooldown = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<void, Failure> =>
-    Effect.suspend(() => {
-      if (slot.cooldown.failure(now()) === undefined) return Effect.void
-      return Effect.flatMap(credentials, (credentials) => {
-        slot.cooldown.look(credentials)
-        const failure = slot.cooldown.failure(now())
-        if (failure === undefined) return Effect.void
-        flight.isAnswered = true
-        return Effect.fail(failure)
-      })
-    })
-
-  const failed = (
-    slot: TokenSlots.Slot,
-    flight: TokenSlots.Flight,
-    failure: Failure | undefined
-  ): Effect.Effect<void> => {
-    if (flight.purpose === "background") {
-      const factor = Math.min(maxBackgroundFactor, 2 ** slot.backgroundFailures)
-      slot.backgroundNotBefore = now() + Cooldown.after(failure, factor * cooldownMillis)
-      slot.backgroundFailures++
-      const reason = failure?.message ?? "The token endpoint died"
-      return slot.backgroundFailures > 1
-        ? Effect.void
-        : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${reason}`)
-    }
-    // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
-    if (failure === undefined || flight.isAnswered) return Effect.void
-    slot.cooldown.begin(failure, now())
-    return Cooldown.isPassing(failure) ? Effect.void : Effect.map(credentials, slot.cooldown.failedWith)
+  /** A token in use serves on while it cannot be renewed, and the tries become fewer. */
+  const spaceOut = (slot: TokenSlots.Slot, failure: Failure | undefined): Effect.Effect<void> => {
+    const factor = Math.min(maxBackgroundFactor, 2 ** slot.backgroundFailures)
+    slot.backgroundNotBefore = now() + Cooldown.waitAfter(failure, factor * cooldownMillis)
+    slot.backgroundFailures++
+    const reason = failure?.message ?? "The token endpoint died"
+    return slot.backgroundFailures > 1
+      ? Effect.void
+      : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${reason}`)
   }
 
   const succeeded = (slot: TokenSlots.Slot, held: HeldToken.HeldToken) => {
@@ -387,10 +391,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const fly = (slot: TokenSlots.Slot, flight: TokenSlots.Flight): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
         const exit = yield* obtain(slot, flight).pipe(
           // What the endpoint said says more than that the wait is over
           Effect.mapError((failure) => failure._tag === "TokenProviderError" ? flight.lastError ?? failure : failure),
+          Effect.withSpan("TokenProvider.renew", {
+            root: true,
+            captureStackTrace: false,
+            attributes: { "oauth.renewal.reason": flight.purpose, "oauth.token.key": slot.request.key }
+          }),
           Effect.interruptible,
           restore,
           Effect.exit
@@ -402,11 +410,6 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         yield* Effect.interruptible(afterwards)
       })
     ).pipe(
-      Effect.withSpan("TokenProvider.renew", {
-        root: true,
-        captureStackTrace: false,
-        attributes: { "oauth.renewal.reason": flight.purpose, "oauth.token.key": slot.request.key }
-      }),
       // Whatever else goes wrong, as with a token that is none: the key must not wait for it for ever
       Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
@@ -420,6 +423,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       span: undefined,
       links: 0,
       lastError: undefined,
+      failedAt: undefined,
       isAnswered: false
     }
     slot.flight = flight
@@ -460,8 +464,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   /** The fleet hears of a fruitless renewal, and this process of those that others have counted. */
   const shareHold = (slot: TokenSlots.Slot, origin: string, hold: RejectedTokens.Hold | undefined) => {
     if (hold === undefined || !store.isShared) return
-    fork(Effect.map(notes.countHold(FleetNotes.holdKey(slot.request.key, origin), hold), (counted) => {
+    const key = FleetNotes.holdKey(slot.request.key, origin)
+    fork(Effect.flatMap(notes.countHold(key, hold), (counted) => {
+      // It has ended here in the meantime
+      if (slot.rejected.mayRenew(origin, now())) return notes.forget(key)
       slot.rejected.hold(origin, counted, now())
+      return Effect.void
     }))
   }
 
@@ -507,7 +515,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
           : joined
       }
       const failure = slot.cooldown.failure(now())
-      return failure === undefined || slot.cooldown.mayLook(now())
+      const mayEnd = store.isShared || slot.cooldown.mayChange()
+      return failure === undefined || (mayEnd && slot.cooldown.mayLook(now()))
         ? join(launch(slot, call.purpose, call.origin), call.deadline)
         : Effect.fail(failure)
     })
@@ -558,8 +567,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       if (other !== undefined && !HeldToken.is(other, rejected)) return Effect.succeed(other.token)
       // Whatever the origin says of it: a token whose time is over is renewed
       const purpose = isAlive(slot.held) ? "rejection" : "expiry"
-      const mayRenew = purpose === "expiry" || slot.flight !== undefined || slot.rejected.mayRenew(origin, now())
-      if (!mayRenew) return Effect.succeed(rejected)
+      if (purpose === "rejection" && !slot.rejected.mayRenew(origin, now())) return Effect.succeed(rejected)
       return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
         if (token === undefined) return replace(slot, rejected, origin, call)
         if (!slot.rejected.has(HeldToken.describe(token).digest, origin)) return Effect.succeed(token)

@@ -54,6 +54,7 @@ export interface Flight {
   links: number
   /** What the last attempt said, while it is made again. */
   lastError: TokenEndpointError | undefined
+  failedAt: number | undefined
   /** A cool-down answered for the endpoint: its failure is the old one, told again. */
   isAnswered: boolean
 }

@@ -331,7 +331,7 @@ describe("AuthedHttpClient, what is shown", () => {
         deepStrictEqual(Secrets.reaches(traced, secrets), [], `what is traced of ${what}`)
       }
       // And there was something to see
-      for (const name of ["http.client GET", "http.client POST", "TokenProvider.renew", "TokenEndpoint.request"]) {
+      for (const name of ["http.client GET", "http.client POST", "TokenProvider.renew", "TokenEndpoint.attempt"]) {
         assert.isTrue(names.has(name), name)
       }
       assert.isAbove(logged, 100)

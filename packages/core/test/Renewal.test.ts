@@ -332,8 +332,6 @@ describe("Renewal, waiting for another", () => {
       yield* TestClock.adjust("300 millis")
       assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
       assert.lengthOf(warnings(one), 1)
-      const [{ via }] = yield* one.tokens.requests
-      assert.strictEqual(via, "request")
     }))
 })
 

@@ -1374,9 +1374,13 @@ describe("TokenEndpoint", () => {
               layer
             )
             const spans = yield* traced(endpoint.request(endpoint.resolve()))
-            deepStrictEqual(spans.map(({ name }) => name), ["TokenEndpoint.request", "http.client POST"])
+            deepStrictEqual(spans.map(({ name }) => name), [
+              "TokenEndpoint.request",
+              "TokenEndpoint.attempt",
+              "http.client POST"
+            ])
             assert.strictEqual(sent[0]?.headers.get("x-api-version"), "hidd3n")
-            const [request, http] = spans
+            const [request, , http] = spans
             assert.strictEqual(request?.attributes.get("oauth.client_id"), clientId)
             assert.strictEqual(request?.attributes.get("oauth.token_endpoint"), url)
             assert.strictEqual(http?.attributes.get("http.request.header.accept"), "application/json")

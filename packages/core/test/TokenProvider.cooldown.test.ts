@@ -162,7 +162,7 @@ describe("TokenProvider, cool-down", () => {
         return Effect.failCause(failure)
       })
       const bench = yield* ProviderBench.make({
-        wrapEndpoint: (endpoint) => ({ ...endpoint, request: () => constant })
+        wrapEndpoint: (endpoint) => ({ ...endpoint, attempt: () => constant })
       })
       yield* ask(bench, 3)
       assert.strictEqual(requests, 3)

@@ -118,13 +118,13 @@ describe("TokenProvider, one flight", () => {
       const { provider } = yield* ProviderBench.make({
         wrapEndpoint: (endpoint) => ({
           ...endpoint,
-          request: (request) =>
+          attempt: (request) =>
             Effect.gen(function*() {
               seen.push(yield* FiberRef.get(ref))
               seen.push(yield* Effect.checkInterruptible((interruptible) => Effect.succeed(interruptible)))
               // What the request sets must not come back to its callers either
               yield* FiberRef.set(ref, "request")
-              return yield* endpoint.request(request)
+              return yield* endpoint.attempt(request)
             })
         })
       })
@@ -339,9 +339,9 @@ describe("TokenProvider, one flight", () => {
       const { provider, tokens } = yield* ProviderBench.make({
         wrapEndpoint: (endpoint) => ({
           ...endpoint,
-          request: (request) => {
+          attempt: (request) => {
             if (broken) throw new Error("not an effect")
-            return endpoint.request(request)
+            return endpoint.attempt(request)
           }
         })
       })
@@ -365,7 +365,7 @@ describe("TokenProvider, one flight", () => {
           maxWait: "1 second",
           wrapEndpoint: (endpoint) => ({
             ...endpoint,
-            request: (request) => broken ? Effect.succeed(garbage as never) : endpoint.request(request)
+            attempt: (request) => broken ? Effect.succeed(garbage as never) : endpoint.attempt(request)
           })
         })
         const exit = yield* during("1 second")(Effect.exit(provider.get()))
@@ -402,7 +402,7 @@ describe("TokenProvider, one flight", () => {
       const { provider } = yield* ProviderBench.make({
         wrapEndpoint: (endpoint) => ({
           ...endpoint,
-          request: (request) => broken ? Effect.interrupt : endpoint.request(request)
+          attempt: (request) => broken ? Effect.interrupt : endpoint.attempt(request)
         })
       })
       const exit = yield* Effect.exit(provider.get())

@@ -267,7 +267,7 @@ describe("TokenProvider, a 401", () => {
       const bench = yield* ProviderBench.make({
         wrapEndpoint: (endpoint) => ({
           ...endpoint,
-          request: (request) => isDown ? Effect.fail(TestTokenEndpoint.unavailable) : endpoint.request(request)
+          attempt: (request) => isDown ? Effect.fail(TestTokenEndpoint.unavailable) : endpoint.attempt(request)
         })
       })
       assert.isFalse((yield* call(bench, a, (token) => token === "token-3")).accepted)
