@@ -187,6 +187,14 @@ describe("ServerHabits", () => {
         assert.isTrue(sharesTokens())
       }
     )
+
+    it("where tokens are bound it is found at the second one, however many origins take our own", () => {
+      const { accepted, foreignFails, own, sharesTokens } = make()
+      foreignFails("a", 0)
+      for (let n = 0; n < 200; n++) accepted(own(second), `https://${n}.example.com`, second)
+      deepStrictEqual(foreignFails("b", minute), [undefined, "BoundTokens"])
+      assert.isFalse(sharesTokens())
+    })
   })
 
   describe("fleet rule 12: one active token", () => {
@@ -249,6 +257,14 @@ describe("ServerHabits", () => {
       })
       deepStrictEqual(fates, [undefined, undefined, "OneActiveToken"])
       assert.isTrue(sharesTokens())
+    })
+
+    it("a token dies once, however many origins tell of it: one revocation by hand is no habit", () => {
+      const { accepted, own, rejected } = make()
+      const origins = Array.from({ length: 10 }, (_, n) => `https://${n}.example.com`)
+      const mine = own(0)
+      for (const origin of origins) accepted(mine, origin, second)
+      for (const origin of origins) assert.isUndefined(rejected(mine, origin, 2 * second))
     })
   })
 
