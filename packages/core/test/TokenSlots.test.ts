@@ -140,7 +140,7 @@ describe("TokenSlots", () => {
       fc.integer({ min: 1, max: 5 }),
       fc.array(
         fc.record({ scope: fc.constantFrom(...scopes), takesOff: fc.boolean() }),
-        { maxLength: 60, size: "max" }
+        { maxLength: 30, size: "max" }
       )
     ],
     ([capacity, uses]) =>
