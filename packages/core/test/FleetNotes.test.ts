@@ -261,6 +261,28 @@ describe("FleetNotes", () => {
       deepStrictEqual(noteOf(yield* notes.read(key)), RejectedTokens.nthHold(7))
     }))
 
+  it.effect("rule 8: the highest count that can be read can be counted on from, and is read again", () =>
+    Effect.gen(function*() {
+      const { control, join, notes } = yield* make
+      yield* control.corrupt(key, JSON.stringify({ v: 1, count: 1_000_000, memory: Duration.toMillis("1 hour") }))
+      assert.strictEqual((yield* notes.countHold(key, RejectedTokens.nthHold(1))).remaining, 60_000)
+      deepStrictEqual(noteOf(yield* notes.read(key)), { count: 1_000_000, remaining: 60_000 })
+      const found = yield* notes.read(key)
+      yield* notes.write(key, { count: 1_000_001, remaining: 5000 }, versionOf(found))
+      deepStrictEqual(noteOf(yield* (yield* join).read(key)), { count: 1_000_000, remaining: 5000 })
+    }))
+
+  it.effect("rule 8: in force for longer than any is a note whose time the store does not keep: only its count is known", () =>
+    Effect.gen(function*() {
+      for (const timeToLive of [Duration.infinity, Duration.millis(60_001 + memory)]) {
+        const { control, notes } = yield* make
+        const payload = JSON.stringify({ v: 1, count: 2, memory })
+        yield* control.backing.set(key, { version: "v", payload, timeToLive }, Option.none())
+        deepStrictEqual(yield* notes.read(key), Option.some({ count: 2, remaining: 0, version: "v" }))
+        deepStrictEqual(yield* notes.countHold(key, RejectedTokens.nthHold(1)), RejectedTokens.nthHold(3))
+      }
+    }))
+
   it.effect.prop(
     "what is written is read, by the time that has passed",
     [fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 0, max: 60_000 }), fc.nat(200_000)],
