@@ -61,6 +61,17 @@ export interface BoundedStore {
 /** How long a store that failed is left alone. */
 const cooldown = Duration.toMillis("5 seconds")
 
+/** What a call does: one that is seldom made is in order again with the usual one of its kind. */
+const kinds = {
+  get: "read",
+  set: "write",
+  remove: "write",
+  acquireLease: "lease",
+  extendLease: "lease"
+} as const
+
+type Method = keyof typeof kinds
+
 /** Unreadable keys that are remembered; with more of them a repetition does no harm. */
 const maxReported = 1_000
 
@@ -101,24 +112,26 @@ export const make = (options: {
   Effect.map(TokenStore, (store) => {
     const { timeout } = options
 
-    // The methods whose last call failed: a store may well be read and not be written
-    const down = new Set<TokenStoreError["method"]>()
+    // What failed when it was last done: a store may well be read and not be written
+    const down = new Set<string>()
     let downUntil = Number.NEGATIVE_INFINITY
     // Keys whose entry could not be read, so that each is reported once
     const unreadable = new Set<string>()
 
-    const failed = (error: TokenStoreError) =>
+    const failed = (method: Method, error: TokenStoreError) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const isKnown = down.size > 0
         downUntil = now + cooldown
-        down.add(error.method)
+        down.add(kinds[method])
         return isKnown
           ? Effect.void
           : Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
       })
 
-    const worked = (method: TokenStoreError["method"]) =>
-      Effect.suspend(() => down.delete(method) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void)
+    const worked = (method: Method) =>
+      Effect.suspend(() =>
+        down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
+      )
 
     const bounded = <A>(
       method: TokenStoreError["method"],
@@ -141,7 +154,7 @@ export const make = (options: {
       )
 
     const ask = <A>(
-      method: TokenStoreError["method"],
+      method: Method,
       call: LazyArg<Effect.Effect<A, TokenStoreError>>,
       secret?: Redacted.Redacted
     ): Effect.Effect<Option.Option<A>> =>
@@ -149,7 +162,7 @@ export const make = (options: {
         now < downUntil ? Effect.succeedNone : bounded(method, call).pipe(
           Effect.zipLeft(worked(method)),
           Effect.asSome,
-          Effect.catchAllCause((cause) => Effect.as(failed(toStoreError(method, cause, secret)), Option.none()))
+          Effect.catchAllCause((cause) => Effect.as(failed(method, toStoreError(method, cause, secret)), Option.none()))
         ))
 
     const reportUnreadable = (key: string, description: string) =>

@@ -186,6 +186,30 @@ describe("BoundedStore", () => {
         deepStrictEqual(shown(logs).slice(1), ["Info Token store is back"])
       }))
 
+    it.effect("in a call that is seldom made is back with the usual one of its kind: the next outage is said too", () =>
+      Effect.gen(function*() {
+        for (const [seldom, usual] of [["extendLease", "acquireLease"], ["remove", "set"]] as const) {
+          let isDown = true
+          const { logged, logs, store } = yield* make((memory) => ({
+            [seldom]: () => fails(seldom),
+            get: (key) => isDown ? fails("get") : memory.get(key)
+          }))
+          for (let n = 1; n <= 2; n++) {
+            isDown = true
+            yield* logged(call(store, seldom))
+            yield* TestClock.adjust("5 seconds")
+            yield* logged(call(store, "get"))
+            assert.lengthOf(logs, 2 * n - 1)
+            isDown = false
+            yield* TestClock.adjust("5 seconds")
+            yield* logged(call(store, "get"))
+            assert.lengthOf(logs, 2 * n - 1)
+            yield* logged(call(store, usual))
+            assert.lengthOf(logs, 2 * n)
+          }
+        }
+      }))
+
     it.effect("a call takes no longer than its time, whatever region it is made in", () =>
       Effect.gen(function*() {
         for (const method of methods) {
