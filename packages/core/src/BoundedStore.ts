@@ -231,12 +231,16 @@ const toStoreError = (
   })
 }
 
-/** A description is bounded in length, and may have been cut in the middle of the secret. */
-const withoutSecret = (description: string, secret: string): string => {
-  const text = description.replaceAll(secret, "<redacted>")
-  if (!text.endsWith("…")) return text
-  for (let length = Math.min(secret.length, text.length); length > 0; length--) {
-    if (text.endsWith(`${secret.slice(0, length)}…`)) return `${text.slice(0, -length - 1)}<redacted>…`
-  }
-  return text
-}
+/**
+ * A description is bounded in length, and may have been cut in the middle of
+ * the secret, which a payload holds as JSON writes it.
+ */
+const withoutSecret = (description: string, secret: string): string =>
+  [JSON.stringify(secret).slice(1, -1), secret].reduce((text, form) => {
+    const clean = text.replaceAll(form, "<redacted>")
+    if (!clean.endsWith("…")) return clean
+    for (let length = Math.min(form.length, clean.length); length > 0; length--) {
+      if (clean.endsWith(`${form.slice(0, length)}…`)) return `${clean.slice(0, -length - 1)}<redacted>…`
+    }
+    return clean
+  }, description)

@@ -400,6 +400,20 @@ describe("BoundedStore", () => {
         }
       }))
 
+    it.effect("nor as the payload writes it, where a quote or a backslash is escaped", () =>
+      Effect.gen(function*() {
+        for (const secret of ["ab\"cd\\ef", `ab"${long}`, "\\\"\\\"ab"]) {
+          const payload = StoredToken.encode(tokenOf(secret))
+          for (const pad of [0, 200, 270, 280, 285]) {
+            for (const said of yield* says(secret, "x".repeat(pad) + payload)) {
+              assert.notInclude(said, "ab")
+              assert.notInclude(said, "cd")
+              assert.notInclude(said, "7:")
+            }
+          }
+        }
+      }))
+
     it.effect("the rest of what it says is left as it is", () =>
       Effect.gen(function*() {
         for (const text of ["refused", `${"x".repeat(298)}…`, "s…"]) {
