@@ -175,7 +175,7 @@ export default tseslint.config(
     }
   },
   {
-    files: ["packages/checks/**", "packages/examples/src/**"],
+    files: ["packages/checks/**", "packages/examples/src/**", "packages/fleet/src/table.ts"],
     rules: { "no-console": "off" }
   }
 )

@@ -133,6 +133,9 @@ export const make = (options: {
         down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
       )
 
+    // A process that stood still finds its timer before the answer that has been there for long: it looks once more
+    const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
+
     const bounded = <A>(
       method: TokenStoreError["method"],
       call: LazyArg<Effect.Effect<A, TokenStoreError>>
@@ -142,11 +145,7 @@ export const make = (options: {
         Effect.exit,
         // A driver that cannot be interrupted must not hold up the time limit
         Effect.disconnect,
-        Effect.timeoutTo({
-          duration: timeout,
-          onSuccess: (exit) => exit,
-          onTimeout: () => Exit.fail(timedOut(method, timeout))
-        }),
+        Effect.raceFirst(Effect.as(patience, Exit.fail(timedOut(method, timeout)))),
         // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
         Effect.interruptible,
         Effect.disconnect,
@@ -173,13 +172,24 @@ export const make = (options: {
         return Effect.logWarning(`Token store entry ${key} counts as absent: ${description}`)
       })
 
-    let isSilent = false
-    const changesFailed = (cause: Cause.Cause<TokenStoreError>) => {
-      if (isSilent) return Effect.void
-      isSilent = true
-      const { message } = toStoreError("changes", cause)
-      return Effect.logWarning(`${message}. What other processes store is found when it is needed`)
-    }
+    // Since when there are no notices, and whether that was said
+    let silentSince: number | undefined
+    let isSilenceSaid = false
+
+    const heard = Effect.sync(() => {
+      silentSince = undefined
+      isSilenceSaid = false
+    })
+
+    /** A store that is away altogether has its own warning. */
+    const silent = (cause: Cause.Cause<TokenStoreError>) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        silentSince ??= now
+        if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) return Effect.void
+        isSilenceSaid = true
+        const { message } = toStoreError("changes", cause)
+        return Effect.logWarning(`${message}. What other processes store is found when it is needed`)
+      })
 
     return {
       isShared: store.isShared,
@@ -197,12 +207,8 @@ export const make = (options: {
       releaseLease: (key, owner) =>
         Effect.ignore(Effect.sandbox(bounded("releaseLease", () => store.releaseLease(key, owner)))),
       changes: Stream.suspend(() => store.changes).pipe(
-        Stream.tap(() =>
-          Effect.sync(() => {
-            isSilent = false
-          })
-        ),
-        Stream.tapErrorCause(changesFailed),
+        Stream.tap(() => heard),
+        Stream.tapErrorCause(silent),
         Stream.catchAllCause(() => Stream.fail("lost")),
         // One that has ended is as good as lost
         Stream.concat(Stream.fail("lost")),

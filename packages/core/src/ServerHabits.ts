@@ -42,17 +42,19 @@ export interface ServerHabits {
   /** The endpoint issued the token to this process: it was not adopted from the store. */
   readonly issued: (digest: string) => void
   /** The origin took the token. */
-  readonly accepted: (token: Token, origin: string, now: number) => Habit | undefined
+  readonly accepted: (token: Token, origin: string, now: number) => void
   /** The origin answered 401 to the token. */
   readonly rejected: (token: Token, origin: string, now: number) => Habit | undefined
+  /** Another process holds renewals for the origin: its own token was rejected there as well. */
+  readonly held: (origin: string) => void
   /** Whether tokens of other processes may be used here. */
   readonly sharesTokens: () => boolean
 }
 
-/** So many tokens of others must fail on their first use where one of our own then works, before it is no accident. */
-const minForeign = 2
-/** Our own must work so soon after it (ms): the replay does. A resource that recovers says nothing of the tokens. */
+/** After a token of another process has failed, one of our own must work so soon (ms): the replay does. */
 const maxReplay = 10_000
+/** That it did is evidence for so long (ms). */
+const proofMemory = 10 * 60_000
 /** A process whose own tokens fail too has another problem; after this it counts no more (ms). */
 const ownFailureMemory = 5 * 60_000
 /** A token that worked and is rejected before this part of its life is over has died young. */
@@ -65,11 +67,12 @@ const deathsMemory = 10 * 60_000
 /** Tokens and origins that are remembered. */
 const maxMarks = 64
 
-/** What became of the tokens of others at an origin. */
+/** What became of the tokens at an origin. */
 interface OriginState {
-  /** One was rejected on its first use, and none of our own has worked since. */
+  /** When one of another process was rejected on its first use. */
   foreignFailedAt: number
-  failures: number
+  /** When one of our own worked soon after. */
+  provenAt: number
 }
 
 /**
@@ -91,19 +94,24 @@ export const make = (): ServerHabits => {
     const known = origins.get(origin)
     if (known !== undefined) return known
     if (origins.size >= maxMarks) origins.clear()
-    const state = { foreignFailedAt: Number.NEGATIVE_INFINITY, failures: 0 }
+    const state = { foreignFailedAt: Number.NEGATIVE_INFINITY, provenAt: Number.NEGATIVE_INFINITY }
     origins.set(origin, state)
     return state
   }
 
-  const ownWorked = (origin: string, now: number): Habit | undefined => {
-    const state = origins.get(origin)
-    if (state === undefined || now - state.foreignFailedAt > maxReplay) return undefined
-    state.foreignFailedAt = Number.NEGATIVE_INFINITY
-    state.failures++
-    if (!sharesTokens || state.failures < minForeign || now - ownFailedAt < ownFailureMemory) return undefined
+  /** One of ours worked between two of others that did not: no revocation does that, and no resource that is away. */
+  const foreignFailed = (origin: string, now: number): Habit | undefined => {
+    const state = stateOf(origin)
+    state.foreignFailedAt = now
+    const isProven = now - state.provenAt < proofMemory && now - ownFailedAt >= ownFailureMemory
+    if (!sharesTokens || !isProven) return undefined
     sharesTokens = false
     return "BoundTokens"
+  }
+
+  const ownWorked = (origin: string, now: number) => {
+    const state = origins.get(origin)
+    if (state !== undefined && now - state.foreignFailedAt <= maxReplay) state.provenAt = now
   }
 
   /** Once for each token: a revocation by hand may be told by many origins. */
@@ -124,9 +132,8 @@ export const make = (): ServerHabits => {
     },
     accepted: (token, origin, now) => {
       remember(worked, mark(token, origin))
-      if (own.has(token.digest)) return ownWorked(origin, now)
-      origins.delete(origin)
-      return undefined
+      if (own.has(token.digest)) ownWorked(origin, now)
+      else origins.delete(origin)
     },
     rejected: (token, origin, now) => {
       const hasWorked = worked.has(mark(token, origin))
@@ -135,10 +142,13 @@ export const make = (): ServerHabits => {
         origins.clear()
         sharesTokens = true
       } else if (!hasWorked) {
-        stateOf(origin).foreignFailedAt = now
+        return foreignFailed(origin, now)
       }
       const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
       return hasWorked && now - token.obtainedAt < youth ? died(token.digest, now) : undefined
+    },
+    held: (origin) => {
+      origins.delete(origin)
     },
     sharesTokens: () => sharesTokens
   }

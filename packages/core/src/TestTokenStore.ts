@@ -87,15 +87,16 @@ export class TestTokenStore extends Context.Tag("@effect-alf/core/TestTokenStore
 >() {}
 
 /**
- * Makes the store and the service that controls it.
+ * Puts the control between a store and whoever uses it: over one store of a
+ * fleet, each process has its own.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeMemory: Effect.Effect<{
+export const make = (memory: TokenStore.TokenStore["Type"]): {
   readonly control: TestTokenStore["Type"]
   readonly store: TokenStore.TokenStore["Type"]
-}> = Effect.map(TokenStore.makeMemory(), (memory) => {
+} => {
   let calls: Array<Call> = []
   let afterGet: (key: string) => Effect.Effect<void> = () => Effect.void
   let corruptions = 0
@@ -221,7 +222,25 @@ export const makeMemory: Effect.Effect<{
         })
     })
   }
-})
+}
+
+/**
+ * A new store in memory and the service that controls it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory: Effect.Effect<ReturnType<typeof make>> = Effect.map(TokenStore.makeMemory(), make)
+
+/**
+ * Another process's way to the given store, and its control service.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  store: TokenStore.TokenStore["Type"]
+): Layer.Layer<TestTokenStore | TokenStore.TokenStore> => Layer.effectContext(Effect.sync(() => toContext(make(store))))
 
 /**
  * `TokenStore.layerMemory` and its control service.
@@ -230,10 +249,10 @@ export const makeMemory: Effect.Effect<{
  * @category layers
  */
 export const layerMemory = (): Layer.Layer<TestTokenStore | TokenStore.TokenStore> =>
-  Layer.effectContext(
-    Effect.map(makeMemory, ({ control, store }) =>
-      Context.make(TestTokenStore, control).pipe(Context.add(TokenStore.TokenStore, store)))
-  )
+  Layer.effectContext(Effect.map(makeMemory, toContext))
+
+const toContext = ({ control, store }: ReturnType<typeof make>) =>
+  Context.make(TestTokenStore, control).pipe(Context.add(TokenStore.TokenStore, store))
 
 const defaultTimeToLive = Duration.hours(1)
 

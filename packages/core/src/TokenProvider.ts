@@ -374,6 +374,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         )
       case "Held":
         slot.rejected.hold(origin, outcome.hold, now())
+        slot.habits.held(origin)
         land(slot, flight, Exit.succeed(undefined))
         return Effect.void
       case "Busy":
@@ -475,7 +476,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const accept = (slot: TokenSlots.Slot, token: AccessToken.AccessToken, origin: string) => {
     const described = HeldToken.describe(token)
     if (slot.rejected.accept(described.digest, origin)) endHold(slot, origin)
-    say(slot, slot.habits.accepted(described, origin, now()))
+    slot.habits.accepted(described, origin, now())
     const { held } = slot
     if (held === undefined || !HeldToken.is(held, token) || slot.rejected.has(described.digest)) return
     held.quietUntil = held.windows.refreshAt
@@ -537,9 +538,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       }
       const call = waiting("expiry", origin)
       const half = now() + (held.windows.expiresAt - now()) / 2
-      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), () => {
+      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
         const last = usable(slot, origin)
-        return last === undefined ? need(slot, call) : Effect.succeed(last.token)
+        if (last !== undefined) return Effect.succeed(last.token)
+        // The wait has outlasted the old token, and the new one is under way
+        return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
       })
     })
 

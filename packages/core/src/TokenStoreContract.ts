@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { describeCause, type TokenStoreError } from "./OAuthError.js"
 import { type Entry, TokenStore } from "./TokenStore.js"
@@ -39,9 +40,9 @@ export class ContractViolation extends Data.TaggedError("ContractViolation")<{
  * @since 0.1.0
  * @category models
  */
-export interface Row {
+export interface Row<R = never> {
   readonly name: string
-  readonly effect: Effect.Effect<void, ContractViolation, TokenStore>
+  readonly effect: Effect.Effect<void, ContractViolation, TokenStore | R>
 }
 
 /**
@@ -51,7 +52,7 @@ export interface Row {
  * @since 0.1.0
  * @category options
  */
-export interface Options {
+export interface Options<R = never> {
   /** Lets the store's time pass: `TestClock.adjust` for one in memory, a real wait for a server. */
   readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
   /** `set` refuses to overwrite what the writer has not seen. The default is `true`. */
@@ -60,6 +61,13 @@ export interface Options {
   readonly leases?: boolean | undefined
   /** Entries and leases end by themselves. The default is `true`. */
   readonly expiry?: boolean | undefined
+  /** `changes` tells of what was written and removed. The default is `true`. */
+  readonly notices?: boolean | undefined
+  /**
+   * The same store as another process sees it, for one that does not tell a process of its own writes. The default is
+   * the store itself.
+   */
+  readonly other?: Effect.Effect<TokenStore["Type"], unknown, R> | undefined
   /**
    * How long the entries and leases live whose end is waited for: longer than
    * a few calls of the store take. The default is 500 milliseconds.
@@ -67,11 +75,13 @@ export interface Options {
   readonly shortTime?: Duration.DurationInput | undefined
 }
 
-type Claim = "compareAndSet" | "leases" | "expiry"
+type Claim = "compareAndSet" | "leases" | "expiry" | "notices"
 
 /** A row's access to the store: every failure of it is a violation. */
 interface Probe {
   readonly store: TokenStore["Type"]
+  /** The same as another process sees it. */
+  readonly other: TokenStore["Type"]
   readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
   readonly shortTime: Duration.Duration
   /** A key that nobody else uses. */
@@ -82,7 +92,7 @@ interface Probe {
 interface RowSource {
   readonly name: string
   readonly claims: ReadonlyArray<Claim>
-  readonly check: (probe: Probe) => Effect.Effect<void, ContractViolation | TokenStoreError>
+  readonly check: (probe: Probe) => Effect.Effect<void, ContractViolation | TokenStoreError, Scope.Scope>
 }
 
 /**
@@ -104,27 +114,29 @@ interface RowSource {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): ReadonlyArray<Row> => {
-  const { compareAndSet = true, expiry = true, leases = true } = options
-  const claims = { compareAndSet, expiry, leases }
+export const make = <R = never>(options: Options<R>): ReadonlyArray<Row<Exclude<R, Scope.Scope>>> => {
+  const { advance, compareAndSet = true, expiry = true, leases = true, notices = true } = options
+  const claims = { compareAndSet, expiry, leases, notices }
   const shortTime = Duration.decode(options.shortTime ?? defaultShortTime)
-  return sources.filter((source) => source.claims.every((claim) => claims[claim])).map(({ check, name }) => ({
-    name,
-    effect: Effect.gen(function*() {
+  return sources.filter((source) => source.claims.every((claim) => claims[claim])).map(({ check, claims, name }) => {
+    const violation = (expected: string, actual: string) => new ContractViolation({ row: name, expected, actual })
+    const row = Effect.gen(function*() {
       const store = yield* TokenStore
+      const other = claims.includes("notices") && options.other !== undefined ? yield* options.other : store
       const key = yield* randomKey
-      const violation = (expected: string, actual: string) => new ContractViolation({ row: name, expected, actual })
-      yield* check({ store, advance: options.advance, shortTime, key, violation }).pipe(
-        Effect.catchAllCause((cause) => {
-          const failure = Cause.failureOption(cause)
-          if (Option.isSome(failure) && failure.value._tag === "ContractViolation") return Effect.fail(failure.value)
-          return Cause.isInterruptedOnly(cause)
-            ? Effect.interrupt
-            : Effect.fail(violation("no failure", `it failed with: ${describeCause(cause)}`))
-        })
-      )
+      yield* check({ store, other, advance, shortTime, key, violation })
     })
-  }))
+    return {
+      name,
+      effect: Effect.catchAllCause(Effect.scoped(row), (cause) => {
+        const failure = Option.getOrUndefined(Cause.failureOption(cause))
+        if (failure instanceof ContractViolation) return Effect.fail(failure)
+        return Cause.isInterruptedOnly(cause)
+          ? Effect.interrupt
+          : Effect.fail(violation("no failure", `it failed with: ${describeCause(cause)}`))
+      })
+    }
+  })
 }
 
 // A healthy server answers in a millisecond; a row makes some ten calls
@@ -493,10 +505,91 @@ const sources: ReadonlyArray<RowSource> = [
       yield* Fiber.interrupt(fiber)
       yield* expect(probe, Option.isNone(ended), "a stream that goes on", "it ended or failed")
     })
+  },
+  {
+    name: "changes: tells of a write, in another process too",
+    claims: ["notices"],
+    check: Effect.fnUntraced(function*(probe: Probe) {
+      const { key, store } = probe
+      const { hears } = yield* listen(probe)
+      const entry = yield* makeEntry("payload")
+      yield* put(probe, key, entry)
+      yield* hears(key, 1, "a write")
+      yield* store.remove(key, entry.version)
+    })
+  },
+  {
+    name: "changes: tells of a removal, in another process too",
+    claims: ["notices"],
+    check: Effect.fnUntraced(function*(probe: Probe) {
+      const { key, store } = probe
+      const { hears } = yield* listen(probe)
+      const entry = yield* makeEntry("payload")
+      yield* put(probe, key, entry)
+      yield* hears(key, 1, "a write")
+      yield* store.remove(key, entry.version)
+      yield* hears(key, 2, "a removal")
+    })
+  },
+  {
+    name: "changes: tells nothing of leases",
+    claims: ["notices", "leases"],
+    check: Effect.fnUntraced(function*(probe: Probe) {
+      const { key, store } = probe
+      const { hears, told } = yield* listen(probe)
+      yield* store.acquireLease(key, "a", longTime)
+      yield* store.extendLease(key, "a", longTime)
+      yield* store.releaseLease(key, "a")
+      const last = `${key}-last`
+      const entry = yield* makeEntry("payload")
+      yield* put(probe, last, entry)
+      yield* hears(last, 1, "a write")
+      yield* expect(probe, !told.includes(key), "no notice of a lease", "there was one")
+      yield* store.remove(last, entry.version)
+    })
   }
 ]
 
 const contenders = ["a", "b", "c", "d", "e", "f", "g", "h"]
+
+/** Listens in the other process, and is done when that has been told of something. */
+const listen = Effect.fnUntraced(function*(probe: Probe) {
+  const { advance, key, other, shortTime, store } = probe
+  const told: Array<string> = []
+  const fiber = yield* Effect.forkScoped(
+    Stream.runForEach(other.changes, (key) => Effect.sync(() => told.push(key)))
+  )
+
+  const hears = Effect.fnUntraced(function*(
+    key: string,
+    times: number,
+    what: string,
+    again: Effect.Effect<unknown, TokenStoreError> = Effect.void
+  ) {
+    for (let look = 0; look < maxLooks; look++) {
+      if (told.filter((heard) => heard === key).length >= times) return
+      yield* again
+      yield* advance(Duration.times(shortTime, 0.04 * 1.3 ** look))
+      yield* Effect.yieldNow()
+      // The reason why it is no longer open, if there is one
+      yield* Option.getOrElse(yield* Fiber.poll(fiber), () => Effect.void)
+    }
+    return yield* probe.violation(`a notice of ${what}`, "there was none")
+  })
+
+  // When a subscription begins to work nobody can see from outside
+  const first = `${key}-first`
+  const write = Effect.gen(function*() {
+    const entry = yield* makeEntry("payload")
+    yield* store.set(first, entry, Option.none())
+    yield* store.remove(first, entry.version)
+  })
+  yield* hears(first, 1, "a write", write)
+  return { told, hears }
+})
+
+// With ever longer waits between, some ten seconds in all on a server that is busy
+const maxLooks = 20
 
 /** A little longer, as a timer may fire early. */
 const past = (duration: Duration.Duration) => Duration.times(duration, 1.2)

@@ -13,7 +13,7 @@ const make = Effect.fnUntraced(function*(broken: Partial<Store>) {
   const store = yield* BoundedStore.make({ timeout: Duration.seconds(1) }).pipe(
     Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken })
   )
-  return { logs, store, logged: Effect.provide(ProviderBench.collectLogs(logs)) }
+  return { logs, store, logged: ProviderBench.collectLogs(logs) }
 })
 
 const failure = (method: OAuthError.TokenStoreError["method"]) =>
@@ -75,21 +75,57 @@ describe("BoundedStore, changes", () => {
       assert.isNull(fiber.unsafePoll())
     }))
 
-  it.effect("fleet rule 10: a failure of changes is said once, until a notice arrives again", () =>
+  const times = (n: number, stream: () => Store["changes"]) => Array.from({ length: n }, () => stream)
+
+  it.effect("fleet rule 10: a loss of less than 5 seconds is not said", () =>
     Effect.gen(function*() {
       const { logs, seen } = yield* follow(
-        () => lost,
-        () => lost,
-        () => Stream.never.pipe(Stream.timeout("1 second"), Stream.concat(lost)),
+        ...times(4, () => lost),
         () => Stream.concat(Stream.make("a"), lost),
-        () => lost,
+        ...times(4, () => lost),
         () => Stream.concat(Stream.make("b"), Stream.never)
       )
-      yield* TestClock.adjust("1 second")
-      deepStrictEqual(shown(logs), [warning])
       yield* TestClock.adjust("1 minute")
       deepStrictEqual(seen, ["a", "b"])
+      deepStrictEqual(logs, [])
+    }))
+
+  it.effect("fleet rule 10: a loss of 5 seconds is said once, until a notice arrives again", () =>
+    Effect.gen(function*() {
+      const { logs, seen, startedAt } = yield* follow(
+        ...times(10, () => lost),
+        () => Stream.concat(Stream.make("a"), lost),
+        ...times(10, () => lost),
+        () => Stream.concat(Stream.make("b"), Stream.never)
+      )
+      yield* TestClock.adjust("4999 millis")
+      deepStrictEqual(logs, [])
+      yield* TestClock.adjust("7 seconds")
+      deepStrictEqual(seen, [])
+      deepStrictEqual(shown(logs), [warning])
+      yield* TestClock.adjust("10 minutes")
+      deepStrictEqual(seen, ["a", "b"])
+      assert.lengthOf(startedAt, 22)
       deepStrictEqual(shown(logs), [warning, warning])
+    }))
+
+  it.effect("rule 8: a store that is away altogether has said so, and its changes say nothing more", () =>
+    Effect.gen(function*() {
+      let isDown = true
+      const { logged, logs, store } = yield* make({
+        get: () => isDown ? failure("get") : Effect.succeedNone,
+        changes: lost
+      })
+      yield* logged(read(store))
+      assert.lengthOf(logs, 1)
+      const fiber = yield* Effect.fork(logged(Stream.runDrain(store.changes)))
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(logs, 1)
+      isDown = false
+      yield* logged(read(store))
+      yield* TestClock.adjust("10 seconds")
+      deepStrictEqual(shown(logs).slice(1), ["Info Token store is back", warning])
+      yield* Fiber.interrupt(fiber)
     }))
 
   it.effect("fleet rule 10: a notice makes the next loss a first one: it is taken up again soon", () =>
@@ -125,8 +161,8 @@ describe("BoundedStore, changes", () => {
     it.effect(`fleet rule 10: changes that ${name} are said with what happened, and taken up again`, () =>
       Effect.gen(function*() {
         const good = Stream.concat(Stream.make("a"), Stream.never)
-        const { fiber, logs, seen } = yield* follow(stream, stream, () => good)
-        yield* TestClock.adjust("1 second")
+        const { fiber, logs, seen } = yield* follow(...times(8, stream), () => good)
+        yield* TestClock.adjust("1 minute")
         deepStrictEqual(seen, ["a"])
         assert.isNull(fiber.unsafePoll())
         assert.lengthOf(logs, 1)
@@ -153,9 +189,9 @@ describe("BoundedStore, changes", () => {
           TokenStore.TokenStore,
           broken
         )
-        const logged = Effect.provide(ProviderBench.collectLogs(logs))
+        const logged = ProviderBench.collectLogs(logs)
         const fiber = yield* Effect.fork(logged(Stream.runDrain(store.changes)))
-        yield* TestClock.adjust("1 second")
+        yield* TestClock.adjust("20 seconds")
         assert.isAtLeast(asked, 3)
         assert.isNull(fiber.unsafePoll())
         assert.lengthOf(logs, 1)
@@ -177,7 +213,7 @@ describe("BoundedStore, changes", () => {
     Effect.gen(function*() {
       const { logged, logs, store } = yield* make({ changes: lost })
       const fiber = yield* Effect.fork(logged(Stream.runDrain(store.changes)))
-      yield* ProviderBench.settle
+      yield* TestClock.adjust("20 seconds")
       deepStrictEqual(yield* logged(read(store)), Option.some(Option.none()))
       deepStrictEqual(shown(logs), [warning])
       yield* Fiber.interrupt(fiber)

@@ -25,7 +25,7 @@ const make = Effect.fnUntraced(function*(broken: (memory: Store) => Partial<Stor
   const store = yield* BoundedStore.make({ timeout }).pipe(
     Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken(memory) })
   )
-  return { memory, logs, store, logged: Effect.provide(ProviderBench.collectLogs(logs)) }
+  return { memory, logs, store, logged: ProviderBench.collectLogs(logs) }
 })
 
 const shown = (logs: ReadonlyArray<ProviderBench.Log>) => logs.map(({ level, text }) => `${level} ${text}`)

@@ -21,7 +21,7 @@ const make = Effect.gen(function*() {
     notes: yield* join,
     /** Another process of the fleet. */
     join,
-    logged: Effect.provide(ProviderBench.collectLogs(logs)),
+    logged: ProviderBench.collectLogs(logs),
     entry: Effect.map(control.entries, (entries) => entries.get(key))
   }
 })

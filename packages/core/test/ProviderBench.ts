@@ -5,7 +5,20 @@
 import type { AccessToken, OAuthError } from "@effect-alf/core"
 import { TestTokenEndpoint, TestTokenStore, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import type { Scope } from "effect"
-import { Cause, Context, Effect, Fiber, Layer, Logger, LogLevel, Random, Redacted, TestClock } from "effect"
+import {
+  Cause,
+  Context,
+  Effect,
+  Fiber,
+  FiberRef,
+  HashSet,
+  Layer,
+  Logger,
+  LogLevel,
+  Random,
+  Redacted,
+  TestClock
+} from "effect"
 
 /** What was logged, as one text: the message, and the cause if there is one. */
 export interface Log {
@@ -35,15 +48,17 @@ export interface Options extends TokenProvider.Options {
 }
 
 /** Collects what an effect logs, on every level, without printing it. */
-export const collectLogs = (logs: Array<Log>): Layer.Layer<never> =>
-  Layer.merge(
-    Logger.minimumLogLevel(LogLevel.All),
-    Logger.add(Logger.make(({ cause, logLevel, message }) => {
-      const parts = [...(Array.isArray(message) ? message : [message]).map(String)]
-      if (!Cause.isEmpty(cause)) parts.push(Cause.pretty(cause))
-      logs.push({ level: logLevel._tag, text: parts.join(" ") })
-    }))
+export const collectLogs = (logs: Array<Log>) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  const logger = Logger.make(({ cause, logLevel, message }) => {
+    const parts = [...(Array.isArray(message) ? message : [message]).map(String)]
+    if (!Cause.isEmpty(cause)) parts.push(Cause.pretty(cause))
+    logs.push({ level: logLevel._tag, text: parts.join(" ") })
+  })
+  return effect.pipe(
+    Effect.locally(FiberRef.currentLoggers, HashSet.make(logger)),
+    Logger.withMinimumLogLevel(LogLevel.All)
   )
+}
 
 const withJitter = (jitter: number): Random.Random =>
   Object.create(Random.make(Math.random()), { next: { value: Effect.succeed(jitter) } })
@@ -57,12 +72,12 @@ export const make = (options: Options = {}): Effect.Effect<Bench, OAuthError.Inv
   const logs: Array<Log> = []
   return TokenProvider.layer(rest).pipe(
     Layer.provide(wrap(TokenEndpoint.TokenEndpoint, wrapEndpoint)),
-    Layer.provide(wrap(TokenStore.TokenStore, (store) => wrapStore(sharedStore ?? store))),
+    Layer.provide(wrap(TokenStore.TokenStore, wrapStore)),
     Layer.provideMerge(TestTokenEndpoint.layer(endpoint)),
-    Layer.provideMerge(TestTokenStore.layerMemory()),
+    Layer.provideMerge(sharedStore === undefined ? TestTokenStore.layerMemory() : TestTokenStore.layer(sharedStore)),
     Layer.build,
     Effect.withRandom(withJitter(jitter)),
-    Effect.provide(collectLogs(logs)),
+    collectLogs(logs),
     Effect.map((context) => {
       const tokens = Context.get(context, TestTokenEndpoint.TestTokenEndpoint)
       return {

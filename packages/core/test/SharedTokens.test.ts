@@ -20,7 +20,7 @@ const make = Effect.fnUntraced(function*(broken: (memory: Store) => Partial<Stor
     Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken(memory) })
   )
   const shared = SharedTokens.make(store, { defaultLifetime: Duration.hours(1) })
-  const logged = Effect.provide(ProviderBench.collectLogs(logs))
+  const logged = ProviderBench.collectLogs(logs)
   return {
     memory,
     logs,

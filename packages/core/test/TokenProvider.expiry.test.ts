@@ -410,6 +410,25 @@ describe("TokenProvider, the end of a token", () => {
       assert.strictEqual(value(yield* during("9 seconds")(provider.get())), "token-2")
     }))
 
+  it.scoped("fleet rule 8: who slept in the leeway until the old token was gone gets the new one that is under way", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* bench.provider.get()
+      yield* TestClock.adjust("97 seconds")
+      yield* bench.tokens.setDelay("6 seconds")
+      // The wait of one and a half seconds ends too late, as in a process that stands still
+      const clock = yield* Effect.clock
+      const lateClock: Clock.Clock = Object.create(clock, {
+        sleep: { value: (duration: Duration.Duration) => clock.sleep(Duration.sum(duration, Duration.seconds(2))) }
+      })
+      const caller = yield* Effect.fork(Effect.withClock(bench.provider.get(), lateClock))
+      yield* TestClock.adjust("5 seconds")
+      assert.isNull(caller.unsafePoll())
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(value(yield* Fiber.join(caller)), "token-2")
+      deepStrictEqual(yield* bench.requestTimes, [0, 97])
+    }))
+
   it.scoped("fleet rule 8: in a long leeway a caller does not wait beyond maxWait", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({

@@ -58,12 +58,12 @@ describe("TokenStore.encrypted", () => {
   honours(
     "KeyValueStore",
     TokenStore.layerKeyValueStore().pipe(Layer.provide(KeyValueStore.layerMemory)),
-    { leases: false }
+    { leases: false, notices: false }
   )
   honours(
     "TokenStore.make",
     Layer.sync(TokenStore.TokenStore, () => TokenStore.make(new Map<string, string>())),
-    { compareAndSet: false, leases: false }
+    { compareAndSet: false, leases: false, notices: false }
   )
 
   it.effect("takes the layer first or last", () =>

@@ -34,7 +34,7 @@ const unavailable = (method: string, description: string) => (error: OAuthError.
 describe("TokenStore.make, of a Map", () => {
   honours(
     Layer.sync(TokenStore.TokenStore, () => TokenStore.make(new Map<string, string>())),
-    { compareAndSet: false, leases: false }
+    { compareAndSet: false, leases: false, notices: false }
   )
 })
 
@@ -271,7 +271,7 @@ describe("TokenStore.make", () => {
 const overMemory = TokenStore.layerKeyValueStore().pipe(Layer.provide(KeyValueStore.layerMemory))
 
 describe("TokenStore.layerKeyValueStore", () => {
-  honours(overMemory, { leases: false })
+  honours(overMemory, { leases: false, notices: false })
 
   it.effect("keys are prefixed, so that a store can be shared with the app", () =>
     Effect.gen(function*() {

@@ -58,7 +58,10 @@ const rows = {
   extendTime: "extendLease: counts from now on",
   release: "releaseLease: frees it for others, by its holder alone",
   leasesApart: "leases: have nothing to do with entries or other keys",
-  changes: "changes: stays open"
+  changes: "changes: stays open",
+  noticeOfWrite: "changes: tells of a write, in another process too",
+  noticeOfRemoval: "changes: tells of a removal, in another process too",
+  noNoticeOfLease: "changes: tells nothing of leases"
 }
 
 const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, ReadonlyArray<string>]> = {
@@ -213,7 +216,15 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "only says that it removed": [
     change(() => ({ remove: () => Effect.succeed(true) })),
-    [rows.expiry, rows.remove, rows.removeOther, rows.removeNothing]
+    [
+      rows.expiry,
+      rows.remove,
+      rows.removeOther,
+      rows.removeNothing,
+      rows.noticeOfWrite,
+      rows.noticeOfRemoval,
+      rows.noNoticeOfLease
+    ]
   ],
   "removes whatever is there": [
     change((memory) => ({
@@ -316,7 +327,29 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.leasesApart]
   ],
-  "has no notices": [change(() => ({ changes: Stream.empty })), [rows.changes]]
+  "ends its notices": [
+    change(() => ({ changes: Stream.empty })),
+    [rows.changes, rows.noticeOfWrite, rows.noticeOfRemoval, rows.noNoticeOfLease]
+  ],
+  "has no notices": [
+    change(() => ({ changes: Stream.never })),
+    [rows.noticeOfWrite, rows.noticeOfRemoval, rows.noNoticeOfLease]
+  ],
+  "tells of a key once": [
+    change((memory) => ({ changes: Stream.changes(memory.changes) })),
+    [rows.noticeOfRemoval]
+  ],
+  "tells of leases": [
+    change((memory) => ({
+      acquireLease: (key, owner, duration) =>
+        Effect.gen(function*() {
+          yield* memory.set(key, { version: "lease", payload: owner, timeToLive: duration }, Option.none())
+          yield* memory.remove(key, "lease")
+          return yield* memory.acquireLease(key, owner, duration)
+        })
+    })),
+    [rows.noNoticeOfLease]
+  ]
 }
 
 describe("TokenStoreContract", () => {
@@ -325,13 +358,13 @@ describe("TokenStoreContract", () => {
   honours(
     "TokenStore.layerKeyValueStore",
     TokenStore.layerKeyValueStore().pipe(Layer.provide(KeyValueStore.layerMemory)),
-    { advance, leases: false }
+    { advance, leases: false, notices: false }
   )
 
   honours(
     "TokenStore.make",
     Layer.sync(TokenStore.TokenStore, () => TokenStore.make(new Map<string, string>())),
-    { advance, compareAndSet: false, leases: false }
+    { advance, compareAndSet: false, leases: false, notices: false }
   )
 
   describe("finds a store that", () => {
@@ -353,11 +386,18 @@ describe("TokenStoreContract", () => {
   })
 
   it("drops the rows about what a store does not claim", () => {
-    const names = TokenStoreContract.make({ advance, compareAndSet: false, leases: false, expiry: false })
+    const names = TokenStoreContract.make({
+      advance,
+      compareAndSet: false,
+      leases: false,
+      expiry: false,
+      notices: false
+    })
       .map(({ name }) => name)
     assert.notIncludeMembers(names, [rows.refuseBlind])
     assert.notIncludeMembers(names, [rows.exclusive])
     assert.notIncludeMembers(names, [rows.expiry])
+    assert.notIncludeMembers(names, [rows.noticeOfWrite])
     assert.includeMembers(names, [rows.roundTrip, rows.grant, rows.changes])
   })
 
@@ -400,7 +440,7 @@ describe("TokenStoreContract", () => {
       remove: (key) => backend.delete(key)
     })
     return Effect.gen(function*() {
-      for (const row of TokenStoreContract.make({ advance, compareAndSet: false, leases: false })) {
+      for (const row of TokenStoreContract.make({ advance, compareAndSet: false, leases: false, notices: false })) {
         yield* Effect.provideService(row.effect, TokenStore.TokenStore, store)
       }
       deepStrictEqual(Array.from(backend.keys()), [])

@@ -8,8 +8,7 @@
  *
  * @since 0.1.0
  */
-import * as Check from "@effect-alf/core/Check"
-import { describe, InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
+import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
 import { type Entry, TokenStore } from "@effect-alf/core/TokenStore"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -17,12 +16,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import type { Redis, RedisOptions } from "ioredis"
 import { createHash } from "node:crypto"
+import * as RedisConnection from "./RedisConnection.js"
+import * as RedisError from "./RedisError.js"
+import * as RedisNotices from "./RedisNotices.js"
 
 /**
  * What a store needs of a Redis client: ioredis' `Redis` and `Cluster` have it.
@@ -30,10 +29,7 @@ import { createHash } from "node:crypto"
  * @since 0.1.0
  * @category models
  */
-export interface Client {
-  readonly evalsha: (sha1: string, numberOfKeys: number, ...args: Array<string>) => Promise<unknown>
-  readonly eval: (script: string, numberOfKeys: number, ...args: Array<string>) => Promise<unknown>
-}
+export type Client = RedisConnection.Client
 
 /**
  * Options of a store over a client that the app has already.
@@ -57,38 +53,11 @@ export interface ClientOptions {
  * @since 0.1.0
  * @category options
  */
-export interface Options extends ClientOptions {
-  /**
-   * `redis://` or, for TLS, `rediss://`; then `[[user]:password@]host[:port][/database]`. Required unless `redis`
-   * says where the server is.
-   */
-  readonly url?: string | URL | Redacted.Redacted | undefined
-  /**
-   * How long one attempt to connect may take, and how long the layer waits for the first one. The default is
-   * 2 seconds.
-   */
-  readonly connectTimeout?: Duration.DurationInput | undefined
-  /**
-   * Further options of ioredis, such as `tls`, `sentinels` or `path` (of a socket). Those that keep every call
-   * bounded and the connection coming back are always ours.
-   */
-  readonly redis?: RedisOptions | undefined
-}
+export interface Options extends ClientOptions, RedisConnection.Options {}
 
 const defaultPrefix = "effect-alf:"
 // TokenProvider waits half as long: this bounds what goes on after it has given up
 const defaultCommandTimeout = Duration.seconds(1)
-// Outlasts the first retransmission of a lost SYN (1 s); an app that starts without Redis waits no longer
-const defaultConnectTimeout = Duration.seconds(2)
-// The first try after a restart of the server is quick; a server that stays away is asked every other second
-const firstReconnectDelay = 50
-const maxReconnectDelay = 2_000
-// How often a server that is still loading its data is asked whether it has finished
-const loadingPollInterval = 1_000
-// For the other side to answer the end of a connection; afterwards it is cut
-const disconnectTimeout = 500
-// setTimeout knows no longer one
-const maxTimeout = Duration.millis(2 ** 31 - 1)
 
 /**
  * A store with a connection of its own. It is a cache and no dependency: it can
@@ -100,43 +69,29 @@ const maxTimeout = Duration.millis(2 ** 31 - 1)
 export const make: (
   options: Options
 ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const settings = yield* checkClientOptions(options)
-  const connectTimeout = yield* timeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
-  const address = yield* checkAddress(options)
-  const connection = yield* connect({
-    disconnectTimeout,
-    ...options.redis,
-    ...address,
-    lazyConnect: true,
-    connectTimeout: Duration.toMillis(connectTimeout),
-    commandTimeout: Duration.toMillis(settings.commandTimeout),
-    maxRetriesPerRequest: 1,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxLoadingRetryTime: loadingPollInterval,
-    retryStrategy: (times) => Math.min(firstReconnectDelay * 2 ** (times - 1), maxReconnectDelay),
-    // A primary that became a replica keeps its connections: only a new one finds the new primary
-    reconnectOnError: (error) => error.message.includes("READONLY")
-  })
-  // Without a queue a call would fail while the first connect is under way. If it fails, it is tried again behind us
-  yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => connection.redis.connect()), connectTimeout))
-  return fromChecked(connection, settings)
+  const commandTimeout = yield* checkCommandTimeout(options)
+  const connection = yield* RedisConnection.make({ ...options, commandTimeout })
+  return yield* fromConnection(connection, commandTimeout, options)
 })
 
 /**
- * A store over the app's own client, which is neither configured nor closed.
+ * A store over the app's own client, which is neither configured nor closed. Its
+ * change notices come over a duplicate of it, closed with the scope.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const fromClient = (
   client: Client,
-  options?: ClientOptions | undefined
-): Effect.Effect<TokenStore["Type"], InvalidOptions> =>
-  Effect.map(
-    checkClientOptions(options ?? {}),
-    (settings) => fromChecked({ client, whyNotConnected: () => "the client is not connected" }, settings)
+  options: ClientOptions = {}
+): Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> =>
+  Effect.flatMap(
+    checkCommandTimeout(options),
+    (commandTimeout) => fromConnection(RedisConnection.fromClient(client, { commandTimeout }), commandTimeout, options)
   )
+
+const checkCommandTimeout = (options: ClientOptions) =>
+  RedisConnection.checkTimeout("commandTimeout", options.commandTimeout ?? defaultCommandTimeout)
 
 /**
  * A store with a connection of its own, closed with the layer.
@@ -224,126 +179,6 @@ export const layerFromClient = <E = never, R = never>(
   )
 
 // -----------------------------------------------------------------------------
-// options
-// -----------------------------------------------------------------------------
-
-interface Settings {
-  readonly prefix: string
-  readonly commandTimeout: Duration.Duration
-}
-
-const checkClientOptions = (options: ClientOptions): Effect.Effect<Settings, InvalidOptions> =>
-  Effect.map(
-    timeout("commandTimeout", options.commandTimeout ?? defaultCommandTimeout),
-    (commandTimeout) => ({ prefix: options.prefix ?? defaultPrefix, commandTimeout })
-  )
-
-const timeout = (name: "connectTimeout" | "commandTimeout", value: Duration.DurationInput) =>
-  Effect.map(Check.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
-
-/** Parsed here: ioredis would take any of its options from the url's query, and say nothing of a wrong path. */
-const checkAddress = Effect.fnUntraced(function*({ redis, url }: Options) {
-  if (url === undefined && (redis?.host ?? redis?.path ?? redis?.sentinels) !== undefined) return {}
-  const option = "RedisTokenStore.url"
-  const given = yield* Check.text(
-    option,
-    Redacted.isRedacted(url) ? Redacted.value(url) : url instanceof URL ? url.href : url as string
-  )
-  // The url may hold a password: no description shows any part of it
-  if (!URL.canParse(given)) return yield* Check.invalid(option, "is not a URL")
-  const parsed = new URL(given)
-  if (parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") {
-    return yield* Check.invalid(option, "must begin with redis:// or rediss://")
-  }
-  if (parsed.hostname === "") return yield* Check.invalid(option, "has no host")
-  if (parsed.search !== "") return yield* Check.invalid(option, "must not have a query: give such options as redis")
-  if (parsed.hash !== "") return yield* Check.invalid(option, "must not have a fragment: # in a password is %23")
-  const database = /^\/?(\d*)$/.exec(parsed.pathname)?.[1]
-  if (database === undefined) return yield* Check.invalid(option, "has a path that is not the number of a database")
-  const [username, password] = yield* Effect.try({
-    try: () => [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)] as const,
-    catch: () => new InvalidOptions({ option, description: "has credentials that are not percent-encoded" })
-  })
-  const address: RedisOptions = {
-    host: parsed.hostname.replace(/^\[|\]$/g, ""),
-    ...(parsed.port === "" ? {} : { port: Number(parsed.port) }),
-    ...(username === "" ? {} : { username }),
-    ...(password === "" ? {} : { password }),
-    ...(database === "" ? {} : { db: Number(database) }),
-    ...(parsed.protocol === "rediss:" ? { tls: { ...redis?.tls } } : {})
-  }
-  return address
-})
-
-// -----------------------------------------------------------------------------
-// connection
-// -----------------------------------------------------------------------------
-
-/** A client, and what its owner knows when it does not take a command. */
-interface Connection {
-  readonly client: Client
-  readonly whyNotConnected: () => string
-}
-
-const connect = Effect.fnUntraced(function*(options: RedisOptions) {
-  const { Redis } = yield* Effect.tryPromise({
-    try: () => import("ioredis"),
-    catch: (error) =>
-      new InvalidOptions({
-        option: "RedisTokenStore",
-        description: `needs the package ioredis, which could not be loaded (npm install ioredis): ${describe(error)}`
-      })
-  })
-  const redis = yield* Effect.acquireRelease(
-    Effect.try({
-      try: () => new Redis(options),
-      catch: (error) => new InvalidOptions({ option: "RedisTokenStore.redis", description: describe(error) })
-    }),
-    (redis) => Effect.sync(() => redis.disconnect())
-  )
-  let connections = 0
-  let lastError: Error | undefined
-  // Without a listener ioredis would print every failed attempt
-  redis.on("error", (error: Error) => {
-    lastError = error
-  })
-  redis.on("connect", () => {
-    connections++
-    // What the server has said, such as WRONGPASS, holds until it says otherwise
-    if (lastError?.name !== "ReplyError") lastError = undefined
-  })
-  redis.on("ready", () => {
-    lastError = undefined
-  })
-
-  /**
-   * A connection that swallows what is sent on it (its other end vanished
-   * without a word) would do so for minutes: after an answer that did not come
-   * it is made anew.
-   */
-  const dropSilent = (answer: Promise<unknown>): Promise<unknown> => {
-    const connection = connections
-    answer.catch((error) => {
-      if (isTimeout(error) && connection === connections) redis.disconnect(true)
-    })
-    return answer
-  }
-
-  return {
-    redis,
-    client: {
-      evalsha: (sha1, numberOfKeys, ...args) => dropSilent(redis.evalsha(sha1, numberOfKeys, ...args)),
-      eval: (script, numberOfKeys, ...args) => dropSilent(redis.eval(script, numberOfKeys, ...args))
-    },
-    whyNotConnected: () => {
-      if (lastError !== undefined) return describe(lastError)
-      if (redis.status === "connect") return "it accepts connections, but is not ready yet"
-      return redis.status === "ready" ? "the connection was lost" : redis.status
-    }
-  } satisfies Connection & { readonly redis: Redis }
-})
-
-// -----------------------------------------------------------------------------
 // entries and leases
 // -----------------------------------------------------------------------------
 
@@ -369,17 +204,20 @@ const scripts = {
 return { value, redis.call('PTTL', KEYS[1]) }
 `),
   set: script(`${readEntry}
-if header and header ~= ARGV[2] then return 0 end
-if ARGV[3] == '' then
-  redis.call('SET', KEYS[1], ARGV[1])
+if header and header ~= ARGV[4] then return 0 end
+if ARGV[5] == '' then
+  redis.call('SET', KEYS[1], ARGV[3])
 else
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5])
 end
+${RedisNotices.publish}
 return 1
 `),
   remove: script(`${readEntry}
-if header ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+if header ~= ARGV[3] then return 0 end
+redis.call('DEL', KEYS[1])
+${RedisNotices.publish}
+return 1
 `),
   acquireLease: script(`
 local holder = redis.call('GET', KEYS[1])
@@ -413,14 +251,19 @@ const decodeValue = (value: string): Option.Option<Pick<Entry, "version" | "payl
 const encodeMillis = (duration: Duration.Duration): string =>
   String(Math.min(Math.max(1, Math.floor(Duration.toMillis(duration))), Number.MAX_SAFE_INTEGER))
 
-const fromChecked = (connection: Connection, { commandTimeout, prefix }: Settings): TokenStore["Type"] => {
+const fromConnection = Effect.fnUntraced(function*(
+  connection: RedisConnection.Connection,
+  commandTimeout: Duration.Duration,
+  { prefix = defaultPrefix }: ClientOptions
+) {
   const silent = `Redis gave no answer within ${Duration.format(commandTimeout)}`
+  const { announce, changes } = yield* RedisNotices.make(connection, { prefix, commandTimeout })
 
   const toStoreError = (method: Method, error: unknown, secret: string | undefined) => {
-    if (isTimeout(error)) return new TokenStoreError({ method, reason: "Timeout", description: silent })
-    const description = isNotConnected(error)
+    if (RedisError.isTimeout(error)) return new TokenStoreError({ method, reason: "Timeout", description: silent })
+    const description = RedisError.isNotConnected(error)
       ? `Redis is not connected: ${connection.whyNotConnected()}`
-      : describeReply(error, secret)
+      : RedisError.describe(error, secret)
     return new TokenStoreError({ method, reason: "Unavailable", description })
   }
 
@@ -448,23 +291,24 @@ const fromChecked = (connection: Connection, { commandTimeout, prefix }: Setting
     get: (key) => Effect.flatMap(run("get", entryKey(key), []), decodeReply),
     set: (key, entry, replaces) =>
       test("set", entryKey(key), [
+        ...announce(key),
         encodeHeader(entry.version) + entry.payload,
         Option.match(replaces, { onNone: () => "", onSome: encodeHeader }),
         Duration.isFinite(entry.timeToLive) ? encodeMillis(entry.timeToLive) : ""
       ], entry.payload),
-    remove: (key, version) => test("remove", entryKey(key), [encodeHeader(version)]),
+    remove: (key, version) => test("remove", entryKey(key), [...announce(key), encodeHeader(version)]),
     acquireLease: (key, owner, duration) => test("acquireLease", leaseKey(key), [owner, encodeMillis(duration)]),
     extendLease: (key, owner, duration) => test("extendLease", leaseKey(key), [owner, encodeMillis(duration)]),
     releaseLease: (key, owner) => Effect.asVoid(run("releaseLease", leaseKey(key), [owner])),
-    changes: Stream.never
+    changes
   })
-}
+})
 
 const evaluate = async (client: Client, { lua, sha1 }: Script, key: string, args: ReadonlyArray<string>) => {
   try {
     return await client.evalsha(sha1, 1, key, ...args)
   } catch (error) {
-    if (!messageOf(error).includes("NOSCRIPT")) throw error
+    if (!RedisError.isUnknownScript(error)) throw error
     return await client.eval(lua, 1, key, ...args)
   }
 }
@@ -484,29 +328,5 @@ const decodeReply = (reply: unknown): Effect.Effect<Option.Option<Entry>, TokenS
       ),
     onSome: (entry) =>
       Effect.succeedSome({ ...entry, timeToLive: millis < 0 ? Duration.infinity : Duration.millis(millis) })
-  })
-}
-
-// -----------------------------------------------------------------------------
-// errors
-// -----------------------------------------------------------------------------
-
-const messageOf = (error: unknown): string =>
-  Predicate.hasProperty(error, "message") && typeof error.message === "string" ? error.message : ""
-
-const isTimeout = (error: unknown): boolean => messageOf(error) === "Command timed out"
-
-// How ioredis says that there is no connection, or that it was lost before the answer
-const notConnected = /^(Stream isn't writeable|Connection is closed|Reached the max retries per request limit)/
-
-const isNotConnected = (error: unknown): boolean => notConnected.test(messageOf(error))
-
-/** Only the message: an error of ioredis holds the arguments of its command. */
-const describeReply = (error: unknown, secret: string | undefined): string => {
-  const ofNode = Predicate.hasProperty(error, "lastNodeError") ? `: ${messageOf(error.lastNodeError)}` : ""
-  return describe(error, (text) => {
-    // Some messages of Redis quote the arguments, others name the script
-    const short = text.replace(/,? (with args beginning with|script):.*$/is, "") + ofNode
-    return secret ? short.replaceAll(secret, "<redacted>") : short
   })
 }

@@ -17,4 +17,19 @@ export * as NodeHttp from "./NodeHttp.js"
 /**
  * @since 0.1.0
  */
+export * as RedisConnection from "./RedisConnection.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RedisError from "./RedisError.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RedisNotices from "./RedisNotices.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RedisTokenStore from "./RedisTokenStore.js"

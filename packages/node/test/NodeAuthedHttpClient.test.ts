@@ -293,7 +293,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
     [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
     [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
-    [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis:// or rediss://"]
+    [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis://, rediss:// or unix:///"]
   ])("%o: %s", ([wrong, message]) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(run({ ...complete, ...wrong }, getResource))
@@ -398,76 +398,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
     }))
 })
 
-describe("NodeAuthedHttpClient, Redis in trouble", () => {
-  it.scopedLive("down at the start: requests go on, with one warning", () =>
-    Effect.gen(function*() {
-      const server = yield* OAuthServer.make()
-      const redis = yield* RedisServer.make()
-      yield* redis.kill
-      const [messages] = yield* loggedBy(Effect.gen(function*() {
-        const client = yield* makeClient({ ...optionsFor(server), redis })
-        for (let round = 0; round < 3; round++) {
-          assert.strictEqual(yield* statusOf(client), 200)
-          server.revokeAll()
-        }
-      }))
-      assert.lengthOf(messages, 1)
-      assert.match(messages[0], /^Token store, get: Redis is not connected: .*ECONNREFUSED/)
-    }))
-
-  it.scopedLive("killed and back: requests go on, and tokens are shared again", () =>
-    Effect.gen(function*() {
-      const server = yield* OAuthServer.make({ lifetime: 1 })
-      const redis = { ...(yield* RedisServer.make()), prefix: "p:" }
-      const [messages] = yield* loggedBy(Effect.scoped(Effect.gen(function*() {
-        const client = yield* makeClient({ ...optionsFor(server), redis })
-        assert.strictEqual(yield* statusOf(client), 200)
-        yield* stored(redis)
-        yield* redis.kill
-        yield* inTime(renewal(server, client))
-        yield* redis.start()
-        yield* Effect.raceFirst(stored(redis), Effect.forever(inTime(renewal(server, client))))
-      })))
-      assert.lengthOf(messages, 2)
-      assert.match(messages[0], /^Token store, (get|set): Redis is not connected/)
-      assert.match(messages[1], /back/)
-    }))
-
-  it.scopedLive("stopped by SIGSTOP: requests go on", () =>
-    Effect.gen(function*() {
-      const server = yield* OAuthServer.make({ lifetime: 1 })
-      const redis = { ...(yield* RedisServer.make()), prefix: "p:" }
-      const [messages] = yield* loggedBy(Effect.gen(function*() {
-        const client = yield* makeClient({ ...optionsFor(server), redis })
-        assert.strictEqual(yield* statusOf(client), 200)
-        yield* stored(redis)
-        yield* redis.pause
-        for (let round = 0; round < 2; round++) yield* inTime(renewal(server, client))
-      }))
-      assert.lengthOf(messages, 1)
-      // A process that starts meanwhile
-      const [warnings, status] = yield* loggedBy(
-        Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => inTime(statusOf(client)))
-      )
-      assert.strictEqual(status, 200)
-      assert.lengthOf(warnings, 1)
-      yield* redis.resume
-    }))
-
-  it.scopedLive("a wrong password is said once, and not shown", () =>
-    Effect.gen(function*() {
-      const server = yield* OAuthServer.make()
-      const redis = yield* RedisServer.make({ args: ["--requirepass", "correct-horse"] })
-      const [messages, status] = yield* loggedBy(Effect.flatMap(
-        makeClient({ ...optionsFor(server), redis: { url: `redis://:wrong-horse@127.0.0.1:${redis.port}` } }),
-        (client) => statusOf(client)
-      ))
-      assert.strictEqual(status, 200)
-      assert.lengthOf(messages, 1)
-      assert.include(messages[0], "WRONGPASS")
-      assert.notInclude(messages[0], "horse")
-    }))
-
+describe("NodeAuthedHttpClient, garbage in Redis", () => {
   it.scopedLive("an entry that is no token is replaced", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
@@ -492,19 +423,6 @@ describe("NodeAuthedHttpClient, Redis in trouble", () => {
       }
       assert.notStrictEqual(yield* Effect.promise(() => raw.get(key)), good)
     }))
-
-  /** Asks for the resource until another token is presented than before. */
-  const renewal = (server: OAuthServer.OAuthServer, client: AuthedHttpClient.AuthedHttpClient["Type"]) =>
-    Effect.suspend(() => {
-      const before = server.presented.at(-1)
-      return Effect.repeat(inTime(statusOf(client)), {
-        until: () => server.presented.at(-1) !== before,
-        schedule: Schedule.spaced("50 millis")
-      })
-    })
-
-  /** A request answers, and soon: two calls of the store may time out at 500 ms each. */
-  const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, "5 seconds")
 })
 
 /** Runs a script of this folder as an app of its own, and gives what it prints. */

@@ -1,82 +1,22 @@
-import { type OAuthError, TokenStore, TokenStoreContract } from "@effect-alf/core"
+import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, layer, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Config, ConfigProvider, Context, Duration, Effect, Exit, Layer, Option, Redacted } from "effect"
+import type { Redis } from "ioredis"
 import {
-  Array as Arr,
-  Cause,
-  Config,
-  ConfigProvider,
-  Context,
-  Duration,
-  Effect,
-  Either,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Redacted,
-  Schedule
-} from "effect"
-import { Cluster, Redis, type RedisOptions } from "ioredis"
-import { readFile } from "node:fs/promises"
-import { createConnection, createServer, type Socket } from "node:net"
-import { inspect } from "node:util"
-
-type Store = TokenStore.TokenStore["Type"]
-
-/** A server, and a prefix that nobody else uses on it. */
-class Shared extends Context.Tag("Shared")<Shared, { readonly url: string; readonly prefix: string }>() {
-  static readonly layer = Layer.scoped(Shared, RedisServer.shared)
-}
-
-const makeStore = (options?: Partial<RedisTokenStore.Options>) =>
-  Effect.flatMap(Shared, (shared) => RedisTokenStore.make({ ...shared, ...options }))
-
-/** A plain client to look at what a store has done. */
-const makeClient = (url: string, options: RedisOptions = {}) =>
-  Effect.acquireRelease(
-    Effect.sync(() => new Redis(url, options)),
-    (client) => Effect.sync(() => client.disconnect())
-  )
-
-const sharedClient = Effect.flatMap(Shared, ({ url }) => makeClient(url))
-
-let keys = 0
-const newKey = () => `key-${keys++}`
-
-const entry = (
-  version: string,
-  payload = `payload of ${version}`,
-  timeToLive: Duration.DurationInput = "1 minute"
-) => ({
-  version,
-  payload,
-  timeToLive: Duration.decode(timeToLive)
-})
-
-const versionIn = (store: Store, key: string) => Effect.map(store.get(key), Option.map((found) => found.version))
-
-const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
-
-/** Every text that an error could end up in a log with. */
-const shown = (error: unknown) =>
-  [
-    inspect(error, { depth: null, showHidden: true }),
-    JSON.stringify(error),
-    String(error),
-    error instanceof Error ? `${error.message}${error.stack}${inspect(error.cause)}` : "",
-    Cause.pretty(Cause.fail(error))
-  ].join("\n")
-
-const assertHides = (error: unknown, ...secrets: ReadonlyArray<string>) => {
-  for (const secret of secrets) assert.notInclude(shown(error), secret)
-}
-
-/** Tries until the store works: it comes back by itself, at a moment that only it knows. */
-const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.retry(effect, Schedule.spaced("20 millis")).pipe(Effect.timeout("15 seconds"))
+  assertHides,
+  entry,
+  failureOf,
+  makeClient,
+  makeStore,
+  newKey,
+  Shared,
+  sharedClient,
+  type Store,
+  versionIn
+} from "./RedisBench.js"
 
 layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (it) => {
   it.scoped("an entry that was written is read back, with what remains of its time", () =>
@@ -255,7 +195,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
 })
 
 layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, contract", (it) => {
-  for (const row of TokenStoreContract.make({ advance: Effect.sleep })) {
+  for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeStore() })) {
     it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeStore()))
   }
 })
@@ -270,7 +210,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted",
         })
     )
 
-  for (const row of TokenStoreContract.make({ advance: Effect.sleep })) {
+  for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("a") })) {
     it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("a")))
   }
 
@@ -424,8 +364,8 @@ describe("RedisTokenStore, options", () => {
     [undefined, "is missing"],
     ["", "is empty"],
     ["localhost", "is not a URL"],
-    ["redis.example.com:6379", "must begin with redis:// or rediss://"],
-    ["https://redis.example.com", "must begin with redis:// or rediss://"],
+    ["redis.example.com:6379", "must begin with redis://, rediss:// or unix:///"],
+    ["https://redis.example.com", "must begin with redis://, rediss:// or unix:///"],
     ["redis://", "has no host"],
     ["redis:///0", "has no host"],
     ["redis:localhost", "has no host"],
@@ -434,7 +374,9 @@ describe("RedisTokenStore, options", () => {
     ["redis://:hunter2@host/0/1", "has a path that is not the number of a database"],
     ["redis://:hunter2@host?enableOfflineQueue=true", "must not have a query: give such options as redis"],
     ["redis://:hunter2@host/0#x", "must not have a fragment: # in a password is %23"],
-    ["redis://:hunter2%@host", "has credentials that are not percent-encoded"]
+    ["redis://:hunter2%@host", "has credentials that are not percent-encoded"],
+    ["unix://hunter2/redis.sock", "has a host before the path of its socket"],
+    ["unix:///redis.sock?password=hunter2", "must not have a query: give such options as redis"]
   ])("url %s: %s", ([url, description]) =>
     Effect.gen(function*() {
       const error = yield* failure({ url })
@@ -490,406 +432,3 @@ describe("RedisTokenStore, options", () => {
       assert.match(error.message, /^RedisTokenStore needs the package ioredis, .*\(npm install ioredis\)/)
     }))
 })
-
-describe("RedisTokenStore, a server that refuses", () => {
-  const password = "correct-horse"
-  const secret = "the-secret-payload"
-
-  /** What a store says to a write and, without a look at the connection, to a read. */
-  const askBoth = (options: RedisTokenStore.Options) =>
-    Effect.gen(function*() {
-      const store = yield* RedisTokenStore.make(options)
-      const read = yield* Effect.either(store.get("k"))
-      const error = yield* failureOf(store.set("k", entry("v1", secret), Option.none()))
-      assert.strictEqual(error.reason, "Unavailable")
-      assertHides(error, secret, password, "wrong-horse")
-      return { read, error }
-    })
-
-  it.scopedLive("NOAUTH", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make({ args: ["--requirepass", password] })
-      const { error } = yield* askBoth({ url: server.url })
-      assert.match(error.description, /^Redis is not connected: .*NOAUTH /)
-    }))
-
-  it.scopedLive("WRONGPASS", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make({ args: ["--requirepass", password] })
-      const url = `redis://:wrong-horse@127.0.0.1:${server.port}`
-      const { error } = yield* askBoth({ url: Redacted.make(url) })
-      assert.match(error.description, /^Redis is not connected: WRONGPASS invalid username-password pair/)
-    }))
-
-  it.scopedLive("the right password, also one that must be encoded", () =>
-    Effect.gen(function*() {
-      const odd = "p@ss:w/rd#%ü"
-      const server = yield* RedisServer.make({ args: ["--requirepass", odd] })
-      const address = `127.0.0.1:${server.port}`
-      for (
-        const options of [
-          { url: Redacted.make(`redis://:${encodeURIComponent(odd)}@${address}/1`) },
-          { url: new URL(`redis://default:${encodeURIComponent(odd)}@${address}/`) },
-          { url: `redis://${address}`, redis: { password: odd } },
-          { redis: { host: "127.0.0.1", port: server.port, password: odd } }
-        ]
-      ) {
-        const store = yield* RedisTokenStore.make(options)
-        assert.isTrue(yield* store.set(newKey(), entry("v1"), Option.none()))
-      }
-      const client = yield* makeClient(`redis://:${encodeURIComponent(odd)}@${address}/1`)
-      assert.strictEqual(yield* Effect.promise(() => client.dbsize()), 1)
-    }))
-
-  it.scopedLive("READONLY, until the replica is promoted", () =>
-    Effect.gen(function*() {
-      const primary = yield* RedisServer.make({ args: ["--repl-diskless-sync-delay", "0"] })
-      const replica = yield* RedisServer.make({ args: ["--replicaof", "127.0.0.1", `${primary.port}`] })
-      const client = yield* makeClient(replica.url)
-      const inSync = Effect.promise(() => client.info("replication")).pipe(
-        Effect.repeat({
-          until: (info) => info.includes("master_link_status:up"),
-          schedule: Schedule.spaced("20 millis")
-        })
-      )
-      yield* inSync
-      const { error, read } = yield* askBoth({ url: replica.url })
-      deepStrictEqual(read, Either.right(Option.none()))
-      assert.match(error.description, /READONLY You can't write against a read only replica\.?$/)
-      const store = yield* RedisTokenStore.make({ url: replica.url })
-      yield* Effect.promise(() => client.replicaof("NO", "ONE"))
-      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
-    }))
-
-  it.scopedLive("OOM", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make({ args: ["--maxmemory", "1", "--maxmemory-policy", "noeviction"] })
-      const { error, read } = yield* askBoth({ url: server.url })
-      deepStrictEqual(read, Either.right(Option.none()))
-      assert.match(error.description, /OOM command not allowed when used memory > 'maxmemory'\.?$/)
-    }))
-
-  it.scopedLive("LOADING, until it has loaded", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url, { retryStrategy: () => null })
-      client.on("error", () => {})
-      const fillers = Arr.makeBy(200, (n) => [`filler-${n}`, "x".repeat(2_000)] as const)
-      yield* Effect.promise(() => client.mset(Object.fromEntries(fillers)))
-      yield* Effect.promise(() => client.config("SET", "rdbcompression", "no"))
-      yield* Effect.promise(() => client.save())
-      yield* server.kill
-      // 50 ms for each of 200 keys, with a look at the connections after each
-      yield* server.start(["--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024"])
-      const { error } = yield* askBoth({ url: server.url, connectTimeout: "50 millis" })
-      assert.strictEqual(
-        error.description,
-        "Redis is not connected: it accepts connections, but is not ready yet"
-      )
-      const appClient = yield* makeClient(server.url, { enableReadyCheck: false })
-      yield* Effect.promise(() => new Promise<void>((resolve) => appClient.once("ready", () => resolve())))
-      const unready = yield* RedisTokenStore.fromClient(appClient)
-      assert.match((yield* failureOf(unready.get("k"))).description, /^LOADING /)
-      const store = yield* RedisTokenStore.make({ url: server.url, connectTimeout: "50 millis" })
-      yield* Effect.promise(() => appClient.config("SET", "key-load-delay", "0"))
-      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
-    }))
-
-  it.scopedLive("CLUSTERDOWN, and a cluster that works", () =>
-    Effect.gen(function*() {
-      const bus = yield* RedisServer.freePort
-      const server = yield* RedisServer.make({
-        args: ["--cluster-enabled", "yes", "--cluster-port", `${bus}`, "--cluster-announce-ip", "127.0.0.1"]
-      })
-      const { error } = yield* askBoth({ url: server.url })
-      assert.match(error.description, /^CLUSTERDOWN /)
-
-      const node = yield* makeClient(server.url)
-      yield* Effect.promise(() => node.cluster("ADDSLOTSRANGE", 0, 16383))
-      yield* Effect.promise(() => node.cluster("INFO")).pipe(
-        Effect.repeat({ until: (info) => info.includes("cluster_state:ok"), schedule: Schedule.spaced("20 millis") })
-      )
-      const cluster = yield* Effect.acquireRelease(
-        Effect.sync(() => new Cluster([{ host: "127.0.0.1", port: server.port }])),
-        (cluster) => Effect.sync(() => cluster.disconnect())
-      )
-      const store = yield* RedisTokenStore.fromClient(cluster, { prefix: "app:" })
-      const key = newKey()
-      assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
-      assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
-      assert.isTrue(yield* store.acquireLease(key, "a", Duration.minutes(1)))
-      const slots = yield* Effect.promise(() =>
-        Promise.all([`app:{${key}}`, `app:{${key}}#lease`].map((key) => node.cluster("KEYSLOT", key)))
-      )
-      assert.strictEqual(slots[0], slots[1])
-    }))
-
-  it.scopedLive("a server without scripts: what it quotes is cut", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make({ args: ["--rename-command", "EVALSHA", ""] })
-      const { error } = yield* askBoth({ url: server.url })
-      assert.match(error.description, /^ERR unknown command 'evalsha'$/i)
-    }))
-
-  it.scopedLive("a user with no more permissions than the README names", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url)
-      const readme = yield* Effect.promise(() => readFile(new URL("../README.md", import.meta.url), "utf8"))
-      const permissions = readme.match(/\+[a-z]+/g)!
-      assert.include(permissions, "+evalsha")
-      yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, "~p:*", ...permissions))
-      const store = yield* RedisTokenStore.make({
-        url: `redis://app:${password}@127.0.0.1:${server.port}`,
-        prefix: "p:"
-      })
-      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
-      assert.isTrue(yield* store.set("k", entry("v2", "p", Duration.infinity), Option.some("v1")))
-      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
-      assert.isTrue(yield* store.remove("k", "v2"))
-      assert.isTrue(yield* store.acquireLease("k", "a", Duration.minutes(1)))
-      assert.isTrue(yield* store.extendLease("k", "a", Duration.minutes(1)))
-      yield* store.releaseLease("k", "a")
-      const log = yield* Effect.promise(() => client.acl("LOG"))
-      deepStrictEqual(log, [])
-    }))
-
-  it.scopedLive("a user who may not run scripts", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url)
-      yield* Effect.promise(() =>
-        client.acl("SETUSER", "app", "on", `>${password}`, "~*", "+info", "+client", "-evalsha")
-      )
-      const { error } = yield* askBoth({ url: `redis://app:${password}@127.0.0.1:${server.port}` })
-      assert.match(error.description, /^NOPERM .*'?evalsha'?/)
-    }))
-})
-
-describe("RedisTokenStore, a server that comes and goes", () => {
-  const quick = { connectTimeout: "1 second", commandTimeout: "500 millis" } as const
-
-  const readTwice = (store: Store) => Effect.zipRight(store.get("k"), store.get("k"))
-
-  it.scopedLive("down at the start: the store can be made, and works when the server is there", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      yield* server.kill
-      const [took, store] = yield* Effect.timed(RedisTokenStore.make({ url: server.url, ...quick }))
-      assert.isBelow(Duration.toMillis(took), 1_500)
-      const error = yield* failureOf(store.set("k", entry("v1", "the-payload"), Option.none()))
-      assert.strictEqual(error.reason, "Unavailable")
-      assert.match(error.description, /^Redis is not connected: .*ECONNREFUSED/)
-      assertHides(error, "the-payload")
-      yield* server.start()
-      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
-    }))
-
-  it.scopedLive("the first call after the start does not fail because the connect is under way", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      yield* Effect.forEach(
-        Arr.range(1, 20),
-        () => Effect.scoped(Effect.flatMap(RedisTokenStore.make({ url: server.url }), readTwice)),
-        { concurrency: 5 }
-      )
-    }))
-
-  it.scopedLive("an address that does not exist", () =>
-    Effect.gen(function*() {
-      const store = yield* RedisTokenStore.make({ url: "redis://:hunter2@redis.invalid", ...quick })
-      const error = yield* failureOf(store.get("k"))
-      assert.match(error.description, /^Redis is not connected: .*(ENOTFOUND|EAI_AGAIN|connecting)/)
-      assertHides(error, "hunter2")
-    }))
-
-  it.scopedLive("killed and back: no answer is waited for in vain, and it works again by itself", () =>
-    Effect.gen(function*() {
-      const printed = yield* spyOnConsole
-      const server = yield* RedisServer.make()
-      const store = yield* RedisTokenStore.make({ url: server.url, ...quick })
-      for (let round = 0; round < 3; round++) {
-        assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
-        yield* server.kill
-        const [took, errors] = yield* Effect.timed(
-          Effect.all(Arr.makeBy(20, () => failureOf(store.get("k"))), { concurrency: "unbounded" })
-        )
-        assert.isBelow(Duration.toMillis(took), 2_000)
-        for (const error of errors) assert.match(error.description, /^Redis (is not connected|gave no answer)/)
-        yield* server.start()
-        yield* eventually(store.get("k"))
-      }
-      deepStrictEqual(printed, [])
-    }))
-
-  it.scopedLive("stopped by SIGSTOP: every call is bounded; it works again after SIGCONT", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const store = yield* RedisTokenStore.make({ url: server.url, ...quick })
-      yield* store.set("k", entry("v1"), Option.none())
-      yield* server.pause
-      const calls: ReadonlyArray<Effect.Effect<unknown, OAuthError.TokenStoreError>> = [
-        store.get("k"),
-        store.set("k", entry("v2", "the-payload"), Option.some("v1")),
-        store.remove("k", "v1"),
-        store.acquireLease("k", "a", Duration.seconds(3)),
-        store.extendLease("k", "a", Duration.seconds(3)),
-        store.releaseLease("k", "a")
-      ]
-      const [took, errors] = yield* Effect.timed(Effect.all(calls.map(failureOf), { concurrency: "unbounded" }))
-      assert.isBelow(Duration.toMillis(took), 2_000)
-      for (const error of errors) {
-        assert.strictEqual(error.description, "Redis gave no answer within 500ms")
-        assert.strictEqual(error.reason, "Timeout")
-        assertHides(error, "the-payload")
-      }
-      // Also for a process that starts now
-      const [tookToMake] = yield* Effect.timed(Effect.scoped(RedisTokenStore.make({ url: server.url, ...quick })))
-      assert.isBelow(Duration.toMillis(tookToMake), 2_500)
-      yield* server.resume
-      yield* eventually(store.get("k"))
-    }))
-
-  it.scopedLive("a connection whose other end vanished is given up for a new one", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const proxy = yield* makeProxy(server.port)
-      const store = yield* RedisTokenStore.make({ url: `redis://127.0.0.1:${proxy.port}`, ...quick })
-      yield* store.set("k", entry("v1"), Option.none())
-      proxy.swallow()
-      assert.strictEqual((yield* failureOf(store.get("k"))).reason, "Timeout")
-      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
-      assert.strictEqual(proxy.connections(), 2)
-    }))
-
-  it.scopedLive("an answer that was lost with its connection does not cost the next one", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const proxy = yield* makeProxy(server.port)
-      const store = yield* RedisTokenStore.make({ url: `redis://127.0.0.1:${proxy.port}`, ...quick })
-      proxy.swallow()
-      const lost = yield* Effect.fork(Effect.flip(store.get("k")))
-      yield* Effect.yieldNow()
-      proxy.cut()
-      yield* eventually(store.get("k"))
-      assert.strictEqual((yield* Fiber.join(lost)).reason, "Timeout")
-      yield* store.get("k")
-      assert.strictEqual(proxy.connections(), 2)
-    }))
-
-  it.scopedLive("a server that does not speak TLS where the url says rediss", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const store = yield* RedisTokenStore.make({ url: `rediss://127.0.0.1:${server.port}`, ...quick })
-      assert.match((yield* failureOf(store.get("k"))).description, /^Redis is not connected: /)
-    }))
-
-  it.scopedLive("a call that is interrupted is left at once, and nothing is thrown afterwards", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const store = yield* RedisTokenStore.make({ url: server.url, ...quick })
-      yield* server.pause
-      const [took] = yield* Effect.timed(
-        Effect.all([store.get("k"), store.get("k")], { concurrency: "unbounded" }).pipe(
-          Effect.timeoutOption("20 millis")
-        )
-      )
-      assert.isBelow(Duration.toMillis(took), 400)
-      yield* server.resume
-      yield* eventually(store.get("k"))
-    }))
-
-  it.scopedLive("the connection is closed with the scope, whatever the server does", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url)
-      const connected = Effect.map(
-        Effect.promise(() => client.client("LIST") as Promise<string>),
-        (list) => list.trim().split("\n").length
-      )
-      const store = yield* Effect.scoped(Effect.gen(function*() {
-        const store = yield* RedisTokenStore.make({ url: server.url, ...quick })
-        yield* store.get("k")
-        assert.strictEqual(yield* connected, 2)
-        return store
-      }))
-      yield* Effect.repeat(connected, { until: (count) => count === 1, schedule: Schedule.spaced("10 millis") })
-      assert.match((yield* failureOf(store.get("k"))).description, /^Redis is not connected/)
-
-      const [took] = yield* Effect.timed(Effect.scoped(
-        Effect.zipRight(RedisTokenStore.make({ url: server.url, ...quick }), server.pause)
-      ))
-      assert.isBelow(Duration.toMillis(took), 1_000)
-      yield* server.kill
-      yield* Effect.scoped(RedisTokenStore.make({ url: server.url, ...quick }))
-    }))
-
-  it.scopedLive("options of ioredis reach it, but none that would make it wait", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const store = yield* RedisTokenStore.make({
-        url: server.url,
-        ...quick,
-        redis: {
-          keyPrefix: "raw:",
-          enableOfflineQueue: true,
-          maxRetriesPerRequest: null,
-          commandTimeout: 60_000,
-          autoResendUnfulfilledCommands: true,
-          retryStrategy: () => null
-        }
-      })
-      yield* store.set("k", entry("v1"), Option.none())
-      const client = yield* makeClient(server.url, { retryStrategy: () => null })
-      client.on("error", () => {})
-      assert.strictEqual(yield* Effect.promise(() => client.exists("raw:effect-alf:{k}")), 1)
-      yield* server.kill
-      const [took, error] = yield* Effect.timed(failureOf(store.get("k")))
-      assert.isBelow(Duration.toMillis(took), 2_000)
-      assert.strictEqual(error._tag, "TokenStoreError")
-      yield* server.start()
-      yield* eventually(store.get("k"))
-    }))
-})
-
-/** Whatever is printed past Effect's logger while the scope lasts. */
-const spyOnConsole = Effect.acquireRelease(
-  Effect.sync(() => {
-    const printed: Array<ReadonlyArray<unknown>> = []
-    const spies = (["error", "warn", "log"] as const).map((method) =>
-      vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args))
-    )
-    return { printed, spies }
-  }),
-  ({ spies }) => Effect.sync(() => spies.forEach((spy) => spy.mockRestore()))
-).pipe(Effect.map(({ printed }) => printed))
-
-/** Stands between a client and a server, and can stop to pass anything on without a word to either. */
-const makeProxy = (port: number) =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly sockets: Set<Socket>; readonly server: ReturnType<typeof createServer> }>((resume) => {
-      const sockets = new Set<Socket>()
-      const server = createServer((inbound) => {
-        const outbound = createConnection({ host: "127.0.0.1", port })
-        for (const socket of [inbound, outbound]) socket.on("error", () => {})
-        inbound.pipe(outbound)
-        outbound.pipe(inbound)
-        sockets.add(inbound).add(outbound)
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ sockets, server })))
-    }),
-    ({ server, sockets }) =>
-      Effect.async<void>((resume) => {
-        for (const socket of sockets) socket.destroy()
-        server.close(() => resume(Effect.void))
-      })
-  ).pipe(Effect.map(({ server, sockets }) => ({
-    port: (server.address() as { readonly port: number }).port,
-    connections: () => sockets.size / 2,
-    swallow: () => {
-      for (const socket of sockets) socket.unpipe().pause()
-    },
-    cut: () => {
-      for (const socket of sockets) socket.destroy()
-    }
-  })))

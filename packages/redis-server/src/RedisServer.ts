@@ -30,8 +30,10 @@ export interface RedisServer {
 }
 
 export interface Options {
-  /** Further arguments of the server, such as `["--requirepass", "secret"]`. */
-  readonly args?: ReadonlyArray<string> | undefined
+  /** Further arguments of the server, such as `["--requirepass", "secret"]`; those that need its port are given it. */
+  readonly args?: ReadonlyArray<string> | ((port: number) => ReadonlyArray<string>) | undefined
+  /** The text of a configuration file, for what cannot be an argument. */
+  readonly configuration?: string | undefined
 }
 
 const executables = ["redis-server", "valkey-server"]
@@ -108,6 +110,7 @@ export const make = (options?: Options): Effect.Effect<RedisServer, RedisServerE
       Effect.promise(() => mkdtemp(join(tmpdir(), "redis-"))),
       (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
     )
+    yield* Effect.promise(() => writeFile(configurationIn(directory), options?.configuration ?? ""))
     const running = yield* Ref.make<Option.Option<Running>>(Option.none())
     const kill = Effect.flatMap(
       Ref.getAndSet(running, Option.none()),
@@ -131,10 +134,10 @@ export const make = (options?: Options): Effect.Effect<RedisServer, RedisServerE
         (started) => Effect.zipRight(Ref.set(running, Option.some(started)), Deferred.await(started.ready))
       )
 
-    const args = options?.args ?? []
+    const argsFor = (port: number) => typeof options?.args === "function" ? options.args(port) : options?.args ?? []
     // Between the search for a free port and its use somebody else may take it
     const port = yield* Effect.retry(
-      Effect.tap(freePort, (port) => Effect.onError(startOn(port, args), () => kill)),
+      Effect.tap(freePort, (port) => Effect.onError(startOn(port, argsFor(port)), () => kill)),
       { times: 5 }
     )
     return {
@@ -142,7 +145,7 @@ export const make = (options?: Options): Effect.Effect<RedisServer, RedisServerE
       port,
       url: `redis://127.0.0.1:${port}`,
       kill,
-      start: (more = []) => startOn(port, [...args, ...more]),
+      start: (more = []) => startOn(port, [...argsFor(port), ...more]),
       pause: send("SIGSTOP"),
       resume: send("SIGCONT")
     }
@@ -186,18 +189,26 @@ interface Running {
   readonly ended: Deferred.Deferred<void>
 }
 
+// Also where nobody closes the scope: a test run that is cut short leaves none behind
+const children = new Set<ChildProcess>()
+process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")))
+
+const configurationIn = (directory: string) => join(directory, "redis.conf")
+
 // A server that still loads its data answers too, if only to say so
-const readyLine = /Ready to accept connections|Loading RDB produced by/
+const readyLine = /Ready to accept connections|Loading RDB produced by|Sentinel ID is/
 
 const launch = (executable: string, directory: string, port: number, args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const ready = yield* Deferred.make<void, RedisServerError>()
     const ended = yield* Deferred.make<void>()
     const child = spawn(executable, [
+      configurationIn(directory),
       ...["--port", `${port}`, "--bind", "127.0.0.1", "--dir", directory],
       ...["--save", "", "--appendonly", "no", "--daemonize", "no"],
       ...args
     ], { stdio: ["ignore", "pipe", "pipe"] })
+    children.add(child)
     let output = ""
     const read = (chunk: string) => {
       output = (output + chunk).slice(-10_000)
@@ -210,12 +221,27 @@ const launch = (executable: string, directory: string, port: number, args: Reado
       Deferred.unsafeDone(ended, Effect.void)
     }
     child.once("error", (error) => end(error.message))
-    child.once("close", (code) => end(`ended with ${code}`))
+    child.once("close", (code) => {
+      children.delete(child)
+      end(`ended with ${code}`)
+    })
     const running: Running = { child, ready, ended }
     return running
   })
 
 const signal = (child: ChildProcess, name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
+
+/** Sends one command to the server on a port, also while it loads its data. */
+export const ask = <A>(port: number, command: (client: Redis) => Promise<A>): Effect.Effect<A, RedisServerError> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new Redis(port, { retryStrategy: () => null, enableReadyCheck: false })),
+    (client) =>
+      Effect.tryPromise({
+        try: () => command(client.on("error", () => {})),
+        catch: (error) => new RedisServerError({ message: `the server on port ${port}: ${String(error)}` })
+      }),
+    (client) => Effect.sync(() => client.disconnect())
+  )
 
 /** A port of the loopback interface that nobody uses at this moment. */
 export const freePort = Effect.async<number>((resume) => {

@@ -1,0 +1,325 @@
+import { TestTokenStore, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Effect, Fiber, Option, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { during, settle, value, warnings } from "./ProviderBench.js"
+
+const good = "https://good.test"
+const bad = "https://bad.test"
+
+/** The processes of a fleet; the endpoint of each answers with tokens of its own number. */
+const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<ProviderBench.Options, "sharedStore"> = {}) {
+  const sharedStore = yield* TokenStore.makeMemory({ isShared: true })
+  const processes = yield* Effect.forEach(
+    Arr.range(1, size),
+    (index) =>
+      ProviderBench.make({ ...options, sharedStore, endpoint: { tokenPrefix: `${index}-`, ...options.endpoint } })
+  )
+  return {
+    processes,
+    sharedStore,
+    /** How many token requests there were, by whomever. */
+    requests: Effect.map(
+      Effect.forEach(processes, ({ tokens }) => tokens.requests),
+      (requests) => requests.flat().length
+    )
+  }
+})
+
+/** What AuthedHttpClient does with a resource that answers 401 to some tokens. */
+const call = Effect.fnUntraced(function*(
+  { provider }: ProviderBench.Bench,
+  origin: string,
+  accepts: (token: string) => boolean
+) {
+  const token = yield* provider.get(undefined, origin)
+  if (accepts(value(token))) {
+    yield* provider.settle(token, "accepted", undefined, origin)
+    return 200
+  }
+  const renewed = yield* provider.renew(token, undefined, origin)
+  if (renewed === token) return 401
+  const status = accepts(value(renewed)) ? 200 : 401
+  yield* provider.settle(renewed, status === 200 ? "accepted" : "rejected", undefined, origin)
+  return status
+})
+
+const everything = () => true
+const nothing = () => false
+
+describe("TokenProvider, in a fleet", () => {
+  it.scoped("rule 4: a token that all find revoked is replaced once", () =>
+    Effect.gen(function*() {
+      const { processes, requests } = yield* makeFleet(8, { endpoint: { delay: "200 millis" } })
+      const all = <A, E>(f: (bench: ProviderBench.Bench) => Effect.Effect<A, E>) =>
+        during("1 second")(Effect.forEach(processes, f, { concurrency: "unbounded" }))
+      const old = yield* all(({ provider }) => provider.get())
+      yield* TestClock.adjust("1 minute")
+      const statuses = yield* all((bench) => call(bench, good, (token) => token !== value(old[0])))
+      deepStrictEqual(new Set(statuses), new Set([200]))
+      assert.strictEqual(yield* requests, 2)
+    }))
+
+  it.scoped("fleet rule 10: what another process has stored is adopted before the next request, without a 401", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requests } = yield* makeFleet(2)
+      const first = yield* one.provider.get()
+      yield* settle
+      assert.strictEqual(value(yield* two.provider.get()), "1-1")
+      yield* one.provider.renew(first)
+      yield* settle
+      assert.strictEqual(value(two.provider.peek()!), "1-2")
+      assert.strictEqual(yield* requests, 2)
+    }))
+
+  it.scoped("fleet rule 10: a token that this process knows to be rejected is not adopted by a notice", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], sharedStore } = yield* makeFleet(2)
+      const first = yield* one.provider.get()
+      yield* settle
+      const [{ entry, key }] = yield* one.store.callsOf("set")
+      yield* two.provider.get()
+      yield* two.provider.renew(first)
+      yield* settle
+      assert.strictEqual(value(two.provider.peek()!), "2-1")
+      const current = Option.getOrThrow(yield* sharedStore.get(key))
+      assert.isTrue(yield* sharedStore.set(key, { ...entry, version: "again" }, Option.some(current.version)))
+      yield* settle
+      assert.strictEqual(value(two.provider.peek()!), "2-1")
+    }))
+
+  it.scoped("fleet rule 10: in steady state nothing is read, and a notice costs one read", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2)
+      const first = yield* one.provider.get()
+      yield* settle
+      yield* two.provider.get()
+      yield* settle
+      yield* two.store.resetRecords
+      for (let i = 0; i < 100; i++) yield* two.provider.get()
+      deepStrictEqual(yield* two.store.calls, [])
+      yield* one.provider.renew(first)
+      yield* settle
+      for (let i = 0; i < 100; i++) yield* two.provider.get()
+      deepStrictEqual((yield* two.store.calls).map(({ method }) => method), ["get"])
+    }))
+
+  it.scoped("fleet rule 10: notices of keys that this process does not use cost nothing", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2)
+      yield* two.provider.get()
+      yield* settle
+      yield* two.store.resetRecords
+      yield* one.provider.get({ scope: "other" })
+      yield* settle
+      deepStrictEqual(yield* two.store.calls, [])
+    }))
+
+  it.scoped("fleet rule 10: without notices a process finds the new token when it needs one", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requests } = yield* makeFleet(2)
+      yield* two.store.hang(true, "changes")
+      const first = yield* one.provider.get()
+      yield* settle
+      yield* two.provider.get()
+      yield* one.provider.renew(first)
+      yield* settle
+      assert.strictEqual(yield* call(two, good, (token) => token !== "1-1"), 200)
+      assert.strictEqual(yield* requests, 2)
+    }))
+
+  it.scoped("rule 2: two scopes have a lease each, and never a token in common", () =>
+    Effect.gen(function*() {
+      const { processes, requests } = yield* makeFleet(4, { endpoint: { delay: "200 millis" } })
+      const get = (scope: string) =>
+        Effect.forEach(processes, ({ provider }) => provider.get({ scope }), { concurrency: "unbounded" })
+      const [read, write] = yield* during("1 second")(
+        Effect.all([get("read"), get("write")], { concurrency: "unbounded" })
+      )
+      assert.strictEqual(new Set(read.map(value)).size, 1)
+      assert.strictEqual(new Set(write.map(value)).size, 1)
+      assert.notStrictEqual(value(read[0]), value(write[0]))
+      assert.strictEqual(yield* requests, 2)
+    }))
+})
+
+describe("TokenProvider, a resource that rejects everything, in a fleet", () => {
+  it.scoped("fleet rule 6: a fruitless renewal of one process holds those of all, and the others go on", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requests } = yield* makeFleet(2)
+      assert.strictEqual(yield* call(one, bad, nothing), 401)
+      yield* settle
+      assert.strictEqual(yield* requests, 2)
+      assert.strictEqual(yield* call(two, bad, nothing), 401)
+      assert.strictEqual(yield* call(two, good, everything), 200)
+      yield* settle
+      assert.strictEqual(yield* requests, 2)
+      // The hold is known here now: the next call does not even look into the store
+      yield* two.store.resetRecords
+      assert.strictEqual(yield* call(two, bad, nothing), 401)
+      deepStrictEqual(yield* two.store.calls, [])
+    }))
+
+  it.scoped("fleet rule 6: the processes double one hold, whichever of them is the next", () =>
+    Effect.gen(function*() {
+      const { processes, requests } = yield* makeFleet(5)
+      const counts: Array<number> = []
+      for (let second = 0; second < 16; second++) {
+        for (const bench of processes) {
+          assert.strictEqual(yield* call(bench, bad, nothing), 401)
+          yield* settle
+        }
+        counts.push(yield* requests)
+        yield* TestClock.adjust("1 second")
+      }
+      // A first token; then one request at 0, 1, 3 and 7 seconds
+      deepStrictEqual(counts, [2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6])
+    }))
+
+  it.scoped("fleet rule 6: a replay that works ends the hold for all", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two, three], sharedStore } = yield* makeFleet(3)
+      assert.strictEqual(yield* call(one, bad, nothing), 401)
+      yield* settle
+      const key = (yield* one.tokens.requests)[0].request.key
+      const holds = Effect.map(three.store.callsOf("get"), (calls) => calls.map((call) => call.key))
+      assert.strictEqual(yield* call(three, bad, nothing), 401)
+      const holdKey = (yield* holds).find((read) => read.startsWith(`${key}#hold:`))!
+      assert.isTrue(Option.isSome(yield* sharedStore.get(holdKey)))
+      // The resource is well again
+      assert.strictEqual(yield* call(two, bad, everything), 200)
+      yield* settle
+      assert.isTrue(Option.isSome(yield* sharedStore.get(holdKey)))
+      assert.strictEqual(yield* call(one, bad, everything), 200)
+      yield* settle
+      assert.isTrue(Option.isNone(yield* sharedStore.get(holdKey)))
+    }))
+
+  it.scoped("fleet rule 6: no hold delays a renewal that expiry asks for", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2, { endpoint: { lifetime: "100 seconds" } })
+      yield* TestClock.adjust("1 second")
+      for (let i = 0; i < 8; i++) {
+        yield* call(one, bad, nothing)
+        yield* settle
+        yield* TestClock.adjust("12 seconds")
+      }
+      yield* TestClock.adjust("3 minutes")
+      yield* call(one, bad, nothing)
+      yield* settle
+      yield* TestClock.adjust("100 seconds")
+      assert.strictEqual(yield* call(two, good, everything), 200)
+    }))
+})
+
+describe("TokenProvider, habits of a server", () => {
+  /** Each process is accepted with its own tokens only. */
+  const callBound = (bench: ProviderBench.Bench, index: number) =>
+    call(bench, good, (token) => token.startsWith(`${index}-`))
+
+  it.scoped("fleet rule 11: a process that only its own tokens work for stops sharing, and says so once", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requests } = yield* makeFleet(2)
+      for (let i = 0; i < 10; i++) {
+        for (const [index, bench] of [one, two].entries()) {
+          assert.strictEqual(yield* callBound(bench, index + 1), 200)
+          yield* settle
+          yield* TestClock.adjust("1 second")
+        }
+      }
+      const settled = yield* requests
+      assert.isAtMost(settled, 8)
+      for (let i = 0; i < 20; i++) {
+        assert.strictEqual(yield* callBound(one, 1), 200)
+        assert.strictEqual(yield* callBound(two, 2), 200)
+        yield* settle
+      }
+      assert.strictEqual(yield* requests, settled)
+      const said = [...warnings(one), ...warnings(two)]
+      assert.isAtLeast(said.length, 1)
+      for (const text of said) assert.include(text, "bound to the process")
+      assert.isAtMost(warnings(one).length, 1)
+      assert.isAtMost(warnings(two).length, 1)
+    }))
+
+  it.scoped("fleet rule 11: what it does not share it neither reads nor writes, until its own are rejected", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2)
+      for (let i = 0; i < 10; i++) {
+        yield* callBound(one, 1)
+        yield* callBound(two, 2)
+        yield* settle
+        yield* TestClock.adjust("1 second")
+      }
+      const alone = warnings(one).length > 0 ? one : two
+      yield* alone.store.resetRecords
+      const own = yield* alone.provider.get()
+      yield* TestClock.adjust("1 hour")
+      yield* alone.provider.get()
+      yield* settle
+      deepStrictEqual(yield* alone.store.calls, [])
+      const next = yield* alone.provider.get()
+      assert.notStrictEqual(value(next), value(own))
+      yield* alone.provider.renew(next, undefined, good)
+      yield* settle
+      assert.isAbove((yield* alone.store.calls).length, 0)
+    }))
+
+  it.scoped("fleet rule 12: tokens that die young again and again are spoken of once", () =>
+    Effect.gen(function*() {
+      const [bench] = (yield* makeFleet(1)).processes
+      for (let i = 0; i < 6; i++) {
+        const dead = new Set<string>()
+        assert.strictEqual(yield* call(bench, good, everything), 200)
+        dead.add(value(yield* bench.provider.get()))
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* call(bench, good, (token) => !dead.has(token)), 200)
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.lengthOf(warnings(bench), 1)
+      assert.include(warnings(bench)[0], "one active token for each client")
+    }))
+})
+
+describe("TokenProvider, the notices of a store", () => {
+  it.scoped("rule 8: they come back by themselves, and their loss is said once", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2)
+      const sharedStore = two.store.backing
+      const three = yield* ProviderBench.make({
+        sharedStore: yield* Effect.map(
+          Effect.sync(() => TestTokenStore.make(sharedStore)),
+          ({ store }) => store
+        ),
+        endpoint: { tokenPrefix: "3-" }
+      })
+      const first = yield* one.provider.get()
+      yield* settle
+      yield* three.provider.get()
+      yield* one.provider.renew(first)
+      yield* settle
+      assert.strictEqual(value(three.provider.peek()!), "1-2")
+    }))
+
+  it.scoped("rule 8: a fleet whose store is lost goes on, each process for itself, and meets again", () =>
+    Effect.gen(function*() {
+      const { processes, requests } = yield* makeFleet(3, { endpoint: { lifetime: "100 seconds" } })
+      const all = (f: (bench: ProviderBench.Bench) => Effect.Effect<unknown>) => Effect.forEach(processes, f)
+      yield* all(({ store }) => store.fail("connection refused"))
+      const fibers = yield* Effect.forEach(processes, ({ provider }) => Effect.fork(provider.get()))
+      yield* settle
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.strictEqual(yield* requests, 3)
+      yield* all(({ store }) => store.fail(undefined))
+      yield* TestClock.adjust("85 seconds")
+      for (const { provider } of processes) {
+        yield* provider.get()
+        yield* settle
+      }
+      const tokens = yield* Effect.forEach(processes, ({ provider }) => provider.get())
+      assert.strictEqual(new Set(tokens.map(value)).size, 1)
+      assert.strictEqual(yield* requests, 4)
+      for (const bench of processes) assert.lengthOf(warnings(bench), 1)
+    }))
+})

@@ -1,0 +1,35 @@
+/**
+ * A program in one file with all of Effect that it uses: to find, read and transform so many files while they load
+ * takes longer than most programs run.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { build } from "esbuild"
+import { rm } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+
+// From a bundle, too, which lies elsewhere
+const root = dirname(createRequire(import.meta.url).resolve("@effect-alf/examples/package.json"))
+
+/** Bundles a program of `src`; gives the file, which goes with the scope. */
+export const make = (name: string): Effect.Effect<string, never, Scope.Scope> => {
+  const outfile = join(root, "build/programs", `${name}-${crypto.randomUUID()}.js`)
+  return Effect.as(
+    Effect.acquireRelease(
+      Effect.promise(() =>
+        build({
+          entryPoints: [join(root, "src", `${name}.ts`)],
+          outfile,
+          bundle: true,
+          platform: "node",
+          format: "esm",
+          conditions: ["@effect-alf/source"],
+          external: ["esbuild", "ioredis", "jose", "oidc-provider", "undici", "ws"]
+        })
+      ),
+      () => Effect.promise(() => rm(outfile))
+    ),
+    outfile
+  )
+}

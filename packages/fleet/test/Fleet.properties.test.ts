@@ -1,0 +1,21 @@
+import { describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import * as History from "../src/History.js"
+import * as Promises from "../src/Promises.js"
+import * as Simulation from "../src/Simulation.js"
+
+// The same histories every time; SEED says the first, RUNS how many
+const first = Number(process.env.SEED ?? 1)
+const runs = Number(process.env.RUNS ?? 1_000)
+
+describe("A fleet, whatever happens", () => {
+  it("keeps its promises in every history", () => {
+    const broken: Record<string, ReadonlyArray<string>> = {}
+    for (let seed = first; seed < first + runs; seed++) {
+      const scenario = History.make(seed)
+      const problems = Promises.broken(scenario, Simulation.run(scenario, seed))
+      if (problems.length > 0) broken[`SEED=${seed} RUNS=1 npm test -w @effect-alf/fleet`] = problems
+    }
+    deepStrictEqual(broken, {})
+  })
+})

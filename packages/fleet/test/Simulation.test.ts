@@ -1,0 +1,25 @@
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual, notDeepStrictEqual } from "@effect/vitest/utils"
+import * as History from "../src/History.js"
+import * as Scenario from "../src/Scenario.js"
+import * as Simulation from "../src/Simulation.js"
+
+const seeds = Array.from({ length: 10 }, (_, index) => index + 1)
+
+describe("Simulation", () => {
+  it("is the same for the same seed, and another for another", () => {
+    const reports = (seed: number) => Simulation.run(History.make(seed), seed)
+    for (const seed of seeds) deepStrictEqual(reports(seed), reports(seed))
+    notDeepStrictEqual(reports(1), reports(2))
+  })
+
+  it("a quiet fleet has no failure, waits for one token, and then for none", () => {
+    const report = Simulation.run(Scenario.defaults, 1)
+    deepStrictEqual(report.failures, [])
+    assert.strictEqual(report.unanswered, 0)
+    deepStrictEqual(report.tokensAtEnd, { read: 1 })
+    deepStrictEqual(Array.from(report.answers.keys()), ["accepted"])
+    assert.isBelow(report.longestWait, 2_000)
+    assert.isAbove(report.calls, 800)
+  })
+})

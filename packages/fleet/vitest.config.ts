@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
+  test: {
+    name: "fleet",
+    include: ["test/**/*.test.ts"],
+    // Many simulations in one test, all of them work for the processor
+    testTimeout: 600_000
+  }
+})

@@ -1,0 +1,77 @@
+/**
+ * What ioredis and Redis say when something went wrong, told apart and put into
+ * a line without secrets.
+ *
+ * @since 0.1.0
+ */
+import * as OAuthError from "@effect-alf/core/OAuthError"
+import * as Predicate from "effect/Predicate"
+
+const textOf = (error: unknown, property: "message" | "name"): string => {
+  const text = Predicate.hasProperty(error, property) ? error[property] : undefined
+  return typeof text === "string" ? text : ""
+}
+
+/**
+ * A command was sent, and its answer did not come in time.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isTimeout = (error: unknown): boolean => textOf(error, "message") === "Command timed out"
+
+/**
+ * The server does not know a script by its hash: it must be sent whole.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUnknownScript = (error: unknown): boolean => textOf(error, "message").includes("NOSCRIPT")
+
+/**
+ * A server was asked, and this is its answer.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isReply = (error: unknown): boolean => textOf(error, "name") === "ReplyError"
+
+// How ioredis says that there is no connection, or that it was lost before the answer; or that one node of a cluster
+// only knows another that is gone
+const notConnected = new RegExp([
+  "^Stream isn't writeable",
+  "^Cluster isn't ready",
+  "^Reached the max retries per request limit",
+  "^Too many Cluster redirections.*: MOVED ",
+  "(Connection|Cluster) is (closed|ended)\\.$"
+].join("|"))
+
+/**
+ * The command did not reach a server, or the connection was lost before its
+ * answer.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isNotConnected = (error: unknown): boolean => notConnected.test(textOf(error, "message"))
+
+/**
+ * Says in one line what is wrong. Only messages are looked at: an error of
+ * ioredis holds the arguments of its command as well.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const describe = (error: unknown, secret?: string | undefined): string => {
+  // What one node of a cluster said is the cause; the error itself, that all of them failed
+  if (Predicate.hasProperty(error, "lastNodeError")) {
+    return `no node of the cluster tells of the others: ${describe(error.lastNodeError, secret)}`
+  }
+  return OAuthError.describe(error, (text) => {
+    // Some messages of Redis quote the arguments, others name the script
+    const short = text
+      .replace(/,? (with args beginning with|script):.*$/is, "")
+      .replace(/^Too many Cluster redirections\. Last error: (\w*Error: )?/, "")
+    return secret ? short.replaceAll(secret, "<redacted>") : short
+  })
+}

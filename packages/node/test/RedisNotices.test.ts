@@ -1,0 +1,280 @@
+import { RedisTokenStore } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/redis-server"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Duration, Effect, Either, Fiber, Option, Schedule, Stream } from "effect"
+import {
+  failureOf,
+  hears,
+  hearsAgain,
+  listen,
+  makeClient,
+  makeStore,
+  newKey,
+  Shared,
+  sharedClient,
+  subscribers,
+  tellsOf,
+  write
+} from "./RedisBench.js"
+
+layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
+  it.scoped("every other process is told of a write and of a removal, and nobody of anything else", () =>
+    Effect.gen(function*() {
+      const { prefix } = yield* Shared
+      const client = yield* sharedClient
+      const [writer, one, two] = yield* Effect.all([makeStore(), makeStore(), makeStore()])
+      const own = yield* listen(writer, client, `${prefix}changes`)
+      const first = yield* listen(one, client, `${prefix}changes`)
+      const second = yield* listen(two, client, `${prefix}changes`)
+      const key = newKey()
+      yield* write(writer, key)
+      assert.isFalse(yield* write(writer, key))
+      assert.isFalse(yield* writer.remove(key, "another"))
+      yield* writer.remove(key, "v1")
+      yield* writer.acquireLease(key, "a", Duration.seconds(1))
+      yield* writer.extendLease(key, "a", Duration.seconds(1))
+      yield* writer.releaseLease(key, "a")
+      yield* write(writer, `${key}#pace`)
+      yield* writer.remove(`${key}#pace`, "v1")
+      const last = "Schlüssel mit Leerzeichen\nund Zeilen"
+      yield* write(writer, last)
+      yield* hears(first.told, last)
+      yield* hears(second.told, last)
+      deepStrictEqual(first.told, [key, key, last])
+      deepStrictEqual(second.told, [key, key, last])
+      yield* write(one, newKey())
+      yield* Effect.repeat(Effect.sync(() => own.told.length), { until: (count) => count === 1 })
+      yield* writer.remove(last, "v1")
+    }))
+
+  it.scoped("another prefix is another channel", () =>
+    Effect.gen(function*() {
+      const { prefix } = yield* Shared
+      const client = yield* sharedClient
+      const other = yield* makeStore({ prefix: `${prefix}other:` })
+      const store = yield* makeStore()
+      const { told } = yield* listen(store, client, `${prefix}changes`)
+      yield* write(other, newKey())
+      const key = newKey()
+      yield* write(yield* makeStore(), key)
+      yield* hears(told, key)
+      deepStrictEqual(told, [key])
+    }))
+
+  it.scoped("what is no notice is ignored", () =>
+    Effect.gen(function*() {
+      const { prefix } = yield* Shared
+      const client = yield* sharedClient
+      const { told } = yield* listen(yield* makeStore(), client, `${prefix}changes`)
+      const sender = "00000000-0000-0000-0000-000000000000"
+      for (const message of ["", " ", "key", sender, `${sender} `, `${sender}key`, Buffer.from([0xff, 0xfe, 0x20])]) {
+        yield* Effect.promise(() => client.publish(`${prefix}changes`, message))
+      }
+      yield* Effect.promise(() => client.publish(`${prefix}changes`, `${sender} the key`))
+      yield* hears(told, "the key")
+      deepStrictEqual(told, ["the key"])
+    }))
+
+  it.scoped("what a client puts before its keys is before its channel", () =>
+    Effect.gen(function*() {
+      const { prefix, url } = yield* Shared
+      const client = yield* sharedClient
+      const inner = yield* makeStore({ prefix: "inner:", redis: { keyPrefix: prefix } })
+      const app = yield* makeClient(url, { keyPrefix: prefix })
+      const overApp = yield* RedisTokenStore.fromClient(app, { prefix: "inner:" })
+      const outer = yield* makeStore({ prefix: `${prefix}inner:` })
+      const ofInner = yield* listen(inner, client, `${prefix}inner:changes`)
+      const ofApp = yield* listen(overApp, client, `${prefix}inner:changes`)
+      const key = newKey()
+      yield* write(outer, key)
+      yield* hears(ofInner.told, key)
+      yield* hears(ofApp.told, key)
+    }))
+
+  it.scoped("over the app's client: on a connection of its own, and the app's is left as it was", () =>
+    Effect.gen(function*() {
+      const { prefix, url } = yield* Shared
+      const client = yield* sharedClient
+      const app = yield* makeClient(url, { maxRetriesPerRequest: null, reconnectOnError: () => true })
+      yield* Effect.promise(() => app.ping())
+      const listeners = () => app.eventNames().map((event) => app.listenerCount(event))
+      const before = listeners()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const store = yield* RedisTokenStore.fromClient(app, { prefix })
+        const { told } = yield* listen(store, client, `${prefix}changes`)
+        const key = newKey()
+        yield* write(yield* makeStore(), key)
+        yield* hears(told, key)
+        deepStrictEqual(listeners(), before)
+        assert.strictEqual(app.mode, "normal")
+      }))
+      yield* Effect.repeat(subscribers(client, `${prefix}changes`), { until: (count) => count === 0 })
+      assert.strictEqual(yield* Effect.promise(() => app.ping()), "PONG")
+    }))
+
+  it.scoped("the client of another library tells the others, and is told nothing", () =>
+    Effect.gen(function*() {
+      const { prefix } = yield* Shared
+      const client = yield* sharedClient
+      const another = {
+        evalsha: client.evalsha.bind(client),
+        eval: client.eval.bind(client),
+        duplicate: () => assert.fail("of another library")
+      }
+      const store = yield* RedisTokenStore.fromClient(another, { prefix })
+      const silent = yield* Effect.fork(Stream.runHead(store.changes))
+      const { told } = yield* listen(yield* makeStore(), client, `${prefix}changes`)
+      const key = newKey()
+      yield* write(store, key)
+      yield* hears(told, key)
+      yield* write(yield* makeStore(), newKey())
+      assert.isTrue(Option.isNone(yield* Fiber.poll(silent)))
+    }))
+})
+
+describe("RedisNotices, the connection", () => {
+  const channel = "effect-alf:changes"
+
+  it.scopedLive("there is one while anybody listens, and no request costs it a command", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const connected = Effect.map(
+        Effect.promise(() => client.call("CLIENT", "LIST", "TYPE", "pubsub") as Promise<string>),
+        (list) => list.split("\n").filter((line) => line !== "").length
+      )
+      const store = yield* RedisTokenStore.make({ url: server.url })
+      yield* store.get("k")
+      assert.strictEqual(yield* connected, 0)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const one = yield* listen(store, client, channel)
+        const two = yield* tellsOf(store)
+        yield* Effect.yieldNow()
+        const other = yield* RedisTokenStore.make({ url: server.url })
+        yield* write(other, "k")
+        yield* hears(one.told, "k")
+        yield* hears(two, "k")
+        assert.strictEqual(yield* connected, 1)
+        yield* Effect.promise(() => client.config("RESETSTAT"))
+        yield* Effect.repeatN(store.get("k"), 9)
+        const stats = yield* Effect.promise(() => client.info("commandstats"))
+        assert.sameMembers(stats.match(/(?<=cmdstat_)\w+(?=:calls=10,)/g)!, ["evalsha", "get", "pttl"])
+        assert.sameMembers(
+          stats.match(/(?<=cmdstat_)\w+/g)!.filter((name) => name !== "config"),
+          ["evalsha", "get", "pttl"]
+        )
+      }))
+      yield* Effect.repeat(connected, { until: (count) => count === 0 })
+    }))
+
+  it.scopedLive("while nothing comes it is asked now and then, and kept", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const listeners = Effect.promise(() => client.call("CLIENT", "LIST", "TYPE", "pubsub") as Promise<string>)
+      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "50 millis" })
+      const { told } = yield* listen(store, client, channel)
+      const id = /id=(\d+)/.exec(yield* listeners)![1]
+      yield* Effect.repeat(Effect.promise(() => client.info("commandstats")), {
+        until: (stats) => Number(/cmdstat_ping:calls=(\d+)/.exec(stats)?.[1]) > 2,
+        schedule: Schedule.spaced("20 millis")
+      })
+      yield* write(yield* RedisTokenStore.make({ url: server.url }), "k")
+      yield* hears(told, "k")
+      assert.include(yield* listeners, `id=${id} `)
+    }))
+
+  it.scopedLive("it is closed with the scope of the store, though somebody still listens", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const fiber = yield* Effect.scoped(Effect.gen(function*() {
+        const store = yield* RedisTokenStore.make({ url: server.url })
+        const fiber = yield* Effect.forkDaemon(Stream.runDrain(store.changes))
+        yield* Effect.repeat(subscribers(client, channel), { until: (count) => count === 1 })
+        return fiber
+      }))
+      yield* Effect.repeat(subscribers(client, channel), { until: (count) => count === 0 })
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.scopedLive("a server that may not be subscribed to fails the stream, and the next try may work", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const password = "correct-horse"
+      const rights = ["~*", "+@all"]
+      yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights, "resetchannels"))
+      const store = yield* RedisTokenStore.make({ url: `redis://app:${password}@127.0.0.1:${server.port}` })
+      for (let run = 0; run < 2; run++) {
+        const error = yield* failureOf(Stream.runDrain(store.changes))
+        assert.strictEqual(error._tag, "TokenStoreError")
+        assert.strictEqual(error.method, "changes")
+        assert.match(
+          error.message,
+          /^Token store, changes: Redis refuses a subscription to effect-alf:changes: NOPERM .*channel/
+        )
+      }
+      // Who may not publish can write all the same
+      assert.isTrue(yield* write(store, "k"))
+      yield* Effect.promise(() => client.acl("SETUSER", "app", "&effect-alf:*"))
+      const { fiber, told } = yield* listen(store, client, channel)
+      const other = yield* RedisTokenStore.make({ url: server.url })
+      yield* write(other, "another")
+      yield* hears(told, "another")
+      // The server cuts the connections of a user who loses the right
+      yield* Effect.promise(() => client.acl("SETUSER", "app", "resetchannels"))
+      assert.isTrue(Either.isLeft(yield* Effect.either(Fiber.join(fiber))))
+    }))
+
+  it.scopedLive("down at the start, killed, stopped: the stream stays open, and tells again when the server is back", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      yield* server.kill
+      const quick = { url: server.url, connectTimeout: "200 millis", commandTimeout: "200 millis" } as const
+      const store = yield* RedisTokenStore.make(quick)
+      const other = yield* RedisTokenStore.make(quick)
+      const open = yield* Effect.forkScoped(Stream.runDrain(store.changes))
+      const told = yield* tellsOf(store)
+      yield* server.start()
+      yield* hearsAgain(told, other)
+      yield* server.kill
+      yield* server.start()
+      yield* hearsAgain(told, other)
+      yield* server.pause
+      yield* failureOf(other.get("k"))
+      yield* server.resume
+      yield* hearsAgain(told, other)
+      // A connection that begins while the server is stopped
+      yield* server.pause
+      const third = yield* RedisTokenStore.make(quick)
+      const late = yield* tellsOf(third)
+      yield* failureOf(third.get("k"))
+      yield* server.resume
+      yield* hearsAgain(late, other)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(open)))
+    }))
+
+  it.scopedLive("who came too late for a notice still has the next", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const writer = yield* RedisTokenStore.make({ url: server.url })
+      // From the very moment at which the server has confirmed it
+      for (let run = 0; run < 20; run++) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const store = yield* RedisTokenStore.make({ url: server.url })
+          const next = yield* Effect.fork(Stream.runHead(store.changes))
+          yield* Effect.repeat(subscribers(client, channel), {
+            until: (count) => count > 0,
+            schedule: Schedule.spaced("1 millis")
+          })
+          const key = newKey()
+          yield* write(writer, key)
+          deepStrictEqual(yield* Effect.timeout(Fiber.join(next), "5 seconds"), Option.some(key))
+        }))
+        yield* Effect.repeat(subscribers(client, channel), { until: (count) => count === 0 })
+      }
+    }))
+})

@@ -1,0 +1,173 @@
+import { RedisTokenStore } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/redis-server"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Duration, Effect, Either, Option, Redacted, Schedule } from "effect"
+import {
+  assertHides,
+  documentedRights,
+  entry,
+  eventually,
+  failureOf,
+  hears,
+  listen,
+  makeClient,
+  newKey,
+  versionIn
+} from "./RedisBench.js"
+
+describe("RedisTokenStore, a server that refuses", () => {
+  const password = "correct-horse"
+  const secret = "the-secret-payload"
+
+  /** What a store says to a write and, without a look at the connection, to a read. */
+  const askBoth = (options: RedisTokenStore.Options) =>
+    Effect.gen(function*() {
+      const store = yield* RedisTokenStore.make(options)
+      const read = yield* Effect.either(store.get("k"))
+      const error = yield* failureOf(store.set("k", entry("v1", secret), Option.none()))
+      assert.strictEqual(error.reason, "Unavailable")
+      assertHides(error, secret, password, "wrong-horse")
+      return { read, error }
+    })
+
+  it.scopedLive("NOAUTH", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ args: ["--requirepass", password] })
+      const { error } = yield* askBoth({ url: server.url })
+      assert.match(error.description, /^Redis is not connected: .*NOAUTH /)
+    }))
+
+  it.scopedLive("WRONGPASS", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ args: ["--requirepass", password] })
+      const url = `redis://:wrong-horse@127.0.0.1:${server.port}`
+      const { error } = yield* askBoth({ url: Redacted.make(url) })
+      assert.match(error.description, /^Redis is not connected: WRONGPASS invalid username-password pair/)
+    }))
+
+  it.scopedLive("the right password, also one that must be encoded", () =>
+    Effect.gen(function*() {
+      const odd = "p@ss:w/rd#%ü"
+      const server = yield* RedisServer.make({ args: ["--requirepass", odd] })
+      const address = `127.0.0.1:${server.port}`
+      for (
+        const options of [
+          { url: Redacted.make(`redis://:${encodeURIComponent(odd)}@${address}/1`) },
+          { url: new URL(`redis://default:${encodeURIComponent(odd)}@${address}/`) },
+          { url: `redis://${address}`, redis: { password: odd } },
+          { redis: { host: "127.0.0.1", port: server.port, password: odd } }
+        ]
+      ) {
+        const store = yield* RedisTokenStore.make(options)
+        assert.isTrue(yield* store.set(newKey(), entry("v1"), Option.none()))
+      }
+      const client = yield* makeClient(`redis://:${encodeURIComponent(odd)}@${address}/1`)
+      assert.strictEqual(yield* Effect.promise(() => client.dbsize()), 1)
+    }))
+
+  it.scopedLive("READONLY, until the replica is promoted", () =>
+    Effect.gen(function*() {
+      const primary = yield* RedisServer.make({ args: ["--repl-diskless-sync-delay", "0"] })
+      const replica = yield* RedisServer.make({ args: ["--replicaof", "127.0.0.1", `${primary.port}`] })
+      const client = yield* makeClient(replica.url)
+      const inSync = Effect.promise(() => client.info("replication")).pipe(
+        Effect.repeat({
+          until: (info) => info.includes("master_link_status:up"),
+          schedule: Schedule.spaced("20 millis")
+        })
+      )
+      yield* inSync
+      const { error, read } = yield* askBoth({ url: replica.url })
+      deepStrictEqual(read, Either.right(Option.none()))
+      assert.match(error.description, /READONLY You can't write against a read only replica\.?$/)
+      const store = yield* RedisTokenStore.make({ url: replica.url })
+      yield* Effect.promise(() => client.replicaof("NO", "ONE"))
+      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
+    }))
+
+  it.scopedLive("OOM", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ args: ["--maxmemory", "1", "--maxmemory-policy", "noeviction"] })
+      const { error, read } = yield* askBoth({ url: server.url })
+      deepStrictEqual(read, Either.right(Option.none()))
+      assert.match(error.description, /OOM command not allowed when used memory > 'maxmemory'\.?$/)
+    }))
+
+  it.scopedLive("LOADING, until it has loaded", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url, { retryStrategy: () => null })
+      client.on("error", () => {})
+      const fillers = Arr.makeBy(200, (n) => [`filler-${n}`, "x".repeat(2_000)] as const)
+      yield* Effect.promise(() => client.mset(Object.fromEntries(fillers)))
+      yield* Effect.promise(() => client.config("SET", "rdbcompression", "no"))
+      yield* Effect.promise(() => client.save())
+      yield* server.kill
+      // 50 ms for each of 200 keys, with a look at the connections after each
+      yield* server.start(["--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024"])
+      const { error } = yield* askBoth({ url: server.url, connectTimeout: "50 millis" })
+      assert.strictEqual(
+        error.description,
+        "Redis is not connected: it accepts connections, but is not ready: it may still load its data"
+      )
+      const appClient = yield* makeClient(server.url, { enableReadyCheck: false })
+      yield* Effect.promise(() => new Promise<void>((resolve) => appClient.once("ready", () => resolve())))
+      const unready = yield* RedisTokenStore.fromClient(appClient)
+      assert.match((yield* failureOf(unready.get("k"))).description, /^LOADING /)
+      const store = yield* RedisTokenStore.make({ url: server.url, connectTimeout: "50 millis" })
+      yield* Effect.promise(() => appClient.config("SET", "key-load-delay", "0"))
+      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
+    }))
+
+  it.scopedLive("CLUSTERDOWN", () =>
+    Effect.gen(function*() {
+      const bus = yield* RedisServer.freePort
+      const server = yield* RedisServer.make({ args: ["--cluster-enabled", "yes", "--cluster-port", `${bus}`] })
+      const { error } = yield* askBoth({ url: server.url })
+      assert.match(error.description, /^CLUSTERDOWN /)
+    }))
+
+  it.scopedLive("a server without scripts: what it quotes is cut", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ args: ["--rename-command", "EVALSHA", ""] })
+      const { error } = yield* askBoth({ url: server.url })
+      assert.match(error.description, /^ERR unknown command 'evalsha'$/i)
+    }))
+
+  it.scopedLive("a user with no more permissions than the README names", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const rights = yield* documentedRights("p:")
+      assert.include(rights, "+evalsha")
+      yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights))
+      const store = yield* RedisTokenStore.make({
+        url: `redis://app:${password}@127.0.0.1:${server.port}`,
+        prefix: "p:"
+      })
+      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+      assert.isTrue(yield* store.set("k", entry("v2", "p", Duration.infinity), Option.some("v1")))
+      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
+      assert.isTrue(yield* store.remove("k", "v2"))
+      assert.isTrue(yield* store.acquireLease("k", "a", Duration.minutes(1)))
+      assert.isTrue(yield* store.extendLease("k", "a", Duration.minutes(1)))
+      yield* store.releaseLease("k", "a")
+      const { told } = yield* listen(store, client, "p:changes")
+      yield* (yield* RedisTokenStore.make({ url: server.url, prefix: "p:" })).set("k", entry("v1"), Option.none())
+      yield* hears(told, "k")
+      const log = yield* Effect.promise(() => client.acl("LOG"))
+      deepStrictEqual(log, [])
+    }))
+
+  it.scopedLive("a user who may not run scripts", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      yield* Effect.promise(() =>
+        client.acl("SETUSER", "app", "on", `>${password}`, "~*", "+info", "+client", "-evalsha")
+      )
+      const { error } = yield* askBoth({ url: `redis://app:${password}@127.0.0.1:${server.port}` })
+      assert.match(error.description, /^NOPERM .*'?evalsha'?/)
+    }))
+})
