@@ -61,6 +61,17 @@ export interface BoundedStore {
 /** How long a store that failed is left alone. */
 const cooldown = Duration.toMillis("5 seconds")
 
+/** What a call does: one that is seldom made is in order again with the usual one of its kind. */
+const kinds = {
+  get: "read",
+  set: "write",
+  remove: "write",
+  acquireLease: "lease",
+  extendLease: "lease"
+} as const
+
+type Method = keyof typeof kinds
+
 /** Unreadable keys that are remembered; with more of them a repetition does no harm. */
 const maxReported = 1_000
 
@@ -101,24 +112,26 @@ export const make = (options: {
   Effect.map(TokenStore, (store) => {
     const { timeout } = options
 
-    // The methods whose last call failed: a store may well be read and not be written
-    const down = new Set<TokenStoreError["method"]>()
+    // What failed when it was last done: a store may well be read and not be written
+    const down = new Set<string>()
     let downUntil = Number.NEGATIVE_INFINITY
     // Keys whose entry could not be read, so that each is reported once
     const unreadable = new Set<string>()
 
-    const failed = (error: TokenStoreError) =>
+    const failed = (method: Method, error: TokenStoreError) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const isKnown = down.size > 0
         downUntil = now + cooldown
-        down.add(error.method)
+        down.add(kinds[method])
         return isKnown
           ? Effect.void
           : Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
       })
 
-    const worked = (method: TokenStoreError["method"]) =>
-      Effect.suspend(() => down.delete(method) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void)
+    const worked = (method: Method) =>
+      Effect.suspend(() =>
+        down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
+      )
 
     // A process that stood still finds its timer before the answer that has been there for long: it looks once more
     const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
@@ -140,7 +153,7 @@ export const make = (options: {
       )
 
     const ask = <A>(
-      method: TokenStoreError["method"],
+      method: Method,
       call: LazyArg<Effect.Effect<A, TokenStoreError>>,
       secret?: Redacted.Redacted
     ): Effect.Effect<Option.Option<A>> =>
@@ -148,7 +161,7 @@ export const make = (options: {
         now < downUntil ? Effect.succeedNone : bounded(method, call).pipe(
           Effect.zipLeft(worked(method)),
           Effect.asSome,
-          Effect.catchAllCause((cause) => Effect.as(failed(toStoreError(method, cause, secret)), Option.none()))
+          Effect.catchAllCause((cause) => Effect.as(failed(method, toStoreError(method, cause, secret)), Option.none()))
         ))
 
     const reportUnreadable = (key: string, description: string) =>
@@ -224,12 +237,16 @@ const toStoreError = (
   })
 }
 
-/** A description is bounded in length, and may have been cut in the middle of the secret. */
-const withoutSecret = (description: string, secret: string): string => {
-  const text = description.replaceAll(secret, "<redacted>")
-  if (!text.endsWith("…")) return text
-  for (let length = Math.min(secret.length, text.length); length > 0; length--) {
-    if (text.endsWith(`${secret.slice(0, length)}…`)) return `${text.slice(0, -length - 1)}<redacted>…`
-  }
-  return text
-}
+/**
+ * A description is bounded in length, and may have been cut in the middle of
+ * the secret, which a payload holds as JSON writes it.
+ */
+const withoutSecret = (description: string, secret: string): string =>
+  [JSON.stringify(secret).slice(1, -1), secret].reduce((text, form) => {
+    const clean = text.replaceAll(form, "<redacted>")
+    if (!clean.endsWith("…")) return clean
+    for (let length = Math.min(form.length, clean.length); length > 0; length--) {
+      if (clean.endsWith(`${form.slice(0, length)}…`)) return `${clean.slice(0, -length - 1)}<redacted>…`
+    }
+    return clean
+  }, description)

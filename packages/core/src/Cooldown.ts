@@ -29,8 +29,6 @@ export interface Cooldown {
   readonly failure: (now: number) => Failure | undefined
   /** Begins with a failure, which may have come earlier. A definite one lasts longer each time. */
   readonly begin: (failure: Failure, now: number, failedAt?: number) => void
-  /** Whether the failure may pass by itself. */
-  readonly isPassing: () => boolean
   /** The credentials that failed, as far as they can change: others end the cool-down early. */
   readonly failedWith: (credentials: Option.Option<string>) => void
   /** Whether other credentials would end it. */
@@ -49,8 +47,14 @@ const maxDefiniteFactor = 60
 /** What a server may ask for with Retry-After once the retries are used up. */
 const maxRetryAfter = Duration.toMillis("1 minute")
 
-/** Whether the same request may succeed a moment later. */
-const isPassing = (failure: Failure): boolean => failure._tag === "TokenProviderError" || RetryPolicy.transient(failure)
+/**
+ * Whether the same request may succeed a moment later.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isPassing = (failure: Failure): boolean =>
+  failure._tag === "TokenProviderError" || RetryPolicy.transient(failure)
 
 /**
  * How long to wait after a failure: the base times a factor, or as long as the
@@ -85,7 +89,6 @@ export const make = (base: number): Cooldown => {
       credentials = Option.none()
       lookAt = now + base
     },
-    isPassing: () => current === undefined || isPassing(current.failure),
     failedWith: (failed) => {
       credentials = failed
     },

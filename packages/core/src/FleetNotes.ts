@@ -73,9 +73,14 @@ export const holdKey = (key: string, origin: string): string => `${key}#hold:${f
 /** How long the count outlasts the note: the next of its kind must find it. */
 const countMemory = Duration.toMillis("2 minutes")
 
+/** No note is in force for longer: a store that keeps no time must not hold up a fleet for ever. */
+const maxRemaining = Duration.toMillis("1 minute")
+
+const maxCount = 1_000_000
+
 const Payload = Schema.parseJson(Schema.Struct({
   v: Schema.Literal(1),
-  count: Schema.Int.pipe(Schema.between(1, 1_000_000)),
+  count: Schema.Int.pipe(Schema.between(1, maxCount)),
   memory: Schema.NonNegative
 }))
 
@@ -110,7 +115,10 @@ export const make = (store: BoundedStore): FleetNotes => {
         Option.match(decode(payload), {
           // Whatever it is, it may be written over
           onNone: () => ({ count: 0, remaining: 0, version }),
-          onSome: ({ count, memory }) => ({ count, remaining: Duration.toMillis(timeToLive) - memory, version })
+          onSome: ({ count, memory }) => {
+            const remaining = Duration.toMillis(timeToLive) - memory
+            return { count, remaining: remaining > maxRemaining ? 0 : remaining, version }
+          }
         })),
       Option.flatten
     )
@@ -118,7 +126,7 @@ export const make = (store: BoundedStore): FleetNotes => {
     Effect.flatMap(randomName, (version) =>
       store.set(key, {
         version,
-        payload: encode({ v: 1, count, memory: countMemory }),
+        payload: encode({ v: 1, count: Math.min(count, maxCount), memory: countMemory }),
         timeToLive: Duration.millis(remaining + countMemory)
       }, replaces))
   return {

@@ -86,7 +86,7 @@ export const make = (): ServerHabits => {
   const worked = new Set<string>()
   const origins = new Map<string, OriginState>()
   let ownFailedAt = Number.NEGATIVE_INFINITY
-  let deaths: Array<number> = []
+  let deaths: ReadonlyArray<{ readonly digest: string; readonly at: number }> = []
   let sharesTokens = true
   let isSaid = false
 
@@ -110,13 +110,18 @@ export const make = (): ServerHabits => {
   }
 
   const ownWorked = (origin: string, now: number) => {
-    const state = stateOf(origin)
-    if (now - state.foreignFailedAt <= maxReplay) state.provenAt = now
+    const state = origins.get(origin)
+    if (state !== undefined && now - state.foreignFailedAt <= maxReplay) state.provenAt = now
   }
 
-  const died = (now: number): Habit | undefined => {
-    deaths = [...deaths.filter((time) => now - time < deathsMemory), now]
-    if (isSaid || deaths.length < minDeaths) return undefined
+  /** Once for each token: a revocation by hand may be told by many origins. */
+  const died = (digest: string, now: number): Habit | undefined => {
+    if (isSaid) return undefined
+    deaths = [...deaths.filter((death) => death.digest !== digest && now - death.at < deathsMemory), {
+      digest,
+      at: now
+    }]
+    if (deaths.length < minDeaths) return undefined
     isSaid = true
     return "OneActiveToken"
   }
@@ -140,7 +145,7 @@ export const make = (): ServerHabits => {
         return foreignFailed(origin, now)
       }
       const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
-      return hasWorked && now - token.obtainedAt < youth ? died(now) : undefined
+      return hasWorked && now - token.obtainedAt < youth ? died(token.digest, now) : undefined
     },
     held: (origin) => {
       origins.delete(origin)

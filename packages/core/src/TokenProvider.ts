@@ -324,7 +324,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
     if (purpose === "background" || failure === undefined) return said
     slot.cooldown.begin(failure, now(), failedAt)
-    return slot.cooldown.isPassing() ? said : Effect.zipRight(said, Effect.map(credentials, slot.cooldown.failedWith))
+    return Cooldown.isPassing(failure) ? said : Effect.zipRight(said, Effect.map(credentials, slot.cooldown.failedWith))
   }
 
   /** A token in use serves on while it cannot be renewed, and the tries become fewer. */

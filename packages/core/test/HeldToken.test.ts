@@ -1,0 +1,100 @@
+import { AccessToken, HeldToken, TokenRequest } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Duration, FastCheck as fc, Redacted } from "effect"
+import * as Secrets from "./Secrets.js"
+
+const token = (value: string, expiresIn?: Duration.DurationInput, obtainedAt = 0) =>
+  AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(obtainedAt), expiresIn })
+
+const options = {
+  refreshAhead: Duration.minutes(5),
+  expiryLeeway: Duration.seconds(10),
+  defaultLifetime: Duration.hours(1),
+  jitter: 0
+}
+
+const hold = (token: AccessToken.AccessToken, isOwn = true) => HeldToken.make(token, { ...options, isOwn })
+
+describe("HeldToken", () => {
+  it.prop(
+    "rule 12: it is handed out without a further look until the window of its renewal begins",
+    [fc.integer({ min: 1, max: 1_000_000_000 }), fc.double({ min: 0, max: 1, noNaN: true })],
+    ([lifetime, jitter]) => {
+      const aToken = token("a", lifetime, 1000)
+      const held = HeldToken.make(aToken, { ...options, jitter, isOwn: true })
+      deepStrictEqual(held.windows, AccessToken.windows(aToken, { ...options, jitter }))
+      assert.strictEqual(held.quietUntil, held.windows.refreshAt)
+      assert.isBelow(held.quietUntil, 1000 + lifetime)
+    }
+  )
+
+  it("it knows whose it is", () => {
+    assert.isTrue(hold(token("a"), true).isOwn)
+    assert.isFalse(hold(token("a"), false).isOwn)
+  })
+
+  it("fleet rule 8: it is alive until its time has really run out, whatever the leeway", () => {
+    const held = hold(token("a", "100 seconds"))
+    assert.isTrue(HeldToken.isAlive(held, 99_999))
+    assert.isFalse(HeldToken.isAlive(held, 100_000))
+    assert.isFalse(HeldToken.isAlive(undefined, 0))
+  })
+
+  it("fleet rule 8: one of unknown lifetime is due when the default says so, and stays alive", () => {
+    const held = hold(token("a"))
+    assert.strictEqual(held.quietUntil, 55 * 60_000)
+    assert.isTrue(HeldToken.isAlive(held, Number.MAX_SAFE_INTEGER))
+  })
+
+  it("fleet rule 1: its identity is its value, not its time and not the object", () => {
+    const aToken = token("a", "1 hour")
+    const held = hold(aToken)
+    assert.isTrue(HeldToken.is(held, aToken))
+    assert.isTrue(HeldToken.is(held, token("a", "2 hours", 5000)))
+    assert.isFalse(HeldToken.is(held, token("b", "1 hour")))
+  })
+
+  it("fleet rule 5: the same value has the same digest, and another value another", () => {
+    const digest = hold(token("a", "1 hour")).digest()
+    assert.strictEqual(digest, hold(token("a", "2 hours", 5000), false).digest())
+    assert.strictEqual(digest, HeldToken.describe(token("a")).digest)
+    assert.notStrictEqual(digest, hold(token("b", "1 hour")).digest())
+  })
+
+  it("rule 12: the digest is computed when it is first needed, and once", () => {
+    let reads = 0
+    const watched: AccessToken.AccessToken = Object.create(token("a"), {
+      value: {
+        get: () => {
+          reads++
+          return Redacted.make("a")
+        }
+      }
+    })
+    const held = hold(watched)
+    assert.strictEqual(reads, 0)
+    const digest = held.digest()
+    assert.strictEqual(held.digest(), digest)
+    assert.strictEqual(reads, 1)
+    assert.strictEqual(digest, TokenRequest.fingerprint("a"))
+  })
+
+  it("a description is the digest and the time of a token; an unknown end is never", () => {
+    deepStrictEqual(HeldToken.describe(token("a", "10 seconds", 1000)), {
+      digest: TokenRequest.fingerprint("a"),
+      obtainedAt: 1000,
+      expiresAt: 11_000
+    })
+    assert.strictEqual(HeldToken.describe(token("a")).expiresAt, Infinity)
+  })
+
+  it("rule 9: neither it nor its description shows the token", () => {
+    const held = hold(token("a-very-secret-token", "1 hour"))
+    held.digest()
+    for (const value of [held, HeldToken.describe(held.token)]) {
+      deepStrictEqual(Secrets.leaks(value, ["a-very-secret-token"]), [])
+      deepStrictEqual(Secrets.reaches(value, ["a-very-secret-token"]), [])
+    }
+  })
+})
