@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -66,8 +67,7 @@ const kinds = {
   get: "read",
   set: "write",
   remove: "write",
-  acquireLease: "lease",
-  extendLease: "lease"
+  acquireLease: "lease"
 } as const
 
 type Method = keyof typeof kinds
@@ -200,10 +200,15 @@ export const make = (options: {
             (error) => error.reason === "InvalidEntry",
             (error) => Effect.as(reportUnreadable(key, error.description), Option.none())
           )),
-      set: (key, entry, replaces, secret) => ask("set", () => store.set(key, entry, replaces), secret),
-      remove: (key, version) => ask("remove", () => store.remove(key, version)),
-      acquireLease: (key, owner, duration) => ask("acquireLease", () => store.acquireLease(key, owner, duration)),
-      extendLease: (key, owner, duration) => ask("extendLease", () => store.extendLease(key, owner, duration)),
+      set: (key, entry, replaces, secret) => ask("set", () => yesOrNo("set", store.set(key, entry, replaces)), secret),
+      remove: (key, version) => ask("remove", () => yesOrNo("remove", store.remove(key, version))),
+      acquireLease: (key, owner, duration) =>
+        ask("acquireLease", () => yesOrNo("acquireLease", store.acquireLease(key, owner, duration))),
+      // Tried again before the lease ends, whatever becomes of it: one lost call says nothing of the store
+      extendLease: (key, owner, duration) =>
+        Effect.option(
+          Effect.sandbox(bounded("extendLease", () => yesOrNo("extendLease", store.extendLease(key, owner, duration))))
+        ),
       releaseLease: (key, owner) =>
         Effect.ignore(Effect.sandbox(bounded("releaseLease", () => store.releaseLease(key, owner)))),
       changes: Stream.suspend(() => store.changes).pipe(
@@ -218,6 +223,14 @@ export const make = (options: {
       reportUnreadable
     }
   })
+
+/** What is neither would be taken for a lease that another holds, for ever. */
+const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolean, TokenStoreError>) =>
+  Effect.filterOrFail(
+    answer,
+    Predicate.isBoolean,
+    () => new TokenStoreError({ method, reason: "Unavailable", description: "it answered neither true nor false" })
+  )
 
 const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration) =>
   new TokenStoreError({ method, reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })

@@ -215,10 +215,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   const renew = Renewal.make({ ...settings, endpoint, store, tokens: shared, notes, fork })
 
-  /** A token of the store is worth taking if it is still fresh, and nobody has rejected it. */
+  /** A token of the store is worth taking if it is still fresh, and neither rejected by anyone nor replaced here. */
   const isAdoptable = (slot: TokenSlots.Slot, candidate: HeldToken.HeldToken, purpose: Renewal.Purpose): boolean => {
     const { freshUntil, refreshAt } = candidate.windows
-    return now() < (purpose === "background" ? refreshAt : freshUntil) && !isRejected(slot, candidate)
+    const isFresh = now() < (purpose === "background" ? refreshAt : freshUntil)
+    const isOld = slot.replaced !== undefined && HeldToken.is(slot.replaced, candidate.token)
+    return isFresh && !isOld && !isRejected(slot, candidate)
   }
 
   const readAdoptable = (slot: TokenSlots.Slot, purpose: Renewal.Purpose) =>
@@ -253,6 +255,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     if (slot.rejected.has(held.digest())) held.quietUntil = Number.NEGATIVE_INFINITY
     const previous = slot.held
     slot.held = held
+    if (previous !== undefined && !HeldToken.is(previous, held.token)) slot.replaced = previous
     slot.backgroundFailures = 0
     slot.backgroundNotBefore = 0
     if (held.isOwn && previous !== undefined && HeldToken.is(previous, held.token)) {

@@ -29,6 +29,8 @@ export interface Slot {
   readonly habits: ServerHabits.ServerHabits
   readonly cooldown: Cooldown.Cooldown
   held: HeldToken | undefined
+  /** The token before this one: a store that has missed a write still holds it. */
+  replaced: HeldToken | undefined
   flight: Flight | undefined
   /** A new token is on its way into the store: what is there is not news. */
   isWriting: boolean
@@ -93,6 +95,7 @@ export const make = (
     habits: ServerHabits.make(),
     cooldown: Cooldown.make(options.failureCooldown),
     held: undefined,
+    replaced: undefined,
     flight: undefined,
     isWriting: false,
     backgroundFailures: 0,

@@ -41,7 +41,7 @@ const calls = {
 
 type Method = keyof typeof calls
 
-const methods = ["get", "set", "remove", "acquireLease", "extendLease"] as const
+const methods = ["get", "set", "remove", "acquireLease"] as const
 
 const call = (store: BoundedStore.BoundedStore, method: Method): Effect.Effect<Option.Option<unknown>> =>
   calls[method](store)
@@ -186,9 +186,28 @@ describe("BoundedStore", () => {
         deepStrictEqual(shown(logs).slice(1), ["Info Token store is back"])
       }))
 
+    it.effect("and does not extend a lease is asked again, and nothing is said of it", () =>
+      Effect.gen(function*() {
+        for (const [, [answer]] of Object.entries(broken)) {
+          let asked = 0
+          const { logged, logs, store } = yield* make(() => ({
+            extendLease: () => {
+              asked++
+              return answer()
+            }
+          }))
+          for (let i = 0; i < 3; i++) {
+            deepStrictEqual(yield* logged(store.extendLease(key, owner, lease)), Option.none())
+          }
+          assert.strictEqual(asked, 3)
+          deepStrictEqual(logs, [])
+          deepStrictEqual(yield* logged(store.acquireLease(key, owner, lease)), Option.some(true))
+        }
+      }))
+
     it.effect("in a call that is seldom made is back with the usual one of its kind: the next outage is said too", () =>
       Effect.gen(function*() {
-        for (const [seldom, usual] of [["extendLease", "acquireLease"], ["remove", "set"]] as const) {
+        for (const [seldom, usual] of [["remove", "set"]] as const) {
           let isDown = true
           const { logged, logs, store } = yield* make((memory) => ({
             [seldom]: () => fails(seldom),

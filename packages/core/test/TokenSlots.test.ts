@@ -20,6 +20,7 @@ const flight = (): TokenSlots.Flight => ({
   span: undefined,
   links: 0,
   lastError: undefined,
+  failedAt: undefined,
   isAnswered: false
 })
 
@@ -61,6 +62,7 @@ describe("TokenSlots", () => {
       const { cooldown, habits, rejected, request, ...rest } = slot
       deepStrictEqual(rest, {
         held: undefined,
+        replaced: undefined,
         flight: undefined,
         isWriting: false,
         backgroundFailures: 0,

@@ -1,0 +1,533 @@
+import { OAuthError, RetryPolicy, TestTokenEndpoint, TestTokenStore, TokenStore } from "@effect-alf/core"
+import * as RejectedTokens from "@effect-alf/core/RejectedTokens"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Duration, Effect, Exit, Fiber, Schedule, Scope, TestClock, Tracer } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { settle, value, warnings } from "./ProviderBench.js"
+
+type Store = TokenStore.TokenStore["Type"]
+
+const makeShared = TokenStore.makeMemory({ isShared: true })
+
+/** A fleet's store and the control of it, for processes that share all of it. */
+const makeControlled = Effect.map(makeShared, TestTokenStore.make)
+
+const onlyKey = (store: TestTokenStore.TestTokenStore["Type"]) =>
+  Effect.map(store.callsOf("get"), ([first]) => first.key)
+
+const tooMany = (retryAfter: Duration.DurationInput) =>
+  new OAuthError.TokenEndpointError({
+    ...TestTokenEndpoint.unavailable,
+    status: 429,
+    retryAfter: Duration.decode(retryAfter)
+  })
+
+const polled = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, text: string): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    assert.isNotNull(fiber.unsafePoll(), text)
+    return Fiber.join(fiber)
+  })
+
+describe("TokenProvider, waits", () => {
+  for (const isShared of [false, true]) {
+    it.scoped(`a token that is rejected at once is renewed without any time passing (isShared ${isShared})`, () =>
+      Effect.gen(function*() {
+        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const { provider } = yield* ProviderBench.make({ sharedStore })
+        const fiber = yield* Effect.fork(Effect.gen(function*() {
+          const token = yield* provider.get()
+          const renewed = yield* provider.renew(token)
+          return yield* provider.renew(renewed)
+        }))
+        yield* settle
+        assert.strictEqual(value(yield* polled(fiber, "still waiting")), "token-3")
+      }))
+  }
+
+  it.scoped("unknown lifetime: with an endpoint that fails slowly, only the first caller waits", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "none" },
+        defaultLifetime: "10 minutes"
+      })
+      yield* provider.get()
+      yield* TestClock.adjust("11 minutes")
+      yield* tokens.setDelay("5 seconds")
+      yield* tokens.failNext(10)
+      const first = yield* Effect.fork(provider.get())
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(value(yield* polled(first, "first")), "token-1")
+      yield* TestClock.adjust("10 seconds")
+      const second = yield* Effect.fork(provider.get())
+      yield* settle
+      assert.strictEqual(value(yield* polled(second, "second waits too")), "token-1")
+    }))
+
+  it.scoped("a release that hangs does not hold up who waits for the answer", () =>
+    Effect.gen(function*() {
+      const { control, store } = yield* makeControlled
+      const { provider, tokens } = yield* ProviderBench.make({ sharedStore: store })
+      yield* control.hang(true, "releaseLease")
+      yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      const fiber = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* settle
+      const waits = fiber.unsafePoll() === null
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(fiber)
+      assert.isFalse(waits, "waits for the release")
+    }))
+})
+
+describe("TokenProvider, stores", () => {
+  it.scoped("acquireLease answers no boolean: the request gets its token", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({
+        wrapStore: (store) => ({ ...store, isShared: true, acquireLease: () => Effect.succeed(undefined as never) })
+      })
+      const fiber = yield* Effect.fork(bench.provider.get())
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual(value(yield* polled(fiber, "no token")), "token-1")
+      assert.lengthOf(warnings(bench), 1)
+    }))
+
+  it.scoped("a write that happened but was answered with false (a driver that sent it twice) leaves the token its own", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make({
+        wrapStore: (store) => ({
+          ...store,
+          isShared: true,
+          set: (key, entry, replaces) =>
+            Effect.zipRight(store.set(key, entry, replaces), store.set(key, entry, replaces))
+        })
+      })
+      const { provider } = bench
+      // A resource that rejects everything: the second renewal is held
+      const one = yield* provider.get()
+      yield* settle
+      const two = yield* provider.renew(one)
+      yield* settle
+      yield* provider.settle(two, "rejected")
+      yield* settle
+      const three = yield* provider.renew(two)
+      assert.strictEqual(value(three), value(two), "a fruitless renewal did not begin a hold")
+    }))
+
+  it.scoped("a lease extension that fails once does not keep the new token from the store", () =>
+    Effect.gen(function*() {
+      const { control, store } = yield* makeControlled
+      const { provider } = yield* ProviderBench.make({ sharedStore: store, endpoint: { delay: "2 seconds" } })
+      yield* control.fail("hiccup", "extendLease")
+      const fiber = yield* Effect.fork(provider.get())
+      yield* TestClock.adjust("2 seconds")
+      yield* polled(fiber, "no token")
+      yield* settle
+      assert.strictEqual((yield* control.entries).size, 1)
+    }))
+
+  for (const [name, note] of [["pace", "#pace"], ["hold", "#hold:"]] as const) {
+    it.scoped(`a ${name} whose entry never ends (PERSIST, another version) does not stop renewals for ever`, () =>
+      Effect.gen(function*() {
+        const { control, store } = yield* makeControlled
+        const eternal: Store = {
+          ...store,
+          set: (key, entry, replaces) =>
+            store.set(key, key.includes(note) ? { ...entry, timeToLive: Duration.infinity } : entry, replaces)
+        }
+        const one = yield* ProviderBench.make({ sharedStore: eternal, endpoint: { tokenPrefix: "one-" } })
+        const two = yield* ProviderBench.make({ sharedStore: eternal, endpoint: { tokenPrefix: "two-" } })
+        if (name === "pace") {
+          yield* one.tokens.failNext(1)
+          yield* Effect.flip(one.provider.get())
+        } else {
+          const first = yield* one.provider.get()
+          yield* settle
+          const second = yield* one.provider.renew(first)
+          yield* settle
+          yield* one.provider.settle(second, "rejected")
+          yield* settle
+        }
+        yield* TestClock.adjust("2 minutes")
+        const fiber = yield* Effect.fork(
+          name === "pace"
+            ? Effect.map(two.provider.get(), value)
+            : Effect.flatMap(
+              two.provider.get(),
+              (token) =>
+                Effect.map(two.provider.renew(token), (renewed) => value(renewed) === value(token) ? "held" : "two-1")
+            )
+        )
+        yield* TestClock.adjust("11 seconds")
+        assert.strictEqual(yield* polled(fiber, "waits"), "two-1")
+        assert.isAbove((yield* control.calls).length, 0)
+      }))
+  }
+
+  it.scoped("a pace that was written while the lease was being asked for is kept", () =>
+    Effect.gen(function*() {
+      const memory = yield* makeShared
+      const one = yield* ProviderBench.make({
+        sharedStore: memory,
+        endpoint: { delay: "100 millis", retry: Schedule.spaced("4 seconds") }
+      })
+      const two = yield* ProviderBench.make({
+        sharedStore: memory,
+        // The wish for the lease takes a moment on the way
+        wrapStore: (store) => ({
+          ...store,
+          acquireLease: (key, owner, duration) =>
+            Effect.zipRight(Effect.delay(Effect.void, "200 millis"), store.acquireLease(key, owner, duration))
+        }),
+        endpoint: { tokenPrefix: "two-" }
+      })
+      yield* one.tokens.failNext(1)
+      yield* Effect.fork(Effect.exit(one.provider.get()))
+      yield* settle
+      yield* Effect.fork(Effect.exit(two.provider.get()))
+      yield* TestClock.adjust("1 second")
+      deepStrictEqual(yield* two.requestTimes, [])
+    }))
+
+  it.effect("a lease that was asked for when the scope closed is given back", () =>
+    Effect.gen(function*() {
+      const memory = yield* makeShared
+      const scope = yield* Scope.make()
+      let key = ""
+      const one = yield* Scope.extend(
+        ProviderBench.make({
+          sharedStore: memory,
+          wrapStore: (store) => ({
+            ...store,
+            // On its way it cannot be called back
+            acquireLease: (name, owner, duration) => {
+              key = name
+              return Effect.uninterruptible(
+                Effect.delay(store.acquireLease(name, owner, duration), "50 millis")
+              )
+            },
+            releaseLease: (name, owner) =>
+              Effect.uninterruptible(Effect.delay(store.releaseLease(name, owner), "60 millis"))
+          })
+        }),
+        scope
+      )
+      yield* Effect.fork(Effect.exit(one.provider.get()))
+      yield* settle
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(closing)
+      assert.isTrue(yield* memory.acquireLease(key, "another", Duration.seconds(3)))
+    }))
+})
+
+describe("TokenProvider, schedules in a fleet", () => {
+  it.scoped("a Schedule without delays that is used up slows the fleet down", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const endpoint = { retry: Schedule.recurs(2) }
+      const fleet = yield* Effect.all([1, 2, 3, 4].map(() => ProviderBench.make({ sharedStore, endpoint })))
+      for (const { tokens } of fleet) yield* tokens.failNext(100)
+      for (const { provider } of fleet) yield* Effect.fork(Effect.exit(provider.get()))
+      yield* TestClock.adjust("900 millis")
+      const times = yield* Effect.all(fleet.map(({ requestTimes }) => requestTimes))
+      // Its three attempts, and then nobody's within the failure cool-down
+      assert.lengthOf(times.flat(), 3)
+    }))
+
+  it.scoped("a Schedule that ends by elapsed time ends in a fleet as it does alone", () =>
+    Effect.gen(function*() {
+      const retry = Schedule.spaced("500 millis").pipe(Schedule.upTo("2 seconds"))
+      const counts: Array<number> = []
+      for (const isShared of [false, true]) {
+        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const { provider, tokens } = yield* ProviderBench.make({ sharedStore, endpoint: { retry } })
+        yield* tokens.failNext(100)
+        const fiber = yield* Effect.fork(Effect.flip(provider.get()))
+        yield* TestClock.adjust("4 seconds")
+        yield* polled(fiber, `isShared ${isShared}: still at it`)
+        counts.push((yield* tokens.requests).length)
+      }
+    }))
+
+  it.scoped("a Schedule is stepped once for each failed attempt: what a user hangs on it is not repeated", () =>
+    Effect.gen(function*() {
+      let taps = 0
+      const retry = Schedule.recurs(3).pipe(
+        Schedule.addDelay(() => "100 millis"),
+        Schedule.tapInput((_: OAuthError.TokenEndpointError) =>
+          Effect.sync(() => {
+            taps++
+          })
+        )
+      )
+      const { provider, tokens } = yield* ProviderBench.make({ sharedStore: yield* makeShared, endpoint: { retry } })
+      yield* tokens.failNext(3)
+      const fiber = yield* Effect.fork(provider.get())
+      yield* TestClock.adjust("2 seconds")
+      yield* polled(fiber, "no token")
+      assert.strictEqual(taps, 3)
+    }))
+
+  it.scoped("Retry-After: 0 and no Schedule: the fleet does not ask in a row", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const endpoint = { retry: RetryPolicy.none }
+      const fleet = yield* Effect.all([1, 2, 3, 4].map(() => ProviderBench.make({ sharedStore, endpoint })))
+      for (const { tokens } of fleet) yield* tokens.failNext(100, tooMany(0))
+      for (const { provider } of fleet) yield* Effect.fork(Effect.exit(provider.get()))
+      yield* TestClock.adjust("900 millis")
+      const times = yield* Effect.all(fleet.map(({ requestTimes }) => requestTimes))
+      assert.lengthOf(times.flat(), 1)
+    }))
+})
+
+describe("TokenProvider, cool-downs", () => {
+  it.scoped("a cool-down ends when another process has stored a token", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const one = yield* ProviderBench.make({ sharedStore, endpoint: { retry: RetryPolicy.none } })
+      const two = yield* ProviderBench.make({ sharedStore, endpoint: { tokenPrefix: "two-" } })
+      yield* one.tokens.failNext(1, tooMany("60 seconds"))
+      yield* Effect.flip(one.provider.get())
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(value(yield* two.provider.get()), "two-1")
+      yield* settle
+      const exit = yield* Effect.exit(one.provider.get())
+      assert.isTrue(Exit.isSuccess(exit), "fails although a good token is in the store")
+    }))
+
+  it.scoped("Retry-After counts from the answer, not from when the wait was given up", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const { provider, requestTimes, tokens } = yield* ProviderBench.make({
+        sharedStore,
+        endpoint: { retry: RetryPolicy.standard }
+      })
+      yield* tokens.failNext(1, tooMany("20 seconds"))
+      const fiber = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("10 seconds")
+      yield* polled(fiber, "still waits")
+      yield* TestClock.adjust("10 seconds")
+      const second = yield* Effect.fork(Effect.exit(provider.get()))
+      yield* settle
+      assert.isTrue(Exit.isSuccess(yield* polled(second, "waits")), `${yield* requestTimes}`)
+    }))
+})
+
+describe("TokenProvider, bounds", () => {
+  it("the origins that rejected one token are bounded", () => {
+    const rejected = RejectedTokens.make()
+    for (let i = 0; i < 10_000; i++) rejected.reject("t", `https://${i}.test`, Number.POSITIVE_INFINITY, 0)
+    let kept = 0
+    for (let i = 0; i < 10_000; i++) if (rejected.has("t", `https://${i}.test`)) kept++
+    assert.isAtMost(kept, 256)
+  })
+
+  it.scoped("an origin that has taken a token again is not held by what was on its way to the store", () =>
+    Effect.gen(function*() {
+      const { control, store } = yield* makeControlled
+      const { provider } = yield* ProviderBench.make({ sharedStore: store })
+      const one = yield* provider.get()
+      yield* settle
+      const two = yield* provider.renew(one)
+      yield* settle
+      yield* control.slow("100 millis", "get")
+      yield* provider.settle(two, "rejected")
+      yield* TestClock.adjust("50 millis")
+      yield* provider.settle(two, "accepted")
+      yield* TestClock.adjust("500 millis")
+      yield* control.slow(0, "get")
+      const fiber = yield* Effect.fork(provider.renew(two))
+      yield* settle
+      assert.strictEqual(value(yield* polled(fiber, "waits")), "token-3")
+    }))
+})
+
+describe("TokenProvider, what may go wrong, leases and holds", () => {
+  it.scoped("one lost lease extension does not end the lease", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const endpoint = { delay: "8 seconds" } as const
+      const one = yield* ProviderBench.make({ sharedStore, endpoint })
+      const two = yield* ProviderBench.make({ sharedStore, endpoint })
+      yield* one.store.fail("hiccup", "extendLease")
+      yield* Effect.fork(one.provider.get())
+      yield* settle
+      yield* Effect.fork(Effect.exit(two.provider.get()))
+      yield* TestClock.adjust("1500 millis")
+      yield* one.store.fail(undefined, "extendLease")
+      yield* TestClock.adjust("7 seconds")
+      deepStrictEqual(yield* two.requestTimes, [])
+    }))
+
+  for (const method of ["extendLease", "get"] as const) {
+    it.scoped(`after one failure of ${method} an outage of the store is still said`, () =>
+      Effect.gen(function*() {
+        const sharedStore = yield* makeShared
+        const bench = yield* ProviderBench.make({
+          sharedStore,
+          endpoint: { lifetime: "100 seconds", delay: method === "get" ? 0 : "1500 millis" }
+        })
+        yield* bench.store.fail("hiccup", method)
+        yield* Effect.fork(bench.provider.get())
+        yield* TestClock.adjust("2 seconds")
+        yield* bench.store.fail(undefined)
+        yield* bench.tokens.setDelay(0)
+        const known = method === "get" ? 1 : 0
+        assert.lengthOf(warnings(bench), known)
+        // Nine renewals that work, the store with them
+        for (let i = 0; i < 9; i++) {
+          yield* TestClock.adjust("100 seconds")
+          yield* bench.provider.get()
+          yield* settle
+        }
+        yield* bench.store.fail("connection refused")
+        yield* TestClock.adjust("100 seconds")
+        yield* bench.provider.get()
+        yield* settle
+        assert.lengthOf(warnings(bench), known + 1)
+      }))
+  }
+
+  it.scoped("an origin that is held gets its 401 at once, also while a renewal for others is under way", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const bad = "https://bad.test"
+      const one = yield* provider.get(undefined, bad)
+      yield* TestClock.adjust("79 seconds")
+      const two = yield* provider.renew(one, undefined, bad)
+      yield* provider.settle(two, "rejected", undefined, bad)
+      // Held for a second; the others begin a renewal, whose answer takes long
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(value(yield* provider.renew(two, undefined, bad)), value(two))
+      yield* tokens.setDelay("8 seconds")
+      const third = yield* Effect.fork(provider.renew(two, undefined, "https://other.test"))
+      yield* settle
+      const held = yield* Effect.fork(provider.renew(two, undefined, bad))
+      yield* settle
+      const waits = held.unsafePoll() === null
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(third)
+      assert.isFalse(waits)
+    }))
+
+  it.scoped("a Schedule that never ends lands its flight within maxWait, store or not", () =>
+    Effect.gen(function*() {
+      for (const isShared of [true, false]) {
+        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const { provider, requestTimes, tokens } = yield* ProviderBench.make({
+          sharedStore,
+          endpoint: { retry: Schedule.spaced("1 minute") }
+        })
+        yield* tokens.failNext(1)
+        const first = yield* Effect.fork(Effect.exit(provider.get()))
+        yield* TestClock.adjust("10 seconds")
+        yield* Fiber.join(first)
+        yield* TestClock.adjust("10 seconds")
+        // The endpoint works again
+        const second = yield* Effect.fork(Effect.exit(provider.get()))
+        yield* TestClock.adjust("10 seconds")
+        assert.isTrue(
+          Exit.isSuccess(yield* Fiber.join(second)),
+          `isShared ${isShared}: ${yield* requestTimes}`
+        )
+      }
+    }))
+})
+
+describe("TokenProvider, what a wait in vain says", () => {
+  for (const isShared of [true, false]) {
+    it.scoped(`after maxWait the caller hears what the endpoint said (isShared ${isShared})`, () =>
+      Effect.gen(function*() {
+        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const { provider, tokens } = yield* ProviderBench.make({
+          sharedStore,
+          maxWait: "2 seconds",
+          endpoint: { retry: RetryPolicy.exponential({ base: "500 millis", times: 10, jitter: false }) }
+        })
+        yield* tokens.failNext(100)
+        const fiber = yield* Effect.fork(Effect.flip(provider.get()))
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* Fiber.join(fiber)).message, TestTokenEndpoint.unavailable.message)
+      }))
+  }
+})
+
+describe("TokenProvider, what may go wrong, tokens and spans", () => {
+  it.scoped("a 401 does not bring back the token that this process has replaced", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const { provider, store, tokens } = yield* ProviderBench.make({
+        sharedStore,
+        endpoint: { lifetime: "100 seconds" }
+      })
+      yield* provider.get()
+      yield* settle
+      yield* TestClock.adjust("81 seconds")
+      // The renewal in the background works, but its write does not
+      yield* store.fail("hiccup", "set")
+      yield* provider.get()
+      yield* settle
+      yield* store.fail(undefined)
+      const good = yield* provider.get()
+      assert.strictEqual(value(good), "token-2")
+      yield* TestClock.adjust("6 seconds")
+      yield* provider.renew(good, undefined, "https://bad.test")
+      yield* settle
+      assert.notStrictEqual(value(yield* provider.get(undefined, "https://good.test")), "token-1")
+      assert.isAbove((yield* tokens.requests).length, 2)
+    }))
+
+  it.scoped("the span of a renewal that failed shows that it did", () =>
+    Effect.gen(function*() {
+      const exits: Array<Exit.Exit<unknown, unknown>> = []
+      const tracer = Tracer.make({
+        span: (name, parent, context, links, startTime, kind) => ({
+          _tag: "Span",
+          name,
+          spanId: name,
+          traceId: name,
+          parent,
+          context,
+          status: { _tag: "Started", startTime },
+          attributes: new Map(),
+          links,
+          sampled: true,
+          kind,
+          end: (_, exit) => {
+            exits.push(exit)
+          },
+          attribute: () => {},
+          event: () => {},
+          addLinks: () => {}
+        }),
+        context: (f) => f()
+      })
+      const { provider, tokens } = yield* Effect.withTracer(
+        ProviderBench.make({ sharedStore: yield* makeShared }),
+        tracer
+      )
+      yield* tokens.failNext(1)
+      yield* Effect.flip(provider.get())
+      yield* settle
+      assert.lengthOf(exits, 1)
+      assert.isTrue(Exit.isFailure(exits[0]))
+    }))
+
+  it.scoped("a notice during the attempt does not cut short the wait after it", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* makeShared
+      const { provider, requestTimes, store, tokens } = yield* ProviderBench.make({
+        sharedStore,
+        endpoint: { delay: "100 millis", retry: Schedule.spaced("8 seconds") }
+      })
+      yield* tokens.failNext(1)
+      yield* Effect.fork(Effect.exit(provider.get()))
+      yield* settle
+      const key = yield* onlyKey(store)
+      yield* TestClock.adjust("50 millis")
+      yield* store.corrupt(key, "garbage")
+      yield* TestClock.adjust("7 seconds")
+      deepStrictEqual(yield* requestTimes, [0])
+    }))
+})
