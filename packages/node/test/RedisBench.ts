@@ -63,6 +63,19 @@ export const assertHides = (error: unknown, ...secrets: ReadonlyArray<string>) =
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.retry(effect, Schedule.spaced("20 millis")).pipe(Effect.timeout("15 seconds"))
 
+/** Keeps the event loop, as a long collection of garbage does. */
+export const standStill = (millis: number) => {
+  const end = performance.now() + millis
+  while (performance.now() < end);
+}
+
+/** The ids of the connections to a server whose entry in its list matches. */
+export const connectionsOf = (client: Redis, matching: RegExp) =>
+  Effect.map(
+    Effect.promise(() => client.client("LIST") as Promise<string>),
+    (list) => list.split("\n").filter((line) => matching.test(line)).map((line) => /^id=(\d+)/.exec(line)![1])
+  )
+
 /** Whatever is printed past Effect's logger while the scope lasts. */
 export const spyOnConsole = Effect.acquireRelease(
   Effect.sync(() => {
