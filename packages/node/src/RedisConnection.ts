@@ -14,6 +14,8 @@ import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { flow, identity, type LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -107,6 +109,10 @@ const disconnectTimeout = 500
 const maxRedirections = 4
 // setTimeout knows no longer one
 const maxTimeout = Duration.millis(2 ** 31 - 1)
+// Our own limit decides. What ioredis sends by itself while it connects has only this one, many times as long: its timer
+// comes before the answer in a process that stood still
+const netTimeout = (commandTimeout: Duration.Duration) =>
+  Duration.toMillis(Duration.min(Duration.times(commandTimeout, 5), maxTimeout))
 
 /**
  * A time limit that a timer can keep.
@@ -134,7 +140,7 @@ export const make: (
   const bounds = {
     lazyConnect: true,
     connectTimeout: Duration.toMillis(connectTimeout),
-    commandTimeout: Duration.toMillis(options.commandTimeout),
+    commandTimeout: netTimeout(options.commandTimeout),
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -172,7 +178,7 @@ export const make: (
   // Without a queue a call would fail while the first connect is under way. If it fails, it is tried again behind us
   yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => redis.connect()), connectTimeout))
   return {
-    client: dropSilent(redis),
+    client: mapAnswers(redis, flow(bounded(options.commandTimeout), dropSilent(redis))),
     whyNotConnected,
     keyPrefix: keyPrefixOf(redis),
     listener: listenerOf(redis, bounds)
@@ -189,12 +195,12 @@ export const fromClient = (
   client: Client,
   options: { readonly commandTimeout: Duration.Duration }
 ): Connection => ({
-  client,
+  client: mapAnswers(client, bounded(options.commandTimeout)),
   whyNotConnected: () => "the client is not connected",
   keyPrefix: keyPrefixOf(client),
   listener: listenerOf(client, {
     connectTimeout: Duration.toMillis(defaultConnectTimeout),
-    commandTimeout: Duration.toMillis(options.commandTimeout)
+    commandTimeout: netTimeout(options.commandTimeout)
   })
 })
 
@@ -293,18 +299,42 @@ const rememberErrors = (redis: Redis | Cluster) => {
   }
 }
 
+/** What has arrived is read before the next turn of the event loop comes to this. */
+const nextTurn = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
+/**
+ * Waits for an answer, and fails with `RedisError.timedOut` when none has come
+ * in time. A process that stood still finds its timer before the answer that
+ * has been there for long: it reads once more.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const answerWithin = (limit: Duration.Duration) => <A>(ask: LazyArg<Promise<A>>): Effect.Effect<A, unknown> =>
+  Effect.raceFirst(
+    Effect.tryPromise({ try: ask, catch: identity }),
+    Effect.sleep(limit).pipe(Effect.zipRight(nextTurn), Effect.zipRight(Effect.failSync(RedisError.timedOut)))
+  )
+
+/** It goes on when nobody waits for it any more: only so is a silent connection found out. */
+const bounded = (commandTimeout: Duration.Duration) => (answer: Promise<unknown>): Promise<unknown> =>
+  Effect.runPromise(Effect.either(answerWithin(commandTimeout)(() => answer))).then(Either.getOrThrowWith(identity))
+
 /**
  * A connection that swallows what is sent on it (its other end vanished without
  * a word) would do so for minutes: after an answer that did not come it is made
  * anew.
  */
-const dropSilent = (redis: Redis | Cluster): Client => {
+const dropSilent = (redis: Redis | Cluster) => {
   const events: EventEmitter = redis
   let connections = 0
   events.on("connect", () => {
     connections++
   })
-  const watch = (answer: Promise<unknown>): Promise<unknown> => {
+  return (answer: Promise<unknown>): Promise<unknown> => {
     const connection = connections
     answer.catch((error) => {
       // While it connects, ioredis would take this for the end and never connect again
@@ -312,11 +342,12 @@ const dropSilent = (redis: Redis | Cluster): Client => {
     })
     return answer
   }
-  return {
-    evalsha: (sha1, numberOfKeys, ...args) => watch(redis.evalsha(sha1, numberOfKeys, ...args)),
-    eval: (script, numberOfKeys, ...args) => watch(redis.eval(script, numberOfKeys, ...args))
-  }
 }
+
+const mapAnswers = (client: Client, map: (answer: Promise<unknown>) => Promise<unknown>): Client => ({
+  evalsha: (sha1, numberOfKeys, ...args) => map(client.evalsha(sha1, numberOfKeys, ...args)),
+  eval: (script, numberOfKeys, ...args) => map(client.eval(script, numberOfKeys, ...args))
+})
 
 // -----------------------------------------------------------------------------
 // listening

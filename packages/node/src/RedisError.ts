@@ -12,13 +12,24 @@ const textOf = (error: unknown, property: "message" | "name"): string => {
   return typeof text === "string" ? text : ""
 }
 
+// As ioredis says it
+const timeoutMessage = "Command timed out"
+
+/**
+ * The error of a command whose answer did not come in time.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const timedOut = (): Error => new Error(timeoutMessage)
+
 /**
  * A command was sent, and its answer did not come in time.
  *
  * @since 0.1.0
  * @category guards
  */
-export const isTimeout = (error: unknown): boolean => textOf(error, "message") === "Command timed out"
+export const isTimeout = (error: unknown): boolean => textOf(error, "message") === timeoutMessage
 
 /**
  * The server does not know a script by its hash: it must be sent whole.

@@ -10,7 +10,7 @@ import type { TokenStore } from "@effect-alf/core/TokenStore"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constVoid, identity, type LazyArg } from "effect/Function"
+import { constVoid, identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as RcRef from "effect/RcRef"
@@ -19,7 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Redis } from "ioredis"
 import { randomUUID } from "node:crypto"
-import type { Connection } from "./RedisConnection.js"
+import { answerWithin, type Connection } from "./RedisConnection.js"
 import * as RedisError from "./RedisError.js"
 
 /**
@@ -83,13 +83,14 @@ export const make = Effect.fnUntraced(function*(
       redis.on("end", () => resume(Effect.void))
       redis.on("message", (_, message) => receive(message))
     })
-    const ask = (call: LazyArg<Promise<unknown>>) => Effect.tryPromise({ try: call, catch: identity })
+    const ask = answerWithin(commandTimeout)
     // A connection on which nothing is sent does not notice that the server hangs
     const alive = Effect.repeat(
       Effect.catchIf(ask(() => redis.ping()), RedisError.isReply, () => Effect.void),
       Schedule.spaced(Duration.times(commandTimeout, pingPause))
     )
-    const subscribed = Effect.zipRight(ask(() => redis.connect()), ask(() => redis.subscribe(channel)))
+    const connected = Effect.tryPromise({ try: () => redis.connect(), catch: identity })
+    const subscribed = Effect.zipRight(connected, ask(() => redis.subscribe(channel)))
     return Effect.raceFirst(ended, Effect.zipRight(subscribed, alive))
   }
 

@@ -41,8 +41,9 @@ export interface ClientOptions {
   /** What every key begins with. The default is `effect-alf:`. */
   readonly prefix?: string | undefined
   /**
-   * How long one call may take, whatever the client's own options say. TokenProvider's `storeTimeout` counts as well,
-   * and is shorter by default. The default is 1 second.
+   * How long one command may take, whatever the client's own options say; a call is one command, and a second one where
+   * the server has forgotten the script. TokenProvider's `storeTimeout` counts as well, and is shorter by default. The
+   * default is 1 second.
    */
   readonly commandTimeout?: Duration.DurationInput | undefined
 }
@@ -268,16 +269,10 @@ const fromConnection = Effect.fnUntraced(function*(
   }
 
   const run = (method: Method, key: string, args: ReadonlyArray<string>, secret?: string) =>
-    Effect.timeoutFail(
-      Effect.tryPromise({
-        try: () => evaluate(connection.client, scripts[method], key, args),
-        catch: (error) => toStoreError(method, error, secret)
-      }),
-      {
-        duration: commandTimeout,
-        onTimeout: () => new TokenStoreError({ method, reason: "Timeout", description: silent })
-      }
-    )
+    Effect.tryPromise({
+      try: () => evaluate(connection.client, scripts[method], key, args),
+      catch: (error) => toStoreError(method, error, secret)
+    })
 
   const test = (method: Method, key: string, args: ReadonlyArray<string>, secret?: string) =>
     Effect.map(run(method, key, args, secret), (reply) => Number(reply) === 1)

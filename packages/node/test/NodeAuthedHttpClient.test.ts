@@ -9,6 +9,7 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import * as OAuthServer from "./OAuthServer.js"
+import { makeSocket } from "./RedisBench.js"
 
 const clientSecret = Redacted.make("the-client-secret")
 
@@ -229,10 +230,15 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     ALF_BASE_URL: server.url
   })
 
-  it.scopedLive("reads everything from the environment", () =>
+  it.scopedLive.each(
+    [
+      ["an address", RedisServer.shared],
+      ["a socket", Effect.map(makeSocket, ({ url }) => ({ url, prefix: "test:" }))]
+    ] as const
+  )("reads everything from the environment, ALF_REDIS_URL is %s", ([_, redisServer]) =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const { prefix, url } = yield* RedisServer.shared
+      const { prefix, url } = yield* redisServer
       const variables = { ...variablesFor(server), ALF_SCOPE: "b a", ALF_REDIS_URL: url }
       const redis = { prefix }
       for (let process = 0; process < 2; process++) {

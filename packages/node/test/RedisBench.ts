@@ -4,8 +4,10 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { assert, vi } from "@effect/vitest"
 import { Cause, Context, Duration, Effect, Layer, Option, Schedule, Stream } from "effect"
 import { Redis, type RedisOptions } from "ioredis"
-import { readFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { createConnection, createServer, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { inspect } from "node:util"
 
 export type Store = TokenStore.TokenStore["Type"]
@@ -17,6 +19,9 @@ export class Shared extends Context.Tag("Shared")<Shared, { readonly url: string
 
 export const makeStore = (options?: Partial<RedisTokenStore.Options>) =>
   Effect.flatMap(Shared, (shared) => RedisTokenStore.make({ ...shared, ...options }))
+
+/** For the contract: its rows wait side by side, and a machine that is busy is late by some tenths of a second. */
+export const shortTime = "1 second"
 
 /** A plain client to look at what a store has done. */
 export const makeClient = (url: string, options: RedisOptions = {}) =>
@@ -62,6 +67,30 @@ export const assertHides = (error: unknown, ...secrets: ReadonlyArray<string>) =
 /** Tries until the store works: it comes back by itself, at a moment that only it knows. */
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.retry(effect, Schedule.spaced("20 millis")).pipe(Effect.timeout("15 seconds"))
+
+/** A server that listens on a socket as well. */
+export const makeSocket = Effect.gen(function*() {
+  const directory = yield* Effect.acquireRelease(
+    Effect.promise(() => mkdtemp(join(tmpdir(), "socket of ü-"))),
+    (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+  )
+  const path = join(directory, "redis.sock")
+  yield* RedisServer.make({ args: ["--unixsocket", path] })
+  return { directory, path, url: `unix://${encodeURI(path)}` }
+})
+
+/** Keeps the event loop, as a long collection of garbage does. */
+export const standStill = (millis: number) => {
+  const end = performance.now() + millis
+  while (performance.now() < end);
+}
+
+/** The ids of the connections to a server whose entry in its list matches. */
+export const connectionsOf = (client: Redis, matching: RegExp) =>
+  Effect.map(
+    Effect.promise(() => client.client("LIST") as Promise<string>),
+    (list) => list.split("\n").filter((line) => matching.test(line)).map((line) => /^id=(\d+)/.exec(line)![1])
+  )
 
 /** Whatever is printed past Effect's logger while the scope lasts. */
 export const spyOnConsole = Effect.acquireRelease(

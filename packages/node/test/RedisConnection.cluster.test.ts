@@ -16,6 +16,7 @@ import {
   hearsAgain,
   makeClient,
   newKey,
+  shortTime,
   type Store,
   tellsOf,
   versionIn,
@@ -43,10 +44,8 @@ const storeOverApp = Effect.gen(function*() {
 })
 
 layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", (it) => {
-  describe("contract", () => {
-    for (
-      const row of TokenStoreContract.make({ advance: Effect.sleep, other: storeOverApp, shortTime: "300 millis" })
-    ) {
+  describe.concurrent("contract", () => {
+    for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: storeOverApp, shortTime })) {
       it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, ownStore))
     }
   })
@@ -115,7 +114,7 @@ describe("RedisConnection, a cluster with TLS and a user", () => {
     Effect.gen(function*() {
       const { args, ca } = yield* TlsCertificate.make
       const port = yield* RedisServer.freePort
-      yield* RedisCluster.make({
+      const { primaries: [node] } = yield* RedisCluster.make({
         size: 1,
         args: [
           ...["--tls-cluster", "yes", "--tls-port", `${port}`, ...args],
@@ -130,6 +129,7 @@ describe("RedisConnection, a cluster with TLS and a user", () => {
       const store = yield* RedisTokenStore.make(options("correct-horse"))
       const told = yield* tellsOf(yield* RedisTokenStore.make(options("correct-horse")))
       yield* hearsAgain(told, store)
+      deepStrictEqual(yield* RedisServer.ask(node.port, (client) => client.acl("LOG")), [])
       const error = yield* Effect.flatMap(
         RedisTokenStore.make(options("wrong-horse")),
         ({ get }) => failureOf(get("k"))

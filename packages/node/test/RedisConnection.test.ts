@@ -5,10 +5,17 @@ import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Option, Redacted } from "effect"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { entry, eventually, failureOf, hearsAgain, makeClient, newKey, tellsOf, versionIn } from "./RedisBench.js"
+import {
+  entry,
+  eventually,
+  failureOf,
+  hearsAgain,
+  makeClient,
+  makeSocket,
+  newKey,
+  tellsOf,
+  versionIn
+} from "./RedisBench.js"
 
 /** Two processes with the same options share an entry, and one tells the other. */
 const shares = (options: RedisTokenStore.Options) =>
@@ -59,14 +66,9 @@ describe("RedisConnection", () => {
 
   it.scopedLive("the socket of a server on the same machine", () =>
     Effect.gen(function*() {
-      const directory = yield* Effect.acquireRelease(
-        Effect.promise(() => mkdtemp(join(tmpdir(), "socket of ü-"))),
-        (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
-      )
-      const path = join(directory, "redis.sock")
-      yield* RedisServer.make({ args: ["--unixsocket", path] })
+      const { directory, path, url } = yield* makeSocket
       yield* shares({ redis: { path } })
-      yield* shares({ url: `unix://${encodeURI(path)}` })
+      yield* shares({ url })
       yield* shares({ url: new URL(`unix:${path}`) })
       const store = yield* RedisTokenStore.make({ url: `unix://${directory}/nothing.sock` })
       assert.match((yield* failureOf(store.get("k"))).description, /^Redis is not connected: .*ENOENT/)

@@ -1,8 +1,9 @@
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, describe, it, layer, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Fiber, Option, Schedule, Stream } from "effect"
+import { Redis } from "ioredis"
 import {
   failureOf,
   hears,
@@ -13,6 +14,7 @@ import {
   newKey,
   Shared,
   sharedClient,
+  standStill,
   subscribers,
   tellsOf,
   write
@@ -183,6 +185,28 @@ describe("RedisNotices, the connection", () => {
       yield* write(yield* RedisTokenStore.make({ url: server.url }), "k")
       yield* hears(told, "k")
       assert.include(yield* listeners, `id=${id} `)
+    }))
+
+  it.scopedLive("it is kept by a process that stood still while it asked", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const { ping } = Redis.prototype
+      const pings = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          vi.spyOn(Redis.prototype, "ping").mockImplementation(function(this: Redis, ...args) {
+            setImmediate(standStill, 600)
+            return ping.apply(this, args)
+          })
+        ),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "500 millis" })
+      const { told } = yield* listen(store, client, channel)
+      yield* write(yield* RedisTokenStore.make({ url: server.url }), "k")
+      yield* hears(told, "k")
+      // It is asked first when it has been made
+      assert.lengthOf(pings.mock.calls, 1)
     }))
 
   it.scopedLive("it is closed with the scope of the store, though somebody still listens", () =>

@@ -6,12 +6,14 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Fiber, Option, Schedule } from "effect"
 import {
   assertHides,
+  connectionsOf,
   entry,
   eventually,
   failureOf,
   makeClient,
   makeProxy,
   spyOnConsole,
+  standStill,
   type Store,
   versionIn
 } from "./RedisBench.js"
@@ -110,6 +112,31 @@ describe("RedisTokenStore, a server that comes and goes", () => {
       assert.strictEqual((yield* failureOf(store.get("k"))).reason, "Timeout")
       deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
       assert.strictEqual(proxy.connections(), 2)
+    }))
+
+  it.scopedLive("a process that stood still reads the answer that came meanwhile, and keeps its connection", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const commandTimeout = "300 millis"
+      const own = yield* RedisTokenStore.make({ url: server.url, commandTimeout, redis: { connectionName: "own" } })
+      const app = yield* makeClient(server.url, { connectionName: "app" })
+      const overApp = yield* RedisTokenStore.fromClient(app, { commandTimeout })
+      yield* own.set("k", entry("v1"), Option.none())
+      const connections = connectionsOf(client, /name=(own|app)/)
+      const before = yield* connections
+      assert.lengthOf(before, 2)
+      for (const store of [own, overApp]) {
+        // The second time the answer is that the script is unknown
+        for (const prepare of [() => client.ping(), () => client.script("FLUSH")]) {
+          yield* Effect.promise<unknown>(prepare)
+          const found = yield* Effect.fork(versionIn(store, "k"))
+          yield* Effect.sync(() => setImmediate(standStill, 350))
+          deepStrictEqual(yield* Fiber.join(found), Option.some("v1"))
+          deepStrictEqual(yield* versionIn(store, "k"), Option.some("v1"))
+        }
+      }
+      deepStrictEqual(yield* connections, before)
     }))
 
   it.scopedLive("an answer that was lost with its connection does not cost the next one", () =>

@@ -135,15 +135,17 @@ describe("RedisTokenStore, a server that refuses", () => {
       assert.match(error.description, /^ERR unknown command 'evalsha'$/i)
     }))
 
-  it.scopedLive("a user with no more permissions than the README names", () =>
+  it.scopedLive.each(
+    [["database 0", "", []], ["another database", "/1", ["+select"]]] as const
+  )("a user with no more permissions than the README names, %s", ([_, path, more]) =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
       const rights = yield* documentedRights("p:")
       assert.include(rights, "+evalsha")
-      yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights))
+      yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights, ...more))
       const store = yield* RedisTokenStore.make({
-        url: `redis://app:${password}@127.0.0.1:${server.port}`,
+        url: `redis://app:${password}@127.0.0.1:${server.port}${path}`,
         prefix: "p:"
       })
       assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
@@ -154,7 +156,11 @@ describe("RedisTokenStore, a server that refuses", () => {
       assert.isTrue(yield* store.extendLease("k", "a", Duration.minutes(1)))
       yield* store.releaseLease("k", "a")
       const { told } = yield* listen(store, client, "p:changes")
-      yield* (yield* RedisTokenStore.make({ url: server.url, prefix: "p:" })).set("k", entry("v1"), Option.none())
+      yield* (yield* RedisTokenStore.make({ url: `${server.url}${path}`, prefix: "p:" })).set(
+        "k",
+        entry("v1"),
+        Option.none()
+      )
       yield* hears(told, "k")
       const log = yield* Effect.promise(() => client.acl("LOG"))
       deepStrictEqual(log, [])

@@ -14,6 +14,7 @@ import {
   newKey,
   Shared,
   sharedClient,
+  shortTime,
   type Store,
   versionIn
 } from "./RedisBench.js"
@@ -194,10 +195,12 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
     }))
 })
 
-layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, contract", (it) => {
-  for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeStore() })) {
-    it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeStore()))
-  }
+layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore", (it) => {
+  describe.concurrent("contract", () => {
+    for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeStore(), shortTime })) {
+      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeStore()))
+    }
+  })
 })
 
 layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted", (it) => {
@@ -210,9 +213,11 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted",
         })
     )
 
-  for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("a") })) {
-    it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("a")))
-  }
+  describe.concurrent("contract", () => {
+    for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("a"), shortTime })) {
+      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("a")))
+    }
+  })
 
   it.scoped("Redis sees no payload, and what another key has written is overwritten", () =>
     Effect.gen(function*() {

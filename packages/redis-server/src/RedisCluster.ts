@@ -46,7 +46,9 @@ export const make = (
   { args = [], replicated = false, size = 3 }: Options = {}
 ): Effect.Effect<RedisCluster, RedisServer.RedisServerError, Scope.Scope> =>
   Effect.gen(function*() {
-    const nodes = yield* Effect.replicateEffect(startNode(args), replicated ? 2 * size : size)
+    const nodes = yield* Effect.replicateEffect(startNode(args), replicated ? 2 * size : size, {
+      concurrency: "unbounded"
+    })
     const servers = nodes.map(({ server }) => server)
     const primaries = servers.slice(0, size)
     const replicas = servers.slice(size)
