@@ -4,7 +4,7 @@ import * as Measurement from "../src/Measurement.js"
 import { situations } from "../src/Situations.js"
 
 // Enough to tell the protocol from a plainer one; `npm run simulate` takes more
-const seeds = 3
+const seeds = 2
 
 describe("A fleet costs no more than it must", () => {
   for (const situation of situations) {
