@@ -62,6 +62,8 @@ export interface ModelStore {
   readonly commands: () => number
   /** Calls so far that did not work, or not in time. */
   readonly disturbances: () => number
+  /** Writes so far that replaced what their writer had not seen. */
+  readonly blindWrites: () => number
 }
 
 export const make = (time: VirtualClock, dice: Dice, options: Options = defaultOptions): ModelStore => {
@@ -75,6 +77,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
   let lateRate = 0
   let commands = 0
   let disturbances = 0
+  let blindWrites = 0
 
   const conditionOf = (machine: Machine): Condition =>
     conditionOfAll === "works" ? conditions.get(machine) ?? "works" : conditionOfAll
@@ -96,6 +99,18 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       if (conditionOf(machine) !== "works" || dice.happens(noticeLoss)) continue
       machine.after(dice.within(options.latency), () => notify(key))
     }
+  }
+
+  const compareAndSet: (key: string, entry: TokenStore.Entry, replaces: Option.Option<string>) => boolean = (
+    key,
+    { payload, timeToLive, version },
+    replaces
+  ) => {
+    const current = find(entries, key)
+    if (current !== undefined && !Option.contains(replaces, current.version)) return false
+    put(entries, key, { version, payload, endsAt: time.elapsed() + Duration.toMillis(timeToLive) })
+    notify(key)
+    return true
   }
 
   const grant = (key: string, owner: string, duration: Duration.Duration) => {
@@ -144,13 +159,12 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
             version,
             timeToLive: Duration.millis(endsAt - time.elapsed())
           }))),
-      set: (key, { payload, timeToLive, version }, replaces) =>
+      set: (key, entry, replaces) =>
         command("set", () => {
           const current = find(entries, key)
-          if (current !== undefined && !Option.contains(replaces, current.version)) return false
-          put(entries, key, { version, payload, endsAt: time.elapsed() + Duration.toMillis(timeToLive) })
-          notify(key)
-          return true
+          const written = compareAndSet(key, entry, replaces)
+          if (written && current !== undefined && !Option.contains(replaces, current.version)) blindWrites++
+          return written
         }),
       remove: (key, version) =>
         command("remove", () => {
@@ -212,6 +226,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       disconnect(() => true)
     },
     commands: () => commands,
-    disturbances: () => disturbances
+    disturbances: () => disturbances,
+    blindWrites: () => blindWrites
   }
 }

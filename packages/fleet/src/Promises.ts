@@ -151,6 +151,7 @@ export const broken = (scenario: Scenario, report: Report): ReadonlyArray<string
   for (const [scope, count] of Object.entries(report.tokensAtEnd)) {
     if (count !== 1) problems.push(`convergence: ${count} tokens of scope ${scope} at the end`)
   }
+  if (report.blindWrites > 0) problems.push(`going backwards: ${report.blindWrites} writes replaced an unseen entry`)
   const bound = requestBound(scenario, report)
   if (report.tokenRequests > bound) problems.push(`requests: ${report.tokenRequests}, at most ${bound} are needed`)
   return problems

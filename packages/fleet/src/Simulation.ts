@@ -37,6 +37,8 @@ export interface Report {
   readonly tokensAtEnd: Readonly<Record<string, number>>
   readonly storeCommands: number
   readonly storeDisturbances: number
+  /** Writes that replaced what their writer had not seen. */
+  readonly blindWrites: number
   readonly crashes: number
 }
 
@@ -169,6 +171,7 @@ const simulate = (scenario: Scenario.Scenario, seed: number, time: VirtualClock.
       tokensAtEnd: Object.fromEntries(tokensAtEnd),
       storeCommands: store.commands(),
       storeDisturbances: store.disturbances(),
+      blindWrites: store.blindWrites(),
       crashes
     }
     // In parallel, as a process that is dead does not end; what is left of it then is forgotten

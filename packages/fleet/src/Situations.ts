@@ -183,6 +183,21 @@ export const situations: ReadonlyArray<Situation> = [
     measures: [failedGood(0)]
   },
   {
+    name: "server that keeps one active token for each client",
+    fleets: sizes,
+    scenario: scenario({ endpoint: { issue: "single", lifetime: seconds(60) }, duration: seconds(200) }),
+    plain: "-",
+    chosen: "-",
+    measures: [
+      {
+        name: "requests per renewal",
+        of: ({ renewalsDue, tokenRequests }) => tokenRequests / renewalsDue,
+        atMost: 1
+      },
+      failedGood(0)
+    ]
+  },
+  {
     name: "tokens bound to a process that the key does not know of, of some 4,800 calls",
     fleets: [20],
     scenario: scenario({ endpoint: { issue: "bound", lifetime: seconds(60) }, duration: seconds(120) }),

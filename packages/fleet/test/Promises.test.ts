@@ -37,6 +37,7 @@ describe("Promises", () => {
     deepStrictEqual(broken({ failures: [failure(5_000)] }), ["good API"])
     deepStrictEqual(broken({ failures: [failure(5_000, "rejected")] }), ["good API"])
     deepStrictEqual(broken({ tokensAtEnd: { read: 1, write: 2 } }), ["convergence"])
+    deepStrictEqual(broken({ blindWrites: 1 }), ["going backwards"])
     deepStrictEqual(broken({ tokenRequests: 2 }), ["requests"])
   })
 
