@@ -11,12 +11,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { LazyArg } from "effect/Function"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { describeCause, TokenStoreError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
 import { type Entry, TokenStore } from "./TokenStore.js"
 
 /**
@@ -123,9 +125,11 @@ export const make = (options: {
         const isKnown = down.size > 0
         downUntil = now + cooldown
         down.add(kinds[method])
-        return isKnown
-          ? Effect.void
-          : Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+        const warning = Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+        return Effect.zipRight(
+          Metric.increment(OAuthMetrics.tokenStoreFailures(error)),
+          isKnown ? Effect.void : warning
+        )
       })
 
     const worked = (method: Method) =>

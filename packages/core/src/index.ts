@@ -52,6 +52,11 @@ export * as OAuthError from "./OAuthError.js"
 /**
  * @since 0.1.0
  */
+export * as OAuthMetrics from "./OAuthMetrics.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Origin from "./Origin.js"
 
 /**
