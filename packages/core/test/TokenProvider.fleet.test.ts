@@ -1,4 +1,4 @@
-import { TestTokenStore, TokenStore } from "@effect-alf/core"
+import { TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Fiber, Option, TestClock } from "effect"
@@ -282,26 +282,7 @@ describe("TokenProvider, habits of a server", () => {
     }))
 })
 
-describe("TokenProvider, the notices of a store", () => {
-  it.scoped("rule 8: they come back by themselves, and their loss is said once", () =>
-    Effect.gen(function*() {
-      const { processes: [one, two] } = yield* makeFleet(2)
-      const sharedStore = two.store.backing
-      const three = yield* ProviderBench.make({
-        sharedStore: yield* Effect.map(
-          Effect.sync(() => TestTokenStore.make(sharedStore)),
-          ({ store }) => store
-        ),
-        endpoint: { tokenPrefix: "3-" }
-      })
-      const first = yield* one.provider.get()
-      yield* settle
-      yield* three.provider.get()
-      yield* one.provider.renew(first)
-      yield* settle
-      assert.strictEqual(value(three.provider.peek()!), "1-2")
-    }))
-
+describe("TokenProvider, a fleet without its store", () => {
   it.scoped("rule 8: a fleet whose store is lost goes on, each process for itself, and meets again", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(3, { endpoint: { lifetime: "100 seconds" } })
