@@ -36,6 +36,12 @@ export interface Credentials {
   readonly params?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** Further secrets that must never be seen in an answer's description. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
+  /**
+   * A fingerprint of what was used. When the server knows it no longer
+   * (`invalid_client`), the client authenticates once more, and a request with
+   * another version is made at once.
+   */
+  readonly version?: string | undefined
 }
 
 /**
@@ -54,6 +60,12 @@ export interface ClientAuth<out R = never> {
    * `invalid_client` is forgotten as soon as it changes.
    */
   readonly version?: Effect.Effect<string, unknown, R> | undefined
+  /**
+   * What the issued tokens are bound to: run once, it gives a function that
+   * tells the thumbprint of the key or certificate now. It is part of the
+   * token's key.
+   */
+  readonly binding?: Effect.Effect<() => string, unknown, R> | undefined
 }
 
 /**

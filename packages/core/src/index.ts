@@ -32,6 +32,11 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
+export * as ClientCertificate from "./ClientCertificate.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Cooldown from "./Cooldown.js"
 
 /**
