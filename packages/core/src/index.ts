@@ -52,6 +52,11 @@ export * as HeldToken from "./HeldToken.js"
 /**
  * @since 0.1.0
  */
+export * as JwtSigner from "./JwtSigner.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as OAuthError from "./OAuthError.js"
 
 /**
@@ -93,6 +98,11 @@ export * as ServerHabits from "./ServerHabits.js"
  * @since 0.1.0
  */
 export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
