@@ -224,6 +224,16 @@ export const isOAuthError = (u: unknown): u is OAuthError =>
     Predicate.isTagged(u, "TokenProviderError") ||
     Predicate.isTagged(u, "OriginNotAllowed"))
 
+/**
+ * Tells a `CredentialsError`, which may be shown, from any other failure of the
+ * client's authentication.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCredentialsError = (u: unknown): u is CredentialsError =>
+  Predicate.hasProperty(u, TypeId) && Predicate.isTagged(u, "CredentialsError")
+
 const maxCauseDepth = 8
 
 /**
