@@ -22,6 +22,11 @@ export * as AuthedHttpClient from "./AuthedHttpClient.js"
 /**
  * @since 0.1.0
  */
+export * as AuthorizationServer from "./AuthorizationServer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as BoundedStore from "./BoundedStore.js"
 
 /**
@@ -33,6 +38,11 @@ export * as Check from "./Check.js"
  * @since 0.1.0
  */
 export * as ClientAuth from "./ClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ClientAuthChoice from "./ClientAuthChoice.js"
 
 /**
  * @since 0.1.0
@@ -147,6 +157,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenIntrospection from "./TokenIntrospection.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenProvider from "./TokenProvider.js"
 
 /**
@@ -158,6 +173,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRevocation from "./TokenRevocation.js"
 
 /**
  * @since 0.1.0
