@@ -195,6 +195,26 @@ export class TokenStoreError extends Data.TaggedError("TokenStoreError")<{
 }
 
 /**
+ * What the client proves itself with cannot be had or used: a key, a
+ * certificate, an assertion. An effect that reads credentials may fail with it,
+ * to be told in the `TokenEndpointError`: its description must hold no part of
+ * them. Of any other failure only the kind is told.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CredentialsError extends Data.TaggedError("CredentialsError")<{
+  /** What is wrong, in words that may be shown: `the key is too small`. */
+  readonly description: string
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return this.description
+  }
+}
+
+/**
  * Tells an `OAuthError` from any other failure.
  *
  * @since 0.1.0

@@ -77,6 +77,11 @@ export * as HeldToken from "./HeldToken.js"
 /**
  * @since 0.1.0
  */
+export * as JwtSigner from "./JwtSigner.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as OAuthError from "./OAuthError.js"
 
 /**
@@ -128,6 +133,11 @@ export * as ServerHabits from "./ServerHabits.js"
  * @since 0.1.0
  */
 export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
