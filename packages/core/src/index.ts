@@ -7,6 +7,11 @@
 /**
  * @since 0.1.0
  */
+export * as AcceptedTokens from "./AcceptedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AccessToken from "./AccessToken.js"
 
 /**
@@ -72,6 +77,11 @@ export * as PayloadCipher from "./PayloadCipher.js"
 /**
  * @since 0.1.0
  */
+export * as Redirect from "./Redirect.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -82,7 +92,27 @@ export * as Renewal from "./Renewal.js"
 /**
  * @since 0.1.0
  */
+export * as Replay from "./Replay.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestScope from "./RequestScope.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestSignature from "./RequestSignature.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Route from "./Route.js"
 
 /**
  * @since 0.1.0
@@ -153,3 +183,8 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as WwwAuthenticate from "./WwwAuthenticate.js"
