@@ -26,7 +26,7 @@ const table = (
 const response = (status: number, headers: ReadonlyArray<string>) =>
   HttpClientResponse.fromWeb(
     HttpClientRequest.get("https://api.test"),
-    new Response(null, { status, headers: headers.map((header) => ["www-authenticate", header]) })
+    new Response(null, { status, headers: headers.map((header): [string, string] => ["www-authenticate", header]) })
   )
 
 describe("WwwAuthenticate", () => {
