@@ -134,6 +134,16 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
 {}
 
 /**
+ * The same with a client certificate.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = never>
+  extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "clientId" | "clientSecret">
+{}
+
+/**
  * Reads from the environment, or wherever the app's ConfigProvider reads:
  *
  * - `ALF_TOKEN_URL`, `ALF_CLIENT_ID`
@@ -153,13 +163,22 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = <R = never, ES = never, RS = never>(
-  options?: ConfigOptions<R, ES, RS> | undefined
-): Layer.Layer<
-  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-  InvalidOptions | ConfigError.ConfigError | ES,
-  Exclude<R, HttpClient.HttpClient> | RS
-> =>
+export const layerConfig: {
+  <R = never, ES = never, RS = never, RC = never>(
+    options: MutualTlsConfigOptions<R, ES, RS, RC>
+  ): Layer.Layer<
+    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+    InvalidOptions | ConfigError.ConfigError | ES,
+    Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
+  >
+  <R = never, ES = never, RS = never>(
+    options?: ConfigOptions<R, ES, RS> | undefined
+  ): Layer.Layer<
+    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+    InvalidOptions | ConfigError.ConfigError | ES,
+    Exclude<R, HttpClient.HttpClient> | RS
+  >
+} = <R, ES, RS>(options?: ConfigOptions<R, ES, RS>) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const needsBase = options?.baseUrl === undefined && options?.origins === undefined
     const tokenEndpoint = yield* Config.string("ALF_TOKEN_URL")
