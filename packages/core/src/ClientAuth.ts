@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import { ClientCertificate } from "./ClientCertificate.js"
+import { fingerprint } from "./Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
 import { CredentialsError, oneLine } from "./OAuthError.js"
 import type * as SigningKey from "./SigningKey.js"
-import { fingerprint } from "./TokenRequest.js"
 
 /**
  * What a client authentication knows of the attempt it is made for.

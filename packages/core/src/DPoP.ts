@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
+import { fingerprint } from "./Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
 import { CredentialsError } from "./OAuthError.js"
 import * as SigningKey from "./SigningKey.js"
-import { fingerprint } from "./TokenRequest.js"
 
 /**
  * A key, and the proofs that it makes. Its private part cannot be reached.

@@ -7,12 +7,27 @@
 /**
  * @since 0.1.0
  */
+export * as AcceptedTokens from "./AcceptedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AccessToken from "./AccessToken.js"
 
 /**
  * @since 0.1.0
  */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthenticatedPost from "./AuthenticatedPost.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthorizationServer from "./AuthorizationServer.js"
 
 /**
  * @since 0.1.0
@@ -32,6 +47,11 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
+export * as ClientAuthChoice from "./ClientAuthChoice.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ClientCertificate from "./ClientCertificate.js"
 
 /**
@@ -47,7 +67,17 @@ export * as DPoP from "./DPoP.js"
 /**
  * @since 0.1.0
  */
+export * as Fingerprint from "./Fingerprint.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as FleetNotes from "./FleetNotes.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Grant from "./Grant.js"
 
 /**
  * @since 0.1.0
@@ -82,6 +112,16 @@ export * as PayloadCipher from "./PayloadCipher.js"
 /**
  * @since 0.1.0
  */
+export * as Redaction from "./Redaction.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Redirect from "./Redirect.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -92,7 +132,32 @@ export * as Renewal from "./Renewal.js"
 /**
  * @since 0.1.0
  */
+export * as Replay from "./Replay.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestScope from "./RequestScope.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestSignature from "./RequestSignature.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Route from "./Route.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerExchange from "./ServerExchange.js"
 
 /**
  * @since 0.1.0
@@ -137,6 +202,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenIntrospection from "./TokenIntrospection.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenProvider from "./TokenProvider.js"
 
 /**
@@ -148,6 +218,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRevocation from "./TokenRevocation.js"
 
 /**
  * @since 0.1.0
@@ -168,3 +243,8 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as WwwAuthenticate from "./WwwAuthenticate.js"
