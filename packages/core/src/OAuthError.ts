@@ -88,8 +88,10 @@ export type TokenEndpointErrorReason =
  */
 export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   readonly reason: TokenEndpointErrorReason
-  /** The token endpoint's address, without its query. */
+  /** The endpoint's address, without its query. */
   readonly endpoint: string
+  /** Which endpoint of the authorization server it is, where it is not the token endpoint. */
+  readonly role?: "Discovery" | "Revocation" | "Introspection" | undefined
   /** What happened, in words. */
   readonly description: string
   /** The status of the answer, if there was one. */
@@ -108,7 +110,7 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   readonly [TypeId]: TypeId = TypeId
 
   override get message(): string {
-    const subject = `Token endpoint ${this.endpoint}`
+    const subject = `${this.role ?? "Token"} endpoint ${this.endpoint}`
     switch (this.reason) {
       case "OAuth": {
         const details = [this.errorDescription, this.errorUri && `see ${this.errorUri}`].filter(Predicate.isTruthy)
@@ -223,6 +225,26 @@ export class TokenStoreError extends Data.TaggedError("TokenStoreError")<{
 
   override get message(): string {
     return `Token store, ${this.method}: ${this.description}`
+  }
+}
+
+/**
+ * What the client proves itself with cannot be had or used: a key, a
+ * certificate, an assertion. An effect that reads credentials may fail with it,
+ * to be told in the `TokenEndpointError`: its description must hold no part of
+ * them. Of any other failure only the kind is told.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CredentialsError extends Data.TaggedError("CredentialsError")<{
+  /** What is wrong, in words that may be shown: `the key is too small`. */
+  readonly description: string
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return this.description
   }
 }
 

@@ -22,6 +22,16 @@ export * as AuthedHttpClient from "./AuthedHttpClient.js"
 /**
  * @since 0.1.0
  */
+export * as AuthenticatedPost from "./AuthenticatedPost.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthorizationServer from "./AuthorizationServer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as BoundedStore from "./BoundedStore.js"
 
 /**
@@ -37,6 +47,11 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
+export * as ClientAuthChoice from "./ClientAuthChoice.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ClientCertificate from "./ClientCertificate.js"
 
 /**
@@ -47,12 +62,27 @@ export * as Cooldown from "./Cooldown.js"
 /**
  * @since 0.1.0
  */
+export * as Fingerprint from "./Fingerprint.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as FleetNotes from "./FleetNotes.js"
 
 /**
  * @since 0.1.0
  */
+export * as Grant from "./Grant.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as HeldToken from "./HeldToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as JwtSigner from "./JwtSigner.js"
 
 /**
  * @since 0.1.0
@@ -73,6 +103,11 @@ export * as Origin from "./Origin.js"
  * @since 0.1.0
  */
 export * as PayloadCipher from "./PayloadCipher.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Redaction from "./Redaction.js"
 
 /**
  * @since 0.1.0
@@ -117,12 +152,22 @@ export * as Route from "./Route.js"
 /**
  * @since 0.1.0
  */
+export * as ServerExchange from "./ServerExchange.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ServerHabits from "./ServerHabits.js"
 
 /**
  * @since 0.1.0
  */
 export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
@@ -152,6 +197,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenIntrospection from "./TokenIntrospection.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenProvider from "./TokenProvider.js"
 
 /**
@@ -163,6 +213,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRevocation from "./TokenRevocation.js"
 
 /**
  * @since 0.1.0
