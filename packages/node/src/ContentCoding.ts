@@ -130,7 +130,10 @@ class Decoder extends ForwardingHandler {
   }
 
   override onResponseError(source: Controller, error: Error): void {
-    this.#fail(source, error)
+    if (this.#ended) return
+    this.#ended = true
+    for (const stage of this.#stages) stage.destroy()
+    super.onResponseError(this.#target ?? source, error)
   }
 
   #end(source: Controller): void {
@@ -140,10 +143,8 @@ class Decoder extends ForwardingHandler {
   }
 
   #fail(source: Controller, error: Error): void {
-    if (this.#ended) return
-    this.#ended = true
-    for (const stage of this.#stages) stage.destroy()
     source.abort(error)
-    super.onResponseError(this.#target ?? source, error)
+    // Nothing is told by a source that has ended before its body was decoded
+    this.onResponseError(source, error)
   }
 }
