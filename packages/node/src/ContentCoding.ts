@@ -77,25 +77,28 @@ class Decoder extends ForwardingHandler {
 
   override onRequestStart(source: Controller, context: unknown): void {
     const last = () => this.#stages.at(-1)
-    super.onRequestStart(this.#target = {
-      get aborted() {
-        return source.aborted
+    super.onRequestStart(
+      this.#target = {
+        get aborted() {
+          return source.aborted
+        },
+        get reason() {
+          return source.reason
+        },
+        get paused() {
+          return last()?.isPaused() ?? source.paused
+        },
+        pause: () => {
+          ;(last() ?? source).pause()
+        },
+        resume: () => {
+          last()?.resume()
+          if (this.#stages[0]?.writableNeedDrain !== true) source.resume()
+        },
+        abort: (reason) => this.#fail(source, reason)
       },
-      get reason() {
-        return source.reason
-      },
-      get paused() {
-        return last()?.isPaused() ?? source.paused
-      },
-      pause: () => {
-        (last() ?? source).pause()
-      },
-      resume: () => {
-        last()?.resume()
-        if (this.#stages[0]?.writableNeedDrain !== true) source.resume()
-      },
-      abort: (reason) => this.#fail(source, reason)
-    }, context)
+      context
+    )
   }
 
   override onResponseStart(source: Controller, status: number, headers: IncomingHttpHeaders, message?: string): void {

@@ -3,7 +3,18 @@ import { NodeHttp } from "@effect-alf/node"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Context, Deferred, type Duration, Effect, Fiber, Layer, Redacted, Schedule, Stream } from "effect"
+import {
+  Array as Arr,
+  Context,
+  Deferred,
+  type Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Redacted,
+  Schedule,
+  Stream
+} from "effect"
 import { randomBytes } from "node:crypto"
 import type { IncomingHttpHeaders, ServerResponse } from "node:http"
 import { Readable } from "node:stream"
@@ -46,7 +57,9 @@ describe("ContentCoding, what is decoded", () => {
     ["deflate without its header", "deflate", deflateRawSync(json)],
     ["identity", "identity", json],
     // Where Node has it
-    ...("zstdCompressSync" in zlib ? [["zstd", "zstd", (zlib.zstdCompressSync as typeof gzipSync)(json)] as const] : []),
+    ...("zstdCompressSync" in zlib
+      ? [["zstd", "zstd", (zlib.zstdCompressSync as typeof gzipSync)(json)] as const]
+      : []),
     ["a chain", "gzip, br", brotliCompressSync(gzipped)],
     ["a chain with identity and gaps", "identity,, deflate,gzip,", gzipSync(deflateSync(json))],
     ["a chain in two headers", ["gzip", "br"], brotliCompressSync(gzipped)]
@@ -223,7 +236,9 @@ describe("ContentCoding, a bomb", () => {
           ? Effect.void
           : chunks === 5
           ? Effect.zipRight(Deferred.succeed(fiber, void 0), Deferred.await(resume))
-          : chunks < 500 ? Effect.void : Effect.fail("enough")))
+          : chunks < 500
+          ? Effect.void
+          : Effect.fail("enough")))
       yield* Deferred.await(fiber)
       let sent = -1
       yield* until(() => sent === (sent = server.sockets[0].bytesWritten), "200 millis")
@@ -256,25 +271,30 @@ describe("ContentCoding, failures", () => {
     ["a chain of which the outer is none", "gzip, br", gzipped]
   ]
   const read: ReadonlyArray<
-    (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<unknown, { readonly _tag: string; reason: string }>
+    (
+      response: HttpClientResponse.HttpClientResponse
+    ) => Effect.Effect<unknown, { readonly _tag: string; reason: string }>
   > = [
     (response) => response.json,
     (response) => response.arrayBuffer,
     (response) => Stream.runDrain(response.stream)
   ]
 
-  it.scopedLive.each(broken)("%s is a ResponseError, and the client works on", ([_, encoding, body]) =>
-    Effect.gen(function*() {
-      const server = yield* answering(encoding, body)
-      const client = yield* makeClient()
-      for (const readBody of read) {
-        const error = yield* Effect.flip(Effect.flatMap(client.get(server.url), readBody))
-        assert.strictEqual(error._tag, "ResponseError")
-        assert.strictEqual(error.reason, "Decode")
-      }
-      const fine = yield* answering("gzip", gzipped)
-      deepStrictEqual(yield* Effect.flatMap(client.get(fine.url), (response) => response.json), value)
-    }))
+  it.scopedLive.each(broken)(
+    "%s is a ResponseError, and the client works on",
+    ([_, encoding, body]) =>
+      Effect.gen(function*() {
+        const server = yield* answering(encoding, body)
+        const client = yield* makeClient()
+        for (const readBody of read) {
+          const error = yield* Effect.flip(Effect.flatMap(client.get(server.url), readBody))
+          assert.strictEqual(error._tag, "ResponseError")
+          assert.strictEqual(error.reason, "Decode")
+        }
+        const fine = yield* answering("gzip", gzipped)
+        deepStrictEqual(yield* Effect.flatMap(client.get(fine.url), (response) => response.json), value)
+      })
+  )
 
   it.scopedLive("a failure before anyone reads is met when one does", () =>
     Effect.gen(function*() {

@@ -62,23 +62,28 @@ describe("NodeHttp under a token endpoint, connections that end", () => {
     ["is closed", (socket) => socket.end()],
     ["is cut in the middle of the headers", (socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-type: appl")],
     ["is cut in the middle of the body", (socket) => socket.end(tokenResponse(0).slice(0, -5))],
-    ["is cut before the last chunk", (socket) =>
-      socket.end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"acc\r\n")]
+    [
+      "is cut before the last chunk",
+      (socket) => socket.end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"acc\r\n")
+    ]
   ]
 
-  it.scopedLive.each(endings)("a kept connection that %s as the request arrives is a Transport error", ([_, end]) =>
-    Effect.gen(function*() {
-      const server = yield* makeServer((socket, number, request) =>
-        number === 1 ? socket.write(tokenResponse(request)) : end(socket)
-      )
-      const { attempt } = yield* makeEndpoint(server.url)
-      yield* attempt
-      const error = yield* Effect.flip(attempt)
-      assert.strictEqual(error.reason, "Transport")
-      assert.isTrue(RetryPolicy.transient(error))
-      assert.notInclude(error.message, "the-secret")
-      assert.lengthOf(server.sockets, 1)
-    }))
+  it.scopedLive.each(endings)(
+    "a kept connection that %s as the request arrives is a Transport error",
+    ([_, end]) =>
+      Effect.gen(function*() {
+        const server = yield* makeServer((socket, number, request) =>
+          number === 1 ? socket.write(tokenResponse(request)) : end(socket)
+        )
+        const { attempt } = yield* makeEndpoint(server.url)
+        yield* attempt
+        const error = yield* Effect.flip(attempt)
+        assert.strictEqual(error.reason, "Transport")
+        assert.isTrue(RetryPolicy.transient(error))
+        assert.notInclude(error.message, "the-secret")
+        assert.lengthOf(server.sockets, 1)
+      })
+  )
 
   it.scopedLive.each([...endings.map((ending) => [...ending, false] as const), [...endings[0], true] as const])(
     "the standard policy makes up for a connection that %s, every time: no call fails",
@@ -132,10 +137,14 @@ describe("NodeHttp under a token endpoint, slow servers", () => {
     ["says nothing", () => {}],
     ["never ends its headers", (socket) => trickle(socket, `HTTP/1.1 200 OK\r\nx-long: ${"x".repeat(10_000)}`)],
     ["says no more after its headers", (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")],
-    ["never ends its body", (socket) =>
-      trickle(socket, `HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n${" ".repeat(10_000)}`)],
-    ["sends informational answers for ever", (socket) =>
-      trickle(socket, "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000))]
+    [
+      "never ends its body",
+      (socket) => trickle(socket, `HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n${" ".repeat(10_000)}`)
+    ],
+    [
+      "sends informational answers for ever",
+      (socket) => trickle(socket, "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000))
+    ]
   ])("a server that %s ends as Timeout, and so does its connection", ([_, answer]) =>
     Effect.gen(function*() {
       const server = yield* makeServer(answer)
@@ -162,8 +171,10 @@ describe("NodeHttp under a token endpoint, informational answers", () => {
     ["102 Processing", "HTTP/1.1 102 Processing\r\n\r\n"],
     ["103 Early Hints", "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"],
     ["several", "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n".repeat(5)]
-  ])("%s before the answer: the answer counts", ([_, before]) =>
-    Effect.map(attemptWith(before), (token) => assert.strictEqual(token, "token-2")))
+  ])(
+    "%s before the answer: the answer counts",
+    ([_, before]) => Effect.map(attemptWith(before), (token) => assert.strictEqual(token, "token-2"))
+  )
 
   // undici closes such a connection, though RFC 9110 §15.2 has a client ignore it
   it.live("100 Continue that nobody asked for is a Transport error", () =>
