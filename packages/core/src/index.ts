@@ -7,12 +7,27 @@
 /**
  * @since 0.1.0
  */
+export * as AcceptedTokens from "./AcceptedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AccessToken from "./AccessToken.js"
 
 /**
  * @since 0.1.0
  */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthenticatedPost from "./AuthenticatedPost.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthorizationServer from "./AuthorizationServer.js"
 
 /**
  * @since 0.1.0
@@ -32,6 +47,11 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
+export * as ClientAuthChoice from "./ClientAuthChoice.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ClientCertificate from "./ClientCertificate.js"
 
 /**
@@ -42,12 +62,27 @@ export * as Cooldown from "./Cooldown.js"
 /**
  * @since 0.1.0
  */
+export * as Fingerprint from "./Fingerprint.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as FleetNotes from "./FleetNotes.js"
 
 /**
  * @since 0.1.0
  */
+export * as Grant from "./Grant.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as HeldToken from "./HeldToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as JwtSigner from "./JwtSigner.js"
 
 /**
  * @since 0.1.0
@@ -72,6 +107,16 @@ export * as PayloadCipher from "./PayloadCipher.js"
 /**
  * @since 0.1.0
  */
+export * as Redaction from "./Redaction.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Redirect from "./Redirect.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -82,7 +127,32 @@ export * as Renewal from "./Renewal.js"
 /**
  * @since 0.1.0
  */
+export * as Replay from "./Replay.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestScope from "./RequestScope.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestSignature from "./RequestSignature.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Route from "./Route.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerExchange from "./ServerExchange.js"
 
 /**
  * @since 0.1.0
@@ -93,6 +163,11 @@ export * as ServerHabits from "./ServerHabits.js"
  * @since 0.1.0
  */
 export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
@@ -122,6 +197,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenIntrospection from "./TokenIntrospection.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenProvider from "./TokenProvider.js"
 
 /**
@@ -133,6 +213,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRevocation from "./TokenRevocation.js"
 
 /**
  * @since 0.1.0
@@ -153,3 +238,8 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as WwwAuthenticate from "./WwwAuthenticate.js"
