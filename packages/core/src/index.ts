@@ -12,6 +12,11 @@ export * as AccessToken from "./AccessToken.js"
 /**
  * @since 0.1.0
  */
+export * as AuthenticatedPost from "./AuthenticatedPost.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
@@ -42,7 +47,17 @@ export * as Cooldown from "./Cooldown.js"
 /**
  * @since 0.1.0
  */
+export * as Fingerprint from "./Fingerprint.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as FleetNotes from "./FleetNotes.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Grant from "./Grant.js"
 
 /**
  * @since 0.1.0
@@ -72,6 +87,11 @@ export * as PayloadCipher from "./PayloadCipher.js"
 /**
  * @since 0.1.0
  */
+export * as Redaction from "./Redaction.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -83,6 +103,11 @@ export * as Renewal from "./Renewal.js"
  * @since 0.1.0
  */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerExchange from "./ServerExchange.js"
 
 /**
  * @since 0.1.0
