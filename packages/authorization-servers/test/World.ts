@@ -11,8 +11,8 @@ export const audience = "urn:api"
 /** The same API, for clients that want opaque tokens of oidc-provider. */
 export const opaqueAudience = "urn:api:opaque"
 
-export const secret = Redacted.make("a secret of 32 characters or more: +/=&%")
-/** For servers that do not decode what they get by HTTP Basic: nothing in it needs to be encoded. */
+export const secret = Redacted.make("a secret of 32 characters or more, +/=&%")
+/** Nothing in it needs to be encoded. */
 export const plainSecret = Redacted.make("a-secret-of-letters-and-digits-01")
 
 export const algorithms = ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
@@ -60,6 +60,7 @@ const make = Effect.gen(function*() {
   })
   const clients = [
     { id: "basic", secret: plainSecret },
+    { id: "raw", secret },
     { id: "post", secret },
     { id: "none" }
   ]
