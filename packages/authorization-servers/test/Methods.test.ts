@@ -4,8 +4,8 @@
  * of it is printed as a table.
  */
 import type { Verified } from "@effect-alf/authorization-servers/ProtectedApi"
-import { AuthedHttpClient, ClientAuth, Grant, TokenEndpoint, TokenStore } from "@effect-alf/core"
-import type { ClientCertificate, TokenRequest } from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, ClientCertificate, Grant, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import type { TokenRequest } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { afterAll, assert, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
@@ -160,13 +160,21 @@ const rows: ReadonlyArray<Row> = [
   })
 ]
 
+/** Nobody asks for it where there is none. */
+const noCertificate = Layer.succeed(ClientCertificate.ClientCertificate, {
+  thumbprint: () => {
+    throw new Error("There is no certificate")
+  },
+  refresh: Effect.dieMessage("There is no certificate")
+})
+
 /** What an app writes. */
 const alf = (servers: Servers, row: Row) => {
   const { api, authority, oidc, opaqueApi } = servers
   const isOpaqueOidc = row.server === "oidc" && row.format === "opaque"
   const { tlsUrl, url } = isOpaqueOidc ? opaqueApi : api
   const connections = row.certificate === undefined
-    ? NodeHttp.layer()
+    ? Layer.merge(NodeHttp.layer(), noCertificate)
     : NodeHttp.layerMutualTls({ ca: authority.certificate, certificate: servers[row.certificate] })
   return AuthedHttpClient.layer({ baseUrl: row.certificate === undefined ? url : tlsUrl }).pipe(
     Layer.provide(TokenEndpoint.layer({
