@@ -1,8 +1,6 @@
 /** The clients of servers that know nothing but secrets. */
 import { Redacted } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
-import type * as Http from "node:http"
-import type { TokenExchange } from "./TokenDesk.js"
 
 export interface Client {
   readonly id: string
@@ -34,23 +32,3 @@ export const register = (clients: ReadonlyArray<Client>): Clients => {
 }
 
 const digest = (text: string) => createHash("sha256").update(text).digest()
-
-/** What is noted of a token request at such a server. */
-export const exchange = (
-  request: Http.IncomingMessage,
-  params: URLSearchParams,
-  status: number,
-  body: unknown
-): TokenExchange => {
-  const [scheme, credentials = ""] = request.headers.authorization?.split(" ") ?? []
-  const isBasic = scheme?.toLowerCase() === "basic"
-  const given = isBasic ? Buffer.from(credentials, "base64").toString().split(":")[0] : params.get("client_id")
-  const presented = isBasic ? "client_secret_basic" : params.has("client_secret") ? "client_secret_post" : "none"
-  return {
-    clientId: given ?? undefined,
-    grantType: params.get("grant_type") ?? undefined,
-    method: status === 200 ? presented : undefined,
-    status,
-    error: typeof body === "object" && body !== null && "error" in body ? String(body.error) : undefined
-  }
-}

@@ -64,7 +64,7 @@ export const make = ({ audience, clients, lifetime }: Options): Effect.Effect<No
           ).catch(() => undefined)
         )
         const status = answer.status ?? 500
-        clerk.note(ClientSecret.exchange(request, params, status, answer.body))
+        clerk.note(TokenDesk.describe(request, params, status, JSON.stringify(answer.body)))
         Loopback.json(response, status, answer.body, answer.headers)
       }))
 

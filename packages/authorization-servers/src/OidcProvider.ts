@@ -20,29 +20,18 @@ import type { AuthorizationServer, Claims, Resource } from "./AuthorizationServe
 import * as Certificate from "./Certificate.js"
 import * as Loopback from "./Loopback.js"
 import * as OidcStore from "./OidcStore.js"
+import type * as Registration from "./Registration.js"
 import * as SigningKey from "./SigningKey.js"
 import * as TokenDesk from "./TokenDesk.js"
 
-/** How a client proves itself. */
-export type Authentication =
-  | {
-    readonly method: "client_secret_basic" | "client_secret_post" | "client_secret_jwt"
-    readonly secret: Redacted.Redacted
-  }
-  | { readonly method: "private_key_jwt"; readonly keys: ReadonlyArray<Jose.JWK> }
-  /** The subject that a certificate of the authority must have, such as `CN=client`. */
-  | { readonly method: "tls_client_auth"; readonly subject: string }
-  | { readonly method: "self_signed_tls_client_auth"; readonly certificates: ReadonlyArray<Certificate.Certificate> }
-  | { readonly method: "none" }
-
-export interface Client {
-  readonly id: string
-  readonly authentication: Authentication
-  /** What it may ask for; everything when it is left out. */
-  readonly scope?: string | undefined
-  /** What its tokens must be bound to. A client that sends a proof gets bound tokens anyway. */
-  readonly binding?: "certificate" | "DPoP" | undefined
-}
+export type Client = Registration.Client<
+  | Registration.SharedSecret<"client_secret_basic" | "client_secret_post" | "client_secret_jwt">
+  | Registration.PublicKeys
+  | Registration.CertificateSubject
+  | Registration.SelfSignedCertificates
+  | Registration.Nothing,
+  "certificate" | "DPoP"
+>
 
 export interface Options {
   readonly clients: ReadonlyArray<Client>
@@ -161,19 +150,18 @@ const grantTypes = [
   AssertionGrants.tokenExchange
 ]
 
-const toMetadata = ({ authentication, binding, id, scope }: Client): ClientMetadata => ({
+const toMetadata = ({ authentication, binding, id }: Client): ClientMetadata => ({
   client_id: id,
   token_endpoint_auth_method: authentication.method,
   grant_types: grantTypes,
   redirect_uris: [],
   response_types: [],
   ...("secret" in authentication ? { client_secret: Redacted.value(authentication.secret) } : {}),
-  ...("keys" in authentication ? { jwks: { keys: [...authentication.keys] as Array<any> } } : {}),
+  ...("keys" in authentication ? { jwks: { keys: authentication.keys } } : {}),
   ...("subject" in authentication ? { tls_client_auth_subject_dn: authentication.subject } : {}),
   ...("certificates" in authentication
     ? { jwks: { keys: authentication.certificates.map(({ jwk }) => jwk) } }
     : {}),
-  ...(scope === undefined ? {} : { scope }),
   ...(binding === "certificate" ? { tls_client_certificate_bound_access_tokens: true } : {}),
   ...(binding === "DPoP" ? { dpop_bound_access_tokens: true } : {})
 })

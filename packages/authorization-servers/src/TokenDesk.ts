@@ -61,3 +61,29 @@ export const make: Effect.Effect<Clerk> = Effect.sync(() => {
       })
   }
 })
+
+/** What is noted of a token request at a server that does not tell what it made of it. */
+export const describe = (
+  request: Http.IncomingMessage,
+  params: URLSearchParams,
+  status: number,
+  body: string
+): TokenExchange => {
+  const [scheme, credentials = ""] = request.headers.authorization?.split(" ") ?? []
+  const isBasic = scheme?.toLowerCase() === "basic"
+  const presented = isBasic
+    ? "client_secret_basic"
+    : params.has("client_secret")
+    ? "client_secret_post"
+    : params.has("client_assertion")
+    ? "private_key_jwt"
+    : "none"
+  return {
+    clientId: (isBasic ? Buffer.from(credentials, "base64").toString().split(":")[0] : params.get("client_id")) ??
+      undefined,
+    grantType: params.get("grant_type") ?? undefined,
+    method: status === 200 ? presented : undefined,
+    status,
+    error: /"error":"(\w+)"/.exec(body)?.[1]
+  }
+}

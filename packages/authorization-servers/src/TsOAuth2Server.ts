@@ -43,7 +43,7 @@ export const make = (options: Options): Effect.Effect<TsOAuth2Server, never, Sco
         if (!(yield* clerk.admit(response))) return
         const params = yield* Loopback.form(request)
         const { body, status } = yield* answer(oauth, request, params)
-        clerk.note(ClientSecret.exchange(request, params, status, body))
+        clerk.note(TokenDesk.describe(request, params, status, JSON.stringify(body)))
         Loopback.json(response, status, body)
       }))
 

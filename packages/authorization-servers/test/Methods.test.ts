@@ -10,12 +10,12 @@ import { NodeHttp } from "@effect-alf/node"
 import { afterAll, assert, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { sign } from "./HandMadeClient.js"
-import { algorithms, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
+import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
 
 type Servers = World["Type"]
 
 interface Row {
-  readonly server: "oidc" | "nodeOAuth" | "tsOAuth2"
+  readonly server: "oidc" | "betterAuth" | "nodeOAuth" | "tsOAuth2"
   /** As the server knows it. */
   readonly method: string
   readonly remark?: string
@@ -47,6 +47,14 @@ const rows: ReadonlyArray<Row> = [
     clientId: "id with +:&%/",
     auth: () => ClientAuth.secretBasic(secret)
   }),
+  {
+    server: "betterAuth",
+    method: "client_secret_basic",
+    remark: "form-encoded",
+    clientId: "basic",
+    auth: () => ClientAuth.secretBasic(secret),
+    format: "JWT"
+  },
   ...secretServers({
     method: "client_secret_basic",
     clientId: "basic",
@@ -64,6 +72,13 @@ const rows: ReadonlyArray<Row> = [
     clientId: "post",
     auth: () => ClientAuth.secretPost(secret)
   }),
+  {
+    server: "betterAuth",
+    method: "client_secret_post",
+    clientId: "post",
+    auth: () => ClientAuth.secretPost(secret),
+    format: "JWT"
+  },
   ...secretServers({
     method: "client_secret_post",
     clientId: "post",
@@ -83,6 +98,14 @@ const rows: ReadonlyArray<Row> = [
     auth: ({ keys }) => ClientAuth.privateKeyJwt({ key: keys.get(algorithm)!.jwk }),
     format: "JWT"
   })),
+  {
+    server: "betterAuth",
+    method: "private_key_jwt",
+    remark: "ES256",
+    clientId: "key-ES256",
+    auth: ({ keys }) => ClientAuth.privateKeyJwt({ key: keys.get("ES256")!.jwk }),
+    format: "JWT"
+  },
   {
     server: "oidc",
     method: "private_key_jwt",
@@ -182,7 +205,7 @@ const alf = (servers: Servers, row: Row) => {
       clientId: row.clientId,
       clientAuth: row.auth(servers),
       request: {
-        ...(isOpaqueOidc ? { resource: opaqueAudience } : {}),
+        ...(isOpaqueOidc ? { resource: opaqueAudience } : row.server === "betterAuth" ? { resource: audience } : {}),
         ...row.request?.(servers)
       }
     })),

@@ -1,4 +1,5 @@
 /** All the servers, and the API that trusts them. */
+import * as BetterAuthServer from "@effect-alf/authorization-servers/BetterAuthServer"
 import * as Certificate from "@effect-alf/authorization-servers/Certificate"
 import * as NodeOAuthServer from "@effect-alf/authorization-servers/NodeOAuthServer"
 import * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
@@ -27,6 +28,7 @@ const make = Effect.gen(function*() {
     authority.selfSigned("stranger")
   ])
   const keys = yield* Effect.forEach(algorithms, SigningKey.shared, { concurrency: "unbounded" })
+  const es256 = yield* SigningKey.shared("ES256")
   const workloadKey = yield* SigningKey.make("ES256")
   const oidc = yield* OidcProvider.make({
     authority,
@@ -66,7 +68,18 @@ const make = Effect.gen(function*() {
   ]
   const nodeOAuth = yield* NodeOAuthServer.make({ clients, audience, lifetime: "1 minute" })
   const tsOAuth2 = yield* TsOAuth2Server.make({ clients, audience, lifetime: "1 minute", scope: "read write" })
-  const trusted = [oidc, nodeOAuth, tsOAuth2]
+  const betterAuth = yield* BetterAuthServer.make({
+    clients: [
+      { id: "basic", authentication: { method: "client_secret_basic", secret } },
+      { id: "post", authentication: { method: "client_secret_post", secret } },
+      { id: "key-ES256", authentication: { method: "private_key_jwt", keys: [es256.publicJwk] } },
+      { id: "dpop-basic", authentication: { method: "client_secret_basic", secret }, binding: "DPoP" }
+    ],
+    audience,
+    lifetime: "1 minute",
+    scope: "read write"
+  })
+  const trusted = [oidc, nodeOAuth, tsOAuth2, betterAuth]
   const scopeFor = (path: string) => path === "/written" ? "write" : undefined
   return {
     authority,
@@ -78,6 +91,7 @@ const make = Effect.gen(function*() {
     oidc,
     nodeOAuth,
     tsOAuth2,
+    betterAuth,
     api: yield* ProtectedApi.make({ trusted, audience, authority, scopeFor }),
     opaqueApi: yield* ProtectedApi.make({ trusted, audience: opaqueAudience, authority, scopeFor })
   }
