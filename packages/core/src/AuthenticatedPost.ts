@@ -67,7 +67,7 @@ export interface Destination<out R = never> {
  * @category models
  */
 export interface Form {
-  readonly params: ReadonlyArray<readonly [name: string, value: string]>
+  readonly params: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]>
   /** Makes further parameters for each attempt, which may be secret. */
   readonly grant?: Grant.Grant | undefined
 }
@@ -90,7 +90,7 @@ export type AuthenticatedPost = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*<R>(
+export const make = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
   destination: Effect.Effect<Destination<R>, TokenEndpointError>,
@@ -141,7 +141,7 @@ export const make = Effect.fnUntraced(function*<R>(
           () => unavailable(`the parameters of the grant ${grant.type} are empty`)
         )
       const request = makeRequest(url, headers, [...form.params, ...pairs(params)], credentials)
-      return yield* exchange(subject, request, secretsOf(credentials, params))
+      return yield* exchange(subject, request, secretsOf(credentials, form, params))
     })
 
     return Effect.flatMap(
@@ -169,6 +169,33 @@ export const make = Effect.fnUntraced(function*<R>(
           })
       })
     })
+})
+
+/**
+ * The address of an endpoint, or an effect that finds it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
+
+/**
+ * Makes the sender of forms to the address of the options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeAt = Effect.fnUntraced(function*<R = never>(
+  name: string,
+  role: TokenEndpointError["role"],
+  options: Options<R> & { readonly url: Address; readonly issuer?: string | undefined }
+) {
+  const { issuer } = options
+  const address = Effect.isEffect(options.url)
+    ? options.url
+    : Effect.succeed(yield* Check.url(`${name}.url`, options.url, options))
+  const clientAuth = yield* clientAuthOf(name, options)
+  return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
 
 /**
@@ -202,7 +229,7 @@ const makeRequest = (
   credentials: ClientAuth.Credentials
 ): HttpClientRequest.HttpClientRequest => {
   const form = new URLSearchParams()
-  for (const [name, value] of params) form.append(name, value)
+  for (const [name, value] of params) form.append(name, reveal(value))
   for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
   return HttpClientRequest.post(url.href).pipe(
     HttpClientRequest.setHeaders({
@@ -220,7 +247,7 @@ const makeRequest = (
 
 const pairs = (params: Grant.Params): Form["params"] =>
   Object.entries(params).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((value) => [name, reveal(value)] as const)
+    (Array.isArray(value) ? value : [value]).map((value) => [name, value] as const)
   )
 
 type Values = Readonly<Record<string, unknown>> | ReadonlyArray<Redacted.Redacted> | undefined
@@ -235,10 +262,11 @@ const isMissing = (secret: Redacted.Redacted): boolean => {
 
 const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
 
-const secretsOf = (credentials: ClientAuth.Credentials, params: Grant.Params): ReadonlyArray<string> => {
-  const schemeless = Object.values(credentials.headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
-  return [
-    ...redactedOf(credentials.headers, credentials.params, credentials.secrets, params).map(reveal),
-    ...schemeless
-  ]
-}
+const secretsOf = (
+  { headers, params, secrets }: ClientAuth.Credentials,
+  form: Form,
+  grant: Grant.Params
+): ReadonlyArray<string> => [
+  ...redactedOf(headers, params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
+  ...Object.values(headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
+]

@@ -14,8 +14,11 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { describe, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as Redaction from "./Redaction.js"
@@ -156,6 +159,34 @@ export const make = (options: {
       }
     })
   })
+
+/**
+ * Reads a JSON answer, or says which field of it is wrong.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeWith = <A, I>(
+  schema: Schema.Schema<A, I>
+): (answer: Answer) => Either.Either<A, TokenEndpointError> => {
+  const decode = Schema.decodeUnknownEither(schema)
+  return ({ body, headers, reject, text }) => {
+    if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers, text)}`))
+    if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
+    return Either.mapLeft(decode(body.value), (error) => reject(describeIssue(error)))
+  }
+}
+
+/**
+ * Names the field at fault and says what is wrong with it.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const describeIssue = (error: ParseResult.ParseError): string => {
+  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
+  return issue === undefined ? "the JSON is not what it should be" : `${issue.path.join(".")} ${issue.message}`
+}
 
 /**
  * Says what a body is without showing any of it.

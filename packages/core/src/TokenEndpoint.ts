@@ -20,11 +20,14 @@ import * as Option from "effect/Option"
 import type * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
 import * as AuthenticatedPost from "./AuthenticatedPost.js"
+import * as AuthorizationServer from "./AuthorizationServer.js"
 import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
-import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import * as ClientAuthChoice from "./ClientAuthChoice.js"
+import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
 import * as TokenRequest from "./TokenRequest.js"
@@ -109,9 +112,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
     readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, TokenEndpointError>
+    readonly onFailure?: (error: TokenEndpointError) => Effect.Effect<void>
   }
 ) {
-  const { clientAuth, clientId } = options
+  const { clientAuth, clientId, onFailure = () => Effect.void } = options
   const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, options)
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
   const services = yield* Effect.context<R>()
@@ -124,7 +128,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 
   const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.flatMap(post(request, number), readToken)
+    Effect.flatMap(Effect.tapError(post(request, number), onFailure), readToken)
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
@@ -184,6 +188,110 @@ const readToken = (
 export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | R> => Layer.effect(TokenEndpoint, make(options))
+
+/**
+ * Options of `layerDiscovery`. What the client can prove itself with is given
+ * as for `layer`; the server says in its metadata what it takes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "issuer" | "clientAuth"> {
+  /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
+  readonly issuer: string | URL
+  /**
+   * One authentication method, or several, of which the first is taken that the server supports. A `clientSecret` is
+   * sent by `client_secret_basic`, `client_secret_post` or `client_secret_jwt`.
+   */
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
+  /** The address of the metadata, for servers that have it elsewhere than RFC 8414 and OpenID Connect say. */
+  readonly metadataUrl?: string | URL | undefined
+  /** How old the metadata may become before it is asked for again. The default is 1 hour. */
+  readonly refreshMetadataEvery?: Duration.DurationInput | undefined
+}
+
+/**
+ * Makes the service of an endpoint that is found in the metadata of its
+ * authorization server, when the first token is needed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: DiscoveryOptions<R>) {
+  const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
+  const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
+  const server = yield* AuthorizationServer.make({
+    allowInsecure: options.allowInsecure,
+    issuer,
+    maxResponseBytes: options.maxResponseBytes,
+    metadataUrl,
+    refreshEvery: refreshMetadataEvery,
+    requestInit: options.requestInit,
+    timeout: options.timeout
+  }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
+
+  const choose = (metadata: AuthorizationServer.Metadata) =>
+    Either.mapLeft(
+      ClientAuthChoice.choose(candidates, metadata),
+      (description) =>
+        new TokenEndpointError({
+          endpoint: server.issuer,
+          role: "Discovery",
+          reason: "ClientAuth",
+          description: oneLine(description)
+        })
+    )
+
+  const destination = Effect.gen(function*() {
+    const clientAuth = yield* choose(yield* server.metadata)
+    const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
+    return { url, issuer: server.issuer, clientAuth }
+  })
+
+  return yield* makeAt({
+    ...rest,
+    name: server.issuer,
+    identity: server.issuer,
+    clientAuth: ClientAuthChoice.merge(candidates),
+    destination,
+    onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
+  })
+})
+
+/**
+ * The service of an endpoint that is found in the metadata of its authorization
+ * server (RFC 8414, OpenID Connect Discovery 1.0). The metadata is read when
+ * the first token is needed, so that an app starts while the server is away.
+ *
+ * @example
+ * ```ts
+ * import { TokenEndpoint } from "@effect-alf/core"
+ * import { Redacted } from "effect"
+ *
+ * const layer = TokenEndpoint.layerDiscovery({
+ *   issuer: "https://keycloak.example.com/realms/shop",
+ *   clientId: "client-id",
+ *   clientSecret: Redacted.make("client-secret")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDiscovery = <R = never>(
+  options: DiscoveryOptions<R>
+): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | Exclude<R, Scope.Scope>> =>
+  Layer.scoped(TokenEndpoint, makeDiscovery(options))
+
+/** An option at fault is named as it was written here. */
+const nameHere = (option: string): string =>
+  option
+    .replace(/^AuthorizationServer\./, "TokenEndpoint.")
+    .replace(/\.refreshEvery$/, ".refreshMetadataEvery")
+
+/** There is no token endpoint any more where the metadata said it is. */
+const hasMoved = ({ reason, role, status }: TokenEndpointError): boolean =>
+  role === undefined && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
  * The options that a configuration can hold.

@@ -201,7 +201,7 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
       proxyTls: { ...trusting, timeout: connectTimeout },
       requestTls: { ...tls, timeout: connectTimeout },
       // A proxy that takes the connection and never answers to CONNECT
-      clientFactory: (origin, options) => new TunnelPool(origin, { ...options, headersTimeout: connectTimeout })
+      clientFactory: (origin, options) => new Undici.Pool(origin, { ...options, headersTimeout: connectTimeout })
     })
   }
   return { ca, makePool }
@@ -225,15 +225,6 @@ const timeout = (
     Check.positiveDuration(`NodeHttp.${name}`, value),
     (duration) => Duration.toMillis(Duration.min(duration, maxTimeout))
   )
-
-/** Closed together with the agent whose requests wait for its tunnels, it would fail them: it ends after them. */
-class TunnelPool extends Undici.Pool {
-  override close(): Promise<void>
-  override close(callback: () => void): void
-  override close(callback?: () => void): Promise<void> | void {
-    return callback === undefined ? Promise.resolve() : callback()
-  }
-}
 
 // -----------------------------------------------------------------------------
 // bodies
