@@ -79,11 +79,11 @@ const toRequest = (
 
 const tables = [
   ...["user", "session", "account", "verification", "jwks", "rateLimit", "oauthClient", "oauthResource"],
-  ...["oauthClientResource", "oauthRefreshToken", "oauthAccessToken", "oauthConsent"]
+  ...["oauthClientResource", "oauthRefreshToken", "oauthAccessToken", "oauthConsent", "oauthClientAssertion"]
 ]
 
-/** Each assertion once, as the primary key of a database would have it. */
-class Unique extends Array<{ readonly id: string }> {
+/** Each row once, as a primary key would have it: by that the server knows the assertions and proofs it has seen. */
+class Table extends Array<{ readonly id: string }> {
   override push(...rows: ReadonlyArray<{ readonly id: string }>): number {
     if (rows.some(({ id }) => this.some((row) => row.id === id))) throw new Error("The row is there already")
     return super.push(...rows)
@@ -93,11 +93,7 @@ class Unique extends Array<{ readonly id: string }> {
 const makeHandler = (issuer: string, { audience, lifetime, scope }: Options) => {
   const scopes = scope.split(" ")
   const clients: Array<Record<string, unknown>> = []
-  const database: Record<string, Array<any>> = {
-    ...Object.fromEntries(tables.map((name) => [name, []])),
-    oauthClient: clients,
-    oauthClientAssertion: new Unique()
-  }
+  const database = { ...Object.fromEntries(tables.map((name) => [name, new Table()])), oauthClient: clients }
   const { handler } = betterAuth({
     baseURL: issuer,
     basePath: "/",
