@@ -14,13 +14,17 @@ import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssu
 
 type Servers = World["Type"]
 
+type Auth = ClientAuth.ClientAuth<ClientCertificate.ClientCertificate>
+
 interface Row {
   readonly server: "oidc" | "betterAuth" | "nodeOAuth" | "tsOAuth2"
   /** As the server knows it. */
   readonly method: string
   readonly remark?: string
   readonly clientId: string
-  readonly auth: (servers: Servers) => ClientAuth.ClientAuth<ClientCertificate.ClientCertificate>
+  readonly auth: (servers: Servers) => Auth | ReadonlyArray<Auth>
+  /** The client knows nothing but the issuer; of several methods it takes the first that the server has. */
+  readonly isDiscovered?: boolean
   readonly request?: (servers: Servers) => TokenRequest.TokenRequest
   readonly format: Verified["format"]
   readonly binding?: Verified["binding"]
@@ -143,6 +147,35 @@ const rows: ReadonlyArray<Row> = [
     binding: "certificate",
     certificate: "stranger"
   }),
+  {
+    server: "oidc",
+    method: "tls_client_auth",
+    remark: "by discovery",
+    isDiscovered: true,
+    clientId: "tls",
+    auth: () => ClientAuth.tls,
+    format: "JWT",
+    binding: "certificate",
+    certificate: "vouched"
+  },
+  {
+    server: "oidc",
+    method: "client_secret_post",
+    remark: "by discovery",
+    isDiscovered: true,
+    clientId: "post",
+    auth: () => ClientAuth.secretPost(secret),
+    format: "JWT"
+  },
+  {
+    server: "betterAuth",
+    method: "client_secret_post",
+    remark: "by discovery",
+    isDiscovered: true,
+    clientId: "post",
+    auth: () => [ClientAuth.secretJwt(secret), ClientAuth.secretPost(secret)],
+    format: "JWT"
+  },
   { server: "oidc", method: "none", clientId: "none", auth: () => ClientAuth.none, format: "JWT" },
   ...secretServers({ method: "none", clientId: "none", auth: () => ClientAuth.none }),
   {
@@ -194,21 +227,27 @@ const noCertificate = Layer.succeed(ClientCertificate.ClientCertificate, {
 /** What an app writes. */
 const alf = (servers: Servers, row: Row) => {
   const { api, authority, oidc, opaqueApi } = servers
+  const server = servers[row.server]
+  const isTls = row.certificate !== undefined
   const isOpaqueOidc = row.server === "oidc" && row.format === "opaque"
   const { tlsUrl, url } = isOpaqueOidc ? opaqueApi : api
-  const connections = row.certificate === undefined
-    ? Layer.merge(NodeHttp.layer(), noCertificate)
-    : NodeHttp.layerMutualTls({ ca: authority.certificate, certificate: servers[row.certificate] })
-  return AuthedHttpClient.layer({ baseUrl: row.certificate === undefined ? url : tlsUrl }).pipe(
-    Layer.provide(TokenEndpoint.layer({
-      url: row.certificate === undefined ? servers[row.server].tokenEndpoint : oidc.mtlsTokenEndpoint,
-      clientId: row.clientId,
-      clientAuth: row.auth(servers),
-      request: {
-        ...(isOpaqueOidc ? { resource: opaqueAudience } : row.server === "betterAuth" ? { resource: audience } : {}),
-        ...row.request?.(servers)
-      }
-    })),
+  const resource = isOpaqueOidc ? opaqueAudience : row.server === "betterAuth" ? audience : undefined
+  const { clientId } = row
+  const auth = row.auth(servers)
+  const request = { resource, ...row.request?.(servers) }
+  const endpoint = row.isDiscovered === true
+    ? TokenEndpoint.layerDiscovery({ issuer: server.issuer, clientId, clientAuth: auth, request })
+    : TokenEndpoint.layer({
+      url: isTls ? oidc.mtlsTokenEndpoint : server.tokenEndpoint,
+      clientId,
+      clientAuth: [auth].flat()[0],
+      request
+    })
+  const connections = isTls
+    ? NodeHttp.layerMutualTls({ ca: authority.certificate, certificate: servers[row.certificate] })
+    : Layer.merge(NodeHttp.layer(), noCertificate)
+  return AuthedHttpClient.layer({ baseUrl: isTls ? tlsUrl : url }).pipe(
+    Layer.provide(endpoint),
     Layer.provide(TokenStore.layerMemory()),
     Layer.provide(connections)
   )
