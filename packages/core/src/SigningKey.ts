@@ -12,8 +12,8 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
-import { CredentialsError } from "./OAuthError.js"
 import { fingerprint } from "./Fingerprint.js"
+import { CredentialsError } from "./OAuthError.js"
 
 const algorithms = {
   RS256: "RSA",
