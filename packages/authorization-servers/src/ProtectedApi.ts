@@ -82,18 +82,16 @@ export const make = (
         const iss = claimedIssuer(token)
         const keys = issuers.find(({ issuer }) => issuer === iss)?.keys
         if (keys === undefined) return yield* invalid("the issuer is not trusted")
-        const claims: Claims = yield* Effect.tryPromise({
-          try: () =>
-            Jose.jwtVerify(token, keys, {
-              issuer: iss!,
-              audience: options.audience,
-              requiredClaims: ["exp"],
-              algorithms: ["ES256", "RS256"]
-            }),
-          catch: (error) => error as Error
-        }).pipe(
+        const claims: Claims = yield* Effect.tryPromise(() =>
+          Jose.jwtVerify(token, keys, {
+            issuer: iss!,
+            audience: options.audience,
+            requiredClaims: ["exp"],
+            algorithms: ["ES256", "RS256"]
+          })
+        ).pipe(
           Effect.map(({ payload }) => payload),
-          Effect.catchAll(({ message }) => invalid(message.replaceAll("\"", "'")))
+          Effect.catchAll(({ error }) => invalid(String(error).replaceAll("\"", "'")))
         )
         return { claims, format: "JWT", checks: ["signature", "issuer", "audience", "expiry"] } as const
       }
