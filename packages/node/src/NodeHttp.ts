@@ -140,7 +140,8 @@ export const layerMutualTls = <R = never>(
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
   const { ca, makePool } = yield* check(options)
   const gracePeriod = yield* timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
-  const interval = options.refreshInterval ?? (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
+  const interval = options.refreshInterval ??
+    (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
   const refreshInterval = interval === undefined ? undefined : yield* timeout("refreshInterval", interval)
   const read = Effect.provide(TlsCertificate.read(options.certificate), yield* Effect.context<R>())
 
@@ -168,7 +169,9 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
     }),
     Effect.makeSemaphore(1).pipe(Effect.runSync).withPermits(1)
   )
-  if (refreshInterval !== undefined) yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
+  if (refreshInterval !== undefined) {
+    yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
+  }
   return {
     certificate: ClientCertificate.ClientCertificate.of({ thumbprint: () => current.thumbprint, refresh }),
     dispatcher: dispatcher.compose(acceptFormBodies)

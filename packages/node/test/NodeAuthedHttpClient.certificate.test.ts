@@ -1,4 +1,5 @@
-import { AuthedHttpClient, ClientAuth, ClientCertificate, type OAuthError, type TokenProvider } from "@effect-alf/core"
+import type { ClientAuth } from "@effect-alf/core"
+import { AuthedHttpClient, ClientCertificate, type OAuthError, type TokenProvider } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
