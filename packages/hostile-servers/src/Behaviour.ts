@@ -23,8 +23,10 @@ export interface Behaviour {
   readonly certificate?: "trusted" | "unknown" | "expired" | "other host"
   /** Nobody listens there, or nobody answers to the SYN. */
   readonly port?: "closed" | "dropping"
-  /** The client has to give up by itself. */
-  readonly waits?: true
+  /** The client has to give up by itself; a server that floods it meanwhile is given less time, and no company. */
+  readonly waits?: "idle" | "flooded"
+  /** It acts before it is asked: connections are counted, not what comes over them. */
+  readonly deaf?: true
   /** How often the client comes; once where it is absent. */
   readonly asks?: number
 }
@@ -38,7 +40,7 @@ export interface Accepted {
   /** In seconds; `null` is a lifetime that nobody knows. */
   readonly lifetime?: number | null
   readonly scope?: string
-  /** How many connections there were; 1 where it is absent. */
+  /** How many connections there were over which something was asked; 1 where it is absent. */
   readonly visits?: number
 }
 
@@ -51,6 +53,7 @@ export interface Refused {
   readonly error?: string
   /** From so many seconds to so many, or `null` for none at all. */
   readonly retryAfter?: readonly [number, number] | null
+  /** Where it is absent: 2 without an answer (`Transport` and `Timeout`), else 1. */
   readonly visits?: number
 }
 
@@ -63,10 +66,10 @@ export const refused = (
 ): Refused => ({ outcome: "refused", reason, says, ...fields })
 
 /** No answer that could be read: asked once more, and then refused. */
-export const broken = (says: RegExp): Refused => refused("Transport", says, { visits: 2 })
+export const broken = (says: RegExp): Refused => refused("Transport", says)
 
 /** No answer in time: asked once more, and then refused. */
-export const late: Refused = refused("Timeout", /no answer within/, { visits: 2 })
+export const late: Refused = refused("Timeout", /no answer within/)
 
 export const row = (
   name: string,

@@ -10,7 +10,7 @@ export interface HostileServer {
   readonly behaviour: Behaviour
   /** `http://127.0.0.1:port` or `https://127.0.0.1:port`. */
   readonly origin: string
-  /** How many connections there were so far. */
+  /** How many connections there were so far over which something came; with a deaf server, all of them. */
   readonly visits: () => number
 }
 
@@ -27,17 +27,21 @@ export const listen = (
 ): Effect.Effect<HostileServer, never, Scope.Scope> =>
   Effect.gen(function*() {
     let number = 0
+    let visits = 0
+    const count = () => void visits++
     const connected = (socket: Socket) => {
+      if (behaviour.deaf !== true) socket.once("data", count)
       behaviour.serve({ number: ++number, socket: socket.on("error", () => {}), document, elsewhere })
     }
     const server = behaviour.certificate === undefined
       ? createServer({ allowHalfOpen: true }, connected)
       : createTlsServer(certificates[behaviour.certificate], (socket: TLSSocket) => connected(socket))
-    const port = behaviour.port === "dropping" ? yield* droppingPort : yield* bind(server, behaviour.port === "closed")
+    if (behaviour.deaf === true) server.on("connection", count)
+    const port = behaviour.port === undefined ? yield* bind(server) : yield* ports[behaviour.port]
     return {
       behaviour,
       origin: `${behaviour.scheme ?? "http"}://127.0.0.1:${port}`,
-      visits: () => number
+      visits: () => visits
     }
   })
 
@@ -52,11 +56,11 @@ export const trap: Effect.Effect<
     visits++
     socket.destroy()
   })
-  const port = yield* bind(server, false)
+  const port = yield* bind(server)
   return { origin: `http://127.0.0.1:${port}`, visits: () => visits }
 })
 
-const bind = (server: Server, closeAtOnce: boolean): Effect.Effect<number, never, Scope.Scope> =>
+const bind = (server: Server): Effect.Effect<number, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<{ readonly port: number; readonly sockets: Set<Socket> }>((resume) => {
       const sockets = new Set<Socket>()
@@ -67,9 +71,7 @@ const bind = (server: Server, closeAtOnce: boolean): Effect.Effect<number, never
       server.on("tlsClientError", () => {})
       server.listen(0, "127.0.0.1", () => {
         const { port } = server.address() as AddressInfo
-        const done = () => resume(Effect.succeed({ port, sockets }))
-        if (closeAtOnce) server.close(done)
-        else done()
+        resume(Effect.succeed({ port, sockets }))
       })
     }),
     ({ sockets }) =>
@@ -78,6 +80,14 @@ const bind = (server: Server, closeAtOnce: boolean): Effect.Effect<number, never
         server.close(() => resume(Effect.void))
       })
   ).pipe(Effect.map(({ port }) => port))
+
+// The near end of a connection: nobody listens there, and nobody else is given it
+const closedPort: Effect.Effect<number, never, Scope.Scope> = Effect.gen(function*() {
+  const port = yield* bind(createServer())
+  const socket = yield* connection(port)
+  yield* Effect.async<void>((resume) => void socket.once("connect", () => resume(Effect.void)))
+  return socket.localPort!
+})
 
 // Listens and never accepts: once its queue is full, the kernel drops every further SYN
 const sleeper = `
@@ -98,12 +108,14 @@ const droppingPort: Effect.Effect<number, never, Scope.Scope> = Effect.gen(funct
   const port = yield* Effect.async<number>((resume) => {
     worker.once("message", (port: number) => resume(Effect.succeed(port)))
   })
-  yield* Effect.forEach(Array.from({ length: queueLength }), () => fill(port))
+  yield* Effect.forEach(Array.from({ length: queueLength }), () => connection(port))
   return port
 })
 
-const fill = (port: number) =>
+const connection = (port: number) =>
   Effect.acquireRelease(
     Effect.sync(() => connect(port, "127.0.0.1").on("error", () => {})),
     (socket) => Effect.sync(() => socket.destroy())
   )
+
+const ports = { closed: closedPort, dropping: droppingPort }

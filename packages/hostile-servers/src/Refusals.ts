@@ -3,6 +3,7 @@ import {
   accepted,
   answer,
   type Behaviour,
+  broken,
   credentialsOf,
   type Headers,
   http,
@@ -137,7 +138,7 @@ const writings: Readonly<Record<string, (secret: string) => string>> = {
 
 const told = (request: Request, write: (secret: string) => string): string => {
   const { assertion, basic, secret } = credentialsOf(request)
-  return [secret, basic, Buffer.from(basic, "base64").toString(), assertion, issued].map(write).join(" and ")
+  return [secret, basic, Buffer.from(basic, "base64").toString(), assertion].map(write).join(" and ")
 }
 
 const echoes: ReadonlyArray<Behaviour> = [
@@ -146,7 +147,7 @@ const echoes: ReadonlyArray<Behaviour> = [
       `secrets described ${name}`,
       "tells in error_description what it was sent",
       answer((_, request) =>
-        json(400, { error: "invalid_request", error_description: told(request, write), access_token: issued })
+        json(400, { error: "invalid_request", error_description: `${told(request, write)} and ${write(issued)}`, access_token: issued })
       ),
       refused("OAuth", /invalid_request/)
     )
@@ -196,13 +197,13 @@ const echoes: ReadonlyArray<Behaviour> = [
     "the whole request for a header",
     "answers with what it was sent, as if it were HTTP",
     answer((_, { body, head }) => `HTTP/1.1 200 OK\r\n${head}\r\n\r\n${body}`),
-    refused("Transport", /./, { visits: 2 })
+    broken(/parse|HPE|expected/i)
   ),
   row(
     "the request echoed",
     "is an echo server",
     ({ socket }) => void socket.on("data", (bytes) => socket.end(bytes)),
-    refused("Transport", /./, { visits: 2 })
+    broken(/parse|HPE|expected/i)
   ),
   row(
     "a token in an error",
@@ -221,7 +222,7 @@ const echoes: ReadonlyArray<Behaviour> = [
   row(
     "secrets as the scope",
     "grants what it was sent as the scope",
-    answer((_, request) => json(200, { ...JSON.parse(document), scope: told(request, (secret) => secret) })),
+    answer((_, request) => json(200, { ...JSON.parse(document), scope: `${told(request, (secret) => secret)} ${issued}` })),
     accepted()
   )
 ]

@@ -125,7 +125,7 @@ export const size: ReadonlyArray<Behaviour> = [
     "nested 100,000 deep",
     "answers with arrays in arrays",
     ok(withField("[".repeat(100_000) + "]".repeat(100_000))),
-    accepted()
+    accepted({ lifetime: null })
   ),
   row(
     "nothing but brackets",
@@ -143,7 +143,7 @@ export const size: ReadonlyArray<Behaviour> = [
     "20,000 keys",
     "answers with all the keys that fit",
     ok(`{"access_token":"${issued}",${Array.from({ length: 20_000 }, (_, key) => `"${key}":0`).join(",")}}`),
-    accepted()
+    accepted({ lifetime: null })
   ),
   row(
     "huge number",

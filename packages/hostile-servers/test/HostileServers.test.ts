@@ -17,7 +17,8 @@ const behaviours = Object.values(Catalogue.tokenEndpoint).flat()
 
 const maxMemory = 16 * 1024 * 1024
 // One that waits does so on purpose; another is given more time than it will ever take
-const timeoutOf = (behaviour: Behaviour) => behaviour.waits === true ? 1000 : 5000
+const timeouts = { idle: 1000, flooded: 500 }
+const timeoutOf = ({ waits }: Behaviour) => waits === undefined ? 5000 : timeouts[waits]
 // Two attempts, and what a busy machine adds
 const maxTime = (behaviour: Behaviour) => (behaviour.asks ?? 1) * 2 * timeoutOf(behaviour) + 3000
 
@@ -39,15 +40,15 @@ const runAll = (http: HttpName) =>
     const certificates = yield* Certificates.make
     const trap = yield* HostileServer.trap
     const surroundings = { certificates, document: Token.document, elsewhere: trap.origin }
-    const servers = yield* Effect.forEach(behaviours, (behaviour) => HostileServer.listen(behaviour, surroundings))
+    const servers = yield* Effect.forEach([Catalogue.honest, ...behaviours], (behaviour) => HostileServer.listen(behaviour, surroundings))
     const jobs = servers.map(({ behaviour, origin }): Job => ({
       name: behaviour.name,
       url: `${origin}/token`,
       timeout: timeoutOf(behaviour),
       asks: behaviour.asks ?? 1,
-      waits: behaviour.waits === true
+      waits: behaviour.waits === "idle"
     }))
-    const finished = yield* ClientProcess.run(http, [...jobs, { ...jobs.at(-1)!, name: "planted", planted }], {
+    const finished = yield* ClientProcess.run(http, [...jobs, { ...jobs[0]!, name: "planted", planted }], {
       NODE_EXTRA_CA_CERTS: certificates.authorityFile
     })
     const results = new Map(finished.results.map((result) => [result.name, result]))
@@ -77,7 +78,9 @@ const problems = ({ expected, ...behaviour }: Behaviour, run: Run): ReadonlyArra
   const say = (isWrong: boolean, what: string) => isWrong && found.push(what)
   say(time > maxTime({ expected, ...behaviour }), `took ${time} ms`)
   say(memory > maxMemory, `took ${megabytes(memory)} MB`)
-  say(visits !== (expected.visits ?? 1), `${visits} visits instead of ${expected.visits ?? 1}`)
+  const isUnanswered = outcome._tag === "Error" && (outcome.reason === "Transport" || outcome.reason === "Timeout")
+  const visitsExpected = expected.visits ?? (isUnanswered ? 2 : 1)
+  say(visits !== visitsExpected, `${visits} visits instead of ${visitsExpected}`)
   if (outcome._tag === "Defect") return [...found, `failed with ${outcome.message}`]
   if (outcome._tag === "Token") {
     if (expected.outcome === "refused") return [...found, `accepted, not refused for ${expected.reason}`]
@@ -104,7 +107,8 @@ const problems = ({ expected, ...behaviour }: Behaviour, run: Run): ReadonlyArra
 
 describe.each(https)("a hostile token endpoint, asked with %s", (http) => {
   it.each(behaviours.map((behaviour) => [behaviour.name, behaviour] as const))("%s", (_, behaviour) => {
-    assert.deepStrictEqual(problems(behaviour, runs[http]), [])
+    const found = problems(behaviour, runs[http])
+    assert.strictEqual(found.length, 0, found.join("\n"))
   })
 
   it("the process lives to the end, and nothing is left uncaught", () => {
@@ -124,7 +128,9 @@ describe.each(https)("a hostile token endpoint, asked with %s", (http) => {
 
   it("the scan finds what is printed, logged, traced and thrown", () => {
     const { leaks } = runs[http].result("planted")!
-    for (const what of ["thrown: Cause.pretty", "logged: inspect", "traced: inspect"]) assert.include(leaks, what)
+    for (const what of ["thrown", "logged", "traced by plant", "how plant ended"]) {
+      assert.isTrue(leaks.some((leak) => leak.startsWith(`${what}: `)), what)
+    }
     const has = Secrets.finder([planted])
     assert.isTrue(has(runs[http].stdout))
     assert.isTrue(has(runs[http].stderr))

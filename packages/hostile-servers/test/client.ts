@@ -48,10 +48,18 @@ const clientAuth: ClientAuth.ClientAuth = {
 
 const retry = Schedule.intersect(RetryPolicy.exponential({ base: "5 millis", times: 1 }), RetryPolicy.retryAfter("10 millis"))
 
+interface CapturedSpan {
+  readonly name: string
+  readonly attributes: ReadonlyMap<string, unknown>
+  readonly events: ReadonlyArray<unknown>
+  readonly links: Array<Tracer.SpanLink>
+  exit: Exit.Exit<unknown, unknown> | undefined
+}
+
 /** Everything that is logged and traced while an effect runs. */
 const captured = <A, E>(effect: Effect.Effect<A, E>) => {
   const logs: Array<unknown> = []
-  const spans: Array<unknown> = []
+  const spans: Array<CapturedSpan> = []
   const logger = Logger.make<unknown, void>(({ annotations, cause, logLevel, message, spans }) => {
     logs.push({ level: logLevel.label, message, cause, annotations: Array.from(annotations), spans: Array.from(spans) })
   })
@@ -59,7 +67,7 @@ const captured = <A, E>(effect: Effect.Effect<A, E>) => {
     span: (name, parent, context, links, startTime, kind) => {
       const attributes = new Map<string, unknown>()
       const events: Array<unknown> = []
-      const record: Record<string, unknown> = { name, attributes, events, links: Array.from(links) }
+      const record: CapturedSpan = { name, attributes, events, links: Array.from(links), exit: undefined }
       spans.push(record)
       return {
         _tag: "Span",
@@ -78,7 +86,7 @@ const captured = <A, E>(effect: Effect.Effect<A, E>) => {
         },
         attribute: (key, value) => void attributes.set(key, value),
         event: (name, _, attributes) => void events.push({ name, attributes }),
-        addLinks: (links) => void (record.links as Array<unknown>).push(...links)
+        addLinks: (links) => void record.links.push(...links)
       }
     },
     context: (f) => f()
@@ -171,9 +179,18 @@ type Asked = Effect.Effect.Success<ReturnType<typeof ask>>
 
 const toResult = (job: Job, { exit, logs, spans, time }: Asked, memory: number): Result => {
   const sought = job.planted === undefined ? secrets : [job.planted]
-  const leaks = Object.entries({ thrown: exit, logged: logs, traced: spans }).flatMap(([what, value]) =>
-    Secrets.leaks(value, sought).map((way) => `${what}: ${way}`)
-  )
+  const shown: ReadonlyArray<readonly [what: string, value: unknown]> = [
+    ["thrown", exit],
+    ["logged", logs],
+    ...spans.flatMap(({ exit, ...span }) => [
+      [`traced by ${span.name}`, span] as const,
+      [`how ${span.name} ended`, exit] as const
+    ])
+  ]
+  const leaks = shown.flatMap(([what, value]) => {
+    const [first, ...others] = Secrets.leaks(value, sought)
+    return first === undefined ? [] : [`${what}: ${first} and ${others.length} other ways`]
+  })
   return { name: job.name, outcome: outcomeOf(exit), time, memory, leaks }
 }
 
@@ -204,8 +221,8 @@ const measured = async <A>(run: () => Promise<A>): Promise<readonly [A, number]>
 const work = async (jobs: ReadonlyArray<Job>): Promise<Report> => {
   const results: Array<Result> = []
   const alone = jobs.filter((job) => !job.waits)
-  // What is loaded and compiled once is not the first row's
-  for (const job of alone.slice(0, 5)) toResult(job, await http.runPromise(ask(job)), 0)
+  // What is loaded and compiled once is not the first row's: the first server is an honest one
+  for (const job of [alone[0]!, alone[0]!, alone[0]!]) toResult(job, await http.runPromise(ask(job)), 0)
   for (const job of alone) {
     const [asked, memory] = await measured(() => http.runPromise(ask(job)))
     results.push(toResult(job, asked, memory))
