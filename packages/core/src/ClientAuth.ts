@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
-import { fingerprint } from "./TokenRequest.js"
+import { fingerprint } from "./Fingerprint.js"
 
 /**
  * What a client authentication knows of the attempt it is made for.

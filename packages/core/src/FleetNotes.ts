@@ -11,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { BoundedStore } from "./BoundedStore.js"
+import { fingerprint } from "./Fingerprint.js"
 import { type Hold, nthHold } from "./RejectedTokens.js"
 import { randomName } from "./SharedTokens.js"
-import { fingerprint } from "./TokenRequest.js"
 
 /**
  * How often it has happened, and for how many milliseconds it is in force.

@@ -6,7 +6,7 @@
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as AccessToken from "./AccessToken.js"
-import { fingerprint } from "./TokenRequest.js"
+import { fingerprint } from "./Fingerprint.js"
 
 /**
  * Times are epoch milliseconds.

@@ -88,8 +88,10 @@ export type TokenEndpointErrorReason =
  */
 export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   readonly reason: TokenEndpointErrorReason
-  /** The token endpoint's address, without its query. */
+  /** The endpoint's address, without its query. */
   readonly endpoint: string
+  /** Which endpoint of the authorization server it is, where it is not the token endpoint. */
+  readonly role?: "Discovery" | "Revocation" | "Introspection" | undefined
   /** What happened, in words. */
   readonly description: string
   /** The status of the answer, if there was one. */
@@ -108,7 +110,7 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   readonly [TypeId]: TypeId = TypeId
 
   override get message(): string {
-    const subject = `Token endpoint ${this.endpoint}`
+    const subject = `${this.role ?? "Token"} endpoint ${this.endpoint}`
     switch (this.reason) {
       case "OAuth": {
         const details = [this.errorDescription, this.errorUri && `see ${this.errorUri}`].filter(Predicate.isTruthy)

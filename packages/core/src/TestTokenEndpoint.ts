@@ -77,6 +77,8 @@ export class TestTokenEndpoint extends Context.Tag("@effect-alf/core/TestTokenEn
     readonly hang: (enabled: boolean) => Effect.Effect<void>
     /** What `TokenEndpoint.credentials` says; `undefined` is `None`. */
     readonly setCredentials: (fingerprint: string | undefined) => Effect.Effect<void>
+    /** What the tokens issued from now on are bound to, as by a change of certificate. */
+    readonly setBinding: (thumbprint: string | undefined) => Effect.Effect<void>
     /** Whether a key is given its last token again, with the lifetime that remains. */
     readonly returnSame: (enabled: boolean) => Effect.Effect<void>
   }
@@ -160,6 +162,7 @@ export const make = (
     let hangs = false
     let returnsSame = false
     let credentials = Option.none<string>()
+    let binding = options.identity?.binding
     let requests: Array<Attempt> = []
     const script: Array<TokenEndpointError | TokenOptions> = []
     const issued: Array<AccessToken.AccessToken> = []
@@ -202,7 +205,9 @@ export const make = (
 
     return {
       endpoint: TokenEndpoint.of({
-        resolve: (request) => TokenRequest.resolve(identity, TokenRequest.merge(options.request ?? {}, request)),
+        resolve: (request) =>
+          TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(options.request ?? {}, request)),
+        isCurrent: (request) => request.binding === binding,
         attempt: (request, attempt = 1) => answer(request, "attempt", attempt),
         request: (request) =>
           Effect.suspend(() => {
@@ -241,6 +246,10 @@ export const make = (
         setCredentials: (fingerprint) =>
           Effect.sync(() => {
             credentials = Option.fromNullable(fingerprint)
+          }),
+        setBinding: (thumbprint) =>
+          Effect.sync(() => {
+            binding = thumbprint
           }),
         returnSame: (enabled) =>
           Effect.sync(() => {

@@ -5,14 +5,8 @@
  *
  * @since 0.1.0
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
-import * as HttpBody from "@effect/platform/HttpBody"
-import * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as Clock from "effect/Clock"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -20,20 +14,22 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Encoding from "effect/Encoding"
-import { identity } from "effect/Function"
+import { constTrue } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
-import { escape as escapeRegExp } from "effect/RegExp"
+import type * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
+import * as AuthenticatedPost from "./AuthenticatedPost.js"
+import * as AuthorizationServer from "./AuthorizationServer.js"
 import * as Check from "./Check.js"
-import * as ClientAuth from "./ClientAuth.js"
-import { describe, type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import type * as ClientAuth from "./ClientAuth.js"
+import * as ClientAuthChoice from "./ClientAuthChoice.js"
+import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
+import * as ServerExchange from "./ServerExchange.js"
 import * as TokenRequest from "./TokenRequest.js"
 import * as TokenResponse from "./TokenResponse.js"
 
@@ -48,6 +44,8 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
   {
     /** Merges a request into the defaults and computes its key. */
     readonly resolve: (request?: TokenRequest.TokenRequest) => TokenRequest.ResolvedTokenRequest
+    /** Whether what the tokens of this request are bound to is still what new ones would be bound to. */
+    readonly isCurrent: (request: TokenRequest.ResolvedTokenRequest) => boolean
     /** Asks for a token once. `attempt` counts from 1 and reaches the client authentication. */
     readonly attempt: (
       request: TokenRequest.ResolvedTokenRequest,
@@ -68,40 +66,23 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
 >() {}
 
 /**
- * Options of `layer`. `clientAuth` takes precedence over `clientSecret`, which
- * is sent by HTTP Basic; one of the two is required.
+ * Options of `layer`.
  *
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never> {
+export interface Options<R = never> extends AuthenticatedPost.Options<R> {
   /** The token endpoint's address: https, or http on loopback. */
   readonly url: string | URL
-  readonly clientId: string
-  /** The client secret, or an effect that is run at every token request. */
-  readonly clientSecret?: ClientAuth.Secret<R> | undefined
-  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
+  /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
+  readonly issuer?: string | undefined
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
-  /** Further headers of the token request; their values are kept out of spans. */
-  readonly headers?: Headers.Input | undefined
-  /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
-  readonly requestInit?: RequestInit | undefined
   /** The default is `RetryPolicy.standard`. */
   readonly retry?: Schedule.Schedule<unknown, TokenEndpointError> | undefined
   /** Which failures are tried again. The default is `RetryPolicy.transient`. */
   readonly retryWhile?: Predicate.Predicate<TokenEndpointError> | undefined
-  /** How long one attempt may take, its answer's body included. The default is 10 seconds. */
-  readonly timeout?: Duration.DurationInput | undefined
-  /** The default is 262,144 bytes. */
-  readonly maxResponseBytes?: number | undefined
-  /** Allows plain http to other machines. */
-  readonly allowInsecure?: boolean | undefined
 }
-
-const defaultTimeout = Duration.seconds(10)
-// The largest tokens seen (with group claims) are some 30 kB
-const defaultMaxResponseBytes = 256 * 1024
 
 /**
  * Checks the options and makes the service over the given `HttpClient`, which
@@ -113,149 +94,43 @@ const defaultMaxResponseBytes = 256 * 1024
  */
 export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) {
   const url = yield* Check.url("TokenEndpoint.url", options.url, options)
-  const clientId = yield* Check.text("TokenEndpoint.clientId", options.clientId)
-  const clientAuth = yield* checkClientAuth(options)
-  const timeout = yield* Check.positiveDuration("TokenEndpoint.timeout", options.timeout ?? defaultTimeout)
-  const maxResponseBytes = yield* Check.positiveInteger(
-    "TokenEndpoint.maxResponseBytes",
-    options.maxResponseBytes ?? defaultMaxResponseBytes
-  )
-  const context = yield* Effect.context<HttpClient.HttpClient | R>()
-  const scopedClient = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
+  const clientAuth = yield* AuthenticatedPost.clientAuthOf("TokenEndpoint", options)
+  return yield* makeAt({
+    ...options,
+    name: `${url.origin}${url.pathname}`,
+    identity: url.href,
+    clientAuth,
+    destination: Effect.succeed({ url, issuer: options.issuer, clientAuth })
+  })
+})
+
+/** The service of an endpoint that is known, or will be when it is needed. */
+const makeAt = Effect.fnUntraced(function*<R>(
+  options: Omit<Options<R>, "url" | "clientAuth"> & {
+    /** What spans call it. */
+    readonly name: string
+    readonly identity: string
+    readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
+    readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, TokenEndpointError>
+    readonly onFailure?: (error: TokenEndpointError) => Effect.Effect<void>
+  }
+) {
+  const { clientAuth, clientId, onFailure = () => Effect.void } = options
+  const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, options)
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
-  const headers = Headers.fromInput(options.headers)
-  const endpoint = `${url.origin}${url.pathname}`
-  const identity: TokenRequest.Identity = { endpoint: url.href, clientId, authMethod: clientAuth.method, headers }
-
-  // A redirect would carry the credentials to another place
-  const requestInit: RequestInit = {
-    ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
-    ...options.requestInit,
-    redirect: "manual"
+  const services = yield* Effect.context<R>()
+  const binding = yield* bindingOf(clientAuth)
+  const identity: TokenRequest.Identity = {
+    endpoint: options.identity,
+    clientId,
+    authMethod: clientAuth.method,
+    headers: Headers.fromInput(options.headers)
   }
 
-  const error = (fields: Omit<ConstructorParameters<typeof TokenEndpointError>[0], "endpoint">) =>
-    new TokenEndpointError({ endpoint, ...fields })
+  const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    Effect.flatMap(Effect.tapError(post(request, number), onFailure), readToken)
 
-  const authenticate = (attempt: number) =>
-    Effect.catchAllCause(
-      Effect.provide(
-        // The time limit must hold for an effect that cannot be interrupted, too
-        Effect.disconnect(
-          Effect.suspend(() => clientAuth.authenticate({ clientId, endpoint: url.href, issuer: undefined, attempt }))
-        ),
-        context
-      ),
-      // The cause may hold anything, the secret included: only its kind is told
-      () =>
-        Effect.fail(
-          error({ reason: "ClientAuth", description: `the ${clientAuth.method} credentials are unavailable` })
-        )
-    )
-
-  const checkCredentials = (credentials: ClientAuth.Credentials) =>
-    redactedOf(credentials).some((secret) => isMissing(Redacted.value(secret)))
-      ? Effect.fail(error({ reason: "ClientAuth", description: `the ${clientAuth.method} credentials are empty` }))
-      : Effect.void
-
-  const exchange = (request: HttpClientRequest.HttpClientRequest, clean: Clean) =>
-    scopedClient.execute(request).pipe(
-      // What a status means is decided here, also for a client that filters them
-      Effect.catchIf(
-        (cause): cause is HttpClientError.ResponseError =>
-          cause._tag === "ResponseError" && cause.reason === "StatusCode",
-        ({ response }) => Effect.succeed(response)
-      ),
-      Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason, clean)),
-      Effect.flatMap((response) =>
-        Effect.mapBoth(readBody(response, maxResponseBytes), {
-          onFailure: ({ cause, reason }) => {
-            const answer = { status: response.status, headers: cleanHeaders(response.headers, clean) }
-            return reason === "TooLarge"
-              ? error({
-                ...answer,
-                reason: "InvalidResponse",
-                description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
-              })
-              : transportError(cause, clean, answer)
-          },
-          onSuccess: (body) => ({ response, body })
-        })
-      ),
-      // Ends a body that was not read to its end, which would keep its connection busy
-      Effect.scoped,
-      Effect.provideService(FetchHttpClient.RequestInit, requestInit)
-    )
-
-  const transportError = (
-    cause: unknown,
-    clean: Clean,
-    answer?: { readonly status: number; readonly headers: Headers.Headers }
-  ) => error({ ...answer, reason: "Transport", description: describe(cause, clean) })
-
-  const interpret = (
-    response: HttpClientResponse.HttpClientResponse,
-    body: string,
-    sentAt: number,
-    now: number,
-    secrets: ReadonlyArray<string>
-  ): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
-    const status = response.status
-    const json = parseJson(body)
-    const clean = cleaner([...secrets, ...tokensOf(json)])
-    const headers = cleanHeaders(response.headers, clean)
-    const fail = (
-      fields: Omit<ConstructorParameters<typeof TokenEndpointError>[0], "endpoint" | "status" | "headers">
-    ) =>
-      Either.left(
-        error({ status, headers, retryAfter: parseRetryAfter(response.headers["retry-after"], now), ...fields })
-      )
-    // A browser hides the status of a redirect that is not followed
-    if (status === 0 || (status >= 300 && status < 400)) {
-      return fail({ reason: "Redirect", description: "a redirect, which is not followed" })
-    }
-    const failure = Option.flatMap(json, (json) => TokenResponse.decodeError(json, clean))
-    if (Option.isSome(failure)) {
-      return fail({ reason: "OAuth", description: failure.value.error, ...failure.value })
-    }
-    if (status < 200 || status >= 300) {
-      return fail({ reason: "Status", description: `no OAuth error in ${describeBody(headers, body)}` })
-    }
-    if (Option.isNone(json)) {
-      return fail({ reason: "InvalidResponse", description: `no valid JSON in ${describeBody(headers, body)}` })
-    }
-    const decoded = TokenResponse.decode(json.value)
-    if (Either.isLeft(decoded)) return fail({ reason: "InvalidResponse", description: clean(decoded.left) })
-    return Either.right(AccessToken.make({
-      value: decoded.right.access_token,
-      obtainedAt: DateTime.unsafeMake(sentAt),
-      expiresIn: Option.getOrUndefined(
-        Option.map(TokenResponse.lifetime(decoded.right), (seconds) => Duration.seconds(seconds))
-      ),
-      scope: Option.getOrUndefined(TokenResponse.scope(decoded.right))
-    }))
-  }
-
-  const attempt = Effect.fnUntraced(
-    function*(request: TokenRequest.ResolvedTokenRequest, attempt: number) {
-      const credentials = yield* authenticate(attempt)
-      yield* checkCredentials(credentials)
-      const post = buildRequest(url, headers, request, credentials)
-      const secrets = secretsOf(credentials)
-      const sentAt = yield* Clock.currentTimeMillis
-      const { body, response } = yield* exchange(post, cleaner(secrets)).pipe(
-        Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, notHarmless])
-      )
-      const now = yield* Clock.currentTimeMillis
-      return yield* interpret(response, body, sentAt, now, secrets)
-    },
-    Effect.timeoutFail({
-      duration: timeout,
-      onTimeout: () => error({ reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })
-    })
-  )
-
-  const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": endpoint }
+  const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
   const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
     Effect.withSpan(attempt(request, number), "TokenEndpoint.attempt", {
@@ -264,7 +139,8 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
     })
 
   return TokenEndpoint.of({
-    resolve: memoizeResolve(identity, options.request ?? {}),
+    resolve: memoizeResolve(identity, options.request ?? {}, binding),
+    isCurrent: binding === undefined ? constTrue : (request) => request.binding === binding(),
     attempt: (request, number = 1) => traced(request, number),
     request: (request) =>
       Effect.suspend(() => {
@@ -276,9 +152,32 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
     retry,
     credentials: clientAuth.version === undefined
       ? Effect.succeedNone
-      : Effect.option(Effect.sandbox(Effect.disconnect(Effect.provide(clientAuth.version, context))))
+      : Effect.option(Effect.sandbox(Effect.disconnect(Effect.provide(clientAuth.version, services))))
   })
 })
+
+const bindingOf = <R>({ binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">) =>
+  binding === undefined
+    ? Effect.succeed(undefined)
+    : Effect.catchAllCause(
+      binding,
+      () => Check.invalid("TokenEndpoint.clientAuth", `${method}: what its tokens are bound to is not known`)
+    )
+
+const readToken = (
+  { body, headers, reject, sentAt, text }: ServerExchange.Answer
+): Either.Either<AccessToken.AccessToken, TokenEndpointError> =>
+  Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers, text)}`)).pipe(
+    Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
+    Either.map((response) =>
+      AccessToken.make({
+        value: response.access_token,
+        obtainedAt: DateTime.unsafeMake(sentAt),
+        expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
+        scope: Option.getOrUndefined(TokenResponse.scope(response))
+      })
+    )
+  )
 
 /**
  * The service as a layer; it fails with `InvalidOptions` when it is built.
@@ -289,6 +188,110 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
 export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | R> => Layer.effect(TokenEndpoint, make(options))
+
+/**
+ * Options of `layerDiscovery`. What the client can prove itself with is given
+ * as for `layer`; the server says in its metadata what it takes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "issuer" | "clientAuth"> {
+  /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
+  readonly issuer: string | URL
+  /**
+   * One authentication method, or several, of which the first is taken that the server supports. A `clientSecret` is
+   * sent by `client_secret_basic`, `client_secret_post` or `client_secret_jwt`.
+   */
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
+  /** The address of the metadata, for servers that have it elsewhere than RFC 8414 and OpenID Connect say. */
+  readonly metadataUrl?: string | URL | undefined
+  /** How old the metadata may become before it is asked for again. The default is 1 hour. */
+  readonly refreshMetadataEvery?: Duration.DurationInput | undefined
+}
+
+/**
+ * Makes the service of an endpoint that is found in the metadata of its
+ * authorization server, when the first token is needed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: DiscoveryOptions<R>) {
+  const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
+  const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
+  const server = yield* AuthorizationServer.make({
+    allowInsecure: options.allowInsecure,
+    issuer,
+    maxResponseBytes: options.maxResponseBytes,
+    metadataUrl,
+    refreshEvery: refreshMetadataEvery,
+    requestInit: options.requestInit,
+    timeout: options.timeout
+  }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
+
+  const choose = (metadata: AuthorizationServer.Metadata) =>
+    Either.mapLeft(
+      ClientAuthChoice.choose(candidates, metadata),
+      (description) =>
+        new TokenEndpointError({
+          endpoint: server.issuer,
+          role: "Discovery",
+          reason: "ClientAuth",
+          description: oneLine(description)
+        })
+    )
+
+  const destination = Effect.gen(function*() {
+    const clientAuth = yield* choose(yield* server.metadata)
+    const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
+    return { url, issuer: server.issuer, clientAuth }
+  })
+
+  return yield* makeAt({
+    ...rest,
+    name: server.issuer,
+    identity: server.issuer,
+    clientAuth: ClientAuthChoice.merge(candidates),
+    destination,
+    onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
+  })
+})
+
+/**
+ * The service of an endpoint that is found in the metadata of its authorization
+ * server (RFC 8414, OpenID Connect Discovery 1.0). The metadata is read when
+ * the first token is needed, so that an app starts while the server is away.
+ *
+ * @example
+ * ```ts
+ * import { TokenEndpoint } from "@effect-alf/core"
+ * import { Redacted } from "effect"
+ *
+ * const layer = TokenEndpoint.layerDiscovery({
+ *   issuer: "https://keycloak.example.com/realms/shop",
+ *   clientId: "client-id",
+ *   clientSecret: Redacted.make("client-secret")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDiscovery = <R = never>(
+  options: DiscoveryOptions<R>
+): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | Exclude<R, Scope.Scope>> =>
+  Layer.scoped(TokenEndpoint, makeDiscovery(options))
+
+/** An option at fault is named as it was written here. */
+const nameHere = (option: string): string =>
+  option
+    .replace(/^AuthorizationServer\./, "TokenEndpoint.")
+    .replace(/\.refreshEvery$/, ".refreshMetadataEvery")
+
+/** There is no token endpoint any more where the metadata said it is. */
+const hasMoved = ({ reason, role, status }: TokenEndpointError): boolean =>
+  role === undefined && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
  * The options that a configuration can hold.
@@ -340,175 +343,39 @@ export const layerConfig = (
       })
   ))
 
-const checkClientAuth = <R>(
-  options: Options<R>
-): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
-  if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
-  const secret = options.clientSecret
-  return Effect.isEffect(secret)
-    ? Effect.succeed(ClientAuth.secretBasic(secret))
-    : Effect.map(
-      Check.secret("TokenEndpoint.clientSecret", secret as Redacted.Redacted),
-      (secret) => ClientAuth.secretBasic(secret)
-    )
-}
-
 /**
  * The same request object resolves to the same value, so that a key is
- * computed once however often the request is used.
+ * computed once however often the request is used, as long as tokens are bound
+ * to the same.
  */
-const memoizeResolve = (identity: TokenRequest.Identity, defaults: TokenRequest.TokenRequest) => {
-  const resolve = (request: TokenRequest.TokenRequest | undefined) =>
-    TokenRequest.resolve(identity, TokenRequest.merge(defaults, request))
-  const resolvedDefaults = resolve(undefined)
-  const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
+const memoizeResolve = (
+  identity: TokenRequest.Identity,
+  defaults: TokenRequest.TokenRequest,
+  binding: (() => string) | undefined
+) => {
+  const resolveAll = (binding: string | undefined) => {
+    const resolve = (request: TokenRequest.TokenRequest | undefined) =>
+      TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(defaults, request))
+    const resolvedDefaults = resolve(undefined)
+    const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
+    return (request?: TokenRequest.TokenRequest) => {
+      if (request === undefined) return resolvedDefaults
+      const found = known.get(request)
+      if (found !== undefined) return found
+      const resolved = resolve(request)
+      known.set(request, resolved)
+      return resolved
+    }
+  }
+  let bound = binding?.()
+  let current = resolveAll(bound)
+  if (binding === undefined) return current
   return (request?: TokenRequest.TokenRequest) => {
-    if (request === undefined) return resolvedDefaults
-    const found = known.get(request)
-    if (found !== undefined) return found
-    const resolved = resolve(request)
-    known.set(request, resolved)
-    return resolved
+    const now = binding()
+    if (now !== bound) {
+      bound = now
+      current = resolveAll(now)
+    }
+    return current(request)
   }
 }
-
-const buildRequest = (
-  url: URL,
-  headers: Headers.Headers,
-  request: TokenRequest.ResolvedTokenRequest,
-  credentials: ClientAuth.Credentials
-): HttpClientRequest.HttpClientRequest => {
-  const form = new URLSearchParams()
-  for (const [name, value] of request.params) form.append(name, value)
-  for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
-  return HttpClientRequest.post(url.href).pipe(
-    HttpClientRequest.setHeaders({
-      accept: "application/json",
-      // Nothing is decompressed here, so that a small answer cannot become a large one
-      "accept-encoding": "identity"
-    }),
-    HttpClientRequest.setHeaders(headers),
-    HttpClientRequest.setHeaders(
-      Object.entries(credentials.headers ?? {}).map(([name, value]) => [name, reveal(value)] as const)
-    ),
-    HttpClientRequest.setBody(HttpBody.text(form.toString(), "application/x-www-form-urlencoded"))
-  )
-}
-
-const isMissing = (secret: unknown): boolean => !Predicate.isString(secret) || secret.trim() === ""
-
-const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
-
-/**
- * Why a body could not be read. A stream runs in fibers of its own, whose
- * failures may be logged: this holds no request, which has the credentials.
- */
-interface BodyError {
-  readonly _tag: "BodyError"
-  readonly reason: "TooLarge" | "Empty" | "Broken"
-  readonly cause?: unknown
-}
-
-const readBody = (
-  response: HttpClientResponse.HttpClientResponse,
-  maxBytes: number
-): Effect.Effect<string, BodyError> =>
-  Effect.suspend(() => {
-    const tooLarge: BodyError = { _tag: "BodyError", reason: "TooLarge" }
-    if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
-    const decoder = new TextDecoder()
-    let bytes = 0
-    let text = ""
-    return response.stream.pipe(
-      Stream.mapError(({ cause, description, reason }): BodyError =>
-        reason === "EmptyBody"
-          ? { _tag: "BodyError", reason: "Empty" }
-          : { _tag: "BodyError", reason: "Broken", cause: cause ?? description ?? reason }
-      ),
-      Stream.runForEach((chunk) => {
-        bytes += chunk.byteLength
-        if (bytes > maxBytes) return Effect.fail(tooLarge)
-        text += decoder.decode(chunk, { stream: true })
-        return Effect.void
-      }),
-      Effect.catchIf((error) => error.reason === "Empty", () => Effect.void),
-      Effect.map(() => text + decoder.decode())
-    )
-  })
-
-const parseJson = (body: string): Option.Option<unknown> => Option.liftThrowable(() => JSON.parse(body) as unknown)()
-
-const describeBody = (headers: Headers.Headers, body: string): string => {
-  if (body.trim() === "") return "an empty body"
-  const type = oneLine(headers["content-type"]?.split(";")[0] ?? "untyped")
-  const encoding = headers["content-encoding"]
-  const encoded = encoding === undefined || encoding === "identity"
-    ? ""
-    : `, ${oneLine(encoding)} though identity was asked for`
-  return `a body of ${body.length} characters (${type}${encoded})`
-}
-
-// RFC 9110 §10.2.3: a number of seconds or a date, which begins with the day of the week
-const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
-  const given = value?.trim() ?? ""
-  if (/^\d+$/.test(given)) return Duration.seconds(Number(given))
-  if (!/^(mon|tue|wed|thu|fri|sat|sun)/i.test(given)) return undefined
-  // The oldest form means GMT without saying so (RFC 9110 §5.6.7)
-  const date = Date.parse(given.endsWith("GMT") ? given : `${given} GMT`)
-  return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
-}
-
-const redactedOf = (credentials: ClientAuth.Credentials): ReadonlyArray<Redacted.Redacted> =>
-  [
-    ...Object.values(credentials.headers ?? {}),
-    ...Object.values(credentials.params ?? {}),
-    ...credentials.secrets ?? []
-  ].filter((value) => typeof value !== "string")
-
-/** Every text form in which a secret of this attempt could be echoed back. */
-const secretsOf = (credentials: ClientAuth.Credentials): ReadonlyArray<string> => {
-  const schemeless = Object.values(credentials.headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
-  const secrets = [...redactedOf(credentials).map(reveal), ...schemeless]
-  return secrets.concat(secrets.map((secret) => secret.trim())).flatMap((secret) => {
-    const form = ClientAuth.formEncode(secret)
-    const percent = form.replaceAll("+", "%20")
-    return [
-      secret,
-      form,
-      percent,
-      // As encodeURIComponent does it
-      percent.replaceAll(/%(21|27|28|29|7E)/g, decodeURIComponent),
-      JSON.stringify(secret).slice(1, -1),
-      Encoding.encodeBase64(secret)
-    ]
-  })
-}
-
-/** The tokens of an answer, which may be refused for another reason. */
-const tokensOf = (json: Option.Option<unknown>): ReadonlyArray<string> =>
-  Option.isSome(json) && Predicate.isRecord(json.value)
-    ? [json.value.access_token, json.value.refresh_token, json.value.id_token].filter(Predicate.isString)
-    : []
-
-const redacted = "<redacted>"
-const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization"]
-
-// A span shows the headers of both directions before anything here has seen them
-const notHarmless = /^(?!(accept|accept-encoding|content-(type|length|encoding)|date|retry-after)$)/i
-
-type Clean = (text: string) => string
-
-/** A server may echo what it was sent: no text of an answer passes unread. */
-const cleaner = (secrets: ReadonlyArray<string>): Clean => {
-  const longestFirst = secrets.filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
-  if (longestFirst.length === 0) return identity
-  const pattern = new RegExp(longestFirst.map(escapeRegExp).join("|"), "g")
-  return (text) => text.replace(pattern, redacted)
-}
-
-const cleanHeaders = (headers: Headers.Headers, clean: Clean): Headers.Headers =>
-  Headers.fromInput(
-    Object.entries(headers).map(([name, value]) =>
-      [name, secretHeaders.includes(name) ? redacted : clean(value)] as const
-    )
-  )

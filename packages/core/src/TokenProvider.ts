@@ -357,6 +357,9 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Deferred.unsafeDone(flight.landed, exit)
   }
 
+  /** What tokens are bound to may have changed on the way: others would take this one for what it is not. */
+  const mayShare = (slot: TokenSlots.Slot): boolean => slot.habits.sharesTokens() && endpoint.isCurrent(slot.request)
+
   const arrive = (slot: TokenSlots.Slot, flight: TokenSlots.Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
     const { origin, purpose } = flight
     switch (outcome._tag) {
@@ -375,7 +378,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
             }
             land(slot, flight, Exit.succeed(held.token))
             // Nobody waits for this; at the end of a process it is worth its bounded calls
-            return slot.habits.sharesTokens() ? share(slot, held, outcome.replaces, purpose) : Effect.void
+            return mayShare(slot) ? share(slot, held, outcome.replaces, purpose) : Effect.void
           }),
           outcome.finish
         )

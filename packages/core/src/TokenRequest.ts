@@ -4,8 +4,8 @@
  *
  * @since 0.1.0
  */
-import { sha256 } from "@noble/hashes/sha2.js"
-import * as Encoding from "effect/Encoding"
+import { fingerprint } from "./Fingerprint.js"
+import * as Grant from "./Grant.js"
 
 /**
  * What a token is for. Every field is optional; what a call leaves out comes
@@ -15,6 +15,8 @@ import * as Encoding from "effect/Encoding"
  * @category models
  */
 export interface TokenRequest {
+  /** How the token is asked for. The default is `Grant.clientCredentials`. */
+  readonly grant?: Grant.Grant | undefined
   /** Scopes, as a list or as one string with spaces (RFC 6749 §3.3). Their order does not matter. */
   readonly scope?: string | ReadonlyArray<string> | undefined
   /** The protected resources, as absolute URIs (RFC 8707 §2). */
@@ -37,8 +39,11 @@ export interface ResolvedTokenRequest {
    * keys never share a token, a store entry or a flight. It can be shown.
    */
   readonly key: string
-  /** The form parameters, without those that authenticate the client. */
+  /** The form parameters, without those that authenticate the client or are made anew for each attempt. */
   readonly params: ReadonlyArray<readonly [name: string, value: string]>
+  readonly grant: Grant.Grant
+  /** The thumbprint of what its tokens are bound to, if they are. */
+  readonly binding: string | undefined
 }
 
 /**
@@ -53,6 +58,8 @@ export interface Identity {
   readonly authMethod: string
   /** Further headers of the token request: servers of several tenants decide by them. */
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** The thumbprint of the key or certificate that tokens are bound to. */
+  readonly binding?: string | undefined
 }
 
 /**
@@ -64,6 +71,7 @@ export interface Identity {
  */
 export const merge = (defaults: TokenRequest, request: TokenRequest | undefined): TokenRequest =>
   request === undefined ? defaults : {
+    grant: request.grant ?? defaults.grant,
     scope: request.scope ?? defaults.scope,
     resource: request.resource ?? defaults.resource,
     audience: request.audience ?? defaults.audience,
@@ -77,17 +85,19 @@ export const merge = (defaults: TokenRequest, request: TokenRequest | undefined)
  * @category constructors
  */
 export const resolve = (identity: Identity, request: TokenRequest): ResolvedTokenRequest => {
+  const { binding } = identity
+  const grant = request.grant ?? Grant.clientCredentials
   const extra = Object.entries(request.params ?? {})
   const scope = scopes(request.scope).join(" ")
   const standard: ReadonlyArray<readonly [string, string]> = [
-    ["grant_type", "client_credentials"],
+    ["grant_type", grant.type],
     ...(scope === "" ? [] : [["scope", scope] as const]),
     ...list(request.resource).map((resource) => ["resource", resource] as const),
     ...list(request.audience).map((audience) => ["audience", audience] as const)
   ]
   // A parameter must not be sent twice (RFC 6749 §3.2): what is given by name takes the place of ours
   const params = [...standard.filter(([name]) => !extra.some(([given]) => given === name)), ...extra]
-  return { key: digest(identity, params), params }
+  return { key: digest(identity, grant, params), params, grant, binding }
 }
 
 const list = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
@@ -104,24 +114,18 @@ export const scopes = (scope: TokenRequest["scope"]): ReadonlyArray<string> =>
   Array.from(new Set(list(scope).flatMap((item) => item.split(" ")).filter((item) => item !== ""))).sort()
 
 // Sorted, so that neither the order of resources nor of extra parameters makes another token
-const digest = (identity: Identity, params: ReadonlyArray<readonly [string, string]>): string => {
+const digest = (
+  identity: Identity,
+  grant: Grant.Grant,
+  params: ReadonlyArray<readonly [string, string]>
+): string => {
   const sort = (pairs: ReadonlyArray<readonly [string, string]>) => pairs.map((pair) => JSON.stringify(pair)).sort()
   return fingerprint(JSON.stringify([
     identity.endpoint,
     identity.clientId,
     identity.authMethod,
     sort(Object.entries(identity.headers ?? {})),
-    sort(params)
+    sort(params),
+    ...(grant.id === undefined && identity.binding === undefined ? [] : [grant.id ?? "", identity.binding ?? ""])
   ]))
 }
-
-const utf8 = new TextEncoder()
-
-/**
- * A digest that can be shown and compared where the text itself must not be:
- * SHA-256 in base64url.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const fingerprint = (text: string): string => Encoding.encodeBase64Url(sha256(utf8.encode(text)))

@@ -18,6 +18,9 @@ const says = (message: string) => ({ message: () => ({ message, override: true }
 // RFC 6749 Appendix A.12: an access token is printable ASCII; anything else could break out of a header
 const printableAscii = /^[\x20-\x7e]+$/
 
+/** No server takes a header of this size; the largest tokens seen (with group claims) are some 30 kB. */
+const maxTokenLength = 64 * 1024
+
 /**
  * The characters that an access token may have.
  *
@@ -28,6 +31,8 @@ export const AccessTokenValue = Schema.String.annotations(says("is not a string"
   Schema.filter((value) =>
     value.trim() === ""
       ? "is empty"
+      : value.length > maxTokenLength
+      ? `is longer than ${maxTokenLength} characters`
       : printableAscii.test(value) || "holds characters that no token may have"
   )
 )

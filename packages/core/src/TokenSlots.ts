@@ -101,11 +101,13 @@ export const make = (
     backgroundFailures: 0,
     backgroundNotBefore: 0
   })
-  const first = makeSlot(endpoint.resolve())
+  let first = makeSlot(endpoint.resolve())
   // In the order of their last use
   const others = new Map<string, Slot>()
   return {
     of: (request) => {
+      // Its tokens are bound to what is no longer presented
+      if (!endpoint.isCurrent(first.request)) first = makeSlot(endpoint.resolve())
       if (request === undefined) return first
       const resolved = endpoint.resolve(request)
       if (resolved.key === first.request.key) return first

@@ -12,7 +12,17 @@ export * as AccessToken from "./AccessToken.js"
 /**
  * @since 0.1.0
  */
+export * as AuthenticatedPost from "./AuthenticatedPost.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthorizationServer from "./AuthorizationServer.js"
 
 /**
  * @since 0.1.0
@@ -32,6 +42,11 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
+export * as ClientAuthChoice from "./ClientAuthChoice.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ClientCertificate from "./ClientCertificate.js"
 
 /**
@@ -42,7 +57,17 @@ export * as Cooldown from "./Cooldown.js"
 /**
  * @since 0.1.0
  */
+export * as Fingerprint from "./Fingerprint.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as FleetNotes from "./FleetNotes.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Grant from "./Grant.js"
 
 /**
  * @since 0.1.0
@@ -72,6 +97,11 @@ export * as PayloadCipher from "./PayloadCipher.js"
 /**
  * @since 0.1.0
  */
+export * as Redaction from "./Redaction.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -83,6 +113,11 @@ export * as Renewal from "./Renewal.js"
  * @since 0.1.0
  */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerExchange from "./ServerExchange.js"
 
 /**
  * @since 0.1.0
@@ -122,6 +157,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenIntrospection from "./TokenIntrospection.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenProvider from "./TokenProvider.js"
 
 /**
@@ -133,6 +173,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRevocation from "./TokenRevocation.js"
 
 /**
  * @since 0.1.0

@@ -1,4 +1,4 @@
-import { AccessToken, HeldToken, TokenRequest } from "@effect-alf/core"
+import { AccessToken, Fingerprint, HeldToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, FastCheck as fc, Redacted } from "effect"
@@ -77,12 +77,12 @@ describe("HeldToken", () => {
     const digest = held.digest()
     assert.strictEqual(held.digest(), digest)
     assert.strictEqual(reads, 1)
-    assert.strictEqual(digest, TokenRequest.fingerprint("a"))
+    assert.strictEqual(digest, Fingerprint.fingerprint("a"))
   })
 
   it("a description is the digest and the time of a token; an unknown end is never", () => {
     deepStrictEqual(HeldToken.describe(token("a", "10 seconds", 1000)), {
-      digest: TokenRequest.fingerprint("a"),
+      digest: Fingerprint.fingerprint("a"),
       obtainedAt: 1000,
       expiresAt: 11_000
     })

@@ -1,5 +1,5 @@
 import type { TokenRequest } from "@effect-alf/core"
-import { AccessToken, ClientAuth, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
+import { AccessToken, ClientAuth, type Grant, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual, notDeepStrictEqual } from "@effect/vitest/utils"
@@ -20,10 +20,12 @@ import {
   Option,
   Redacted,
   Ref,
+  Schedule,
   TestClock,
   Tracer
 } from "effect"
 import { format, inspect } from "node:util"
+import { leaks } from "./Secrets.js"
 
 const url = "https://auth.example.com/token"
 const clientId = "my app"
@@ -358,6 +360,30 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(Redacted.value(tokenOf(exit).value), accessToken)
       }))
 
+    const forms: ReadonlyArray<readonly [whose: string, form: string, type: string, lifetime: number | undefined]> = [
+      [
+        "GitHub's",
+        "access_token=f0rm&scope=repo%2Cgist&token_type=bearer",
+        "application/x-www-form-urlencoded",
+        undefined
+      ],
+      ["Facebook's", "access_token=f0rm&expires=5183999", "text/plain; charset=UTF-8", 5_183_999_000],
+      ["one with both words", "expires=1&access_token=f0rm&expires_in=3600\n", "text/plain", 3_600_000]
+    ]
+    for (const [whose, form, type, lifetime] of forms) {
+      it.effect(`takes a form in place of JSON: ${whose}`, () =>
+        Effect.gen(function*() {
+          const token = tokenOf((yield* ask(() => new Response(form, { headers: { "content-type": type } }))).exit)
+          assert.strictEqual(Redacted.value(token.value), "f0rm")
+          assert.strictEqual(
+            Option.getOrUndefined(
+              Option.map(token.expiresAt, ({ epochMillis }) => epochMillis - token.obtainedAt.epochMillis)
+            ),
+            lifetime
+          )
+        }))
+    }
+
     it.effect("takes an answer in many small pieces, cut within a character", () =>
       Effect.gen(function*() {
         const body = bytes(JSON.stringify({ access_token: accessToken, scope: "é💥" }))
@@ -434,9 +460,28 @@ describe("TokenEndpoint", () => {
         invalid("no valid JSON in a body of 22 characters (application/json)")
       ],
       [
-        "a form",
-        body("access_token=abc", "application/x-www-form-urlencoded"),
-        invalid("no valid JSON in a body of 16 characters (application/x-www-form-urlencoded)")
+        "a form without a token",
+        body("token=abc", "application/x-www-form-urlencoded"),
+        invalid("no valid JSON in a body of 9 characters (application/x-www-form-urlencoded)")
+      ],
+      [
+        "a form that is called HTML",
+        body("access_token=abc", "text/html"),
+        invalid("no valid JSON in a body of 16 characters (text/html)")
+      ],
+      [
+        "a form with an error",
+        body("error=bad_verification_code&error_description=expired+or+wrong", "application/x-www-form-urlencoded"),
+        {
+          reason: "OAuth",
+          error: "bad_verification_code",
+          message: `Token endpoint ${url} answered 200 bad_verification_code: expired or wrong`
+        }
+      ],
+      [
+        "an access_token of more than 64 KiB",
+        token({ access_token: "t".repeat(64 * 1024 + 1) }),
+        invalid("access_token is longer than 65536 characters")
       ],
       [
         "binary without a type",
@@ -785,6 +830,161 @@ describe("TokenEndpoint", () => {
         const { exit: largest } = yield* ask(() => new Response("x".repeat(262_144)))
         assert.include(failed(largest).message, "no valid JSON in a body of 262144 characters")
       }))
+  })
+
+  describe("a grant of its own (RFC 6749 §4.5)", () => {
+    const grant = (read: Effect.Effect<Redacted.Redacted, unknown>): Grant.Grant => ({
+      type: "urn:example:grant",
+      params: () => Effect.map(read, (token) => ({ token, list: ["a", "b"], plain: "p" }))
+    })
+
+    it.effect("sends its parameters beside those of the request, made anew at each attempt", () =>
+      Effect.gen(function*() {
+        let reads = 0
+        const { layer, sent } = fetchOf(({ form }) =>
+          form.get("token") === "g1" ? new Response(null, { status: 503 }) : granted()
+        )
+        yield* Effect.gen(function*() {
+          const endpoint = yield* make({
+            retry: Schedule.recurs(1),
+            request: { scope: "read", grant: grant(Effect.sync(() => Redacted.make(`g${++reads}`))) }
+          })
+          yield* endpoint.request(endpoint.resolve())
+        }).pipe(Effect.provide(layer))
+        deepStrictEqual(
+          sent.map(({ form }) => form.toString()),
+          [1, 2].map((n) => `grant_type=urn%3Aexample%3Agrant&scope=read&token=g${n}&list=a&list=b&plain=p`)
+        )
+      }))
+
+    const failing: ReadonlyArray<readonly [what: string, Effect.Effect<Redacted.Redacted, unknown>, says: string]> = [
+      ["fails", Effect.fail(new Error(secret)), "unavailable"],
+      ["dies", Effect.die(secret), "unavailable"],
+      ["brings an empty token", Effect.succeed(Redacted.make(" ")), "empty"]
+    ]
+    for (const [what, read, says] of failing) {
+      it.effect(`one that ${what}: ClientAuth, and nothing is sent`, () =>
+        Effect.gen(function*() {
+          const { exit, sent } = yield* ask(() => granted(), { request: { grant: grant(read) } })
+          const error = failed(exit)
+          assert.strictEqual(error.reason, "ClientAuth")
+          assert.strictEqual(
+            error.message,
+            `Token endpoint ${url}: the parameters of the grant urn:example:grant are ${says}`
+          )
+          deepStrictEqual(sent, [])
+        }))
+    }
+
+    it.effect("rule 9: what it sends is in no error", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(
+          ({ form }) => Response.json({ error: "invalid_grant", error_description: `${form}` }, { status: 400 }),
+          { request: { grant: grant(Effect.succeed(Redacted.make("gr4nt-s3cr3t"))) } }
+        )
+        deepStrictEqual(leaks(failed(exit), ["gr4nt-s3cr3t"]), [])
+        assert.include(failed(exit).message, "token=<redacted>&list=a")
+      }))
+  })
+
+  describe("rotation: credentials that the server no longer knows are read once more", () => {
+    /** A server that knows one secret, and a vault that has another one after so many reads. */
+    const rotate = (options: {
+      readonly refuse: () => Response
+      readonly readsUntilNew: number
+      readonly hasVersion?: boolean
+    }) =>
+      Effect.gen(function*() {
+        let reads = 0
+        const { layer, sent } = fetchOf(({ form }) => form.get("pw") === "new" ? granted() : options.refuse())
+        const clientAuth: ClientAuth.ClientAuth = {
+          method: "app",
+          authenticate: () =>
+            Effect.sync(() => {
+              const pw = reads++ < options.readsUntilNew ? "old" : "new"
+              return {
+                params: { pw: Redacted.make(pw) },
+                ...(options.hasVersion === false ? {} : { version: pw })
+              }
+            })
+        }
+        const exit = yield* Effect.gen(function*() {
+          const endpoint = yield* make({ clientAuth })
+          return yield* Effect.exit(endpoint.attempt(endpoint.resolve()))
+        }).pipe(Effect.provide(layer))
+        return { exit, reads, sent: sent.map(({ form }) => form.get("pw")) }
+      })
+    const invalidClient = () => Response.json({ error: "invalid_client" }, { status: 401 })
+
+    it.effect("invalid_client: one more request with the new ones", () =>
+      Effect.gen(function*() {
+        const { exit, sent } = yield* rotate({ refuse: invalidClient, readsUntilNew: 1 })
+        assert.strictEqual(Redacted.value(tokenOf(exit).value), accessToken)
+        deepStrictEqual(sent, ["old", "new"])
+      }))
+
+    it.effect("so does a 401 that does not say why", () =>
+      Effect.gen(function*() {
+        const { sent } = yield* rotate({ refuse: () => new Response(null, { status: 401 }), readsUntilNew: 1 })
+        deepStrictEqual(sent, ["old", "new"])
+      }))
+
+    it.effect("the same ones again: no further request, and the server's answer", () =>
+      Effect.gen(function*() {
+        const { exit, reads, sent } = yield* rotate({ refuse: invalidClient, readsUntilNew: 9 })
+        assert.strictEqual(failed(exit).error, "invalid_client")
+        assert.strictEqual(reads, 2)
+        deepStrictEqual(sent, ["old"])
+      }))
+
+    it.effect("any other error, or credentials without a version: they are not read again", () =>
+      Effect.gen(function*() {
+        const others = [
+          { refuse: () => Response.json({ error: "invalid_grant" }, { status: 400 }), readsUntilNew: 1 },
+          { refuse: () => Response.json({ error: "unauthorized_client" }, { status: 401 }), readsUntilNew: 1 },
+          { refuse: () => new Response(null, { status: 403 }), readsUntilNew: 1 },
+          { refuse: invalidClient, readsUntilNew: 1, hasVersion: false }
+        ]
+        for (const options of others) {
+          const { exit, reads, sent } = yield* rotate(options)
+          failed(exit)
+          assert.strictEqual(reads, 1)
+          deepStrictEqual(sent, ["old"])
+        }
+      }))
+  })
+
+  describe("what tokens are bound to", () => {
+    it.effect("is part of the key, and followed as it changes", () =>
+      Effect.gen(function*() {
+        let thumbprint = "a"
+        const clientAuth = { ...ClientAuth.none, binding: Effect.succeed(() => thumbprint) }
+        const endpoint = yield* make({ clientAuth })
+        const unbound = yield* make({ clientAuth: ClientAuth.none })
+        const scope = { scope: "read" }
+        const first = endpoint.resolve()
+        assert.notStrictEqual(first.key, unbound.resolve().key)
+        assert.isTrue(endpoint.isCurrent(first))
+        thumbprint = "b"
+        assert.isFalse(endpoint.isCurrent(first))
+        const second = endpoint.resolve()
+        assert.notStrictEqual(second.key, first.key)
+        assert.isTrue(endpoint.isCurrent(second))
+        assert.strictEqual(endpoint.resolve(scope), endpoint.resolve(scope))
+        assert.strictEqual(endpoint.resolve(scope).binding, "b")
+        thumbprint = "a"
+        assert.strictEqual(endpoint.resolve().key, first.key)
+      }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
+
+    it.effect("must be known when the layer is built", () =>
+      Effect.gen(function*() {
+        const clientAuth = { ...ClientAuth.none, binding: Effect.fail("no certificate") }
+        const error = yield* Effect.flip(make({ clientAuth }))
+        assert.strictEqual(
+          error.message,
+          "TokenEndpoint.clientAuth none: what its tokens are bound to is not known"
+        )
+      }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
   })
 
   describe("credentials that are not there", () => {

@@ -1,7 +1,7 @@
-import { TokenRequest } from "@effect-alf/core"
+import { Grant, TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { FastCheck as fc } from "effect"
+import { FastCheck as fc, Redacted } from "effect"
 
 const identity: TokenRequest.Identity = {
   endpoint: "https://auth.example.com/token",
@@ -225,6 +225,7 @@ describe("TokenRequest", () => {
 
   describe("merge", () => {
     const defaults: TokenRequest.TokenRequest = {
+      grant: Grant.tokenExchange({ subjectToken: Redacted.make("s") }),
       scope: "read",
       resource: "https://r",
       audience: "aud",
@@ -261,17 +262,15 @@ describe("TokenRequest", () => {
 
     it("an explicit undefined is as good as nothing", () => {
       deepStrictEqual(
-        TokenRequest.merge(defaults, { scope: undefined, resource: undefined, audience: undefined, params: undefined }),
+        TokenRequest.merge(defaults, {
+          grant: undefined,
+          scope: undefined,
+          resource: undefined,
+          audience: undefined,
+          params: undefined
+        }),
         defaults
       )
-    })
-  })
-
-  describe("fingerprint", () => {
-    it("is SHA-256 in base64url", () => {
-      // FIPS 180-2 appendix B.1
-      assert.strictEqual(TokenRequest.fingerprint("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0")
-      assert.strictEqual(TokenRequest.fingerprint(""), "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")
     })
   })
 })

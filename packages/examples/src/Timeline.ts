@@ -3,7 +3,7 @@
  * step by step, and whether it was what it should have been. Tokens appear as a
  * letter and a few characters of their digest.
  */
-import { OAuthError, TokenRequest } from "@effect-alf/core"
+import { Fingerprint, OAuthError } from "@effect-alf/core"
 import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { Console, Context, Effect, Exit, Layer, Redacted, Schedule } from "effect"
 import { isTokenRequest } from "./AuthorizationServer.js"
@@ -93,7 +93,7 @@ export const make = Effect.gen(function*() {
   const nameOf = (token: Redacted.Redacted) => {
     const known = names.get(token)
     if (known !== undefined) return known
-    const digest = TokenRequest.fingerprint(Redacted.value(token)).replace(/[-_]/g, "")
+    const digest = Fingerprint.fingerprint(Redacted.value(token)).replace(/[-_]/g, "")
     const name = `${String.fromCharCode(firstLetter + names.size)} ${digest.slice(0, 4)}`
     names.set(token, name)
     return name

@@ -1,0 +1,272 @@
+/**
+ * A form sent to an authorization server by a client that proves itself
+ * (RFC 6749 §2.3), anew each time: what the token endpoint, revocation and
+ * introspection have in common.
+ *
+ * @since 0.1.0
+ */
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { LazyArg } from "effect/Function"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Check from "./Check.js"
+import * as ClientAuth from "./ClientAuth.js"
+import type * as Grant from "./Grant.js"
+import { type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import * as ServerExchange from "./ServerExchange.js"
+
+/**
+ * Who asks, and within what bounds. `clientAuth` takes precedence over
+ * `clientSecret`, which is sent by HTTP Basic; one of the two is required.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> {
+  readonly clientId: string
+  /** The client secret, or an effect that is run at every request. */
+  readonly clientSecret?: ClientAuth.Secret<R> | undefined
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
+  /** Further headers of the request; their values are kept out of spans. */
+  readonly headers?: Headers.Input | undefined
+  /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
+  readonly requestInit?: RequestInit | undefined
+  /** How long one attempt may take, its answer's body included. The default is 10 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** The default is 262,144 bytes. */
+  readonly maxResponseBytes?: number | undefined
+  /** Allows plain http to other machines. */
+  readonly allowInsecure?: boolean | undefined
+}
+
+const defaultTimeout = Duration.seconds(10)
+// The largest tokens seen (with group claims) are some 30 kB
+const defaultMaxResponseBytes = 256 * 1024
+
+/**
+ * Where a form goes, and how the client proves itself there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Destination<out R = never> {
+  readonly url: URL
+  /** The authorization server's issuer identifier, where it is known. */
+  readonly issuer: string | undefined
+  readonly clientAuth: ClientAuth.ClientAuth<R>
+}
+
+/**
+ * What is sent beside the client's credentials.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Form {
+  readonly params: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]>
+  /** Makes further parameters for each attempt, which may be secret. */
+  readonly grant?: Grant.Grant | undefined
+}
+
+/**
+ * Sends a form; `attempt` counts from 1 and reaches the client authentication.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AuthenticatedPost = (
+  form: Form,
+  attempt: number
+) => Effect.Effect<ServerExchange.Answer, TokenEndpointError>
+
+/**
+ * Makes the sender of forms to one endpoint. `name` is that of the layer whose
+ * options these are.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*<R = never>(
+  name: string,
+  role: TokenEndpointError["role"],
+  destination: Effect.Effect<Destination<R>, TokenEndpointError>,
+  options: Omit<Options<R>, "clientSecret" | "clientAuth">
+) {
+  const clientId = yield* Check.text(`${name}.clientId`, options.clientId)
+  const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
+  const maxResponseBytes = yield* Check.positiveInteger(
+    `${name}.maxResponseBytes`,
+    options.maxResponseBytes ?? defaultMaxResponseBytes
+  )
+  const services = yield* Effect.context<R>()
+  const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
+  const headers = Headers.fromInput(options.headers)
+
+  const send = (
+    { clientAuth, issuer, url }: Destination<R>,
+    subject: ServerExchange.Subject,
+    form: Form,
+    attempt: number
+  ): Effect.Effect<ServerExchange.Answer, TokenEndpointError> => {
+    const context: ClientAuth.Context = { clientId, endpoint: url.href, issuer, attempt }
+
+    const unavailable = (description: string) =>
+      new TokenEndpointError({ ...subject, reason: "ClientAuth", description })
+
+    const obtain = <A>(what: string, effect: LazyArg<Effect.Effect<A, unknown, R>>) =>
+      Effect.catchAllCause(
+        // The time limit must hold for an effect that cannot be interrupted, too
+        Effect.provide(Effect.disconnect(Effect.suspend(effect)), services),
+        // The cause may hold anything, the secret included: only its kind is told
+        () => Effect.fail(unavailable(`the ${what} are unavailable`))
+      )
+
+    const authenticate = Effect.filterOrFail(
+      obtain(`${clientAuth.method} credentials`, () => clientAuth.authenticate(context)),
+      (credentials) => !redactedOf(credentials.headers, credentials.params, credentials.secrets).some(isMissing),
+      () => unavailable(`the ${clientAuth.method} credentials are empty`)
+    )
+
+    const post = Effect.fnUntraced(function*(credentials: ClientAuth.Credentials) {
+      const { grant } = form
+      const params = grant === undefined
+        ? {}
+        : yield* Effect.filterOrFail(
+          obtain(`parameters of the grant ${grant.type}`, () => grant.params(context)),
+          (params) => !redactedOf(params).some(isMissing),
+          () => unavailable(`the parameters of the grant ${grant.type} are empty`)
+        )
+      const request = makeRequest(url, headers, [...form.params, ...pairs(params)], credentials)
+      return yield* exchange(subject, request, secretsOf(credentials, form, params))
+    })
+
+    return Effect.flatMap(
+      authenticate,
+      (credentials) =>
+        Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
+          authenticate.pipe(
+            Effect.filterOrFail(({ version }) => version !== credentials.version),
+            Effect.orElseFail(() => error),
+            Effect.flatMap(post)
+          ))
+    )
+  }
+
+  return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
+    Effect.flatMap(destination, (to) => {
+      const subject: ServerExchange.Subject = { endpoint: `${to.url.origin}${to.url.pathname}`, role }
+      return Effect.timeoutFail(send(to, subject, form, attempt), {
+        duration: timeout,
+        onTimeout: () =>
+          new TokenEndpointError({
+            ...subject,
+            reason: "Timeout",
+            description: `no answer within ${Duration.format(timeout)}`
+          })
+      })
+    })
+})
+
+/**
+ * The address of an endpoint, or an effect that finds it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
+
+/**
+ * Makes the sender of forms to the address of the options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeAt = Effect.fnUntraced(function*<R = never>(
+  name: string,
+  role: TokenEndpointError["role"],
+  options: Options<R> & { readonly url: Address; readonly issuer?: string | undefined }
+) {
+  const { issuer } = options
+  const address = Effect.isEffect(options.url)
+    ? options.url
+    : Effect.succeed(yield* Check.url(`${name}.url`, options.url, options))
+  const clientAuth = yield* clientAuthOf(name, options)
+  return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
+})
+
+/**
+ * The client authentication that the options name.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const clientAuthOf = <R>(
+  name: string,
+  options: Pick<Options<R>, "clientAuth" | "clientSecret">
+): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
+  if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
+  const secret = options.clientSecret
+  return Effect.isEffect(secret)
+    ? Effect.succeed(ClientAuth.secretBasic(secret))
+    : Effect.map(
+      Check.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
+      (secret) => ClientAuth.secretBasic(secret)
+    )
+}
+
+/** The server no longer knows what the client proved itself with; some servers say so by the status alone. */
+const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
+  version !== undefined && (error === "invalid_client" || (error === undefined && status === 401))
+
+const makeRequest = (
+  url: URL,
+  headers: Headers.Headers,
+  params: Form["params"],
+  credentials: ClientAuth.Credentials
+): HttpClientRequest.HttpClientRequest => {
+  const form = new URLSearchParams()
+  for (const [name, value] of params) form.append(name, reveal(value))
+  for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
+  return HttpClientRequest.post(url.href).pipe(
+    HttpClientRequest.setHeaders({
+      accept: "application/json",
+      // A small answer must not become a large one
+      "accept-encoding": "identity"
+    }),
+    HttpClientRequest.setHeaders(headers),
+    HttpClientRequest.setHeaders(
+      Object.entries(credentials.headers ?? {}).map(([name, value]) => [name, reveal(value)] as const)
+    ),
+    HttpClientRequest.setBody(HttpBody.text(form.toString(), "application/x-www-form-urlencoded"))
+  )
+}
+
+const pairs = (params: Grant.Params): Form["params"] =>
+  Object.entries(params).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((value) => [name, value] as const)
+  )
+
+type Values = Readonly<Record<string, unknown>> | ReadonlyArray<Redacted.Redacted> | undefined
+
+const redactedOf = (...values: ReadonlyArray<Values>): ReadonlyArray<Redacted.Redacted> =>
+  values.flatMap((values) => Object.values(values ?? {})).filter(Redacted.isRedacted) as Array<Redacted.Redacted>
+
+const isMissing = (secret: Redacted.Redacted): boolean => {
+  const value: unknown = Redacted.value(secret)
+  return !Predicate.isString(value) || value.trim() === ""
+}
+
+const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
+
+const secretsOf = (
+  { headers, params, secrets }: ClientAuth.Credentials,
+  form: Form,
+  grant: Grant.Params
+): ReadonlyArray<string> => [
+  ...redactedOf(headers, params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
+  ...Object.values(headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
+]

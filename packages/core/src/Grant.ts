@@ -1,0 +1,130 @@
+/**
+ * How a token is asked for: the grant types of the token endpoint (RFC 6749
+ * §1.3, §4.5). A grant is a plain value, so that an app can bring its own.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Context } from "./ClientAuth.js"
+import { fingerprint } from "./Fingerprint.js"
+
+/**
+ * The form parameters of a grant. A list is sent as one parameter each.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Params = Readonly<Record<string, string | Redacted.Redacted | ReadonlyArray<string>>>
+
+/**
+ * A grant. Its parameters are made anew at every attempt.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Grant {
+  /** The `grant_type`. */
+  readonly type: string
+  /**
+   * Tells two grants of one type apart where they bring different tokens, as
+   * for two subjects. It is part of the token's key, and not a secret.
+   */
+  readonly id?: string | undefined
+  readonly params: (context: Context) => Effect.Effect<Params, unknown>
+}
+
+/**
+ * A token or an assertion as it is, or an effect that reads it anew for every
+ * attempt. What such an effect brings is not known beforehand: `id` says in its
+ * place whom it speaks for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Source = Redacted.Redacted | {
+  readonly read: (context: Context) => Effect.Effect<Redacted.Redacted, unknown>
+  readonly id: string
+}
+
+/**
+ * `client_credentials`: the client asks on its own behalf (RFC 6749 §4.4). The
+ * default.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const clientCredentials: Grant = {
+  type: "client_credentials",
+  params: () => Effect.succeed({})
+}
+
+/**
+ * `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 §2.1): a signed
+ * assertion speaks for its subject, as for a Google service account.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const jwtBearer = (assertion: Source): Grant => ({
+  type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+  id: idOf(assertion),
+  params: (context) => Effect.map(read(assertion, context), (assertion) => ({ assertion }))
+})
+
+/**
+ * The names that RFC 8693 §3 gives to the kinds of tokens.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const TokenType = {
+  accessToken: "urn:ietf:params:oauth:token-type:access_token",
+  refreshToken: "urn:ietf:params:oauth:token-type:refresh_token",
+  idToken: "urn:ietf:params:oauth:token-type:id_token",
+  saml1: "urn:ietf:params:oauth:token-type:saml1",
+  saml2: "urn:ietf:params:oauth:token-type:saml2",
+  jwt: "urn:ietf:params:oauth:token-type:jwt"
+} as const
+
+/**
+ * `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693 §2.1): a token of
+ * one kind, or for one party, for another.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const tokenExchange = (options: {
+  readonly subjectToken: Source
+  /** The default is an access token. */
+  readonly subjectTokenType?: string | undefined
+  readonly actorToken?: Source | undefined
+  /** The default is an access token. */
+  readonly actorTokenType?: string | undefined
+  /** What is asked for; left to the server by default. */
+  readonly requestedTokenType?: string | undefined
+}): Grant => {
+  const { actorToken, requestedTokenType, subjectToken } = options
+  const subjectTokenType = options.subjectTokenType ?? TokenType.accessToken
+  const actorTokenType = options.actorTokenType ?? TokenType.accessToken
+  const actor: ReadonlyArray<string> = actorToken === undefined ? [] : [idOf(actorToken), actorTokenType]
+  return {
+    type: "urn:ietf:params:oauth:grant-type:token-exchange",
+    id: JSON.stringify([idOf(subjectToken), subjectTokenType, requestedTokenType ?? "", ...actor]),
+    params: Effect.fnUntraced(function*(context: Context) {
+      return {
+        subject_token: yield* read(subjectToken, context),
+        subject_token_type: subjectTokenType,
+        ...(actorToken === undefined
+          ? {}
+          : { actor_token: yield* read(actorToken, context), actor_token_type: actorTokenType }),
+        ...(requestedTokenType === undefined ? {} : { requested_token_type: requestedTokenType })
+      }
+    })
+  }
+}
+
+const read = (source: Source, context: Context): Effect.Effect<Redacted.Redacted, unknown> =>
+  Redacted.isRedacted(source) ? Effect.succeed(source) : source.read(context)
+
+const idOf = (source: Source): string => Redacted.isRedacted(source) ? fingerprint(Redacted.value(source)) : source.id

@@ -1,0 +1,279 @@
+/**
+ * One exchange with an authorization server, friendly or hostile: bounded in
+ * size, without redirects, and told in an error that holds no secret.
+ *
+ * @since 0.1.0
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Headers from "@effect/platform/Headers"
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { describe, oneLine, TokenEndpointError } from "./OAuthError.js"
+import * as Redaction from "./Redaction.js"
+import * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * Which endpoint is asked, as errors name it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Subject = Pick<TokenEndpointError, "endpoint" | "role">
+
+/**
+ * What an error says beside its subject.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ErrorFields = Omit<ConstructorParameters<typeof TokenEndpointError>[0], keyof Subject>
+
+/**
+ * A good answer: a status of 2xx, and no OAuth error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Answer {
+  /** When the request was sent (epoch milliseconds). */
+  readonly sentAt: number
+  /** Without what is secret. */
+  readonly headers: Headers.Headers
+  readonly text: string
+  /** The body as JSON or a form, where it is either. */
+  readonly body: Option.Option<unknown>
+  /** Says that the answer is of no use after all. */
+  readonly reject: (description: string) => TokenEndpointError
+}
+
+/**
+ * Sends a request. `secrets` are what it holds, and what no error may show.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ServerExchange = (
+  subject: Subject,
+  request: HttpClientRequest.HttpClientRequest,
+  secrets: ReadonlyArray<string>
+) => Effect.Effect<Answer, TokenEndpointError>
+
+/**
+ * Makes exchanges over the given `HttpClient`, which must not follow redirects
+ * by itself (platform's `followRedirects` would carry the credentials with it).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  readonly maxResponseBytes: number
+  readonly requestInit?: RequestInit | undefined
+}): Effect.Effect<ServerExchange, never, HttpClient.HttpClient> =>
+  Effect.map(Effect.context<HttpClient.HttpClient>(), (context) => {
+    const { maxResponseBytes } = options
+    const client = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
+    // A redirect would carry the credentials to another place
+    const requestInit: RequestInit = {
+      ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+      ...options.requestInit,
+      redirect: "manual"
+    }
+
+    const receive = (
+      subject: Subject,
+      request: HttpClientRequest.HttpClientRequest,
+      clean: Redaction.Clean
+    ) => {
+      const transportError = (cause: unknown, answer?: ErrorFields) =>
+        new TokenEndpointError({ ...answer, ...subject, reason: "Transport", description: describe(cause, clean) })
+      return client.execute(request).pipe(
+        // What a status means is decided here, also for a client that filters them
+        Effect.catchIf(
+          (cause): cause is HttpClientError.ResponseError =>
+            cause._tag === "ResponseError" && cause.reason === "StatusCode",
+          ({ response }) => Effect.succeed(response)
+        ),
+        Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
+        Effect.flatMap((response) =>
+          Effect.mapBoth(readBody(response, maxResponseBytes), {
+            onFailure: ({ cause, reason }) => {
+              const fields: ErrorFields = {
+                reason: "InvalidResponse",
+                description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`,
+                status: response.status,
+                headers: Redaction.headers(response.headers, clean)
+              }
+              return reason === "TooLarge"
+                ? new TokenEndpointError({ ...fields, ...subject })
+                : transportError(cause, fields)
+            },
+            onSuccess: (text) => ({ response, text })
+          })
+        ),
+        // Ends a body that was not read to its end, which would keep its connection busy
+        Effect.scoped,
+        Effect.provideService(FetchHttpClient.RequestInit, requestInit),
+        Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, Redaction.notHarmless])
+      )
+    }
+
+    return Effect.fnUntraced(function*(subject, request, secrets) {
+      const sentAt = yield* Clock.currentTimeMillis
+      const { response, text } = yield* receive(subject, request, Redaction.make(secrets))
+      const { status } = response
+      const body = parse(response.headers, text)
+      const clean = Redaction.make([...secrets, ...tokensOf(body)])
+      const headers = Redaction.headers(response.headers, clean)
+      const retryAfter = parseRetryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
+      const error = (fields: ErrorFields) =>
+        new TokenEndpointError({ status, headers, retryAfter, ...fields, ...subject })
+      // A browser hides the status of a redirect that is not followed
+      if (status === 0 || (status >= 300 && status < 400)) {
+        return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
+      }
+      const failure = Option.flatMap(body, (body) => TokenResponse.decodeError(body, clean))
+      if (Option.isSome(failure)) {
+        return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
+      }
+      if (status < 200 || status >= 300) {
+        return yield* error({ reason: "Status", description: `no OAuth error in ${describeBody(headers, text)}` })
+      }
+      return {
+        sentAt,
+        headers,
+        text,
+        body,
+        reject: (description) => error({ reason: "InvalidResponse", description: clean(description) })
+      }
+    })
+  })
+
+/**
+ * Reads a JSON answer, or says which field of it is wrong.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeWith = <A, I>(
+  schema: Schema.Schema<A, I>
+): (answer: Answer) => Either.Either<A, TokenEndpointError> => {
+  const decode = Schema.decodeUnknownEither(schema)
+  return ({ body, headers, reject, text }) => {
+    if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers, text)}`))
+    if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
+    return Either.mapLeft(decode(body.value), (error) => reject(describeIssue(error)))
+  }
+}
+
+/**
+ * Names the field at fault and says what is wrong with it.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const describeIssue = (error: ParseResult.ParseError): string => {
+  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
+  return issue === undefined ? "the JSON is not what it should be" : `${issue.path.join(".")} ${issue.message}`
+}
+
+/**
+ * Says what a body is without showing any of it.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const describeBody = (headers: Headers.Headers, body: string): string => {
+  if (body.trim() === "") return "an empty body"
+  const type = oneLine(headers["content-type"]?.split(";")[0] ?? "untyped")
+  const encoding = headers["content-encoding"]
+  const encoded = encoding === undefined || encoding === "identity"
+    ? ""
+    : `, ${oneLine(encoding)} though identity was asked for`
+  return `a body of ${body.length} characters (${type}${encoded})`
+}
+
+/**
+ * Why a body was not read. A stream runs in fibers of its own, whose failures
+ * may be logged: this holds no request, which has the credentials.
+ */
+interface BodyError {
+  readonly _tag: "BodyError"
+  readonly reason: "TooLarge" | "Empty" | "Broken"
+  readonly cause?: unknown
+}
+
+const readBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number
+): Effect.Effect<string, BodyError> =>
+  Effect.suspend(() => {
+    const tooLarge: BodyError = { _tag: "BodyError", reason: "TooLarge" }
+    if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
+    const decoder = new TextDecoder()
+    let bytes = 0
+    let text = ""
+    return response.stream.pipe(
+      Stream.mapError(({ cause, description, reason }): BodyError =>
+        reason === "EmptyBody"
+          ? { _tag: "BodyError", reason: "Empty" }
+          : { _tag: "BodyError", reason: "Broken", cause: cause ?? description ?? reason }
+      ),
+      Stream.runForEach((chunk) => {
+        bytes += chunk.byteLength
+        if (bytes > maxBytes) return Effect.fail(tooLarge)
+        text += decoder.decode(chunk, { stream: true })
+        return Effect.void
+      }),
+      Effect.catchIf((error) => error.reason === "Empty", () => Effect.void),
+      Effect.map(() => text + decoder.decode())
+    )
+  })
+
+/** JSON, whatever the server calls it; else the form that the first servers of OAuth 2 sent. */
+const parse = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
+  Option.orElse(parseJson(text), () => parseForm(headers, text))
+
+const parseJson = Option.liftThrowable((text: string) => JSON.parse(text) as unknown)
+
+// GitHub says x-www-form-urlencoded, Facebook said text/plain
+const formTypes = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
+const formOfOAuth = /(^|&)(access_token|error)=/
+
+const parseForm = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
+  formTypes.test(headers["content-type"] ?? "") && formOfOAuth.test(text)
+    ? Option.some(formFields(new URLSearchParams(text.trim())))
+    : Option.none()
+
+/** Facebook's word for `expires_in` is `expires`. */
+const formFields = (form: URLSearchParams): Readonly<Record<string, string>> => {
+  const expires = form.get("expires")
+  return { ...(expires === null ? {} : { expires_in: expires }), ...Object.fromEntries(form) }
+}
+
+/** The tokens of an answer, which may be refused for another reason. */
+const tokensOf = (body: Option.Option<unknown>): ReadonlyArray<string> =>
+  Option.isSome(body) && Predicate.isRecord(body.value)
+    ? [body.value.access_token, body.value.refresh_token, body.value.id_token].filter(Predicate.isString)
+    : []
+
+// RFC 9110 §10.2.3: a number of seconds or a date, which begins with the day of the week
+const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
+  const given = value?.trim() ?? ""
+  if (/^\d+$/.test(given)) return Duration.seconds(Number(given))
+  if (!/^(mon|tue|wed|thu|fri|sat|sun)/i.test(given)) return undefined
+  // The oldest form means GMT without saying so (RFC 9110 §5.6.7)
+  const date = Date.parse(given.endsWith("GMT") ? given : `${given} GMT`)
+  return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
+}

@@ -1,0 +1,107 @@
+import { type ClientAuth, Grant, TokenRequest } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Predicate, Record, Redacted } from "effect"
+
+const context: ClientAuth.Context = {
+  clientId: "app",
+  endpoint: "https://auth.example.com/token",
+  issuer: undefined,
+  attempt: 2
+}
+
+const shown = (grant: Grant.Grant) =>
+  Effect.map(
+    grant.params(context),
+    Record.map((value) => Redacted.isRedacted(value) ? `secret ${Redacted.value(value)}` : value)
+  )
+
+const resolve = (grant: Grant.Grant | undefined) =>
+  TokenRequest.resolve(
+    { endpoint: context.endpoint, clientId: context.clientId, authMethod: "none" },
+    { grant, scope: "read" }
+  )
+
+const secret = (text: string) => Redacted.make(text)
+
+describe("Grant", () => {
+  it.effect("client credentials (RFC 6749 §4.4) need nothing more, and are the default", () =>
+    Effect.gen(function*() {
+      deepStrictEqual(yield* shown(Grant.clientCredentials), {})
+      assert.strictEqual(resolve(Grant.clientCredentials).key, resolve(undefined).key)
+      deepStrictEqual(resolve(undefined).params, [["grant_type", "client_credentials"], ["scope", "read"]])
+    }))
+
+  it.effect("jwtBearer sends the assertion (RFC 7523 §2.1)", () =>
+    Effect.gen(function*() {
+      deepStrictEqual(yield* shown(Grant.jwtBearer(secret("a.b.c"))), { assertion: "secret a.b.c" })
+      assert.strictEqual(Grant.jwtBearer(secret("a")).type, "urn:ietf:params:oauth:grant-type:jwt-bearer")
+    }))
+
+  it.effect("an assertion that is an effect is read for each attempt, with what is known of it", () =>
+    Effect.gen(function*() {
+      const seen: Array<ClientAuth.Context> = []
+      const grant = Grant.jwtBearer({
+        id: "bob",
+        read: (context) => Effect.sync(() => secret(`a${seen.push(context)}`))
+      })
+      deepStrictEqual(yield* shown(grant), { assertion: "secret a1" })
+      deepStrictEqual(yield* shown(grant), { assertion: "secret a2" })
+      deepStrictEqual(seen, [context, context])
+    }))
+
+  it.effect("tokenExchange sends the subject (RFC 8693 §2.1)", () =>
+    Effect.gen(function*() {
+      deepStrictEqual(yield* shown(Grant.tokenExchange({ subjectToken: secret("s") })), {
+        subject_token: "secret s",
+        subject_token_type: "urn:ietf:params:oauth:token-type:access_token"
+      })
+    }))
+
+  it.effect("tokenExchange sends the actor and what is asked for", () =>
+    Effect.gen(function*() {
+      const grant = Grant.tokenExchange({
+        subjectToken: secret("s"),
+        subjectTokenType: Grant.TokenType.jwt,
+        actorToken: { id: "me", read: () => Effect.succeed(secret("a")) },
+        requestedTokenType: Grant.TokenType.accessToken
+      })
+      deepStrictEqual(yield* shown(grant), {
+        subject_token: "secret s",
+        subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
+        actor_token: "secret a",
+        actor_token_type: "urn:ietf:params:oauth:token-type:access_token",
+        requested_token_type: "urn:ietf:params:oauth:token-type:access_token"
+      })
+    }))
+
+  it("rule 2: grants that may bring different tokens have different keys", () => {
+    const subject = secret("s")
+    const read = () => Effect.succeed(subject)
+    const grants = [
+      undefined,
+      Grant.jwtBearer(secret("s")),
+      Grant.jwtBearer(secret("t")),
+      Grant.jwtBearer({ id: "s", read }),
+      Grant.jwtBearer({ id: "t", read }),
+      Grant.tokenExchange({ subjectToken: subject }),
+      Grant.tokenExchange({ subjectToken: secret("t") }),
+      Grant.tokenExchange({ subjectToken: { id: "s", read } }),
+      Grant.tokenExchange({ subjectToken: subject, subjectTokenType: Grant.TokenType.jwt }),
+      Grant.tokenExchange({ subjectToken: subject, requestedTokenType: Grant.TokenType.jwt }),
+      Grant.tokenExchange({ subjectToken: subject, actorToken: subject }),
+      Grant.tokenExchange({ subjectToken: subject, actorToken: secret("t") }),
+      Grant.tokenExchange({ subjectToken: subject, actorToken: subject, actorTokenType: Grant.TokenType.jwt }),
+      { type: "urn:example:custom", params: () => Effect.succeed({}) },
+      { type: "urn:example:custom", id: "1", params: () => Effect.succeed({}) }
+    ]
+    assert.strictEqual(new Set(grants.map((grant) => resolve(grant).key)).size, grants.length)
+  })
+
+  it("rule 9: the key and what it is made of show no token", () => {
+    const grant = Grant.tokenExchange({ subjectToken: secret("s3cr3t"), actorToken: secret("s3cr3t") })
+    const { key, params } = resolve(grant)
+    assert.notInclude(JSON.stringify([key, params, grant.id]), "s3cr3t")
+    assert.isTrue(Predicate.isString(grant.id))
+  })
+})
