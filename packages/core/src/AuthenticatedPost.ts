@@ -8,15 +8,17 @@
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { LazyArg } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Check from "./Check.js"
 import * as ClientAuth from "./ClientAuth.js"
 import type * as Grant from "./Grant.js"
-import { type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import { CredentialsError, type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
 import * as ServerExchange from "./ServerExchange.js"
 
 /**
@@ -121,8 +123,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
       Effect.catchAllCause(
         // The time limit must hold for an effect that cannot be interrupted, too
         Effect.provide(Effect.disconnect(Effect.suspend(effect)), services),
-        // The cause may hold anything, the secret included: only its kind is told
-        () => Effect.fail(unavailable(`the ${what} are unavailable`))
+        (cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))
       )
 
     const authenticate = Effect.filterOrFail(
@@ -216,6 +217,12 @@ export const clientAuthOf = <R>(
       Check.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
       (secret) => ClientAuth.secretBasic(secret)
     )
+}
+
+/** A cause may hold anything, the secret included: only what was made to be shown is told. */
+const sayWhy = (cause: Cause.Cause<unknown>): string => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  return error instanceof CredentialsError ? `: ${error.description}` : ""
 }
 
 /** The server no longer knows what the client proved itself with; some servers say so by the status alone. */

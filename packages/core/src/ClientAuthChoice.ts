@@ -35,7 +35,11 @@ export const make = <R>(name: string, options: {
     const secret: Effect.Effect<ClientAuth.Secret<R>, InvalidOptions> = Effect.isEffect(clientSecret)
       ? Effect.succeed(clientSecret)
       : Check.secret(`${name}.clientSecret`, clientSecret as never)
-    return Effect.map(secret, (secret) => [ClientAuth.secretBasic(secret), ClientAuth.secretPost(secret)])
+    return Effect.map(secret, (secret) => [
+      ClientAuth.secretBasic(secret),
+      ClientAuth.secretPost(secret),
+      ClientAuth.secretJwt(secret)
+    ])
   }
   const [first, ...others] = Array.isArray(clientAuth) ? clientAuth : [clientAuth]
   return first === undefined

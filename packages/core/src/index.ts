@@ -7,17 +7,22 @@
 /**
  * @since 0.1.0
  */
+export * as AcceptedTokens from "./AcceptedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AccessToken from "./AccessToken.js"
 
 /**
  * @since 0.1.0
  */
-export * as AuthenticatedPost from "./AuthenticatedPost.js"
+export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
  * @since 0.1.0
  */
-export * as AuthedHttpClient from "./AuthedHttpClient.js"
+export * as AuthenticatedPost from "./AuthenticatedPost.js"
 
 /**
  * @since 0.1.0
@@ -77,6 +82,11 @@ export * as HeldToken from "./HeldToken.js"
 /**
  * @since 0.1.0
  */
+export * as JwtSigner from "./JwtSigner.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as OAuthError from "./OAuthError.js"
 
 /**
@@ -102,6 +112,11 @@ export * as Redaction from "./Redaction.js"
 /**
  * @since 0.1.0
  */
+export * as Redirect from "./Redirect.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -112,7 +127,27 @@ export * as Renewal from "./Renewal.js"
 /**
  * @since 0.1.0
  */
+export * as Replay from "./Replay.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestScope from "./RequestScope.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestSignature from "./RequestSignature.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Route from "./Route.js"
 
 /**
  * @since 0.1.0
@@ -128,6 +163,11 @@ export * as ServerHabits from "./ServerHabits.js"
  * @since 0.1.0
  */
 export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
@@ -198,3 +238,8 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as WwwAuthenticate from "./WwwAuthenticate.js"

@@ -100,6 +100,16 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
     "A token was not sent to http://evil.com: allowed are any https origin"
   ],
   [
+    "RedirectError",
+    new OAuthError.RedirectError({
+      reason: "Insecure",
+      description: "it leads to http://a.com, which is not protected",
+      status: 302,
+      origin: "https://a.com"
+    }),
+    "A redirect of https://a.com (302) was not followed: it leads to http://a.com, which is not protected"
+  ],
+  [
     "TokenStoreError",
     new OAuthError.TokenStoreError({ reason: "Unavailable", method: "get", description: "ECONNREFUSED" }),
     "Token store, get: ECONNREFUSED"
@@ -164,6 +174,11 @@ describe("OAuthError", () => {
       assert.isTrue(OAuthError.isOAuthError(failed({ reason: "Timeout", description: "" })))
       assert.isTrue(OAuthError.isOAuthError(new OAuthError.TokenProviderError({ reason: "Closed" })))
       assert.isTrue(OAuthError.isOAuthError(new OAuthError.OriginNotAllowed({ origin: "x", allowed: [] })))
+      assert.isTrue(
+        OAuthError.isOAuthError(
+          new OAuthError.RedirectError({ reason: "TooMany", description: "", status: 302, origin: "" })
+        )
+      )
     })
 
     const others: ReadonlyArray<readonly [what: string, value: unknown]> = [

@@ -954,6 +954,19 @@ describe("TokenEndpoint", () => {
       }))
   })
 
+  it.effect("what was made to be shown of missing credentials is told", () =>
+    Effect.gen(function*() {
+      const clientAuth: ClientAuth.ClientAuth = {
+        method: "private_key_jwt",
+        authenticate: () => Effect.fail(new OAuthError.CredentialsError({ description: "the key is too small" }))
+      }
+      const { exit } = yield* ask(() => granted(), { clientAuth })
+      assert.strictEqual(
+        failed(exit).message,
+        `Token endpoint ${url}: the private_key_jwt credentials are unavailable: the key is too small`
+      )
+    }))
+
   describe("what tokens are bound to", () => {
     it.effect("is part of the key, and followed as it changes", () =>
       Effect.gen(function*() {
