@@ -85,7 +85,10 @@ const bind = (server: Server): Effect.Effect<number, never, Scope.Scope> =>
 const closedPort: Effect.Effect<number, never, Scope.Scope> = Effect.gen(function*() {
   const port = yield* bind(createServer())
   const socket = yield* connection(port)
-  yield* Effect.async<void>((resume) => void socket.once("connect", () => resume(Effect.void)))
+  yield* Effect.async<void>((resume) => {
+    if (socket.connecting) socket.once("connect", () => resume(Effect.void))
+    else resume(Effect.void)
+  })
   return socket.localPort!
 })
 

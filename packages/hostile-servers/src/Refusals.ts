@@ -197,13 +197,13 @@ const echoes: ReadonlyArray<Behaviour> = [
     "the whole request for a header",
     "answers with what it was sent, as if it were HTTP",
     answer((_, { body, head }) => `HTTP/1.1 200 OK\r\n${head}\r\n\r\n${body}`),
-    broken(/parse|HPE|expected/i)
+    broken(/protocol|expected/i)
   ),
   row(
     "the request echoed",
     "is an echo server",
     ({ socket }) => void socket.on("data", (bytes) => socket.end(bytes)),
-    broken(/parse|HPE|expected/i)
+    broken(/protocol|expected/i)
   ),
   row(
     "a token in an error",

@@ -96,7 +96,9 @@ const connections: ReadonlyArray<Behaviour> = [
   row("connection refused", "is not there", () => {}, refused("Transport", /ECONNREFUSED/, { visits: 0 }), {
     port: "closed"
   }),
-  row("SYN dropped", "never takes part in the handshake of TCP", () => {}, late, { port: "dropping", deaf: true, waits: "idle" }),
+  row("SYN dropped", "never takes part in the handshake of TCP", () => {}, refused("Timeout", /no answer within/, {
+    visits: 0
+  }), { port: "dropping", waits: "idle" }),
   row(
     "closes an idle connection",
     "closes a kept connection while the next request is under way",
@@ -123,9 +125,10 @@ const connections: ReadonlyArray<Behaviour> = [
     "back on the second try",
     "resets the first connection, and is honest on the second",
     (visit) =>
-      visit.number === 1
-        ? visit.socket.resetAndDestroy()
-        : onRequest(visit.socket, () => visit.socket.end(json(200, JSON.parse(visit.document)))),
+      onRequest(
+        visit.socket,
+        () => visit.number === 1 ? visit.socket.resetAndDestroy() : visit.socket.end(http(200, {}, visit.document))
+      ),
     accepted({ visits: 2 })
   )
 ]

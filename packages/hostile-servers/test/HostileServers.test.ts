@@ -19,6 +19,14 @@ const maxMemory = 16 * 1024 * 1024
 // One that waits does so on purpose; another is given more time than it will ever take
 const timeouts = { idle: 1000, flooded: 500 }
 const timeoutOf = ({ waits }: Behaviour) => waits === undefined ? 5000 : timeouts[waits]
+const batchSize = 16
+/** Rows that could take much memory run alone, those that wait do so together. */
+const batchOf = (behaviour: Behaviour) =>
+  behaviour.waits === "idle"
+    ? "idle"
+    : behaviour.waits === "flooded" || Catalogue.tokenEndpoint.size!.includes(behaviour)
+    ? behaviour.name
+    : `batch ${Math.floor(behaviours.indexOf(behaviour) / batchSize)}`
 // Two attempts, and what a busy machine adds
 const maxTime = (behaviour: Behaviour) => (behaviour.asks ?? 1) * 2 * timeoutOf(behaviour) + 3000
 
@@ -46,9 +54,10 @@ const runAll = (http: HttpName) =>
       url: `${origin}/token`,
       timeout: timeoutOf(behaviour),
       asks: behaviour.asks ?? 1,
-      waits: behaviour.waits === "idle"
+      batch: batchOf(behaviour),
+      collects: behaviour.waits === "flooded"
     }))
-    const finished = yield* ClientProcess.run(http, [...jobs, { ...jobs[0]!, name: "planted", planted }], {
+    const finished = yield* ClientProcess.run(http, [...jobs, { ...jobs[0]!, name: "planted", batch: "planted", planted }], {
       NODE_EXTRA_CA_CERTS: certificates.authorityFile
     })
     const results = new Map(finished.results.map((result) => [result.name, result]))

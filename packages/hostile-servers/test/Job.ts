@@ -10,8 +10,10 @@ export interface Job {
   readonly timeout: number
   /** How often the token is asked for. */
   readonly asks: number
-  /** It is waited for beside others, and its memory is that of all of them. */
-  readonly waits: boolean
+  /** Jobs of one batch run at the same time, and the memory of each is that of all of them. */
+  readonly batch: string
+  /** Garbage is collected all the time, so that only what is held counts as memory. */
+  readonly collects: boolean
   /** Shows this text in every way in which a secret must not be shown. */
   readonly planted?: string
 }
