@@ -129,7 +129,7 @@ const writings: Readonly<Record<string, (secret: string) => string>> = {
   "in JSON with escapes": (secret) =>
     secret.replaceAll(/[^a-z0-9]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`),
   "in HTML": (secret) =>
-    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll("\"", "&quot;").replaceAll("'", "&#39;"),
+    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;").replaceAll("'", "&#39;"),
   "in capitals": (secret) => secret.toUpperCase(),
   "in small letters": (secret) => secret.toLowerCase(),
   "with slashes escaped": (secret) => JSON.stringify(secret).slice(1, -1).replaceAll("/", "\\/"),

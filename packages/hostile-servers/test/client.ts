@@ -184,6 +184,11 @@ const ask = (job: Job) => {
 
 type Asked = Effect.Effect.Success<ReturnType<typeof ask>>
 
+const exported = (exit: CapturedSpan["exit"]) =>
+  exit === undefined || Exit.isSuccess(exit)
+    ? []
+    : Cause.prettyErrors(exit.cause).map(({ message, name, stack }) => ({ message, name, stack }))
+
 const toResult = (job: Job, { exit, logs, spans, time }: Asked, memory: number): Result => {
   const sought = job.planted === undefined ? secrets : [job.planted]
   const shown: ReadonlyArray<readonly [what: string, value: unknown]> = [
@@ -191,7 +196,8 @@ const toResult = (job: Job, { exit, logs, spans, time }: Asked, memory: number):
     ["logged", logs],
     ...spans.flatMap(({ exit, ...span }) => [
       [`traced by ${span.name}`, span] as const,
-      [`how ${span.name} ended`, exit] as const
+      // Platform ends its span with the response itself: of that, what exporters take
+      [`how ${span.name} ended`, span.name.startsWith("http.client") ? exported(exit) : exit] as const
     ])
   ]
   // One look at everything is much faster than many; where something is seen, it is worth the time to say where
