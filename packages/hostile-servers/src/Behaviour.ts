@@ -144,9 +144,8 @@ export const chunkedHead = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\
 export const chunk = (body: string): string => `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n`
 
 /** Answers every request so, and ends the connection. */
-export const answer =
-  (bytes: (visit: Visit, request: Request) => string | Uint8Array): Behaviour["serve"] => (visit) =>
-    onRequest(visit.socket, (request) => visit.socket.end(bytes(visit, request)))
+export const answer = (bytes: (visit: Visit, request: Request) => string | Uint8Array): Behaviour["serve"] => (visit) =>
+  onRequest(visit.socket, (request) => visit.socket.end(bytes(visit, request)))
 
 /** Answers 200 with this body of JSON, or of what calls itself so. */
 export const ok = (body: string | Buffer, headers: Headers = {}): Behaviour["serve"] =>

@@ -8,4 +8,9 @@ import { transport } from "./Transport.js"
 export const tokenEndpoint: Readonly<Record<string, ReadonlyArray<Behaviour>>> = { transport, size, content, refusals }
 
 /** What none of them does. */
-export const honest: Behaviour = row("honest", "answers what it is asked", answer(({ document }) => http(200, {}, document)), accepted())
+export const honest: Behaviour = row(
+  "honest",
+  "answers what it is asked",
+  answer(({ document }) => http(200, {}, document)),
+  accepted()
+)

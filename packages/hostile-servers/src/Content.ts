@@ -121,11 +121,15 @@ const bodies: ReadonlyArray<Behaviour> = [
   )
 ]
 
-const escaped = (text: string) =>
-  text.replaceAll(/[a-z]/g, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`)
+const escaped = (text: string) => text.replaceAll(/[a-z]/g, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`)
 
 const oddities: ReadonlyArray<Behaviour> = [
-  row("a key twice", "issues two tokens under one name", ok(`{"access_token":"other",${document.slice(1)}`), accepted()),
+  row(
+    "a key twice",
+    "issues two tokens under one name",
+    ok(`{"access_token":"other",${document.slice(1)}`),
+    accepted()
+  ),
   row(
     "__proto__",
     "hides the token in a prototype",
@@ -232,7 +236,12 @@ const fields: ReadonlyArray<Behaviour> = [
 
 const statuses: ReadonlyArray<Behaviour> = [
   ...[201, 202, 203, 206].map((status) =>
-    row(`status ${status}`, "issues a token with such a status", answer(() => json(status, JSON.parse(document))), accepted())
+    row(
+      `status ${status}`,
+      "issues a token with such a status",
+      answer(() => json(status, JSON.parse(document))),
+      accepted()
+    )
   ),
   ...[204, 205].map((status) =>
     row(
@@ -266,4 +275,11 @@ const statuses: ReadonlyArray<Behaviour> = [
   )
 ]
 
-export const content: ReadonlyArray<Behaviour> = [...bodies, ...oddities, ...tokens, ...lifetimes, ...fields, ...statuses]
+export const content: ReadonlyArray<Behaviour> = [
+  ...bodies,
+  ...oddities,
+  ...tokens,
+  ...lifetimes,
+  ...fields,
+  ...statuses
+]

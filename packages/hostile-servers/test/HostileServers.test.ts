@@ -1,15 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { afterAll, beforeAll } from "vitest"
+import * as Secrets from "../../core/test/Secrets.js"
 import type { Behaviour } from "../src/Behaviour.js"
 import * as Catalogue from "../src/Catalogue.js"
 import * as Certificates from "../src/Certificates.js"
 import * as HostileServer from "../src/HostileServer.js"
 import * as Token from "../src/Token.js"
-import * as Secrets from "../../core/test/Secrets.js"
 
-import { assertion, clientSecret, type HttpName, type Job, type Result } from "./Job.js"
 import * as ClientProcess from "./ClientProcess.js"
+import { assertion, clientSecret, type HttpName, type Job, type Result } from "./Job.js"
 
 const https: ReadonlyArray<HttpName> = ["fetch", "undici"]
 
@@ -24,7 +24,7 @@ const batchSize = 16
 const batchOf = (behaviour: Behaviour) =>
   behaviour.waits === "idle"
     ? "idle"
-    : behaviour.waits === "flooded" || Catalogue.tokenEndpoint.size!.includes(behaviour)
+    : behaviour.waits === "flooded" || Catalogue.tokenEndpoint.size.includes(behaviour)
     ? behaviour.name
     : `batch ${Math.floor(behaviours.indexOf(behaviour) / batchSize)}`
 // Two attempts, and what a busy machine adds
@@ -48,7 +48,8 @@ const runAll = (http: HttpName) =>
     const certificates = yield* Certificates.make
     const trap = yield* HostileServer.trap
     const surroundings = { certificates, document: Token.document, elsewhere: trap.origin }
-    const servers = yield* Effect.forEach([Catalogue.honest, ...behaviours], (behaviour) => HostileServer.listen(behaviour, surroundings))
+    const servers = yield* Effect.forEach([Catalogue.honest, ...behaviours], (behaviour) =>
+      HostileServer.listen(behaviour, surroundings))
     const jobs = servers.map(({ behaviour, origin }): Job => ({
       name: behaviour.name,
       url: `${origin}/token`,
@@ -57,13 +58,19 @@ const runAll = (http: HttpName) =>
       batch: batchOf(behaviour),
       collects: behaviour.waits === "flooded"
     }))
-    const finished = yield* ClientProcess.run(http, [...jobs, { ...jobs[0]!, name: "planted", batch: "planted", planted }], {
+    const finished = yield* ClientProcess.run(http, [...jobs, {
+      ...jobs[0],
+      name: "planted",
+      batch: "planted",
+      planted
+    }], {
       NODE_EXTRA_CA_CERTS: certificates.authorityFile
     })
     const results = new Map(finished.results.map((result) => [result.name, result]))
     const run: Run = {
       ...finished,
-      result: (name) => results.get(name),
+      result: (name) =>
+        results.get(name),
       visits: new Map(servers.map(({ behaviour, visits }) => [behaviour.name, visits()])),
       elsewhere: trap.visits()
     }

@@ -9,9 +9,9 @@
  * of buffers lying that were read and are done with, whoever reads: there
  * garbage is collected all the time, and what is held counts.
  */
-import { AccessToken, ClientAuth, TokenEndpoint } from "@effect-alf/core"
+import { ClientAuth, TokenEndpoint } from "@effect-alf/core"
 import { RetryPolicy } from "@effect-alf/core"
-import type { OAuthError } from "@effect-alf/core"
+import type { AccessToken, OAuthError } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { FetchHttpClient } from "@effect/platform"
 import {
@@ -33,9 +33,18 @@ import {
 } from "effect"
 import { inspect } from "node:util"
 import { GCProfiler, getHeapStatistics } from "node:v8"
-import { issued } from "../src/Token.js"
 import * as Secrets from "../../core/test/Secrets.js"
-import { assertion, clientId, clientSecret, type HttpName, type Job, type Outcome, type Report, type Result } from "./Job.js"
+import { issued } from "../src/Token.js"
+import {
+  assertion,
+  clientId,
+  clientSecret,
+  type HttpName,
+  type Job,
+  type Outcome,
+  type Report,
+  type Result
+} from "./Job.js"
 
 const uncaught: Array<string> = []
 process.on("uncaughtException", (error) => uncaught.push(`uncaughtException ${String(error)}`))
@@ -53,7 +62,10 @@ const clientAuth: ClientAuth.ClientAuth = {
     }))
 }
 
-const retry = Schedule.intersect(RetryPolicy.exponential({ base: "5 millis", times: 1 }), RetryPolicy.retryAfter("10 millis"))
+const retry = Schedule.intersect(
+  RetryPolicy.exponential({ base: "5 millis", times: 1 }),
+  RetryPolicy.retryAfter("10 millis")
+)
 
 interface CapturedSpan {
   readonly name: string
@@ -236,16 +248,16 @@ const measured = async <A>(run: () => Promise<A>, collects: boolean): Promise<re
 const runBatch = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>> => {
   const [all, memory] = await measured(
     () => http.runPromise(Effect.forEach(jobs, ask, { concurrency: "unbounded" })),
-    jobs[0]!.collects
+    jobs[0].collects
   )
-  return all.map((asked, index) => toResult(jobs[index]!, asked, memory))
+  return all.map((asked, index) => toResult(jobs[index], asked, memory))
 }
 
 const work = async (jobs: ReadonlyArray<Job>): Promise<Report> => {
   const batches = Object.values(Arr.groupBy(jobs, ({ batch }) => batch))
   const results: Array<Result> = []
   // What is loaded and compiled once is not the first row's: the first server is an honest one
-  for (let times = 0; times < 5; times++) await runBatch([jobs[0]!])
+  for (let times = 0; times < 5; times++) await runBatch([jobs[0]])
   for (const batch of batches) results.push(...await runBatch(batch))
   await http.dispose()
   // What nobody waits for may still fail
