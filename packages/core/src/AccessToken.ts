@@ -9,6 +9,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type { ProofKey } from "./DPoP.js"
 
 /**
  * An access token as the token endpoint issued it.
@@ -22,12 +23,14 @@ import * as Redacted from "effect/Redacted"
  */
 export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly value: Redacted.Redacted
-  /** `Bearer`, whatever case the server wrote it in (RFC 6749 §7.1). */
+  /** `Bearer` or `DPoP`, whatever case the server wrote it in (RFC 6749 §7.1). */
   readonly tokenType: string
   readonly obtainedAt: DateTime.Utc
   readonly expiresAt: Option.Option<DateTime.Utc>
   /** The granted scope; `None` when the server granted what was asked for (RFC 6749 §5.1). */
   readonly scope: Option.Option<string>
+  /** The key that the token is bound to: without a proof of it the token is of no use (RFC 9449). */
+  readonly proofKey?: ProofKey | undefined
 }> {}
 
 /**
@@ -51,15 +54,17 @@ export const make = (options: {
   readonly obtainedAt: DateTime.Utc
   readonly expiresIn?: Duration.DurationInput | undefined
   readonly scope?: string | undefined
+  readonly proofKey?: ProofKey | undefined
 }): AccessToken =>
   new AccessToken({
     value: options.value,
-    tokenType: options.tokenType ?? "Bearer",
+    tokenType: options.tokenType ?? (options.proofKey === undefined ? "Bearer" : "DPoP"),
     obtainedAt: options.obtainedAt,
     expiresAt: options.expiresIn === undefined
       ? Option.none()
       : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
-    scope: Option.fromNullable(options.scope)
+    scope: Option.fromNullable(options.scope),
+    ...(options.proofKey && { proofKey: options.proofKey })
   })
 
 /**

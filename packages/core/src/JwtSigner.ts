@@ -160,11 +160,7 @@ const readCertificate = <R>(
   source: NonNullable<Options<R>["certificate"]>
 ): Effect.Effect<Uint8Array, CredentialsError, R> =>
   (Effect.isEffect(source) ? source : Effect.succeed(source)).pipe(
-    Effect.mapError((error) =>
-      error instanceof CredentialsError
-        ? error
-        : new CredentialsError({ description: "the certificate is unavailable" })
-    ),
+    Effect.mapError(SigningKey.unavailable("the certificate")),
     Effect.map((given) => typeof given === "string" ? SigningKey.certificate(given) : given),
     Effect.filterOrFail(
       // DER begins with the tag of a SEQUENCE

@@ -261,6 +261,16 @@ export const isOAuthError = (u: unknown): u is OAuthError =>
     Predicate.isTagged(u, "OriginNotAllowed") ||
     Predicate.isTagged(u, "RedirectError"))
 
+/**
+ * Tells a `CredentialsError`, which may be shown, from any other failure of the
+ * client's authentication.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCredentialsError = (u: unknown): u is CredentialsError =>
+  Predicate.hasProperty(u, TypeId) && Predicate.isTagged(u, "CredentialsError")
+
 const maxCauseDepth = 8
 
 /**

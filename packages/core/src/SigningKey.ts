@@ -13,7 +13,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
 import { fingerprint } from "./Fingerprint.js"
-import { CredentialsError } from "./OAuthError.js"
+import { CredentialsError, isCredentialsError } from "./OAuthError.js"
 
 const algorithms = {
   RS256: "RSA",
@@ -122,6 +122,16 @@ export const load = <R = never>(
       })
   })
 }
+
+/**
+ * What is told of a failure to read credentials, which could be anything: itself
+ * if it is meant to be shown, else only what could not be read.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const unavailable = (what: string) => (error: unknown): CredentialsError =>
+  isCredentialsError(error) ? error : new CredentialsError({ description: `${what} is unavailable` })
 
 const toJson = (value: unknown): string => {
   try {
@@ -235,7 +245,7 @@ const toJwk = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
 const pemBlocks = (text: string): ReadonlyMap<string, string> =>
   new Map(
     Array.from(
-      text.replaceAll("\\n", "\n").matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g),
+      text.replaceAll("\\n", "\n").matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g),
       ([block, label]) => [label, block] as const
     ).reverse()
   )

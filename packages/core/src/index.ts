@@ -62,6 +62,11 @@ export * as Cooldown from "./Cooldown.js"
 /**
  * @since 0.1.0
  */
+export * as DPoP from "./DPoP.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Fingerprint from "./Fingerprint.js"
 
 /**

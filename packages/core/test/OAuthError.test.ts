@@ -198,6 +198,24 @@ describe("OAuthError", () => {
     }
   })
 
+  it("isCredentialsError: of what a client's authentication fails with, this alone may be told", () => {
+    const error = new OAuthError.CredentialsError({ description: "the key is too small" })
+    assert.isTrue(OAuthError.isCredentialsError(error))
+    assert.isFalse(OAuthError.isOAuthError(error))
+    assert.strictEqual(error.message, "the key is too small")
+    for (
+      const other of [
+        new Error("a"),
+        "a",
+        undefined,
+        { _tag: "CredentialsError" },
+        failed({ reason: "Status", description: "a" })
+      ]
+    ) {
+      assert.isFalse(OAuthError.isCredentialsError(other))
+    }
+  })
+
   describe("fromUnknown", () => {
     const error = failed({ reason: "Timeout", description: "no answer within 10s" })
     const found: ReadonlyArray<readonly [what: string, value: unknown]> = [

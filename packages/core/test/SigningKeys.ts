@@ -48,3 +48,16 @@ export const secretsOf = (key: KeyObject): ReadonlyArray<string> => {
     string
   >
 }
+
+/** Of a key of nobody; where only a certificate matters. */
+export const certificatePem = `-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUexTyj7fjvB5IZUAsr/G53NRiONYwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGY2xpZW50MCAXDTI2MTEyNDE3NDYyMVoYDzIxMjYxMDMxMTc0
+NjIxWjARMQ8wDQYDVQQDDAZjbGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASvvkWA1y0yJ4hdMwFLOFYE68ZJaNLS6jBMvqzYhTlDbhUHpKLYhgKh+AJ65wak
+pAd5tNCaQ8ofCq1Vi7TLQ89So1MwUTAdBgNVHQ4EFgQU2Ke56oEZwglTmOr24uYW
+9Llu8oAwHwYDVR0jBBgwFoAU2Ke56oEZwglTmOr24uYW9Llu8oAwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAsoFaz2O3s8qjRasykf4bL1TZkPoc1
++u5NuVRFZzCXMQIhAKkTNXrl1umY8Zc9lz4HBK1mS114bxC9GfSfWF/ZbYMW
+-----END CERTIFICATE-----
+`
