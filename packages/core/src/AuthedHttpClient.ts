@@ -214,7 +214,7 @@ export const make: (
     tokenRequest: TokenRequest.TokenRequest | undefined,
     token: AccessToken.AccessToken
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-    Effect.flatMap(sendWith(request, token), (response) => {
+    Effect.flatMap(sendWith(request, token, call.replayable), (response) => {
       if (!isRejection(response)) {
         return accepted.has(token, origin)
           ? Effect.succeed(response)
@@ -233,18 +233,19 @@ export const make: (
         onSuccess: (renewed) =>
           renewed === token || !Replay.canReplay(request.body, call.replayable)
             ? Effect.succeed(response)
-            : Effect.zipRight(Replay.drainLater(response), replay(request, origin, tokenRequest, renewed))
+            : Effect.zipRight(Replay.drainLater(response), replay(request, origin, call, tokenRequest, renewed))
       })
     })
 
   const replay = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
+    call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
     token: AccessToken.AccessToken
   ) =>
     Effect.tap(
-      sendWith(request, token),
+      sendWith(request, token, call.replayable),
       (response) => settle(token, isRejection(response) ? "rejected" : "accepted", tokenRequest, origin)
     )
 

@@ -17,8 +17,9 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Check from "./Check.js"
 import * as ClientAuth from "./ClientAuth.js"
+import * as DPoP from "./DPoP.js"
 import type * as Grant from "./Grant.js"
-import { CredentialsError, type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "./OAuthError.js"
 import * as ServerExchange from "./ServerExchange.js"
 
 /**
@@ -96,7 +97,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
   destination: Effect.Effect<Destination<R>, TokenEndpointError>,
-  options: Omit<Options<R>, "clientSecret" | "clientAuth">
+  options: Omit<Options<R>, "clientSecret" | "clientAuth"> & { readonly proofKey?: DPoP.ProofKey | undefined }
 ) {
   const clientId = yield* Check.text(`${name}.clientId`, options.clientId)
   const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
@@ -107,6 +108,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const services = yield* Effect.context<R>()
   const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
   const headers = Headers.fromInput(options.headers)
+  const { proofKey } = options
 
   const send = (
     { clientAuth, issuer, url }: Destination<R>,
@@ -141,11 +143,19 @@ export const make = Effect.fnUntraced(function*<R = never>(
           (params) => !redactedOf(params).some(isMissing),
           () => unavailable(`the parameters of the grant ${grant.type} are empty`)
         )
-      const request = makeRequest(url, headers, [...form.params, ...pairs(params)], credentials)
-      return yield* exchange(subject, request, secretsOf(credentials, form, params))
+      const proof = proofKey && { dpop: Redacted.make(yield* proofKey.proof({ method: "POST", url })) }
+      const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
+      const request = makeRequest(url, headers, [...form.params, ...pairs(params)], proven)
+      return yield* Effect.tapBoth(exchange(subject, request, secretsOf(proven, form, params)), {
+        onFailure: ({ headers }) => keepNonce(headers),
+        onSuccess: ({ headers }) => keepNonce(headers)
+      })
     })
 
-    return Effect.flatMap(
+    const keepNonce = (headers: Headers.Headers | undefined) =>
+      Effect.sync(() => proofKey?.nonces.set(url.origin, headers?.["dpop-nonce"]))
+
+    const authenticatedPost = Effect.flatMap(
       authenticate,
       (credentials) =>
         Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
@@ -155,6 +165,9 @@ export const make = Effect.fnUntraced(function*<R = never>(
             Effect.flatMap(post)
           ))
     )
+
+    // What was signed for the first request may be worth nothing for the second: both are made anew
+    return Effect.catchIf(authenticatedPost, wantsNonce(proofKey), () => authenticatedPost)
   }
 
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
@@ -219,15 +232,26 @@ export const clientAuthOf = <R>(
     )
 }
 
-/** A cause may hold anything, the secret included: only what was made to be shown is told. */
-const sayWhy = (cause: Cause.Cause<unknown>): string => {
-  const error = Option.getOrUndefined(Cause.failureOption(cause))
-  return error instanceof CredentialsError ? `: ${error.description}` : ""
+/**
+ * Says why credentials are not there. A cause may hold anything, a secret
+ * included: only what was made to be shown is told.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const sayWhy = (cause: Cause.Cause<unknown>): string => {
+  const error = Option.filter(Cause.failureOption(cause), isCredentialsError)
+  return Option.match(error, { onNone: () => "", onSome: ({ description }) => `: ${description}` })
 }
 
 /** The server no longer knows what the client proved itself with; some servers say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
   version !== undefined && (error === "invalid_client" || (error === undefined && status === 401))
+
+/** RFC 9449 §8: the same request with a proof that has the server's nonce, which is known by now. */
+const wantsNonce = (proofKey: DPoP.ProofKey | undefined) => ({ error, headers, status }: TokenEndpointError): boolean =>
+  proofKey !== undefined && status !== undefined && headers !== undefined &&
+  Option.isSome(DPoP.requiredNonce({ status, headers, error }))
 
 const makeRequest = (
   url: URL,

@@ -27,6 +27,7 @@ import * as AuthorizationServer from "./AuthorizationServer.js"
 import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
 import * as ClientAuthChoice from "./ClientAuthChoice.js"
+import type * as DPoP from "./DPoP.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
@@ -55,6 +56,8 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     readonly request: (
       request: TokenRequest.ResolvedTokenRequest
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    /** What tokens are bound to, where they are sent with proofs (RFC 9449). */
+    readonly proofKey: DPoP.ProofKey | undefined
     /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
     readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
     /**
@@ -76,6 +79,11 @@ export interface Options<R = never> extends AuthenticatedPost.Options<R> {
   readonly url: string | URL
   /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
   readonly issuer?: string | undefined
+  /**
+   * The key that tokens are bound to (DPoP, RFC 9449), as `DPoP.generate()` or `DPoP.fromKey` makes it. An effect is run
+   * once, when the layer is built.
+   */
+  readonly dpop?: DPoP.ProofKey | Effect.Effect<DPoP.ProofKey, unknown, R> | undefined
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The default is `RetryPolicy.standard`. */
@@ -116,10 +124,11 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 ) {
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
-  const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, options)
+  const proofKey = yield* proofKeyOf(options)
+  const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
   const services = yield* Effect.context<R>()
-  const binding = yield* bindingOf(clientAuth)
+  const binding = yield* bindingOf(clientAuth, proofKey)
   const identity: TokenRequest.Identity = {
     endpoint: options.identity,
     clientId,
@@ -128,7 +137,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 
   const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.flatMap(Effect.tapError(post(request, number), onFailure), readToken)
+    Effect.flatMap(Effect.tapError(post(request, number), onFailure), readToken(proofKey))
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
@@ -149,6 +158,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
       }).pipe(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
+    proofKey,
     retry,
     credentials: clientAuth.version === undefined
       ? Effect.succeedNone
@@ -156,28 +166,50 @@ const makeAt = Effect.fnUntraced(function*<R>(
   })
 })
 
-const bindingOf = <R>({ binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">) =>
-  binding === undefined
-    ? Effect.succeed(undefined)
-    : Effect.catchAllCause(
-      binding,
-      () => Check.invalid("TokenEndpoint.clientAuth", `${method}: what its tokens are bound to is not known`)
+const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
+  Effect.isEffect(dpop)
+    ? Effect.catchAllCause(
+      dpop,
+      (cause) => Check.invalid("TokenEndpoint.dpop", `brings no key${AuthenticatedPost.sayWhy(cause)}`)
     )
+    : Effect.succeed(dpop)
 
-const readToken = (
-  { body, headers, reject, sentAt, text }: ServerExchange.Answer
-): Either.Either<AccessToken.AccessToken, TokenEndpointError> =>
-  Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers, text)}`)).pipe(
-    Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
-    Either.map((response) =>
-      AccessToken.make({
-        value: response.access_token,
-        obtainedAt: DateTime.unsafeMake(sentAt),
-        expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-        scope: Option.getOrUndefined(TokenResponse.scope(response))
-      })
-    )
+/** A token may be bound to both, a key and a certificate. */
+const bindingOf = <R>(
+  { binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">,
+  proofKey: DPoP.ProofKey | undefined
+): Effect.Effect<(() => string) | undefined, InvalidOptions, R> => {
+  if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
+  return binding.pipe(
+    Effect.catchAllCause(() =>
+      Check.invalid("TokenEndpoint.clientAuth", `${method}: what its tokens are bound to is not known`)
+    ),
+    Effect.map((thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`)
   )
+}
+
+const readToken =
+  (proofKey: DPoP.ProofKey | undefined) =>
+  (answer: ServerExchange.Answer): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
+    const { body, headers, reject, sentAt, text } = answer
+    return Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers, text)}`)).pipe(
+      Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
+      // RFC 9449 §5: a token that is not bound would be what the client did not ask for
+      Either.filterOrLeft(
+        (response) => TokenResponse.isBound(response) === (proofKey !== undefined),
+        () => reject(proofKey === undefined ? "token_type is DPoP, which nobody asked for" : "token_type is not DPoP")
+      ),
+      Either.map((response) =>
+        AccessToken.make({
+          value: response.access_token,
+          proofKey,
+          obtainedAt: DateTime.unsafeMake(sentAt),
+          expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
+          scope: Option.getOrUndefined(TokenResponse.scope(response))
+        })
+      )
+    )
+  }
 
 /**
  * The service as a layer; it fails with `InvalidOptions` when it is built.

@@ -20,7 +20,7 @@ describe("RequestSignature", () => {
       const send = RequestSignature.make(resource.client)
       const [one, other] = [token("secret-one"), token("secret-other")]
       for (const each of [one, one, other, one]) {
-        const response = yield* send(request, each)
+        const response = yield* send(request, each, false)
         assert.strictEqual(response.request, request)
         deepStrictEqual(Secrets.leaks(response, ["secret-one", "secret-other"]), [])
       }
@@ -37,7 +37,7 @@ describe("RequestSignature", () => {
       const resource = Resource.make(({ request }) =>
         Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport" }))
       )
-      const error = yield* Effect.flip(RequestSignature.make(resource.client)(request, token("secret-one")))
+      const error = yield* Effect.flip(RequestSignature.make(resource.client)(request, token("secret-one"), false))
       assert.strictEqual(error.request, request)
       deepStrictEqual(Secrets.leaks(error, ["secret-one"]), [])
     }))

@@ -184,6 +184,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       isCurrent: Function.constTrue,
       attempt,
       request: (request) => Effect.retry(attempt(request), retry),
+      proofKey: undefined,
       retry,
       credentials: Effect.sync(Option.none)
     }

@@ -21,6 +21,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
+import * as ContentCoding from "./ContentCoding.js"
 import * as HttpProxy from "./HttpProxy.js"
 import * as SwitchedDispatcher from "./SwitchedDispatcher.js"
 import * as TlsCertificate from "./TlsCertificate.js"
@@ -94,7 +95,7 @@ export const makeDispatcher: (
     Effect.sync(() => makePool()),
     (dispatcher) => Effect.promise(() => dispatcher.destroy())
   )
-  return dispatcher.compose(acceptFormBodies)
+  return dispatcher.compose(acceptFormBodies, ContentCoding.decode)
 })
 
 /**
@@ -140,7 +141,8 @@ export const layerMutualTls = <R = never>(
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
   const { ca, makePool } = yield* check(options)
   const gracePeriod = yield* timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
-  const interval = options.refreshInterval ?? (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
+  const interval = options.refreshInterval ??
+    (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
   const refreshInterval = interval === undefined ? undefined : yield* timeout("refreshInterval", interval)
   const read = Effect.provide(TlsCertificate.read(options.certificate), yield* Effect.context<R>())
 
@@ -168,10 +170,12 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
     }),
     Effect.makeSemaphore(1).pipe(Effect.runSync).withPermits(1)
   )
-  if (refreshInterval !== undefined) yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
+  if (refreshInterval !== undefined) {
+    yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
+  }
   return {
     certificate: ClientCertificate.ClientCertificate.of({ thumbprint: () => current.thumbprint, refresh }),
-    dispatcher: dispatcher.compose(acceptFormBodies)
+    dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode)
   }
 })
 

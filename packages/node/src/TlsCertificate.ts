@@ -123,7 +123,10 @@ const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Conten
       invalid: (name, description) =>
         files === undefined || name === "pfx"
           ? new InvalidOptions({ option: `${option}.${name}`, description })
-          : new InvalidOptions({ option: `${option}.${name}File`, description: `${files[`${name}File`]} ${description}` })
+          : new InvalidOptions({
+            option: `${option}.${name}File`,
+            description: `${files[`${name}File`]} ${description}`
+          })
     }),
     catch: () => new InvalidOptions({ option, description: "is neither files, certificate and key, nor a pfx" })
   })
@@ -187,7 +190,9 @@ export const make = Effect.fnUntraced(function*(
   const leaf = yield* attempt("certificate", noCertificate, () => new X509Certificate(certificate))
   const privateKey = yield* attempt(
     "key",
-    `holds no private key in PEM${passphrase === undefined ? ", or one that needs a passphrase" : " for this passphrase"}`,
+    `holds no private key in PEM${
+      passphrase === undefined ? ", or one that needs a passphrase" : " for this passphrase"
+    }`,
     () => createPrivateKey({ key, passphrase })
   )
   if (!leaf.checkPrivateKey(privateKey)) {

@@ -9,7 +9,6 @@ import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import * as Certificates from "./Certificates.js"
-import * as LocalServer from "./LocalServer.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
 import { makeProxy } from "./Tunnel.js"
 
@@ -273,7 +272,9 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       const path = (name: string) => join(authority.directory, name)
       const files = { certificateFile: path("live.crt"), keyFile: path("live.key") }
       const write = (certificate: string, key: string) =>
-        Effect.promise(() => Promise.all([writeFile(files.certificateFile, certificate), writeFile(files.keyFile, key)]))
+        Effect.promise(() =>
+          Promise.all([writeFile(files.certificateFile, certificate), writeFile(files.keyFile, key)])
+        )
       yield* write(one.certificate, one.key)
       const { certificate, client } = yield* build({ certificate: files, ca: authority.ca, refreshInterval: "1 hour" })
       const half = (text: string) => text.slice(0, text.length / 2)
@@ -327,7 +328,10 @@ describe("NodeHttp.layerMutualTls, options", () => {
       const path = (name: string) => join(authority.directory, name)
       const files = { certificateFile: path("one.crt"), keyFile: path("one.key") }
       const cases: ReadonlyArray<readonly [Partial<NodeHttp.MutualTlsOptions>, string]> = [
-        [{ certificate: { ...files, certificateFile: "/no/cert" } }, "certificate.certificateFile /no/cert cannot be read: ENOENT"],
+        [
+          { certificate: { ...files, certificateFile: "/no/cert" } },
+          "certificate.certificateFile /no/cert cannot be read: ENOENT"
+        ],
         [{ certificate: { ...files, keyFile: "/" } }, "certificate.keyFile / cannot be read: EISDIR"],
         [{ certificate: { ...files, caFile: "/no/ca" } }, "certificate.caFile /no/ca cannot be read: ENOENT"],
         [
@@ -339,7 +343,10 @@ describe("NodeHttp.layerMutualTls, options", () => {
           `certificate.caFile ${path("one.key")} holds no certificate in PEM`
         ],
         [{ certificate: { ...pem(one), certificate: one.key } }, "certificate.certificate holds no certificate in PEM"],
-        [{ certificate: { ...pem(one), key: Redacted.make(two.key) } }, "certificate.key holds the key of another certificate"],
+        [
+          { certificate: { ...pem(one), key: Redacted.make(two.key) } },
+          "certificate.key holds the key of another certificate"
+        ],
         [
           { certificate: { ...pem(one), key: Redacted.make(one.encryptedKey) } },
           "certificate.key holds no private key in PEM, or one that needs a passphrase"
