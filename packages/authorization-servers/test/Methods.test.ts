@@ -16,6 +16,7 @@ import {
 import type { TokenRequest } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { afterAll, assert, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
 import { sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
@@ -317,7 +318,9 @@ layer(World.layer, { excludeTestServices: true })("a token is obtained, and the 
       Effect.gen(function*() {
         const servers = yield* World
         const server = servers[row.server]
+        const api = row.server === "oidc" && format === "opaque" ? servers.opaqueApi : servers.api
         const before = (yield* server.tokenRequests).length
+        const callsBefore = (yield* api.requests).length
         const verified = yield* Effect.gen(function*() {
           const client = yield* AuthedHttpClient.AuthedHttpClient
           yield* client.get("/orders")
@@ -333,6 +336,11 @@ layer(World.layer, { excludeTestServices: true })("a token is obtained, and the 
         const [request, ...others] = requests.filter(({ error }) => error !== "use_dpop_nonce")
         assert.isEmpty(others)
         assert.strictEqual(requests.length, row.server === "oidc" && binding === "DPoP" ? 2 : 1)
+        deepStrictEqual(
+          (yield* api.requests).slice(callsBefore).map(({ error, status }) => error ?? status),
+          // The API tells its nonce to who does not know it
+          binding === "DPoP" ? ["use_dpop_nonce", 200, 200] : [200, 200]
+        )
         assert.strictEqual(request.method, method)
         assert.strictEqual(request.clientId, row.clientId)
         assert.strictEqual(verified.issuer, server.issuer)
