@@ -10,6 +10,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { RedirectError, type RedirectErrorReason } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
@@ -64,28 +65,24 @@ export const follow = <E>(
       if (!location || method === undefined || from === undefined) return Effect.succeed(response)
       const body = method === request.method ? request.body : HttpBody.empty
       if (!Replay.canReplay(body, options.replayable)) return Effect.succeed(response)
-      const refuse = (reason: RedirectErrorReason, description: string) =>
-        new RedirectError({ reason, description, status: response.status, origin: from.origin })
-      const next = Effect.suspend(() => {
-        if (!(left > 0)) return refuse("TooMany", `it is one more than the ${options.max} that are followed`)
-        if (!URL.canParse(location, from)) return refuse("InvalidLocation", "its Location is not a URL")
-        const to = new URL(location, from)
-        if (to.protocol !== "https:" && to.protocol !== "http:") {
-          return refuse("InvalidLocation", "its Location is not an http address")
-        }
-        if (to.username !== "" || to.password !== "") return refuse("InvalidLocation", "its Location holds credentials")
-        if (isDowngrade(from, to)) return refuse("Insecure", `it leads to ${to.origin}, which is not protected`)
-        to.hash = ""
-        // As text: the query of an address that was signed must arrive as it was written
-        const next = HttpClientRequest.make(method)(to.href).pipe(
-          HttpClientRequest.setBody(body),
-          HttpClientRequest.setHeaders(Headers.remove(request.headers, [
+      const target = left > 0
+        ? resolve(location, from)
+        : refuse("TooMany", `it is one more than the ${options.max} that are followed`)
+      const next = Either.match(target, {
+        onLeft: (refusal) => new RedirectError({ ...refusal, status: response.status, origin: from.origin }),
+        onRight: (to) => {
+          const leftBehind = [
             ...(body === request.body ? [] : [bodyHeaders]),
             ...(to.origin === from.origin ? [] : [...credentialHeaders, ...options.secretHeaders])
-          ]))
-        )
-        const isAllowed = origin !== undefined && allowed.includes(to.origin)
-        return hop(RequestScope.carry(request, next), isAllowed ? to.origin : undefined, left - 1)
+          ]
+          // As text: the query of an address that was signed must arrive as it was written
+          const next = HttpClientRequest.make(method)(to.href).pipe(
+            HttpClientRequest.setBody(body),
+            HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
+          )
+          const isAllowed = origin !== undefined && allowed.includes(to.origin)
+          return hop(RequestScope.carry(request, next), isAllowed ? to.origin : undefined, left - 1)
+        }
       })
       return Effect.zipRight(Replay.drainLater(response), next)
     })
@@ -111,6 +108,26 @@ const methodAfter = (status: number, method: HttpMethod.HttpMethod): HttpMethod.
     default:
       return undefined
   }
+}
+
+type Refusal = Pick<RedirectError, "reason" | "description">
+
+const refuse = (reason: RedirectErrorReason, description: string): Either.Either<never, Refusal> =>
+  Either.left({ reason, description })
+
+/** Where a redirect leads, or why it is not followed. */
+const resolve = (location: string, from: URL): Either.Either<URL, Refusal> => {
+  // A relative address would inherit them
+  from.username = from.password = ""
+  if (!URL.canParse(location, from)) return refuse("InvalidLocation", "its Location is not a URL")
+  const to = new URL(location, from)
+  if (to.protocol !== "https:" && to.protocol !== "http:") {
+    return refuse("InvalidLocation", "its Location is not an http address")
+  }
+  if (to.username !== "" || to.password !== "") return refuse("InvalidLocation", "its Location holds credentials")
+  if (isDowngrade(from, to)) return refuse("Insecure", `it leads to ${to.origin}, which is not protected`)
+  to.hash = ""
+  return Either.right(to)
 }
 
 /** From https to http, and from loopback into the open. */

@@ -151,6 +151,12 @@ describe("Redirect", () => {
         }))
     }
 
+    it.effect("without the credentials that the caller wrote into it", () =>
+      Effect.gen(function*() {
+        const request = HttpClientRequest.get("https://user:password@api.test/old")
+        deepStrictEqual((yield* follow(request, [() => to("/new"), ok])).urls[1], "https://api.test/new")
+      }))
+
     it.effect("of each hop, not of the first", () =>
       Effect.gen(function*() {
         const { urls } = yield* follow(get, [() => to("https://b.test/x/y"), () => to("z"), ok])

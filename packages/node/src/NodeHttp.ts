@@ -21,6 +21,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
+import * as ContentCoding from "./ContentCoding.js"
 import * as HttpProxy from "./HttpProxy.js"
 import * as SwitchedDispatcher from "./SwitchedDispatcher.js"
 import * as TlsCertificate from "./TlsCertificate.js"
@@ -94,7 +95,7 @@ export const makeDispatcher: (
     Effect.sync(() => makePool()),
     (dispatcher) => Effect.promise(() => dispatcher.destroy())
   )
-  return dispatcher.compose(acceptFormBodies)
+  return dispatcher.compose(acceptFormBodies, ContentCoding.decode)
 })
 
 /**
@@ -174,7 +175,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
   }
   return {
     certificate: ClientCertificate.ClientCertificate.of({ thumbprint: () => current.thumbprint, refresh }),
-    dispatcher: dispatcher.compose(acceptFormBodies)
+    dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode)
   }
 })
 

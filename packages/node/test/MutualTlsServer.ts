@@ -15,7 +15,8 @@ export const thumbprintOf = (request: IncomingMessage): string =>
 /** Its `url` begins with https. */
 export const make = (
   authority: Certificates.Authority,
-  listener: RequestListener = (request, response) => response.end(thumbprintOf(request))
+  listener: RequestListener = (request, response) => response.end(thumbprintOf(request)),
+  host = "127.0.0.1"
 ): Effect.Effect<LocalServer.LocalServer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { certificate, key } = yield* authority.issue("server")
@@ -23,6 +24,6 @@ export const make = (
       { cert: certificate, key, ca: authority.ca, requestCert: true, rejectUnauthorized: true },
       listener
     )
-    const local = yield* LocalServer.listen(server)
-    return { ...local, url: `https://127.0.0.1:${local.port}` }
+    const local = yield* LocalServer.listen(server, host)
+    return { ...local, url: local.url.replace("http:", "https:") }
   })

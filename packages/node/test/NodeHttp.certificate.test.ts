@@ -9,7 +9,6 @@ import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import * as Certificates from "./Certificates.js"
-import * as LocalServer from "./LocalServer.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
 import { makeProxy } from "./Tunnel.js"
 

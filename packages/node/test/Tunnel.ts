@@ -9,19 +9,24 @@ export interface Tunnel {
 }
 
 /** An HTTP proxy that knows CONNECT only. */
-export const makeProxy = Effect.suspend(() => {
-  const tunnels: Array<Tunnel> = []
-  const server = createServer().on("connect", (request, socket, head) => {
-    const target = request.url ?? ""
-    tunnels.push({ target, headers: request.headers })
-    const [host, port] = target.split(":")
-    const upstream = connect(Number(port), host, () => {
-      socket.write("HTTP/1.1 200 Connection established\r\n\r\n")
-      upstream.write(head)
-      upstream.pipe(socket)
-      socket.pipe(upstream)
+export const makeProxyAt = (address: string) =>
+  Effect.suspend(() => {
+    const tunnels: Array<Tunnel> = []
+    const server = createServer().on("connect", (request, socket, head) => {
+      const target = request.url ?? ""
+      tunnels.push({ target, headers: request.headers })
+      const { hostname, port } = new URL(`http://${target}`)
+      const upstream = connect(Number(port), hostname.replace(/^\[|\]$/g, ""), () => {
+        socket.write("HTTP/1.1 200 Connection established\r\n\r\n")
+        upstream.write(head)
+        upstream.pipe(socket)
+        socket.pipe(upstream)
+      })
+      for (const [end, other] of [[socket, upstream], [upstream, socket]]) {
+        end.on("error", () => {}).on("close", () => other.destroy())
+      }
     })
-    for (const end of [socket, upstream]) end.on("error", () => {})
+    return Effect.map(LocalServer.listen(server, address), (proxy) => ({ proxy, tunnels }))
   })
-  return Effect.map(LocalServer.listen(server), (proxy) => ({ proxy, tunnels }))
-})
+
+export const makeProxy = makeProxyAt("127.0.0.1")
