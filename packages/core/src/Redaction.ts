@@ -95,12 +95,3 @@ export const headers = (headers: Headers.Headers, clean: Clean): Headers.Headers
       [clean(name), secretHeaders.includes(name) ? redacted : clean(value)] as const
     )
   )
-
-/**
- * Matches the headers that a span must not show. It shows those of both
- * directions, before anything here has seen them.
- *
- * @since 0.1.0
- * @category constants
- */
-export const notHarmless = /^(?!(accept|accept-encoding|content-(type|length|encoding)|date|retry-after)$)/i
