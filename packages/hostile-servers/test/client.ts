@@ -64,7 +64,7 @@ interface CapturedSpan {
 }
 
 /** Everything that is logged and traced while an effect runs. */
-const captured = <A, E>(effect: Effect.Effect<A, E>) => {
+const captured = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
   const logs: Array<unknown> = []
   const spans: Array<CapturedSpan> = []
   const logger = Logger.make<unknown, void>(({ annotations, cause, logLevel, message, spans }) => {
@@ -159,14 +159,15 @@ const outcomeOf = (
 
 const ask = (job: Job) => {
   const program = Effect.gen(function*() {
-    const endpoint = yield* TokenEndpoint.make({
-      url: job.url,
-      clientId,
-      clientAuth,
-      timeout: job.timeout,
-      retry,
-      maxResponseBytes: 262_144
-    })
+    const options = { clientId, timeout: job.timeout, retry }
+    const endpoint = yield* job.consumer === "discovery"
+      ? TokenEndpoint.makeDiscovery({
+        ...options,
+        issuer: job.origin,
+        metadataUrl: `${job.origin}/metadata`,
+        clientSecret: Redacted.make(clientSecret)
+      })
+      : TokenEndpoint.make({ ...options, url: `${job.origin}/token`, clientAuth })
     for (let number = 1; number < job.asks; number++) {
       yield* endpoint.request(endpoint.resolve())
       // Time for what the server does after its answer
@@ -176,7 +177,7 @@ const ask = (job: Job) => {
     return yield* endpoint.request(endpoint.resolve())
   })
   return Effect.suspend(() => {
-    const { effect, logs, spans } = captured(program as Effect.Effect<any, any>)
+    const { effect, logs, spans } = captured(Effect.scoped(program))
     const start = performance.now()
     return Effect.map(effect, (exit) => ({ exit, logs, spans, time: performance.now() - start }))
   })
