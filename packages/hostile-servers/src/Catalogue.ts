@@ -1,7 +1,7 @@
 /** All that hostile servers do, by groups. */
 import { accepted, answer, type Behaviour, http, row } from "./Behaviour.js"
 import { bodies, content } from "./Content.js"
-import { metadata } from "./Metadata.js"
+import { largeMetadata, metadata } from "./Metadata.js"
 import { redirects, refusals } from "./Refusals.js"
 import { floods, size } from "./Size.js"
 import { transport } from "./Transport.js"
@@ -15,7 +15,7 @@ const isLasting = ({ expected }: Behaviour) => expected.outcome === "accepted" &
 
 export const discovery: Groups = {
   transport: transport.filter((behaviour) => !isLasting(behaviour)),
-  size: floods,
+  size: [...floods, ...largeMetadata],
   content: bodies,
   redirects,
   metadata

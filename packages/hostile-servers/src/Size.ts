@@ -159,7 +159,11 @@ const tokens: ReadonlyArray<Behaviour> = [
     "100 cookies",
     "sets 100 cookies",
     answer(({ document }) =>
-      http(200, { "set-cookie": Array.from({ length: 100 }, (_, index) => `cookie${index}=${"c".repeat(100)}`) }, document)
+      http(
+        200,
+        { "set-cookie": Array.from({ length: 100 }, (_, index) => `cookie${index}=${"c".repeat(100)}`) },
+        document
+      )
     ),
     accepted()
   ),

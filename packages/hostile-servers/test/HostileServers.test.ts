@@ -1,16 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 import { afterAll, beforeAll } from "vitest"
+import * as Secrets from "../../core/test/Secrets.js"
 import type { Behaviour } from "../src/Behaviour.js"
 import * as Catalogue from "../src/Catalogue.js"
 import * as Certificates from "../src/Certificates.js"
 import * as HostileServer from "../src/HostileServer.js"
 import { metadataOf } from "../src/Metadata.js"
 import * as Token from "../src/Token.js"
-import * as Secrets from "../../core/test/Secrets.js"
 
-import { assertion, clientSecret, type Consumer, type HttpName, type Job, type Outcome, type Result } from "./Job.js"
 import * as ClientProcess from "./ClientProcess.js"
+import { assertion, clientSecret, type Consumer, type HttpName, type Job, type Outcome, type Result } from "./Job.js"
 
 const https: ReadonlyArray<HttpName> = ["fetch", "undici"]
 
@@ -57,7 +58,7 @@ interface Run extends ClientProcess.Finished {
   readonly elsewhere: number
 }
 
-const runAll = (http: HttpName) =>
+const runAll = (program: string, http: HttpName) =>
   Effect.gen(function*() {
     const certificates = yield* Certificates.make
     const trap = yield* HostileServer.trap
@@ -81,23 +82,23 @@ const runAll = (http: HttpName) =>
       collects: false
     }
     const jobs = servers.map(({ behaviour, origin }, index): Job => ({
-      name: rows[index]!.id,
-      consumer: rows[index]!.consumer,
+      name: rows[index].id,
+      consumer: rows[index].consumer,
       origin,
       timeout: timeoutOf(behaviour),
       asks: behaviour.asks ?? 1,
-      batch: batchOf(rows[index]!, index),
+      batch: batchOf(rows[index], index),
       collects: behaviour.waits === "flooded"
     }))
     const plant: Job = { ...warmUp, name: "planted", batch: "planted", planted }
-    const finished = yield* ClientProcess.run(http, [warmUp, ...jobs, plant], {
+    const finished = yield* ClientProcess.run(program, http, [warmUp, ...jobs, plant], {
       NODE_EXTRA_CA_CERTS: certificates.authorityFile
     })
     const results = new Map(finished.results.map((result) => [result.name, result]))
     const run: Run = {
       ...finished,
       result: (name) => results.get(name),
-      visits: new Map(servers.map(({ visits }, index) => [rows[index]!.id, visits()])),
+      visits: new Map(servers.map(({ visits }, index) => [rows[index].id, visits()])),
       elsewhere: trap.visits()
     }
     return run
@@ -105,10 +106,13 @@ const runAll = (http: HttpName) =>
 
 const runs = {} as Record<HttpName, Run>
 
-beforeAll(async () => {
-  const [fetch, undici] = await Effect.runPromise(Effect.all([runAll("fetch"), runAll("undici")], { concurrency: 2 }))
-  Object.assign(runs, { fetch, undici })
-})
+beforeAll(() =>
+  Effect.runPromise(Effect.scoped(Effect.gen(function*() {
+    const program = yield* ClientProcess.program
+    const all = yield* Effect.forEach(https, (http) => runAll(program, http), { concurrency: "unbounded" })
+    https.forEach((http, index) => runs[http] = all[index]!)
+  })))
+)
 
 const isUnanswered = (outcome: Outcome) =>
   outcome._tag === "Error" && (outcome.reason === "Transport" || outcome.reason === "Timeout")
@@ -169,7 +173,7 @@ describe.each(https)("hostile servers, asked with %s", (http) => {
 
   it("the process lives to the end, and nothing is left uncaught", () => {
     assert.strictEqual(runs[http].exitCode, 0)
-    assert.deepStrictEqual(runs[http].uncaught, [])
+    deepStrictEqual(runs[http].uncaught, [])
   })
 
   it("no secret, assertion or token is printed", () => {
@@ -208,8 +212,10 @@ afterAll(() => {
       ]
     })
   const width = Math.max(...rows.map(({ behaviour }) => behaviour.name.length))
-  const head = (consumer: Consumer, group: string) =>
-    ["", `${consumer}, ${group}`.padEnd(width) + https.map((http) => ` ${http.padEnd(33)}`).join("").trimEnd()]
+  const head = (
+    consumer: Consumer,
+    group: string
+  ) => ["", `${consumer}, ${group}`.padEnd(width) + https.map((http) => ` ${http.padEnd(33)}`).join("").trimEnd()]
   const lines = rows.flatMap(({ behaviour, consumer, group, id }, index) => [
     ...rows[index - 1]?.group === group ? [] : head(consumer, group),
     [behaviour.name.padEnd(width), ...cells(id)].join(" ")
