@@ -135,7 +135,7 @@ const patiences: ReadonlyArray<Behaviour> = [
 // -----------------------------------------------------------------------------
 
 /** Ways to write a secret that a server may have, none of which may be seen. */
-const writings: Readonly<Record<string, (secret: string) => string>> = {
+export const writings: Readonly<Record<string, (secret: string) => string>> = {
   "as it is": (secret) => secret,
   "form-encoded": (secret) => new URLSearchParams([["", secret]]).toString().slice(1),
   "percent-encoded": encodeURIComponent,

@@ -8,6 +8,7 @@ import * as Catalogue from "../src/Catalogue.js"
 import * as Certificates from "../src/Certificates.js"
 import * as HostileServer from "../src/HostileServer.js"
 import { metadataOf } from "../src/Metadata.js"
+import { writings } from "../src/Refusals.js"
 import * as Token from "../src/Token.js"
 
 import * as ClientProcess from "./ClientProcess.js"
@@ -162,6 +163,14 @@ describe("the catalogue", () => {
   it("names at least 80 behaviours of a token endpoint, each once", () => {
     assert.isAtLeast(rows.filter(({ consumer }) => consumer === "tokenEndpoint").length, 80)
     assert.strictEqual(new Set(rows.map(({ id }) => id)).size, rows.length)
+  })
+})
+
+describe("the scan for secrets", () => {
+  it.each(Object.entries(writings))("finds one %s", (_, write) => {
+    const has = Secrets.finder([clientSecret])
+    assert.isTrue(has(`before ${write(clientSecret)} after`))
+    assert.isFalse(has(`before ${write("something else & it is long enough")} after`))
   })
 })
 
