@@ -15,6 +15,7 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
     encodeURIComponent(secret),
     new URLSearchParams([["", secret]]).toString().slice(1),
     JSON.stringify(secret).slice(1, -1),
+    JSON.stringify(secret).slice(1, -1).replaceAll("/", "\\/"),
     JSON.stringify(JSON.stringify(secret).slice(1, -1)).slice(1, -1),
     secret.replaceAll(/[^a-z0-9]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`),
     secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")

@@ -148,8 +148,11 @@ export const answer = (bytes: (visit: Visit, request: Request) => string | Uint8
   onRequest(visit.socket, (request) => visit.socket.end(bytes(visit, request)))
 
 /** Answers 200 with this body of JSON, or of what calls itself so. */
-export const ok = (body: string | Buffer, headers: Headers = {}): Behaviour["serve"] =>
-  answer(() => http(200, { ...jsonType, ...headers }, body))
+export const ok = (
+  body: string | Buffer | ((document: string) => string | Buffer),
+  headers: Headers = {}
+): Behaviour["serve"] =>
+  answer(({ document }) => http(200, { ...jsonType, ...headers }, typeof body === "function" ? body(document) : body))
 
 /** Sends the beginning, and then this again and again, as fast as it is taken. */
 export const flood = (head: string | Buffer, again: string | Buffer): Behaviour["serve"] => ({ socket }) =>

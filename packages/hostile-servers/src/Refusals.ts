@@ -12,7 +12,7 @@ import {
   type Request,
   row
 } from "./Behaviour.js"
-import { document, issued, tokenOf } from "./Token.js"
+import { document, issued } from "./Token.js"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -135,7 +135,7 @@ const patiences: ReadonlyArray<Behaviour> = [
 // -----------------------------------------------------------------------------
 
 /** Ways to write a secret that a server may have, none of which may be seen. */
-const writings: Readonly<Record<string, (secret: string) => string>> = {
+export const writings: Readonly<Record<string, (secret: string) => string>> = {
   "as it is": (secret) => secret,
   "form-encoded": (secret) => new URLSearchParams([["", secret]]).toString().slice(1),
   "percent-encoded": encodeURIComponent,
@@ -265,7 +265,7 @@ const redirect = (name: string, status: number, headers: (elsewhere: string) => 
     refused("Redirect", /redirect/i)
   )
 
-const redirects: ReadonlyArray<Behaviour> = [
+export const redirects: ReadonlyArray<Behaviour> = [
   ...[300, 301, 302, 303, 305, 306, 307, 308].map((status) =>
     redirect(`redirect ${status}`, status, (elsewhere) => ({ location: `${elsewhere}/token` }))
   ),
@@ -280,7 +280,9 @@ const redirects: ReadonlyArray<Behaviour> = [
   row(
     "redirect with a token",
     "issues a token, and sends the client elsewhere",
-    answer(({ elsewhere }) => http(302, { location: elsewhere, "content-type": "application/json" }, document)),
+    answer(({ document, elsewhere }) =>
+      http(302, { location: elsewhere, "content-type": "application/json" }, document)
+    ),
     refused("Redirect", /redirect/i)
   ),
   row(
@@ -292,14 +294,14 @@ const redirects: ReadonlyArray<Behaviour> = [
   row(
     "headers that lead elsewhere",
     "names another place in headers that a browser obeys",
-    answer(({ elsewhere }) =>
+    answer(({ document, elsewhere }) =>
       http(200, {
         refresh: `0; url=${elsewhere}`,
         location: elsewhere,
         "content-location": elsewhere,
         link: `<${elsewhere}>; rel=preload`,
         "alt-svc": `h2="${elsewhere.slice(7)}"`
-      }, tokenOf({}))
+      }, document)
     ),
     accepted()
   )
