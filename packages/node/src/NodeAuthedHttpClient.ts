@@ -21,7 +21,7 @@ import * as NodeHttp from "./NodeHttp.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
 
 /**
- * The options of all layers in one. `scope`, `resource`, `audience` and
+ * The options of all layers in one. `grant`, `scope`, `resource`, `audience` and
  * `params` say what is asked for; `headers`, `retry`, `retryWhile`, `timeout`
  * and `maxResponseBytes` are about the token request; `baseUrl` or `origins`
  * is required.
@@ -93,11 +93,11 @@ export const layer: {
     Exclude<R, HttpClient.HttpClient> | RS
   >
 } = <R, ES, RS, RC>(options: Options<R, ES, RS> | MutualTlsOptions<R, ES, RS, RC>) => {
-  const { audience, http, params, redis, resource, scope, tokenEndpoint, tokenStore, ...rest } = options
+  const { audience, grant, http, params, redis, resource, scope, tokenEndpoint, tokenStore, ...rest } = options
   const endpoint = TokenEndpoint.layer<R>({
     ...rest,
     url: tokenEndpoint,
-    request: { audience, params, resource, scope }
+    request: { audience, grant, params, resource, scope }
   })
   return AuthedHttpClient.layer(rest).pipe(
     Layer.provide(endpoint),

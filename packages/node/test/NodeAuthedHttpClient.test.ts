@@ -1,4 +1,4 @@
-import { AuthedHttpClient, ClientAuth, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, Grant, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
@@ -72,6 +72,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       const client = yield* makeClient({
         ...optionsFor(server),
         clientAuth: ClientAuth.secretPost(clientSecret),
+        grant: Grant.jwtBearer(Redacted.make("an-assertion")),
         scope: ["write", "read"],
         resource: "https://api.example.com",
         audience: "the-audience",
@@ -81,7 +82,8 @@ describe("NodeAuthedHttpClient.layer", () => {
       assert.strictEqual(yield* statusOf(client), 200)
       const [{ form, headers }] = server.tokenRequests
       deepStrictEqual(form, {
-        grant_type: "client_credentials",
+        grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        assertion: "an-assertion",
         scope: "read write",
         resource: "https://api.example.com",
         audience: "the-audience",
