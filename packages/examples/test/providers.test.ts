@@ -3,10 +3,9 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, layer } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import * as Jose from "jose"
 import { join } from "node:path"
-import * as Bundle from "../src/Bundle.js"
 import * as Program from "./Program.js"
 import * as Auth0 from "./providers/Auth0.js"
 import * as Entra from "./providers/Entra.js"
@@ -14,17 +13,8 @@ import * as Google from "./providers/Google.js"
 import * as Keycloak from "./providers/Keycloak.js"
 import * as ProtectedApi from "./providers/ProtectedApi.js"
 
-/** The programs, bundled together. */
-class Programs extends Context.Tag("@effect-alf/examples/test/Programs")<Programs, { readonly directory: string }>() {
-  static readonly layer = Layer.scoped(
-    Programs,
-    Effect.map(Bundle.makeAll(["google", "entra", "auth0", "kubernetes", "keycloak"]), (directory) => ({ directory }))
-  )
-}
-
 const run = (name: string, env: Readonly<Record<string, string>>) =>
-  Effect.flatMap(Programs, ({ directory }) =>
-    Program.runFile(join(directory, `${name}.js`), { env: { NO_PROXY: "127.0.0.1", ...env } }))
+  Effect.flatMap(Program.Programs, (programs) => programs.run(name, { env: { NO_PROXY: "127.0.0.1", ...env } }))
 
 const wentWell = ({ exitCode, stderr, stdout }: Program.Outcome) => {
   assert.strictEqual(exitCode, 0, stdout)
@@ -55,10 +45,13 @@ const secretOf = (pem: Redacted.Redacted) => Redacted.value(pem).split("\n")[1]
 // Of those that the programs sign with: an RSA key takes long to make
 const key = SigningKey.shared("RS256")
 
-const services = Layer.merge(Programs.layer, NodeContext.layer)
+const services = Layer.merge(
+  Program.layer("google", "entra", "auth0", "kubernetes", "keycloak"),
+  NodeContext.layer
+)
 
 layer(services, { excludeTestServices: true })("known servers", (it) => {
-  describe("google.ts", () => {
+  describe.concurrent("google.ts", () => {
     const email = "robot@shop.iam.gserviceaccount.com"
 
     const runWith = (google: Google.Google, content: string) =>
@@ -104,7 +97,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
       }))
   })
 
-  describe("entra.ts", () => {
+  describe.concurrent("entra.ts", () => {
     const clientId = "0f2d8b1e-6f5e-4f67-a1c3-3f1d3d9f8b01"
 
     const runWith = (entra: Entra.Entra, api: string) =>
@@ -144,7 +137,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
       }))
   })
 
-  describe("auth0.ts", () => {
+  describe.concurrent("auth0.ts", () => {
     const client = { id: "kq0Yc4Wm5bFJ", secret: Redacted.make("only-for-these-tests-0123456789abcdef") }
 
     const runWith = (auth0: Auth0.Auth0, audience: string) =>
@@ -176,29 +169,35 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
       }))
   })
 
-  describe("kubernetes.ts", () => {
+  describe.concurrent("kubernetes.ts", () => {
     const clientId = "7b0a7a0e-3f0c-49c1-9f0f-8f6f7f2c9d02"
     const issuer = "https://oidc.cluster.example.com/"
     const subject = "system:serviceaccount:shop:orders"
 
     /** The token of a service account, as the cluster makes it. */
     const makeToken = (id: string, subject: string) =>
-      Effect.flatMap(key, ({ id: kid, key }) =>
-        Effect.promise(() =>
-          new Jose.SignJWT({ "kubernetes.io": { namespace: "shop", serviceaccount: { name: "orders" } } })
-            .setProtectedHeader({ alg: "RS256", kid })
-            .setIssuer(issuer)
-            .setSubject(subject)
-            .setAudience(["api://AzureADTokenExchange"])
-            .setJti(id)
-            .setIssuedAt()
-            .setNotBefore("0s")
-            .setExpirationTime("1h")
-            .sign(key)
-        ))
+      Effect.flatMap(
+        key,
+        ({ id: kid, key }) =>
+          Effect.promise(() =>
+            new Jose.SignJWT({ "kubernetes.io": { namespace: "shop", serviceaccount: { name: "orders" } } })
+              .setProtectedHeader({ alg: "RS256", kid })
+              .setIssuer(issuer)
+              .setSubject(subject)
+              .setAudience(["api://AzureADTokenExchange"])
+              .setJti(id)
+              .setIssuedAt()
+              .setNotBefore("0s")
+              .setExpirationTime("1h")
+              .sign(key)
+          )
+      )
 
-    const makeEntra = Effect.flatMap(key, ({ publicJwk }) =>
-      Entra.make({ [clientId]: { federated: { issuer, subject, publicJwk } } }, { numbersAsStrings: true }))
+    const makeEntra = Effect.flatMap(
+      key,
+      ({ publicJwk }) =>
+        Entra.make({ [clientId]: { federated: { issuer, subject, publicJwk } } }, { numbersAsStrings: true })
+    )
 
     const runWith = (entra: Entra.Entra, api: string, file: string) =>
       run("kubernetes", {
@@ -254,7 +253,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
       }))
   })
 
-  describe("keycloak.ts", () => {
+  describe.concurrent("keycloak.ts", () => {
     const client = { id: "shop", secret: Redacted.make("only-for-these-tests-0123456789abcdef") }
 
     const runWith = (keycloak: Keycloak.Keycloak) =>

@@ -155,9 +155,8 @@ const refuse = (status: number, error: string, code: number, description: string
   const timestamp = new Date().toISOString().replace("T", " ").replace(/\.\d+/, "")
   return StandIn.refuse(status, {
     error,
-    error_description: `AADSTS${code}: ${description} Trace ID: ${trace.trace_id} Correlation ID: ${
-      trace.correlation_id
-    } Timestamp: ${timestamp}`,
+    error_description:
+      `AADSTS${code}: ${description} Trace ID: ${trace.trace_id} Correlation ID: ${trace.correlation_id} Timestamp: ${timestamp}`,
     error_codes: [code],
     timestamp,
     ...trace,

@@ -23,8 +23,11 @@ export interface Answer {
 /** What a request is refused with, in the shape that the real server gives it. */
 export class Refusal extends Data.TaggedError("Refusal")<Answer> {}
 
-export const refuse = (status: number, body: unknown, headers?: Http.OutgoingHttpHeaders): Effect.Effect<never, Refusal> =>
-  Effect.fail(new Refusal({ status, body, ...(headers && { headers }) }))
+export const refuse = (
+  status: number,
+  body: unknown,
+  headers?: Http.OutgoingHttpHeaders
+): Effect.Effect<never, Refusal> => Effect.fail(new Refusal({ status, body, ...(headers && { headers }) }))
 
 export const notFound = refuse(404, { error: "not_found" })
 
@@ -77,14 +80,17 @@ export const read = (
 export const key = SigningKey.shared("ES256")
 
 export const sign = (claims: Jose.JWTPayload, lifetime: number): Effect.Effect<string> =>
-  Effect.flatMap(key, ({ algorithm, id, key }) =>
-    Effect.promise(() =>
-      new Jose.SignJWT({ jti: crypto.randomUUID(), ...claims })
-        .setProtectedHeader({ alg: algorithm, kid: id, typ: "JWT" })
-        .setIssuedAt()
-        .setExpirationTime(`${lifetime}s`)
-        .sign(key)
-    ))
+  Effect.flatMap(
+    key,
+    ({ algorithm, id, key }) =>
+      Effect.promise(() =>
+        new Jose.SignJWT({ jti: crypto.randomUUID(), ...claims })
+          .setProtectedHeader({ alg: algorithm, kid: id, typ: "JWT" })
+          .setIssuedAt()
+          .setExpirationTime(`${lifetime}s`)
+          .sign(key)
+      )
+  )
 
 /** The public key of `sign`, at the address that a server has for it. */
 export const keys: Effect.Effect<Answer> = Effect.map(key, ({ publicJwk }) => ({
