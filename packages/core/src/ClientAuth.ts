@@ -44,8 +44,8 @@ export interface Credentials {
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   /**
    * A fingerprint of what was used. When the server knows it no longer
-   * (`invalid_client`), the client authenticates once more, and a request with
-   * another version is made at once.
+   * (`invalid_client`, or any 401), the client authenticates once more, and a
+   * request with another version is made at once.
    */
   readonly version?: string | undefined
 }
