@@ -24,6 +24,7 @@ export const makeAll = (names: ReadonlyArray<string>): Effect.Effect<string, nev
       Effect.promise(() =>
         build({
           entryPoints: names.map((name) => join(root, "src", `${name}.ts`)),
+          outbase: join(root, "src"),
           outdir,
           bundle: true,
           splitting: true,
