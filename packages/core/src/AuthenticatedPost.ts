@@ -244,9 +244,9 @@ export const sayWhy = (cause: Cause.Cause<unknown>): string => {
   return Option.match(error, { onNone: () => "", onSome: ({ description }) => `: ${description}` })
 }
 
-/** The server no longer knows what the client proved itself with; some servers say so by the status alone. */
+/** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
-  version !== undefined && (error === "invalid_client" || (error === undefined && status === 401))
+  version !== undefined && (error === "invalid_client" || status === 401)
 
 /** RFC 9449 §8: the same request with a proof that has the server's nonce, which is known by now. */
 const wantsNonce = (proofKey: DPoP.ProofKey | undefined) => ({ error, headers, status }: TokenEndpointError): boolean =>

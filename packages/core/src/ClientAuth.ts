@@ -44,8 +44,8 @@ export interface Credentials {
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   /**
    * A fingerprint of what was used. When the server knows it no longer
-   * (`invalid_client`), the client authenticates once more, and a request with
-   * another version is made at once.
+   * (`invalid_client`, or any 401), the client authenticates once more, and a
+   * request with another version is made at once.
    */
   readonly version?: string | undefined
 }
@@ -203,13 +203,9 @@ export interface PrivateKeyJwtOptions<out R = never> extends SignedAssertionOpti
  * @example
  * ```ts
  * import { ClientAuth } from "@effect-alf/core"
- * import { FileSystem } from "@effect/platform"
- * import { Effect, Redacted } from "effect"
  *
  * const auth = ClientAuth.privateKeyJwt({
- *   key: Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString("/run/secrets/client.pem")).pipe(
- *     Effect.map(Redacted.make)
- *   ),
+ *   key: ClientAuth.secretFile("/run/secrets/client.pem"),
  *   keyId: "2026-11"
  * })
  * ```
@@ -321,18 +317,35 @@ export const assertionFile = (
   path: string,
   options?: AssertionOptions | undefined
 ): ClientAuth<FileSystem.FileSystem> => {
-  const source = readAssertion(path)
+  const source = secretFile(path)
   return { ...assertion(source, options), version: version(source) }
 }
 
-const readAssertion = Effect.fnUntraced(function*(path: string) {
+/**
+ * A secret, a key or an assertion that lies in a file and is replaced there by
+ * others: the file is read anew at every attempt.
+ *
+ * @example
+ * ```ts
+ * import { ClientAuth } from "@effect-alf/core"
+ *
+ * const bySecret = ClientAuth.secretBasic(ClientAuth.secretFile("/run/secrets/client-secret"))
+ * const byKey = ClientAuth.privateKeyJwt({ key: ClientAuth.secretFile("/run/secrets/client.pem") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const secretFile = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<Redacted.Redacted, CredentialsError, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.mapError(
     fs.readFileString(path),
     (error) => new CredentialsError({ description: oneLine(`the file ${path} cannot be read: ${reasonOf(error)}`) })
   )
-  const assertion = text.trim()
-  if (assertion !== "") return Redacted.make(assertion)
+  const secret = text.trim()
+  if (secret !== "") return Redacted.make(secret)
   return yield* new CredentialsError({ description: oneLine(`the file ${path} is empty`) })
 })
 
@@ -402,6 +415,18 @@ export const certificateBound = <R>(auth: ClientAuth<R>): ClientAuth<R | ClientC
 export const none: ClientAuth = {
   method: "none",
   authenticate: ({ clientId }) => Effect.succeed({ params: { client_id: clientId } })
+}
+
+/**
+ * No client authentication, and no `client_id` either: the grant says it all
+ * (RFC 7521 §4.1), as the assertion of a Google service account does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const omitted: ClientAuth = {
+  method: "omitted",
+  authenticate: () => Effect.succeed({})
 }
 
 /**

@@ -340,4 +340,21 @@ describe("ClientAuth.assertionFile", () => {
         assert.strictEqual(String(error), `CredentialsError: ${message}`)
       }).pipe(Effect.provide(Layer.unwrapEffect(Effect.map(Ref.make(content), disk)))))
   }
+
+  it.effect("a secret may lie there as well, and is read at every attempt", () =>
+    Effect.gen(function*() {
+      const content = yield* Ref.make<string | PlatformError.PlatformError>("one\n")
+      const auth = ClientAuth.secretPost(ClientAuth.secretFile(path))
+      yield* Effect.gen(function*() {
+        const secrets: Array<string> = []
+        for (const next of ["two", ""]) {
+          const { params } = yield* auth.authenticate(context)
+          secrets.push(Redacted.value(params?.client_secret as Redacted.Redacted))
+          yield* Ref.set(content, next)
+        }
+        deepStrictEqual(secrets, ["one", "two"])
+        const error = yield* Effect.flip(auth.authenticate(context))
+        assert.strictEqual(String(error), `CredentialsError: the file ${path} is empty`)
+      }).pipe(Effect.provide(disk(content)))
+    }))
 })

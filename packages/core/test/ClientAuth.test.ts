@@ -123,6 +123,13 @@ describe("ClientAuth", () => {
       }))
   })
 
+  describe("omitted", () => {
+    it.effect("adds nothing, not even the client's id", () =>
+      Effect.gen(function*() {
+        deepStrictEqual(yield* authenticate(ClientAuth.omitted), {})
+      }))
+  })
+
   const methods: ReadonlyArray<
     readonly [
       method: string,

@@ -923,11 +923,18 @@ describe("TokenEndpoint", () => {
         deepStrictEqual(sent, ["old", "new"])
       }))
 
-    it.effect("so does a 401 that does not say why", () =>
-      Effect.gen(function*() {
-        const { sent } = yield* rotate({ refuse: () => new Response(null, { status: 401 }), readsUntilNew: 1 })
-        deepStrictEqual(sent, ["old", "new"])
-      }))
+    const alike: Record<string, () => Response> = {
+      "that does not say why": () => new Response(null, { status: 401 }),
+      "of Keycloak": () => Response.json({ error: "unauthorized_client" }, { status: 401 }),
+      "of Auth0": () => Response.json({ error: "access_denied" }, { status: 401 })
+    }
+    for (const [which, refuse] of Object.entries(alike)) {
+      it.effect(`so does a 401 ${which}`, () =>
+        Effect.gen(function*() {
+          const { sent } = yield* rotate({ refuse, readsUntilNew: 1 })
+          deepStrictEqual(sent, ["old", "new"])
+        }))
+    }
 
     it.effect("the same ones again: no further request, and the server's answer", () =>
       Effect.gen(function*() {
@@ -941,7 +948,7 @@ describe("TokenEndpoint", () => {
       Effect.gen(function*() {
         const others = [
           { refuse: () => Response.json({ error: "invalid_grant" }, { status: 400 }), readsUntilNew: 1 },
-          { refuse: () => Response.json({ error: "unauthorized_client" }, { status: 401 }), readsUntilNew: 1 },
+          { refuse: () => Response.json({ error: "unauthorized_client" }, { status: 400 }), readsUntilNew: 1 },
           { refuse: () => new Response(null, { status: 403 }), readsUntilNew: 1 },
           { refuse: invalidClient, readsUntilNew: 1, hasVersion: false }
         ]

@@ -1,6 +1,6 @@
 /**
- * A program in one file with all of Effect that it uses: to find, read and transform so many files while they load
- * takes longer than most programs run.
+ * Programs in files of their own with all of Effect that they use: to find, read and transform so many files while they
+ * load takes longer than most programs run.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
@@ -13,23 +13,29 @@ import { dirname, join } from "node:path"
 const root = dirname(createRequire(import.meta.url).resolve("@effect-alf/examples/package.json"))
 
 /** Bundles a program of `src`; gives the file, which goes with the scope. */
-export const make = (name: string): Effect.Effect<string, never, Scope.Scope> => {
-  const outfile = join(root, "build/programs", `${name}-${crypto.randomUUID()}.js`)
+export const make = (name: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.map(makeAll([name]), (directory) => join(directory, `${name}.js`))
+
+/** Bundles programs of `src` that share what they use; gives the directory. */
+export const makeAll = (names: ReadonlyArray<string>): Effect.Effect<string, never, Scope.Scope> => {
+  const outdir = join(root, "build/programs", crypto.randomUUID())
   return Effect.as(
     Effect.acquireRelease(
       Effect.promise(() =>
         build({
-          entryPoints: [join(root, "src", `${name}.ts`)],
-          outfile,
+          entryPoints: names.map((name) => join(root, "src", `${name}.ts`)),
+          outbase: join(root, "src"),
+          outdir,
           bundle: true,
+          splitting: true,
           platform: "node",
           format: "esm",
           conditions: ["@effect-alf/source"],
           external: ["esbuild", "ioredis", "jose", "oidc-provider", "undici", "ws"]
         })
       ),
-      () => Effect.promise(() => rm(outfile))
+      () => Effect.promise(() => rm(outdir, { recursive: true }))
     ),
-    outfile
+    outdir
   )
 }

@@ -1,7 +1,7 @@
 import * as RedisServer from "@effect-alf/redis-server"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
@@ -13,7 +13,8 @@ const run = (name: string, env: Readonly<Record<string, string>> = {}) =>
   Effect.gen(function*() {
     const { tokenEndpoint } = yield* AuthorizationServer
     const { url } = yield* ProtectedApi.ProtectedApi
-    return yield* Program.run(name, {
+    const programs = yield* Program.Programs
+    return yield* programs.run(name, {
       env: {
         ALF_TOKEN_URL: tokenEndpoint,
         ALF_CLIENT_ID: Shop.client.id,
@@ -35,57 +36,59 @@ const seen = Effect.gen(function*() {
   }
 })
 
-describe("client.ts", () => {
-  it.live("puts, gets and deletes", () =>
-    Effect.gen(function*() {
-      const { exitCode, stderr, stdout } = yield* run("client")
-      deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
-      assert.include(stdout, "item: 'tea'")
-      deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
-    }).pipe(Effect.provide(Shop.layer())))
-
-  it.live("says what is wrong with its secret", () =>
-    Effect.gen(function*() {
-      const { tokenEndpoint } = yield* AuthorizationServer
-      const { exitCode, stdout } = yield* run("client", { ALF_CLIENT_SECRET: "not-the-secret" })
-      assert.strictEqual(exitCode, 1)
-      assert.include(stdout, `Token endpoint ${tokenEndpoint} answered 401 invalid_client`)
-      assert.notInclude(stdout, "not-the-secret")
-      deepStrictEqual(yield* seen, { token: [401], api: [] })
-    }).pipe(Effect.provide(Shop.layer())))
-})
-
-describe("storage.ts", () => {
-  it.scopedLive("finds the token of the run before", () =>
-    Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const env = { TOKEN_DIRECTORY: yield* files.makeTempDirectoryScoped() }
-      for (const { exitCode, stderr } of [yield* run("storage", env), yield* run("storage", env)]) {
+layer(Program.layer("client", "redis", "retry", "storage"), { excludeTestServices: true })("programs", (it) => {
+  describe("client.ts", () => {
+    it.effect("puts, gets and deletes", () =>
+      Effect.gen(function*() {
+        const { exitCode, stderr, stdout } = yield* run("client")
         deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
-      }
-      deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
-    }).pipe(Effect.provide(Layer.merge(Shop.layer(), NodeContext.layer))))
-})
+        assert.include(stdout, "item: 'tea'")
+        deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
+      }).pipe(Effect.provide(Shop.layer())))
 
-describe("redis.ts", () => {
-  it.live("finds the token of another process", () =>
-    Effect.gen(function*() {
-      const { url } = yield* RedisServer.shared
-      const env = { ALF_REDIS_URL: url }
-      for (const { exitCode, stderr } of [yield* run("redis", env), yield* run("redis", env)]) {
+    it.effect("says what is wrong with its secret", () =>
+      Effect.gen(function*() {
+        const { tokenEndpoint } = yield* AuthorizationServer
+        const { exitCode, stdout } = yield* run("client", { ALF_CLIENT_SECRET: "not-the-secret" })
+        assert.strictEqual(exitCode, 1)
+        assert.include(stdout, `Token endpoint ${tokenEndpoint} answered 401 invalid_client`)
+        assert.notInclude(stdout, "not-the-secret")
+        deepStrictEqual(yield* seen, { token: [401], api: [] })
+      }).pipe(Effect.provide(Shop.layer())))
+  })
+
+  describe("storage.ts", () => {
+    it.scoped("finds the token of the run before", () =>
+      Effect.gen(function*() {
+        const files = yield* FileSystem.FileSystem
+        const env = { TOKEN_DIRECTORY: yield* files.makeTempDirectoryScoped() }
+        for (const { exitCode, stderr } of [yield* run("storage", env), yield* run("storage", env)]) {
+          deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+        }
+        deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+      }).pipe(Effect.provide(Layer.merge(Shop.layer(), NodeContext.layer))))
+  })
+
+  describe("redis.ts", () => {
+    it.effect("finds the token of another process", () =>
+      Effect.gen(function*() {
+        const { url } = yield* RedisServer.shared
+        const env = { ALF_REDIS_URL: url }
+        for (const { exitCode, stderr } of [yield* run("redis", env), yield* run("redis", env)]) {
+          deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
+        }
+        deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+      }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
+  })
+
+  describe("retry.ts", () => {
+    it.effect("asks again after 500", () =>
+      Effect.gen(function*() {
+        const { failNext } = yield* AuthorizationServer
+        yield* failNext(2, 500)
+        const { exitCode, stderr } = yield* run("retry")
         deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
-      }
-      deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
-    }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
-})
-
-describe("retry.ts", () => {
-  it.live("asks again after 500", () =>
-    Effect.gen(function*() {
-      const { failNext } = yield* AuthorizationServer
-      yield* failNext(2, 500)
-      const { exitCode, stderr } = yield* run("retry")
-      deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
-      deepStrictEqual(yield* seen, { token: [500, 500, 200], api: ["GET 200"] })
-    }).pipe(Effect.provide(Shop.layer())))
+        deepStrictEqual(yield* seen, { token: [500, 500, 200], api: ["GET 200"] })
+      }).pipe(Effect.provide(Shop.layer())))
+  })
 })

@@ -21,7 +21,7 @@ import * as NodeHttp from "./NodeHttp.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
 
 /**
- * The options of all layers in one. `scope`, `resource`, `audience` and
+ * The options of all layers in one. `grant`, `scope`, `resource`, `audience` and
  * `params` say what is asked for; `headers`, `retry`, `retryWhile`, `timeout`
  * and `maxResponseBytes` are about the token request. `tokenEndpoint` or
  * `issuer` is required, and `baseUrl` or `origins`.

@@ -97,6 +97,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       const client = yield* makeClient({
         ...optionsFor(server),
         clientAuth: ClientAuth.secretPost(clientSecret),
+        grant: Grant.jwtBearer(Redacted.make("an-assertion")),
         scope: ["write", "read"],
         resource: "https://api.example.com",
         audience: "the-audience",
@@ -106,7 +107,8 @@ describe("NodeAuthedHttpClient.layer", () => {
       assert.strictEqual(yield* statusOf(client), 200)
       const [{ form, headers }] = server.tokenRequests
       deepStrictEqual(form, {
-        grant_type: "client_credentials",
+        grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        assertion: "an-assertion",
         scope: "read write",
         resource: "https://api.example.com",
         audience: "the-audience",

@@ -1,0 +1,291 @@
+import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
+import { assert, describe, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Layer, Redacted } from "effect"
+import * as Jose from "jose"
+import { join } from "node:path"
+import * as Program from "./Program.js"
+import * as Auth0 from "./providers/Auth0.js"
+import * as Entra from "./providers/Entra.js"
+import * as Google from "./providers/Google.js"
+import * as Keycloak from "./providers/Keycloak.js"
+import * as ProtectedApi from "./providers/ProtectedApi.js"
+
+const run = (name: string, env: Readonly<Record<string, string>>) =>
+  Effect.flatMap(Program.Programs, (programs) => programs.run(name, { env: { NO_PROXY: "127.0.0.1", ...env } }))
+
+const wentWell = ({ exitCode, stderr, stdout }: Program.Outcome) => {
+  assert.strictEqual(exitCode, 0, stdout)
+  assert.strictEqual(stderr, "")
+  assert.include(stdout, "item: 'tea'")
+}
+
+const saysWhy = ({ exitCode, stderr, stdout }: Program.Outcome, message: string, ...secrets: ReadonlyArray<string>) => {
+  assert.strictEqual(exitCode, 1)
+  assert.include(stdout, message)
+  for (const secret of secrets) assert.notInclude(stdout + stderr, secret)
+}
+
+/** A file with this content; whoever writes it again takes the place of the old one at once, as the kubelet does. */
+const makeFile = (content: string) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = join(yield* fs.makeTempDirectoryScoped(), "file")
+    const write = (content: string) =>
+      Effect.zipRight(fs.writeFileString(`${path}.new`, content), fs.rename(`${path}.new`, path))
+    yield* write(content)
+    return { path, write }
+  }).pipe(Effect.orDie)
+
+/** What of a private key must not be seen. */
+const secretOf = (pem: Redacted.Redacted) => Redacted.value(pem).split("\n")[1]
+
+// Of those that the programs sign with: an RSA key takes long to make
+const key = SigningKey.shared("RS256")
+
+const services = Layer.merge(
+  Program.layer("google", "entra", "auth0", "kubernetes", "keycloak"),
+  NodeContext.layer
+)
+
+layer(services, { excludeTestServices: true })("known servers", (it) => {
+  describe.concurrent("google.ts", () => {
+    const email = "robot@shop.iam.gserviceaccount.com"
+
+    const runWith = (google: Google.Google, content: string) =>
+      Effect.gen(function*() {
+        const file = yield* makeFile(content)
+        return yield* run("google", {
+          GOOGLE_APPLICATION_CREDENTIALS: file.path,
+          GOOGLE_CLOUD_PROJECT: "shop",
+          GOOGLE_API_URL: google.api.origin
+        })
+      })
+
+    it.scoped("trades a JWT of the service account for a token", () =>
+      Effect.gen(function*() {
+        const account = yield* key
+        const google = yield* Google.make({ [email]: [account] })
+        wentWell(yield* runWith(google, Google.keyFile(email, account, google.tokenUri)))
+        deepStrictEqual(yield* google.answers, ["POST /token 200"])
+        deepStrictEqual(yield* google.api.answers, ["GET /storage/v1/b 200"])
+      }))
+
+    it.scoped("says that the key was deleted at Google", () =>
+      Effect.gen(function*() {
+        const account = yield* key
+        const google = yield* Google.make({ [email]: [] })
+        const outcome = yield* runWith(google, Google.keyFile(email, account, google.tokenUri))
+        saysWhy(
+          outcome,
+          `Token endpoint ${google.tokenUri} answered 400 invalid_grant: Invalid JWT Signature.`,
+          secretOf(account.pem)
+        )
+        deepStrictEqual(yield* google.api.answers, [])
+      }))
+
+    it.scoped("says that the file is not that of a service account", () =>
+      Effect.gen(function*() {
+        const account = yield* key
+        const google = yield* Google.make({})
+        const file = Google.keyFile(email, account, google.tokenUri).replace("service_account", "authorized_user")
+        const outcome = yield* runWith(google, file)
+        saysWhy(outcome, `Expected "service_account", actual "authorized_user"`, secretOf(account.pem))
+        deepStrictEqual(yield* google.answers, [])
+      }))
+  })
+
+  describe.concurrent("entra.ts", () => {
+    const clientId = "0f2d8b1e-6f5e-4f67-a1c3-3f1d3d9f8b01"
+
+    const runWith = (entra: Entra.Entra, api: string) =>
+      Effect.gen(function*() {
+        const { pem } = yield* key
+        const file = yield* makeFile(`${Redacted.value(pem)}\n${yield* certificate}`)
+        return yield* run("entra", {
+          AZURE_AUTHORITY_HOST: entra.origin,
+          AZURE_TENANT_ID: Entra.tenant,
+          AZURE_CLIENT_ID: clientId,
+          AZURE_CLIENT_CERTIFICATE_PATH: file.path,
+          API_SCOPE: Entra.scope,
+          API_URL: api
+        })
+      })
+
+    const certificate = Effect.runSync(Effect.cached(Effect.flatMap(key, ({ pem }) => Entra.certificate(pem))))
+
+    it.scoped("proves itself by its certificate", () =>
+      Effect.gen(function*() {
+        const entra = yield* Entra.make({ [clientId]: { certificates: [yield* certificate] } })
+        const api = yield* ProtectedApi.make(entra.verify)
+        wentWell(yield* runWith(entra, api.origin))
+        assert.lengthOf(entra.assertions, 1)
+        deepStrictEqual(yield* api.answers, ["GET /orders/42 200"])
+      }))
+
+    it.scoped("says that the certificate is not registered", () =>
+      Effect.gen(function*() {
+        const { pem } = yield* key
+        const entra = yield* Entra.make({ [clientId]: { certificates: [] } })
+        saysWhy(
+          yield* runWith(entra, entra.origin),
+          `Token endpoint ${entra.origin}/${Entra.tenant}/oauth2/v2.0/token answered 401 invalid_client: AADSTS700027: `,
+          secretOf(pem)
+        )
+      }))
+  })
+
+  describe.concurrent("auth0.ts", () => {
+    const client = { id: "kq0Yc4Wm5bFJ", secret: Redacted.make("only-for-these-tests-0123456789abcdef") }
+
+    const runWith = (auth0: Auth0.Auth0, audience: string) =>
+      run("auth0", {
+        AUTH0_ISSUER_BASE_URL: auth0.origin,
+        AUTH0_CLIENT_ID: client.id,
+        AUTH0_CLIENT_SECRET: Redacted.value(client.secret),
+        AUTH0_AUDIENCE: audience,
+        API_URL: auth0.api.origin
+      })
+
+    it.scoped("says whom the token is for", () =>
+      Effect.gen(function*() {
+        const auth0 = yield* Auth0.make(client)
+        wentWell(yield* runWith(auth0, Auth0.audience))
+        deepStrictEqual(yield* auth0.api.answers, ["GET /orders/42 200"])
+      }))
+
+    it.scoped("says that there is no such API", () =>
+      Effect.gen(function*() {
+        const auth0 = yield* Auth0.make(client)
+        saysWhy(
+          yield* runWith(auth0, "https://invoices.example.com"),
+          `Token endpoint ${auth0.origin}/oauth/token answered 403 access_denied: ` +
+            "Service not found: https://invoices.example.com",
+          Redacted.value(client.secret)
+        )
+        deepStrictEqual(yield* auth0.answers, ["POST /oauth/token 403"])
+      }))
+  })
+
+  describe.concurrent("kubernetes.ts", () => {
+    const clientId = "7b0a7a0e-3f0c-49c1-9f0f-8f6f7f2c9d02"
+    const issuer = "https://oidc.cluster.example.com/"
+    const subject = "system:serviceaccount:shop:orders"
+
+    /** The token of a service account, as the cluster makes it. */
+    const makeToken = (id: string, subject: string) =>
+      Effect.flatMap(
+        key,
+        ({ id: kid, key }) =>
+          Effect.promise(() =>
+            new Jose.SignJWT({ "kubernetes.io": { namespace: "shop", serviceaccount: { name: "orders" } } })
+              .setProtectedHeader({ alg: "RS256", kid })
+              .setIssuer(issuer)
+              .setSubject(subject)
+              .setAudience(["api://AzureADTokenExchange"])
+              .setJti(id)
+              .setIssuedAt()
+              .setNotBefore("0s")
+              .setExpirationTime("1h")
+              .sign(key)
+          )
+      )
+
+    const makeEntra = Effect.flatMap(
+      key,
+      ({ publicJwk }) =>
+        Entra.make({ [clientId]: { federated: { issuer, subject, publicJwk } } }, { numbersAsStrings: true })
+    )
+
+    const runWith = (entra: Entra.Entra, api: string, file: string) =>
+      run("kubernetes", {
+        // With the slash that Azure's webhook writes
+        AZURE_AUTHORITY_HOST: `${entra.origin}/`,
+        AZURE_TENANT_ID: Entra.tenant,
+        AZURE_CLIENT_ID: clientId,
+        AZURE_FEDERATED_TOKEN_FILE: file,
+        API_SCOPE: Entra.scope,
+        API_URL: api
+      })
+
+    it.scoped("proves itself by what the kubelet has written last", () =>
+      Effect.gen(function*() {
+        const entra = yield* makeEntra
+        const file = yield* makeFile(yield* makeToken("first", subject))
+        let revoked: string | undefined
+        const api = yield* ProtectedApi.make((token) =>
+          Effect.gen(function*() {
+            yield* entra.verify(token)
+            if (token === revoked) return yield* Effect.fail("the token was revoked")
+            if (revoked !== undefined) return
+            revoked = token
+            yield* Effect.orDie(file.write(yield* makeToken("second", subject)))
+          })
+        )
+        wentWell(yield* runWith(entra, api.origin, file.path))
+        deepStrictEqual(entra.assertions, ["first", "second"])
+        deepStrictEqual(yield* api.answers, ["PUT /orders/42 200", "GET /orders/42 401", "GET /orders/42 200"])
+      }))
+
+    it.scoped("says whom Entra does not know", () =>
+      Effect.gen(function*() {
+        const entra = yield* makeEntra
+        const token = yield* makeToken("first", "system:serviceaccount:shop:default")
+        const file = yield* makeFile(token)
+        saysWhy(
+          yield* runWith(entra, entra.origin, file.path),
+          "answered 401 invalid_client: AADSTS700213: " +
+            "No federated identity for subject 'system:serviceaccount:shop:default'.",
+          token
+        )
+      }))
+
+    it.scoped("says which file is not there", () =>
+      Effect.gen(function*() {
+        const entra = yield* makeEntra
+        saysWhy(
+          yield* runWith(entra, entra.origin, "/var/run/secrets/azure/tokens/none"),
+          "the private_key_jwt credentials are unavailable: the file /var/run/secrets/azure/tokens/none cannot be read"
+        )
+        deepStrictEqual(yield* entra.answers, [])
+      }))
+  })
+
+  describe.concurrent("keycloak.ts", () => {
+    const client = { id: "shop", secret: Redacted.make("only-for-these-tests-0123456789abcdef") }
+
+    const runWith = (keycloak: Keycloak.Keycloak) =>
+      run("keycloak", {
+        KEYCLOAK_ISSUER: keycloak.issuer,
+        KEYCLOAK_CLIENT_ID: client.id,
+        KEYCLOAK_CLIENT_SECRET: Redacted.value(client.secret),
+        API_URL: keycloak.api.origin
+      })
+
+    it.scoped("finds the endpoint, and how to give it the secret", () =>
+      Effect.gen(function*() {
+        const methods = ["private_key_jwt", "client_secret_post", "tls_client_auth", "client_secret_jwt"]
+        const keycloak = yield* Keycloak.make({ client, methods })
+        wentWell(yield* runWith(keycloak))
+        deepStrictEqual((yield* keycloak.answers).slice(0, 3), [
+          "GET /.well-known/oauth-authorization-server/realms/shop 404",
+          "GET /realms/shop/.well-known/openid-configuration 200",
+          "POST /realms/shop/protocol/openid-connect/token 200"
+        ])
+        deepStrictEqual(yield* keycloak.api.answers, ["GET /orders/42 200"])
+      }))
+
+    it.scoped("says that the realm takes no secrets", () =>
+      Effect.gen(function*() {
+        const keycloak = yield* Keycloak.make({ client, methods: ["private_key_jwt", "tls_client_auth"] })
+        saysWhy(
+          yield* runWith(keycloak),
+          `Discovery endpoint ${keycloak.issuer}: the server takes private_key_jwt, tls_client_auth; ` +
+            "the client has client_secret_basic, client_secret_post, client_secret_jwt",
+          Redacted.value(client.secret)
+        )
+      }))
+  })
+})
