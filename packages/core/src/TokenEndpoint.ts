@@ -52,6 +52,8 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     readonly request: (
       request: TokenRequest.ResolvedTokenRequest
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    /** Within this time an attempt comes to its end. */
+    readonly timeout: Duration.Duration
     /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
     readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
     /**
@@ -145,6 +147,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
       }).pipe(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
+    timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
     retry,
     credentials: clientAuth.version === undefined
       ? Effect.succeedNone
@@ -170,7 +173,8 @@ const readToken = (
         value: response.access_token,
         obtainedAt: DateTime.unsafeMake(sentAt),
         expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-        scope: Option.getOrUndefined(TokenResponse.scope(response))
+        scope: Option.getOrUndefined(TokenResponse.scope(response)),
+        refreshToken: Option.getOrUndefined(TokenResponse.refreshToken(response))
       })
     )
   )

@@ -3,7 +3,7 @@
  * them. It knows which tokens are good, by the true time.
  */
 import { AccessToken, OAuthError, RetryPolicy, type TokenEndpoint, TokenRequest } from "@effect-alf/core"
-import { DateTime, Effect, Function, Option, Redacted, Schedule } from "effect"
+import { DateTime, Duration, Effect, Function, Option, Redacted, Schedule } from "effect"
 import type { Dice, Range } from "./Dice.js"
 import type { Machine } from "./Machine.js"
 import type { VirtualClock } from "./VirtualClock.js"
@@ -184,6 +184,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       isCurrent: Function.constTrue,
       attempt,
       request: (request) => Effect.retry(attempt(request), retry),
+      timeout: Duration.millis(options.timeout),
       retry,
       credentials: Effect.sync(Option.none)
     }
