@@ -23,6 +23,7 @@ import * as BoundedStore from "./BoundedStore.js"
 import { fingerprint } from "./Fingerprint.js"
 import { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import { randomName } from "./SharedTokens.js"
+import * as StoredToken from "./StoredToken.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import type { ResolvedTokenRequest } from "./TokenRequest.js"
 import { AccessTokenValue } from "./TokenResponse.js"
@@ -38,12 +39,22 @@ type Failure = TokenEndpointError | TokenProviderError
  * @category models
  */
 export interface RefreshTokens {
-  /** One attempt, which waits for its turn until the deadline (epoch milliseconds). */
-  readonly attempt: (
-    request: ResolvedTokenRequest,
-    attempt: number,
-    deadline: number
-  ) => Effect.Effect<AccessToken.AccessToken, Failure>
+  /** One attempt. What another process has stored when its turn has come makes it unnecessary. */
+  readonly attempt: (need: Need, attempt: number) => Effect.Effect<AccessToken.AccessToken, Failure>
+}
+
+/**
+ * What an attempt is for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Need {
+  readonly request: ResolvedTokenRequest
+  readonly sharesTokens: boolean
+  readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
+  /** Until when it waits for its turn (epoch milliseconds). */
+  readonly deadline: number
 }
 
 /**
@@ -59,6 +70,7 @@ export interface Options {
   readonly storeTimeout: Duration.Duration
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
+  readonly defaultLifetime: Duration.Duration
 }
 
 /**
@@ -133,15 +145,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   return {
-    attempt: (request, attempt, deadline) =>
+    attempt: (need, attempt) =>
       Effect.suspend((): Effect.Effect<AccessToken.AccessToken, Failure> => {
-        const initial = request.grant.refreshToken
+        const initial = need.request.grant.refreshToken
         if (initial === undefined) {
-          return Effect.map(endpoint.attempt(request, attempt), AccessToken.withoutRefreshToken)
+          return Effect.map(endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
         }
         return store === undefined
           ? unusable(options, "it is kept in the store, which TokenProvider.shareTokens leaves out")
-          : lineageOf(store, initial).attempt(request, attempt, deadline)
+          : lineageOf(store, initial).attempt(need, attempt)
       })
   }
 })
@@ -163,7 +175,7 @@ const makeLineage = (
   options: Options,
   scope: Scope.Scope
 ): Lineage => {
-  const { endpoint, failureCooldown, maxWait, storeTimeout } = options
+  const { defaultLifetime, endpoint, failureCooldown, maxWait, storeTimeout } = options
   const attemptLimit = Duration.sum(endpoint.timeout, attemptMargin)
   const leaseDuration = Duration.sum(attemptLimit, storeMargin)
 
@@ -296,14 +308,23 @@ const makeLineage = (
       Effect.mapError(({ description }) => fail(`its successor is not in the token store yet. ${description}`))
     )
 
+  /** The access token that was stored while this process waited, or left the store alone. */
+  const adopt = Effect.fnUntraced(function*({ isAdoptable, request, sharesTokens }: Need) {
+    if (!sharesTokens) return Option.none()
+    const readAt = yield* Clock.currentTimeMillis
+    const found = yield* call("get", () => store.get(request.key))
+    return Option.filter(
+      Option.flatMap(found, (entry) => StoredToken.decode(entry, { readAt, defaultLifetime })),
+      isAdoptable
+    )
+  })
+
   /** With the lease in hand, which was taken at this time. */
-  const useTurn = Effect.fnUntraced(function*(
-    request: ResolvedTokenRequest,
-    attempt: number,
-    owner: string,
-    takenAt: number
-  ) {
+  const useTurn = Effect.fnUntraced(function*(need: Need, attempt: number, owner: string, takenAt: number) {
+    const { request } = need
     yield* Effect.zipRight(settle, settled)
+    const stored = yield* adopt(need)
+    if (Option.isSome(stored)) return stored.value
     const found = unclaimed
     unclaimed = undefined
     const now = yield* Clock.currentTimeMillis
@@ -328,7 +349,7 @@ const makeLineage = (
       return keeper === undefined ? release(owner) : Effect.void
     })
 
-  const refresh = (request: ResolvedTokenRequest, attempt: number, deadline: number) =>
+  const refresh = (need: Need, attempt: number) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         while (true) {
@@ -338,25 +359,25 @@ const makeLineage = (
             const owner = keeper ?? (yield* randomName)
             // When it fails, it may have been granted all the same
             const granted = yield* Effect.onError(acquire(owner), () => endTurn(owner))
-            if (granted) return yield* Effect.ensuring(wholly(useTurn(request, attempt, owner, now)), endTurn(owner))
+            if (granted) return yield* Effect.ensuring(wholly(useTurn(need, attempt, owner, now)), endTurn(owner))
             isBusy = false
           }
-          if (now >= deadline) {
+          if (now >= need.deadline) {
             return yield* new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
           }
           const pause = yield* Random.nextRange(pollInterval.min, pollInterval.max)
-          yield* restore(Effect.sleep(Math.min(pause, deadline - now)))
+          yield* restore(Effect.sleep(Math.min(pause, need.deadline - now)))
         }
       })
     )
 
   return {
     isIdle: () => users === 0 && keeper === undefined,
-    attempt: (request, attempt, deadline) =>
+    attempt: (need, attempt) =>
       Effect.suspend(() => {
         users++
         return Effect.ensuring(
-          refresh(request, attempt, deadline),
+          refresh(need, attempt),
           Effect.sync(() => {
             users--
           })

@@ -136,11 +136,11 @@ export const make = (options: {
 }): (renewal: Renewal) => Effect.Effect<Outcome, Failure> => {
   const { attempt, endpoint, failureCooldown, fork, leaseDuration, maxWait, notes, store, tokens } = options
 
-  const ask = ({ deadline, onAsk, request }: Renewal, progress: Progress) =>
+  const ask = (renewal: Renewal, progress: Progress) =>
     Effect.suspend(() => {
-      onAsk()
+      renewal.onAsk()
       progress.attempts++
-      return attempt(request, progress.attempts, deadline)
+      return attempt(renewal, progress.attempts)
     })
 
   /** How long until this process tries again, if it does; `pace` is what it asks of the others. */

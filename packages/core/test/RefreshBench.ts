@@ -13,7 +13,6 @@ import {
   TokenStore
 } from "@effect-alf/core"
 import { HttpClient } from "@effect/platform"
-import type { HttpClientError } from "@effect/platform"
 import { Array as Arr, Context, Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
 import { collectLogs, type Log, value } from "./ProviderBench.js"
 
@@ -49,7 +48,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     const own = HttpClient.make((request) =>
       Effect.suspend(() => isAlive ? client.execute(request) : Effect.never).pipe(
         Effect.flatMap((response) => isAlive ? Effect.succeed(response) : Effect.never)
-      ) as Effect.Effect<never, HttpClientError.HttpClientError>
+      )
     )
     const context = yield* TokenProvider.layer(options.provider).pipe(
       Layer.provide(TokenEndpoint.layer({

@@ -1,7 +1,7 @@
 import { TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Effect, Exit, FastCheck as fc, Option, TestClock } from "effect"
+import { Array as Arr, Effect, Exit, FastCheck as fc, TestClock } from "effect"
 import { during, value } from "./ProviderBench.js"
 import * as RefreshBench from "./RefreshBench.js"
 
@@ -86,7 +86,7 @@ describe("RefreshTokens, in a fleet (fleet rule 13)", () => {
     yield* TestClock.adjust("300 millis")
     yield* one.kill
     yield* TestClock.adjust("10 seconds")
-    return { ...bench, exit: yield* during("8 seconds")(Effect.exit(two!.provider.get())) }
+    return { ...bench, exit: yield* during("8 seconds")(Effect.exit(two.provider.get())) }
   })
 
   it.scoped("a process that is killed between the answer and the write: a server with a grace period forgives it", () =>
@@ -206,7 +206,7 @@ describe("RefreshTokens, whatever happens", () => {
         assert.isFalse(isLockedOut)
         assert.isTrue(isServed)
       }),
-    { fastCheck: { numRuns: 60 } }
+    { fastCheck: { numRuns: 8 } }
   )
 
   it.effect.prop(
@@ -222,6 +222,6 @@ describe("RefreshTokens, whatever happens", () => {
         assert.isFalse(isLockedOut)
         assert.isTrue(isServed)
       }),
-    { fastCheck: { numRuns: 60 } }
+    { fastCheck: { numRuns: 8 } }
   )
 })
