@@ -366,7 +366,8 @@ const makeLineage = (
             return yield* new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
           }
           const pause = yield* Random.nextRange(pollInterval.min, pollInterval.max)
-          yield* restore(Effect.sleep(Math.min(pause, need.deadline - now)))
+          // Whole milliseconds: a fraction of one may be too small to move the clock
+          yield* restore(Effect.sleep(Math.ceil(Math.min(pause, need.deadline - now))))
         }
       })
     )

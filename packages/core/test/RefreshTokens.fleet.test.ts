@@ -206,7 +206,7 @@ describe("RefreshTokens, whatever happens", () => {
         assert.isFalse(isLockedOut)
         assert.isTrue(isServed)
       }),
-    { fastCheck: { numRuns: 8 } }
+    { fastCheck: { numRuns: 10 } }
   )
 
   it.effect.prop(
@@ -222,6 +222,6 @@ describe("RefreshTokens, whatever happens", () => {
         assert.isFalse(isLockedOut)
         assert.isTrue(isServed)
       }),
-    { fastCheck: { numRuns: 8 } }
+    { fastCheck: { numRuns: 10 } }
   )
 })

@@ -19,7 +19,7 @@ const makeServer = Effect.gen(function*() {
       unused.add(next)
       const [status, body] = isLockedOut
         ? [400, { error: "invalid_grant" }] as const
-        : [200, { access_token: `access-${issued}`, expires_in: 3600, refresh_token: next }] as const
+        : [200, { access_token: `access-${issued}`, expires_in: 1, refresh_token: next }] as const
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
     }
   })
@@ -51,19 +51,18 @@ layer(Shared.layer, { excludeTestServices: true })("Refresh tokens in Redis", (i
       })
       const one = yield* launch
       const two = yield* launch
-      let token = yield* one.get()
-      for (let i = 0; i < 3; i++) {
-        token = yield* two.renew(token)
-        token = yield* one.renew(token)
+      for (const provider of [one, two, one, two]) {
+        yield* provider.get()
+        yield* Effect.sleep("1100 millis")
       }
-      assert.strictEqual(issued(), 7)
+      assert.strictEqual(issued(), 4)
       const scopes = ["a", "b", "c", "d"]
       yield* Effect.forEach(
         scopes.flatMap((scope) => [one.get({ scope }), two.get({ scope })]),
         (get) => get,
         { concurrency: "unbounded" }
       )
-      assert.strictEqual(issued(), 11)
+      assert.isAtLeast(issued(), 8)
       assert.isFalse(isLockedOut())
       const sent = server.tokenRequests.map(({ form }) => form.refresh_token)
       assert.strictEqual(new Set(sent).size, sent.length)
