@@ -365,7 +365,7 @@ describe("RefreshTokens, what the server says", () => {
     Effect.gen(function*() {
       const { processes: [one], server } = yield* RefreshBench.make({ server: { tokenDelay: 0 } })
       yield* during("1 second")(get(one))
-      yield* TestClock.adjust("56 minutes")
+      yield* TestClock.adjust("57 minutes")
       yield* server.resetRecords
       yield* server.failNext(100, "reset")
       for (let i = 0; i < 10; i++) {
