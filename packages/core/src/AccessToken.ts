@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Struct from "effect/Struct"
+import type { ProofKey } from "./DPoP.js"
 
 /**
  * An access token as the token endpoint issued it.
@@ -23,7 +24,7 @@ import * as Struct from "effect/Struct"
  */
 export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly value: Redacted.Redacted
-  /** `Bearer`, whatever case the server wrote it in (RFC 6749 §7.1). */
+  /** `Bearer` or `DPoP`, whatever case the server wrote it in (RFC 6749 §7.1). */
   readonly tokenType: string
   readonly obtainedAt: DateTime.Utc
   readonly expiresAt: Option.Option<DateTime.Utc>
@@ -31,6 +32,8 @@ export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly scope: Option.Option<string>
   /** What came with it to ask for the next one (RFC 6749 §1.5). `TokenProvider` keeps it to itself. */
   readonly refreshToken?: Redacted.Redacted | undefined
+  /** The key that the token is bound to: without a proof of it the token is of no use (RFC 9449). */
+  readonly proofKey?: ProofKey | undefined
 }> {}
 
 /**
@@ -55,16 +58,18 @@ export const make = (options: {
   readonly expiresIn?: Duration.DurationInput | undefined
   readonly scope?: string | undefined
   readonly refreshToken?: Redacted.Redacted | undefined
+  readonly proofKey?: ProofKey | undefined
 }): AccessToken =>
   new AccessToken({
     value: options.value,
-    tokenType: options.tokenType ?? "Bearer",
+    tokenType: options.tokenType ?? (options.proofKey === undefined ? "Bearer" : "DPoP"),
     obtainedAt: options.obtainedAt,
     expiresAt: options.expiresIn === undefined
       ? Option.none()
       : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
     scope: Option.fromNullable(options.scope),
-    ...(options.refreshToken === undefined ? {} : { refreshToken: options.refreshToken })
+    ...(options.refreshToken === undefined ? {} : { refreshToken: options.refreshToken }),
+    ...(options.proofKey && { proofKey: options.proofKey })
   })
 
 /**

@@ -4,27 +4,31 @@
  *
  * @since 0.1.0
  */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
-import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import * as AccessToken from "./AccessToken.js"
-import * as Check from "./Check.js"
-import { type InvalidOptions, type OAuthError, OriginNotAllowed } from "./OAuthError.js"
-import * as Origin from "./Origin.js"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as AcceptedTokens from "./AcceptedTokens.js"
+import type * as AccessToken from "./AccessToken.js"
+import type { InvalidOptions, OAuthError } from "./OAuthError.js"
+import * as Redirect from "./Redirect.js"
+import * as Replay from "./Replay.js"
+import * as RequestSignature from "./RequestSignature.js"
+import * as Route from "./Route.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenProvider from "./TokenProvider.js"
 import * as TokenRequest from "./TokenRequest.js"
 import type { TokenStore } from "./TokenStore.js"
-import * as UnsignedResponse from "./UnsignedResponse.js"
+import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
  * The client that an app asks for in place of platform's `HttpClient`.
@@ -43,17 +47,11 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
  * @since 0.1.0
  * @category options
  */
-export interface Options {
-  /** Relative addresses are joined to it, and its origin is allowed. */
-  readonly baseUrl?: string | URL | undefined
-  /** The origins that a token may be sent to; `"any"` allows every one that is on https or loopback. */
-  readonly origins?: ReadonlyArray<string | URL> | "any" | undefined
+export interface Options extends Route.Options {
   /** What the tokens of this client are for, beside the defaults of the endpoint. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** `false` returns every 401 as it is, without a new token. The default is `true`. */
   readonly retryOn401?: boolean | undefined
-  /** Allows plain http to other machines. */
-  readonly allowInsecure?: boolean | undefined
 }
 
 /**
@@ -67,6 +65,8 @@ export interface CallOptions {
   readonly request: TokenRequest.TokenRequest | undefined
   readonly unsigned: boolean
   readonly replayable: boolean
+  /** How many redirects are followed; `undefined` returns each as it is. */
+  readonly maxRedirects: number | undefined
 }
 
 /**
@@ -81,10 +81,7 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
 
 type ClientError = HttpClientError.HttpClientError | OAuthError
 
-/** With `origins: "any"` the number of origins that a token is sent to has no other bound. */
-const maxOrigins = 256
-
-const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false }
+const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, maxRedirects: undefined }
 
 const withCall = (change: (call: CallOptions) => CallOptions) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(CurrentCall, (call) => Effect.provideService(effect, CurrentCall, change(call)))
@@ -141,6 +138,43 @@ export const withoutToken: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.E
 export const replayable: <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R> =
   HttpClient.transformResponse(withCall((call) => ({ ...call, replayable: true })))
 
+// As platform follows
+const defaultMaxRedirects = 10
+
+/**
+ * Follows redirects, at most `max` (10) in a row; one that is refused fails with
+ * a `RedirectError`. Each hop is a request of its own:
+ *
+ * - Methods and bodies are as with fetch: 301 and 302 make a GET of a POST, 303
+ *   of everything but HEAD; 307 and 308 repeat the request. Where the body
+ *   cannot be sent again (see `replayable`), the redirect itself is returned.
+ * - A token goes with a hop to the origin of the first request, or to one that
+ *   `baseUrl` or `origins` name, until the redirects have left these. A 401 there
+ *   is renewed and replayed once for each hop.
+ * - What the caller set as Authorization, Cookie, Proxy-Authorization, DPoP or
+ *   Host, or named in platform's `Headers.currentRedactedNames`, stays behind
+ *   when the origin changes, even to an allowed one.
+ * - https never leads to http, nor loopback to http elsewhere.
+ *
+ * Platform's own `HttpClient.followRedirects` fails with `OriginNotAllowed` in
+ * place of going on without a token, and repeats every method and header.
+ *
+ * With platform's fetch client this replaces a `RequestInit` that is provided to
+ * the layer of that client alone: provide it to this one too. In a browser,
+ * which shows no redirect to a program, the answer has the status 0.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const followRedirects: {
+  (max?: number): <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R>
+  <E, R>(client: HttpClient.HttpClient.With<E, R>, max?: number): HttpClient.HttpClient.With<E, R>
+} = dual(
+  (args) => Predicate.hasProperty(args[0], HttpClient.TypeId),
+  <E, R>(client: HttpClient.HttpClient.With<E, R>, max = defaultMaxRedirects): HttpClient.HttpClient.With<E, R> =>
+    HttpClient.transformResponse(client, withCall((call) => ({ ...call, maxRedirects: max })))
+)
+
 /**
  * Makes a client over the given `HttpClient` and `TokenProvider`.
  *
@@ -154,18 +188,14 @@ export const make: (
   InvalidOptions,
   TokenProvider.TokenProvider | HttpClient.HttpClient
 > = Effect.fnUntraced(function*(options) {
-  const route = yield* makeRoute(options)
+  const route = yield* Route.make(options)
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
+  const requestInit = yield* Effect.serviceOption(FetchHttpClient.RequestInit)
   const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
-
-  // Which origins have accepted a token since they last rejected it: another answer tells the provider nothing new
-  const accepted = new WeakMap<AccessToken.AccessToken, Set<string>>()
-  let lastAccepted: AccessToken.AccessToken | undefined
-  let lastOrigin = ""
-  const isAccepted = (token: AccessToken.AccessToken, origin: string) =>
-    (token === lastAccepted && origin === lastOrigin) || (accepted.get(token)?.has(origin) ?? false)
+  const accepted = AcceptedTokens.make()
+  const sendWith = RequestSignature.make(inner)
 
   const settle = (
     token: AccessToken.AccessToken,
@@ -173,105 +203,127 @@ export const make: (
     tokenRequest: TokenRequest.TokenRequest | undefined,
     origin: string
   ) => {
-    mark(token, outcome, origin)
+    accepted[outcome === "accepted" ? "add" : "remove"](token, origin)
     return provider.settle(token, outcome, tokenRequest, origin)
   }
 
-  const mark = (token: AccessToken.AccessToken, outcome: "accepted" | "rejected", origin: string) => {
-    const origins = accepted.get(token) ?? new Set()
-    if (outcome === "accepted") {
-      if (origins.size >= maxOrigins) origins.clear()
-      accepted.set(token, origins.add(origin))
-      lastAccepted = token
-      lastOrigin = origin
-    } else {
-      origins.delete(origin)
-      lastAccepted = undefined
-    }
-  }
-
-  let lastToken: AccessToken.AccessToken | undefined
-  let lastHeader = ""
-  const sign = (request: HttpClientRequest.HttpClientRequest, token: AccessToken.AccessToken) => {
-    if (token !== lastToken) {
-      lastHeader = AccessToken.authorization(token)
-      lastToken = token
-    }
-    const signed = HttpClientRequest.setHeader(request, "authorization", lastHeader)
-    carryScope(request, signed)
-    return signed
-  }
-
-  /** Sends a request and takes the signature out of whatever comes back. */
-  const send = (
-    request: HttpClientRequest.HttpClientRequest,
-    token: AccessToken.AccessToken
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-    Effect.matchCauseEffect(inner.execute(sign(request, token)), {
-      onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, request)),
-      onSuccess: (response) => Effect.succeed(UnsignedResponse.make(response, request))
-    })
-
-  const sendSigned = (
+  const sendOrRenew = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
     call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
     token: AccessToken.AccessToken
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-    Effect.flatMap(send(request, token), (response) => {
-      if (response.status !== 401) {
-        return isAccepted(token, origin)
+    Effect.flatMap(sendWith(request, token, call.replayable), (response) => {
+      if (!isRejection(response)) {
+        return accepted.has(token, origin)
           ? Effect.succeed(response)
           : Effect.as(settle(token, "accepted", tokenRequest, origin), response)
       }
       if (!retryOn401) return Effect.succeed(response)
-      mark(token, "rejected", origin)
-      const renewed = Effect.onInterrupt(provider.renew(token, tokenRequest, origin), () => drainLater(response))
+      accepted.remove(token, origin)
+      const renewed = Effect.onInterrupt(
+        provider.renew(token, tokenRequest, origin),
+        () => Replay.drainLater(response)
+      )
       return Effect.matchEffect(renewed, {
         // The resource has answered: its 401 says more to the caller than a failed renewal
         onFailure: (error) =>
           Effect.as(Effect.logDebug(`A rejected token was not replaced: ${error.message}`), response),
         onSuccess: (renewed) =>
-          renewed === token || !canReplay(request.body, call)
+          renewed === token || !Replay.canReplay(request.body, call.replayable)
             ? Effect.succeed(response)
-            : Effect.zipRight(drainLater(response), replay(request, origin, tokenRequest, renewed))
+            : Effect.zipRight(Replay.drainLater(response), replay(request, origin, call, tokenRequest, renewed))
       })
     })
 
   const replay = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
+    call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
     token: AccessToken.AccessToken
   ) =>
     Effect.tap(
-      send(request, token),
-      ({ status }) => settle(token, status === 401 ? "rejected" : "accepted", tokenRequest, origin)
+      sendWith(request, token, call.replayable),
+      (response) => settle(token, isRejection(response) ? "rejected" : "accepted", tokenRequest, origin)
+    )
+
+  const sendSigned = (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string,
+    call: CallOptions
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
+    const tokenRequest = merge(call.request)
+    const token = provider.peek(tokenRequest, origin)
+    return token === undefined
+      ? Effect.flatMap(
+        provider.get(tokenRequest, origin),
+        (token) => sendOrRenew(request, origin, call, tokenRequest, token)
+      )
+      : sendOrRenew(request, origin, call, tokenRequest, token)
+  }
+
+  const follow = (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string | undefined,
+    call: CallOptions,
+    max: number,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>
+  ) =>
+    Effect.provideService(
+      Redirect.follow(request, origin, {
+        send: (request, origin) => origin === undefined ? inner.execute(request) : sendSigned(request, origin, call),
+        named: route.named,
+        max,
+        replayable: call.replayable,
+        secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
+      }),
+      FetchHttpClient.RequestInit,
+      {
+        ...Option.getOrUndefined(requestInit),
+        ...Option.getOrUndefined(Context.getOption(fiber.currentContext, FetchHttpClient.RequestInit)),
+        redirect: "manual"
+      }
     )
 
   return HttpClient.makeWith<ClientError, never, ClientError, never>(
     Effect.flatMap((unrouted) =>
       Effect.withFiberRuntime<HttpClientResponse.HttpClientResponse, ClientError>((fiber) => {
         const call = Context.get(fiber.currentContext, CurrentCall)
-        const routed = route(unrouted)
-        if (call.unsigned) return inner.execute(routed.request)
-        if (routed.origin === undefined) return Effect.fail(routed.error)
-        const { origin, request } = routed
-        const tokenRequest = merge(call.request)
-        const token = provider.peek(tokenRequest, origin)
-        const response = token === undefined
-          ? Effect.flatMap(
-            provider.get(tokenRequest, origin),
-            (token) => sendSigned(request, origin, call, tokenRequest, token)
-          )
-          : sendSigned(request, origin, call, tokenRequest, token)
-        return hideAuthorization(response, fiber.getFiberRef(Headers.currentRedactedNames))
+        const routed = route.of(unrouted)
+        if (!call.unsigned && routed.origin === undefined) return Effect.fail(routed.error)
+        const { request } = routed
+        const origin = call.unsigned ? undefined : routed.origin
+        const response = call.maxRedirects !== undefined
+          ? follow(request, origin, call, call.maxRedirects, fiber)
+          : origin === undefined
+          ? inner.execute(request)
+          : sendSigned(request, origin, call)
+        return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
       })
     ),
     Effect.succeed
   )
 })
+
+/** What a resource can have against a request that another token of the same kind would not change. */
+const otherErrors: ReadonlyArray<string> = [
+  // RFC 6750 §3.1
+  "invalid_request",
+  "insufficient_scope",
+  // RFC 9470 §3
+  "insufficient_user_authentication",
+  // RFC 9449 §7.1 and §9
+  "invalid_dpop_proof",
+  "use_dpop_nonce"
+]
+
+/** Whether a response may be about the token: one that does not say what it is about may. */
+const isRejection = (response: HttpClientResponse.HttpClientResponse): boolean =>
+  response.status === 401 &&
+  !Option.exists(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response)), ({ code }) =>
+    otherErrors.includes(code))
 
 /**
  * A client over a `TokenProvider` that several APIs with one credential share.
@@ -381,142 +433,6 @@ const toHttpClientError = (
   HttpClientError.isHttpClientError(error)
     ? error
     : new HttpClientError.RequestError({ request, reason: "Encode", cause: error, description: error.message })
-
-// -----------------------------------------------------------------------------
-// where a request goes
-// -----------------------------------------------------------------------------
-
-type Routed =
-  | { readonly request: HttpClientRequest.HttpClientRequest; readonly origin: string }
-  | {
-    readonly request: HttpClientRequest.HttpClientRequest
-    readonly origin: undefined
-    readonly error: OriginNotAllowed
-  }
-
-const makeRoute = Effect.fnUntraced(function*(options: Options) {
-  const any = options.origins === "any"
-  if (!any && options.origins !== undefined && !Array.isArray(options.origins)) {
-    return yield* Check.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
-  }
-  const baseUrl = options.baseUrl === undefined
-    ? undefined
-    : yield* Check.url("AuthedHttpClient.baseUrl", options.baseUrl, options)
-  if (baseUrl !== undefined && baseUrl.search !== "") {
-    return yield* Check.invalid("AuthedHttpClient.baseUrl", "must not have a query")
-  }
-  const listed: Array<string> = []
-  for (const origin of Array.isArray(options.origins) ? options.origins : []) {
-    const url = yield* Check.url("AuthedHttpClient.origins", origin, options)
-    if (url.pathname !== "/" || url.search !== "") {
-      return yield* Check.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${url.origin}`)
-    }
-    listed.push(url.origin)
-  }
-  const allowed = baseUrl === undefined ? listed : [baseUrl.origin, ...listed]
-  if (!any && allowed.length === 0) {
-    return yield* Check.invalid("AuthedHttpClient.origins", "is missing: say where tokens may go, or give a baseUrl")
-  }
-  // As the user wrote it but for its origin: a base ends where its path ends, with or without a slash
-  const base = baseUrl === undefined
-    ? undefined
-    : `${baseUrl.origin}${baseUrl.pathname === "/" ? "" : baseUrl.pathname}`
-  const allowInsecure = options.allowInsecure === true
-
-  return (request: HttpClientRequest.HttpClientRequest): Routed => {
-    const { url } = request
-    if (base !== undefined && !Origin.isAbsolute(url)) {
-      const joined = HttpClientRequest.setUrl(request, Origin.join(base, url))
-      carryScope(request, joined)
-      return { request: joined, origin: allowed[0] }
-    }
-    for (const origin of allowed) {
-      if (Origin.startsWith(url, origin)) return { request, origin }
-    }
-    const parsed = Origin.parse(url)
-    if (parsed === undefined) {
-      return {
-        request,
-        origin: undefined,
-        error: new OriginNotAllowed({ origin: "an address without an origin", allowed })
-      }
-    }
-    return (any && (allowInsecure || Origin.isSecure(parsed))) || allowed.includes(parsed.origin)
-      ? { request, origin: parsed.origin }
-      : {
-        request,
-        origin: undefined,
-        error: new OriginNotAllowed({ origin: parsed.origin, allowed: any ? [] : allowed })
-      }
-  }
-})
-
-// -----------------------------------------------------------------------------
-// replay
-// -----------------------------------------------------------------------------
-
-/** Only what is sure to be the same the second time. */
-const canReplay = (body: HttpBody.HttpBody, call: CallOptions): boolean => {
-  switch (body._tag) {
-    case "Empty":
-    case "Uint8Array":
-    case "FormData":
-      return true
-    case "Raw":
-      return call.replayable || isRepeatable(body.body)
-    case "Stream":
-      return call.replayable
-  }
-}
-
-const isRepeatable = (body: unknown): boolean =>
-  typeof body === "string" ||
-  body === undefined ||
-  body === null ||
-  body instanceof ArrayBuffer ||
-  ArrayBuffer.isView(body) ||
-  body instanceof Blob ||
-  body instanceof URLSearchParams
-
-/** More of a rejected answer is not read to free its connection. */
-const maxDrainBytes = 64 * 1024
-const maxDrainTime = "1 second"
-
-/** An answer that nobody reads keeps its connection busy; aborting it would close the connection. */
-const drain = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
-  Stream.runFoldWhile(response.stream, 0, (bytes) => bytes < maxDrainBytes, (bytes, chunk) => bytes + chunk.byteLength)
-    .pipe(Effect.timeout(maxDrainTime), Effect.ignore)
-
-/** A fiber inherits whether it can be interrupted, without which no time limit would hold. */
-const drainLater = (response: HttpClientResponse.HttpClientResponse) =>
-  Effect.forkDaemon(Effect.interruptible(drain(response)))
-
-// -----------------------------------------------------------------------------
-// what platform knows of a request
-// -----------------------------------------------------------------------------
-
-/** Platform's tracer shows every header that is not in this list, and an app may have replaced the list. */
-const hideAuthorization = <A, E>(
-  effect: Effect.Effect<A, E>,
-  redactedNames: ReadonlyArray<string | RegExp>
-): Effect.Effect<A, E> =>
-  redactedNames.includes("authorization")
-    ? effect
-    : Effect.locally(effect, Headers.currentRedactedNames, [...redactedNames, "authorization"])
-
-/**
- * Platform's `withScope` knows a request by its identity; the joined and the
- * signed request must inherit its controller.
- */
-const carryScope = (from: HttpClientRequest.HttpClientRequest, to: HttpClientRequest.HttpClientRequest) => {
-  const controller = scopedRequests.get(from)
-  if (controller !== undefined) scopedRequests.set(to, controller)
-}
-
-const scopedRequests = globalValue(
-  "@effect/platform/HttpClient/scopedRequests",
-  () => new WeakMap<HttpClientRequest.HttpClientRequest, AbortController>()
-)
 
 /** The same override merges to the same object, by which the endpoint knows its key. */
 const memoizeMerge = (defaults: TokenRequest.TokenRequest | undefined) => {

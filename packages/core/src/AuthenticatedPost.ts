@@ -8,15 +8,18 @@
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { LazyArg } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Check from "./Check.js"
 import * as ClientAuth from "./ClientAuth.js"
+import * as DPoP from "./DPoP.js"
 import type * as Grant from "./Grant.js"
-import { type InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "./OAuthError.js"
 import * as ServerExchange from "./ServerExchange.js"
 
 /**
@@ -74,7 +77,7 @@ export interface Destination<out R = never> {
  * @category models
  */
 export interface Form {
-  readonly params: ReadonlyArray<readonly [name: string, value: string]>
+  readonly params: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]>
   /** Makes further parameters for each attempt, which may be secret. */
   readonly grant?: Grant.Grant | undefined
 }
@@ -97,11 +100,11 @@ export type AuthenticatedPost = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*<R>(
+export const make = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
   destination: Effect.Effect<Destination<R>, TokenEndpointError>,
-  options: Omit<Options<R>, "clientSecret" | "clientAuth">
+  options: Omit<Options<R>, "clientSecret" | "clientAuth"> & { readonly proofKey?: DPoP.ProofKey | undefined }
 ) {
   const clientId = yield* Check.text(`${name}.clientId`, options.clientId)
   const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
@@ -112,6 +115,7 @@ export const make = Effect.fnUntraced(function*<R>(
   const services = yield* Effect.context<R>()
   const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
   const headers = Headers.fromInput(options.headers)
+  const { proofKey } = options
 
   const send = (
     { clientAuth, issuer, url }: Destination<R>,
@@ -128,8 +132,7 @@ export const make = Effect.fnUntraced(function*<R>(
       Effect.catchAllCause(
         // The time limit must hold for an effect that cannot be interrupted, too
         Effect.provide(Effect.disconnect(Effect.suspend(effect)), services),
-        // The cause may hold anything, the secret included: only its kind is told
-        () => Effect.fail(unavailable(`the ${what} are unavailable`))
+        (cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))
       )
 
     const authenticate = Effect.filterOrFail(
@@ -147,11 +150,19 @@ export const make = Effect.fnUntraced(function*<R>(
           (params) => !redactedOf(params).some(isMissing),
           () => unavailable(`the parameters of the grant ${grant.type} are empty`)
         )
-      const request = makeRequest(url, headers, [...form.params, ...pairs(params)], credentials)
-      return yield* exchange(subject, request, secretsOf(credentials, params))
+      const proof = proofKey && { dpop: Redacted.make(yield* proofKey.proof({ method: "POST", url })) }
+      const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
+      const request = makeRequest(url, headers, [...form.params, ...pairs(params)], proven)
+      return yield* Effect.tapBoth(exchange(subject, request, secretsOf(proven, form, params)), {
+        onFailure: ({ headers }) => keepNonce(headers),
+        onSuccess: ({ headers }) => keepNonce(headers)
+      })
     })
 
-    return Effect.flatMap(
+    const keepNonce = (headers: Headers.Headers | undefined) =>
+      Effect.sync(() => proofKey?.nonces.set(url.origin, headers?.["dpop-nonce"]))
+
+    const authenticatedPost = Effect.flatMap(
       authenticate,
       (credentials) =>
         Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
@@ -161,6 +172,9 @@ export const make = Effect.fnUntraced(function*<R>(
             Effect.flatMap(post)
           ))
     )
+
+    // What was signed for the first request may be worth nothing for the second: both are made anew
+    return Effect.catchIf(authenticatedPost, wantsNonce(proofKey), () => authenticatedPost)
   }
 
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
@@ -176,6 +190,33 @@ export const make = Effect.fnUntraced(function*<R>(
           })
       })
     })
+})
+
+/**
+ * The address of an endpoint, or an effect that finds it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
+
+/**
+ * Makes the sender of forms to the address of the options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeAt = Effect.fnUntraced(function*<R = never>(
+  name: string,
+  role: TokenEndpointError["role"],
+  options: Options<R> & { readonly url: Address; readonly issuer?: string | undefined }
+) {
+  const { issuer } = options
+  const address = Effect.isEffect(options.url)
+    ? options.url
+    : Effect.succeed(yield* Check.url(`${name}.url`, options.url, options))
+  const clientAuth = yield* clientAuthOf(name, options)
+  return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
 
 /**
@@ -198,9 +239,26 @@ export const clientAuthOf = <R>(
     )
 }
 
+/**
+ * Says why credentials are not there. A cause may hold anything, a secret
+ * included: only what was made to be shown is told.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const sayWhy = (cause: Cause.Cause<unknown>): string => {
+  const error = Option.filter(Cause.failureOption(cause), isCredentialsError)
+  return Option.match(error, { onNone: () => "", onSome: ({ description }) => `: ${description}` })
+}
+
 /** The server no longer knows what the client proved itself with; some servers say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
   version !== undefined && (error === "invalid_client" || (error === undefined && status === 401))
+
+/** RFC 9449 §8: the same request with a proof that has the server's nonce, which is known by now. */
+const wantsNonce = (proofKey: DPoP.ProofKey | undefined) => ({ error, headers, status }: TokenEndpointError): boolean =>
+  proofKey !== undefined && status !== undefined && headers !== undefined &&
+  Option.isSome(DPoP.requiredNonce({ status, headers, error }))
 
 const makeRequest = (
   url: URL,
@@ -209,7 +267,7 @@ const makeRequest = (
   credentials: ClientAuth.Credentials
 ): HttpClientRequest.HttpClientRequest => {
   const form = new URLSearchParams()
-  for (const [name, value] of params) form.append(name, value)
+  for (const [name, value] of params) form.append(name, reveal(value))
   for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
   return HttpClientRequest.post(url.href).pipe(
     HttpClientRequest.setHeaders({
@@ -227,7 +285,7 @@ const makeRequest = (
 
 const pairs = (params: Grant.Params): Form["params"] =>
   Object.entries(params).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((value) => [name, reveal(value)] as const)
+    (Array.isArray(value) ? value : [value]).map((value) => [name, value] as const)
   )
 
 type Values = Readonly<Record<string, unknown>> | ReadonlyArray<Redacted.Redacted> | undefined
@@ -242,10 +300,11 @@ const isMissing = (secret: Redacted.Redacted): boolean => {
 
 const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
 
-const secretsOf = (credentials: ClientAuth.Credentials, params: Grant.Params): ReadonlyArray<string> => {
-  const schemeless = Object.values(credentials.headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
-  return [
-    ...redactedOf(credentials.headers, credentials.params, credentials.secrets, params).map(reveal),
-    ...schemeless
-  ]
-}
+const secretsOf = (
+  { headers, params, secrets }: ClientAuth.Credentials,
+  form: Form,
+  grant: Grant.Params
+): ReadonlyArray<string> => [
+  ...redactedOf(headers, params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
+  ...Object.values(headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
+]

@@ -3,10 +3,16 @@
  *
  * @since 0.1.0
  */
+import type { PlatformError } from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
+import { ClientCertificate } from "./ClientCertificate.js"
 import { fingerprint } from "./Fingerprint.js"
+import * as JwtSigner from "./JwtSigner.js"
+import { CredentialsError, oneLine } from "./OAuthError.js"
+import type * as SigningKey from "./SigningKey.js"
 
 /**
  * What a client authentication knows of the attempt it is made for.
@@ -46,7 +52,8 @@ export interface Credentials {
 
 /**
  * A way to authenticate a client: a plain value, so that an app can bring its
- * own. It runs anew at every attempt.
+ * own. It runs anew at every attempt. Of a failure only the kind is told, unless
+ * it is a `CredentialsError`.
  *
  * @since 0.1.0
  * @category models
@@ -80,10 +87,10 @@ export type Secret<R = never> = Redacted.Redacted | Effect.Effect<Redacted.Redac
 const read = <R>(secret: Secret<R>): Effect.Effect<Redacted.Redacted, unknown, R> =>
   Effect.isEffect(secret) ? secret : Effect.succeed(secret)
 
+const versionOf = (secret: Redacted.Redacted): string => fingerprint(Redacted.value(secret))
+
 const version = <R>(secret: Secret<R>): Effect.Effect<string, unknown, R> | undefined =>
-  Effect.isEffect(secret)
-    ? Effect.map(secret, (value) => fingerprint(Redacted.value(value)))
-    : undefined
+  Effect.isEffect(secret) ? Effect.map(secret, versionOf) : undefined
 
 /**
  * `client_secret_basic`: HTTP Basic with the id and the secret form-encoded
@@ -105,7 +112,8 @@ export const secretBasic = <R = never>(
         const pair = `${encode(clientId)}:${encode(Redacted.value(secret))}`
         return {
           headers: { authorization: Redacted.make(`Basic ${Encoding.encodeBase64(pair)}`) },
-          secrets: [secret]
+          secrets: [secret],
+          version: versionOf(secret)
         }
       }),
     version: version(secret)
@@ -122,9 +130,267 @@ export const secretPost = <R = never>(secret: Secret<R>): ClientAuth<R> => ({
   method: "client_secret_post",
   authenticate: ({ clientId }) =>
     Effect.map(read(secret), (secret) => ({
-      params: { client_id: clientId, client_secret: secret }
+      params: { client_id: clientId, client_secret: secret },
+      version: versionOf(secret)
     })),
   version: version(secret)
+})
+
+/**
+ * Options of the methods that sign an assertion of their own.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SignedAssertionOptions extends JwtSigner.JwtOptions {
+  /**
+   * `aud`, whom the assertion is for: the token endpoint, the issuer, both, or
+   * what the server's documentation says. The default is the issuer where it is
+   * known, as an assertion for one server must be of no use at another, else
+   * the token endpoint (RFC 7523 §3).
+   */
+  readonly audience?: "issuer" | "tokenEndpoint" | "both" | (string & {}) | ReadonlyArray<string> | undefined
+  /** Further claims, or others in place of `iss`, `sub` and `aud`. */
+  readonly claims?: JwtSigner.Claims | undefined
+  /** The assertion names the client; some servers refuse to be told twice (RFC 7521 §4.2). */
+  readonly omitClientId?: boolean | undefined
+}
+
+/**
+ * `client_secret_jwt`: a JWT signed with the client secret, which itself is not
+ * sent (OpenID Connect Core §9). The secret must be as long as the hash: 32
+ * bytes for HS256.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const secretJwt = <R = never>(
+  secret: Secret<R>,
+  options?:
+    | SignedAssertionOptions & {
+      /** The default is `HS256`. */
+      readonly algorithm?: Extract<SigningKey.Algorithm, `HS${string}`> | undefined
+    }
+    | undefined
+): ClientAuth<R> => ({
+  method: "client_secret_jwt",
+  authenticate: (context) =>
+    Effect.flatMap(read(secret), (secret) => {
+      const signer = JwtSigner.make({ ...options, key: secret, algorithm: options?.algorithm ?? "HS256" })
+      return Effect.map(signAssertion(signer, context, options ?? {}), (credentials) => ({
+        ...credentials,
+        secrets: [secret]
+      }))
+    }),
+  version: version(secret)
+})
+
+/**
+ * Options of `privateKeyJwt`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface PrivateKeyJwtOptions<out R = never> extends SignedAssertionOptions, JwtSigner.Options<R> {
+  readonly algorithm?: Exclude<SigningKey.Algorithm, `HS${string}`> | undefined
+}
+
+/**
+ * `private_key_jwt`: a JWT signed with the client's private key (RFC 7523 §2.2,
+ * OpenID Connect Core §9). The key stays here, and may be rotated without a
+ * restart.
+ *
+ * @example
+ * ```ts
+ * import { ClientAuth } from "@effect-alf/core"
+ * import { FileSystem } from "@effect/platform"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const auth = ClientAuth.privateKeyJwt({
+ *   key: Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString("/run/secrets/client.pem")).pipe(
+ *     Effect.map(Redacted.make)
+ *   ),
+ *   keyId: "2026-11"
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const privateKeyJwt = <R = never>(options: PrivateKeyJwtOptions<R>): ClientAuth<R> => {
+  const signer = JwtSigner.make(options)
+  return {
+    method: "private_key_jwt",
+    authenticate: (context) => signAssertion(signer, context, options),
+    version: Effect.isEffect(options.key) ? signer.version : undefined
+  }
+}
+
+const signAssertion = Effect.fnUntraced(function*<R>(
+  signer: JwtSigner.JwtSigner<R>,
+  context: Context,
+  options: SignedAssertionOptions
+) {
+  const { clientId } = context
+  const aud = yield* audience(context, options)
+  const { jwt, version } = yield* signer.sign({ iss: clientId, sub: clientId, aud, ...options.claims })
+  return assertionCredentials(context, jwt, version, options)
+})
+
+const audience = (
+  { endpoint, issuer }: Context,
+  options: SignedAssertionOptions
+): Effect.Effect<string | ReadonlyArray<string>, CredentialsError> => {
+  switch (options.audience) {
+    case undefined:
+      return Effect.succeed(issuer ?? endpoint)
+    case "tokenEndpoint":
+      return Effect.succeed(endpoint)
+    case "issuer":
+    case "both":
+      return issuer === undefined
+        ? new CredentialsError({ description: `the issuer is not known, which audience: "${options.audience}" needs` })
+        : Effect.succeed(options.audience === "issuer" ? issuer : [issuer, endpoint])
+    default:
+      return Effect.succeed(options.audience)
+  }
+}
+
+// RFC 7521 §4.2
+const assertionCredentials = (
+  { clientId }: Context,
+  assertion: Redacted.Redacted,
+  version: string,
+  options: AssertionOptions
+): Credentials => ({
+  params: {
+    ...(options.omitClientId !== true && { client_id: clientId }),
+    client_assertion_type: assertionTypes[options.type ?? "jwt"],
+    client_assertion: assertion
+  },
+  version
+})
+
+const assertionTypes = {
+  jwt: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+  saml2: "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"
+}
+
+/**
+ * Options of `assertion` and `assertionFile`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface AssertionOptions {
+  /** What the assertion is: a JWT (RFC 7523), the default, or SAML 2.0 in base64url (RFC 7522). */
+  readonly type?: "jwt" | "saml2" | undefined
+  /** The default is `private_key_jwt`, as which servers know it. */
+  readonly method?: string | undefined
+  /** Leaves `client_id` to the assertion. */
+  readonly omitClientId?: boolean | undefined
+}
+
+/**
+ * An assertion that somebody else made for this workload (RFC 7521 §4.2):
+ * whatever a platform's identity service gives out. An effect is run anew at
+ * every attempt.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const assertion = <R = never>(
+  source: Secret<R>,
+  options: AssertionOptions = {}
+): ClientAuth<R> => ({
+  method: options.method ?? "private_key_jwt",
+  // Without a version of its own: a source may make a new assertion whenever it is asked
+  authenticate: (context) =>
+    Effect.map(read(source), (assertion) => assertionCredentials(context, assertion, versionOf(assertion), options))
+})
+
+/**
+ * An assertion that lies in a file and is replaced there by others, such as the
+ * projected service account token of Kubernetes. The file is read anew at every
+ * attempt.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const assertionFile = (
+  path: string,
+  options?: AssertionOptions | undefined
+): ClientAuth<FileSystem.FileSystem> => {
+  const source = readAssertion(path)
+  return { ...assertion(source, options), version: version(source) }
+}
+
+const readAssertion = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* Effect.mapError(
+    fs.readFileString(path),
+    (error) => new CredentialsError({ description: oneLine(`the file ${path} cannot be read: ${reasonOf(error)}`) })
+  )
+  const assertion = text.trim()
+  if (assertion !== "") return Redacted.make(assertion)
+  return yield* new CredentialsError({ description: oneLine(`the file ${path} is empty`) })
+})
+
+const reasonOf = (error: PlatformError): string => error._tag === "SystemError" ? error.reason : error._tag
+
+const thumbprint = Effect.map(ClientCertificate, (certificate) => certificate.thumbprint)
+
+// Whether the certificate at hand still serves, the server knows best
+const refreshed = Effect.flatMap(
+  ClientCertificate,
+  ({ refresh, thumbprint }) =>
+    Effect.catchAllCause(
+      refresh,
+      () => Effect.logWarning("The client certificate could not be read anew: the one at hand is presented")
+    ).pipe(
+      Effect.map(thumbprint)
+    )
+)
+
+/**
+ * `tls_client_auth`: the certificate of the connection, from an authority that
+ * the server trusts, is the proof (RFC 8705 §2.1). It is read anew at every
+ * attempt, and the tokens are bound to it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const tls: ClientAuth<ClientCertificate> = {
+  method: "tls_client_auth",
+  authenticate: ({ clientId }) => Effect.map(refreshed, (version) => ({ params: { client_id: clientId }, version })),
+  version: refreshed,
+  binding: thumbprint
+}
+
+/**
+ * `self_signed_tls_client_auth`: as `tls`, with a certificate that the client
+ * has registered itself (RFC 8705 §2.2).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const selfSignedTls: ClientAuth<ClientCertificate> = { ...tls, method: "self_signed_tls_client_auth" }
+
+/**
+ * Another method, over connections with a certificate that the tokens are bound
+ * to (RFC 8705 §3).
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const certificateBound = <R>(auth: ClientAuth<R>): ClientAuth<R | ClientCertificate> => ({
+  ...auth,
+  authenticate: (context) => Effect.zipRight(refreshed, auth.authenticate(context)),
+  binding: auth.binding === undefined ? thumbprint : Effect.zipWith(
+    auth.binding,
+    thumbprint,
+    (one, other) => () => `${one()}.${other()}`
+  )
 })
 
 /**

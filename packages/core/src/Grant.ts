@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Context } from "./ClientAuth.js"
 import { fingerprint } from "./Fingerprint.js"
+import * as JwtSigner from "./JwtSigner.js"
 
 /**
  * The form parameters of a grant. A list is sent as one parameter each.
@@ -76,6 +77,57 @@ export const jwtBearer = (assertion: Source): Grant => ({
   id: idOf(assertion),
   params: (context) => Effect.map(read(assertion, context), (assertion) => ({ assertion }))
 })
+
+/**
+ * What is written into a JWT that a grant sends, beside its times.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SignedJwtOptions extends JwtSigner.Options {
+  /** `iss`. The default is the client's id. */
+  readonly issuer?: string | undefined
+  /** `sub`, for whom the token is. The default is the issuer. */
+  readonly subject?: string | undefined
+  /** `aud`. The default is the token endpoint. */
+  readonly audience?: string | ReadonlyArray<string> | undefined
+  /** Further claims, as the `scope` of a Google service account. */
+  readonly claims?: JwtSigner.Claims | undefined
+}
+
+/**
+ * A JWT of the app's own, signed anew for each attempt (RFC 7523 §3).
+ *
+ * @example
+ * ```ts
+ * import { Grant } from "@effect-alf/core"
+ * import { Redacted } from "effect"
+ *
+ * const grant = Grant.jwtBearer(Grant.signedJwt({
+ *   key: Redacted.make("-----BEGIN PRIVATE KEY-----"),
+ *   algorithm: "RS256",
+ *   issuer: "robot@project.iam.gserviceaccount.com",
+ *   claims: { scope: "https://www.googleapis.com/auth/devstorage.read_only" }
+ * }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const signedJwt = (options: SignedJwtOptions): Source => {
+  const { audience, claims, issuer, subject } = options
+  const signer = JwtSigner.make(options)
+  return {
+    read: ({ clientId, endpoint }) => {
+      const iss = issuer ?? clientId
+      return Effect.map(
+        signer.sign({ iss, sub: subject ?? iss, aud: audience ?? endpoint, ...claims }),
+        ({ jwt }) => jwt
+      )
+    },
+    id: JSON.stringify([issuer ?? null, subject ?? null, audience ?? null, claims ?? null])
+  }
+}
 
 /**
  * `refresh_token` (RFC 6749 §6), for a server that was once asked in another

@@ -36,7 +36,7 @@ export type TypeId = typeof TypeId
  * @since 0.1.0
  * @category errors
  */
-export type OAuthError = TokenEndpointError | TokenProviderError | OriginNotAllowed
+export type OAuthError = TokenEndpointError | TokenProviderError | OriginNotAllowed | RedirectError
 
 /**
  * An option of a layer is missing or wrong. Layers fail with it when they are
@@ -190,6 +190,40 @@ export class OriginNotAllowed extends Data.TaggedError("OriginNotAllowed")<{
 }
 
 /**
+ * Why a redirect was not followed:
+ *
+ * - `TooMany`: more in a row than are followed.
+ * - `Insecure`: from https to http, or from loopback to http elsewhere.
+ * - `InvalidLocation`: its address is none, not http, or holds credentials.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type RedirectErrorReason = "TooMany" | "Insecure" | "InvalidLocation"
+
+/**
+ * A resource redirected to where `AuthedHttpClient.followRedirects` does not go.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RedirectError extends Data.TaggedError("RedirectError")<{
+  readonly reason: RedirectErrorReason
+  /** What is wrong with the redirect, in words. */
+  readonly description: string
+  /** The status of the redirect. */
+  readonly status: number
+  /** The origin that redirects. */
+  readonly origin: string
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return `A redirect of ${this.origin} (${this.status}) was not followed: ${this.description}`
+  }
+}
+
+/**
  * A store could not do what it was asked. It never fails a request: the
  * provider carries on without the store.
  *
@@ -210,6 +244,26 @@ export class TokenStoreError extends Data.TaggedError("TokenStoreError")<{
 }
 
 /**
+ * What the client proves itself with cannot be had or used: a key, a
+ * certificate, an assertion. An effect that reads credentials may fail with it,
+ * to be told in the `TokenEndpointError`: its description must hold no part of
+ * them. Of any other failure only the kind is told.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CredentialsError extends Data.TaggedError("CredentialsError")<{
+  /** What is wrong, in words that may be shown: `the key is too small`. */
+  readonly description: string
+}> {
+  readonly [TypeId]: TypeId = TypeId
+
+  override get message(): string {
+    return this.description
+  }
+}
+
+/**
  * Tells an `OAuthError` from any other failure.
  *
  * @since 0.1.0
@@ -219,7 +273,18 @@ export const isOAuthError = (u: unknown): u is OAuthError =>
   Predicate.hasProperty(u, TypeId) &&
   (Predicate.isTagged(u, "TokenEndpointError") ||
     Predicate.isTagged(u, "TokenProviderError") ||
-    Predicate.isTagged(u, "OriginNotAllowed"))
+    Predicate.isTagged(u, "OriginNotAllowed") ||
+    Predicate.isTagged(u, "RedirectError"))
+
+/**
+ * Tells a `CredentialsError`, which may be shown, from any other failure of the
+ * client's authentication.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCredentialsError = (u: unknown): u is CredentialsError =>
+  Predicate.hasProperty(u, TypeId) && Predicate.isTagged(u, "CredentialsError")
 
 const maxCauseDepth = 8
 

@@ -27,32 +27,67 @@ const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authoriza
  * @category constructors
  */
 export const make = (secrets: ReadonlyArray<string>): Clean => {
-  const forms = new Set(secrets.flatMap(formsOf).filter((form) => form !== ""))
-  if (forms.size === 0) return identity
-  const longestFirst = Array.from(forms).sort((a, b) => b.length - a.length)
-  const long = longestFirst.filter((form) => form.length > maxPatternLength)
-  const pattern = new RegExp(longestFirst.slice(long.length).map(escapeRegExp).join("|") || "$^", "g")
-  return (text) => long.reduce((text, form) => text.replaceAll(form, redacted), text).replace(pattern, redacted)
+  const patterns = new Set(secrets.flatMap(patternsOf).filter((pattern) => pattern !== ""))
+  if (patterns.size === 0) return identity
+  const pattern = new RegExp(Array.from(patterns).sort((a, b) => b.length - a.length).join("|"), "gi")
+  return (text) => text.replace(pattern, redacted)
 }
 
-/** An engine takes no pattern without an end. */
-const maxPatternLength = 4_096
+// An engine takes no pattern without an end: a secret that is longer is known by its beginning, and ends with the word
+const maxPatternLength = 1_024
+
+const patternsOf = (secret: string): ReadonlyArray<string> =>
+  secret.length <= maxPatternLength
+    ? formsOf(secret).map(escapeRegExp)
+    : formsOf(secret.slice(0, maxPatternLength)).map((form) => `${escapeRegExp(form)}\\S*`)
 
 /** Every text form in which a secret could be echoed back. */
 const formsOf = (secret: string): ReadonlyArray<string> =>
   Array.from(new Set([secret, secret.trim()])).flatMap((secret) => {
     const form = new URLSearchParams({ "": secret }).toString().slice(1)
     const percent = form.replaceAll("+", "%20")
+    const json = JSON.stringify(secret).slice(1, -1)
+    const bytes = new TextEncoder().encode(secret)
     return [
       secret,
       form,
       percent,
       // As encodeURIComponent does it
       percent.replaceAll(/%(21|27|28|29|7E)/g, decodeURIComponent),
-      JSON.stringify(secret).slice(1, -1),
-      Encoding.encodeBase64(secret)
+      json,
+      JSON.stringify(json).slice(1, -1),
+      json.replaceAll("/", "\\/"),
+      secret.replaceAll(/[^a-z0-9]/gi, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`),
+      secret.replaceAll(/[&<>"']/g, (char) => htmlEntities[char] ?? char),
+      Encoding.encodeHex(bytes),
+      // Of two letters it could be a part of any word
+      ...bytes.length < 4 ? [] : [0, 1, 2].flatMap((offset) => base64At(bytes, offset))
     ]
   })
+
+const htmlEntities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  "\"": "&quot;",
+  "'": "&#39;"
+}
+
+/**
+ * A secret's base64, so many bytes into a text, without what comes before it:
+ * at the end of the text, and (less the last bits) amid it.
+ */
+const base64At = (bytes: Uint8Array, offset: number): ReadonlyArray<string> => {
+  const within = new Uint8Array(offset + bytes.length)
+  within.set(bytes, offset)
+  const start = Math.ceil(offset * 4 / 3)
+  const end = Math.floor(within.length * 4 / 3)
+  return [Encoding.encodeBase64(within), Encoding.encodeBase64Url(within)].flatMap((text) => [
+    text.slice(start),
+    text.slice(start).replace(/=+$/, ""),
+    text.slice(start, end)
+  ])
+}
 
 /**
  * The headers of an answer as an error may show them: without cookies and
@@ -64,15 +99,6 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
 export const headers = (headers: Headers.Headers, clean: Clean): Headers.Headers =>
   Headers.fromInput(
     Object.entries(headers).map(([name, value]) =>
-      [name, secretHeaders.includes(name) ? redacted : clean(value)] as const
+      [clean(name), secretHeaders.includes(name) ? redacted : clean(value)] as const
     )
   )
-
-/**
- * Matches the headers that a span must not show. It shows those of both
- * directions, before anything here has seen them.
- *
- * @since 0.1.0
- * @category constants
- */
-export const notHarmless = /^(?!(accept|accept-encoding|content-(type|length|encoding)|date|retry-after)$)/i

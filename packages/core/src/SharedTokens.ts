@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as AccessToken from "./AccessToken.js"
 import type { BoundedStore } from "./BoundedStore.js"
+import type { ProofKey } from "./DPoP.js"
 import * as StoredToken from "./StoredToken.js"
 
 /**
@@ -57,14 +58,18 @@ const nothing: Found = { token: Option.none(), version: Option.none() }
  */
 export const make = (
   store: BoundedStore,
-  options: { readonly defaultLifetime: Duration.Duration }
+  options: {
+    readonly defaultLifetime: Duration.Duration
+    /** The key that all of them are bound to, if they are. */
+    readonly proofKey?: ProofKey | undefined
+  }
 ): SharedTokens => {
-  const { defaultLifetime } = options
+  const { defaultLifetime, proofKey } = options
   return {
     read: Effect.fnUntraced(function*(key) {
       const readAt = yield* Clock.currentTimeMillis
       const answer = yield* store.get(key, (entry): Found => ({
-        token: StoredToken.decode(entry, { readAt, defaultLifetime }),
+        token: StoredToken.decode(entry, { readAt, defaultLifetime, proofKey }),
         version: Option.some(entry.version)
       }))
       const found = Option.map(answer, Option.getOrElse(() => nothing))
@@ -80,7 +85,8 @@ export const make = (
         onSome: (expiresAt) => expiresAt.epochMillis
       })
       // What a custom endpoint made of another kind has no form in a store
-      if (expiresAt <= now || token.tokenType !== "Bearer") return true
+      const isOfKind = token.proofKey === proofKey && token.tokenType === (proofKey === undefined ? "Bearer" : "DPoP")
+      if (expiresAt <= now || !isOfKind) return true
       const payload = encode(token)
       // No other process could read it back
       if (Option.isNone(payload)) return true

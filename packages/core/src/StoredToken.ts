@@ -11,13 +11,14 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { AccessToken, maxLifetime } from "./AccessToken.js"
+import type { ProofKey } from "./DPoP.js"
 import { AccessTokenValue } from "./TokenResponse.js"
 import type { Entry } from "./TokenStore.js"
 
 const Envelope = Schema.parseJson(Schema.Struct({
   v: Schema.Literal(1),
   token: AccessTokenValue,
-  type: Schema.Literal("Bearer"),
+  type: Schema.Literal("Bearer", "DPoP"),
   scope: Schema.NullOr(Schema.String),
   /** Milliseconds from issue to expiry; `null` when the server did not say. */
   lifetime: Schema.NullOr(Schema.Positive)
@@ -37,7 +38,7 @@ export const encode = (token: AccessToken): string =>
   encodeEnvelope({
     v: 1,
     token: Redacted.value(token.value),
-    type: "Bearer",
+    type: token.proofKey === undefined ? "Bearer" : "DPoP",
     scope: Option.getOrNull(token.scope),
     lifetime: Option.getOrNull(
       Option.map(token.expiresAt, (expiresAt) => expiresAt.epochMillis - token.obtainedAt.epochMillis)
@@ -54,20 +55,26 @@ export const encode = (token: AccessToken): string =>
  */
 export const decode = (
   entry: Entry,
-  options: { readonly readAt: number; readonly defaultLifetime: Duration.Duration }
+  options: {
+    readonly readAt: number
+    readonly defaultLifetime: Duration.Duration
+    /** The key that the tokens of this entry are bound to, if they are. */
+    readonly proofKey?: ProofKey | undefined
+  }
 ): Option.Option<AccessToken> =>
   Option.zipWith(
-    decodeEnvelope(entry.payload),
+    Option.filter(decodeEnvelope(entry.payload), ({ type }) => (type === "DPoP") === (options.proofKey !== undefined)),
     Duration.decodeUnknown(entry.timeToLive),
-    ({ lifetime, scope, token }, timeToLive) => {
+    ({ lifetime, scope, token, type }, timeToLive) => {
       const whole = Math.min(lifetime ?? Duration.toMillis(options.defaultLifetime), Duration.toMillis(maxLifetime))
       const end = options.readAt + Math.min(Duration.toMillis(timeToLive), whole)
       return new AccessToken({
         value: Redacted.make(token),
-        tokenType: "Bearer",
+        tokenType: type,
         obtainedAt: DateTime.unsafeMake(Math.floor(end - whole)),
         expiresAt: lifetime === null ? Option.none() : Option.some(DateTime.unsafeMake(Math.floor(end))),
-        scope: Option.fromNullable(scope)
+        scope: Option.fromNullable(scope),
+        ...(options.proofKey && { proofKey: options.proofKey })
       })
     }
   )

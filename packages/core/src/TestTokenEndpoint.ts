@@ -16,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as AccessToken from "./AccessToken.js"
 import * as AuthenticatedPost from "./AuthenticatedPost.js"
+import type { ProofKey } from "./DPoP.js"
 import { TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
@@ -99,6 +100,8 @@ export interface Options {
   readonly delay?: Duration.DurationInput | undefined
   /** Part of every key. */
   readonly identity?: Partial<TokenRequest.Identity> | undefined
+  /** What the tokens are bound to. */
+  readonly proofKey?: ProofKey | undefined
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The retries of `request`. The default is none. */
@@ -163,7 +166,7 @@ export const make = (
     let hangs = false
     let returnsSame = false
     let credentials = Option.none<string>()
-    let binding = options.identity?.binding
+    let binding = options.identity?.binding ?? options.proofKey?.thumbprint
     let requests: Array<Attempt> = []
     const script: Array<TokenEndpointError | TokenOptions> = []
     const issued: Array<AccessToken.AccessToken> = []
@@ -179,6 +182,7 @@ export const make = (
         value: Redacted.make(told?.value ?? `${tokenPrefix}${issued.length + 1}`),
         tokenType: told?.tokenType,
         obtainedAt,
+        proofKey: options.proofKey,
         expiresIn: expiresIn === "none" ? undefined : expiresIn,
         scope: told?.scope
       })
@@ -216,6 +220,7 @@ export const make = (
             return Effect.retry(Effect.suspend(() => answer(request, "request", ++attempt)), retry)
           }),
         timeout: AuthenticatedPost.defaultTimeout,
+        proofKey: options.proofKey,
         retry,
         credentials: Effect.sync(() => credentials)
       }),

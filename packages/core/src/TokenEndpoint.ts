@@ -20,11 +20,15 @@ import * as Option from "effect/Option"
 import type * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
 import * as AuthenticatedPost from "./AuthenticatedPost.js"
+import * as AuthorizationServer from "./AuthorizationServer.js"
 import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
-import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import * as ClientAuthChoice from "./ClientAuthChoice.js"
+import type * as DPoP from "./DPoP.js"
+import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
 import * as TokenRequest from "./TokenRequest.js"
@@ -54,6 +58,8 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
     /** Within this time an attempt comes to its end. */
     readonly timeout: Duration.Duration
+    /** What tokens are bound to, where they are sent with proofs (RFC 9449). */
+    readonly proofKey: DPoP.ProofKey | undefined
     /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
     readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
     /**
@@ -75,6 +81,11 @@ export interface Options<R = never> extends AuthenticatedPost.Options<R> {
   readonly url: string | URL
   /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
   readonly issuer?: string | undefined
+  /**
+   * The key that tokens are bound to (DPoP, RFC 9449), as `DPoP.generate()` or `DPoP.fromKey` makes it. An effect is run
+   * once, when the layer is built.
+   */
+  readonly dpop?: DPoP.ProofKey | Effect.Effect<DPoP.ProofKey, unknown, R> | undefined
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The default is `RetryPolicy.standard`. */
@@ -111,13 +122,15 @@ const makeAt = Effect.fnUntraced(function*<R>(
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
     readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, TokenEndpointError>
+    readonly onFailure?: (error: TokenEndpointError) => Effect.Effect<void>
   }
 ) {
-  const { clientAuth, clientId } = options
-  const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, options)
+  const { clientAuth, clientId, onFailure = () => Effect.void } = options
+  const proofKey = yield* proofKeyOf(options)
+  const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
   const services = yield* Effect.context<R>()
-  const binding = yield* bindingOf(clientAuth)
+  const binding = yield* bindingOf(clientAuth, proofKey)
   const identity: TokenRequest.Identity = {
     endpoint: options.identity,
     clientId,
@@ -126,7 +139,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 
   const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.flatMap(post(request, number), readToken)
+    Effect.flatMap(Effect.tapError(post(request, number), onFailure), readToken(proofKey))
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
@@ -148,6 +161,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
     timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
+    proofKey,
     retry,
     credentials: clientAuth.version === undefined
       ? Effect.succeedNone
@@ -155,29 +169,52 @@ const makeAt = Effect.fnUntraced(function*<R>(
   })
 })
 
-const bindingOf = <R>({ binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">) =>
-  binding === undefined
-    ? Effect.succeed(undefined)
-    : Effect.catchAllCause(
-      binding,
-      () => Check.invalid("TokenEndpoint.clientAuth", `${method}: what its tokens are bound to is not known`)
+const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
+  Effect.isEffect(dpop)
+    ? Effect.catchAllCause(
+      dpop,
+      (cause) => Check.invalid("TokenEndpoint.dpop", `brings no key${AuthenticatedPost.sayWhy(cause)}`)
     )
+    : Effect.succeed(dpop)
 
-const readToken = (
-  { body, headers, reject, sentAt, text }: ServerExchange.Answer
-): Either.Either<AccessToken.AccessToken, TokenEndpointError> =>
-  Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers, text)}`)).pipe(
-    Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
-    Either.map((response) =>
-      AccessToken.make({
-        value: response.access_token,
-        obtainedAt: DateTime.unsafeMake(sentAt),
-        expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-        scope: Option.getOrUndefined(TokenResponse.scope(response)),
-        refreshToken: Option.getOrUndefined(TokenResponse.refreshToken(response))
-      })
-    )
+/** A token may be bound to both, a key and a certificate. */
+const bindingOf = <R>(
+  { binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">,
+  proofKey: DPoP.ProofKey | undefined
+): Effect.Effect<(() => string) | undefined, InvalidOptions, R> => {
+  if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
+  return binding.pipe(
+    Effect.catchAllCause(() =>
+      Check.invalid("TokenEndpoint.clientAuth", `${method}: what its tokens are bound to is not known`)
+    ),
+    Effect.map((thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`)
   )
+}
+
+const readToken =
+  (proofKey: DPoP.ProofKey | undefined) =>
+  (answer: ServerExchange.Answer): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
+    const { body, headers, reject, sentAt, text } = answer
+    return Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers, text)}`)).pipe(
+      Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
+      // RFC 9449 §5: a token that is not bound would be what the client did not ask for
+      Either.filterOrLeft(
+        (response) => TokenResponse.isBound(response) === (proofKey !== undefined),
+        () =>
+          reject(proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP")
+      ),
+      Either.map((response) =>
+        AccessToken.make({
+          value: response.access_token,
+          proofKey,
+          obtainedAt: DateTime.unsafeMake(sentAt),
+          expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
+          scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean)),
+          refreshToken: Option.getOrUndefined(TokenResponse.refreshToken(response))
+        })
+      )
+    )
+  }
 
 /**
  * The service as a layer; it fails with `InvalidOptions` when it is built.
@@ -188,6 +225,110 @@ const readToken = (
 export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | R> => Layer.effect(TokenEndpoint, make(options))
+
+/**
+ * Options of `layerDiscovery`. What the client can prove itself with is given
+ * as for `layer`; the server says in its metadata what it takes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "issuer" | "clientAuth"> {
+  /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
+  readonly issuer: string | URL
+  /**
+   * One authentication method, or several, of which the first is taken that the server supports. A `clientSecret` is
+   * sent by `client_secret_basic`, `client_secret_post` or `client_secret_jwt`.
+   */
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
+  /** The address of the metadata, for servers that have it elsewhere than RFC 8414 and OpenID Connect say. */
+  readonly metadataUrl?: string | URL | undefined
+  /** How old the metadata may become before it is asked for again. The default is 1 hour. */
+  readonly refreshMetadataEvery?: Duration.DurationInput | undefined
+}
+
+/**
+ * Makes the service of an endpoint that is found in the metadata of its
+ * authorization server, when the first token is needed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: DiscoveryOptions<R>) {
+  const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
+  const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
+  const server = yield* AuthorizationServer.make({
+    allowInsecure: options.allowInsecure,
+    issuer,
+    maxResponseBytes: options.maxResponseBytes,
+    metadataUrl,
+    refreshEvery: refreshMetadataEvery,
+    requestInit: options.requestInit,
+    timeout: options.timeout
+  }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
+
+  const choose = (metadata: AuthorizationServer.Metadata) =>
+    Either.mapLeft(
+      ClientAuthChoice.choose(candidates, metadata),
+      (description) =>
+        new TokenEndpointError({
+          endpoint: server.issuer,
+          role: "Discovery",
+          reason: "ClientAuth",
+          description: oneLine(description)
+        })
+    )
+
+  const destination = Effect.gen(function*() {
+    const clientAuth = yield* choose(yield* server.metadata)
+    const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
+    return { url, issuer: server.issuer, clientAuth }
+  })
+
+  return yield* makeAt({
+    ...rest,
+    name: server.issuer,
+    identity: server.issuer,
+    clientAuth: ClientAuthChoice.merge(candidates),
+    destination,
+    onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
+  })
+})
+
+/**
+ * The service of an endpoint that is found in the metadata of its authorization
+ * server (RFC 8414, OpenID Connect Discovery 1.0). The metadata is read when
+ * the first token is needed, so that an app starts while the server is away.
+ *
+ * @example
+ * ```ts
+ * import { TokenEndpoint } from "@effect-alf/core"
+ * import { Redacted } from "effect"
+ *
+ * const layer = TokenEndpoint.layerDiscovery({
+ *   issuer: "https://keycloak.example.com/realms/shop",
+ *   clientId: "client-id",
+ *   clientSecret: Redacted.make("client-secret")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDiscovery = <R = never>(
+  options: DiscoveryOptions<R>
+): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | Exclude<R, Scope.Scope>> =>
+  Layer.scoped(TokenEndpoint, makeDiscovery(options))
+
+/** An option at fault is named as it was written here. */
+const nameHere = (option: string): string =>
+  option
+    .replace(/^AuthorizationServer\./, "TokenEndpoint.")
+    .replace(/\.refreshEvery$/, ".refreshMetadataEvery")
+
+/** There is no token endpoint any more where the metadata said it is. */
+const hasMoved = ({ reason, role, status }: TokenEndpointError): boolean =>
+  role === undefined && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
  * The options that a configuration can hold.

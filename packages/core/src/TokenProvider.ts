@@ -169,13 +169,16 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const { defaultLifetime, failureCooldown, maxWait, storeTimeout } = settings
   const capacity = yield* Check.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
   const cooldownMillis = Duration.toMillis(failureCooldown)
-  const store = options.shareTokens === false ? BoundedStore.none : yield* BoundedStore.make({ timeout: storeTimeout })
-  const shared = SharedTokens.make(store, { defaultLifetime })
+  const endpoint = yield* TokenEndpoint
+  const { proofKey } = endpoint
+  // A token whose key no other process has is of no use to any
+  const isShared = options.shareTokens !== false && proofKey?.isShared !== false
+  const store = isShared ? yield* BoundedStore.make({ timeout: storeTimeout }) : BoundedStore.none
+  const shared = SharedTokens.make(store, { defaultLifetime, proofKey })
   const notes = store.isShared ? FleetNotes.make(store) : FleetNotes.none
   // Once for this process, so that the processes of a fleet differ from each other
   const jitter = yield* Random.next
 
-  const endpoint = yield* TokenEndpoint
   const clock = yield* Effect.clock
   const now = () => clock.unsafeCurrentTimeMillis()
   const credentials = Effect.timeoutTo(endpoint.credentials, {

@@ -44,7 +44,9 @@ const RefreshTokenValue = Schema.String.annotations(says("is not a string")).pip
 
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
 const TokenType = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) => value.toLowerCase() === "bearer" || `is ${shown(value)}, which this client does not know`)
+  Schema.filter((value) =>
+    ["bearer", "dpop"].includes(value.toLowerCase()) || `is ${shown(value)}, which this client does not know`
+  )
 )
 
 // Never a part of it: a secret that was cut would not be recognized as one
@@ -143,6 +145,16 @@ const decodeResponse = Schema.decodeUnknownEither(TokenResponse)
  */
 export const lifetime = (self: TokenResponse): Option.Option<number> =>
   Option.filter(self.expires_in, (seconds) => seconds > 0)
+
+/**
+ * Whether the token is bound to a key, and sent with a proof of it (RFC 9449
+ * §5).
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const isBound = (self: TokenResponse): boolean =>
+  Option.exists(self.token_type, (type) => type.toLowerCase() === "dpop")
 
 /**
  * The granted scope as one string.

@@ -7,7 +7,17 @@
 /**
  * @since 0.1.0
  */
+export * as AcceptedTokens from "./AcceptedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AccessToken from "./AccessToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
  * @since 0.1.0
@@ -17,7 +27,7 @@ export * as AuthenticatedPost from "./AuthenticatedPost.js"
 /**
  * @since 0.1.0
  */
-export * as AuthedHttpClient from "./AuthedHttpClient.js"
+export * as AuthorizationServer from "./AuthorizationServer.js"
 
 /**
  * @since 0.1.0
@@ -37,12 +47,22 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
+export * as ClientAuthChoice from "./ClientAuthChoice.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ClientCertificate from "./ClientCertificate.js"
 
 /**
  * @since 0.1.0
  */
 export * as Cooldown from "./Cooldown.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as DPoP from "./DPoP.js"
 
 /**
  * @since 0.1.0
@@ -63,6 +83,11 @@ export * as Grant from "./Grant.js"
  * @since 0.1.0
  */
 export * as HeldToken from "./HeldToken.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as JwtSigner from "./JwtSigner.js"
 
 /**
  * @since 0.1.0
@@ -97,6 +122,11 @@ export * as RefreshTokens from "./RefreshTokens.js"
 /**
  * @since 0.1.0
  */
+export * as Redirect from "./Redirect.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RejectedTokens from "./RejectedTokens.js"
 
 /**
@@ -107,7 +137,27 @@ export * as Renewal from "./Renewal.js"
 /**
  * @since 0.1.0
  */
+export * as Replay from "./Replay.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestScope from "./RequestScope.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RequestSignature from "./RequestSignature.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Route from "./Route.js"
 
 /**
  * @since 0.1.0
@@ -123,6 +173,11 @@ export * as ServerHabits from "./ServerHabits.js"
  * @since 0.1.0
  */
 export * as SharedTokens from "./SharedTokens.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
@@ -152,6 +207,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenIntrospection from "./TokenIntrospection.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenProvider from "./TokenProvider.js"
 
 /**
@@ -163,6 +223,11 @@ export * as TokenRequest from "./TokenRequest.js"
  * @since 0.1.0
  */
 export * as TokenResponse from "./TokenResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenRevocation from "./TokenRevocation.js"
 
 /**
  * @since 0.1.0
@@ -183,3 +248,8 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as WwwAuthenticate from "./WwwAuthenticate.js"

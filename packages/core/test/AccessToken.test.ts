@@ -1,7 +1,7 @@
-import { AccessToken } from "@effect-alf/core"
+import { AccessToken, DPoP } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Duration, Equal, FastCheck as fc, Option, Redacted } from "effect"
+import { DateTime, Duration, Effect, Equal, FastCheck as fc, Option, Redacted } from "effect"
 import { inspect } from "node:util"
 
 const start = 1_700_000_000_000
@@ -49,6 +49,18 @@ describe("AccessToken", () => {
       assert.isTrue(Equal.equals(make("read"), make("read")))
       assert.isFalse(Equal.equals(make("read"), make("write")))
     })
+
+    it.effect("RFC 9449 §7.1: a token that is bound to a key is a DPoP token, and another value", () =>
+      Effect.gen(function*() {
+        const proofKey = yield* DPoP.generate()
+        const bound = AccessToken.make({ value: token().value, obtainedAt: at(0), proofKey })
+        assert.strictEqual(AccessToken.authorization(bound), "DPoP the-token-value")
+        assert.strictEqual(bound.proofKey, proofKey)
+        assert.isFalse(Equal.equals(bound, token()))
+        const { expiresAt, obtainedAt, scope, tokenType, value } = token()
+        const built = new AccessToken.AccessToken({ expiresAt, obtainedAt, scope, tokenType, value })
+        assert.isTrue(Equal.equals(AccessToken.make({ value, obtainedAt, proofKey: undefined }), built))
+      }))
 
     it("RFC 6750 §2.1: the Authorization header is the type and the value", () => {
       assert.strictEqual(AccessToken.authorization(token()), "Bearer the-token-value")

@@ -107,7 +107,9 @@ describe("ClientAuth", () => {
       Effect.gen(function*() {
         const secret = Redacted.make("p@ss word&x=y")
         const credentials = yield* authenticate(ClientAuth.secretPost(secret), "my app")
-        deepStrictEqual(credentials, { params: { client_id: "my app", client_secret: secret } })
+        const { version, ...sent } = credentials
+        deepStrictEqual(sent, { params: { client_id: "my app", client_secret: secret } })
+        assert.isDefined(version)
         // To node every Redacted equals every other
         assert.strictEqual(credentials.params?.client_secret, secret)
       }))
@@ -176,6 +178,14 @@ describe("ClientAuth", () => {
           assert.notInclude(second, "two")
           yield* Ref.set(current, "one")
           assert.strictEqual(yield* version, first)
+        }))
+
+      it.effect("the credentials have the version of the secret that they were made with", () =>
+        Effect.gen(function*() {
+          const auth = make(Effect.succeed(Redacted.make("one")))
+          assert.strictEqual((yield* authenticate(auth)).version, yield* auth.version ?? Effect.die("no version"))
+          const fixed = yield* authenticate(make(Redacted.make("one")))
+          assert.strictEqual(fixed.version, (yield* authenticate(auth)).version)
         }))
 
       it.effect("rule 9: neither the value nor its credentials show the secret", () =>

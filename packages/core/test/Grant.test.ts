@@ -2,6 +2,7 @@ import { type ClientAuth, Grant, TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Predicate, Record, Redacted } from "effect"
+import { decodeJwt } from "jose"
 
 const context: ClientAuth.Context = {
   clientId: "app",
@@ -83,6 +84,47 @@ describe("Grant", () => {
       assert.strictEqual(resolve(grant).key, resolve(Grant.refreshToken(secret("s3cr3t"))).key)
       assert.notInclude(JSON.stringify([grant, resolve(grant)]), "s3cr3t")
     }))
+
+  describe("signedJwt (RFC 7523 §3)", () => {
+    const claimsOf = (source: Grant.Source) =>
+      Effect.map(
+        Grant.jwtBearer(source).params(context),
+        ({ assertion }) => decodeJwt(Redacted.value(assertion as Redacted.Redacted))
+      )
+    const key = Redacted.make("0123456789abcdef0123456789abcdef")
+
+    it.effect("speaks for the client to the token endpoint, unless it is told otherwise", () =>
+      Effect.gen(function*() {
+        const { jti, ...claims } = yield* claimsOf(Grant.signedJwt({ key, algorithm: "HS256" }))
+        assert.isString(jti)
+        deepStrictEqual(claims, { iss: "app", sub: "app", aud: "https://auth.example.com/token", iat: 0, exp: 60 })
+      }))
+
+    it.effect("has the claims of a Google service account", () =>
+      Effect.gen(function*() {
+        const { iss, scope, sub } = yield* claimsOf(Grant.signedJwt({
+          key,
+          algorithm: "HS256",
+          issuer: "robot@example.com",
+          claims: { scope: "a b" }
+        }))
+        deepStrictEqual({ iss, scope, sub }, { iss: "robot@example.com", scope: "a b", sub: "robot@example.com" })
+      }))
+
+    it.effect("is another one for each attempt", () =>
+      Effect.gen(function*() {
+        const source = Grant.signedJwt({ key, algorithm: "HS256" })
+        assert.notStrictEqual((yield* claimsOf(source)).jti, (yield* claimsOf(source)).jti)
+      }))
+
+    it("rule 2: whatever it says of the subject is part of the key; what it is signed with is not", () => {
+      const keyOf = (options: Partial<Grant.SignedJwtOptions>) =>
+        resolve(Grant.jwtBearer(Grant.signedJwt({ key, algorithm: "HS256", ...options }))).key
+      const keys = [{}, { issuer: "a" }, { subject: "a" }, { audience: "a" }, { claims: { scope: "a" } }].map(keyOf)
+      assert.strictEqual(new Set(keys).size, keys.length)
+      assert.strictEqual(keyOf({ key: Redacted.make("f".repeat(32)) }), keyOf({}))
+    })
+  })
 
   it("rule 2: grants that may bring different tokens have different keys", () => {
     const subject = secret("s")

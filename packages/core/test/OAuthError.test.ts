@@ -110,6 +110,16 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
     "A token was not sent to http://evil.com: allowed are any https origin"
   ],
   [
+    "RedirectError",
+    new OAuthError.RedirectError({
+      reason: "Insecure",
+      description: "it leads to http://a.com, which is not protected",
+      status: 302,
+      origin: "https://a.com"
+    }),
+    "A redirect of https://a.com (302) was not followed: it leads to http://a.com, which is not protected"
+  ],
+  [
     "TokenStoreError",
     new OAuthError.TokenStoreError({ reason: "Unavailable", method: "get", description: "ECONNREFUSED" }),
     "Token store, get: ECONNREFUSED"
@@ -174,6 +184,11 @@ describe("OAuthError", () => {
       assert.isTrue(OAuthError.isOAuthError(failed({ reason: "Timeout", description: "" })))
       assert.isTrue(OAuthError.isOAuthError(new OAuthError.TokenProviderError({ reason: "Closed" })))
       assert.isTrue(OAuthError.isOAuthError(new OAuthError.OriginNotAllowed({ origin: "x", allowed: [] })))
+      assert.isTrue(
+        OAuthError.isOAuthError(
+          new OAuthError.RedirectError({ reason: "TooMany", description: "", status: 302, origin: "" })
+        )
+      )
     })
 
     const others: ReadonlyArray<readonly [what: string, value: unknown]> = [
@@ -190,6 +205,24 @@ describe("OAuthError", () => {
         assert.isFalse(OAuthError.isOAuthError(value))
         deepStrictEqual(OAuthError.fromUnknown(value), Option.none())
       })
+    }
+  })
+
+  it("isCredentialsError: of what a client's authentication fails with, this alone may be told", () => {
+    const error = new OAuthError.CredentialsError({ description: "the key is too small" })
+    assert.isTrue(OAuthError.isCredentialsError(error))
+    assert.isFalse(OAuthError.isOAuthError(error))
+    assert.strictEqual(error.message, "the key is too small")
+    for (
+      const other of [
+        new Error("a"),
+        "a",
+        undefined,
+        { _tag: "CredentialsError" },
+        failed({ reason: "Status", description: "a" })
+      ]
+    ) {
+      assert.isFalse(OAuthError.isCredentialsError(other))
     }
   })
 

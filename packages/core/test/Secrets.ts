@@ -8,15 +8,30 @@ import { Console } from "node:console"
 import { Writable } from "node:stream"
 import { format, inspect } from "node:util"
 
-/** The forms in which a secret may be written. */
-const formsOf = (secret: string): ReadonlyArray<string> => [
-  secret,
-  encodeURIComponent(secret),
-  new URLSearchParams([["", secret]]).toString().slice(1),
-  Buffer.from(secret).toString("base64").replace(/=+$/, ""),
-  Buffer.from(secret).toString("base64url"),
-  Buffer.from(secret).toString("hex")
-]
+/** The forms in which a secret may be written, in small letters. */
+const formsOf = (secret: string): ReadonlyArray<string> =>
+  [
+    secret,
+    encodeURIComponent(secret),
+    new URLSearchParams([["", secret]]).toString().slice(1),
+    JSON.stringify(secret).slice(1, -1),
+    JSON.stringify(secret).slice(1, -1).replaceAll("/", "\\/"),
+    JSON.stringify(JSON.stringify(secret).slice(1, -1)).slice(1, -1),
+    secret.replaceAll(/[^a-z0-9]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`),
+    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
+      .replaceAll("'", "&#39;"),
+    Buffer.from(secret).toString("latin1"),
+    Buffer.from(secret).toString("hex"),
+    ...[0, 1, 2].flatMap((offset) => base64At(secret, offset))
+  ].map((form) => form.toLowerCase())
+
+/** What of a secret's base64 does not depend on what surrounds it, so many bytes into a text. */
+const base64At = (secret: string, offset: number): ReadonlyArray<string> => {
+  const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)])
+  return (["base64", "base64url"] as const).map((encoding) =>
+    bytes.toString(encoding).slice(Math.ceil(offset * 4 / 3), Math.floor(bytes.length * 4 / 3))
+  )
+}
 
 const attempt = (f: () => string): string => {
   try {
@@ -138,9 +153,13 @@ const attemptRead = (value: object, key: PropertyKey): unknown => {
   }
 }
 
-const finder = (secrets: ReadonlyArray<string>) => {
+/** Tells whether a text holds one of the secrets in any of its forms, in capitals or in small letters. */
+export const finder = (secrets: ReadonlyArray<string>) => {
   const forms = secrets.flatMap(formsOf)
-  return (text: string) => forms.some((form) => text.includes(form))
+  return (text: string) => {
+    const small = text.toLowerCase()
+    return forms.some((form) => small.includes(form))
+  }
 }
 
 /** In which of the ways the secrets can be seen in a value. */

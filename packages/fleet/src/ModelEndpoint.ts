@@ -215,6 +215,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       attempt,
       request: (request) => Effect.retry(attempt(request), retry),
       timeout: Duration.millis(options.timeout),
+      proofKey: undefined,
       retry,
       credentials: Effect.sync(Option.none)
     }

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
@@ -46,6 +47,16 @@ export interface Options<R = never, ES = never, RS = never>
 }
 
 /**
+ * The same with a client certificate, which `clientAuth` may then need.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MutualTlsOptions<R = never, ES = never, RS = never, RC = never> extends Options<R, ES, RS> {
+  readonly http: NodeHttp.MutualTlsOptions<RC>
+}
+
+/**
  * A client and its provider, with all that they need. An effect that reads the
  * secret over HTTP is given the layer's own client.
  *
@@ -66,13 +77,22 @@ export interface Options<R = never, ES = never, RS = never>
  * @since 0.1.0
  * @category layers
  */
-export const layer = <R = never, ES = never, RS = never>(
-  options: Options<R, ES, RS>
-): Layer.Layer<
-  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-  InvalidOptions | ES,
-  Exclude<R, HttpClient.HttpClient> | RS
-> => {
+export const layer: {
+  <R = never, ES = never, RS = never, RC = never>(
+    options: MutualTlsOptions<R, ES, RS, RC>
+  ): Layer.Layer<
+    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+    InvalidOptions | ES,
+    Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
+  >
+  <R = never, ES = never, RS = never>(
+    options: Options<R, ES, RS>
+  ): Layer.Layer<
+    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+    InvalidOptions | ES,
+    Exclude<R, HttpClient.HttpClient> | RS
+  >
+} = <R, ES, RS, RC>(options: Options<R, ES, RS> | MutualTlsOptions<R, ES, RS, RC>) => {
   const { audience, http, params, redis, resource, scope, tokenEndpoint, tokenStore, ...rest } = options
   const endpoint = TokenEndpoint.layer<R>({
     ...rest,
@@ -81,7 +101,7 @@ export const layer = <R = never, ES = never, RS = never>(
   })
   return AuthedHttpClient.layer(rest).pipe(
     Layer.provide(endpoint),
-    Layer.provide(NodeHttp.layer(http)),
+    Layer.provide(http !== undefined && "certificate" in http ? NodeHttp.layerMutualTls(http) : NodeHttp.layer(http)),
     renameOptions(nameInLayer),
     Layer.provide(makeStore(redis, tokenStore))
   )
@@ -114,6 +134,16 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
 {}
 
 /**
+ * The same with a client certificate.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = never>
+  extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "clientId" | "clientSecret">
+{}
+
+/**
  * Reads from the environment, or wherever the app's ConfigProvider reads:
  *
  * - `ALF_TOKEN_URL`, `ALF_CLIENT_ID`
@@ -133,13 +163,22 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = <R = never, ES = never, RS = never>(
-  options?: ConfigOptions<R, ES, RS> | undefined
-): Layer.Layer<
-  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-  InvalidOptions | ConfigError.ConfigError | ES,
-  Exclude<R, HttpClient.HttpClient> | RS
-> =>
+export const layerConfig: {
+  <R = never, ES = never, RS = never, RC = never>(
+    options: MutualTlsConfigOptions<R, ES, RS, RC>
+  ): Layer.Layer<
+    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+    InvalidOptions | ConfigError.ConfigError | ES,
+    Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
+  >
+  <R = never, ES = never, RS = never>(
+    options?: ConfigOptions<R, ES, RS> | undefined
+  ): Layer.Layer<
+    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+    InvalidOptions | ConfigError.ConfigError | ES,
+    Exclude<R, HttpClient.HttpClient> | RS
+  >
+} = <R, ES, RS>(options?: ConfigOptions<R, ES, RS>) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const needsBase = options?.baseUrl === undefined && options?.origins === undefined
     const tokenEndpoint = yield* Config.string("ALF_TOKEN_URL")

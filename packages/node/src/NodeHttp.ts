@@ -1,21 +1,30 @@
 /**
  * The HTTP client for Node: undici, through platform-node, with a pool of
- * connections of its own. It keeps connections alive, follows no redirects and
- * goes through the proxy that the environment names.
+ * connections of its own. It keeps connections alive, follows no redirects,
+ * goes through the proxy that the environment names, and presents a client
+ * certificate where one is given.
  *
  * @since 0.1.0
  */
 import * as Check from "@effect-alf/core/Check"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import * as ClientCertificate from "@effect-alf/core/ClientCertificate"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Undici from "@effect/platform-node/Undici"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Config from "effect/Config"
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { X509Certificate } from "node:crypto"
+import { createSecureContext } from "node:tls"
+import * as ContentCoding from "./ContentCoding.js"
+import * as HttpProxy from "./HttpProxy.js"
+import * as SwitchedDispatcher from "./SwitchedDispatcher.js"
+import * as TlsCertificate from "./TlsCertificate.js"
 
 /**
  * How many connections there are, how long they last and where they go.
@@ -38,13 +47,37 @@ export interface Options {
    * `HTTPS_PROXY`, `HTTP_PROXY` (for https too where the other is not set) and `NO_PROXY`; in lower case they take
    * precedence. A proxy is asked for a tunnel (CONNECT), for http as well as for https.
    */
-  readonly proxy?: "environment" | false | string | URL | Redacted.Redacted | undefined
+  readonly proxy?: HttpProxy.Options | undefined
+  /** The certificates, in PEM, of the authorities to trust in place of those that Node trusts. */
+  readonly ca?: string | ReadonlyArray<string> | undefined
+}
+
+/**
+ * The same, and the certificate to present to servers that ask for one.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MutualTlsOptions<R = never> extends Options {
+  /** The certificate and its key: paths of files, values, or an effect that reads them from elsewhere. */
+  readonly certificate: TlsCertificate.Source<R>
+  /**
+   * How often the certificate is read anew, beside every token request with `ClientAuth.tls`. The default is
+   * 10 seconds for files; an effect is not run by itself.
+   */
+  readonly refreshInterval?: Duration.DurationInput | undefined
+  /** How long requests may still take that began with the certificate before. The default is 5 minutes. */
+  readonly gracePeriod?: Duration.DurationInput | undefined
 }
 
 // Bears two lost SYNs (1 s + 2 s), and leaves time for a retry within TokenEndpoint's 10 seconds
 const defaultConnectTimeout = Duration.seconds(5)
 // Node's own servers close after 5 seconds: a client that keeps longer runs into the reset
 const defaultKeepAliveTimeout = Duration.seconds(4)
+// Certificates are replaced minutes before their end, and to read two small files costs less than a millisecond
+const defaultRefreshInterval = Duration.seconds(10)
+// Longer than any request that someone waits for; what streams without an end must begin anew some day
+const defaultGracePeriod = Duration.minutes(5)
 // Timers know no longer one
 const maxTimeout = Duration.millis(2 ** 31 - 1)
 
@@ -57,31 +90,12 @@ const maxTimeout = Duration.millis(2 ** 31 - 1)
 export const makeDispatcher: (
   options?: Options | undefined
 ) => Effect.Effect<Undici.Dispatcher, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const connections = options?.connections === undefined
-    ? undefined
-    : yield* Check.positiveInteger("NodeHttp.connections", options.connections)
-  const connectTimeout = yield* timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout)
-  const keepAliveTimeout = yield* timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout)
-  const proxies = yield* checkProxy(options?.proxy ?? "environment")
-  const agent: Undici.Agent.Options = {
-    connectTimeout,
-    keepAliveTimeout,
-    ...(connections === undefined ? {} : { connections })
-  }
+  const { makePool } = yield* check(options)
   const dispatcher = yield* Effect.acquireRelease(
-    Effect.sync((): Undici.Dispatcher =>
-      proxies === undefined ? new Undici.Agent(agent) : new Undici.EnvHttpProxyAgent({
-        ...agent,
-        ...proxies,
-        proxyTls: { timeout: connectTimeout },
-        requestTls: { timeout: connectTimeout },
-        // A proxy that takes the connection and never answers to CONNECT
-        clientFactory: (origin, options) => new Undici.Pool(origin, { ...options, headersTimeout: connectTimeout })
-      })
-    ),
+    Effect.sync(() => makePool()),
     (dispatcher) => Effect.promise(() => dispatcher.destroy())
   )
-  return dispatcher.compose(acceptFormBodies)
+  return dispatcher.compose(acceptFormBodies, ContentCoding.decode)
 })
 
 /**
@@ -96,59 +110,125 @@ export const layer = (options?: Options | undefined): Layer.Layer<HttpClient.Htt
     Layer.scoped(NodeHttpClient.Dispatcher, makeDispatcher(options))
   )
 
-const timeout = (name: "connectTimeout" | "keepAliveTimeout", value: Duration.DurationInput) =>
+/**
+ * The same with a client certificate (mutual TLS, RFC 8705). The certificate is
+ * replaced without a restart: when other contents are found and they are a
+ * certificate with its key, new connections present it, and requests under way
+ * end over those they have. Where they are not, the one before stays, with one
+ * warning.
+ *
+ * @example
+ * ```ts
+ * import { NodeHttp } from "@effect-alf/node"
+ *
+ * const layer = NodeHttp.layerMutualTls({
+ *   certificate: { certificateFile: "/run/tls/tls.crt", keyFile: "/run/tls/tls.key" }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMutualTls = <R = never>(
+  options: MutualTlsOptions<R>
+): Layer.Layer<HttpClient.HttpClient | ClientCertificate.ClientCertificate, InvalidOptions, R> =>
+  Layer.unwrapScoped(Effect.map(makeMutualTls(options), ({ certificate, dispatcher }) =>
+    Layer.merge(
+      Layer.succeed(ClientCertificate.ClientCertificate, certificate),
+      Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher, Layer.succeed(NodeHttpClient.Dispatcher, dispatcher))
+    )))
+
+const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
+  const { ca, makePool } = yield* check(options)
+  const gracePeriod = yield* timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
+  const interval = options.refreshInterval ??
+    (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
+  const refreshInterval = interval === undefined ? undefined : yield* timeout("refreshInterval", interval)
+  const read = Effect.provide(TlsCertificate.read(options.certificate), yield* Effect.context<R>())
+
+  let contents = yield* read
+  let current = yield* TlsCertificate.make(contents, ca)
+  let complaint: string | undefined
+  const { dispatcher, replace } = yield* SwitchedDispatcher.make(makePool(current), { gracePeriod })
+
+  const refresh = Effect.gen(function*() {
+    const found = yield* read
+    if (found.fingerprint !== contents.fingerprint) {
+      const next = yield* TlsCertificate.make(found, ca)
+      yield* Effect.uninterruptible(Effect.suspend(() => {
+        contents = found
+        current = next
+        return replace(makePool(next))
+      }))
+    }
+    complaint = undefined
+  }).pipe(
+    Effect.catchAll(({ message }) => {
+      if (message === complaint) return Effect.void
+      complaint = message
+      return Effect.logWarning(`The client certificate stays as it was: ${message}`)
+    }),
+    Effect.makeSemaphore(1).pipe(Effect.runSync).withPermits(1)
+  )
+  if (refreshInterval !== undefined) {
+    yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
+  }
+  return {
+    certificate: ClientCertificate.ClientCertificate.of({ thumbprint: () => current.thumbprint, refresh }),
+    dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode)
+  }
+})
+
+/** Checks the options, and says how to make a pool. */
+const check = Effect.fnUntraced(function*(options: Options | undefined) {
+  const connections = options?.connections === undefined
+    ? undefined
+    : yield* Check.positiveInteger("NodeHttp.connections", options.connections)
+  const connectTimeout = yield* timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout)
+  const keepAliveTimeout = yield* timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout)
+  const proxies = yield* HttpProxy.make(options?.proxy ?? "environment")
+  const ca = options?.ca === undefined ? undefined : yield* checkAuthorities(Arr.ensure(options.ca))
+  // A proxy is trusted by the same authorities, and never shown the certificate
+  const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
+
+  const makePool = (certificate?: TlsCertificate.TlsCertificate): Undici.Dispatcher => {
+    const tls = certificate === undefined ? trusting : { secureContext: certificate.context }
+    const agent: Undici.Agent.Options = {
+      connectTimeout,
+      keepAliveTimeout,
+      connect: tls,
+      ...(connections === undefined ? {} : { connections })
+    }
+    return proxies === undefined ? new Undici.Agent(agent) : new Undici.EnvHttpProxyAgent({
+      ...agent,
+      ...proxies,
+      proxyTls: { ...trusting, timeout: connectTimeout },
+      requestTls: { ...tls, timeout: connectTimeout },
+      // A proxy that takes the connection and never answers to CONNECT
+      clientFactory: (origin, options) => new Undici.Pool(origin, { ...options, headersTimeout: connectTimeout })
+    })
+  }
+  return { ca, makePool }
+})
+
+const checkAuthorities = (ca: ReadonlyArray<string>) =>
+  Effect.filterOrElse(
+    Effect.succeed(ca),
+    (ca) => ca.length > 0 && ca.every(isCertificate),
+    () => Check.invalid("NodeHttp.ca", "holds no certificate in PEM")
+  )
+
+// Node itself trusts nobody, and says nothing, when it finds no certificate
+const isCertificate = (pem: string): boolean => Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
+
+const timeout = (
+  name: "connectTimeout" | "keepAliveTimeout" | "refreshInterval" | "gracePeriod",
+  value: Duration.DurationInput
+) =>
   Effect.map(
     Check.positiveDuration(`NodeHttp.${name}`, value),
     (duration) => Duration.toMillis(Duration.min(duration, maxTimeout))
   )
-
-// -----------------------------------------------------------------------------
-// proxy
-// -----------------------------------------------------------------------------
-
-/** All three are always given, so that undici does not read the environment past `Config`. */
-type Proxies = Required<Pick<Undici.EnvHttpProxyAgent.Options, "httpProxy" | "httpsProxy" | "noProxy">>
-
-const checkProxy = (
-  proxy: Exclude<Options["proxy"], undefined>
-): Effect.Effect<Proxies | undefined, InvalidOptions> => {
-  if (proxy === false) return Effect.succeed(undefined)
-  if (proxy === "environment") return proxiesOfEnvironment
-  const given = Redacted.isRedacted(proxy) ? Redacted.value(proxy) : proxy instanceof URL ? proxy.href : proxy
-  return Check.text("NodeHttp.proxy", given).pipe(
-    Effect.flatMap((given) => checkProxyUrl(given, "")),
-    Effect.map((uri) => ({ httpProxy: uri, httpsProxy: uri, noProxy: "" }))
-  )
-}
-
-const proxiesOfEnvironment: Effect.Effect<Proxies | undefined, InvalidOptions> = Effect.gen(function*() {
-  const httpProxy = yield* proxyVariable("HTTP_PROXY")
-  const httpsProxy = yield* proxyVariable("HTTPS_PROXY")
-  if (httpProxy === "" && httpsProxy === "") return undefined
-  return { httpProxy, httpsProxy, noProxy: yield* variable("NO_PROXY") }
-})
-
-const variable = (name: string): Effect.Effect<string, InvalidOptions> =>
-  Config.string(name.toLowerCase()).pipe(
-    Config.orElse(() => Config.string(name)),
-    Config.withDefault(""),
-    Effect.mapBoth({
-      onFailure: () => new InvalidOptions({ option: "NodeHttp.proxy", description: `from ${name} cannot be read` }),
-      onSuccess: (value) => value.trim()
-    })
-  )
-
-const proxyVariable = (name: string): Effect.Effect<string, InvalidOptions> =>
-  Effect.flatMap(variable(name), (value) => value === "" ? Effect.succeed("") : checkProxyUrl(value, ` from ${name}`))
-
-/** The address may hold a password: no description shows any part of it. */
-const checkProxyUrl = (given: string, source: string): Effect.Effect<string, InvalidOptions> => {
-  // Many write host:port, as curl takes it
-  const url = /^\w+:\/\//.test(given) ? given : `http://${given}`
-  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
-    ? Effect.succeed(url)
-    : Check.invalid(`NodeHttp.proxy${source}`, "is not an http or https URL")
-}
 
 // -----------------------------------------------------------------------------
 // bodies

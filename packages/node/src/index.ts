@@ -7,6 +7,21 @@
 /**
  * @since 0.1.0
  */
+export * as ContentCoding from "./ContentCoding.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ForwardingHandler from "./ForwardingHandler.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as HttpProxy from "./HttpProxy.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as NodeAuthedHttpClient from "./NodeAuthedHttpClient.js"
 
 /**
@@ -33,3 +48,13 @@ export * as RedisNotices from "./RedisNotices.js"
  * @since 0.1.0
  */
 export * as RedisTokenStore from "./RedisTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SwitchedDispatcher from "./SwitchedDispatcher.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TlsCertificate from "./TlsCertificate.js"

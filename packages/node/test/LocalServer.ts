@@ -12,14 +12,14 @@ export interface LocalServer {
 }
 
 /** Listens on a free port of the loopback interface until the scope ends, and then cuts what is connected. */
-export const listen = (server: Server): Effect.Effect<LocalServer, never, Scope.Scope> =>
+export const listen = (server: Server, host = "127.0.0.1"): Effect.Effect<LocalServer, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<LocalServer>((resume) => {
       const sockets: Array<Socket> = []
       server.on("connection", (socket: Socket) => sockets.push(socket.on("error", () => {})))
-      server.listen(0, "127.0.0.1", () => {
+      server.listen(0, host, () => {
         const { port } = server.address() as AddressInfo
-        resume(Effect.succeed({ port, url: `http://127.0.0.1:${port}`, sockets }))
+        resume(Effect.succeed({ port, url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, sockets }))
       })
     }),
     ({ sockets }) =>

@@ -3,10 +3,11 @@ import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, ConfigProvider, Deferred, Duration, Effect, Fiber, Layer, Redacted } from "effect"
-import { createServer, type IncomingHttpHeaders } from "node:http"
-import { connect, createServer as createTcpServer, type Socket } from "node:net"
+import { createServer } from "node:http"
+import { createServer as createTcpServer, type Socket } from "node:net"
 import { inspect } from "node:util"
 import * as LocalServer from "./LocalServer.js"
+import { makeProxy } from "./Tunnel.js"
 
 const withEnvironment = (variables: Record<string, string>) =>
   Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
@@ -300,26 +301,3 @@ const closed = (socket: Socket) =>
     if (socket.closed) return resume(Effect.void)
     socket.once("close", () => resume(Effect.void))
   })
-
-interface Tunnel {
-  readonly target: string
-  readonly headers: IncomingHttpHeaders
-}
-
-/** An HTTP proxy that knows CONNECT only. */
-const makeProxy = Effect.suspend(() => {
-  const tunnels: Array<Tunnel> = []
-  const server = createServer().on("connect", (request, socket, head) => {
-    const target = request.url ?? ""
-    tunnels.push({ target, headers: request.headers })
-    const [host, port] = target.split(":")
-    const upstream = connect(Number(port), host, () => {
-      socket.write("HTTP/1.1 200 Connection established\r\n\r\n")
-      upstream.write(head)
-      upstream.pipe(socket)
-      socket.pipe(upstream)
-    })
-    for (const end of [socket, upstream]) end.on("error", () => {})
-  })
-  return Effect.map(LocalServer.listen(server), (proxy) => ({ proxy, tunnels }))
-})

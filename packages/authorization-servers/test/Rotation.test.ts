@@ -1,0 +1,163 @@
+/**
+ * A secret, a key and a certificate change at the server, then at the client,
+ * while the app goes on calling: it sees none of it, and the server sees one
+ * token request more than it would have, at most.
+ */
+import type * as Certificate from "@effect-alf/authorization-servers/Certificate"
+import type * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
+import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
+import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { NodeHttp } from "@effect-alf/node"
+import { assert, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Layer, Redacted, TestClock, TestServices } from "effect"
+import { World } from "./World.js"
+
+type Servers = World["Type"]
+
+/** Credentials of one kind: how to make some, how the server knows them and how the client uses them. */
+interface Kind<Credentials> {
+  readonly name: string
+  readonly make: (servers: Servers) => Effect.Effect<Credentials, Certificate.CertificateError>
+  readonly authentication: (credentials: Credentials) => OidcProvider.Client["authentication"]
+  readonly client: (
+    servers: Servers,
+    clientId: string,
+    current: Effect.Effect<Credentials>
+  ) => Layer.Layer<AuthedHttpClient.AuthedHttpClient, unknown>
+}
+
+const secrets: Kind<Redacted.Redacted> = {
+  name: "secret",
+  make: () => Effect.sync(() => Redacted.make(crypto.randomUUID())),
+  authentication: (secret) => ({ method: "client_secret_basic", secret }),
+  client: ({ api, oidc }, clientId, clientSecret) =>
+    AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
+      Layer.provide(TokenEndpoint.layer({ url: oidc.tokenEndpoint, clientId, clientSecret })),
+      Layer.provide(TokenStore.layerMemory()),
+      Layer.provide(NodeHttp.layer())
+    )
+}
+
+const keys: Kind<SigningKey.SigningKey> = {
+  name: "key",
+  make: () => SigningKey.make("ES256"),
+  authentication: ({ publicJwk }) => ({ method: "private_key_jwt", keys: [publicJwk] }),
+  client: ({ api, oidc }, clientId, key) =>
+    AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
+      Layer.provide(TokenEndpoint.layer({
+        url: oidc.tokenEndpoint,
+        clientId,
+        clientAuth: ClientAuth.privateKeyJwt({ key: Effect.map(key, ({ jwk }) => jwk) })
+      })),
+      Layer.provide(TokenStore.layerMemory()),
+      Layer.provide(NodeHttp.layer())
+    )
+}
+
+const certificates: Kind<Certificate.Certificate> = {
+  name: "certificate",
+  make: ({ authority }) => authority.selfSigned("rotating"),
+  authentication: (certificate) => ({ method: "self_signed_tls_client_auth", certificates: [certificate] }),
+  client: ({ api, authority, oidc }, clientId, certificate) =>
+    AuthedHttpClient.layer({ baseUrl: api.tlsUrl }).pipe(
+      Layer.provide(
+        TokenEndpoint.layer({ url: oidc.mtlsTokenEndpoint, clientId, clientAuth: ClientAuth.selfSignedTls })
+      ),
+      Layer.provide(TokenStore.layerMemory()),
+      Layer.provide(NodeHttp.layerMutualTls({ ca: authority.certificate, certificate }))
+    )
+}
+
+layer(World.layer)("credentials change while the app goes on calling", (it) => {
+  const scenarios = <Credentials>(kind: Kind<Credentials>) => {
+    const start = Effect.fnUntraced(function*(clientId: string) {
+      const servers = yield* World
+      const [first, second] = yield* Effect.all([kind.make(servers), kind.make(servers)])
+      const register = (credentials: Credentials) =>
+        servers.oidc.register({
+          id: clientId,
+          authentication: kind.authentication(credentials),
+          ...(kind.name === "certificate" ? { binding: "certificate" } : {})
+        })
+      const statuses = Effect.map(
+        servers.oidc.tokenRequests,
+        (requests) => requests.filter((request) => request.clientId === clientId).map(({ status }) => status)
+      )
+      yield* register(first)
+      return { servers, first, second, register, statuses }
+    })
+
+    const call = Effect.gen(function*() {
+      const client = yield* AuthedHttpClient.AuthedHttpClient
+      return (yield* client.get("/orders")).status
+    })
+
+    it.scoped(`${kind.name}: changed at the client before its next token request, costs nothing`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(Date.now())
+        const clientId = `${kind.name}-in-time`
+        const { first, register, second, servers, statuses } = yield* start(clientId)
+        let current = first
+        const app = yield* Layer.build(kind.client(servers, clientId, Effect.sync(() => current)))
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        yield* register(second)
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        current = second
+        yield* servers.api.denyAll
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        deepStrictEqual(yield* statuses, [200, 200])
+      }))
+
+    it.scoped(`${kind.name}: changed at the client while it asks with the old one, costs one request`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(Date.now())
+        const clientId = `${kind.name}-at-once`
+        const { first, register, second, servers, statuses } = yield* start(clientId)
+        const current = Effect.map(statuses, (statuses) => statuses.includes(401) ? second : first)
+        const app = yield* Layer.build(kind.client(servers, clientId, current))
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        yield* register(second)
+        yield* servers.api.denyAll
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        deepStrictEqual(yield* statuses, [200, 401, 200])
+      }))
+
+    it.scoped(`${kind.name}: changed at the client after a renewal with the old one, costs one request`, () =>
+      Effect.gen(function*() {
+        // So that no assertion is from the future when its clock is set forward
+        yield* TestClock.setTime(Date.now() - 57_000)
+        const clientId = `${kind.name}-late`
+        const { first, register, second, servers, statuses } = yield* start(clientId)
+        let current = first
+        const app = yield* Layer.build(kind.client(servers, clientId, Effect.sync(() => current)))
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        yield* register(second)
+        const callEverySecondUntil = (requests: number) =>
+          Effect.iterate(1, {
+            while: (count) => count < requests,
+            body: () =>
+              Effect.gen(function*() {
+                yield* TestClock.adjust("1 second")
+                assert.strictEqual(yield* Effect.provide(call, app), 200)
+                // A renewal in the background takes real time
+                yield* TestServices.provideLive(Effect.sleep("30 millis"))
+                return (yield* statuses).length
+              })
+          })
+        // A token of a minute is renewed in the background in its last 12 seconds
+        yield* TestClock.adjust("47 seconds")
+        yield* callEverySecondUntil(2)
+        current = second
+        yield* callEverySecondUntil(3)
+        assert.strictEqual(yield* Effect.provide(call, app), 200)
+        // The renewal that presents a new certificate is for the key of the old one: its token serves nobody
+        const wasted = kind.name === "certificate" ? [200] : []
+        deepStrictEqual(yield* statuses, [200, 401, 200, ...wasted])
+      }))
+  }
+
+  scenarios(secrets)
+  scenarios(keys)
+  scenarios(certificates)
+})

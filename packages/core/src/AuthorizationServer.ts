@@ -1,0 +1,297 @@
+/**
+ * What an authorization server says of itself: its metadata (RFC 8414, OpenID
+ * Connect Discovery 1.0), found by its issuer identifier.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Check from "./Check.js"
+import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import * as RetryPolicy from "./RetryPolicy.js"
+import * as ServerExchange from "./ServerExchange.js"
+
+const says = (message: string) => ({ message: () => ({ message, override: true }) })
+
+const Text = Schema.String.annotations(says("is not a string"))
+const Names = Schema.Array(Schema.String.annotations(says("is not a list of names"))).annotations(
+  says("is not a list of names")
+)
+
+const optional = <A, I>(schema: Schema.Schema<A, I>) =>
+  Schema.optionalWith(schema, { nullable: true, exact: true, as: "Option" })
+
+const Endpoints = Schema.Struct({
+  token_endpoint: optional(Text),
+  revocation_endpoint: optional(Text),
+  introspection_endpoint: optional(Text)
+})
+
+/**
+ * The metadata of RFC 8414 §2 that a client acts on. What a server says beside
+ * it is left out.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/AuthorizationServer/Metadata")({
+  issuer: Schema.propertySignature(Text).annotations({ missingMessage: () => "is missing" }),
+  ...Endpoints.fields,
+  jwks_uri: optional(Text),
+  grant_types_supported: optional(Names),
+  token_endpoint_auth_methods_supported: optional(Names),
+  dpop_signing_alg_values_supported: optional(Names),
+  /** Where a client with a certificate finds the same endpoints (RFC 8705 §5). */
+  mtls_endpoint_aliases: optional(Endpoints)
+}) {}
+
+/**
+ * The endpoints that a client posts to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Endpoint = keyof typeof Endpoints.fields
+
+/**
+ * An authorization server that is known by its metadata.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class AuthorizationServer extends Context.Tag("@effect-alf/core/AuthorizationServer")<
+  AuthorizationServer,
+  {
+    readonly issuer: string
+    /**
+     * Asked for when it is first needed and kept; renewed in the background,
+     * while the old one serves. Its failures are kept for a second.
+     */
+    readonly metadata: Effect.Effect<Metadata, TokenEndpointError>
+    /** The address of an endpoint; that for clients with a certificate, where there is one and `mutualTls` asks for it. */
+    readonly endpoint: (
+      name: Endpoint,
+      options?: { readonly mutualTls?: boolean | undefined }
+    ) => Effect.Effect<URL, TokenEndpointError>
+    /** Asks for the metadata anew when it is next needed, as after an endpoint has moved. */
+    readonly forget: Effect.Effect<void>
+  }
+>() {}
+
+/**
+ * Where the metadata is, and within what bounds it is read.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
+  readonly issuer: string | URL
+  /**
+   * The address of the metadata, for servers that have it elsewhere. The default is that of RFC 8414 §3, then that of
+   * OpenID Connect Discovery 1.0 §4.
+   */
+  readonly metadataUrl?: string | URL | undefined
+  /** How old it may become before it is asked for again. The default is 1 hour. */
+  readonly refreshEvery?: Duration.DurationInput | undefined
+  /** How long it may take to read it. The default is 10 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** The default is 262,144 bytes. */
+  readonly maxResponseBytes?: number | undefined
+  /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
+  readonly requestInit?: RequestInit | undefined
+  /** Allows plain http to other machines, for the issuer and for what it names. */
+  readonly allowInsecure?: boolean | undefined
+}
+
+// What Cache-Control of the large providers says, or less
+const defaultRefreshEvery = Duration.hours(1)
+const defaultTimeout = Duration.seconds(10)
+const defaultMaxResponseBytes = 256 * 1024
+/** Those who wait for one answer share its failure, and a server that is down is not asked more often (ms). */
+const failureCooldown = 1_000
+/** A refresh that failed is tried again after this (ms). */
+const refreshCooldown = 60_000
+
+/**
+ * Checks the options. The metadata is read when it is first needed, so that an
+ * app starts while its authorization server is away.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  options: Options
+) => Effect.Effect<AuthorizationServer["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope> = Effect
+  .fnUntraced(function*(options) {
+    const name = "AuthorizationServer"
+    const url = yield* Check.url(`${name}.issuer`, options.issuer, options)
+    if (url.search !== "") return yield* Check.invalid(`${name}.issuer`, "must not have a query")
+    // As it was written: a slash at its end is a part of it
+    const issuer = options.issuer instanceof URL ? options.issuer.href : options.issuer
+    const candidates = options.metadataUrl === undefined
+      ? wellKnown(url)
+      : [yield* Check.url(`${name}.metadataUrl`, options.metadataUrl, options)]
+    const refreshEvery = Duration.toMillis(
+      yield* Check.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery)
+    )
+    const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
+    const maxResponseBytes = yield* Check.positiveInteger(
+      `${name}.maxResponseBytes`,
+      options.maxResponseBytes ?? defaultMaxResponseBytes
+    )
+    const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
+    const scope = yield* Effect.scope
+
+    const ask = (url: URL): Effect.Effect<Metadata, TokenEndpointError> => {
+      const subject: ServerExchange.Subject = { endpoint: `${url.origin}${url.pathname}`, role: "Discovery" }
+      const request = HttpClientRequest.get(url.href).pipe(
+        HttpClientRequest.setHeaders({ accept: "application/json", "accept-encoding": "identity" })
+      )
+      return exchange(subject, request, []).pipe(
+        Effect.flatMap((answer) =>
+          Either.filterOrLeft(
+            decodeMetadata(answer),
+            (metadata) => metadata.issuer === issuer,
+            (metadata) => answer.reject(describeOther(metadata.issuer, issuer))
+          )
+        ),
+        Effect.timeoutFail({
+          duration: timeout,
+          onTimeout: () =>
+            new TokenEndpointError({
+              ...subject,
+              reason: "Timeout",
+              description: `no answer within ${Duration.format(timeout)}`
+            })
+        })
+      )
+    }
+
+    /** Whatever is wrong with the first address, the metadata may be at the second. */
+    const discover: Effect.Effect<Metadata, TokenEndpointError> = candidates.slice(1).reduce(
+      (first, next) =>
+        Effect.catchAll(first, (error) => Effect.mapError(ask(next), (other) => moreTelling(error, other))),
+      ask(candidates[0])
+    )
+
+    let known: Metadata | undefined
+    /** Until then it is taken as it is (epoch milliseconds). */
+    let freshUntil = Number.NEGATIVE_INFINITY
+    let isDoubtful = false
+    let failure: { readonly error: TokenEndpointError; readonly until: number } | undefined
+    const turn = Effect.unsafeMakeSemaphore(1)
+
+    const read: Effect.Effect<Metadata, TokenEndpointError> = Effect.flatMap(
+      Effect.either(discover),
+      (result) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          isDoubtful = false
+          if (Either.isRight(result)) {
+            known = result.right
+            freshUntil = now + refreshEvery
+            return result
+          }
+          failure = { error: result.left, until: now + failureCooldown }
+          freshUntil = now + refreshCooldown
+          return known === undefined
+            ? result
+            : Effect.as(Effect.logWarning(`${result.left.message}. What it said before serves on`), known)
+        })
+    )
+
+    /** One at a time: who waited takes what the one before has brought. */
+    const readInTurn = turn.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (known !== undefined && now < freshUntil) return Effect.succeed(known)
+      return known === undefined && failure !== undefined && now < failure.until ? Effect.fail(failure.error) : read
+    }))
+
+    const readInBackground = turn.withPermitsIfAvailable(1)(read).pipe(
+      Effect.ignore,
+      Effect.interruptible,
+      Effect.forkIn(scope)
+    )
+
+    const metadata = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (known === undefined || isDoubtful) return readInTurn
+      return now < freshUntil ? Effect.succeed(known) : Effect.as(readInBackground, known)
+    })
+
+    const invalid = (description: string) =>
+      new TokenEndpointError({
+        endpoint: issuer,
+        role: "Discovery",
+        reason: "InvalidResponse",
+        status: 200,
+        description: oneLine(description)
+      })
+
+    return AuthorizationServer.of({
+      issuer,
+      metadata,
+      endpoint: (name, choice) =>
+        Effect.flatMap(metadata, (metadata) => {
+          const alias = choice?.mutualTls === true
+            ? Option.flatMap(metadata.mtls_endpoint_aliases, (aliases) => aliases[name])
+            : Option.none()
+          return Option.match(Option.orElse(alias, () => metadata[name]), {
+            onNone: () => Effect.fail(invalid(`${name} is missing`)),
+            onSome: (address) =>
+              Effect.mapError(
+                Check.url(name, address, options),
+                ({ description, option }) => invalid(`${option} ${description}`)
+              )
+          })
+        }),
+      forget: Effect.sync(() => {
+        freshUntil = Number.NEGATIVE_INFINITY
+        isDoubtful = true
+      })
+    })
+  })
+
+/**
+ * The server as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<AuthorizationServer, InvalidOptions, HttpClient.HttpClient> =>
+  Layer.scoped(AuthorizationServer, make(options))
+
+/** RFC 8414 §3.1 puts its path before that of the issuer, OpenID Connect Discovery 1.0 §4.1 behind it. */
+const wellKnown = ({ origin, pathname }: URL): readonly [URL, URL] => {
+  const path = pathname.replace(/\/$/, "")
+  return [
+    new URL(`${origin}/.well-known/oauth-authorization-server${path}`),
+    new URL(`${origin}${path}/.well-known/openid-configuration`)
+  ]
+}
+
+const decodeMetadata = ServerExchange.decodeWith(Metadata)
+
+/** RFC 8414 §3.3: it must be the same to the last character, lest another server speaks for this one. */
+const describeOther = (found: string, issuer: string): string => {
+  const hint = found.replace(/\/$/, "") === issuer.replace(/\/$/, "") ? ": they differ in the slash at the end" : ""
+  return oneLine(`issuer is ${found}, not ${issuer}${hint}`)
+}
+
+/** Of two failures the one that says more: a server that is away says nothing of where its metadata is. */
+const moreTelling = (first: TokenEndpointError, second: TokenEndpointError): TokenEndpointError => {
+  if (RetryPolicy.transient(first)) return first
+  if (RetryPolicy.transient(second)) return second
+  return first.status === 404 || (first.reason !== "InvalidResponse" && second.reason === "InvalidResponse")
+    ? second
+    : first
+}

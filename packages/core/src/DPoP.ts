@@ -1,0 +1,185 @@
+/**
+ * Tokens bound to a key (RFC 9449): each request carries a proof, signed for it
+ * alone, that its sender has the key.
+ *
+ * @since 0.1.0
+ */
+import type * as Headers from "@effect/platform/Headers"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as jose from "jose"
+import { fingerprint } from "./Fingerprint.js"
+import * as JwtSigner from "./JwtSigner.js"
+import { CredentialsError } from "./OAuthError.js"
+import * as SigningKey from "./SigningKey.js"
+
+/**
+ * A key, and the proofs that it makes. Its private part cannot be reached.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProofKey {
+  /** What a token that is bound to the key names it by, `jkt` (RFC 7638, RFC 9449 §6.1). */
+  readonly thumbprint: string
+  readonly algorithm: Algorithm
+  /** Whether other processes have the key too. Tokens of a key that none of them has are never stored. */
+  readonly isShared: boolean
+  /** The newest nonce that each origin gave; the next proof for it has it (RFC 9449 §8.2). */
+  readonly nonces: Nonces
+  /**
+   * The value of the `DPoP` header for one request (RFC 9449 §4.2): a secret,
+   * as is the token that it is to be sent with.
+   */
+  readonly proof: (options: {
+    readonly method: string
+    readonly url: string | URL
+    /** The access token that the request carries; none at the token endpoint. */
+    readonly token?: Redacted.Redacted | undefined
+  }) => Effect.Effect<string>
+}
+
+/**
+ * How proofs are signed: never with a shared secret (RFC 9449 §4.2).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Algorithm = Exclude<SigningKey.Algorithm, `HS${string}`>
+
+/**
+ * Makes a key that nobody else has and that ends with the process.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const generate = Effect.fnUntraced(function*(
+  options: {
+    /** The default is `ES256`, which is known wherever DPoP is. */
+    readonly algorithm?: Algorithm | undefined
+  } = {}
+): Effect.fn.Return<ProofKey, CredentialsError> {
+  const algorithm = options.algorithm ?? "ES256"
+  const { privateKey, publicKey } = yield* Effect.tryPromise({
+    try: () => jose.generateKeyPair(algorithm, { extractable: false }),
+    catch: () => new CredentialsError({ description: `no key for ${algorithm} can be made here` })
+  })
+  const publicJwk = yield* Effect.promise(() => jose.exportJWK(publicKey))
+  return yield* make({ algorithm, privateKey, publicJwk, isShared: false })
+})
+
+/**
+ * Takes a key that all processes of an app have, so that they can share the
+ * tokens that are bound to it: PEM (PKCS#8) or a JWK. It is read once, since
+ * tokens last no longer than their key.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromKey = Effect.fnUntraced(function*<R = never>(
+  key: SigningKey.Source<R>,
+  options: {
+    /** The default is that of the JWK, else RS256, ES256, ES384, ES512 or EdDSA by the type of the key. */
+    readonly algorithm?: Algorithm | undefined
+  } = {}
+) {
+  const { algorithm, privateKey, publicJwk } = yield* SigningKey.load(key, options.algorithm)
+  if (isAsymmetric(algorithm)) return yield* make({ algorithm, privateKey, publicJwk, isShared: true })
+  return yield* new CredentialsError({ description: "the key is a shared secret, which cannot sign a proof" })
+})
+
+const isAsymmetric = (algorithm: SigningKey.Algorithm): algorithm is Algorithm => !algorithm.startsWith("HS")
+
+const make = Effect.fnUntraced(function*({ algorithm, isShared, privateKey, publicJwk }: {
+  readonly algorithm: Algorithm
+  readonly privateKey: CryptoKey
+  readonly publicJwk: jose.JWK
+  readonly isShared: boolean
+}): Effect.fn.Return<ProofKey> {
+  const thumbprint = yield* Effect.promise(() => jose.calculateJwkThumbprint(publicJwk))
+  const header = { alg: algorithm, typ: "dpop+jwt", jwk: publicJwk }
+  const nonces = makeNonces()
+  return {
+    thumbprint,
+    algorithm,
+    isShared,
+    nonces,
+    proof: Effect.fnUntraced(function*({ method, token, url }) {
+      const { origin, pathname } = new URL(url)
+      const nonce = nonces.get(origin)
+      const claims = {
+        jti: yield* JwtSigner.makeId,
+        htm: method,
+        // As it goes over the wire: whoever compares it normalizes both sides (RFC 9449 §4.3)
+        htu: origin + pathname,
+        iat: yield* JwtSigner.now,
+        ...(token && { ath: fingerprint(Redacted.value(token)) }),
+        ...(nonce !== undefined && { nonce })
+      }
+      return yield* Effect.promise(() => new jose.SignJWT(claims).setProtectedHeader(header).sign(privateKey))
+    })
+  }
+})
+
+// -----------------------------------------------------------------------------
+// nonces
+// -----------------------------------------------------------------------------
+
+/**
+ * The newest nonce of each origin. A nonce of one server is never sent to
+ * another (RFC 9449 §8.2).
+ *
+ * @since 0.1.0
+ * @category nonces
+ */
+export interface Nonces {
+  readonly get: (origin: string) => string | undefined
+  /** Takes the `DPoP-Nonce` of any answer, a success too; what is no nonce is ignored. */
+  readonly set: (origin: string, nonce: string | undefined) => void
+}
+
+// More servers than an app speaks to with one key; one that is forgotten asks for its nonce again
+const maxOrigins = 100
+
+/**
+ * Keeps the nonces of the 100 origins that gave one last.
+ *
+ * @since 0.1.0
+ * @category nonces
+ */
+export const makeNonces = (): Nonces => {
+  const nonces = new Map<string, string>()
+  return {
+    get: (origin) => nonces.get(origin),
+    set: (origin, nonce) => {
+      if (!isNonce(nonce)) return
+      nonces.delete(origin)
+      nonces.set(origin, nonce)
+      if (nonces.size > maxOrigins) nonces.delete(Array.from(nonces.keys())[0])
+    }
+  }
+}
+
+// RFC 9449 §8.1; it is signed and sent back, and those that are encrypted are the longest
+const nonceText = /^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/
+
+const isNonce = (text: string | undefined): text is string => text !== undefined && nonceText.test(text)
+
+/**
+ * The nonce that a server asks for, instead of doing what it was asked: the
+ * same request with a proof that has it may succeed. `error` is that of the
+ * token endpoint's JSON (RFC 9449 §8), or of the resource's challenge for DPoP
+ * (RFC 9449 §9).
+ *
+ * @since 0.1.0
+ * @category nonces
+ */
+export const requiredNonce = (answer: {
+  readonly status: number
+  readonly headers: Headers.Headers
+  readonly error: string | undefined
+}): Option.Option<string> =>
+  answer.error === "use_dpop_nonce" && (answer.status === 400 || answer.status === 401)
+    ? Option.liftPredicate(answer.headers["dpop-nonce"], isNonce)
+    : Option.none()

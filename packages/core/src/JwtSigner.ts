@@ -1,0 +1,176 @@
+/**
+ * Signs JWTs (RFC 7515, RFC 7519) over jose: the assertions of `ClientAuth`, and
+ * those that a grant trades for a token (RFC 7523).
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
+import * as Redacted from "effect/Redacted"
+import * as jose from "jose"
+import * as Check from "./Check.js"
+import { CredentialsError } from "./OAuthError.js"
+import * as SigningKey from "./SigningKey.js"
+
+/**
+ * Signs claims with the key of now.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JwtSigner<out R = never> {
+  /**
+   * Adds `jti`, `iat`, `exp` and, where it is asked for, `nbf` (RFC 7519 §4.1).
+   * A claim that is given takes the place of one that would be added.
+   */
+  readonly sign: (claims: Claims) => Effect.Effect<SignedJwt, CredentialsError, R>
+  /** A fingerprint of the key that the next signature would use. */
+  readonly version: Effect.Effect<string, CredentialsError, R>
+}
+
+/**
+ * The claims of a JWT: whatever can be written as JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Claims = Readonly<Record<string, unknown>>
+
+/**
+ * A JWT, which is a secret, and a fingerprint of the key that signed it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SignedJwt {
+  readonly jwt: Redacted.Redacted
+  readonly version: string
+}
+
+/**
+ * What is written into the header and the times of a JWT, whatever it is for.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface JwtOptions {
+  /** `kid` (RFC 7515 §4.1.4). The default is the `kid` of the JWK. */
+  readonly keyId?: string | undefined
+  /** `typ` (RFC 7515 §4.1.9). The default is `JWT`. */
+  readonly typ?: string | undefined
+  /** From `iat` to `exp`. The default is 60 seconds. */
+  readonly lifetime?: Duration.DurationInput | undefined
+  /** Adds `nbf`, so long before `iat`: zero where the server only wants it to be there. */
+  readonly notBefore?: Duration.DurationInput | undefined
+}
+
+/**
+ * Options of `make`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<out R = never> extends JwtOptions {
+  /** PEM (PKCS#8), a JWK, for HS256 to HS512 the shared secret, or an effect that is run at every signature. */
+  readonly key: SigningKey.Source<R>
+  /** The default is that of the JWK, else RS256, ES256, ES384, ES512, EdDSA or HS256 by the type of the key. */
+  readonly algorithm?: SigningKey.Algorithm | undefined
+  /**
+   * The certificate of the key, PEM or DER, from which `x5t` and `x5t#S256` are
+   * computed. The default is the first one in the PEM of the key.
+   */
+  readonly certificate?: string | Uint8Array | Effect.Effect<string | Uint8Array, unknown, R> | undefined
+  /** `x5t` (RFC 7515 §4.1.7): SHA-1 of the certificate's DER in base64url. */
+  readonly x5t?: string | undefined
+  /** `x5t#S256` (RFC 7515 §4.1.8): SHA-256 of the certificate's DER in base64url. */
+  readonly x5tS256?: string | undefined
+}
+
+// Every attempt has a JWT of its own: it must outlast one request and clocks that are a little apart, no more
+const defaultLifetime = Duration.seconds(60)
+
+/**
+ * Makes a signer. A key that cannot be used is told at the first signature,
+ * since it may not be there before.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <R = never>(options: Options<R>): JwtSigner<R> => {
+  const key = SigningKey.load(options.key, options.algorithm)
+  return {
+    sign: Effect.fnUntraced(function*(claims) {
+      const { algorithm, certificate: beside, keyId, privateKey, version } = yield* key
+      const times = yield* makeTimes(options)
+      const certificate = options.certificate === undefined ? beside : yield* readCertificate(options.certificate)
+      const kid = options.keyId ?? keyId
+      const x5t = options.x5t ?? (certificate && (yield* thumbprint("SHA-1", certificate)))
+      const x5tS256 = options.x5tS256 ?? (certificate && (yield* thumbprint("SHA-256", certificate)))
+      const header: jose.JWTHeaderParameters = {
+        alg: algorithm,
+        typ: options.typ ?? "JWT",
+        ...(kid !== undefined && { kid }),
+        ...(x5t !== undefined && { x5t }),
+        ...(x5tS256 !== undefined && { "x5t#S256": x5tS256 })
+      }
+      const jwt = yield* Effect.tryPromise({
+        try: () => new jose.SignJWT({ ...times, ...claims }).setProtectedHeader(header).sign(privateKey),
+        catch: () => new CredentialsError({ description: "the claims are not JSON" })
+      })
+      return { jwt: Redacted.make(jwt), version }
+    }),
+    version: Effect.map(key, ({ version }) => version)
+  }
+}
+
+/**
+ * A value for `jti`, never the same twice: 128 bits of WebCrypto's randomness.
+ * Effect's Random can be seeded, and a server refuses what it has seen before.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeId: Effect.Effect<string> = Effect.sync(() =>
+  Encoding.encodeBase64Url(crypto.getRandomValues(new Uint8Array(16)))
+)
+
+/**
+ * The time in whole seconds since 1970, as JWTs tell it (RFC 7519 §2).
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const now: Effect.Effect<number> = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(millis / 1000))
+
+const makeTimes = Effect.fnUntraced(function*(options: JwtOptions) {
+  const lifetime = yield* Check.positiveDuration("lifetime", options.lifetime ?? defaultLifetime)
+  const before = options.notBefore === undefined ? undefined : yield* Check.duration("notBefore", options.notBefore)
+  const iat = yield* now
+  return {
+    jti: yield* makeId,
+    iat,
+    exp: iat + Math.ceil(Duration.toSeconds(lifetime)),
+    ...(before && { nbf: iat - Math.ceil(Duration.toSeconds(before)) })
+  }
+}, Effect.mapError(({ message }) => new CredentialsError({ description: `the option ${message}` })))
+
+const readCertificate = <R>(
+  source: NonNullable<Options<R>["certificate"]>
+): Effect.Effect<Uint8Array, CredentialsError, R> =>
+  (Effect.isEffect(source) ? source : Effect.succeed(source)).pipe(
+    Effect.mapError(SigningKey.unavailable("the certificate")),
+    Effect.map((given) => typeof given === "string" ? SigningKey.certificate(given) : given),
+    Effect.filterOrFail(
+      // DER begins with the tag of a SEQUENCE
+      (der): der is Uint8Array => der?.[0] === 0x30,
+      () => new CredentialsError({ description: "the certificate is neither PEM nor DER" })
+    )
+  )
+
+const thumbprint = (algorithm: "SHA-1" | "SHA-256", der: Uint8Array): Effect.Effect<string> =>
+  Effect.map(
+    Effect.promise(() => crypto.subtle.digest(algorithm, new Uint8Array(der))),
+    (hash) => Encoding.encodeBase64Url(new Uint8Array(hash))
+  )

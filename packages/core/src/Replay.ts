@@ -1,0 +1,58 @@
+/**
+ * What it takes to send a request a second time: a body that is sure to be the
+ * same, and an end for the first answer.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+
+/**
+ * Whether a body is sure to be the same the second time. `replayable` is the
+ * caller's word for those that nobody else can know about.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const canReplay = (body: HttpBody.HttpBody, replayable: boolean): boolean => {
+  switch (body._tag) {
+    case "Empty":
+    case "Uint8Array":
+    case "FormData":
+      return true
+    case "Raw":
+      return replayable || isRepeatable(body.body)
+    case "Stream":
+      return replayable
+  }
+}
+
+const isRepeatable = (body: unknown): boolean =>
+  typeof body === "string" ||
+  body === undefined ||
+  body === null ||
+  body instanceof ArrayBuffer ||
+  ArrayBuffer.isView(body) ||
+  body instanceof Blob ||
+  body instanceof URLSearchParams
+
+/** More of an answer that nobody wants is not read to free its connection. */
+const maxDrainBytes = 64 * 1024
+const maxDrainTime = "1 second"
+
+/**
+ * Reads an answer that nobody wants, in the background and within bounds: left
+ * alone it would keep its connection busy, and aborting it would close it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const drainLater = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<unknown> =>
+  // A fiber inherits whether it can be interrupted, without which no time limit would hold
+  Effect.forkDaemon(Effect.interruptible(drain(response)))
+
+const drain = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
+  Stream.runFoldWhile(response.stream, 0, (bytes) => bytes < maxDrainBytes, (bytes, chunk) => bytes + chunk.byteLength)
+    .pipe(Effect.timeout(maxDrainTime), Effect.ignore)

@@ -1,0 +1,291 @@
+/**
+ * The key that JWTs are signed with: a PEM, a JWK or a shared secret becomes a
+ * key of WebCrypto that nothing can read any more. Whatever is wrong with it is
+ * said without showing any part of it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as jose from "jose"
+import { fingerprint } from "./Fingerprint.js"
+import { CredentialsError, isCredentialsError } from "./OAuthError.js"
+
+const algorithms = {
+  RS256: "RSA",
+  RS384: "RSA",
+  RS512: "RSA",
+  PS256: "RSA",
+  PS384: "RSA",
+  PS512: "RSA",
+  ES256: "P-256",
+  ES384: "P-384",
+  ES512: "P-521",
+  EdDSA: "Ed25519",
+  Ed25519: "Ed25519",
+  HS256: "oct",
+  HS384: "oct",
+  HS512: "oct"
+} as const
+
+/**
+ * How a JWT is signed (RFC 7518 §3.1, RFC 8037, RFC 9864). `EdDSA` and
+ * `Ed25519` make the same signature under two names: servers know one or both.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Algorithm = keyof typeof algorithms
+
+type Kind = (typeof algorithms)[Algorithm]
+
+const kinds: Record<Kind, { readonly description: string; readonly algorithm: Algorithm }> = {
+  RSA: { description: "an RSA key", algorithm: "RS256" },
+  "P-256": { description: "an EC key on P-256", algorithm: "ES256" },
+  "P-384": { description: "an EC key on P-384", algorithm: "ES384" },
+  "P-521": { description: "an EC key on P-521", algorithm: "ES512" },
+  Ed25519: { description: "an Ed25519 key", algorithm: "EdDSA" },
+  oct: { description: "a shared secret", algorithm: "HS256" }
+}
+
+const known = "RSA, EC (P-256, P-384, P-521) or Ed25519"
+
+/**
+ * A private key as the user has it: PEM (PKCS#8), a JWK as an object or as JSON
+ * text; for HS256 to HS512 the shared secret itself, or a JWK of type `oct`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Key = Redacted.Redacted<string | jose.JWK>
+
+/**
+ * A key, or an effect that reads it anew for every signature, so that it can be
+ * rotated without a restart.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Source<R = never> = Key | Effect.Effect<Key, unknown, R>
+
+/**
+ * A key that is ready to sign. Its private part cannot be exported.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SigningKey {
+  readonly algorithm: Algorithm
+  readonly privateKey: CryptoKey
+  /** The members of the JWK that anyone may know. */
+  readonly publicJwk: Readonly<jose.JWK>
+  /** `kid` of the JWK (RFC 7517 §4.5). */
+  readonly keyId: string | undefined
+  /** The certificate that lies beside the key in the same PEM. */
+  readonly certificate: Uint8Array | undefined
+  /** A fingerprint of what the key was read from. */
+  readonly version: string
+}
+
+/**
+ * Reads the source at every run, and imports the key again only when it has
+ * changed. Without an algorithm, that of the JWK decides, else the type of the
+ * key: RS256, ES256, ES384, ES512, EdDSA, HS256.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const load = <R = never>(
+  source: Source<R>,
+  algorithm?: Algorithm | undefined
+): Effect.Effect<SigningKey, CredentialsError, R> => {
+  const read: Effect.Effect<Key, CredentialsError, R> = Effect.isEffect(source)
+    ? Effect.mapError(
+      source,
+      (error) =>
+        error instanceof CredentialsError ? error : new CredentialsError({ description: "the key is unavailable" })
+    )
+    : Effect.succeed(source)
+  let last: SigningKey | undefined
+  return Effect.flatMap(read, (key) => {
+    const value: unknown = Redacted.isRedacted(key) ? Redacted.value(key) : undefined
+    const text = typeof value === "string" ? value : toJson(value)
+    const version = fingerprint(text)
+    return last?.version === version
+      ? Effect.succeed(last)
+      : Effect.tap(make(text, value !== text, version, algorithm), (key) => {
+        last = key
+      })
+  })
+}
+
+/**
+ * What is told of a failure to read credentials, which could be anything: itself
+ * if it is meant to be shown, else only what could not be read.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const unavailable = (what: string) => (error: unknown): CredentialsError =>
+  isCredentialsError(error) ? error : new CredentialsError({ description: `${what} is unavailable` })
+
+const toJson = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? ""
+  } catch {
+    return ""
+  }
+}
+
+const make = Effect.fnUntraced(function*(
+  text: string,
+  isJwk: boolean,
+  version: string,
+  asked: Algorithm | undefined
+): Effect.fn.Return<SigningKey, CredentialsError> {
+  if (crypto.subtle === undefined) return yield* fail("WebCrypto is missing (browsers have it on https)")
+  if (asked !== undefined && !isAlgorithm(asked)) return yield* fail("the algorithm is none that is known")
+  if (text.trim() === "") return yield* fail("the key is missing, empty, or not made by Redacted.make")
+  const isSecret = asked !== undefined && algorithms[asked] === "oct" && !isJwk
+  const jwk = isSecret ? { kty: "oct", k: Encoding.encodeBase64Url(text) } : yield* toJwk(text)
+
+  const kind = kindOf(jwk)
+  if (kind === undefined) return yield* fail(`the key's type is none of ${known}`)
+  const algorithm = asked ?? jwk.alg ?? kinds[kind].algorithm
+  if (!isAlgorithm(algorithm)) return yield* fail("the alg of the JWK is none that signs")
+  const wanted = algorithms[algorithm]
+  if (wanted !== kind) {
+    return yield* fail(`the key is ${kinds[kind].description}, but ${algorithm} needs ${kinds[wanted].description}`)
+  }
+  if (kind !== "oct" && typeof jwk.d !== "string") {
+    return yield* fail("the JWK is a public key, without its private part")
+  }
+  const { key_ops: operations, use } = jwk
+  if ((use ?? "sig") !== "sig" || (Array.isArray(operations) && !operations.includes("sign"))) {
+    return yield* fail("the use or key_ops of the JWK do not allow it to sign")
+  }
+
+  const imported = yield* attempt(
+    "the JWK is damaged or incomplete",
+    // Without the members that were judged above
+    () => jose.importJWK(pick(jwk, [...publicMembers, ...privateMembers]), algorithm, { extractable: false })
+  )
+  return {
+    algorithm,
+    privateKey: yield* imported instanceof Uint8Array ? importSecret(imported, algorithm) : checkSize(imported),
+    publicJwk: pick(jwk, publicMembers),
+    keyId: typeof jwk.kid === "string" ? jwk.kid : undefined,
+    certificate: isSecret ? undefined : certificate(text),
+    version
+  }
+})
+
+const fail = (description: string) => Effect.fail(new CredentialsError({ description }))
+
+// What WebCrypto and JSON.parse say can quote the key
+const attempt = <A>(description: string, evaluate: () => Promise<A>): Effect.Effect<A, CredentialsError> =>
+  Effect.tryPromise({ try: evaluate, catch: () => new CredentialsError({ description }) })
+
+const isAlgorithm = (name: unknown): name is Algorithm => typeof name === "string" && Object.hasOwn(algorithms, name)
+
+const kindOf = (jwk: jose.JWK): Kind | undefined => {
+  const name = jwk.kty === "RSA" || jwk.kty === "oct" ? jwk.kty : jwk.crv
+  return typeof name === "string" && Object.hasOwn(kinds, name) ? name as Kind : undefined
+}
+
+// RFC 7518 §6, RFC 8037 §2
+const publicMembers = ["kty", "crv", "x", "y", "n", "e"] as const
+const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] as const
+
+const pick = (jwk: jose.JWK, names: ReadonlyArray<keyof jose.JWK>): jose.JWK =>
+  Object.fromEntries(names.filter((name) => jwk[name] !== undefined).map((name) => [name, jwk[name]]))
+
+// RFC 7518 §3.2: not shorter than the hash
+const importSecret = (secret: Uint8Array, algorithm: Algorithm) => {
+  const bits = Number(algorithm.slice(2))
+  return secret.length * 8 < bits
+    ? fail(`the secret is too short: ${algorithm} needs ${bits / 8} bytes, it has ${secret.length}`)
+    : attempt("the secret cannot be used", () =>
+      crypto.subtle.importKey(
+        "raw",
+        new Uint8Array(secret),
+        { name: "HMAC", hash: `SHA-${bits}` },
+        false,
+        ["sign"]
+      ))
+}
+
+// RFC 7518 §3.3
+const minModulusLength = 2048
+
+const checkSize = (key: CryptoKey) => {
+  const { modulusLength } = key.algorithm as Partial<RsaKeyAlgorithm>
+  return modulusLength !== undefined && modulusLength < minModulusLength
+    ? fail(`the key is too small: RSA needs ${minModulusLength} bits, it has ${modulusLength}`)
+    : Effect.succeed(key)
+}
+
+// -----------------------------------------------------------------------------
+// JWK and PEM
+// -----------------------------------------------------------------------------
+
+const toJwk = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
+  if (text.includes("-----BEGIN ")) return fromPem(text)
+  const json = Option.liftThrowable(() => JSON.parse(text.trim()) as unknown)()
+  if (Option.isNone(json) || !Predicate.isRecord(json.value)) return fail("the key is neither PEM (PKCS#8) nor a JWK")
+  if (typeof json.value.kty === "string") return Effect.succeed(json.value)
+  return fail(Array.isArray(json.value.keys) ? "the key is a JWK Set: give one of its keys" : "the JWK has no kty")
+}
+
+/** The blocks of a PEM (RFC 7468), by label. A variable of the environment may hold `\n` in two characters. */
+const pemBlocks = (text: string): ReadonlyMap<string, string> =>
+  new Map(
+    Array.from(
+      text.replaceAll("\\n", "\n").matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g),
+      ([block, label]) => [label, block] as const
+    ).reverse()
+  )
+
+const unusable: ReadonlyArray<readonly [label: string, description: string]> = [
+  ["RSA PRIVATE KEY", "PKCS#1 (RSA PRIVATE KEY): convert it with openssl pkcs8 -topk8 -nocrypt"],
+  ["EC PRIVATE KEY", "SEC1 (EC PRIVATE KEY): convert it with openssl pkcs8 -topk8 -nocrypt"],
+  ["ENCRYPTED PRIVATE KEY", "encrypted: decrypt it with openssl pkcs8"],
+  ["OPENSSH PRIVATE KEY", "in OpenSSH's own format: convert it with ssh-keygen -p -m PKCS8"],
+  ["PUBLIC KEY", "a public key, without its private part"],
+  ["CERTIFICATE", "a certificate, without its private key"]
+]
+
+const fromPem = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
+  const blocks = pemBlocks(text)
+  const pem = blocks.get("PRIVATE KEY")
+  if (pem === undefined) {
+    const found = unusable.find(([label]) => blocks.has(label))
+    return fail(found === undefined ? "the PEM has no whole block BEGIN PRIVATE KEY" : `the PEM is ${found[1]}`)
+  }
+  // WebCrypto does not tell the type of a key: the one that it takes it for is it
+  return Effect.firstSuccessOf(
+    Object.values(kinds).filter(({ algorithm }) => algorithm !== "HS256").map(({ algorithm }) =>
+      attempt(
+        `the PEM is damaged, or its key none of ${known}`,
+        async () => jose.exportJWK(await jose.importPKCS8(pem, algorithm, { extractable: true }))
+      )
+    )
+  )
+}
+
+/**
+ * The DER of the first certificate in a PEM, if there is one.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const certificate = (pem: string): Uint8Array | undefined => {
+  const block = pemBlocks(pem).get("CERTIFICATE")
+  return block === undefined
+    ? undefined
+    : Either.getOrUndefined(Encoding.decodeBase64(block.replaceAll(/-----[A-Z ]+-----|\s/g, "")))
+}

@@ -1,0 +1,104 @@
+/**
+ * The introspection endpoint (RFC 7662): what the authorization server knows of
+ * a token.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { AccessToken } from "./AccessToken.js"
+import * as AuthenticatedPost from "./AuthenticatedPost.js"
+import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import * as ServerExchange from "./ServerExchange.js"
+
+/**
+ * Where tokens are introspected, and by whom.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> extends AuthenticatedPost.Options<R> {
+  /**
+   * The endpoint's address, or an effect that finds it, as `endpoint("introspection_endpoint")` of an
+   * `AuthorizationServer`.
+   */
+  readonly url: AuthenticatedPost.Address
+  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
+  readonly issuer?: string | undefined
+}
+
+const says = (message: string) => ({ message: () => ({ message, override: true }) })
+
+const Text = Schema.String.annotations(says("is not a string"))
+const Seconds = Schema.Union(Schema.Number, Schema.NumberFromString).annotations(says("is not a number of seconds"))
+
+const optional = <A, I>(schema: Schema.Schema<A, I>) =>
+  Schema.optionalWith(schema, { nullable: true, exact: true, as: "Option" })
+
+/**
+ * The answer of RFC 7662 §2.2. Times are seconds since 1970, as the server
+ * writes them; `cnf` says what the token is bound to (RFC 8705 §3.2, RFC 9449
+ * §6.2). Nothing but `active` can be relied on when it is `false`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class Introspection extends Schema.Class<Introspection>("@effect-alf/core/TokenIntrospection")({
+  active: Schema.propertySignature(Schema.Boolean.annotations(says("is not true or false"))).annotations({
+    missingMessage: () => "is missing"
+  }),
+  scope: optional(Text),
+  client_id: optional(Text),
+  username: optional(Text),
+  token_type: optional(Text),
+  exp: optional(Seconds),
+  iat: optional(Seconds),
+  nbf: optional(Seconds),
+  sub: optional(Text),
+  aud: optional(
+    Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is neither a string nor a list of them"))
+  ),
+  iss: optional(Text),
+  jti: optional(Text),
+  cnf: optional(
+    Schema.Record({ key: Schema.String, value: Schema.Unknown }).annotations(says("is not an object"))
+  )
+}) {}
+
+/**
+ * Asks for what is known of a token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Introspect = (
+  token: AccessToken | Redacted.Redacted,
+  hint?: "access_token" | "refresh_token"
+) => Effect.Effect<Introspection, TokenEndpointError>
+
+/**
+ * Makes the function that introspects tokens.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <R = never>(
+  options: Options<R>
+): Effect.Effect<Introspect, InvalidOptions, HttpClient.HttpClient | R> =>
+  Effect.map(
+    AuthenticatedPost.makeAt("TokenIntrospection", "Introspection", options),
+    (post): Introspect => (token, hint) =>
+      Effect.flatMap(
+        post({
+          params: [
+            ["token", token instanceof AccessToken ? token.value : token],
+            ...(hint === undefined ? [] : [["token_type_hint", hint] as const])
+          ]
+        }, 1),
+        decode
+      )
+  )
+
+const decode = ServerExchange.decodeWith(Introspection)

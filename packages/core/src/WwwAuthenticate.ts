@@ -1,0 +1,208 @@
+/**
+ * What a resource says when it refuses a request: the challenges of RFC 9110
+ * §11.6.1, and the errors that RFC 6750, RFC 9449 and RFC 9470 write in them.
+ *
+ * @since 0.1.0
+ */
+import type * as Headers from "@effect/platform/Headers"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { oneLine } from "./OAuthError.js"
+
+/**
+ * One challenge of a `WWW-Authenticate` header. It has a token68 or parameters,
+ * never both.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Challenge {
+  /** In lower case: `bearer`. */
+  readonly scheme: string
+  /** What `Negotiate` and its like write in place of parameters. */
+  readonly token68: Option.Option<string>
+  /** By name, in lower case. Of a name that is given twice the first counts. */
+  readonly params: Readonly<Record<string, string>>
+}
+
+/**
+ * What a resource has against a request, said in a challenge of the scheme
+ * `Bearer` (RFC 6750 §3) or `DPoP` (RFC 9449 §7.1).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResourceError {
+  readonly scheme: "bearer" | "dpop"
+  /** `invalid_token`, `insufficient_scope`, `use_dpop_nonce` and so on, as the resource wrote it. */
+  readonly code: string
+  readonly description: Option.Option<string>
+  readonly uri: Option.Option<string>
+  /** The scope that the resource asks for; empty when it does not say (RFC 6750 §3). */
+  readonly scope: ReadonlyArray<string>
+  /** The authentication contexts that the resource asks for, the best first (RFC 9470 §3). */
+  readonly acrValues: ReadonlyArray<string>
+  /** How long ago the user may have authenticated (RFC 9470 §3). */
+  readonly maxAge: Option.Option<Duration.Duration>
+}
+
+// Node takes no more than this for all headers together
+const maxLength = 16 * 1024
+
+// RFC 9110 §5.6 and §11.2; sticky, as the reader only ever goes forward
+const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
+const token68 = /([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$)/y
+const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)"/sy
+const unquoted = /[^\s,"]*/y
+const equals = /[ \t]*=[ \t]*/y
+const endOfScheme = /[ \t]+|(?=,|$)/y
+const separator = /[\s,]+/y
+const other = /[^,"]+/y
+
+/**
+ * Reads a header, or several that were joined by commas. It never fails: what
+ * cannot be read is left out, and behind a quote without an end nothing is read.
+ * Of a header above 16 KiB the beginning is read.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parse = (header: string): ReadonlyArray<Challenge> => {
+  const text = header.length > maxLength ? header.slice(0, header.lastIndexOf(",", maxLength) + 1) : header
+  const challenges: Array<Reading> = []
+  let at = 0
+  const read = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at
+    const match = pattern.exec(text)
+    if (match === null) return undefined
+    at = pattern.lastIndex
+    return match[1] ?? match[0]
+  }
+  const readQuoted = () => {
+    const value = read(quoted)
+    if (value === undefined) at = text.length
+    return value
+  }
+  const isQuote = () => text.charCodeAt(at) === quote
+
+  let mayBegin = true
+  while (at < text.length) {
+    // Only a comma ends a challenge; parameters may do without theirs
+    mayBegin = (read(separator)?.includes(",") ?? false) || mayBegin
+    const name = read(token)?.toLowerCase()
+    if (name !== undefined && read(equals) !== undefined) {
+      const value = isQuote() ? readQuoted()?.replace(/\\(.)/gs, "$1") : read(unquoted)
+      if (value !== undefined) addParam(challenges.at(-1), name, value)
+    } else if (name !== undefined && mayBegin && read(endOfScheme) !== undefined) {
+      challenges.push({ scheme: name, token68: read(token68), params: new Map() })
+    } else {
+      while (isQuote() ? readQuoted() !== undefined : read(other) !== undefined);
+    }
+    mayBegin = false
+  }
+  return challenges.map(({ params, scheme, token68 }) => ({
+    scheme,
+    token68: Option.fromNullable(token68),
+    params: Object.fromEntries(params)
+  }))
+}
+
+const quote = 0x22
+
+interface Reading {
+  readonly scheme: string
+  token68: string | undefined
+  readonly params: Map<string, string>
+}
+
+const addParam = (challenge: Reading | undefined, name: string, value: string) => {
+  if (challenge === undefined || challenge.params.has(name)) return
+  challenge.params.set(name, value)
+  // `Bearer realm=, error="invalid_token"`: an empty value looked like one
+  challenge.token68 = undefined
+}
+
+/**
+ * The challenges of a response; none where it has no such header.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const fromHeaders = (headers: Headers.Headers): ReadonlyArray<Challenge> => {
+  const header = headers["www-authenticate"]
+  return header === undefined ? [] : parse(header)
+}
+
+/**
+ * The challenges of a response, whatever its status.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const fromResponse = (response: HttpClientResponse.HttpClientResponse): ReadonlyArray<Challenge> =>
+  fromHeaders(response.headers)
+
+/**
+ * Writes challenges as a header that `parse` reads as the same.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const print = (challenges: ReadonlyArray<Challenge>): string =>
+  challenges.map(({ params, scheme, token68 }) => {
+    const list = Object.entries(params).map(([name, value]) => `${name}="${value.replace(/["\\]/g, "\\$&")}"`)
+    return `${scheme} ${Option.getOrElse(token68, () => list.join(", "))}`.trimEnd()
+  }).join(", ")
+
+/**
+ * The first error that a `Bearer` or `DPoP` challenge names.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const error = (challenges: ReadonlyArray<Challenge>): Option.Option<ResourceError> => {
+  for (const { params, scheme } of challenges) {
+    if ((scheme !== "bearer" && scheme !== "dpop") || !params.error) continue
+    return Option.some({
+      scheme,
+      code: params.error,
+      description: Option.map(Option.fromNullable(params.error_description), oneLine),
+      uri: Option.fromNullable(params.error_uri),
+      scope: words(params.scope),
+      acrValues: words(params.acr_values),
+      maxAge: /^\d{1,10}$/.test(params.max_age ?? "")
+        ? Option.some(Duration.seconds(Number(params.max_age)))
+        : Option.none()
+    })
+  }
+  return Option.none()
+}
+
+const words = (text = ""): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")
+
+/**
+ * What a response says of a token whose scope does not suffice (RFC 6750 §3.1):
+ * another token of the same scope would not help, one of `scope` may, by
+ * `AuthedHttpClient.withTokenScope`.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient, WwwAuthenticate } from "@effect-alf/core"
+ * import { Effect, Option } from "effect"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const alf = yield* AuthedHttpClient.AuthedHttpClient
+ *   const response = yield* alf.get("/admin")
+ *   return Option.match(WwwAuthenticate.insufficientScope(response), {
+ *     onNone: () => `${response.status}`,
+ *     onSome: ({ scope }) => `needs ${scope.join(" ")}`
+ *   })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const insufficientScope = (response: HttpClientResponse.HttpClientResponse): Option.Option<ResourceError> =>
+  Option.filter(error(fromResponse(response)), ({ code }) => code === "insufficient_scope")

@@ -1,0 +1,369 @@
+import { AuthorizationServer, OAuthError } from "@effect-alf/core"
+import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Duration, Effect, Exit, Fiber, Layer, Logger, TestClock } from "effect"
+
+const issuer = "https://auth.example.com"
+const rfc8414 = "/.well-known/oauth-authorization-server"
+const oidc = "/.well-known/openid-configuration"
+
+const document = (fields?: Record<string, unknown>) => ({
+  issuer,
+  token_endpoint: "https://auth.example.com/token",
+  ...fields
+})
+
+type Answer = Response | "reset" | "hang"
+
+/** An `HttpClient` that lives in Effect's time, and what it was asked. */
+const serve = (answer: (url: URL, n: number) => Answer) => {
+  const asked: Array<string> = []
+  const layer = Layer.succeed(
+    HttpClient.HttpClient,
+    HttpClient.make((request, url) =>
+      Effect.suspend(() => {
+        asked.push(url.href)
+        const response = answer(url, asked.length)
+        if (response === "hang") return Effect.never
+        return response === "reset"
+          ? Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause: new Error("reset") }))
+          : Effect.succeed(HttpClientResponse.fromWeb(request, response))
+      })
+    )
+  )
+  return { asked, layer }
+}
+
+const good = (fields?: Record<string, unknown>) => Response.json(document(fields))
+const notFound = () => new Response("<h1>no</h1>", { status: 404, headers: { "content-type": "text/html" } })
+
+const paths = (asked: ReadonlyArray<string>) => asked.map((url) => new URL(url).pathname)
+
+const make = (options?: Partial<AuthorizationServer.Options>) => AuthorizationServer.make({ issuer, ...options })
+
+const fails = (answer: (url: URL, n: number) => Answer, options?: Partial<AuthorizationServer.Options>) => {
+  const { asked, layer } = serve(answer)
+  return Effect.gen(function*() {
+    const server = yield* make(options)
+    const error = yield* Effect.flip(server.endpoint("token_endpoint"))
+    assert.instanceOf(error, OAuthError.TokenEndpointError)
+    return { error, asked }
+  }).pipe(Effect.provide(layer))
+}
+
+describe("AuthorizationServer", () => {
+  describe("where the metadata is", () => {
+    const places: ReadonlyArray<readonly [issuer: string, first: string, second: string]> = [
+      ["https://auth.example.com", rfc8414, oidc],
+      ["https://auth.example.com/", rfc8414, oidc],
+      ["https://auth.example.com/realms/shop", `${rfc8414}/realms/shop`, `/realms/shop${oidc}`],
+      ["https://auth.example.com/t/v2.0/", `${rfc8414}/t/v2.0`, `/t/v2.0${oidc}`]
+    ]
+    for (const [issuer, first, second] of places) {
+      it.scoped(`of ${issuer}: first by RFC 8414 §3.1, then by OpenID Connect Discovery 1.0 §4.1`, () => {
+        const { asked, layer } = serve((url) => url.pathname === second ? good({ issuer }) : notFound())
+        return Effect.gen(function*() {
+          const server = yield* make({ issuer })
+          deepStrictEqual(asked, [])
+          assert.strictEqual((yield* server.metadata).issuer, issuer)
+          deepStrictEqual(paths(asked), [first, second])
+        }).pipe(Effect.provide(layer))
+      })
+    }
+
+    it.scoped("one address is asked where the first has it, or where it is given", () => {
+      const { asked, layer } = serve(() => good())
+      return Effect.gen(function*() {
+        yield* Effect.flatMap(make(), ({ metadata }) => metadata)
+        yield* Effect.flatMap(make({ metadataUrl: `${issuer}/adfs/metadata` }), ({ metadata }) => metadata)
+        deepStrictEqual(paths(asked), [rfc8414, "/adfs/metadata"])
+      }).pipe(Effect.provide(layer))
+    })
+
+    const useless: ReadonlyArray<readonly [what: string, answer: () => Answer]> = [
+      ["a page", () => new Response("<html>", { headers: { "content-type": "text/html" } })],
+      ["400", () => Response.json({ error: "invalid_request" }, { status: 400 })],
+      ["500", () => new Response(null, { status: 500 })],
+      ["a redirect", () => new Response(null, { status: 302, headers: { location: "https://evil.example.com" } })],
+      ["another issuer", () => good({ issuer: "https://other.example.com" })],
+      ["a reset", () => "reset"]
+    ]
+    for (const [what, answer] of useless) {
+      it.scoped(`the second is asked where the first brings ${what}`, () => {
+        const { asked, layer } = serve((url) => url.pathname === oidc ? good() : answer())
+        return Effect.gen(function*() {
+          const server = yield* make()
+          assert.strictEqual((yield* server.metadata).issuer, issuer)
+          deepStrictEqual(asked, [issuer + rfc8414, issuer + oidc])
+        }).pipe(Effect.provide(layer))
+      })
+    }
+  })
+
+  describe("what is wrong with it (rule 11)", () => {
+    const at = `Discovery endpoint ${issuer}${rfc8414}`
+    const rows: ReadonlyArray<readonly [what: string, answer: () => Answer, message: string]> = [
+      [
+        "another issuer",
+        () => good({ issuer: "https://evil.example.com" }),
+        `${at} answered 200: issuer is https://evil.example.com, not ${issuer}`
+      ],
+      [
+        "the issuer with a slash",
+        () => good({ issuer: `${issuer}/` }),
+        `${at} answered 200: issuer is ${issuer}/, not ${issuer}: they differ in the slash at the end`
+      ],
+      ["no issuer", () => good({ issuer: undefined }), `${at} answered 200: issuer is missing`],
+      ["an issuer of another type", () => good({ issuer: 1 }), `${at} answered 200: issuer is not a string`],
+      [
+        "a token_endpoint of another type",
+        () => good({ token_endpoint: [] }),
+        `${at} answered 200: token_endpoint is not a string`
+      ],
+      [
+        "methods that are no list",
+        () => good({ token_endpoint_auth_methods_supported: "client_secret_basic" }),
+        `${at} answered 200: token_endpoint_auth_methods_supported is not a list of names`
+      ],
+      [
+        "aliases that are no object",
+        () => good({ mtls_endpoint_aliases: "x" }),
+        `${at} answered 200: mtls_endpoint_aliases`
+      ],
+      ["a list", () => Response.json([]), `${at} answered 200: the JSON is not an object`],
+      [
+        "a page",
+        () => new Response("<html>", { headers: { "content-type": "text/html" } }),
+        `${at} answered 200: no valid JSON in a body of 6 characters (text/html)`
+      ],
+      [
+        "too much",
+        () => good({ more: "x".repeat(300_000) }),
+        `${at} answered 200: the body is larger than 262144 bytes (maxResponseBytes)`
+      ],
+      [
+        "404 at both",
+        notFound,
+        `Discovery endpoint ${issuer}${oidc} answered 404: no OAuth error in a body of 11 characters (text/html)`
+      ],
+      ["503 at both", () => new Response(null, { status: 503 }), `${at} answered 503: no OAuth error in an empty body`],
+      ["a reset", () => "reset", `${at}: reset`],
+      [
+        "no token_endpoint",
+        () => good({ token_endpoint: undefined }),
+        `Discovery endpoint ${issuer} answered 200: token_endpoint is missing`
+      ],
+      [
+        "a token_endpoint that is http",
+        () => good({ token_endpoint: "http://auth.example.com/token" }),
+        `Discovery endpoint ${issuer} answered 200: token_endpoint is http to auth.example.com: use https, or set allowInsecure`
+      ],
+      [
+        "a token_endpoint that is relative",
+        () => good({ token_endpoint: "/token" }),
+        `Discovery endpoint ${issuer} answered 200: token_endpoint is not an absolute URL`
+      ]
+    ]
+    for (const [what, answer, message] of rows) {
+      it.scoped(`${what}: ${message}`, () =>
+        Effect.gen(function*() {
+          const { error } = yield* fails(answer)
+          assert.isTrue(error.message.startsWith(message), error.message)
+        }))
+    }
+
+    it.scoped("a server that is away says more than one that does not know the address", () =>
+      Effect.gen(function*() {
+        const { error } = yield* fails((url) =>
+          url.pathname === oidc ? new Response(null, { status: 503 }) : notFound()
+        )
+        assert.strictEqual(error.status, 503)
+        const other = yield* fails((url) => url.pathname === oidc ? notFound() : new Response(null, { status: 503 }))
+        assert.strictEqual(other.error.status, 503)
+      }))
+
+    it.scoped("another issuer says more than a page that is not there", () =>
+      Effect.gen(function*() {
+        const { error } = yield* fails((url) =>
+          url.pathname === oidc ? good({ issuer: "https://a.example.com" }) : notFound()
+        )
+        assert.include(error.message, "issuer is https://a.example.com")
+      }))
+
+    it.scoped("no answer at all: Timeout, within the time limit of each address", () =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(fails(() => "hang", { timeout: "2 seconds" }))
+        yield* TestClock.adjust("4 seconds")
+        const { error } = yield* Fiber.join(fiber)
+        assert.strictEqual(error.message, `Discovery endpoint ${issuer}${rfc8414}: no answer within 2s`)
+      }))
+
+    it.scoped("allowInsecure holds for what it names, too", () => {
+      const { layer } = serve(() =>
+        Response.json({ issuer: "http://auth.internal", token_endpoint: "http://t.internal/t" })
+      )
+      return Effect.gen(function*() {
+        const server = yield* make({ issuer: "http://auth.internal", allowInsecure: true })
+        assert.strictEqual((yield* server.endpoint("token_endpoint")).href, "http://t.internal/t")
+      }).pipe(Effect.provide(layer))
+    })
+  })
+
+  describe("endpoints", () => {
+    const answer = () =>
+      good({
+        revocation_endpoint: "https://auth.example.com/revoke",
+        mtls_endpoint_aliases: { token_endpoint: "https://mtls.example.com/token" }
+      })
+
+    it.scoped("those for clients with a certificate are taken where there are any (RFC 8705 §5)", () =>
+      Effect.gen(function*() {
+        const server = yield* make()
+        const address = (name: AuthorizationServer.Endpoint, mutualTls?: boolean) =>
+          Effect.map(server.endpoint(name, { mutualTls }), ({ href }) => href)
+        assert.strictEqual(yield* address("token_endpoint"), "https://auth.example.com/token")
+        assert.strictEqual(yield* address("token_endpoint", true), "https://mtls.example.com/token")
+        assert.strictEqual(yield* address("revocation_endpoint", true), "https://auth.example.com/revoke")
+        assert.include(
+          (yield* Effect.flip(address("introspection_endpoint"))).message,
+          "introspection_endpoint is missing"
+        )
+      }).pipe(Effect.provide(serve(answer).layer)))
+  })
+
+  describe("how long it is kept", () => {
+    const versions = (_: URL, n: number) => good({ token_endpoint: `https://auth.example.com/token/${n}` })
+
+    const token = (server: AuthorizationServer.AuthorizationServer["Type"]) =>
+      Effect.map(server.endpoint("token_endpoint"), ({ pathname }) => pathname)
+
+    it.scoped("it is read once for all who need it at once", () => {
+      const { asked, layer } = serve(versions)
+      return Effect.gen(function*() {
+        const server = yield* make()
+        const found = yield* Effect.all(Array.from({ length: 20 }, () => token(server)), { concurrency: "unbounded" })
+        deepStrictEqual(new Set(found), new Set(["/token/1"]))
+        assert.strictEqual(asked.length, 1)
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.scoped("after an hour it is renewed in the background, and nobody waits", () => {
+      let hangs = false
+      const { asked, layer } = serve((url, n) => hangs ? "hang" : versions(url, n))
+      return Effect.gen(function*() {
+        const server = yield* make()
+        assert.strictEqual(yield* token(server), "/token/1")
+        yield* TestClock.adjust(Duration.minutes(59))
+        assert.strictEqual(yield* token(server), "/token/1")
+        assert.strictEqual(asked.length, 1)
+        yield* TestClock.adjust(Duration.minutes(1))
+        assert.strictEqual(yield* token(server), "/token/1")
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* token(server), "/token/2")
+        hangs = true
+        yield* TestClock.adjust(Duration.hours(1))
+        assert.strictEqual(yield* token(server), "/token/2")
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* token(server), "/token/2")
+        assert.strictEqual(asked.length, 3)
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.scoped("one that cannot be renewed serves on, is said once a minute, and renewed when that works again", () => {
+      let works = true
+      const { asked, layer } = serve((url, n) => works ? versions(url, n) : new Response(null, { status: 503 }))
+      const warnings: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        warnings.push(String(message))
+      })
+      return Effect.gen(function*() {
+        const server = yield* make()
+        yield* token(server)
+        works = false
+        yield* TestClock.adjust("1 hour")
+        for (let i = 0; i < 10; i++) {
+          assert.strictEqual(yield* token(server), "/token/1")
+          yield* TestClock.adjust("5 seconds")
+        }
+        // Both addresses, once
+        assert.strictEqual(asked.length, 3)
+        deepStrictEqual(warnings, [
+          `Discovery endpoint ${issuer}${rfc8414} answered 503: no OAuth error in an empty body. What it said before serves on`
+        ])
+        works = true
+        yield* TestClock.adjust("10 seconds")
+        yield* token(server)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* token(server), "/token/4")
+      }).pipe(Effect.provide([layer, Logger.replace(Logger.defaultLogger, logger)]))
+    })
+
+    it.scoped("a failure answers for one second", () => {
+      let works = false
+      const { asked, layer } = serve((url, n) => works ? versions(url, n) : notFound())
+      return Effect.gen(function*() {
+        const server = yield* make()
+        const exits = yield* Effect.all(Array.from({ length: 5 }, () => Effect.exit(token(server))), {
+          concurrency: "unbounded"
+        })
+        assert.isTrue(exits.every(Exit.isFailure))
+        assert.strictEqual(asked.length, 2)
+        works = true
+        yield* TestClock.adjust("999 millis")
+        yield* Effect.flip(token(server))
+        assert.strictEqual(asked.length, 2)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* token(server), "/token/3")
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.scoped("forgotten, it is read before it is used again; the old one serves where that fails", () => {
+      let works = true
+      const { layer } = serve((url, n) => works ? versions(url, n) : notFound())
+      return Effect.gen(function*() {
+        const server = yield* make()
+        yield* token(server)
+        yield* server.forget
+        assert.strictEqual(yield* token(server), "/token/2")
+        works = false
+        yield* server.forget
+        assert.strictEqual(yield* token(server), "/token/2")
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.scoped("who is interrupted while he reads leaves the turn to the next", () => {
+      const { layer } = serve((url, n) => n === 1 ? "hang" : versions(url, n))
+      return Effect.gen(function*() {
+        const server = yield* make()
+        const first = yield* Effect.fork(token(server))
+        const second = yield* Effect.fork(token(server))
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.interrupt(first)
+        assert.strictEqual(yield* Fiber.join(second), "/token/2")
+      }).pipe(Effect.provide(layer))
+    })
+  })
+
+  describe("options are checked when it is made", () => {
+    const rows: ReadonlyArray<readonly [Partial<AuthorizationServer.Options>, message: string]> = [
+      [{ issuer: "" }, "AuthorizationServer.issuer is empty"],
+      [{ issuer: "auth.example.com" }, "AuthorizationServer.issuer is not an absolute URL"],
+      [{ issuer: "https://a.example.com?x=1" }, "AuthorizationServer.issuer must not have a query"],
+      [
+        { issuer: "http://a.example.com" },
+        "AuthorizationServer.issuer is http to a.example.com: use https, or set allowInsecure"
+      ],
+      [{ metadataUrl: "x" }, "AuthorizationServer.metadataUrl is not an absolute URL"],
+      [{ refreshEvery: 0 }, "AuthorizationServer.refreshEvery must be longer than zero"],
+      [{ timeout: -1 }, "AuthorizationServer.timeout is negative"],
+      [{ maxResponseBytes: 0 }, "AuthorizationServer.maxResponseBytes must be a whole number above zero"]
+    ]
+    for (const [options, message] of rows) {
+      it.scoped(message, () =>
+        Effect.gen(function*() {
+          assert.strictEqual((yield* Effect.flip(make(options))).message, message)
+        }).pipe(Effect.provide(serve(() => good()).layer)))
+    }
+  })
+})

@@ -1,0 +1,226 @@
+import { AuthorizationServer, ClientAuth, ClientAuthChoice, OAuthError, TokenEndpoint } from "@effect-alf/core"
+import { HttpClient, HttpClientResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Either, Layer, Redacted, Schema } from "effect"
+
+const issuer = "https://auth.example.com/realms/shop"
+const metadataUrl = "https://auth.example.com/.well-known/oauth-authorization-server/realms/shop"
+
+interface Asked {
+  readonly url: string
+  readonly authorization: string | undefined
+  readonly form: URLSearchParams
+}
+
+/** A server with this metadata, whose token endpoint answers at the address that counts. */
+const serve = (metadata: () => Record<string, unknown>, tokenPath: () => string = () => "/token") => {
+  const asked: Array<Asked> = []
+  const layer = Layer.succeed(
+    HttpClient.HttpClient,
+    HttpClient.make((request, url) =>
+      Effect.sync(() => {
+        const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+        asked.push({ url: url.href, authorization: request.headers.authorization, form: new URLSearchParams(body) })
+        const answer = url.href === metadataUrl
+          ? Response.json({ issuer, token_endpoint: "https://auth.example.com/token", ...metadata() })
+          : url.pathname === tokenPath()
+          ? Response.json({ access_token: `token-${asked.length}`, token_type: "Bearer", expires_in: 3600 })
+          : new Response(null, { status: 404 })
+        return HttpClientResponse.fromWeb(request, answer)
+      })
+    )
+  )
+  return { asked, layer, urls: () => asked.map(({ url }) => url) }
+}
+
+type Options = Partial<TokenEndpoint.DiscoveryOptions>
+
+const make = (options?: Options) =>
+  TokenEndpoint.makeDiscovery({
+    issuer,
+    clientId: "app",
+    ...(options?.clientAuth === undefined ? { clientSecret: Redacted.make("secret") } : {}),
+    ...options
+  })
+
+const attempt = (endpoint: TokenEndpoint.TokenEndpoint["Type"]) =>
+  Effect.map(endpoint.attempt(endpoint.resolve()), ({ value }) => Redacted.value(value))
+
+const certificate: ClientAuth.ClientAuth = {
+  method: "tls_client_auth",
+  authenticate: ({ clientId }) => Effect.succeed({ params: { client_id: clientId } }),
+  binding: Effect.succeed(() => "thumbprint")
+}
+
+describe("TokenEndpoint.layerDiscovery", () => {
+  it.scoped("asks for the metadata with the first token, and no more after that", () => {
+    const { layer, urls } = serve(() => ({}))
+    return Effect.gen(function*() {
+      const endpoint = yield* make()
+      deepStrictEqual(urls(), [])
+      yield* attempt(endpoint)
+      yield* attempt(endpoint)
+      deepStrictEqual(urls(), [metadataUrl, "https://auth.example.com/token", "https://auth.example.com/token"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("a failure of the discovery is a failure of the attempt, and can pass", () => {
+    let issuerSaid: unknown = "https://evil.example.com"
+    const { layer } = serve(() => ({ issuer: issuerSaid }))
+    return Effect.gen(function*() {
+      const endpoint = yield* make()
+      const error = yield* Effect.flip(attempt(endpoint))
+      assert.instanceOf(error, OAuthError.TokenEndpointError)
+      assert.strictEqual(error.role, "Discovery")
+      assert.include(error.message, `issuer is https://evil.example.com, not ${issuer}`)
+      issuerSaid = issuer
+      assert.isTrue(OAuthError.isOAuthError(yield* Effect.flip(attempt(endpoint))))
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("when the endpoint has moved, the metadata is read again for the next attempt", () => {
+    let path = "/token"
+    const { layer, urls } = serve(() => ({ token_endpoint: `https://auth.example.com${path}` }), () => path)
+    return Effect.gen(function*() {
+      const endpoint = yield* make()
+      yield* attempt(endpoint)
+      path = "/v2/token"
+      assert.strictEqual((yield* Effect.flip(attempt(endpoint))).status, 404)
+      assert.strictEqual(yield* attempt(endpoint), "token-5")
+      deepStrictEqual(urls().slice(3), [metadataUrl, "https://auth.example.com/v2/token"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("the issuer reaches the client authentication, and the address of the metadata", () => {
+    const seen: Array<ClientAuth.Context> = []
+    const { layer } = serve(() => ({}))
+    return Effect.gen(function*() {
+      const clientAuth: ClientAuth.ClientAuth = {
+        method: "of the app",
+        authenticate: (context) => Effect.as(Effect.sync(() => seen.push(context)), {})
+      }
+      yield* Effect.flatMap(make({ clientAuth }), attempt)
+      deepStrictEqual(seen, [{ clientId: "app", endpoint: "https://auth.example.com/token", issuer, attempt: 1 }])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("rule 2: the key is that of the issuer, and known before the metadata", () => {
+    const { layer } = serve(() => ({}))
+    return Effect.gen(function*() {
+      const one = yield* make()
+      const other = yield* make({ issuer: "https://auth.example.com/realms/other" })
+      const before = one.resolve().key
+      yield* attempt(one)
+      assert.strictEqual(one.resolve().key, before)
+      assert.notStrictEqual(other.resolve().key, before)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("a client with a certificate goes to the endpoint for those (RFC 8705 §5)", () => {
+    const { layer, urls } = serve(
+      () => ({ mtls_endpoint_aliases: { token_endpoint: "https://mtls.example.com/mtls" } }),
+      () => "/mtls"
+    )
+    return Effect.gen(function*() {
+      const endpoint = yield* make({ clientAuth: certificate })
+      yield* attempt(endpoint)
+      deepStrictEqual(urls(), [metadataUrl, "https://mtls.example.com/mtls"])
+      assert.strictEqual(endpoint.resolve().binding, "thumbprint")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("names its options as they were written", () =>
+    Effect.gen(function*() {
+      const message = (options: Options) => Effect.map(Effect.flip(make(options)), ({ message }) => message)
+      assert.strictEqual(yield* message({ issuer: "x" }), "TokenEndpoint.issuer is not an absolute URL")
+      assert.strictEqual(
+        yield* message({ refreshMetadataEvery: 0 }),
+        "TokenEndpoint.refreshMetadataEvery must be longer than zero"
+      )
+      assert.strictEqual(yield* message({ clientAuth: [] }), "TokenEndpoint.clientAuth is an empty list")
+      assert.strictEqual(yield* message({ clientId: "" }), "TokenEndpoint.clientId is empty")
+      assert.strictEqual(
+        yield* message({ clientSecret: Redacted.make("") }),
+        "TokenEndpoint.clientSecret is empty"
+      )
+    }).pipe(Effect.provide(serve(() => ({})).layer)))
+
+  describe("the authentication method", () => {
+    const secret = Redacted.make("secret")
+
+    it.scoped("is one that the server takes", () =>
+      Effect.gen(function*() {
+        const rows = [
+          [undefined, "basic"],
+          [["client_secret_basic", "client_secret_post"], "basic"],
+          [["private_key_jwt", "client_secret_post"], "post"]
+        ] as const
+        for (const [token_endpoint_auth_methods_supported, expected] of rows) {
+          const { asked, layer } = serve(() => ({ token_endpoint_auth_methods_supported }))
+          yield* Effect.provide(Effect.flatMap(make(), attempt), layer)
+          const { authorization, form } = asked[1]
+          assert.strictEqual(authorization === undefined ? "post" : "basic", expected)
+          assert.strictEqual(form.get("client_secret"), expected === "post" ? "secret" : null)
+        }
+      }))
+
+    it.scoped("where there is none, the error names those of both sides", () => {
+      const { layer, urls } = serve(() => ({ token_endpoint_auth_methods_supported: ["tls_client_auth", "x"] }))
+      return Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.flatMap(make({ clientAuth: ClientAuth.secretPost(secret) }), attempt))
+        assert.instanceOf(error, OAuthError.TokenEndpointError)
+        assert.strictEqual(error.reason, "ClientAuth")
+        assert.strictEqual(
+          error.message,
+          `Discovery endpoint ${issuer}: the server takes tls_client_auth, x; the client has client_secret_post`
+        )
+        deepStrictEqual(urls(), [metadataUrl])
+      }).pipe(Effect.provide(layer))
+    })
+
+    const choose = (
+      candidates: ClientAuthChoice.Candidates<never>,
+      methods: ReadonlyArray<string> | null
+    ) =>
+      Either.map(
+        ClientAuthChoice.choose(
+          candidates,
+          Schema.decodeUnknownSync(AuthorizationServer.Metadata)({
+            issuer,
+            token_endpoint_auth_methods_supported: methods
+          })
+        ),
+        ({ method }) => method
+      )
+    const basic = ClientAuth.secretBasic(secret)
+
+    it("is the client's first that the server lists, or its first where it lists none", () => {
+      deepStrictEqual(
+        choose([certificate, basic], ["client_secret_basic", "tls_client_auth"]),
+        Either.right("tls_client_auth")
+      )
+      deepStrictEqual(choose([certificate, basic], ["client_secret_basic"]), Either.right("client_secret_basic"))
+      deepStrictEqual(choose([certificate, basic], null), Either.right("tls_client_auth"))
+      deepStrictEqual(
+        choose([basic], []),
+        Either.left("the server takes no authentication method; the client has client_secret_basic")
+      )
+    })
+
+    it("one of the app's own is in no list, and taken all the same", () => {
+      deepStrictEqual(choose([{ ...basic, method: "of the app" }], ["none"]), Either.right("of the app"))
+    })
+
+    it.effect("the candidates together have the version of all, and the binding of the one that has one", () =>
+      Effect.gen(function*() {
+        const rotating = (text: string) => ClientAuth.secretBasic(Effect.sync(() => Redacted.make(text)))
+        const { binding, method, version } = ClientAuthChoice.merge([rotating("a"), certificate])
+        assert.strictEqual(method, "client_secret_basic tls_client_auth")
+        assert.strictEqual((yield* binding ?? Effect.die("none"))(), "thumbprint")
+        const other = ClientAuthChoice.merge([rotating("b"), certificate])
+        assert.notStrictEqual(yield* version ?? Effect.die("none"), yield* other.version ?? Effect.die("none"))
+        assert.isUndefined(ClientAuthChoice.merge([basic]).version)
+      }))
+  })
+})

@@ -1,0 +1,402 @@
+import { ClientCertificate } from "@effect-alf/core"
+import { NodeHttp } from "@effect-alf/node"
+import { HttpClient } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Ref, Schedule } from "effect"
+import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises"
+import type { ServerResponse } from "node:http"
+import { join } from "node:path"
+import { inspect } from "node:util"
+import * as Certificates from "./Certificates.js"
+import * as MutualTlsServer from "./MutualTlsServer.js"
+import { makeProxy } from "./Tunnel.js"
+
+const build = <R = never>(options: NodeHttp.MutualTlsOptions<R>) =>
+  Effect.map(Layer.build(NodeHttp.layerMutualTls({ proxy: false, ...options })), (context) => ({
+    client: Context.get(context, HttpClient.HttpClient),
+    certificate: Context.get(context, ClientCertificate.ClientCertificate)
+  }))
+
+const seenBy = (client: HttpClient.HttpClient, url: string) =>
+  Effect.flatMap(client.get(url), (response) => response.text)
+
+const pem = ({ certificate, key }: Certificates.Certificate) => ({ certificate, key: Redacted.make(key) })
+
+/** What is logged at Warning or above while an effect runs. */
+const loggedBy = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
+  const messages: Array<string> = []
+  const logger = Logger.make(({ message }) => messages.push(Arr.ensure(message).join(" ")))
+  return Effect.map(
+    Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)),
+    (result) => [messages, result] as const
+  )
+}
+
+/** A directory as Kubernetes mounts a secret: the files are links into a directory that is swapped as a whole. */
+const makeMount = (authority: Certificates.Authority) =>
+  Effect.promise(async () => {
+    const directory = join(authority.directory, crypto.randomUUID())
+    await mkdir(directory)
+    const path = (name: string) => join(directory, name)
+    for (const name of ["tls.crt", "tls.key", "ca.crt"]) await symlink(join("..data", name), path(name))
+    return {
+      certificateFile: path("tls.crt"),
+      keyFile: path("tls.key"),
+      caFile: path("ca.crt"),
+      put: ({ certificate, key }: Certificates.Certificate) =>
+        Effect.promise(async () => {
+          const version = path(crypto.randomUUID())
+          await mkdir(version)
+          await writeFile(join(version, "tls.crt"), certificate)
+          await writeFile(join(version, "tls.key"), key)
+          await writeFile(join(version, "ca.crt"), authority.ca)
+          await symlink(version, path("..next"))
+          await rename(path("..next"), path("..data"))
+        })
+    }
+  })
+
+describe("NodeHttp.layerMutualTls", () => {
+  it.scopedLive("the server sees the certificate that thumbprint() tells, over a connection that is kept", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const one = yield* authority.issue("one")
+      const { certificate, client } = yield* build({ certificate: pem(one), ca: authority.ca, connections: 1 })
+      for (let request = 0; request < 3; request++) {
+        assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
+      }
+      assert.strictEqual(certificate.thumbprint(), one.thumbprint)
+      assert.lengthOf(server.sockets, 1)
+    }))
+
+  it.scopedLive("values, an encrypted key, PKCS#12, files and an effect do alike", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const one = yield* authority.issue("one")
+      const path = (name: string) => join(authority.directory, name)
+      const passphrase = Redacted.make(one.passphrase)
+      const certificates: ReadonlyArray<NodeHttp.MutualTlsOptions["certificate"]> = [
+        { certificate: one.certificate, key: Redacted.make(one.encryptedKey), passphrase },
+        { certificate: one.certificate + authority.ca, key: Redacted.make(one.key) },
+        { pfx: Redacted.make(one.pfx), passphrase },
+        { certificateFile: path("one.crt"), keyFile: path("one.key"), caFile: path("ca.crt") },
+        { certificateFile: path("one.crt"), keyFile: path("one.key.encrypted"), passphrase },
+        Effect.succeed({ pfx: Redacted.make(new Uint8Array(one.pfx)), passphrase, ca: authority.ca })
+      ]
+      for (const certificate of certificates) {
+        const { client, ...built } = yield* build({ certificate, ca: authority.ca })
+        assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
+        assert.strictEqual(built.certificate.thumbprint(), one.thumbprint)
+      }
+    }))
+
+  it.scopedLive("through a proxy it is shown to the server at the end of the tunnel", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const { proxy, tunnels } = yield* makeProxy
+      const current = yield* Ref.make(pem(one))
+      const { certificate, client } = yield* build({
+        certificate: Ref.get(current),
+        ca: authority.ca,
+        proxy: proxy.url
+      })
+      assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
+      yield* Ref.set(current, pem(two))
+      yield* certificate.refresh
+      assert.strictEqual(yield* seenBy(client, server.url), two.thumbprint)
+      assert.lengthOf(tunnels, 2)
+    }))
+
+  it.scopedLive("an effect has needs of its own, and is run when refresh is", () =>
+    Effect.gen(function*() {
+      class Vault extends Context.Tag("Vault")<Vault, { readonly read: Effect.Effect<Certificates.Certificate> }>() {}
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const reads: Array<number> = []
+      const vault = Layer.succeed(Vault, {
+        read: Effect.sync(() => reads.push(0) === 1 ? one : two)
+      })
+      const layer: Layer.Layer<
+        HttpClient.HttpClient | ClientCertificate.ClientCertificate,
+        unknown
+      > = NodeHttp.layerMutualTls({
+        certificate: Effect.flatMap(Vault, ({ read }) => Effect.map(read, pem)),
+        ca: authority.ca,
+        proxy: false
+      }).pipe(Layer.provide(vault))
+      const thumbprints = yield* Effect.gen(function*() {
+        const client = yield* HttpClient.HttpClient
+        const certificate = yield* ClientCertificate.ClientCertificate
+        const before = yield* seenBy(client, server.url)
+        yield* certificate.refresh
+        return [before, yield* seenBy(client, server.url), certificate.thumbprint()]
+      }).pipe(Effect.provide(layer))
+      deepStrictEqual(thumbprints, [one.thumbprint, two.thumbprint, two.thumbprint])
+      assert.lengthOf(reads, 2)
+    }))
+})
+
+describe("NodeHttp.layerMutualTls, rotation", () => {
+  it.scopedLive("files that were swapped are noticed by themselves", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const mount = yield* makeMount(authority)
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      yield* mount.put(one)
+      const { certificate, client } = yield* build({ certificate: mount, refreshInterval: "10 millis" })
+      assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
+      yield* mount.put(two)
+      yield* until(() => certificate.thumbprint() === two.thumbprint)
+      assert.strictEqual(yield* seenBy(client, server.url), two.thumbprint)
+      // The connection of the first is closed, as nothing is under way
+      yield* until(() => server.sockets[0].destroyed)
+    }))
+
+  it.scopedLive.each([["directly", false], ["through a proxy", true]] as const)(
+    "under load no request fails, and each is made with a certificate of its time, %s",
+    ([_, proxied]) =>
+      Effect.gen(function*() {
+        const authority = yield* Certificates.make
+        const server = yield* MutualTlsServer.make(authority, (request, response) => {
+          // Some connections end with their answer, and are made anew for those that wait
+          if (Math.random() < 0.2) response.setHeader("connection", "close")
+          setTimeout(() => response.end(MutualTlsServer.thumbprintOf(request)), Math.random() * 10)
+        })
+        const certificates = yield* Effect.all(Arr.makeBy(5, (index) => authority.issue(`client ${index}`)))
+        const mount = yield* makeMount(authority)
+        yield* mount.put(certificates[0])
+        const { proxy } = yield* makeProxy
+        const { certificate, client } = yield* build({
+          certificate: mount,
+          connections: 5,
+          proxy: proxied ? proxy.url : false
+        })
+        const seen: Array<string> = []
+        const load = yield* Effect.forkScoped(Effect.forEach(
+          Arr.range(1, 400),
+          () =>
+            seenBy(client, server.url).pipe(
+              Effect.tap((thumbprint) => Effect.sync(() => seen.push(thumbprint)))
+            ),
+          { concurrency: 20, discard: true }
+        ))
+        for (const [index, next] of certificates.entries()) {
+          yield* until(() => seen.length > index * 70)
+          yield* mount.put(next)
+          yield* certificate.refresh
+          assert.strictEqual(certificate.thumbprint(), next.thumbprint)
+        }
+        yield* Fiber.join(load)
+        assert.lengthOf(seen, 400)
+        deepStrictEqual(Arr.dedupe(seen).sort(), certificates.map(({ thumbprint }) => thumbprint).sort())
+        assert.strictEqual(seen.at(-1), certificates[4].thumbprint)
+      })
+  )
+
+  it.scopedLive("a request that was under way ends, though others go on with the new certificate", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const slow = yield* Deferred.make<ServerResponse>()
+      const server = yield* MutualTlsServer.make(authority, (request, response) => {
+        if (request.url === "/slow") {
+          response.write("begun ")
+          Deferred.unsafeDone(slow, Effect.succeed(response))
+        } else {
+          response.end(MutualTlsServer.thumbprintOf(request))
+        }
+      })
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const current = yield* Ref.make(pem(one))
+      const { certificate, client } = yield* build({ certificate: Ref.get(current), ca: authority.ca })
+      const fiber = yield* Effect.fork(seenBy(client, `${server.url}/slow`))
+      const response = yield* Deferred.await(slow)
+      yield* Ref.set(current, pem(two))
+      yield* certificate.refresh
+      assert.strictEqual(yield* seenBy(client, server.url), two.thumbprint)
+      response.end("and ended")
+      assert.strictEqual(yield* Fiber.join(fiber), "begun and ended")
+      yield* until(() => server.sockets[0].destroyed)
+      assert.isFalse(server.sockets[1].destroyed)
+    }))
+
+  it.scopedLive("a request that does not end is ended after gracePeriod", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority, (_, response) => response.write("begun "))
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const current = yield* Ref.make(pem(one))
+      const { certificate, client } = yield* build({
+        certificate: Ref.get(current),
+        ca: authority.ca,
+        gracePeriod: "50 millis"
+      })
+      const response = yield* client.get(server.url)
+      yield* Ref.set(current, pem(two))
+      yield* certificate.refresh
+      const error = yield* Effect.flip(response.text)
+      assert.strictEqual(error._tag, "ResponseError")
+      yield* until(() => server.sockets[0].destroyed)
+    }))
+
+  it.scopedLive("with the layer everything ends, former connections included", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority, (_, response) => response.write("begun "))
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const current = yield* Ref.make(pem(one))
+      const errors = yield* Effect.scoped(Effect.gen(function*() {
+        const { certificate, client } = yield* build({ certificate: Ref.get(current), ca: authority.ca })
+        const former = yield* client.get(server.url)
+        yield* Ref.set(current, pem(two))
+        yield* certificate.refresh
+        const latter = yield* client.get(server.url)
+        return [former, latter].map((response) => Effect.flip(response.text))
+      }))
+      for (const error of errors) assert.strictEqual((yield* error)._tag, "ResponseError")
+      assert.lengthOf(server.sockets, 2)
+      yield* until(() => server.sockets.every((socket) => socket.destroyed))
+    }))
+
+  it.scopedLive("half-written, mismatching or missing files leave the certificate as it was, with one warning each", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const path = (name: string) => join(authority.directory, name)
+      const files = { certificateFile: path("live.crt"), keyFile: path("live.key") }
+      const write = (certificate: string, key: string) =>
+        Effect.promise(() =>
+          Promise.all([writeFile(files.certificateFile, certificate), writeFile(files.keyFile, key)])
+        )
+      yield* write(one.certificate, one.key)
+      const { certificate, client } = yield* build({ certificate: files, ca: authority.ca, refreshInterval: "1 hour" })
+      const half = (text: string) => text.slice(0, text.length / 2)
+      const stays = "The client certificate stays as it was: NodeHttp.certificate."
+      const steps: ReadonlyArray<readonly [Effect.Effect<unknown>, string]> = [
+        [write(half(two.certificate), one.key), `certificateFile ${files.certificateFile} holds no certificate in PEM`],
+        [write(two.certificate, one.key), `keyFile ${files.keyFile} holds the key of another certificate`],
+        [
+          write(two.certificate, half(two.key)),
+          `keyFile ${files.keyFile} holds no private key in PEM, or one that needs a passphrase`
+        ],
+        [write("", ""), `certificateFile ${files.certificateFile} holds no certificate in PEM`],
+        [Effect.promise(() => rm(files.keyFile)), `keyFile ${files.keyFile} cannot be read: ENOENT`]
+      ]
+      for (const [step, warning] of steps) {
+        yield* step
+        const [messages] = yield* loggedBy(Effect.replicateEffect(certificate.refresh, 3))
+        deepStrictEqual(messages, [stays + warning])
+        assert.strictEqual(certificate.thumbprint(), one.thumbprint)
+        assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
+      }
+      yield* write(two.certificate, two.key)
+      deepStrictEqual(yield* loggedBy(certificate.refresh), [[], undefined])
+      assert.strictEqual(yield* seenBy(client, server.url), two.thumbprint)
+      assert.lengthOf(server.sockets, 2)
+    }))
+
+  it.scopedLive("an effect that fails or dies leaves it as well, and says nothing of the cause", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const one = pem(yield* authority.issue("one"))
+      const current = yield* Ref.make<Effect.Effect<typeof one, Error>>(Effect.succeed(one))
+      const { certificate } = yield* build({ certificate: Effect.flatten(Ref.get(current)) })
+      const before = certificate.thumbprint()
+      yield* Ref.set(current, Effect.fail(new Error("hunter2")))
+      const [messages] = yield* loggedBy(certificate.refresh)
+      yield* Ref.set(current, Effect.die(new Error("hunter2")))
+      const [further] = yield* loggedBy(certificate.refresh)
+      deepStrictEqual([...messages, ...further], [
+        "The client certificate stays as it was: NodeHttp.certificate is unavailable: the effect failed"
+      ])
+      assert.strictEqual(certificate.thumbprint(), before)
+    }))
+})
+
+describe("NodeHttp.layerMutualTls, options", () => {
+  it.scopedLive("what is missing or wrong at the start is an InvalidOptions that names option and file", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
+      const path = (name: string) => join(authority.directory, name)
+      const files = { certificateFile: path("one.crt"), keyFile: path("one.key") }
+      const cases: ReadonlyArray<readonly [Partial<NodeHttp.MutualTlsOptions>, string]> = [
+        [
+          { certificate: { ...files, certificateFile: "/no/cert" } },
+          "certificate.certificateFile /no/cert cannot be read: ENOENT"
+        ],
+        [{ certificate: { ...files, keyFile: "/" } }, "certificate.keyFile / cannot be read: EISDIR"],
+        [{ certificate: { ...files, caFile: "/no/ca" } }, "certificate.caFile /no/ca cannot be read: ENOENT"],
+        [
+          { certificate: { ...files, keyFile: path("two.key") } },
+          `certificate.keyFile ${path("two.key")} holds the key of another certificate`
+        ],
+        [
+          { certificate: { ...files, caFile: path("one.key") } },
+          `certificate.caFile ${path("one.key")} holds no certificate in PEM`
+        ],
+        [{ certificate: { ...pem(one), certificate: one.key } }, "certificate.certificate holds no certificate in PEM"],
+        [
+          { certificate: { ...pem(one), key: Redacted.make(two.key) } },
+          "certificate.key holds the key of another certificate"
+        ],
+        [
+          { certificate: { ...pem(one), key: Redacted.make(one.encryptedKey) } },
+          "certificate.key holds no private key in PEM, or one that needs a passphrase"
+        ],
+        [
+          { certificate: { ...pem(one), key: Redacted.make(one.encryptedKey), passphrase: Redacted.make("hunter2") } },
+          "certificate.key holds no private key in PEM for this passphrase"
+        ],
+        [
+          { certificate: { pfx: Redacted.make(one.pfx), passphrase: Redacted.make("hunter2") } },
+          "certificate.pfx is no PKCS#12 archive, or its passphrase is another"
+        ],
+        [
+          { certificate: { pfx: Redacted.make(new TextEncoder().encode("hunter2")) } },
+          "certificate.pfx is no PKCS#12 archive, or its passphrase is another"
+        ],
+        [{ certificate: Effect.fail("hunter2") }, "certificate is unavailable: the effect failed"],
+        [{ certificate: {} as never }, "certificate is neither files, certificate and key, nor a pfx"],
+        [{ ca: "hunter2" }, "ca holds no certificate in PEM"],
+        [{ ca: [] }, "ca holds no certificate in PEM"],
+        [{ refreshInterval: 0 }, "refreshInterval must be longer than zero"],
+        [{ gracePeriod: -1 }, "gracePeriod is negative"]
+      ]
+      for (const [options, message] of cases) {
+        const error = yield* Effect.flip(Effect.scoped(build({ certificate: pem(one), ...options })))
+        assert.strictEqual(error._tag, "InvalidOptions")
+        assert.strictEqual(error.message, `NodeHttp.${message}`)
+        assert.notInclude(inspect(error), "hunter2")
+        assert.notInclude(inspect(error), one.key.slice(30, 60))
+      }
+    }))
+
+  it.scopedLive("without the authority's certificate in `ca` the server is not trusted, with it it is", () =>
+    Effect.gen(function*() {
+      const authority = yield* Certificates.make
+      const server = yield* MutualTlsServer.make(authority)
+      const one = pem(yield* authority.issue("one"))
+      const distrusting = yield* build({ certificate: one })
+      assert.include(inspect(yield* Effect.flip(distrusting.client.get(server.url))), "SELF_SIGNED_CERT")
+      const client = yield* Effect.map(
+        Layer.build(NodeHttp.layer({ ca: [authority.ca], proxy: false })),
+        Context.get(HttpClient.HttpClient)
+      )
+      // Trusted, but without a certificate of its own this client is not
+      assert.notInclude(inspect(yield* Effect.flip(client.get(server.url))), "SELF_SIGNED_CERT")
+    }))
+})
+
+const until = (condition: () => boolean) =>
+  Effect.suspend(() => condition() ? Effect.void : Effect.fail("not yet")).pipe(
+    Effect.retry(Schedule.spaced("5 millis")),
+    Effect.timeout("10 seconds")
+  )
