@@ -9,6 +9,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Struct from "effect/Struct"
 import type { ProofKey } from "./DPoP.js"
 
 /**
@@ -29,6 +30,8 @@ export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly expiresAt: Option.Option<DateTime.Utc>
   /** The granted scope; `None` when the server granted what was asked for (RFC 6749 §5.1). */
   readonly scope: Option.Option<string>
+  /** What came with it to ask for the next one (RFC 6749 §1.5). `TokenProvider` keeps it to itself. */
+  readonly refreshToken?: Redacted.Redacted | undefined
   /** The key that the token is bound to: without a proof of it the token is of no use (RFC 9449). */
   readonly proofKey?: ProofKey | undefined
 }> {}
@@ -54,6 +57,7 @@ export const make = (options: {
   readonly obtainedAt: DateTime.Utc
   readonly expiresIn?: Duration.DurationInput | undefined
   readonly scope?: string | undefined
+  readonly refreshToken?: Redacted.Redacted | undefined
   readonly proofKey?: ProofKey | undefined
 }): AccessToken =>
   new AccessToken({
@@ -64,8 +68,18 @@ export const make = (options: {
       ? Option.none()
       : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
     scope: Option.fromNullable(options.scope),
+    ...(options.refreshToken === undefined ? {} : { refreshToken: options.refreshToken }),
     ...(options.proofKey && { proofKey: options.proofKey })
   })
+
+/**
+ * The access token alone, as it is given to those who only use it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withoutRefreshToken = (self: AccessToken): AccessToken =>
+  self.refreshToken === undefined ? self : new AccessToken(Struct.omit(self, "refreshToken"))
 
 /**
  * What anyone may claim as a lifetime is bounded by what a date can hold; nobody

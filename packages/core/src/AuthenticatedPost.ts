@@ -46,7 +46,14 @@ export interface Options<R = never> {
   readonly allowInsecure?: boolean | undefined
 }
 
-const defaultTimeout = Duration.seconds(10)
+/**
+ * How long one attempt may take where the options do not say.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const defaultTimeout: Duration.Duration = Duration.seconds(10)
+
 // The largest tokens seen (with group claims) are some 30 kB
 const defaultMaxResponseBytes = 256 * 1024
 

@@ -112,7 +112,7 @@ export const make = (options: {
   readonly timeout: Duration.Duration
 }): Effect.Effect<BoundedStore, never, TokenStore> =>
   Effect.map(TokenStore, (store) => {
-    const { timeout } = options
+    const call = makeCall(options.timeout)
 
     // What failed when it was last done: a store may well be read and not be written
     const down = new Set<string>()
@@ -137,35 +137,18 @@ export const make = (options: {
         down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
       )
 
-    // A process that stood still finds its timer before the answer that has been there for long: it looks once more
-    const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
-
-    const bounded = <A>(
-      method: TokenStoreError["method"],
-      call: LazyArg<Effect.Effect<A, TokenStoreError>>
-    ): Effect.Effect<A, TokenStoreError> =>
-      Effect.suspend(call).pipe(
-        // Effect logs a fiber that fails with its cause, and the cause may hold the token
-        Effect.exit,
-        // A driver that cannot be interrupted must not hold up the time limit
-        Effect.disconnect,
-        Effect.raceFirst(Effect.as(patience, Exit.fail(timedOut(method, timeout)))),
-        // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
-        Effect.interruptible,
-        Effect.disconnect,
-        Effect.flatten
-      )
-
     const ask = <A>(
       method: Method,
-      call: LazyArg<Effect.Effect<A, TokenStoreError>>,
+      effect: LazyArg<Effect.Effect<A, TokenStoreError>>,
       secret?: Redacted.Redacted
     ): Effect.Effect<Option.Option<A>> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        now < downUntil ? Effect.succeedNone : bounded(method, call).pipe(
+        now < downUntil ? Effect.succeedNone : call(method, effect, secret).pipe(
           Effect.zipLeft(worked(method)),
           Effect.asSome,
-          Effect.catchAllCause((cause) => Effect.as(failed(method, toStoreError(method, cause, secret)), Option.none()))
+          Effect.catchAll((error) =>
+            Effect.as(failed(method, error), Option.none())
+          )
         ))
 
     const reportUnreadable = (key: string, description: string) =>
@@ -210,11 +193,8 @@ export const make = (options: {
         ask("acquireLease", () => yesOrNo("acquireLease", store.acquireLease(key, owner, duration))),
       // Tried again before the lease ends, whatever becomes of it: one lost call says nothing of the store
       extendLease: (key, owner, duration) =>
-        Effect.option(
-          Effect.sandbox(bounded("extendLease", () => yesOrNo("extendLease", store.extendLease(key, owner, duration))))
-        ),
-      releaseLease: (key, owner) =>
-        Effect.ignore(Effect.sandbox(bounded("releaseLease", () => store.releaseLease(key, owner)))),
+        Effect.option(call("extendLease", () => yesOrNo("extendLease", store.extendLease(key, owner, duration)))),
+      releaseLease: (key, owner) => Effect.ignore(call("releaseLease", () => store.releaseLease(key, owner))),
       changes: Stream.suspend(() => store.changes).pipe(
         Stream.tap(() => heard),
         Stream.tapErrorCause(silent),
@@ -227,6 +207,36 @@ export const make = (options: {
       reportUnreadable
     }
   })
+
+/**
+ * Makes calls of a store that are bounded in time, and fail with what the store
+ * says without the `secret` that it was given.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeCall = (timeout: Duration.Duration) => {
+  // A process that stood still finds its timer before the answer that has been there for long: it looks once more
+  const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
+
+  return <A>(
+    method: TokenStoreError["method"],
+    call: LazyArg<Effect.Effect<A, TokenStoreError>>,
+    secret?: Redacted.Redacted
+  ): Effect.Effect<A, TokenStoreError> =>
+    Effect.suspend(call).pipe(
+      // Effect logs a fiber that fails with its cause, and the cause may hold the token
+      Effect.exit,
+      // A driver that cannot be interrupted must not hold up the time limit
+      Effect.disconnect,
+      Effect.raceFirst(Effect.as(patience, Exit.fail(timedOut(method, timeout)))),
+      // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
+      Effect.interruptible,
+      Effect.disconnect,
+      Effect.flatten,
+      Effect.catchAllCause((cause) => Effect.fail(toStoreError(method, cause, secret)))
+    )
+}
 
 /** What is neither would be taken for a lease that another holds, for ever. */
 const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolean, TokenStoreError>) =>

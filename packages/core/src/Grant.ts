@@ -33,6 +33,11 @@ export interface Grant {
    */
   readonly id?: string | undefined
   readonly params: (context: Context) => Effect.Effect<Params, unknown>
+  /**
+   * The first of the refresh tokens that take each other's place. `TokenProvider` keeps the newest one in the store and
+   * sends it as `refresh_token`.
+   */
+  readonly refreshToken?: Redacted.Redacted | undefined
 }
 
 /**
@@ -123,6 +128,25 @@ export const signedJwt = (options: SignedJwtOptions): Source => {
     id: JSON.stringify([issuer ?? null, subject ?? null, audience ?? null, claims ?? null])
   }
 }
+
+/**
+ * `refresh_token` (RFC 6749 §6), for a server that was once asked in another
+ * way, as by a person who gave consent. `initial` is where it begins: when the
+ * server answers with another refresh token, `TokenProvider` keeps that one in
+ * the store and goes on with it, in all processes that begin with this one.
+ *
+ * Give the processes a store that they share and that forgets nothing: whoever
+ * sends a refresh token that was used already is locked out by many servers.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const refreshToken = (initial: Redacted.Redacted): Grant => ({
+  type: "refresh_token",
+  id: idOf(initial),
+  params: () => Effect.succeed({ refresh_token: initial }),
+  refreshToken: initial
+})
 
 /**
  * The names that RFC 8693 §3 gives to the kinds of tokens.

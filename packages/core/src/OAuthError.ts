@@ -106,6 +106,8 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   readonly errorUri?: string | undefined
   /** How long the server asks to wait (RFC 9110 §10.2.3). */
   readonly retryAfter?: Duration.Duration | undefined
+  /** What to do about it, where that is known. */
+  readonly advice?: string | undefined
 }> {
   readonly [TypeId]: TypeId = TypeId
 
@@ -115,7 +117,8 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
       case "OAuth": {
         const details = [this.errorDescription, this.errorUri && `see ${this.errorUri}`].filter(Predicate.isTruthy)
         const suffix = details.length > 0 ? `: ${details.join(", ")}` : ""
-        return `${subject} answered ${this.status} ${this.error}${suffix}`
+        const advice = this.advice === undefined ? "" : `. ${this.advice}`
+        return `${subject} answered ${this.status} ${this.error}${suffix}${advice}`
       }
       case "Status":
       case "Redirect":
@@ -130,27 +133,39 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
 }
 
 /**
- * Why the provider has no token to give: its scope is `Closed`, or the wait for
- * a renewal that is still running passed `maxWait`.
+ * Why the provider has no token to give:
+ *
+ * - `Closed`: its scope has ended.
+ * - `MaxWait`: the wait for a renewal that is still running passed `maxWait`.
+ * - `RefreshToken`: the store does not give the refresh token, or does not keep
+ *   its successor. The grant depends on the store: a token must not be used
+ *   twice.
  *
  * @since 0.1.0
  * @category errors
  */
 export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
-  readonly reason: "Closed" | "MaxWait"
+  readonly reason: "Closed" | "MaxWait" | "RefreshToken"
   /** For `MaxWait`: how long the caller waited. */
   readonly waited?: Duration.Duration | undefined
+  /** For `RefreshToken`: what happened, in words. */
+  readonly description?: string | undefined
   /** When it is worth to try again. */
   readonly retryAfter?: Duration.Duration | undefined
 }> {
   readonly [TypeId]: TypeId = TypeId
 
   override get message(): string {
-    return this.reason === "Closed"
-      ? "The token provider is closed: its layer's scope has ended"
-      : `No token within ${
-        this.waited === undefined ? "maxWait" : Duration.format(this.waited)
-      }: a token request is still under way`
+    switch (this.reason) {
+      case "Closed":
+        return "The token provider is closed: its layer's scope has ended"
+      case "MaxWait": {
+        const waited = this.waited === undefined ? "maxWait" : Duration.format(this.waited)
+        return `No token within ${waited}: a token request is still under way`
+      }
+      case "RefreshToken":
+        return `The refresh token cannot be used: ${this.description}`
+    }
   }
 }
 

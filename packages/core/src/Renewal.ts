@@ -22,6 +22,7 @@ import type * as AccessToken from "./AccessToken.js"
 import type { BoundedStore } from "./BoundedStore.js"
 import * as FleetNotes from "./FleetNotes.js"
 import { type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import type { RefreshTokens } from "./RefreshTokens.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import { type Found, randomName, type SharedTokens } from "./SharedTokens.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
@@ -122,7 +123,8 @@ interface Progress {
  * @category constructors
  */
 export const make = (options: {
-  readonly endpoint: TokenEndpoint["Type"]
+  readonly endpoint: Pick<TokenEndpoint["Type"], "retry">
+  readonly attempt: RefreshTokens["attempt"]
   readonly store: BoundedStore
   readonly tokens: SharedTokens
   readonly notes: FleetNotes.FleetNotes
@@ -132,13 +134,13 @@ export const make = (options: {
   /** Runs what nobody waits for. */
   readonly fork: (effect: Effect.Effect<void>) => void
 }): (renewal: Renewal) => Effect.Effect<Outcome, Failure> => {
-  const { endpoint, failureCooldown, fork, leaseDuration, maxWait, notes, store, tokens } = options
+  const { attempt, endpoint, failureCooldown, fork, leaseDuration, maxWait, notes, store, tokens } = options
 
-  const ask = ({ onAsk, request }: Renewal, progress: Progress) =>
+  const ask = (renewal: Renewal, progress: Progress) =>
     Effect.suspend(() => {
-      onAsk()
+      renewal.onAsk()
       progress.attempts++
-      return endpoint.attempt(request, progress.attempts)
+      return attempt(renewal, progress.attempts)
     })
 
   /** How long until this process tries again, if it does; `pace` is what it asks of the others. */
@@ -160,9 +162,8 @@ export const make = (options: {
   const askAlone = (renewal: Renewal, progress: Progress) =>
     ask(renewal, progress).pipe(
       Effect.map((token) => Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
-      Effect.catchAll((error) =>
-        Effect.flatMap(progress.delayAfter(error), (own) => tryAgain(renewal, progress, error, own, 0))
-      )
+      Effect.catchTag("TokenEndpointError", (error) =>
+        Effect.flatMap(progress.delayAfter(error), (own) => tryAgain(renewal, progress, error, own, 0)))
     )
 
   /** A failed attempt slows the whole fleet down, and this process more than the others. */
@@ -225,7 +226,7 @@ export const make = (options: {
           finish: Effect.zipRight(store.releaseLease(key, owner), forget)
         })
       ),
-      Effect.catchAll((error) => slowDown(renewal, progress, error, pace))
+      Effect.catchTag("TokenEndpointError", (error) => slowDown(renewal, progress, error, pace))
     )
   })
 

@@ -1,7 +1,7 @@
 /**
  * An authorization server and the resources it protects, in memory: an
- * `HttpClient` that behaves as RFC 6749 §4.4 and RFC 6750 say, records what it
- * is asked and can be told to misbehave. It knows no time but Clock's.
+ * `HttpClient` that behaves as RFC 6749 §4.4 and §6 and RFC 6750 say, records
+ * what it is asked and can be told to misbehave. It knows no time but Clock's.
  *
  * @since 0.1.0
  */
@@ -83,6 +83,21 @@ export interface IssuedToken {
 }
 
 /**
+ * A refresh token that the server issued.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface IssuedRefreshToken {
+  readonly value: string
+  /** The one that it began with. */
+  readonly family: string
+  /** When it brought a token, in epoch milliseconds. */
+  readonly usedAt: ReadonlyArray<number>
+  readonly revoked: boolean
+}
+
+/**
  * An answer in plain values: 200, no headers and an empty body unless it says
  * otherwise. A body that is neither text nor bytes is sent as JSON.
  *
@@ -120,6 +135,10 @@ export class TestAuthorizationServer extends Context.Tag("@effect-alf/core/TestA
     readonly apiRequests: Effect.Effect<ReadonlyArray<ApiRequest>>
     /** Every token issued so far, the oldest first. */
     readonly issued: Effect.Effect<ReadonlyArray<IssuedToken>>
+    /** Every refresh token issued so far, the oldest first. */
+    readonly refreshTokens: Effect.Effect<ReadonlyArray<IssuedRefreshToken>>
+    /** Issues the first refresh token of a family, as when a person has given consent. */
+    readonly issueRefreshToken: Effect.Effect<Redacted.Redacted>
     /** Forgets the recorded requests, not the tokens. */
     readonly resetRecords: Effect.Effect<void>
 
@@ -172,6 +191,13 @@ export interface Options {
   readonly tokenPrefix?: string | undefined
   /** The scopes that may be asked for, all of which are granted to who asks for none. The default is any. */
   readonly scopes?: ReadonlyArray<string> | undefined
+  /** Whether a refresh token is replaced when it is used. The default is `true`. */
+  readonly rotatesRefreshTokens?: boolean | undefined
+  /**
+   * How long a refresh token that was replaced can still be used. Beyond it that ends its whole family, with the access
+   * tokens (RFC 9700 §4.14.2). The default is 0.
+   */
+  readonly refreshGracePeriod?: Duration.DurationInput | undefined
   readonly tokenDelay?: Duration.DurationInput | undefined
   readonly apiDelay?: Duration.DurationInput | undefined
   /** Answers requests with a valid token. The default echoes them as an `Echo`. */
@@ -228,6 +254,12 @@ export class Echo extends Schema.Class<Echo>("@effect-alf/core/TestAuthorization
   base64: Schema.String
 }) {}
 
+interface RefreshToken extends Types.Mutable<IssuedRefreshToken> {
+  readonly usedAt: Array<number>
+  /** Those that it has brought. */
+  readonly accessTokens: Array<Types.Mutable<IssuedToken>>
+}
+
 const unavailable: Reply = { status: 503, body: "the test server was told to fail" }
 
 /**
@@ -260,6 +292,9 @@ export const make = (
     const tokenAnswers: Array<Answer> = []
     const apiAnswers: Array<Answer> = []
     const tokens = new Map<string, Types.Mutable<IssuedToken>>()
+    const refreshTokens = new Map<string, RefreshToken>()
+    const rotates = options.rotatesRefreshTokens ?? true
+    const gracePeriod = Duration.toMillis(options.refreshGracePeriod ?? 0)
     const rejectingOrigins = new Set<string>()
 
     const isValid = (token: IssuedToken, now: number) =>
@@ -273,7 +308,7 @@ export const make = (
     // the token endpoint
     // -------------------------------------------------------------------------
 
-    const issue = (params: UrlParams.UrlParams, scope: string | undefined, now: number): IssuedToken => {
+    const issue = (params: UrlParams.UrlParams, scope: string | undefined, now: number) => {
       const resources = UrlParams.getAll(params, "resource")
       const audiences = UrlParams.getAll(params, "audience")
       if (returnsSameToken) {
@@ -284,7 +319,7 @@ export const make = (
         }
       }
       if (onlyOneIsActive) revokeAll()
-      const token: IssuedToken = {
+      const token: Types.Mutable<IssuedToken> = {
         value: `${tokenPrefix}${tokens.size + 1}`,
         scope,
         resources,
@@ -297,7 +332,30 @@ export const make = (
       return token
     }
 
-    /** RFC 6749 §4.4.2 and §3.2: what a client credentials request must look like. */
+    const issueRefreshToken = (family?: string): RefreshToken => {
+      const value = `${tokenPrefix}refresh-${refreshTokens.size + 1}`
+      const token = { value, family: family ?? value, usedAt: [], revoked: false, accessTokens: [] }
+      refreshTokens.set(value, token)
+      return token
+    }
+
+    /** RFC 6749 §6. One that is used when it was replaced already may have been stolen (RFC 9700 §4.14.2). */
+    const use = (value: string | undefined, now: number): RefreshToken | "invalid" => {
+      const token = refreshTokens.get(value ?? "")
+      if (token === undefined || token.revoked) return "invalid"
+      if (rotates && token.usedAt.length > 0 && now - token.usedAt[0] >= gracePeriod) {
+        for (const other of refreshTokens.values()) {
+          if (other.family !== token.family) continue
+          other.revoked = true
+          for (const accessToken of other.accessTokens) accessToken.revoked = true
+        }
+        return "invalid"
+      }
+      token.usedAt.push(now)
+      return token
+    }
+
+    /** RFC 6749 §4.4.2, §6 and §3.2: what a client credentials request must look like. */
     const grant = (request: TokenRequest, now: number): Reply => {
       if (request.method !== "POST") return { status: 405, headers: { allow: "POST" } }
       const contentType = request.headers["content-type"]?.split(";")[0].trim().toLowerCase()
@@ -319,20 +377,25 @@ export const make = (
       const form = new Map(request.params)
       const grantType = form.get("grant_type")
       if (grantType === undefined) return oauthError(400, "invalid_request", "grant_type is missing")
-      if (grantType !== "client_credentials") {
-        return oauthError(400, "unsupported_grant_type", "only client_credentials")
+      if (grantType !== "client_credentials" && grantType !== "refresh_token") {
+        return oauthError(400, "unsupported_grant_type", "only client_credentials and refresh_token")
       }
       const asked = form.get("scope") || undefined
       const refused = asked?.split(" ").find((scope) => options.scopes?.includes(scope) === false)
       if (refused !== undefined) return oauthError(400, "invalid_scope", "a scope is unknown")
+      const used = grantType === "refresh_token" ? use(form.get("refresh_token"), now) : undefined
+      if (used === "invalid") return oauthError(400, "invalid_grant", "the refresh token is not valid")
       const token = issue(request.params, asked ?? options.scopes?.join(" "), now)
+      used?.accessTokens.push(token)
+      const next = used === undefined || !rotates ? undefined : issueRefreshToken(used.family)
       return {
         headers: noStore,
         body: {
           access_token: token.value,
           token_type: "Bearer",
           ...token.expiresAt === undefined ? {} : { expires_in: (token.expiresAt - now) / 1000 },
-          ...token.scope === undefined ? {} : { scope: token.scope }
+          ...token.scope === undefined ? {} : { scope: token.scope },
+          ...next === undefined ? {} : { refresh_token: next.value }
         }
       }
     }
@@ -393,6 +456,13 @@ export const make = (
         tokenRequests: Effect.sync(() => tokenRequests.map((request) => ({ ...request }))),
         apiRequests: Effect.sync(() => apiRequests.map((request) => ({ ...request }))),
         issued: Effect.sync(() => Array.from(tokens.values(), (token) => ({ ...token }))),
+        refreshTokens: Effect.sync(() =>
+          Array.from(
+            refreshTokens.values(),
+            ({ family, revoked, usedAt, value }) => ({ family, revoked, usedAt: usedAt.slice(), value })
+          )
+        ),
+        issueRefreshToken: Effect.sync(() => Redacted.make(issueRefreshToken().value)),
         resetRecords: Effect.sync(() => {
           tokenRequests = []
           apiRequests = []

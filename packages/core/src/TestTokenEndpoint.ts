@@ -15,6 +15,7 @@ import type * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as AccessToken from "./AccessToken.js"
+import * as AuthenticatedPost from "./AuthenticatedPost.js"
 import type { ProofKey } from "./DPoP.js"
 import { TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
@@ -218,6 +219,7 @@ export const make = (
             let attempt = 0
             return Effect.retry(Effect.suspend(() => answer(request, "request", ++attempt)), retry)
           }),
+        timeout: AuthenticatedPost.defaultTimeout,
         proofKey: options.proofKey,
         retry,
         credentials: Effect.sync(() => credentials)

@@ -56,6 +56,8 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     readonly request: (
       request: TokenRequest.ResolvedTokenRequest
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    /** Within this time an attempt comes to its end. */
+    readonly timeout: Duration.Duration
     /** What tokens are bound to, where they are sent with proofs (RFC 9449). */
     readonly proofKey: DPoP.ProofKey | undefined
     /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
@@ -158,6 +160,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
       }).pipe(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
+    timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
     proofKey,
     retry,
     credentials: clientAuth.version === undefined
@@ -206,7 +209,8 @@ const readToken =
           proofKey,
           obtainedAt: DateTime.unsafeMake(sentAt),
           expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-          scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean))
+          scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean)),
+          refreshToken: Option.getOrUndefined(TokenResponse.refreshToken(response))
         })
       )
     )

@@ -24,6 +24,7 @@ import * as Cooldown from "./Cooldown.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as HeldToken from "./HeldToken.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import * as RefreshTokens from "./RefreshTokens.js"
 import type * as RejectedTokens from "./RejectedTokens.js"
 import * as Renewal from "./Renewal.js"
 import type * as ServerHabits from "./ServerHabits.js"
@@ -31,7 +32,7 @@ import * as SharedTokens from "./SharedTokens.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
 import type { TokenRequest } from "./TokenRequest.js"
 import * as TokenSlots from "./TokenSlots.js"
-import type { TokenStore } from "./TokenStore.js"
+import { TokenStore } from "./TokenStore.js"
 
 /**
  * Gives tokens to whoever needs one: `AuthedHttpClient`, or a client of its
@@ -186,6 +187,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     onTimeout: () => Option.none<string>()
   })
 
+  // Before the fibers, so that it ends after them
+  const refreshTokens = yield* RefreshTokens.make({
+    ...settings,
+    endpoint,
+    store: options.shareTokens === false ? undefined : yield* TokenStore
+  })
+
   const fork = yield* FiberSet.makeRuntime<never, void>()
   const flights = new Set<TokenSlots.Flight>()
   let closed = false
@@ -216,7 +224,15 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   // flights
   // ---------------------------------------------------------------------------
 
-  const renew = Renewal.make({ ...settings, endpoint, store, tokens: shared, notes, fork })
+  const renew = Renewal.make({
+    ...settings,
+    endpoint,
+    attempt: refreshTokens.attempt,
+    store,
+    tokens: shared,
+    notes,
+    fork
+  })
 
   /** A token of the store is worth taking if it is still fresh, and neither rejected by anyone nor replaced here. */
   const isAdoptable = (slot: TokenSlots.Slot, candidate: HeldToken.HeldToken, purpose: Renewal.Purpose): boolean => {
@@ -402,7 +418,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       Effect.gen(function*() {
         const exit = yield* obtain(slot, flight).pipe(
           // What the endpoint said says more than that the wait is over
-          Effect.mapError((failure) => failure._tag === "TokenProviderError" ? flight.lastError ?? failure : failure),
+          Effect.mapError((failure) => isWaitOver(failure) ? flight.lastError ?? failure : failure),
           Effect.withSpan("TokenProvider.renew", {
             root: true,
             captureStackTrace: false,
@@ -633,6 +649,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 export const layer = (
   options?: Options | undefined
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
+
+const isWaitOver = (failure: Failure): boolean => failure._tag === "TokenProviderError" && failure.reason === "MaxWait"
 
 const closedError = () => new TokenProviderError({ reason: "Closed" })
 

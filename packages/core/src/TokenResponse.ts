@@ -9,6 +9,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { oneLine } from "./OAuthError.js"
 
@@ -28,13 +29,17 @@ const maxTokenLength = 64 * 1024
  * @category schemas
  */
 export const AccessTokenValue = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) =>
-    value.trim() === ""
-      ? "is empty"
-      : value.length > maxTokenLength
-      ? `is longer than ${maxTokenLength} characters`
-      : printableAscii.test(value) || "holds characters that no token may have"
-  )
+  Schema.filter((value) => value.trim() === "" ? "is empty" : isToken(value))
+)
+
+const isToken = (value: string): true | string =>
+  value.length > maxTokenLength
+    ? `is longer than ${maxTokenLength} characters`
+    : printableAscii.test(value) || "holds characters that no token may have"
+
+// RFC 6749 Appendix A.17: the same characters. Some servers send an empty one where they issue none
+const RefreshTokenValue = Schema.String.annotations(says("is not a string")).pipe(
+  Schema.filter((value) => value === "" || isToken(value))
 )
 
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
@@ -77,7 +82,8 @@ export class TokenResponse extends Schema.Class<TokenResponse>("@effect-alf/core
   scope: Schema.optionalWith(
     Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is not a string")),
     { nullable: true, exact: true, as: "Option" }
-  )
+  ),
+  refresh_token: Schema.optionalWith(Schema.Redacted(RefreshTokenValue), { nullable: true, exact: true, as: "Option" })
 }) {}
 
 /**
@@ -158,3 +164,12 @@ export const isBound = (self: TokenResponse): boolean =>
  */
 export const scope = (self: TokenResponse): Option.Option<string> =>
   Option.map(self.scope, (scope) => typeof scope === "string" ? scope : scope.join(" "))
+
+/**
+ * What the next token is asked for with, where the server issued it.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const refreshToken = (self: TokenResponse): Option.Option<Redacted.Redacted> =>
+  Option.filter(self.refresh_token, (token) => Redacted.value(token).trim() !== "")

@@ -279,7 +279,8 @@ export interface MemoryOptions {
 
 /**
  * Keeps tokens in the memory of the process, with everything the port offers.
- * Beyond `capacity` keys the one written longest ago is dropped.
+ * Beyond `capacity` keys the one written longest ago is dropped, of those that
+ * expire: what has no end is a refresh token, which nothing could bring back.
  *
  * @since 0.1.0
  * @category constructors
@@ -307,6 +308,15 @@ export const makeMemory: {
       return Option.none()
     }
 
+    const dropOldest = () => {
+      for (const [key, { expiresAt }] of entries) {
+        if (Number.isFinite(expiresAt)) {
+          entries.delete(key)
+          return
+        }
+      }
+    }
+
     const grant = (key: string, owner: string, duration: Duration.Duration, now: number) => {
       leases.set(key, { owner, expiresAt: now + Duration.toMillis(duration) })
       return true
@@ -330,8 +340,7 @@ export const makeMemory: {
             if (isStale(find(key, now), replaces)) return false
             entries.delete(key)
             entries.set(key, { ...entry, expiresAt: now + Duration.toMillis(entry.timeToLive) })
-            const oldest = entries.keys().next()
-            if (entries.size > capacity && oldest.done !== true) entries.delete(oldest.value)
+            if (entries.size > capacity) dropOldest()
             return true
           })
         ),

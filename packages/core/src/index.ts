@@ -117,6 +117,11 @@ export * as Redaction from "./Redaction.js"
 /**
  * @since 0.1.0
  */
+export * as RefreshTokens from "./RefreshTokens.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Redirect from "./Redirect.js"
 
 /**

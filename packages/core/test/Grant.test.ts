@@ -76,6 +76,15 @@ describe("Grant", () => {
       })
     }))
 
+  it.effect("refreshToken sends the token (RFC 6749 §6), and is known by the one it begins with", () =>
+    Effect.gen(function*() {
+      const grant = Grant.refreshToken(secret("s3cr3t"))
+      assert.strictEqual(grant.type, "refresh_token")
+      deepStrictEqual(yield* shown(grant), { refresh_token: "secret s3cr3t" })
+      assert.strictEqual(resolve(grant).key, resolve(Grant.refreshToken(secret("s3cr3t"))).key)
+      assert.notInclude(JSON.stringify([grant, resolve(grant)]), "s3cr3t")
+    }))
+
   describe("signedJwt (RFC 7523 §3)", () => {
     const claimsOf = (source: Grant.Source) =>
       Effect.map(
@@ -134,6 +143,8 @@ describe("Grant", () => {
       Grant.tokenExchange({ subjectToken: subject, actorToken: subject }),
       Grant.tokenExchange({ subjectToken: subject, actorToken: secret("t") }),
       Grant.tokenExchange({ subjectToken: subject, actorToken: subject, actorTokenType: Grant.TokenType.jwt }),
+      Grant.refreshToken(secret("s")),
+      Grant.refreshToken(secret("t")),
       { type: "urn:example:custom", params: () => Effect.succeed({}) },
       { type: "urn:example:custom", id: "1", params: () => Effect.succeed({}) }
     ]

@@ -85,6 +85,16 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
     "The token provider is closed: its layer's scope has ended"
   ],
   [
+    "TokenEndpointError OAuth with advice",
+    failed({ reason: "OAuth", description: "x", status: 400, error: "invalid_grant", advice: "Sign in again" }),
+    "Token endpoint https://auth.example.com/token answered 400 invalid_grant. Sign in again"
+  ],
+  [
+    "TokenProviderError RefreshToken",
+    new OAuthError.TokenProviderError({ reason: "RefreshToken", description: "the store is away" }),
+    "The refresh token cannot be used: the store is away"
+  ],
+  [
     "TokenProviderError MaxWait",
     new OAuthError.TokenProviderError({ reason: "MaxWait", waited: Duration.seconds(30) }),
     "No token within 30s: a token request is still under way"

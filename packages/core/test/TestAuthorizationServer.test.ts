@@ -336,6 +336,64 @@ describe("TestAuthorizationServer", () => {
         })))
   })
 
+  describe("refresh tokens (RFC 6749 §6, RFC 9700 §4.14.2)", () => {
+    const refresh = (token: unknown, form = "") =>
+      tokenRequest(`grant_type=refresh_token&refresh_token=${String(token)}${form}`)
+
+    const setUp = (options: TestAuthorizationServer.Options) =>
+      run(options, ({ client, server }) =>
+        Effect.map(server.issueRefreshToken, (initial) => ({
+          client,
+          server,
+          initial: Redacted.value(initial),
+          use: (token: unknown) => answer(client, refresh(token))
+        })))
+
+    it.effect("each use brings an access token and the next refresh token", () =>
+      Effect.gen(function*() {
+        const { client, initial, server, use } = yield* setUp({})
+        const first = yield* answer(client, refresh(initial, "&scope=read"))
+        includes(first.body as object, { access_token: "token-1", refresh_token: "token-refresh-2", scope: "read" })
+        includes((yield* use("token-refresh-2")).body as object, { access_token: "token-2" })
+        deepStrictEqual(yield* server.refreshTokens, [
+          { value: initial, family: initial, usedAt: [0], revoked: false },
+          { value: "token-refresh-2", family: initial, usedAt: [0], revoked: false },
+          { value: "token-refresh-3", family: initial, usedAt: [], revoked: false }
+        ])
+      }))
+
+    it.effect("one that was used before ends its family with the access tokens, and no other", () =>
+      Effect.gen(function*() {
+        const { client, initial, server, use } = yield* setUp({})
+        const other = Redacted.value(yield* server.issueRefreshToken)
+        yield* use(initial)
+        const again = yield* use(initial)
+        assert.strictEqual(again.status, 400)
+        includes(again.body as object, { error: "invalid_grant" })
+        assert.strictEqual((yield* use("token-refresh-3")).status, 400)
+        assert.strictEqual(yield* status(client, get("token-1")), 401)
+        assert.strictEqual((yield* use(other)).status, 200)
+      }))
+
+    it.effect("within the grace period it is used again, and after it no more", () =>
+      Effect.gen(function*() {
+        const { initial, use } = yield* setUp({ refreshGracePeriod: "10 seconds" })
+        yield* use(initial)
+        yield* TestClock.adjust("9 seconds")
+        assert.strictEqual((yield* use(initial)).status, 200)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* use(initial)).status, 400)
+      }))
+
+    it.effect("without rotation it is used for ever, and one that is unknown or missing never", () =>
+      Effect.gen(function*() {
+        const { client, initial, use } = yield* setUp({ rotatesRefreshTokens: false })
+        for (let i = 0; i < 3; i++) assert.notProperty((yield* use(initial)).body, "refresh_token")
+        assert.strictEqual((yield* use("unknown")).status, 400)
+        assert.strictEqual(yield* status(client, tokenRequest("grant_type=refresh_token")), 400)
+      }))
+  })
+
   describe("records", () => {
     it.effect("shows each request as it arrived", () =>
       run({}, ({ client, server }) =>

@@ -31,6 +31,22 @@ describe("TokenResponse", () => {
       deepStrictEqual(TokenResponse.scope(response), Option.none())
     })
 
+    it("RFC 6749 §5.1: takes the refresh token, redacted; an empty one is none", () => {
+      const refreshToken = (refresh_token: unknown) =>
+        Either.map(
+          decode(answer({ refresh_token })),
+          (response) =>
+            Option.map(TokenResponse.refreshToken(response), (token) => [String(token), Redacted.value(token)])
+        )
+      deepStrictEqual(refreshToken("abc"), Either.right(Option.some(["<redacted>", "abc"])))
+      for (const none of [undefined, null, ""]) deepStrictEqual(refreshToken(none), Either.right(Option.none()))
+      deepStrictEqual(refreshToken(1), Either.left("refresh_token is not a string"))
+      deepStrictEqual(
+        refreshToken("a\nb"),
+        Either.left("refresh_token holds characters that no token may have")
+      )
+    })
+
     const notObjects: ReadonlyArray<unknown> = [null, [], [answer({})], "abc", 1, true]
     for (const body of notObjects) {
       it(`refuses ${JSON.stringify(body)}`, () => {

@@ -3,9 +3,10 @@
  * them. It knows which tokens are good, by the true time.
  */
 import { AccessToken, OAuthError, RetryPolicy, type TokenEndpoint, TokenRequest } from "@effect-alf/core"
-import { DateTime, Effect, Function, Option, Redacted, Schedule } from "effect"
+import { DateTime, Duration, Effect, Function, Option, Redacted, Schedule } from "effect"
 import type { Dice, Range } from "./Dice.js"
 import type { Machine } from "./Machine.js"
+import * as ModelRefreshTokens from "./ModelRefreshTokens.js"
 import type { VirtualClock } from "./VirtualClock.js"
 
 /** `refuses` answers 503, `denies` answers `invalid_client`, `hangs` does not answer. */
@@ -27,6 +28,8 @@ export interface Options {
   readonly renewsWithin: number
   /** How long a process waits for the answer to one attempt. */
   readonly timeout: number
+  /** Tokens are asked for with refresh tokens that take each other's place. */
+  readonly refresh?: ModelRefreshTokens.Options | undefined
 }
 
 export const defaultOptions: Options = {
@@ -75,6 +78,14 @@ const denied = new OAuthError.TokenEndpointError({
   description: "invalid_client"
 })
 
+const invalidGrant = new OAuthError.TokenEndpointError({
+  reason: "OAuth",
+  endpoint: url,
+  status: 400,
+  error: "invalid_grant",
+  description: "invalid_grant"
+})
+
 const timedOut = new OAuthError.TokenEndpointError({ reason: "Timeout", endpoint: url, description: "no answer" })
 
 export interface ModelEndpoint {
@@ -93,6 +104,7 @@ export interface ModelEndpoint {
   /** Every token so far, the oldest first. */
   readonly issued: ReadonlyArray<Issued>
   readonly arrivals: ReadonlyArray<Arrival>
+  readonly refreshTokens: ModelRefreshTokens.ModelRefreshTokens | undefined
   /** Where a token request is under way now. */
   readonly asking: ReadonlySet<Machine>
 }
@@ -102,6 +114,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
   const byValue = new Map<string, Issued>()
   const arrivals: Array<Arrival> = []
   const asking = new Set<Machine>()
+  const refreshTokens = options.refresh && ModelRefreshTokens.make(time, options.refresh)
   let condition: Condition = "works"
   let delay = 0
 
@@ -136,13 +149,19 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       const scope = TokenRequest.scopes(request?.scope ?? defaultScope).join(" ")
       let known = resolved.get(scope)
       if (known === undefined) {
-        known = TokenRequest.resolve({ endpoint: url, clientId: "fleet", authMethod: "client_secret_basic" }, { scope })
+        known = TokenRequest.resolve({ endpoint: url, clientId: "fleet", authMethod: "client_secret_basic" }, {
+          scope,
+          grant: refreshTokens?.grant
+        })
         resolved.set(scope, known)
       }
       return known
     }
 
-    const attempt = ({ params }: TokenRequest.ResolvedTokenRequest) =>
+    const attempt = ({ grant, params }: TokenRequest.ResolvedTokenRequest) =>
+      Effect.flatMap(ModelRefreshTokens.sent(grant), (refreshToken) => ask(params, refreshToken))
+
+    const ask = (params: TokenRequest.ResolvedTokenRequest["params"], sent: string | undefined) =>
       Effect.async<AccessToken.AccessToken, OAuthError.TokenEndpointError>((resume) => {
         if (!machine.isAlive()) return
         const scope = params.find(([name]) => name === "scope")?.[1] ?? ""
@@ -164,13 +183,24 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
             machine.after(back, () => end(Effect.fail(error)))
             return
           }
+          const refreshToken = sent === undefined ? undefined : refreshTokens?.use(sent)
+          if (sent !== undefined && refreshToken === undefined) {
+            machine.after(back, () => end(Effect.fail(invalidGrant)))
+            return
+          }
           const token = issue(scope, machine)
           // In whole seconds, as it is on the wire
           const expiresIn = Math.floor((token.endsAt - time.elapsed()) / 1_000) * 1_000
           machine.after(
             back,
             () =>
-              end(Effect.succeed(AccessToken.make({ value: Redacted.make(token.value), obtainedAt, expiresIn, scope })))
+              end(Effect.succeed(AccessToken.make({
+                value: Redacted.make(token.value),
+                obtainedAt,
+                expiresIn,
+                scope,
+                refreshToken: refreshToken === undefined ? undefined : Redacted.make(refreshToken)
+              })))
           )
         })
         return Effect.sync(() => {
@@ -184,6 +214,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       isCurrent: Function.constTrue,
       attempt,
       request: (request) => Effect.retry(attempt(request), retry),
+      timeout: Duration.millis(options.timeout),
       proofKey: undefined,
       retry,
       credentials: Effect.sync(Option.none)
@@ -207,6 +238,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
     isBound: options.issue === "bound",
     issued,
     arrivals,
+    refreshTokens,
     asking
   }
 }

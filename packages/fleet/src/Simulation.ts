@@ -40,6 +40,10 @@ export interface Report {
   /** Writes that replaced what their writer had not seen. */
   readonly blindWrites: number
   readonly crashes: number
+  /** Uses of a refresh token that was used before. */
+  readonly refreshTokensReused: number
+  /** Whether the server has ended them all, and with them the fleet. */
+  readonly isLockedOut: boolean
 }
 
 /** How often it is looked, in the last lifetime, which tokens are in use. */
@@ -172,7 +176,9 @@ const simulate = (scenario: Scenario.Scenario, seed: number, time: VirtualClock.
       storeCommands: store.commands(),
       storeDisturbances: store.disturbances(),
       blindWrites: store.blindWrites(),
-      crashes
+      crashes,
+      refreshTokensReused: endpoint.refreshTokens?.reuses() ?? 0,
+      isLockedOut: endpoint.refreshTokens?.isLockedOut() ?? false
     }
     // In parallel, as a process that is dead does not end; what is left of it then is forgotten
     yield* Effect.forkDaemon(Scope.close(scope, Exit.void))

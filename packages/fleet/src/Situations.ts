@@ -56,6 +56,23 @@ const answered401 = (report: Report) =>
 /** Everybody needs a first token at once. */
 const cold: Changes = { startWithin: 0, duration: seconds(30), interval: 1_000 }
 
+const lockOuts: Measure = { name: "lock-outs", of: ({ isLockedOut }) => Number(isLockedOut), atMost: 0 }
+
+/** Tokens of 20 seconds that are asked for with refresh tokens, and what may happen to the store. */
+const refreshing = (grace: number, faults: ReadonlyArray<Fault>): Scenario =>
+  scenario({
+    skew: seconds(30),
+    interval: 1_000,
+    endpoint: { lifetime: seconds(20), refresh: { grace } },
+    duration: seconds(150),
+    faults: [
+      { at: seconds(30), kind: "revoke" },
+      { at: seconds(50), kind: "store", condition: "fails", who: "all", for: seconds(15) },
+      { at: seconds(90), kind: "store", condition: "hangs", who: "one", for: seconds(20) },
+      ...faults
+    ]
+  })
+
 const revocations = [10, 20, 30, 40, 50]
 
 const scope = ModelEndpoint.defaultScope
@@ -216,6 +233,30 @@ export const situations: ReadonlyArray<Situation> = [
     plain: "78-111",
     chosen: "0",
     measures: [failedGood(0)]
+  },
+  {
+    name: "rotating refresh tokens, the store away, a server without grace",
+    fleets: sizes,
+    scenario: refreshing(0, []),
+    plain: "-",
+    chosen: "-",
+    measures: [
+      lockOuts,
+      { name: "used twice", of: ({ refreshTokensReused }) => refreshTokensReused, atMost: 0 }
+    ]
+  },
+  {
+    name: "the same, with holders that crash in mid-request and a store that forgets, 60 s of grace",
+    fleets: sizes,
+    scenario: refreshing(seconds(60), [
+      { at: seconds(15), kind: "crash", who: "asking" },
+      { at: seconds(70), kind: "crash", who: "asking" },
+      { at: seconds(120), kind: "crash", who: "asking" },
+      { at: seconds(100), kind: "failover", lost: seconds(5) }
+    ]),
+    plain: "-",
+    chosen: "-",
+    measures: [lockOuts]
   },
   {
     name: "all change notices lost",

@@ -18,4 +18,17 @@ describe("A fleet, whatever happens", () => {
     }
     deepStrictEqual(broken, {})
   })
+
+  it("is not locked out by a server that bears a refresh token twice for a minute, in any history", () => {
+    const broken: Array<string> = []
+    for (let seed = first; seed < first + runs / 3; seed++) {
+      const history = History.make(seed)
+      const scenario = { ...history, endpoint: { ...history.endpoint, refresh: { grace: 60_000 } } }
+      const { isLockedOut, longestWait, unanswered } = Simulation.run(scenario, seed)
+      if (isLockedOut || unanswered > 0 || longestWait > scenario.provider.maxWait + 50) {
+        broken.push(`SEED=${seed} RUNS=1 npm test -w @effect-alf/fleet`)
+      }
+    }
+    deepStrictEqual(broken, [])
+  })
 })
