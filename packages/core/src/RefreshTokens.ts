@@ -314,7 +314,10 @@ const makeLineage = (
     const readAt = yield* Clock.currentTimeMillis
     const found = yield* call("get", () => store.get(request.key))
     return Option.filter(
-      Option.flatMap(found, (entry) => StoredToken.decode(entry, { readAt, defaultLifetime })),
+      Option.flatMap(
+        found,
+        (entry) => StoredToken.decode(entry, { readAt, defaultLifetime, proofKey: endpoint.proofKey })
+      ),
       isAdoptable
     )
   })
