@@ -4,10 +4,19 @@
  * of it is printed as a table.
  */
 import type { Verified } from "@effect-alf/authorization-servers/ProtectedApi"
-import { AuthedHttpClient, ClientAuth, ClientCertificate, Grant, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import {
+  AuthedHttpClient,
+  ClientAuth,
+  ClientCertificate,
+  DPoP,
+  Grant,
+  TokenEndpoint,
+  TokenStore
+} from "@effect-alf/core"
 import type { TokenRequest } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { afterAll, assert, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
 import { sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
@@ -28,6 +37,8 @@ interface Row {
   readonly request?: (servers: Servers) => TokenRequest.TokenRequest
   readonly format: Verified["format"]
   readonly binding?: Verified["binding"]
+  /** The key that tokens are bound to. */
+  readonly dpop?: (servers: Servers) => Effect.Effect<DPoP.ProofKey, unknown>
   /** The certificate of the connections; without one they are not over TLS. */
   readonly certificate?: "vouched" | "selfSigned" | "stranger"
 }
@@ -147,6 +158,42 @@ const rows: ReadonlyArray<Row> = [
     binding: "certificate",
     certificate: "stranger"
   }),
+  ...both({
+    server: "oidc",
+    method: "client_secret_basic",
+    clientId: "dpop-basic",
+    auth: () => ClientAuth.secretBasic(secret),
+    binding: "DPoP",
+    dpop: () => DPoP.generate()
+  }),
+  ...(["RS256", "PS256", "ES384", "EdDSA"] as const).map((algorithm): Row => ({
+    server: "oidc",
+    method: "private_key_jwt",
+    remark: `${algorithm}, proofs too`,
+    clientId: `key-${algorithm}`,
+    auth: ({ keys }) => ClientAuth.privateKeyJwt({ key: keys.get(algorithm)!.jwk }),
+    format: "JWT",
+    binding: "DPoP",
+    dpop: ({ keys }) => DPoP.fromKey(keys.get(algorithm)!.jwk)
+  })),
+  {
+    server: "oidc",
+    method: "none",
+    clientId: "none",
+    auth: () => ClientAuth.none,
+    format: "JWT",
+    binding: "DPoP",
+    dpop: () => DPoP.generate()
+  },
+  {
+    server: "betterAuth",
+    method: "client_secret_basic",
+    clientId: "dpop-basic",
+    auth: () => ClientAuth.secretBasic(secret),
+    format: "JWT",
+    binding: "DPoP",
+    dpop: () => DPoP.generate({ algorithm: "EdDSA" })
+  },
   {
     server: "oidc",
     method: "tls_client_auth",
@@ -235,13 +282,13 @@ const alf = (servers: Servers, row: Row) => {
   const { clientId } = row
   const auth = row.auth(servers)
   const request = { resource, ...row.request?.(servers) }
+  const common = { clientId, dpop: row.dpop?.(servers), request }
   const endpoint = row.isDiscovered === true
-    ? TokenEndpoint.layerDiscovery({ issuer: server.issuer, clientId, clientAuth: auth, request })
+    ? TokenEndpoint.layerDiscovery({ ...common, issuer: server.issuer, clientAuth: auth })
     : TokenEndpoint.layer({
+      ...common,
       url: isTls ? oidc.mtlsTokenEndpoint : server.tokenEndpoint,
-      clientId,
-      clientAuth: [auth].flat()[0],
-      request
+      clientAuth: [auth].flat()[0]
     })
   const connections = isTls
     ? NodeHttp.layerMutualTls({ ca: authority.certificate, certificate: servers[row.certificate] })
@@ -271,7 +318,9 @@ layer(World.layer, { excludeTestServices: true })("a token is obtained, and the 
       Effect.gen(function*() {
         const servers = yield* World
         const server = servers[row.server]
+        const api = row.server === "oidc" && format === "opaque" ? servers.opaqueApi : servers.api
         const before = (yield* server.tokenRequests).length
+        const callsBefore = (yield* api.requests).length
         const verified = yield* Effect.gen(function*() {
           const client = yield* AuthedHttpClient.AuthedHttpClient
           yield* client.get("/orders")
@@ -283,8 +332,15 @@ layer(World.layer, { excludeTestServices: true })("a token is obtained, and the 
           Effect.onError(() => Effect.sync(() => lines.push([server.name, nameOf(row), binding, format, "", "✘"])))
         )
         lines.push([server.name, nameOf(row), binding, format, verified.checks.join(", "), "✔"])
-        const [request, ...others] = (yield* server.tokenRequests).slice(before)
+        const requests = (yield* server.tokenRequests).slice(before)
+        const [request, ...others] = requests.filter(({ error }) => error !== "use_dpop_nonce")
         assert.isEmpty(others)
+        assert.strictEqual(requests.length, row.server === "oidc" && binding === "DPoP" ? 2 : 1)
+        deepStrictEqual(
+          (yield* api.requests).slice(callsBefore).map(({ error, status }) => error ?? status),
+          // The API tells its nonce to who does not know it
+          binding === "DPoP" ? ["use_dpop_nonce", 200, 200] : [200, 200]
+        )
         assert.strictEqual(request.method, method)
         assert.strictEqual(request.clientId, row.clientId)
         assert.strictEqual(verified.issuer, server.issuer)

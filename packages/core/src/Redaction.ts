@@ -60,7 +60,8 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
       secret.replaceAll(/[^a-z0-9]/gi, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`),
       secret.replaceAll(/[&<>"']/g, (char) => htmlEntities[char] ?? char),
       Encoding.encodeHex(bytes),
-      ...[0, 1, 2].flatMap((offset) => base64At(bytes, offset))
+      // Of two letters it could be a part of any word
+      ...bytes.length < 4 ? [] : [0, 1, 2].flatMap((offset) => base64At(bytes, offset))
     ]
   })
 
@@ -72,14 +73,20 @@ const htmlEntities: Readonly<Record<string, string>> = {
   "'": "&#39;"
 }
 
-/** What of a secret's base64 does not depend on what surrounds it, so many bytes into a text. */
+/**
+ * A secret's base64, so many bytes into a text, without what comes before it:
+ * at the end of the text, and (less the last bits) amid it.
+ */
 const base64At = (bytes: Uint8Array, offset: number): ReadonlyArray<string> => {
   const within = new Uint8Array(offset + bytes.length)
   within.set(bytes, offset)
+  const start = Math.ceil(offset * 4 / 3)
   const end = Math.floor(within.length * 4 / 3)
-  return [Encoding.encodeBase64(within), Encoding.encodeBase64Url(within)].map((text) =>
-    text.slice(Math.ceil(offset * 4 / 3), end)
-  )
+  return [Encoding.encodeBase64(within), Encoding.encodeBase64Url(within)].flatMap((text) => [
+    text.slice(start),
+    text.slice(start).replace(/=+$/, ""),
+    text.slice(start, end)
+  ])
 }
 
 /**
@@ -95,12 +102,3 @@ export const headers = (headers: Headers.Headers, clean: Clean): Headers.Headers
       [clean(name), secretHeaders.includes(name) ? redacted : clean(value)] as const
     )
   )
-
-/**
- * Matches the headers that a span must not show. It shows those of both
- * directions, before anything here has seen them.
- *
- * @since 0.1.0
- * @category constants
- */
-export const notHarmless = /^(?!(accept|accept-encoding|content-(type|length|encoding)|date|retry-after)$)/i

@@ -5,16 +5,18 @@
  * @since 0.1.0
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as Headers from "@effect/platform/Headers"
+import type * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
-import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
@@ -56,6 +58,8 @@ export interface Answer {
   readonly body: Option.Option<unknown>
   /** Says that the answer is of no use after all. */
   readonly reject: (description: string) => TokenEndpointError
+  /** Takes what is secret out of a part of the body. */
+  readonly clean: Redaction.Clean
 }
 
 /**
@@ -98,7 +102,7 @@ export const make = (options: {
     ) => {
       const transportError = (cause: unknown, answer?: ErrorFields) =>
         new TokenEndpointError({ ...answer, ...subject, reason: "Transport", description: describe(cause, clean) })
-      return client.execute(request).pipe(
+      return traced(subject, request, client.execute).pipe(
         // What a status means is decided here, also for a client that filters them
         Effect.catchIf(
           (cause): cause is HttpClientError.ResponseError =>
@@ -124,8 +128,7 @@ export const make = (options: {
         ),
         // Ends a body that was not read to its end, which would keep its connection busy
         Effect.scoped,
-        Effect.provideService(FetchHttpClient.RequestInit, requestInit),
-        Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, Redaction.notHarmless])
+        Effect.provideService(FetchHttpClient.RequestInit, requestInit)
       )
     }
 
@@ -155,6 +158,7 @@ export const make = (options: {
         headers,
         text,
         body,
+        clean,
         reject: (description) => error({ reason: "InvalidResponse", description: clean(description) })
       }
     })
@@ -203,6 +207,37 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
     : `, ${oneLine(encoding)} though identity was asked for`
   return `a body of ${body.length} characters (${type}${encoded})`
 }
+
+/**
+ * A span as platform makes it, but for what the server chooses: even the name
+ * of a header may hold what it was sent.
+ */
+const traced = <A extends HttpClientResponse.HttpClientResponse, E, R>(
+  { endpoint }: Subject,
+  request: HttpClientRequest.HttpClientRequest,
+  execute: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)) return execute(request)
+    const { hostname, port } = new URL(endpoint)
+    const attributes = {
+      "http.request.method": request.method,
+      "server.address": hostname,
+      ...(port === "" ? {} : { "server.port": Number(port) }),
+      "url.full": endpoint
+    }
+    const isPropagated = fiber.getFiberRef(HttpClient.currentTracerPropagation)
+    return Effect.useSpan(
+      `http.client ${request.method}`,
+      { kind: "client", captureStackTrace: false, attributes },
+      (span) =>
+        execute(isPropagated ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request).pipe(
+          Effect.tap(({ status }) => Effect.sync(() => span.attribute("http.response.status_code", status))),
+          Effect.withParentSpan(span),
+          Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
+        )
+    )
+  })
 
 /**
  * Why a body was not read. A stream runs in fibers of its own, whose failures

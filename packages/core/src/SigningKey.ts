@@ -235,7 +235,7 @@ const checkSize = (key: CryptoKey) => {
 
 const toJwk = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
   if (text.includes("-----BEGIN ")) return fromPem(text)
-  const json = Option.liftThrowable(() => JSON.parse(text) as unknown)()
+  const json = Option.liftThrowable(() => JSON.parse(text.trim()) as unknown)()
   if (Option.isNone(json) || !Predicate.isRecord(json.value)) return fail("the key is neither PEM (PKCS#8) nor a JWK")
   if (typeof json.value.kty === "string") return Effect.succeed(json.value)
   return fail(Array.isArray(json.value.keys) ? "the key is a JWK Set: give one of its keys" : "the JWK has no kty")

@@ -197,7 +197,8 @@ const readToken =
       // RFC 9449 §5: a token that is not bound would be what the client did not ask for
       Either.filterOrLeft(
         (response) => TokenResponse.isBound(response) === (proofKey !== undefined),
-        () => reject(proofKey === undefined ? "token_type is DPoP, which nobody asked for" : "token_type is not DPoP")
+        () =>
+          reject(proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP")
       ),
       Either.map((response) =>
         AccessToken.make({
@@ -205,7 +206,7 @@ const readToken =
           proofKey,
           obtainedAt: DateTime.unsafeMake(sentAt),
           expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-          scope: Option.getOrUndefined(TokenResponse.scope(response))
+          scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean))
         })
       )
     )

@@ -159,7 +159,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           clientSecret: Redacted.make("secret")
         }).pipe(Effect.provideService(HttpClient.HttpClient, client))
         const error = yield* Effect.flip(endpoint.attempt(endpoint.resolve()))
-        assert.include(error.message, "token_type is DPoP, which nobody asked for")
+        assert.include(error.message, "token_type is \"DPoP\", which nobody asked for")
       }))
   })
 

@@ -33,7 +33,8 @@ describe("JwtSigner", () => {
         ),
         "a PEM with the line ends of Windows": Redacted.make(pemOf(key).replaceAll("\n", "\r\n")),
         JWK: Redacted.make(jwk),
-        "JWK as text": Redacted.make(JSON.stringify(jwk, null, 2))
+        "JWK as text": Redacted.make(JSON.stringify(jwk, null, 2)),
+        "JWK as text with a byte order mark": Redacted.make(`\ufeff${JSON.stringify(jwk)}\n`)
       }
       for (const [form, redacted] of Object.entries(forms)) {
         for (const algorithm of [undefined, ...algorithms[kind]]) {

@@ -15,9 +15,11 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
     encodeURIComponent(secret),
     new URLSearchParams([["", secret]]).toString().slice(1),
     JSON.stringify(secret).slice(1, -1),
+    JSON.stringify(secret).slice(1, -1).replaceAll("/", "\\/"),
     JSON.stringify(JSON.stringify(secret).slice(1, -1)).slice(1, -1),
     secret.replaceAll(/[^a-z0-9]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`),
-    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;").replaceAll("'", "&#39;"),
+    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
+      .replaceAll("'", "&#39;"),
     Buffer.from(secret).toString("latin1"),
     Buffer.from(secret).toString("hex"),
     ...[0, 1, 2].flatMap((offset) => base64At(secret, offset))

@@ -1603,10 +1603,13 @@ describe("TokenEndpoint", () => {
             const [request, , http] = spans
             assert.strictEqual(request?.attributes.get("oauth.client_id"), clientId)
             assert.strictEqual(request?.attributes.get("oauth.token_endpoint"), url)
-            assert.strictEqual(http?.attributes.get("http.request.header.accept"), "application/json")
-            assert.strictEqual(http?.attributes.get("http.request.header.authorization"), "<redacted>")
-            assert.strictEqual(http?.attributes.get("http.request.header.x-api-version"), "<redacted>")
-            assert.strictEqual(http?.attributes.get("http.response.header.content-type"), "application/json")
+            // Of the headers of either side not even the names, which the other side may choose
+            deepStrictEqual(
+              [...http?.attributes.keys() ?? []],
+              ["http.request.method", "server.address", "url.full", "http.response.status_code"]
+            )
+            assert.strictEqual(http?.attributes.get("url.full"), url)
+            assert.isString(sent[0]?.headers.get("traceparent"))
             const basic = sent[0]?.headers.get("authorization")?.slice(6) ?? assert.fail()
             for (const { attributes, exit } of spans) {
               for (const [key, value] of attributes) {

@@ -80,13 +80,18 @@ describe("TokenResponse", () => {
     const types: ReadonlyArray<unknown> = [undefined, null, "Bearer", "bearer", "BEARER", "bEaReR"]
     for (const token_type of types) {
       it(`RFC 6749 §7.1: takes a token_type of ${JSON.stringify(token_type)} for Bearer`, () => {
-        assert.isTrue(Either.isRight(decode(answer({ token_type }))))
+        assert.isFalse(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
+      })
+    }
+
+    for (const token_type of ["DPoP", "dpop", "DPOP"]) {
+      it(`RFC 9449 §5: takes a token_type of ${JSON.stringify(token_type)} for a token that is bound to a key`, () => {
+        assert.isTrue(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
       })
     }
 
     const otherTypes: ReadonlyArray<readonly [type: unknown, message: string]> = [
       ["mac", "token_type is \"mac\", which this client does not know"],
-      ["DPoP", "token_type is \"DPoP\", which this client does not know"],
       ["N_A", "token_type is \"N_A\", which this client does not know"],
       ["", "token_type is \"\", which this client does not know"],
       ["Bearer ", "token_type is \"Bearer\", which this client does not know"],

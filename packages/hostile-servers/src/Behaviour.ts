@@ -144,13 +144,15 @@ export const chunkedHead = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\
 export const chunk = (body: string): string => `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n`
 
 /** Answers every request so, and ends the connection. */
-export const answer =
-  (bytes: (visit: Visit, request: Request) => string | Uint8Array): Behaviour["serve"] => (visit) =>
-    onRequest(visit.socket, (request) => visit.socket.end(bytes(visit, request)))
+export const answer = (bytes: (visit: Visit, request: Request) => string | Uint8Array): Behaviour["serve"] => (visit) =>
+  onRequest(visit.socket, (request) => visit.socket.end(bytes(visit, request)))
 
 /** Answers 200 with this body of JSON, or of what calls itself so. */
-export const ok = (body: string | Buffer, headers: Headers = {}): Behaviour["serve"] =>
-  answer(() => http(200, { ...jsonType, ...headers }, body))
+export const ok = (
+  body: string | Buffer | ((document: string) => string | Buffer),
+  headers: Headers = {}
+): Behaviour["serve"] =>
+  answer(({ document }) => http(200, { ...jsonType, ...headers }, typeof body === "function" ? body(document) : body))
 
 /** Sends the beginning, and then this again and again, as fast as it is taken. */
 export const flood = (head: string | Buffer, again: string | Buffer): Behaviour["serve"] => ({ socket }) =>

@@ -1,11 +1,30 @@
-/** All that a hostile token endpoint does, by groups. */
+/** All that hostile servers do, by groups. */
 import { accepted, answer, type Behaviour, http, row } from "./Behaviour.js"
-import { content } from "./Content.js"
-import { refusals } from "./Refusals.js"
-import { size } from "./Size.js"
+import { bodies, content } from "./Content.js"
+import { largeMetadata, metadata } from "./Metadata.js"
+import { redirects, refusals } from "./Refusals.js"
+import { floods, size } from "./Size.js"
 import { transport } from "./Transport.js"
 
-export const tokenEndpoint: Readonly<Record<string, ReadonlyArray<Behaviour>>> = { transport, size, content, refusals }
+export type Groups = Readonly<Record<string, ReadonlyArray<Behaviour>>>
+
+export const tokenEndpoint: Groups = { transport, size, content, refusals }
+
+/** What is only seen by a client that comes twice. */
+const isLasting = ({ expected }: Behaviour) => expected.outcome === "accepted" && expected.visits !== undefined
+
+export const discovery: Groups = {
+  transport: transport.filter((behaviour) => !isLasting(behaviour)),
+  size: [...floods, ...largeMetadata],
+  content: bodies,
+  redirects,
+  metadata
+}
 
 /** What none of them does. */
-export const honest: Behaviour = row("honest", "answers what it is asked", answer(({ document }) => http(200, {}, document)), accepted())
+export const honest: Behaviour = row(
+  "honest",
+  "answers what it is asked",
+  answer(({ document }) => http(200, {}, document)),
+  accepted()
+)

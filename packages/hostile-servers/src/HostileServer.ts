@@ -16,7 +16,7 @@ export interface HostileServer {
 
 export interface Surroundings {
   readonly certificates: Certificates
-  readonly document: string
+  readonly document: (origin: string) => string
   readonly elsewhere: string
 }
 
@@ -26,23 +26,21 @@ export const listen = (
   { certificates, document, elsewhere }: Surroundings
 ): Effect.Effect<HostileServer, never, Scope.Scope> =>
   Effect.gen(function*() {
+    let origin = ""
     let number = 0
     let visits = 0
     const count = () => void visits++
     const connected = (socket: Socket) => {
       if (behaviour.deaf !== true) socket.once("data", count)
-      behaviour.serve({ number: ++number, socket: socket.on("error", () => {}), document, elsewhere })
+      behaviour.serve({ number: ++number, socket: socket.on("error", () => {}), document: document(origin), elsewhere })
     }
     const server = behaviour.certificate === undefined
       ? createServer({ allowHalfOpen: true }, connected)
       : createTlsServer(certificates[behaviour.certificate], (socket: TLSSocket) => connected(socket))
     if (behaviour.deaf === true) server.on("connection", count)
     const port = behaviour.port === undefined ? yield* bind(server) : yield* ports[behaviour.port]
-    return {
-      behaviour,
-      origin: `${behaviour.scheme ?? "http"}://127.0.0.1:${port}`,
-      visits: () => visits
-    }
+    origin = `${behaviour.scheme ?? "http"}://127.0.0.1:${port}`
+    return { behaviour, origin, visits: () => visits }
   })
 
 /** A server that counts who comes, and answers nothing. */

@@ -12,7 +12,7 @@ import {
   type Request,
   row
 } from "./Behaviour.js"
-import { document, issued, tokenOf } from "./Token.js"
+import { document, issued } from "./Token.js"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -22,15 +22,27 @@ const error = (name: string, does: string, status: number, body: unknown, expect
   row(name, does, answer(() => json(status, body)), expected)
 
 const errors: ReadonlyArray<Behaviour> = [
-  error("an error", "refuses the client", 401, { error: "invalid_client", error_description: "no such client" }, refused(
-    "OAuth",
-    /answered 401 invalid_client: no such client/,
-    { error: "invalid_client" }
-  )),
+  error(
+    "an error",
+    "refuses the client",
+    401,
+    { error: "invalid_client", error_description: "no such client" },
+    refused(
+      "OAuth",
+      /answered 401 invalid_client: no such client/,
+      { error: "invalid_client" }
+    )
+  ),
   error("error with 200", "refuses with 200", 200, { error: "invalid_scope" }, refused("OAuth", /200 invalid_scope/)),
-  error("error with 500", "refuses with 500", 500, { error: "server_error" }, refused("OAuth", /500 server_error/, {
-    visits: 2
-  })),
+  error(
+    "error with 500",
+    "refuses with 500",
+    500,
+    { error: "server_error" },
+    refused("OAuth", /500 server_error/, {
+      visits: 2
+    })
+  ),
   error(
     "temporarily_unavailable",
     "asks for patience with 400",
@@ -38,10 +50,16 @@ const errors: ReadonlyArray<Behaviour> = [
     { error: "temporarily_unavailable" },
     refused("OAuth", /temporarily_unavailable/, { visits: 2 })
   ),
-  error("an object for an error", "answers as Facebook does", 400, { error: { message: "Invalid", code: 101 } }, refused(
-    "Status",
-    /answered 400/
-  )),
+  error(
+    "an object for an error",
+    "answers as Facebook does",
+    400,
+    { error: { message: "Invalid", code: 101 } },
+    refused(
+      "Status",
+      /answered 400/
+    )
+  ),
   error("a number for an error", "numbers its errors", 400, { error: 7 }, refused("Status", /answered 400/)),
   error("an error without a name", "has an empty name for an error", 400, { error: "" }, refused("Status", /400/)),
   error(
@@ -66,7 +84,10 @@ const errors: ReadonlyArray<Behaviour> = [
     refused("Status", /502.*text\/html/, { visits: 2 })
   ),
   row("nothing with 400", "refuses without a word", answer(() => http(400, {}, "")), refused("Status", /400.*empty/)),
-  ...["", "Basic", "Bearer realm=\"", "=,=,=", "Negotiate YII=,,,", `x ${"y=\"\\\"\",".repeat(500)}`].map((value, index) =>
+  ...["", "Basic", "Bearer realm=\"", "=,=,=", "Negotiate YII=,,,", `x ${"y=\"\\\"\",".repeat(500)}`].map((
+    value,
+    index
+  ) =>
     row(
       `WWW-Authenticate: ${index === 5 ? "500 parameters" : value}`,
       "challenges the client so",
@@ -114,7 +135,7 @@ const patiences: ReadonlyArray<Behaviour> = [
 // -----------------------------------------------------------------------------
 
 /** Ways to write a secret that a server may have, none of which may be seen. */
-const writings: Readonly<Record<string, (secret: string) => string>> = {
+export const writings: Readonly<Record<string, (secret: string) => string>> = {
   "as it is": (secret) => secret,
   "form-encoded": (secret) => new URLSearchParams([["", secret]]).toString().slice(1),
   "percent-encoded": encodeURIComponent,
@@ -129,7 +150,8 @@ const writings: Readonly<Record<string, (secret: string) => string>> = {
   "in JSON with escapes": (secret) =>
     secret.replaceAll(/[^a-z0-9]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`),
   "in HTML": (secret) =>
-    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;").replaceAll("'", "&#39;"),
+    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
+      .replaceAll("'", "&#39;"),
   "in capitals": (secret) => secret.toUpperCase(),
   "in small letters": (secret) => secret.toLowerCase(),
   "with slashes escaped": (secret) => JSON.stringify(secret).slice(1, -1).replaceAll("/", "\\/"),
@@ -147,7 +169,11 @@ const echoes: ReadonlyArray<Behaviour> = [
       `secrets described ${name}`,
       "tells in error_description what it was sent",
       answer((_, request) =>
-        json(400, { error: "invalid_request", error_description: `${told(request, write)} and ${write(issued)}`, access_token: issued })
+        json(400, {
+          error: "invalid_request",
+          error_description: `${told(request, write)} and ${write(issued)}`,
+          access_token: issued
+        })
       ),
       refused("OAuth", /invalid_request/)
     )
@@ -208,9 +234,7 @@ const echoes: ReadonlyArray<Behaviour> = [
   row(
     "a token in an error",
     "tells which token it did not issue",
-    answer(() =>
-      json(400, { error: "invalid_grant", error_description: `${issued} is spent`, refresh_token: issued })
-    ),
+    answer(() => json(400, { error: "invalid_grant", error_description: `${issued} is spent`, refresh_token: issued })),
     refused("OAuth", /invalid_grant: <redacted> is spent/)
   ),
   row(
@@ -222,7 +246,9 @@ const echoes: ReadonlyArray<Behaviour> = [
   row(
     "secrets as the scope",
     "grants what it was sent as the scope",
-    answer((_, request) => json(200, { ...JSON.parse(document), scope: `${told(request, (secret) => secret)} ${issued}` })),
+    answer((_, request) =>
+      json(200, { ...JSON.parse(document), scope: `${told(request, (secret) => secret)} ${issued}` })
+    ),
     accepted()
   )
 ]
@@ -239,7 +265,7 @@ const redirect = (name: string, status: number, headers: (elsewhere: string) => 
     refused("Redirect", /redirect/i)
   )
 
-const redirects: ReadonlyArray<Behaviour> = [
+export const redirects: ReadonlyArray<Behaviour> = [
   ...[300, 301, 302, 303, 305, 306, 307, 308].map((status) =>
     redirect(`redirect ${status}`, status, (elsewhere) => ({ location: `${elsewhere}/token` }))
   ),
@@ -254,7 +280,9 @@ const redirects: ReadonlyArray<Behaviour> = [
   row(
     "redirect with a token",
     "issues a token, and sends the client elsewhere",
-    answer(({ elsewhere }) => http(302, { location: elsewhere, "content-type": "application/json" }, document)),
+    answer(({ document, elsewhere }) =>
+      http(302, { location: elsewhere, "content-type": "application/json" }, document)
+    ),
     refused("Redirect", /redirect/i)
   ),
   row(
@@ -266,14 +294,14 @@ const redirects: ReadonlyArray<Behaviour> = [
   row(
     "headers that lead elsewhere",
     "names another place in headers that a browser obeys",
-    answer(({ elsewhere }) =>
+    answer(({ document, elsewhere }) =>
       http(200, {
         refresh: `0; url=${elsewhere}`,
         location: elsewhere,
         "content-location": elsewhere,
         link: `<${elsewhere}>; rel=preload`,
         "alt-svc": `h2="${elsewhere.slice(7)}"`
-      }, tokenOf({}))
+      }, document)
     ),
     accepted()
   )

@@ -26,8 +26,9 @@ const brotli = (bytes: Buffer) => brotliCompressSync(bytes, { params: { [constan
 
 const withField = (field: string) => `{"access_token":"${issued}","token_type":"Bearer","extra":${field}}`
 
-export const size: ReadonlyArray<Behaviour> = [
-  row("300 kB", "answers with 300 kB", ok(tokenOf({ extra: "x".repeat(300_000) })), tooLarge),
+/** Too large, whatever it was meant to be. */
+export const floods: ReadonlyArray<Behaviour> = [
+  row("300 kB", "answers with 300 kB", ok((document) => document + " ".repeat(300_000)), tooLarge),
   row(
     "300 kB in chunks",
     "answers with 300 kB, and does not say so",
@@ -90,7 +91,10 @@ export const size: ReadonlyArray<Behaviour> = [
       http(200, { "content-encoding": "gzip" }, gzipSync(Buffer.from(" ".repeat(10_000_000) + document)))
     ),
     notToo
-  ),
+  )
+]
+
+const tokens: ReadonlyArray<Behaviour> = [
   row(
     "token of 8 kB",
     "issues a token of 8 kB",
@@ -155,7 +159,11 @@ export const size: ReadonlyArray<Behaviour> = [
     "100 cookies",
     "sets 100 cookies",
     answer(({ document }) =>
-      http(200, { "set-cookie": Array.from({ length: 100 }, (_, index) => `cookie${index}=${"c".repeat(100)}`) }, document)
+      http(
+        200,
+        { "set-cookie": Array.from({ length: 100 }, (_, index) => `cookie${index}=${"c".repeat(100)}`) },
+        document
+      )
     ),
     accepted()
   ),
@@ -166,3 +174,5 @@ export const size: ReadonlyArray<Behaviour> = [
     accepted()
   )
 ]
+
+export const size: ReadonlyArray<Behaviour> = [...floods, ...tokens]

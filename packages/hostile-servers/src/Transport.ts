@@ -17,7 +17,8 @@ import {
   type Visit
 } from "./Behaviour.js"
 
-const head = (lines: string, status = "200 OK") => `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\n${lines}\r\n`
+const head = (lines: string, status = "200 OK") =>
+  `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\n${lines}\r\n`
 
 /** Answers with these bytes, and leaves the connection as it is. */
 const send = (bytes: (document: string) => string): Behaviour["serve"] => (visit) =>
@@ -61,7 +62,12 @@ const connections: ReadonlyArray<Behaviour> = [
     ({ socket }) => void socket.once("data", () => socket.destroy()),
     broken(cut)
   ),
-  row("reset amid the headers", "resets after half of the headers", sendAndReset("HTTP/1.1 200 OK\r\nconte"), broken(cut)),
+  row(
+    "reset amid the headers",
+    "resets after half of the headers",
+    sendAndReset("HTTP/1.1 200 OK\r\nconte"),
+    broken(cut)
+  ),
   row(
     "reset after the headers",
     "resets after the headers",
@@ -81,7 +87,13 @@ const connections: ReadonlyArray<Behaviour> = [
     ({ socket }) => onRequest(socket, () => socket.end()),
     broken(cut)
   ),
-  row("stops reading", "takes a byte, and no more", ({ socket }) => void socket.once("data", () => socket.pause()), late, { waits: "idle" }),
+  row(
+    "stops reading",
+    "takes a byte, and no more",
+    ({ socket }) => void socket.once("data", () => socket.pause()),
+    late,
+    { waits: "idle" }
+  ),
   row("slow headers", "sends a byte of a header every 100 ms", drip("HTTP/1.1 200 OK\r\nx-slow: ", "a", 100), late, {
     waits: "idle"
   }),
@@ -96,9 +108,15 @@ const connections: ReadonlyArray<Behaviour> = [
   row("connection refused", "is not there", () => {}, refused("Transport", /ECONNREFUSED/, { visits: 0 }), {
     port: "closed"
   }),
-  row("SYN dropped", "never takes part in the handshake of TCP", () => {}, refused("Timeout", /no answer within/, {
-    visits: 0
-  }), { port: "dropping", waits: "idle" }),
+  row(
+    "SYN dropped",
+    "never takes part in the handshake of TCP",
+    () => {},
+    refused("Timeout", /no answer within/, {
+      visits: 0
+    }),
+    { port: "dropping", waits: "idle" }
+  ),
   row(
     "closes an idle connection",
     "closes a kept connection while the next request is under way",
@@ -207,9 +225,15 @@ const framing: ReadonlyArray<Behaviour> = [
     answer(({ document }) => chunkedHead + chunk(document)),
     broken(cut)
   ),
-  row("endless chunk extension", "never ends the line of a chunk", flood(`${chunkedHead}1;`, "e".repeat(16_384)), late, {
-    waits: "flooded"
-  }),
+  row(
+    "endless chunk extension",
+    "never ends the line of a chunk",
+    flood(`${chunkedHead}1;`, "e".repeat(16_384)),
+    late,
+    {
+      waits: "flooded"
+    }
+  ),
   row(
     "endless trailers",
     "sends trailers without end",
@@ -282,9 +306,7 @@ const protocol: ReadonlyArray<Behaviour> = [
   row(
     "header injection",
     "sends a header whose value holds a whole second answer",
-    answer(({ document }) =>
-      http(200, { "x-split": `a\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK` }, document)
-    ),
+    answer(({ document }) => http(200, { "x-split": `a\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK` }, document)),
     broken(malformed)
   ),
   row(
@@ -308,12 +330,27 @@ const protocol: ReadonlyArray<Behaviour> = [
     answer(({ document }) => `HTTP/1.0 200 OK\r\n\r\n${document}`),
     accepted()
   ),
-  row("HTTP/2", "answers with frames of HTTP/2", answer(() => Buffer.from("000012040000000000", "hex")), broken(malformed)),
+  row(
+    "HTTP/2",
+    "answers with frames of HTTP/2",
+    answer(() => Buffer.from("000012040000000000", "hex")),
+    broken(malformed)
+  ),
   row("HTTP/9.9", "answers with a version to come", answer(() => "HTTP/9.9 200 OK\r\n\r\n"), broken(malformed)),
-  row("status 99999", "answers with a status of five digits", answer(() => http("99999 Many", {}, "")), broken(malformed)),
-  row("another protocol", "greets as a mail server does", ({ socket }) => void socket.write("220 ESMTP\r\n"), broken(
-    malformed
-  )),
+  row(
+    "status 99999",
+    "answers with a status of five digits",
+    answer(() => http("99999 Many", {}, "")),
+    broken(malformed)
+  ),
+  row(
+    "another protocol",
+    "greets as a mail server does",
+    ({ socket }) => void socket.write("220 ESMTP\r\n"),
+    broken(
+      malformed
+    )
+  ),
   row(
     "binary garbage",
     "answers with bytes of no protocol",
@@ -323,10 +360,16 @@ const protocol: ReadonlyArray<Behaviour> = [
 ]
 
 const tls: ReadonlyArray<Behaviour> = [
-  row("TLS", "is honest, with a certificate of a known authority", answer(({ document }) => http(200, {}, document)), accepted(), {
-    scheme: "https",
-    certificate: "trusted"
-  }),
+  row(
+    "TLS",
+    "is honest, with a certificate of a known authority",
+    answer(({ document }) => http(200, {}, document)),
+    accepted(),
+    {
+      scheme: "https",
+      certificate: "trusted"
+    }
+  ),
   row("unknown authority", "has a certificate that it made itself", () => {}, broken(/self[- ]signed|certificate/i), {
     scheme: "https",
     certificate: "unknown",
@@ -342,21 +385,39 @@ const tls: ReadonlyArray<Behaviour> = [
     certificate: "other host",
     deaf: true
   }),
-  row("TLS on a plain port", "speaks plain HTTP where TLS is due", ({ socket }) => {
-    socket.once("data", () => socket.end(http(400, {}, "")))
-  }, broken(/SSL|TLS|wrong version/i), {
-    scheme: "https"
-  }),
+  row(
+    "TLS on a plain port",
+    "speaks plain HTTP where TLS is due",
+    ({ socket }) => {
+      socket.once("data", () => socket.end(http(400, {}, "")))
+    },
+    broken(/SSL|TLS|wrong version/i),
+    {
+      scheme: "https"
+    }
+  ),
   row("plain on a TLS port", "speaks TLS where plain HTTP is due", () => {}, broken(cut), {
     certificate: "trusted",
     deaf: true
   }),
-  row("TLS alert", "answers the handshake with an alert", ({ socket }) => {
-    socket.once("data", () => socket.end(Buffer.from("15030100020228", "hex")))
-  }, broken(/alert|handshake|SSL/i), { scheme: "https" }),
-  row("TLS cut", "closes amid the handshake", ({ socket }) => {
-    socket.once("data", () => socket.end(Buffer.from("160303", "hex")))
-  }, broken(/TLS|disconnected|socket/i), { scheme: "https" }),
+  row(
+    "TLS alert",
+    "answers the handshake with an alert",
+    ({ socket }) => {
+      socket.once("data", () => socket.end(Buffer.from("15030100020228", "hex")))
+    },
+    broken(/alert|handshake|SSL/i),
+    { scheme: "https" }
+  ),
+  row(
+    "TLS cut",
+    "closes amid the handshake",
+    ({ socket }) => {
+      socket.once("data", () => socket.end(Buffer.from("160303", "hex")))
+    },
+    broken(/TLS|disconnected|socket/i),
+    { scheme: "https" }
+  ),
   row("TLS never", "never answers the handshake", silent, late, { scheme: "https", waits: "idle" })
 ]
 

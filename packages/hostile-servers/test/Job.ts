@@ -3,9 +3,14 @@
 /** Which HTTP client the token endpoint is asked with. */
 export type HttpName = "fetch" | "undici"
 
+/** What is asked: a token endpoint, or a server for its metadata. */
+export type Consumer = "tokenEndpoint" | "discovery"
+
 export interface Job {
   readonly name: string
-  readonly url: string
+  readonly consumer: Consumer
+  /** Where the hostile server is. */
+  readonly origin: string
   /** In milliseconds. */
   readonly timeout: number
   /** How often the token is asked for. */

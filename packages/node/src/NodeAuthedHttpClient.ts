@@ -23,21 +23,27 @@ import * as RedisTokenStore from "./RedisTokenStore.js"
 /**
  * The options of all layers in one. `grant`, `scope`, `resource`, `audience` and
  * `params` say what is asked for; `headers`, `retry`, `retryWhile`, `timeout`
- * and `maxResponseBytes` are about the token request; `baseUrl` or `origins`
- * is required.
+ * and `maxResponseBytes` are about the token request. `tokenEndpoint` or
+ * `issuer` is required, and `baseUrl` or `origins`.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options<R = never, ES = never, RS = never>
   extends
-    Omit<TokenEndpoint.Options<R>, "url" | "request" | "requestInit">,
+    Omit<TokenEndpoint.Options<R>, "url" | "issuer" | "request" | "requestInit">,
+    Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
     Omit<AuthedHttpClient.Options, "request">,
     TokenProvider.Options,
     TokenRequest
 {
   /** The token endpoint's address: https, or http on loopback. */
-  readonly tokenEndpoint: string | URL
+  readonly tokenEndpoint?: string | URL | undefined
+  /**
+   * The authorization server's issuer identifier, exactly as the server writes it. Without a `tokenEndpoint` its metadata
+   * tells where that is (RFC 8414, OpenID Connect Discovery 1.0).
+   */
+  readonly issuer?: string | URL | undefined
   /** Keeps the tokens in Redis, where the other processes of the app find them. The default is this process' memory. */
   readonly redis?: RedisTokenStore.Options | undefined
   /** A store of one's own, in place of `redis`. */
@@ -93,18 +99,24 @@ export const layer: {
     Exclude<R, HttpClient.HttpClient> | RS
   >
 } = <R, ES, RS, RC>(options: Options<R, ES, RS> | MutualTlsOptions<R, ES, RS, RC>) => {
-  const { audience, grant, http, params, redis, resource, scope, tokenEndpoint, tokenStore, ...rest } = options
-  const endpoint = TokenEndpoint.layer<R>({
-    ...rest,
-    url: tokenEndpoint,
-    request: { audience, grant, params, resource, scope }
-  })
-  return AuthedHttpClient.layer(rest).pipe(
-    Layer.provide(endpoint),
+  const { http, redis, tokenStore } = options
+  return AuthedHttpClient.layer(options).pipe(
+    Layer.provide(makeEndpoint(options)),
     Layer.provide(http !== undefined && "certificate" in http ? NodeHttp.layerMutualTls(http) : NodeHttp.layer(http)),
     renameOptions(nameInLayer),
     Layer.provide(makeStore(redis, tokenStore))
   )
+}
+
+const makeEndpoint = <R>(options: Options<R, unknown, unknown>) => {
+  const { audience, grant, issuer, params, resource, scope, tokenEndpoint, ...rest } = options
+  const request: TokenRequest = { audience, grant, params, resource, scope }
+  if (tokenEndpoint !== undefined) {
+    return TokenEndpoint.layer<R>({ ...rest, url: tokenEndpoint, issuer: issuer && String(issuer), request })
+  }
+  return issuer === undefined
+    ? Layer.fail(new InvalidOptions({ option: "TokenEndpoint.url", description: "is missing, and so is the issuer" }))
+    : TokenEndpoint.layerDiscovery<R>({ ...rest, issuer, request })
 }
 
 const makeStore = <ES, RS>(
@@ -130,7 +142,7 @@ const makeStore = <ES, RS>(
  * @category options
  */
 export interface ConfigOptions<R = never, ES = never, RS = never>
-  extends Omit<Options<R, ES, RS>, "tokenEndpoint" | "clientId" | "clientSecret">
+  extends Omit<Options<R, ES, RS>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
 /**
@@ -140,13 +152,14 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
  * @category options
  */
 export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = never>
-  extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "clientId" | "clientSecret">
+  extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
 /**
  * Reads from the environment, or wherever the app's ConfigProvider reads:
  *
- * - `ALF_TOKEN_URL`, `ALF_CLIENT_ID`
+ * - `ALF_TOKEN_URL`, or `ALF_ISSUER`, whose metadata tells it; with both, the issuer is the audience of assertions
+ * - `ALF_CLIENT_ID`
  * - `ALF_CLIENT_SECRET`, unless the options give a `clientAuth`
  * - `ALF_BASE_URL`, unless the options give `baseUrl` or `origins`
  * - `ALF_SCOPE`, if it is there: scopes with spaces between
@@ -181,7 +194,9 @@ export const layerConfig: {
 } = <R, ES, RS>(options?: ConfigOptions<R, ES, RS>) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const needsBase = options?.baseUrl === undefined && options?.origins === undefined
-    const tokenEndpoint = yield* Config.string("ALF_TOKEN_URL")
+    const issuer = yield* optional(Config.string("ALF_ISSUER"))
+    const tokenUrl = Config.string("ALF_TOKEN_URL")
+    const tokenEndpoint = yield* issuer === undefined ? tokenUrl : optional(tokenUrl)
     const clientId = yield* Config.string("ALF_CLIENT_ID")
     const clientSecret = options?.clientAuth === undefined ? yield* Config.redacted("ALF_CLIENT_SECRET") : undefined
     const baseUrl = yield* needsBase ? Config.string("ALF_BASE_URL") : optional(Config.string("ALF_BASE_URL"))
@@ -190,6 +205,7 @@ export const layerConfig: {
     return renameOptions(nameInEnvironment({ baseUrl, redisUrl }, options))(layer<R, ES, RS>({
       ...options,
       tokenEndpoint,
+      issuer,
       clientId,
       clientSecret,
       baseUrl: baseUrl ?? options?.baseUrl,
@@ -228,6 +244,8 @@ const nameInEnvironment = (
   switch (option) {
     case "NodeAuthedHttpClient.tokenEndpoint":
       return "ALF_TOKEN_URL"
+    case "NodeAuthedHttpClient.issuer":
+      return "ALF_ISSUER"
     case "NodeAuthedHttpClient.clientId":
       return "ALF_CLIENT_ID"
     case "NodeAuthedHttpClient.clientSecret":

@@ -1,5 +1,4 @@
-import type { ClientAuth } from "@effect-alf/core"
-import { AuthedHttpClient, ClientCertificate, type OAuthError, type TokenProvider } from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, ClientCertificate, type OAuthError, type TokenProvider } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -7,17 +6,6 @@ import { Array as Arr, ConfigProvider, Context, Effect, Layer, Redacted, Ref } f
 import * as Certificates from "./Certificates.js"
 import * as LocalServer from "./LocalServer.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
-
-/** As `ClientAuth.tls` is: it needs the certificate, and lets it be read anew for every token request. */
-const tls: ClientAuth.ClientAuth<ClientCertificate.ClientCertificate> = {
-  method: "tls_client_auth",
-  authenticate: ({ clientId }) =>
-    Effect.flatMap(ClientCertificate.ClientCertificate, (certificate) =>
-      Effect.map(certificate.refresh, () => ({
-        params: { client_id: clientId },
-        version: certificate.thumbprint()
-      })))
-}
 
 /** A token endpoint and a resource that take no client without a certificate, and no token over another's connection. */
 const makeServer = (authority: Certificates.Authority) => {
@@ -57,7 +45,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const layer: Layer.Layer<Client, OAuthError.InvalidOptions> = NodeAuthedHttpClient.layer({
         tokenEndpoint: `${server.url}/token`,
         clientId: "the-client",
-        clientAuth: tls,
+        clientAuth: ClientAuth.tls,
         baseUrl: server.url,
         http: { certificate: Ref.get(current), ca: authority.ca, proxy: false }
       })
@@ -75,7 +63,9 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       // The server forgets the tokens of the former certificate
       server.tokens.clear()
       deepStrictEqual(yield* statuses, Arr.replicate(200, 20))
-      deepStrictEqual([...server.tokens.values()], [two.thumbprint])
+      // The request that found the new certificate, and one under the key that names it
+      deepStrictEqual(Arr.dedupe(server.tokens.values()), [two.thumbprint])
+      assert.isAtMost(server.tokens.size, 2)
       assert.strictEqual(server.presented.at(-1), two.thumbprint)
     }))
 
@@ -86,7 +76,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const one = yield* authority.issue("one")
       const variables = { ALF_TOKEN_URL: `${server.url}/token`, ALF_CLIENT_ID: "c", ALF_BASE_URL: server.url }
       const layer: Layer.Layer<Client, unknown> = NodeAuthedHttpClient.layerConfig({
-        clientAuth: tls,
+        clientAuth: ClientAuth.tls,
         http: { certificate: pem(one), ca: authority.ca }
       })
       const status = yield* AuthedHttpClient.AuthedHttpClient.pipe(
@@ -103,7 +93,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const layer = NodeAuthedHttpClient.layer({
         tokenEndpoint: "https://auth.example.com/token",
         clientId: "the-client",
-        clientAuth: tls,
+        clientAuth: ClientAuth.tls,
         baseUrl: "https://api.example.com",
         http: { certificate: { certificateFile: "/no/cert", keyFile: "/no/key" } }
       })
@@ -120,7 +110,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       NodeAuthedHttpClient.layer({
         tokenEndpoint: "https://auth.example.com/token",
         clientId: "the-client",
-        clientAuth: tls,
+        clientAuth: ClientAuth.tls,
         baseUrl: "https://api.example.com"
       })
     const certificate = Layer.succeed(ClientCertificate.ClientCertificate, {

@@ -56,6 +56,31 @@ describe("NodeAuthedHttpClient.layer", () => {
       )
     }))
 
+  it.scopedLive("finds the token endpoint of an issuer", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { tokenEndpoint: _, ...options } = optionsFor(server)
+      const client = yield* makeClient({ ...options, issuer: server.url, grant: Grant.jwtBearer(clientSecret) })
+      assert.strictEqual(yield* statusOf(client), 200)
+      deepStrictEqual(server.tokenRequests.map(({ form }) => form), [{
+        grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        assertion: "the-client-secret"
+      }])
+    }))
+
+  it.scopedLive("with the endpoint too, the issuer is whom an assertion is for", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const client = yield* makeClient({
+        ...optionsFor(server),
+        issuer: "https://issuer.example.com",
+        clientAuth: ClientAuth.secretJwt(Redacted.make("s".repeat(32)))
+      })
+      assert.strictEqual(yield* statusOf(client), 200)
+      const [, claims] = server.tokenRequests[0].form.client_assertion.split(".")
+      assert.strictEqual(JSON.parse(Buffer.from(claims, "base64url").toString()).aud, "https://issuer.example.com")
+    }))
+
   it.scopedLive("replaces a revoked token", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
@@ -180,13 +205,14 @@ describe("NodeAuthedHttpClient.layer", () => {
   }
 
   it.effect.each<readonly [string, Partial<NodeAuthedHttpClient.Options>]>([
-    ["tokenEndpoint is missing", { tokenEndpoint: undefined as never }],
+    ["tokenEndpoint is missing", { tokenEndpoint: undefined }],
     ["tokenEndpoint is empty", { tokenEndpoint: "" }],
     ["tokenEndpoint is not an absolute URL", { tokenEndpoint: "/token" }],
     [
       "tokenEndpoint is http to auth.example.com: use https, or set allowInsecure",
       { tokenEndpoint: "http://auth.example.com/token" }
     ],
+    ["issuer is not an absolute URL", { tokenEndpoint: undefined, issuer: "auth" }],
     ["clientId is empty", { clientId: "" }],
     ["clientSecret is missing", { clientSecret: undefined }],
     ["clientSecret is empty", { clientSecret: Redacted.make("") }],
@@ -248,6 +274,21 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
       }
       assert.lengthOf(server.tokenRequests, 1)
       assert.strictEqual(server.tokenRequests[0].form.scope, "a b")
+    }))
+
+  it.scopedLive("ALF_ISSUER stands in for ALF_TOKEN_URL", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { ALF_TOKEN_URL: _, ...variables } = variablesFor(server)
+      assert.strictEqual(yield* run({ ...variables, ALF_ISSUER: server.url }, getResource), 200)
+      assert.lengthOf(server.tokenRequests, 1)
+    }))
+
+  it.effect("ALF_ISSUER is named where it is wrong", () =>
+    Effect.gen(function*() {
+      const { ALF_TOKEN_URL: _, ...variables } = complete
+      const error = yield* Effect.flip(run({ ...variables, ALF_ISSUER: "nonsense" }, getResource))
+      assert.strictEqual(error.message, "ALF_ISSUER is not an absolute URL")
     }))
 
   it.scopedLive("takes from the options what the environment does not say", () =>

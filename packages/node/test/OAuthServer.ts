@@ -19,7 +19,7 @@ export interface OAuthServer {
   readonly revokeAll: () => void
 }
 
-/** A token endpoint and the resources it protects, on real sockets: `/token`, and every other path. */
+/** A token endpoint, its metadata and the resources it protects, on real sockets: every other path is one. */
 export const make = (
   options?: {
     readonly lifetime?: number | undefined
@@ -51,6 +51,10 @@ export const make = (
           token_type: "Bearer",
           expires_in: options?.lifetime ?? 3600
         })
+      }
+      if (request.url === "/.well-known/oauth-authorization-server") {
+        const issuer = `http://${request.headers.host}`
+        return answer(response, 200, { issuer, token_endpoint: `${issuer}/token` })
       }
       const token = request.headers.authorization?.replace(/^Bearer /, "")
       presented.push(token)
