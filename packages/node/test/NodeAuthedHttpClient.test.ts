@@ -205,7 +205,7 @@ describe("NodeAuthedHttpClient.layer", () => {
   }
 
   it.effect.each<readonly [string, Partial<NodeAuthedHttpClient.Options>]>([
-    ["tokenEndpoint is missing", { tokenEndpoint: undefined }],
+    ["tokenEndpoint is missing, and so is the issuer", { tokenEndpoint: undefined }],
     ["tokenEndpoint is empty", { tokenEndpoint: "" }],
     ["tokenEndpoint is not an absolute URL", { tokenEndpoint: "/token" }],
     [
