@@ -267,7 +267,8 @@ export const make = (options: {
       if (typeof result !== "number") return result
       if (purpose === "background") return Outcome.Busy({ again: Math.max(result, busyInterval) })
       const rest = deadline - (yield* Clock.currentTimeMillis)
-      yield* Effect.timeoutOption(changed.await, Duration.millis(Math.min(result, rest)))
+      // In whole milliseconds: a clock that counts in these stands still for less
+      yield* Effect.timeoutOption(changed.await, Duration.millis(Math.ceil(Math.min(result, rest))))
       if ((yield* Clock.currentTimeMillis) >= deadline) {
         return yield* new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
       }

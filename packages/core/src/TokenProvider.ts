@@ -20,6 +20,7 @@ import * as Stream from "effect/Stream"
 import type * as AccessToken from "./AccessToken.js"
 import * as BoundedStore from "./BoundedStore.js"
 import * as Check from "./Check.js"
+import * as ClosingRevocation from "./ClosingRevocation.js"
 import * as Cooldown from "./Cooldown.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as HeldToken from "./HeldToken.js"
@@ -114,6 +115,11 @@ export interface Options {
   readonly leaseDuration?: Duration.DurationInput | undefined
   /** `false` keeps tokens in this process and out of the store. */
   readonly shareTokens?: boolean | undefined
+  /**
+   * Revokes the tokens of this process when its layer's scope ends, as the function that `TokenRevocation.make` brings
+   * does. Tokens of a shared store are left to the others. By default tokens expire by themselves.
+   */
+  readonly revokeOnClose?: ((token: AccessToken.AccessToken) => Effect.Effect<void, unknown>) | undefined
   /** How many different tokens are kept in memory. The default is 10,000. */
   readonly capacity?: number | undefined
 }
@@ -199,10 +205,17 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
   let closed = false
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       closed = true
+      const own = Array.from(slots.all()).flatMap(({ held, request: { key } }) =>
+        isAlive(held) && held.isOwn ? [[key, held] as const] : []
+      )
       slots.clear()
       for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(closedError()))
+      const { revokeOnClose: revoke } = options
+      return revoke === undefined || store.isShared
+        ? Effect.void
+        : ClosingRevocation.make({ held: own, store, tokens: shared, revoke })
     })
   )
 
@@ -376,8 +389,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Deferred.unsafeDone(flight.landed, exit)
   }
 
-  /** What tokens are bound to may have changed on the way: others would take this one for what it is not. */
-  const mayShare = (slot: TokenSlots.Slot): boolean => slot.habits.sharesTokens() && endpoint.isCurrent(slot.request)
+  /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */
+  const adoptRebound = (slot: TokenSlots.Slot, held: HeldToken.HeldToken) => {
+    if (slot.held === undefined && slot.flight === undefined) succeeded(slot, held)
+  }
 
   const arrive = (slot: TokenSlots.Slot, flight: TokenSlots.Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
     const { origin, purpose } = flight
@@ -392,12 +407,17 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
             const held = hold(outcome.token, true)
             slot.habits.issued(held.digest())
             succeeded(slot, held)
+            // What tokens are bound to has changed on the way, most likely before the server saw it
+            const isCurrent = endpoint.isCurrent(slot.request)
+            if (!isCurrent) adoptRebound(slots.of(slot.source), held)
             if (purpose === "rejection") {
               shareHold(slot, origin, slot.rejected.renewed(held.digest(), origin, now()))
             }
             land(slot, flight, Exit.succeed(held.token))
             // Nobody waits for this; at the end of a process it is worth its bounded calls
-            return mayShare(slot) ? share(slot, held, outcome.replaces, purpose) : Effect.void
+            return isCurrent && slot.habits.sharesTokens()
+              ? share(slot, held, outcome.replaces, purpose)
+              : Effect.void
           }),
           outcome.finish
         )

@@ -25,6 +25,8 @@ import type { ResolvedTokenRequest, TokenRequest } from "./TokenRequest.js"
  */
 export interface Slot {
   readonly request: ResolvedTokenRequest
+  /** The request as callers make it; `undefined` is the default one. */
+  readonly source: TokenRequest | undefined
   readonly rejected: RejectedTokens.RejectedTokens
   readonly habits: ServerHabits.ServerHabits
   readonly cooldown: Cooldown.Cooldown
@@ -72,6 +74,7 @@ export interface TokenSlots {
   readonly of: (request: TokenRequest | undefined) => Slot
   /** The slot of a key that is in use. */
   readonly find: (key: string) => Slot | undefined
+  readonly all: () => Iterable<Slot>
   readonly clear: () => void
 }
 
@@ -89,8 +92,9 @@ export const make = (
     readonly failureCooldown: number
   }
 ): TokenSlots => {
-  const makeSlot = (request: ResolvedTokenRequest): Slot => ({
+  const makeSlot = (source: TokenRequest | undefined, request = endpoint.resolve(source)): Slot => ({
     request,
+    source,
     rejected: RejectedTokens.make(),
     habits: ServerHabits.make(),
     cooldown: Cooldown.make(options.failureCooldown),
@@ -101,19 +105,19 @@ export const make = (
     backgroundFailures: 0,
     backgroundNotBefore: 0
   })
-  let first = makeSlot(endpoint.resolve())
+  let first = makeSlot(undefined)
   // In the order of their last use
   const others = new Map<string, Slot>()
   return {
     of: (request) => {
       // Its tokens are bound to what is no longer presented
-      if (!endpoint.isCurrent(first.request)) first = makeSlot(endpoint.resolve())
+      if (!endpoint.isCurrent(first.request)) first = makeSlot(undefined)
       if (request === undefined) return first
       const resolved = endpoint.resolve(request)
       if (resolved.key === first.request.key) return first
       let slot = others.get(resolved.key)
       if (slot === undefined) {
-        slot = makeSlot(resolved)
+        slot = makeSlot(request, resolved)
         for (const [key, { flight }] of others) {
           if (others.size < options.capacity) break
           if (flight === undefined) others.delete(key)
@@ -124,6 +128,7 @@ export const make = (
       others.set(resolved.key, slot)
       return slot
     },
+    all: () => [first, ...others.values()],
     find: (key) => key === first.request.key ? first : others.get(key),
     clear: () => {
       first.held = undefined

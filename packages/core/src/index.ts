@@ -57,6 +57,11 @@ export * as ClientCertificate from "./ClientCertificate.js"
 /**
  * @since 0.1.0
  */
+export * as ClosingRevocation from "./ClosingRevocation.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Cooldown from "./Cooldown.js"
 
 /**
@@ -117,12 +122,12 @@ export * as Redaction from "./Redaction.js"
 /**
  * @since 0.1.0
  */
-export * as RefreshTokens from "./RefreshTokens.js"
+export * as Redirect from "./Redirect.js"
 
 /**
  * @since 0.1.0
  */
-export * as Redirect from "./Redirect.js"
+export * as RefreshTokens from "./RefreshTokens.js"
 
 /**
  * @since 0.1.0

@@ -61,6 +61,7 @@ describe("TokenSlots", () => {
       const slot = slots.of({ scope: "a" })
       const { cooldown, habits, rejected, request, ...rest } = slot
       deepStrictEqual(rest, {
+        source: { scope: "a" },
         held: undefined,
         replaced: undefined,
         flight: undefined,

@@ -1,0 +1,70 @@
+/**
+ * The end of a provider's tokens with the provider: they are revoked
+ * (RFC 7009), where no other process uses them.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { AccessToken } from "./AccessToken.js"
+import type { BoundedStore } from "./BoundedStore.js"
+import * as HeldToken from "./HeldToken.js"
+import { isOAuthError } from "./OAuthError.js"
+import type { SharedTokens } from "./SharedTokens.js"
+
+/** An app that ends waits no longer for it; the tokens expire by themselves. */
+const maxWait = Duration.seconds(2)
+/** At once, so that an app of many tenants is done in time. */
+const concurrency = 16
+
+/**
+ * Revokes tokens, and takes each out of the store first. It never fails, and is
+ * over in 2 seconds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  /** The keys of the tokens, and the tokens. */
+  readonly held: ReadonlyArray<readonly [key: string, held: HeldToken.HeldToken]>
+  readonly store: BoundedStore
+  readonly tokens: SharedTokens
+  readonly revoke: (token: AccessToken) => Effect.Effect<void, unknown>
+}): Effect.Effect<void> => {
+  const { held, revoke, store, tokens } = options
+
+  const forget = (key: string, held: HeldToken.HeldToken) =>
+    Effect.flatMap(tokens.read(key), (found) => {
+      const isHeld = Option.exists(Option.flatMap(found, ({ token }) => token), (token) => HeldToken.is(held, token))
+      const version = Option.flatMap(found, ({ version }) => version)
+      return isHeld && Option.isSome(version) ? store.remove(key, version.value) : Effect.void
+    })
+
+  const end = (key: string, held: HeldToken.HeldToken) =>
+    Effect.zipRight(forget(key, held), Effect.suspend(() => revoke(held.token)))
+
+  const ended = Effect.forEach(held, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
+    // The time limit must hold for a function that cannot be interrupted, too
+    Effect.disconnect,
+    Effect.flatMap((exits) => {
+      const failures = exits.flatMap((exit) => exit._tag === "Failure" ? [exit.cause] : [])
+      return failures.length === 0 ? Effect.void : Effect.logWarning(describe(failures))
+    }),
+    Effect.timeoutTo({
+      duration: maxWait,
+      onSuccess: () => Effect.void,
+      onTimeout: () => Effect.logWarning(`Tokens were not revoked within ${Duration.format(maxWait)}: they expire`)
+    }),
+    Effect.flatten
+  )
+  // A finalizer cannot be interrupted, without which no time limit would hold
+  return Effect.interruptible(ended)
+}
+
+/** What a function of the app's own fails with is not told, as it could be anything. */
+const describe = (causes: ReadonlyArray<Cause.Cause<unknown>>): string => {
+  const known = causes.map(Cause.squash).find(isOAuthError)
+  return `${causes.length} of the tokens were not revoked: they expire. ${known?.message ?? ""}`.trim()
+}

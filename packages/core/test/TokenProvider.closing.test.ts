@@ -1,0 +1,96 @@
+import { OAuthError, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { value, warnings } from "./ProviderBench.js"
+
+/** A provider whose scope ends when the test says so, and what was revoked. */
+const make = (
+  options: ProviderBench.Options = {},
+  revoke: (token: string) => Effect.Effect<void, unknown> = () => Effect.void
+) =>
+  Effect.gen(function*() {
+    const revoked: Array<string> = []
+    const scope = yield* Scope.make()
+    const bench = yield* Scope.extend(
+      ProviderBench.make({
+        ...options,
+        revokeOnClose: (token) => Effect.zipRight(revoke(value(token)), Effect.sync(() => revoked.push(value(token))))
+      }),
+      scope
+    )
+    return { ...bench, bench, revoked, close: Scope.close(scope, Exit.void) }
+  })
+
+describe("TokenProvider, at its end", () => {
+  it.effect("RFC 7009: revokes the tokens that it was issued, each once, and takes them out of the store", () =>
+    Effect.gen(function*() {
+      const { close, provider, revoked, store } = yield* make()
+      yield* provider.get()
+      yield* provider.get({ scope: "read" })
+      yield* provider.get({ scope: "read" })
+      yield* ProviderBench.settle
+      assert.strictEqual((yield* store.entries).size, 2)
+      yield* close
+      deepStrictEqual(revoked, ["token-1", "token-2"])
+      assert.strictEqual((yield* store.entries).size, 0)
+    }))
+
+  it.effect("neither those that have expired, nor those of others", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* TokenStore.makeMemory()
+      const other = yield* make({ sharedStore })
+      yield* other.provider.get()
+      yield* ProviderBench.settle
+      const { close, provider, revoked } = yield* make({ sharedStore })
+      assert.strictEqual(value(yield* provider.get()), "token-1")
+      yield* provider.get({ scope: "read" })
+      yield* TestClock.adjust("2 hours")
+      yield* close
+      deepStrictEqual(revoked, [])
+    }))
+
+  it.effect("not where other processes use the same store", () =>
+    Effect.gen(function*() {
+      const { close, provider, revoked } = yield* make({
+        sharedStore: yield* TokenStore.makeMemory({ isShared: true })
+      })
+      yield* provider.get()
+      yield* close
+      deepStrictEqual(revoked, [])
+    }))
+
+  it.effect("in two seconds it is over, whatever the server does", () =>
+    Effect.gen(function*() {
+      const { bench, close, provider, revoked } = yield* make({}, () => Effect.uninterruptible(Effect.never))
+      yield* provider.get()
+      const fiber = yield* Effect.fork(close)
+      yield* TestClock.adjust("1999 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(fiber)))
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(fiber)
+      deepStrictEqual(warnings(bench), ["Tokens were not revoked within 2s: they expire"])
+      deepStrictEqual(revoked, [])
+    }))
+
+  it.effect("rule 9: a failure is said without what it may hold", () =>
+    Effect.gen(function*() {
+      const known = new OAuthError.TokenEndpointError({
+        reason: "Transport",
+        role: "Revocation",
+        endpoint: "https://auth.test/revoke",
+        description: "refused"
+      })
+      const { bench, close, provider } = yield* make(
+        {},
+        (token) => token === "token-1" ? Effect.die("s3cr3t") : Effect.fail(known)
+      )
+      yield* provider.get()
+      yield* provider.get({ scope: "read" })
+      yield* close
+      deepStrictEqual(warnings(bench), [
+        "2 of the tokens were not revoked: they expire. Revocation endpoint https://auth.test/revoke: refused"
+      ])
+    }))
+})
