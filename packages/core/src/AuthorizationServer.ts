@@ -165,6 +165,8 @@ export const make: (
             (metadata) => answer.reject(describeOther(metadata.issuer, issuer))
           )
         ),
+        // The limit must hold for a caller that cannot be interrupted, such as a finalizer
+        Effect.interruptible,
         Effect.timeoutFail({
           duration: timeout,
           onTimeout: () =>
