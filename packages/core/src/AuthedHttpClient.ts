@@ -215,7 +215,7 @@ export const make: (
     token: AccessToken.AccessToken
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
     Effect.flatMap(sendWith(request, token, call.replayable), (response) => {
-      if (!isRejection(response)) {
+      if (!isRejection(response, token)) {
         return accepted.has(token, origin)
           ? Effect.succeed(response)
           : Effect.as(settle(token, "accepted", tokenRequest, origin), response)
@@ -246,7 +246,7 @@ export const make: (
   ) =>
     Effect.tap(
       sendWith(request, token, call.replayable),
-      (response) => settle(token, isRejection(response) ? "rejected" : "accepted", tokenRequest, origin)
+      (response) => settle(token, isRejection(response, token) ? "rejected" : "accepted", tokenRequest, origin)
     )
 
   const sendSigned = (
@@ -320,10 +320,15 @@ const otherErrors: ReadonlyArray<string> = [
 ]
 
 /** Whether a response may be about the token: one that does not say what it is about may. */
-const isRejection = (response: HttpClientResponse.HttpClientResponse): boolean =>
+const isRejection = (
+  response: HttpClientResponse.HttpClientResponse,
+  { proofKey }: AccessToken.AccessToken
+): boolean =>
   response.status === 401 &&
-  !Option.exists(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response)), ({ code }) =>
-    otherErrors.includes(code))
+  !Option.exists(
+    WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), proofKey === undefined ? "bearer" : "dpop"),
+    ({ code }) => otherErrors.includes(code)
+  )
 
 /**
  * A client over a `TokenProvider` that several APIs with one credential share.

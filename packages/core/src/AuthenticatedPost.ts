@@ -12,6 +12,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -36,7 +37,10 @@ export interface Options<R = never> {
   /** The client secret, or an effect that is run at every request. */
   readonly clientSecret?: ClientAuth.Secret<R> | undefined
   readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
-  /** Further headers of the request; their values are kept out of spans. */
+  /**
+   * Further headers of the request; their values are kept out of spans, and those that platform's
+   * `Headers.currentRedactedNames` names out of errors.
+   */
   readonly headers?: Headers.Input | undefined
   /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
   readonly requestInit?: RequestInit | undefined
@@ -117,6 +121,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const services = yield* Effect.context<R>()
   const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
   const headers = Headers.fromInput(options.headers)
+  const ownSecrets = redactedOf(Headers.redact(headers, yield* FiberRef.get(Headers.currentRedactedNames))).map(reveal)
   const { proofKey } = options
 
   const send = (
@@ -154,8 +159,10 @@ export const make = Effect.fnUntraced(function*<R = never>(
         )
       const proof = proofKey && { dpop: Redacted.make(yield* proofKey.proof({ method: "POST", url })) }
       const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
-      const request = makeRequest(url, headers, [...form.params, ...pairs(params)], proven)
-      return yield* Effect.tapBoth(exchange(subject, request, secretsOf(proven, form, params)), {
+      // Never sent twice (RFC 6749 §3.2): what the request names takes the place of what the grant does
+      const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
+      const request = makeRequest(url, headers, [...form.params, ...beside], proven)
+      return yield* Effect.tapBoth(exchange(subject, request, [...ownSecrets, ...secretsOf(proven, form, params)]), {
         onFailure: ({ headers }) => keepNonce(headers),
         onSuccess: ({ headers }) => keepNonce(headers)
       })
@@ -182,7 +189,8 @@ export const make = Effect.fnUntraced(function*<R = never>(
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
     Effect.flatMap(destination, (to) => {
       const subject: ServerExchange.Subject = { endpoint: `${to.url.origin}${to.url.pathname}`, role }
-      return Effect.timeoutFail(send(to, subject, form, attempt), {
+      // The limit must hold for a caller that cannot be interrupted, such as a finalizer
+      return Effect.timeoutFail(Effect.interruptible(send(to, subject, form, attempt)), {
         duration: timeout,
         onTimeout: () =>
           new TokenEndpointError({

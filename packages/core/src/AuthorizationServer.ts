@@ -82,6 +82,8 @@ export class AuthorizationServer extends Context.Tag("@effect-alf/core/Authoriza
       name: Endpoint,
       options?: { readonly mutualTls?: boolean | undefined }
     ) => Effect.Effect<URL, TokenEndpointError>
+    /** Within this time the metadata has been read, or has failed to be. */
+    readonly timeout: Duration.Duration
     /** Asks for the metadata anew when it is next needed, as after an endpoint has moved. */
     readonly forget: Effect.Effect<void>
   }
@@ -165,6 +167,8 @@ export const make: (
             (metadata) => answer.reject(describeOther(metadata.issuer, issuer))
           )
         ),
+        // The limit must hold for a caller that cannot be interrupted, such as a finalizer
+        Effect.interruptible,
         Effect.timeoutFail({
           duration: timeout,
           onTimeout: () =>
@@ -238,6 +242,7 @@ export const make: (
     return AuthorizationServer.of({
       issuer,
       metadata,
+      timeout: Duration.times(timeout, candidates.length),
       endpoint: (name, choice) =>
         Effect.flatMap(metadata, (metadata) => {
           const alias = choice?.mutualTls === true

@@ -218,7 +218,7 @@ export const privateKeyJwt = <R = never>(options: PrivateKeyJwtOptions<R>): Clie
   return {
     method: "private_key_jwt",
     authenticate: (context) => signAssertion(signer, context, options),
-    version: Effect.isEffect(options.key) ? signer.version : undefined
+    version: [options.key, options.certificate].some(Effect.isEffect) ? signer.version : undefined
   }
 }
 
@@ -353,12 +353,15 @@ const reasonOf = (error: PlatformError): string => error._tag === "SystemError" 
 
 const thumbprint = Effect.map(ClientCertificate, (certificate) => certificate.thumbprint)
 
+// Leaves time for the token request itself, by default 10 seconds
+const refreshLimit = "3 seconds"
+
 // Whether the certificate at hand still serves, the server knows best
 const refreshed = Effect.flatMap(
   ClientCertificate,
   ({ refresh, thumbprint }) =>
     Effect.catchAllCause(
-      refresh,
+      Effect.timeout(Effect.disconnect(refresh), refreshLimit),
       () => Effect.logWarning("The client certificate could not be read anew: the one at hand is presented")
     ).pipe(
       Effect.map(thumbprint)

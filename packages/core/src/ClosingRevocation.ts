@@ -45,9 +45,11 @@ export const make = (options: {
   const end = (key: string, held: HeldToken.HeldToken) =>
     Effect.zipRight(forget(key, held), Effect.suspend(() => revoke(held.token)))
 
-  const ended = Effect.forEach(held, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
+  return Effect.forEach(held, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
     // The time limit must hold for a function that cannot be interrupted, too
     Effect.disconnect,
+    // Nothing in a finalizer can be interrupted. In a fiber of its own: that which ends may have been interrupted
+    Effect.interruptible,
     Effect.flatMap((exits) => {
       const failures = exits.flatMap((exit) => exit._tag === "Failure" ? [exit.cause] : [])
       return failures.length === 0 ? Effect.void : Effect.logWarning(describe(failures))
@@ -59,8 +61,6 @@ export const make = (options: {
     }),
     Effect.flatten
   )
-  // A finalizer cannot be interrupted, without which no time limit would hold
-  return Effect.interruptible(ended)
 }
 
 /** What a function of the app's own fails with is not told, as it could be anything. */

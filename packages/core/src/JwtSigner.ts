@@ -26,7 +26,7 @@ export interface JwtSigner<out R = never> {
    * A claim that is given takes the place of one that would be added.
    */
   readonly sign: (claims: Claims) => Effect.Effect<SignedJwt, CredentialsError, R>
-  /** A fingerprint of the key that the next signature would use. */
+  /** A fingerprint of the key, and of the certificate beside it, that the next signature would use. */
   readonly version: Effect.Effect<string, CredentialsError, R>
 }
 
@@ -39,7 +39,7 @@ export interface JwtSigner<out R = never> {
 export type Claims = Readonly<Record<string, unknown>>
 
 /**
- * A JWT, which is a secret, and a fingerprint of the key that signed it.
+ * A JWT, which is a secret, and a fingerprint of what signed it.
  *
  * @since 0.1.0
  * @category models
@@ -99,12 +99,18 @@ const defaultLifetime = Duration.seconds(60)
  * @category constructors
  */
 export const make = <R = never>(options: Options<R>): JwtSigner<R> => {
+  const { certificate: source } = options
   const key = SigningKey.load(options.key, options.algorithm)
+  const load = source === undefined ? key : Effect.gen(function*() {
+    const loaded = yield* key
+    const certificate = yield* readCertificate(source)
+    // It may be replaced while its key stays
+    return { ...loaded, certificate, version: `${loaded.version}.${yield* thumbprint("SHA-256", certificate)}` }
+  })
   return {
     sign: Effect.fnUntraced(function*(claims) {
-      const { algorithm, certificate: beside, keyId, privateKey, version } = yield* key
+      const { algorithm, certificate, keyId, privateKey, version } = yield* load
       const times = yield* makeTimes(options)
-      const certificate = options.certificate === undefined ? beside : yield* readCertificate(options.certificate)
       const kid = options.keyId ?? keyId
       const x5t = options.x5t ?? (certificate && (yield* thumbprint("SHA-1", certificate)))
       const x5tS256 = options.x5tS256 ?? (certificate && (yield* thumbprint("SHA-256", certificate)))
@@ -121,7 +127,7 @@ export const make = <R = never>(options: Options<R>): JwtSigner<R> => {
       })
       return { jwt: Redacted.make(jwt), version }
     }),
-    version: Effect.map(key, ({ version }) => version)
+    version: Effect.map(load, ({ version }) => version)
   }
 }
 

@@ -94,7 +94,7 @@ const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>
     status: response.status,
     headers: response.headers,
     error: Option.getOrUndefined(
-      Option.map(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response)), ({ code }) => code)
+      Option.map(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), "dpop"), ({ code }) => code)
     )
   }))
 

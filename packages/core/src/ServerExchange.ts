@@ -7,7 +7,7 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
@@ -102,14 +102,21 @@ export const make = (options: {
     ) => {
       const transportError = (cause: unknown, answer?: ErrorFields) =>
         new TokenEndpointError({ ...answer, ...subject, reason: "Transport", description: describe(cause, clean) })
-      return traced(subject, request, client.execute).pipe(
-        // What a status means is decided here, also for a client that filters them
-        Effect.catchIf(
-          (cause): cause is HttpClientError.ResponseError =>
-            cause._tag === "ResponseError" && cause.reason === "StatusCode",
-          ({ response }) => Effect.succeed(response)
-        ),
-        Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
+      // Within the span, which would keep what the client fails with, and with it the request
+      const execute = (request: HttpClientRequest.HttpClientRequest) =>
+        client.execute(request).pipe(
+          Effect.catchAllDefect((defect) =>
+            HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
+          ),
+          // What a status means is decided here, also for a client that filters them
+          Effect.catchIf(
+            (cause): cause is HttpClientError.ResponseError =>
+              cause._tag === "ResponseError" && cause.reason === "StatusCode",
+            ({ response }) => Effect.succeed(response)
+          ),
+          Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason))
+        )
+      return traced(subject, request, execute).pipe(
         Effect.flatMap((response) =>
           Effect.mapBoth(readBody(response, maxResponseBytes), {
             onFailure: ({ cause, reason }) => {

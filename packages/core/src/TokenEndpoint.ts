@@ -122,6 +122,8 @@ const makeAt = Effect.fnUntraced(function*<R>(
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
     readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, TokenEndpointError>
+    /** How long it may take to find the destination. */
+    readonly discoveryTimeout?: Duration.Duration
     readonly onFailure?: (error: TokenEndpointError) => Effect.Effect<void>
   }
 ) {
@@ -160,7 +162,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
       }).pipe(
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
-    timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
+    timeout: Duration.sum(
+      Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
+      options.discoveryTimeout ?? Duration.zero
+    ),
     proofKey,
     retry,
     credentials: clientAuth.version === undefined
@@ -291,6 +296,7 @@ export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: Dis
     identity: server.issuer,
     clientAuth: ClientAuthChoice.merge(candidates),
     destination,
+    discoveryTimeout: server.timeout,
     onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
   })
 })

@@ -156,15 +156,19 @@ export const print = (challenges: ReadonlyArray<Challenge>): string =>
   }).join(", ")
 
 /**
- * The first error that a `Bearer` or `DPoP` challenge names.
+ * The first error that a `Bearer` or `DPoP` challenge names: one of the scheme
+ * that was used, where it is given and has any. A resource that takes both says
+ * of the other one too what it misses (RFC 9449 §7.1).
  *
  * @since 0.1.0
  * @category accessors
  */
-export const error = (challenges: ReadonlyArray<Challenge>): Option.Option<ResourceError> => {
-  for (const { params, scheme } of challenges) {
-    if ((scheme !== "bearer" && scheme !== "dpop") || !params.error) continue
-    return Option.some({
+export const error = (
+  challenges: ReadonlyArray<Challenge>,
+  used?: ResourceError["scheme"] | undefined
+): Option.Option<ResourceError> => {
+  const errors = challenges.flatMap(({ params, scheme }): ReadonlyArray<ResourceError> =>
+    (scheme !== "bearer" && scheme !== "dpop") || !params.error ? [] : [{
       scheme,
       code: params.error,
       description: Option.map(Option.fromNullable(params.error_description), oneLine),
@@ -174,9 +178,9 @@ export const error = (challenges: ReadonlyArray<Challenge>): Option.Option<Resou
       maxAge: /^\d{1,10}$/.test(params.max_age ?? "")
         ? Option.some(Duration.seconds(Number(params.max_age)))
         : Option.none()
-    })
-  }
-  return Option.none()
+    }]
+  )
+  return Option.fromNullable(errors.find(({ scheme }) => scheme === used) ?? errors[0])
 }
 
 const words = (text = ""): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")

@@ -17,6 +17,7 @@ describe("AuthedHttpClient, what a 401 says", () => {
     "invalid_token, beside other schemes": "Negotiate, Basic realm=\"x\", BEARER Error=invalid_token",
     "invalid_token by DPoP (RFC 9449 §7.1)": "DPoP error=\"invalid_token\", algs=\"ES256\"",
     "an error that nobody knows": "Bearer error=\"token_rotated\"",
+    "invalid_token, beside what another scheme says": "DPoP error=\"use_dpop_nonce\", Bearer error=\"invalid_token\"",
     "an error of another scheme": "Custom error=\"insufficient_scope\"",
     "a known error in other words": "Bearer error_description=\"insufficient_scope\"",
     "another scheme": "Basic realm=\"api\""

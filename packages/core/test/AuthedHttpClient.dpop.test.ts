@@ -117,6 +117,14 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       })
     })
 
+    it.effect("RFC 9449 §7.1: of a resource that takes Bearer too, what it says of DPoP counts", () => {
+      const server = DPoPServer.make({ now, apiNonce: true, otherChallenge: "Bearer error=\"invalid_token\", " })
+      return Effect.gen(function*() {
+        assert.strictEqual((yield* get()).status, 200)
+        deepStrictEqual(shown(server), ["token 200", "api 401", "api 200 api-nonce-1"])
+      }).pipe(Effect.provide(layer(server)))
+    })
+
     it.effect("rule 5: a body that is not sure to be the same is not sent again, and the nonce kept for the next", () => {
       const server = DPoPServer.make({ now, apiNonce: true })
       const stream = HttpClientRequest.bodyStream(Stream.make(new Uint8Array([1])))

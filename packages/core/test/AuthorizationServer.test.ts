@@ -2,7 +2,7 @@ import { AuthorizationServer, OAuthError } from "@effect-alf/core"
 import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Exit, Fiber, Layer, Logger, TestClock } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Logger, Option, TestClock } from "effect"
 
 const issuer = "https://auth.example.com"
 const rfc8414 = "/.well-known/oauth-authorization-server"
@@ -197,6 +197,13 @@ describe("AuthorizationServer", () => {
         yield* TestClock.adjust("4 seconds")
         const { error } = yield* Fiber.join(fiber)
         assert.strictEqual(error.message, `Discovery endpoint ${issuer}${rfc8414}: no answer within 2s`)
+      }))
+
+    it.scoped("the time limit holds in a finalizer, where nothing can be interrupted", () =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkDaemon(Effect.uninterruptible(fails(() => "hang", { timeout: "2 seconds" })))
+        yield* TestClock.adjust("4 seconds")
+        assert.isTrue(Option.isSome(yield* Fiber.poll(fiber)))
       }))
 
     it.scoped("allowInsecure holds for what it names, too", () => {

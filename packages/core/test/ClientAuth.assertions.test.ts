@@ -7,7 +7,7 @@ import { Effect, Layer, Redacted, Ref, TestClock } from "effect"
 import * as jose from "jose"
 import { createSecretKey, randomUUID } from "node:crypto"
 import { leaks } from "./Secrets.js"
-import { algorithms, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
+import { algorithms, certificatePem, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
 
 const context: ClientAuth.Context = {
   clientId: "app",
@@ -227,6 +227,13 @@ describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
       yield* verify(second, publicOf(two))
       assert.strictEqual(second.version, yield* version)
       assert.notStrictEqual(second.version, first.version)
+    }))
+
+  it.effect("so does a certificate", () =>
+    Effect.gen(function*() {
+      const auth = ClientAuth.privateKeyJwt({ key: Redacted.make(pem), certificate: Effect.succeed(certificatePem) })
+      const { version } = yield* auth.authenticate(context)
+      assert.strictEqual(yield* auth.version ?? Effect.die("no version"), version)
     }))
 
   it("a key that cannot change has no version", () => {

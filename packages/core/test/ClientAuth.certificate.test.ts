@@ -1,7 +1,7 @@
 import { ClientAuth, ClientCertificate } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, HashMap, Layer, Logger, Redacted, Ref } from "effect"
+import { Effect, Exit, Fiber, HashMap, Layer, Logger, Option, Redacted, Ref, TestClock } from "effect"
 
 const context: ClientAuth.Context = {
   clientId: "app",
@@ -71,6 +71,18 @@ for (const [method, auth] of Object.entries(methods)) {
         deepStrictEqual(lines, [
           "WARN The client certificate could not be read anew: the one at hand is presented 0"
         ])
+      }))
+
+    it.effect("nor does it wait for one that never comes", () =>
+      Effect.gen(function*() {
+        const { layer, onDisk } = yield* make
+        yield* Ref.set(onDisk, Effect.uninterruptible(Effect.never))
+        const fiber = yield* Effect.fork(Effect.provide(auth.authenticate(context), layer))
+        yield* TestClock.adjust("3 seconds")
+        deepStrictEqual(
+          Option.map(yield* Fiber.poll(fiber), Exit.map(({ version }) => version)),
+          Option.some(Exit.succeed("one"))
+        )
       }))
   })
 }

@@ -16,6 +16,8 @@ export interface Options {
   /** Whether the resource wants a nonce. */
   readonly apiNonce?: boolean | undefined
   readonly tokenType?: string | undefined
+  /** A challenge of the resource that comes before that for DPoP. */
+  readonly otherChallenge?: string | undefined
   readonly now: () => number
 }
 
@@ -79,7 +81,10 @@ export const make = (options: Options) => {
       const headers = nonce === undefined ? {} : { "dpop-nonce": nonce }
       return to === "token"
         ? Response.json({ error }, { status: 400, headers })
-        : new Response(null, { status: 401, headers: { ...headers, "www-authenticate": `DPoP error="${error}"` } })
+        : new Response(null, {
+          status: 401,
+          headers: { ...headers, "www-authenticate": `${options.otherChallenge ?? ""}DPoP error="${error}"` }
+        })
     }
     const proof = await verify(request.headers.get("dpop") ?? undefined, to, request.method, url, token).catch(String)
     if (typeof proof === "string") {

@@ -227,6 +227,19 @@ describe("JwtSigner", () => {
         yield* Ref.set(current, one)
         assert.strictEqual(yield* signer.version, first.version)
       }))
+
+    it.effect("a certificate that is replaced while its key stays is another version", () =>
+      Effect.gen(function*() {
+        const der = new Uint8Array(certificate.raw)
+        const current = yield* Ref.make(der)
+        const signer = JwtSigner.make({ key: Redacted.make(pemOf(keyOf("RSA"))), certificate: Ref.get(current) })
+        const first = yield* signer.sign({})
+        assert.strictEqual(yield* signer.version, first.version)
+        yield* Ref.set(current, Uint8Array.from([...der, 0]))
+        const second = yield* signer.sign({})
+        assert.notStrictEqual(second.version, first.version)
+        assert.strictEqual(yield* signer.version, second.version)
+      }))
   })
 
   describe("says what is wrong, and shows no part of the key", () => {

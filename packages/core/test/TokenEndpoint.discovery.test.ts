@@ -2,7 +2,7 @@ import { AuthorizationServer, ClientAuth, ClientAuthChoice, OAuthError, TokenEnd
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Either, Layer, Redacted, Schema } from "effect"
+import { Duration, Effect, Either, Fiber, Layer, Option, Redacted, Schema, TestClock } from "effect"
 
 const issuer = "https://auth.example.com/realms/shop"
 const metadataUrl = "https://auth.example.com/.well-known/oauth-authorization-server/realms/shop"
@@ -78,6 +78,18 @@ describe("TokenEndpoint.layerDiscovery", () => {
       assert.isTrue(OAuthError.isOAuthError(yield* Effect.flip(attempt(endpoint))))
     }).pipe(Effect.provide(layer))
   })
+
+  it.scoped("its time limit counts the discovery, of which there are two addresses", () =>
+    Effect.gen(function*() {
+      const limit = (options?: Options) => Effect.map(make(options), ({ timeout }) => Duration.toSeconds(timeout))
+      assert.strictEqual(yield* limit(), 30)
+      assert.strictEqual(yield* limit({ timeout: "2 seconds", metadataUrl }), 4)
+      const never = HttpClient.make(() => Effect.never)
+      const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, never)
+      const fiber = yield* Effect.fork(Effect.flip(attempt(endpoint)))
+      yield* TestClock.adjust(endpoint.timeout)
+      assert.isTrue(Option.isSome(yield* Fiber.poll(fiber)))
+    }).pipe(Effect.provide(serve(() => ({})).layer)))
 
   it.scoped("when the endpoint has moved, the metadata is read again for the next attempt", () => {
     let path = "/token"

@@ -887,6 +887,23 @@ describe("TokenEndpoint", () => {
       }))
   })
 
+  it.effect("RFC 6749 §3.2: a parameter of the grant is not sent twice where the request names it too", () =>
+    Effect.gen(function*() {
+      const grant: Grant.Grant = {
+        type: "custom",
+        params: () => Effect.succeed({ scope: "of the grant", level: "1", list: ["a", "b"] })
+      }
+      const { exit, sent } = yield* ask(() => granted(), { request: { grant, scope: "read", params: { level: "2" } } })
+      tokenOf(exit)
+      deepStrictEqual([...sent[0]?.form ?? []], [
+        ["grant_type", "custom"],
+        ["scope", "read"],
+        ["level", "2"],
+        ["list", "a"],
+        ["list", "b"]
+      ])
+    }))
+
   describe("rotation: credentials that the server no longer knows are read once more", () => {
     /** A server that knows one secret, and a vault that has another one after so many reads. */
     const rotate = (options: {
@@ -1122,6 +1139,17 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(new Set(same).size, 1)
       }))
   })
+
+  it.effect("rule 9: a client that dies of a request fails as if it failed with it", () =>
+    Effect.gen(function*() {
+      const client = HttpClient.make((request) =>
+        Effect.die(new HttpClientError.RequestError({ request, reason: "Transport", description: "no way" }))
+      )
+      const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, client)
+      const exit = yield* Effect.exit(endpoint.request(endpoint.resolve()))
+      assert.strictEqual(failed(exit).message, `Token endpoint ${url}: no way`)
+      deepStrictEqual(leaks(exit, [secret]), [])
+    }))
 
   it.effect("a client that fails on statuses changes nothing: they are decided here", () =>
     Effect.gen(function*() {
@@ -1474,6 +1502,18 @@ describe("TokenEndpoint", () => {
         })
       }))
 
+    it.effect("a header of the app's own that is known to be secret is in no error", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(
+          ({ headers }) =>
+            Response.json({ error: "access_denied", error_description: `key ${headers.get("x-api-key")}` }, {
+              status: 400
+            }),
+          { headers: { "x-api-key": "4p1-k3y" } }
+        )
+        assert.strictEqual(failed(exit).errorDescription, "key <redacted>")
+      }))
+
     it.effect("what is taken out leaves the rest readable", () =>
       Effect.gen(function*() {
         const answer = () =>
@@ -1622,6 +1662,42 @@ describe("TokenEndpoint", () => {
                 const shown = inspect(exit, { depth: 20 }) + Cause.pretty(exit.cause)
                 for (const mark of ["s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
               }
+            }
+          }))
+      }
+
+      const failing: ReadonlyArray<readonly [what: string, HttpClient.HttpClient]> = [
+        [
+          "no answer",
+          HttpClient.make((request) =>
+            new HttpClientError.RequestError({ request, reason: "Transport", cause: "reset" })
+          )
+        ],
+        [
+          "a status that the client fails on",
+          HttpClient.filterStatusOk(
+            HttpClient.make((request) =>
+              Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null, { status: 500 })))
+            )
+          )
+        ],
+        [
+          "a client that dies",
+          HttpClient.make((request) => Effect.die(new HttpClientError.RequestError({ request, reason: "Transport" })))
+        ]
+      ]
+      for (const [what, client] of failing) {
+        it.effect(`of ${what} hold nothing of the request`, () =>
+          Effect.gen(function*() {
+            const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, client)
+            const spans = yield* traced(endpoint.request(endpoint.resolve()))
+            assert.strictEqual(spans.length, 3)
+            const basic = btoa(`my+app:${ClientAuth.formEncode(secret)}`)
+            for (const { exit } of spans) {
+              assert(Exit.isExit(exit))
+              if (!Exit.isFailure(exit)) continue
+              const shown = inspect(exit, { depth: 20, showHidden: true })
+              for (const mark of ["s3cr3t", basic]) assert.notInclude(shown, mark)
             }
           }))
       }

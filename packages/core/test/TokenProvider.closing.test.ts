@@ -37,6 +37,21 @@ describe("TokenProvider, at its end", () => {
       assert.strictEqual((yield* store.entries).size, 0)
     }))
 
+  it.effect("also where the app is interrupted, as by SIGTERM", () =>
+    Effect.gen(function*() {
+      const revoked: Array<string> = []
+      const fiber = yield* Effect.fork(Effect.scoped(Effect.gen(function*() {
+        const { provider } = yield* ProviderBench.make({
+          revokeOnClose: (token) => Effect.zipRight(Effect.yieldNow(), Effect.sync(() => revoked.push(value(token))))
+        })
+        yield* provider.get()
+        yield* Effect.never
+      })))
+      yield* ProviderBench.settle
+      yield* Fiber.interrupt(fiber)
+      deepStrictEqual(revoked, ["token-1"])
+    }))
+
   it.effect("neither those that have expired, nor those of others", () =>
     Effect.gen(function*() {
       const sharedStore = yield* TokenStore.makeMemory()

@@ -2,7 +2,7 @@ import { AccessToken, type AuthenticatedPost, AuthorizationServer, OAuthError, T
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Effect, Layer, Redacted } from "effect"
+import { DateTime, Effect, Exit, Fiber, Layer, Option, Redacted, TestClock } from "effect"
 import { leaks } from "./Secrets.js"
 
 const token = "t0k3n-value"
@@ -68,6 +68,19 @@ describe("TokenRevocation (RFC 7009)", () => {
       )
       deepStrictEqual(leaks(error, [token, secret]), [])
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("its time limit holds in a finalizer, where nothing can be interrupted", () => {
+    const fetch = () => new Promise<Response>(() => {})
+    return Effect.gen(function*() {
+      const revoke = yield* TokenRevocation.make({ ...options, url })
+      const fiber = yield* Effect.forkDaemon(Effect.uninterruptible(Effect.flip(revoke(accessToken))))
+      yield* TestClock.adjust("10 seconds")
+      const error = Option.map(yield* Fiber.poll(fiber), Exit.map(({ reason }) => reason))
+      deepStrictEqual(error, Option.some(Exit.succeed("Timeout")))
+    }).pipe(
+      Effect.provide(Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, fetch)))
+    )
   })
 
   it.effect("checks its options", () =>

@@ -334,6 +334,20 @@ describe("WwwAuthenticate", () => {
       })
     }
 
+    it("RFC 9449 §7.1: of a resource that takes both, that of the scheme that was used comes first", () => {
+      const challenges = WwwAuthenticate.parse("Bearer error=a, DPoP error=b, Bearer error=c")
+      const code = (scheme?: "bearer" | "dpop") =>
+        Option.map(WwwAuthenticate.error(challenges, scheme), ({ code }) => code)
+      deepStrictEqual(
+        ["bearer", "dpop", undefined].map((scheme) => code(scheme as "bearer")),
+        ["a", "b", "a"].map(Option.some)
+      )
+      deepStrictEqual(
+        WwwAuthenticate.error(WwwAuthenticate.parse("Bearer error=a"), "dpop").pipe(Option.map(({ code }) => code)),
+        Option.some("a")
+      )
+    })
+
     const codes: Record<string, string | undefined> = {
       "Bearer error=\"invalid_token\"": "bearer invalid_token",
       "Basic realm=x, Bearer, DPoP algs=ES256, error=use_dpop_nonce": "dpop use_dpop_nonce",
