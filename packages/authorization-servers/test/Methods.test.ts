@@ -17,7 +17,7 @@ import type { TokenRequest } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { afterAll, assert, layer } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Layer, Redacted } from "effect"
+import { Array as Arr, Effect, Layer, Redacted } from "effect"
 import { sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
 
@@ -263,6 +263,38 @@ const rows: ReadonlyArray<Row> = [
   })
 ]
 
+/** With refresh tokens that the server replaces when they are used, and ends when one is used again. */
+const refreshing: ReadonlyArray<Row> = [
+  {
+    server: "oidc",
+    method: "client_secret_basic",
+    remark: "refresh token",
+    clientId: "basic",
+    auth: () => ClientAuth.secretBasic(secret),
+    format: "JWT"
+  },
+  {
+    server: "oidc",
+    method: "client_secret_basic",
+    remark: "refresh token",
+    clientId: "dpop-basic",
+    auth: () => ClientAuth.secretBasic(secret),
+    format: "JWT",
+    binding: "DPoP",
+    dpop: () => DPoP.generate()
+  },
+  {
+    server: "oidc",
+    method: "tls_client_auth",
+    remark: "refresh token",
+    clientId: "tls",
+    auth: () => ClientAuth.tls,
+    format: "JWT",
+    binding: "certificate",
+    certificate: "vouched"
+  }
+]
+
 /** Nobody asks for it where there is none. */
 const noCertificate = Layer.succeed(ClientCertificate.ClientCertificate, {
   thumbprint: () => {
@@ -346,6 +378,38 @@ layer(World.layer, { excludeTestServices: true })("a token is obtained, and the 
         assert.strictEqual(verified.issuer, server.issuer)
         assert.strictEqual(verified.client, row.clientId)
         assert.strictEqual(verified.format, format)
+        assert.strictEqual(verified.binding, binding)
+      }))
+  }
+
+  for (const row of refreshing) {
+    const { binding = "none", clientId, format } = row
+    it.effect(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}, and each of them is used once`, () =>
+      Effect.gen(function*() {
+        const servers = yield* World
+        const { api, oidc } = servers
+        const grant = Grant.refreshToken(yield* oidc.issueRefreshToken(clientId))
+        const before = (yield* oidc.tokenRequests).length
+        const verified = yield* Effect.gen(function*() {
+          const client = yield* AuthedHttpClient.AuthedHttpClient
+          yield* client.get("/orders")
+          yield* api.denyAll
+          yield* client.get("/orders")
+          yield* api.denyAll
+          const response = yield* client.get("/orders")
+          assert.strictEqual(response.status, 200)
+          return (yield* response.json) as Verified
+        }).pipe(
+          Effect.provide(alf(servers, { ...row, request: () => ({ grant }) })),
+          Effect.onError(() => Effect.sync(() => lines.push([oidc.name, nameOf(row), binding, format, "", "✘"])))
+        )
+        lines.push([oidc.name, nameOf(row), binding, format, verified.checks.join(", "), "✔"])
+        const requests = (yield* oidc.tokenRequests).slice(before).filter(({ error }) => error !== "use_dpop_nonce")
+        deepStrictEqual(
+          requests.map(({ grantType, status }) => ({ grantType, status })),
+          Arr.replicate({ grantType: "refresh_token", status: 200 }, 3)
+        )
+        assert.strictEqual(verified.client, clientId)
         assert.strictEqual(verified.binding, binding)
       }))
   }

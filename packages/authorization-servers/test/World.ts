@@ -16,7 +16,19 @@ export const secret = Redacted.make("a secret of 32 characters or more, +/=&%")
 /** Nothing in it needs to be encoded. */
 export const plainSecret = Redacted.make("a-secret-of-letters-and-digits-01")
 
-export const algorithms = ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+export const algorithms = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519"
+]
 
 export const workloadIssuer = "https://workload.example"
 

@@ -38,6 +38,8 @@ export interface Grant {
    * sends it as `refresh_token`.
    */
   readonly refreshToken?: Redacted.Redacted | undefined
+  /** Hears of the refresh token in an answer before the rest of that is read, and perhaps refused. */
+  readonly onRefreshToken?: ((token: Redacted.Redacted) => void) | undefined
 }
 
 /**
@@ -136,7 +138,10 @@ export const signedJwt = (options: SignedJwtOptions): Source => {
  * the store and goes on with it, in all processes that begin with this one.
  *
  * Give the processes a store that they share and that forgets nothing: whoever
- * sends a refresh token that was used already is locked out by many servers.
+ * sends a refresh token that was used already is locked out by many servers. A
+ * client without authentication may find its refresh tokens bound to the key
+ * (RFC 9449 §5) or certificate (RFC 8705 §4) they were issued to: it needs that
+ * one in all its processes, `DPoP.fromKey` and not `DPoP.generate`.
  *
  * @since 0.1.0
  * @category constructors

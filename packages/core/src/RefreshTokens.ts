@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -83,10 +84,14 @@ export const storeKey = (initial: Redacted.Redacted): string => `${fingerprint(R
 
 /** How long an attempt may take, beyond what the endpoint says of itself, as for discovery. */
 const attemptMargin = Duration.seconds(1)
-/** By how much the lease outlasts an attempt: for the store's calls before and after it. */
-const storeMargin = Duration.seconds(4)
+/**
+ * By how much the lease outlasts an attempt: a store that is away for so long as the answer comes in, as in a failover,
+ * takes the new token before another process sends the old one again. When a process dies instead, the lease must end
+ * within the grace period of the server, which is 30 seconds at many.
+ */
+const storeMargin = Duration.seconds(15)
 /** A lease is not spent on an attempt when so much of it was lost on the way, as in a process that stood still (ms). */
-const maxDelay = Duration.toMillis(storeMargin) / 2
+const maxDelay = 2_000
 /** Who waits for its turn looks this often (ms). */
 const pollInterval = { min: 100, max: 300 }
 /** As long as a caller bears it, so often a write is tried again; and then once a second, until the store takes it. */
@@ -130,7 +135,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const scope = yield* Effect.scope
   // In the order of their last use
   const lineages = new Map<string, Lineage>()
-  yield* Effect.addFinalizer(() => Effect.forEach(lineages.values(), ({ flush }) => flush, { discard: true }))
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(lineages.values(), ({ flush }) => flush, { concurrency: "unbounded", discard: true })
+  )
 
   const lineageOf = (store: TokenStore["Type"], initial: Redacted.Redacted): Lineage => {
     const key = storeKey(initial)
@@ -181,6 +188,8 @@ const makeLineage = (
 
   /** The newest token that this process has seen. */
   let newest: Known = { generation: 0, token: initial, version: "" }
+  /** What the last attempt brought, be it with an access token that is of no use. */
+  let answered: Redacted.Redacted | undefined
   /** It was sent, and no answer came. */
   let doubtful: Known | undefined
   /** The owner of the lease that is kept while the newest token is not in the store yet. */
@@ -254,7 +263,10 @@ const makeLineage = (
         grant: {
           ...request.grant,
           params: (context) =>
-            Effect.map(request.grant.params(context), (params) => ({ ...params, refresh_token: token }))
+            Effect.map(request.grant.params(context), (params) => ({ ...params, refresh_token: token })),
+          onRefreshToken: (token) => {
+            answered = token
+          }
         }
       }, attempt),
       {
@@ -334,16 +346,18 @@ const makeLineage = (
     if (found?.key === request.key && !AccessToken.isExpired(found.token, DateTime.unsafeMake(now))) return found.token
     if (now - takenAt > maxDelay) yield* extend(owner)
     const version = yield* randomName
-    const { refreshToken, ...issued } = yield* spend(request, attempt, owner)
-    const token = new AccessToken.AccessToken(issued)
+    answered = undefined
+    const answer = yield* Effect.either(spend(request, attempt, owner))
+    const token = Either.map(answer, AccessToken.withoutRefreshToken)
+    const successor = Either.match(answer, { onLeft: () => answered, onRight: ({ refreshToken }) => refreshToken })
     const { generation, token: sent, version: replaced } = newest
-    if (refreshToken === undefined || Redacted.value(refreshToken) === Redacted.value(sent)) return token
-    newest = { generation: generation + 1, token: refreshToken, version }
+    if (successor === undefined || Redacted.value(successor) === Redacted.value(sent)) return yield* token
+    newest = { generation: generation + 1, token: successor, version }
     keeper = owner
-    unclaimed = { key: request.key, token }
+    unclaimed = Option.getOrUndefined(Option.map(Either.getRight(token), (token) => ({ key: request.key, token })))
     yield* keep(owner, generation === 0 ? Option.none() : Option.some(replaced))
     unclaimed = undefined
-    return token
+    return yield* token
   })
 
   const endTurn = (owner: string) =>

@@ -28,6 +28,7 @@ import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
 import * as ClientAuthChoice from "./ClientAuthChoice.js"
 import type * as DPoP from "./DPoP.js"
+import type { Grant } from "./Grant.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
@@ -141,7 +142,13 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 
   const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.flatMap(Effect.tapError(post(request, number), onFailure), readToken(proofKey))
+    post(request, number).pipe(
+      Effect.tapBoth({
+        onFailure,
+        onSuccess: ({ body }) => Effect.sync(() => tellRefreshToken(request.grant, body))
+      }),
+      Effect.flatMap(readToken(proofKey))
+    )
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
@@ -194,6 +201,11 @@ const bindingOf = <R>(
     ),
     Effect.map((thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`)
   )
+}
+
+const tellRefreshToken = ({ onRefreshToken }: Grant, body: ServerExchange.Answer["body"]) => {
+  const refreshToken = Option.flatMap(body, TokenResponse.decodeRefreshToken)
+  if (Option.isSome(refreshToken)) onRefreshToken?.(refreshToken.value)
 }
 
 const readToken =

@@ -171,5 +171,18 @@ export const scope = (self: TokenResponse): Option.Option<string> =>
  * @since 0.1.0
  * @category accessors
  */
-export const refreshToken = (self: TokenResponse): Option.Option<Redacted.Redacted> =>
+export const refreshToken = (self: Pick<TokenResponse, "refresh_token">): Option.Option<Redacted.Redacted> =>
   Option.filter(self.refresh_token, (token) => Redacted.value(token).trim() !== "")
+
+/**
+ * The refresh token of an answer, whatever else is wrong with that.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeRefreshToken = (body: unknown): Option.Option<Redacted.Redacted> =>
+  Option.flatMap(decodeRefreshTokenOnly(body), refreshToken)
+
+const decodeRefreshTokenOnly = Schema.decodeUnknownOption(
+  Schema.Struct({ refresh_token: TokenResponse.fields.refresh_token })
+)

@@ -224,7 +224,7 @@ describe("RefreshTokens, no lease, no refresh", () => {
       const { key, processes: [one] } = yield* RefreshBench.make({ endpoint: { timeout: "1 minute" } })
       yield* during("1 second")(get(one))
       const leases = (yield* one.store.calls).filter((call) => call.method === "acquireLease" && call.key === key)
-      deepStrictEqual(leases.map((call) => "duration" in call ? Duration.toSeconds(call.duration) : 0), [65])
+      deepStrictEqual(leases.map((call) => "duration" in call ? Duration.toSeconds(call.duration) : 0), [76])
     }))
 
   it.scoped("a process that stood still with the lease in hand makes sure of it before it sends", () =>
@@ -236,7 +236,7 @@ describe("RefreshTokens, no lease, no refresh", () => {
       yield* one.store.afterGet((read) =>
         read !== key ? Effect.void : Effect.gen(function*() {
           yield* one.store.afterGet(undefined)
-          yield* TestClock.adjust("20 seconds")
+          yield* TestClock.adjust("30 seconds")
           assert.isTrue(yield* Effect.orDie(sharedStore.acquireLease(key, "another", Duration.minutes(1))))
         })
       )
@@ -351,6 +351,31 @@ describe("RefreshTokens, the new one durable before the access token is used", (
 })
 
 describe("RefreshTokens, what the server says", () => {
+  it.scoped("a refresh token is kept that came with an access token of no use", () =>
+    Effect.gen(function*() {
+      const { processes: [one], sent, server, stored } = yield* RefreshBench.make()
+      yield* server.failNext(1, { body: { access_token: "access", token_type: "mac", refresh_token: "s3cr3t-next" } })
+      const error = yield* Effect.flip(during("1 second")(get(one)))
+      assert.include(error.message, "token_type is \"mac\"")
+      const shown = [Inspectable.format(error), JSON.stringify(error), ...one.logs.map(({ text }) => text)]
+      assert.notInclude(shown.join("\n"), "s3cr3t")
+      deepStrictEqual(yield* stored, Option.some({ v: 1, generation: 1, token: "s3cr3t-next" }))
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.exit(during("1 second")(get(one)))
+      deepStrictEqual(yield* sent, ["token-refresh-1", "s3cr3t-next"])
+    }))
+
+  it.scoped("nor is it lost where the store takes it late, and no access token came of it", () =>
+    Effect.gen(function*() {
+      const { processes: [one], server, stored } = yield* RefreshBench.make()
+      yield* one.store.fail("read only", "set")
+      yield* server.failNext(1, { body: { access_token: "", refresh_token: "next" } })
+      assert.include(yield* messageOf(during("3 seconds")(get(one))), "not in the token store yet")
+      yield* one.store.fail(undefined)
+      yield* TestClock.adjust("2 seconds")
+      deepStrictEqual(Option.map(yield* stored, ({ token }) => token), Option.some("next"))
+    }))
+
   for (const answer of ["reset", "cut"] as const) {
     it.scoped(`an attempt without an answer (${answer}) is made once more with the same token, at once`, () =>
       Effect.gen(function*() {

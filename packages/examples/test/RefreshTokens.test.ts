@@ -1,0 +1,74 @@
+/** Processes that share a refresh token through Redis, at a server that ends all of them when one is used again. */
+import * as Certificate from "@effect-alf/authorization-servers/Certificate"
+import * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
+import * as ProtectedApi from "@effect-alf/authorization-servers/ProtectedApi"
+import { AuthedHttpClient, Grant, TokenEndpoint } from "@effect-alf/core"
+import { NodeHttp, RedisTokenStore } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/redis-server"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Context, Effect, Layer, Redacted } from "effect"
+
+const audience = "urn:api"
+const secret = Redacted.make("a-secret-of-letters-and-digits-01")
+
+const make = Effect.gen(function*() {
+  const authority = yield* Certificate.make
+  const oidc = yield* OidcProvider.make({
+    authority,
+    clients: [{ id: "client", authentication: { method: "client_secret_basic", secret } }],
+    resources: { [audience]: { format: "JWT", lifetime: "1 minute" } },
+    defaultResource: audience,
+    scope: "read"
+  })
+  const api = yield* ProtectedApi.make({ trusted: [oidc], audience, authority })
+  const redis = yield* RedisServer.make()
+  const initial = yield* oidc.issueRefreshToken("client")
+  const launch = Effect.map(
+    Layer.build(
+      AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
+        Layer.provide(TokenEndpoint.layer({
+          url: oidc.tokenEndpoint,
+          clientId: "client",
+          clientSecret: secret,
+          request: { grant: Grant.refreshToken(initial) }
+        })),
+        Layer.provide(RedisTokenStore.layer({ url: redis.url })),
+        Layer.provide(NodeHttp.layer())
+      )
+    ),
+    (context) => Effect.map(Context.get(context, AuthedHttpClient.AuthedHttpClient).get("/orders"), (it) => it.status)
+  )
+  const refreshes = Effect.map(oidc.tokenRequests, Arr.map(({ status }) => status))
+  return { api, launch, refreshes }
+})
+
+describe("refresh tokens of oidc-provider, shared through Redis", () => {
+  it.scopedLive("go from process to process, and none is used twice", () =>
+    Effect.gen(function*() {
+      const { api, launch, refreshes } = yield* make
+      const [one, two] = yield* Effect.all([launch, launch])
+      for (const call of [one, two, two, one]) {
+        assert.strictEqual(yield* call, 200)
+        yield* api.denyAll
+      }
+      deepStrictEqual(yield* refreshes, [200, 200, 200, 200])
+    }))
+
+  it.scopedLive("nor is one when all are turned away at once, or a process ends and another begins", () =>
+    Effect.gen(function*() {
+      const { api, launch, refreshes } = yield* make
+      const lasting = yield* launch
+      for (let round = 1; round <= 3; round++) {
+        yield* Effect.gen(function*() {
+          const other = yield* launch
+          const calls = [lasting, other, lasting, other]
+          const statuses = yield* Effect.all(calls, { concurrency: "unbounded" })
+          deepStrictEqual(statuses, [200, 200, 200, 200])
+          yield* api.denyAll
+        }).pipe(Effect.scoped)
+        assert.lengthOf(yield* refreshes, round)
+      }
+      deepStrictEqual(yield* refreshes, [200, 200, 200])
+    }))
+})
