@@ -1008,7 +1008,7 @@ describe("TokenEndpoint", () => {
 
     it.effect("and a layer that is missing is named, where nobody checked the types", () =>
       Effect.gen(function*() {
-        const none: Context.Context<any> = Context.empty()
+        const none = Context.empty() as Context.Context<any>
         const clientAuth = { ...ClientAuth.none, binding: Effect.provide(ClientAuth.tls.binding!, none) }
         const error = yield* Effect.flip(make({ clientAuth }))
         assert.strictEqual(
