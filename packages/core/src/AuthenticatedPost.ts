@@ -7,6 +7,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -15,6 +16,7 @@ import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import { AccessToken } from "./AccessToken.js"
 import * as Check from "./Check.js"
 import * as ClientAuth from "./ClientAuth.js"
 import * as DPoP from "./DPoP.js"
@@ -201,6 +203,52 @@ export const make = Effect.fnUntraced(function*<R = never>(
 export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
 
 /**
+ * Options of what posts to one address.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface AddressedOptions<R = never> extends Options<R> {
+  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
+  readonly url: Address
+  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
+  readonly issuer?: string | undefined
+}
+
+/**
+ * What is asked about one token (RFC 7009 §2.1, RFC 7662 §2.1).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AboutToken<A> = (
+  token: AccessToken | Redacted.Redacted,
+  hint?: "access_token" | "refresh_token"
+) => Effect.Effect<A, TokenEndpointError>
+
+/**
+ * Makes the sender of what is asked about a token.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const aboutToken = <R>(
+  name: string,
+  role: TokenEndpointError["role"],
+  options: AddressedOptions<R>
+): Effect.Effect<AboutToken<ServerExchange.Answer>, InvalidOptions, HttpClient.HttpClient | R> =>
+  Effect.map(
+    makeAt(name, role, options),
+    (post): AboutToken<ServerExchange.Answer> => (token, hint) =>
+      post({
+        params: [
+          ["token", token instanceof AccessToken ? token.value : token],
+          ...(hint === undefined ? [] : [["token_type_hint", hint] as const])
+        ]
+      }, 1)
+  )
+
+/**
  * Makes the sender of forms to the address of the options.
  *
  * @since 0.1.0
@@ -209,7 +257,7 @@ export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
 export const makeAt = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
-  options: Options<R> & { readonly url: Address; readonly issuer?: string | undefined }
+  options: AddressedOptions<R>
 ) {
   const { issuer } = options
   const address = Effect.isEffect(options.url)

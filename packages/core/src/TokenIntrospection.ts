@@ -6,28 +6,10 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { AccessToken } from "./AccessToken.js"
 import * as AuthenticatedPost from "./AuthenticatedPost.js"
-import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import type { InvalidOptions } from "./OAuthError.js"
 import * as ServerExchange from "./ServerExchange.js"
-
-/**
- * Where tokens are introspected, and by whom.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Options<R = never> extends AuthenticatedPost.Options<R> {
-  /**
-   * The endpoint's address, or an effect that finds it, as `endpoint("introspection_endpoint")` of an
-   * `AuthorizationServer`.
-   */
-  readonly url: AuthenticatedPost.Address
-  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
-  readonly issuer?: string | undefined
-}
 
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
 
@@ -73,10 +55,7 @@ export class Introspection extends Schema.Class<Introspection>("@effect-alf/core
  * @since 0.1.0
  * @category models
  */
-export type Introspect = (
-  token: AccessToken | Redacted.Redacted,
-  hint?: "access_token" | "refresh_token"
-) => Effect.Effect<Introspection, TokenEndpointError>
+export type Introspect = AuthenticatedPost.AboutToken<Introspection>
 
 /**
  * Makes the function that introspects tokens.
@@ -85,20 +64,11 @@ export type Introspect = (
  * @category constructors
  */
 export const make = <R = never>(
-  options: Options<R>
+  options: AuthenticatedPost.AddressedOptions<R>
 ): Effect.Effect<Introspect, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    AuthenticatedPost.makeAt("TokenIntrospection", "Introspection", options),
-    (post): Introspect => (token, hint) =>
-      Effect.flatMap(
-        post({
-          params: [
-            ["token", token instanceof AccessToken ? token.value : token],
-            ...(hint === undefined ? [] : [["token_type_hint", hint] as const])
-          ]
-        }, 1),
-        decode
-      )
+    AuthenticatedPost.aboutToken("TokenIntrospection", "Introspection", options),
+    (ask): Introspect => (token, hint) => Effect.flatMap(ask(token, hint), decode)
   )
 
 const decode = ServerExchange.decodeWith(Introspection)

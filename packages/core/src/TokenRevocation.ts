@@ -5,26 +5,8 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
-import { AccessToken } from "./AccessToken.js"
 import * as AuthenticatedPost from "./AuthenticatedPost.js"
-import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
-
-/**
- * Where tokens are revoked, and by whom.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Options<R = never> extends AuthenticatedPost.Options<R> {
-  /**
-   * The endpoint's address, or an effect that finds it, as `endpoint("revocation_endpoint")` of an
-   * `AuthorizationServer`.
-   */
-  readonly url: AuthenticatedPost.Address
-  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
-  readonly issuer?: string | undefined
-}
+import type { InvalidOptions } from "./OAuthError.js"
 
 /**
  * Revokes a token: that the server knows it no longer is what was asked for,
@@ -33,10 +15,7 @@ export interface Options<R = never> extends AuthenticatedPost.Options<R> {
  * @since 0.1.0
  * @category models
  */
-export type Revoke = (
-  token: AccessToken | Redacted.Redacted,
-  hint?: "access_token" | "refresh_token"
-) => Effect.Effect<void, TokenEndpointError>
+export type Revoke = AuthenticatedPost.AboutToken<void>
 
 /**
  * Makes the function that revokes tokens.
@@ -60,15 +39,9 @@ export type Revoke = (
  * @category constructors
  */
 export const make = <R = never>(
-  options: Options<R>
+  options: AuthenticatedPost.AddressedOptions<R>
 ): Effect.Effect<Revoke, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    AuthenticatedPost.makeAt("TokenRevocation", "Revocation", options),
-    (post): Revoke => (token, hint) =>
-      Effect.asVoid(post({
-        params: [
-          ["token", token instanceof AccessToken ? token.value : token],
-          ...(hint === undefined ? [] : [["token_type_hint", hint] as const])
-        ]
-      }, 1))
+    AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", options),
+    (ask): Revoke => (token, hint) => Effect.asVoid(ask(token, hint))
   )

@@ -246,4 +246,36 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         assert.isUndefined(response.request.headers.authorization)
       }).pipe(Effect.provide(all))
     }))
+
+  it.effect("rule 9: a proof and an assertion that the server echoes are in no error", () =>
+    Effect.gen(function*() {
+      const echoed: Array<string> = []
+      const client = HttpClient.make((request) =>
+        Effect.sync(() => {
+          const { body, headers } = request
+          const form = new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
+          const secrets = [headers.dpop ?? "", form.get("client_assertion") ?? ""]
+          echoed.push(...secrets)
+          return HttpClientResponse.fromWeb(
+            request,
+            Response.json({ error: "invalid_client", error_description: secrets.join(" ") }, {
+              status: 401,
+              headers: { "x-echo": secrets[0] ?? "" }
+            })
+          )
+        })
+      )
+      const error = yield* Effect.gen(function*() {
+        const endpoint = yield* TokenEndpoint.make({
+          url: DPoPServer.tokenUrl,
+          clientId: "app",
+          clientAuth: ClientAuth.secretJwt(Redacted.make("s".repeat(32))),
+          dpop: DPoP.generate()
+        })
+        return yield* Effect.flip(endpoint.attempt(endpoint.resolve()))
+      }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+      assert.isTrue(echoed.length >= 2 && echoed.every((secret) => secret.split(".").length === 3))
+      deepStrictEqual(leaks(error, echoed), [])
+      assert.include(error.message, "invalid_client: <redacted> <redacted>")
+    }))
 })

@@ -37,12 +37,13 @@ const layerGoogle = Layer.unwrapEffect(Effect.gen(function*() {
     tokenEndpoint: account.token_uri,
     clientId: account.client_email,
     clientAuth: ClientAuth.omitted,
-    // `iss` is the client's id, `aud` the token endpoint; Google reads the scope from the JWT alone
+    // `iss` is the client's id, `aud` the token endpoint; Google reads the scope from the JWT alone, and takes a `sub`
+    // for the user to act for
     grant: Grant.jwtBearer(Grant.signedJwt({
       key: account.private_key,
       keyId: account.private_key_id,
       algorithm: "RS256",
-      claims: { scope: "https://www.googleapis.com/auth/devstorage.read_only" }
+      claims: { scope: "https://www.googleapis.com/auth/devstorage.read_only", sub: undefined }
     })),
     baseUrl
   })

@@ -56,7 +56,7 @@ export const make = (
         if (iat > now + 60 || exp <= iat || exp - iat > maxLifetime) {
           return yield* invalidGrant("Invalid JWT: Token must be short-lived (60 minutes). Check your iat and exp.")
         }
-        if (sub !== undefined && sub !== iss) {
+        if (sub !== undefined) {
           return yield* StandIn.refuse(401, {
             error: "unauthorized_client",
             error_description: "Client is unauthorized to retrieve access tokens using this method."
