@@ -176,7 +176,8 @@ export const followRedirects: {
 )
 
 /**
- * Makes a client over the given `HttpClient` and `TokenProvider`.
+ * Makes a client over the given `HttpClient` and `TokenProvider`: cheap enough
+ * to make one for each user whose token is exchanged.
  *
  * @since 0.1.0
  * @category constructors

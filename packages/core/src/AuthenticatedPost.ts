@@ -297,15 +297,26 @@ export const clientAuthOf = <R>(
 
 /**
  * Says why credentials are not there. A cause may hold anything, a secret
- * included: only what was made to be shown is told.
+ * included: only what was made to be shown is told, and a layer that is missing
+ * where nobody checked the types.
  *
  * @since 0.1.0
  * @category formatting
  */
 export const sayWhy = (cause: Cause.Cause<unknown>): string => {
   const error = Option.filter(Cause.failureOption(cause), isCredentialsError)
-  return Option.match(error, { onNone: () => "", onSome: ({ description }) => `: ${description}` })
+  const said = Option.orElse(
+    Option.map(error, ({ description }) => description),
+    () => Option.flatMap(Cause.dieOption(cause), missingLayer)
+  )
+  return Option.match(said, { onNone: () => "", onSome: (said) => `: ${said}` })
 }
+
+const missingLayer = (defect: unknown): Option.Option<string> =>
+  Option.fromNullable(defect instanceof Error ? missingService.exec(defect.message)?.[0] : undefined)
+
+// The services that credentials of this package need, as Effect says that they are not there
+const missingService = /Service not found: (@effect\/platform\/FileSystem|@effect-alf\/core\/ClientCertificate)\b/
 
 /** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>

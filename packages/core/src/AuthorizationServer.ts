@@ -138,6 +138,9 @@ export const make: (
     const name = "AuthorizationServer"
     const url = yield* Check.url(`${name}.issuer`, options.issuer, options)
     if (url.search !== "") return yield* Check.invalid(`${name}.issuer`, "must not have a query")
+    if (url.pathname.includes("/.well-known/")) {
+      return yield* Check.invalid(`${name}.issuer`, "is the address of the metadata: take the issuer that it names")
+    }
     // As it was written: a slash at its end is a part of it
     const issuer = options.issuer instanceof URL ? options.issuer.href : options.issuer
     const candidates = options.metadataUrl === undefined
@@ -292,10 +295,13 @@ const describeOther = (found: string, issuer: string): string => {
   return oneLine(`issuer is ${found}, not ${issuer}${hint}`)
 }
 
+const advice = "No metadata was found for this issuer: it may be another one, or its metadata elsewhere (metadataUrl)"
+
 /** Of two failures the one that says more: a server that is away says nothing of where its metadata is. */
 const moreTelling = (first: TokenEndpointError, second: TokenEndpointError): TokenEndpointError => {
   if (RetryPolicy.transient(first)) return first
   if (RetryPolicy.transient(second)) return second
+  if (first.status === 404 && second.status === 404) return new TokenEndpointError({ ...second, advice })
   return first.status === 404 || (first.reason !== "InvalidResponse" && second.reason === "InvalidResponse")
     ? second
     : first

@@ -323,7 +323,8 @@ export const assertionFile = (
 
 /**
  * A secret, a key or an assertion that lies in a file and is replaced there by
- * others: the file is read anew at every attempt.
+ * others: the file is read anew at every attempt, by platform's `FileSystem`,
+ * which `NodeFileSystem.layer` of `@effect/platform-node` provides.
  *
  * @example
  * ```ts
@@ -371,7 +372,8 @@ const refreshed = Effect.flatMap(
 /**
  * `tls_client_auth`: the certificate of the connection, from an authority that
  * the server trusts, is the proof (RFC 8705 §2.1). It is read anew at every
- * attempt, and the tokens are bound to it.
+ * attempt, and the tokens are bound to it. `NodeHttp.layerMutualTls` of
+ * `@effect-alf/node` provides it.
  *
  * @since 0.1.0
  * @category constructors

@@ -74,6 +74,13 @@ export const generate = Effect.fnUntraced(function*(
  * tokens that are bound to it: PEM (PKCS#8) or a JWK. It is read once, since
  * tokens last no longer than their key.
  *
+ * @example
+ * ```ts
+ * import { ClientAuth, DPoP } from "@effect-alf/core"
+ *
+ * const dpop = DPoP.fromKey(ClientAuth.secretFile("/run/secrets/dpop.pem"))
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */

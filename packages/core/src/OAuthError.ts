@@ -113,21 +113,21 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
 
   override get message(): string {
     const subject = `${this.role ?? "Token"} endpoint ${this.endpoint}`
+    const advice = this.advice === undefined ? "" : `. ${this.advice}`
     switch (this.reason) {
       case "OAuth": {
         const details = [this.errorDescription, this.errorUri && `see ${this.errorUri}`].filter(Predicate.isTruthy)
         const suffix = details.length > 0 ? `: ${details.join(", ")}` : ""
-        const advice = this.advice === undefined ? "" : `. ${this.advice}`
         return `${subject} answered ${this.status} ${this.error}${suffix}${advice}`
       }
       case "Status":
       case "Redirect":
       case "InvalidResponse":
-        return `${subject} answered ${this.status}: ${this.description}`
+        return `${subject} answered ${this.status}: ${this.description}${advice}`
       case "ClientAuth":
       case "Transport":
       case "Timeout":
-        return `${subject}: ${this.description}`
+        return `${subject}: ${this.description}${advice}`
     }
   }
 }

@@ -196,8 +196,11 @@ const bindingOf = <R>(
 ): Effect.Effect<(() => string) | undefined, InvalidOptions, R> => {
   if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
   return binding.pipe(
-    Effect.catchAllCause(() =>
-      Check.invalid("TokenEndpoint.clientAuth", `${method}: what its tokens are bound to is not known`)
+    Effect.catchAllCause((cause) =>
+      Check.invalid(
+        "TokenEndpoint.clientAuth",
+        `${method}: what its tokens are bound to is not known${AuthenticatedPost.sayWhy(cause)}`
+      )
     ),
     Effect.map((thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`)
   )

@@ -145,7 +145,7 @@ describe("AuthorizationServer", () => {
       [
         "404 at both",
         notFound,
-        `Discovery endpoint ${issuer}${oidc} answered 404: no OAuth error in a body of 11 characters (text/html)`
+        `Discovery endpoint ${issuer}${oidc} answered 404: no OAuth error in a body of 11 characters (text/html). No metadata was found for this issuer`
       ],
       ["503 at both", () => new Response(null, { status: 503 }), `${at} answered 503: no OAuth error in an empty body`],
       ["a reset", () => "reset", `${at}: reset`],
@@ -357,6 +357,10 @@ describe("AuthorizationServer", () => {
       [{ issuer: "" }, "AuthorizationServer.issuer is empty"],
       [{ issuer: "auth.example.com" }, "AuthorizationServer.issuer is not an absolute URL"],
       [{ issuer: "https://a.example.com?x=1" }, "AuthorizationServer.issuer must not have a query"],
+      [
+        { issuer: "https://a.example.com/.well-known/openid-configuration" },
+        "AuthorizationServer.issuer is the address of the metadata: take the issuer that it names"
+      ],
       [
         { issuer: "http://a.example.com" },
         "AuthorizationServer.issuer is http to a.example.com: use https, or set allowInsecure"

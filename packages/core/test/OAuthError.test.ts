@@ -70,6 +70,11 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
     "Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body"
   ],
   [
+    "TokenEndpointError Status with advice",
+    failed({ reason: "Status", description: "no OAuth error in an empty body", status: 404, advice: "Look elsewhere" }),
+    "Token endpoint https://auth.example.com/token answered 404: no OAuth error in an empty body. Look elsewhere"
+  ],
+  [
     "TokenEndpointError Redirect",
     failed({ reason: "Redirect", description: "a redirect, which is not followed", status: 302 }),
     "Token endpoint https://auth.example.com/token answered 302: a redirect, which is not followed"

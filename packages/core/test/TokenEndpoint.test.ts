@@ -1022,6 +1022,18 @@ describe("TokenEndpoint", () => {
           "TokenEndpoint.clientAuth none: what its tokens are bound to is not known"
         )
       }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
+
+    it.effect("and a layer that is missing is named, where nobody checked the types", () =>
+      Effect.gen(function*() {
+        const none = Context.empty() as Context.Context<any>
+        const clientAuth = { ...ClientAuth.none, binding: Effect.provide(ClientAuth.tls.binding!, none) }
+        const error = yield* Effect.flip(make({ clientAuth }))
+        assert.strictEqual(
+          error.message,
+          "TokenEndpoint.clientAuth none: what its tokens are bound to is not known: " +
+            "Service not found: @effect-alf/core/ClientCertificate"
+        )
+      }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
   })
 
   describe("credentials that are not there", () => {
@@ -1035,6 +1047,11 @@ describe("TokenEndpoint", () => {
       ["fails with the secret itself", Effect.fail(Redacted.make(secret)), unavailable],
       ["dies", Effect.die(new Error(`cannot decrypt ${secret}`)), unavailable],
       ["is interrupted", Effect.interrupt, unavailable],
+      [
+        "lacks a layer",
+        Effect.provide(ClientAuth.secretFile("/secret"), Context.empty() as Context.Context<any>),
+        `${unavailable}: Service not found: @effect/platform/FileSystem`
+      ],
       ["answers an empty secret", Effect.succeed(Redacted.make("")), empty],
       ["answers a blank secret", Effect.succeed(Redacted.make(" \n")), empty],
       ["answers a secret that is not set", Effect.succeed(Redacted.make(nothing)), empty],
