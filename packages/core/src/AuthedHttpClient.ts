@@ -87,6 +87,22 @@ const withCall = (change: (call: CallOptions) => CallOptions) => <A, E, R>(effec
   Effect.flatMap(CurrentCall, (call) => Effect.provideService(effect, CurrentCall, change(call)))
 
 /**
+ * Asks for another token for the requests of an effect: what is given here takes
+ * the place of the client's and the endpoint's own.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withTokenRequest: {
+  (request: TokenRequest.TokenRequest): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, request: TokenRequest.TokenRequest): Effect.Effect<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, request: TokenRequest.TokenRequest) =>
+    withCall((call) => ({ ...call, request: TokenRequest.merge(call.request ?? {}, request) }))(effect)
+)
+
+/**
  * Asks for a token of this scope for the requests of an effect.
  *
  * @since 0.1.0
@@ -98,7 +114,7 @@ export const withTokenScope: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, scope: string | ReadonlyArray<string>) =>
-    withCall((call) => ({ ...call, request: { ...call.request, scope } }))(effect)
+    withTokenRequest(effect, { scope })
 )
 
 /**
@@ -113,7 +129,7 @@ export const withTokenResource: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, resource: string | ReadonlyArray<string>) =>
-    withCall((call) => ({ ...call, request: { ...call.request, resource } }))(effect)
+    withTokenRequest(effect, { resource })
 )
 
 /**
@@ -176,8 +192,7 @@ export const followRedirects: {
 )
 
 /**
- * Makes a client over the given `HttpClient` and `TokenProvider`: cheap enough
- * to make one for each user whose token is exchanged.
+ * Makes a client over the given `HttpClient` and `TokenProvider`.
  *
  * @since 0.1.0
  * @category constructors

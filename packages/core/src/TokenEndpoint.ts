@@ -230,7 +230,7 @@ const readToken =
           obtainedAt: DateTime.unsafeMake(sentAt),
           expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
           scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean)),
-          refreshToken: Option.getOrUndefined(TokenResponse.refreshToken(response))
+          refreshToken: Option.getOrUndefined(Option.flatMap(body, TokenResponse.decodeRefreshToken))
         })
       )
     )

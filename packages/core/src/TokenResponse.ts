@@ -9,7 +9,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { oneLine } from "./OAuthError.js"
 
@@ -29,17 +29,13 @@ const maxTokenLength = 64 * 1024
  * @category schemas
  */
 export const AccessTokenValue = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) => value.trim() === "" ? "is empty" : isToken(value))
-)
-
-const isToken = (value: string): true | string =>
-  value.length > maxTokenLength
-    ? `is longer than ${maxTokenLength} characters`
-    : printableAscii.test(value) || "holds characters that no token may have"
-
-// RFC 6749 Appendix A.17: the same characters. Some servers send an empty one where they issue none
-const RefreshTokenValue = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) => value === "" || isToken(value))
+  Schema.filter((value) =>
+    value.trim() === ""
+      ? "is empty"
+      : value.length > maxTokenLength
+      ? `is longer than ${maxTokenLength} characters`
+      : printableAscii.test(value) || "holds characters that no token may have"
+  )
 )
 
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
@@ -82,8 +78,7 @@ export class TokenResponse extends Schema.Class<TokenResponse>("@effect-alf/core
   scope: Schema.optionalWith(
     Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is not a string")),
     { nullable: true, exact: true, as: "Option" }
-  ),
-  refresh_token: Schema.optionalWith(Schema.Redacted(RefreshTokenValue), { nullable: true, exact: true, as: "Option" })
+  )
 }) {}
 
 /**
@@ -166,23 +161,17 @@ export const scope = (self: TokenResponse): Option.Option<string> =>
   Option.map(self.scope, (scope) => typeof scope === "string" ? scope : scope.join(" "))
 
 /**
- * What the next token is asked for with, where the server issued it.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const refreshToken = (self: Pick<TokenResponse, "refresh_token">): Option.Option<Redacted.Redacted> =>
-  Option.filter(self.refresh_token, (token) => Redacted.value(token).trim() !== "")
-
-/**
- * The refresh token of an answer, whatever else is wrong with that.
+ * The refresh token of an answer: what the next token is asked for with,
+ * whatever else is wrong with the answer. What is none is left out, for most
+ * grants have no use for one.
  *
  * @since 0.1.0
  * @category decoding
  */
 export const decodeRefreshToken = (body: unknown): Option.Option<Redacted.Redacted> =>
-  Option.flatMap(decodeRefreshTokenOnly(body), refreshToken)
+  Option.map(decodeRefreshTokenField(body), ({ refresh_token }) => refresh_token)
 
-const decodeRefreshTokenOnly = Schema.decodeUnknownOption(
-  Schema.Struct({ refresh_token: TokenResponse.fields.refresh_token })
+// RFC 6749 Appendix A.17: the same characters. Some servers send an empty one where they issue none
+const decodeRefreshTokenField = Schema.decodeUnknownOption(
+  Schema.Struct({ refresh_token: Schema.Redacted(AccessTokenValue) })
 )

@@ -1,5 +1,5 @@
 import type { TokenEndpoint } from "@effect-alf/core"
-import { AuthedHttpClient, OAuthError, TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, Grant, OAuthError, TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import type { HttpMethod } from "@effect/platform"
 import { Cookies, Headers, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
@@ -453,6 +453,29 @@ describe("AuthedHttpClient", () => {
         const [read, write, plain] = ["/read", "/write", "/plain"].map(tokensOf)
         deepStrictEqual([sent.length, read.size, write.size, plain.size], [4, 1, 1, 1])
         assert.strictEqual(new Set([...read, ...write, ...plain]).size, 3)
+      }))
+
+    it.scoped("withTokenRequest: whatever a token request can say, for one call", () =>
+      Effect.gen(function*() {
+        const { client, tokens } = yield* Resource.over(Resource.make(), {
+          baseUrl: "https://api.test",
+          request: { scope: "default", params: { tenant: "t" } }
+        })
+        const grant = Grant.tokenExchange({ subjectToken: Redacted.make("of-a-user") })
+        yield* client.get("/").pipe(
+          AuthedHttpClient.withTokenRequest({ audience: "orders", grant, params: { more: "m" } }),
+          AuthedHttpClient.withTokenRequest({ audience: "outer", resource: "https://api.test/" })
+        )
+        const [{ request }] = yield* tokens.requests
+        deepStrictEqual(request.params, [
+          ["grant_type", grant.type],
+          ["scope", "default"],
+          ["resource", "https://api.test/"],
+          ["audience", "orders"],
+          ["tenant", "t"],
+          ["more", "m"]
+        ])
+        assert.strictEqual(request.grant, grant)
       }))
 
     it.scoped("nested combinators: the inner one of a kind counts, the other kinds stay", () =>
