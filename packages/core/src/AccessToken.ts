@@ -43,7 +43,9 @@ export class AccessToken extends Data.TaggedClass("AccessToken")<{
  * @since 0.1.0
  * @category accessors
  */
-export const authorization = (self: AccessToken): string => `${self.tokenType} ${Redacted.value(self.value)}`
+export const authorization = (self: AccessToken): string =>
+  // Bound to a key, it is of no use as anything else (RFC 9449 §7.1)
+  `${self.proofKey === undefined ? self.tokenType : "DPoP"} ${Redacted.value(self.value)}`
 
 /**
  * Makes an access token; `obtainedAt` and `expiresIn` decide when it expires.

@@ -320,7 +320,7 @@ const missingService = /Service not found: (@effect\/platform\/FileSystem|@effec
 
 /** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
-  version !== undefined && (error === "invalid_client" || status === 401)
+  version !== undefined && (error === "invalid_client" || (status === 401 && error !== "use_dpop_nonce"))
 
 /** RFC 9449 §8: the same request with a proof that has the server's nonce, which is known by now. */
 const wantsNonce = (proofKey: DPoP.ProofKey | undefined) => ({ error, headers, status }: TokenEndpointError): boolean =>

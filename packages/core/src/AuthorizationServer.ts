@@ -195,7 +195,7 @@ export const make: (
     /** Until then it is taken as it is (epoch milliseconds). */
     let freshUntil = Number.NEGATIVE_INFINITY
     let isDoubtful = false
-    let failure: { readonly error: TokenEndpointError; readonly until: number } | undefined
+    let failure: { readonly error: TokenEndpointError; readonly at: number } | undefined
     const turn = Effect.unsafeMakeSemaphore(1)
 
     const read: Effect.Effect<Metadata, TokenEndpointError> = Effect.flatMap(
@@ -208,7 +208,7 @@ export const make: (
             freshUntil = now + refreshEvery
             return result
           }
-          failure = { error: result.left, until: now + failureCooldown }
+          failure = { error: result.left, at: now }
           freshUntil = now + refreshCooldown
           return known === undefined
             ? result
@@ -218,8 +218,9 @@ export const make: (
 
     /** One at a time: who waited takes what the one before has brought. */
     const readInTurn = turn.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (known !== undefined && now < freshUntil) return Effect.succeed(known)
-      return known === undefined && failure !== undefined && now < failure.until ? Effect.fail(failure.error) : read
+      if (known !== undefined) return now < freshUntil ? Effect.succeed(known) : read
+      // Either way: a clock that was set back must not make it last
+      return failure !== undefined && Math.abs(now - failure.at) < failureCooldown ? Effect.fail(failure.error) : read
     }))
 
     const readInBackground = turn.withPermitsIfAvailable(1)(read).pipe(

@@ -75,17 +75,18 @@ export const waitAfter = (failure: Failure | undefined, millis: number): number 
  * @category constructors
  */
 export const make = (base: number): Cooldown => {
-  let current: { readonly failure: Failure; readonly until: number } | undefined
+  let current: { readonly failure: Failure; readonly from: number; readonly until: number } | undefined
   let definiteFailures = 0
   let credentials = Option.none<string>()
   let lookAt = 0
   return {
-    failure: (now) => current !== undefined && now < current.until ? current.failure : undefined,
+    // A clock that was set back must not make it last
+    failure: (now) => current !== undefined && now >= current.from && now < current.until ? current.failure : undefined,
     begin: (failure, now, failedAt = now) => {
       const until = isPassing(failure)
         ? Math.max(now + base, failedAt + waitAfter(failure, base))
         : now + Math.min(maxDefiniteFactor, definiteFactor * 2 ** definiteFailures++) * base
-      current = { failure, until }
+      current = { failure, from: now, until }
       credentials = Option.none()
       lookAt = now + base
     },

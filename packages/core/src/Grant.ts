@@ -29,9 +29,10 @@ export interface Grant {
   readonly type: string
   /**
    * Tells two grants of one type apart where they bring different tokens, as
-   * for two subjects. It is part of the token's key, and not a secret.
+   * for two subjects; empty where all of them bring the same. It is part of the
+   * token's key, and not a secret.
    */
-  readonly id?: string | undefined
+  readonly id: string
   readonly params: (context: Context) => Effect.Effect<Params, unknown>
   /**
    * The first of the refresh tokens that take each other's place. `TokenProvider` keeps the newest one in the store and
@@ -64,6 +65,7 @@ export type Source = Redacted.Redacted | {
  */
 export const clientCredentials: Grant = {
   type: "client_credentials",
+  id: "",
   params: () => Effect.succeed({})
 }
 

@@ -46,14 +46,18 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
   Array.from(new Set([secret, secret.trim()])).flatMap((secret) => {
     const form = new URLSearchParams({ "": secret }).toString().slice(1)
     const percent = form.replaceAll("+", "%20")
+    // As encodeURIComponent does it
+    const component = percent.replaceAll(/%(21|27|28|29|7E)/g, decodeURIComponent)
     const json = JSON.stringify(secret).slice(1, -1)
     const bytes = new TextEncoder().encode(secret)
     return [
       secret,
       form,
       percent,
-      // As encodeURIComponent does it
-      percent.replaceAll(/%(21|27|28|29|7E)/g, decodeURIComponent),
+      component,
+      // Where a form is a part of the address that a redirect leads to
+      encodeURIComponent(form),
+      encodeURIComponent(component),
       json,
       JSON.stringify(json).slice(1, -1),
       json.replaceAll("/", "\\/"),

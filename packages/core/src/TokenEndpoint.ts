@@ -189,6 +189,17 @@ const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
     )
     : Effect.succeed(dpop)
 
+/** RFC 9449 §5.1: a server may say by which algorithms it takes proofs. */
+const checkProofs = (
+  proofKey: DPoP.ProofKey | undefined,
+  { dpop_signing_alg_values_supported: supported }: AuthorizationServer.Metadata
+): Either.Either<void, string> =>
+  proofKey === undefined || Option.isNone(supported) || supported.value.includes(proofKey.algorithm)
+    ? Either.void
+    : Either.left(
+      `the server takes DPoP proofs by ${supported.value.join(", ")}; the key signs by ${proofKey.algorithm}`
+    )
+
 /** A token may be bound to both, a key and a certificate. */
 const bindingOf = <R>(
   { binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">,
@@ -287,9 +298,11 @@ export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: Dis
     timeout: options.timeout
   }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
 
+  const proofKey = yield* proofKeyOf(options)
+
   const choose = (metadata: AuthorizationServer.Metadata) =>
     Either.mapLeft(
-      ClientAuthChoice.choose(candidates, metadata),
+      Either.flatMap(checkProofs(proofKey, metadata), () => ClientAuthChoice.choose(candidates, metadata)),
       (description) =>
         new TokenEndpointError({
           endpoint: server.issuer,
@@ -307,6 +320,7 @@ export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: Dis
 
   return yield* makeAt({
     ...rest,
+    dpop: proofKey,
     name: server.issuer,
     identity: server.issuer,
     clientAuth: ClientAuthChoice.merge(candidates),

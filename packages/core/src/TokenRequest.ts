@@ -126,6 +126,6 @@ const digest = (
     identity.authMethod,
     sort(Object.entries(identity.headers ?? {})),
     sort(params),
-    ...(grant.id === undefined && identity.binding === undefined ? [] : [grant.id ?? "", identity.binding ?? ""])
+    ...(!grant.id && identity.binding === undefined ? [] : [grant.id ?? "", identity.binding ?? ""])
   ]))
 }

@@ -32,6 +32,13 @@ describe("AccessToken", () => {
       deepStrictEqual(made.scope, Option.none())
     })
 
+    it("RFC 9449 §7.1: is never a Bearer token where it is bound to a key", () =>
+      Effect.gen(function*() {
+        const proofKey = yield* DPoP.generate()
+        const made = AccessToken.make({ value: Redacted.make("v"), tokenType: "Bearer", obtainedAt: at(0), proofKey })
+        assert.strictEqual(AccessToken.authorization(made), "DPoP v")
+      }).pipe(Effect.runPromise))
+
     it("does not know its end when the server did not say it", () => {
       deepStrictEqual(token().expiresAt, Option.none())
     })

@@ -117,6 +117,28 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       })
     })
 
+    it.effect("a token endpoint that is never content with its own nonce is asked twice, by 401 too", () =>
+      Effect.gen(function*() {
+        let asked = 0
+        const client = HttpClient.make((request) =>
+          Effect.sync(() =>
+            HttpClientResponse.fromWeb(
+              request,
+              Response.json({ error: "use_dpop_nonce" }, { status: 401, headers: { "dpop-nonce": `n${++asked}` } })
+            )
+          )
+        )
+        const endpoint = yield* TokenEndpoint.make({
+          url: DPoPServer.tokenUrl,
+          clientId: "app",
+          // Another one each time, as of a platform's identity service
+          clientAuth: ClientAuth.assertion(Effect.sync(() => Redacted.make(`assertion-${asked}`))),
+          dpop: DPoP.generate()
+        }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+        yield* Effect.flip(endpoint.attempt(endpoint.resolve()))
+        assert.strictEqual(asked, 2)
+      }))
+
     it.effect("RFC 9449 §7.1: of a resource that takes Bearer too, what it says of DPoP counts", () => {
       const server = DPoPServer.make({ now, apiNonce: true, otherChallenge: "Bearer error=\"invalid_token\", " })
       return Effect.gen(function*() {

@@ -325,6 +325,19 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
+    it.scoped("a clock that is set back does not make a failure last", () => {
+      let works = false
+      const { layer } = serve((url, n) => works ? versions(url, n) : notFound())
+      return Effect.gen(function*() {
+        yield* TestClock.setTime(Duration.toMillis("1 hour"))
+        const server = yield* make()
+        yield* Effect.flip(token(server))
+        works = true
+        yield* TestClock.setTime(0)
+        assert.strictEqual(yield* token(server), "/token/3")
+      }).pipe(Effect.provide(layer))
+    })
+
     it.scoped("forgotten, it is read before it is used again; the old one serves where that fails", () => {
       let works = true
       const { layer } = serve((url, n) => works ? versions(url, n) : notFound())

@@ -31,6 +31,13 @@ describe("Cooldown", () => {
     assert.isFalse(cooldown.mayChange())
   })
 
+  it("a clock that is set back ends it", () => {
+    const cooldown = Cooldown.make(1000)
+    cooldown.begin(unavailable, 5000)
+    assert.strictEqual(cooldown.failure(5000), unavailable)
+    assert.isUndefined(cooldown.failure(4999))
+  })
+
   it("rule 7: the answer is the very failure it began with, and a later one takes its place", () => {
     const cooldown = Cooldown.make(1000)
     cooldown.begin(unavailable, 0)

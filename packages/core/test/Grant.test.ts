@@ -145,10 +145,16 @@ describe("Grant", () => {
       Grant.tokenExchange({ subjectToken: subject, actorToken: subject, actorTokenType: Grant.TokenType.jwt }),
       Grant.refreshToken(secret("s")),
       Grant.refreshToken(secret("t")),
-      { type: "urn:example:custom", params: () => Effect.succeed({}) },
+      { type: "urn:example:custom", id: "", params: () => Effect.succeed({}) },
       { type: "urn:example:custom", id: "1", params: () => Effect.succeed({}) }
     ]
     assert.strictEqual(new Set(grants.map((grant) => resolve(grant).key)).size, grants.length)
+  })
+
+  it("rule 2: a grant of one's own must say whom it is for, or that it does not matter", () => {
+    // @ts-expect-error Two users would share a token
+    const grant: Grant.Grant = { type: "urn:example:custom", params: () => Effect.succeed({}) }
+    assert.strictEqual(resolve(grant).key, resolve({ ...grant, id: "" }).key)
   })
 
   it("rule 9: the key and what it is made of show no token", () => {

@@ -9,6 +9,10 @@ describe("Redaction", () => {
     "form-encoded": new URLSearchParams([["", secret]]).toString().slice(1),
     "percent-encoded": encodeURIComponent(secret),
     "percent-encoded in small letters": encodeURIComponent(secret).toLowerCase(),
+    "in a form that is a part of an address": encodeURIComponent(
+      new URLSearchParams([["", secret]]).toString().slice(1)
+    ),
+    "percent-encoded twice": encodeURIComponent(encodeURIComponent(secret)),
     "in JSON": JSON.stringify(secret),
     "in JSON within JSON": JSON.stringify(JSON.stringify(secret)),
     "in JSON with escaped slashes": JSON.stringify(secret).replaceAll("/", "\\/"),

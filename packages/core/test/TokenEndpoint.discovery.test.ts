@@ -1,4 +1,4 @@
-import { AuthorizationServer, ClientAuth, ClientAuthChoice, OAuthError, TokenEndpoint } from "@effect-alf/core"
+import { AuthorizationServer, ClientAuth, ClientAuthChoice, DPoP, OAuthError, TokenEndpoint } from "@effect-alf/core"
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -186,6 +186,18 @@ describe("TokenEndpoint.layerDiscovery", () => {
         assert.strictEqual(
           error.message,
           `Discovery endpoint ${issuer}: the server takes tls_client_auth, x; the client has client_secret_post`
+        )
+        deepStrictEqual(urls(), [metadataUrl])
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.scoped("RFC 9449 §5.1: where the server does not take the key's algorithm, the error names those of both sides", () => {
+      const { layer, urls } = serve(() => ({ dpop_signing_alg_values_supported: ["RS256", "PS256"] }))
+      return Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.flatMap(make({ dpop: DPoP.generate() }), attempt))
+        assert.strictEqual(
+          error.message,
+          `Discovery endpoint ${issuer}: the server takes DPoP proofs by RS256, PS256; the key signs by ES256`
         )
         deepStrictEqual(urls(), [metadataUrl])
       }).pipe(Effect.provide(layer))

@@ -835,6 +835,7 @@ describe("TokenEndpoint", () => {
   describe("a grant of its own (RFC 6749 §4.5)", () => {
     const grant = (read: Effect.Effect<Redacted.Redacted, unknown>): Grant.Grant => ({
       type: "urn:example:grant",
+      id: "",
       params: () => Effect.map(read, (token) => ({ token, list: ["a", "b"], plain: "p" }))
     })
 
@@ -891,6 +892,7 @@ describe("TokenEndpoint", () => {
     Effect.gen(function*() {
       const grant: Grant.Grant = {
         type: "custom",
+        id: "",
         params: () => Effect.succeed({ scope: "of the grant", level: "1", list: ["a", "b"] })
       }
       const { exit, sent } = yield* ask(() => granted(), { request: { grant, scope: "read", params: { level: "2" } } })
