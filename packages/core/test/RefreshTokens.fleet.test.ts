@@ -133,7 +133,7 @@ describe("RefreshTokens, in a fleet (fleet rule 13)", () => {
       yield* Effect.forEach(processes, ({ store }) => store.fail("connection refused"))
       yield* TestClock.adjust("20 seconds")
       yield* Effect.forEach(processes, ({ store }) => store.fail(undefined))
-      const tokens = yield* all([...processes].reverse(), ({ provider }) => provider.get())
+      const tokens = yield* all(Arr.reverse(processes), ({ provider }) => provider.get())
       assert.strictEqual(new Set(tokens.map(value)).size, 1)
       deepStrictEqual(once(yield* uses), [])
       assert.isFalse(yield* isLockedOut)
