@@ -137,8 +137,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
 
     const obtain = <A>(what: string, effect: LazyArg<Effect.Effect<A, unknown, R>>) =>
       Effect.catchAllCause(
-        // The time limit must hold for an effect that cannot be interrupted, too
-        Effect.provide(Effect.disconnect(Effect.suspend(effect)), services),
+        Effect.provide(Effect.suspend(effect), services),
         (cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))
       )
 
@@ -189,8 +188,8 @@ export const make = Effect.fnUntraced(function*<R = never>(
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
     Effect.flatMap(destination, (to) => {
       const subject: ServerExchange.Subject = { endpoint: `${to.url.origin}${to.url.pathname}`, role }
-      // The limit must hold for a caller that cannot be interrupted, such as a finalizer
-      return Effect.timeoutFail(Effect.interruptible(send(to, subject, form, attempt)), {
+      // The limit must hold whatever cannot be interrupted: the app's own effects, its client, or the caller, as a finalizer
+      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, subject, form, attempt))), {
         duration: timeout,
         onTimeout: () =>
           new TokenEndpointError({

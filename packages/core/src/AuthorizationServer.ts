@@ -105,7 +105,7 @@ export interface Options {
   readonly metadataUrl?: string | URL | undefined
   /** How old it may become before it is asked for again. The default is 1 hour. */
   readonly refreshEvery?: Duration.DurationInput | undefined
-  /** How long it may take to read it. The default is 10 seconds. */
+  /** How long it may take to read it at one address. The default is 4 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
   /** The default is 262,144 bytes. */
   readonly maxResponseBytes?: number | undefined
@@ -117,7 +117,8 @@ export interface Options {
 
 // What Cache-Control of the large providers says, or less
 const defaultRefreshEvery = Duration.hours(1)
-const defaultTimeout = Duration.seconds(10)
+// Both addresses have their turn before `TokenProvider.maxWait` is over
+const defaultTimeout = Duration.seconds(4)
 const defaultMaxResponseBytes = 256 * 1024
 /** Those who wait for one answer share its failure, and a server that is down is not asked more often (ms). */
 const failureCooldown = 1_000
@@ -170,7 +171,8 @@ export const make: (
             (metadata) => answer.reject(describeOther(metadata.issuer, issuer))
           )
         ),
-        // The limit must hold for a caller that cannot be interrupted, such as a finalizer
+        // The limit must hold whatever cannot be interrupted: the client, or the caller, as a finalizer
+        Effect.disconnect,
         Effect.interruptible,
         Effect.timeoutFail({
           duration: timeout,

@@ -79,10 +79,20 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.scoped("a server that never answers is told before TokenProvider.maxWait, 10 seconds, is over", () =>
+    Effect.gen(function*() {
+      const never = HttpClient.make(() => Effect.never)
+      const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, never)
+      const fiber = yield* Effect.fork(Effect.flip(attempt(endpoint)))
+      yield* TestClock.adjust("9 seconds")
+      const exit = Option.getOrThrow(yield* Fiber.poll(fiber))
+      assert.strictEqual((yield* exit).message, `Discovery endpoint ${metadataUrl}: no answer within 4s`)
+    }))
+
   it.scoped("its time limit counts the discovery, of which there are two addresses", () =>
     Effect.gen(function*() {
       const limit = (options?: Options) => Effect.map(make(options), ({ timeout }) => Duration.toSeconds(timeout))
-      assert.strictEqual(yield* limit(), 30)
+      assert.strictEqual(yield* limit(), 18)
       assert.strictEqual(yield* limit({ timeout: "2 seconds", metadataUrl }), 4)
       const never = HttpClient.make(() => Effect.never)
       const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, never)

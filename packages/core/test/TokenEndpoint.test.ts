@@ -740,6 +740,16 @@ describe("TokenEndpoint", () => {
         }))
     }
 
+    it.effect("a client that cannot be interrupted: Timeout", () =>
+      Effect.gen(function*() {
+        const client = clientOf(() => Effect.uninterruptible(Effect.never))
+        const endpoint = yield* Effect.provide(make(), client)
+        const fiber = yield* Effect.forkDaemon(Effect.flip(endpoint.request(endpoint.resolve())))
+        yield* TestClock.adjust("10 seconds")
+        const exit = Option.getOrThrow(yield* Fiber.poll(fiber))
+        assert.strictEqual((yield* exit).reason, "Timeout")
+      }))
+
     it.effect("the time limit is the option's", () =>
       Effect.gen(function*() {
         const endpoint = yield* Effect.provide(make({ timeout: "250 millis" }), clientOf(() => Effect.never))
