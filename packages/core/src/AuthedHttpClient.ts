@@ -211,7 +211,7 @@ export const make: (
   const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
   const accepted = AcceptedTokens.make()
-  const sendWith = RequestSignature.make(inner)
+  const sendWith = RequestSignature.make(inner, Option.getOrUndefined(requestInit))
 
   const settle = (
     token: AccessToken.AccessToken,

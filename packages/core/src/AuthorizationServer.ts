@@ -236,6 +236,14 @@ export const make: (
       return now < freshUntil ? Effect.succeed(known) : Effect.as(readInBackground, known)
     })
 
+    /** What an https server names is not looked for on the machine itself. */
+    const checkEndpoint = (name: Endpoint, address: string) =>
+      Effect.filterOrElse(
+        Check.url(name, address, options),
+        ({ protocol }) => protocol === url.protocol || protocol === "https:" || options.allowInsecure === true,
+        () => Check.invalid(name, "is http, and the issuer https")
+      )
+
     const invalid = (description: string) =>
       new TokenEndpointError({
         endpoint: issuer,
@@ -258,7 +266,7 @@ export const make: (
             onNone: () => Effect.fail(invalid(`${name} is missing`)),
             onSome: (address) =>
               Effect.mapError(
-                Check.url(name, address, options),
+                checkEndpoint(name, address),
                 ({ description, option }) => invalid(`${option} ${description}`)
               )
           })

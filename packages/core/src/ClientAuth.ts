@@ -108,13 +108,19 @@ export const secretBasic = <R = never>(
   return {
     method: "client_secret_basic",
     authenticate: ({ clientId }) =>
-      Effect.map(read(secret), (secret) => {
+      Effect.flatMap(read(secret), (secret) => {
+        // RFC 7617 §2: the first colon ends the id
+        if (options?.raw === true && clientId.includes(":")) {
+          return new CredentialsError({
+            description: "the client id holds a colon, which must be encoded: without raw"
+          })
+        }
         const pair = `${encode(clientId)}:${encode(Redacted.value(secret))}`
-        return {
+        return Effect.succeed({
           headers: { authorization: Redacted.make(`Basic ${Encoding.encodeBase64(pair)}`) },
           secrets: [secret],
           version: versionOf(secret)
-        }
+        })
       }),
     version: version(secret)
   }

@@ -48,13 +48,14 @@ const maxDefiniteFactor = 60
 const maxRetryAfter = Duration.toMillis("1 minute")
 
 /**
- * Whether the same request may succeed a moment later.
+ * Whether the same request may succeed a moment later: with credentials that
+ * could not be read, the server was not even asked.
  *
  * @since 0.1.0
  * @category predicates
  */
 export const isPassing = (failure: Failure): boolean =>
-  failure._tag === "TokenProviderError" || RetryPolicy.transient(failure)
+  failure._tag === "TokenProviderError" || failure.reason === "ClientAuth" || RetryPolicy.transient(failure)
 
 /**
  * How long to wait after a failure: the base times a factor, or as long as the

@@ -4,11 +4,13 @@
  *
  * @since 0.1.0
  */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as AccessToken from "./AccessToken.js"
@@ -33,11 +35,12 @@ export type Send = (
 
 /**
  * Signs for the given client. The header of the last token is kept ready.
+ * `requestInit` is what the app gave platform's fetch client.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (client: HttpClient.HttpClient): Send => {
+export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): Send => {
   let lastToken: AccessToken.AccessToken | undefined
   let lastHeader = ""
   const sign = (request: HttpClientRequest.HttpClientRequest, token: AccessToken.AccessToken) => {
@@ -79,7 +82,15 @@ export const make = (client: HttpClient.HttpClient): Send => {
           ? Effect.zipRight(Replay.drainLater(response), prove)
           : Effect.succeed(response)
       ),
-      Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"])
+      Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
+      // A proof is for one address. Where fetch follows a redirect, it would take the proof along
+      Effect.mapInputContext((context: Context.Context<never>) =>
+        Context.add(context, FetchHttpClient.RequestInit, {
+          ...requestInit,
+          ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+          redirect: "manual"
+        })
+      )
     )
   }
 

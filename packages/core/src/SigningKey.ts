@@ -106,8 +106,7 @@ export const load = <R = never>(
   const read: Effect.Effect<Key, CredentialsError, R> = Effect.isEffect(source)
     ? Effect.mapError(
       source,
-      (error) =>
-        error instanceof CredentialsError ? error : new CredentialsError({ description: "the key is unavailable" })
+      (error) => isCredentialsError(error) ? error : new CredentialsError({ description: "the key is unavailable" })
     )
     : Effect.succeed(source)
   let last: SigningKey | undefined

@@ -129,6 +129,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 ) {
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
+  for (const [name, value] of Object.entries(options.request?.params ?? {})) {
+    // As of a variable that is not set
+    if (typeof value !== "string") yield* Check.invalid("TokenEndpoint.request", `params.${name} is not a string`)
+  }
   const proofKey = yield* proofKeyOf(options)
   const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)

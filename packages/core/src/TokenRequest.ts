@@ -87,7 +87,8 @@ export const merge = (defaults: TokenRequest, request: TokenRequest | undefined)
 export const resolve = (identity: Identity, request: TokenRequest): ResolvedTokenRequest => {
   const { binding } = identity
   const grant = request.grant ?? Grant.clientCredentials
-  const extra = Object.entries(request.params ?? {})
+  // As of a variable that is not set
+  const extra = Object.entries(request.params ?? {}).filter(([, value]) => value !== undefined)
   const scope = scopes(request.scope).join(" ")
   const standard: ReadonlyArray<readonly [string, string]> = [
     ["grant_type", grant.type],

@@ -1,8 +1,8 @@
 import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
-import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
+import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Effect, Layer, Redacted, Stream } from "effect"
+import { Cause, Context, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as jose from "jose"
 import * as DPoPServer from "./DPoPServer.js"
 import { leaks } from "./Secrets.js"
@@ -307,5 +307,24 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       assert.isTrue(echoed.length >= 2 && echoed.every((secret) => secret.split(".").length === 3))
       deepStrictEqual(leaks(error, echoed), [])
       assert.include(error.message, "invalid_client: <redacted> <redacted>")
+    }))
+
+  it.effect("rule 10: a proof follows no redirect, where fetch would take it along", () =>
+    Effect.gen(function*() {
+      const server = DPoPServer.make({ now })
+      const inits: Array<RequestInit | undefined> = []
+      const client = HttpClient.make((request) =>
+        Effect.flatMap(Effect.context<never>(), (context) => {
+          if (request.url.startsWith(DPoPServer.apiUrl)) {
+            inits.push(Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)))
+          }
+          return server.client.execute(request)
+        })
+      )
+      yield* get().pipe(
+        Effect.provide(layer({ ...server, client })),
+        Effect.provideService(FetchHttpClient.RequestInit, { cache: "no-store" })
+      )
+      deepStrictEqual(inits, [{ cache: "no-store", redirect: "manual" }])
     }))
 })

@@ -160,6 +160,11 @@ describe("AuthorizationServer", () => {
         `Discovery endpoint ${issuer} answered 200: token_endpoint is http to auth.example.com: use https, or set allowInsecure`
       ],
       [
+        "a token_endpoint on the machine itself",
+        () => good({ token_endpoint: "http://localhost:8080/token" }),
+        `Discovery endpoint ${issuer} answered 200: token_endpoint is http, and the issuer https`
+      ],
+      [
         "a token_endpoint that is relative",
         () => good({ token_endpoint: "/token" }),
         `Discovery endpoint ${issuer} answered 200: token_endpoint is not an absolute URL`

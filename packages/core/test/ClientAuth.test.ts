@@ -1,4 +1,4 @@
-import { ClientAuth } from "@effect-alf/core"
+import { ClientAuth, OAuthError } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc, Redacted, Ref } from "effect"
@@ -93,6 +93,14 @@ describe("ClientAuth", () => {
         deepStrictEqual(serverDecodes(header(credentials), { raw: true }), [id, secret])
       }
     )
+
+    it.effect("raw: an id with a colon would be read as another one, and is refused (RFC 7617 §2)", () =>
+      Effect.gen(function*() {
+        const auth = ClientAuth.secretBasic(Redacted.make("secret"), { raw: true })
+        const error = yield* Effect.flip(authenticate(auth, "urn:app"))
+        assert.isTrue(OAuthError.isCredentialsError(error))
+        assert.include(String(error), "the client id holds a colon")
+      }))
 
     it.effect("names the secret, so that an answer that echoes it can be cleaned", () =>
       Effect.gen(function*() {

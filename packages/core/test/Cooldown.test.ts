@@ -100,7 +100,7 @@ describe("Cooldown", () => {
     }
   })
 
-  it("rule 7: what passes is told by the status and the code, what the provider says always does", () => {
+  it("rule 7: what passes is told by the status and the code; what the provider says, and missing credentials always do", () => {
     const status = (status: number, error?: string) =>
       new OAuthError.TokenEndpointError({
         reason: error === undefined ? "Status" : "OAuth",
@@ -109,7 +109,19 @@ describe("Cooldown", () => {
         error,
         description: ""
       })
-    const passing = [maxWait, unavailable, status(429), status(408), status(400, "temporarily_unavailable")]
+    const credentials = new OAuthError.TokenEndpointError({
+      reason: "ClientAuth",
+      endpoint: "https://auth.test/token",
+      description: "the vault is away"
+    })
+    const passing = [
+      maxWait,
+      unavailable,
+      credentials,
+      status(429),
+      status(408),
+      status(400, "temporarily_unavailable")
+    ]
     deepStrictEqual(passing.map(Cooldown.isPassing), passing.map(() => true))
     const definite = [invalidClient, status(400), status(404), status(400, "invalid_scope")]
     deepStrictEqual(definite.map(Cooldown.isPassing), definite.map(() => false))

@@ -1215,6 +1215,7 @@ describe("TokenEndpoint", () => {
       [{ url: "https://auth.example.com/token#x" }, "TokenEndpoint.url must not have a fragment"],
       [{ clientId: undefined }, "TokenEndpoint.clientId is missing"],
       [{ clientId: "" }, "TokenEndpoint.clientId is empty"],
+      [{ request: { params: { tenant: undefined } } }, "TokenEndpoint.request params.tenant is not a string"],
       [{ clientSecret: undefined }, "TokenEndpoint.clientSecret is missing"],
       [{ clientSecret: Redacted.make("") }, "TokenEndpoint.clientSecret is empty"],
       [{ clientSecret: Redacted.make(undefined) }, "TokenEndpoint.clientSecret is missing"],

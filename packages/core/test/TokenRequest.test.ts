@@ -254,6 +254,13 @@ describe("TokenRequest", () => {
       deepStrictEqual(TokenRequest.merge({}, { params: { a: "b" } }).params, { a: "b" })
     })
 
+    it("a parameter that is not there is not sent", () => {
+      deepStrictEqual(
+        params({ params: JSON.parse("{}"), scope: "a" }),
+        params({ scope: "a", params: { x: undefined as never } })
+      )
+    })
+
     it("asks for no scope at all when a call says so", () => {
       for (const scope of ["", []]) {
         deepStrictEqual(params(TokenRequest.merge({ scope: "read" }, { scope })), params({}))

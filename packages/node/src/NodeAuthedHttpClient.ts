@@ -112,6 +112,10 @@ const makeEndpoint = <R>(options: Options<R, unknown, unknown>) => {
   const { audience, grant, issuer, params, resource, scope, tokenEndpoint, ...rest } = options
   const request: TokenRequest = { audience, grant, params, resource, scope }
   if (tokenEndpoint !== undefined) {
+    if (rest.metadataUrl !== undefined) {
+      const description = "and tokenEndpoint are both given: with an endpoint no metadata is read"
+      return Layer.fail(new InvalidOptions({ option: "TokenEndpoint.metadataUrl", description }))
+    }
     return TokenEndpoint.layer<R>({ ...rest, url: tokenEndpoint, issuer: issuer && String(issuer), request })
   }
   return issuer === undefined

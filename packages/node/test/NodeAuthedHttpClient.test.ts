@@ -212,6 +212,10 @@ describe("NodeAuthedHttpClient.layer", () => {
       "tokenEndpoint is http to auth.example.com: use https, or set allowInsecure",
       { tokenEndpoint: "http://auth.example.com/token" }
     ],
+    [
+      "metadataUrl and tokenEndpoint are both given: with an endpoint no metadata is read",
+      { metadataUrl: "https://auth.example.com/metadata" }
+    ],
     ["issuer is not an absolute URL", { tokenEndpoint: undefined, issuer: "auth" }],
     ["clientId is empty", { clientId: "" }],
     ["clientSecret is missing", { clientSecret: undefined }],
