@@ -3,8 +3,8 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import * as Measurement from "../src/Measurement.js"
 import { situations } from "../src/Situations.js"
 
-// Enough to tell the protocol from a plainer one; `npm run simulate` takes more
-const seeds = 2
+// One plays each situation; CI takes 4, enough to tell the protocol from a plainer one, and `npm run simulate` more
+const seeds = Number(process.env.SEEDS ?? 1)
 
 describe("A fleet costs no more than it must", () => {
   for (const situation of situations) {

@@ -65,9 +65,13 @@ const runAll = (program: string, http: HttpName) =>
     const trap = yield* HostileServer.trap
     const surroundings = { certificates, document: () => Token.document, elsewhere: trap.origin }
     const honest = yield* HostileServer.listen(Catalogue.honest, surroundings)
+    const honestTls = yield* HostileServer.listen(
+      { ...Catalogue.honest, scheme: "https", certificate: "trusted" },
+      surroundings
+    )
     const document: Record<Consumer, (origin: string) => string> = {
       tokenEndpoint: () => Token.document,
-      discovery: (origin) => metadataOf(origin, `${honest.origin}/token`)
+      discovery: (origin) => metadataOf(origin, `${(origin.startsWith("https:") ? honestTls : honest).origin}/token`)
     }
     const servers = yield* Effect.forEach(
       rows,
