@@ -6,6 +6,7 @@
  */
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto"
@@ -131,14 +132,20 @@ const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Conten
     catch: () => new InvalidOptions({ option, description: "is neither files, certificate and key, nor a pfx" })
   })
 
+/** At once, as they belong together; of several that cannot be read the first is named. */
 const readFiles = (files: Files): Effect.Effect<Pem, InvalidOptions> =>
-  Effect.map(
-    Effect.all([
-      readText("certificateFile", files.certificateFile),
-      readText("keyFile", files.keyFile),
-      files.caFile === undefined ? Effect.succeed(undefined) : readText("caFile", files.caFile)
-    ], { concurrency: "unbounded" }),
-    ([certificate, key, ca]) => ({ certificate, key: Redacted.make(key), ca, passphrase: files.passphrase })
+  Effect.all([
+    readText("certificateFile", files.certificateFile),
+    readText("keyFile", files.keyFile),
+    files.caFile === undefined ? Effect.succeed(undefined) : readText("caFile", files.caFile)
+  ], { concurrency: "unbounded", mode: "either" }).pipe(
+    Effect.flatMap(Either.all),
+    Effect.map(([certificate, key, ca]) => ({
+      certificate,
+      key: Redacted.make(key),
+      ca,
+      passphrase: files.passphrase
+    }))
   )
 
 const readText = (name: string, path: string): Effect.Effect<string, InvalidOptions> =>
