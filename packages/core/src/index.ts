@@ -192,7 +192,37 @@ export * as StoredToken from "./StoredToken.js"
 /**
  * @since 0.1.0
  */
+export * as TestAnswer from "./TestAnswer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TestAuthorizationServer from "./TestAuthorizationServer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestClientAuth from "./TestClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestGrants from "./TestGrants.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestProofs from "./TestProofs.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestRequest from "./TestRequest.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestResource from "./TestResource.js"
 
 /**
  * @since 0.1.0
@@ -203,6 +233,11 @@ export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
  * @since 0.1.0
  */
 export * as TestTokenStore from "./TestTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestTokens from "./TestTokens.js"
 
 /**
  * @since 0.1.0
