@@ -241,7 +241,7 @@ export const make = (
     let metadataRequests: Array<TestRequest.TestRequest> = []
 
     const answerToken = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
-      const record = TestGrants.read(yield* TestRequest.read(request, url))
+      const record = TestGrants.read(yield* TestRequest.read(request, url.href))
       tokenRequests.push(record)
       const wait = tokenScript.wait()
       const told = tokenScript.next() ?? respond({ ...record })
@@ -251,7 +251,7 @@ export const make = (
     })
 
     const answerApi = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
-      const record = TestResource.read(yield* TestRequest.read(request, url))
+      const record = TestResource.read(yield* TestRequest.read(request, url.href))
       apiRequests.push(record)
       const told = apiScript.next()
       yield* apiScript.wait()
@@ -260,7 +260,7 @@ export const make = (
     })
 
     const answerMetadata = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
-      const { body: _, ...record } = yield* TestRequest.read(request, url)
+      const { body: _, ...record } = yield* TestRequest.read(request, url.href)
       metadataRequests.push(record)
       return yield* send(request, record, tokenScript.failure() ?? { body: metadata(issuer, endpoint, grantsOptions) })
     })

@@ -90,14 +90,14 @@ export interface Arrival extends TestRequest {
  */
 export const read = Effect.fnUntraced(function*(
   request: HttpClientRequest.HttpClientRequest,
-  url: URL
+  url: string
 ): Effect.fn.Return<Arrival, HttpClientError.RequestError> {
   const time = yield* Clock.currentTimeMillis
   const { bytes, contentType } = yield* readBody(request)
   return {
     time,
     method: request.method,
-    url: url.href,
+    url,
     headers: contentType === undefined || request.headers["content-type"] !== undefined
       ? request.headers
       : Headers.set(request.headers, "content-type", contentType),

@@ -202,6 +202,11 @@ export * as TestAnswer from "./TestAnswer.js"
 /**
  * @since 0.1.0
  */
+export * as TestAuthedHttpClient from "./TestAuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TestAuthorizationServer from "./TestAuthorizationServer.js"
 
 /**

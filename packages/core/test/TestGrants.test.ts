@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted } from "effect"
 
-const url = new URL("https://auth.test/token")
+const url = "https://auth.test/token"
 
 const make = (options: Partial<TestGrants.Options> = {}) => {
   const tokens = TestTokens.make({

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Stream, TestClock } from "effect"
 
-const url = new URL("https://api.test/orders?page=1")
+const url = "https://api.test/orders?page=1"
 
 const read = (body: HttpBody.HttpBody, headers: Record<string, string> = {}) =>
   TestRequest.read(HttpClientRequest.post(url, { body, headers }), url)

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted } from "effect"
 
-const url = new URL("https://api.test/orders")
+const url = "https://api.test/orders"
 
 const make = () => {
   const tokens = TestTokens.make({
