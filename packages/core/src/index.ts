@@ -22,6 +22,11 @@ export * as Adoption from "./Adoption.js"
 /**
  * @since 0.1.0
  */
+export * as AuthedFetch from "./AuthedFetch.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
