@@ -262,6 +262,11 @@ export * as TokenSlots from "./TokenSlots.js"
 /**
  * @since 0.1.0
  */
+export * as TokenStatus from "./TokenStatus.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenStore from "./TokenStore.js"
 
 /**
