@@ -72,12 +72,22 @@ export * as ClosingRevocation from "./ClosingRevocation.js"
 /**
  * @since 0.1.0
  */
+export * as ConfiguredLayer from "./ConfiguredLayer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Cooldown from "./Cooldown.js"
 
 /**
  * @since 0.1.0
  */
 export * as DPoP from "./DPoP.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Environment from "./Environment.js"
 
 /**
  * @since 0.1.0
