@@ -22,6 +22,11 @@ export * as Adoption from "./Adoption.js"
 /**
  * @since 0.1.0
  */
+export * as AuthedFetch from "./AuthedFetch.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
@@ -67,12 +72,22 @@ export * as ClosingRevocation from "./ClosingRevocation.js"
 /**
  * @since 0.1.0
  */
+export * as ConfiguredLayer from "./ConfiguredLayer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Cooldown from "./Cooldown.js"
 
 /**
  * @since 0.1.0
  */
 export * as DPoP from "./DPoP.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Environment from "./Environment.js"
 
 /**
  * @since 0.1.0
