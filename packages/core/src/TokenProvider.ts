@@ -28,6 +28,7 @@ import { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenFlights from "./TokenFlights.js"
 import type { TokenRequest } from "./TokenRequest.js"
 import * as TokenSlots from "./TokenSlots.js"
+import * as TokenStatus from "./TokenStatus.js"
 import { TokenStore } from "./TokenStore.js"
 import * as Verdicts from "./Verdicts.js"
 
@@ -71,6 +72,8 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
       request?: TokenRequest,
       origin?: string
     ) => Effect.Effect<void>
+    /** How it stands with the token of a request, as far as is known: nothing is asked for. For a health endpoint. */
+    readonly status: (request?: TokenRequest) => Effect.Effect<TokenStatus.TokenStatus>
   }
 >() {}
 
@@ -136,6 +139,8 @@ const defaults = {
   capacity: 10_000
 }
 
+/** Tokens that an app starts with are asked for so many at once. */
+const warmConcurrency = 16
 const anyOrigin = ""
 
 type Failure = Cooldown.Failure
@@ -312,7 +317,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       Effect.sync(() => {
         const slot = slots.of(request)
         verdicts[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)
-      })
+      }),
+    status: (request) =>
+      Effect.sync(() =>
+        TokenStatus.make(slots.find(endpoint.resolve(request).key), {
+          store: !isShared ? "unused" : store.isFailing() ? "failing" : "working",
+          now: now()
+        })
+      )
   })
 })
 
@@ -326,6 +338,91 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 export const layer = (
   options?: Options | undefined
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
+
+/**
+ * Options of `warm`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WarmOptions {
+  /** What tokens are for, each a request of its own. By default the one that calls get when they say nothing. */
+  readonly requests?: ReadonlyArray<TokenRequest> | undefined
+  /**
+   * What becomes of a token that cannot be had: `"fail"` fails with its error, so that an app does not start; `"log"`
+   * says so in one warning each, and the first call tries again. The default is `"fail"`.
+   */
+  readonly onFailure?: "fail" | "log" | undefined
+}
+
+/**
+ * Gets tokens before the first call needs them: at the start of an app, or
+ * ahead of a rush. It takes `maxWait` at most.
+ *
+ * @example
+ * ```ts
+ * import { TokenProvider } from "@effect-alf/core"
+ *
+ * const ready = TokenProvider.warm({ requests: [{ scope: "orders:read" }, { scope: "orders:write" }] })
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export function warm(
+  options: WarmOptions & { readonly onFailure: "log" }
+): Effect.Effect<void, never, TokenProvider>
+export function warm(
+  options?: WarmOptions
+): Effect.Effect<void, TokenEndpointError | TokenProviderError, TokenProvider>
+export function warm({ onFailure, requests }: WarmOptions = {}) {
+  return Effect.flatMap(
+    TokenProvider,
+    (provider) =>
+      Effect.forEach(requests ?? [undefined], (request) =>
+        onFailure === "log"
+          ? Effect.catchAll(
+            provider.get(request),
+            (error) => Effect.logWarning(`No token at the start, the first call tries again. ${error.message}`)
+          )
+          : provider.get(request), { concurrency: warmConcurrency, discard: true })
+  )
+}
+
+/**
+ * Does `warm` when an app's layers are built. Merge it where the provider is,
+ * so that what needs either waits for it.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+ * import { FetchHttpClient } from "@effect/platform"
+ * import { Layer, Redacted } from "effect"
+ *
+ * const Alf = TokenProvider.layerWarm().pipe(
+ *   Layer.provideMerge(AuthedHttpClient.layer({ baseUrl: "https://api.example.com" })),
+ *   Layer.provide(TokenEndpoint.layer({
+ *     url: "https://auth.example.com/token",
+ *     clientId: "client-id",
+ *     clientSecret: Redacted.make("client-secret")
+ *   })),
+ *   Layer.provide(TokenStore.layerMemory()),
+ *   Layer.provide(FetchHttpClient.layer)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export function layerWarm(
+  options: WarmOptions & { readonly onFailure: "log" }
+): Layer.Layer<never, never, TokenProvider>
+export function layerWarm(
+  options?: WarmOptions
+): Layer.Layer<never, TokenEndpointError | TokenProviderError, TokenProvider>
+export function layerWarm(options?: WarmOptions) {
+  return Layer.effectDiscard(warm(options))
+}
 
 const closedError = () => new TokenProviderError({ reason: "Closed" })
 
