@@ -15,12 +15,14 @@ const annotate: ts.TransformerFactory<ts.SourceFile> = (context) => {
   return (file) => ts.visitEachChild(file, visit, context)
 }
 
-const host = ts.createSolutionBuilderHost(
-  ts.sys,
-  undefined,
-  ts.createDiagnosticReporter(ts.sys, true),
-  ts.createBuilderStatusReporter(ts.sys, true)
-)
+const say = (diagnostic: ts.Diagnostic) =>
+  console.error(ts.formatDiagnostic(diagnostic, {
+    getCanonicalFileName: (file) => file,
+    getCurrentDirectory: () => root,
+    getNewLine: () => "\n"
+  }))
+
+const host = ts.createSolutionBuilderHost(ts.sys, undefined, say)
 const projects = published.map((name) => `${root}packages/${name}/tsconfig.src.json`)
 const builder = ts.createSolutionBuilder(host, projects, {})
 process.exitCode = builder.build(undefined, undefined, undefined, () => ({ after: [annotate] }))
