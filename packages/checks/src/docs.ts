@@ -54,9 +54,11 @@ const collect = (source: string, home: string) => {
 }
 
 const examples = join(root, "packages", "examples")
+const guides = join(root, "packages", "guides")
 const readmes: Array<readonly [string, string]> = [
   [join(root, "README.md"), examples],
-  ...published.map((name) => [join(root, "packages", name, "README.md"), examples] as const)
+  ...published.map((name) => [join(root, "packages", name, "README.md"), examples] as const),
+  ...readdirSync(guides).filter((file) => file.endsWith(".md")).map((file) => [join(guides, file), guides] as const)
 ]
 for (const [readme, home] of readmes) {
   if (existsSync(readme)) collect(readme, home)
