@@ -298,8 +298,7 @@ const makeProvider = (
         (made) => TokenEndpoint.TokenEndpoint.of({ ...made, ...custom })
       )
     ),
-    Effect.provide(store),
-    Effect.provide(answering(answer))
+    Effect.provide(Layer.merge(store, answering(answer)))
   )
 
 const providing = (world: World): Situation => messageOf(Effect.flatMap(makeProvider(world), (it) => it.get()))
