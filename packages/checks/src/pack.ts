@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { modules, published, report, root } from "./workspace.js"
+import { modules, published, report, root, sources } from "./workspace.js"
 
 interface Packed {
   readonly name: string
@@ -66,7 +66,7 @@ try {
     tarballs[manifest.name] = `file:${packed.filename}`
 
     const paths = new Set(packed.files.map(({ path }) => path))
-    const expected = modules(folder).concat("index").flatMap((module) => [
+    const expected = sources(folder).flatMap((module) => [
       `src/${module}.ts`,
       ...[".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => `dist/${module}${extension}`)
     ])
@@ -106,6 +106,7 @@ try {
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   console.log(run(consumer, "node", "main.mjs").trim())
   run(consumer, "npx", "--no-install", "tsc", "-p", ".")
+  console.log("alf", run(consumer, "npx", "--no-install", "alf", "--version").trim())
 } catch (error) {
   problems.push(error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error))
 } finally {
