@@ -17,6 +17,11 @@ export * as AccessToken from "./AccessToken.js"
 /**
  * @since 0.1.0
  */
+export * as Adoption from "./Adoption.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
@@ -62,12 +67,22 @@ export * as ClosingRevocation from "./ClosingRevocation.js"
 /**
  * @since 0.1.0
  */
+export * as ConfiguredLayer from "./ConfiguredLayer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Cooldown from "./Cooldown.js"
 
 /**
  * @since 0.1.0
  */
 export * as DPoP from "./DPoP.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Environment from "./Environment.js"
 
 /**
  * @since 0.1.0
@@ -212,6 +227,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenFlights from "./TokenFlights.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenIntrospection from "./TokenIntrospection.js"
 
 /**
@@ -242,6 +262,11 @@ export * as TokenSlots from "./TokenSlots.js"
 /**
  * @since 0.1.0
  */
+export * as TokenStatus from "./TokenStatus.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenStore from "./TokenStore.js"
 
 /**
@@ -253,6 +278,11 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Verdicts from "./Verdicts.js"
 
 /**
  * @since 0.1.0
