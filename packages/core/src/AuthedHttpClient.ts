@@ -65,8 +65,8 @@ export interface CallOptions {
   readonly request: TokenRequest.TokenRequest | undefined
   readonly unsigned: boolean
   readonly replayable: boolean
-  /** How many redirects are followed; `undefined` returns each as it is. */
-  readonly maxRedirects: number | undefined
+  /** How many redirects are followed, none where it is `"manual"`; `undefined` leaves them to the `HttpClient` below. */
+  readonly redirects: number | "manual" | undefined
 }
 
 /**
@@ -81,7 +81,7 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
 
 type ClientError = HttpClientError.HttpClientError | OAuthError
 
-const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, maxRedirects: undefined }
+const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, redirects: undefined }
 
 const withCall = (change: (call: CallOptions) => CallOptions) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(CurrentCall, (call) => Effect.provideService(effect, CurrentCall, change(call)))
@@ -188,8 +188,19 @@ export const followRedirects: {
 } = dual(
   (args) => Predicate.hasProperty(args[0], HttpClient.TypeId),
   <E, R>(client: HttpClient.HttpClient.With<E, R>, max = defaultMaxRedirects): HttpClient.HttpClient.With<E, R> =>
-    HttpClient.transformResponse(client, withCall((call) => ({ ...call, maxRedirects: max })))
+    HttpClient.transformResponse(client, withCall((call) => ({ ...call, redirects: max })))
 )
+
+/**
+ * Returns every redirect as it is, over platform's fetch client too, which
+ * follows them by itself. What `followRedirects` says of its `RequestInit` and
+ * of browsers holds here as well.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R> =
+  HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: "manual" })))
 
 /**
  * Makes a client over the given `HttpClient` and `TokenProvider`.
@@ -280,18 +291,25 @@ export const make: (
       : sendOrRenew(request, origin, call, tokenRequest, token)
   }
 
+  const send = (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string | undefined,
+    call: CallOptions
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> =>
+    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call)
+
   const follow = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
     call: CallOptions,
-    max: number,
+    redirects: number | "manual",
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
-      Redirect.follow(request, origin, {
-        send: (request, origin) => origin === undefined ? inner.execute(request) : sendSigned(request, origin, call),
+      redirects === "manual" ? send(request, origin, call) : Redirect.follow(request, origin, {
+        send: (request, origin) => send(request, origin, call),
         named: route.named,
-        max,
+        max: redirects,
         replayable: call.replayable,
         secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
       }),
@@ -311,11 +329,9 @@ export const make: (
         if (!call.unsigned && routed.origin === undefined) return Effect.fail(routed.error)
         const { request } = routed
         const origin = call.unsigned ? undefined : routed.origin
-        const response = call.maxRedirects !== undefined
-          ? follow(request, origin, call, call.maxRedirects, fiber)
-          : origin === undefined
-          ? inner.execute(request)
-          : sendSigned(request, origin, call)
+        const response = call.redirects === undefined
+          ? send(request, origin, call)
+          : follow(request, origin, call, call.redirects, fiber)
         return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
       })
     ),

@@ -22,6 +22,11 @@ export * as Adoption from "./Adoption.js"
 /**
  * @since 0.1.0
  */
+export * as AuthedFetch from "./AuthedFetch.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
@@ -207,7 +212,42 @@ export * as StoredToken from "./StoredToken.js"
 /**
  * @since 0.1.0
  */
+export * as TestAnswer from "./TestAnswer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestAuthedHttpClient from "./TestAuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TestAuthorizationServer from "./TestAuthorizationServer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestClientAuth from "./TestClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestGrants from "./TestGrants.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestProofs from "./TestProofs.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestRequest from "./TestRequest.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestResource from "./TestResource.js"
 
 /**
  * @since 0.1.0
@@ -218,6 +258,11 @@ export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
  * @since 0.1.0
  */
 export * as TestTokenStore from "./TestTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestTokens from "./TestTokens.js"
 
 /**
  * @since 0.1.0
