@@ -14,6 +14,13 @@ export const modules = (name: string): Array<string> =>
     .map((file) => file.slice(0, -3))
     .sort()
 
+/** All files of a package's source, those in folders included, without their extension. */
+export const sources = (name: string): Array<string> =>
+  readdirSync(`${root}packages/${name}/src`, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => file.slice(0, -3))
+    .sort()
+
 /** Prints what was found, if anything, and ends the process accordingly. */
 export const report = (check: string, problems: ReadonlyArray<string>): void => {
   for (const problem of problems) console.error(problem)
