@@ -1,9 +1,10 @@
 // Packs the published packages as for the registry, installs them in an empty project outside the workspace, and there
-// imports and type-checks every entry point, as a user would.
+// imports and type-checks every entry point, and runs the tests of the guide, as a user would.
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { runGuideTests } from "./guideTests.js"
 import { modules, published, report, root } from "./workspace.js"
 
 interface Packed {
@@ -81,12 +82,12 @@ try {
 
   const write = (file: string, content: unknown) =>
     writeFileSync(join(consumer, file), typeof content === "string" ? content : JSON.stringify(content))
-  const { "@types/node": nodeTypes, typescript } = devDependencies
+  const { "@effect/vitest": effectVitest, "@types/node": nodeTypes, typescript, vitest } = devDependencies
   write("package.json", {
     private: true,
     type: "module",
     dependencies: { ...peers, ...tarballs },
-    devDependencies: { "@types/node": nodeTypes, typescript }
+    devDependencies: { "@effect/vitest": effectVitest, "@types/node": nodeTypes, typescript, vitest }
   })
   write("tsconfig.json", {
     compilerOptions: {
@@ -106,6 +107,7 @@ try {
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   console.log(run(consumer, "node", "main.mjs").trim())
   run(consumer, "npx", "--no-install", "tsc", "-p", ".")
+  problems.push(...runGuideTests(consumer))
 } catch (error) {
   problems.push(error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error))
 } finally {
