@@ -216,19 +216,16 @@ const responseOf = (
   request: Request,
   runtime: Runtime.Runtime<never>
 ) =>
-  Effect.try({
-    try: (): Response => {
-      const hasBody = request.method !== "HEAD" && !nullBodyStatuses.includes(response.status)
-      const headers = new globalThis.Headers(Headers.remove(response.headers, "set-cookie"))
-      for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) headers.append("set-cookie", cookie)
-      return new FetchedResponse(
-        hasBody ? readable(request, () => Stream.toReadableStreamRuntime(contentOf(response), runtime)) : null,
-        { status: response.status, headers },
-        { url: urlOf(response), redirected: Redirect.isRedirected(response) }
-      )
-    },
-    catch: failed
-  })
+  Effect.try((): Response => {
+    const hasBody = request.method !== "HEAD" && !nullBodyStatuses.includes(response.status)
+    const headers = new globalThis.Headers(Headers.remove(response.headers, "set-cookie"))
+    for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) headers.append("set-cookie", cookie)
+    return new FetchedResponse(
+      hasBody ? readable(request, () => Stream.toReadableStreamRuntime(contentOf(response), runtime)) : null,
+      { status: response.status, headers },
+      { url: urlOf(response), redirected: Redirect.isRedirected(response) }
+    )
+  }).pipe(Effect.mapError(({ error }) => failed(error)))
 
 /** https://fetch.spec.whatwg.org/#null-body-status */
 const nullBodyStatuses = [101, 103, 204, 205, 304]
