@@ -10,6 +10,8 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -19,6 +21,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AcceptedTokens from "./AcceptedTokens.js"
 import type * as AccessToken from "./AccessToken.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type { InvalidOptions, OAuthError } from "./OAuthError.js"
 import * as Redirect from "./Redirect.js"
 import * as Replay from "./Replay.js"
@@ -386,6 +389,43 @@ export const layer = (
   InvalidOptions,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
 > => Layer.provideMerge(layerFromProvider(options), TokenProvider.layer(options))
+
+/**
+ * The options that a configuration can hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
+  readonly baseUrl?: string | undefined
+  readonly origins?: ReadonlyArray<string> | undefined
+  readonly allowInsecure?: boolean | undefined
+  readonly retryOn401?: boolean | undefined
+}
+
+/**
+ * Reads the options of the client and its provider from a configuration; what
+ * it does not say is given beside it.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient } from "@effect-alf/core"
+ * import { Config } from "effect"
+ *
+ * const layer = AuthedHttpClient.layerConfig({ baseUrl: Config.string("ORDERS_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Options & TokenProvider.Options | undefined
+): Layer.Layer<
+  AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ConfigError.ConfigError,
+  TokenEndpoint | TokenStore | HttpClient.HttpClient
+> => ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * Provides platform's own `HttpClient`, so that code written for it

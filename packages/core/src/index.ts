@@ -22,6 +22,11 @@ export * as Adoption from "./Adoption.js"
 /**
  * @since 0.1.0
  */
+export * as AuthedCall from "./AuthedCall.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedFetch from "./AuthedFetch.js"
 
 /**
