@@ -72,6 +72,11 @@ export * as DPoP from "./DPoP.js"
 /**
  * @since 0.1.0
  */
+export * as ErrorAttributes from "./ErrorAttributes.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Fingerprint from "./Fingerprint.js"
 
 /**
