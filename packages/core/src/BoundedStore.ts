@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { LazyArg } from "effect/Function"
+import { constFalse, type LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -29,6 +29,8 @@ import { type Entry, TokenStore } from "./TokenStore.js"
  */
 export interface BoundedStore {
   readonly isShared: boolean
+  /** Whether the last calls failed; of a store that is left alone, those before. */
+  readonly isFailing: () => boolean
   /** An entry that the store cannot read counts as absent. `decode` is part of the call: what it throws is a failure. */
   readonly get: <A>(
     key: string,
@@ -90,6 +92,7 @@ const resubscribe = Schedule.exponential("200 millis").pipe(
  */
 export const none: BoundedStore = {
   isShared: false,
+  isFailing: constFalse,
   get: () => Effect.succeedNone,
   set: () => Effect.succeedNone,
   remove: () => Effect.succeedNone,
@@ -183,6 +186,7 @@ export const make = (options: {
 
     return {
       isShared: store.isShared,
+      isFailing: () => down.size > 0,
       get: (key, decode) =>
         ask("get", () =>
           Effect.catchIf(

@@ -36,6 +36,8 @@ export interface Slot {
   flight: Flight | undefined
   /** A new token is on its way into the store: what is there is not news. */
   isWriting: boolean
+  /** Why the last renewal failed, if it did, and when (epoch milliseconds). */
+  failure: { readonly error: Cooldown.Failure; readonly at: number } | undefined
   backgroundFailures: number
   /** Before this time no renewal is begun that nobody waits for (epoch milliseconds). */
   backgroundNotBefore: number
@@ -75,7 +77,9 @@ export interface TokenSlots {
   /** The slot of a key that is in use. */
   readonly find: (key: string) => Slot | undefined
   readonly all: () => Iterable<Slot>
-  readonly clear: () => void
+  /** Forgets all tokens, for good. */
+  readonly close: () => void
+  readonly isClosed: () => boolean
 }
 
 /**
@@ -102,10 +106,12 @@ export const make = (
     replaced: undefined,
     flight: undefined,
     isWriting: false,
+    failure: undefined,
     backgroundFailures: 0,
     backgroundNotBefore: 0
   })
   let first = makeSlot(undefined)
+  let closed = false
   // In the order of their last use
   const others = new Map<string, Slot>()
   return {
@@ -130,7 +136,9 @@ export const make = (
     },
     all: () => [first, ...others.values()],
     find: (key) => key === first.request.key ? first : others.get(key),
-    clear: () => {
+    isClosed: () => closed,
+    close: () => {
+      closed = true
       first.held = undefined
       others.clear()
     }

@@ -17,6 +17,11 @@ export * as AccessToken from "./AccessToken.js"
 /**
  * @since 0.1.0
  */
+export * as Adoption from "./Adoption.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
@@ -217,6 +222,11 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TokenFlights from "./TokenFlights.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenIntrospection from "./TokenIntrospection.js"
 
 /**
@@ -247,6 +257,11 @@ export * as TokenSlots from "./TokenSlots.js"
 /**
  * @since 0.1.0
  */
+export * as TokenStatus from "./TokenStatus.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenStore from "./TokenStore.js"
 
 /**
@@ -258,6 +273,11 @@ export * as TokenStoreContract from "./TokenStoreContract.js"
  * @since 0.1.0
  */
 export * as UnsignedResponse from "./UnsignedResponse.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Verdicts from "./Verdicts.js"
 
 /**
  * @since 0.1.0

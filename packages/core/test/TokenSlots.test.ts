@@ -62,6 +62,7 @@ describe("TokenSlots", () => {
       const { cooldown, habits, rejected, request, ...rest } = slot
       deepStrictEqual(rest, {
         source: { scope: "a" },
+        failure: undefined,
         held: undefined,
         replaced: undefined,
         flight: undefined,
@@ -124,13 +125,15 @@ describe("TokenSlots", () => {
       deepStrictEqual(inUse(), ["b", "d"])
     }))
 
-  it.effect("clear: what was known of a default token and of every other key is gone", () =>
+  it.effect("close: what was known of a default token and of every other key is gone", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
       const first = slots.of(undefined)
       first.held = aToken
       const a = slots.of({ scope: "a" })
-      slots.clear()
+      assert.isFalse(slots.isClosed())
+      slots.close()
+      assert.isTrue(slots.isClosed())
       assert.isUndefined(slots.find(endpoint.resolve({ scope: "a" }).key))
       assert.notStrictEqual(slots.of({ scope: "a" }), a)
       assert.strictEqual(slots.of(undefined), first)

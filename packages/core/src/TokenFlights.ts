@@ -1,0 +1,262 @@
+/**
+ * The renewals of a provider, each in a fiber and under a root span of its own:
+ * how one is begun, how callers wait for it, and what is made of its end. No
+ * caller has a say in it.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type { AccessToken } from "./AccessToken.js"
+import type { Adoption } from "./Adoption.js"
+import type { BoundedStore } from "./BoundedStore.js"
+import * as Cooldown from "./Cooldown.js"
+import type * as HeldToken from "./HeldToken.js"
+import { TokenProviderError } from "./OAuthError.js"
+import * as Renewal from "./Renewal.js"
+import type { TokenEndpoint } from "./TokenEndpoint.js"
+import type { Flight, Slot, TokenSlots } from "./TokenSlots.js"
+import type { Verdicts } from "./Verdicts.js"
+
+/**
+ * Renewals under way. `undefined` in place of a token means that a flight
+ * brought nothing, and that whoever still needs a token asks again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TokenFlights {
+  /** Begins a renewal, where none of this key is under way. */
+  readonly launch: (slot: Slot, purpose: Renewal.Purpose, origin: string) => Flight
+  /** Waits for a flight until the deadline (epoch milliseconds). Interrupting the caller does not touch the flight. */
+  readonly join: (flight: Flight, deadline: number) => Effect.Effect<AccessToken | undefined, Cooldown.Failure>
+  /** The provider has ended: nobody waits for a flight that is gone. */
+  readonly abandon: (error: TokenProviderError) => void
+}
+
+/** Background failures are spaced by the cool-down, doubled each time up to this many times. */
+const maxBackgroundFactor = 16
+/** A span that waits for a renewal is linked to it, up to this many. */
+const maxLinks = 32
+
+/**
+ * Makes the flights of one provider.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  readonly endpoint: TokenEndpoint["Type"]
+  readonly slots: TokenSlots
+  readonly adoption: Adoption
+  readonly verdicts: Verdicts
+  readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Renewal.Outcome, Cooldown.Failure>
+  readonly store: BoundedStore
+  readonly maxWait: Duration.Duration
+  readonly failureCooldown: Duration.Duration
+  /** Runs a flight, until the provider ends. */
+  readonly fork: (effect: Effect.Effect<void>) => unknown
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}): TokenFlights => {
+  const { adoption, endpoint, failureCooldown, fork, maxWait, now, renew, slots, store, verdicts } = options
+  const cooldownMillis = Duration.toMillis(failureCooldown)
+  const flights = new Set<Flight>()
+
+  const credentials = Effect.timeoutTo(endpoint.credentials, {
+    duration: maxWait,
+    onSuccess: (credentials) => credentials,
+    onTimeout: () => Option.none<string>()
+  })
+
+  /** What ends a cool-down early: a token of another process, or other credentials. */
+  const lookAround = Effect.fnUntraced(function*(slot: Slot, purpose: Renewal.Purpose) {
+    const stored = store.isShared ? yield* adoption.find(slot, purpose) : undefined
+    if (stored === undefined && slot.cooldown.mayChange()) slot.cooldown.look(yield* credentials)
+    return stored
+  })
+
+  const obtain = Effect.fnUntraced(function*(slot: Slot, flight: Flight) {
+    const { changed, origin, purpose } = flight
+    flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
+    if (slot.cooldown.failure(now()) !== undefined) {
+      const stored = yield* lookAround(slot, purpose)
+      if (stored !== undefined) return Renewal.Outcome.Adopted({ token: stored.token })
+      const failure = slot.cooldown.failure(now())
+      flight.isAnswered = failure !== undefined
+      if (failure !== undefined) return yield* failure
+    }
+    return yield* renew({
+      request: slot.request,
+      purpose,
+      origin,
+      sharesTokens: slot.habits.sharesTokens(),
+      deadline: now() + Duration.toMillis(maxWait),
+      isAdoptable: (token) => adoption.isAdoptable(slot, token, purpose),
+      changed,
+      onAsk: () => {
+        if (purpose === "rejection") slot.rejected.spend(origin, now())
+      },
+      onFailure: (error) => {
+        flight.lastError = error
+        flight.failedAt = now()
+      }
+    })
+  })
+
+  // ---------------------------------------------------------------------------
+  // how it ends
+  // ---------------------------------------------------------------------------
+
+  const land = (slot: Slot, flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
+    if (slot.flight === flight) slot.flight = undefined
+    flights.delete(flight)
+    Deferred.unsafeDone(flight.landed, exit)
+  }
+
+  /** A token in use serves on while it cannot be renewed, and the tries become fewer. */
+  const spaceOut = (slot: Slot, failure: Cooldown.Failure | undefined): Effect.Effect<void> => {
+    const factor = Math.min(maxBackgroundFactor, 2 ** slot.backgroundFailures)
+    slot.backgroundNotBefore = now() + Cooldown.waitAfter(failure, factor * cooldownMillis)
+    slot.backgroundFailures++
+    const reason = failure?.message ?? "The token endpoint died"
+    return slot.backgroundFailures > 1
+      ? Effect.void
+      : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${reason}`)
+  }
+
+  const failed = (slot: Slot, flight: Flight, failure: Cooldown.Failure | undefined) => {
+    const { failedAt, isAnswered, purpose } = flight
+    if (isAnswered) return Effect.void
+    if (failure !== undefined) slot.failure = { error: failure, at: failedAt ?? now() }
+    const isServed = purpose === "background" || (purpose === "expiry" && adoption.isAlive(slot.held))
+    const said = isServed ? spaceOut(slot, failure) : Effect.void
+    // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
+    if (purpose === "background" || failure === undefined) return said
+    slot.cooldown.begin(failure, now(), failedAt)
+    return Cooldown.isPassing(failure) ? said : Effect.zipRight(said, Effect.map(credentials, slot.cooldown.failedWith))
+  }
+
+  /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */
+  const adoptRebound = (slot: Slot, held: HeldToken.HeldToken) => {
+    if (slot.held === undefined && slot.flight === undefined) adoption.take(slot, held)
+  }
+
+  const issued = (slot: Slot, flight: Flight, token: AccessToken, replaces: Option.Option<string>) => {
+    const { origin, purpose } = flight
+    const held = adoption.hold(token, true)
+    slot.habits.issued(held.digest())
+    adoption.take(slot, held)
+    // What tokens are bound to has changed on the way, most likely before the server saw it
+    const isCurrent = endpoint.isCurrent(slot.request)
+    if (!isCurrent) adoptRebound(slots.of(slot.source), held)
+    if (purpose === "rejection") verdicts.hold(slot, origin, slot.rejected.renewed(held.digest(), origin, now()))
+    land(slot, flight, Exit.succeed(token))
+    // Nobody waits for this; at the end of a process it is worth its bounded calls
+    return isCurrent && slot.habits.sharesTokens() ? adoption.share(slot, held, replaces, purpose) : Effect.void
+  }
+
+  const arrive = (slot: Slot, flight: Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
+    const { origin } = flight
+    switch (outcome._tag) {
+      case "Adopted":
+        adoption.take(slot, adoption.hold(outcome.token, false))
+        land(slot, flight, Exit.succeed(outcome.token))
+        return Effect.void
+      case "Issued":
+        return Effect.ensuring(
+          Effect.suspend(() => issued(slot, flight, outcome.token, outcome.replaces)),
+          outcome.finish
+        )
+      case "Held":
+        slot.rejected.hold(origin, outcome.hold, now())
+        slot.habits.held(origin)
+        land(slot, flight, Exit.succeed(undefined))
+        return Effect.void
+      case "Busy":
+        slot.backgroundNotBefore = now() + outcome.again
+        land(slot, flight, Exit.succeed(undefined))
+        return Effect.void
+    }
+  }
+
+  const fly = (slot: Slot, flight: Flight): Effect.Effect<void> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const exit = yield* obtain(slot, flight).pipe(
+          // What the endpoint said says more than that the wait is over
+          Effect.mapError((failure) => isWaitOver(failure) ? flight.lastError ?? failure : failure),
+          Effect.withSpan("TokenProvider.renew", {
+            root: true,
+            captureStackTrace: false,
+            attributes: { "oauth.renewal.reason": flight.purpose, "oauth.token.key": slot.request.key }
+          }),
+          Effect.interruptible,
+          restore,
+          Effect.exit
+        )
+        if (Exit.isSuccess(exit)) return yield* arrive(slot, flight, exit.value)
+        const afterwards = failed(slot, flight, Option.getOrUndefined(Cause.failureOption(exit.cause)))
+        // An endpoint that interrupts itself must not interrupt those who wait
+        land(slot, flight, Exit.isInterrupted(exit) ? Exit.die(Cause.squash(exit.cause)) : Exit.failCause(exit.cause))
+        yield* Effect.interruptible(afterwards)
+      })
+    ).pipe(
+      // Whatever else goes wrong, as with a token that is none: the key must not wait for it for ever
+      Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
+    )
+
+  return {
+    launch: (slot, purpose, origin) => {
+      const flight: Flight = {
+        purpose,
+        origin,
+        landed: Deferred.unsafeMake(FiberId.none),
+        changed: Effect.unsafeMakeLatch(),
+        span: undefined,
+        links: 0,
+        lastError: undefined,
+        failedAt: undefined,
+        isAnswered: false
+      }
+      slot.flight = flight
+      flights.add(flight)
+      fork(fly(slot, flight))
+      return flight
+    },
+    join: (flight, deadline) =>
+      Effect.withFiberRuntime<AccessToken | undefined, Cooldown.Failure>((fiber) => {
+        const span = fiber.currentSpan
+        if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
+          flight.links++
+          flight.span.addLinks([{ _tag: "SpanLink", span, attributes: {} }])
+        }
+        return Effect.exit(Deferred.await(flight.landed)).pipe(
+          Effect.timeoutTo({
+            duration: Duration.millis(deadline - now()),
+            onSuccess: (exit) => exit,
+            onTimeout: () =>
+              Exit.fail(
+                flight.lastError ??
+                  new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
+              )
+          }),
+          // A caller in a region that cannot be interrupted has a time limit too
+          Effect.interruptible,
+          Effect.disconnect,
+          Effect.flatten
+        )
+      }),
+    abandon: (error) => {
+      for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(error))
+    }
+  }
+}
+
+const isWaitOver = (failure: Cooldown.Failure): boolean =>
+  failure._tag === "TokenProviderError" && failure.reason === "MaxWait"

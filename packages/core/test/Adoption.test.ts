@@ -1,0 +1,124 @@
+import {
+  AccessToken,
+  Adoption,
+  BoundedStore,
+  SharedTokens,
+  TestTokenEndpoint,
+  TokenSlots,
+  TokenStore
+} from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Duration, Effect, Option, Redacted } from "effect"
+import { value } from "./ProviderBench.js"
+
+const api = "https://api.example.com"
+const defaultLifetime = Duration.hours(1)
+
+/** A token that lives for 1000 s from 0 on: renewed from 800 s on, fresh until 900 s. */
+const token = (name: string) =>
+  AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1000 seconds" })
+
+const make = Effect.gen(function*() {
+  const time = { now: 0 }
+  const { endpoint } = yield* TestTokenEndpoint.make()
+  const memory = yield* TokenStore.makeMemory()
+  const store = yield* Effect.provideService(
+    BoundedStore.make({ timeout: Duration.seconds(1) }),
+    TokenStore.TokenStore,
+    memory
+  )
+  const tokens = SharedTokens.make(store, { defaultLifetime })
+  const slots = TokenSlots.make(endpoint, { capacity: 10, failureCooldown: 1000 })
+  const adoption = Adoption.make({
+    refreshAhead: Duration.seconds(200),
+    expiryLeeway: Duration.seconds(100),
+    defaultLifetime,
+    jitter: 0,
+    slots,
+    tokens,
+    now: () => time.now
+  })
+  return { adoption, slot: slots.of(undefined), slots, time, tokens }
+})
+
+describe("Adoption", () => {
+  it.effect("a token of the store is taken while it is fresh, for a renewal in the background while that is not due", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, time } = yield* make
+      for (
+        const [now, background, expiry] of [[0, true, true], [799_999, true, true], [800_000, false, true], [
+          899_999,
+          false,
+          true
+        ], [900_000, false, false]] as const
+      ) {
+        time.now = now
+        assert.strictEqual(adoption.isAdoptable(slot, token("a"), "background"), background, `${now} background`)
+        assert.strictEqual(adoption.isAdoptable(slot, token("a"), "expiry"), expiry, `${now} expiry`)
+      }
+    }))
+
+  it.effect("fleet rule 5: a rejected token is not taken, nor one that was replaced here", () =>
+    Effect.gen(function*() {
+      const { adoption, slot } = yield* make
+      adoption.take(slot, adoption.hold(token("a"), true))
+      adoption.take(slot, adoption.hold(token("b"), true))
+      assert.isFalse(adoption.isAdoptable(slot, token("a"), "expiry"))
+      assert.isTrue(adoption.isAdoptable(slot, token("c"), "expiry"))
+      slot.rejected.reject(adoption.hold(token("c"), false).digest(), api, Infinity, 0)
+      assert.isFalse(adoption.isAdoptable(slot, token("c"), "expiry"))
+    }))
+
+  it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, tokens } = yield* make
+      assert.isTrue(yield* tokens.write(slot.request.key, token("first"), Option.none()))
+      const own = adoption.hold(token("second"), true)
+      adoption.take(slot, own)
+      yield* adoption.share(slot, own, Option.none(), "expiry")
+      assert.strictEqual(slot.held && value(slot.held.token), "first")
+      assert.strictEqual(slot.held?.isOwn, false)
+      assert.isFalse(slot.isWriting)
+    }))
+
+  it.effect("a token of the store that is not worth taking is written over", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, tokens } = yield* make
+      assert.isTrue(yield* tokens.write(slot.request.key, token("rejected"), Option.none()))
+      slot.rejected.reject(adoption.hold(token("rejected"), false).digest(), api, Infinity, 0)
+      const own = adoption.hold(token("good"), true)
+      adoption.take(slot, own)
+      yield* adoption.share(slot, own, Option.none(), "expiry")
+      assert.strictEqual(slot.held, own)
+      const found = Option.flatMap(yield* tokens.read(slot.request.key), ({ token }) => token)
+      assert.strictEqual(value(Option.getOrThrow(found)), "good")
+    }))
+
+  it.effect("fleet rule 10: a change is read and adopted, unless this process is writing or a renewal looks itself", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, tokens } = yield* make
+      adoption.take(slot, adoption.hold(token("old"), true))
+      yield* tokens.write(slot.request.key, token("new"), Option.none())
+      slot.isWriting = true
+      yield* adoption.changed(slot.request.key)
+      assert.strictEqual(slot.held && value(slot.held.token), "old")
+      slot.isWriting = false
+      yield* adoption.changed("another key")
+      assert.strictEqual(slot.held && value(slot.held.token), "old")
+      yield* adoption.changed(slot.request.key)
+      assert.strictEqual(slot.held && value(slot.held.token), "new")
+    }))
+
+  it.effect("what a renewal brings ends a failure; after the end of the provider it is not kept", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, slots } = yield* make
+      slot.failure = { error: TestTokenEndpoint.unavailable, at: 0 }
+      adoption.take(slot, adoption.hold(token("a"), true))
+      assert.isUndefined(slot.failure)
+      assert.isDefined(adoption.usable(slot, api))
+      slots.close()
+      adoption.take(slot, adoption.hold(token("b"), true))
+      assert.isUndefined(slot.held)
+      assert.isUndefined(adoption.usable(slot, api))
+    }))
+})

@@ -1,0 +1,129 @@
+import { TestTokenEndpoint, TokenProvider } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Duration, Effect, Option, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { settle } from "./ProviderBench.js"
+
+const nothing = { token: Option.none(), isRenewing: false, lastError: Option.none(), store: "working" as const }
+
+describe("TokenStatus", () => {
+  it.scoped("before the first token there is nothing to tell, and asking for it asks nobody", () =>
+    Effect.gen(function*() {
+      const { provider, store, tokens } = yield* ProviderBench.make()
+      deepStrictEqual(yield* provider.status(), nothing)
+      deepStrictEqual(yield* provider.status({ scope: "unknown" }), nothing)
+      yield* settle
+      deepStrictEqual(yield* tokens.requests, [])
+      deepStrictEqual(yield* store.callsOf("get"), [])
+    }))
+
+  it.scoped("a token has an age and an end, until its time has run out", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make()
+      yield* tokens.respondNext({ lifetime: "100 seconds", scope: "read" })
+      yield* provider.get()
+      yield* TestClock.adjust("30 seconds")
+      deepStrictEqual(yield* provider.status(), {
+        ...nothing,
+        token: Option.some({
+          obtainedAt: DateTime.unsafeMake(0),
+          age: Duration.seconds(30),
+          expiresAt: Option.some(DateTime.unsafeMake(100_000)),
+          expiresIn: Option.some(Duration.seconds(70)),
+          scope: Option.some("read"),
+          source: "issued" as const,
+          isRejected: false
+        })
+      })
+      yield* TestClock.adjust("70 seconds")
+      deepStrictEqual((yield* provider.status()).token, Option.none())
+    }))
+
+  it.scoped("each request has its own", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* ProviderBench.make()
+      yield* provider.get({ scope: "a" })
+      assert.isTrue(Option.isSome((yield* provider.status({ scope: "a" })).token))
+      assert.isTrue(Option.isNone((yield* provider.status({ scope: "b" })).token))
+    }))
+
+  it.scoped("tells a renewal under way, the last error, and its end", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
+      yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      yield* Effect.fork(Effect.ignore(provider.get()))
+      yield* settle
+      assert.isTrue((yield* provider.status()).isRenewing)
+      yield* TestClock.adjust("1 second")
+      const failed = yield* provider.status()
+      deepStrictEqual(failed.token, Option.none())
+      assert.isFalse(failed.isRenewing)
+      const { error, failedAt } = Option.getOrThrow(failed.lastError)
+      assert.strictEqual(error.message, TestTokenEndpoint.invalidClient.message)
+      assert.strictEqual(failedAt.epochMillis, 1000)
+      yield* TestClock.adjust("1 minute")
+      yield* Effect.fork(provider.get())
+      yield* TestClock.adjust("1 second")
+      const { lastError, token } = yield* provider.status()
+      deepStrictEqual(lastError, Option.none())
+      assert.isTrue(Option.isSome(token))
+    }))
+
+  it.scoped("tells where a token is from, and that a resource has rejected it", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make()
+      const token = yield* one.provider.get()
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
+      yield* two.provider.get()
+      assert.strictEqual(Option.getOrThrow((yield* two.provider.status()).token).source, "adopted")
+      yield* one.tokens.returnSame(true)
+      yield* one.provider.renew(token)
+      assert.isTrue(Option.getOrThrow((yield* one.provider.status()).token).isRejected)
+    }))
+
+  it.scoped("tells whether the store works, or is used at all", () =>
+    Effect.gen(function*() {
+      const { provider, store } = yield* ProviderBench.make()
+      yield* store.fail("out of order")
+      yield* provider.get()
+      yield* settle
+      assert.strictEqual((yield* provider.status()).store, "failing")
+      yield* store.fail(undefined)
+      yield* TestClock.adjust("1 hour")
+      yield* provider.get()
+      yield* settle
+      assert.strictEqual((yield* provider.status()).store, "working")
+      const alone = yield* ProviderBench.make({ shareTokens: false })
+      assert.strictEqual((yield* alone.provider.status()).store, "unused")
+    }))
+})
+
+describe("TokenProvider.warm", () => {
+  const warm = (bench: ProviderBench.Bench, options?: TokenProvider.WarmOptions) =>
+    Effect.provideService(TokenProvider.warm(options), TokenProvider.TokenProvider, bench.provider)
+
+  it.scoped("gets a token before the first call, one for each request", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      yield* warm(bench)
+      assert.isDefined(bench.provider.peek())
+      yield* warm(bench, { requests: [{ scope: "a" }, { scope: "b" }] })
+      assert.isDefined(bench.provider.peek({ scope: "a" }))
+      assert.isDefined(bench.provider.peek({ scope: "b" }))
+      assert.lengthOf(yield* bench.tokens.requests, 3)
+    }))
+
+  it.scoped("fails with the error of the endpoint, or logs it and goes on", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      yield* bench.tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      assert.strictEqual((yield* Effect.flip(warm(bench))).message, TestTokenEndpoint.invalidClient.message)
+      const logs: Array<ProviderBench.Log> = []
+      yield* warm(bench, { onFailure: "log" }).pipe(ProviderBench.collectLogs(logs))
+      deepStrictEqual(logs, [{
+        level: "Warning",
+        text: `No token at the start, the first call tries again. ${TestTokenEndpoint.invalidClient.message}`
+      }])
+    }))
+})

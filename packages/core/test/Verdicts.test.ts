@@ -1,0 +1,109 @@
+import {
+  AccessToken,
+  BoundedStore,
+  FleetNotes,
+  HeldToken,
+  TestTokenEndpoint,
+  TokenSlots,
+  TokenStore,
+  Verdicts
+} from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Duration, Effect, Option, Redacted, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+
+const api = "https://api.example.com"
+const other = "https://other.example.com"
+
+const token = (name: string) =>
+  AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1 hour" })
+
+const make = Effect.gen(function*() {
+  const logs: Array<ProviderBench.Log> = []
+  const later: Array<Effect.Effect<void>> = []
+  const { endpoint } = yield* TestTokenEndpoint.make()
+  const memory = { ...yield* TokenStore.makeMemory(), isShared: true }
+  const store = yield* Effect.provideService(
+    BoundedStore.make({ timeout: Duration.seconds(1) }),
+    TokenStore.TokenStore,
+    memory
+  )
+  const slots = TokenSlots.make(endpoint, { capacity: 10, failureCooldown: 1000 })
+  const slot = slots.of(undefined)
+  const held = HeldToken.make(token("a"), {
+    refreshAhead: Duration.minutes(5),
+    expiryLeeway: Duration.seconds(10),
+    defaultLifetime: Duration.hours(1),
+    jitter: 0,
+    isOwn: true
+  })
+  slot.held = held
+  const clock = yield* Effect.clock
+  const notes = FleetNotes.make(store)
+  const verdicts = Verdicts.make({
+    store,
+    notes,
+    fork: (effect) => later.push(effect),
+    now: () => clock.unsafeCurrentTimeMillis()
+  })
+  /** Runs what nobody waits for. */
+  const run = Effect.suspend(() => Effect.all(later.splice(0), { discard: true })).pipe(ProviderBench.collectLogs(logs))
+  const hold = Effect.map(notes.read(FleetNotes.holdKey(slot.request.key, api)), Option.isSome)
+  return { held, hold, logs, run, slot, verdicts }
+})
+
+describe("Verdicts", () => {
+  it.effect("rule 4: a rejected token is handed out with a further look only, until it is accepted everywhere", () =>
+    Effect.gen(function*() {
+      const { held, slot, verdicts } = yield* make
+      const { refreshAt } = held.windows
+      assert.strictEqual(held.quietUntil, refreshAt)
+      verdicts.rejected(slot, held.token, api)
+      verdicts.rejected(slot, held.token, other)
+      assert.strictEqual(held.quietUntil, -Infinity)
+      verdicts.accepted(slot, held.token, api)
+      assert.strictEqual(held.quietUntil, -Infinity)
+      verdicts.accepted(slot, held.token, other)
+      assert.strictEqual(held.quietUntil, refreshAt)
+    }))
+
+  it.effect("what is said of another token does not touch the one in use", () =>
+    Effect.gen(function*() {
+      const { held, slot, verdicts } = yield* make
+      verdicts.rejected(slot, token("b"), api)
+      assert.strictEqual(held.quietUntil, held.windows.refreshAt)
+    }))
+
+  it.effect("fleet rule 6: the fleet hears of a fruitless renewal, and of its end", () =>
+    Effect.gen(function*() {
+      const { held, hold, run, slot, verdicts } = yield* make
+      verdicts.rejectedAgain(slot, held.token, api)
+      yield* run
+      assert.isTrue(yield* hold)
+      assert.isFalse(slot.rejected.mayRenew(api, 0))
+      yield* TestClock.adjust("10 millis")
+      verdicts.accepted(slot, held.token, api)
+      yield* run
+      assert.isFalse(yield* hold)
+      assert.isTrue(slot.rejected.mayRenew(api, 10))
+    }))
+
+  it.effect("fleet rule 12: a habit of the server is said in one warning that names the key", () =>
+    Effect.gen(function*() {
+      const { logs, run, slot, verdicts } = yield* make
+      for (let n = 0; n < 20; n++) {
+        yield* TestClock.adjust("1 second")
+        const obtainedAt = yield* DateTime.now
+        const young = AccessToken.make({ value: Redacted.make(`token-${n}`), obtainedAt, expiresIn: "1 hour" })
+        slot.habits.issued(HeldToken.describe(young).digest)
+        verdicts.accepted(slot, young, api)
+        yield* TestClock.adjust("1 second")
+        verdicts.rejected(slot, young, api)
+      }
+      yield* run
+      deepStrictEqual(logs.map(({ level }) => level), ["Warning"])
+      assert.match(logs[0].text, /^Tokens that worked are rejected long before their end: .* \(token key /)
+      assert.include(logs[0].text, slot.request.key)
+    }))
+})
