@@ -16,6 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import { describeCause, TokenStoreError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import { type Entry, TokenStore } from "./TokenStore.js"
@@ -129,7 +130,10 @@ export const make = (options: {
         down.add(kinds[method])
         return isKnown
           ? Effect.void
-          : Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+          : annotate(
+            error,
+            Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+          )
       })
 
     const worked = (method: Method) =>
@@ -181,7 +185,10 @@ export const make = (options: {
         silentSince ??= now
         if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) return Effect.void
         isSilenceSaid = true
-        return Effect.logWarning(`${error.message}. What other processes store is found when it is needed`)
+        return annotate(
+          error,
+          Effect.logWarning(`${error.message}. What other processes store is found when it is needed`)
+        )
       })
 
     return {
@@ -251,6 +258,9 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
       })
     )
 }
+
+const annotate = (error: TokenStoreError, log: Effect.Effect<void>) =>
+  Effect.annotateLogs(log, { "oauth.token_store.method": error.method, ...ErrorAttributes.make(error) })
 
 /** What is neither would be taken for a lease that another holds, for ever. */
 const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolean, TokenStoreError>) =>

@@ -13,7 +13,7 @@ import type { TokenEndpointError, TokenProviderError, TokenStoreError } from "./
  * @since 0.1.0
  * @category models
  */
-export interface ErrorAttributes {
+export type ErrorAttributes = {
   /** The `reason` of the error. */
   readonly "error.type": (TokenEndpointError | TokenProviderError | TokenStoreError)["reason"]
   /** The code that the server answered with, where `error.type` is `OAuth`. */
@@ -77,4 +77,4 @@ export const make = (error: TokenEndpointError | TokenProviderError | TokenStore
  */
 export const annotateSpan = <A, E extends Parameters<typeof make>[0], R>(
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Effect.tapError(effect, (error) => Effect.annotateCurrentSpan({ ...make(error) }))
+): Effect.Effect<A, E, R> => Effect.tapError(effect, (error) => Effect.annotateCurrentSpan(make(error)))

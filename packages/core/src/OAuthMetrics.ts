@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
+import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
 import * as ErrorAttributes from "./ErrorAttributes.js"
 import type { TokenEndpointError, TokenStoreError } from "./OAuthError.js"
@@ -41,8 +42,8 @@ export const makeUpdate: Effect.Effect<Update> = Effect.map(
 const tagged = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, tags: Readonly<Record<string, string>>) =>
   Metric.taggedWithLabels(metric, Object.entries(tags).map(([key, value]) => MetricLabel.make(key, value)))
 
-// By this tag an exporter for OpenTelemetry knows the unit
-const seconds = { unit: "s" }
+// By this tag an exporter for OpenTelemetry knows the unit. Within the key, it costs nothing at an update
+const inSeconds = MetricKey.tagged("unit", "s")
 
 // Those that OpenTelemetry advises for the requests of HTTP clients
 const requestBoundaries = MetricBoundaries.fromIterable([
@@ -86,14 +87,11 @@ export const tokenRequests = (outcome: RequestOutcome): Metric.Metric.Counter<nu
     ? tagged(requests, { "oauth.outcome": outcome })
     : tagged(requests, { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) })
 
-const requestDuration = tagged(
-  Metric.histogram(
-    "oauth.token.request.duration",
-    requestBoundaries,
-    "How long a token request takes, with all that it needs: credentials, discovery, a nonce"
-  ),
-  seconds
-)
+const requestDuration = Metric.fromMetricKey(inSeconds(MetricKey.histogram(
+  "oauth.token.request.duration",
+  requestBoundaries,
+  "How long a token request takes, with all that it needs: credentials, discovery, a nonce"
+)))
 
 /**
  * How long a token request takes, in seconds. Why those that failed did is with
@@ -170,11 +168,10 @@ export const staleServes: Metric.Metric.Counter<number> = Metric.counter("oauth.
  * @since 0.1.0
  * @category metrics
  */
-export const timeToExpiry: Metric.Metric.Gauge<number> = tagged(
-  Metric.gauge("oauth.token.time_to_expiry", {
+export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
+  inSeconds(MetricKey.gauge("oauth.token.time_to_expiry", {
     description: "What remained of the token that was taken, or handed out inside its refresh window, last"
-  }),
-  seconds
+  }))
 )
 
 const replays = Metric.counter("oauth.replays", {
@@ -242,11 +239,10 @@ export const tokenStoreOperations = (
  * @since 0.1.0
  * @category metrics
  */
-export const leaseWaitDuration: Metric.Metric.Histogram<number> = tagged(
-  Metric.histogram(
+export const leaseWaitDuration: Metric.Metric.Histogram<number> = Metric.fromMetricKey(
+  inSeconds(MetricKey.histogram(
     "oauth.token_store.lease.wait.duration",
     requestBoundaries,
     "How long renewals waited for the turn that another process had"
-  ),
-  seconds
+  ))
 )

@@ -122,6 +122,11 @@ export * as Origin from "./Origin.js"
 /**
  * @since 0.1.0
  */
+export * as Outages from "./Outages.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as PayloadCipher from "./PayloadCipher.js"
 
 /**
@@ -268,6 +273,11 @@ export * as TokenStore from "./TokenStore.js"
  * @since 0.1.0
  */
 export * as TokenStoreContract from "./TokenStoreContract.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenUse from "./TokenUse.js"
 
 /**
  * @since 0.1.0
