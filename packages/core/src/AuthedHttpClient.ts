@@ -10,6 +10,8 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -20,6 +22,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AcceptedTokens from "./AcceptedTokens.js"
 import type * as AccessToken from "./AccessToken.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type { InvalidOptions, OAuthError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as Redirect from "./Redirect.js"
@@ -68,8 +71,8 @@ export interface CallOptions {
   readonly request: TokenRequest.TokenRequest | undefined
   readonly unsigned: boolean
   readonly replayable: boolean
-  /** How many redirects are followed; `undefined` returns each as it is. */
-  readonly maxRedirects: number | undefined
+  /** How many redirects are followed, none where it is `"manual"`; `undefined` leaves them to the `HttpClient` below. */
+  readonly redirects: number | "manual" | undefined
 }
 
 /**
@@ -84,7 +87,7 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
 
 type ClientError = HttpClientError.HttpClientError | OAuthError
 
-const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, maxRedirects: undefined }
+const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, redirects: undefined }
 
 const withCall = (change: (call: CallOptions) => CallOptions) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(CurrentCall, (call) => Effect.provideService(effect, CurrentCall, change(call)))
@@ -191,8 +194,19 @@ export const followRedirects: {
 } = dual(
   (args) => Predicate.hasProperty(args[0], HttpClient.TypeId),
   <E, R>(client: HttpClient.HttpClient.With<E, R>, max = defaultMaxRedirects): HttpClient.HttpClient.With<E, R> =>
-    HttpClient.transformResponse(client, withCall((call) => ({ ...call, maxRedirects: max })))
+    HttpClient.transformResponse(client, withCall((call) => ({ ...call, redirects: max })))
 )
+
+/**
+ * Returns every redirect as it is, over platform's fetch client too, which
+ * follows them by itself. What `followRedirects` says of its `RequestInit` and
+ * of browsers holds here as well.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R> =
+  HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: "manual" })))
 
 /**
  * Makes a client over the given `HttpClient` and `TokenProvider`.
@@ -313,20 +327,27 @@ export const make: (
     )
   }
 
+  const send = (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string | undefined,
+    call: CallOptions,
+    isTraced: boolean
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> =>
+    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call, isTraced)
+
   const follow = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
     call: CallOptions,
-    max: number,
+    redirects: number | "manual",
     isTraced: boolean,
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
-      Redirect.follow(request, origin, {
-        send: (request, origin) =>
-          origin === undefined ? inner.execute(request) : sendSigned(request, origin, call, isTraced),
+      redirects === "manual" ? send(request, origin, call, isTraced) : Redirect.follow(request, origin, {
+        send: (request, origin) => send(request, origin, call, isTraced),
         named: route.named,
-        max,
+        max: redirects,
         replayable: call.replayable,
         secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
       }),
@@ -349,11 +370,9 @@ export const make: (
         // As platform decides whether there is a span
         const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
           !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
-        const response = call.maxRedirects !== undefined
-          ? follow(request, origin, call, call.maxRedirects, isTraced, fiber)
-          : origin === undefined
-          ? inner.execute(request)
-          : sendSigned(request, origin, call, isTraced)
+        const response = call.redirects === undefined
+          ? send(request, origin, call, isTraced)
+          : follow(request, origin, call, call.redirects, isTraced, fiber)
         return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
       })
     ),
@@ -408,6 +427,43 @@ export const layer = (
   InvalidOptions,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
 > => Layer.provideMerge(layerFromProvider(options), TokenProvider.layer(options))
+
+/**
+ * The options that a configuration can hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
+  readonly baseUrl?: string | undefined
+  readonly origins?: ReadonlyArray<string> | undefined
+  readonly allowInsecure?: boolean | undefined
+  readonly retryOn401?: boolean | undefined
+}
+
+/**
+ * Reads the options of the client and its provider from a configuration; what
+ * it does not say is given beside it.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient } from "@effect-alf/core"
+ * import { Config } from "effect"
+ *
+ * const layer = AuthedHttpClient.layerConfig({ baseUrl: Config.string("ORDERS_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Options & TokenProvider.Options | undefined
+): Layer.Layer<
+  AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ConfigError.ConfigError,
+  TokenEndpoint | TokenStore | HttpClient.HttpClient
+> => ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * Provides platform's own `HttpClient`, so that code written for it

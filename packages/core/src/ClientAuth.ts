@@ -343,9 +343,7 @@ export const assertionFile = (
  * @since 0.1.0
  * @category constructors
  */
-export const secretFile = Effect.fnUntraced(function*(
-  path: string
-): Effect.fn.Return<Redacted.Redacted, CredentialsError, FileSystem.FileSystem> {
+export const secretFile = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.mapError(
     fs.readFileString(path),

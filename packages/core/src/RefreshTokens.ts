@@ -131,7 +131,7 @@ const advice =
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<RefreshTokens, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function*(options: Options) {
   const { endpoint, store } = options
   const scope = yield* Effect.scope
   const makeCall = BoundedStore.makeCall(options.storeTimeout, yield* OAuthMetrics.makeUpdate)
@@ -153,7 +153,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     return lineage
   }
 
-  return {
+  const refreshTokens: RefreshTokens = {
     attempt: (need, attempt) =>
       Effect.suspend((): Effect.Effect<AccessToken.AccessToken, Failure> => {
         const initial = need.request.grant.refreshToken
@@ -165,6 +165,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           : lineageOf(store, initial).attempt(need, attempt)
       })
   }
+  return refreshTokens
 })
 
 const unusable = ({ failureCooldown }: Options, description: string) =>

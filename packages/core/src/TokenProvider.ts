@@ -5,6 +5,8 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,6 +20,7 @@ import * as Adoption from "./Adoption.js"
 import * as BoundedStore from "./BoundedStore.js"
 import * as Check from "./Check.js"
 import * as ClosingRevocation from "./ClosingRevocation.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type * as Cooldown from "./Cooldown.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as HeldToken from "./HeldToken.js"
@@ -384,6 +387,45 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 export const layer = (
   options?: Options | undefined
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
+
+/**
+ * The options that a configuration can hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions {
+  readonly refreshAhead?: Duration.Duration | undefined
+  readonly expiryLeeway?: Duration.Duration | undefined
+  readonly defaultLifetime?: Duration.Duration | undefined
+  readonly failureCooldown?: Duration.Duration | undefined
+  readonly maxWait?: Duration.Duration | undefined
+  readonly storeTimeout?: Duration.Duration | undefined
+  readonly leaseDuration?: Duration.Duration | undefined
+  readonly shareTokens?: boolean | undefined
+  readonly capacity?: number | undefined
+}
+
+/**
+ * Reads the options from a configuration; what it does not say is given beside
+ * it.
+ *
+ * @example
+ * ```ts
+ * import { TokenProvider } from "@effect-alf/core"
+ * import { Config } from "effect"
+ *
+ * const layer = TokenProvider.layerConfig({ maxWait: Config.duration("TOKEN_MAX_WAIT") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Options | undefined
+): Layer.Layer<TokenProvider, InvalidOptions | ConfigError.ConfigError, TokenEndpoint | TokenStore> =>
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * Options of `warm`.

@@ -1,5 +1,13 @@
 import type { TokenRequest } from "@effect-alf/core"
-import { AccessToken, ClientAuth, type Grant, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
+import {
+  AccessToken,
+  ClientAuth,
+  Environment,
+  type Grant,
+  OAuthError,
+  RetryPolicy,
+  TokenEndpoint
+} from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual, notDeepStrictEqual } from "@effect/vitest/utils"
@@ -1326,14 +1334,49 @@ describe("TokenEndpoint", () => {
         }))
     }
 
+    it.effect("names the variable whose value is wrong, with its prefix", () =>
+      Effect.gen(function*() {
+        const wrong = new Map(
+          Object.entries({ ...variables, TOKEN_URL: "nonsense" }).map(([name, value]) =>
+            [`BILLING_${name}`, value] as const
+          )
+        )
+        const error = yield* TokenEndpoint.TokenEndpoint.pipe(
+          Effect.provide(Layer.provide(config, fetchOf(() => granted()).layer)),
+          Effect.withConfigProvider(
+            ConfigProvider.nested(ConfigProvider.fromMap(wrong, { pathDelim: "_" }), "BILLING")
+          ),
+          Effect.flip
+        )
+        assert.strictEqual(error._tag, "InvalidOptions")
+        assert.strictEqual(error.message, "BILLING_TOKEN_URL is not an absolute URL")
+      }))
+
+    it.effect("finds the endpoint in the metadata of an issuer, or says that both are missing", () =>
+      Effect.gen(function*() {
+        const { layer, sent } = fetchOf((request) =>
+          request.url.includes("/.well-known/")
+            ? Response.json({ issuer: "https://auth.example.com", token_endpoint: url })
+            : granted()
+        )
+        const fromEnvironment = TokenEndpoint.layerConfig(Environment.tokenEndpoint)
+        const rest = { ALF_CLIENT_ID: "app", ALF_CLIENT_SECRET: "s3cr3t", ALF_RESOURCE: "https://a https://b" }
+        const endpoint = yield* build(fromEnvironment, { ...rest, ALF_ISSUER: "https://auth.example.com" }, layer)
+        yield* endpoint.request(endpoint.resolve())
+        assert.strictEqual(sent.at(-1)?.url, url)
+        deepStrictEqual(sent.at(-1)?.form.getAll("resource"), ["https://a", "https://b"])
+        const error = yield* Effect.flip(build(fromEnvironment, rest, layer))
+        assert.strictEqual(error.message, "TokenEndpoint.url is missing, and so is the issuer")
+      }))
+
     it.effect("checks what it has read", () =>
       Effect.gen(function*() {
         for (
           const [changed, message] of [
-            [{ TOKEN_URL: "auth.example.com" }, "TokenEndpoint.url is not an absolute URL"],
-            [{ CLIENT_ID: "" }, "TokenEndpoint.clientId is empty"],
-            [{ CLIENT_SECRET: "" }, "TokenEndpoint.clientSecret is empty"],
-            [{ TIMEOUT: "0 seconds" }, "TokenEndpoint.timeout must be longer than zero"]
+            [{ TOKEN_URL: "auth.example.com" }, "TOKEN_URL is not an absolute URL"],
+            [{ CLIENT_ID: "" }, "CLIENT_ID is empty"],
+            [{ CLIENT_SECRET: "" }, "CLIENT_SECRET is empty"],
+            [{ TIMEOUT: "0 seconds" }, "TIMEOUT must be longer than zero"]
           ] as const
         ) {
           const error = yield* Effect.flip(build(config, { ...variables, ...changed }, fetchOf(() => granted()).layer))
