@@ -48,6 +48,8 @@ export interface World {
 }
 
 export interface Telemetry {
+  /** What reaches the server. */
+  readonly http: HttpClient.HttpClient
   /** Another process of the same app, over the same server and store. */
   readonly spawn: Effect.Effect<World>
   /** The spans that have ended, each under its parent, in the order of their beginning. */
@@ -202,6 +204,7 @@ export const run = <A, E>(
     )
     const world = yield* spawn
     return yield* body(world, {
+      http: Context.get(context, HttpClient.HttpClient),
       spawn,
       tree,
       spans,
