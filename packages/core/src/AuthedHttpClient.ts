@@ -497,6 +497,7 @@ export type TestResponse = Response | HttpClientResponse.HttpClientResponse
 /**
  * A client for an app's tests that asks the handler instead of the network, and
  * needs no token. Addresses reach the handler as the app wrote them.
+ * `TestAuthedHttpClient` records the requests beside it.
  *
  * @example
  * ```ts
