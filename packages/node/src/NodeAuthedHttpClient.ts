@@ -5,18 +5,20 @@
  * @since 0.1.0
  */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import * as ClientAuth from "@effect-alf/core/ClientAuth"
 import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
+import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
+import * as Environment from "@effect-alf/core/Environment"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
 import type { TokenRequest } from "@effect-alf/core/TokenRequest"
 import * as TokenStore from "@effect-alf/core/TokenStore"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as NodeHttp from "./NodeHttp.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
 
@@ -103,7 +105,7 @@ export const layer: {
   return AuthedHttpClient.layer(options).pipe(
     Layer.provide(makeEndpoint(options)),
     Layer.provide(http !== undefined && "certificate" in http ? NodeHttp.layerMutualTls(http) : NodeHttp.layer(http)),
-    renameOptions(nameInLayer),
+    nameHere,
     Layer.provide(makeStore(redis, tokenStore))
   )
 }
@@ -129,7 +131,7 @@ const makeStore = <ES, RS>(
 ): Layer.Layer<TokenStore.TokenStore, InvalidOptions | ES, RS> => {
   if (redis === undefined) return tokenStore ?? TokenStore.layerMemory()
   return tokenStore === undefined
-    ? renameOptions(nameInLayer)(RedisTokenStore.layer(redis))
+    ? nameHere(RedisTokenStore.layer(redis))
     : Layer.fail(
       new InvalidOptions({
         option: "NodeAuthedHttpClient.tokenStore",
@@ -160,14 +162,18 @@ export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = 
 {}
 
 /**
- * Reads from the environment, or wherever the app's ConfigProvider reads:
+ * Reads the variables of `Environment.variables` from the environment, or
+ * wherever the app's ConfigProvider reads:
  *
  * - `ALF_TOKEN_URL`, or `ALF_ISSUER`, whose metadata tells it; with both, the issuer is the audience of assertions
  * - `ALF_CLIENT_ID`
- * - `ALF_CLIENT_SECRET`, unless the options give a `clientAuth`
- * - `ALF_BASE_URL`, unless the options give `baseUrl` or `origins`
- * - `ALF_SCOPE`, if it is there: scopes with spaces between
+ * - `ALF_CLIENT_SECRET`, `ALF_CLIENT_SECRET_FILE` or `ALF_CLIENT_KEY_FILE`, unless the options give a `clientAuth`
+ * - `ALF_BASE_URL` or `ALF_ORIGINS`, unless the options give `baseUrl` or `origins`
  * - `ALF_REDIS_URL`, if it is there; it is not read when the options give a `tokenStore`
+ * - `ALF_SCOPE` and the others, if they are there
+ *
+ * A wrong one is named as it is written there, with the prefix of the
+ * ConfigProvider.
  *
  * @example
  * ```ts
@@ -195,42 +201,84 @@ export const layerConfig: {
     InvalidOptions | ConfigError.ConfigError | ES,
     Exclude<R, HttpClient.HttpClient> | RS
   >
-} = <R, ES, RS>(options?: ConfigOptions<R, ES, RS>) =>
+} = <R, ES, RS>(options: ConfigOptions<R, ES, RS> = {}) =>
   Layer.unwrapEffect(Effect.gen(function*() {
-    const needsBase = options?.baseUrl === undefined && options?.origins === undefined
-    const issuer = yield* optional(Config.string("ALF_ISSUER"))
-    const tokenUrl = Config.string("ALF_TOKEN_URL")
-    const tokenEndpoint = yield* issuer === undefined ? tokenUrl : optional(tokenUrl)
-    const clientId = yield* Config.string("ALF_CLIENT_ID")
-    const clientSecret = options?.clientAuth === undefined ? yield* Config.redacted("ALF_CLIENT_SECRET") : undefined
-    const baseUrl = yield* needsBase ? Config.string("ALF_BASE_URL") : optional(Config.string("ALF_BASE_URL"))
-    const scope = yield* optional(Config.string("ALF_SCOPE"))
-    const redisUrl = options?.tokenStore === undefined ? yield* optional(Config.redacted("ALF_REDIS_URL")) : undefined
-    return renameOptions(nameInEnvironment({ baseUrl, redisUrl }, options))(layer<R, ES, RS>({
-      ...options,
-      tokenEndpoint,
-      issuer,
-      clientId,
-      clientSecret,
-      baseUrl: baseUrl ?? options?.baseUrl,
-      scope: scope ?? options?.scope,
-      redis: redisUrl === undefined ? options?.redis : { ...options?.redis, url: redisUrl }
-    }))
+    const environment = yield* Environment.read
+    yield* Environment.requireOneOf(environment, "tokenEndpoint", "issuer")
+    yield* Environment.requireOneOf(environment, "clientId")
+    if (options.clientAuth === undefined && environment.clientAuth !== "none") {
+      yield* Environment.requireOneOf(environment, "clientSecret", "clientSecretFile", "clientKeyFile")
+    }
+    if (options.baseUrl === undefined && options.origins === undefined) {
+      yield* Environment.requireOneOf(environment, "baseUrl", "origins")
+    }
+    return ConfiguredLayer.mapInvalid(
+      layer<R, ES, RS>(fromEnvironment(environment, options)),
+      nameInEnvironment(environment, options)
+    )
   }))
 
-const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
-  Config.map(Config.option(config), Option.getOrUndefined)
+const fromEnvironment = <R, ES, RS>(
+  environment: Environment.Environment,
+  options: ConfigOptions<R, ES, RS>
+): Options<R, ES, RS> => {
+  const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
+  return {
+    ...options,
+    ...(options.clientAuth === undefined && credentials(environment)),
+    tokenEndpoint: environment.tokenEndpoint,
+    issuer: environment.issuer,
+    clientId: environment.clientId ?? "",
+    scope: environment.scope ?? options.scope,
+    resource: environment.resource ?? options.resource,
+    audience: environment.audience ?? options.audience,
+    baseUrl: environment.baseUrl ?? options.baseUrl,
+    origins: environment.origins ?? options.origins,
+    timeout: environment.timeout ?? options.timeout,
+    maxWait: environment.maxWait ?? options.maxWait,
+    refreshAhead: environment.refreshAhead ?? options.refreshAhead,
+    allowInsecure: environment.allowInsecure ?? options.allowInsecure,
+    redis: options.tokenStore !== undefined || (redisUrl ?? options.redis) === undefined
+      ? options.redis
+      : { ...options.redis, url: redisUrl ?? options.redis?.url, prefix: redisPrefix ?? options.redis?.prefix },
+    http: {
+      ...options.http,
+      connectTimeout: connectTimeout ?? options.http?.connectTimeout,
+      proxy: proxy ?? options.http?.proxy
+    }
+  }
+}
+
+const credentials = (environment: Environment.Environment): Pick<Options, "clientSecret" | "clientAuth"> => {
+  const { clientAuth, clientKeyFile, clientKeyId: keyId, clientSecretFile } = environment
+  if (clientAuth === "none") return { clientAuth: ClientAuth.none }
+  if (clientKeyFile !== undefined) {
+    return { clientAuth: ClientAuth.privateKeyJwt({ key: readFile(clientKeyFile), keyId }) }
+  }
+  const clientSecret = clientSecretFile === undefined ? environment.clientSecret : readFile(clientSecretFile)
+  return clientSecret === undefined || clientAuth === undefined || clientAuth === "private_key_jwt"
+    ? { clientSecret }
+    : { clientAuth: bySecret[clientAuth](clientSecret) }
+}
+
+const bySecret = {
+  client_secret_basic: ClientAuth.secretBasic<never>,
+  client_secret_post: ClientAuth.secretPost<never>,
+  client_secret_jwt: ClientAuth.secretJwt<never>
+}
+
+const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), NodeFileSystem.layer)
 
 // -----------------------------------------------------------------------------
 // names of options
 // -----------------------------------------------------------------------------
 
 /** An option at fault is named as it was written here, not as the layer within knows it. */
-const renameOptions = (rename: (option: string) => string) => <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-  Layer.mapError(layer, (error) =>
-    error instanceof InvalidOptions
-      ? new InvalidOptions({ option: rename(error.option), description: error.description }) as E & InvalidOptions
-      : error)
+const nameHere = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+  ConfiguredLayer.mapInvalid(
+    layer,
+    ({ description, option }) => new InvalidOptions({ option: nameInLayer(option), description })
+  )
 
 const nameInLayer = (option: string): string => {
   if (option === "TokenEndpoint.url") return "NodeAuthedHttpClient.tokenEndpoint"
@@ -240,25 +288,34 @@ const nameInLayer = (option: string): string => {
     .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http")
 }
 
-const nameInEnvironment = (
-  found: { readonly baseUrl: string | undefined; readonly redisUrl: unknown },
-  options: { readonly redis?: RedisTokenStore.Options | undefined } | undefined
-) =>
-(option: string): string => {
-  switch (option) {
-    case "NodeAuthedHttpClient.tokenEndpoint":
-      return "ALF_TOKEN_URL"
-    case "NodeAuthedHttpClient.issuer":
-      return "ALF_ISSUER"
-    case "NodeAuthedHttpClient.clientId":
-      return "ALF_CLIENT_ID"
-    case "NodeAuthedHttpClient.clientSecret":
-      return "ALF_CLIENT_SECRET"
-    case "NodeAuthedHttpClient.baseUrl":
-      return found.baseUrl === undefined ? option : "ALF_BASE_URL"
-    case "NodeAuthedHttpClient.redis.url":
-      return found.redisUrl === undefined && options?.redis?.url !== undefined ? option : "ALF_REDIS_URL"
-    default:
-      return option
+const nameInEnvironment = (environment: Environment.Environment, options: ConfigOptions<any, any, any>) => {
+  const { names } = environment
+  const isFromOptions = (key: keyof Environment.Values) =>
+    environment[key] === undefined && (key !== "redisUrl" || options.redis?.url !== undefined)
+  return ({ description, option }: InvalidOptions): InvalidOptions => {
+    const key = variableOfOption[option.replace(/^NodeAuthedHttpClient\./, "")]
+    return key === undefined || isFromOptions(key)
+      ? new InvalidOptions({ option, description })
+      : new InvalidOptions({
+        option: names[key].name,
+        description: description.replace("set allowInsecure", `set ${names.allowInsecure.name}`)
+      })
   }
+}
+
+const variableOfOption: Readonly<Record<string, keyof Environment.Values>> = {
+  tokenEndpoint: "tokenEndpoint",
+  issuer: "issuer",
+  clientId: "clientId",
+  clientSecret: "clientSecret",
+  clientAuth: "clientAuth",
+  baseUrl: "baseUrl",
+  origins: "origins",
+  timeout: "timeout",
+  maxWait: "maxWait",
+  refreshAhead: "refreshAhead",
+  "redis.url": "redisUrl",
+  "redis.prefix": "redisPrefix",
+  "http.proxy": "proxy",
+  "http.connectTimeout": "connectTimeout"
 }

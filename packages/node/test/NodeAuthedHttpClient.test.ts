@@ -6,6 +6,10 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
+import { generateKeyPairSync } from "node:crypto"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import * as OAuthServer from "./OAuthServer.js"
@@ -325,6 +329,93 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
       assert.strictEqual(status, 200)
     }))
 
+  it.scopedLive("ALF_CLIENT_SECRET_FILE is read anew when the secret has changed", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
+      const file = yield* makeFile("the-client-secret\n")
+      yield* run(
+        { ...variables, ALF_CLIENT_SECRET_FILE: file.path },
+        Effect.gen(function*() {
+          assert.strictEqual(yield* getResource, 200)
+          yield* file.write("the next secret")
+          server.revokeAll()
+          assert.strictEqual(yield* getResource, 200)
+        })
+      )
+      deepStrictEqual(
+        server.tokenRequests.map(({ headers }) => headers.authorization),
+        ["the-client:the-client-secret", "the-client:the+next+secret"].map((pair) => `Basic ${btoa(pair)}`)
+      )
+    }))
+
+  it.scopedLive("ALF_CLIENT_AUTH says how the secret is sent, ALF_RESOURCE and ALF_AUDIENCE what is asked for", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      yield* run({
+        ...variablesFor(server),
+        ALF_CLIENT_AUTH: "client_secret_post",
+        ALF_RESOURCE: "https://api.example.com",
+        ALF_AUDIENCE: "orders",
+        ALF_PROXY: "none"
+      }, getResource)
+      const { client_secret, ...form } = server.tokenRequests[0].form
+      assert.strictEqual(client_secret, "the-client-secret")
+      deepStrictEqual(form, {
+        grant_type: "client_credentials",
+        client_id: "the-client",
+        resource: "https://api.example.com",
+        audience: "orders"
+      })
+    }))
+
+  it.scopedLive("ALF_CLIENT_KEY_FILE signs an assertion, by ALF_CLIENT_KEY_ID", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
+      const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+      const file = yield* makeFile(privateKey.export({ type: "pkcs8", format: "pem" }).toString())
+      const status = yield* run(
+        { ...variables, ALF_CLIENT_KEY_FILE: file.path, ALF_CLIENT_KEY_ID: "2026-11" },
+        getResource
+      )
+      assert.strictEqual(status, 200)
+      const header = server.tokenRequests[0].form.client_assertion.split(".")[0]
+      deepStrictEqual(JSON.parse(Buffer.from(header, "base64url").toString()), {
+        alg: "ES256",
+        typ: "JWT",
+        kid: "2026-11"
+      })
+    }))
+
+  it.scopedLive("a client that is known by its network needs no secret", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
+      assert.strictEqual(yield* run({ ...variables, ALF_CLIENT_AUTH: "none" }, getResource), 200)
+    }))
+
+  it.scopedLive("two clients of one app read under two prefixes", () =>
+    Effect.gen(function*() {
+      const servers = [yield* OAuthServer.make(), yield* OAuthServer.make()] as const
+      const variables = new Map([
+        ...Object.entries(variablesFor(servers[0])).map(([name, value]) => [`ORDERS_${name}`, value] as const),
+        ...Object.entries(variablesFor(servers[1])).map(([name, value]) =>
+          [name.replace("ALF", "BILLING"), value] as const
+        )
+      ])
+      const environment = ConfigProvider.fromMap(variables, { pathDelim: "_" })
+      const providers = [
+        ConfigProvider.nested(environment, "ORDERS"),
+        ConfigProvider.mapInputPath(environment, (name) => name.replace(/^ALF_/, "BILLING_"))
+      ]
+      for (const provider of providers) {
+        const layer = Layer.provide(NodeAuthedHttpClient.layerConfig(), Layer.setConfigProvider(provider))
+        assert.strictEqual(yield* Effect.provide(getResource, layer), 200)
+      }
+      deepStrictEqual(servers.map(({ tokenRequests }) => tokenRequests.length), [1, 1])
+    }))
+
   const complete = {
     ALF_TOKEN_URL: "https://auth.example.com/token",
     ALF_CLIENT_ID: "id",
@@ -346,6 +437,22 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
     [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
     [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
+    [
+      { ALF_ORIGINS: "https://api.example.com/v1" },
+      "ALF_ORIGINS takes origins, without a path: https://api.example.com"
+    ],
+    [{ ALF_TIMEOUT: "0 seconds" }, "ALF_TIMEOUT must be longer than zero"],
+    [{ ALF_MAX_WAIT: "0 seconds" }, "ALF_MAX_WAIT must be longer than zero"],
+    [
+      { ALF_CONNECT_TIMEOUT: "soon" },
+      "ALF_CONNECT_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""
+    ],
+    [{ ALF_CONNECT_TIMEOUT: "0 seconds" }, "ALF_CONNECT_TIMEOUT must be longer than zero"],
+    [{ ALF_PROXY: "socks5://:hunter2@proxy" }, "ALF_PROXY is not an http or https URL"],
+    [
+      { ALF_TOKEN_URL: "http://auth.example.com/token" },
+      "ALF_TOKEN_URL is http to auth.example.com: use https, or set ALF_ALLOW_INSECURE"
+    ],
     [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis://, rediss:// or unix:///"]
   ])("%o: %s", ([wrong, message]) =>
     Effect.gen(function*() {
@@ -354,6 +461,18 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
       assert.strictEqual(error.message, message)
       assert.notInclude(inspect(error), "hunter2")
       assert.notInclude(inspect(error), "the-client-secret")
+      const billing = ConfigProvider.fromMap(
+        new Map(Object.entries({ ...complete, ...wrong }).map(([name, value]) => [`BILLING_${name}`, value])),
+        { pathDelim: "_" }
+      )
+      const named = yield* Effect.flip(Effect.provide(
+        getResource,
+        Layer.provide(
+          NodeAuthedHttpClient.layerConfig(),
+          Layer.setConfigProvider(ConfigProvider.nested(billing, "BILLING"))
+        )
+      ))
+      assert.strictEqual(named.message, message.replaceAll("ALF_", "BILLING_ALF_"))
     }))
 
   it.effect("an option that is wrong is named as an option", () =>
@@ -366,6 +485,17 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
       const noRedis = yield* Effect.flip(run(complete, getResource, { redis: { prefix: "app:" } }))
       assert.strictEqual(noRedis.message, "ALF_REDIS_URL is missing")
     }))
+})
+
+const makeFile = Effect.fnUntraced(function*(text: string) {
+  const directory = yield* Effect.acquireRelease(
+    Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
+    (directory) => Effect.promise(() => rm(directory, { recursive: true }))
+  )
+  const path = join(directory, "file")
+  const write = (text: string) => Effect.promise(() => writeFile(path, text))
+  yield* write(text)
+  return { path, write }
 })
 
 /** Waits until the token is in Redis: it is stored after those who waited for it have it. */

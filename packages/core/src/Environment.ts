@@ -1,0 +1,313 @@
+/**
+ * The variables that `layerConfig` of `@effect-alf/node` and the command `alf`
+ * read, through the app's ConfigProvider: by default from the environment.
+ * Their names are written nowhere else.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Record from "effect/Record"
+import * as Redacted from "effect/Redacted"
+import * as Check from "./Check.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
+import { InvalidOptions } from "./OAuthError.js"
+
+/**
+ * One variable; an empty one counts as if it were not there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Variable<out A> {
+  /** Its name without any prefix that a ConfigProvider adds. */
+  readonly name: string
+  /** What it says, in a line. */
+  readonly description: string
+  readonly isSecret: boolean
+  readonly config: Config.Config<A | undefined>
+  /** The same, where the app cannot do without it. */
+  readonly required: Config.Config<A>
+}
+
+const make = <A>(
+  name: string,
+  description: string,
+  parse: (text: string) => Either.Either<A, string>,
+  isSecret = false
+): Variable<A> => {
+  // Primitives of their own: of what a map refuses, the error does not tell the prefix
+  const primitive = <B>(whenEmpty: Either.Either<B, string>): Config.Config<A | B> =>
+    Config.nested(
+      Config.primitive(description, (text) => {
+        const parsed: Either.Either<A | B, string> = text.trim() === "" ? whenEmpty : parse(text)
+        return Either.mapLeft(parsed, (problem) => ConfigError.InvalidData([], problem))
+      }),
+      name
+    )
+  return {
+    name,
+    description,
+    isSecret,
+    config: Config.orElseIf(primitive(Either.right(undefined)), {
+      if: ConfigError.isMissingDataOnly,
+      orElse: () => Config.succeed(undefined)
+    }),
+    required: primitive(Either.left("is empty"))
+  }
+}
+
+const text = (name: string, description: string) => make(name, description, (text) => Either.right(text.trim()))
+
+const secret = (name: string, description: string) =>
+  make(name, description, (text) => Either.right(Redacted.make(text)), true)
+
+const list = (name: string, description: string) =>
+  make(name, description, (text) => Either.right(text.split(/[\s,]+/).filter((item) => item !== "")))
+
+const duration = (name: string, description: string) =>
+  make(name, description, (text) =>
+    Duration.decodeUnknown(text.trim()).pipe(
+      Option.filter(() => !text.trim().startsWith("-")),
+      Either.fromOption(() => "is not a duration, such as \"10 seconds\" or \"500 millis\"")
+    ))
+
+const oneOf = <const A extends string>(name: string, description: string, values: ReadonlyArray<A>) =>
+  make(name, description, (text) =>
+    Either.fromNullable(
+      values.find((value) => value === text.trim().toLowerCase()),
+      () => `is none of ${values.join(", ")}`
+    ))
+
+const flag = (name: string, description: string) =>
+  make(name, description, (text) =>
+    /^(true|false)$/i.test(text.trim())
+      ? Either.right(text.trim().toLowerCase() === "true")
+      : Either.left("is neither true nor false"))
+
+/**
+ * How the client proves itself, by the names of the IANA registry "OAuth Token
+ * Endpoint Authentication Methods".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClientAuthMethod = (typeof clientAuthMethods)[number]
+
+const clientAuthMethods = [
+  "client_secret_basic",
+  "client_secret_post",
+  "client_secret_jwt",
+  "private_key_jwt",
+  "none"
+] as const
+
+/**
+ * Every variable there is.
+ *
+ * @since 0.1.0
+ * @category variables
+ */
+export const variables = {
+  tokenEndpoint: text("ALF_TOKEN_URL", "The token endpoint's address"),
+  issuer: text("ALF_ISSUER", "The issuer, whose metadata tell the token endpoint where `ALF_TOKEN_URL` does not"),
+  clientId: text("ALF_CLIENT_ID", "The client's id"),
+  clientSecret: secret("ALF_CLIENT_SECRET", "The client's secret"),
+  clientSecretFile: text("ALF_CLIENT_SECRET_FILE", "A file with the secret, read anew for every token request"),
+  clientKeyFile: text(
+    "ALF_CLIENT_KEY_FILE",
+    "A file with the private key, as PEM (PKCS#8) or JWK, for `private_key_jwt`; read anew for every token request"
+  ),
+  clientKeyId: text("ALF_CLIENT_KEY_ID", "The `kid` by which the server knows the key"),
+  clientAuth: oneOf(
+    "ALF_CLIENT_AUTH",
+    `How the client proves itself: ${
+      clientAuthMethods.map((method) => `\`${method}\``).join(", ")
+    }. By default what the issuer's metadata ask for, else \`client_secret_basic\``,
+    clientAuthMethods
+  ),
+  scope: text("ALF_SCOPE", "The scopes, with spaces between"),
+  resource: list("ALF_RESOURCE", "The resources that tokens are for (RFC 8707), with spaces between"),
+  audience: text("ALF_AUDIENCE", "The audience that Auth0 and others ask for"),
+  baseUrl: text("ALF_BASE_URL", "What relative addresses are joined to; tokens may go to its origin"),
+  origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
+  redisUrl: secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
+  redisPrefix: text("ALF_REDIS_PREFIX", "What every key in Redis begins with"),
+  proxy: make<Redacted.Redacted | false>(
+    "ALF_PROXY",
+    "The proxy to go through, or `none`. By default that of `HTTPS_PROXY` and `HTTP_PROXY`",
+    (text) => Either.right(text.trim() === "none" ? false : Redacted.make(text)),
+    true
+  ),
+  timeout: duration("ALF_TIMEOUT", "How long one attempt at a token request may take"),
+  connectTimeout: duration("ALF_CONNECT_TIMEOUT", "How long it may take to connect"),
+  maxWait: duration("ALF_MAX_WAIT", "How long a caller waits for a token"),
+  refreshAhead: duration("ALF_REFRESH_AHEAD", "How long before its end a token is renewed in the background"),
+  allowInsecure: flag("ALF_ALLOW_INSECURE", "`true` allows http to other machines, for development")
+}
+
+/**
+ * The variables of `TokenEndpoint.layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const tokenEndpoint = {
+  url: variables.tokenEndpoint.config,
+  issuer: variables.issuer.config,
+  clientId: variables.clientId.required,
+  clientSecret: variables.clientSecret.config,
+  scope: variables.scope.config,
+  resource: variables.resource.config,
+  audience: variables.audience.config,
+  timeout: variables.timeout.config,
+  allowInsecure: variables.allowInsecure.config
+}
+
+/**
+ * The variables of `TokenProvider.layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const tokenProvider = {
+  maxWait: variables.maxWait.config,
+  refreshAhead: variables.refreshAhead.config
+}
+
+/**
+ * The variables of `AuthedHttpClient.layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const authedHttpClient = {
+  ...tokenProvider,
+  baseUrl: variables.baseUrl.config,
+  origins: variables.origins.config,
+  allowInsecure: variables.allowInsecure.config
+}
+
+/**
+ * The variables of `RedisTokenStore.layerConfig` of `@effect-alf/node`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const redis = {
+  url: variables.redisUrl.required,
+  prefix: variables.redisPrefix.config
+}
+
+/**
+ * The variables of `NodeHttp.layerConfig` of `@effect-alf/node`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const http = {
+  proxy: variables.proxy.config,
+  connectTimeout: variables.connectTimeout.config
+}
+
+/**
+ * What the variables say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Values = {
+  readonly [K in keyof typeof variables]: Config.Config.Success<(typeof variables)[K]["config"]>
+}
+
+/**
+ * What the variables say, and what they are called with the prefix in force.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Environment extends Values {
+  readonly names: { readonly [K in keyof typeof variables]: ConfiguredLayer.Name }
+}
+
+/**
+ * Reads all variables. One that is wrong, or two that contradict each other,
+ * are named as they are written, and no value is shown.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.ConfigError> = Effect.gen(function*() {
+  const names = yield* Effect.all(Record.map(variables, ({ name }) => nameOf(name)))
+  const values = yield* Effect.mapError(
+    ConfiguredLayer.load(Config.all(Record.map(variables, ({ config }) => config)) as Config.Config<Values>),
+    (error) => Option.getOrElse(toInvalidOptions(error), () => error)
+  )
+  const environment = { ...values, names }
+  yield* checkCredentials(environment)
+  return environment
+})
+
+/**
+ * Fails unless at least one of these variables says something.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const requireOneOf = (
+  environment: Environment,
+  ...keys: readonly [keyof Values, ...ReadonlyArray<keyof Values>]
+): Effect.Effect<void, InvalidOptions | ConfigError.ConfigError> => {
+  if (keys.some((key) => environment[key] !== undefined)) return Effect.void
+  const names = keys.map((key) => environment.names[key])
+  const empty = names.find(({ isSet }) => isSet)
+  return empty === undefined
+    ? Effect.fail(
+      ConfigError.MissingData([names[0].name], `Expected ${names.map(({ name }) => name).join(" or ")} to be set`)
+    )
+    : Check.invalid(empty.name, "is empty")
+}
+
+const nameOf = (name: string): Effect.Effect<ConfiguredLayer.Name> =>
+  Effect.map(ConfiguredLayer.nameOf(Config.string(name)), Option.getOrElse(() => ({ name, isSet: false })))
+
+const toInvalidOptions = ConfigError.reduceWithContext<unknown, Option.Option<InvalidOptions>>(undefined, {
+  andCase: (_, left, right) => Option.orElse(left, () => right),
+  orCase: (_, left, right) => Option.orElse(left, () => right),
+  invalidDataCase: (_, path, description) => Option.some(new InvalidOptions({ option: path.join("_"), description })),
+  missingDataCase: () => Option.none(),
+  sourceUnavailableCase: () => Option.none(),
+  unsupportedCase: () => Option.none()
+})
+
+const checkCredentials = (environment: Environment): Effect.Effect<void, InvalidOptions> => {
+  const { clientAuth, names } = environment
+  const nameIfSet = (key: keyof Values) => environment[key] === undefined ? [] : [names[key].name]
+
+  const [first, second] = [
+    ...nameIfSet("clientSecret"),
+    ...nameIfSet("clientSecretFile"),
+    ...nameIfSet("clientKeyFile")
+  ]
+  if (second !== undefined) {
+    return Check.invalid(first, `and ${second} are both set: the client proves itself by one of them`)
+  }
+
+  const [keyFile] = nameIfSet("clientKeyFile")
+  const [keyId] = nameIfSet("clientKeyId")
+  if (keyId !== undefined && keyFile === undefined) {
+    return Check.invalid(keyId, `is set without ${names.clientKeyFile.name}: it says nothing of a secret`)
+  }
+  if (clientAuth === undefined) return Effect.void
+  const isByKey = clientAuth === "private_key_jwt"
+  if (first !== undefined && (clientAuth === "none" || isByKey !== (keyFile !== undefined))) {
+    return Check.invalid(names.clientAuth.name, `is ${clientAuth}, which contradicts ${first}`)
+  }
+  return isByKey && keyFile === undefined
+    ? Check.invalid(names.clientAuth.name, `is ${clientAuth}, which needs ${names.clientKeyFile.name}`)
+    : Effect.void
+}

@@ -1,0 +1,176 @@
+import {
+  AuthedHttpClient,
+  Environment,
+  TestTokenEndpoint,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
+import { HttpClient, HttpClientResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Config, ConfigProvider, Duration, Effect, Redacted } from "effect"
+import { readFileSync } from "node:fs"
+
+const from = (variables: Readonly<Record<string, string>>) =>
+  ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" })
+
+const read = (variables: Readonly<Record<string, string>>) =>
+  Effect.withConfigProvider(Environment.read, from(variables))
+
+describe("Environment.read", () => {
+  it.effect("reads every kind of variable, without the spaces around it", () =>
+    Effect.gen(function*() {
+      const environment = yield* read({
+        ALF_TOKEN_URL: " https://auth.example.com/token\n",
+        ALF_CLIENT_SECRET: "the-client-secret ",
+        ALF_ORIGINS: "https://a.example.com, https://b.example.com  https://c.example.com",
+        ALF_TIMEOUT: "500 millis",
+        ALF_CLIENT_AUTH: "client_secret_post",
+        ALF_ALLOW_INSECURE: "TRUE"
+      })
+      assert.strictEqual(environment.tokenEndpoint, "https://auth.example.com/token")
+      assert.strictEqual(environment.clientSecret && Redacted.value(environment.clientSecret), "the-client-secret ")
+      deepStrictEqual(environment.origins, ["https://a.example.com", "https://b.example.com", "https://c.example.com"])
+      deepStrictEqual(environment.timeout, Duration.millis(500))
+      assert.strictEqual(environment.clientAuth, "client_secret_post")
+      assert.isTrue(environment.allowInsecure)
+      assert.isUndefined(environment.issuer)
+    }))
+
+  it.effect("an empty one counts as if it were not there", () =>
+    Effect.gen(function*() {
+      const { maxWait, names, origins, scope } = yield* read({ ALF_SCOPE: " ", ALF_ORIGINS: "", ALF_MAX_WAIT: "" })
+      deepStrictEqual([scope, origins, maxWait], [undefined, undefined, undefined])
+      deepStrictEqual([names.scope, names.baseUrl], [
+        { name: "ALF_SCOPE", isSet: true },
+        { name: "ALF_BASE_URL", isSet: false }
+      ])
+    }))
+
+  it.effect.each<readonly [Readonly<Record<string, string>>, string]>([
+    [{ ALF_TIMEOUT: "10" }, "ALF_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""],
+    [{ ALF_MAX_WAIT: "-1 second" }, "ALF_MAX_WAIT is not a duration, such as \"10 seconds\" or \"500 millis\""],
+    [{ ALF_ALLOW_INSECURE: "yes" }, "ALF_ALLOW_INSECURE is neither true nor false"],
+    [
+      { ALF_CLIENT_AUTH: "basic" },
+      "ALF_CLIENT_AUTH is none of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none"
+    ],
+    [
+      { ALF_CLIENT_SECRET: "hunter2", ALF_CLIENT_SECRET_FILE: "/run/secrets/client" },
+      "ALF_CLIENT_SECRET and ALF_CLIENT_SECRET_FILE are both set: the client proves itself by one of them"
+    ],
+    [
+      { ALF_CLIENT_SECRET_FILE: "/run/secrets/client", ALF_CLIENT_KEY_FILE: "/run/secrets/client.pem" },
+      "ALF_CLIENT_SECRET_FILE and ALF_CLIENT_KEY_FILE are both set: the client proves itself by one of them"
+    ],
+    [
+      { ALF_CLIENT_AUTH: "none", ALF_CLIENT_SECRET: "hunter2" },
+      "ALF_CLIENT_AUTH is none, which contradicts ALF_CLIENT_SECRET"
+    ],
+    [
+      { ALF_CLIENT_AUTH: "private_key_jwt", ALF_CLIENT_SECRET: "hunter2" },
+      "ALF_CLIENT_AUTH is private_key_jwt, which contradicts ALF_CLIENT_SECRET"
+    ],
+    [
+      { ALF_CLIENT_AUTH: "client_secret_post", ALF_CLIENT_KEY_FILE: "/run/secrets/client.pem" },
+      "ALF_CLIENT_AUTH is client_secret_post, which contradicts ALF_CLIENT_KEY_FILE"
+    ],
+    [{ ALF_CLIENT_AUTH: "private_key_jwt" }, "ALF_CLIENT_AUTH is private_key_jwt, which needs ALF_CLIENT_KEY_FILE"],
+    [
+      { ALF_CLIENT_KEY_ID: "2026-11", ALF_CLIENT_SECRET: "hunter2" },
+      "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: it says nothing of a secret"
+    ]
+  ])("%o: %s, with any prefix", ([variables, message]) =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(read(variables))).message, message)
+      const billing = Object.fromEntries(
+        Object.entries(variables).map(([name, value]) => [name.replace("ALF", "BILLING"), value])
+      )
+      const instead = ConfigProvider.mapInputPath(from(billing), (name) => name.replace(/^ALF\b|^ALF(?=_)/, "BILLING"))
+      const error = yield* Effect.flip(Effect.withConfigProvider(Environment.read, instead))
+      assert.strictEqual(error.message, message.replaceAll("ALF_", "BILLING_"))
+      const before = Object.fromEntries(Object.entries(variables).map(([name, value]) => [`BILLING_${name}`, value]))
+      const nested = ConfigProvider.nested(from(before), "BILLING")
+      const nestedError = yield* Effect.flip(Effect.withConfigProvider(Environment.read, nested))
+      assert.strictEqual(nestedError.message, message.replaceAll("ALF_", "BILLING_ALF_"))
+    }))
+})
+
+describe("Environment.requireOneOf", () => {
+  it.effect("names all that would do, or the one that is empty", () =>
+    Effect.gen(function*() {
+      const missing = Environment.requireOneOf(yield* read({}), "tokenEndpoint", "issuer")
+      assert.include(String(yield* Effect.flip(missing)), "Expected ALF_TOKEN_URL or ALF_ISSUER to be set")
+      const empty = Environment.requireOneOf(yield* read({ ALF_ISSUER: "" }), "tokenEndpoint", "issuer")
+      assert.strictEqual((yield* Effect.flip(empty)).message, "ALF_ISSUER is empty")
+      yield* Environment.requireOneOf(yield* read({ ALF_ISSUER: "https://a" }), "tokenEndpoint", "issuer")
+    }))
+})
+
+describe("Environment.variables", () => {
+  it("rule 9: what may hold a secret is Redacted, and said to be a secret", () => {
+    const variables: ReadonlyArray<Environment.Variable<unknown>> = Object.values(Environment.variables)
+    for (const { config, isSecret, name } of variables) {
+      const value = Effect.runSync(Effect.either(from({ [name]: "1 second" }).load(config)))
+      assert.strictEqual(value._tag === "Right" && Redacted.isRedacted(value.right), isSecret, name)
+    }
+  })
+
+  it("the guide says of each what is said here", () => {
+    const guide = readFileSync(new URL("../../guides/configuration.md", import.meta.url), "utf8")
+    const [, written] = /<!-- variables -->\n([^]*?)\n?<!-- \/variables -->/.exec(guide) ?? []
+    const rows = Object.values(Environment.variables).map(({ description, name }) => `| \`${name}\` | ${description} |`)
+    assert.strictEqual(written, ["| variable | what it says |", "| --- | --- |", ...rows].join("\n"))
+  })
+})
+
+describe("Environment, layer by layer", () => {
+  it.effect("gets a token with layers of core alone", () =>
+    Effect.gen(function*() {
+      const variables = {
+        ALF_TOKEN_URL: "https://auth.example.com/token",
+        ALF_CLIENT_ID: "client-id",
+        ALF_CLIENT_SECRET: "client-secret",
+        ALF_BASE_URL: "https://api.example.com",
+        ALF_MAX_WAIT: "0 seconds"
+      }
+      const build = (variables: Readonly<Record<string, string>>) =>
+        AuthedHttpClient.AuthedHttpClient.pipe(
+          Effect.flatMap((client) => client.get("/orders")),
+          Effect.map(({ status }) => status),
+          Effect.provide(AuthedHttpClient.layerConfig(Environment.authedHttpClient)),
+          Effect.provide(TokenEndpoint.layerConfig(Environment.tokenEndpoint)),
+          Effect.provide(TokenStore.layerMemory()),
+          Effect.provideService(
+            HttpClient.HttpClient,
+            HttpClient.make((request, { pathname }) =>
+              Effect.succeed(HttpClientResponse.fromWeb(
+                request,
+                pathname === "/token"
+                  ? Response.json({ access_token: "token", token_type: "Bearer", expires_in: 60 })
+                  : new Response(null, { status: request.headers.authorization === "Bearer token" ? 200 : 401 })
+              ))
+            )
+          ),
+          Effect.withConfigProvider(from(variables))
+        )
+      assert.strictEqual(yield* build({ ...variables, ALF_MAX_WAIT: "5 seconds" }), 200)
+      const error = yield* Effect.flip(build(variables))
+      assert.strictEqual(error.message, "ALF_MAX_WAIT must be longer than zero")
+      const missing = yield* Effect.flip(build({ ...variables, ALF_CLIENT_ID: "" }))
+      assert.include(String(missing), "Invalid data at ALF_CLIENT_ID: \"is empty\"")
+    }))
+
+  it.effect("TokenProvider.layerConfig names the variable at fault", () =>
+    Effect.gen(function*() {
+      const error = yield* TokenProvider.TokenProvider.pipe(
+        Effect.provide(TokenProvider.layerConfig({ capacity: Config.integer("CAPACITY") })),
+        Effect.provide(TestTokenEndpoint.layer()),
+        Effect.provide(TokenStore.layerMemory()),
+        Effect.withConfigProvider(from({ CAPACITY: "0" })),
+        Effect.flip
+      )
+      assert.strictEqual(error.message, "CAPACITY must be a whole number above zero")
+    }))
+})
