@@ -1,10 +1,11 @@
 // Packs the published packages as for the registry, installs them in an empty project outside the workspace, and there
-// imports and type-checks every entry point, as a user would.
+// imports and type-checks every entry point, and runs the tests of the guide, as a user would.
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { modules, published, report, root } from "./workspace.js"
+import { runGuideTests } from "./guideTests.js"
+import { modules, published, report, root, sources } from "./workspace.js"
 
 interface Packed {
   readonly name: string
@@ -66,11 +67,11 @@ try {
     tarballs[manifest.name] = `file:${packed.filename}`
 
     const paths = new Set(packed.files.map(({ path }) => path))
-    const expected = modules(folder).concat("index").flatMap((module) => [
-      `src/${module}.ts`,
-      ...[".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => `dist/${module}${extension}`)
+    const expected = sources(folder).flatMap((source) => [
+      `src/${source}.ts`,
+      ...[".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => `dist/${source}${extension}`)
     ])
-    for (const path of [...expected, "package.json", "README.md", "LICENSE"]) {
+    for (const path of [...expected, "package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
       if (!paths.delete(path)) problems.push(`${packed.filename}: lacks ${path}`)
     }
     for (const path of paths) {
@@ -81,12 +82,12 @@ try {
 
   const write = (file: string, content: unknown) =>
     writeFileSync(join(consumer, file), typeof content === "string" ? content : JSON.stringify(content))
-  const { "@types/node": nodeTypes, typescript } = devDependencies
+  const { "@effect/vitest": effectVitest, "@types/node": nodeTypes, typescript, vitest } = devDependencies
   write("package.json", {
     private: true,
     type: "module",
     dependencies: { ...peers, ...tarballs },
-    devDependencies: { "@types/node": nodeTypes, typescript }
+    devDependencies: { "@effect/vitest": effectVitest, "@types/node": nodeTypes, typescript, vitest }
   })
   write("tsconfig.json", {
     compilerOptions: {
@@ -106,6 +107,8 @@ try {
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   console.log(run(consumer, "node", "main.mjs").trim())
   run(consumer, "npx", "--no-install", "tsc", "-p", ".")
+  console.log("alf", run(consumer, "npx", "--no-install", "alf", "--version").trim())
+  problems.push(...runGuideTests(consumer))
 } catch (error) {
   problems.push(error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error))
 } finally {

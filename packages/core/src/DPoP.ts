@@ -59,7 +59,7 @@ export const generate = Effect.fnUntraced(function*(
     /** The default is `ES256`, which is known wherever DPoP is. */
     readonly algorithm?: Algorithm | undefined
   } = {}
-): Effect.fn.Return<ProofKey, CredentialsError> {
+) {
   const algorithm = options.algorithm ?? "ES256"
   const { privateKey, publicKey } = yield* Effect.tryPromise({
     try: () => jose.generateKeyPair(algorithm, { extractable: false }),
@@ -103,11 +103,11 @@ const make = Effect.fnUntraced(function*({ algorithm, isShared, privateKey, publ
   readonly privateKey: CryptoKey
   readonly publicJwk: jose.JWK
   readonly isShared: boolean
-}): Effect.fn.Return<ProofKey> {
+}) {
   const thumbprint = yield* Effect.promise(() => jose.calculateJwkThumbprint(publicJwk))
   const header = { alg: algorithm, typ: "dpop+jwt", jwk: publicJwk }
   const nonces = makeNonces()
-  return {
+  const proofKey: ProofKey = {
     thumbprint,
     algorithm,
     isShared,
@@ -127,6 +127,7 @@ const make = Effect.fnUntraced(function*({ algorithm, isShared, privateKey, publ
       return yield* Effect.promise(() => new jose.SignJWT(claims).setProtectedHeader(header).sign(privateKey))
     })
   }
+  return proofKey
 })
 
 // -----------------------------------------------------------------------------

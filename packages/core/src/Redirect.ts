@@ -62,9 +62,13 @@ export const follow = <E>(
       const { location } = response.headers
       const method = methodAfter(response.status, request.method)
       const from = Option.getOrUndefined(HttpClientRequest.toUrl(request))
-      if (!location || method === undefined || from === undefined) return Effect.succeed(response)
       const body = method === request.method ? request.body : HttpBody.empty
-      if (!Replay.canReplay(body, options.replayable)) return Effect.succeed(response)
+      if (
+        !location || method === undefined || from === undefined || !Replay.canReplay(body, options.replayable)
+      ) {
+        if (left < options.max) redirected.add(response)
+        return Effect.succeed(response)
+      }
       const target = left > 0
         ? resolve(location, from)
         : refuse("TooMany", `it is one more than the ${options.max} that are followed`)
@@ -88,6 +92,16 @@ export const follow = <E>(
     })
   return hop(request, origin, options.max)
 }
+
+const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()
+
+/**
+ * Whether a redirect was followed on the way to this response.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isRedirected = (response: HttpClientResponse.HttpClientResponse): boolean => redirected.has(response)
 
 /** Credentials of the caller's own, and the name under which it knows the first origin. */
 const credentialHeaders = ["authorization", "proxy-authorization", "cookie", "dpop", "host"]

@@ -145,7 +145,7 @@ const make = Effect.fnUntraced(function*(
   isJwk: boolean,
   version: string,
   asked: Algorithm | undefined
-): Effect.fn.Return<SigningKey, CredentialsError> {
+) {
   if (crypto.subtle === undefined) return yield* fail("WebCrypto is missing (browsers have it on https)")
   if (asked !== undefined && !isAlgorithm(asked)) return yield* fail("the algorithm is none that is known")
   if (text.trim() === "") return yield* fail("the key is missing, empty, or not made by Redacted.make")

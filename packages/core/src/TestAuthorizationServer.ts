@@ -1,124 +1,30 @@
 /**
  * An authorization server and the resources it protects, in memory: an
- * `HttpClient` that behaves as RFC 6749 §4.4 and §6 and RFC 6750 say, records
- * what it is asked and can be told to misbehave. It knows no time but Clock's.
+ * `HttpClient` that behaves as RFC 6749 §4.4 and §6, RFC 6750, RFC 8414 and
+ * RFC 9449 say, records what it is asked and can be told to misbehave.
+ *
+ * It knows no time but Clock's. Signatures alone (DPoP, assertions) are made and
+ * verified in real time, as WebCrypto does it.
  *
  * @since 0.1.0
  */
-import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as UrlParams from "@effect/platform/UrlParams"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
-
-/**
- * A token request as it arrived.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TokenRequest {
-  /** When it arrived, in epoch milliseconds. */
-  readonly time: number
-  readonly method: string
-  readonly url: string
-  /** As they were sent, with the client's credentials. */
-  readonly headers: Headers.Headers
-  readonly authorization: string | undefined
-  /** The decoded form. */
-  readonly params: UrlParams.UrlParams
-  /** The status of the answer; `undefined` while, or when, there is none. */
-  readonly status: number | undefined
-}
-
-/**
- * A request to a resource as it arrived.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ApiRequest {
-  /** When it arrived, in epoch milliseconds. */
-  readonly time: number
-  readonly method: string
-  readonly url: string
-  /** As they were sent, with the token. */
-  readonly headers: Headers.Headers
-  readonly authorization: string | undefined
-  /** The bearer token of the `Authorization` header. */
-  readonly token: string | undefined
-  readonly body: Uint8Array
-  /** The status of the answer; `undefined` while, or when, there is none. */
-  readonly status: number | undefined
-}
-
-/**
- * A token that the server issued.
- *
- * @since 0.1.0
- * @category models
- */
-export interface IssuedToken {
-  readonly value: string
-  readonly scope: string | undefined
-  readonly resources: ReadonlyArray<string>
-  readonly audiences: ReadonlyArray<string>
-  /** Epoch milliseconds. */
-  readonly issuedAt: number
-  /** Epoch milliseconds; `undefined` for a token that does not expire. */
-  readonly expiresAt: number | undefined
-  readonly revoked: boolean
-}
-
-/**
- * A refresh token that the server issued.
- *
- * @since 0.1.0
- * @category models
- */
-export interface IssuedRefreshToken {
-  readonly value: string
-  /** The one that it began with. */
-  readonly family: string
-  /** When it brought a token, in epoch milliseconds. */
-  readonly usedAt: ReadonlyArray<number>
-  readonly revoked: boolean
-}
-
-/**
- * An answer in plain values: 200, no headers and an empty body unless it says
- * otherwise. A body that is neither text nor bytes is sent as JSON.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Reply {
-  readonly status?: number | undefined
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly body?: unknown
-}
-
-/**
- * What a request can meet: an answer, a connection that is reset before the
- * answer (`"reset"`) or in the middle of its body (`"cut"`), or silence
- * (`"hang"`).
- *
- * @since 0.1.0
- * @category models
- */
-export type Answer = Reply | Response | "reset" | "cut" | "hang"
+import type * as jose from "jose"
+import * as TestAnswer from "./TestAnswer.js"
+import type { Method } from "./TestClientAuth.js"
+import * as TestGrants from "./TestGrants.js"
+import * as TestProofs from "./TestProofs.js"
+import * as TestRequest from "./TestRequest.js"
+import * as TestResource from "./TestResource.js"
+import * as TestTokens from "./TestTokens.js"
 
 /**
  * Controls the server and shows what it was asked.
@@ -130,45 +36,72 @@ export class TestAuthorizationServer extends Context.Tag("@effect-alf/core/TestA
   TestAuthorizationServer,
   {
     /** The token requests so far, in the order of their arrival. */
-    readonly tokenRequests: Effect.Effect<ReadonlyArray<TokenRequest>>
+    readonly tokenRequests: Effect.Effect<ReadonlyArray<TestRequest.TokenRequest>>
     /** The requests to resources so far, in the order of their arrival. */
-    readonly apiRequests: Effect.Effect<ReadonlyArray<ApiRequest>>
+    readonly apiRequests: Effect.Effect<ReadonlyArray<TestRequest.ApiRequest>>
+    /** The requests for the server's metadata so far, in the order of their arrival. */
+    readonly metadataRequests: Effect.Effect<ReadonlyArray<TestRequest.TestRequest>>
     /** Every token issued so far, the oldest first. */
-    readonly issued: Effect.Effect<ReadonlyArray<IssuedToken>>
+    readonly issued: Effect.Effect<ReadonlyArray<TestTokens.IssuedToken>>
     /** Every refresh token issued so far, the oldest first. */
-    readonly refreshTokens: Effect.Effect<ReadonlyArray<IssuedRefreshToken>>
+    readonly refreshTokens: Effect.Effect<ReadonlyArray<TestTokens.IssuedRefreshToken>>
     /** Issues the first refresh token of a family, as when a person has given consent. */
     readonly issueRefreshToken: Effect.Effect<Redacted.Redacted>
     /** Forgets the recorded requests, not the tokens. */
     readonly resetRecords: Effect.Effect<void>
 
     /** The next `n` token requests meet this answer, after those already told so. The default is a 503. */
-    readonly failNext: (n: number, answer?: Answer) => Effect.Effect<void>
+    readonly failNext: (n: number, answer?: TestAnswer.Answer) => Effect.Effect<void>
+    /** Every request to the authorization server meets this answer; `undefined` ends it. */
+    readonly fail: (answer: TestAnswer.Answer | undefined) => Effect.Effect<void>
     /** Decides over every token request; where it has no answer, the server gives its own. `undefined` ends it. */
-    readonly setTokenResponse: (
-      respond: ((request: TokenRequest) => Answer | undefined | Effect.Effect<Answer | undefined>) | undefined
-    ) => Effect.Effect<void>
+    readonly setTokenResponse: (respond: Respond | undefined) => Effect.Effect<void>
     /** The next `n` requests to resources meet this answer, whatever their token. The default is a 503. */
-    readonly failApiNext: (n: number, answer?: Answer) => Effect.Effect<void>
-
-    /** Revokes one token, or all issued so far. */
-    readonly revoke: (token?: string) => Effect.Effect<void>
-    /** From now on only this client secret is right. */
-    readonly rotateSecret: (secret: Redacted.Redacted) => Effect.Effect<void>
-    /** How long the tokens issued from now on live. */
-    readonly setLifetime: (lifetime: Duration.DurationInput | "none") => Effect.Effect<void>
+    readonly failApiNext: (n: number, answer?: TestAnswer.Answer) => Effect.Effect<void>
+    /** Every request to resources meets this answer; `undefined` ends it. */
+    readonly failApi: (answer: TestAnswer.Answer | undefined) => Effect.Effect<void>
     /** How long a token request waits for its answer. */
     readonly setTokenDelay: (delay: Duration.DurationInput) => Effect.Effect<void>
     /** How long a request to a resource waits for its answer. */
     readonly setApiDelay: (delay: Duration.DurationInput) => Effect.Effect<void>
-    /** Whether the resources of this origin reject every token. */
-    readonly rejectOrigin: (origin: string, rejects: boolean) => Effect.Effect<void>
+
+    /** Revokes one token, or all issued so far. */
+    readonly revoke: (token?: string) => Effect.Effect<void>
+    /** Lets one token end now, or all issued so far, though the client was told of a later end. */
+    readonly expire: (token?: string) => Effect.Effect<void>
+    /** How long the tokens issued from now on live. */
+    readonly setLifetime: (lifetime: Duration.DurationInput | "none") => Effect.Effect<void>
     /** Whether a token is issued again, with the lifetime that remains, as long as it is valid. */
     readonly returnSameToken: (enabled: boolean) => Effect.Effect<void>
     /** Whether a new token revokes all former ones. */
     readonly onlyOneActive: (enabled: boolean) => Effect.Effect<void>
+
+    /** From now on only this client secret is right. */
+    readonly rotateSecret: (secret: Redacted.Redacted) => Effect.Effect<void>
+    /** Refuses token requests for what they ask or for who asks. */
+    readonly deny: (denial: TestGrants.Denial) => Effect.Effect<void>
+    /** Takes back what was denied. */
+    readonly allow: (denial: TestGrants.Denial) => Effect.Effect<void>
+    /** From now on proofs need a nonce of the server, another one after each call; `false` ends it. */
+    readonly demandNonce: (side: TestProofs.Side, enabled?: boolean) => Effect.Effect<void>
+    /** Whether the resources of this origin reject every token. */
+    readonly rejectOrigin: (origin: string, rejects: boolean) => Effect.Effect<void>
+    /**
+     * The resources answer 403 `insufficient_scope` to tokens without this scope (RFC 6750 §3.1); `undefined` ends it.
+     */
+    readonly requireScope: (scope: string | undefined) => Effect.Effect<void>
   }
 >() {}
+
+/**
+ * Has an answer to a token request in place of the server, or none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Respond = (
+  request: TestRequest.TokenRequest
+) => TestAnswer.Answer | undefined | Effect.Effect<TestAnswer.Answer | undefined>
 
 /**
  * Every option has a default that suits most tests.
@@ -179,6 +112,15 @@ export class TestAuthorizationServer extends Context.Tag("@effect-alf/core/TestA
 export interface Options {
   readonly clientId?: string | undefined
   readonly clientSecret?: Redacted.Redacted | undefined
+  /** The public key of the client's assertions, as a JWK: without it there is no `private_key_jwt`. */
+  readonly clientKey?: jose.JWK | undefined
+  /**
+   * How the client may authenticate. The default is all but `none`, with which a client only names itself, as those do
+   * that a certificate or the network authenticates.
+   */
+  readonly clientAuth?: ReadonlyArray<Method> | undefined
+  /** The issuer identifier, under which the metadata is found (RFC 8414 §3). The default is the origin of `tokenUrl`. */
+  readonly issuer?: string | undefined
   readonly tokenUrl?: string | URL | undefined
   /**
    * Where the resources are. Any other origin is one too; on the token
@@ -191,6 +133,16 @@ export interface Options {
   readonly tokenPrefix?: string | undefined
   /** The scopes that may be asked for, all of which are granted to who asks for none. The default is any. */
   readonly scopes?: ReadonlyArray<string> | undefined
+  /**
+   * The grants that the server knows. Others than the default, which is `client_credentials` and `refresh_token`, are
+   * given without a look at what they rest on.
+   */
+  readonly grantTypes?: ReadonlyArray<string> | undefined
+  /**
+   * Whether a token must be bound to a key by a proof, may be, which is the default, or is not though there is one, as
+   * by a server that knows nothing of RFC 9449.
+   */
+  readonly dpop?: "optional" | "required" | "ignored" | undefined
   /** Whether a refresh token is replaced when it is used. The default is `true`. */
   readonly rotatesRefreshTokens?: boolean | undefined
   /**
@@ -200,8 +152,8 @@ export interface Options {
   readonly refreshGracePeriod?: Duration.DurationInput | undefined
   readonly tokenDelay?: Duration.DurationInput | undefined
   readonly apiDelay?: Duration.DurationInput | undefined
-  /** Answers requests with a valid token. The default echoes them as an `Echo`. */
-  readonly api?: ((request: ApiRequest, token: IssuedToken) => Effect.Effect<Answer>) | undefined
+  /** Answers requests with a valid token. The default echoes them as a `TestResource.Echo`. */
+  readonly api?: TestResource.Handler | undefined
 }
 
 /**
@@ -218,7 +170,15 @@ export const clientId = "test-client"
  * @since 0.1.0
  * @category defaults
  */
-export const clientSecret: Redacted.Redacted = Redacted.make("test-secret")
+export const clientSecret: Redacted.Redacted = Redacted.make("test-secret-of-32-bytes-or-more!")
+
+/**
+ * The issuer identifier by default.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const issuer = "https://auth.test"
 
 /**
  * The address of the token endpoint by default.
@@ -237,32 +197,6 @@ export const tokenUrl = "https://auth.test/token"
 export const apiUrl = "https://api.test"
 
 /**
- * What the resource answers by default. It never holds the token.
- *
- * @since 0.1.0
- * @category schemas
- */
-export class Echo extends Schema.Class<Echo>("@effect-alf/core/TestAuthorizationServer/Echo")({
-  method: Schema.String,
-  path: Schema.String,
-  query: Schema.Record({ key: Schema.String, value: Schema.String }),
-  /** The scope of the token. */
-  scope: Schema.NullOr(Schema.String),
-  /** The body as text; bytes that are no UTF-8 come as replacement characters. */
-  text: Schema.String,
-  /** The body byte for byte. */
-  base64: Schema.String
-}) {}
-
-interface RefreshToken extends Types.Mutable<IssuedRefreshToken> {
-  readonly usedAt: Array<number>
-  /** Those that it has brought. */
-  readonly accessTokens: Array<Types.Mutable<IssuedToken>>
-}
-
-const unavailable: Reply = { status: 503, body: "the test server was told to fail" }
-
-/**
  * Makes the server's two faces: the control service and the `HttpClient`.
  *
  * @since 0.1.0
@@ -275,239 +209,119 @@ export const make = (
   readonly client: HttpClient.HttpClient
 }> =>
   Effect.sync(() => {
-    const id = options.clientId ?? clientId
-    const tokenPrefix = options.tokenPrefix ?? "token-"
-    const isTokenEndpoint = sameAddress(new URL(options.tokenUrl ?? tokenUrl))
-    const isResource = resourceOf(new URL(options.tokenUrl ?? tokenUrl), new URL(options.apiUrl ?? apiUrl))
-
-    let secret = options.clientSecret ?? clientSecret
-    let lifetime = millisOf(options.lifetime ?? "1 hour")
-    let tokenDelay = Duration.decode(options.tokenDelay ?? 0)
-    let apiDelay = Duration.decode(options.apiDelay ?? 0)
-    let returnsSameToken = false
-    let onlyOneIsActive = false
-    let tokenRequests: Array<Types.Mutable<TokenRequest>> = []
-    let apiRequests: Array<Types.Mutable<ApiRequest>> = []
-    let respond: (request: TokenRequest) => Answer | undefined | Effect.Effect<Answer | undefined> = () => undefined
-    const tokenAnswers: Array<Answer> = []
-    const apiAnswers: Array<Answer> = []
-    const tokens = new Map<string, Types.Mutable<IssuedToken>>()
-    const refreshTokens = new Map<string, RefreshToken>()
-    const rotates = options.rotatesRefreshTokens ?? true
-    const gracePeriod = Duration.toMillis(options.refreshGracePeriod ?? 0)
-    const rejectingOrigins = new Set<string>()
-
-    const isValid = (token: IssuedToken, now: number) =>
-      !token.revoked && (token.expiresAt === undefined || now < token.expiresAt)
-
-    const revokeAll = () => {
-      for (const token of tokens.values()) token.revoked = true
+    const endpoint = new URL(options.tokenUrl ?? tokenUrl)
+    const issuer = options.issuer ?? endpoint.origin
+    const isResource = resourceOf(endpoint, new URL(options.apiUrl ?? apiUrl))
+    const isMetadata = metadataOf(new URL(issuer))
+    const grantsOptions: TestGrants.Options = {
+      clientId: options.clientId ?? clientId,
+      clientSecret: options.clientSecret ?? clientSecret,
+      clientKey: options.clientKey,
+      methods: options.clientAuth ?? defaultMethods(options),
+      audiences: [issuer, endpoint.href],
+      grantTypes: options.grantTypes ?? ["client_credentials", "refresh_token"],
+      scopes: options.scopes,
+      dpop: options.dpop ?? "optional"
     }
 
-    // -------------------------------------------------------------------------
-    // the token endpoint
-    // -------------------------------------------------------------------------
+    const tokens = TestTokens.make({
+      lifetime: options.lifetime ?? "1 hour",
+      tokenPrefix: options.tokenPrefix ?? "token-",
+      rotatesRefreshTokens: options.rotatesRefreshTokens ?? true,
+      refreshGracePeriod: options.refreshGracePeriod ?? 0
+    })
+    const proofs = TestProofs.make()
+    const grants = TestGrants.make(grantsOptions, tokens, proofs)
+    const resource = TestResource.make(options.api ?? TestResource.echo, tokens, proofs)
+    const tokenScript = TestAnswer.makeScript(options.tokenDelay)
+    const apiScript = TestAnswer.makeScript(options.apiDelay)
+    let respond: Respond = () => undefined
+    let tokenRequests: Array<TestRequest.TokenRequest> = []
+    let apiRequests: Array<TestRequest.ApiRequest> = []
+    let metadataRequests: Array<TestRequest.TestRequest> = []
 
-    const issue = (params: UrlParams.UrlParams, scope: string | undefined, now: number) => {
-      const resources = UrlParams.getAll(params, "resource")
-      const audiences = UrlParams.getAll(params, "audience")
-      if (returnsSameToken) {
-        const wanted = JSON.stringify([scope, resources, audiences])
-        for (const token of tokens.values()) {
-          const known = JSON.stringify([token.scope, token.resources, token.audiences])
-          if (isValid(token, now) && known === wanted) return token
-        }
-      }
-      if (onlyOneIsActive) revokeAll()
-      const token: Types.Mutable<IssuedToken> = {
-        value: `${tokenPrefix}${tokens.size + 1}`,
-        scope,
-        resources,
-        audiences,
-        issuedAt: now,
-        expiresAt: lifetime === undefined ? undefined : now + lifetime,
-        revoked: false
-      }
-      tokens.set(token.value, token)
-      return token
-    }
-
-    const issueRefreshToken = (family?: string): RefreshToken => {
-      const value = `${tokenPrefix}refresh-${refreshTokens.size + 1}`
-      const token = { value, family: family ?? value, usedAt: [], revoked: false, accessTokens: [] }
-      refreshTokens.set(value, token)
-      return token
-    }
-
-    /** RFC 6749 §6. One that is used when it was replaced already may have been stolen (RFC 9700 §4.14.2). */
-    const use = (value: string | undefined, now: number): RefreshToken | "invalid" => {
-      const token = refreshTokens.get(value ?? "")
-      if (token === undefined || token.revoked) return "invalid"
-      if (rotates && token.usedAt.length > 0 && now - token.usedAt[0] >= gracePeriod) {
-        for (const other of refreshTokens.values()) {
-          if (other.family !== token.family) continue
-          other.revoked = true
-          for (const accessToken of other.accessTokens) accessToken.revoked = true
-        }
-        return "invalid"
-      }
-      token.usedAt.push(now)
-      return token
-    }
-
-    /** RFC 6749 §4.4.2, §6 and §3.2: what a client credentials request must look like. */
-    const grant = (request: TokenRequest, now: number): Reply => {
-      if (request.method !== "POST") return { status: 405, headers: { allow: "POST" } }
-      const contentType = request.headers["content-type"]?.split(";")[0].trim().toLowerCase()
-      if (contentType !== "application/x-www-form-urlencoded") {
-        return oauthError(400, "invalid_request", "the body is not application/x-www-form-urlencoded")
-      }
-      const repeated = repeatedParam(request.params)
-      if (repeated !== undefined) return oauthError(400, "invalid_request", `${repeated} is repeated`)
-      const credentials = credentialsOf(request)
-      if (credentials === "several") {
-        return oauthError(400, "invalid_request", "the client authenticates in more than one way")
-      }
-      if (credentials === undefined || credentials.id !== id || credentials.secret !== Redacted.value(secret)) {
-        return {
-          ...oauthError(401, "invalid_client", "the client is unknown or its secret is wrong"),
-          headers: { ...noStore, "www-authenticate": "Basic realm=\"test\"" }
-        }
-      }
-      const form = new Map(request.params)
-      const grantType = form.get("grant_type")
-      if (grantType === undefined) return oauthError(400, "invalid_request", "grant_type is missing")
-      if (grantType !== "client_credentials" && grantType !== "refresh_token") {
-        return oauthError(400, "unsupported_grant_type", "only client_credentials and refresh_token")
-      }
-      const asked = form.get("scope") || undefined
-      const refused = asked?.split(" ").find((scope) => options.scopes?.includes(scope) === false)
-      if (refused !== undefined) return oauthError(400, "invalid_scope", "a scope is unknown")
-      const used = grantType === "refresh_token" ? use(form.get("refresh_token"), now) : undefined
-      if (used === "invalid") return oauthError(400, "invalid_grant", "the refresh token is not valid")
-      const token = issue(request.params, asked ?? options.scopes?.join(" "), now)
-      used?.accessTokens.push(token)
-      const next = used === undefined || !rotates ? undefined : issueRefreshToken(used.family)
-      return {
-        headers: noStore,
-        body: {
-          access_token: token.value,
-          token_type: "Bearer",
-          ...token.expiresAt === undefined ? {} : { expires_in: (token.expiresAt - now) / 1000 },
-          ...token.scope === undefined ? {} : { scope: token.scope },
-          ...next === undefined ? {} : { refresh_token: next.value }
-        }
-      }
-    }
-
-    const answerTokenRequest = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
-      const time = yield* Clock.currentTimeMillis
-      const body = yield* readBody(request)
-      const record: Types.Mutable<TokenRequest> = {
-        ...recordOf(request, url, time, body),
-        params: Array.from(new URLSearchParams(new TextDecoder().decode(body.bytes)))
-      }
+    const answerToken = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
+      const record = TestGrants.read(yield* TestRequest.read(request, url.href))
       tokenRequests.push(record)
-      const delay = tokenDelay
-      const told = tokenAnswers.shift() ?? respond({ ...record })
+      const wait = tokenScript.wait()
+      const told = tokenScript.next() ?? respond({ ...record })
       const answer = Effect.isEffect(told) ? yield* told : told
-      yield* wait(delay)
-      const now = yield* Clock.currentTimeMillis
-      return yield* send(request, record, answer ?? grant(record, now))
+      yield* wait
+      return yield* send(request, record, answer ?? (yield* grants.answer(record, yield* now)), "token")
     })
 
-    // -------------------------------------------------------------------------
-    // the resources
-    // -------------------------------------------------------------------------
+    const answerApi = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
+      const record = TestResource.read(yield* TestRequest.read(request, url.href))
+      apiRequests.push(record)
+      const told = apiScript.next()
+      yield* apiScript.wait()
+      const answer = told ?? (isResource(url) ? yield* resource.answer(record, yield* now) : { status: 404 })
+      return yield* send(request, record, answer, "api")
+    })
 
-    const serve = (request: ApiRequest, url: URL, now: number): Effect.Effect<Answer> => {
-      if (!isResource(url)) return Effect.succeed({ status: 404 })
-      // RFC 6750 §3.1: without a token there is nothing to call an error
-      if (request.token === undefined) return Effect.succeed(unauthorized("Bearer realm=\"test\""))
-      const token = tokens.get(request.token)
-      if (token === undefined || !isValid(token, now) || rejectingOrigins.has(url.origin)) {
-        return Effect.succeed(unauthorized("Bearer realm=\"test\", error=\"invalid_token\""))
-      }
-      return options.api === undefined
-        ? Effect.succeed(echo(request, url, token))
-        : options.api({ ...request }, { ...token })
+    const answerMetadata = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
+      const { body: _, ...record } = yield* TestRequest.read(request, url.href)
+      metadataRequests.push(record)
+      return yield* send(request, record, tokenScript.failure() ?? { body: metadata(issuer, endpoint, grantsOptions) })
+    })
+
+    /** RFC 9449 §8.2: who asks for nonces gives the next one with every answer. */
+    const send = (
+      request: HttpClientRequest.HttpClientRequest,
+      record: Types.Mutable<TestRequest.TestRequest>,
+      answer: TestAnswer.Answer,
+      side?: TestProofs.Side
+    ) => {
+      const nonce = side && proofs.nonce(side)
+      return Effect.tap(
+        TestAnswer.send(request, answer, nonce === undefined ? {} : { "dpop-nonce": nonce }),
+        ({ status }) => {
+          record.status = status
+        }
+      )
     }
 
-    const answerApiRequest = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
-      const time = yield* Clock.currentTimeMillis
-      const body = yield* readBody(request)
-      const record: Types.Mutable<ApiRequest> = {
-        ...recordOf(request, url, time, body),
-        token: /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1],
-        body: body.bytes
-      }
-      apiRequests.push(record)
-      const told = apiAnswers.shift()
-      yield* wait(apiDelay)
-      const now = yield* Clock.currentTimeMillis
-      return yield* send(request, record, told ?? (yield* serve(record, url, now)))
-    })
+    const all = <A extends object>(records: () => ReadonlyArray<A>) =>
+      Effect.sync(() => records().map((record) => ({ ...record })))
 
     return {
-      client: HttpClient.make((request, url) =>
-        isTokenEndpoint(url) ? answerTokenRequest(request, url) : answerApiRequest(request, url)
-      ),
+      client: HttpClient.make((request, url) => {
+        if (url.origin === endpoint.origin && url.pathname === endpoint.pathname) return answerToken(request, url)
+        return isMetadata(url) ? answerMetadata(request, url) : answerApi(request, url)
+      }),
       server: TestAuthorizationServer.of({
-        tokenRequests: Effect.sync(() => tokenRequests.map((request) => ({ ...request }))),
-        apiRequests: Effect.sync(() => apiRequests.map((request) => ({ ...request }))),
-        issued: Effect.sync(() => Array.from(tokens.values(), (token) => ({ ...token }))),
-        refreshTokens: Effect.sync(() =>
-          Array.from(
-            refreshTokens.values(),
-            ({ family, revoked, usedAt, value }) => ({ family, revoked, usedAt: usedAt.slice(), value })
-          )
-        ),
-        issueRefreshToken: Effect.sync(() => Redacted.make(issueRefreshToken().value)),
+        tokenRequests: all(() => tokenRequests),
+        apiRequests: all(() => apiRequests),
+        metadataRequests: all(() => metadataRequests),
+        issued: Effect.sync(tokens.issued),
+        refreshTokens: Effect.sync(tokens.refreshTokens),
+        issueRefreshToken: Effect.sync(() => Redacted.make(tokens.issueRefreshToken().value)),
         resetRecords: Effect.sync(() => {
           tokenRequests = []
           apiRequests = []
+          metadataRequests = []
         }),
-        failNext: (n, answer = unavailable) => Effect.sync(() => enqueue(tokenAnswers, n, answer)),
-        setTokenResponse: (f) =>
+        failNext: (n, answer = TestAnswer.unavailable) => Effect.sync(() => tokenScript.failNext(n, answer)),
+        fail: (answer) => Effect.sync(() => tokenScript.fail(answer)),
+        setTokenResponse: (newRespond = () => undefined) =>
           Effect.sync(() => {
-            respond = f ?? (() => undefined)
+            respond = newRespond
           }),
-        failApiNext: (n, answer = unavailable) => Effect.sync(() => enqueue(apiAnswers, n, answer)),
-        revoke: (value) =>
-          Effect.sync(() => {
-            if (value === undefined) return revokeAll()
-            const token = tokens.get(value)
-            if (token !== undefined) token.revoked = true
-          }),
-        rotateSecret: (newSecret) =>
-          Effect.sync(() => {
-            secret = newSecret
-          }),
-        setLifetime: (newLifetime) =>
-          Effect.sync(() => {
-            lifetime = millisOf(newLifetime)
-          }),
-        setTokenDelay: (delay) =>
-          Effect.sync(() => {
-            tokenDelay = Duration.decode(delay)
-          }),
-        setApiDelay: (delay) =>
-          Effect.sync(() => {
-            apiDelay = Duration.decode(delay)
-          }),
-        rejectOrigin: (origin, rejects) =>
-          Effect.sync(() => {
-            if (rejects) rejectingOrigins.add(new URL(origin).origin)
-            else rejectingOrigins.delete(new URL(origin).origin)
-          }),
-        returnSameToken: (enabled) =>
-          Effect.sync(() => {
-            returnsSameToken = enabled
-          }),
-        onlyOneActive: (enabled) =>
-          Effect.sync(() => {
-            onlyOneIsActive = enabled
-          })
+        failApiNext: (n, answer = TestAnswer.unavailable) => Effect.sync(() => apiScript.failNext(n, answer)),
+        failApi: (answer) => Effect.sync(() => apiScript.fail(answer)),
+        setTokenDelay: (delay) => Effect.sync(() => tokenScript.setDelay(delay)),
+        setApiDelay: (delay) => Effect.sync(() => apiScript.setDelay(delay)),
+        revoke: (token) => Effect.sync(() => tokens.revoke(token)),
+        expire: (token) => Effect.map(now, (now) => tokens.expire(token, now)),
+        setLifetime: (lifetime) => Effect.sync(() => tokens.setLifetime(lifetime)),
+        returnSameToken: (enabled) => Effect.sync(() => tokens.returnSame(enabled)),
+        onlyOneActive: (enabled) => Effect.sync(() => tokens.onlyOneActive(enabled)),
+        rotateSecret: (secret) => Effect.sync(() => grants.rotateSecret(secret)),
+        deny: (denial) => Effect.sync(() => grants.deny(denial)),
+        allow: (denial) => Effect.sync(() => grants.allow(denial)),
+        demandNonce: (side, enabled = true) => Effect.sync(() => proofs.demandNonce(side, enabled)),
+        rejectOrigin: (origin, rejects) => Effect.sync(() => resource.rejectOrigin(origin, rejects)),
+        requireScope: (scope) => Effect.sync(() => resource.requireScope(scope))
       })
     }
   })
@@ -543,171 +357,32 @@ export const layer = (options?: Options | undefined): Layer.Layer<TestAuthorizat
     )
   )
 
-// RFC 6749 §5.1
-const noStore = { "cache-control": "no-store", pragma: "no-cache" }
+const now = Clock.currentTimeMillis
 
-const oauthError = (status: number, error: string, description: string): Reply => ({
-  status,
-  headers: noStore,
-  body: { error, error_description: description }
-})
-
-const unauthorized = (challenge: string): Reply => ({ status: 401, headers: { "www-authenticate": challenge } })
-
-const millisOf = (lifetime: Duration.DurationInput | "none"): number | undefined => {
-  const millis = lifetime === "none" ? Number.POSITIVE_INFINITY : Duration.toMillis(lifetime)
-  return Number.isFinite(millis) ? millis : undefined
-}
-
-const sameAddress = (a: URL) => (b: URL): boolean => a.origin === b.origin && a.pathname === b.pathname
+const defaultMethods = ({ clientKey }: Options): ReadonlyArray<Method> => [
+  "client_secret_basic",
+  "client_secret_post",
+  "client_secret_jwt",
+  ...clientKey === undefined ? [] : ["private_key_jwt" as const]
+]
 
 const resourceOf = (token: URL, api: URL) => (url: URL): boolean =>
   url.origin !== token.origin || (url.origin === api.origin && url.pathname.startsWith(api.pathname))
 
-const wait = (delay: Duration.Duration) => Duration.toMillis(delay) > 0 ? Effect.sleep(delay) : Effect.void
-
-const enqueue = (answers: Array<Answer>, n: number, answer: Answer) => {
-  for (let i = 0; i < n; i++) answers.push(answer)
+/** RFC 8414 §3.1 puts its path before that of the issuer, OpenID Connect Discovery 1.0 §4.1 behind it. */
+const metadataOf = ({ origin, pathname }: URL) => {
+  const path = pathname.replace(/\/$/, "")
+  const paths = [`/.well-known/oauth-authorization-server${path}`, `${path}/.well-known/openid-configuration`]
+  return (url: URL): boolean => url.origin === origin && paths.includes(url.pathname)
 }
 
-// RFC 6749 §3.2; RFC 8707 §2 and RFC 8693 §2.1 let these two be repeated
-const repeatedParam = (params: UrlParams.UrlParams): string | undefined => {
-  const names = params.map(([name]) => name).filter((name) => name !== "resource" && name !== "audience")
-  return names.find((name, index) => names.indexOf(name) !== index)
-}
-
-/** RFC 6749 §2.3.1: by HTTP Basic, form-encoded, or in the body; never both. */
-const credentialsOf = (
-  request: TokenRequest
-): { readonly id: string; readonly secret: string } | "several" | undefined => {
-  const form = new Map(request.params)
-  const id = form.get("client_id")
-  const secret = form.get("client_secret")
-  const basic = /^Basic +(\S+) *$/i.exec(request.authorization ?? "")?.[1]
-  if (basic === undefined) return id === undefined || secret === undefined ? undefined : { id, secret }
-  if (secret !== undefined) return "several"
-  const pair = Either.getOrElse(Encoding.decodeBase64String(basic), () => "")
-  const colon = pair.indexOf(":")
-  if (colon === -1) return undefined
-  return { id: formDecode(pair.slice(0, colon)), secret: formDecode(pair.slice(colon + 1)) }
-}
-
-const formDecode = (text: string): string => new URLSearchParams(`=${text.replaceAll("&", "%26")}`).get("") ?? ""
-
-interface Body {
-  readonly bytes: Uint8Array
-  readonly contentType: string | undefined
-}
-
-const readBody = (request: HttpClientRequest.HttpClientRequest): Effect.Effect<Body, HttpClientError.RequestError> => {
-  const { body } = request
-  switch (body._tag) {
-    case "Empty":
-      return Effect.succeed({ bytes: new Uint8Array(), contentType: undefined })
-    case "Uint8Array":
-      return Effect.succeed({ bytes: body.body.slice(), contentType: body.contentType })
-    case "FormData":
-      return readWeb(request, body.formData)
-    case "Raw":
-      return readWeb(request, body.body as BodyInit)
-    case "Stream":
-      return Stream.runCollect(body.stream).pipe(
-        Effect.map((chunks) => ({ bytes: concat(Array.from(chunks)), contentType: body.contentType })),
-        Effect.mapError(transportError(request))
-      )
-  }
-}
-
-/** Leaves it to the runtime how it writes a body, as `fetch` would. */
-const readWeb = (request: HttpClientRequest.HttpClientRequest, body: BodyInit) =>
-  Effect.tryPromise({
-    try: async () => {
-      const web = new Response(body)
-      return {
-        bytes: new Uint8Array(await web.arrayBuffer()),
-        contentType: web.headers.get("content-type") ?? undefined
-      }
-    },
-    catch: transportError(request)
-  })
-
-const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const bytes = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.byteLength, 0))
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.byteLength
-  }
-  return bytes
-}
-
-const recordOf = (request: HttpClientRequest.HttpClientRequest, url: URL, time: number, body: Body) => ({
-  time,
-  method: request.method,
-  url: url.href,
-  headers: body.contentType === undefined || request.headers["content-type"] !== undefined
-    ? request.headers
-    : Headers.set(request.headers, "content-type", body.contentType),
-  authorization: request.headers.authorization,
-  status: undefined
+/** RFC 8414 §2, RFC 9449 §5.1. */
+const metadata = (issuer: string, endpoint: URL, { dpop, grantTypes, methods, scopes }: TestGrants.Options) => ({
+  issuer,
+  token_endpoint: endpoint.href,
+  token_endpoint_auth_methods_supported: methods,
+  grant_types_supported: grantTypes,
+  response_types_supported: [],
+  ...scopes === undefined ? {} : { scopes_supported: scopes },
+  ...dpop === "ignored" ? {} : { dpop_signing_alg_values_supported: TestProofs.algorithms }
 })
-
-const transportError = (request: HttpClientRequest.HttpClientRequest) => (cause: unknown) =>
-  new HttpClientError.RequestError({ request, reason: "Transport", cause })
-
-const reset = () => Object.assign(new Error("the connection was reset"), { code: "ECONNRESET" })
-
-const echo = (request: ApiRequest, url: URL, token: IssuedToken): Reply => ({
-  body: {
-    method: request.method,
-    path: url.pathname,
-    query: Object.fromEntries(url.searchParams),
-    scope: token.scope ?? null,
-    text: new TextDecoder().decode(request.body),
-    base64: Encoding.encodeBase64(request.body)
-  }
-})
-
-const send = (
-  request: HttpClientRequest.HttpClientRequest,
-  record: { status: number | undefined },
-  answer: Answer
-): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.RequestError> =>
-  Effect.suspend(() => {
-    if (answer === "hang") return Effect.never
-    if (answer === "reset") return Effect.fail(transportError(request)(reset()))
-    const web = answer === "cut"
-      ? cut()
-      : answer instanceof Response
-      ? answer.clone()
-      : toWeb(request.method, answer)
-    record.status = web.status
-    return Effect.succeed(HttpClientResponse.fromWeb(request, web))
-  })
-
-/** The first bytes of an answer, and then the connection breaks. */
-const cut = (): Response => {
-  let started = false
-  return new Response(
-    new ReadableStream<Uint8Array>({
-      pull(controller) {
-        if (started) return controller.error(reset())
-        started = true
-        controller.enqueue(new TextEncoder().encode("{\"access_token\":\"tok"))
-      }
-    }),
-    { headers: { "content-type": "application/json" } }
-  )
-}
-
-const statusesWithoutBody = [204, 205, 304]
-
-const toWeb = (method: string, { body, headers, status = 200 }: Reply): Response => {
-  if (method === "HEAD" || statusesWithoutBody.includes(status)) {
-    return new Response(null, { status, headers: { ...headers } })
-  }
-  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
-    return new Response(body as BodyInit | undefined ?? "", { status, headers: { ...headers } })
-  }
-  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } })
-}

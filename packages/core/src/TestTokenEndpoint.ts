@@ -69,6 +69,8 @@ export class TestTokenEndpoint extends Context.Tag("@effect-alf/core/TestTokenEn
     readonly resetRecords: Effect.Effect<void>
     /** The next `n` attempts fail, after those already told what to do. The default is `unavailable`. */
     readonly failNext: (n: number, error?: TokenEndpointError) => Effect.Effect<void>
+    /** All other attempts fail; `undefined` ends it. */
+    readonly fail: (error: TokenEndpointError | undefined) => Effect.Effect<void>
     /** The next attempt, after those already told what to do, brings this token. */
     readonly respondNext: (token: TokenOptions) => Effect.Effect<void>
     /** How long an attempt waits for its answer. */
@@ -82,7 +84,7 @@ export class TestTokenEndpoint extends Context.Tag("@effect-alf/core/TestTokenEn
     /** What the tokens issued from now on are bound to, as by a change of certificate. */
     readonly setBinding: (thumbprint: string | undefined) => Effect.Effect<void>
     /** Whether a key is given its last token again, with the lifetime that remains. */
-    readonly returnSame: (enabled: boolean) => Effect.Effect<void>
+    readonly returnSameToken: (enabled: boolean) => Effect.Effect<void>
   }
 >() {}
 
@@ -163,6 +165,7 @@ export const make = (
 
     let lifetime: Duration.DurationInput | "none" = options.lifetime ?? "1 hour"
     let delay = Duration.decode(options.delay ?? 0)
+    let failure: TokenEndpointError | undefined
     let hangs = false
     let returnsSame = false
     let credentials = Option.none<string>()
@@ -199,7 +202,7 @@ export const make = (
       Effect.flatMap(Clock.currentTimeMillis, (time) => {
         requests.push({ time, via, attempt, request })
         if (hangs) return Effect.never
-        const told = script.shift()
+        const told = script.shift() ?? failure
         const result = Effect.suspend(() =>
           told instanceof TokenEndpointError
             ? Effect.fail(told)
@@ -234,6 +237,10 @@ export const make = (
           Effect.sync(() => {
             for (let i = 0; i < n; i++) script.push(error)
           }),
+        fail: (error) =>
+          Effect.sync(() => {
+            failure = error
+          }),
         respondNext: (token) =>
           Effect.sync(() => {
             script.push(token)
@@ -258,7 +265,7 @@ export const make = (
           Effect.sync(() => {
             binding = thumbprint
           }),
-        returnSame: (enabled) =>
+        returnSameToken: (enabled) =>
           Effect.sync(() => {
             returnsSame = enabled
           })
@@ -268,6 +275,24 @@ export const make = (
 
 /**
  * The endpoint and its control service.
+ *
+ * @example
+ * ```ts
+ * import { TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const TestLayer = TokenProvider.layer().pipe(
+ *   Layer.provide(TokenStore.layerMemory()),
+ *   Layer.provideMerge(TestTokenEndpoint.layer({ lifetime: "5 minutes" }))
+ * )
+ *
+ * const test = Effect.gen(function*() {
+ *   const endpoint = yield* TestTokenEndpoint.TestTokenEndpoint
+ *   yield* endpoint.failNext(1, TestTokenEndpoint.invalidClient)
+ *   const provider = yield* TokenProvider.TokenProvider
+ *   return yield* Effect.flip(provider.get())
+ * }).pipe(Effect.provide(TestLayer))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -76,7 +76,7 @@ export class TestTokenStore extends Context.Tag("@effect-alf/core/TestTokenStore
     /** Fails calls with this description; `undefined` ends it. */
     readonly fail: (description: string | undefined, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
     /** Makes calls wait this long before they do anything. */
-    readonly slow: (delay: Duration.DurationInput, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
+    readonly setDelay: (delay: Duration.DurationInput, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
     /** Whether calls made from now on are never answered. */
     readonly hang: (enabled: boolean, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
     /** Puts a payload under a key, whatever is there. It lives as long as what it replaces, else an hour. */
@@ -187,7 +187,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
             else failures.set(method, description)
           }
         }),
-      slow: (delay, ...methods) =>
+      setDelay: (delay, ...methods) =>
         Effect.sync(() => {
           for (const method of orAll(methods)) {
             if (Duration.toMillis(delay) > 0) delays.set(method, Duration.decode(delay))
@@ -245,11 +245,74 @@ export const layer = (
 /**
  * `TokenStore.layerMemory` and its control service.
  *
+ * @example
+ * ```ts
+ * import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const TestLayer = TokenProvider.layer().pipe(
+ *   Layer.provide(TestTokenEndpoint.layer()),
+ *   Layer.provideMerge(TestTokenStore.layerMemory())
+ * )
+ *
+ * const test = Effect.gen(function*() {
+ *   const store = yield* TestTokenStore.TestTokenStore
+ *   yield* store.fail("the disk is full", "set")
+ *   const provider = yield* TokenProvider.TokenProvider
+ *   yield* provider.get()
+ *   return yield* store.callsOf("set")
+ * }).pipe(Effect.provide(TestLayer))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
 export const layerMemory = (): Layer.Layer<TestTokenStore | TokenStore.TokenStore> =>
   Layer.effectContext(Effect.map(makeMemory, toContext))
+
+/**
+ * A store that fails every call, or those of some methods, until
+ * `TestTokenStore.fail` says otherwise. An app goes on without it.
+ *
+ * @example
+ * ```ts
+ * import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
+ * import { Layer } from "effect"
+ *
+ * const WithoutStore = TokenProvider.layer().pipe(
+ *   Layer.provide(TestTokenStore.layerFailing("set")),
+ *   Layer.provide(TestTokenEndpoint.layer())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFailing = (...methods: ReadonlyArray<Method>): Layer.Layer<TestTokenStore | TokenStore.TokenStore> =>
+  layerWith((control) => control.fail("the test store was told to fail", ...methods))
+
+/**
+ * A store whose calls, or those of some methods, take this long by Clock.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerSlow = (
+  delay: Duration.DurationInput,
+  ...methods: ReadonlyArray<Method>
+): Layer.Layer<TestTokenStore | TokenStore.TokenStore> => layerWith((control) => control.setDelay(delay, ...methods))
+
+/**
+ * A store that never answers, or only calls of other methods than these.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHanging = (...methods: ReadonlyArray<Method>): Layer.Layer<TestTokenStore | TokenStore.TokenStore> =>
+  layerWith((control) => control.hang(true, ...methods))
+
+const layerWith = (prepare: (control: TestTokenStore["Type"]) => Effect.Effect<void>) =>
+  Layer.effectContext(Effect.map(Effect.tap(makeMemory, ({ control }) => prepare(control)), toContext))
 
 const toContext = ({ control, store }: ReturnType<typeof make>) =>
   Context.make(TestTokenStore, control).pipe(Context.add(TokenStore.TokenStore, store))

@@ -22,6 +22,16 @@ export * as Adoption from "./Adoption.js"
 /**
  * @since 0.1.0
  */
+export * as AuthedCall from "./AuthedCall.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as AuthedFetch from "./AuthedFetch.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedHttpClient from "./AuthedHttpClient.js"
 
 /**
@@ -87,6 +97,11 @@ export * as Environment from "./Environment.js"
 /**
  * @since 0.1.0
  */
+export * as ErrorAttributes from "./ErrorAttributes.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Fingerprint from "./Fingerprint.js"
 
 /**
@@ -123,6 +138,11 @@ export * as OAuthMetrics from "./OAuthMetrics.js"
  * @since 0.1.0
  */
 export * as Origin from "./Origin.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Outages from "./Outages.js"
 
 /**
  * @since 0.1.0
@@ -207,7 +227,42 @@ export * as StoredToken from "./StoredToken.js"
 /**
  * @since 0.1.0
  */
+export * as TestAnswer from "./TestAnswer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestAuthedHttpClient from "./TestAuthedHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TestAuthorizationServer from "./TestAuthorizationServer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestClientAuth from "./TestClientAuth.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestGrants from "./TestGrants.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestProofs from "./TestProofs.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestRequest from "./TestRequest.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestResource from "./TestResource.js"
 
 /**
  * @since 0.1.0
@@ -218,6 +273,11 @@ export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
  * @since 0.1.0
  */
 export * as TestTokenStore from "./TestTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestTokens from "./TestTokens.js"
 
 /**
  * @since 0.1.0
@@ -273,6 +333,11 @@ export * as TokenStore from "./TokenStore.js"
  * @since 0.1.0
  */
 export * as TokenStoreContract from "./TokenStoreContract.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenUse from "./TokenUse.js"
 
 /**
  * @since 0.1.0

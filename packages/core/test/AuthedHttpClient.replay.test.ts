@@ -133,7 +133,7 @@ describe("AuthedHttpClient, after a 401", () => {
     it.scoped("rule 4: an endpoint that only knows the rejected token: its 401, without a replay", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))
-        yield* tokens.returnSame(true)
+        yield* tokens.returnSameToken(true)
         assert.strictEqual((yield* client.get("/")).status, 401)
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 2])
       }))
@@ -266,7 +266,7 @@ describe("AuthedHttpClient, after a 401", () => {
           Effect.map(Ref.get(rejects), (rejects) => rejects && url.hostname === "a.test" ? 401 : 200)
         )
         const { client, tokens } = yield* Resource.over(resource, { origins: ["https://a.test", "https://b.test"] })
-        yield* tokens.returnSame(true)
+        yield* tokens.returnSameToken(true)
         assert.strictEqual((yield* client.get("https://a.test/")).status, 401)
         assert.strictEqual((yield* client.get("https://b.test/")).status, 200)
         yield* Ref.set(rejects, false)
@@ -508,7 +508,7 @@ describe("AuthedHttpClient, after a 401", () => {
           return "more"
         })
         const { client, tokens } = yield* Resource.over(Resource.make(body.answer))
-        yield* tokens.returnSame(true)
+        yield* tokens.returnSameToken(true)
         const response = yield* client.get("/")
         assert.strictEqual(response.status, 401)
         yield* TestClock.adjust("10 seconds")

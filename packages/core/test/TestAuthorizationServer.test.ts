@@ -1,10 +1,20 @@
-import { AuthedHttpClient, ClientAuth, TestAuthorizationServer, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import {
+  AuthedHttpClient,
+  ClientAuth,
+  DPoP,
+  type OAuthError,
+  TestAuthorizationServer,
+  TestResource,
+  TokenEndpoint,
+  TokenStore
+} from "@effect-alf/core"
 import { HttpBody, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Encoding, Exit, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
+import * as jose from "jose"
 
-const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+const { apiUrl, clientId, clientSecret, issuer, tokenUrl } = TestAuthorizationServer
 
 const run = <A, E>(
   options: TestAuthorizationServer.Options,
@@ -81,7 +91,11 @@ describe("TestAuthorizationServer", () => {
           const cases: ReadonlyArray<readonly [HttpClientRequest.HttpClientRequest, number, string]> = [
             [tokenRequest("grant_type=client_credentials", {}), 401, "invalid_client"],
             [tokenRequest("grant_type=client_credentials", basic(clientId, "wrong")), 401, "invalid_client"],
-            [tokenRequest("grant_type=client_credentials", basic("other", "test-secret")), 401, "invalid_client"],
+            [
+              tokenRequest("grant_type=client_credentials", basic("other", Redacted.value(clientSecret))),
+              401,
+              "invalid_client"
+            ],
             [tokenRequest("grant_type=client_credentials", { authorization: "Basic %%" }), 401, "invalid_client"],
             [tokenRequest("grant_type=password"), 400, "unsupported_grant_type"],
             [tokenRequest("scope=read"), 400, "invalid_request"],
@@ -218,7 +232,7 @@ describe("TestAuthorizationServer", () => {
             const response = yield* client.execute(
               HttpClientRequest.put(`${apiUrl}/a/b?x=1`, { headers: { authorization: "bearer token-1" }, body })
             )
-            const echo = yield* HttpClientResponse.schemaBodyJson(TestAuthorizationServer.Echo)(response)
+            const echo = yield* HttpClientResponse.schemaBodyJson(TestResource.Echo)(response)
             includes(echo, { method: "PUT", path: "/a/b", query: { x: "1" }, scope: "read", base64 })
           }
           yield* client.execute(
@@ -463,6 +477,132 @@ describe("TestAuthorizationServer", () => {
         Layer.provideMerge(TestAuthorizationServer.layer())
       )
     )))
+
+  describe("behind a whole client", () => {
+    const layer = (
+      endpoint: Layer.Layer<TokenEndpoint.TokenEndpoint, OAuthError.InvalidOptions, HttpClient.HttpClient>,
+      options?: TestAuthorizationServer.Options
+    ) =>
+      AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
+        Layer.provide(endpoint),
+        Layer.provide(TokenStore.layerMemory()),
+        Layer.provideMerge(TestAuthorizationServer.layer(options))
+      )
+
+    const services = Effect.all({
+      client: AuthedHttpClient.AuthedHttpClient,
+      server: TestAuthorizationServer.TestAuthorizationServer
+    })
+
+    it.effect("RFC 8414: is found by its issuer, and says how clients may authenticate", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* services
+        assert.strictEqual((yield* client.get("/orders")).status, 200)
+        deepStrictEqual((yield* server.metadataRequests).map(({ status, url }) => [url, status]), [
+          ["https://auth.test/.well-known/oauth-authorization-server/tenant", 200]
+        ])
+        assert.strictEqual((yield* server.tokenRequests)[0].clientAuth, "client_secret_post")
+      }).pipe(
+        Effect.provide(
+          layer(TokenEndpoint.layerDiscovery({ issuer: `${issuer}/tenant`, clientId, clientSecret }), {
+            issuer: `${issuer}/tenant`,
+            clientAuth: ["client_secret_post"]
+          })
+        )
+      ))
+
+    it.effect("fail takes the token endpoint and the metadata away, until it is taken back", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* services
+        yield* server.fail({ status: 500 })
+        const error = yield* Effect.flip(client.get("/orders"))
+        assert.include(error.message, "500")
+        yield* server.fail(undefined)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* client.get("/orders")).status, 200)
+        yield* server.failApi({ status: 502 })
+        for (const _ of [1, 2]) assert.strictEqual((yield* client.get("/orders")).status, 502)
+        yield* server.failApi(undefined)
+        assert.strictEqual((yield* client.get("/orders")).status, 200)
+        assert.isTrue((yield* server.metadataRequests).some(({ status }) => status === 500))
+      }).pipe(
+        Effect.provide(
+          layer(TokenEndpoint.layerDiscovery({ issuer, clientId, clientSecret, retryWhile: () => false }))
+        )
+      ))
+
+    it.effect("RFC 7523: a secret that is not sent, and a private key", () =>
+      Effect.gen(function*() {
+        const { privateKey, publicKey } = yield* Effect.promise(() =>
+          jose.generateKeyPair("ES256", { extractable: true })
+        )
+        const key = Redacted.make(yield* Effect.promise(() => jose.exportJWK(privateKey)))
+        const clientKey = yield* Effect.promise(() => jose.exportJWK(publicKey))
+        for (const clientAuth of [ClientAuth.secretJwt(clientSecret), ClientAuth.privateKeyJwt({ key })]) {
+          yield* Effect.gen(function*() {
+            const { client, server } = yield* services
+            assert.strictEqual((yield* client.get("/orders")).status, 200)
+            assert.strictEqual((yield* server.tokenRequests)[0].clientAuth, clientAuth.method)
+          }).pipe(
+            Effect.provide(layer(TokenEndpoint.layer({ url: tokenUrl, clientId, clientAuth }), { clientKey }))
+          )
+        }
+      }))
+
+    it.effect("RFC 9449: tokens are bound to the key of the proofs, and both sides can ask for nonces", () =>
+      Effect.gen(function*() {
+        const key = yield* DPoP.generate()
+        yield* Effect.gen(function*() {
+          const { client, server } = yield* services
+          yield* server.demandNonce("token")
+          yield* server.demandNonce("api")
+          for (const _ of [1, 2]) assert.strictEqual((yield* client.get("/orders")).status, 200)
+          yield* server.demandNonce("api")
+          assert.strictEqual((yield* client.get("/orders")).status, 200)
+          deepStrictEqual((yield* server.tokenRequests).map(({ error, proof, status }) => [status, error, proof]), [
+            [400, "use_dpop_nonce", undefined],
+            [200, undefined, { thumbprint: key.thumbprint, nonce: "token-nonce-1" }]
+          ])
+          deepStrictEqual(
+            (yield* server.apiRequests).map(({ proof, scheme, status }) => [status, scheme, proof?.nonce]),
+            [
+              [401, "DPoP", undefined],
+              [200, "DPoP", "api-nonce-1"],
+              [200, "DPoP", "api-nonce-1"],
+              [401, "DPoP", undefined],
+              [200, "DPoP", "api-nonce-2"]
+            ]
+          )
+          assert.strictEqual((yield* server.issued)[0].thumbprint, key.thumbprint)
+        }).pipe(
+          Effect.provide(
+            layer(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret, dpop: key }), { dpop: "required" })
+          )
+        )
+      }))
+
+    it.effect("a token that ended early is replaced, and a scope that is missing is not", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* services
+        yield* client.get("/orders")
+        yield* server.expire()
+        assert.strictEqual((yield* client.get("/orders")).status, 200)
+        yield* server.requireScope("orders:write")
+        assert.strictEqual((yield* client.get("/orders")).status, 403)
+        const scoped = AuthedHttpClient.withTokenScope(client.get("/orders"), "orders:write")
+        assert.strictEqual((yield* scoped).status, 200)
+        yield* server.deny({ scope: "orders:delete" })
+        const error = yield* Effect.flip(AuthedHttpClient.withTokenScope(client.get("/orders"), "orders:delete"))
+        assert.include(error.message, "invalid_scope")
+        yield* server.allow({ scope: "orders:delete" })
+        deepStrictEqual((yield* server.tokenRequests).map(({ scope, status }) => [scope, status]), [
+          [undefined, 200],
+          [undefined, 200],
+          ["orders:write", 200],
+          ["orders:delete", 400]
+        ])
+      }).pipe(Effect.provide(layer(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret })))))
+  })
 
   it.effect("layer is a new server each time", () =>
     Effect.gen(function*() {

@@ -37,6 +37,18 @@ describe("TestTokenEndpoint", () => {
         deepStrictEqual(yield* control.requests, [])
       })))
 
+  it.effect("fails every attempt that was not told otherwise, until that is taken back", () =>
+    run({}, ({ control, endpoint }) =>
+      Effect.gen(function*() {
+        const attempt = endpoint.attempt(endpoint.resolve())
+        yield* control.fail(TestTokenEndpoint.invalidClient)
+        yield* control.failNext(1)
+        assert.strictEqual(yield* Effect.flip(attempt), TestTokenEndpoint.unavailable)
+        for (const _ of [1, 2]) assert.strictEqual(yield* Effect.flip(attempt), TestTokenEndpoint.invalidClient)
+        yield* control.fail(undefined)
+        yield* attempt
+      })))
+
   it.effect("computes keys as the real endpoint does", () =>
     run({ request: { scope: "read" } }, ({ endpoint }) =>
       Effect.sync(() => {
@@ -128,7 +140,7 @@ describe("TestTokenEndpoint", () => {
   it.effect("returns the same token with what remains of its lifetime, by key", () =>
     run({ lifetime: "1 minute" }, ({ control, endpoint }) =>
       Effect.gen(function*() {
-        yield* control.returnSame(true)
+        yield* control.returnSameToken(true)
         const attempt = endpoint.attempt(endpoint.resolve())
         yield* attempt
         yield* TestClock.adjust("20 seconds")

@@ -1,5 +1,4 @@
-import type { TokenStore } from "@effect-alf/core"
-import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
+import { TestTokenEndpoint, TestTokenStore, TokenProvider, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Stream, TestClock } from "effect"
@@ -14,6 +13,10 @@ const run = <A, E>(
 const minute = Duration.minutes(1)
 
 const entry: TokenStore.Entry = { version: "v1", payload: "payload", timeToLive: minute }
+
+type Services = TestTokenStore.TestTokenStore | TokenStore.TokenStore
+
+const services = Effect.all({ control: TestTokenStore.TestTokenStore, store: TokenStore.TokenStore })
 
 describe("TestTokenStore", () => {
   it.effect("records every call with its arguments, also by method", () =>
@@ -82,13 +85,13 @@ describe("TestTokenStore", () => {
   it.effect("is slow by Clock, and does nothing before", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
-        yield* control.slow("2 seconds", "set")
+        yield* control.setDelay("2 seconds", "set")
         const set = yield* Effect.fork(store.set("a", entry, Option.none()))
         yield* TestClock.adjust("1 second")
         deepStrictEqual(yield* store.get("a"), Option.none())
         yield* TestClock.adjust("1 second")
         assert.isTrue(yield* Fiber.join(set))
-        yield* control.slow(0)
+        yield* control.setDelay(0)
         assert.isTrue(yield* store.remove("a", "v1"))
         assert.isTrue(yield* store.set("a", entry, Option.none()))
       })
@@ -166,4 +169,32 @@ describe("TestTokenStore", () => {
         Layer.provideMerge(TestTokenStore.layerMemory())
       )
     )))
+
+  it.effect("layers that fail, are slow or hang from the start do so for some methods or all, until they are told", () =>
+    Effect.gen(function*() {
+      const within = <A>(
+        layer: ReturnType<typeof TestTokenStore.layerMemory>,
+        effect: Effect.Effect<A, never, Services>
+      ) => Effect.provide(effect, layer)
+      const failures = Effect.gen(function*() {
+        const { control, store } = yield* services
+        const before = yield* Effect.exit(store.get("a"))
+        const set = yield* Effect.exit(store.set("a", entry, Option.none()))
+        yield* control.fail(undefined)
+        const after = yield* Effect.exit(store.get("a"))
+        return [Exit.isSuccess(before), Exit.isSuccess(set), Exit.isSuccess(after)]
+      })
+      deepStrictEqual(yield* within(TestTokenStore.layerFailing(), failures), [false, false, true])
+      deepStrictEqual(yield* within(TestTokenStore.layerFailing("set"), failures), [true, false, true])
+      const isDoneAfter = (delay: Duration.DurationInput) =>
+        Effect.gen(function*() {
+          const { store } = yield* services
+          const fiber = yield* Effect.fork(store.get("a"))
+          yield* TestClock.adjust(delay)
+          return fiber.unsafePoll() !== null
+        })
+      assert.isFalse(yield* within(TestTokenStore.layerSlow("1 second"), isDoneAfter("999 millis")))
+      assert.isTrue(yield* within(TestTokenStore.layerSlow("1 second"), isDoneAfter("1 second")))
+      assert.isFalse(yield* within(TestTokenStore.layerHanging("get"), isDoneAfter("1 day")))
+    }))
 })

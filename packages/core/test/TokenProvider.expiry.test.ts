@@ -286,7 +286,7 @@ describe("TokenProvider, the endpoint that keeps to its token", () => {
   it.scoped("fleet rule 7: after an unchanged value the next try is at half of what remains", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1000 seconds" }, expiryLeeway: 0 })
-      yield* bench.tokens.returnSame(true)
+      yield* bench.tokens.returnSameToken(true)
       yield* bench.provider.get()
       yield* TestClock.adjust("800 seconds")
       const given = yield* traffic(bench, "196 seconds", "4 seconds")
@@ -298,7 +298,7 @@ describe("TokenProvider, the endpoint that keeps to its token", () => {
   it.scoped("fleet rule 7: traffic through window, leeway and end costs a few requests, not one for each call", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
-      yield* bench.tokens.returnSame(true)
+      yield* bench.tokens.returnSameToken(true)
       yield* bench.provider.get()
       yield* TestClock.adjust("79 seconds")
       const given = yield* traffic(bench, "21 seconds", "250 millis")

@@ -331,12 +331,12 @@ describe("TokenProvider, bounds", () => {
       yield* settle
       const two = yield* provider.renew(one)
       yield* settle
-      yield* control.slow("100 millis", "get")
+      yield* control.setDelay("100 millis", "get")
       yield* provider.settle(two, "rejected")
       yield* TestClock.adjust("50 millis")
       yield* provider.settle(two, "accepted")
       yield* TestClock.adjust("500 millis")
-      yield* control.slow(0, "get")
+      yield* control.setDelay(0, "get")
       const fiber = yield* Effect.fork(provider.renew(two))
       yield* settle
       assert.strictEqual(value(yield* polled(fiber, "waits")), "token-3")

@@ -249,7 +249,7 @@ describe("TokenProvider, whatever happens", () => {
             case "endpoint":
               world.setOutcome(step.outcome)
               yield* tokens.hang(step.outcome === "hangs")
-              yield* tokens.returnSame(step.outcome === "keeps its token")
+              yield* tokens.returnSameToken(step.outcome === "keeps its token")
               break
             case "delay":
               yield* world.setDelay(step.millis)
@@ -261,7 +261,7 @@ describe("TokenProvider, whatever happens", () => {
               yield* store.hang(step.state === "hangs")
               yield* store.fail(step.state === "fails" ? "refused" : undefined)
               // Only reads: a late write makes an entry outlive its token by as much
-              yield* store.slow(step.state === "slow" ? "300 millis" : 0, "get")
+              yield* store.setDelay(step.state === "slow" ? "300 millis" : 0, "get")
               break
           }
         }

@@ -141,7 +141,7 @@ describe("TokenProvider, a 401", () => {
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1 hour" } })
       const { provider, requestTimes, tokens } = bench
-      yield* tokens.returnSame(true)
+      yield* tokens.returnSameToken(true)
       const token = yield* provider.get(undefined, a)
       assert.strictEqual(yield* provider.renew(token, undefined, a), token)
       const asked: Array<number> = []
@@ -159,7 +159,7 @@ describe("TokenProvider, a 401", () => {
   it.scoped("fleet rule 6: an origin that rejects the same token for ever is held for a minute at most", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "1 day" } })
-      yield* tokens.returnSame(true)
+      yield* tokens.returnSameToken(true)
       const token = yield* provider.get(undefined, a)
       for (let seconds = 0; seconds < 900; seconds += 15) {
         yield* provider.renew(token, undefined, a)
@@ -213,7 +213,7 @@ describe("TokenProvider, a 401", () => {
   it.scoped("fleet rule 5: any answer but 401 clears the mark, and the token is handed out again", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
-      yield* tokens.returnSame(true)
+      yield* tokens.returnSameToken(true)
       const token = yield* provider.get(undefined, a)
       assert.strictEqual(yield* provider.renew(token, undefined, a), token)
       assert.isUndefined(provider.peek(undefined, a))
@@ -226,7 +226,7 @@ describe("TokenProvider, a 401", () => {
   it.scoped("fleet rule 5: a token that two origins reject is marked until both accept it", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
-      yield* tokens.returnSame(true)
+      yield* tokens.returnSameToken(true)
       const token = yield* provider.get(undefined, a)
       yield* provider.renew(token, undefined, a)
       yield* provider.renew(token, undefined, b)

@@ -216,7 +216,7 @@ describe("TokenProvider, the store", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const bench = yield* Scope.extend(ProviderBench.make(), scope)
-      yield* bench.store.slow("300 millis", "set")
+      yield* bench.store.setDelay("300 millis", "set")
       yield* bench.provider.get()
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("299 millis")
@@ -378,13 +378,13 @@ describe("TokenProvider, a store that does not work", () => {
   it.scoped("rule 8: a slow store is used as long as it answers in time", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ storeTimeout: "200 millis" })
-      yield* bench.store.slow("199 millis")
+      yield* bench.store.setDelay("199 millis")
       // A look, the lease, a look with the lease; then the write
       yield* getsToken(bench, 3 * 199)
       yield* TestClock.adjust("199 millis")
       assert.strictEqual((yield* bench.store.entries).size, 1)
       deepStrictEqual(warnings(bench), [])
-      yield* bench.store.slow("201 millis")
+      yield* bench.store.setDelay("201 millis")
       yield* getsToken(bench, 200, { scope: "a" })
       assert.lengthOf(warnings(bench), 1)
       assert.include(warnings(bench)[0], "200ms")

@@ -77,7 +77,7 @@ describe("TokenStatus", () => {
       const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
       yield* two.provider.get()
       assert.strictEqual(Option.getOrThrow((yield* two.provider.status()).token).source, "adopted")
-      yield* one.tokens.returnSame(true)
+      yield* one.tokens.returnSameToken(true)
       yield* one.provider.renew(token)
       assert.isTrue(Option.getOrThrow((yield* one.provider.status()).token).isRejected)
     }))

@@ -42,12 +42,12 @@ describe("health.ts", () => {
       const provider = yield* TokenProvider.TokenProvider
       const tokens = yield* TestTokenEndpoint.TestTokenEndpoint
       const store = yield* TestTokenStore.TestTokenStore
-      yield* tokens.returnSame(true)
+      yield* tokens.returnSameToken(true)
       yield* provider.renew(yield* provider.get())
       const rejected = yield* health
       assert.strictEqual(rejected.status, 200)
       assert.propertyVal(rejected.body, "status", "degraded")
-      yield* tokens.returnSame(false)
+      yield* tokens.returnSameToken(false)
       yield* store.fail("connection lost")
       yield* provider.get({ scope: "other" })
       const away = yield* health

@@ -15,7 +15,6 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as RcRef from "effect/RcRef"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Redis } from "ioredis"
 import { randomUUID } from "node:crypto"
@@ -62,12 +61,13 @@ export interface RedisNotices {
 export const make = Effect.fnUntraced(function*(
   { keyPrefix, listener }: Connection,
   { commandTimeout, prefix }: { readonly commandTimeout: Duration.Duration; readonly prefix: string }
-): Effect.fn.Return<RedisNotices, never, Scope.Scope> {
+) {
   const sender = randomUUID()
   const channel = `${keyPrefix}${prefix}changes`
   // Notes about a key are kept under keys with a # and concern nobody who holds its token
   const announce: RedisNotices["announce"] = (key) => [key.includes("#") ? "" : sender, key]
-  if (listener === undefined) return { announce, changes: Stream.never }
+  const through = (changes: RedisNotices["changes"]): RedisNotices => ({ announce, changes })
+  if (listener === undefined) return through(Stream.never)
 
   // Beyond this many a listener who does not keep up misses some, as it may
   const notices = yield* PubSub.sliding<string>(256)
@@ -118,14 +118,11 @@ export const make = Effect.fnUntraced(function*(
     })
   })
 
-  return {
-    announce,
-    changes: Stream.unwrapScoped(Effect.gen(function*() {
-      const received = yield* PubSub.subscribe(notices)
-      const refused = yield* listening
-      return Stream.interruptWhenDeferred(Stream.fromQueue(received), refused)
-    }))
-  }
+  return through(Stream.unwrapScoped(Effect.gen(function*() {
+    const received = yield* PubSub.subscribe(notices)
+    const refused = yield* listening
+    return Stream.interruptWhenDeferred(Stream.fromQueue(received), refused)
+  })))
 })
 
 // Rare beside anything else that a server does, and quick enough for what may be lost without harm

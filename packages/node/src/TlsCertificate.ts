@@ -178,7 +178,7 @@ const reveal = (secret: Redacted.Redacted | undefined) => secret === undefined ?
 export const make = Effect.fnUntraced(function*(
   { invalid, values }: Contents,
   ca?: ReadonlyArray<string> | undefined
-): Effect.fn.Return<TlsCertificate, InvalidOptions> {
+) {
   // OpenSSL's own messages are left out, which may quote what they are about
   const attempt = <A>(name: Parameters<Contents["invalid"]>[0], description: string, evaluate: () => A) =>
     Effect.try({ try: evaluate, catch: () => invalid(name, description) })
@@ -187,7 +187,7 @@ export const make = Effect.fnUntraced(function*(
   const shared = { ca: trusted(values.ca === undefined ? ca : [values.ca]), passphrase }
 
   if ("pfx" in values) {
-    return yield* attempt("pfx", "is no PKCS#12 archive, or its passphrase is another", () => {
+    return yield* attempt<TlsCertificate>("pfx", "is no PKCS#12 archive, or its passphrase is another", () => {
       const context = createSecureContext({ ...shared, pfx: Buffer.from(Redacted.value(values.pfx)) })
       return { context, thumbprint: hash(presentedBy(context).raw) }
     })
@@ -205,7 +205,7 @@ export const make = Effect.fnUntraced(function*(
   if (!leaf.checkPrivateKey(privateKey)) {
     return yield* invalid("key", "holds the key of another certificate")
   }
-  return yield* attempt("certificate", "cannot be presented in TLS", () => ({
+  return yield* attempt<TlsCertificate>("certificate", "cannot be presented in TLS", () => ({
     context: createSecureContext({ ...shared, cert: certificate, key }),
     thumbprint: hash(leaf.raw)
   }))

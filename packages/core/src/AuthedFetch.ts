@@ -1,0 +1,327 @@
+/**
+ * A `fetch` function over an `AuthedHttpClient`, with its promises, for code
+ * that knows nothing of Effect: openapi-fetch, ky, the SDK of a service.
+ *
+ * @since 0.1.0
+ */
+import * as Cookies from "@effect/platform/Cookies"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpMethod from "@effect/platform/HttpMethod"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as Stream from "effect/Stream"
+import * as AuthedHttpClient from "./AuthedHttpClient.js"
+import * as OAuthError from "./OAuthError.js"
+import * as Origin from "./Origin.js"
+import * as Redirect from "./Redirect.js"
+
+/**
+ * What every library that takes a `fetch` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fetch = typeof globalThis.fetch
+
+/** As many as fetch follows. */
+const maxRedirects = 20
+
+// More than nearly every document that is posted; held once for each request that is under way
+const maxBufferedBytes = 1024 * 1024
+
+/**
+ * Makes a `fetch` of a client. It does what fetch does, but for this:
+ *
+ * - A relative address is joined to the client's `baseUrl`.
+ * - Bodies are sent again after a 401 as rule 5 says: all but streams. The body
+ *   of a `Request` is a stream for whoever looks at it. Up to 1 MiB of it is read
+ *   before it is sent; one that ends by then can be sent again.
+ * - Redirects are followed as `AuthedHttpClient.followRedirects` does, at most 20
+ *   in a row. With `redirect: "manual"` the redirect itself is returned, as by
+ *   the fetch of every server; `"error"` fails with a `RedirectError`.
+ * - An `OAuthError` rejects as it is; everything else that fails on its way is a
+ *   `TypeError` with platform's error as its cause, as a fetch has it.
+ * - Methods are those that platform knows: none of one's own.
+ *
+ * What else `init` holds (`cache`, `credentials`, ...) reaches platform's fetch
+ * client, if that is below.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toFetch = (
+  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError | OAuthError.OAuthError>,
+  runtime: Runtime.Runtime<never> = Runtime.defaultRuntime
+): Fetch => {
+  const run = Runtime.runPromiseExit(runtime)
+  const clients: Record<RequestRedirect, typeof client> = {
+    follow: AuthedHttpClient.followRedirects(client, maxRedirects),
+    manual: AuthedHttpClient.manualRedirects(client),
+    error: AuthedHttpClient.followRedirects(client, 0)
+  }
+  return async (input, init) => {
+    const address = input instanceof Request ? input.url : String(input)
+    const request = new Request(isRelative(input) ? placeholder : input, init)
+    request.signal.throwIfAborted()
+    const response = requestOf(address, request, init).pipe(
+      Effect.flatMap((sent) => Effect.mapError(clients[request.redirect].execute(sent), toRejection)),
+      withRequestInit(init),
+      Effect.flatMap((response) => responseOf(response, request, runtime)),
+      Effect.disconnect,
+      Effect.raceFirst(aborted(request))
+    )
+    const exit = await run(response)
+    if (Exit.isSuccess(exit)) return exit.value
+    throw Cause.isInterruptedOnly(exit.cause)
+      ? new DOMException("The request was interrupted", "AbortError")
+      : Cause.squash(exit.cause)
+  }
+}
+
+/**
+ * The `fetch` of the `AuthedHttpClient` at hand. It keeps the logger, the tracer
+ * and whatever else the effect was run with: made within a span its requests are
+ * children of it, made with `AuthedHttpClient.withTokenScope` they have tokens
+ * of that scope. It costs next to nothing to make.
+ *
+ * @example
+ * ```ts
+ * import { AuthedFetch, AuthedHttpClient } from "@effect-alf/core"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const fetch = yield* AuthedFetch.make
+ *   const response = yield* Effect.promise(() => fetch("/orders/1"))
+ *   return response.status
+ * })
+ *
+ * export const status = Effect.provide(program, AuthedHttpClient.layerTest(() => Response.json({ item: "tea" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<Fetch, never, AuthedHttpClient.AuthedHttpClient> = Effect.zipWith(
+  AuthedHttpClient.AuthedHttpClient,
+  Effect.runtime<never>(),
+  toFetch
+)
+
+// -----------------------------------------------------------------------------
+// requests
+// -----------------------------------------------------------------------------
+
+/** Stands for a base that only the client knows, where fetch wants a whole address. */
+const placeholder = "https://base.invalid"
+
+const isRelative = (input: Parameters<Fetch>[0]): boolean => typeof input === "string" && !Origin.isAbsolute(input)
+
+/** The request as platform has it. What fetch makes of `init` is in `request`, but for what a body was before. */
+const requestOf = Effect.fnUntraced(function*(address: string, request: Request, init: RequestInit | undefined) {
+  const { method } = request
+  if (!HttpMethod.isHttpMethod(method)) {
+    return yield* Effect.fail(new TypeError(`The method ${method} is not supported`))
+  }
+  const body = yield* bodyOf(request, init?.body)
+  return HttpClientRequest.make(method)(address).pipe(
+    HttpClientRequest.setHeaders(request.headers),
+    HttpClientRequest.setBody(body)
+  )
+})
+
+const bodyOf = (request: Request, source: RequestInit["body"]): Effect.Effect<HttpBody.HttpBody, TypeError> => {
+  if (request.body === null) return Effect.succeed(HttpBody.empty)
+  if (source instanceof FormData) return Effect.succeed(HttpBody.formData(source))
+  if (source instanceof Blob && source.size > maxBufferedBytes) {
+    return Effect.succeed(HttpBody.raw(source, { contentLength: source.size }))
+  }
+  const contentType = request.headers.get("content-type") ?? ""
+  // Some browsers do not show the body of a request
+  if (isInMemory(source) || request.body === undefined) {
+    return Effect.map(
+      Effect.tryPromise({ try: () => request.arrayBuffer(), catch: failed }),
+      (buffer) => HttpBody.uint8Array(new Uint8Array(buffer), contentType)
+    )
+  }
+  return source === undefined || source === null
+    ? buffered(request.body, contentType)
+    : Effect.succeed(HttpBody.stream(streamOf(request.body), contentType))
+}
+
+const isInMemory = (source: unknown): boolean =>
+  typeof source === "string" ||
+  source instanceof URLSearchParams ||
+  source instanceof Blob ||
+  source instanceof ArrayBuffer ||
+  ArrayBuffer.isView(source)
+
+/** The bytes of a stream, or, where there are too many, what has been read of it and the rest. */
+const buffered = Effect.fnUntraced(
+  function*(body: ReadableStream<Uint8Array>, contentType: string) {
+    const reader = body.getReader()
+    const read = Effect.tryPromise({ try: () => reader.read(), catch: failed })
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    while (size <= maxBufferedBytes) {
+      const { done, value } = yield* Effect.onInterrupt(read, () => Effect.promise(() => reader.cancel()))
+      if (done) return HttpBody.uint8Array(concat(chunks, size), contentType)
+      chunks.push(value)
+      size += value.byteLength
+    }
+    reader.releaseLock()
+    return HttpBody.stream(Stream.concat(Stream.fromIterable(chunks), streamOf(body)), contentType)
+  }
+)
+
+const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
+  const bytes = new Uint8Array(size)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.byteLength
+  }
+  return bytes
+}
+
+const streamOf = (body: ReadableStream<Uint8Array>) => Stream.fromReadableStream(() => body, failed)
+
+/** What in `init` is neither in the request, nor platform's to say. */
+const withRequestInit = (init: RequestInit | undefined) => {
+  const { body, headers, method, redirect, signal, ...others } = init ?? {}
+  return Effect.mapInputContext((context: Context.Context<never>) =>
+    Context.add(context, FetchHttpClient.RequestInit, {
+      ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+      ...others
+    })
+  )
+}
+
+// -----------------------------------------------------------------------------
+// responses
+// -----------------------------------------------------------------------------
+
+const responseOf = (
+  response: HttpClientResponse.HttpClientResponse,
+  request: Request,
+  runtime: Runtime.Runtime<never>
+) =>
+  Effect.try({
+    try: (): Response => {
+      const hasBody = request.method !== "HEAD" && !nullBodyStatuses.includes(response.status)
+      const headers = new globalThis.Headers(Headers.remove(response.headers, "set-cookie"))
+      for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) headers.append("set-cookie", cookie)
+      return new FetchedResponse(
+        hasBody ? readable(request, () => Stream.toReadableStreamRuntime(contentOf(response), runtime)) : null,
+        { status: response.status, headers },
+        { url: urlOf(response), redirected: Redirect.isRedirected(response) }
+      )
+    },
+    catch: failed
+  })
+
+/** https://fetch.spec.whatwg.org/#null-body-status */
+const nullBodyStatuses = [101, 103, 204, 205, 304]
+
+const contentOf = (response: HttpClientResponse.HttpClientResponse) =>
+  Stream.catchAll(
+    response.stream,
+    (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(new TypeError("terminated", { cause: error }))
+  )
+
+const urlOf = ({ request }: HttpClientResponse.HttpClientResponse): string =>
+  Option.match(HttpClientRequest.toUrl(request), {
+    onNone: () => "",
+    onSome: (url) => {
+      url.hash = ""
+      return url.href
+    }
+  })
+
+interface Whereabouts {
+  readonly url: string
+  readonly redirected: boolean
+}
+
+/** Only fetch itself can make a response that knows where it comes from. */
+class FetchedResponse extends Response {
+  readonly #from: Whereabouts
+
+  constructor(body: BodyInit | null, init: ResponseInit, from: Whereabouts) {
+    super(body, init)
+    this.#from = from
+  }
+
+  override get url(): string {
+    return this.#from.url
+  }
+
+  override get redirected(): boolean {
+    return this.#from.redirected
+  }
+
+  override clone(): Response {
+    const { body, headers, status } = super.clone()
+    return new FetchedResponse(body, { headers, status }, this.#from)
+  }
+}
+
+/**
+ * A body that is opened when it is first read: until then platform ends the
+ * connection of a response that is dropped. It ends with the request's signal,
+ * which follows that of the caller for as long as the request itself is held.
+ */
+const readable = (request: Request, open: () => ReadableStream<Uint8Array>): ReadableStream<Uint8Array> => {
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  let abort = constVoid
+  const read = () => reader ??= open().getReader()
+  const ended = () => request.signal.removeEventListener("abort", abort)
+  return new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      abort = () => {
+        controller.error(request.signal.reason)
+        read().cancel().catch(constVoid)
+      }
+      request.signal.addEventListener("abort", abort, { once: true })
+    },
+    pull: async (controller) => {
+      const { done, value } = await read().read()
+      if (!done) return controller.enqueue(value)
+      ended()
+      controller.close()
+    },
+    cancel: () => {
+      ended()
+      return read().cancel()
+    }
+  }, { highWaterMark: 0 })
+}
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+// The words of Node's fetch, by which libraries know what may be tried again
+const failed = (cause: unknown): TypeError => new TypeError("fetch failed", { cause })
+
+const toRejection = (
+  error: HttpClientError.HttpClientError | OAuthError.OAuthError
+): OAuthError.OAuthError | TypeError => Option.getOrElse(OAuthError.fromUnknown(error), () => failed(error))
+
+/** Fails when the request is aborted. */
+const aborted = (request: Request): Effect.Effect<never, unknown> =>
+  Effect.async((resume) => {
+    const abort = () => resume(Effect.fail(request.signal.reason))
+    request.signal.addEventListener("abort", abort)
+    return Effect.sync(() => request.signal.removeEventListener("abort", abort))
+  })

@@ -1,0 +1,142 @@
+/**
+ * What the requests of a test meet: an answer in plain values, or a connection
+ * that breaks; once, a number of times, or until it is told otherwise.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+/**
+ * An answer in plain values: 200, no headers and an empty body unless it says
+ * otherwise. A body that is neither text nor bytes is sent as JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reply {
+  readonly status?: number | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly body?: unknown
+}
+
+/**
+ * What a request can meet: an answer, a connection that is reset before the
+ * answer (`"reset"`) or in the middle of its body (`"cut"`), or silence
+ * (`"hang"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Answer = Reply | Response | "reset" | "cut" | "hang"
+
+/**
+ * A failure that may pass by itself: 503.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const unavailable: Reply = { status: 503, body: "the test server was told to fail" }
+
+/**
+ * Answers a request. `headers` come on top of those of the answer.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const send = (
+  request: HttpClientRequest.HttpClientRequest,
+  answer: Answer,
+  headers: Readonly<Record<string, string>> = {}
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.RequestError> =>
+  Effect.suspend(() => {
+    if (answer === "hang") return Effect.never
+    if (answer === "reset") {
+      return Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause: reset() }))
+    }
+    const web = answer === "cut"
+      ? cut()
+      : answer instanceof Response
+      ? answer.clone()
+      : toWeb(request.method, answer)
+    for (const [name, value] of Object.entries(headers)) web.headers.set(name, value)
+    return Effect.succeed(HttpClientResponse.fromWeb(request, web))
+  })
+
+const reset = () => Object.assign(new Error("the connection was reset"), { code: "ECONNRESET" })
+
+/** The first bytes of an answer, and then the connection breaks. */
+const cut = (): Response => {
+  let started = false
+  return new Response(
+    new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (started) return controller.error(reset())
+        started = true
+        controller.enqueue(new TextEncoder().encode("{\"access_token\":\"tok"))
+      }
+    }),
+    { headers: { "content-type": "application/json" } }
+  )
+}
+
+const statusesWithoutBody = [204, 205, 304]
+
+const toWeb = (method: string, { body, headers, status = 200 }: Reply): Response => {
+  if (method === "HEAD" || statusesWithoutBody.includes(status)) {
+    return new Response(null, { status, headers: { ...headers } })
+  }
+  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
+    return new Response(body as BodyInit | undefined ?? "", { status, headers: { ...headers } })
+  }
+  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } })
+}
+
+/**
+ * What one endpoint was told to do to the requests that come.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Script {
+  /** The next `n` requests meet this answer, after those already told so. */
+  readonly failNext: (n: number, answer: Answer) => void
+  /** All others meet this one; `undefined` ends it. */
+  readonly fail: (answer: Answer | undefined) => void
+  readonly setDelay: (delay: Duration.DurationInput) => void
+  /** What the request that has just come is to meet; `undefined` is what the endpoint has to say by itself. */
+  readonly next: () => Answer | undefined
+  /** What `fail` was told last. */
+  readonly failure: () => Answer | undefined
+  /** Waits as long as was said when it is called. */
+  readonly wait: () => Effect.Effect<void>
+}
+
+/**
+ * Makes a script that does nothing yet but wait.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeScript = (initialDelay: Duration.DurationInput = Duration.zero): Script => {
+  const answers: Array<Answer> = []
+  let failure: Answer | undefined
+  let delay = Duration.decode(initialDelay)
+  return {
+    failNext: (n, answer) => {
+      for (let i = 0; i < n; i++) answers.push(answer)
+    },
+    fail: (answer) => {
+      failure = answer
+    },
+    setDelay: (newDelay) => {
+      delay = Duration.decode(newDelay)
+    },
+    next: () => answers.shift() ?? failure,
+    failure: () => failure,
+    wait: () => Duration.toMillis(delay) > 0 ? Effect.sleep(delay) : Effect.void
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * What a test's authorization server answers a token request: RFC 6749 §4.4, §5
+ * and §6, RFC 8707 and RFC 9449 §5, and what a test told it to deny.
+ *
+ * @since 0.1.0
+ */
+import * as UrlParams from "@effect/platform/UrlParams"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type * as Types from "effect/Types"
+import type * as TestAnswer from "./TestAnswer.js"
+import * as TestClientAuth from "./TestClientAuth.js"
+import type * as TestProofs from "./TestProofs.js"
+import type * as TestRequest from "./TestRequest.js"
+import type * as TestTokens from "./TestTokens.js"
+
+/**
+ * What a request must not ask for, or who must not ask:
+ *
+ * - `client`: 403 `access_denied`;
+ * - `grant`: `unauthorized_client` (RFC 6749 §5.2);
+ * - `scope`: `invalid_scope`, for a request that names it (RFC 6749 §5.2);
+ * - `resource`: `invalid_target`, for one that names it as resource or audience
+ *   (RFC 8707 §2).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Denial =
+  | { readonly client: string }
+  | { readonly grant: string }
+  | { readonly scope: string }
+  | { readonly resource: string }
+
+/**
+ * What the server lets its client do; `TestAuthorizationServer` has the
+ * defaults.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options extends TestClientAuth.Known {
+  readonly clientSecret: Redacted.Redacted
+  readonly grantTypes: ReadonlyArray<string>
+  readonly scopes: ReadonlyArray<string> | undefined
+  readonly dpop: "optional" | "required" | "ignored"
+}
+
+/**
+ * Decides over token requests.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TestGrants {
+  /** The server's own answer; the record learns what was found out on the way to it. */
+  readonly answer: (
+    request: Types.Mutable<TestRequest.TokenRequest>,
+    now: number
+  ) => Effect.Effect<TestAnswer.Reply>
+  readonly deny: (denial: Denial) => void
+  readonly allow: (denial: Denial) => void
+  readonly rotateSecret: (secret: Redacted.Redacted) => void
+}
+
+/**
+ * Reads a token request; whether it is right is not judged yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const read = ({ body, ...request }: TestRequest.Arrival): Types.Mutable<TestRequest.TokenRequest> => {
+  const params = Array.from(new URLSearchParams(new TextDecoder().decode(body)))
+  const form = new Map(params)
+  const presented = TestClientAuth.read(request.authorization, params)
+  const client = presented === "several" ? undefined : presented
+  return {
+    ...request,
+    params,
+    clientId: client?.clientId,
+    clientAuth: client?.method,
+    grantType: form.get("grant_type"),
+    scope: form.get("scope") || undefined,
+    resources: UrlParams.getAll(params, "resource"),
+    audiences: UrlParams.getAll(params, "audience"),
+    proof: undefined,
+    token: undefined,
+    error: undefined
+  }
+}
+
+/**
+ * Makes a server's mind over what it has issued and what proofs it has seen.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options,
+  tokens: TestTokens.TestTokens,
+  proofs: TestProofs.TestProofs
+): TestGrants => {
+  const isClient = TestClientAuth.make(options)
+  const denied = new Set<string>()
+  let secret = options.clientSecret
+
+  const isDenied = (denial: Denial) => denied.has(JSON.stringify(denial))
+
+  /** RFC 6749 §3.2 and §2.3: the form, and who sent it. */
+  const authenticate = Effect.fnUntraced(function*(request: TestRequest.TokenRequest, now: number) {
+    if (request.method !== "POST") return yield* refuse(405, "invalid_request", "only POST", { allow: "POST" })
+    const contentType = request.headers["content-type"]?.split(";")[0].trim().toLowerCase()
+    if (contentType !== "application/x-www-form-urlencoded") {
+      return yield* refuse(400, "invalid_request", "the body is not application/x-www-form-urlencoded")
+    }
+    const repeated = repeatedParam(request.params)
+    if (repeated !== undefined) return yield* refuse(400, "invalid_request", `${repeated} is repeated`)
+    const presented = TestClientAuth.read(request.authorization, request.params)
+    if (presented === "several") {
+      return yield* refuse(400, "invalid_request", "the client authenticates in more than one way")
+    }
+    if (presented === undefined || !(yield* isClient(presented, secret, now))) {
+      return yield* refuse(401, "invalid_client", "the client is unknown or its credentials are wrong", {
+        "www-authenticate": "Basic realm=\"test\""
+      })
+    }
+  })
+
+  /** Whether the client may have what it asks for. */
+  const authorize = Effect.fnUntraced(function*(request: TestRequest.TokenRequest) {
+    const { audiences, clientId, grantType, resources, scope } = request
+    if (clientId !== undefined && isDenied({ client: clientId })) {
+      return yield* refuse(403, "access_denied", "the client is denied any token")
+    }
+    if (grantType === undefined) return yield* refuse(400, "invalid_request", "grant_type is missing")
+    if (!options.grantTypes.includes(grantType)) {
+      return yield* refuse(400, "unsupported_grant_type", `only ${options.grantTypes.join(" and ")}`)
+    }
+    if (isDenied({ grant: grantType })) {
+      return yield* refuse(400, "unauthorized_client", "the client is denied this grant")
+    }
+    const asked = scope?.split(" ") ?? []
+    if (asked.some((scope) => options.scopes?.includes(scope) === false)) {
+      return yield* refuse(400, "invalid_scope", "a scope is unknown")
+    }
+    if (asked.some((scope) => isDenied({ scope }))) {
+      return yield* refuse(400, "invalid_scope", "the client is denied a scope")
+    }
+    if ([...resources, ...audiences].some((resource) => isDenied({ resource }))) {
+      return yield* refuse(400, "invalid_target", "the client is denied a resource")
+    }
+  })
+
+  /** RFC 9449 §5: the proof decides over whether the token is bound. */
+  const prove = Effect.fnUntraced(function*({ headers, method, url }: TestRequest.TokenRequest, now: number) {
+    const proof = options.dpop === "ignored" ? undefined : headers.dpop
+    if (proof !== undefined) {
+      return yield* Effect.catchAll(
+        proofs.verify({ side: "token", method, url, proof, now }),
+        ({ description, error }) => refuse(400, error, description)
+      )
+    }
+    return options.dpop === "required"
+      ? yield* refuse(400, "invalid_dpop_proof", "there is no DPoP proof")
+      : undefined
+  })
+
+  const issue = Effect.fnUntraced(function*(request: TestRequest.TokenRequest, now: number) {
+    const { audiences, params, proof, resources } = request
+    const scope = request.scope ??
+      options.scopes?.filter((scope) => !isDenied({ scope })).join(" ")
+    const purpose = { scope, resources, audiences, thumbprint: proof?.thumbprint }
+    if (request.grantType !== "refresh_token") return { token: tokens.issue(purpose, now), next: undefined }
+    const refreshed = tokens.refresh(new Map(params).get("refresh_token"), purpose, now)
+    return refreshed ?? (yield* refuse(400, "invalid_grant", "the refresh token is not valid"))
+  })
+
+  const grant = Effect.fnUntraced(function*(request: Types.Mutable<TestRequest.TokenRequest>, now: number) {
+    yield* authenticate(request, now)
+    yield* authorize(request)
+    request.proof = yield* prove(request, now)
+    const { next, token } = yield* issue(request, now)
+    request.token = token.value
+    return {
+      headers: noStore,
+      body: {
+        access_token: token.value,
+        token_type: token.thumbprint === undefined ? "Bearer" : "DPoP",
+        ...token.expiresAt === undefined ? {} : { expires_in: (token.expiresAt - now) / 1000 },
+        ...token.scope === undefined ? {} : { scope: token.scope },
+        ...next === undefined ? {} : { refresh_token: next }
+      }
+    }
+  })
+
+  return {
+    answer: (request, now) =>
+      Effect.catchAll(grant(request, now), ({ error, reply }) => {
+        request.error = error
+        return Effect.succeed(reply)
+      }),
+    deny: (denial) => denied.add(JSON.stringify(denial)),
+    allow: (denial) => denied.delete(JSON.stringify(denial)),
+    rotateSecret: (newSecret) => {
+      secret = newSecret
+    }
+  }
+}
+
+// RFC 6749 §5.1
+const noStore = { "cache-control": "no-store", pragma: "no-cache" }
+
+interface Refusal {
+  readonly error: string
+  readonly reply: TestAnswer.Reply
+}
+
+const refuse = (
+  status: number,
+  error: string,
+  description: string,
+  headers: Readonly<Record<string, string>> = {}
+): Effect.Effect<never, Refusal> =>
+  Effect.fail({
+    error,
+    reply: { status, headers: { ...noStore, ...headers }, body: { error, error_description: description } }
+  })
+
+// RFC 6749 §3.2; RFC 8707 §2 and RFC 8693 §2.1 let these two be repeated
+const repeatedParam = (params: UrlParams.UrlParams): string | undefined => {
+  const names = params.map(([name]) => name).filter((name) => name !== "resource" && name !== "audience")
+  return names.find((name, index) => names.indexOf(name) !== index)
+}

@@ -1,0 +1,158 @@
+/**
+ * The resources that a test's authorization server protects: RFC 6750 §3 and
+ * RFC 9449 §7.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Schema from "effect/Schema"
+import type * as Types from "effect/Types"
+import type * as TestAnswer from "./TestAnswer.js"
+import * as TestProofs from "./TestProofs.js"
+import type * as TestRequest from "./TestRequest.js"
+import type * as TestTokens from "./TestTokens.js"
+
+/**
+ * What a resource answers by default. It never holds the token.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class Echo extends Schema.Class<Echo>("@effect-alf/core/TestResource/Echo")({
+  method: Schema.String,
+  path: Schema.String,
+  query: Schema.Record({ key: Schema.String, value: Schema.String }),
+  /** The scope of the token. */
+  scope: Schema.NullOr(Schema.String),
+  /** The body as text; bytes that are no UTF-8 come as replacement characters. */
+  text: Schema.String,
+  /** The body byte for byte. */
+  base64: Schema.String
+}) {}
+
+/**
+ * Answers requests with a valid token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Handler = (
+  request: TestRequest.ApiRequest,
+  token: TestTokens.IssuedToken
+) => Effect.Effect<TestAnswer.Answer>
+
+/**
+ * Decides over requests to resources.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TestResource {
+  /** The resource's own answer; the record learns what was found out on the way to it. */
+  readonly answer: (
+    request: Types.Mutable<TestRequest.ApiRequest>,
+    now: number
+  ) => Effect.Effect<TestAnswer.Answer>
+  /** Whether the resources of this origin reject every token. */
+  readonly rejectOrigin: (origin: string, rejects: boolean) => void
+  /** The scope that every token must have; several are parted by spaces. */
+  readonly requireScope: (scope: string | undefined) => void
+}
+
+/**
+ * Reads a request to a resource; whether it is right is not judged yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const read = (request: TestRequest.Arrival): Types.Mutable<TestRequest.ApiRequest> => {
+  const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(request.authorization ?? "") ?? []
+  return {
+    ...request,
+    scheme: token === undefined ? undefined : scheme.toLowerCase() === "dpop" ? "DPoP" : "Bearer",
+    token,
+    proof: undefined
+  }
+}
+
+/**
+ * Makes the resources over what the authorization server has issued.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  handler: Handler,
+  tokens: TestTokens.TestTokens,
+  proofs: TestProofs.TestProofs
+): TestResource => {
+  const rejectingOrigins = new Set<string>()
+  let requiredScope: string | undefined
+
+  const judge = Effect.fnUntraced(function*(request: Types.Mutable<TestRequest.ApiRequest>, now: number) {
+    const { headers, method, scheme, url } = request
+    // RFC 6750 §3.1: without a token there is nothing to call an error
+    if (scheme === undefined || request.token === undefined) return yield* refuse(401, "Bearer realm=\"test\"")
+    const invalid = refuse(401, `${scheme} realm="test", error="invalid_token"${scheme === "DPoP" ? algs : ""}`)
+    if (scheme === "DPoP") {
+      request.proof = yield* Effect.catchAll(
+        proofs.verify({ side: "api", method, url, proof: headers.dpop ?? "", token: request.token, now }),
+        ({ error }) => refuse(401, `DPoP realm="test", error="${error}"${algs}`)
+      )
+    }
+    const token = tokens.find(request.token, now)
+    if (token === undefined || rejectingOrigins.has(new URL(url).origin)) return yield* invalid
+    // RFC 9449 §7.2: a bound token is of no use without its key
+    if (token.thumbprint !== request.proof?.thumbprint) return yield* invalid
+    const has = token.scope?.split(" ") ?? []
+    if (requiredScope?.split(" ").some((scope) => !has.includes(scope)) === true) {
+      return yield* refuse(403, `${scheme} realm="test", error="insufficient_scope", scope="${requiredScope}"`)
+    }
+    return token
+  })
+
+  return {
+    answer: (request, now) =>
+      Effect.flatMap(
+        Effect.either(judge(request, now)),
+        Either.match({
+          onLeft: (reply) => Effect.succeed<TestAnswer.Answer>(reply),
+          onRight: (token) => handler({ ...request }, { ...token })
+        })
+      ),
+    rejectOrigin: (origin, rejects) => {
+      if (rejects) rejectingOrigins.add(new URL(origin).origin)
+      else rejectingOrigins.delete(new URL(origin).origin)
+    },
+    requireScope: (scope) => {
+      requiredScope = scope
+    }
+  }
+}
+
+// RFC 9449 §7.1
+const algs = `, algs="${TestProofs.algorithms.join(" ")}"`
+
+const refuse = (status: number, challenge: string): Effect.Effect<never, TestAnswer.Reply> =>
+  Effect.fail({ status, headers: { "www-authenticate": challenge } })
+
+/**
+ * The handler that answers with an `Echo`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const echo: Handler = (request, token) => {
+  const { pathname, searchParams } = new URL(request.url)
+  const body: typeof Echo.Encoded = {
+    method: request.method,
+    path: pathname,
+    query: Object.fromEntries(searchParams),
+    scope: token.scope ?? null,
+    text: new TextDecoder().decode(request.body),
+    base64: Encoding.encodeBase64(request.body)
+  }
+  return Effect.succeed({ body })
+}

@@ -1,0 +1,104 @@
+/** The texts of messages in the source of the published packages. */
+import { readdirSync, readFileSync } from "node:fs"
+import ts from "typescript"
+
+/** Calls whose arguments are, or become, a part of a message. */
+const sayings = [
+  "InvalidData",
+  "MissingData",
+  "attempt",
+  "fail",
+  "filter",
+  "fromNullable",
+  "fromOption",
+  "invalid",
+  "invalidEntry",
+  "left",
+  "logDebug",
+  "logInfo",
+  "logWarning",
+  "refuse",
+  "reject",
+  "says",
+  "unavailable",
+  "unusable"
+]
+
+/** Modules for tests, whose messages speak of the test; and what has a page of its own. */
+const isOther = (file: string) => /^(Test|TokenStoreContract|index|OAuthMetrics|command\/)/.test(file)
+
+/** A template's parts that vary. */
+export const hole = "\u0000"
+
+const textsOf = (node: ts.Node): ReadonlyArray<string> => {
+  if (ts.isStringLiteral(node) || ts.isNoSubstitutionTemplateLiteral(node)) return [node.text]
+  if (ts.isTemplateExpression(node)) {
+    return [
+      node.templateSpans.reduce((text, { literal }) => text + hole + literal.text, node.head.text),
+      ...node.templateSpans.flatMap(({ expression }) => textsOf(expression))
+    ]
+  }
+  if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken) {
+    const [left] = textsOf(node.left)
+    const [right] = textsOf(node.right)
+    return [`${left ?? hole}${right ?? hole}`]
+  }
+  return node.getChildren().flatMap(textsOf)
+}
+
+const isSaying = (node: ts.Node): boolean => {
+  if (ts.isCallExpression(node)) {
+    const { expression } = node
+    const name = ts.isPropertyAccessExpression(expression) ? expression.name : expression
+    return ts.isIdentifier(name) && sayings.includes(name.text)
+  }
+  if (ts.isPropertyAssignment(node)) return ["description", "message"].includes(node.name.getText())
+  // A text, or a list of texts, that has a name; the variables of the environment have a page of their own
+  return ts.isVariableDeclaration(node) && node.name.getText() !== "variables" && node.initializer !== undefined && (
+    ts.isStringLiteral(node.initializer) || ts.isBinaryExpression(node.initializer) ||
+    ts.isObjectLiteralExpression(node.initializer) || ts.isArrayLiteralExpression(node.initializer) ||
+    ts.isTemplateExpression(node.initializer)
+  )
+}
+
+const collect = (node: ts.Node): ReadonlyArray<string> =>
+  isSaying(node)
+    ? node.getChildren().flatMap(textsOf)
+    : ts.isGetAccessor(node) && node.name.getText() === "message"
+    ? textsOf(node)
+    : node.getChildren().flatMap(collect)
+
+/** What has a space and a word is said to somebody; anything else is a name. */
+const isSentence = (text: string) => /\p{L}.* .*\p{L}|\p{L} | \p{L}/u.test(text)
+
+const sources = ["core", "node"].flatMap((name) => {
+  const folder = new URL(`../../${name}/src/`, import.meta.url)
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && !isOther(file))
+    .map((file) => {
+      const text = readFileSync(new URL(file, folder), "utf8")
+      return { file: `${name}/src/${file}`, source: ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true) }
+    })
+})
+
+export interface Text {
+  readonly file: string
+  readonly text: string
+}
+
+/** Every sentence that may become a part of a message. */
+export const sentences: ReadonlyArray<Text> = sources.flatMap(({ file, source }) =>
+  [...new Set(collect(source))].filter(isSentence).map((text) => ({ file, text }))
+)
+
+/** The reasons that the errors' types name. */
+export const reasons: ReadonlyArray<string> = sources.flatMap(({ file, source }) => {
+  if (file !== "core/src/OAuthError.ts") return []
+  const found: Array<string> = []
+  const visit = (node: ts.Node) => {
+    if (ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal)) found.push(node.literal.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+})

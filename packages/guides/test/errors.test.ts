@@ -1,0 +1,51 @@
+/** The page "Errors" is what the code says: no message is missing, and none is another. */
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Logger, LogLevel } from "effect"
+import * as Page from "./Page.js"
+import { situations } from "./Situations.js"
+import * as Texts from "./Texts.js"
+
+const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
+
+/** A text with parts that differ. */
+const pattern = (text: string, hole: string) => new RegExp(text.split(hole).map(escape).join("[^\\n]*"))
+
+/** What nobody is told: the words of a format, and failures that are tried again where they happen. */
+const isSilent = (text: string) =>
+  /\n|^[A-Z ]+$|^\d+ \w+$/.test(text) ||
+  ["Command timed out", "another attempt is at it", "gzip, br"].includes(text)
+
+describe("the page", () => {
+  it("has every reason and every method that an error can name", () => {
+    deepStrictEqual(Texts.reasons.filter((reason) => !new RegExp(`\\b${reason}\\b`).test(Page.code)), [])
+  })
+
+  it("has every sentence that the code may tell somebody", () => {
+    const missing = Texts.sentences.filter(({ text }) => !isSilent(text) && !pattern(text, Texts.hole).test(Page.code))
+    deepStrictEqual(missing, [])
+  })
+
+  it("shows the messages of the situations, each once, and no others", () => {
+    deepStrictEqual([...Page.messages].sort(), Object.keys(situations).sort())
+  })
+
+  it.scopedLive("shows whole messages that come about like this", () =>
+    Effect.gen(function*() {
+      const whole = yield* Effect.forEach(
+        ["answered 401 invalid_client: no such client", "the key is neither PEM (PKCS#8) nor a JWK"],
+        (message) => situations[message]
+      )
+      deepStrictEqual(Page.examples, whole)
+    }))
+})
+
+describe("the message", () => {
+  for (const [message, situation] of Object.entries(situations)) {
+    it.scopedLive(message, () =>
+      situation.pipe(
+        Effect.provide(Logger.minimumLogLevel(LogLevel.None)),
+        Effect.map((said) => assert.match(said, pattern(message, "…")))
+      ))
+  }
+})
