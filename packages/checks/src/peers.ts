@@ -1,7 +1,7 @@
 // Whether the published packages keep what their peer ranges say: in a copy of the work tree with the oldest, or the
 // newest, releases that the ranges allow, the published types are read by a user who skips no check of them, the sources
 // are type-checked, and the tests of core are run; with --all also those of node and of misbehaving servers.
-// Usage: npm run check:peers -- oldest|newest [--all]
+// Needs the packages as `npm run build` makes them. Usage: npm run check:peers -- oldest|newest [--all]
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
