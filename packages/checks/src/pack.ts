@@ -107,6 +107,7 @@ try {
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   console.log(run(consumer, "node", "main.mjs").trim())
   run(consumer, "npx", "--no-install", "tsc", "-p", ".")
+  console.log("alf", run(consumer, "npx", "--no-install", "alf", "--version").trim())
   problems.push(...runGuideTests(consumer))
 } catch (error) {
   problems.push(error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error))

@@ -22,7 +22,8 @@ export interface Certificate {
 export interface Authority {
   readonly ca: string
   readonly directory: string
-  readonly issue: (name: string) => Effect.Effect<Certificate>
+  /** For loopback, and for further host names. */
+  readonly issue: (name: string, ...hosts: ReadonlyArray<string>) => Effect.Effect<Certificate>
 }
 
 /** The files are gone with the scope. */
@@ -36,13 +37,16 @@ export const make: Effect.Effect<Authority, never, Scope.Scope> = Effect.gen(fun
   const request = ["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
   const passphrase = "the-passphrase"
 
-  const issue = async (name: string): Promise<Certificate> => {
+  const issue = async (name: string, hosts: ReadonlyArray<string>): Promise<Certificate> => {
     const key = path(`${name}.key`)
     const certificate = path(`${name}.crt`)
     await openssl(
       ...[...request, "-subj", `/CN=${name}`, "-keyout", key, "-out", certificate],
       ...["-CA", path("ca.crt"), "-CAkey", path("ca.key")],
-      ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"],
+      ...[
+        "-addext",
+        `subjectAltName=${["localhost", ...hosts].map((host) => `DNS:${host},`).join("")}IP:127.0.0.1,IP:::1`
+      ],
       ...["-addext", "basicConstraints=critical,CA:FALSE"]
     )
     const password = `pass:${passphrase}`
@@ -68,6 +72,6 @@ export const make: Effect.Effect<Authority, never, Scope.Scope> = Effect.gen(fun
   return {
     ca: yield* Effect.promise(() => readFile(path("ca.crt"), "utf8")),
     directory,
-    issue: (name) => Effect.promise(() => issue(name))
+    issue: (name, ...hosts) => Effect.promise(() => issue(name, hosts))
   }
 })

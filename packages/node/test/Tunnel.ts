@@ -8,14 +8,14 @@ export interface Tunnel {
   readonly headers: IncomingHttpHeaders
 }
 
-/** An HTTP proxy that knows CONNECT only. */
-export const makeProxyAt = (address: string) =>
+/** An HTTP proxy that knows CONNECT only. It may know hosts that nobody else knows, by their names. */
+export const makeProxyAt = (address: string, hosts: Readonly<Record<string, string>> = {}) =>
   Effect.suspend(() => {
     const tunnels: Array<Tunnel> = []
     const server = createServer().on("connect", (request, socket, head) => {
       const target = request.url ?? ""
       tunnels.push({ target, headers: request.headers })
-      const { hostname, port } = new URL(`http://${target}`)
+      const { hostname, port } = new URL(`http://${hosts[target] ?? target}`)
       const upstream = connect(Number(port), hostname.replace(/^\[|\]$/g, ""), () => {
         socket.write("HTTP/1.1 200 Connection established\r\n\r\n")
         upstream.write(head)

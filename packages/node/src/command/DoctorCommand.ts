@@ -1,0 +1,77 @@
+/**
+ * `alf doctor`: says what is wrong, and what to do.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as HttpProxy from "../HttpProxy.js"
+import * as NodeHttp from "../NodeHttp.js"
+import * as RedisTokenStore from "../RedisTokenStore.js"
+import * as Doctor from "./Doctor.js"
+import * as DoctorReport from "./DoctorReport.js"
+import * as Examples from "./Examples.js"
+import { ExitCode } from "./ExitCode.js"
+import * as Failure from "./Failure.js"
+import * as Finding from "./Finding.js"
+import * as Settings from "./Settings.js"
+import { Spinner } from "./Spinner.js"
+import { Style } from "./Style.js"
+
+const options = {
+  ...Settings.options,
+  api: Options.text("api").pipe(
+    Options.withPseudoName("path"),
+    Options.withDescription("Also asks the API for this path, or whole address, with the token (GET)."),
+    Options.optional
+  )
+}
+
+// What other programs read, curl among them
+const unreadProxies = ["ALL_PROXY", "all_proxy"]
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const doctorCommand = Command.make("doctor", options, (options) =>
+  Effect.gen(function*() {
+    const spinner = yield* Spinner
+    const examination = Doctor.examine({
+      api: options.api,
+      proxies: HttpProxy.make("environment"),
+      openStore: (url) => RedisTokenStore.make({ url }),
+      variables: Object.keys(process.env),
+      unreadProxies: unreadProxies.flatMap((name) => {
+        const value = process.env[name]
+        return value === undefined || value === "" ? [] : [{ name, value }]
+      })
+    }).pipe(
+      // That the proxy's address is wrong is one of the findings
+      Effect.provide(Layer.catchAll(NodeHttp.layer(), () => NodeHttp.layer({ proxy: false }))),
+      // A finding says it better
+      Logger.withMinimumLogLevel(LogLevel.None)
+    )
+    const findings = yield* spinner.during("examining")(examination)
+    yield* Console.log(
+      options.json
+        ? JSON.stringify(DoctorReport.toJson(findings), undefined, 2)
+        : DoctorReport.toText(findings, yield* Style)
+    )
+    const exitCode = Finding.exitCode(findings)
+    if (exitCode !== ExitCode.ok) yield* Failure.quiet(exitCode)
+  }).pipe(Effect.withConfigProvider(Settings.configProvider(options, process.env)))).pipe(
+    Command.withDescription(Examples.describe(
+      "Looks at the configuration, the way to the servers, the credentials, the token, the clock, the store and the API, " +
+        "and says in the first line what is wrong. It asks for one token (for another one when the secret is rejected, " +
+        "sent in the other usual way), and leaves nothing behind in the store.",
+      ["alf doctor", "alf doctor --api /orders", "alf doctor --issuer https://auth.example.com --json"]
+    ))
+  )

@@ -1,0 +1,20 @@
+/**
+ * Examples in the help of a command.
+ *
+ * @since 0.1.0
+ */
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Span from "@effect/cli/HelpDoc/Span"
+
+/**
+ * What a command does, and how it is called.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const describe = (what: string, examples: ReadonlyArray<string>): HelpDoc.HelpDoc =>
+  HelpDoc.blocks([
+    HelpDoc.p(what),
+    HelpDoc.p("Examples:"),
+    ...examples.map((example) => HelpDoc.p(Span.code(`  $ ${example}`)))
+  ])

@@ -1,0 +1,119 @@
+/**
+ * How an error of a command is told: in one line, with an exit code, and
+ * without a trace of its insides.
+ *
+ * @since 0.1.0
+ */
+import * as OAuthError from "@effect-alf/core/OAuthError"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as ConfigError from "effect/ConfigError"
+import * as Data from "effect/Data"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import { ExitCode } from "./ExitCode.js"
+import { nameOf } from "./Settings.js"
+
+/**
+ * What ends a command before its time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Failure extends Data.TaggedError("Failure")<{
+  readonly message: string
+  readonly exitCode: ExitCode
+  /** The kind of the error, for programs. */
+  readonly kind: string
+}> {}
+
+/**
+ * The command was used in a way that it does not know.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const usage = (message: string): Failure => new Failure({ message, exitCode: ExitCode.usage, kind: "Usage" })
+
+/**
+ * Ends the command with an exit code; why, it has said already.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const quiet = (exitCode: ExitCode): Failure => new Failure({ message: "", exitCode, kind: "Quiet" })
+
+/**
+ * Says any error. Of one that is none of ours only the message is told: it may
+ * hold a request, and with it a token.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromUnknown = (error: unknown): Failure => {
+  if (error instanceof Failure) return error
+  if (ConfigError.isConfigError(error)) {
+    return new Failure({ message: sayConfigError(error), exitCode: ExitCode.usage, kind: "Configuration" })
+  }
+  if (Predicate.isTagged(error, "InvalidOptions") && error instanceof OAuthError.InvalidOptions) {
+    const message = `${nameOf(error.option)} ${error.description}`
+    return new Failure({ message, exitCode: ExitCode.usage, kind: "Configuration" })
+  }
+  const known = OAuthError.fromUnknown(error)
+  if (Option.isSome(known)) return fromOAuthError(known.value)
+  if (HttpClientError.isHttpClientError(error)) {
+    const { method, url } = error.request
+    const description = OAuthError.describe(error.cause ?? error.description ?? error.reason)
+    const isUsage = error._tag === "RequestError" && (error.reason === "InvalidUrl" || error.reason === "Encode")
+    return new Failure({
+      message: `${method} ${OAuthError.oneLine(url)}: ${description}`,
+      exitCode: isUsage ? ExitCode.usage : ExitCode.unreachable,
+      kind: error.reason
+    })
+  }
+  return new Failure({ message: OAuthError.describe(error), exitCode: ExitCode.unexpected, kind: "Unexpected" })
+}
+
+const fromOAuthError = (error: OAuthError.OAuthError): Failure => {
+  const fail = (exitCode: ExitCode, kind: string) => new Failure({ message: error.message, exitCode, kind })
+  switch (error._tag) {
+    case "TokenEndpointError":
+      switch (error.reason) {
+        case "ClientAuth":
+          return fail(ExitCode.usage, error.reason)
+        case "Transport":
+        case "Timeout":
+          return fail(ExitCode.unreachable, error.reason)
+        case "OAuth":
+        case "Status":
+        case "Redirect":
+        case "InvalidResponse":
+          return fail(ExitCode.refused, error.reason)
+      }
+      break
+    case "TokenProviderError":
+      switch (error.reason) {
+        case "Closed":
+          return fail(ExitCode.unexpected, error.reason)
+        case "MaxWait":
+          return fail(ExitCode.unreachable, error.reason)
+        case "RefreshToken":
+          return fail(ExitCode.degraded, error.reason)
+      }
+      break
+    case "OriginNotAllowed":
+      return fail(ExitCode.usage, error._tag)
+    case "RedirectError":
+      return fail(ExitCode.refused, error._tag)
+  }
+}
+
+const sayConfigError = (error: ConfigError.ConfigError): string => {
+  const missing = missingOf(error)
+  if (missing.length === 0) return OAuthError.oneLine(error.message)
+  return `${missing.map(nameOf).join(", ")} ${missing.length === 1 ? "is" : "are"} not set`
+}
+
+const missingOf = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
+  if (error._op === "And" || error._op === "Or") return [...missingOf(error.left), ...missingOf(error.right)]
+  return error._op === "MissingData" ? [error.path.join("_")] : []
+}

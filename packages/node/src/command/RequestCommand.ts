@@ -1,0 +1,214 @@
+/**
+ * `alf request`: calls an API with a token, as curl would.
+ *
+ * @since 0.1.0
+ */
+import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import * as Origin from "@effect-alf/core/Origin"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as NodeSink from "@effect/platform-node/NodeSink"
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Headers from "@effect/platform/Headers"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import { isHttpMethod } from "@effect/platform/HttpMethod"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import { STATUS_CODES } from "node:http"
+import * as NodeAuthedHttpClient from "../NodeAuthedHttpClient.js"
+import * as Examples from "./Examples.js"
+import { ExitCode } from "./ExitCode.js"
+import * as Failure from "./Failure.js"
+import * as RequestBody from "./RequestBody.js"
+import * as Settings from "./Settings.js"
+import { Spinner } from "./Spinner.js"
+
+const argument = (name: string, description: string) =>
+  Args.text({ name }).pipe(
+    Args.withDescription(description),
+    Args.mapEffect((value) =>
+      value.startsWith("-")
+        ? Effect.fail(HelpDoc.p(`Received unknown argument: '${value}'`))
+        : Effect.succeed(value)
+    )
+  )
+
+const config = {
+  method: argument("method", "GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS."),
+  url: argument("url", "A path of the API that ALF_BASE_URL names, or a whole address."),
+  header: Options.text("header").pipe(
+    Options.withAlias("H"),
+    Options.withPseudoName("name: value"),
+    Options.withDescription("A header."),
+    Options.repeated
+  ),
+  data: Options.text("data").pipe(
+    Options.withAlias("d"),
+    Options.withPseudoName("data"),
+    Options.withDescription(
+      "What is sent: a text, @file, or @- for the standard input. JSON is sent as JSON, anything " +
+        "else as a form, unless a header Content-Type says otherwise."
+    ),
+    Options.optional
+  ),
+  include: Options.boolean("include").pipe(
+    Options.withAlias("i"),
+    Options.withDescription("Writes the status and the headers of the response before its body.")
+  ),
+  output: Options.text("output").pipe(
+    Options.withAlias("o"),
+    Options.withPseudoName("file"),
+    Options.withDescription("Writes the body into a file."),
+    Options.optional
+  ),
+  fail: Options.boolean("fail").pipe(
+    Options.withAlias("f"),
+    Options.withDescription("Ends with exit code 1 when the status is 400 or above.")
+  ),
+  ...Settings.options
+}
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const requestCommand = Command.make("request", config, (options) =>
+  Effect.gen(function*() {
+    const request = yield* makeRequest(options)
+    const hasBase = Option.isSome(yield* Config.option(Config.string("ALF_BASE_URL")))
+    if (!hasBase && !Origin.isAbsolute(options.url)) {
+      return yield* Failure.usage(
+        `${Settings.nameOf("ALF_BASE_URL")} is not set, and ${options.url} is not a whole address`
+      )
+    }
+    // Who writes out a whole address means that the token goes there
+    const layer = NodeAuthedHttpClient.layerConfig(hasBase ? {} : { origins: [originOf(options.url)] })
+    yield* Effect.provide(Effect.scoped(send(request, options)), layer)
+  }).pipe(Effect.withConfigProvider(Settings.configProvider(options, process.env)))).pipe(
+    Command.withDescription(Examples.describe(
+      "Sends a request with a token, and writes the body of the response. A 401 is answered with a new token once. " +
+        "Without ALF_BASE_URL a token goes to the origin of the address and nowhere else; with it, to that of ALF_BASE_URL.",
+      [
+        "alf request GET /orders",
+        "alf request POST /orders -d '{\"item\":\"tea\"}' --fail",
+        "alf request PUT /orders/1 -d @order.json -H 'If-Match: \"7\"' -i",
+        "alf request GET https://api.example.com/report.pdf -o report.pdf"
+      ]
+    ))
+  )
+
+interface Given {
+  readonly method: string
+  readonly url: string
+  readonly header: ReadonlyArray<string>
+  readonly data: Option.Option<string>
+  readonly include: boolean
+  readonly output: Option.Option<string>
+  readonly fail: boolean
+  readonly json: boolean
+}
+
+const originOf = (url: string): string => Origin.parse(url)?.origin ?? url
+
+const makeRequest = Effect.fnUntraced(function*({ data, header, method, url }: Given) {
+  const name = method.toUpperCase()
+  if (!isHttpMethod(name)) return yield* Failure.usage(`${method} is not a method`)
+  const headers: Array<readonly [string, string]> = []
+  for (const line of header) {
+    const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):\s*(.*)$/.exec(line) ?? []
+    if (name === undefined || value === undefined) {
+      return yield* Failure.usage("a header is written as \"name: value\"")
+    }
+    if (name.toLowerCase() === "authorization") {
+      return yield* Failure.usage("the header Authorization is what this command adds by itself")
+    }
+    headers.push([name, value])
+  }
+  const request = HttpClientRequest.make(name)(url, { headers: Headers.fromInput(headers) })
+  if (Option.isNone(data)) return request
+  if (name === "GET" || name === "HEAD") return yield* Failure.usage(`a ${name} has no data`)
+  const bytes = yield* RequestBody.read(data.value, NodeStream.stdin)
+  return HttpClientRequest.setBody(request, RequestBody.make(bytes, request.headers["content-type"]))
+})
+
+const send = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, options: Given) {
+  const client = yield* AuthedHttpClient.AuthedHttpClient
+  const spinner = yield* Spinner
+  const response = yield* spinner.during(`waiting for ${request.method} ${request.url}`)(client.execute(request))
+  if (options.json) yield* writeOut(Stream.fromEffect(toJson(response)))
+  else {
+    if (options.include) yield* writeOut(Stream.succeed(headOf(response)))
+    const body = Stream.catchAll(
+      response.stream,
+      (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(error)
+    )
+    yield* Option.match(options.output, {
+      onNone: () => writeOut(body),
+      onSome: (path) => writeFile(body, path)
+    })
+  }
+  if (options.fail && response.status >= 400) {
+    const { method } = request
+    return yield* new Failure.Failure({
+      message: `${method} ${request.url} was answered with ${statusOf(response)}`,
+      exitCode: ExitCode.refused,
+      kind: "Status"
+    })
+  }
+})
+
+const statusOf = ({ status }: HttpClientResponse.HttpClientResponse): string =>
+  `${status} ${STATUS_CODES[status] ?? ""}`.trim()
+
+const headOf = (response: HttpClientResponse.HttpClientResponse): string =>
+  [
+    `HTTP ${statusOf(response)}`,
+    ...Object.entries(response.headers).map(([name, value]) => `${name}: ${value}`),
+    "",
+    ""
+  ].join("\n")
+
+const parseJson = Option.liftThrowable((text: string): unknown => JSON.parse(text))
+
+const toJson = (response: HttpClientResponse.HttpClientResponse) =>
+  Effect.map(response.text, (text) =>
+    `${
+      JSON.stringify(
+        {
+          status: response.status,
+          headers: response.headers,
+          body: Option.getOrElse(parseJson(text), () => text)
+        },
+        undefined,
+        2
+      )
+    }\n`)
+
+const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
+  Stream.run(
+    content,
+    NodeSink.fromWritable(
+      () => process.stdout,
+      () => new Failure.Failure({ message: "the output was closed", exitCode: ExitCode.unexpected, kind: "Output" }),
+      { endOnDone: false }
+    )
+  )
+
+const writeFile = <E, R>(content: Stream.Stream<Uint8Array, E, R>, path: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) =>
+    Stream.run(
+      content,
+      Sink.mapError(fs.sink(path), (error) =>
+        Failure.usage(
+          `the file ${path} cannot be written: ${error._tag === "SystemError" ? error.reason : "not a path"}`
+        ))
+    ))

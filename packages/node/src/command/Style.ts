@@ -1,0 +1,71 @@
+/**
+ * Whether the output is read by a person at a terminal: colours are shown
+ * there, unless nobody wants them (no-color.org).
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+
+type Paint = (text: string) => string
+
+/**
+ * How to paint a text for the standard output.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Style extends Context.Tag("@effect-alf/node/command/Style")<Style, {
+  /** Whether there are colours at all. */
+  readonly colours: boolean
+  readonly bold: Paint
+  readonly dim: Paint
+  readonly red: Paint
+  readonly green: Paint
+  readonly yellow: Paint
+}>() {}
+
+/**
+ * With colours or without.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (colours: boolean): Style["Type"] => {
+  const paint = (open: number, close: number): Paint =>
+    colours ? (text) => `\u001b[${open}m${text}\u001b[${close}m` : identity
+  return Style.of({
+    colours,
+    bold: paint(1, 22),
+    dim: paint(2, 22),
+    red: paint(31, 39),
+    green: paint(32, 39),
+    yellow: paint(33, 39)
+  })
+}
+
+/**
+ * Whether a stream of this process shows colours.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const showsColours = (stream: { readonly isTTY?: boolean }): Effect.Effect<boolean> =>
+  Config.all([Config.withDefault(Config.string("NO_COLOR"), ""), Config.withDefault(Config.string("TERM"), "")]).pipe(
+    Effect.map(([noColour, terminal]) => stream.isTTY === true && noColour === "" && terminal !== "dumb"),
+    Effect.orElseSucceed(() => false)
+  )
+
+/**
+ * The style of this process' standard output.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Style> = Layer.effect(
+  Style,
+  Effect.map(Effect.suspend(() => showsColours(process.stdout)), make)
+)

@@ -1,0 +1,86 @@
+/** The command as its user has it: a process of its own. */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { build } from "esbuild"
+import { spawn } from "node:child_process"
+import { rm } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+
+export interface Outcome {
+  readonly exitCode: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface Options {
+  readonly env?: Environment | undefined
+  readonly stdin?: string | undefined
+  /** Presses Ctrl-C as soon as this is written. */
+  readonly interruptAt?: string | undefined
+  /** Runs it at a pseudo-terminal, where both outputs are one. */
+  readonly terminal?: boolean | undefined
+}
+
+export interface Alf {
+  readonly run: (args: ReadonlyArray<string>, options?: Options) => Effect.Effect<Outcome>
+}
+
+const inPackage = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+
+/** Bundles it: to find and transform all of Effect's files takes longer than the command itself. */
+export const make: Effect.Effect<Alf, never, Scope.Scope> = Effect.gen(function*() {
+  // As deep in the package as the file that it is made of
+  const outdir = inPackage(`build/alf-${crypto.randomUUID()}`)
+  yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      build({
+        entryPoints: [inPackage("src/command/alf.ts")],
+        outdir,
+        outExtension: { ".js": ".mjs" },
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        conditions: ["@effect-alf/source"],
+        external: ["ioredis", "undici", "ws"],
+        // Packages in CommonJS ask for Node's modules so
+        banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" }
+      })
+    ),
+    () => Effect.promise(() => rm(outdir, { recursive: true, force: true }))
+  )
+  return { run: (args, options) => Effect.async((resume) => runProcess(`${outdir}/alf.mjs`, args, options, resume)) }
+})
+
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+const runProcess = (
+  file: string,
+  args: ReadonlyArray<string>,
+  { env, interruptAt, stdin, terminal }: Options = {},
+  resume: (outcome: Effect.Effect<Outcome>) => void
+) => {
+  const command = [process.execPath, file, ...args]
+  const [program, ...rest] = terminal === true
+    ? ["script", "--quiet", "--return", "--command", command.map(quote).join(" "), "/dev/null"]
+    : command
+  // Nothing of what the machine sets, proxies among it
+  const child = spawn(program, rest, { env: { PATH: process.env.PATH, TERM: "xterm", ...env } })
+  let stdout = ""
+  let stderr = ""
+  let isInterrupted = interruptAt === undefined
+  child.stdout.setEncoding("utf8").on("data", (chunk) => {
+    stdout += chunk
+    if (isInterrupted || !stdout.includes(interruptAt ?? "")) return
+    isInterrupted = true
+    child.stdin.write("\u0003")
+  })
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    stderr += chunk
+  })
+  child.stdin.on("error", () => {})
+  if (interruptAt === undefined) child.stdin.end(stdin)
+  child.once("close", (exitCode) => resume(Effect.succeed({ exitCode, stdout, stderr })))
+  return Effect.sync(() => child.kill("SIGKILL"))
+}

@@ -1,0 +1,159 @@
+import { assert, layer } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Context, Effect, Layer } from "effect"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Alf from "./Alf.js"
+import * as ClientServer from "./ClientServer.js"
+import * as Situations from "./Situations.js"
+
+class Command extends Context.Tag("Command")<Command, Alf.Alf>() {}
+
+const guide = fileURLToPath(new URL("../../../guides/command.md", import.meta.url))
+
+/** Neither a trace nor the insides of an effect, and no colours where there is no terminal. */
+const assertPlain = ({ stderr, stdout }: Alf.Outcome) => {
+  assert.notMatch(stdout + stderr, /^\s+at /m)
+  assert.notInclude(stdout + stderr, "FiberFailure")
+  assert.notInclude(stdout + stderr, "\u001b")
+}
+
+const assertSecret = ({ stderr, stdout }: Alf.Outcome, secrets: ReadonlyArray<string>) =>
+  assert.isEmpty(secrets.filter((secret) => (stdout + stderr).includes(secret)))
+
+layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) => {
+  it.effect(
+    "doctor names the cause of each situation in its first line, as the guide shows it",
+    () =>
+      Effect.gen(function*() {
+        const { secrets, situations, transcript } = yield* Situations.play(yield* Command)
+        const first = (name: Situations.Name) => situations[name].outcome.stdout.split("\n")[0]
+        assert.match(first("good"), /^Everything works/)
+        assert.match(first("wrongSecret"), /^The client ID or its secret is wrong: .* 401 invalid_client/)
+        assert.match(first("wrongIssuer"), /^The issuer is wrong: the server of .* calls itself /)
+        assert.match(first("clockOff"), /^The clock of this machine is 10 minutes behind that of /)
+        assert.match(first("redisDown"), /^The store is down: .*ECONNREFUSED/)
+        assert.match(first("plainHttp"), /^ALF_TOKEN_URL .* is an http address/)
+        assert.match(
+          first("proxyNeeded"),
+          /^No proxy is used, and auth\.corp\.test is not found .* only reached through a proxy/
+        )
+        assert.match(first("proxyUsed"), /^Everything works/)
+        const exitCodes = Object.values(situations).map(({ outcome }) => outcome.exitCode)
+        deepStrictEqual(exitCodes, [0, 1, 1, 4, 4, 2, 3, 0])
+        for (const { outcome } of Object.values(situations)) {
+          assert.strictEqual(outcome.stderr, "")
+          assertPlain(outcome)
+          assertSecret(outcome, secrets)
+        }
+        assert.include(
+          yield* Effect.promise(() => readFile(guide, "utf8")),
+          transcript,
+          "the guide shows another session: npm run record"
+        )
+      }),
+    60_000
+  )
+
+  it.scoped("token shows everything but the token, and with --reveal the token alone", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const { env, secrets } = yield* ClientServer.make()
+      const [shown, revealed] = yield* Effect.all([
+        alf.run(["token", "--scope", "orders:write"], { env }),
+        alf.run(["token", "--reveal"], { env })
+      ], { concurrency: 2 })
+      deepStrictEqual([shown.exitCode, shown.stderr, revealed.exitCode], [0, "", 0])
+      assertPlain(shown)
+      assertSecret(shown, secrets)
+      assert.match(shown.stdout, /^scope +orders:write$/m)
+      assert.match(shown.stdout, /^expires +in \w+( \w+)?, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m)
+      assert.include(shown.stdout, "nothing of it is verified")
+      assert.include(secrets, revealed.stdout.trimEnd())
+    }))
+
+  it.scoped("request calls the API as curl would", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const { apiUrl, env, secrets } = yield* ClientServer.make()
+      const directory = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
+        (directory) => Effect.promise(() => rm(directory, { recursive: true }))
+      )
+      const file = join(directory, "order.json")
+      yield* Effect.promise(() => writeFile(file, "{\"item\":\"tea\"}"))
+      const [post, put, failed, whole] = yield* Effect.all([
+        alf.run(["request", "post", "/orders", "-d", `@${file}`, "-i", "-H", "X-Trace: 1"], { env }),
+        alf.run(["request", "PUT", "/large", "-d", "@-", "-o", join(directory, "large")], { env, stdin: "a;b" }),
+        alf.run(["request", "GET", "/teapot", "--fail"], { env }),
+        alf.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } })
+      ], { concurrency: 2 })
+      assert.match(post.stdout, /^HTTP 200 OK\n[^]*content-type: application\/json[^]*\n\n\{/)
+      deepStrictEqual(JSON.parse(post.stdout.split("\n\n")[1]), {
+        method: "POST",
+        type: "application/json",
+        body: "{\"item\":\"tea\"}"
+      })
+      deepStrictEqual(put, { exitCode: 0, stdout: "", stderr: "" })
+      assert.strictEqual((yield* Effect.promise(() => readFile(join(directory, "large")))).length, 300_000)
+      deepStrictEqual(failed, {
+        exitCode: 1,
+        stdout: "{\"short\":\"and stout\"}",
+        stderr: "alf: GET /teapot was answered with 418 I'm a Teapot\n"
+      })
+      const answer = JSON.parse(whole.stdout)
+      deepStrictEqual([answer.status, answer.body.method], [200, "GET"])
+      for (const outcome of [post, put, failed, whole]) {
+        assertPlain(outcome)
+        assertSecret(outcome, secrets)
+      }
+    }))
+
+  it.scoped("says in one line what it cannot do, with an exit code for each kind", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const { env, url } = yield* ClientServer.make()
+      const [usage, configuration, refusal] = yield* Effect.all([
+        alf.run(["token", "--client-secret", "x"]),
+        alf.run(["request", "GET", "https://api.example.com/orders"]),
+        alf.run(["token", "--json"], { env: { ...env, ALF_CLIENT_SECRET: "wrong" } })
+      ], { concurrency: 2 })
+      const message = `Token endpoint ${url}/token answered 401 invalid_client: client authentication failed`
+      deepStrictEqual([usage, configuration, refusal], [
+        { exitCode: 2, stdout: "", stderr: "alf: Received unknown argument: '--client-secret'\n" },
+        { exitCode: 2, stdout: "", stderr: "alf: ALF_TOKEN_URL (--token-url) is not set\n" },
+        { exitCode: 1, stdout: "", stderr: `${JSON.stringify({ error: { kind: "OAuth", message, exitCode: 1 } })}\n` }
+      ])
+    }))
+
+  it.scoped("shows its help, and completes", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const [help, completions] = yield* Effect.all([
+        alf.run(["--help"]),
+        alf.run(["--completions", "zsh"])
+      ], { concurrency: 2 })
+      assert.include(help.stdout, "Exit codes: 0 all is well")
+      assert.include(completions.stdout, "doctor")
+      for (const outcome of [help, completions]) {
+        assert.strictEqual(outcome.exitCode, 0)
+        assertPlain(outcome)
+      }
+    }))
+
+  it.scoped("spins at a terminal while it waits, and ends at once on Ctrl-C", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const { env } = yield* ClientServer.make({ onToken: () => {} })
+      const { exitCode, stdout } = yield* alf.run(["token"], {
+        env,
+        terminal: true,
+        interruptAt: "waiting for a token"
+      })
+      assert.match(stdout, /[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] waiting for a token/)
+      assert.include(stdout, "\u001b[K")
+      assert.strictEqual(exitCode, 130)
+    }))
+})
