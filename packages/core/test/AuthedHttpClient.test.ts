@@ -267,7 +267,10 @@ describe("AuthedHttpClient", () => {
           index === 0 ? 503 : index === 1 ? Effect.fail(transport(request)) : 200
         )
         const { client, sent } = yield* Resource.over(resource)
-        const response = yield* HttpClient.retryTransient(client, { times: 3 }).get("/")
+        const response = yield* client.pipe(
+          HttpClient.filterStatusOk,
+          HttpClient.retryTransient({ times: 3 })
+        ).get("/")
         deepStrictEqual([response.status, sent.length], [200, 3])
       }))
 

@@ -24,6 +24,7 @@ const recordingTracer = (spans: Array<Recorded>) =>
     context: (f) => f(),
     span: (name, parent, context, initialLinks, startTime, kind, options) => {
       const links = [...initialLinks]
+      const attributes = new Map(Object.entries(options?.attributes ?? {}))
       const span: Tracer.Span = {
         _tag: "Span",
         name,
@@ -32,12 +33,12 @@ const recordingTracer = (spans: Array<Recorded>) =>
         parent,
         context,
         status: { _tag: "Started", startTime },
-        attributes: new Map(Object.entries(options?.attributes ?? {})),
+        attributes,
         links,
         sampled: true,
         kind,
         end: () => {},
-        attribute: () => {},
+        attribute: (key, value) => attributes.set(key, value),
         event: () => {},
         addLinks: (added) => void links.push(...added)
       }
