@@ -914,7 +914,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       TokenProvider.TokenProvider,
       makeProvider({ answer: unavailable })
     )),
-  "A rejected token was not replaced: Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "Token renewal failed, and the token in use is rejected. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     logged(calling(
       { baseUrl: api },
       "/orders",
@@ -946,7 +946,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       }
     })
   }),
-  "Tokens that other processes were issued are rejected here, as if they were bound to the process that asked for them: this process no longer shares its tokens (token key …)":
+  "Tokens that other processes were issued are rejected here, as if they were bound to the process that asked for them: this process no longer shares its tokens":
     during(
       "1 minute",
       logged(Effect.gen(function*() {
@@ -967,7 +967,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         }
       }))
     ),
-  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client, so that two scopes or two stores end each other's tokens (token key …)":
+  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client, so that two scopes or two stores end each other's tokens":
     during(
       "5 minutes",
       logged(Effect.gen(function*() {
