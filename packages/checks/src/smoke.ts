@@ -81,7 +81,7 @@ const bound = Effect.all([get, get, expectTokens(1)]).pipe(
   Effect.provide(app({ ...bySecret, dpop: DPoP.generate() }, { dpop: "required" }))
 )
 
-const parts = {
+const parts: Record<string, Effect.Effect<unknown, unknown>> = {
   reuse,
   "401 replay": replay,
   renewal,

@@ -7,6 +7,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -29,8 +30,10 @@ import type * as ClientAuth from "./ClientAuth.js"
 import * as ClientAuthChoice from "./ClientAuthChoice.js"
 import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type * as DPoP from "./DPoP.js"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import type { Grant } from "./Grant.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
 import * as TokenRequest from "./TokenRequest.js"
@@ -138,6 +141,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
   const services = yield* Effect.context<R>()
+  const update = yield* OAuthMetrics.makeUpdate
   const binding = yield* bindingOf(clientAuth, proofKey)
   const identity: TokenRequest.Identity = {
     endpoint: options.identity,
@@ -157,11 +161,25 @@ const makeAt = Effect.fnUntraced(function*<R>(
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
-  const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.withSpan(attempt(request, number), "TokenEndpoint.attempt", {
-      captureStackTrace: false,
-      attributes: { ...attributes, "oauth.attempt": number }
+  const measured = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    Effect.flatMap(Clock.currentTimeNanos, (startedAt) => {
+      if (number > 1) update(OAuthMetrics.tokenRetries, 1)
+      const count = (outcome: OAuthMetrics.RequestOutcome) =>
+        Effect.map(Clock.currentTimeNanos, (now) => {
+          update(OAuthMetrics.tokenRequests(outcome), 1)
+          update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(Duration.nanos(now - startedAt)))
+        })
+      return Effect.tapBoth(attempt(request, number), { onFailure: count, onSuccess: () => count("issued") })
     })
+
+  const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    measured(request, number).pipe(
+      ErrorAttributes.annotateSpan,
+      Effect.withSpan("TokenEndpoint.attempt", {
+        captureStackTrace: false,
+        attributes: { ...attributes, "oauth.attempt": number }
+      })
+    )
 
   return TokenEndpoint.of({
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
@@ -172,6 +190,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
         let number = 0
         return Effect.retry(Effect.suspend(() => traced(request, ++number)), retry)
       }).pipe(
+        ErrorAttributes.annotateSpan,
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
     timeout: Duration.sum(

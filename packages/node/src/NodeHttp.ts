@@ -200,6 +200,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
         return replace(makePool(next))
       }))
     }
+    if (complaint !== undefined) yield* Effect.logInfo("The client certificate can be read again")
     complaint = undefined
   }).pipe(
     Effect.catchAll(({ message }) => {
