@@ -24,6 +24,17 @@ const environment = {
   ALF_BASE_URL: "https://api.example.com",
   ALF_SCOPE: "orders:read",
   ALF_REDIS_URL: "redis://localhost:6379",
+  ...Object.fromEntries(
+    ["BILLING_", "BILLING_ALF_"].flatMap((prefix) => [
+      [`${prefix}TOKEN_URL`, "https://auth.example.com/token"],
+      [`${prefix}CLIENT_ID`, "client-id"],
+      [`${prefix}CLIENT_SECRET`, "client-secret"],
+      [`${prefix}BASE_URL`, "https://api.example.com"]
+    ])
+  ),
+  CONNECT_TIMEOUT: "2 seconds",
+  ORDERS_URL: "https://orders.example.com",
+  TOKEN_MAX_WAIT: "5 seconds",
   TOKEN_URL: "https://auth.example.com/token",
   CLIENT_ID: "client-id",
   CLIENT_SECRET: "client-secret",
