@@ -4,7 +4,7 @@
 //     npm run check:docs -- packages/guides/errors.md
 //
 // The world that they run in is in docs/World.ts. What a block exports is run: an Effect succeeds, a Layer can be built;
-// of a block that exports nothing, each of its constants. A block that is a test is run by vitest.
+// of a block that exports nothing, each of its constants. A block that is a test is run by vitest, beside the other files that its page names.
 import { Effect } from "effect"
 import { type ChildProcess, fork, spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -22,9 +22,11 @@ const problems = sources.flatMap(({ problems }) => problems)
 const blocks = sources.flatMap(({ blocks }) => blocks)
 const code = blocks.filter(({ language }) => language === "ts")
 const files = new Map(code.map((block) => [Block.fileOf(block), block]))
-const [tests, modules] = [true, false].map((isTest) =>
-  [...files].flatMap(([file, block]) => Block.isTest(block) === isTest ? [file] : [])
-)
+const filesWith = (is: (block: Block.Block) => boolean) =>
+  [...files].flatMap(([file, block]) => is(block) ? [file] : [])
+const tests = filesWith(Block.isTest)
+// What has a title is imported by those that are tests
+const modules = filesWith((block) => !Block.isTest(block) && block.title === undefined)
 
 /** Says where in the docs it is: at the line, or where the text places it in the file, or at the block. */
 const found = (file: string, text: string, at?: number) => {

@@ -63,8 +63,10 @@ export const runGuideTests = (project: string): Array<string> => {
     }
   }
   run("npx", "--no-install", "tsc", "-p", folder)
+  // Whatever else the machine does
+  const timeLimit = "--testTimeout=60000"
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`]
-  run("npx", "--no-install", "vitest", "run", "--root", folder, "--exclude", "build", ...reporters)
+  run("npx", "--no-install", "vitest", "run", "--root", folder, "--exclude", "build", timeLimit, ...reporters)
   const byNode = Array.from(files).filter(([, code]) => code.includes("from \"node:test\""))
   for (const [name] of byNode) run("node", "--test", join(folder, "build", name.replace(/\.ts$/, ".js")))
 

@@ -67,11 +67,11 @@ try {
     tarballs[manifest.name] = `file:${packed.filename}`
 
     const paths = new Set(packed.files.map(({ path }) => path))
-    const expected = sources(folder).flatMap((module) => [
-      `src/${module}.ts`,
-      ...[".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => `dist/${module}${extension}`)
+    const expected = sources(folder).flatMap((source) => [
+      `src/${source}.ts`,
+      ...[".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => `dist/${source}${extension}`)
     ])
-    for (const path of [...expected, "package.json", "README.md", "LICENSE"]) {
+    for (const path of [...expected, "package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
       if (!paths.delete(path)) problems.push(`${packed.filename}: lacks ${path}`)
     }
     for (const path of paths) {

@@ -1,6 +1,7 @@
 // Whether the published packages keep what their peer ranges say: in a copy of the work tree with the oldest, or the
 // newest, releases that the ranges allow, the published types are read by a user who skips no check of them, the sources
-// and tests are type-checked, and the tests are run. Usage: npm run check:peers -- oldest|newest
+// are type-checked, and the tests of core are run; with --all also those of node and of misbehaving servers.
+// Usage: npm run check:peers -- oldest|newest [--all]
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -8,24 +9,24 @@ import { join } from "node:path"
 import { modules, published, report, root } from "./workspace.js"
 
 /** Private packages that need nothing of Effect beyond what the published ones do. */
-const alongside = ["fleet", "hostile-servers", "redis-server"]
+const alongside = ["hostile-servers", "redis-server"]
 
 /** Releases that go with the oldest peers: of what only the tests need, and of the peers' own peers. */
 const besideOldest: Ranges = {
-  "@effect/cli": "0.64.2",
-  "@effect/cluster": "0.39.5",
-  "@effect/experimental": "0.49.2",
-  "@effect/opentelemetry": "0.51.1",
-  "@effect/rpc": "0.62.4",
-  "@effect/sql": "0.38.2",
-  "@effect/vitest": "0.23.8",
-  "@effect/workflow": "0.2.4"
+  "@effect/cli": "0.70.0",
+  "@effect/cluster": "0.49.6",
+  "@effect/experimental": "0.55.0",
+  "@effect/opentelemetry": "0.57.0",
+  "@effect/rpc": "0.70.2",
+  "@effect/sql": "0.45.0",
+  "@effect/vitest": "0.25.1",
+  "@effect/workflow": "0.10.3"
 }
 
 type Manifest = Record<string, any>
 type Ranges = Record<string, string>
 
-const [asked = "oldest"] = process.argv.slice(2)
+const [asked = "oldest", ...options] = process.argv.slice(2)
 if (asked !== "oldest" && asked !== "newest") throw new Error(`oldest or newest, not ${asked}`)
 
 const read = (file: string): Manifest => JSON.parse(readFileSync(file, "utf8"))
@@ -139,7 +140,8 @@ try {
       "--minWorkers=4",
       "--maxWorkers=4",
       "--pool=threads",
-      "--no-isolate"
+      "--no-isolate",
+      ...options.includes("--all") ? [] : ["--project", "core"]
     )
   }
 } finally {

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "./AccessToken.js"
 import * as HeldToken from "./HeldToken.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
+import type { Outages } from "./Outages.js"
 import type { Purpose } from "./Renewal.js"
 import type { SharedTokens } from "./SharedTokens.js"
 import type * as TokenSlots from "./TokenSlots.js"
@@ -53,12 +55,14 @@ export const make = (
   options: Parameters<typeof AccessToken.windows>[1] & {
     readonly slots: TokenSlots.TokenSlots
     readonly tokens: SharedTokens
+    readonly outages: Outages
     readonly defaultLifetime: Duration.Duration
     /** Epoch milliseconds. */
     readonly now: () => number
+    readonly update: OAuthMetrics.Update
   }
 ): Adoption => {
-  const { defaultLifetime, now, slots, tokens } = options
+  const { defaultLifetime, now, outages, slots, tokens, update } = options
 
   const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
 
@@ -102,6 +106,9 @@ export const make = (
     slot.cooldown.end()
     slot.failure = undefined
     keep(slot, held)
+    outages.ended(slot)
+    const remaining = held.windows.expiresAt - now()
+    if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
   }
 
   return {

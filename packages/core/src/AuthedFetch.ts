@@ -143,7 +143,9 @@ const requestOf = Effect.fnUntraced(function*(address: string, request: Request,
 const bodyOf = (request: Request, source: RequestInit["body"]): Effect.Effect<HttpBody.HttpBody, TypeError> => {
   if (request.body === null) return Effect.succeed(HttpBody.empty)
   if (source instanceof FormData) return Effect.succeed(HttpBody.formData(source))
-  if (source instanceof Blob) return Effect.succeed(HttpBody.raw(source, { contentLength: source.size }))
+  if (source instanceof Blob && source.size > maxBufferedBytes) {
+    return Effect.succeed(HttpBody.raw(source, { contentLength: source.size }))
+  }
   const contentType = request.headers.get("content-type") ?? ""
   // Some browsers do not show the body of a request
   if (isInMemory(source) || request.body === undefined) {
@@ -160,6 +162,7 @@ const bodyOf = (request: Request, source: RequestInit["body"]): Effect.Effect<Ht
 const isInMemory = (source: unknown): boolean =>
   typeof source === "string" ||
   source instanceof URLSearchParams ||
+  source instanceof Blob ||
   source instanceof ArrayBuffer ||
   ArrayBuffer.isView(source)
 

@@ -10,16 +10,21 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AcceptedTokens from "./AcceptedTokens.js"
 import type * as AccessToken from "./AccessToken.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type { InvalidOptions, OAuthError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as Redirect from "./Redirect.js"
 import * as Replay from "./Replay.js"
 import * as RequestSignature from "./RequestSignature.js"
@@ -28,6 +33,7 @@ import type { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenProvider from "./TokenProvider.js"
 import * as TokenRequest from "./TokenRequest.js"
 import type { TokenStore } from "./TokenStore.js"
+import type { TokenUse } from "./TokenUse.js"
 import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
@@ -219,6 +225,7 @@ export const make: (
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = yield* Effect.serviceOption(FetchHttpClient.RequestInit)
+  const update = yield* OAuthMetrics.makeUpdate
   const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
   const accepted = AcceptedTokens.make()
@@ -239,9 +246,10 @@ export const make: (
     origin: string,
     call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
-    token: AccessToken.AccessToken
+    token: AccessToken.AccessToken,
+    use: TokenUse | undefined
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-    Effect.flatMap(sendWith(request, token, call.replayable), (response) => {
+    Effect.flatMap(sendWith(request, token, call.replayable, use), (response) => {
       if (!isRejection(response, token)) {
         return accepted.has(token, origin)
           ? Effect.succeed(response)
@@ -249,18 +257,26 @@ export const make: (
       }
       if (!retryOn401) return Effect.succeed(response)
       accepted.remove(token, origin)
+      const end = (outcome: OAuthMetrics.ReplayOutcome) => {
+        update(OAuthMetrics.tokenReplays(outcome), 1)
+        return Effect.succeed(response)
+      }
       const renewed = Effect.onInterrupt(
         provider.renew(token, tokenRequest, origin),
         () => Replay.drainLater(response)
       )
       return Effect.matchEffect(renewed, {
         // The resource has answered: its 401 says more to the caller than a failed renewal
-        onFailure: (error) =>
-          Effect.as(Effect.logDebug(`A rejected token was not replaced: ${error.message}`), response),
-        onSuccess: (renewed) =>
-          renewed === token || !Replay.canReplay(request.body, call.replayable)
-            ? Effect.succeed(response)
-            : Effect.zipRight(Replay.drainLater(response), replay(request, origin, call, tokenRequest, renewed))
+        onFailure: () => end("unrenewed"),
+        onSuccess: (renewed) => {
+          if (renewed === token) return end("unrenewed")
+          return Replay.canReplay(request.body, call.replayable)
+            ? Effect.zipRight(
+              Replay.drainLater(response),
+              replay(request, origin, call, tokenRequest, renewed, use && "replayed")
+            )
+            : end("unreplayable")
+        }
       })
     })
 
@@ -269,45 +285,67 @@ export const make: (
     origin: string,
     call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
-    token: AccessToken.AccessToken
+    token: AccessToken.AccessToken,
+    use: TokenUse | undefined
   ) =>
-    Effect.tap(
-      sendWith(request, token, call.replayable),
-      (response) => settle(token, isRejection(response, token) ? "rejected" : "accepted", tokenRequest, origin)
-    )
+    Effect.tapBoth(sendWith(request, token, call.replayable, use), {
+      onFailure: () => Effect.sync(() => update(OAuthMetrics.tokenReplays("failed"), 1)),
+      onSuccess: (response) => {
+        const outcome = isRejection(response, token) ? "rejected" : "accepted"
+        update(OAuthMetrics.tokenReplays(outcome), 1)
+        return settle(token, outcome, tokenRequest, origin)
+      }
+    })
 
   const sendSigned = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
-    call: CallOptions
+    call: CallOptions,
+    isTraced: boolean
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
     const tokenRequest = merge(call.request)
     const token = provider.peek(tokenRequest, origin)
     return token === undefined
-      ? Effect.flatMap(
-        provider.get(tokenRequest, origin),
-        (token) => sendOrRenew(request, origin, call, tokenRequest, token)
-      )
-      : sendOrRenew(request, origin, call, tokenRequest, token)
+      ? getAndSend(request, origin, call, tokenRequest, isTraced)
+      : sendOrRenew(request, origin, call, tokenRequest, token, isTraced ? "reused" : undefined)
+  }
+
+  const getAndSend = (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string,
+    call: CallOptions,
+    tokenRequest: TokenRequest.TokenRequest | undefined,
+    isTraced: boolean
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
+    let use: TokenUse = "reused"
+    const onUse = (told: TokenUse) => {
+      use = told
+    }
+    return Effect.flatMap(
+      provider.get(tokenRequest, origin, onUse),
+      (token) => sendOrRenew(request, origin, call, tokenRequest, token, isTraced ? use : undefined)
+    )
   }
 
   const send = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
-    call: CallOptions
+    call: CallOptions,
+    isTraced: boolean
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> =>
-    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call)
+    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call, isTraced)
 
   const follow = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
     call: CallOptions,
     redirects: number | "manual",
+    isTraced: boolean,
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
-      redirects === "manual" ? send(request, origin, call) : Redirect.follow(request, origin, {
-        send: (request, origin) => send(request, origin, call),
+      redirects === "manual" ? send(request, origin, call, isTraced) : Redirect.follow(request, origin, {
+        send: (request, origin) => send(request, origin, call, isTraced),
         named: route.named,
         max: redirects,
         replayable: call.replayable,
@@ -329,9 +367,12 @@ export const make: (
         if (!call.unsigned && routed.origin === undefined) return Effect.fail(routed.error)
         const { request } = routed
         const origin = call.unsigned ? undefined : routed.origin
+        // As platform decides whether there is a span
+        const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
+          !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
         const response = call.redirects === undefined
-          ? send(request, origin, call)
-          : follow(request, origin, call, call.redirects, fiber)
+          ? send(request, origin, call, isTraced)
+          : follow(request, origin, call, call.redirects, isTraced, fiber)
         return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
       })
     ),
@@ -388,6 +429,43 @@ export const layer = (
 > => Layer.provideMerge(layerFromProvider(options), TokenProvider.layer(options))
 
 /**
+ * The options that a configuration can hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
+  readonly baseUrl?: string | undefined
+  readonly origins?: ReadonlyArray<string> | undefined
+  readonly allowInsecure?: boolean | undefined
+  readonly retryOn401?: boolean | undefined
+}
+
+/**
+ * Reads the options of the client and its provider from a configuration; what
+ * it does not say is given beside it.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient } from "@effect-alf/core"
+ * import { Config } from "effect"
+ *
+ * const layer = AuthedHttpClient.layerConfig({ baseUrl: Config.string("ORDERS_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Options & TokenProvider.Options | undefined
+): Layer.Layer<
+  AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ConfigError.ConfigError,
+  TokenEndpoint | TokenStore | HttpClient.HttpClient
+> => ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+
+/**
  * Provides platform's own `HttpClient`, so that code written for it
  * (HttpApiClient, RPC) is authorised without a change. An `OAuthError` travels
  * as the cause of a `RequestError` with reason `Encode`, which platform's
@@ -419,6 +497,7 @@ export type TestResponse = Response | HttpClientResponse.HttpClientResponse
 /**
  * A client for an app's tests that asks the handler instead of the network, and
  * needs no token. Addresses reach the handler as the app wrote them.
+ * `TestAuthedHttpClient` records the requests beside it.
  *
  * @example
  * ```ts

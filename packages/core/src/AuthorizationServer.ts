@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Check from "./Check.js"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
@@ -198,6 +199,8 @@ export const make: (
     let freshUntil = Number.NEGATIVE_INFINITY
     let isDoubtful = false
     let failure: { readonly error: TokenEndpointError; readonly at: number } | undefined
+    /** Whether it was said that the metadata serves on. */
+    let isSaid = false
     const turn = Effect.unsafeMakeSemaphore(1)
 
     const read: Effect.Effect<Metadata, TokenEndpointError> = Effect.flatMap(
@@ -208,13 +211,24 @@ export const make: (
           if (Either.isRight(result)) {
             known = result.right
             freshUntil = now + refreshEvery
-            return result
+            const wasSaid = isSaid
+            isSaid = false
+            return wasSaid ? Effect.as(Effect.logInfo(`Discovery of ${issuer} works again`), known) : result
           }
           failure = { error: result.left, at: now }
           freshUntil = now + refreshCooldown
-          return known === undefined
-            ? result
-            : Effect.as(Effect.logWarning(`${result.left.message}. What it said before serves on`), known)
+          if (known === undefined) return result
+          const wasSaid = isSaid
+          isSaid = true
+          return wasSaid
+            ? Effect.succeed(known)
+            : Effect.as(
+              Effect.annotateLogs(
+                Effect.logWarning(`${result.left.message}. What it said before serves on`),
+                ErrorAttributes.make(result.left)
+              ),
+              known
+            )
         })
     )
 

@@ -11,12 +11,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { constFalse, type LazyArg } from "effect/Function"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import { describeCause, TokenStoreError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import { type Entry, TokenStore } from "./TokenStore.js"
@@ -114,8 +114,8 @@ export const make = (options: {
   /** How long one call may take. */
   readonly timeout: Duration.Duration
 }): Effect.Effect<BoundedStore, never, TokenStore> =>
-  Effect.map(TokenStore, (store) => {
-    const call = makeCall(options.timeout)
+  Effect.map(Effect.all([TokenStore, OAuthMetrics.makeUpdate]), ([store, update]) => {
+    const call = makeCall(options.timeout, update)
 
     // What failed when it was last done: a store may well be read and not be written
     const down = new Set<string>()
@@ -128,11 +128,12 @@ export const make = (options: {
         const isKnown = down.size > 0
         downUntil = now + cooldown
         down.add(kinds[method])
-        const warning = Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
-        return Effect.zipRight(
-          Metric.increment(OAuthMetrics.tokenStoreFailures(error)),
-          isKnown ? Effect.void : warning
-        )
+        return isKnown
+          ? Effect.void
+          : annotate(
+            error,
+            Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+          )
       })
 
     const worked = (method: Method) =>
@@ -145,14 +146,17 @@ export const make = (options: {
       effect: LazyArg<Effect.Effect<A, TokenStoreError>>,
       secret?: Redacted.Redacted
     ): Effect.Effect<Option.Option<A>> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        now < downUntil ? Effect.succeedNone : call(method, effect, secret).pipe(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (now < downUntil) {
+          update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
+          return Effect.succeedNone
+        }
+        return call(method, effect, secret).pipe(
           Effect.zipLeft(worked(method)),
           Effect.asSome,
-          Effect.catchAll((error) =>
-            Effect.as(failed(method, error), Option.none())
-          )
-        ))
+          Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
+        )
+      })
 
     const reportUnreadable = (key: string, description: string) =>
       Effect.suspend(() => {
@@ -166,19 +170,25 @@ export const make = (options: {
     let silentSince: number | undefined
     let isSilenceSaid = false
 
-    const heard = Effect.sync(() => {
+    const heard = Effect.suspend(() => {
+      const wasSaid = isSilenceSaid
       silentSince = undefined
       isSilenceSaid = false
+      return wasSaid ? Effect.logInfo("Token store tells of changes again") : Effect.void
     })
 
     /** A store that is away altogether has its own warning. */
     const silent = (cause: Cause.Cause<TokenStoreError>) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const error = toStoreError("changes", cause)
+        update(OAuthMetrics.tokenStoreOperations("changes", error), 1)
         silentSince ??= now
         if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) return Effect.void
         isSilenceSaid = true
-        const { message } = toStoreError("changes", cause)
-        return Effect.logWarning(`${message}. What other processes store is found when it is needed`)
+        return annotate(
+          error,
+          Effect.logWarning(`${error.message}. What other processes store is found when it is needed`)
+        )
       })
 
     return {
@@ -213,15 +223,18 @@ export const make = (options: {
   })
 
 /**
- * Makes calls of a store that are bounded in time, and fail with what the store
- * says without the `secret` that it was given.
+ * Makes calls of a store that are bounded in time and counted, and fail with
+ * what the store says without the `secret` that it was given.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeCall = (timeout: Duration.Duration) => {
+export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
   // A process that stood still finds its timer before the answer that has been there for long: it looks once more
   const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
+
+  const count = (method: TokenStoreError["method"], outcome: OAuthMetrics.StoreOutcome) =>
+    Effect.sync(() => update(OAuthMetrics.tokenStoreOperations(method, outcome), 1))
 
   return <A>(
     method: TokenStoreError["method"],
@@ -238,9 +251,16 @@ export const makeCall = (timeout: Duration.Duration) => {
       Effect.interruptible,
       Effect.disconnect,
       Effect.flatten,
-      Effect.catchAllCause((cause) => Effect.fail(toStoreError(method, cause, secret)))
+      Effect.catchAllCause((cause) => Effect.fail(toStoreError(method, cause, secret))),
+      Effect.tapBoth({
+        onFailure: (error) => count(method, error),
+        onSuccess: () => count(method, "ok")
+      })
     )
 }
+
+const annotate = (error: TokenStoreError, log: Effect.Effect<void>) =>
+  Effect.annotateLogs(log, { "oauth.token_store.method": error.method, ...ErrorAttributes.make(error) })
 
 /** What is neither would be taken for a lease that another holds, for ever. */
 const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolean, TokenStoreError>) =>

@@ -361,15 +361,23 @@ const thumbprint = Effect.map(ClientCertificate, (certificate) => certificate.th
 // Leaves time for the token request itself, by default 10 seconds
 const refreshLimit = "3 seconds"
 
+/** Those that could not be read anew when it was last tried: it is said once. */
+const unreadable = new WeakSet<ClientCertificate["Type"]>()
+
 // Whether the certificate at hand still serves, the server knows best
 const refreshed = Effect.flatMap(
   ClientCertificate,
-  ({ refresh, thumbprint }) =>
-    Effect.catchAllCause(
-      Effect.timeout(Effect.disconnect(refresh), refreshLimit),
-      () => Effect.logWarning("The client certificate could not be read anew: the one at hand is presented")
-    ).pipe(
-      Effect.map(thumbprint)
+  (certificate) =>
+    Effect.matchCauseEffect(Effect.timeout(Effect.disconnect(certificate.refresh), refreshLimit), {
+      onFailure: () => {
+        if (unreadable.has(certificate)) return Effect.void
+        unreadable.add(certificate)
+        return Effect.logWarning("The client certificate could not be read anew: the one at hand is presented")
+      },
+      onSuccess: () =>
+        unreadable.delete(certificate) ? Effect.logInfo("The client certificate is read anew again") : Effect.void
+    }).pipe(
+      Effect.map(certificate.thumbprint)
     )
 )
 

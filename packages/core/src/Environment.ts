@@ -18,7 +18,7 @@ import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import { InvalidOptions } from "./OAuthError.js"
 
 /**
- * A variable that may be there or not; an empty one counts as if it were not.
+ * One variable; an empty one counts as if it were not there.
  *
  * @since 0.1.0
  * @category models
@@ -30,6 +30,8 @@ export interface Variable<out A> {
   readonly description: string
   readonly isSecret: boolean
   readonly config: Config.Config<A | undefined>
+  /** The same, where the app cannot do without it. */
+  readonly required: Config.Config<A>
 }
 
 const make = <A>(
@@ -37,22 +39,27 @@ const make = <A>(
   description: string,
   parse: (text: string) => Either.Either<A, string>,
   isSecret = false
-): Variable<A> => ({
-  name,
-  description,
-  isSecret,
-  // A primitive of its own: of what a map refuses, the error does not tell the prefix
-  config: Config.primitive(
+): Variable<A> => {
+  // Primitives of their own: of what a map refuses, the error does not tell the prefix
+  const primitive = <B>(whenEmpty: Either.Either<B, string>): Config.Config<A | B> =>
+    Config.nested(
+      Config.primitive(description, (text) => {
+        const parsed: Either.Either<A | B, string> = text.trim() === "" ? whenEmpty : parse(text)
+        return Either.mapLeft(parsed, (problem) => ConfigError.InvalidData([], problem))
+      }),
+      name
+    )
+  return {
+    name,
     description,
-    (text): Either.Either<A | undefined, ConfigError.ConfigError> =>
-      text.trim() === ""
-        ? Either.right(undefined)
-        : Either.mapLeft(parse(text), (problem) => ConfigError.InvalidData([], problem))
-  ).pipe(
-    Config.nested(name),
-    Config.orElseIf({ if: ConfigError.isMissingDataOnly, orElse: () => Config.succeed(undefined) })
-  )
-})
+    isSecret,
+    config: Config.orElseIf(primitive(Either.right(undefined)), {
+      if: ConfigError.isMissingDataOnly,
+      orElse: () => Config.succeed(undefined)
+    }),
+    required: primitive(Either.left("is empty"))
+  }
+}
 
 const text = (name: string, description: string) => make(name, description, (text) => Either.right(text.trim()))
 
@@ -130,12 +137,81 @@ export const variables = {
   origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
   redisUrl: secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
   redisPrefix: text("ALF_REDIS_PREFIX", "What every key in Redis begins with"),
-  proxy: secret("ALF_PROXY", "The proxy to go through, or `none`. By default that of `HTTPS_PROXY` and `HTTP_PROXY`"),
+  proxy: make<Redacted.Redacted | false>(
+    "ALF_PROXY",
+    "The proxy to go through, or `none`. By default that of `HTTPS_PROXY` and `HTTP_PROXY`",
+    (text) => Either.right(text.trim() === "none" ? false : Redacted.make(text)),
+    true
+  ),
   timeout: duration("ALF_TIMEOUT", "How long one attempt at a token request may take"),
   connectTimeout: duration("ALF_CONNECT_TIMEOUT", "How long it may take to connect"),
   maxWait: duration("ALF_MAX_WAIT", "How long a caller waits for a token"),
   refreshAhead: duration("ALF_REFRESH_AHEAD", "How long before its end a token is renewed in the background"),
   allowInsecure: flag("ALF_ALLOW_INSECURE", "`true` allows http to other machines, for development")
+}
+
+/**
+ * The variables of `TokenEndpoint.layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const tokenEndpoint = {
+  url: variables.tokenEndpoint.config,
+  issuer: variables.issuer.config,
+  clientId: variables.clientId.required,
+  clientSecret: variables.clientSecret.config,
+  scope: variables.scope.config,
+  resource: variables.resource.config,
+  audience: variables.audience.config,
+  timeout: variables.timeout.config,
+  allowInsecure: variables.allowInsecure.config
+}
+
+/**
+ * The variables of `TokenProvider.layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const tokenProvider = {
+  maxWait: variables.maxWait.config,
+  refreshAhead: variables.refreshAhead.config
+}
+
+/**
+ * The variables of `AuthedHttpClient.layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const authedHttpClient = {
+  ...tokenProvider,
+  baseUrl: variables.baseUrl.config,
+  origins: variables.origins.config,
+  allowInsecure: variables.allowInsecure.config
+}
+
+/**
+ * The variables of `RedisTokenStore.layerConfig` of `@effect-alf/node`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const redis = {
+  url: variables.redisUrl.required,
+  prefix: variables.redisPrefix.config
+}
+
+/**
+ * The variables of `NodeHttp.layerConfig` of `@effect-alf/node`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const http = {
+  proxy: variables.proxy.config,
+  connectTimeout: variables.connectTimeout.config
 }
 
 /**

@@ -1,26 +1,248 @@
 /**
  * Every metric of the library, in Effect's registry: whatever exports that
- * exports these. Tags have a bounded number of values and hold nothing secret.
+ * exports these. Their tags have a bounded number of values, none of which
+ * comes from a server, a token, a key or an address.
+ *
+ * A reused token is not counted: the hot path has no metric.
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Metric from "effect/Metric"
-import type { TokenStoreError } from "./OAuthError.js"
+import * as MetricBoundaries from "effect/MetricBoundaries"
+import * as MetricKey from "effect/MetricKey"
+import * as MetricLabel from "effect/MetricLabel"
+import * as ErrorAttributes from "./ErrorAttributes.js"
+import type { TokenEndpointError, TokenStoreError } from "./OAuthError.js"
+import type { Purpose } from "./Renewal.js"
 
-const storeFailures = Metric.counter("oauth.token_store.failures", {
-  description: "Calls of the token store that failed, by method and reason (1)",
+/**
+ * Updates a metric, with the tags that the app gives the layer: an app with
+ * several credentials tells them apart by `Effect.tagMetrics`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Update = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, input: In) => void
+
+/**
+ * Makes the function by which a service updates its metrics. The tags are those
+ * of its layer, whichever fiber calls: a caller's own have no bound that is
+ * known here, and no waiter would be counted out with other ones than in.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeUpdate: Effect.Effect<Update> = Effect.map(
+  FiberRef.get(FiberRef.currentMetricLabels),
+  (labels): Update => (metric, input) => metric.unsafeUpdate(input, labels)
+)
+
+const tagged = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, tags: Readonly<Record<string, string>>) =>
+  Metric.taggedWithLabels(metric, Object.entries(tags).map(([key, value]) => MetricLabel.make(key, value)))
+
+// By this tag an exporter for OpenTelemetry knows the unit. Within the key, it costs nothing at an update
+const inSeconds = MetricKey.tagged("unit", "s")
+
+// Those that OpenTelemetry advises for the requests of HTTP clients
+const requestBoundaries = MetricBoundaries.fromIterable([
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.075,
+  0.1,
+  0.25,
+  0.5,
+  0.75,
+  1,
+  2.5,
+  5,
+  7.5,
+  10
+])
+
+const requests = Metric.counter("oauth.token.requests", {
+  description: "Token requests, each attempt by itself",
   incremental: true
 })
 
 /**
- * Calls of the token store that failed or took too long. Calls that are not
- * made, because a store that failed is left alone for a while, do not count.
+ * What a token request came to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RequestOutcome = "issued" | TokenEndpointError
+
+/**
+ * Token requests, each attempt by itself.
  *
  * @since 0.1.0
  * @category metrics
  */
-export const tokenStoreFailures = (error: Pick<TokenStoreError, "method" | "reason">): Metric.Metric.Counter<number> =>
-  storeFailures.pipe(
-    Metric.tagged("oauth.token_store.method", error.method),
-    Metric.tagged("error.type", error.reason)
-  )
+export const tokenRequests = (outcome: RequestOutcome): Metric.Metric.Counter<number> =>
+  outcome === "issued"
+    ? tagged(requests, { "oauth.outcome": outcome })
+    : tagged(requests, { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) })
+
+const requestDuration = Metric.fromMetricKey(inSeconds(MetricKey.histogram(
+  "oauth.token.request.duration",
+  requestBoundaries,
+  "How long a token request takes, with all that it needs: credentials, discovery, a nonce"
+)))
+
+/**
+ * How long a token request takes, in seconds. Why those that failed did is with
+ * `tokenRequests`: a histogram for each reason would cost too much.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenRequestDuration = (outcome: RequestOutcome): Metric.Metric.Histogram<number> =>
+  tagged(requestDuration, { "oauth.outcome": outcome === "issued" ? outcome : "failed" })
+
+/**
+ * Token requests that repeat a failed one. Each is among `tokenRequests` too.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenRetries: Metric.Metric.Counter<number> = Metric.counter("oauth.token.retries", {
+  description: "Token requests that repeat a failed one",
+  incremental: true
+})
+
+/**
+ * Callers that wait for a token at this moment. It goes up and down, and not by
+ * being set, so that it is the sum over the providers of a process.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth.token.waiters", {
+  description: "Callers that wait for a token at this moment"
+})
+
+const renewals = Metric.counter("oauth.token.renewals", {
+  description: "Renewals that have come to an end",
+  incremental: true
+})
+
+/**
+ * What a renewal comes to, as `Renewal.Outcome` names it, or `failed`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RenewalOutcome = "issued" | "adopted" | "held" | "busy" | "failed"
+
+/**
+ * Renewals that have come to an end, by what they were made for. Those in the
+ * background, for which nobody waits, are the normal ones.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenRenewals = (reason: Purpose, outcome: RenewalOutcome): Metric.Metric.Counter<number> =>
+  tagged(renewals, { "oauth.renewal.reason": reason, "oauth.outcome": outcome })
+
+/**
+ * Requests that got an old token, since it could not be renewed in time. They
+ * succeed; when the token ends they no longer will.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const staleServes: Metric.Metric.Counter<number> = Metric.counter("oauth.token.stale_serves", {
+  description: "Requests that got an old token, since it could not be renewed in time",
+  incremental: true
+})
+
+/**
+ * What remained of the token that was taken, or handed out inside its refresh
+ * window, last. It falls while renewals fail, and there is traffic: one that is
+ * far from its end is handed out without a look at any metric.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
+  inSeconds(MetricKey.gauge("oauth.token.time_to_expiry", {
+    description: "What remained of the token that was taken, or handed out inside its refresh window, last"
+  }))
+)
+
+const replays = Metric.counter("oauth.replays", {
+  description: "What came of requests that were answered 401",
+  incremental: true
+})
+
+/**
+ * What came of a request that was answered 401:
+ *
+ * - `accepted`: with another token it was answered otherwise.
+ * - `rejected`: with another token it was answered 401 too.
+ * - `failed`: with another token it was not answered.
+ * - `unreplayable`: there is another token, and the body cannot be sent again.
+ * - `unrenewed`: there is no other token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReplayOutcome = "accepted" | "rejected" | "failed" | "unreplayable" | "unrenewed"
+
+/**
+ * Requests that were answered 401, by what came of them.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenReplays = (outcome: ReplayOutcome): Metric.Metric.Counter<number> =>
+  tagged(replays, { "oauth.outcome": outcome })
+
+const storeOperations = Metric.counter("oauth.token_store.operations", {
+  description: "Calls of the token store, by method",
+  incremental: true
+})
+
+/**
+ * What a call of the store came to. `skipped` is one that was not made, because
+ * a store that failed is left alone for a while.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StoreOutcome = "ok" | "skipped" | TokenStoreError
+
+/**
+ * Calls of the token store. In steady state there are none.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenStoreOperations = (
+  method: TokenStoreError["method"],
+  outcome: StoreOutcome
+): Metric.Metric.Counter<number> => {
+  const tags = typeof outcome === "string"
+    ? { "oauth.outcome": outcome }
+    : { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) }
+  return tagged(storeOperations, { "oauth.token_store.method": method, ...tags })
+}
+
+/**
+ * How long renewals waited for the turn that another process had, in seconds;
+ * those that found it free are not among them.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const leaseWaitDuration: Metric.Metric.Histogram<number> = Metric.fromMetricKey(
+  inSeconds(MetricKey.histogram(
+    "oauth.token_store.lease.wait.duration",
+    requestBoundaries,
+    "How long renewals waited for the turn that another process had"
+  ))
+)

@@ -23,6 +23,7 @@ import * as AccessToken from "./AccessToken.js"
 import * as BoundedStore from "./BoundedStore.js"
 import { fingerprint } from "./Fingerprint.js"
 import { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
 import { randomName } from "./SharedTokens.js"
 import * as StoredToken from "./StoredToken.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
@@ -133,6 +134,7 @@ const advice =
 export const make = Effect.fnUntraced(function*(options: Options) {
   const { endpoint, store } = options
   const scope = yield* Effect.scope
+  const makeCall = BoundedStore.makeCall(options.storeTimeout, yield* OAuthMetrics.makeUpdate)
   // In the order of their last use
   const lineages = new Map<string, Lineage>()
   yield* Effect.addFinalizer(() =>
@@ -141,7 +143,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
 
   const lineageOf = (store: TokenStore["Type"], initial: Redacted.Redacted): Lineage => {
     const key = storeKey(initial)
-    const lineage = lineages.get(key) ?? makeLineage(key, initial, store, options, scope)
+    const lineage = lineages.get(key) ?? makeLineage(key, initial, store, { ...options, makeCall }, scope)
     lineages.delete(key)
     for (const [key, other] of lineages) {
       if (lineages.size < capacity) break
@@ -180,10 +182,10 @@ const makeLineage = (
   key: string,
   initial: Redacted.Redacted,
   store: TokenStore["Type"],
-  options: Options,
+  options: Options & { readonly makeCall: ReturnType<typeof BoundedStore.makeCall> },
   scope: Scope.Scope
 ): Lineage => {
-  const { defaultLifetime, endpoint, failureCooldown, maxWait, storeTimeout } = options
+  const { defaultLifetime, endpoint, failureCooldown, makeCall, maxWait } = options
   const attemptLimit = Duration.sum(endpoint.timeout, attemptMargin)
   const leaseDuration = Duration.sum(attemptLimit, storeMargin)
 
@@ -206,8 +208,6 @@ const makeLineage = (
   // ---------------------------------------------------------------------------
 
   const fail = (description: string) => unusable(options, description)
-
-  const makeCall = BoundedStore.makeCall(storeTimeout)
 
   const call = <A>(...args: Parameters<typeof makeCall<A>>): Effect.Effect<A, TokenProviderError> =>
     Effect.mapError(makeCall(...args), ({ message }) => fail(message))

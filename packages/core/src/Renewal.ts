@@ -22,6 +22,7 @@ import type * as AccessToken from "./AccessToken.js"
 import type { BoundedStore } from "./BoundedStore.js"
 import * as FleetNotes from "./FleetNotes.js"
 import { type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
 import type { RefreshTokens } from "./RefreshTokens.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import { type Found, randomName, type SharedTokens } from "./SharedTokens.js"
@@ -113,6 +114,8 @@ interface Progress {
   attempts: number
   /** Before this it makes no attempt (epoch milliseconds). */
   notBefore: number
+  /** Since when another process has the turn (epoch milliseconds). */
+  waitingSince: number | undefined
   readonly delayAfter: (error: TokenEndpointError) => Effect.Effect<Option.Option<number>>
 }
 
@@ -133,8 +136,9 @@ export const make = (options: {
   readonly maxWait: Duration.Duration
   /** Runs what nobody waits for. */
   readonly fork: (effect: Effect.Effect<void>) => void
+  readonly update: OAuthMetrics.Update
 }): (renewal: Renewal) => Effect.Effect<Outcome, Failure> => {
-  const { attempt, endpoint, failureCooldown, fork, leaseDuration, maxWait, notes, store, tokens } = options
+  const { attempt, endpoint, failureCooldown, fork, leaseDuration, maxWait, notes, store, tokens, update } = options
 
   const ask = (renewal: Renewal, progress: Progress) =>
     Effect.suspend(() => {
@@ -203,6 +207,15 @@ export const make = (options: {
     return Effect.raceFirst(effect, Effect.forever(Effect.delay(extend, interval)))
   }
 
+  /** A renewal in the background does not wait. */
+  const endWait = ({ purpose }: Renewal, progress: Progress) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const { waitingSince } = progress
+      if (waitingSince === undefined) return
+      progress.waitingSince = undefined
+      if (purpose !== "background") update(OAuthMetrics.leaseWaitDuration, (now - waitingSince) / 1000)
+    })
+
   /** With the lease in hand. */
   const useTurn = Effect.fnUntraced(function*(renewal: Renewal, progress: Progress, owner: string, found: Found) {
     const { isAdoptable, request: { key } } = renewal
@@ -251,16 +264,19 @@ export const make = (options: {
       fork(release)
       return yield* askAlone(renewal, progress)
     }
-    if (!granted.value) return yield* Random.nextRange(pollInterval.min, pollInterval.max)
+    if (!granted.value) {
+      progress.waitingSince ??= yield* Clock.currentTimeMillis
+      return yield* Random.nextRange(pollInterval.min, pollInterval.max)
+    }
+    yield* endWait(renewal, progress)
     return yield* Effect.onExit(useTurn(renewal, progress, owner, found.value), (exit) => {
       if (Exit.isInterrupted(exit)) return release
       return Exit.isSuccess(exit) && isIssued(exit.value) ? Effect.void : Effect.sync(() => fork(release))
     })
   })
 
-  return Effect.fnUntraced(function*(renewal) {
+  const rounds = Effect.fnUntraced(function*(renewal: Renewal, progress: Progress) {
     const { changed, deadline, purpose } = renewal
-    const progress: Progress = { attempts: 0, notBefore: 0, delayAfter: makeDriver(endpoint.retry) }
     while (true) {
       changed.unsafeClose()
       const result = yield* round(renewal, progress)
@@ -274,6 +290,17 @@ export const make = (options: {
       }
     }
   })
+
+  return (renewal) =>
+    Effect.suspend(() => {
+      const progress: Progress = {
+        attempts: 0,
+        notBefore: 0,
+        waitingSince: undefined,
+        delayAfter: makeDriver(endpoint.retry)
+      }
+      return Effect.ensuring(rounds(renewal, progress), endWait(renewal, progress))
+    })
 }
 
 const isInForce = (note: FleetNotes.Note): boolean => note.remaining > 0

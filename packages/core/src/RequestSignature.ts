@@ -17,12 +17,14 @@ import * as AccessToken from "./AccessToken.js"
 import * as DPoP from "./DPoP.js"
 import * as Replay from "./Replay.js"
 import * as RequestScope from "./RequestScope.js"
+import * as TokenUse from "./TokenUse.js"
 import * as UnsignedResponse from "./UnsignedResponse.js"
 import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
  * Sends a request with a token; the response and the errors show it without.
  * `replayable` is the caller's word for bodies that nobody else knows to be so.
+ * `use` is for the span of the request, and left out when nobody traces it.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +32,8 @@ import * as WwwAuthenticate from "./WwwAuthenticate.js"
 export type Send = (
   request: HttpClientRequest.HttpClientRequest,
   token: AccessToken.AccessToken,
-  replayable: boolean
+  replayable: boolean,
+  use?: TokenUse.TokenUse
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
 /**
@@ -51,35 +54,46 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     return RequestScope.carry(request, HttpClientRequest.setHeader(request, "authorization", lastHeader))
   }
 
-  const send = (request: HttpClientRequest.HttpClientRequest, signed: HttpClientRequest.HttpClientRequest) =>
-    Effect.matchCauseEffect(client.execute(signed), {
-      onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, request)),
-      onSuccess: (response) => Effect.succeed(UnsignedResponse.make(response, request))
-    })
+  const send = (
+    request: HttpClientRequest.HttpClientRequest,
+    signed: HttpClientRequest.HttpClientRequest,
+    use: TokenUse.TokenUse | undefined,
+    resends: number
+  ) =>
+    Effect.matchCauseEffect(
+      use === undefined ? client.execute(signed) : TokenUse.annotate(client.execute(signed), use, resends),
+      {
+        onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, request)),
+        onSuccess: (response) => Effect.succeed(UnsignedResponse.make(response, request))
+      }
+    )
 
   /** RFC 9449 §7.1: the token, and a proof for this request alone. */
   const sendProven = (
     request: HttpClientRequest.HttpClientRequest,
     token: AccessToken.AccessToken,
     { nonces, proof }: DPoP.ProofKey,
-    replayable: boolean
+    replayable: boolean,
+    use: TokenUse.TokenUse | undefined
   ) => {
     const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
     // Platform fails it, for it can be sent nowhere
     if (url === undefined) return client.execute(request)
-    const prove = proof({ method: request.method, url, token: token.value }).pipe(
-      Effect.map((proof) => {
-        const signed = sign(request, token)
-        return RequestScope.carry(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
-      }),
-      Effect.flatMap((signed) => send(request, signed)),
-      Effect.tap(({ headers }) => Effect.sync(() => nonces.set(url.origin, headers["dpop-nonce"])))
-    )
-    return prove.pipe(
+    const prove = (resends: number) =>
+      proof({ method: request.method, url, token: token.value }).pipe(
+        Effect.map((proof) => {
+          const signed = sign(request, token)
+          return RequestScope.carry(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
+        }),
+        Effect.flatMap((signed) => send(request, signed, use, resends)),
+        Effect.tap(({ headers }) => Effect.sync(() => nonces.set(url.origin, headers["dpop-nonce"])))
+      )
+    const resends = resendsOf(use)
+    return prove(resends).pipe(
       // RFC 9449 §9: the nonce is known by now
       Effect.flatMap((response) =>
         wantsNonce(response) && Replay.canReplay(request.body, replayable)
-          ? Effect.zipRight(Replay.drainLater(response), prove)
+          ? Effect.zipRight(Replay.drainLater(response), prove(resends + 1))
           : Effect.succeed(response)
       ),
       Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
@@ -94,11 +108,13 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     )
   }
 
-  return (request, token, replayable) =>
+  return (request, token, replayable, use) =>
     token.proofKey === undefined
-      ? send(request, sign(request, token))
-      : sendProven(request, token, token.proofKey, replayable)
+      ? send(request, sign(request, token), use, resendsOf(use))
+      : sendProven(request, token, token.proofKey, replayable, use)
 }
+
+const resendsOf = (use: TokenUse.TokenUse | undefined): number => use === "replayed" ? 1 : 0
 
 const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>
   response.status === 401 && Option.isSome(DPoP.requiredNonce({

@@ -51,7 +51,8 @@ export const exponential = (options?: {
   const max = Duration.decode(options?.max ?? defaultMax)
   const backoff = Schedule.exponential(options?.base ?? defaultBase, options?.factor ?? 2).pipe(
     options?.jitter === false ? (schedule) => schedule : Schedule.jittered,
-    Schedule.modifyDelay((_, delay) => Duration.min(delay, max))
+    // Whole milliseconds: a fraction of one brings the clock of tests to a halt in older releases of effect
+    Schedule.modifyDelay((_, delay) => Duration.min(Duration.millis(Math.ceil(Duration.toMillis(delay))), max))
   )
   return Schedule.intersect(backoff, Schedule.recurs(options?.times ?? defaultTimes))
 }

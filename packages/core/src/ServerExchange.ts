@@ -20,8 +20,11 @@ import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import { describe, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as Redaction from "./Redaction.js"
 import * as TokenResponse from "./TokenResponse.js"
@@ -98,25 +101,24 @@ export const make = (options: {
     const receive = (
       subject: Subject,
       request: HttpClientRequest.HttpClientRequest,
-      clean: Redaction.Clean
+      clean: Redaction.Clean,
+      span: Tracer.Span | undefined
     ) => {
       const transportError = (cause: unknown, answer?: ErrorFields) =>
         new TokenEndpointError({ ...answer, ...subject, reason: "Transport", description: describe(cause, clean) })
-      // Within the span, which would keep what the client fails with, and with it the request
-      const execute = (request: HttpClientRequest.HttpClientRequest) =>
-        client.execute(request).pipe(
-          Effect.catchAllDefect((defect) =>
-            HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
-          ),
-          // What a status means is decided here, also for a client that filters them
-          Effect.catchIf(
-            (cause): cause is HttpClientError.ResponseError =>
-              cause._tag === "ResponseError" && cause.reason === "StatusCode",
-            ({ response }) => Effect.succeed(response)
-          ),
-          Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason))
-        )
-      return traced(subject, request, execute).pipe(
+      return client.execute(request).pipe(
+        Effect.catchAllDefect((defect) =>
+          HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
+        ),
+        // What a status means is decided here, also for a client that filters them
+        Effect.catchIf(
+          (cause): cause is HttpClientError.ResponseError =>
+            cause._tag === "ResponseError" && cause.reason === "StatusCode",
+          ({ response }) => Effect.succeed(response)
+        ),
+        // Within the span, which would keep what the client fails with, and with it the request
+        Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
+        Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
         Effect.flatMap((response) =>
           Effect.mapBoth(readBody(response, maxResponseBytes), {
             onFailure: ({ cause, reason }) => {
@@ -139,9 +141,14 @@ export const make = (options: {
       )
     }
 
-    return Effect.fnUntraced(function*(subject, request, secrets) {
+    const exchange = Effect.fnUntraced(function*(
+      subject: Subject,
+      request: HttpClientRequest.HttpClientRequest,
+      secrets: ReadonlyArray<string>,
+      span: Tracer.Span | undefined
+    ) {
       const sentAt = yield* Clock.currentTimeMillis
-      const { response, text } = yield* receive(subject, request, Redaction.make(secrets))
+      const { response, text } = yield* receive(subject, request, Redaction.make(secrets), span)
       const { status } = response
       const body = parse(response.headers, text)
       const clean = Redaction.make([...secrets, ...tokensOf(body)])
@@ -166,9 +173,12 @@ export const make = (options: {
         text,
         body,
         clean,
-        reject: (description) => error({ reason: "InvalidResponse", description: clean(description) })
+        reject: (description: string) => error({ reason: "InvalidResponse", description: clean(description) })
       }
     })
+
+    return (subject, request, secrets) =>
+      traced(subject, request, (request, span) => exchange(subject, request, secrets, span))
   })
 
 /**
@@ -215,35 +225,47 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
   return `a body of ${body.length} characters (${type}${encoded})`
 }
 
+const defaultPorts: Record<string, number> = { "http:": 80, "https:": 443 }
+
 /**
- * A span as platform makes it, but for what the server chooses: even the name
- * of a header may hold what it was sent.
+ * A span as OpenTelemetry wants it of an HTTP client, with platform's name, but
+ * for what the server chooses: even the name of a header may hold what it was
+ * sent. It ends with the body, and fails where the exchange does.
  */
-const traced = <A extends HttpClientResponse.HttpClientResponse, E, R>(
+const traced = <A>(
   { endpoint }: Subject,
   request: HttpClientRequest.HttpClientRequest,
-  execute: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
+  exchange: (
+    request: HttpClientRequest.HttpClientRequest,
+    span: Tracer.Span | undefined
+  ) => Effect.Effect<A, TokenEndpointError>
+): Effect.Effect<A, TokenEndpointError> =>
   Effect.withFiberRuntime((fiber) => {
-    if (fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)) return execute(request)
-    const { hostname, port } = new URL(endpoint)
+    if (fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)) return exchange(request, undefined)
+    const { hostname, port, protocol } = new URL(endpoint)
     const attributes = {
       "http.request.method": request.method,
       "server.address": hostname,
-      ...(port === "" ? {} : { "server.port": Number(port) }),
-      "url.full": endpoint
+      "server.port": port === "" ? defaultPorts[protocol] : Number(port),
+      "url.full": endpoint,
+      "url.scheme": protocol.slice(0, -1)
     }
     const isPropagated = fiber.getFiberRef(HttpClient.currentTracerPropagation)
     return Effect.useSpan(
       `http.client ${request.method}`,
       { kind: "client", captureStackTrace: false, attributes },
       (span) =>
-        execute(isPropagated ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request).pipe(
-          Effect.tap(({ status }) => Effect.sync(() => span.attribute("http.response.status_code", status))),
+        exchange(
+          isPropagated ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request,
+          span
+        ).pipe(
+          ErrorAttributes.annotateSpan,
+          // The span keeps what its effect comes to, and this holds the token
+          Effect.map((answer) => Redacted.make(answer)),
           Effect.withParentSpan(span),
           Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
         )
-    )
+    ).pipe(Effect.map(Redacted.value))
   })
 
 /**

@@ -94,14 +94,15 @@ const maxSkew = 60_000
 export const make = (): TestProofs => {
   const seen = new Set<string>()
   const nonces = new Map<Side, string>()
-  let given = 0
+  /** How many each side gave. */
+  const given = { token: 0, api: 0 }
 
   const invalid = (description: string) => new ProofRefused({ error: "invalid_dpop_proof", description })
 
   return {
     nonce: (side) => nonces.get(side),
     demandNonce: (side, enabled) => {
-      if (enabled) nonces.set(side, `${side}-nonce-${++given}`)
+      if (enabled) nonces.set(side, `${side}-nonce-${++given[side]}`)
       else nonces.delete(side)
     },
     verify: Effect.fnUntraced(function*({ method, now, proof, side, token, url }) {

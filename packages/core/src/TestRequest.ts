@@ -88,13 +88,11 @@ export interface Arrival extends TestRequest {
  * @since 0.1.0
  * @category constructors
  */
-export const read = Effect.fnUntraced(function*(
+export const read = (
   request: HttpClientRequest.HttpClientRequest,
   url: string
-): Effect.fn.Return<Arrival, HttpClientError.RequestError> {
-  const time = yield* Clock.currentTimeMillis
-  const { bytes, contentType } = yield* readBody(request)
-  return {
+): Effect.Effect<Arrival, HttpClientError.RequestError> =>
+  Effect.zipWith(Clock.currentTimeMillis, readBody(request), (time, { bytes, contentType }) => ({
     time,
     method: request.method,
     url,
@@ -104,8 +102,7 @@ export const read = Effect.fnUntraced(function*(
     authorization: request.headers.authorization,
     status: undefined,
     body: bytes
-  }
-})
+  }))
 
 interface Body {
   readonly bytes: Uint8Array

@@ -276,6 +276,24 @@ export const make = (
 /**
  * The endpoint and its control service.
  *
+ * @example
+ * ```ts
+ * import { TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const TestLayer = TokenProvider.layer().pipe(
+ *   Layer.provide(TokenStore.layerMemory()),
+ *   Layer.provideMerge(TestTokenEndpoint.layer({ lifetime: "5 minutes" }))
+ * )
+ *
+ * const test = Effect.gen(function*() {
+ *   const endpoint = yield* TestTokenEndpoint.TestTokenEndpoint
+ *   yield* endpoint.failNext(1, TestTokenEndpoint.invalidClient)
+ *   const provider = yield* TokenProvider.TokenProvider
+ *   return yield* Effect.flip(provider.get())
+ * }).pipe(Effect.provide(TestLayer))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

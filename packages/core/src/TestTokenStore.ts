@@ -245,6 +245,25 @@ export const layer = (
 /**
  * `TokenStore.layerMemory` and its control service.
  *
+ * @example
+ * ```ts
+ * import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const TestLayer = TokenProvider.layer().pipe(
+ *   Layer.provide(TestTokenEndpoint.layer()),
+ *   Layer.provideMerge(TestTokenStore.layerMemory())
+ * )
+ *
+ * const test = Effect.gen(function*() {
+ *   const store = yield* TestTokenStore.TestTokenStore
+ *   yield* store.fail("the disk is full", "set")
+ *   const provider = yield* TokenProvider.TokenProvider
+ *   yield* provider.get()
+ *   return yield* store.callsOf("set")
+ * }).pipe(Effect.provide(TestLayer))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

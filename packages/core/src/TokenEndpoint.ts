@@ -7,7 +7,8 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Config from "effect/Config"
+import * as Clock from "effect/Clock"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -27,9 +28,12 @@ import * as AuthorizationServer from "./AuthorizationServer.js"
 import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
 import * as ClientAuthChoice from "./ClientAuthChoice.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type * as DPoP from "./DPoP.js"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import type { Grant } from "./Grant.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as ServerExchange from "./ServerExchange.js"
 import * as TokenRequest from "./TokenRequest.js"
@@ -137,6 +141,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
   const services = yield* Effect.context<R>()
+  const update = yield* OAuthMetrics.makeUpdate
   const binding = yield* bindingOf(clientAuth, proofKey)
   const identity: TokenRequest.Identity = {
     endpoint: options.identity,
@@ -156,11 +161,25 @@ const makeAt = Effect.fnUntraced(function*<R>(
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
-  const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.withSpan(attempt(request, number), "TokenEndpoint.attempt", {
-      captureStackTrace: false,
-      attributes: { ...attributes, "oauth.attempt": number }
+  const measured = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    Effect.flatMap(Clock.currentTimeNanos, (startedAt) => {
+      if (number > 1) update(OAuthMetrics.tokenRetries, 1)
+      const count = (outcome: OAuthMetrics.RequestOutcome) =>
+        Effect.map(Clock.currentTimeNanos, (now) => {
+          update(OAuthMetrics.tokenRequests(outcome), 1)
+          update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(Duration.nanos(now - startedAt)))
+        })
+      return Effect.tapBoth(attempt(request, number), { onFailure: count, onSuccess: () => count("issued") })
     })
+
+  const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    measured(request, number).pipe(
+      ErrorAttributes.annotateSpan,
+      Effect.withSpan("TokenEndpoint.attempt", {
+        captureStackTrace: false,
+        attributes: { ...attributes, "oauth.attempt": number }
+      })
+    )
 
   return TokenEndpoint.of({
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
@@ -171,6 +190,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
         let number = 0
         return Effect.retry(Effect.suspend(() => traced(request, ++number)), retry)
       }).pipe(
+        ErrorAttributes.annotateSpan,
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
     timeout: Duration.sum(
@@ -370,26 +390,47 @@ const hasMoved = ({ reason, role, status }: TokenEndpointError): boolean =>
   role === undefined && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
- * The options that a configuration can hold.
+ * The options that a configuration can hold: `url`, or `issuer`, whose metadata
+ * tells it. The configuration decides which of the two at run time.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ConfigurableOptions {
-  readonly url: string
+  readonly url?: string | undefined
+  readonly issuer?: string | undefined
   readonly clientId: string
-  readonly clientSecret: Redacted.Redacted
-  readonly scope?: string | undefined
+  readonly clientSecret?: Redacted.Redacted | undefined
+  readonly scope?: string | ReadonlyArray<string> | undefined
+  readonly resource?: string | ReadonlyArray<string> | undefined
+  readonly audience?: string | ReadonlyArray<string> | undefined
   readonly timeout?: Duration.Duration | undefined
+  readonly maxResponseBytes?: number | undefined
+  readonly allowInsecure?: boolean | undefined
 }
 
 /**
+ * What `layerConfig` takes beside the configuration, which counts where both
+ * say something. `metadataUrl` and `refreshMetadataEvery` are for an issuer
+ * without a url.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigOptions<R = never>
+  extends
+    Omit<Options<R>, "url" | "issuer" | "clientId">,
+    Pick<DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">
+{}
+
+/**
  * Reads the options from a configuration; what a configuration cannot hold is
- * given beside it.
+ * given beside it. An option that is wrong is named as the variable that it
+ * came from.
  *
  * @example
  * ```ts
- * import { TokenEndpoint } from "@effect-alf/core"
+ * import { Environment, TokenEndpoint } from "@effect-alf/core"
  * import { Config } from "effect"
  *
  * const layer = TokenEndpoint.layerConfig({
@@ -397,27 +438,26 @@ export interface ConfigurableOptions {
  *   clientId: Config.string("CLIENT_ID"),
  *   clientSecret: Config.redacted("CLIENT_SECRET")
  * })
+ *
+ * // ALF_TOKEN_URL or ALF_ISSUER, ALF_CLIENT_ID, ALF_CLIENT_SECRET and the like
+ * const fromEnvironment = TokenEndpoint.layerConfig(Environment.tokenEndpoint)
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
+export const layerConfig = <R = never>(
   config: Config.Config.Wrap<ConfigurableOptions>,
-  options?: Omit<Options, "url" | "clientId" | "clientSecret" | "clientAuth"> | undefined
-): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient> =>
-  Layer.unwrapEffect(Effect.map(
-    Config.unwrap(config),
-    ({ clientId, clientSecret, scope, timeout, url }) =>
-      layer({
-        ...options,
-        url,
-        clientId,
-        clientSecret,
-        request: scope === undefined ? options?.request : { ...options?.request, scope },
-        timeout: timeout ?? options?.timeout
-      })
-  ))
+  options?: ConfigOptions<R> | undefined
+): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient | R> =>
+  ConfiguredLayer.make(config, ({ audience, issuer, resource, scope, url, ...configured }: ConfigurableOptions) => {
+    const { metadataUrl, refreshMetadataEvery, ...rest } = { ...options, ...configured }
+    const request = TokenRequest.merge(options?.request ?? {}, { audience, resource, scope })
+    if (url !== undefined) return layer<R>({ ...rest, url, issuer, request })
+    return issuer === undefined
+      ? Layer.fail(new InvalidOptions({ option: "TokenEndpoint.url", description: "is missing, and so is the issuer" }))
+      : layerDiscovery<R>({ ...rest, issuer, metadataUrl, refreshMetadataEvery, request })
+  })
 
 /**
  * The same request object resolves to the same value, so that a key is

@@ -12,12 +12,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "./AccessToken.js"
 import type { Adoption } from "./Adoption.js"
 import type { BoundedStore } from "./BoundedStore.js"
 import * as Cooldown from "./Cooldown.js"
+import * as ErrorAttributes from "./ErrorAttributes.js"
 import type * as HeldToken from "./HeldToken.js"
 import { TokenProviderError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
+import type { Outages } from "./Outages.js"
 import * as Renewal from "./Renewal.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import type { Flight, Slot, TokenSlots } from "./TokenSlots.js"
@@ -55,6 +59,7 @@ export const make = (options: {
   readonly slots: TokenSlots
   readonly adoption: Adoption
   readonly verdicts: Verdicts
+  readonly outages: Outages
   readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Renewal.Outcome, Cooldown.Failure>
   readonly store: BoundedStore
   readonly maxWait: Duration.Duration
@@ -63,8 +68,10 @@ export const make = (options: {
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** Epoch milliseconds. */
   readonly now: () => number
+  readonly update: OAuthMetrics.Update
 }): TokenFlights => {
-  const { adoption, endpoint, failureCooldown, fork, maxWait, now, renew, slots, store, verdicts } = options
+  const { adoption, endpoint, failureCooldown, fork, maxWait, now, outages, renew, slots, store, update, verdicts } =
+    options
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 
@@ -100,6 +107,7 @@ export const make = (options: {
       isAdoptable: (token) => adoption.isAdoptable(slot, token, purpose),
       changed,
       onAsk: () => {
+        flight.attempts++
         if (purpose === "rejection") slot.rejected.spend(origin, now())
       },
       onFailure: (error) => {
@@ -120,26 +128,23 @@ export const make = (options: {
   }
 
   /** A token in use serves on while it cannot be renewed, and the tries become fewer. */
-  const spaceOut = (slot: Slot, failure: Cooldown.Failure | undefined): Effect.Effect<void> => {
+  const spaceOut = (slot: Slot, failure: Cooldown.Failure | undefined) => {
     const factor = Math.min(maxBackgroundFactor, 2 ** slot.backgroundFailures)
     slot.backgroundNotBefore = now() + Cooldown.waitAfter(failure, factor * cooldownMillis)
     slot.backgroundFailures++
-    const reason = failure?.message ?? "The token endpoint died"
-    return slot.backgroundFailures > 1
-      ? Effect.void
-      : Effect.logWarning(`Token renewal failed, the token in use serves on until it expires. ${reason}`)
   }
 
   const failed = (slot: Slot, flight: Flight, failure: Cooldown.Failure | undefined) => {
     const { failedAt, isAnswered, purpose } = flight
-    if (isAnswered) return Effect.void
+    if (isAnswered || slots.isClosed()) return Effect.void
     if (failure !== undefined) slot.failure = { error: failure, at: failedAt ?? now() }
-    const isServed = purpose === "background" || (purpose === "expiry" && adoption.isAlive(slot.held))
-    const said = isServed ? spaceOut(slot, failure) : Effect.void
+    const isAlive = adoption.isAlive(slot.held)
+    if (purpose === "background" || (purpose === "expiry" && isAlive)) spaceOut(slot, failure)
+    outages.failed(slot, !isAlive ? "missing" : purpose === "rejection" ? "rejected" : "serves", failure)
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
-    if (purpose === "background" || failure === undefined) return said
+    if (purpose === "background" || failure === undefined) return Effect.void
     slot.cooldown.begin(failure, now(), failedAt)
-    return Cooldown.isPassing(failure) ? said : Effect.zipRight(said, Effect.map(credentials, slot.cooldown.failedWith))
+    return Cooldown.isPassing(failure) ? Effect.void : Effect.map(credentials, slot.cooldown.failedWith)
   }
 
   /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */
@@ -185,12 +190,23 @@ export const make = (options: {
     }
   }
 
+  /** What it has come to is shown in its span, and counted where the endpoint was asked for it, or the fleet. */
+  const record = (flight: Flight, exit: Exit.Exit<Renewal.Outcome, Cooldown.Failure>) => {
+    if (Exit.isInterrupted(exit)) return
+    const outcome = flight.outcome = Exit.isSuccess(exit) ? outcomes[exit.value._tag] : "failed"
+    flight.span?.attribute("oauth.outcome", outcome)
+    flight.span?.attribute("oauth.renewal.attempts", flight.attempts)
+    if (!flight.isAnswered) update(OAuthMetrics.tokenRenewals(flight.purpose, outcome), 1)
+  }
+
   const fly = (slot: Slot, flight: Flight): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const exit = yield* obtain(slot, flight).pipe(
           // What the endpoint said says more than that the wait is over
           Effect.mapError((failure) => isWaitOver(failure) ? flight.lastError ?? failure : failure),
+          ErrorAttributes.annotateSpan,
+          Effect.onExit((exit) => Effect.sync(() => record(flight, exit))),
           Effect.withSpan("TokenProvider.renew", {
             root: true,
             captureStackTrace: false,
@@ -211,6 +227,42 @@ export const make = (options: {
       Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
 
+  // ---------------------------------------------------------------------------
+  // who waits for it
+  // ---------------------------------------------------------------------------
+
+  const wait = (flight: Flight, deadline: number): Effect.Effect<AccessToken | undefined, Cooldown.Failure> =>
+    Effect.exit(Deferred.await(flight.landed)).pipe(
+      Effect.timeoutTo({
+        duration: Duration.millis(deadline - now()),
+        onSuccess: (exit) => exit,
+        onTimeout: () =>
+          Exit.fail(
+            flight.lastError ??
+              new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
+          )
+      }),
+      // A caller in a region that cannot be interrupted has a time limit too
+      Effect.interruptible,
+      Effect.disconnect,
+      Effect.flatten
+    )
+
+  /** The span of a wait and that of the flight lead to each other. */
+  const traced = <A, E extends Cooldown.Failure>(flight: Flight, waiting: Effect.Effect<A, E>) =>
+    Effect.useSpan("TokenProvider.wait", {
+      captureStackTrace: false,
+      attributes: { "oauth.renewal.reason": flight.purpose },
+      links: flight.span?.sampled ? [linkTo(flight.span)] : []
+    }, (span) => {
+      // Where tracing is off there is nothing to lead to
+      if (span.sampled && flight.links < maxLinks) {
+        flight.links++
+        flight.span?.addLinks([linkTo(span)])
+      }
+      return Effect.withParentSpan(ErrorAttributes.annotateSpan(waiting), span)
+    })
+
   return {
     launch: (slot, purpose, origin) => {
       const flight: Flight = {
@@ -220,6 +272,8 @@ export const make = (options: {
         changed: Effect.unsafeMakeLatch(),
         span: undefined,
         links: 0,
+        attempts: 0,
+        outcome: undefined,
         lastError: undefined,
         failedAt: undefined,
         isAnswered: false
@@ -230,32 +284,24 @@ export const make = (options: {
       return flight
     },
     join: (flight, deadline) =>
-      Effect.withFiberRuntime<AccessToken | undefined, Cooldown.Failure>((fiber) => {
-        const span = fiber.currentSpan
-        if (span !== undefined && flight.span !== undefined && flight.links < maxLinks) {
-          flight.links++
-          flight.span.addLinks([{ _tag: "SpanLink", span, attributes: {} }])
-        }
-        return Effect.exit(Deferred.await(flight.landed)).pipe(
-          Effect.timeoutTo({
-            duration: Duration.millis(deadline - now()),
-            onSuccess: (exit) => exit,
-            onTimeout: () =>
-              Exit.fail(
-                flight.lastError ??
-                  new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
-              )
-          }),
-          // A caller in a region that cannot be interrupted has a time limit too
-          Effect.interruptible,
-          Effect.disconnect,
-          Effect.flatten
-        )
-      }),
+      Effect.acquireUseRelease(
+        Effect.sync(() => update(OAuthMetrics.tokenWaiters, 1)),
+        () => traced(flight, wait(flight, deadline)),
+        () => Effect.sync(() => update(OAuthMetrics.tokenWaiters, -1))
+      ),
     abandon: (error) => {
       for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(error))
     }
   }
+}
+
+const linkTo = (span: Tracer.Span): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
+
+const outcomes: Record<Renewal.Outcome["_tag"], OAuthMetrics.RenewalOutcome> = {
+  Adopted: "adopted",
+  Issued: "issued",
+  Held: "held",
+  Busy: "busy"
 }
 
 const isWaitOver = (failure: Cooldown.Failure): boolean =>

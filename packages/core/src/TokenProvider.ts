@@ -5,10 +5,13 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
+import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
@@ -17,10 +20,13 @@ import * as Adoption from "./Adoption.js"
 import * as BoundedStore from "./BoundedStore.js"
 import * as Check from "./Check.js"
 import * as ClosingRevocation from "./ClosingRevocation.js"
+import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type * as Cooldown from "./Cooldown.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as HeldToken from "./HeldToken.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import * as OAuthMetrics from "./OAuthMetrics.js"
+import * as Outages from "./Outages.js"
 import * as RefreshTokens from "./RefreshTokens.js"
 import * as Renewal from "./Renewal.js"
 import * as SharedTokens from "./SharedTokens.js"
@@ -30,6 +36,7 @@ import type { TokenRequest } from "./TokenRequest.js"
 import * as TokenSlots from "./TokenSlots.js"
 import * as TokenStatus from "./TokenStatus.js"
 import { TokenStore } from "./TokenStore.js"
+import type { TokenUse } from "./TokenUse.js"
 import * as Verdicts from "./Verdicts.js"
 
 /**
@@ -48,10 +55,14 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
   {
     /** The token in memory if it can be used without any further work; `undefined` means: `get` it. */
     readonly peek: (request?: TokenRequest, origin?: string) => AccessToken.AccessToken | undefined
-    /** A token that can be sent now. Waits only when there is none. */
+    /**
+     * A token that can be sent now. Waits only when there is none. `onUse` is told how it came about, unless it was
+     * simply in memory: for the spans of who sends it.
+     */
     readonly get: (
       request?: TokenRequest,
-      origin?: string
+      origin?: string,
+      onUse?: (use: TokenUse) => void
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
     /**
      * A token to use in place of one that the resource rejected with 401. It is
@@ -145,12 +156,15 @@ const anyOrigin = ""
 
 type Failure = Cooldown.Failure
 
-/** Why a caller waits, and until when. */
+type OnUse = (use: TokenUse) => void
+
+/** Why a caller waits, until when, and what it wants to hear. */
 interface Need {
   readonly purpose: Renewal.Purpose
   readonly origin: string
   /** Epoch milliseconds. */
   readonly deadline: number
+  readonly onUse: OnUse
 }
 
 /**
@@ -183,6 +197,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   const clock = yield* Effect.clock
   const now = () => clock.unsafeCurrentTimeMillis()
+  const update = yield* OAuthMetrics.makeUpdate
 
   // Before the fibers, so that it ends after them
   const refreshTokens = yield* RefreshTokens.make({
@@ -193,10 +208,24 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
   const slots = TokenSlots.make(endpoint, { capacity, failureCooldown: Duration.toMillis(failureCooldown) })
-  const adoption = Adoption.make({ ...settings, jitter, slots, tokens, now })
+  const outages = Outages.make({ fork, now })
+  const adoption = Adoption.make({ ...settings, jitter, slots, tokens, outages, now, update })
   const verdicts = Verdicts.make({ store, notes, fork, now })
-  const renew = Renewal.make({ ...settings, endpoint, attempt: refreshTokens.attempt, store, tokens, notes, fork })
-  const flights = TokenFlights.make({ ...settings, endpoint, slots, adoption, verdicts, renew, store, fork, now })
+  const { attempt } = refreshTokens
+  const renew = Renewal.make({ ...settings, endpoint, attempt, store, tokens, notes, fork, update })
+  const flights = TokenFlights.make({
+    ...settings,
+    endpoint,
+    slots,
+    adoption,
+    verdicts,
+    outages,
+    renew,
+    store,
+    fork,
+    now,
+    update
+  })
   const { isAlive, usable } = adoption
 
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
@@ -214,12 +243,18 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     })
   )
 
+  const join = (flight: TokenSlots.Flight, { deadline, onUse }: Need) =>
+    Effect.map(flights.join(flight, deadline), (token) => {
+      onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
+      return token
+    })
+
   /** Joins the flight of this key or starts one, unless a cool-down answers for it. `undefined` when that brought nothing. */
   const fetch = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> =>
     Effect.suspend(() => {
       if (slots.isClosed()) return Effect.fail(closedError())
       if (slot.flight !== undefined) {
-        const joined = flights.join(slot.flight, call.deadline)
+        const joined = join(slot.flight, call)
         // A background flight makes one attempt only: whoever needs a token now asks for himself
         return slot.flight.purpose === "background"
           ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
@@ -228,22 +263,35 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       const failure = slot.cooldown.failure(now())
       const mayEnd = store.isShared || slot.cooldown.mayChange()
       return failure === undefined || (mayEnd && slot.cooldown.mayLook(now()))
-        ? flights.join(flights.launch(slot, call.purpose, call.origin), call.deadline)
+        ? join(flights.launch(slot, call.purpose, call.origin), call)
         : Effect.fail(failure)
     })
 
   const need = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
 
-  const acquire = (slot: TokenSlots.Slot, origin: string): Effect.Effect<AccessToken.AccessToken, Failure> =>
+  /** Hands out a token inside its refresh window. */
+  const serve = ({ token, windows }: HeldToken.HeldToken, use: TokenUse, onUse: OnUse) => {
+    const remaining = windows.expiresAt - now()
+    if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
+    if (use === "stale") update(OAuthMetrics.staleServes, 1)
+    onUse(use)
+    return Effect.succeed(token)
+  }
+
+  const acquire = (
+    slot: TokenSlots.Slot,
+    origin: string,
+    onUse: OnUse
+  ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       if (slots.isClosed()) return Effect.fail(closedError())
       const held = slot.held
-      if (!isAlive(held)) return need(slot, waiting("expiry", origin))
+      if (!isAlive(held)) return need(slot, waiting("expiry", origin, onUse))
       if (adoption.isRejected(slot, held, origin)) {
         // With none to be had that this origin takes, it is told by the newest, whose time is not over
         return Effect.map(
-          replace(slot, held.token, origin),
+          replace(slot, held.token, origin, waiting("rejection", origin, onUse)),
           (token) => token === held.token && isAlive(slot.held) ? slot.held.token : token
         )
       }
@@ -251,16 +299,16 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       const isEarly = now() < slot.backgroundNotBefore
       if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
         const isDue = now() >= held.windows.refreshAt && !isEarly
-        if (isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined) {
-          flights.launch(slot, "background", origin)
-        }
-        return Effect.succeed(held.token)
+        const isBegun = isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined
+        const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : "reused"
+        if (isBegun) flights.launch(slot, "background", origin)
+        return serve(held, use, onUse)
       }
-      const call = waiting("expiry", origin)
+      const call = waiting("expiry", origin, onUse)
       const half = now() + (held.windows.expiresAt - now()) / 2
       return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
         const last = usable(slot, origin)
-        if (last !== undefined) return Effect.succeed(last.token)
+        if (last !== undefined) return serve(last, "stale", onUse)
         // The wait has outlasted the old token, and the new one is under way
         return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
       })
@@ -271,7 +319,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     slot: TokenSlots.Slot,
     rejected: AccessToken.AccessToken,
     origin: string,
-    call = waiting("rejection", origin)
+    call: Need
   ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
       const other = usable(slot, origin)
@@ -287,9 +335,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       })
     })
 
-  const waiting = (purpose: Renewal.Purpose, origin: string): Need => ({
+  const waiting = (purpose: Renewal.Purpose, origin: string, onUse: OnUse = constVoid): Need => ({
     purpose,
     origin,
+    onUse,
     deadline: now() + Duration.toMillis(maxWait)
   })
 
@@ -300,18 +349,18 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       const held = slots.of(request).held
       return held !== undefined && now() < held.quietUntil ? held.token : undefined
     },
-    get: (request, origin = anyOrigin) =>
+    get: (request, origin = anyOrigin, onUse = constVoid) =>
       Effect.suspend(() => {
         const slot = slots.of(request)
         const held = slot.held
-        return held !== undefined && now() < held.quietUntil ? Effect.succeed(held.token) : acquire(slot, origin)
+        return held !== undefined && now() < held.quietUntil ? Effect.succeed(held.token) : acquire(slot, origin, onUse)
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {
         if (slots.isClosed()) return Effect.fail(closedError())
         const slot = slots.of(request)
         verdicts.rejected(slot, rejected, origin)
-        return replace(slot, rejected, origin)
+        return replace(slot, rejected, origin, waiting("rejection", origin))
       }),
     settle: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
@@ -338,6 +387,45 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
 export const layer = (
   options?: Options | undefined
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
+
+/**
+ * The options that a configuration can hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions {
+  readonly refreshAhead?: Duration.Duration | undefined
+  readonly expiryLeeway?: Duration.Duration | undefined
+  readonly defaultLifetime?: Duration.Duration | undefined
+  readonly failureCooldown?: Duration.Duration | undefined
+  readonly maxWait?: Duration.Duration | undefined
+  readonly storeTimeout?: Duration.Duration | undefined
+  readonly leaseDuration?: Duration.Duration | undefined
+  readonly shareTokens?: boolean | undefined
+  readonly capacity?: number | undefined
+}
+
+/**
+ * Reads the options from a configuration; what it does not say is given beside
+ * it.
+ *
+ * @example
+ * ```ts
+ * import { TokenProvider } from "@effect-alf/core"
+ * import { Config } from "effect"
+ *
+ * const layer = TokenProvider.layerConfig({ maxWait: Config.duration("TOKEN_MAX_WAIT") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Options | undefined
+): Layer.Layer<TokenProvider, InvalidOptions | ConfigError.ConfigError, TokenEndpoint | TokenStore> =>
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * Options of `warm`.

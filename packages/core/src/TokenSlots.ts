@@ -11,6 +11,7 @@ import type { AccessToken } from "./AccessToken.js"
 import * as Cooldown from "./Cooldown.js"
 import type { HeldToken } from "./HeldToken.js"
 import type { TokenEndpointError } from "./OAuthError.js"
+import type { RenewalOutcome } from "./OAuthMetrics.js"
 import * as RejectedTokens from "./RejectedTokens.js"
 import type { Purpose } from "./Renewal.js"
 import * as ServerHabits from "./ServerHabits.js"
@@ -58,6 +59,9 @@ export interface Flight {
   readonly changed: Effect.Latch
   span: Tracer.Span | undefined
   links: number
+  attempts: number
+  /** What it has come to. */
+  outcome: RenewalOutcome | undefined
   /** What the last attempt said, while it is made again. */
   lastError: TokenEndpointError | undefined
   failedAt: number | undefined

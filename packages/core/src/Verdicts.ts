@@ -61,7 +61,9 @@ export const make = (options: {
     const described = HeldToken.describe(token)
     if (!slot.rejected.has(described.digest, origin)) {
       const habit = slot.habits.rejected(described, origin, now())
-      if (habit !== undefined) fork(Effect.logWarning(`${habits[habit]} (token key ${slot.request.key})`))
+      if (habit !== undefined) {
+        fork(Effect.annotateLogs(Effect.logWarning(habits[habit]), "oauth.token.key", slot.request.key))
+      }
     }
     slot.rejected.reject(described.digest, origin, described.expiresAt, now())
     if (slot.held !== undefined && HeldToken.is(slot.held, token)) slot.held.quietUntil = Number.NEGATIVE_INFINITY

@@ -22,6 +22,11 @@ export * as Adoption from "./Adoption.js"
 /**
  * @since 0.1.0
  */
+export * as AuthedCall from "./AuthedCall.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as AuthedFetch from "./AuthedFetch.js"
 
 /**
@@ -92,6 +97,11 @@ export * as Environment from "./Environment.js"
 /**
  * @since 0.1.0
  */
+export * as ErrorAttributes from "./ErrorAttributes.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Fingerprint from "./Fingerprint.js"
 
 /**
@@ -128,6 +138,11 @@ export * as OAuthMetrics from "./OAuthMetrics.js"
  * @since 0.1.0
  */
 export * as Origin from "./Origin.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Outages from "./Outages.js"
 
 /**
  * @since 0.1.0
@@ -318,6 +333,11 @@ export * as TokenStore from "./TokenStore.js"
  * @since 0.1.0
  */
 export * as TokenStoreContract from "./TokenStoreContract.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TokenUse from "./TokenUse.js"
 
 /**
  * @since 0.1.0

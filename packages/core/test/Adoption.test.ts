@@ -2,6 +2,8 @@ import {
   AccessToken,
   Adoption,
   BoundedStore,
+  OAuthMetrics,
+  Outages,
   SharedTokens,
   TestTokenEndpoint,
   TokenSlots,
@@ -36,7 +38,9 @@ const make = Effect.gen(function*() {
     jitter: 0,
     slots,
     tokens,
-    now: () => time.now
+    outages: Outages.make({ fork: Effect.runFork, now: () => time.now }),
+    now: () => time.now,
+    update: yield* OAuthMetrics.makeUpdate
   })
   return { adoption, slot: slots.of(undefined), slots, time, tokens }
 })

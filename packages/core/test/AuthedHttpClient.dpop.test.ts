@@ -1,31 +1,42 @@
-import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import {
+  AuthedHttpClient,
+  ClientAuth,
+  DPoP,
+  TestAuthorizationServer,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Context, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as jose from "jose"
-import * as DPoPServer from "./DPoPServer.js"
 import { leaks } from "./Secrets.js"
 
-const now = () => 0
+const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+
+type Server = TestAuthorizationServer.TestAuthorizationServer["Type"]
+
+const makeWorld = TestAuthorizationServer.make({ dpop: "required" })
 
 const layer = (
-  server: ReturnType<typeof DPoPServer.make>,
+  client: HttpClient.HttpClient,
   options?: {
     readonly dpop?: TokenEndpoint.Options["dpop"]
     readonly clientAuth?: ClientAuth.ClientAuth
     readonly store?: Layer.Layer<TokenStore.TokenStore>
   }
 ) =>
-  AuthedHttpClient.layer({ baseUrl: DPoPServer.apiUrl }).pipe(
+  AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
     Layer.provide(TokenEndpoint.layer({
-      url: DPoPServer.tokenUrl,
-      clientId: "app",
-      clientAuth: options?.clientAuth ?? ClientAuth.secretBasic(Redacted.make("secret")),
+      url: tokenUrl,
+      clientId,
+      clientAuth: options?.clientAuth ?? ClientAuth.secretBasic(clientSecret),
       dpop: options?.dpop ?? DPoP.generate()
     })),
     Layer.provide(options?.store ?? TokenStore.layerMemory()),
-    Layer.provide(Layer.succeed(HttpClient.HttpClient, server.client))
+    Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
   )
 
 const get = (path = "/orders?page=1") => Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => client.get(path))
@@ -36,8 +47,13 @@ const post = (body: (request: HttpClientRequest.HttpClientRequest) => HttpClient
     (client) => client.execute(body(HttpClientRequest.post("/orders")))
   )
 
-const shown = (server: ReturnType<typeof DPoPServer.make>) =>
-  server.exchanges.map(({ nonce, status, to }) => `${to} ${status}${nonce === undefined ? "" : ` ${String(nonce)}`}`)
+/** The answers of both sides, with the nonce of a proof that was right. */
+const answers = ({ apiRequests, tokenRequests }: Server) =>
+  Effect.map(Effect.all([tokenRequests, apiRequests]), ([token, api]) => {
+    const show = ({ proof, status }: { readonly proof: typeof api[0]["proof"]; readonly status: number | undefined }) =>
+      [status, proof?.nonce].filter((part) => part !== undefined).join(" ")
+    return { token: token.map(show), api: api.map(show) }
+  })
 
 const makeKey = Effect.promise(async () => {
   const { privateKey } = await jose.generateKeyPair("ES256", { extractable: true })
@@ -45,77 +61,78 @@ const makeKey = Effect.promise(async () => {
 })
 
 describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
-  it.effect("each request carries the token, and a proof for it alone", () => {
-    const server = DPoPServer.make({ now })
-    return Effect.gen(function*() {
-      assert.strictEqual((yield* get()).status, 200)
-      assert.strictEqual((yield* get("/other")).status, 200)
-      assert.strictEqual((yield* post(HttpClientRequest.bodyText("x"))).status, 200)
-      deepStrictEqual(shown(server), ["token 200", "api 200", "api 200", "api 200"])
-      assert.strictEqual(new Set(server.exchanges.map(({ jti }) => jti)).size, 4)
-      deepStrictEqual(
-        new Set(server.exchanges.slice(1).map(({ authorization }) => authorization)),
-        new Set(["DPoP bound-token-1"])
-      )
-    }).pipe(Effect.provide(layer(server)))
-  })
+  it.effect("each request carries the token, and a proof for it alone", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* makeWorld
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* get()).status, 200)
+        assert.strictEqual((yield* get("/other")).status, 200)
+        assert.strictEqual((yield* post(HttpClientRequest.bodyText("x"))).status, 200)
+      }).pipe(Effect.provide(layer(client)))
+      const requests = yield* server.apiRequests
+      deepStrictEqual(requests.map(({ authorization }) => authorization), Array(3).fill("DPoP token-1"))
+      assert.strictEqual(new Set(requests.map(({ headers }) => headers.dpop)).size, 3)
+      assert.lengthOf(yield* server.tokenRequests, 1)
+    }))
 
   describe("nonces (RFC 9449 §8, §9)", () => {
-    it.effect("the first one of each side costs one more request, the next ones come with the answers", () => {
-      const server = DPoPServer.make({ now, tokenNonce: true, apiNonce: true })
-      return Effect.gen(function*() {
-        assert.strictEqual((yield* get()).status, 200)
-        assert.strictEqual((yield* get()).status, 200)
-        deepStrictEqual(shown(server), [
-          "token 400",
-          "token 200 token-nonce-1",
-          "api 401",
-          "api 200 api-nonce-1",
-          "api 200 api-nonce-1"
+    it.effect("the first one of each side costs one more request, the next ones come with the answers", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("token")
+        yield* server.demandNonce("api")
+        yield* Effect.gen(function*() {
+          assert.strictEqual((yield* get()).status, 200)
+          assert.strictEqual((yield* get()).status, 200)
+          yield* server.demandNonce("api")
+          assert.strictEqual((yield* get()).status, 200)
+        }).pipe(Effect.provide(layer(client)))
+        deepStrictEqual(yield* answers(server), {
+          token: ["400", "200 token-nonce-1"],
+          api: ["401", "200 api-nonce-1", "200 api-nonce-1", "401", "200 api-nonce-2"]
+        })
+      }))
+
+    it.effect("a fresh client assertion goes with the second token request", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("token")
+        yield* Effect.provide(get(), layer(client, { clientAuth: ClientAuth.secretJwt(clientSecret) }))
+        const requests = yield* server.tokenRequests
+        deepStrictEqual(requests.map(({ clientAuth, status }) => [clientAuth, status]), [
+          ["client_secret_jwt", 400],
+          ["client_secret_jwt", 200]
         ])
-        server.rotateNonce("api")
-        assert.strictEqual((yield* get()).status, 200)
-        deepStrictEqual(shown(server).slice(5), ["api 401 api-nonce-1", "api 200 api-nonce-2"])
-      }).pipe(Effect.provide(layer(server)))
-    })
+        assert.strictEqual(new Set(requests.map(({ params }) => new Map(params).get("client_assertion"))).size, 2)
+      }))
 
-    it.effect("a fresh client assertion goes with the second token request", () => {
-      const server = DPoPServer.make({ now, tokenNonce: true })
-      return Effect.gen(function*() {
-        yield* get()
-        const [first, second] = server.exchanges.map(({ clientAssertion }) => clientAssertion)
-        assert.isString(first)
-        assert.notStrictEqual(first, second)
-      }).pipe(Effect.provide(layer(server, { clientAuth: ClientAuth.secretJwt(Redacted.make("s".repeat(32))) })))
-    })
+    it.effect("a nonce has a budget of its own: after it, a 401 is still renewed and replayed", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("api")
+        yield* Effect.gen(function*() {
+          yield* get()
+          yield* server.revoke()
+          yield* server.demandNonce("api")
+          assert.strictEqual((yield* get()).status, 200)
+        }).pipe(Effect.provide(layer(client)))
+        deepStrictEqual(yield* answers(server), {
+          token: ["200", "200"],
+          api: ["401", "200 api-nonce-1", "401", "401 api-nonce-2", "200 api-nonce-2"]
+        })
+      }))
 
-    it.effect("a nonce has a budget of its own: after it, a 401 is still renewed and replayed", () => {
-      const server = DPoPServer.make({ now, apiNonce: true })
-      return Effect.gen(function*() {
-        yield* get()
-        server.revokeAll()
-        server.rotateNonce("api")
-        assert.strictEqual((yield* get()).status, 200)
-        deepStrictEqual(shown(server).slice(3), [
-          "api 401 api-nonce-1",
-          "api 401 api-nonce-2",
-          "token 200",
-          "api 200 api-nonce-2"
-        ])
-      }).pipe(Effect.provide(layer(server)))
-    })
-
-    it.effect("a server that is never content with its own nonce is asked twice, and its answer returned", () => {
-      const server = DPoPServer.make({ now, apiNonce: true })
-      return Effect.gen(function*() {
+    it.effect("a server that is never content with its own nonce is asked twice, and its answer returned", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("api")
         const impatient = HttpClient.make((request) =>
-          Effect.tap(server.client.execute(request), () => Effect.sync(() => server.rotateNonce("api")))
+          Effect.tap(client.execute(request), () => server.demandNonce("api"))
         )
-        const response = yield* Effect.provide(get(), layer({ ...server, client: impatient }))
+        const response = yield* Effect.provide(get(), layer(impatient))
         assert.strictEqual(response.status, 401)
-        deepStrictEqual(shown(server).map((exchange) => exchange.slice(0, 7)), ["token 2", "api 401", "api 401"])
-      })
-    })
+        deepStrictEqual(yield* answers(server), { token: ["200"], api: ["401", "401"] })
+      }))
 
     it.effect("a token endpoint that is never content with its own nonce is asked twice, by 401 too", () =>
       Effect.gen(function*() {
@@ -129,7 +146,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           )
         )
         const endpoint = yield* TokenEndpoint.make({
-          url: DPoPServer.tokenUrl,
+          url: tokenUrl,
           clientId: "app",
           // Another one each time, as of a platform's identity service
           clientAuth: ClientAuth.assertion(Effect.sync(() => Redacted.make(`assertion-${asked}`))),
@@ -139,38 +156,45 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         assert.strictEqual(asked, 2)
       }))
 
-    it.effect("RFC 9449 §7.1: of a resource that takes Bearer too, what it says of DPoP counts", () => {
-      const server = DPoPServer.make({ now, apiNonce: true, otherChallenge: "Bearer error=\"invalid_token\", " })
-      return Effect.gen(function*() {
-        assert.strictEqual((yield* get()).status, 200)
-        deepStrictEqual(shown(server), ["token 200", "api 401", "api 200 api-nonce-1"])
-      }).pipe(Effect.provide(layer(server)))
-    })
+    it.effect("RFC 9449 §7.1: of a resource that takes Bearer too, what it says of DPoP counts", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("api")
+        const both = HttpClient.make((request) =>
+          Effect.map(client.execute(request), (response) => {
+            if (response.status !== 401) return response
+            const challenge = `Bearer error="invalid_token", ${response.headers["www-authenticate"]}`
+            const headers = { ...response.headers, "www-authenticate": challenge }
+            return HttpClientResponse.fromWeb(request, new Response(null, { status: 401, headers }))
+          })
+        )
+        assert.strictEqual((yield* Effect.provide(get(), layer(both))).status, 200)
+        deepStrictEqual(yield* answers(server), { token: ["200"], api: ["401", "200 api-nonce-1"] })
+      }))
 
-    it.effect("rule 5: a body that is not sure to be the same is not sent again, and the nonce kept for the next", () => {
-      const server = DPoPServer.make({ now, apiNonce: true })
-      const stream = HttpClientRequest.bodyStream(Stream.make(new Uint8Array([1])))
-      return Effect.gen(function*() {
-        assert.strictEqual((yield* post(stream)).status, 401)
-        assert.strictEqual((yield* post(stream)).status, 200)
-        deepStrictEqual(shown(server), ["token 200", "api 401", "api 200 api-nonce-1"])
-      }).pipe(Effect.provide(layer(server)))
-    })
+    it.effect("rule 5: a body that is not sure to be the same is not sent again, and the nonce kept for the next", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("api")
+        const stream = HttpClientRequest.bodyStream(Stream.make(new Uint8Array([1])))
+        yield* Effect.gen(function*() {
+          assert.strictEqual((yield* post(stream)).status, 401)
+          assert.strictEqual((yield* post(stream)).status, 200)
+        }).pipe(Effect.provide(layer(client)))
+        deepStrictEqual(yield* answers(server), { token: ["200"], api: ["401", "200 api-nonce-1"] })
+      }))
   })
 
   describe("a token bound to a key is never sent without a proof", () => {
     for (const tokenType of ["Bearer", "bearer"]) {
-      it.effect(`a ${tokenType} token from a server that does not know DPoP is refused`, () => {
-        const server = DPoPServer.make({ now, tokenType })
-        return Effect.gen(function*() {
-          const error = yield* Effect.flip(get())
-          assert.strictEqual(
-            error.message,
-            `Token endpoint ${DPoPServer.tokenUrl} answered 200: token_type is not DPoP`
-          )
-          deepStrictEqual(shown(server), ["token 200"])
-        }).pipe(Effect.provide(layer(server)))
-      })
+      it.effect(`a ${tokenType} token from a server that does not know DPoP is refused`, () =>
+        Effect.gen(function*() {
+          const { client, server } = yield* makeWorld
+          yield* server.setTokenResponse(() => ({ body: { access_token: "unbound", token_type: tokenType } }))
+          const error = yield* Effect.flip(Effect.provide(get(), layer(client)))
+          assert.strictEqual(error.message, `Token endpoint ${tokenUrl} answered 200: token_type is not DPoP`)
+          deepStrictEqual(yield* answers(server), { token: ["200"], api: [] })
+        }))
     }
 
     it.effect("a DPoP token that nobody asked for is refused", () =>
@@ -184,7 +208,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           )
         )
         const endpoint = yield* TokenEndpoint.make({
-          url: DPoPServer.tokenUrl,
+          url: tokenUrl,
           clientId: "app",
           clientSecret: Redacted.make("secret")
         }).pipe(Effect.provideService(HttpClient.HttpClient, client))
@@ -212,25 +236,25 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
 
     it.effect("a token of a key that other processes have is stored, and adopted with its key", () =>
       Effect.gen(function*() {
-        const server = DPoPServer.make({ now })
+        const { client, server } = yield* makeWorld
         const key = yield* makeKey
         const store = shared()
         for (const _ of [1, 2]) {
           const response = yield* Effect.provide(
             Effect.zipLeft(get(), Effect.yieldNow()),
-            layer(server, { dpop: DPoP.fromKey(key), store: store.layer })
+            layer(client, { dpop: DPoP.fromKey(key), store: store.layer })
           )
           assert.strictEqual(response.status, 200)
         }
-        deepStrictEqual(shown(server), ["token 200", "api 200", "api 200"])
+        deepStrictEqual(yield* answers(server), { token: ["200"], api: ["200", "200"] })
         assert.strictEqual(store.entries.size, 1)
       }))
 
     it.effect("a token of a key that was made here is not stored", () =>
       Effect.gen(function*() {
-        const server = DPoPServer.make({ now })
+        const { client } = yield* makeWorld
         const store = shared()
-        yield* Effect.provide(get(), layer(server, { store: store.layer }))
+        yield* Effect.provide(get(), layer(client, { store: store.layer }))
         assert.strictEqual(store.entries.size, 0)
       }))
 
@@ -239,7 +263,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         const keys = yield* Effect.forEach([undefined, DPoP.generate(), DPoP.generate()], (dpop) =>
           Effect.map(
             TokenEndpoint.make({
-              url: DPoPServer.tokenUrl,
+              url: tokenUrl,
               clientId: "app",
               clientSecret: Redacted.make("secret"),
               dpop
@@ -247,13 +271,14 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
             (endpoint) => endpoint.resolve().key
           ))
         assert.strictEqual(new Set(keys).size, 3)
-      }).pipe(Effect.provideService(HttpClient.HttpClient, DPoPServer.make({ now }).client)))
+      }).pipe(Effect.provide(TestAuthorizationServer.layer())))
   })
 
   it.effect("a key that cannot be had is found when the layer is built", () =>
     Effect.gen(function*() {
+      const { client } = yield* makeWorld
       const exit = yield* Effect.exit(
-        Effect.provide(get(), layer(DPoPServer.make({ now }), { dpop: DPoP.fromKey(Redacted.make("no key")) }))
+        Effect.provide(get(), layer(client, { dpop: DPoP.fromKey(Redacted.make("no key")) }))
       )
       const message = exit._tag === "Failure" ? Cause.pretty(exit.cause) : ""
       assert.include(message, "TokenEndpoint.dpop brings no key: the key")
@@ -262,14 +287,14 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
 
   it.effect("rule 9: neither the response nor the provider shows the proof, the token or the private key", () =>
     Effect.gen(function*() {
-      const server = DPoPServer.make({ now })
+      const { client } = yield* makeWorld
       const key = yield* makeKey
-      const all = layer(server, { dpop: DPoP.fromKey(key) })
+      const all = layer(client, { dpop: DPoP.fromKey(key) })
       yield* Effect.gen(function*() {
         const response = yield* get()
         const provider = yield* TokenProvider.TokenProvider
         const token = yield* provider.get()
-        const secrets = ["bound-token-1", String(Redacted.value(key).d)]
+        const secrets = ["token-1", String(Redacted.value(key).d)]
         deepStrictEqual(leaks(response, secrets), [])
         deepStrictEqual(leaks(token, secrets).filter((path) => !path.startsWith("at ")), [])
         assert.isUndefined(response.request.headers.dpop)
@@ -297,7 +322,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       )
       const error = yield* Effect.gen(function*() {
         const endpoint = yield* TokenEndpoint.make({
-          url: DPoPServer.tokenUrl,
+          url: tokenUrl,
           clientId: "app",
           clientAuth: ClientAuth.secretJwt(Redacted.make("s".repeat(32))),
           dpop: DPoP.generate()
@@ -311,18 +336,18 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
 
   it.effect("rule 10: a proof follows no redirect, where fetch would take it along", () =>
     Effect.gen(function*() {
-      const server = DPoPServer.make({ now })
+      const { client } = yield* makeWorld
       const inits: Array<RequestInit | undefined> = []
-      const client = HttpClient.make((request) =>
+      const watched = HttpClient.make((request) =>
         Effect.flatMap(Effect.context<never>(), (context) => {
-          if (request.url.startsWith(DPoPServer.apiUrl)) {
+          if (request.url.startsWith(apiUrl)) {
             inits.push(Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)))
           }
-          return server.client.execute(request)
+          return client.execute(request)
         })
       )
       yield* get().pipe(
-        Effect.provide(layer({ ...server, client })),
+        Effect.provide(layer(watched)),
         Effect.provideService(FetchHttpClient.RequestInit, { cache: "no-store" })
       )
       deepStrictEqual(inits, [{ cache: "no-store", redirect: "manual" }])

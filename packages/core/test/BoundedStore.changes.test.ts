@@ -106,7 +106,8 @@ describe("BoundedStore, changes", () => {
       yield* TestClock.adjust("10 minutes")
       deepStrictEqual(seen, ["a", "b"])
       assert.lengthOf(startedAt, 22)
-      deepStrictEqual(shown(logs), [warning, warning])
+      const again = "Info Token store tells of changes again"
+      deepStrictEqual(shown(logs), [warning, again, warning, again])
     }))
 
   it.effect("rule 8: a store that is away altogether has said so, and its changes say nothing more", () =>

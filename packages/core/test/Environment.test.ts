@@ -1,7 +1,16 @@
-import { Environment } from "@effect-alf/core"
+import {
+  AuthedHttpClient,
+  Environment,
+  TestTokenEndpoint,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
+import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { ConfigProvider, Duration, Effect, Redacted } from "effect"
+import { Config, ConfigProvider, Duration, Effect, Redacted } from "effect"
+import { readFileSync } from "node:fs"
 
 const from = (variables: Readonly<Record<string, string>>) =>
   ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" })
@@ -107,4 +116,61 @@ describe("Environment.variables", () => {
       assert.strictEqual(value._tag === "Right" && Redacted.isRedacted(value.right), isSecret, name)
     }
   })
+
+  it("the guide says of each what is said here", () => {
+    const guide = readFileSync(new URL("../../guides/configuration.md", import.meta.url), "utf8")
+    const [, written] = /<!-- variables -->\n([^]*?)\n?<!-- \/variables -->/.exec(guide) ?? []
+    const rows = Object.values(Environment.variables).map(({ description, name }) => `| \`${name}\` | ${description} |`)
+    assert.strictEqual(written, ["| variable | what it says |", "| --- | --- |", ...rows].join("\n"))
+  })
+})
+
+describe("Environment, layer by layer", () => {
+  it.effect("gets a token with layers of core alone", () =>
+    Effect.gen(function*() {
+      const variables = {
+        ALF_TOKEN_URL: "https://auth.example.com/token",
+        ALF_CLIENT_ID: "client-id",
+        ALF_CLIENT_SECRET: "client-secret",
+        ALF_BASE_URL: "https://api.example.com",
+        ALF_MAX_WAIT: "0 seconds"
+      }
+      const build = (variables: Readonly<Record<string, string>>) =>
+        AuthedHttpClient.AuthedHttpClient.pipe(
+          Effect.flatMap((client) => client.get("/orders")),
+          Effect.map(({ status }) => status),
+          Effect.provide(AuthedHttpClient.layerConfig(Environment.authedHttpClient)),
+          Effect.provide(TokenEndpoint.layerConfig(Environment.tokenEndpoint)),
+          Effect.provide(TokenStore.layerMemory()),
+          Effect.provideService(
+            HttpClient.HttpClient,
+            HttpClient.make((request, { pathname }) =>
+              Effect.succeed(HttpClientResponse.fromWeb(
+                request,
+                pathname === "/token"
+                  ? Response.json({ access_token: "token", token_type: "Bearer", expires_in: 60 })
+                  : new Response(null, { status: request.headers.authorization === "Bearer token" ? 200 : 401 })
+              ))
+            )
+          ),
+          Effect.withConfigProvider(from(variables))
+        )
+      assert.strictEqual(yield* build({ ...variables, ALF_MAX_WAIT: "5 seconds" }), 200)
+      const error = yield* Effect.flip(build(variables))
+      assert.strictEqual(error.message, "ALF_MAX_WAIT must be longer than zero")
+      const missing = yield* Effect.flip(build({ ...variables, ALF_CLIENT_ID: "" }))
+      assert.include(String(missing), "Invalid data at ALF_CLIENT_ID: \"is empty\"")
+    }))
+
+  it.effect("TokenProvider.layerConfig names the variable at fault", () =>
+    Effect.gen(function*() {
+      const error = yield* TokenProvider.TokenProvider.pipe(
+        Effect.provide(TokenProvider.layerConfig({ capacity: Config.integer("CAPACITY") })),
+        Effect.provide(TestTokenEndpoint.layer()),
+        Effect.provide(TokenStore.layerMemory()),
+        Effect.withConfigProvider(from({ CAPACITY: "0" })),
+        Effect.flip
+      )
+      assert.strictEqual(error.message, "CAPACITY must be a whole number above zero")
+    }))
 })

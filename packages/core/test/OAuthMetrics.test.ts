@@ -1,25 +1,59 @@
-import { OAuthMetrics } from "@effect-alf/core"
+import { OAuthError, OAuthMetrics } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Metric, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { settle } from "./ProviderBench.js"
 
-const failures = (reason: "Timeout" | "Unavailable") =>
-  Effect.map(Metric.value(OAuthMetrics.tokenStoreFailures({ method: "get", reason })), ({ count }) => count)
+/** What was counted by the services that were made with this tag. */
+const count = (metric: Metric.Metric.Counter<number>, test: string) =>
+  Effect.map(Metric.value(Metric.tagged(metric, "test", test)), ({ count }) => count)
+
+const storeError = (reason: "Timeout" | "Unavailable") =>
+  new OAuthError.TokenStoreError({ method: "get", reason, description: "" })
 
 describe("OAuthMetrics", () => {
-  it.scoped("rule 8: calls of a store that fail are counted, and those that are not made are not", () =>
+  it.scoped("rule 8: calls of a store are counted by what they come to, and those that are not made as skipped", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make()
-      const [failed, timedOut] = [yield* failures("Unavailable"), yield* failures("Timeout")]
+      const counts = Effect.forEach(
+        ["ok", "skipped", storeError("Unavailable"), storeError("Timeout")] as const,
+        (outcome) => count(OAuthMetrics.tokenStoreOperations("get", outcome), "store")
+      )
+      const bench = yield* Effect.tagMetrics(ProviderBench.make(), "test", "store")
       yield* bench.store.fail("refused", "get")
       for (let i = 0; i < 10; i++) yield* bench.provider.get({ scope: `${i}` })
       yield* settle
-      assert.strictEqual((yield* failures("Unavailable")) - failed, 1)
+      deepStrictEqual(yield* counts, [0, 9, 1, 0])
       yield* bench.store.fail(undefined)
       yield* bench.store.hang(true, "get")
       yield* TestClock.adjust("5 seconds")
       yield* ProviderBench.during("500 millis")(bench.provider.get({ scope: "last" }))
-      assert.strictEqual((yield* failures("Timeout")) - timedOut, 1)
+      deepStrictEqual(yield* counts, [0, 9, 1, 1])
+    }))
+
+  it.effect("the tags are those of the layer, whoever calls", () =>
+    Effect.gen(function*() {
+      const update = yield* Effect.tagMetrics(OAuthMetrics.makeUpdate, "test", "layer")
+      yield* Effect.tagMetrics(Effect.sync(() => update(OAuthMetrics.tokenWaiters, 2)), "test", "caller")
+      update(OAuthMetrics.tokenWaiters, -1)
+      deepStrictEqual(
+        [yield* count(OAuthMetrics.tokenWaiters, "layer"), yield* count(OAuthMetrics.tokenWaiters, "caller")],
+        [1, 0]
+      )
+    }))
+
+  it.effect("durations are in seconds, in the buckets that OpenTelemetry advises", () =>
+    Effect.gen(function*() {
+      const update = yield* Effect.tagMetrics(OAuthMetrics.makeUpdate, "test", "duration")
+      const duration = OAuthMetrics.tokenRequestDuration("issued")
+      update(duration, 0.03)
+      update(duration, 20)
+      const { buckets, sum } = yield* Metric.value(Metric.tagged(duration, "test", "duration"))
+      assert.strictEqual(sum, 20.03)
+      deepStrictEqual(buckets.map(([boundary]) => boundary), [
+        ...[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+        Number.POSITIVE_INFINITY
+      ])
+      deepStrictEqual(buckets.map(([, count]) => count), [...Array(3).fill(0), ...Array(11).fill(1), 2])
     }))
 })

@@ -567,10 +567,10 @@ describe("TestAuthorizationServer", () => {
             (yield* server.apiRequests).map(({ proof, scheme, status }) => [status, scheme, proof?.nonce]),
             [
               [401, "DPoP", undefined],
-              [200, "DPoP", "api-nonce-2"],
-              [200, "DPoP", "api-nonce-2"],
+              [200, "DPoP", "api-nonce-1"],
+              [200, "DPoP", "api-nonce-1"],
               [401, "DPoP", undefined],
-              [200, "DPoP", "api-nonce-3"]
+              [200, "DPoP", "api-nonce-2"]
             ]
           )
           assert.strictEqual((yield* server.issued)[0].thumbprint, key.thumbprint)

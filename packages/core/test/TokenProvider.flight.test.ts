@@ -24,6 +24,7 @@ const recordingTracer = (spans: Array<Recorded>) =>
     context: (f) => f(),
     span: (name, parent, context, initialLinks, startTime, kind, options) => {
       const links = [...initialLinks]
+      const attributes = new Map(Object.entries(options?.attributes ?? {}))
       const span: Tracer.Span = {
         _tag: "Span",
         name,
@@ -32,12 +33,12 @@ const recordingTracer = (spans: Array<Recorded>) =>
         parent,
         context,
         status: { _tag: "Started", startTime },
-        attributes: new Map(Object.entries(options?.attributes ?? {})),
+        attributes,
         links,
         sampled: true,
         kind,
         end: () => {},
-        attribute: () => {},
+        attribute: (key, value) => attributes.set(key, value),
         event: () => {},
         addLinks: (added) => void links.push(...added)
       }
@@ -154,8 +155,8 @@ describe("TokenProvider, one flight", () => {
       const [renewal] = renewals
       deepStrictEqual(renewal.parent, Option.none())
       deepStrictEqual(
-        renewal.links.map(({ span }) => (span as Tracer.Span).name),
-        Array.from({ length: 32 }, (_, index) => `caller ${index}`)
+        renewal.links.map(({ span }) => span._tag === "Span" ? Option.getOrUndefined(span.parent) : undefined),
+        Array.from({ length: 32 }, (_, index) => spans.find(({ name }) => name === `caller ${index}`)?.span)
       )
       assert.strictEqual(renewal.span.attributes.get("oauth.renewal.reason"), "expiry")
       const shown = JSON.stringify(spans.map(({ name, span }) => [name, Array.from(span.attributes)]))
@@ -175,7 +176,8 @@ describe("TokenProvider, one flight", () => {
       )
       deepStrictEqual(spans.map(({ name, parent }) => [name, parent._tag]), [
         ["app", "None"],
-        ["TokenProvider.renew", "None"]
+        ["TokenProvider.renew", "None"],
+        ["TokenProvider.wait", "Some"]
       ])
     }))
 
@@ -189,9 +191,14 @@ describe("TokenProvider, one flight", () => {
           Effect.withParentSpan(Tracer.externalSpan({ spanId: "remote", traceId: "trace" }))
         )
       }).pipe(Effect.withTracer(recordingTracer(spans)))
-      deepStrictEqual(spans.map(({ name }) => name), ["TokenProvider.renew", "TokenProvider.renew"])
-      deepStrictEqual(spans.map(({ parent }) => parent), [Option.none(), Option.none()])
-      deepStrictEqual(spans.map(({ links }) => links.map(({ span }) => span.spanId)), [[], ["remote"]])
+      const renewals = spans.filter(({ name }) => name === "TokenProvider.renew")
+      const waits = spans.filter(({ name }) => name === "TokenProvider.wait")
+      deepStrictEqual(renewals.map(({ parent }) => parent), [Option.none(), Option.none()])
+      deepStrictEqual(waits.map(({ parent }) => Option.getOrUndefined(parent)?.spanId), [undefined, "remote"])
+      deepStrictEqual(
+        renewals.map(({ links }) => links.map(({ span }) => span.spanId)),
+        waits.map(({ span }) => [span.spanId])
+      )
     }))
 
   it.effect("rule 1: closing the scope fails those who wait, and all who come later, with Closed", () =>

@@ -19,6 +19,8 @@ const flight = (): TokenSlots.Flight => ({
   changed: Effect.unsafeMakeLatch(),
   span: undefined,
   links: 0,
+  attempts: 0,
+  outcome: undefined,
   lastError: undefined,
   failedAt: undefined,
   isAnswered: false

@@ -103,7 +103,7 @@ describe("Verdicts", () => {
       }
       yield* run
       deepStrictEqual(logs.map(({ level }) => level), ["Warning"])
-      assert.match(logs[0].text, /^Tokens that worked are rejected long before their end: .* \(token key /)
+      assert.match(logs[0].text, /^Tokens that worked are rejected long before their end: /)
       assert.include(logs[0].text, slot.request.key)
     }))
 })

@@ -1,5 +1,6 @@
 /** How each message of the page comes about: the real code in the situation that the page describes. */
 import {
+  AuthedFetch,
   AuthedHttpClient,
   AuthorizationServer,
   ClientAuth,
@@ -217,6 +218,17 @@ const clientWith = (options: object): Situation =>
 
 const nodeWith = (options: object): Situation =>
   building(NodeAuthedHttpClient.layer({ clientId, clientSecret, baseUrl: api, ...options } as never))
+
+const configuredBy = (variables: Readonly<Record<string, string>>, prefix?: string): Situation => {
+  const provider = ConfigProvider.fromMap(new Map(Object.entries(variables)))
+  return Effect.flip(Layer.build(NodeAuthedHttpClient.layerConfig())).pipe(
+    Effect.map((error) => "message" in error ? error.message : String(error)),
+    Effect.withConfigProvider(prefix === undefined ? provider : ConfigProvider.nested(provider, prefix)),
+    Effect.provide(NodeFileSystem.layer)
+  )
+}
+
+const variables = { ALF_TOKEN_URL: url, ALF_CLIENT_ID: clientId, ALF_BASE_URL: api }
 
 const encryptedWith = (...keys: ReadonlyArray<object>): Situation =>
   building(TokenStore.layerMemory().pipe(TokenStore.encrypted({ keys } as never)))
@@ -629,6 +641,15 @@ export const situations: Readonly<Record<string, Situation>> = {
     "/orders"
   ),
 
+  "The method PURGE is not supported": Effect.flatMap(
+    AuthedFetch.make,
+    (fetch) =>
+      Effect.map(
+        Effect.flip(Effect.tryPromise({ try: () => fetch("/cache", { method: "PURGE" }), catch: String })),
+        String
+      )
+  ).pipe(Effect.provide(AuthedHttpClient.layerTest(() => new Response()))),
+
   // A redirect was not followed
   "A redirect of https://api.example.com (302) was not followed: it is one more than the 10 that are followed":
     redirecting("/again"),
@@ -682,6 +703,42 @@ export const situations: Readonly<Record<string, Situation>> = {
     redis: { url: "redis://127.0.0.1:1" },
     tokenStore: TokenStore.layerMemory()
   }),
+
+  // From the environment
+  "Expected ALF_TOKEN_URL or ALF_ISSUER to be set": configuredBy({}),
+  "ALF_CLIENT_ID is empty": configuredBy({ ...variables, ALF_CLIENT_ID: "" }),
+  "ALF_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\"": configuredBy({
+    ...variables,
+    ALF_TIMEOUT: "soon"
+  }),
+  "ALF_ALLOW_INSECURE is neither true nor false": configuredBy({ ...variables, ALF_ALLOW_INSECURE: "yes" }),
+  "ALF_CLIENT_AUTH is none of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none":
+    configuredBy({ ...variables, ALF_CLIENT_AUTH: "basic" }),
+  "ALF_CLIENT_SECRET and ALF_CLIENT_SECRET_FILE are both set: the client proves itself by one of them": configuredBy({
+    ...variables,
+    ALF_CLIENT_SECRET: "client-secret",
+    ALF_CLIENT_SECRET_FILE: "/run/secrets/client-secret"
+  }),
+  "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: it says nothing of a secret": configuredBy({
+    ...variables,
+    ALF_CLIENT_KEY_ID: "2026-11"
+  }),
+  "ALF_CLIENT_AUTH is none, which contradicts ALF_CLIENT_SECRET": configuredBy({
+    ...variables,
+    ALF_CLIENT_AUTH: "none",
+    ALF_CLIENT_SECRET: "client-secret"
+  }),
+  "ALF_CLIENT_AUTH is private_key_jwt, which needs ALF_CLIENT_KEY_FILE": configuredBy({
+    ...variables,
+    ALF_CLIENT_AUTH: "private_key_jwt"
+  }),
+  "holds a comma, where ConfigProvider.nested cuts it: take mapInputPath": configuredBy(
+    {
+      ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [`shop.${name}`, value])),
+      "shop.ALF_CLIENT_SECRET": "a,b"
+    },
+    "shop"
+  ),
 
   // Keys of an encrypted store
   "TokenStore.encrypted.keys must hold at least one key": encryptedWith(),

@@ -4,11 +4,16 @@ import ts from "typescript"
 
 /** Calls whose arguments are, or become, a part of a message. */
 const sayings = [
+  "InvalidData",
+  "MissingData",
   "attempt",
   "fail",
   "filter",
+  "fromNullable",
+  "fromOption",
   "invalid",
   "invalidEntry",
+  "left",
   "logDebug",
   "logInfo",
   "logWarning",
@@ -48,8 +53,8 @@ const isSaying = (node: ts.Node): boolean => {
     return ts.isIdentifier(name) && sayings.includes(name.text)
   }
   if (ts.isPropertyAssignment(node)) return ["description", "message"].includes(node.name.getText())
-  // A text, or a list of texts, that has a name
-  return ts.isVariableDeclaration(node) && node.initializer !== undefined && (
+  // A text, or a list of texts, that has a name; the variables of the environment have a page of their own
+  return ts.isVariableDeclaration(node) && node.name.getText() !== "variables" && node.initializer !== undefined && (
     ts.isStringLiteral(node.initializer) || ts.isBinaryExpression(node.initializer) ||
     ts.isObjectLiteralExpression(node.initializer) || ts.isArrayLiteralExpression(node.initializer) ||
     ts.isTemplateExpression(node.initializer)

@@ -19,7 +19,6 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as NodeHttp from "./NodeHttp.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
 
@@ -245,7 +244,7 @@ const fromEnvironment = <R, ES, RS>(
     http: {
       ...options.http,
       connectTimeout: connectTimeout ?? options.http?.connectTimeout,
-      proxy: proxy === undefined ? options.http?.proxy : Redacted.value(proxy) !== "none" && proxy
+      proxy: proxy ?? options.http?.proxy
     }
   }
 }

@@ -8,15 +8,19 @@
  */
 import * as Check from "@effect-alf/core/Check"
 import * as ClientCertificate from "@effect-alf/core/ClientCertificate"
+import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Undici from "@effect/platform-node/Undici"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Arr from "effect/Array"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
@@ -111,6 +115,41 @@ export const layer = (options?: Options | undefined): Layer.Layer<HttpClient.Htt
   )
 
 /**
+ * The options that a configuration can hold. The address of a proxy may hold a
+ * password: read it with `Config.redacted`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions {
+  readonly connections?: number | undefined
+  readonly connectTimeout?: Duration.Duration | undefined
+  readonly keepAliveTimeout?: Duration.Duration | undefined
+  readonly proxy?: string | false | Redacted.Redacted | undefined
+}
+
+/**
+ * Reads the options from a configuration; what it does not say is given beside
+ * it.
+ *
+ * @example
+ * ```ts
+ * import { NodeHttp } from "@effect-alf/node"
+ * import { Config } from "effect"
+ *
+ * const layer = NodeHttp.layerConfig({ connectTimeout: Config.duration("CONNECT_TIMEOUT") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Options | undefined
+): Layer.Layer<HttpClient.HttpClient, InvalidOptions | ConfigError.ConfigError> =>
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+
+/**
  * The same with a client certificate (mutual TLS, RFC 8705). The certificate is
  * replaced without a restart: when other contents are found and they are a
  * certificate with its key, new connections present it, and requests under way
@@ -161,6 +200,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
         return replace(makePool(next))
       }))
     }
+    if (complaint !== undefined) yield* Effect.logInfo("The client certificate can be read again")
     complaint = undefined
   }).pipe(
     Effect.catchAll(({ message }) => {

@@ -8,9 +8,10 @@
  *
  * @since 0.1.0
  */
+import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
 import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
 import { type Entry, TokenStore } from "@effect-alf/core/TokenStore"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -143,17 +144,7 @@ export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
   options?: Omit<Options, "url"> | undefined
 ): Layer.Layer<TokenStore, InvalidOptions | ConfigError.ConfigError> =>
-  Layer.scoped(
-    TokenStore,
-    Effect.flatMap(Config.unwrap(config), (configured) =>
-      make({
-        ...options,
-        url: configured.url,
-        prefix: configured.prefix ?? options?.prefix,
-        connectTimeout: configured.connectTimeout ?? options?.connectTimeout,
-        commandTimeout: configured.commandTimeout ?? options?.commandTimeout
-      }))
-  )
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * A store over the app's own client, or over one that an effect gives. It works

@@ -1,3 +1,4 @@
+import { Environment } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
@@ -25,6 +26,30 @@ const echo = LocalServer.make((request, response) => {
     response.setHeader("x-content-length", request.headers["content-length"] ?? "")
     response.end(body)
   }, () => response.destroy())
+})
+
+describe("NodeHttp.layerConfig", () => {
+  it.effect("names the variable at fault, and not what it says", () =>
+    Effect.gen(function*() {
+      const variables = { ALF_PROXY: "socks5://:hunter2@proxy", ALF_CONNECT_TIMEOUT: "1 second" }
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(
+        Layer.provide(NodeHttp.layerConfig(Environment.http, { connections: 2 }), withEnvironment(variables))
+      )))
+      assert.strictEqual(error._tag, "InvalidOptions")
+      assert.strictEqual(error.message, "ALF_PROXY is not an http or https URL")
+      assert.notInclude(inspect(error), "hunter2")
+    }))
+
+  it.scopedLive("ALF_PROXY=none goes past the proxy of the environment", () =>
+    Effect.gen(function*() {
+      const server = yield* echo
+      const layer = Layer.provide(
+        NodeHttp.layerConfig(Environment.http),
+        withEnvironment({ ALF_PROXY: "none", HTTP_PROXY: "http://127.0.0.1:1" })
+      )
+      const response = yield* Effect.provide(HttpClient.get(server.url), layer)
+      assert.strictEqual(response.status, 200)
+    }))
 })
 
 describe("NodeHttp, connections", () => {

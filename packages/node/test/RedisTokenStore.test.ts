@@ -421,6 +421,10 @@ describe("RedisTokenStore, options", () => {
       assert.isTrue(written)
       const client = yield* makeClient(url)
       assert.strictEqual(yield* Effect.promise(() => client.exists(`${prefix}{k}`)), 1)
+      const wrong = yield* failureOf(
+        Effect.provide(TokenStore.TokenStore, provide([["APP_REDIS", "http://:hunter2@redis"], ...rest]))
+      )
+      assert.include(String(wrong), "APP_REDIS must begin with redis://, rediss:// or unix:///")
       const missing = yield* failureOf(Effect.provide(TokenStore.TokenStore, provide(rest)))
       assert.include(String(missing), "APP_REDIS")
     }))

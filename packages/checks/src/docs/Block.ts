@@ -8,6 +8,8 @@ export interface Block {
   /** The page or module that it stands in, from the top of the repository. */
   readonly source: string
   readonly language: string
+  /** The file that it is, beside the others of its page, when the fence says so: title="orders.test.ts". */
+  readonly title: string | undefined
   /** The line of its first line. */
   readonly line: number
   readonly code: string
@@ -38,7 +40,7 @@ export const read = (source: string): { readonly blocks: Array<Block>; readonly 
   const problems: Array<string> = []
   let isText = isPage
   let example: number | undefined
-  let open: { readonly language: string; readonly line: number; readonly code: Array<string> } | undefined
+  let open: Omit<Block, "source" | "code"> & { readonly code: Array<string> } | undefined
   const close = (line: number) => {
     if (open !== undefined) problems.push(`${source}:${open.line - 1}: the block does not end`)
     if (example !== undefined) problems.push(`${source}:${example}: @example without a ts block`)
@@ -58,7 +60,7 @@ export const read = (source: string): { readonly blocks: Array<Block>; readonly 
       return
     }
     const text = isPage ? raw : raw.replace(/^\s*\* ?/, "")
-    const fence = /^\s*```\s*(\w*)/.exec(text)
+    const fence = /^\s*```\s*(\w*)(?: title="([^"]+)")?/.exec(text)
     if (open === undefined && /^@example\b/.test(text)) example = line
     if (fence === null) {
       open?.code.push(text)
@@ -66,10 +68,10 @@ export const read = (source: string): { readonly blocks: Array<Block>; readonly 
         problems.push(`${source}:${line}: cannot be run: give a value in place of what is declared`)
       }
     } else if (open === undefined) {
-      open = { language: fence[1], line: line + 1, code: [] }
+      open = { language: fence[1], title: fence[2], line: line + 1, code: [] }
     } else {
       if (open.language === "ts") example = undefined
-      blocks.push({ source, language: open.language, line: open.line, code: open.code.join("\n") })
+      blocks.push({ ...open, source, code: open.code.join("\n") })
       open = undefined
     }
   })
@@ -88,7 +90,10 @@ export const homes = [folder("core"), folder("examples")]
 /** The file of a block, in a package that has what the block imports. */
 export const fileOf = (block: Block): string => {
   const home = block.source.startsWith("packages/core/src/") ? "core" : "examples"
-  return join(folder(home), `${block.source.replace(/\W/g, "-")}-${block.line}.${isTest(block) ? "test." : ""}ts`)
+  const page = join(folder(home), block.source.replace(/\W/g, "-"))
+  return block.title === undefined
+    ? `${page}-${block.line}.${isTest(block) ? "test." : ""}ts`
+    : join(page, block.title)
 }
 
 /**

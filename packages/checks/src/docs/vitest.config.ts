@@ -4,5 +4,5 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   root: fileURLToPath(new URL("../../../..", import.meta.url)),
   ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
-  test: { include: ["packages/*/build/docs/*.test.ts"] }
+  test: { include: ["packages/*/build/docs/**/*.test.ts"] }
 })

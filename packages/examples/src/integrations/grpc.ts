@@ -1,8 +1,8 @@
 /**
  * gRPC that takes its token from the `TokenProvider`: a call that ends with
- * UNAUTHENTICATED is made once more with another token.
+ * UNAUTHENTICATED is made once more, with another token.
  */
-import { AccessToken, TokenProvider } from "@effect-alf/core"
+import { AccessToken, AuthedCall } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as Grpc from "@grpc/grpc-js"
 import { Config, Effect } from "effect"
@@ -28,10 +28,8 @@ export const Stock = {
   }
 } satisfies Grpc.ServiceDefinition
 
-type Call = (token: AccessToken.AccessToken) => Effect.Effect<Reservation, Grpc.ServiceError>
-
-const reserve = (client: Grpc.Client, item: string): Call => (token) =>
-  Effect.async((resume) => {
+const reserve = (client: Grpc.Client, item: string) => (token: AccessToken.AccessToken) =>
+  Effect.async<Reservation, Grpc.ServiceError>((resume) => {
     const metadata = new Grpc.Metadata()
     metadata.set("authorization", AccessToken.authorization(token))
     const { path, requestSerialize, responseDeserialize } = Stock.reserve
@@ -46,26 +44,6 @@ const reserve = (client: Grpc.Client, item: string): Call => (token) =>
     return Effect.sync(() => call.cancel())
   })
 
-const isUnauthenticated = ({ code }: Grpc.ServiceError) => code === Grpc.status.UNAUTHENTICATED
-
-/** Makes a call with a token, and once more when it was rejected. */
-const authorized = (origin: string) => (call: Call) =>
-  Effect.gen(function*() {
-    const provider = yield* TokenProvider.TokenProvider
-    const token = yield* provider.get(undefined, origin)
-    return yield* Effect.catchIf(call(token), isUnauthenticated, (rejection) =>
-      Effect.gen(function*() {
-        const renewed = yield* provider.renew(token, undefined, origin)
-        // There is no other at present
-        if (renewed === token) return yield* Effect.fail(rejection)
-        return yield* Effect.tapBoth(call(renewed), {
-          onFailure: (error) =>
-            provider.settle(renewed, isUnauthenticated(error) ? "rejected" : "accepted", undefined, origin),
-          onSuccess: () => provider.settle(renewed, "accepted", undefined, origin)
-        })
-      }))
-  })
-
 export const main = Effect.gen(function*() {
   const address = yield* Config.string("STOCK_ADDRESS")
   const client = yield* Effect.acquireRelease(
@@ -73,6 +51,8 @@ export const main = Effect.gen(function*() {
     Effect.sync(() => new Grpc.Client(address, Grpc.credentials.createInsecure())),
     (client) => Effect.sync(() => client.close())
   )
-  const call = authorized(`grpc://${address}`)
-  return [yield* call(reserve(client, "tea")), yield* call(reserve(client, "tea"))]
+  const authed = yield* AuthedCall.make({
+    isRejection: ({ code }: Grpc.ServiceError) => code === Grpc.status.UNAUTHENTICATED
+  })
+  return [yield* authed(reserve(client, "tea")), yield* authed(reserve(client, "coffee"))]
 }).pipe(Effect.scoped, Effect.provide(NodeAuthedHttpClient.layerConfig()))

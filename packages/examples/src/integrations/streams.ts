@@ -4,21 +4,16 @@ import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { HttpBody, HttpClientResponse } from "@effect/platform"
 import { Chunk, Effect, Stream } from "effect"
 
-const chunkSize = 64 * 1024
-const chunks = 256
-
-/** The file to send. It can be read anew for each attempt, as `FileSystem.stream` can. */
-const report = Stream.repeatValue(new Uint8Array(chunkSize).fill(7)).pipe(Stream.take(chunks), Stream.rechunk(1))
-
-const upload = Effect.gen(function*() {
-  const client = yield* AuthedHttpClient.AuthedHttpClient
-  const response = yield* AuthedHttpClient.replayable(client).post("/report", {
-    body: HttpBody.stream(report, "application/octet-stream", chunks * chunkSize)
+/** Sends a stream that can be run anew, as that of a file can: `replayable` says so, and a 401 is replayed. */
+export const upload = (report: Stream.Stream<Uint8Array>, bytes: number) =>
+  Effect.gen(function*() {
+    const client = yield* AuthedHttpClient.AuthedHttpClient
+    const body = HttpBody.stream(report, "application/octet-stream", bytes)
+    const response = yield* AuthedHttpClient.replayable(client).post("/report", { body })
+    return response.status
   })
-  return response.status
-})
 
-/** Reads an endless list for as long as it wants; what it does not read stays at the server. */
+/** Reads of an endless list what it wants: the rest stays at the server. */
 const download = Effect.gen(function*() {
   const client = yield* AuthedHttpClient.AuthedHttpClient
   return yield* client.get("/events").pipe(
@@ -31,6 +26,9 @@ const download = Effect.gen(function*() {
   )
 })
 
-export const main = Effect.all({ status: upload, events: download }).pipe(
-  Effect.provide(NodeAuthedHttpClient.layerConfig())
-)
+const megabyte = new Uint8Array(1024 * 1024)
+
+export const main = Effect.all({
+  events: download,
+  status: upload(Stream.make(megabyte, megabyte, megabyte), 3 * megabyte.byteLength)
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()))

@@ -1,22 +1,23 @@
 /** A credential for each tenant: its client is built when it is first needed, and closed when it was idle for long. */
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
-import { Config, Effect, LayerMap } from "effect"
-import { Layer } from "effect"
+import { Config, Effect, Layer, LayerMap } from "effect"
+
+/** Where an app asks its vault, this one reads ACME_CLIENT_ID and ACME_CLIENT_SECRET. */
+const clientOf = (tenant: string) =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const options = yield* Config.all({
+      tokenEndpoint: Config.string("ALF_TOKEN_URL"),
+      baseUrl: Config.string("ALF_BASE_URL"),
+      clientId: Config.string(`${tenant}_CLIENT_ID`),
+      clientSecret: Config.redacted(`${tenant}_CLIENT_SECRET`)
+    })
+    return NodeAuthedHttpClient.layer(options)
+  }))
 
 export class Tenants extends LayerMap.Service<Tenants>()("app/Tenants", {
-  // Where an app asks its vault, this one reads ACME_CLIENT_ID and ACME_CLIENT_SECRET
-  lookup: (tenant: string) =>
-    Layer.unwrapEffect(Effect.gen(function*() {
-      const { baseUrl, clientId, clientSecret, tokenEndpoint } = yield* Config.all({
-        baseUrl: Config.string("ALF_BASE_URL"),
-        tokenEndpoint: Config.string("ALF_TOKEN_URL"),
-        clientId: Config.string(`${tenant}_CLIENT_ID`),
-        clientSecret: Config.redacted(`${tenant}_CLIENT_SECRET`)
-      })
-      return NodeAuthedHttpClient.layer({ tokenEndpoint, clientId, clientSecret, baseUrl })
-    })),
-  // Its connections and what is kept of its tokens go then
+  lookup: clientOf,
+  // What it keeps of connections and tokens goes then
   idleTimeToLive: "10 minutes"
 }) {}
 

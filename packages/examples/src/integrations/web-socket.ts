@@ -3,7 +3,7 @@
  * ends the connection because of the token (here by close code 4401), there is
  * another connection with another token.
  */
-import { AccessToken, TokenProvider } from "@effect-alf/core"
+import { AccessToken, type OAuthError, TokenProvider } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { Config, Data, Effect, Stream } from "effect"
 import WebSocket from "ws"
@@ -32,30 +32,39 @@ const connect = (url: URL, token: AccessToken.AccessToken): Stream.Stream<string
   )
 
 /** What the server says, over as many connections as its tokens need. */
-const messages = (url: URL) => {
-  const connected = (
-    provider: TokenProvider.TokenProvider["Type"],
-    token: AccessToken.AccessToken
-  ): Stream.Stream<string, Closed | Effect.Effect.Error<ReturnType<typeof provider.renew>>> =>
-    connect(url, token).pipe(
-      Stream.zipWithIndex,
-      // The first word says that the token was good
-      Stream.tap(([_, index]) => index === 0 ? provider.settle(token, "accepted", undefined, url.origin) : Effect.void),
-      Stream.map(([message]) => message),
-      Stream.catchTag("Closed", (closed) =>
-        closed.code !== unauthorized
-          ? Stream.fail(closed)
-          : Stream.unwrap(Effect.map(
-            provider.renew(token, undefined, url.origin),
-            // The same one: there is no other at present
-            (renewed) => renewed === token ? Stream.fail(closed) : connected(provider, renewed)
-          )))
-    )
-  return Stream.unwrap(Effect.gen(function*() {
+const messages = (url: URL) =>
+  Stream.unwrap(Effect.gen(function*() {
     const provider = yield* TokenProvider.TokenProvider
-    return connected(provider, yield* provider.get(undefined, url.origin))
+    const settle = (token: AccessToken.AccessToken, outcome: "accepted" | "rejected") =>
+      provider.settle(token, outcome, undefined, url.origin)
+
+    const connected = (
+      token: AccessToken.AccessToken,
+      isRenewed: boolean
+    ): Stream.Stream<string, Closed | OAuthError.TokenEndpointError | OAuthError.TokenProviderError> =>
+      Stream.suspend(() => {
+        let isAccepted = false
+        const accept = Effect.suspend(() => {
+          if (isAccepted) return Effect.void
+          isAccepted = true
+          return settle(token, "accepted")
+        })
+        return connect(url, token).pipe(
+          Stream.tap(() => accept),
+          Stream.catchTag("Closed", (closed) => {
+            if (closed.code !== unauthorized) return Stream.fail(closed)
+            // The second one in a row: it is not for want of another token
+            if (isRenewed && !isAccepted) return Stream.fromEffect(Effect.zipRight(settle(token, "rejected"), closed))
+            return Stream.unwrap(Effect.map(
+              provider.renew(token, undefined, url.origin),
+              (renewed) => renewed === token ? Stream.fail(closed) : connected(renewed, true)
+            ))
+          })
+        )
+      })
+
+    return connected(yield* provider.get(undefined, url.origin), false)
   }))
-}
 
 export const main = Effect.gen(function*() {
   const url = yield* Config.url("EVENTS_URL")

@@ -1,28 +1,25 @@
 /**
  * A workflow whose activity calls an API. The engine retries activities, in
- * many workflows at once; the token endpoint notices nothing of it.
+ * many workflows at once: the token endpoint notices nothing of it.
  */
-import { AuthedHttpClient, OAuthError } from "@effect-alf/core"
+import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { HttpClient } from "@effect/platform"
 import { Activity, Workflow, WorkflowEngine } from "@effect/workflow"
-import { Array, Effect, Layer, Option, Schema } from "effect"
+import { Array, Effect, Layer, Schema } from "effect"
 
-/** What an engine can write down: it has words, and no token. */
-class ShippingError extends Schema.TaggedError<ShippingError>()("ShippingError", {
-  message: Schema.String,
-  canBeRetried: Schema.Boolean
-}) {}
+/** What an engine can write down: words, and no token. */
+class ShippingError extends Schema.TaggedError<ShippingError>()("ShippingError", { message: Schema.String }) {}
 
 const Shipping = Workflow.make({
   name: "Shipping",
-  payload: { order: Schema.String },
+  payload: { order: Schema.String, parcel: Schema.Number },
   success: Schema.Number,
   error: ShippingError,
-  idempotencyKey: ({ order }) => order
+  idempotencyKey: ({ order, parcel }) => `${order}/${parcel}`
 })
 
-const ship = (order: string) =>
+const ShippingLive = Shipping.toLayer(({ order }) =>
   Activity.make({
     name: "Ship",
     success: Schema.Number,
@@ -31,24 +28,18 @@ const ship = (order: string) =>
       const client = HttpClient.filterStatusOk(yield* AuthedHttpClient.AuthedHttpClient)
       const response = yield* client.get(`/orders/${order}`)
       return response.status
-    }).pipe(Effect.mapError((error) =>
-      new ShippingError({
-        message: error.message,
-        // A wrong secret or an address that is not allowed is for a person to mend
-        canBeRetried: Option.isNone(OAuthError.fromUnknown(error))
-      })
-    ))
+    }).pipe(Effect.mapError(({ message }) => new ShippingError({ message })))
   }).pipe(Activity.retry({ times: 3 }))
-
-const ShippingLive = Shipping.toLayer(({ order }) => ship(order))
+)
 
 export const main = Effect.forEach(
-  Array.makeBy(10, () => "1"),
-  (order, index) => Effect.either(Shipping.execute({ order })).pipe(Effect.annotateLogs({ index })),
+  Array.range(1, 10),
+  (parcel) => Effect.either(Shipping.execute({ order: "1", parcel })),
   { concurrency: "unbounded" }
 ).pipe(
   Effect.provide(ShippingLive.pipe(
     Layer.provideMerge(WorkflowEngine.layerMemory),
+    // One client for all workflows, outside of them
     Layer.provide(NodeAuthedHttpClient.layerConfig())
   ))
 )

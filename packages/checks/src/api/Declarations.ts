@@ -1,0 +1,102 @@
+/** What the published packages declare to their users, as built: `dist/*.d.ts` must be there. */
+import { createFromBuffer } from "@dprint/formatter"
+import * as Dprint from "@dprint/typescript"
+import { readFileSync } from "node:fs"
+import ts from "typescript"
+import { root } from "../workspace.js"
+
+export interface Declaration {
+  readonly name: string
+  readonly isExported: boolean
+  readonly node: ts.DeclarationStatement | ts.VariableStatement
+}
+
+export interface Module {
+  readonly package: string
+  readonly name: string
+  /** The doc comment that the module begins with. */
+  readonly description: string
+  /** In the order of the source, without imports. */
+  readonly declarations: ReadonlyArray<Declaration>
+}
+
+export const read = (packageName: string, name: string): Module => {
+  const source = `packages/${packageName}/src/${name}.ts`
+  const path = `packages/${packageName}/dist/${name}.d.ts`
+  const file = ts.createSourceFile(path, readFileSync(root + path, "utf8"), ts.ScriptTarget.Latest, true)
+  const [, comment = ""] = /^\/\*\*(.*?)\*\//s.exec(readFileSync(root + source, "utf8")) ?? []
+  return {
+    package: packageName,
+    name,
+    description: comment.replaceAll(/^ *\* ?/gm, "").split(/^@/m)[0].trim(),
+    declarations: file.statements.flatMap(declarationsOf)
+  }
+}
+
+const declarationsOf = (node: ts.Statement): ReadonlyArray<Declaration> => {
+  const isExported = ts.canHaveModifiers(node) &&
+    (ts.getModifiers(node)?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false)
+  if (ts.isVariableStatement(node)) {
+    return node.declarationList.declarations.map(({ name }) => ({ name: name.getText(), isExported, node }))
+  }
+  const isNamed = ts.isClassDeclaration(node) || ts.isFunctionDeclaration(node) || ts.isInterfaceDeclaration(node) ||
+    ts.isTypeAliasDeclaration(node) || ts.isModuleDeclaration(node)
+  return isNamed && node.name !== undefined ? [{ name: node.name.text, isExported, node }] : []
+}
+
+const formatter = createFromBuffer(readFileSync(Dprint.getPath()))
+formatter.setConfig({ indentWidth: 2, lineWidth: 100 }, { semiColons: "asi", trailingCommas: "never" })
+
+/** How the declarations of a module look to its users, formatted as our own code is. */
+export const print = (
+  { declarations }: Module,
+  chosen: ReadonlyArray<Declaration>,
+  options: { readonly removeComments: boolean }
+): string => {
+  // What a class extends has a name of its own in what the compiler writes
+  const bases = declarations.filter(({ name }) => name.endsWith("_base"))
+  const withBases = (declared: string) =>
+    bases.reduce((declared, { name, node }) => {
+      const type = ts.isVariableStatement(node) ? node.declarationList.declarations[0].type : undefined
+      return type === undefined
+        ? declared
+        : declared.replace(`extends ${name}`, () => `extends ${asBase(textOf(type))}`)
+    }, declared)
+  const texts = new Set(chosen.filter((one) => !bases.includes(one)).map(({ node }) => withBases(textOf(node))))
+  const parsed = ts.createSourceFile("api.d.ts", [...texts].join("\n"), ts.ScriptTarget.Latest)
+  return formatter
+    .formatText({
+      filePath: parsed.fileName,
+      fileText: options.removeComments ? ts.createPrinter(options).printFile(parsed) : parsed.text
+    })
+    .trim()
+    .replaceAll(/^(export )?declare /gm, "$1")
+}
+
+/** The text of a node. The order of a union or an intersection is the compiler's whim where it was inferred: sorted. */
+const textOf = (node: ts.Node): string => {
+  if (ts.isUnionTypeNode(node) || ts.isIntersectionTypeNode(node)) {
+    const isLast = (text: string) => text === "undefined" || text === "null"
+    return node.types.map(textOf)
+      .sort((a, b) => Number(isLast(a)) - Number(isLast(b)) || (a < b ? -1 : a > b ? 1 : 0))
+      .join(ts.isUnionTypeNode(node) ? " | " : " & ")
+  }
+  if (ts.isVariableDeclaration(node) && node.type?.getText().includes("readonly $match:") === true) {
+    return `${node.name.getText()}: Data.TaggedEnum.Constructor<${node.name.getText()}>`
+  }
+  const source = node.getSourceFile().text
+  let text = ""
+  let position = node.getStart()
+  node.forEachChild((child) => {
+    text += source.slice(position, child.getStart()) + textOf(child)
+    position = child.end
+  })
+  return text + source.slice(position, node.end)
+}
+
+/** `Data.TaggedError("Name")`, and `Data.TaggedClass`, as they are written. */
+const asBase = (type: string): string => {
+  if (!type.startsWith("new <")) return type
+  const [, tag] = /_tag: ("\w+")/.exec(type) ?? []
+  return `Data.${type.includes("YieldableError") ? "TaggedError" : "TaggedClass"}(${tag})`
+}

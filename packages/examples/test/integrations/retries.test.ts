@@ -1,0 +1,46 @@
+import { OAuthError } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect } from "effect"
+import type { OutgoingHttpHeaders } from "node:http"
+import { main } from "../../src/integrations/retries.js"
+import * as Shop from "../Shop.js"
+import * as Environment from "./Environment.js"
+
+/** An API that gives these answers, and 200 after them; with the time of each. */
+const serve = (...answers: ReadonlyArray<readonly [status: number, headers?: OutgoingHttpHeaders]>) =>
+  Effect.gen(function*() {
+    const times: Array<number> = []
+    const url = yield* Environment.serve((_, response) => {
+      const [status, headers] = answers[times.length] ?? [200]
+      times.push(performance.now())
+      response.writeHead(status, headers).end()
+    })
+    return { url, times }
+  })
+
+describe("retries.ts", () => {
+  it.scopedLive("asks again after 503 and 429, and not before Retry-After", () =>
+    Effect.gen(function*() {
+      const { times, url } = yield* serve([503], [429, { "retry-after": "1" }])
+      assert.strictEqual(yield* Environment.run(main, { ALF_BASE_URL: url }), 200)
+      assert.strictEqual(times.length, 3)
+      assert.isAtLeast(times[2] - times[1], 990)
+      deepStrictEqual((yield* Environment.seen).token, [200])
+    }).pipe(Effect.provide(Shop.layer())))
+
+  it.scopedLive("returns a 429 that asks for too long a wait", () =>
+    Effect.gen(function*() {
+      const { times, url } = yield* serve([429, { "retry-after": "3600" }])
+      assert.strictEqual(yield* Environment.run(main, { ALF_BASE_URL: url }), 429)
+      assert.strictEqual(times.length, 1)
+    }).pipe(Effect.provide(Shop.layer())))
+
+  it.scopedLive("does not ask again what a wrong secret has answered", () =>
+    Effect.gen(function*() {
+      const { times, url } = yield* serve()
+      const error = yield* Effect.flip(Environment.run(main, { ALF_BASE_URL: url, ALF_CLIENT_SECRET: "wrong" }))
+      assert.instanceOf(error, OAuthError.TokenEndpointError)
+      deepStrictEqual([times.length, (yield* Environment.seen).token], [0, [401]])
+    }).pipe(Effect.provide(Shop.layer())))
+})

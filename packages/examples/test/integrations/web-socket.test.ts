@@ -1,0 +1,54 @@
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Runtime } from "effect"
+import * as Http from "node:http"
+import { WebSocketServer } from "ws"
+import { AuthorizationServer } from "../../src/AuthorizationServer.js"
+import { main } from "../../src/integrations/web-socket.js"
+import * as Loopback from "../../src/Loopback.js"
+import * as Shop from "../Shop.js"
+import * as Environment from "./Environment.js"
+
+/** Says two words on a connection with a good token, and ends it as if its token had expired. */
+const serve = (isGood: (count: number) => boolean) =>
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime<AuthorizationServer>()
+    const { revoke } = yield* AuthorizationServer
+    const http = Http.createServer()
+    let connections = 0
+    new WebSocketServer({ server: http }).on("connection", (socket, request) =>
+      Runtime.runFork(runtime)(Effect.gen(function*() {
+        if (isGood(++connections) && (yield* Environment.isAuthorized(request.headers.authorization))) {
+          for (const word of ["one", "two"]) {
+            socket.send(`${word} of ${connections}`)
+          }
+          for (const token of yield* Environment.issued) {
+            yield* revoke(token)
+          }
+        }
+        socket.close(4401, "the token is not valid")
+      })))
+    return (yield* Loopback.listen(http)).replace("http", "ws")
+  })
+
+describe("web-socket.ts", () => {
+  it.scopedLive("goes on with another token when one has expired", () =>
+    Effect.gen(function*() {
+      const url = yield* serve(() => true)
+      deepStrictEqual(yield* Environment.run(main, { EVENTS_URL: url }), [
+        "one of 1",
+        "two of 1",
+        "one of 2",
+        "two of 2"
+      ])
+      deepStrictEqual((yield* Environment.seen).token, [200, 200])
+    }).pipe(Effect.provide(Shop.layer({ format: "opaque" }))))
+
+  it.scopedLive("gives up where no token is good enough", () =>
+    Effect.gen(function*() {
+      const url = yield* serve(() => false)
+      const error = yield* Effect.flip(Environment.run(main, { EVENTS_URL: url }))
+      assert.include(error.message, "4401 the token is not valid")
+      deepStrictEqual((yield* Environment.seen).token, [200, 200])
+    }).pipe(Effect.provide(Shop.layer({ format: "opaque" }))))
+})

@@ -1,0 +1,23 @@
+/** The READMEs of the published packages have a map of their modules. */
+import { describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { readdirSync, readFileSync } from "node:fs"
+
+const modulesOf = (folder: URL) =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith(".ts") && file !== "index.ts")
+    .map((file) => file.slice(0, -3))
+
+describe("the map of", () => {
+  for (const name of ["core", "node"]) {
+    const home = new URL(`../../${name}/`, import.meta.url)
+    it(`${name} has each of its modules once`, () => {
+      const readme = readFileSync(new URL("README.md", home), "utf8")
+      const [, map] = readme.split("## Modules")
+      const named = map.split("\n").flatMap((line) =>
+        /^\| `/.test(line) ? [...line.split("|")[1].matchAll(/`(\w+)`/g)].map(([, name]) => name) : []
+      )
+      deepStrictEqual(named.sort(), modulesOf(new URL("src/", home)).sort())
+    })
+  }
+})
