@@ -249,7 +249,14 @@ const fromEnvironment = <R, ES, RS>(
   }
 }
 
-const credentials = (environment: Environment.Environment): Pick<Options, "clientSecret" | "clientAuth"> => {
+/**
+ * How the client proves itself by what the variables say: options of a
+ * `TokenEndpoint` layer too.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const credentials = (environment: Environment.Environment): Pick<Options, "clientSecret" | "clientAuth"> => {
   const { clientAuth, clientKeyFile, clientKeyId: keyId, clientSecretFile } = environment
   if (clientAuth === "none") return { clientAuth: ClientAuth.none }
   if (clientKeyFile !== undefined) {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { variables } from "@effect-alf/core/Environment"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -28,8 +29,8 @@ const help = HelpDoc.blocks([
     "Gets access tokens by client credentials, calls APIs with them, and says what is wrong when that does not work."
   ),
   HelpDoc.p(
-    "Reads what the app reads: ALF_TOKEN_URL or ALF_ISSUER, ALF_CLIENT_ID, ALF_CLIENT_SECRET, ALF_SCOPE, ALF_BASE_URL, " +
-      "ALF_REDIS_URL, and HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Options of the parts take their place, but for secrets."
+    `Reads what the app reads: ${Object.values(variables).map(({ name }) => name).join(", ")}, and HTTPS_PROXY, ` +
+      "HTTP_PROXY and NO_PROXY. Options take their place, but for secrets."
   ),
   HelpDoc.p(
     "Exit codes: 0 all is well, 1 the authorization server or the API says no, 2 the command line or the configuration " +

@@ -7,8 +7,8 @@
 import * as AccessToken from "@effect-alf/core/AccessToken"
 import * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
 import * as Check from "@effect-alf/core/Check"
-import * as ClientAuth from "@effect-alf/core/ClientAuth"
-import { describe, InvalidOptions, oneLine, type TokenEndpointError } from "@effect-alf/core/OAuthError"
+import * as Environment from "@effect-alf/core/Environment"
+import { describe, type InvalidOptions, oneLine, type TokenEndpointError } from "@effect-alf/core/OAuthError"
 import * as Origin from "@effect-alf/core/Origin"
 import * as Route from "@effect-alf/core/Route"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
@@ -16,16 +16,17 @@ import type { TokenStore } from "@effect-alf/core/TokenStore"
 import * as WwwAuthenticate from "@effect-alf/core/WwwAuthenticate"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { constFalse } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { Proxies } from "../HttpProxy.js"
+import * as HttpProxy from "../HttpProxy.js"
+import * as NodeAuthedHttpClient from "../NodeAuthedHttpClient.js"
+import * as NodeHttp from "../NodeHttp.js"
 import * as Finding from "./Finding.js"
 import * as JwtClaims from "./JwtClaims.js"
 import * as Network from "./Network.js"
@@ -42,10 +43,11 @@ import * as StoreCheck from "./StoreCheck.js"
 export interface Options {
   /** A path of the API, or its whole address, to be asked for with the token. */
   readonly api: Option.Option<string>
-  /** The proxies that requests go through. */
-  readonly proxies: Effect.Effect<Proxies | undefined, InvalidOptions>
-  /** Opens the store that an address names. */
-  readonly openStore: (url: Redacted.Redacted) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope>
+  /** Opens the store. */
+  readonly openStore: (options: {
+    readonly url: Redacted.Redacted
+    readonly prefix: string | undefined
+  }) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope>
   /** The names of all variables of the environment, to find slips. */
   readonly variables: ReadonlyArray<string>
   /** What the environment says of proxies that the app does not read. */
@@ -53,104 +55,72 @@ export interface Options {
 }
 
 /**
- * Runs all checks. The client must go through the same proxies.
+ * Reads the configuration, and runs all checks.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const examine = Effect.fnUntraced(function*(options: Options) {
-  const journal = yield* Finding.makeJournal
-  const settings = yield* journal.note("configuration", readSettings(options.variables))
-  if (Option.isNone(settings)) {
-    yield* journal.skip("the configuration comes first", ...Finding.checks.slice(1))
+export const examine = (options: Options): Effect.Effect<ReadonlyArray<Finding.Finding>> =>
+  Effect.gen(function*() {
+    const journal = yield* Finding.makeJournal
+    const settings = yield* journal.note("configuration", readSettings(options.variables))
+    if (Option.isNone(settings)) {
+      yield* journal.skip("the configuration comes first", ...Finding.checks.slice(1))
+    } else {
+      yield* Effect.all([
+        Effect.scoped(examineServers(journal, settings.value, options)),
+        Effect.scoped(examineStore(journal, settings.value, options))
+      ], { concurrency: "unbounded", discard: true })
+    }
     return yield* journal.findings
-  }
-  const observed = yield* ServerClock.observe(yield* HttpClient.HttpClient)
-  const clock = Effect.map(observed.reading, (reading) => ({ reading }))
-  yield* Effect.all([
-    Effect.scoped(examineServers(journal, settings.value, options, clock)).pipe(
-      Effect.provideService(HttpClient.HttpClient, observed.client)
-    ),
-    Effect.scoped(examineStore(journal, settings.value, options))
-  ], { concurrency: "unbounded", discard: true })
-  return yield* journal.findings
-})
+  })
 
 // -----------------------------------------------------------------------------
 // configuration
 // -----------------------------------------------------------------------------
 
-interface Settings {
-  readonly tokenUrl: string | undefined
-  readonly issuer: string | undefined
-  readonly clientId: string
-  readonly clientSecret: Redacted.Redacted
-  readonly scope: string | undefined
-  readonly baseUrl: string | undefined
-  readonly redisUrl: Redacted.Redacted | undefined
-}
-
-const knownVariables = [
-  "ALF_TOKEN_URL",
-  "ALF_ISSUER",
-  "ALF_CLIENT_ID",
-  "ALF_CLIENT_SECRET",
-  "ALF_SCOPE",
-  "ALF_BASE_URL",
-  "ALF_REDIS_URL"
-]
-
-const readVariable = (name: string): Effect.Effect<string | undefined, Problem> =>
-  Config.option(Config.string(name)).pipe(
-    Effect.mapBoth({
-      onFailure: (error: ConfigError.ConfigError) =>
-        Problem.Wrong({ variable: name, description: `cannot be read: ${oneLine(describe(error))}` }),
-      onSuccess: Option.getOrUndefined
-    }),
-    Effect.filterOrFail(
-      (value) => value === undefined || value.trim() !== "",
-      () => Problem.Wrong({ variable: name, description: "is empty" })
-    )
-  )
+type Settings = Environment.Environment & { readonly clientId: string }
 
 const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.Passed<Settings>, Problem> =>
   Effect.gen(function*() {
-    const tokenUrl = yield* readVariable("ALF_TOKEN_URL")
-    const issuer = yield* readVariable("ALF_ISSUER")
-    const clientId = yield* readVariable("ALF_CLIENT_ID")
-    const clientSecret = yield* readVariable("ALF_CLIENT_SECRET")
-    if ((tokenUrl ?? issuer) === undefined || clientId === undefined || clientSecret === undefined) {
+    const environment = yield* Effect.mapError(Environment.read, (error) =>
+      error._tag === "InvalidOptions"
+        ? wrong(error.option)(error)
+        : Problem.Wrong({ variable: "The environment", description: `cannot be read: ${oneLine(describe(error))}` }))
+    const { clientAuth, clientId, issuer, names, tokenEndpoint } = environment
+    const groups: ReadonlyArray<ReadonlyArray<keyof Environment.Values>> = [
+      ["tokenEndpoint", "issuer"],
+      ["clientId"],
+      ...(clientAuth === "none" ? [] : [["clientSecret", "clientSecretFile", "clientKeyFile"] as const])
+    ]
+    const missing = groups.filter((keys) => keys.every((key) => environment[key] === undefined))
+    const empty = missing.flat().map((key) => names[key]).find(({ isSet }) => isSet)
+    if (empty !== undefined) {
+      return yield* Effect.fail(Problem.Wrong({ variable: empty.name, description: "is empty" }))
+    }
+    if (missing.length > 0 || clientId === undefined) {
+      const known = Object.values(names).map(({ name }) => name)
       return yield* Effect.fail(Problem.Missing({
-        variables: [
-          ...((tokenUrl ?? issuer) === undefined ? ["ALF_TOKEN_URL or ALF_ISSUER"] : []),
-          ...(clientId === undefined ? ["ALF_CLIENT_ID"] : []),
-          ...(clientSecret === undefined ? ["ALF_CLIENT_SECRET"] : [])
-        ],
-        unread: variables.filter((name) => /^ALF_/i.test(name) && !knownVariables.includes(name)).sort()
+        variables: missing.map((keys) => keys.map((key) => names[key].name).join(" or ")),
+        unread: variables.filter((name) => /^ALF_/i.test(name) && !known.includes(name)).sort()
       }))
     }
-    const redisUrl = yield* readVariable("ALF_REDIS_URL")
-    const settings: Settings = {
-      tokenUrl,
-      issuer,
-      clientId,
-      clientSecret: Redacted.make(clientSecret),
-      scope: yield* readVariable("ALF_SCOPE"),
-      baseUrl: yield* readVariable("ALF_BASE_URL"),
-      redisUrl: redisUrl === undefined ? undefined : Redacted.make(redisUrl)
-    }
-    return { says: `client ${clientId} at ${tokenUrl ?? issuer}`, value: settings }
+    return { says: `client ${clientId} at ${tokenEndpoint ?? issuer}`, value: { ...environment, clientId } }
   })
 
 /** What a layer has against an option is said of the variable that holds it. */
 const wrong = (variable: string) => ({ description }: InvalidOptions): Problem =>
   Problem.Wrong({ variable, description })
 
-const checkAddress = (variable: string, address: string): Effect.Effect<URL, Problem> => {
+const checkAddress = (
+  variable: string,
+  address: string,
+  { allowInsecure }: Pick<Settings, "allowInsecure">
+): Effect.Effect<URL, Problem> => {
   const url = Option.liftThrowable((address: string) => new URL(address))(address)
-  return Option.isSome(url) && url.value.protocol === "http:" && !Origin.isSecure(url.value)
+  return Option.isSome(url) && url.value.protocol === "http:" && !Origin.isSecure(url.value) && allowInsecure !== true
     ? Effect.fail(Problem.Insecure({ variable, host: url.value.host }))
-    : Effect.mapError(Check.url(variable, address), wrong(variable))
+    : Effect.mapError(Check.url(variable, address, { allowInsecure }), wrong(variable))
 }
 
 // -----------------------------------------------------------------------------
@@ -164,77 +134,89 @@ const steps = [
   ["certificate", Network.checkCertificate]
 ] as const
 
-const isPlain = ({ url }: Network.Route) => url.protocol === "http:"
-
-const reachServer = Effect.fnUntraced(function*(journal: Finding.Journal, route: Network.Route) {
+const reachServer = Effect.fnUntraced(function*(
+  journal: Finding.Journal,
+  address: Option.Option<URL>,
+  findRoute: (party: Party, url: URL) => Effect.Effect<Network.Route, Problem>
+) {
+  const names = steps.map(([check]) => check)
+  if (Option.isNone(address)) {
+    yield* journal.skip("the address comes first", ...names)
+    return false
+  }
   for (const [index, [check, step]] of steps.entries()) {
-    if (check === "certificate" && isPlain(route)) {
-      yield* journal.skip("http has none, and stays on this machine", check)
-    } else if (Option.isNone(yield* journal.note(check, step(route)))) {
-      yield* journal.skip(`${check} comes first`, ...steps.slice(index + 1).map(([check]) => check))
-      return false
+    if (check === "certificate" && address.value.protocol === "http:") {
+      yield* journal.skip("http has none", check)
+    } else {
+      const passed = yield* journal.note(
+        check,
+        Effect.flatMap(findRoute("authorization server", address.value), step)
+      )
+      if (Option.isNone(passed)) {
+        yield* journal.skip(`the ${check} comes first`, ...names.slice(index + 1))
+        return false
+      }
     }
   }
   return true
 })
 
-const examineServers = Effect.fnUntraced(function*(
-  journal: Finding.Journal,
-  settings: Settings,
-  options: Options,
-  clock: Effect.Effect<{ readonly reading: Option.Option<ServerClock.Reading> }>
-) {
-  const { issuer, tokenUrl } = settings
-  const variable = tokenUrl === undefined ? "ALF_ISSUER" : "ALF_TOKEN_URL"
-  const address = yield* journal.note(
-    "address",
-    Effect.map(checkAddress(variable, tokenUrl ?? issuer ?? ""), (url) => ({ says: url.origin, value: url }))
-  )
-  const proxies = yield* Effect.either(options.proxies)
+const examineServers = Effect.fnUntraced(function*(journal: Finding.Journal, settings: Settings, options: Options) {
+  const { issuer, names, tokenEndpoint } = settings
+  const proxy = settings.proxy ?? "environment"
+  const proxies = yield* Effect.either(HttpProxy.make(proxy))
+  // Where the proxy is wrong, nothing is asked
+  const http = NodeHttp.layer({
+    proxy: Either.isLeft(proxies) ? false : proxy,
+    connectTimeout: settings.connectTimeout
+  })
   const findRoute = (party: Party, url: URL): Effect.Effect<Network.Route, Problem> =>
-    Effect.mapBoth(proxies, {
-      onFailure: ({ description, option }) =>
-        Problem.Wrong({ variable: /from (\w+)$/.exec(option)?.[1] ?? "HTTPS_PROXY", description }),
-      onSuccess: (proxies) => Network.route(party, url, proxies, options.unreadProxies)
+    Either.mapBoth(proxies, {
+      onLeft: ({ description, option }) =>
+        Problem.Wrong({ variable: / from (\w+)$/.exec(option)?.[1] ?? names.proxy.name, description }),
+      onRight: (proxies) => Network.route(party, url, proxies, options.unreadProxies)
     })
 
-  const token = yield* Effect.gen(function*() {
-    if (Option.isNone(address)) {
-      yield* journal.skip("the address comes first", "proxy", "name", "connection", "certificate")
-      return Option.none<AccessToken.AccessToken>()
-    }
-    const route = yield* Effect.either(findRoute("authorization server", address.value))
-    if (route._tag === "Left") {
-      yield* journal.note("proxy", Effect.fail(route.left))
-      yield* journal.skip("the proxy comes first", "name", "connection", "certificate")
-      return Option.none<AccessToken.AccessToken>()
-    }
-    return (yield* reachServer(journal, route.right))
-      ? yield* examineToken(journal, settings)
-      : (yield* journal.skip("the server cannot be reached", "discovery", "credentials"), Option.none())
+  const variable = (tokenEndpoint === undefined ? names.issuer : names.tokenEndpoint).name
+  const address = yield* journal.note(
+    "address",
+    Effect.map(
+      checkAddress(variable, tokenEndpoint ?? issuer ?? "", settings),
+      (url) => ({ says: url.origin, value: url })
+    )
+  )
+  const examination = Effect.gen(function*() {
+    const observed = yield* ServerClock.observe(yield* HttpClient.HttpClient)
+    yield* Effect.gen(function*() {
+      const isReached = yield* reachServer(journal, address, findRoute)
+      const token = isReached ? yield* examineToken(journal, settings) : Option.none()
+      if (!isReached) yield* journal.skip("the server cannot be reached", "discovery", "credentials")
+      if (Option.isNone(token)) {
+        yield* journal.skip("there is no token", "scope", "lifetime")
+      } else {
+        yield* journal.note("scope", checkScope(settings, token.value))
+        yield* journal.note("lifetime", checkLifetime(token.value))
+      }
+      const reading = yield* observed.reading
+      if (Option.isNone(reading) || Option.isNone(address)) {
+        yield* journal.skip("no server has answered", "clock")
+      } else {
+        yield* journal.note("clock", ServerClock.compare(reading, token, address.value.host))
+      }
+      yield* examineApi(journal, settings, options, token, address, findRoute)
+    }).pipe(Effect.provideService(HttpClient.HttpClient, observed.client))
   })
-  if (Option.isNone(address)) yield* journal.skip("the address comes first", "discovery", "credentials")
-
-  if (Option.isNone(token)) {
-    yield* journal.skip("there is no token", "scope", "lifetime")
-  } else {
-    yield* journal.note("scope", checkScope(settings, token.value))
-    yield* journal.note("lifetime", checkLifetime(token.value))
-  }
-  const { reading } = yield* clock
-  if (Option.isNone(reading) || Option.isNone(address)) {
-    yield* journal.skip("no server has answered", "clock")
-  } else {
-    yield* journal.note("clock", ServerClock.compare(reading, token, address.value.host))
-  }
-  yield* examineApi(journal, settings, options, token, address, findRoute)
+  yield* Effect.catchAll(
+    Effect.provide(examination, http),
+    (error) => journal.note("proxy", Effect.fail(wrong(names.connectTimeout.name)(error)))
+  )
 })
 
 const examineToken = Effect.fnUntraced(function*(journal: Finding.Journal, settings: Settings) {
-  const { issuer, tokenUrl } = settings
-  if (tokenUrl !== undefined || issuer === undefined) {
-    yield* journal.skip("ALF_TOKEN_URL says where the endpoint is", "discovery")
-  } else if (Option.isNone(yield* journal.note("discovery", checkDiscovery(issuer)))) {
+  const { issuer, names, tokenEndpoint } = settings
+  if (tokenEndpoint !== undefined || issuer === undefined) {
+    yield* journal.skip(`${names.tokenEndpoint.name} says where the endpoint is`, "discovery")
+  } else if (Option.isNone(yield* journal.note("discovery", checkDiscovery(settings, issuer)))) {
     yield* journal.skip("discovery comes first", "credentials")
     return Option.none<AccessToken.AccessToken>()
   }
@@ -242,15 +224,19 @@ const examineToken = Effect.fnUntraced(function*(journal: Finding.Journal, setti
 })
 
 const checkDiscovery = (
+  { allowInsecure, names }: Settings,
   issuer: string
-): Effect.Effect<Finding.Passed<void>, Problem, HttpClient.HttpClient | Scope.Scope> =>
+): Effect.Effect<Finding.Passed<void>, Problem, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const server = yield* Effect.mapError(AuthorizationServer.make({ issuer }), wrong("ALF_ISSUER"))
+    const server = yield* Effect.mapError(
+      AuthorizationServer.make({ issuer, allowInsecure }),
+      wrong(names.issuer.name)
+    )
     const endpoint = yield* server.endpoint("token_endpoint").pipe(
       Effect.catchAll((error) => Effect.flatMap(describeDiscovery(issuer, error), Effect.fail))
     )
     return { says: `the token endpoint is ${endpoint.href}`, value: undefined }
-  })
+  }).pipe(Effect.scoped)
 
 const describeDiscovery = Effect.fnUntraced(function*(issuer: string, error: TokenEndpointError) {
   const named = /^issuer is (\S+), not /.exec(error.description)?.[1]
@@ -294,35 +280,34 @@ const lookAround = (origin: string): Effect.Effect<Around, never, HttpClient.Htt
 // token
 // -----------------------------------------------------------------------------
 
-type NeedsHttp = HttpClient.HttpClient | Scope.Scope
-
 const askForToken = (
-  settings: Settings,
-  clientAuth?: ClientAuth.ClientAuth
-): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | InvalidOptions, NeedsHttp> => {
-  const { clientId, clientSecret, issuer, scope, tokenUrl } = settings
+  settings: Settings
+): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | InvalidOptions, HttpClient.HttpClient> => {
+  const { allowInsecure, audience, clientId, issuer, resource, scope, timeout, tokenEndpoint } = settings
   const options = {
+    ...NodeAuthedHttpClient.credentials(settings),
     clientId,
-    ...(clientAuth === undefined ? { clientSecret } : { clientAuth }),
-    request: { scope },
+    request: { audience, resource, scope },
+    allowInsecure,
+    timeout,
     retryWhile: constFalse
   }
   return Effect.flatMap(
-    tokenUrl === undefined
+    tokenEndpoint === undefined
       ? TokenEndpoint.makeDiscovery({ ...options, issuer: issuer ?? "" })
-      : TokenEndpoint.make({ ...options, url: tokenUrl, issuer }),
+      : TokenEndpoint.make({ ...options, url: tokenEndpoint, issuer }),
     (endpoint) => endpoint.attempt(endpoint.resolve())
-  )
+  ).pipe(Effect.scoped)
 }
 
 const checkCredentials = (
   settings: Settings
-): Effect.Effect<Finding.Passed<AccessToken.AccessToken>, Problem, NeedsHttp> =>
+): Effect.Effect<Finding.Passed<AccessToken.AccessToken>, Problem, HttpClient.HttpClient> =>
   askForToken(settings).pipe(
     Effect.catchAll((error) =>
       Effect.flatMap(
-        error instanceof InvalidOptions
-          ? Effect.succeed(wrong(variableOf(error.option))(error))
+        error._tag === "InvalidOptions"
+          ? Effect.succeed(wrong(variableOf(settings, error.option))(error))
           : describeRefusal(settings, error),
         Effect.fail
       )
@@ -330,26 +315,29 @@ const checkCredentials = (
     Effect.map((token) => ({ says: `a ${token.tokenType} token was given`, value: token }))
   )
 
-const variableOf = (option: string): string => {
-  switch (option) {
-    case "TokenEndpoint.issuer":
-      return "ALF_ISSUER"
-    case "TokenEndpoint.clientId":
-      return "ALF_CLIENT_ID"
-    case "TokenEndpoint.clientSecret":
-      return "ALF_CLIENT_SECRET"
-    default:
-      return "ALF_TOKEN_URL"
-  }
+const variableOf = ({ names }: Settings, option: string): string => {
+  const key = option.replace(/^TokenEndpoint\./, "").replace(/^url$/, "tokenEndpoint")
+  return Object.entries(names).find(([name]) => name === key)?.[1].name ?? option
 }
 
 const describeRefusal = (
   settings: Settings,
   error: TokenEndpointError
-): Effect.Effect<Problem, never, NeedsHttp> => {
+): Effect.Effect<Problem, never, HttpClient.HttpClient> => {
   const { clientId, scope = "" } = settings
   const said = error.message
   if (error.error === "invalid_client" || error.status === 401) return describeRejection(settings, error)
+  if (error.reason === "ClientAuth") {
+    const { clientKeyFile, clientSecretFile, names } = settings
+    const key = clientSecretFile !== undefined
+      ? "clientSecretFile"
+      : clientKeyFile !== undefined
+      ? "clientKeyFile"
+      : "clientAuth"
+    return Effect.succeed(
+      Problem.Wrong({ variable: names[key].name, description: `is of no use: ${error.description}` })
+    )
+  }
   if (error.error === "unauthorized_client" || error.error === "unsupported_grant_type") {
     return Effect.succeed(Problem.ClientForbidden({ clientId, said }))
   }
@@ -370,17 +358,30 @@ const describeRefusal = (
 
 /** The same secret is sent in the other usual way, once: it may be all that is wrong. */
 const describeRejection = Effect.fnUntraced(function*(settings: Settings, error: TokenEndpointError) {
-  const { clientId, clientSecret } = settings
+  const { clientAuth, clientId, clientKeyFile, clientSecret, names, tokenEndpoint } = settings
   const { methods } = yield* lookAround(new URL(error.endpoint).origin)
-  const basic = ClientAuth.secretBasic(clientSecret)
-  const post = ClientAuth.secretPost(clientSecret)
-  const isBasicUsed = settings.tokenUrl !== undefined || methods.length === 0 || methods.includes(basic.method)
-  const [used, other] = isBasicUsed ? [basic, post] : [post, basic]
-  const tried = yield* Effect.either(askForToken(settings, other))
-  const secret = Redacted.value(clientSecret)
-  return tried._tag === "Right"
-    ? Problem.WrongMethod({ used: used.method, taken: other.method, methods })
-    : Problem.WrongSecret({ clientId, said: error.message, methods, padded: secret !== secret.trim() })
+  const [basic, post] = ["client_secret_basic", "client_secret_post"] as const
+  const byDefault = tokenEndpoint !== undefined || methods.length === 0 || methods.includes(basic) ? basic : post
+  const used = clientAuth ?? byDefault
+  const taken = used === basic ? post : basic
+  if (clientKeyFile === undefined && used !== "none") {
+    const other = yield* Effect.either(askForToken({ ...settings, clientAuth: taken }))
+    if (Either.isRight(other)) return Problem.WrongMethod({ used, taken, methods })
+  }
+  const key = clientKeyFile !== undefined
+    ? "clientKeyFile"
+    : clientSecret === undefined
+    ? "clientSecretFile"
+    : "clientSecret"
+  const secret = clientSecret === undefined ? "" : Redacted.value(clientSecret)
+  return Problem.WrongSecret({
+    clientId,
+    variable: names[key].name,
+    kind: key === "clientKeyFile" ? "key" : "secret",
+    said: error.message,
+    methods,
+    padded: secret !== secret.trim()
+  })
 })
 
 const words = (text: string): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")
@@ -426,13 +427,17 @@ const checkLifetime = (token: AccessToken.AccessToken): Effect.Effect<Finding.Pa
 // store
 // -----------------------------------------------------------------------------
 
-const examineStore = (journal: Finding.Journal, { redisUrl }: Settings, options: Options) =>
-  redisUrl === undefined
-    ? journal.skip("ALF_REDIS_URL is not set: each process keeps tokens in its memory", "store")
+const examineStore = (
+  journal: Finding.Journal,
+  { names, redisPrefix: prefix, redisUrl: url }: Settings,
+  options: Options
+) =>
+  url === undefined
+    ? journal.skip(`${names.redisUrl.name} is not set: each process keeps tokens in its memory`, "store")
     : journal.note(
       "store",
-      options.openStore(redisUrl).pipe(
-        Effect.mapError(wrong("ALF_REDIS_URL")),
+      options.openStore({ url, prefix }).pipe(
+        Effect.mapError(wrong(names.redisUrl.name)),
         Effect.flatMap((store) => StoreCheck.check(store, `doctor-${crypto.randomUUID()}`))
       )
     )
@@ -443,22 +448,23 @@ const examineStore = (journal: Finding.Journal, { redisUrl }: Settings, options:
 
 const examineApi = Effect.fnUntraced(function*(
   journal: Finding.Journal,
-  { baseUrl }: Settings,
+  settings: Settings,
   options: Options,
   token: Option.Option<AccessToken.AccessToken>,
   server: Option.Option<URL>,
   findRoute: (party: Party, url: URL) => Effect.Effect<Network.Route, Problem>
 ) {
+  const { baseUrl, names, origins } = settings
   const api = Option.getOrUndefined(options.api)
-  if (baseUrl === undefined && (api === undefined || !Origin.isAbsolute(api))) {
+  if ((baseUrl ?? origins) === undefined && (api === undefined || !Origin.isAbsolute(api))) {
     return yield* journal.skip(
-      "ALF_BASE_URL is not set: the app says itself where tokens go",
+      `${names.baseUrl.name} is not set: the app says itself where tokens go`,
       "origin",
       "api network",
       "api"
     )
   }
-  const target = yield* journal.note("origin", findTarget(baseUrl, api))
+  const target = yield* journal.note("origin", findTarget(settings, api))
   if (Option.isNone(target)) return yield* journal.skip("the origin comes first", "api network", "api")
 
   const url = new URL(target.value)
@@ -475,17 +481,24 @@ const examineApi = Effect.fnUntraced(function*(
 
 /** The address to ask for: the app's own rules decide whether a token may go there. */
 const findTarget = (
-  baseUrl: string | undefined,
+  settings: Settings,
   api: string | undefined
 ): Effect.Effect<Finding.Passed<string>, Problem> =>
   Effect.gen(function*() {
-    const base = baseUrl === undefined ? undefined : yield* checkAddress("ALF_BASE_URL", baseUrl)
-    if (api !== undefined && Origin.isAbsolute(api)) yield* checkAddress("--api", api)
+    const { allowInsecure, baseUrl, names, origins } = settings
+    if (baseUrl !== undefined) yield* checkAddress(names.baseUrl.name, baseUrl, settings)
+    for (const origin of origins ?? []) yield* checkAddress(names.origins.name, origin, settings)
+    const whole = api !== undefined && Origin.isAbsolute(api)
+      ? yield* checkAddress("--api", api, settings)
+      : undefined
+    const isSaid = (baseUrl ?? origins) !== undefined
     const route = yield* Effect.mapError(
-      Route.make(base === undefined ? { origins: [new URL(api ?? "").origin] } : { baseUrl: baseUrl ?? "" }),
-      wrong("ALF_BASE_URL")
+      Route.make({ baseUrl, origins: isSaid ? origins : [whole?.origin ?? ""], allowInsecure }),
+      ({ description, option }) =>
+        Problem.Wrong({ variable: (option.endsWith("origins") ? names.origins : names.baseUrl).name, description })
     )
-    const routed = route.of(HttpClientRequest.get(api ?? ""))
+    const address = api ?? (baseUrl === undefined ? origins?.[0] : undefined) ?? ""
+    const routed = route.of(HttpClientRequest.get(address))
     if (routed.origin === undefined) {
       return yield* Effect.fail(Problem.OriginForeign({ origin: routed.error.origin, allowed: routed.error.allowed }))
     }
@@ -495,7 +508,7 @@ const findTarget = (
 const reachApi = (route: Network.Route): Effect.Effect<Finding.Passed<void>, Problem> =>
   Effect.gen(function*() {
     for (const [check, step] of steps) {
-      if (check !== "certificate" || !isPlain(route)) yield* step(route)
+      if (check !== "certificate" || route.url.protocol === "https:") yield* step(route)
     }
     const way = Option.match(route.proxy, { onNone: () => "", onSome: ({ origin }) => ` through ${origin}` })
     return { says: `${route.url.host} is reached${way}`, value: undefined }

@@ -7,11 +7,8 @@ import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import * as HttpProxy from "../HttpProxy.js"
-import * as NodeHttp from "../NodeHttp.js"
 import * as RedisTokenStore from "../RedisTokenStore.js"
 import * as Doctor from "./Doctor.js"
 import * as DoctorReport from "./DoctorReport.js"
@@ -46,19 +43,14 @@ export const doctorCommand = Command.make("doctor", options, (options) =>
     const spinner = yield* Spinner
     const examination = Doctor.examine({
       api: options.api,
-      proxies: HttpProxy.make("environment"),
-      openStore: (url) => RedisTokenStore.make({ url }),
+      openStore: RedisTokenStore.make,
       variables: Object.keys(process.env),
       unreadProxies: unreadProxies.flatMap((name) => {
         const value = process.env[name]
         return value === undefined || value === "" ? [] : [{ name, value }]
       })
-    }).pipe(
-      // That the proxy's address is wrong is one of the findings
-      Effect.provide(Layer.catchAll(NodeHttp.layer(), () => NodeHttp.layer({ proxy: false }))),
       // A finding says it better
-      Logger.withMinimumLogLevel(LogLevel.None)
-    )
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
     const findings = yield* spinner.during("examining")(examination)
     yield* Console.log(
       options.json

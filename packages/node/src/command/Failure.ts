@@ -11,7 +11,7 @@ import * as Data from "effect/Data"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { ExitCode } from "./ExitCode.js"
-import { nameOf } from "./Settings.js"
+import { nameOptions } from "./Settings.js"
 
 /**
  * What ends a command before its time.
@@ -55,8 +55,7 @@ export const fromUnknown = (error: unknown): Failure => {
     return new Failure({ message: sayConfigError(error), exitCode: ExitCode.usage, kind: "Configuration" })
   }
   if (Predicate.isTagged(error, "InvalidOptions") && error instanceof OAuthError.InvalidOptions) {
-    const message = `${nameOf(error.option)} ${error.description}`
-    return new Failure({ message, exitCode: ExitCode.usage, kind: "Configuration" })
+    return new Failure({ message: nameOptions(error.message), exitCode: ExitCode.usage, kind: "Configuration" })
   }
   const known = OAuthError.fromUnknown(error)
   if (Option.isSome(known)) return fromOAuthError(known.value)
@@ -109,11 +108,14 @@ const fromOAuthError = (error: OAuthError.OAuthError): Failure => {
 
 const sayConfigError = (error: ConfigError.ConfigError): string => {
   const missing = missingOf(error)
-  if (missing.length === 0) return OAuthError.oneLine(error.message)
-  return `${missing.map(nameOf).join(", ")} ${missing.length === 1 ? "is" : "are"} not set`
+  return missing.length === 0
+    ? OAuthError.oneLine(error.message)
+    : nameOptions(`${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not set`)
 }
 
 const missingOf = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
   if (error._op === "And" || error._op === "Or") return [...missingOf(error.left), ...missingOf(error.right)]
-  return error._op === "MissingData" ? [error.path.join("_")] : []
+  return error._op === "MissingData"
+    ? [/^Expected (.+) to be set$/.exec(error.message)?.[1] ?? error.path.join("_")]
+    : []
 }

@@ -6,7 +6,7 @@
  */
 import * as Data from "effect/Data"
 import { ExitCode } from "./ExitCode.js"
-import { nameOf } from "./Settings.js"
+import { nameOptions } from "./Settings.js"
 
 /**
  * Who is to be reached.
@@ -64,6 +64,9 @@ export type Problem = Data.TaggedEnum<{
   NoTokenEndpoint: { readonly endpoint: string; readonly status: number; readonly named: string | undefined }
   WrongSecret: {
     readonly clientId: string
+    /** The variable that it came from. */
+    readonly variable: string
+    readonly kind: "secret" | "key"
     readonly said: string
     /** The methods that the server names in its metadata. */
     readonly methods: ReadonlyArray<string>
@@ -131,21 +134,21 @@ export interface Words {
  */
 export const describe: (problem: Problem) => Words = Problem.$match({
   Missing: ({ unread, variables }) => ({
-    cause: `${list(variables.map(nameOf))} ${variables.length === 1 ? "is" : "are"} not set`,
+    cause: `${nameOptions(list(variables))} ${variables.length === 1 ? "is" : "are"} not set`,
     advice: "Set what is missing in the environment; where an option is named, that does for a try." +
       (unread.length === 0 ? "" : ` Nothing reads ${list(unread)}: perhaps a slip in the name.`)
   }),
   Wrong: ({ description, variable }) => ({
-    cause: `${nameOf(variable)} ${description}`,
+    cause: `${nameOptions(variable)} ${description}`,
     advice: "Correct its value."
   }),
   Insecure: ({ host, variable }) => ({
-    cause: `${nameOf(variable)} is an http address: what is sent to ${host} could be read on its way`,
+    cause: `${nameOptions(variable)} is an http address: what is sent to ${host} could be read on its way`,
     advice: "Use its https address. Plain http is for this machine itself: localhost, 127.0.0.1 or [::1]."
   }),
   ProxyUnreachable: ({ description, proxy }) => ({
     cause: `The proxy ${proxy} cannot be reached: ${description}`,
-    advice: "Correct HTTPS_PROXY or HTTP_PROXY, or name in NO_PROXY what needs no proxy."
+    advice: "Correct ALF_PROXY, HTTPS_PROXY or HTTP_PROXY, or name in NO_PROXY what needs no proxy."
   }),
   ProxyRefuses: ({ host, proxy, status }) =>
     status === 407
@@ -194,18 +197,15 @@ export const describe: (problem: Problem) => Words = Problem.$match({
       ? "Correct ALF_TOKEN_URL."
       : `Set ALF_TOKEN_URL to ${named}, as the server's metadata says.`
   }),
-  WrongSecret: ({ clientId, methods, padded, said }) => ({
-    cause: `The client ID or its secret is wrong: ${said}`,
-    advice: (padded ? "ALF_CLIENT_SECRET begins or ends with white space: leave that out, it is sent as it is. " : "") +
-      `Compare ALF_CLIENT_ID (${clientId}) and ALF_CLIENT_SECRET with what the server has; a secret may have been replaced.` +
+  WrongSecret: ({ clientId, kind, methods, padded, said, variable }) => ({
+    cause: `The client ID or its ${kind} is wrong: ${said}`,
+    advice: (padded ? `${variable} begins or ends with white space: leave that out, it is sent as it is. ` : "") +
+      `Compare ALF_CLIENT_ID (${clientId}) and ${variable} with what the server has; a ${kind} may have been replaced.` +
       (methods.length === 0 ? "" : ` The server takes ${methods.join(", ")}.`)
   }),
   WrongMethod: ({ methods, taken, used }) => ({
     cause: `The secret is right and sent the wrong way: the server takes it by ${taken}, not by ${used}`,
-    advice:
-      `Give the app's layer clientAuth: ClientAuth.${
-        taken === "client_secret_post" ? "secretPost" : "secretBasic"
-      }(secret), or register the client for ${used}.` +
+    advice: `Set ALF_CLIENT_AUTH to ${taken}, or register the client for ${used}.` +
       (methods.length === 0 ? "" : ` The server's metadata names ${methods.join(", ")}.`)
   }),
   ClientForbidden: ({ clientId, said }) => ({
@@ -271,7 +271,7 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   }),
   OriginForeign: ({ allowed, origin }) => ({
     cause: `No token may go to ${origin}: allowed ${allowed.length === 1 ? "is" : "are"} ${list(allowed)}`,
-    advice: "Correct ALF_BASE_URL, or name the origin in the option origins of the app's layer."
+    advice: "Correct ALF_BASE_URL, or name the origin in ALF_ORIGINS."
   }),
   ApiRejects: ({ challenge, error, scope, status, url }) => ({
     cause: `The API rejects the token: ${url} answers ${status}${challenge === undefined ? "" : `, ${challenge}`}`,

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import * as Environment from "@effect-alf/core/Environment"
 import * as Origin from "@effect-alf/core/Origin"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -16,7 +17,6 @@ import * as Headers from "@effect/platform/Headers"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { isHttpMethod } from "@effect/platform/HttpMethod"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Sink from "effect/Sink"
@@ -84,19 +84,20 @@ const config = {
 export const requestCommand = Command.make("request", config, (options) =>
   Effect.gen(function*() {
     const request = yield* makeRequest(options)
-    const hasBase = Option.isSome(yield* Config.option(Config.string("ALF_BASE_URL")))
-    if (!hasBase && !Origin.isAbsolute(options.url)) {
+    const { baseUrl, names, origins } = yield* Environment.read
+    if (baseUrl === undefined && !Origin.isAbsolute(options.url)) {
       return yield* Failure.usage(
-        `${Settings.nameOf("ALF_BASE_URL")} is not set, and ${options.url} is not a whole address`
+        Settings.nameOptions(`${names.baseUrl.name} is not set, and ${options.url} is not a whole address`)
       )
     }
     // Who writes out a whole address means that the token goes there
-    const layer = NodeAuthedHttpClient.layerConfig(hasBase ? {} : { origins: [originOf(options.url)] })
+    const isSaid = (baseUrl ?? origins) !== undefined
+    const layer = NodeAuthedHttpClient.layerConfig(isSaid ? {} : { origins: [originOf(options.url)] })
     yield* Effect.provide(Effect.scoped(send(request, options)), layer)
   }).pipe(Effect.withConfigProvider(Settings.configProvider(options, process.env)))).pipe(
     Command.withDescription(Examples.describe(
       "Sends a request with a token, and writes the body of the response. A 401 is answered with a new token once. " +
-        "Without ALF_BASE_URL a token goes to the origin of the address and nowhere else; with it, to that of ALF_BASE_URL.",
+        "A token goes to the origins of ALF_BASE_URL and ALF_ORIGINS; where neither is set, to that of the address.",
       [
         "alf request GET /orders",
         "alf request POST /orders -d '{\"item\":\"tea\"}' --fail",

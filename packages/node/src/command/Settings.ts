@@ -1,45 +1,53 @@
 /**
- * What the command is told: the environment as the app reads it, and options
- * that take its place.
+ * What the command is told: the variables that the app reads, and options that
+ * take their place.
  *
  * @since 0.1.0
  */
+import * as Environment from "@effect-alf/core/Environment"
 import * as Options from "@effect/cli/Options"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 
-/**
- * The option that takes the place of a variable, for each that has one.
- * `ALF_CLIENT_SECRET` and `ALF_REDIS_URL` have none: what stands on a command
- * line is seen by every user of the machine, and kept in the shell's history.
- *
- * @since 0.1.0
- * @category models
- */
-export const optionOf: Readonly<Record<string, string>> = {
-  ALF_TOKEN_URL: "--token-url",
-  ALF_ISSUER: "--issuer",
-  ALF_CLIENT_ID: "--client-id",
-  ALF_SCOPE: "--scope",
-  ALF_BASE_URL: "--base-url"
-}
+const flags = {
+  tokenEndpoint: "token-url",
+  issuer: "issuer",
+  clientId: "client-id",
+  scope: "scope",
+  resource: "resource",
+  audience: "audience",
+  baseUrl: "base-url"
+} as const
+
+type Key = keyof typeof flags
+
+const keys = Record.keys(flags)
 
 /**
- * A variable as a message names it, with the option that takes its place.
+ * The variables of a text with the options that take their place beside them.
+ * What is secret has none: what stands on a command line is seen by every user
+ * of the machine, and kept in the shell's history.
  *
  * @since 0.1.0
  * @category formatting
  */
-export const nameOf = (variable: string): string =>
-  optionOf[variable] === undefined ? variable : `${variable} (${optionOf[variable]})`
+export const nameOptions = (text: string): string => {
+  let named = text
+  for (const key of keys) {
+    named = named.replace(new RegExp(`\\b${Environment.variables[key].name}\\b`), `$& (--${flags[key]})`)
+  }
+  return named
+}
 
-const text = (name: string, placeholder: string, description: string) =>
-  Options.text(name).pipe(
+const text = (key: Key, placeholder: string, description = "") =>
+  Options.text(flags[key]).pipe(
     Options.withPseudoName(placeholder),
-    Options.withDescription(description),
+    Options.withDescription(`In place of ${Environment.variables[key].name}. ${description}`.trim()),
     Options.optional
   )
+
+const server = "Who names a server means that one: neither ALF_TOKEN_URL nor ALF_ISSUER is then read."
 
 /**
  * The options that all commands have.
@@ -48,16 +56,18 @@ const text = (name: string, placeholder: string, description: string) =>
  * @category options
  */
 export const options = {
-  tokenUrl: text("token-url", "url", "The token endpoint, in place of ALF_TOKEN_URL and ALF_ISSUER."),
-  issuer: text("issuer", "url", "The authorization server's issuer, in place of ALF_TOKEN_URL and ALF_ISSUER."),
+  tokenEndpoint: text("tokenEndpoint", "url", server),
+  issuer: text("issuer", "url", server),
   clientId: text(
-    "client-id",
+    "clientId",
     "id",
-    "In place of ALF_CLIENT_ID. The secret is read from ALF_CLIENT_SECRET only: a command line is seen by every user " +
-      "of the machine, and kept in the shell's history."
+    "The secret is read from the environment only: a command line is seen by every user of the machine, and kept in " +
+      "the shell's history."
   ),
-  scope: text("scope", "scopes", "Scopes with spaces between, in place of ALF_SCOPE."),
-  baseUrl: text("base-url", "url", "The API, in place of ALF_BASE_URL."),
+  scope: text("scope", "scopes", "With spaces between."),
+  resource: text("resource", "urls", "With spaces between."),
+  audience: text("audience", "audience"),
+  baseUrl: text("baseUrl", "url"),
   json: Options.boolean("json").pipe(Options.withDescription("Writes JSON, for programs."))
 }
 
@@ -67,21 +77,7 @@ export const options = {
  * @since 0.1.0
  * @category models
  */
-export interface Overrides {
-  readonly tokenUrl: Option.Option<string>
-  readonly issuer: Option.Option<string>
-  readonly clientId: Option.Option<string>
-  readonly scope: Option.Option<string>
-  readonly baseUrl: Option.Option<string>
-}
-
-const variableOf: Readonly<Record<keyof Overrides, string>> = {
-  tokenUrl: "ALF_TOKEN_URL",
-  issuer: "ALF_ISSUER",
-  clientId: "ALF_CLIENT_ID",
-  scope: "ALF_SCOPE",
-  baseUrl: "ALF_BASE_URL"
-}
+export type Overrides = { readonly [K in Key]: Option.Option<string> }
 
 /**
  * Reads the environment with the options in place of its variables. Who names a
@@ -98,13 +94,13 @@ export const configProvider = (
   const variables = new Map(
     Record.toEntries(environment).flatMap(([name, value]) => value === undefined ? [] : [[name, value]])
   )
-  if (Option.isSome(overrides.tokenUrl) || Option.isSome(overrides.issuer)) {
-    variables.delete(variableOf.tokenUrl)
-    variables.delete(variableOf.issuer)
+  if (Option.isSome(overrides.tokenEndpoint) || Option.isSome(overrides.issuer)) {
+    variables.delete(Environment.variables.tokenEndpoint.name)
+    variables.delete(Environment.variables.issuer.name)
   }
-  for (const [key, variable] of Record.toEntries(variableOf)) {
+  for (const key of keys) {
     const given = overrides[key]
-    if (Option.isSome(given)) variables.set(variable, given.value)
+    if (Option.isSome(given)) variables.set(Environment.variables[key].name, given.value)
   }
   return ConfigProvider.fromMap(variables, { pathDelim: "_", seqDelim: "," })
 }

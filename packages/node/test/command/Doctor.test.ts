@@ -1,14 +1,12 @@
-import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
+import { TokenStoreError } from "@effect-alf/core/OAuthError"
 import { TokenStore } from "@effect-alf/core/TokenStore"
 import * as TokenStores from "@effect-alf/core/TokenStore"
-import { NodeHttp } from "@effect-alf/node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { ConfigProvider, Effect, Layer, Option } from "effect"
+import { ConfigProvider, Effect, Option } from "effect"
 import * as Doctor from "../../src/command/Doctor.js"
 import * as Finding from "../../src/command/Finding.js"
 import * as Problem from "../../src/command/Problem.js"
-import * as HttpProxy from "../../src/HttpProxy.js"
 import * as LocalServer from "../LocalServer.js"
 import * as ClientServer from "./ClientServer.js"
 
@@ -19,13 +17,11 @@ const Memory = Effect.provide(TokenStore, TokenStores.layerMemory())
 const examine = (env: Environment, options: Partial<Doctor.Options> = {}) =>
   Doctor.examine({
     api: Option.none(),
-    proxies: HttpProxy.make("environment"),
     openStore: () => Memory,
     variables: Object.keys(env),
     unreadProxies: [],
     ...options
   }).pipe(
-    Effect.provide(Layer.catchAll(NodeHttp.layer(), () => NodeHttp.layer({ proxy: false }))),
     Effect.withConfigProvider(ConfigProvider.fromMap(
       new Map(Object.entries(env).flatMap(([name, value]) => value === undefined ? [] : [[name, value]])),
       { pathDelim: "_" }
@@ -40,7 +36,7 @@ const outcomes = (findings: ReadonlyArray<Finding.Finding>) =>
 
 const served = (
   options: ClientServer.Options,
-  check: (server: ClientServer.ClientServer) => Effect.Effect<void, InvalidOptions>
+  check: (server: ClientServer.ClientServer) => Effect.Effect<void>
 ) => Effect.scoped(Effect.flatMap(ClientServer.make(options), check))
 
 const answering = (status: number, body: unknown): ClientServer.Options => ({
@@ -145,6 +141,8 @@ describe("Doctor", () => {
             causeOf(findings),
             Problem.Problem.WrongSecret({
               clientId: "shop",
+              variable: "ALF_CLIENT_SECRET",
+              kind: "secret",
               said: `Token endpoint ${url}/token answered 401 invalid_client: client authentication failed`,
               methods: ["client_secret_basic"],
               padded: true
