@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import ts from "typescript"
-import { modules, published, report, root } from "./workspace.js"
+import { modules, published, report, root, sources } from "./workspace.js"
 
 const problems: Array<string> = []
 
@@ -32,14 +32,21 @@ for (const name of published) {
   }
   for (const module of missing) problems.push(`${index}: lacks: export * as ${module} from "./${module}.js"`)
 
+  const { exports } = JSON.parse(readFileSync(`${root}packages/${name}/package.json`, "utf8"))
+  for (const folder of new Set(sources(name).flatMap((source) => source.includes("/") ? source.split("/")[0] : []))) {
+    // What lies in a folder is nobody's to import
+    if (exports[`./${folder}/*`] !== null) problems.push(`packages/${name}: exports lacks: "./${folder}/*": null`)
+  }
+
   const entrypoints = [".", ...modules(name)]
   run("publint", "run", "--strict", `packages/${name}`)
   run(
     "attw",
     "--pack",
     `packages/${name}`,
-    "--profile",
-    "esm-only",
+    // What is loaded from CommonJS is an ES module, which Node 20.19 and newer can require
+    "--ignore-rules",
+    "cjs-resolves-to-esm",
     "--format",
     "ascii",
     "--entrypoints",

@@ -131,7 +131,7 @@ const isRelative = (input: Parameters<Fetch>[0]): boolean => typeof input === "s
 const requestOf = Effect.fnUntraced(function*(address: string, request: Request, init: RequestInit | undefined) {
   const { method } = request
   if (!HttpMethod.isHttpMethod(method)) {
-    return yield* Effect.fail(new TypeError(`The method ${method} is not supported`))
+    return yield* Effect.fail(typeError(`The method ${method} is not supported`))
   }
   const body = yield* bodyOf(request, init?.body)
   return HttpClientRequest.make(method)(address).pipe(
@@ -140,7 +140,7 @@ const requestOf = Effect.fnUntraced(function*(address: string, request: Request,
   )
 })
 
-const bodyOf = (request: Request, source: RequestInit["body"]): Effect.Effect<HttpBody.HttpBody, TypeError> => {
+const bodyOf = (request: Request, source: RequestInit["body"]): Effect.Effect<HttpBody.HttpBody, unknown> => {
   if (request.body === null) return Effect.succeed(HttpBody.empty)
   if (source instanceof FormData) return Effect.succeed(HttpBody.formData(source))
   if (source instanceof Blob && source.size > maxBufferedBytes) {
@@ -216,19 +216,16 @@ const responseOf = (
   request: Request,
   runtime: Runtime.Runtime<never>
 ) =>
-  Effect.try({
-    try: (): Response => {
-      const hasBody = request.method !== "HEAD" && !nullBodyStatuses.includes(response.status)
-      const headers = new globalThis.Headers(Headers.remove(response.headers, "set-cookie"))
-      for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) headers.append("set-cookie", cookie)
-      return new FetchedResponse(
-        hasBody ? readable(request, () => Stream.toReadableStreamRuntime(contentOf(response), runtime)) : null,
-        { status: response.status, headers },
-        { url: urlOf(response), redirected: Redirect.isRedirected(response) }
-      )
-    },
-    catch: failed
-  })
+  Effect.try((): Response => {
+    const hasBody = request.method !== "HEAD" && !nullBodyStatuses.includes(response.status)
+    const headers = new globalThis.Headers(Headers.remove(response.headers, "set-cookie"))
+    for (const cookie of Cookies.toSetCookieHeaders(response.cookies)) headers.append("set-cookie", cookie)
+    return new FetchedResponse(
+      hasBody ? readable(request, () => Stream.toReadableStreamRuntime(contentOf(response), runtime)) : null,
+      { status: response.status, headers },
+      { url: urlOf(response), redirected: Redirect.isRedirected(response) }
+    )
+  }).pipe(Effect.mapError(({ error }) => failed(error)))
 
 /** https://fetch.spec.whatwg.org/#null-body-status */
 const nullBodyStatuses = [101, 103, 204, 205, 304]
@@ -236,7 +233,7 @@ const nullBodyStatuses = [101, 103, 204, 205, 304]
 const contentOf = (response: HttpClientResponse.HttpClientResponse) =>
   Stream.catchAll(
     response.stream,
-    (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(new TypeError("terminated", { cause: error }))
+    (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(typeError("terminated", error))
   )
 
 const urlOf = ({ request }: HttpClientResponse.HttpClientResponse): string =>
@@ -311,12 +308,14 @@ const readable = (request: Request, open: () => ReadableStream<Uint8Array>): Rea
 // errors
 // -----------------------------------------------------------------------------
 
-// The words of Node's fetch, by which libraries know what may be tried again
-const failed = (cause: unknown): TypeError => new TypeError("fetch failed", { cause })
+// Their type says no more: they become the rejection of a promise
+const typeError = (message: string, cause?: unknown): unknown => new TypeError(message, { cause })
 
-const toRejection = (
-  error: HttpClientError.HttpClientError | OAuthError.OAuthError
-): OAuthError.OAuthError | TypeError => Option.getOrElse(OAuthError.fromUnknown(error), () => failed(error))
+// The words of Node's fetch, by which libraries know what may be tried again
+const failed = (cause: unknown): unknown => typeError("fetch failed", cause)
+
+const toRejection = (error: HttpClientError.HttpClientError | OAuthError.OAuthError): unknown =>
+  Option.getOrElse(OAuthError.fromUnknown(error), () => failed(error))
 
 /** Fails when the request is aborted. */
 const aborted = (request: Request): Effect.Effect<never, unknown> =>

@@ -15,7 +15,6 @@ import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
 import * as ErrorAttributes from "./ErrorAttributes.js"
 import type { TokenEndpointError, TokenStoreError } from "./OAuthError.js"
-import type { Purpose } from "./Renewal.js"
 
 /**
  * Updates a metric, with the tags that the app gives the layer: an app with
@@ -131,6 +130,14 @@ const renewals = Metric.counter("oauth.token.renewals", {
 })
 
 /**
+ * What a renewal is made for, as `Renewal.Purpose` names it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RenewalReason = "background" | "expiry" | "rejection"
+
+/**
  * What a renewal comes to, as `Renewal.Outcome` names it, or `failed`.
  *
  * @since 0.1.0
@@ -145,7 +152,7 @@ export type RenewalOutcome = "issued" | "adopted" | "held" | "busy" | "failed"
  * @since 0.1.0
  * @category metrics
  */
-export const tokenRenewals = (reason: Purpose, outcome: RenewalOutcome): Metric.Metric.Counter<number> =>
+export const tokenRenewals = (reason: RenewalReason, outcome: RenewalOutcome): Metric.Metric.Counter<number> =>
   tagged(renewals, { "oauth.renewal.reason": reason, "oauth.outcome": outcome })
 
 /**

@@ -216,4 +216,23 @@ describe("AuthedHttpClient, followRedirects", () => {
         Array(2).fill(["manual", "reload", true])
       )
     }))
+
+  it.scoped("manualRedirects: fetch is told the same, and the redirect returned", () =>
+    Effect.gen(function*() {
+      const inits: Array<RequestInit | undefined> = []
+      const fetch: typeof globalThis.fetch = (_, init) => {
+        inits.push(init)
+        return Promise.resolve(redirect("/new"))
+      }
+      const { client } = yield* Effect.provide(
+        Effect.flatMap(HttpClient.HttpClient, Resource.over),
+        FetchHttpClient.layer
+      )
+      const response = yield* Effect.provideService(
+        AuthedHttpClient.manualRedirects(client).get("/old"),
+        FetchHttpClient.Fetch,
+        fetch
+      )
+      deepStrictEqual([response.status, inits.map((init) => init?.redirect)], [302, ["manual"]])
+    }))
 })

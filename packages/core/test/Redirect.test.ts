@@ -40,6 +40,7 @@ const follow = (
       hops,
       urls: hops.map(({ request }) => Option.getOrThrow(HttpClientRequest.toUrl(request)).href),
       status: result._tag === "Right" ? result.right.status : undefined,
+      isRedirected: result._tag === "Right" && Redirect.isRedirected(result.right),
       error: result._tag === "Left" ? result.left : undefined
     }
   })
@@ -49,6 +50,14 @@ const get = HttpClientRequest.get("https://api.test/old/1?a=b")
 const stream = HttpBody.stream(Stream.make(new TextEncoder().encode("once")), "text/plain")
 
 describe("Redirect", () => {
+  it.effect("tells of a response whether a redirect was followed to it", () =>
+    Effect.gen(function*() {
+      assert.isFalse((yield* follow(get, [ok])).isRedirected)
+      assert.isTrue((yield* follow(get, [() => to("/new"), ok])).isRedirected)
+      assert.isTrue((yield* follow(get, [() => to("/new"), () => to(undefined)])).isRedirected)
+      assert.isFalse((yield* follow(get, [() => to(undefined)])).isRedirected)
+    }))
+
   describe("methods and bodies (RFC 9110 §15.4, fetch)", () => {
     const methods: ReadonlyArray<HttpMethod.HttpMethod> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     for (const status of [301, 302, 303, 307, 308]) {

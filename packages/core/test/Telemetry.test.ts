@@ -54,60 +54,68 @@ const renewed = (reason: string, links: string) => [
 ]
 
 describe("Telemetry", () => {
-  situation("reuse: the first request waits, those after it leave no trace but their own", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      yield* request("first")(world)
-      yield* request("second")(world)
-      yield* settle
-      deepStrictEqual(yield* telemetry.tree, [
-        ...waited("first"),
-        ...renewed("expiry", " -> TokenProvider.wait"),
-        "second",
-        "  http.client GET http.response.status_code=200 oauth.token.use=reused"
-      ])
-      deepStrictEqual(yield* telemetry.series, [
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
-        ["oauth.token.request.duration oauth.outcome=issued", 1],
-        ["oauth.token.requests oauth.outcome=issued", 1],
-        ["oauth.token.time_to_expiry", 3600],
-        ["oauth.token.waiters", 0],
-        ...storeCalls(3, 1)
-      ])
-      deepStrictEqual(telemetry.logs, [])
-    }))
+  situation(
+    "reuse: the first request waits, those after it leave no trace but their own",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        yield* request("first")(world)
+        yield* request("second")(world)
+        yield* settle
+        deepStrictEqual(yield* telemetry.tree, [
+          ...waited("first"),
+          ...renewed("expiry", " -> TokenProvider.wait"),
+          "second",
+          "  http.client GET http.response.status_code=200 oauth.token.use=reused"
+        ])
+        deepStrictEqual(yield* telemetry.series, [
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
+          ["oauth.token.request.duration oauth.outcome=issued", 1],
+          ["oauth.token.requests oauth.outcome=issued", 1],
+          ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.waiters", 0],
+          ...storeCalls(3, 1)
+        ])
+        deepStrictEqual(telemetry.logs, [])
+      })
+  )
 
-  situation("background renewal: the request that begins it shows it, and nobody waits", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      yield* request("before")(world)
-      yield* TestClock.adjust("58 minutes")
-      yield* telemetry.resetSpans
-      yield* world.server.setTokenDelay("1 second")
-      yield* request("first")(world)
-      yield* request("second")(world)
-      yield* TestClock.adjust("1 second")
-      yield* request("third")(world)
-      yield* settle
-      deepStrictEqual(yield* telemetry.tree, [
-        "first",
-        "  http.client GET http.response.status_code=200 oauth.token.use=renewed_ahead",
-        ...renewed("background", ""),
-        "second",
-        "  http.client GET http.response.status_code=200 oauth.token.use=reused",
-        "third",
-        "  http.client GET http.response.status_code=200 oauth.token.use=reused"
-      ])
-      deepStrictEqual(yield* telemetry.series, [
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=background", 1],
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
-        ["oauth.token.request.duration oauth.outcome=issued", 2],
-        ["oauth.token.requests oauth.outcome=issued", 2],
-        // Counted from the start of a request that took a second
-        ["oauth.token.time_to_expiry", 3599],
-        ["oauth.token.waiters", 0],
-        ...storeCalls(6, 2)
-      ])
-      deepStrictEqual(telemetry.logs, [])
-    }))
+  situation(
+    "background renewal: the request that begins it shows it, and nobody waits",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        yield* request("before")(world)
+        yield* TestClock.adjust("58 minutes")
+        yield* telemetry.resetSpans
+        yield* world.server.setTokenDelay("1 second")
+        yield* request("first")(world)
+        yield* request("second")(world)
+        yield* TestClock.adjust("1 second")
+        yield* request("third")(world)
+        yield* settle
+        deepStrictEqual(yield* telemetry.tree, [
+          "first",
+          "  http.client GET http.response.status_code=200 oauth.token.use=renewed_ahead",
+          ...renewed("background", ""),
+          "second",
+          "  http.client GET http.response.status_code=200 oauth.token.use=reused",
+          "third",
+          "  http.client GET http.response.status_code=200 oauth.token.use=reused"
+        ])
+        deepStrictEqual(yield* telemetry.series, [
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=background", 1],
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
+          ["oauth.token.request.duration oauth.outcome=issued", 2],
+          ["oauth.token.requests oauth.outcome=issued", 2],
+          // Counted from the start of a request that took a second
+          ["oauth.token.time_to_expiry", 3599],
+          ["oauth.token.waiters", 0],
+          ...storeCalls(6, 2)
+        ])
+        deepStrictEqual(telemetry.logs, [])
+      })
+  )
 
   situation(
     "stampede: 40 requests wait for one renewal, which leads to 32 of them",
@@ -141,62 +149,66 @@ describe("Telemetry", () => {
       })
   )
 
-  situation("401 replay: it is a request of its own, and what came of each 401 is counted", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      const { client, server } = world
-      yield* request("before")(world)
-      yield* telemetry.resetSpans
-      yield* server.revoke()
-      yield* request("revoked")(world)
-      yield* server.revoke()
-      const body = HttpBody.stream(Stream.make(new Uint8Array(1)))
-      yield* Effect.withSpan(client.post("/orders", { body }), "unreplayable")
-      yield* server.setTokenResponse(() => ({ status: 401, body: { error: "invalid_client" } }))
-      yield* server.revoke()
-      yield* request("refused")(world)
-      yield* settle
-      const rejection = renewed("rejection", " -> TokenProvider.wait")
-      const wait = "  TokenProvider.wait oauth.renewal.reason=rejection -> TokenProvider.renew"
-      const failure = "error.type=OAuth"
-      const code = "oauth.error.code=invalid_client"
-      deepStrictEqual(yield* telemetry.tree, [
-        "revoked",
-        "  http.client GET http.response.status_code=401 oauth.token.use=reused",
-        wait,
-        "  http.client GET http.request.resend_count=1 http.response.status_code=200 oauth.token.use=replayed",
-        ...rejection,
-        "unreplayable",
-        "  http.client POST http.response.status_code=401 oauth.token.use=reused",
-        wait,
-        ...rejection,
-        "refused",
-        "  http.client GET http.response.status_code=401 oauth.token.use=reused",
-        `  TokenProvider.wait ${failure} ${code} oauth.renewal.reason=rejection ERROR -> TokenProvider.renew`,
-        `TokenProvider.renew ${failure} ${code} oauth.outcome=failed oauth.renewal.attempts=1 ` +
-        "oauth.renewal.reason=rejection ERROR -> TokenProvider.wait",
-        `  TokenEndpoint.attempt ${failure} oauth.attempt=1 ${code} ERROR`,
-        `    http.client POST ${failure} http.response.status_code=401 ${code} ERROR`
-      ])
-      const series = yield* telemetry.series
-      deepStrictEqual(series.filter(([name]) => !name.startsWith("oauth.token_store.")), [
-        ["oauth.replays oauth.outcome=accepted", 1],
-        ["oauth.replays oauth.outcome=unrenewed", 1],
-        ["oauth.replays oauth.outcome=unreplayable", 1],
-        ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=rejection", 1],
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=rejection", 2],
-        ["oauth.token.request.duration oauth.outcome=failed", 1],
-        ["oauth.token.request.duration oauth.outcome=issued", 3],
-        ["oauth.token.requests error.type=OAuth oauth.error.code=invalid_client oauth.outcome=failed", 1],
-        ["oauth.token.requests oauth.outcome=issued", 3],
-        ["oauth.token.time_to_expiry", 3600],
-        ["oauth.token.waiters", 0]
-      ])
-      deepStrictEqual(shown(telemetry.logs), [
-        "ERROR Token renewal failed, and the token in use is rejected. " +
-        "Token endpoint https://auth.test/token answered 401 invalid_client"
-      ])
-    }))
+  situation(
+    "401 replay: it is a request of its own, and what came of each 401 is counted",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        const { client, server } = world
+        yield* request("before")(world)
+        yield* telemetry.resetSpans
+        yield* server.revoke()
+        yield* request("revoked")(world)
+        yield* server.revoke()
+        const body = HttpBody.stream(Stream.make(new Uint8Array(1)))
+        yield* Effect.withSpan(client.post("/orders", { body }), "unreplayable")
+        yield* server.setTokenResponse(() => ({ status: 401, body: { error: "invalid_client" } }))
+        yield* server.revoke()
+        yield* request("refused")(world)
+        yield* settle
+        const rejection = renewed("rejection", " -> TokenProvider.wait")
+        const wait = "  TokenProvider.wait oauth.renewal.reason=rejection -> TokenProvider.renew"
+        const failure = "error.type=OAuth"
+        const code = "oauth.error.code=invalid_client"
+        deepStrictEqual(yield* telemetry.tree, [
+          "revoked",
+          "  http.client GET http.response.status_code=401 oauth.token.use=reused",
+          wait,
+          "  http.client GET http.request.resend_count=1 http.response.status_code=200 oauth.token.use=replayed",
+          ...rejection,
+          "unreplayable",
+          "  http.client POST http.response.status_code=401 oauth.token.use=reused",
+          wait,
+          ...rejection,
+          "refused",
+          "  http.client GET http.response.status_code=401 oauth.token.use=reused",
+          `  TokenProvider.wait ${failure} ${code} oauth.renewal.reason=rejection ERROR -> TokenProvider.renew`,
+          `TokenProvider.renew ${failure} ${code} oauth.outcome=failed oauth.renewal.attempts=1 ` +
+          "oauth.renewal.reason=rejection ERROR -> TokenProvider.wait",
+          `  TokenEndpoint.attempt ${failure} oauth.attempt=1 ${code} ERROR`,
+          `    http.client POST ${failure} http.response.status_code=401 ${code} ERROR`
+        ])
+        const series = yield* telemetry.series
+        deepStrictEqual(series.filter(([name]) => !name.startsWith("oauth.token_store.")), [
+          ["oauth.replays oauth.outcome=accepted", 1],
+          ["oauth.replays oauth.outcome=unrenewed", 1],
+          ["oauth.replays oauth.outcome=unreplayable", 1],
+          ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=rejection", 1],
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=rejection", 2],
+          ["oauth.token.request.duration oauth.outcome=failed", 1],
+          ["oauth.token.request.duration oauth.outcome=issued", 3],
+          ["oauth.token.requests error.type=OAuth oauth.error.code=invalid_client oauth.outcome=failed", 1],
+          ["oauth.token.requests oauth.outcome=issued", 3],
+          ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.waiters", 0]
+        ])
+        deepStrictEqual(shown(telemetry.logs), [
+          "ERROR Token renewal failed, and the token in use is rejected. " +
+          "Token endpoint https://auth.test/token answered 401 invalid_client"
+        ])
+      })
+  )
 
   situation("401 replay: a second 401 is the caller's", {}, (world, telemetry) =>
     Effect.gen(function*() {
@@ -217,69 +229,73 @@ describe("Telemetry", () => {
       deepStrictEqual(replays, [["oauth.replays oauth.outcome=rejected", 1]])
     }))
 
-  situation("outage: the old token serves, then there is none, then it is over: three lines", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      const { server } = world
-      yield* request("before")(world)
-      yield* TestClock.adjust("58 minutes")
-      yield* telemetry.resetSpans
-      yield* server.setTokenResponse(() => ({ status: 503 }))
-      yield* request("begins")(world)
-      yield* settle
-      yield* request("stale")(world)
-      yield* TestClock.adjust("2 minutes")
-      yield* during("30 seconds")(Effect.exit(request("without a token")(world)))
-      yield* server.setTokenResponse(undefined)
-      yield* TestClock.adjust("10 seconds")
-      yield* during("10 seconds")(request("over")(world))
-      yield* settle
-      const failed = "error.type=Status"
-      const attempt = (n: number) => [
-        `  TokenEndpoint.attempt ${failed} oauth.attempt=${n} ERROR`,
-        `    http.client POST ${failed} http.response.status_code=503 ERROR`
-      ]
-      const tree = yield* telemetry.tree
-      const attempts = tree.filter((line) => line.includes("TokenEndpoint.attempt error")).length - 1
-      deepStrictEqual(tree, [
-        "begins",
-        "  http.client GET http.response.status_code=200 oauth.token.use=renewed_ahead",
-        `TokenProvider.renew ${failed} oauth.outcome=failed oauth.renewal.attempts=1 ` +
-        "oauth.renewal.reason=background ERROR",
-        ...attempt(1),
-        "stale",
-        "  http.client GET http.response.status_code=200 oauth.token.use=stale",
-        "without a token ERROR",
-        `  TokenProvider.wait ${failed} oauth.renewal.reason=expiry ERROR -> TokenProvider.renew`,
-        `TokenProvider.renew ${failed} oauth.outcome=failed oauth.renewal.attempts=${attempts} ` +
-        "oauth.renewal.reason=expiry ERROR -> TokenProvider.wait",
-        ...Array.from({ length: attempts }, (_, n) => attempt(n + 1)).flat(),
-        ...waited("over"),
-        ...renewed("expiry", " -> TokenProvider.wait")
-      ])
-      assert.isAbove(attempts, 1)
-      const series = yield* telemetry.series
-      deepStrictEqual(series.filter(([name]) => !name.startsWith("oauth.token_store.")), [
-        ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=background", 1],
-        ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=expiry", 1],
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 2],
-        ["oauth.token.request.duration oauth.outcome=failed", 1 + attempts],
-        ["oauth.token.request.duration oauth.outcome=issued", 2],
-        ["oauth.token.requests error.type=Status oauth.outcome=failed", 1 + attempts],
-        ["oauth.token.requests oauth.outcome=issued", 2],
-        ["oauth.token.retries", attempts - 1],
-        ["oauth.token.stale_serves", 1],
-        ["oauth.token.time_to_expiry", 3600],
-        ["oauth.token.waiters", 0]
-      ])
-      const cause = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
-      deepStrictEqual(shown(telemetry.logs), [
-        `WARN Token renewal failed, the token in use serves on until it expires. ${cause}`,
-        `ERROR Token renewal failed, and requests fail without a token. ${cause}`,
-        "INFO Token renewal works again"
-      ])
-      const [{ annotations }] = telemetry.logs
-      deepStrictEqual(Object.keys(annotations).sort(), ["error.type", "oauth.token.key"])
-    }))
+  situation(
+    "outage: the old token serves, then there is none, then it is over: three lines",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        const { server } = world
+        yield* request("before")(world)
+        yield* TestClock.adjust("58 minutes")
+        yield* telemetry.resetSpans
+        yield* server.setTokenResponse(() => ({ status: 503 }))
+        yield* request("begins")(world)
+        yield* settle
+        yield* request("stale")(world)
+        yield* TestClock.adjust("2 minutes")
+        yield* during("30 seconds")(Effect.exit(request("without a token")(world)))
+        yield* server.setTokenResponse(undefined)
+        yield* TestClock.adjust("10 seconds")
+        yield* during("10 seconds")(request("over")(world))
+        yield* settle
+        const failed = "error.type=Status"
+        const attempt = (n: number) => [
+          `  TokenEndpoint.attempt ${failed} oauth.attempt=${n} ERROR`,
+          `    http.client POST ${failed} http.response.status_code=503 ERROR`
+        ]
+        const tree = yield* telemetry.tree
+        const attempts = tree.filter((line) => line.includes("TokenEndpoint.attempt error")).length - 1
+        deepStrictEqual(tree, [
+          "begins",
+          "  http.client GET http.response.status_code=200 oauth.token.use=renewed_ahead",
+          `TokenProvider.renew ${failed} oauth.outcome=failed oauth.renewal.attempts=1 ` +
+          "oauth.renewal.reason=background ERROR",
+          ...attempt(1),
+          "stale",
+          "  http.client GET http.response.status_code=200 oauth.token.use=stale",
+          "without a token ERROR",
+          `  TokenProvider.wait ${failed} oauth.renewal.reason=expiry ERROR -> TokenProvider.renew`,
+          `TokenProvider.renew ${failed} oauth.outcome=failed oauth.renewal.attempts=${attempts} ` +
+          "oauth.renewal.reason=expiry ERROR -> TokenProvider.wait",
+          ...Array.from({ length: attempts }, (_, n) => attempt(n + 1)).flat(),
+          ...waited("over"),
+          ...renewed("expiry", " -> TokenProvider.wait")
+        ])
+        assert.isAbove(attempts, 1)
+        const series = yield* telemetry.series
+        deepStrictEqual(series.filter(([name]) => !name.startsWith("oauth.token_store.")), [
+          ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=background", 1],
+          ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=expiry", 1],
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 2],
+          ["oauth.token.request.duration oauth.outcome=failed", 1 + attempts],
+          ["oauth.token.request.duration oauth.outcome=issued", 2],
+          ["oauth.token.requests error.type=Status oauth.outcome=failed", 1 + attempts],
+          ["oauth.token.requests oauth.outcome=issued", 2],
+          ["oauth.token.retries", attempts - 1],
+          ["oauth.token.stale_serves", 1],
+          ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.waiters", 0]
+        ])
+        const cause = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
+        deepStrictEqual(shown(telemetry.logs), [
+          `WARN Token renewal failed, the token in use serves on until it expires. ${cause}`,
+          `ERROR Token renewal failed, and requests fail without a token. ${cause}`,
+          "INFO Token renewal works again"
+        ])
+        const [{ annotations }] = telemetry.logs
+        deepStrictEqual(Object.keys(annotations).sort(), ["error.type", "oauth.token.key"])
+      })
+  )
 
   situation("time to expiry falls while renewals fail", {}, (world, telemetry) =>
     Effect.gen(function*() {
@@ -299,41 +315,45 @@ describe("Telemetry", () => {
       deepStrictEqual(seen, [240, 180, 120, 60])
     }))
 
-  situation("store outage: one line when it begins and one when it is over, no request fails", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      const { store } = world
-      yield* store.fail("connection refused", "get", "set", "acquireLease")
-      yield* request("down")(world)
-      yield* settle
-      yield* store.fail(undefined)
-      yield* TestClock.adjust("58 minutes")
-      yield* request("back")(world)
-      yield* settle
-      deepStrictEqual(yield* telemetry.tree, [
-        ...waited("down"),
-        ...renewed("expiry", " -> TokenProvider.wait"),
-        "back",
-        "  http.client GET http.response.status_code=200 oauth.token.use=renewed_ahead",
-        ...renewed("background", "")
-      ])
-      deepStrictEqual(yield* telemetry.series, [
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=background", 1],
-        ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
-        ["oauth.token.request.duration oauth.outcome=issued", 2],
-        ["oauth.token.requests oauth.outcome=issued", 2],
-        ["oauth.token.time_to_expiry", 3600],
-        ["oauth.token.waiters", 0],
-        ["oauth.token_store.operations error.type=Unavailable oauth.outcome=failed oauth.token_store.method=get", 1],
-        ...storeCalls(3, 1),
-        ["oauth.token_store.operations oauth.outcome=skipped oauth.token_store.method=set", 1]
-      ])
-      deepStrictEqual(shown(telemetry.logs), [
-        "WARN Token store, get: connection refused. Tokens stay in this process until the store is back",
-        "INFO Token store is back"
-      ])
-      const [{ annotations }] = telemetry.logs
-      deepStrictEqual(annotations, { "oauth.token_store.method": "get", "error.type": "Unavailable" })
-    }))
+  situation(
+    "store outage: one line when it begins and one when it is over, no request fails",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        const { store } = world
+        yield* store.fail("connection refused", "get", "set", "acquireLease")
+        yield* request("down")(world)
+        yield* settle
+        yield* store.fail(undefined)
+        yield* TestClock.adjust("58 minutes")
+        yield* request("back")(world)
+        yield* settle
+        deepStrictEqual(yield* telemetry.tree, [
+          ...waited("down"),
+          ...renewed("expiry", " -> TokenProvider.wait"),
+          "back",
+          "  http.client GET http.response.status_code=200 oauth.token.use=renewed_ahead",
+          ...renewed("background", "")
+        ])
+        deepStrictEqual(yield* telemetry.series, [
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=background", 1],
+          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
+          ["oauth.token.request.duration oauth.outcome=issued", 2],
+          ["oauth.token.requests oauth.outcome=issued", 2],
+          ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.waiters", 0],
+          ["oauth.token_store.operations error.type=Unavailable oauth.outcome=failed oauth.token_store.method=get", 1],
+          ...storeCalls(3, 1),
+          ["oauth.token_store.operations oauth.outcome=skipped oauth.token_store.method=set", 1]
+        ])
+        deepStrictEqual(shown(telemetry.logs), [
+          "WARN Token store, get: connection refused. Tokens stay in this process until the store is back",
+          "INFO Token store is back"
+        ])
+        const [{ annotations }] = telemetry.logs
+        deepStrictEqual(annotations, { "oauth.token_store.method": "get", "error.type": "Unavailable" })
+      })
+  )
 
   situation(
     "fleet: the token of another process is adopted, and the wait for its turn is measured",
@@ -358,44 +378,55 @@ describe("Telemetry", () => {
           "-> TokenProvider.wait"
         ])
         // How often it looked is random
-        deepStrictEqual((yield* telemetry.series).filter(([name]) => !name.startsWith("oauth.token_store.operations")), [
-          ["oauth.token.renewals oauth.outcome=adopted oauth.renewal.reason=expiry", 1],
-          ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
-          ["oauth.token.request.duration oauth.outcome=issued", 1],
-          ["oauth.token.requests oauth.outcome=issued", 1],
-          ["oauth.token.time_to_expiry", 3599],
-          ["oauth.token.waiters", 0],
-          ["oauth.token_store.lease.wait.duration", 1]
-        ])
+        deepStrictEqual(
+          (yield* telemetry.series).filter(([name]) => !name.startsWith("oauth.token_store.operations")),
+          [
+            ["oauth.token.renewals oauth.outcome=adopted oauth.renewal.reason=expiry", 1],
+            ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
+            ["oauth.token.request.duration oauth.outcome=issued", 1],
+            ["oauth.token.requests oauth.outcome=issued", 1],
+            ["oauth.token.time_to_expiry", 3599],
+            ["oauth.token.waiters", 0],
+            ["oauth.token_store.lease.wait.duration", 1]
+          ]
+        )
       })
   )
 
-  situation("switched off, there are no spans, and the metrics are the same", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      yield* Effect.withTracerEnabled(request("first")(world), false)
-      yield* Effect.withTracerEnabled(request("second")(world), false)
-      const quiet = HttpClient.withTracerDisabledWhen(world.client, () => true)
-      yield* Effect.withSpan(quiet.get("/orders"), "third")
-      yield* settle
-      // The renewal belongs to the provider, and not to the request that was not to be traced
-      deepStrictEqual(yield* telemetry.tree, [...renewed("expiry", ""), "third"])
-      assert.strictEqual((yield* telemetry.series)[0][1], 1)
-    }))
-
-  situation("the span of a request is OpenTelemetry's of an HTTP client, with the token redacted", {}, (world, telemetry) =>
-    Effect.gen(function*() {
-      yield* request("first")(world)
-      const spans = yield* telemetry.spans
-      const post = spans.find(({ name }) => name === "http.client POST")
-      deepStrictEqual(post?.attributes, {
-        "http.request.method": "POST",
-        "server.address": "auth.test",
-        "server.port": 443,
-        "url.full": TestAuthorizationServer.tokenUrl,
-        "url.scheme": "https",
-        "http.response.status_code": 200
+  situation(
+    "switched off, there are no spans, and the metrics are the same",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        yield* Effect.withTracerEnabled(request("first")(world), false)
+        yield* Effect.withTracerEnabled(request("second")(world), false)
+        const quiet = HttpClient.withTracerDisabledWhen(world.client, () => true)
+        yield* Effect.withSpan(quiet.get("/orders"), "third")
+        yield* settle
+        // The renewal belongs to the provider, and not to the request that was not to be traced
+        deepStrictEqual(yield* telemetry.tree, [...renewed("expiry", ""), "third"])
+        assert.strictEqual((yield* telemetry.series)[0][1], 1)
       })
-      const get = spans.find(({ name }) => name === "http.client GET")
-      assert.strictEqual(get?.attributes["http.request.header.authorization"], "<redacted>")
-    }))
+  )
+
+  situation(
+    "the span of a request is OpenTelemetry's of an HTTP client, with the token redacted",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        yield* request("first")(world)
+        const spans = yield* telemetry.spans
+        const post = spans.find(({ name }) => name === "http.client POST")
+        deepStrictEqual(post?.attributes, {
+          "http.request.method": "POST",
+          "server.address": "auth.test",
+          "server.port": 443,
+          "url.full": TestAuthorizationServer.tokenUrl,
+          "url.scheme": "https",
+          "http.response.status_code": 200
+        })
+        const get = spans.find(({ name }) => name === "http.client GET")
+        assert.strictEqual(get?.attributes["http.request.header.authorization"], "<redacted>")
+      })
+  )
 })

@@ -162,14 +162,17 @@ export const run = <A, E>(
     })
   ))
 
-  const series = Effect.map(metrics, (metrics) =>
-    metrics.flatMap(({ name, points }) =>
-      points.map(({ tags, value }): Series => {
-        const { unit: _, ...rest } = tags
-        const text = Object.entries(rest).sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => `${key}=${value}`)
-        return [[name, ...text].join(" "), value]
-      })
-    ).sort(([a], [b]) => a < b ? -1 : 1))
+  const series = Effect.map(
+    metrics,
+    (metrics) =>
+      metrics.flatMap(({ name, points }) =>
+        points.map(({ tags, value }): Series => {
+          const { unit: _, ...rest } = tags
+          const text = Object.entries(rest).sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => `${key}=${value}`)
+          return [[name, ...text].join(" "), value]
+        })
+      ).sort(([a], [b]) => a < b ? -1 : 1)
+  )
 
   const app = AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...clientOptions }).pipe(
     Layer.provide(TokenEndpoint.layer({

@@ -1,6 +1,12 @@
 /** The guide about telemetry says all that the library tells of itself, and nothing else. */
 import type { OAuthError, Renewal, TokenUse } from "@effect-alf/core"
-import { ErrorAttributes, OAuthError as Errors, OAuthMetrics, TestAuthorizationServer, TokenEndpoint } from "@effect-alf/core"
+import {
+  ErrorAttributes,
+  OAuthError as Errors,
+  OAuthMetrics,
+  TestAuthorizationServer,
+  TokenEndpoint
+} from "@effect-alf/core"
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -52,9 +58,10 @@ const methods = all<OAuthError.TokenStoreError["method"]>({
 
 const requestOutcomes: ReadonlyArray<OAuthMetrics.RequestOutcome> = [
   "issued",
-  ...[...reasons.map((reason) => [reason, undefined] as const), ...ErrorAttributes.errorCodes.map((error) =>
-    ["OAuth", error] as const
-  )].map(([reason, error]) => new Errors.TokenEndpointError({ endpoint: "", reason, description: "", error }))
+  ...[
+    ...reasons.map((reason) => [reason, undefined] as const),
+    ...ErrorAttributes.errorCodes.map((error) => ["OAuth", error] as const)
+  ].map(([reason, error]) => new Errors.TokenEndpointError({ endpoint: "", reason, description: "", error }))
 ]
 
 /** Every metric, with each of the tags that it can have. */
@@ -77,9 +84,11 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
     unrenewed: true
   }).map(OAuthMetrics.tokenReplays),
   tokenStoreOperations: methods.flatMap((method) =>
-    (["ok", "skipped", ...storeReasons.map((reason) =>
-      new Errors.TokenStoreError({ method, reason, description: "" })
-    )] as const).map((outcome) => OAuthMetrics.tokenStoreOperations(method, outcome))
+    ([
+      "ok",
+      "skipped",
+      ...storeReasons.map((reason) => new Errors.TokenStoreError({ method, reason, description: "" }))
+    ] as const).map((outcome) => OAuthMetrics.tokenStoreOperations(method, outcome))
   ),
   leaseWaitDuration: [OAuthMetrics.leaseWaitDuration]
 }
@@ -171,8 +180,11 @@ describe("the guide about telemetry", () => {
           return yield* telemetry.spans
         }))
       // The attributes that platform gives to the requests of an app are its own
-      const isOurs = (span: string, key: string) => span !== "http.client GET" || /^oauth\.|resend_count$/.test(key)
-      const found = sorted(spans.map(({ name }) => name)).map((name) => [
+      const isOurs = (span: string, key: string) =>
+        span !== "http.client GET" || /^oauth\.|resend_count$/.test(key)
+      const found = sorted(spans.map(({ name }) =>
+        name
+      )).map((name) => [
         name,
         sorted(
           spans.filter((span) => span.name === name).flatMap(({ attributes }) => Object.keys(attributes))

@@ -3,7 +3,10 @@ import { describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, HashMap } from "effect"
 
-const annotations = Effect.map(Effect.spanAnnotations, (annotations) => Object.fromEntries(HashMap.entries(annotations)))
+const annotations = Effect.map(
+  Effect.spanAnnotations,
+  (annotations) => Object.fromEntries(HashMap.entries(annotations))
+)
 
 describe("TokenUse", () => {
   it.effect("annotates the spans of the effect, beside what the app says of them", () =>
@@ -17,6 +20,8 @@ describe("TokenUse", () => {
     }))
 
   it.effect("says how often the request was sent before", () =>
-    Effect.map(TokenUse.annotate(annotations, "replayed", 1), (annotations) =>
-      deepStrictEqual(annotations, { "oauth.token.use": "replayed", "http.request.resend_count": 1 })))
+    Effect.map(
+      TokenUse.annotate(annotations, "replayed", 1),
+      (annotations) => deepStrictEqual(annotations, { "oauth.token.use": "replayed", "http.request.resend_count": 1 })
+    ))
 })

@@ -352,6 +352,25 @@ const encrypted = (store: Layer.Layer<TokenStore.TokenStore>) =>
 
 const envelope = (key: string) => JSON.stringify({ v: 1, key, nonce: "A".repeat(16), text: "A".repeat(64) })
 
+/** Listens to a store that tells of no changes at first, and then does. */
+const hearing = (error: OAuthError.TokenStoreError): Situation =>
+  during(
+    "40 seconds",
+    logged(Effect.suspend(() => {
+      let isSilent = true
+      const changes = Stream.suspend(() =>
+        isSilent ? Stream.fail(error) : Stream.concat(Stream.make("key"), Stream.never)
+      )
+      return makeProvider({ store: storeWith(() => ({ changes })) }).pipe(
+        Effect.zipRight(Effect.sleep("15 seconds")),
+        Effect.zipRight(Effect.sync(() => {
+          isSilent = false
+        })),
+        Effect.zipRight(Effect.sleep("15 seconds"))
+      )
+    }))
+  )
+
 /** Renews a token in the background while the endpoint is out of order. */
 const renewingAhead = (world: World): Situation =>
   during(
@@ -364,6 +383,23 @@ const renewingAhead = (world: World): Situation =>
       yield* Effect.sleep("1 second")
     }))
   )
+
+/** Reads metadata that cannot be read when it is an hour old, and then can be again. */
+const rediscovering: Situation = during(
+  "70 minutes",
+  logged(Effect.gen(function*() {
+    const server = yield* AuthorizationServer.make({ issuer }).pipe(
+      // It is asked at two addresses
+      Effect.provide(answering((_, count) => count === 2 || count === 3 ? unavailable() : metadata()))
+    )
+    yield* server.metadata
+    yield* Effect.sleep("62 minutes")
+    yield* server.metadata
+    yield* Effect.sleep("3 minutes")
+    yield* server.metadata
+    yield* Effect.sleep("3 minutes")
+  }))
+)
 
 // -----------------------------------------------------------------------------
 // resources
@@ -401,6 +437,35 @@ const revoking = (revokeOnClose: TokenProvider.Options["revokeOnClose"]): Situat
       Effect.flatMap(makeProvider({ provider: { revokeOnClose } }), (it) => it.get())
     ))
   )
+
+/** Rotates a certificate, at first with the wrong key. */
+const rotating: Situation = Effect.flatMap(selfSigned, ({ good }) =>
+  logged(Effect.gen(function*() {
+    let reads = 0
+    const certificate = Effect.sync(() => reads++ === 1 ? { ...good, key: Redacted.make(rsaPem) } : good)
+    const { refresh } = yield* ClientCertificate.ClientCertificate.pipe(
+      Effect.provide(yield* Layer.build(NodeHttp.layerMutualTls({ certificate })))
+    )
+    yield* refresh
+    yield* refresh
+  })))
+
+/** Asks for tokens with a certificate that cannot be read anew, and then can be. */
+const refreshingCertificate: Situation = Effect.suspend(() => {
+  let reads = 0
+  const certificate = ClientCertificate.ClientCertificate.of({
+    thumbprint: () => "a-thumbprint",
+    refresh: Effect.suspend(() => reads++ === 0 ? Effect.fail("no vault") : Effect.void)
+  })
+  return logged(
+    TokenEndpoint.make({ url, clientId, clientAuth: ClientAuth.tls }).pipe(
+      Effect.tap((endpoint) => endpoint.attempt(endpoint.resolve())),
+      Effect.flatMap((endpoint) => endpoint.attempt(endpoint.resolve())),
+      Effect.provideService(ClientCertificate.ClientCertificate, certificate),
+      Effect.provide(answering(() => token()))
+    )
+  )
+})
 
 // -----------------------------------------------------------------------------
 // the page
@@ -895,15 +960,11 @@ export const situations: Readonly<Record<string, Situation>> = {
         },
         { prefix: "effect-alf:", commandTimeout: Duration.seconds(1) }
       )
-      const error = yield* Effect.flip(Stream.runDrain(changes))
-      return yield* during(
-        "20 seconds",
-        logged(Effect.zipRight(
-          makeProvider({ store: storeWith(() => ({ changes: Stream.fail(error) })) }),
-          Effect.sleep("15 seconds")
-        ))
-      )
+      return yield* hearing(yield* Effect.flip(Stream.runDrain(changes)))
     }),
+  "Token store tells of changes again": hearing(
+    new OAuthError.TokenStoreError({ method: "changes", reason: "Unavailable", description: "no connection" })
+  ),
 
   // In the log
   "Token renewal failed, the token in use serves on until it expires. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
@@ -914,24 +975,26 @@ export const situations: Readonly<Record<string, Situation>> = {
       TokenProvider.TokenProvider,
       makeProvider({ answer: unavailable })
     )),
-  "A rejected token was not replaced: Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "Token renewal failed, and requests fail without a token. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+    telling({ answer: unavailable }),
+  "Token renewal works again": during(
+    "10 seconds",
+    logged(Effect.gen(function*() {
+      const provider = yield* makeProvider({ answer: (_, count) => count === 1 ? unavailable() : token() })
+      yield* Effect.exit(provider.get())
+      yield* Effect.sleep("5 seconds")
+      yield* provider.get()
+      yield* Effect.sleep("1 second")
+    }))
+  ),
+  "Token renewal failed, and the token in use is rejected. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     logged(calling(
       { baseUrl: api },
       "/orders",
       (address, count) => address !== url ? new Response(null, { status: 401 }) : count === 1 ? token() : unavailable()
     )),
-  "answered 503: no OAuth error in an empty body. What it said before serves on": during(
-    "63 minutes",
-    logged(Effect.gen(function*() {
-      const server = yield* AuthorizationServer.make({ issuer }).pipe(
-        Effect.provide(answering((_, count) => count === 1 ? metadata() : unavailable()))
-      )
-      yield* server.metadata
-      yield* Effect.sleep("61 minutes")
-      yield* server.metadata
-      yield* Effect.sleep("1 minute")
-    }))
-  ),
+  "answered 503: no OAuth error in an empty body. What it said before serves on": rediscovering,
+  "Discovery of https://auth.example.com works again": rediscovering,
   "Token renewal failed, the token in use serves on until it expires. The token endpoint died": Effect.suspend(() => {
     let attempts = 0
     return renewingAhead({
@@ -946,7 +1009,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       }
     })
   }),
-  "Tokens that other processes were issued are rejected here, as if they were bound to the process that asked for them: this process no longer shares its tokens (token key …)":
+  "Tokens that other processes were issued are rejected here, as if they were bound to the process that asked for them: this process no longer shares its tokens":
     during(
       "1 minute",
       logged(Effect.gen(function*() {
@@ -967,7 +1030,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         }
       }))
     ),
-  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client, so that two scopes or two stores end each other's tokens (token key …)":
+  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client, so that two scopes or two stores end each other's tokens":
     during(
       "5 minutes",
       logged(Effect.gen(function*() {
@@ -983,27 +1046,8 @@ export const situations: Readonly<Record<string, Situation>> = {
     ),
   "Tokens were not revoked within 2s: they expire": revoking(() => Effect.never),
   "1 of the tokens were not revoked: they expire": revoking(() => Effect.fail("no connection")),
-  "The client certificate stays as it was: NodeHttp.certificate.key holds the key of another certificate": Effect
-    .flatMap(
-      selfSigned,
-      ({ good }) =>
-        logged(Effect.gen(function*() {
-          let reads = 0
-          const certificate = Effect.sync(() => reads++ === 0 ? good : { ...good, key: Redacted.make(rsaPem) })
-          const { refresh } = yield* ClientCertificate.ClientCertificate.pipe(
-            Effect.provide(yield* Layer.build(NodeHttp.layerMutualTls({ certificate })))
-          )
-          yield* refresh
-        }))
-    ),
-  "The client certificate could not be read anew: the one at hand is presented": logged(
-    TokenEndpoint.make({ url, clientId, clientAuth: ClientAuth.tls }).pipe(
-      Effect.flatMap((endpoint) => endpoint.attempt(endpoint.resolve())),
-      Effect.provideService(ClientCertificate.ClientCertificate, {
-        thumbprint: () => "a-thumbprint",
-        refresh: Effect.fail("no vault")
-      }),
-      Effect.provide(answering(() => token()))
-    )
-  )
+  "The client certificate stays as it was: NodeHttp.certificate.key holds the key of another certificate": rotating,
+  "The client certificate can be read again": rotating,
+  "The client certificate could not be read anew: the one at hand is presented": refreshingCertificate,
+  "The client certificate is read anew again": refreshingCertificate
 }

@@ -16,22 +16,36 @@ export interface World {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** What code may read from the environment. */
-const environment = {
-  ALF_TOKEN_URL: "https://auth.example.com/token",
-  ALF_CLIENT_ID: "client-id",
-  ALF_CLIENT_SECRET: "client-secret",
-  ALF_BASE_URL: "https://api.example.com",
-  ALF_SCOPE: "orders:read",
-  ALF_REDIS_URL: "redis://localhost:6379",
+const endpoint = {
   TOKEN_URL: "https://auth.example.com/token",
   CLIENT_ID: "client-id",
-  CLIENT_SECRET: "client-secret",
-  REFRESH_TOKEN: "refresh-token",
+  CLIENT_SECRET: "client-secret"
+}
+
+const client = {
+  ...endpoint,
+  BASE_URL: "https://api.example.com",
+  SCOPE: "orders:read",
+  REDIS_URL: "redis://localhost:6379"
+}
+
+const prefixed = (prefix: string, variables: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(variables).map(([name, value]) => [prefix + name, value]))
+
+/** What code may read from the environment. */
+const environment = {
+  ...endpoint,
+  ...prefixed("ALF_", client),
+  ...prefixed("BILLING_", client),
+  ...prefixed("BILLING_ALF_", client),
+  CONNECT_TIMEOUT: "2 seconds",
+  ORDERS_URL: "https://api.example.com",
   REDIS_URL: "redis://localhost:6379",
+  REFRESH_TOKEN: "refresh-token",
   STORE_KEY: randomBytes(32).toString("base64"),
   STORE_KEY_2026_05: randomBytes(32).toString("base64"),
-  STORE_KEY_2026_11: randomBytes(32).toString("base64")
+  STORE_KEY_2026_11: randomBytes(32).toString("base64"),
+  TOKEN_MAX_WAIT: "5 seconds"
 }
 
 /** Folders of a machine that code may read from. */

@@ -5,9 +5,9 @@ import { Config, ConfigProvider, Context, Effect, identity, Layer } from "effect
 
 type Client = AuthedHttpClient.AuthedHttpClient["Type"]
 
-class Payments extends Context.Tag("app/Payments")<Payments, Client>() {}
-class Orders extends Context.Tag("app/Orders")<Orders, Client>() {}
-class Invoices extends Context.Tag("app/Invoices")<Invoices, Client>() {}
+class Payments extends Context.Tag("@effect-alf/examples/integrations/several-apis/Payments")<Payments, Client>() {}
+class Orders extends Context.Tag("@effect-alf/examples/integrations/several-apis/Orders")<Orders, Client>() {}
+class Invoices extends Context.Tag("@effect-alf/examples/integrations/several-apis/Invoices")<Invoices, Client>() {}
 
 /** For a layer that is to read `PAYMENTS_ALF_CLIENT_ID` where it says `ALF_CLIENT_ID`. */
 const prefixed = (prefix: string) =>

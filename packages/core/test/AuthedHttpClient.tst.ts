@@ -1,0 +1,106 @@
+import type { TokenProvider } from "@effect-alf/core"
+import { AuthedHttpClient, type OAuthError, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import type { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
+import type { Effect } from "effect"
+import { type Context, Layer, Redacted } from "effect"
+import { describe, expect, test } from "tstyche"
+
+interface Database {
+  readonly _: unique symbol
+}
+
+declare const client: Context.Tag.Service<AuthedHttpClient.AuthedHttpClient>
+declare const effect: Effect.Effect<number, TypeError, Database>
+const options = { baseUrl: "https://api.test" }
+
+describe("layers", () => {
+  test("layer wires the provider, and says what is missing", () => {
+    expect(AuthedHttpClient.layer(options)).type.toBe<
+      Layer.Layer<
+        AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+        OAuthError.InvalidOptions,
+        TokenEndpoint.TokenEndpoint | TokenStore.TokenStore | HttpClient.HttpClient
+      >
+    >()
+  })
+
+  test("layerFromProvider needs a provider, and no endpoint or store", () => {
+    expect(AuthedHttpClient.layerFromProvider(options)).type.toBe<
+      Layer.Layer<
+        AuthedHttpClient.AuthedHttpClient,
+        OAuthError.InvalidOptions,
+        TokenProvider.TokenProvider | HttpClient.HttpClient
+      >
+    >()
+  })
+
+  test("nothing but an HttpClient is missing when all is provided", () => {
+    const endpoint = TokenEndpoint.layer({
+      url: "https://auth.test/token",
+      clientId: "client",
+      clientSecret: Redacted.make("secret")
+    })
+    expect(AuthedHttpClient.layer(options).pipe(Layer.provide(endpoint), Layer.provide(TokenStore.layerMemory())))
+      .type.toBe<
+      Layer.Layer<
+        AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+        OAuthError.InvalidOptions,
+        HttpClient.HttpClient
+      >
+    >()
+  })
+
+  test("layerHttpClient provides the HttpClient that existing code asks for", () => {
+    expect<Layer.Layer.Success<ReturnType<typeof AuthedHttpClient.layerHttpClient>>>()
+      .type.toBe<HttpClient.HttpClient | TokenProvider.TokenProvider>()
+  })
+
+  test("layerTest needs nothing", () => {
+    expect(AuthedHttpClient.layerTest(() => new Response())).type.toBe<Layer.Layer<AuthedHttpClient.AuthedHttpClient>>()
+  })
+
+  test("origins are a list or any", () => {
+    expect(AuthedHttpClient.layer).type.toBeCallableWith({ origins: "any" })
+    expect(AuthedHttpClient.layer).type.toBeCallableWith({ origins: ["https://api.test", new URL("https://b.test")] })
+    expect(AuthedHttpClient.layer).type.not.toBeCallableWith({ origins: "all" })
+    expect(AuthedHttpClient.layer).type.not.toBeCallableWith()
+  })
+})
+
+describe("the client", () => {
+  test("fails with what a request can fail with, and what a token can", () => {
+    expect(client.get("/orders")).type.toBe<
+      Effect.Effect<
+        HttpClientResponse.HttpClientResponse,
+        HttpClientError.HttpClientError | OAuthError.OAuthError
+      >
+    >()
+  })
+
+  test("is no HttpClient by itself: its errors are more", () => {
+    expect(client).type.not.toBeAssignableTo<HttpClient.HttpClient>()
+    expect(AuthedHttpClient.toHttpClient(client)).type.toBe<HttpClient.HttpClient>()
+  })
+
+  test("keeps its errors when it follows redirects or replays streams", () => {
+    expect(AuthedHttpClient.followRedirects(client)).type.toBe<typeof client>()
+    expect(client.pipe(AuthedHttpClient.followRedirects(3))).type.toBe<typeof client>()
+    expect(AuthedHttpClient.replayable(client)).type.toBe<typeof client>()
+  })
+})
+
+describe("combinators", () => {
+  test("keep the result, the error and the requirements, data first and last", () => {
+    expect(AuthedHttpClient.withTokenScope(effect, "admin")).type.toBe<typeof effect>()
+    expect(effect.pipe(AuthedHttpClient.withTokenScope(["admin"]))).type.toBe<typeof effect>()
+    expect(AuthedHttpClient.withTokenResource(effect, "urn:orders")).type.toBe<typeof effect>()
+    expect(effect.pipe(AuthedHttpClient.withTokenResource(["urn:orders"]))).type.toBe<typeof effect>()
+    expect(AuthedHttpClient.withTokenRequest(effect, { audience: "orders" })).type.toBe<typeof effect>()
+    expect(effect.pipe(AuthedHttpClient.withTokenRequest({ audience: "orders" }))).type.toBe<typeof effect>()
+    expect(effect.pipe(AuthedHttpClient.withoutToken)).type.toBe<typeof effect>()
+  })
+
+  test("take no misspelt request", () => {
+    expect(AuthedHttpClient.withTokenRequest).type.not.toBeCallableWith({ scopes: "admin" })
+  })
+})

@@ -1,0 +1,48 @@
+import { type OAuthError, TokenStore } from "@effect-alf/core"
+import type { KeyValueStore } from "@effect/platform"
+import { type Context, Effect, Layer, Option, Redacted } from "effect"
+import { expect, test } from "tstyche"
+
+interface Database {
+  readonly _: unique symbol
+}
+
+declare const needsDatabase: Effect.Effect<string, never, Database>
+const options = { keys: [{ id: "1", key: Redacted.make("key") }] }
+
+test("make takes values, promises and effects", () => {
+  expect(TokenStore.make(new Map<string, string>()))
+    .type.toBe<Context.Tag.Service<TokenStore.TokenStore>>()
+  expect(TokenStore.make).type.toBeCallableWith({
+    get: (key: string) => Promise.resolve(key),
+    set: (_: string, value: string) => Promise.resolve(value.length)
+  })
+  expect(TokenStore.make).type.toBeCallableWith({
+    get: (key: string) => Effect.fail(key),
+    set: (_key: string, _value: string, timeToLive: number) => Effect.log(timeToLive)
+  })
+  expect(TokenStore.make).type.toBeCallableWith({ get: () => Option.none(), set: () => {}, remove: () => true })
+})
+
+test("make takes no effect that needs something, and no value that is no string", () => {
+  expect(TokenStore.make).type.not.toBeCallableWith({ get: () => needsDatabase, set: () => {} })
+  expect(TokenStore.make).type.not.toBeCallableWith({ get: () => 1, set: () => {} })
+  expect(TokenStore.make).type.not.toBeCallableWith({ get: () => undefined })
+})
+
+test("layerMemory can only fail where it has options", () => {
+  expect(TokenStore.layerMemory()).type.toBe<Layer.Layer<TokenStore.TokenStore>>()
+  expect(TokenStore.layerMemory({ capacity: 10 }))
+    .type.toBe<Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>>()
+})
+
+test("encrypted keeps what the layer fails with and needs, data first and last", () => {
+  type Encrypted = Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions, KeyValueStore.KeyValueStore>
+  expect(TokenStore.layerKeyValueStore().pipe(TokenStore.encrypted(options))).type.toBe<Encrypted>()
+  expect(TokenStore.encrypted(TokenStore.layerKeyValueStore(), options)).type.toBe<Encrypted>()
+})
+
+test("encrypted takes no key in the clear, and no other layer", () => {
+  expect(TokenStore.encrypted).type.not.toBeCallableWith({ keys: [{ id: "1", key: "key" }] })
+  expect(TokenStore.encrypted(options)).type.not.toBeCallableWith(Layer.empty)
+})
