@@ -76,6 +76,8 @@ const complain = (message: string): Effect.Effect<void> =>
 const warnings = Logger.replace(
   Logger.defaultLogger,
   Logger.make(({ logLevel, message }) => {
+    // What ends the command it says itself, once
+    if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) return
     const text = Array.isArray(message) ? message.join(" ") : String(message)
     process.stderr.write(`alf: ${logLevel.label.toLowerCase()}: ${text.replace(/\s+/g, " ")}\n`)
   })
