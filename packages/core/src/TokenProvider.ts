@@ -271,11 +271,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
 
   /** Hands out a token inside its refresh window. */
-  const serve = ({ token, windows }: HeldToken.HeldToken, use: TokenUse, onUse: OnUse) => {
+  const serve = ({ token, windows }: HeldToken.HeldToken, use: TokenUse | undefined, onUse: OnUse) => {
     const remaining = windows.expiresAt - now()
     if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
-    onUse(use)
+    if (use !== undefined) onUse(use)
     return Effect.succeed(token)
   }
 
@@ -300,7 +300,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
         const isDue = now() >= held.windows.refreshAt && !isEarly
         const isBegun = isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined
-        const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : "reused"
+        const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
         if (isBegun) flights.launch(slot, "background", origin)
         return serve(held, use, onUse)
       }
