@@ -438,7 +438,7 @@ export interface WarmOptions {
   readonly requests?: ReadonlyArray<TokenRequest> | undefined
   /**
    * What becomes of a token that cannot be had: `"fail"` fails with its error, so that an app does not start; `"log"`
-   * says so in one warning each, and the first call tries again. The default is `"fail"`.
+   * leaves it at the line that the provider logs when a renewal fails, and the first call tries again. The default is `"fail"`.
    */
   readonly onFailure?: "fail" | "log" | undefined
 }
@@ -469,10 +469,7 @@ export function warm({ onFailure, requests }: WarmOptions = {}) {
     (provider) =>
       Effect.forEach(requests ?? [undefined], (request) =>
         onFailure === "log"
-          ? Effect.catchAll(
-            provider.get(request),
-            (error) => Effect.logWarning(`No token at the start, the first call tries again. ${error.message}`)
-          )
+          ? Effect.ignore(provider.get(request))
           : provider.get(request), { concurrency: warmConcurrency, discard: true })
   )
 }
