@@ -321,6 +321,8 @@ const toRejection = (error: HttpClientError.HttpClientError | OAuthError.OAuthEr
 const aborted = (request: Request): Effect.Effect<never, unknown> =>
   Effect.async((resume) => {
     const abort = () => resume(Effect.fail(request.signal.reason))
+    // Its fiber begins a moment after the call of fetch
+    if (request.signal.aborted) return abort()
     request.signal.addEventListener("abort", abort)
     return Effect.sync(() => request.signal.removeEventListener("abort", abort))
   })
