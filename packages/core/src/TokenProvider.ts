@@ -445,7 +445,7 @@ export interface WarmOptions {
 
 /**
  * Gets tokens before the first call needs them: at the start of an app, or
- * ahead of a rush. It takes `maxWait` at most.
+ * ahead of a rush. Each takes `maxWait` at most, and 16 are asked for at once.
  *
  * @example
  * ```ts
