@@ -6,7 +6,7 @@
 import type * as Certificate from "@effect-alf/authorization-servers/Certificate"
 import type * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
-import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { assert, layer } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -14,6 +14,12 @@ import { Effect, Layer, Redacted, TestClock, TestServices } from "effect"
 import { World } from "./World.js"
 
 type Servers = World["Type"]
+
+/** Until no renewal is under way. */
+const atRest = Effect.flatMap(TokenProvider.TokenProvider, (provider) => provider.status()).pipe(
+  Effect.zipLeft(TestServices.provideLive(Effect.sleep("5 millis"))),
+  Effect.repeat({ while: ({ isRenewing }) => isRenewing })
+)
 
 /** Credentials of one kind: how to make some, how the server knows them and how the client uses them. */
 interface Kind<Credentials> {
@@ -24,7 +30,7 @@ interface Kind<Credentials> {
     servers: Servers,
     clientId: string,
     current: Effect.Effect<Credentials>
-  ) => Layer.Layer<AuthedHttpClient.AuthedHttpClient, unknown>
+  ) => Layer.Layer<AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider, unknown>
 }
 
 const secrets: Kind<Redacted.Redacted> = {
@@ -141,7 +147,7 @@ layer(World.layer)("credentials change while the app goes on calling", (it) => {
                 yield* TestClock.adjust("1 second")
                 assert.strictEqual(yield* Effect.provide(call, app), 200)
                 // A renewal in the background takes real time
-                yield* TestServices.provideLive(Effect.sleep("30 millis"))
+                yield* Effect.provide(atRest, app)
                 return (yield* statuses).length
               })
           })
