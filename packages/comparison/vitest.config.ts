@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     name: "comparison",
     include: ["test/**/*.test.ts"],
+    setupFiles: ["../checks/src/freshMethods.ts"],
     testTimeout: 120_000
   }
 })

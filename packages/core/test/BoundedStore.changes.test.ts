@@ -166,8 +166,9 @@ describe("BoundedStore, changes", () => {
         yield* TestClock.adjust("1 minute")
         deepStrictEqual(seen, ["a"])
         assert.isNull(fiber.unsafePoll())
-        assert.lengthOf(logs, 1)
+        assert.lengthOf(logs, 2)
         assert.include(logs[0].text, "Token store, changes: ")
+        deepStrictEqual(logs[1], { level: "Info", text: "Token store tells of changes again" })
       }))
   }
 

@@ -184,10 +184,10 @@ export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
 export const failsWith = <A>(call: Effect.Effect<A, OAuthError.TokenStoreError>, reason: RegExp) =>
   eventually(Effect.filterOrFail(failureOf(call), ({ description }) => reason.test(description)))
 
-/** What the README lets a user do, on keys and channels with this prefix. */
+/** What the guide lets a user do, on keys and channels with this prefix. */
 export const documentedRights = (prefix = "effect-alf:") =>
   Effect.promise(async () => {
-    const readme = await readFile(new URL("../README.md", import.meta.url), "utf8")
-    const [rights] = readme.match(/~effect-alf:\*[^`]+/)!
+    const guide = await readFile(new URL("../../guides/stores-and-fleets.md", import.meta.url), "utf8")
+    const [rights] = guide.match(/~effect-alf:\*[^`]+/)!
     return ["resetchannels", ...rights.replaceAll("effect-alf:", prefix).trim().split(/\s+/)]
   })

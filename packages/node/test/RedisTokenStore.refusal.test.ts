@@ -137,7 +137,7 @@ describe("RedisTokenStore, a server that refuses", () => {
 
   it.scopedLive.each(
     [["database 0", "", []], ["another database", "/1", ["+select"]]] as const
-  )("a user with no more permissions than the README names, %s", ([_, path, more]) =>
+  )("a user with no more permissions than the guide names, %s", ([_, path, more]) =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
