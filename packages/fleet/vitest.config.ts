@@ -5,7 +5,6 @@ export default defineConfig({
   test: {
     name: "fleet",
     include: ["test/**/*.test.ts"],
-    setupFiles: ["../checks/src/freshMethods.ts"],
     // Many simulations in one test, all of them work for the processor
     testTimeout: 600_000
   }

@@ -5,7 +5,6 @@ export default defineConfig({
   test: {
     name: "guides",
     include: ["test/**/*.test.ts"],
-    setupFiles: ["../checks/src/freshMethods.ts"],
     globalSetup: ["../redis-server/src/setup.ts"],
     testTimeout: 60_000,
     hookTimeout: 30_000

@@ -5,7 +5,6 @@ export default defineConfig({
   test: {
     name: "hostile-servers",
     include: ["test/**/*.test.ts"],
-    setupFiles: ["../checks/src/freshMethods.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000
   }

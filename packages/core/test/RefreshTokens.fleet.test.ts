@@ -233,6 +233,9 @@ const play = Effect.fnUntraced(function*(
   return { uses: yield* bench.uses, isLockedOut: yield* bench.isLockedOut, isServed: Exit.isSuccess(last) }
 }, Effect.scoped)
 
+// More of them in CI
+const numRuns = process.env.THOROUGH === undefined ? 2 : 10
+
 describe("RefreshTokens, whatever happens", () => {
   it.effect.prop(
     "while processes live, none is used twice, and in the end all are served",
@@ -248,7 +251,7 @@ describe("RefreshTokens, whatever happens", () => {
         assert.isFalse(isLockedOut)
         assert.isTrue(isServed)
       }),
-    { fastCheck: { numRuns: 5, seed: 13 } }
+    { fastCheck: { numRuns, seed: 13 } }
   )
 
   it.effect.prop(
@@ -264,6 +267,6 @@ describe("RefreshTokens, whatever happens", () => {
         assert.isFalse(isLockedOut)
         assert.isTrue(isServed)
       }),
-    { fastCheck: { numRuns: 5, seed: 13 } }
+    { fastCheck: { numRuns, seed: 13 } }
   )
 })

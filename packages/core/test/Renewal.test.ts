@@ -191,7 +191,7 @@ describe("Renewal, a failing endpoint", () => {
 
   it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes } = yield* makeFleet(30, { endpoint: { delay: 0, retry: schedule } })
+      const { processes, requestTimes } = yield* makeFleet(12, { endpoint: { delay: 0, retry: schedule } })
       for (const { tokens } of processes) yield* tokens.failNext(100)
       yield* Effect.forkScoped(Effect.forEach(
         processes,

@@ -288,6 +288,6 @@ describe("TokenProvider, whatever happens", () => {
         yield* TestClock.adjust("1 second")
       }),
     // The same histories every time; RUNS and SEED explore others
-    { fastCheck: { numRuns: Number(process.env.RUNS ?? 25), seed: Number(process.env.SEED ?? 6749) }, timeout: 600_000 }
+    { fastCheck: { numRuns: Number(process.env.RUNS ?? 12), seed: Number(process.env.SEED ?? 6749) }, timeout: 600_000 }
   )
 })

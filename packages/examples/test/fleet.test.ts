@@ -12,18 +12,14 @@ const judged = (stdout: string) =>
 
 describe("fleet.ts", () => {
   it.live(
-    "gets by with one token when it starts, when the token is revoked and when a process is killed",
+    "gets by with one token when it starts",
     () =>
       Effect.gen(function*() {
-        const { stdout } = yield* Program.run("fleet", { args: ["start", "revocation", "crash"] })
+        const { stdout } = yield* Program.run("fleet", { args: ["start"] })
         // How long it took depends on what else the machine has to do
         deepStrictEqual(judged(stdout).filter((line) => !/longest|until all/.test(line)), [
           "✔ token requests",
-          "✔ failed calls",
-          "✔ token requests",
-          "✔ failed calls",
-          "✔ token requests",
-          "✔ calls of the others that were served"
+          "✔ failed calls"
         ])
         assert.isEmpty(stdout.split("\n").filter((line) => line.length > 100))
         assert.notInclude(stdout, "\u001b")
