@@ -53,6 +53,7 @@ const maxBufferedBytes = 1024 * 1024
  * - An `OAuthError` rejects as it is; everything else that fails on its way is a
  *   `TypeError` with platform's error as its cause, as a fetch has it.
  * - Methods are those that platform knows: none of one's own.
+ * - The `statusText` is empty, as over HTTP/2.
  *
  * What else `init` holds (`cache`, `credentials`, ...) reaches platform's fetch
  * client, if that is below.
@@ -321,6 +322,8 @@ const toRejection = (error: HttpClientError.HttpClientError | OAuthError.OAuthEr
 const aborted = (request: Request): Effect.Effect<never, unknown> =>
   Effect.async((resume) => {
     const abort = () => resume(Effect.fail(request.signal.reason))
+    // Its fiber begins a moment after the call of fetch
+    if (request.signal.aborted) return abort()
     request.signal.addEventListener("abort", abort)
     return Effect.sync(() => request.signal.removeEventListener("abort", abort))
   })

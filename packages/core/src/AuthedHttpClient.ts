@@ -15,7 +15,6 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -247,7 +246,7 @@ export const make: (
     call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
     token: AccessToken.AccessToken,
-    use: TokenUse | undefined
+    use?: TokenUse
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
     Effect.flatMap(sendWith(request, token, call.replayable, use), (response) => {
       if (!isRejection(response, token)) {
@@ -273,7 +272,7 @@ export const make: (
           return Replay.canReplay(request.body, call.replayable)
             ? Effect.zipRight(
               Replay.drainLater(response),
-              replay(request, origin, call, tokenRequest, renewed, use && "replayed")
+              replay(request, origin, call, tokenRequest, renewed)
             )
             : end("unreplayable")
         }
@@ -285,10 +284,9 @@ export const make: (
     origin: string,
     call: CallOptions,
     tokenRequest: TokenRequest.TokenRequest | undefined,
-    token: AccessToken.AccessToken,
-    use: TokenUse | undefined
+    token: AccessToken.AccessToken
   ) =>
-    Effect.tapBoth(sendWith(request, token, call.replayable, use), {
+    Effect.tapBoth(sendWith(request, token, call.replayable, "replayed"), {
       onFailure: () => Effect.sync(() => update(OAuthMetrics.tokenReplays("failed"), 1)),
       onSuccess: (response) => {
         const outcome = isRejection(response, token) ? "rejected" : "accepted"
@@ -300,52 +298,48 @@ export const make: (
   const sendSigned = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
-    call: CallOptions,
-    isTraced: boolean
+    call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
     const tokenRequest = merge(call.request)
     const token = provider.peek(tokenRequest, origin)
     return token === undefined
-      ? getAndSend(request, origin, call, tokenRequest, isTraced)
-      : sendOrRenew(request, origin, call, tokenRequest, token, isTraced ? "reused" : undefined)
+      ? getAndSend(request, origin, call, tokenRequest)
+      : sendOrRenew(request, origin, call, tokenRequest, token)
   }
 
   const getAndSend = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string,
     call: CallOptions,
-    tokenRequest: TokenRequest.TokenRequest | undefined,
-    isTraced: boolean
+    tokenRequest: TokenRequest.TokenRequest | undefined
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
-    let use: TokenUse = "reused"
+    let use: TokenUse | undefined
     const onUse = (told: TokenUse) => {
       use = told
     }
     return Effect.flatMap(
       provider.get(tokenRequest, origin, onUse),
-      (token) => sendOrRenew(request, origin, call, tokenRequest, token, isTraced ? use : undefined)
+      (token) => sendOrRenew(request, origin, call, tokenRequest, token, use)
     )
   }
 
   const send = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
-    call: CallOptions,
-    isTraced: boolean
+    call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> =>
-    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call, isTraced)
+    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call)
 
   const follow = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
     call: CallOptions,
     redirects: number | "manual",
-    isTraced: boolean,
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
-      redirects === "manual" ? send(request, origin, call, isTraced) : Redirect.follow(request, origin, {
-        send: (request, origin) => send(request, origin, call, isTraced),
+      redirects === "manual" ? send(request, origin, call) : Redirect.follow(request, origin, {
+        send: (request, origin) => send(request, origin, call),
         named: route.named,
         max: redirects,
         replayable: call.replayable,
@@ -367,12 +361,9 @@ export const make: (
         if (!call.unsigned && routed.origin === undefined) return Effect.fail(routed.error)
         const { request } = routed
         const origin = call.unsigned ? undefined : routed.origin
-        // As platform decides whether there is a span
-        const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
-          !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
         const response = call.redirects === undefined
-          ? send(request, origin, call, isTraced)
-          : follow(request, origin, call, call.redirects, isTraced, fiber)
+          ? send(request, origin, call)
+          : follow(request, origin, call, call.redirects, fiber)
         return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
       })
     ),

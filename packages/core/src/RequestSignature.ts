@@ -24,7 +24,7 @@ import * as WwwAuthenticate from "./WwwAuthenticate.js"
 /**
  * Sends a request with a token; the response and the errors show it without.
  * `replayable` is the caller's word for bodies that nobody else knows to be so.
- * `use` is for the span of the request, and left out when nobody traces it.
+ * `use` is for the span of the request.
  *
  * @since 0.1.0
  * @category models
@@ -61,7 +61,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     resends: number
   ) =>
     Effect.matchCauseEffect(
-      use === undefined ? client.execute(signed) : TokenUse.annotate(client.execute(signed), use, resends),
+      TokenUse.annotate(client.execute(signed), use, resends),
       {
         onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, request)),
         onSuccess: (response) => Effect.succeed(UnsignedResponse.make(response, request))

@@ -271,11 +271,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
 
   /** Hands out a token inside its refresh window. */
-  const serve = ({ token, windows }: HeldToken.HeldToken, use: TokenUse, onUse: OnUse) => {
+  const serve = ({ token, windows }: HeldToken.HeldToken, use: TokenUse | undefined, onUse: OnUse) => {
     const remaining = windows.expiresAt - now()
     if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
-    onUse(use)
+    if (use !== undefined) onUse(use)
     return Effect.succeed(token)
   }
 
@@ -300,7 +300,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
       if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
         const isDue = now() >= held.windows.refreshAt && !isEarly
         const isBegun = isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined
-        const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : "reused"
+        const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
         if (isBegun) flights.launch(slot, "background", origin)
         return serve(held, use, onUse)
       }
@@ -438,14 +438,14 @@ export interface WarmOptions {
   readonly requests?: ReadonlyArray<TokenRequest> | undefined
   /**
    * What becomes of a token that cannot be had: `"fail"` fails with its error, so that an app does not start; `"log"`
-   * says so in one warning each, and the first call tries again. The default is `"fail"`.
+   * leaves it at the line that the provider logs when a renewal fails, and the first call tries again. The default is `"fail"`.
    */
   readonly onFailure?: "fail" | "log" | undefined
 }
 
 /**
  * Gets tokens before the first call needs them: at the start of an app, or
- * ahead of a rush. It takes `maxWait` at most.
+ * ahead of a rush. Each takes `maxWait` at most, and 16 are asked for at once.
  *
  * @example
  * ```ts
@@ -469,10 +469,7 @@ export function warm({ onFailure, requests }: WarmOptions = {}) {
     (provider) =>
       Effect.forEach(requests ?? [undefined], (request) =>
         onFailure === "log"
-          ? Effect.catchAll(
-            provider.get(request),
-            (error) => Effect.logWarning(`No token at the start, the first call tries again. ${error.message}`)
-          )
+          ? Effect.ignore(provider.get(request))
           : provider.get(request), { concurrency: warmConcurrency, discard: true })
   )
 }

@@ -1,14 +1,15 @@
 /**
  * How the token of a request came about, as the span of the request shows it.
+ * The usual case is not shown: to say it of every request would cost each a
+ * quarter of its span.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 
 /**
- * How a token came about:
+ * How a token came about that was not simply in memory:
  *
- * - `reused`: it was in memory.
  * - `renewed_ahead`: it was in memory, and the request began its renewal in the
  *   background.
  * - `stale`: it was in memory, and could not be renewed in time.
@@ -19,16 +20,21 @@ import * as Effect from "effect/Effect"
  * @since 0.1.0
  * @category models
  */
-export type TokenUse = "reused" | "renewed_ahead" | "stale" | "awaited" | "adopted" | "replayed"
+export type TokenUse = "renewed_ahead" | "stale" | "awaited" | "adopted" | "replayed"
 
 /**
- * Shows it in the spans of an effect. `resends` is how often the request was
- * sent before, as OpenTelemetry counts it.
+ * Shows it in the spans of an effect, and how often the request was sent
+ * before, as OpenTelemetry counts it.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const annotate = <A, E, R>(effect: Effect.Effect<A, E, R>, use: TokenUse, resends: number) =>
-  resends === 0
-    ? Effect.annotateSpans(effect, "oauth.token.use", use)
-    : Effect.annotateSpans(effect, { "oauth.token.use": use, "http.request.resend_count": resends })
+export const annotate = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  use: TokenUse | undefined,
+  resends: number
+): Effect.Effect<A, E, R> =>
+  use === undefined && resends === 0 ? effect : Effect.annotateSpans(effect, {
+    ...(use === undefined ? {} : { "oauth.token.use": use }),
+    ...(resends === 0 ? {} : { "http.request.resend_count": resends })
+  })

@@ -297,6 +297,15 @@ describe("AuthedFetch, AbortSignal", () => {
       deepStrictEqual([arrived.length, (yield* tokens.requests).length], [0, 0])
     }))
 
+  it.scoped("one that is aborted at once ends the request", () =>
+    Effect.gen(function*() {
+      const { fetch } = yield* overResource(() => Effect.never)
+      const controller = new AbortController()
+      const response = fetch("/", { signal: controller.signal })
+      controller.abort("enough")
+      assert.strictEqual(yield* rejectionOf(response), "enough")
+    }))
+
   it.scoped("rule 1: who stops waiting for a token disturbs nobody", () =>
     Effect.gen(function*() {
       const { fetch, sent, tokens } = yield* overResource()

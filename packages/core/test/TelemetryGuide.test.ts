@@ -146,7 +146,6 @@ describe("the guide about telemetry", () => {
 
   it("has each way in which a token comes about", () => {
     const uses = all<TokenUse.TokenUse>({
-      reused: true,
       renewed_ahead: true,
       stale: true,
       awaited: true,

@@ -1,5 +1,5 @@
 import { TokenUse } from "@effect-alf/core"
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, HashMap } from "effect"
 
@@ -24,4 +24,14 @@ describe("TokenUse", () => {
       TokenUse.annotate(annotations, "replayed", 1),
       (annotations) => deepStrictEqual(annotations, { "oauth.token.use": "replayed", "http.request.resend_count": 1 })
     ))
+
+  it.effect("counts the sendings of a token that was in memory too", () =>
+    Effect.map(
+      TokenUse.annotate(annotations, undefined, 1),
+      (annotations) => deepStrictEqual(annotations, { "http.request.resend_count": 1 })
+    ))
+
+  it("leaves alone what sends a token that was in memory for the first time", () => {
+    assert.strictEqual(TokenUse.annotate(annotations, undefined, 0), annotations)
+  })
 })

@@ -969,12 +969,6 @@ export const situations: Readonly<Record<string, Situation>> = {
   // In the log
   "Token renewal failed, the token in use serves on until it expires. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     renewingAhead({ answer: (_, count) => count === 1 ? token() : unavailable() }),
-  "No token at the start, the first call tries again. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
-    logged(Effect.provideServiceEffect(
-      TokenProvider.warm({ onFailure: "log" }),
-      TokenProvider.TokenProvider,
-      makeProvider({ answer: unavailable })
-    )),
   "Token renewal failed, and requests fail without a token. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     telling({ answer: unavailable }),
   "Token renewal works again": during(
