@@ -253,14 +253,40 @@ export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.Confi
 })
 
 /**
- * Fails unless at least one of these variables says something.
+ * Variables of which one at least must say something.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Alternatives = readonly [keyof Values, ...ReadonlyArray<keyof Values>]
+
+/**
+ * Fails unless one at least of each of these alternatives says something, and
+ * names all that are missing at once: who sets them one by one starts the app
+ * as many times. One that is empty is told alone.
  *
  * @since 0.1.0
  * @category checks
  */
-export const requireOneOf = (
+export const requireEach = (
   environment: Environment,
-  ...keys: readonly [keyof Values, ...ReadonlyArray<keyof Values>]
+  groups: ReadonlyArray<Alternatives>
+): Effect.Effect<void, InvalidOptions | ConfigError.ConfigError> =>
+  Effect.validateAll(groups, (keys) => requireOneOf(environment, keys), { discard: true }).pipe(
+    Effect.mapError(([first, ...others]) => others.reduce(both, first))
+  )
+
+const both = (
+  one: InvalidOptions | ConfigError.ConfigError,
+  other: InvalidOptions | ConfigError.ConfigError
+): InvalidOptions | ConfigError.ConfigError => {
+  if (!ConfigError.isConfigError(one)) return one
+  return ConfigError.isConfigError(other) ? ConfigError.And(one, other) : other
+}
+
+const requireOneOf = (
+  environment: Environment,
+  keys: Alternatives
 ): Effect.Effect<void, InvalidOptions | ConfigError.ConfigError> => {
   if (keys.some((key) => environment[key] !== undefined)) return Effect.void
   const names = keys.map((key) => environment.names[key])

@@ -97,14 +97,19 @@ describe("Environment.read", () => {
     }))
 })
 
-describe("Environment.requireOneOf", () => {
-  it.effect("names all that would do, or the one that is empty", () =>
+describe("Environment.requireEach", () => {
+  const groups: ReadonlyArray<Environment.Alternatives> = [["clientId"], ["tokenEndpoint", "issuer"]]
+
+  it.effect("names all that is missing and would do, or the one that is empty", () =>
     Effect.gen(function*() {
-      const missing = Environment.requireOneOf(yield* read({}), "tokenEndpoint", "issuer")
-      assert.include(String(yield* Effect.flip(missing)), "Expected ALF_TOKEN_URL or ALF_ISSUER to be set")
-      const empty = Environment.requireOneOf(yield* read({ ALF_ISSUER: "" }), "tokenEndpoint", "issuer")
-      assert.strictEqual((yield* Effect.flip(empty)).message, "ALF_ISSUER is empty")
-      yield* Environment.requireOneOf(yield* read({ ALF_ISSUER: "https://a" }), "tokenEndpoint", "issuer")
+      const require = (variables: Record<string, string>) =>
+        Effect.flatMap(read(variables), (environment) => Environment.requireEach(environment, groups))
+      const missing = String(yield* Effect.flip(require({})))
+      assert.include(missing, "Expected ALF_CLIENT_ID to be set")
+      assert.include(missing, "Expected ALF_TOKEN_URL or ALF_ISSUER to be set")
+      const empty = yield* Effect.flip(require({ ALF_ISSUER: "" }))
+      assert.strictEqual(empty.message, "ALF_ISSUER is empty")
+      yield* require({ ALF_CLIENT_ID: "shop", ALF_ISSUER: "https://a" })
     }))
 })
 

@@ -204,14 +204,15 @@ export const layerConfig: {
 } = <R, ES, RS>(options: ConfigOptions<R, ES, RS> = {}) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const environment = yield* Environment.read
-    yield* Environment.requireOneOf(environment, "tokenEndpoint", "issuer")
-    yield* Environment.requireOneOf(environment, "clientId")
-    if (options.clientAuth === undefined && environment.clientAuth !== "none") {
-      yield* Environment.requireOneOf(environment, "clientSecret", "clientSecretFile", "clientKeyFile")
-    }
-    if (options.baseUrl === undefined && options.origins === undefined) {
-      yield* Environment.requireOneOf(environment, "baseUrl", "origins")
-    }
+    const isProved = options.clientAuth !== undefined || environment.clientAuth === "none"
+    const isBound = options.baseUrl !== undefined || options.origins !== undefined
+    const required: ReadonlyArray<Environment.Alternatives> = [
+      ["tokenEndpoint", "issuer"],
+      ["clientId"],
+      ...(isProved ? [] : [["clientSecret", "clientSecretFile", "clientKeyFile"] as const]),
+      ...(isBound ? [] : [["baseUrl", "origins"] as const])
+    ]
+    yield* Environment.requireEach(environment, required)
     return ConfiguredLayer.mapInvalid(
       layer<R, ES, RS>(fromEnvironment(environment, options)),
       nameInEnvironment(environment, options)

@@ -82,6 +82,7 @@ export const describe = (error: unknown, secret?: string | undefined): string =>
     // Some messages of Redis quote the arguments, others name the script
     const short = text
       .replace(/,? (with args beginning with|script):.*$/is, "")
+      .replace(/\.$/, "")
       .replace(/^Too many Cluster redirections\. Last error: (\w*Error: )?/, "")
     return secret ? short.replaceAll(secret, "<redacted>") : short
   })

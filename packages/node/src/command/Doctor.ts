@@ -98,14 +98,19 @@ const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.P
     if (empty !== undefined) {
       return yield* Effect.fail(Problem.Wrong({ variable: empty.name, description: "is empty" }))
     }
+    const known = Object.values(names).map(({ name }) => name)
+    const unread = variables.filter((name) => /^ALF_/i.test(name) && !known.includes(name)).sort()
     if (missing.length > 0 || clientId === undefined) {
-      const known = Object.values(names).map(({ name }) => name)
       return yield* Effect.fail(Problem.Missing({
         variables: missing.map((keys) => keys.map((key) => names[key].name).join(" or ")),
-        unread: variables.filter((name) => /^ALF_/i.test(name) && !known.includes(name)).sort()
+        unread
       }))
     }
-    return { says: `client ${clientId} at ${tokenEndpoint ?? issuer}`, value: { ...environment, clientId } }
+    return {
+      says: `client ${clientId} at ${tokenEndpoint ?? issuer}` +
+        (unread.length === 0 ? "" : `; nothing reads ${unread.join(", ")}`),
+      value: { ...environment, clientId }
+    }
   })
 
 /** What a layer has against an option is said of the variable that holds it. */
@@ -344,7 +349,9 @@ const describeRefusal = (
   if (error.error === "invalid_scope") return Effect.succeed(Problem.WrongScope({ scope, said }))
   const { status = 0 } = error
   const isElsewhere = error.error === undefined && (status === 404 || status === 405 || status === 410)
-  if (isElsewhere || error.reason === "Redirect" || /\(text\/html/.test(error.description)) {
+  // The pages of gateways are HTML too, with a status that says what they are about
+  const isPage = status < 400 && /\(text\/html/.test(error.description)
+  if (isElsewhere || error.reason === "Redirect" || isPage) {
     return Effect.map(lookAround(new URL(error.endpoint).origin), ({ tokenEndpoint }) =>
       Problem.NoTokenEndpoint({
         endpoint: error.endpoint,

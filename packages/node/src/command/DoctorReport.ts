@@ -9,6 +9,7 @@ import * as Problem from "./Problem.js"
 import type { Style } from "./Style.js"
 
 const allIsWell = "Everything works: a token is given, and nothing stands between the app and its API"
+const noApi = "A token is given. No API was looked at: name it in ALF_BASE_URL, or with --base-url"
 
 /**
  * The cause in the first line, then what to do, then every check.
@@ -18,9 +19,10 @@ const allIsWell = "Everything works: a token is given, and nothing stands betwee
  */
 export const toText = (findings: ReadonlyArray<Finding.Finding>, style: Style["Type"]): string => {
   const cause = Finding.cause(findings)
+  const isApiUnknown = findings.some((finding) => finding._tag === "Skipped" && finding.check === "origin")
   const isFailed = findings.some(Finding.Finding.$is("Failed"))
   const head = Option.match(cause, {
-    onNone: () => [style.green(allIsWell)],
+    onNone: () => [style.green(isApiUnknown ? noApi : allIsWell)],
     onSome: (problem) => {
       const { advice, cause } = Problem.describe(problem)
       return [isFailed ? style.red(cause) : style.yellow(cause), advice]

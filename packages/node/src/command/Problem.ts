@@ -140,7 +140,11 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   }),
   Wrong: ({ description, variable }) => ({
     cause: `${nameOptions(variable)} ${description}`,
-    advice: "Correct its value."
+    advice: /\(npm install ioredis\)/.test(description)
+      ? "Install it beside @effect-alf/node: npm install ioredis."
+      : /the file .+ cannot be read/.test(description)
+      ? "Compare its path, and see who may read it."
+      : "Correct its value."
   }),
   Insecure: ({ host, variable }) => ({
     cause: `${nameOptions(variable)} is an http address: what is sent to ${host} could be read on its way`,
@@ -192,7 +196,7 @@ export const describe: (problem: Problem) => Words = Problem.$match({
     advice: "Compare ALF_ISSUER with what the server calls its issuer, or set ALF_TOKEN_URL in its place."
   }),
   NoTokenEndpoint: ({ endpoint, named, status }) => ({
-    cause: `There is no token endpoint at ${endpoint}: it answers ${status}`,
+    cause: `There is no token endpoint at ${endpoint}: it answers ${status}${status < 300 ? " with a page" : ""}`,
     advice: named === undefined
       ? "Correct ALF_TOKEN_URL."
       : `Set ALF_TOKEN_URL to ${named}, as the server's metadata says.`
@@ -251,7 +255,9 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   }),
   StoreDown: ({ description }) => ({
     cause: `The store is down: ${description}`,
-    advice: "Start Redis or correct ALF_REDIS_URL. Until then each process asks for tokens of its own."
+    advice: (/still connecting/.test(description)
+      ? "Compare host and port in ALF_REDIS_URL, and take rediss:// where Redis speaks TLS, redis:// where it does not. "
+      : "Start Redis or correct ALF_REDIS_URL. ") + "Until then each process asks for tokens of its own."
   }),
   StorePassword: ({ description }) => ({
     cause: `The store does not take the password: ${description}`,

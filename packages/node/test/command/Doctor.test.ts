@@ -76,6 +76,14 @@ describe("Doctor", () => {
         deepStrictEqual(findings.map(({ check }) => check), [...Finding.checks])
       }))
 
+    it.live("tells of variables that nothing reads where none is missing", () =>
+      served({}, ({ env }) =>
+        Effect.gen(function*() {
+          const [configuration] = yield* examine({ ...env, ALF_SCOPES: "orders:read" })
+          assert(configuration?._tag === "Ok")
+          assert.match(configuration.says, /; nothing reads ALF_SCOPES$/)
+        })))
+
     it.live("names a variable that is empty or no address", () =>
       Effect.gen(function*() {
         const env = { ALF_CLIENT_ID: "shop", ALF_CLIENT_SECRET: "secret" }
@@ -183,6 +191,9 @@ describe("Doctor", () => {
           page: tagOf({
             onToken: (response) => response.writeHead(200, { "content-type": "text/html" }).end("<html>")
           }),
+          gateway: tagOf({
+            onToken: (response) => response.writeHead(502, { "content-type": "text/html" }).end("<html>")
+          }),
           keycloak: tagOf(answering(401, { error: "unauthorized_client" })),
           down: tagOf(answering(503, {})),
           other: tagOf(answering(400, { error: "invalid_request" }))
@@ -193,6 +204,7 @@ describe("Doctor", () => {
           absent: "NoTokenEndpoint",
           moved: "NoTokenEndpoint",
           page: "NoTokenEndpoint",
+          gateway: "TokenRefused",
           keycloak: "WrongSecret",
           down: "TokenRefused",
           other: "TokenRefused"

@@ -52,6 +52,19 @@ describe("Problem", () => {
       "https://b"
     ],
     [P.NoMetadata({ issuer: "https://a", description: "404" }), ExitCode.refused, "has no metadata", "ALF_ISSUER"],
+    [
+      P.Wrong({ variable: "ALF_REDIS_URL", description: "needs the package ioredis (npm install ioredis): none" }),
+      ExitCode.usage,
+      "needs the package ioredis",
+      "Install it"
+    ],
+    [
+      P.Wrong({ variable: "ALF_CLIENT_SECRET_FILE", description: "is of no use: the file a cannot be read: NotFound" }),
+      ExitCode.usage,
+      "the file a cannot be read",
+      "its path"
+    ],
+    [P.NoTokenEndpoint({ endpoint: "e", status: 200, named: "f" }), ExitCode.refused, "200 with a page", "to f"],
     [P.NoTokenEndpoint({ endpoint: "e", status: 404, named: "f" }), ExitCode.refused, "no token endpoint at e", "to f"],
     [
       P.WrongSecret({
@@ -104,6 +117,7 @@ describe("Problem", () => {
       "exp"
     ],
     [P.StoreDown({ description: "refused" }), ExitCode.degraded, "The store is down", "ALF_REDIS_URL"],
+    [P.StoreDown({ description: "still connecting" }), ExitCode.degraded, "The store is down", "rediss://"],
     [P.StorePassword({ description: "WRONGPASS" }), ExitCode.degraded, "the password", "ALF_REDIS_URL"],
     [P.StoreReadOnly({ description: "READONLY" }), ExitCode.degraded, "read-only", "replica"],
     [P.StoreSlow({ millis: 200 }), ExitCode.degraded, "200 ms", "SLOWLOG"],

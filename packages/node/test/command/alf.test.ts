@@ -123,7 +123,12 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       const message = `Token endpoint ${url}/token answered 401 invalid_client: client authentication failed`
       deepStrictEqual([usage, configuration, refusal], [
         { exitCode: 2, stdout: "", stderr: "alf: Received unknown argument: '--client-secret'\n" },
-        { exitCode: 2, stdout: "", stderr: "alf: ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer) is not set\n" },
+        {
+          exitCode: 2,
+          stdout: "",
+          stderr: "alf: ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer), ALF_CLIENT_ID (--client-id), " +
+            "ALF_CLIENT_SECRET or ALF_CLIENT_SECRET_FILE or ALF_CLIENT_KEY_FILE are not set\n"
+        },
         { exitCode: 1, stdout: "", stderr: `${JSON.stringify({ error: { kind: "OAuth", message, exitCode: 1 } })}\n` }
       ])
     }))
