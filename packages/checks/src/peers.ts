@@ -11,6 +11,9 @@ import { modules, published, report, root } from "./workspace.js"
 /** Private packages that need nothing of Effect beyond what the published ones do. */
 const alongside = ["hostile-servers", "redis-server"]
 
+/** What their tests read besides: the pages that they hold to the code, and what runs before each of them. */
+const beside = /^packages\/(guides\/[^/]+\.md|checks\/src\/freshMethods\.ts)$/
+
 /** Releases that go with the oldest peers: of what only the tests need, and of the peers' own peers. */
 const besideOldest: Ranges = {
   "@effect/cli": "0.76.0",
@@ -95,7 +98,7 @@ try {
     if (
       folder === undefined
         ? /^(\.npmrc|(tsconfig|vitest)\..*)$/.test(file)
-        : top === "packages" && folders.includes(folder)
+        : (top === "packages" && folders.includes(folder)) || beside.test(file)
     ) {
       cpSync(root + file, join(copy, file))
     }
