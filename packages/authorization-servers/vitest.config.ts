@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     name: "authorization-servers",
     include: ["test/**/*.test.ts"],
+    pool: "threads",
     setupFiles: ["../checks/src/freshMethods.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000

@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     name: "examples",
     include: ["test/**/*.test.ts"],
+    pool: "threads",
     setupFiles: ["../checks/src/freshMethods.ts"],
     globalSetup: ["../redis-server/src/setup.ts"],
     testTimeout: 60_000,

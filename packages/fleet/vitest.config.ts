@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     name: "fleet",
     include: ["test/**/*.test.ts"],
+    // Beside the projects in threads, which come one after the other
+    pool: "forks",
     // Many simulations in one test, all of them work for the processor
     testTimeout: 600_000
   }

@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     name: "guides",
     include: ["test/**/*.test.ts"],
+    // Beside the projects in threads, which come one after the other
+    pool: "forks",
     globalSetup: ["../redis-server/src/setup.ts"],
     testTimeout: 60_000,
     hookTimeout: 30_000

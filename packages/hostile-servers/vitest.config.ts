@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     name: "hostile-servers",
     include: ["test/**/*.test.ts"],
+    // Beside the projects in threads, which come one after the other
+    pool: "forks",
     testTimeout: 120_000,
     hookTimeout: 120_000
   }

@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     name: "node",
     include: ["test/**/*.test.ts"],
+    pool: "threads",
     setupFiles: ["../checks/src/freshMethods.ts"],
     globalSetup: ["../redis-server/src/setup.ts"],
     testTimeout: 30_000,

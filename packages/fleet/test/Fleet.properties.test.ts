@@ -6,7 +6,7 @@ import * as Simulation from "../src/Simulation.js"
 
 // The same histories every time; SEED says the first, RUNS how many: 1,000 in CI
 const first = Number(process.env.SEED ?? 1)
-const runs = Number(process.env.RUNS ?? 20)
+const runs = Number(process.env.RUNS ?? 12)
 
 describe("A fleet, whatever happens", () => {
   it("keeps its promises in every history", () => {
