@@ -1547,12 +1547,13 @@ describe("TokenEndpoint", () => {
       for (const [where, answer] of Object.entries(cutting)) {
         it.effect(`${method}, cut in ${where}`, () =>
           Effect.gen(function*() {
-            const { sent } = yield* ask(() => granted(), options)
-            for (const index of echoes(sent[0] ?? assert.fail()).keys()) {
-              const { exit, sent } = yield* ask((sent) => answer(echoes(sent)[index] ?? assert.fail()), options)
-              const error = failed(exit)
+            const { sent: [plain = assert.fail()] } = yield* ask(() => granted(), options)
+            const { layer, sent } = fetchOf((one) => answer(echoes(one)[sent.length - 1] ?? assert.fail()))
+            const endpoint = yield* Effect.provide(make(options), layer)
+            for (const index of echoes(plain).keys()) {
+              const error = failed(yield* Effect.exit(endpoint.request(endpoint.resolve())))
               const shown = [error.message, JSON.stringify(error), inspect({ ...error.headers })].join("\n")
-              const leaked = marks(echoes(sent[0] ?? assert.fail())).filter((mark) => shown.includes(mark))
+              const leaked = marks(echoes(sent[index] ?? assert.fail())).filter((mark) => shown.includes(mark))
               deepStrictEqual(leaked, [], `echo ${index}`)
             }
           }))

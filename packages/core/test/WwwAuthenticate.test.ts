@@ -264,20 +264,16 @@ describe("WwwAuthenticate", () => {
     ]
 
     it("time is in proportion to the length, whatever is repeated", () => {
-      const steps = (text: string) => {
-        // Of several, so that a pause of the machine does not count
-        const times = Array.from({ length: 5 }, () => {
-          const start = performance.now()
-          WwwAuthenticate.parse(text)
-          return performance.now() - start
-        })
-        return Math.min(...times)
+      // Quadratic time is above 100 ms on any machine; proportional time is below 2, save where the machine was busy
+      const isFast = (text: string) => {
+        const start = performance.now()
+        WwwAuthenticate.parse(text)
+        return performance.now() - start < 20
       }
       for (const begin of ["", "Bearer ", "Bearer realm=\"", "Bearer a=", "("]) {
         for (const part of repeated) {
           const text = (begin + part.repeat(16 * 1024)).slice(0, 16 * 1024)
-          // Quadratic time would be above 100 ms; proportional time is below 2
-          assert.isBelow(steps(text), 20, `${begin}${part}...`)
+          assert.isTrue(Array.from({ length: 50 }).some(() => isFast(text)), `${begin}${part}...`)
         }
       }
     })

@@ -66,7 +66,7 @@ export const assertHides = (error: unknown, ...secrets: ReadonlyArray<string>) =
 
 /** Tries until the store works: it comes back by itself, at a moment that only it knows. */
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.retry(effect, Schedule.spaced("20 millis")).pipe(Effect.timeout("15 seconds"))
+  Effect.retry(effect, Schedule.spaced("20 millis")).pipe(Effect.timeout("45 seconds"))
 
 /** A server that listens on a socket as well. */
 export const makeSocket = Effect.gen(function*() {

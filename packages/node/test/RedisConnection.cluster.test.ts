@@ -189,10 +189,11 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
   /** A store that holds the key, and what another one is told. */
   const start = Effect.gen(function*() {
     const { addresses } = yield* Replicated
+    // A call outlasts the four redirections, with 100 ms before each, and then says that nothing is connected
     const options = {
       cluster: { nodes: addresses },
       connectTimeout: "500 millis",
-      commandTimeout: "400 millis"
+      commandTimeout: "1 second"
     } as const
     const store = yield* RedisTokenStore.make(options)
     const told = yield* tellsOf(yield* RedisTokenStore.make(options))
@@ -210,7 +211,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
 
   const failsSoon = (store: Store) =>
     Effect.map(Effect.timed(failureOf(store.get(key))), ([took, error]) => {
-      assert.isBelow(Duration.toMillis(took), 1_000)
+      assert.isBelow(Duration.toMillis(took), 5_000)
       return error
     })
 
