@@ -1,1 +1,1 @@
-export default ["packages/*/vitest.config.ts"]
+export default ["vitest.live.config.ts", "packages/*/vitest.config.ts"]
