@@ -148,7 +148,7 @@ export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
   readonly reason: "Closed" | "MaxWait" | "RefreshToken"
   /** For `MaxWait`: how long the caller waited. */
   readonly waited?: Duration.Duration | undefined
-  /** For `RefreshToken`: what happened, in words. */
+  /** For `MaxWait`: what it waited for. For `RefreshToken`: what happened. In words. */
   readonly description?: string | undefined
   /** When it is worth to try again. */
   readonly retryAfter?: Duration.Duration | undefined
@@ -161,7 +161,8 @@ export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
         return "The token provider is closed: its layer's scope has ended"
       case "MaxWait": {
         const waited = this.waited === undefined ? "maxWait" : Duration.format(this.waited)
-        return `No token within ${waited}: a token request is still under way`
+        const waitedFor = this.description === undefined ? "" : `: ${this.description}`
+        return `No token within ${waited}${waitedFor}`
       }
       case "RefreshToken":
         return `The refresh token cannot be used: ${this.description}`

@@ -48,6 +48,8 @@ import * as TokenResponse from "./TokenResponse.js"
 export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")<
   TokenEndpoint,
   {
+    /** What errors call it: its address without the query, or the issuer whose metadata tells it. */
+    readonly address: string
     /** Merges a request into the defaults and computes its key. */
     readonly resolve: (request?: TokenRequest.TokenRequest) => TokenRequest.ResolvedTokenRequest
     /** Whether what the tokens of this request are bound to is still what new ones would be bound to. */
@@ -122,7 +124,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
 /** The service of an endpoint that is known, or will be when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
   options: Omit<Options<R>, "url" | "clientAuth"> & {
-    /** What spans call it. */
+    /** What spans and errors call it. */
     readonly name: string
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
@@ -182,6 +184,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
     )
 
   return TokenEndpoint.of({
+    address: options.name,
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
     isCurrent: binding === undefined ? constTrue : (request) => request.binding === binding(),
     attempt: (request, number = 1) => traced(request, number),

@@ -113,7 +113,10 @@ export interface Options {
    * sixty times, after a definite one. The default is 1 second.
    */
   readonly failureCooldown?: Duration.DurationInput | undefined
-  /** How long a caller waits for a token at most. The default is 10 seconds. */
+  /**
+   * How long a caller waits for a token at most. Longer than the `timeout` of the endpoint, it leaves time to hear who
+   * did not answer. The default is 10 seconds.
+   */
   readonly maxWait?: Duration.DurationInput | undefined
   /** How long one call of the store may take. The default is 500 milliseconds. */
   readonly storeTimeout?: Duration.DurationInput | undefined
@@ -141,7 +144,7 @@ const defaults = {
   expiryLeeway: Duration.seconds(10),
   defaultLifetime: Duration.hours(1),
   failureCooldown: Duration.seconds(1),
-  // Outlasts the retries of RetryPolicy.standard while the endpoint answers; most gateways wait longer
+  // Outlasts one silent attempt, and the retries of RetryPolicy.standard while the endpoint answers; gateways wait longer
   maxWait: Duration.seconds(10),
   // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
   storeTimeout: Duration.millis(500),

@@ -1,8 +1,17 @@
-import { OAuthError, RetryPolicy, TestTokenEndpoint, TestTokenStore, TokenStore } from "@effect-alf/core"
+import {
+  OAuthError,
+  RetryPolicy,
+  TestTokenEndpoint,
+  TestTokenStore,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
 import * as RejectedTokens from "@effect-alf/core/RejectedTokens"
+import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Exit, Fiber, Schedule, Scope, TestClock, Tracer } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope, TestClock, Tracer } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { settle, value, warnings } from "./ProviderBench.js"
 
@@ -436,6 +445,28 @@ describe("TokenProvider, what may go wrong, leases and holds", () => {
 })
 
 describe("TokenProvider, what a wait in vain says", () => {
+  it.scoped("of an endpoint that hangs the caller hears by default within maxWait, and a second attempt is made", () =>
+    Effect.gen(function*() {
+      let requests = 0
+      const silent = HttpClient.make(() => Effect.zipRight(Effect.sync(() => requests++), Effect.never))
+      const endpoint = TokenEndpoint.layer({
+        url: "https://auth.test/token",
+        clientId: "app",
+        clientSecret: Redacted.make("secret")
+      })
+      const provider = yield* TokenProvider.make().pipe(
+        Effect.provide(Layer.merge(endpoint, TokenStore.layerMemory())),
+        Effect.provideService(HttpClient.HttpClient, silent)
+      )
+      const fiber = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(
+        (yield* Fiber.join(fiber)).message,
+        "Token endpoint https://auth.test/token: no answer within 8s"
+      )
+      assert.strictEqual(requests, 2)
+    }))
+
   for (const isShared of [true, false]) {
     it.scoped(`after maxWait the caller hears what the endpoint said (isShared ${isShared})`, () =>
       Effect.gen(function*() {

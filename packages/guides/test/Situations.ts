@@ -516,8 +516,9 @@ export const situations: Readonly<Record<string, Situation>> = {
   "/token: certificate has expired": failing("certificate has expired"),
   "/token: read ECONNRESET": failing("read ECONNRESET", "ECONNRESET"),
   "/token: UND_ERR_SOCKET other side closed": failing("other side closed", "UND_ERR_SOCKET"),
-  "/token: no answer within 10s": during(
-    "11 seconds",
+  "/token: no answer within 8s": during("9 seconds", asking(() => new Response(new ReadableStream()))),
+  "/token: no client_secret_basic credentials within 8s": during(
+    "9 seconds",
     asking(() => token(), { clientSecret: Effect.never })
   ),
 
@@ -636,9 +637,21 @@ export const situations: Readonly<Record<string, Situation>> = {
     Effect.scoped(makeProvider()),
     (closed) => messageOf(closed.get())
   ),
-  "No token within 10s: a token request is still under way": providingDuring("11 seconds", {
-    endpoint: { clientSecret: Effect.never, timeout: "1 minute" }
-  }),
+  "No token within 10s: attempt 1 at https://auth.example.com/token has not ended after 10s": providingDuring(
+    "11 seconds",
+    { custom: { attempt: () => Effect.never } }
+  ),
+  "No token within 10s: another process asks https://auth.example.com/token, and has stored no token after 10s":
+    providingDuring("11 seconds", {
+      store: storeWith(() => ({ acquireLease: () => Effect.succeed(false) }), { isShared: true })
+    }),
+  "No token within 10s: another renewal is sending the same refresh token to https://auth.example.com/token":
+    providingDuring("11 seconds", {
+      ...refreshing,
+      store: storeWith((store) => ({
+        acquireLease: (key, ...rest) => isRefreshKey(key) ? Effect.succeed(false) : store.acquireLease(key, ...rest)
+      }))
+    }),
   "The refresh token cannot be used: it is kept in the store, which TokenProvider.shareTokens leaves out": providing({
     ...refreshing,
     provider: { shareTokens: false }
@@ -686,7 +699,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       extendLease: () => Effect.succeed(false)
     }))
   }),
-  "The refresh token cannot be used: the endpoint has not answered within 11s": providingDuring("15 seconds", {
+  "The refresh token cannot be used: the endpoint has not answered within 9s": providingDuring("15 seconds", {
     ...refreshing,
     custom: { attempt: () => Effect.never },
     provider: { maxWait: "1 minute" }
