@@ -140,12 +140,14 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
  * - `RefreshToken`: the store does not give the refresh token, or does not keep
  *   its successor. The grant depends on the store: a token must not be used
  *   twice.
+ * - `Defect`: a `TokenEndpoint` of the app's own died. Its callers get the
+ *   defect itself; this is what `TokenStatus` and the log tell of it.
  *
  * @since 0.1.0
  * @category errors
  */
 export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
-  readonly reason: "Closed" | "MaxWait" | "RefreshToken"
+  readonly reason: "Closed" | "MaxWait" | "RefreshToken" | "Defect"
   /** For `MaxWait`: how long the caller waited. */
   readonly waited?: Duration.Duration | undefined
   /** For `MaxWait`: what it waited for. For `RefreshToken`: what happened. In words. */
@@ -166,6 +168,8 @@ export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
       }
       case "RefreshToken":
         return `The refresh token cannot be used: ${this.description}`
+      case "Defect":
+        return "The token endpoint died"
     }
   }
 }

@@ -152,10 +152,11 @@ export const make = (options: {
   const failed = (slot: Slot, flight: Flight, failure: Cooldown.Failure | undefined) => {
     const { failedAt, isAnswered, purpose } = flight
     if (isAnswered || slots.isClosed()) return Effect.void
-    if (failure !== undefined) slot.failure = { error: failure, at: failedAt ?? now() }
+    const error = failure ?? new TokenProviderError({ reason: "Defect" })
+    slot.failure = { error, at: failedAt ?? now() }
     const isAlive = adoption.isAlive(slot.held)
     if (purpose === "background" || (purpose === "expiry" && isAlive)) spaceOut(slot, failure)
-    outages.failed(slot, !isAlive ? "missing" : purpose === "rejection" ? "rejected" : "serves", failure)
+    outages.failed(slot, !isAlive ? "missing" : purpose === "rejection" ? "rejected" : "serves", error)
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
     if (purpose === "background" || failure === undefined) return Effect.void
     slot.cooldown.begin(failure, now(), failedAt)

@@ -982,9 +982,20 @@ export const situations: Readonly<Record<string, Situation>> = {
   // In the log
   "Token renewal failed, the token in use serves on until it expires. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     renewingAhead({ answer: (_, count) => count === 1 ? token() : unavailable() }),
-  "Token renewal failed, and requests fail without a token. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "There is no token, and requests fail without one. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     telling({ answer: unavailable }),
   "Token renewal works again": during(
+    "62 minutes",
+    logged(Effect.gen(function*() {
+      const provider = yield* makeProvider({ answer: (_, count) => count === 2 ? unavailable() : token() })
+      yield* provider.get()
+      for (const pause of ["59 minutes", "5 seconds", "1 second"] as const) {
+        yield* Effect.sleep(pause)
+        yield* provider.get()
+      }
+    }))
+  ),
+  "There is a token now": during(
     "10 seconds",
     logged(Effect.gen(function*() {
       const provider = yield* makeProvider({ answer: (_, count) => count === 1 ? unavailable() : token() })
