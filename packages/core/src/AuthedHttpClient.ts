@@ -84,7 +84,13 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
   defaultValue: (): CallOptions => noCallOptions
 }) {}
 
-type ClientError = HttpClientError.HttpClientError | OAuthError
+/**
+ * What a request can fail with: platform's own error, or one about its token.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ClientError = HttpClientError.HttpClientError | OAuthError
 
 const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, redirects: undefined }
 
@@ -237,7 +243,7 @@ export const make: (
     origin: string
   ) => {
     accepted[outcome === "accepted" ? "add" : "remove"](token, origin)
-    return provider.settle(token, outcome, tokenRequest, origin)
+    return provider.report(token, outcome, tokenRequest, origin)
   }
 
   const sendOrRenew = (

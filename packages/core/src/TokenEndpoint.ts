@@ -109,7 +109,11 @@ export interface Options<R = never> extends AuthenticatedPost.Options<R> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) {
+export const make: <R = never>(
+  options: Options<R>
+) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
+  R = never
+>(options: Options<R>) {
   const url = yield* Check.url("TokenEndpoint.url", options.url, options)
   const clientAuth = yield* AuthenticatedPost.clientAuthOf("TokenEndpoint", options)
   return yield* makeAt({
@@ -312,50 +316,54 @@ export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "i
  * @since 0.1.0
  * @category constructors
  */
-export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: DiscoveryOptions<R>) {
-  const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
-  const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
-  const server = yield* AuthorizationServer.make({
-    allowInsecure: options.allowInsecure,
-    issuer,
-    maxResponseBytes: options.maxResponseBytes,
-    metadataUrl,
-    refreshEvery: refreshMetadataEvery,
-    requestInit: options.requestInit,
-    timeout: options.timeout
-  }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
+export const makeDiscovery: <R = never>(
+  options: DiscoveryOptions<R>
+) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope | R> = Effect.fnUntraced(
+  function*<R = never>(options: DiscoveryOptions<R>) {
+    const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
+    const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
+    const server = yield* AuthorizationServer.make({
+      allowInsecure: options.allowInsecure,
+      issuer,
+      maxResponseBytes: options.maxResponseBytes,
+      metadataUrl,
+      refreshEvery: refreshMetadataEvery,
+      requestInit: options.requestInit,
+      timeout: options.timeout
+    }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
 
-  const proofKey = yield* proofKeyOf(options)
+    const proofKey = yield* proofKeyOf(options)
 
-  const choose = (metadata: AuthorizationServer.Metadata) =>
-    Either.mapLeft(
-      Either.flatMap(checkProofs(proofKey, metadata), () => ClientAuthChoice.choose(candidates, metadata)),
-      (description) =>
-        new TokenEndpointError({
-          endpoint: server.issuer,
-          role: "Discovery",
-          reason: "ClientAuth",
-          description: oneLine(description)
-        })
-    )
+    const choose = (metadata: AuthorizationServer.Metadata) =>
+      Either.mapLeft(
+        Either.flatMap(checkProofs(proofKey, metadata), () => ClientAuthChoice.choose(candidates, metadata)),
+        (description) =>
+          new TokenEndpointError({
+            endpoint: server.issuer,
+            role: "Discovery",
+            reason: "ClientAuth",
+            description: oneLine(description)
+          })
+      )
 
-  const destination = Effect.gen(function*() {
-    const clientAuth = yield* choose(yield* server.metadata)
-    const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
-    return { url, issuer: server.issuer, clientAuth }
-  })
+    const destination = Effect.gen(function*() {
+      const clientAuth = yield* choose(yield* server.metadata)
+      const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
+      return { url, issuer: server.issuer, clientAuth }
+    })
 
-  return yield* makeAt({
-    ...rest,
-    dpop: proofKey,
-    name: server.issuer,
-    identity: server.issuer,
-    clientAuth: ClientAuthChoice.merge(candidates),
-    destination,
-    discoveryTimeout: server.timeout,
-    onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
-  })
-})
+    return yield* makeAt({
+      ...rest,
+      dpop: proofKey,
+      name: server.issuer,
+      identity: server.issuer,
+      clientAuth: ClientAuthChoice.merge(candidates),
+      destination,
+      discoveryTimeout: server.timeout,
+      onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
+    })
+  }
+)
 
 /**
  * The service of an endpoint that is found in the metadata of its authorization
@@ -420,7 +428,7 @@ export interface ConfigurableOptions {
  * @since 0.1.0
  * @category options
  */
-export interface ConfigOptions<R = never>
+export interface LayerConfigOptions<R = never>
   extends
     Omit<Options<R>, "url" | "issuer" | "clientId">,
     Pick<DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">
@@ -451,7 +459,7 @@ export interface ConfigOptions<R = never>
  */
 export const layerConfig = <R = never>(
   config: Config.Config.Wrap<ConfigurableOptions>,
-  options?: ConfigOptions<R> | undefined
+  options?: LayerConfigOptions<R> | undefined
 ): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient | R> =>
   ConfiguredLayer.make(config, ({ audience, issuer, resource, scope, url, ...configured }: ConfigurableOptions) => {
     const { metadataUrl, refreshMetadataEvery, ...rest } = { ...options, ...configured }

@@ -14,6 +14,7 @@ import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AccessToken from "./AccessToken.js"
 import * as Adoption from "./Adoption.js"
@@ -77,7 +78,7 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
      * Tells what the resource said of a token: of one that `renew` gave always,
      * of any other when it is accepted for the first time or again.
      */
-    readonly settle: (
+    readonly report: (
       token: AccessToken.AccessToken,
       outcome: "accepted" | "rejected",
       request?: TokenRequest,
@@ -176,7 +177,13 @@ interface Need {
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(options: Options = {}) {
+export const make: (
+  options?: Options
+) => Effect.Effect<
+  TokenProvider["Type"],
+  InvalidOptions,
+  TokenEndpoint | TokenStore | Scope.Scope
+> = Effect.fnUntraced(function*(options: Options = {}) {
   const settings = yield* Effect.all({
     refreshAhead: duration("refreshAhead", options),
     expiryLeeway: duration("expiryLeeway", options),
@@ -365,7 +372,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         verdicts.rejected(slot, rejected, origin)
         return replace(slot, rejected, origin, waiting("rejection", origin))
       }),
-    settle: (token, outcome, request, origin = anyOrigin) =>
+    report: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
         const slot = slots.of(request)
         verdicts[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)

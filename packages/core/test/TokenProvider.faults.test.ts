@@ -116,7 +116,7 @@ describe("TokenProvider, stores", () => {
       yield* settle
       const two = yield* provider.renew(one)
       yield* settle
-      yield* provider.settle(two, "rejected")
+      yield* provider.report(two, "rejected")
       yield* settle
       const three = yield* provider.renew(two)
       assert.strictEqual(value(three), value(two), "a fruitless renewal did not begin a hold")
@@ -153,7 +153,7 @@ describe("TokenProvider, stores", () => {
           yield* settle
           const second = yield* one.provider.renew(first)
           yield* settle
-          yield* one.provider.settle(second, "rejected")
+          yield* one.provider.report(second, "rejected")
           yield* settle
         }
         yield* TestClock.adjust("2 minutes")
@@ -341,9 +341,9 @@ describe("TokenProvider, bounds", () => {
       const two = yield* provider.renew(one)
       yield* settle
       yield* control.setDelay("100 millis", "get")
-      yield* provider.settle(two, "rejected")
+      yield* provider.report(two, "rejected")
       yield* TestClock.adjust("50 millis")
-      yield* provider.settle(two, "accepted")
+      yield* provider.report(two, "accepted")
       yield* TestClock.adjust("500 millis")
       yield* control.setDelay(0, "get")
       const fiber = yield* Effect.fork(provider.renew(two))
@@ -405,7 +405,7 @@ describe("TokenProvider, what may go wrong, leases and holds", () => {
       const one = yield* provider.get(undefined, bad)
       yield* TestClock.adjust("79 seconds")
       const two = yield* provider.renew(one, undefined, bad)
-      yield* provider.settle(two, "rejected", undefined, bad)
+      yield* provider.report(two, "rejected", undefined, bad)
       // Held for a second; the others begin a renewal, whose answer takes long
       yield* TestClock.adjust("100 millis")
       assert.strictEqual(value(yield* provider.renew(two, undefined, bad)), value(two))

@@ -225,7 +225,7 @@ describe("TokenProvider, one flight", () => {
       for (const call of late) assert.isTrue(closed(yield* Effect.exit(call)))
       assert.isUndefined(provider.peek())
       assert.isUndefined(provider.peek({ scope: "kept" }))
-      yield* provider.settle(kept, "rejected", { scope: "kept" })
+      yield* provider.report(kept, "rejected", { scope: "kept" })
       assert.lengthOf(yield* tokens.requests, requests)
     }))
 

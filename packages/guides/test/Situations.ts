@@ -1041,7 +1041,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         for (let round = 0; round < 2; round++) {
           const adopted = yield* ours.get(undefined, api)
           const own = yield* ours.renew(adopted, undefined, api)
-          yield* ours.settle(own, "accepted", undefined, api)
+          yield* ours.report(own, "accepted", undefined, api)
           yield* Effect.sleep("2 seconds")
           yield* theirs.renew(yield* theirs.get(undefined, api), undefined, api)
           yield* Effect.sleep("2 seconds")
@@ -1056,7 +1056,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         const provider = yield* makeProvider({ answer: () => token({ access_token: `token-${++issued}` }) })
         for (let round = 0; round < 4; round++) {
           const held = yield* provider.get(undefined, api)
-          yield* provider.settle(held, "accepted", undefined, api)
+          yield* provider.report(held, "accepted", undefined, api)
           yield* Effect.sleep("30 seconds")
           yield* provider.renew(held, undefined, api)
         }

@@ -147,7 +147,7 @@ const makeStore = <ES, RS>(
  * @since 0.1.0
  * @category options
  */
-export interface ConfigOptions<R = never, ES = never, RS = never>
+export interface LayerConfigOptions<R = never, ES = never, RS = never>
   extends Omit<Options<R, ES, RS>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
@@ -157,7 +157,7 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
  * @since 0.1.0
  * @category options
  */
-export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = never>
+export interface MutualTlsLayerConfigOptions<R = never, ES = never, RS = never, RC = never>
   extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
@@ -188,20 +188,20 @@ export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = 
  */
 export const layerConfig: {
   <R = never, ES = never, RS = never, RC = never>(
-    options: MutualTlsConfigOptions<R, ES, RS, RC>
+    options: MutualTlsLayerConfigOptions<R, ES, RS, RC>
   ): Layer.Layer<
     AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
     InvalidOptions | ConfigError.ConfigError | ES,
     Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
   >
   <R = never, ES = never, RS = never>(
-    options?: ConfigOptions<R, ES, RS> | undefined
+    options?: LayerConfigOptions<R, ES, RS> | undefined
   ): Layer.Layer<
     AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
     InvalidOptions | ConfigError.ConfigError | ES,
     Exclude<R, HttpClient.HttpClient> | RS
   >
-} = <R, ES, RS>(options: ConfigOptions<R, ES, RS> = {}) =>
+} = <R, ES, RS>(options: LayerConfigOptions<R, ES, RS> = {}) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const environment = yield* Environment.read
     const isProved = options.clientAuth !== undefined || environment.clientAuth === "none"
@@ -221,7 +221,7 @@ export const layerConfig: {
 
 const fromEnvironment = <R, ES, RS>(
   environment: Environment.Environment,
-  options: ConfigOptions<R, ES, RS>
+  options: LayerConfigOptions<R, ES, RS>
 ): Options<R, ES, RS> => {
   const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
   return {
@@ -296,7 +296,7 @@ const nameInLayer = (option: string): string => {
     .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http")
 }
 
-const nameInEnvironment = (environment: Environment.Environment, options: ConfigOptions<any, any, any>) => {
+const nameInEnvironment = (environment: Environment.Environment, options: LayerConfigOptions<any, any, any>) => {
   const { names } = environment
   const isFromOptions = (key: keyof Environment.Values) =>
     environment[key] === undefined && (key !== "redisUrl" || options.redis?.url !== undefined)
