@@ -52,7 +52,7 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
  * @since 0.1.0
  * @category options
  */
-export interface Options extends Route.Options {
+export type Options = Route.Destination & {
   /** What the tokens of this client are for, beside the defaults of the endpoint. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** `false` returns every 401 as it is, without a new token. The default is `true`. */
@@ -455,12 +455,16 @@ export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
  */
 export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
-  options?: Options & TokenProvider.Options | undefined
+  options?: Partial<Options> & TokenProvider.Options | undefined
 ): Layer.Layer<
   AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ConfigError.ConfigError,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> => ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+> =>
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => {
+    const merged = { ...options, ...configured }
+    return layer({ ...merged, origins: merged.origins ?? [] })
+  })
 
 /**
  * Provides platform's own `HttpClient`, so that code written for it

@@ -27,6 +27,19 @@ export interface Options {
 }
 
 /**
+ * Options of which one says where tokens may go.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Destination =
+  & Options
+  & (
+    | { readonly baseUrl: string | URL }
+    | { readonly origins: ReadonlyArray<string | URL> | "any" }
+  )
+
+/**
  * A request with its address completed. Without an `origin` no token may go
  * with it, and the error says why.
  *

@@ -10,6 +10,7 @@ import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
 import * as Environment from "@effect-alf/core/Environment"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type * as Route from "@effect-alf/core/Route"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
 import type { TokenRequest } from "@effect-alf/core/TokenRequest"
@@ -35,7 +36,8 @@ export interface Options<R = never, ES = never, RS = never>
   extends
     Omit<TokenEndpoint.Options<R>, "url" | "issuer" | "request" | "requestInit">,
     Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
-    Omit<AuthedHttpClient.Options, "request">,
+    Route.Options,
+    Pick<AuthedHttpClient.Options, "retryOn401">,
     TokenProvider.Options,
     TokenRequest
 {
@@ -101,8 +103,8 @@ export const layer: {
     Exclude<R, HttpClient.HttpClient> | RS
   >
 } = <R, ES, RS, RC>(options: Options<R, ES, RS> | MutualTlsOptions<R, ES, RS, RC>) => {
-  const { http, redis, tokenStore } = options
-  return AuthedHttpClient.layer(options).pipe(
+  const { http, origins = [], redis, tokenStore } = options
+  return AuthedHttpClient.layer({ ...options, origins }).pipe(
     Layer.provide(makeEndpoint(options)),
     Layer.provide(http !== undefined && "certificate" in http ? NodeHttp.layerMutualTls(http) : NodeHttp.layer(http)),
     nameHere,
