@@ -53,7 +53,7 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
  * @since 0.1.0
  * @category options
  */
-export interface Options extends Route.Options {
+export type Options = Route.Destination & {
   /** What the tokens of this client are for, beside the defaults of the endpoint. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** `false` returns every 401 as it is, without a new token. The default is `true`. */
@@ -90,7 +90,13 @@ interface Attempt extends RequestSignature.Attempt {
   readonly call: CallOptions
 }
 
-type ClientError = HttpClientError.HttpClientError | OAuthError
+/**
+ * What a request can fail with: platform's own error, or one about its token.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ClientError = HttpClientError.HttpClientError | OAuthError
 
 const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, redirects: undefined }
 
@@ -236,9 +242,9 @@ export const make: (
   const accepted = AcceptedTokens.make()
   const sendWith = RequestSignature.make(inner, Option.getOrUndefined(requestInit))
 
-  const settle = ({ call, origin, token }: Attempt, outcome: "accepted" | "rejected") => {
+  const report = ({ call, origin, token }: Attempt, outcome: "accepted" | "rejected") => {
     accepted[outcome === "accepted" ? "add" : "remove"](token, origin)
-    return provider.settle(token, outcome, merge(call.request), origin)
+    return provider.report(token, outcome, merge(call.request), origin)
   }
 
   const received = (
@@ -248,7 +254,7 @@ export const make: (
     if (response.status === 401 && isRejection(response, attempt.token)) return renew(response, attempt)
     return accepted.has(attempt.token, attempt.origin)
       ? Effect.succeed(response)
-      : Effect.as(settle(attempt, "accepted"), response)
+      : Effect.as(report(attempt, "accepted"), response)
   }
 
   const renew = (
@@ -287,7 +293,7 @@ export const make: (
   const replayed = (response: HttpClientResponse.HttpClientResponse, attempt: Attempt) => {
     const outcome = response.status === 401 && isRejection(response, attempt.token) ? "rejected" : "accepted"
     update(OAuthMetrics.tokenReplays(outcome), 1)
-    return Effect.as(settle(attempt, outcome), response)
+    return Effect.as(report(attempt, outcome), response)
   }
 
   const sendSigned = (
@@ -450,12 +456,16 @@ export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
  */
 export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
-  options?: Options & TokenProvider.Options | undefined
+  options?: Partial<Options> & TokenProvider.Options | undefined
 ): Layer.Layer<
   AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ConfigError.ConfigError,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> => ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+> =>
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => {
+    const merged = { ...options, ...configured }
+    return layer({ ...merged, origins: merged.origins ?? [] })
+  })
 
 /**
  * Provides platform's own `HttpClient`, so that code written for it

@@ -25,6 +25,19 @@ export interface Options {
 }
 
 /**
+ * Options of which one says where tokens may go.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Destination =
+  & Options
+  & (
+    | { readonly baseUrl: string | URL }
+    | { readonly origins: ReadonlyArray<string | URL> | "any" }
+  )
+
+/**
  * The way of every request of a client.
  *
  * @since 0.1.0

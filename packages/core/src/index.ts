@@ -283,6 +283,15 @@ export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
 export * as TestTokenStore from "./TestTokenStore.js"
 
 /**
+ * What a test's authorization server answers when it is asked about a token
+ * that it has issued: its revocation (RFC 7009) and its introspection
+ * (RFC 7662).
+ *
+ * @since 0.1.0
+ */
+export * as TestTokenQueries from "./TestTokenQueries.js"
+
+/**
  * @since 0.1.0
  */
 export * as TestTokens from "./TestTokens.js"
