@@ -31,6 +31,8 @@ export interface Contender {
   readonly name: string
   /** Whether it gets its tokens itself; the others send a constant header. */
   readonly hasToken: boolean
+  /** How long before its end it renews a token, in seconds, where it cannot be told. */
+  readonly ownMargin?: number | undefined
   readonly make: (surroundings: Surroundings) => Client
 }
 
@@ -91,5 +93,19 @@ export const fromEffects = <R, E>({ client, layer, tracing }: EffectOptions<R, E
         )
       ),
     close: () => runtime.dispose()
+  }
+}
+
+/** Makes a client for one use. */
+export const use = async <A>(
+  contender: Contender,
+  surroundings: Surroundings,
+  f: (client: Client) => Promise<A>
+): Promise<A> => {
+  const client = contender.make(surroundings)
+  try {
+    return await f(client)
+  } finally {
+    await client.close()
   }
 }

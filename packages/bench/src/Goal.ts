@@ -18,4 +18,13 @@ export const verdict = ({ bound, figure: { noise, value }, limit }: Goal): Verdi
 }
 
 /** What is counted has no noise: the worst round stands for all. */
-export const counted = (counts: ReadonlyArray<number>): Estimate => ({ value: Math.max(...counts), noise: 0 })
+const counted = (counts: ReadonlyArray<number>): Estimate => ({ value: Math.max(...counts), noise: 0 })
+
+/** A goal for what is counted. */
+export const atMost = (what: string, limit: number, counts: ReadonlyArray<number>): Goal => ({
+  what,
+  figure: counted(counts),
+  bound: "at most",
+  limit,
+  unit: ""
+})

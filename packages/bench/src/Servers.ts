@@ -6,15 +6,17 @@ import type { Surroundings } from "./Client.js"
 export interface Behaviour {
   /** How long the token endpoint takes for an answer, in milliseconds. */
   readonly tokenLatency: number
-  /** How long the API takes. A token is judged when its request arrives. */
+  /** How long the API takes. A token is judged at the end. */
   readonly apiLatency: number
   /** What is said of a token, and how long it really works, in seconds. */
   readonly expiresIn: number
+  /** How often a new token is due, in seconds. */
+  readonly period: number
 }
 
 export interface Counts {
   readonly tokenRequests: number
-  /** Token requests that came while a token was valid and had more than half of its life before it. */
+  /** Token requests that came while another was under way, or within half a period of the last token. */
   readonly needless: number
   readonly apiRequests: number
   readonly unauthorized: number
@@ -43,11 +45,17 @@ export type Command =
 
 export const start = async (): Promise<Servers> => {
   const child = fork(fileURLToPath(new URL("serve.js", import.meta.url)), { execArgv: [] })
+  const ended = new Promise<never>((_, reject) => {
+    child.once("exit", (code) => reject(new Error(`The servers ended with ${code}`)))
+  })
+  ended.catch(() => {})
   const answer = () =>
-    new Promise<any>((resolve, reject) => {
-      child.once("message", resolve)
-      child.once("exit", (code) => reject(new Error(`The servers ended with ${code}`)))
-    })
+    Promise.race([
+      ended,
+      new Promise<any>((resolve) => {
+        child.once("message", resolve)
+      })
+    ])
   const ask = async (command: Command): Promise<any> => {
     const answered = answer()
     child.send(command)

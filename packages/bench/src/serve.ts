@@ -3,13 +3,15 @@ import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { type Behaviour, type Command, constantToken } from "./Servers.js"
 
-const defaults: Behaviour = { tokenLatency: 0, apiLatency: 0, expiresIn: 3600 }
+const defaults: Behaviour = { tokenLatency: 0, apiLatency: 0, expiresIn: 3600, period: 3600 }
 
 let behaviour = defaults
 /** When each token ends, in epoch milliseconds. */
 const tokens = new Map<string, number>()
 let issued = 0
+/** When the last one was issued, in epoch milliseconds. */
 let newest = 0
+let underWay = 0
 let failsUntil = 0
 let tokenRequests = 0
 let needless = 0
@@ -32,11 +34,13 @@ const isValid = (authorization: string | undefined) => {
 
 const answerApi = (authorization: string | undefined, response: ServerResponse) => {
   apiRequests++
-  const valid = isValid(authorization)
-  if (!valid) unauthorized++
   later(behaviour.apiLatency, () => {
-    if (valid) response.writeHead(200, headers).end(resource)
-    else response.writeHead(401, challenge).end()
+    if (isValid(authorization)) {
+      response.writeHead(200, headers).end(resource)
+      return
+    }
+    unauthorized++
+    response.writeHead(401, challenge).end()
   })
 }
 
@@ -49,12 +53,13 @@ const answerToken = (response: ServerResponse) => {
     sendJson(response, 503, { error: "temporarily_unavailable" })
     return
   }
-  const lifetime = behaviour.expiresIn * 1000
-  if (Date.now() < newest - lifetime / 2) needless++
+  if (underWay > 0 || Date.now() < newest + behaviour.period * 500) needless++
+  underWay++
   later(behaviour.tokenLatency, () => {
+    underWay--
     const token = `token-${++issued}-${"x".repeat(32)}`
-    newest = Date.now() + lifetime
-    tokens.set(token, newest)
+    newest = Date.now()
+    tokens.set(token, newest + behaviour.expiresIn * 1000)
     sendJson(response, 200, { access_token: token, token_type: "Bearer", expires_in: behaviour.expiresIn })
   })
 }

@@ -23,6 +23,7 @@ const overHttp: HttpClient = {
 export const azurePipeline: Contender = {
   name: "@azure/core-rest-pipeline",
   hasToken: true,
+  ownMargin: 120,
   make: ({ clientId, clientSecret, tokenEndpoint, url }) => {
     const tokenPipeline = createPipelineFromOptions({})
     const credential: TokenCredential = {
