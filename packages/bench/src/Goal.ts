@@ -18,7 +18,10 @@ export const verdict = ({ bound, figure: { noise, value }, limit }: Goal): Verdi
 }
 
 /** What is counted has no noise: the worst round stands for all. */
-const counted = (counts: ReadonlyArray<number>): Estimate => ({ value: Math.max(...counts), noise: 0 })
+const counted = (counts: ReadonlyArray<number>): Estimate => ({
+  value: counts.length === 0 ? NaN : Math.max(...counts),
+  noise: 0
+})
 
 /** A goal for what is counted. */
 export const atMost = (what: string, limit: number, counts: ReadonlyArray<number>): Goal => ({

@@ -3,10 +3,12 @@
 //     npm run bench
 //     npm run bench -- steady-state --rounds 15
 //     npm run bench -- --check
-import { writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus } from "node:os"
 import { parseArgs } from "node:util"
+import { effectAlf } from "./clients/effectAlf.js"
 import { verdict } from "./Goal.js"
+import * as Page from "./Page.js"
 import { render, type Report } from "./Report.js"
 import { scenarios } from "./Scenarios.js"
 import * as Stage from "./Stage.js"
@@ -14,10 +16,14 @@ import * as Stage from "./Stage.js"
 const { positionals, values: options } = parseArgs({
   allowPositionals: true,
   options: {
+    // Fail when a goal is missed
     check: { type: "boolean", default: false },
+    // Where every sample goes
     json: { type: "string" },
     rounds: { type: "string" },
+    // Show that everything works, and nothing else
     smoke: { type: "boolean", default: false },
+    // Put the figures into the guide
     write: { type: "boolean", default: false }
   }
 })
@@ -36,8 +42,10 @@ if (!Number.isInteger(rounds) || rounds < 1) fail("--rounds is a whole number ab
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
-const machine = `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, Node ${process.version.slice(1)}`
-say(`${machine}; medians of ${rounds} rounds, ± the median deviation`)
+const machine = `Measured on ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, Node ${
+  process.version.slice(1)
+}: medians of ${rounds} rounds, ± the median deviation.`
+say(machine)
 
 const reports: Array<Report> = []
 for (const scenario of scenarios) {
@@ -50,6 +58,16 @@ for (const scenario of scenarios) {
 if (options.json !== undefined) {
   const plain = (_: string, value: unknown) => value instanceof Map ? Object.fromEntries(value) : value
   writeFileSync(options.json, `${JSON.stringify({ machine, rounds, reports }, plain, 2)}\n`)
+}
+
+if (options.write) {
+  const guides = new URL("../../guides/", import.meta.url)
+  const page = new URL(Page.page, guides)
+  mkdirSync(new URL("performance/", guides), { recursive: true })
+  for (const report of reports) {
+    writeFileSync(page, Page.insert(readFileSync(page, "utf8"), report, machine))
+    for (const [path, text] of Page.pictures(report, effectAlf.name)) writeFileSync(new URL(path, guides), text)
+  }
 }
 
 if (options.check) {

@@ -34,12 +34,12 @@ const measure = async (
   clients: ReadonlyArray<readonly [Contender, Client]>,
   callers: number,
   calls: number,
-  { rounds }: Settings
+  { rounds, smoke }: Settings
 ): Promise<Table> => ({
   title: callers === 1 ? "1 caller" : `${callers} callers`,
   samples: await Rounds.measure(
     clients.map(([{ name }, client]) => ({ name, sample: () => measureLoad(client, callers, calls) })),
-    { rounds, warmUps: 2 }
+    { rounds, warmUps: smoke ? 0 : 2 }
   ),
   measures: [
     { key: "rate", title: "requests", unit: "per s", against: effectAlf.name },
