@@ -15,6 +15,14 @@ export * as AcceptedTokens from "./AcceptedTokens.js"
 export * as AccessToken from "./AccessToken.js"
 
 /**
+ * A request with the address that it goes to. Each request of a client is one, so
+ * platform's requests are made of it only where somebody looks at them.
+ *
+ * @since 0.1.0
+ */
+export * as AddressedRequest from "./AddressedRequest.js"
+
+/**
  * @since 0.1.0
  */
 export * as Adoption from "./Adoption.js"
