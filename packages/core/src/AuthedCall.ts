@@ -76,7 +76,7 @@ export const make: <E>(
 
   const settle = (token: AccessToken.AccessToken, outcome: "accepted" | "rejected") => {
     accepted[outcome === "accepted" ? "add" : "remove"](token, side)
-    return provider.settle(token, outcome, request, origin)
+    return provider.report(token, outcome, request, origin)
   }
 
   return <A, R>(call: (token: AccessToken.AccessToken) => Effect.Effect<A, E, R>) => {

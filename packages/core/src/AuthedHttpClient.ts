@@ -14,13 +14,14 @@ import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AcceptedTokens from "./AcceptedTokens.js"
 import type * as AccessToken from "./AccessToken.js"
+import * as AddressedRequest from "./AddressedRequest.js"
 import * as ConfiguredLayer from "./ConfiguredLayer.js"
 import type { InvalidOptions, OAuthError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
@@ -52,7 +53,7 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
  * @since 0.1.0
  * @category options
  */
-export interface Options extends Route.Options {
+export type Options = Route.Destination & {
   /** What the tokens of this client are for, beside the defaults of the endpoint. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** `false` returns every 401 as it is, without a new token. The default is `true`. */
@@ -84,7 +85,18 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
   defaultValue: (): CallOptions => noCallOptions
 }) {}
 
-type ClientError = HttpClientError.HttpClientError | OAuthError
+interface Attempt extends RequestSignature.Attempt {
+  readonly origin: string
+  readonly call: CallOptions
+}
+
+/**
+ * What a request can fail with: platform's own error, or one about its token.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ClientError = HttpClientError.HttpClientError | OAuthError
 
 const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, redirects: undefined }
 
@@ -230,121 +242,117 @@ export const make: (
   const accepted = AcceptedTokens.make()
   const sendWith = RequestSignature.make(inner, Option.getOrUndefined(requestInit))
 
-  const settle = (
-    token: AccessToken.AccessToken,
-    outcome: "accepted" | "rejected",
-    tokenRequest: TokenRequest.TokenRequest | undefined,
-    origin: string
-  ) => {
+  const report = ({ call, origin, token }: Attempt, outcome: "accepted" | "rejected") => {
     accepted[outcome === "accepted" ? "add" : "remove"](token, origin)
-    return provider.settle(token, outcome, tokenRequest, origin)
+    return provider.report(token, outcome, merge(call.request), origin)
   }
 
-  const sendOrRenew = (
-    request: HttpClientRequest.HttpClientRequest,
-    origin: string,
-    call: CallOptions,
-    tokenRequest: TokenRequest.TokenRequest | undefined,
-    token: AccessToken.AccessToken,
-    use?: TokenUse
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-    Effect.flatMap(sendWith(request, token, call.replayable, use), (response) => {
-      if (!isRejection(response, token)) {
-        return accepted.has(token, origin)
-          ? Effect.succeed(response)
-          : Effect.as(settle(token, "accepted", tokenRequest, origin), response)
-      }
-      if (!retryOn401) return Effect.succeed(response)
-      accepted.remove(token, origin)
-      const end = (outcome: OAuthMetrics.ReplayOutcome) => {
-        update(OAuthMetrics.tokenReplays(outcome), 1)
-        return Effect.succeed(response)
-      }
-      const renewed = Effect.onInterrupt(
-        provider.renew(token, tokenRequest, origin),
-        () => Replay.drainLater(response)
-      )
-      return Effect.matchEffect(renewed, {
-        // The resource has answered: its 401 says more to the caller than a failed renewal
-        onFailure: () => end("unrenewed"),
-        onSuccess: (renewed) => {
-          if (renewed === token) return end("unrenewed")
-          return Replay.canReplay(request.body, call.replayable)
-            ? Effect.zipRight(
-              Replay.drainLater(response),
-              replay(request, origin, call, tokenRequest, renewed)
-            )
-            : end("unreplayable")
-        }
-      })
-    })
+  const received = (
+    response: HttpClientResponse.HttpClientResponse,
+    attempt: Attempt
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
+    if (response.status === 401 && isRejection(response, attempt.token)) return renew(response, attempt)
+    return accepted.has(attempt.token, attempt.origin)
+      ? Effect.succeed(response)
+      : Effect.as(report(attempt, "accepted"), response)
+  }
 
-  const replay = (
-    request: HttpClientRequest.HttpClientRequest,
-    origin: string,
-    call: CallOptions,
-    tokenRequest: TokenRequest.TokenRequest | undefined,
-    token: AccessToken.AccessToken
-  ) =>
-    Effect.tapBoth(sendWith(request, token, call.replayable, "replayed"), {
-      onFailure: () => Effect.sync(() => update(OAuthMetrics.tokenReplays("failed"), 1)),
-      onSuccess: (response) => {
-        const outcome = isRejection(response, token) ? "rejected" : "accepted"
-        update(OAuthMetrics.tokenReplays(outcome), 1)
-        return settle(token, outcome, tokenRequest, origin)
+  const renew = (
+    response: HttpClientResponse.HttpClientResponse,
+    attempt: Attempt
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
+    if (!retryOn401) return Effect.succeed(response)
+    const { call, origin, request, token } = attempt
+    accepted.remove(token, origin)
+    const end = (outcome: OAuthMetrics.ReplayOutcome) => {
+      update(OAuthMetrics.tokenReplays(outcome), 1)
+      return Effect.succeed(response)
+    }
+    const renewed = Effect.onInterrupt(
+      provider.renew(token, merge(call.request), origin),
+      () => Replay.drainLater(response)
+    )
+    return Effect.matchEffect(renewed, {
+      // The resource has answered: its 401 says more to the caller than a failed renewal
+      onFailure: () => end("unrenewed"),
+      onSuccess: (renewed) => {
+        if (renewed === token) return end("unrenewed")
+        return Replay.canReplay(request.body, call.replayable)
+          ? Effect.zipRight(
+            Replay.drainLater(response),
+            Effect.tapError(
+              sendWith({ ...attempt, token: renewed, use: "replayed" }, replayed),
+              () => Effect.sync(() => update(OAuthMetrics.tokenReplays("failed"), 1))
+            )
+          )
+          : end("unreplayable")
       }
     })
+  }
+
+  const replayed = (response: HttpClientResponse.HttpClientResponse, attempt: Attempt) => {
+    const outcome = response.status === 401 && isRejection(response, attempt.token) ? "rejected" : "accepted"
+    update(OAuthMetrics.tokenReplays(outcome), 1)
+    return Effect.as(report(attempt, outcome), response)
+  }
 
   const sendSigned = (
     request: HttpClientRequest.HttpClientRequest,
+    url: string,
     origin: string,
     call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
-    const tokenRequest = merge(call.request)
-    const token = provider.peek(tokenRequest, origin)
+    const token = provider.peek(merge(call.request), origin)
     return token === undefined
-      ? getAndSend(request, origin, call, tokenRequest)
-      : sendOrRenew(request, origin, call, tokenRequest, token)
+      ? getAndSend(request, url, origin, call)
+      : sendWith({ request, url, origin, token, call, use: undefined }, received)
   }
 
   const getAndSend = (
     request: HttpClientRequest.HttpClientRequest,
+    url: string,
     origin: string,
-    call: CallOptions,
-    tokenRequest: TokenRequest.TokenRequest | undefined
+    call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
     let use: TokenUse | undefined
     const onUse = (told: TokenUse) => {
       use = told
     }
     return Effect.flatMap(
-      provider.get(tokenRequest, origin, onUse),
-      (token) => sendOrRenew(request, origin, call, tokenRequest, token, use)
+      provider.get(merge(call.request), origin, onUse),
+      (token) => sendWith({ request, url, origin, token, call, use }, received)
     )
   }
 
+  /** Without an origin there is none that a token may go to. */
   const send = (
     request: HttpClientRequest.HttpClientRequest,
+    url: string,
     origin: string | undefined,
     call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> =>
-    origin === undefined ? inner.execute(request) : sendSigned(request, origin, call)
+    origin === undefined
+      ? inner.execute(AddressedRequest.toRequest({ request, url }))
+      : sendSigned(request, url, origin, call)
 
   const follow = (
     request: HttpClientRequest.HttpClientRequest,
+    url: string,
     origin: string | undefined,
     call: CallOptions,
     redirects: number | "manual",
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
-      redirects === "manual" ? send(request, origin, call) : Redirect.follow(request, origin, {
-        send: (request, origin) => send(request, origin, call),
-        named: route.named,
-        max: redirects,
-        replayable: call.replayable,
-        secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
-      }),
+      redirects === "manual"
+        ? send(request, url, origin, call)
+        : Redirect.follow(AddressedRequest.toRequest({ request, url }), origin, {
+          send: (hop, origin) => send(hop, hop.url, origin, call),
+          named: route.named,
+          max: redirects,
+          replayable: call.replayable,
+          secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
+        }),
       FetchHttpClient.RequestInit,
       {
         ...Option.getOrUndefined(requestInit),
@@ -353,22 +361,22 @@ export const make: (
       }
     )
 
-  return HttpClient.makeWith<ClientError, never, ClientError, never>(
-    Effect.flatMap((unrouted) =>
-      Effect.withFiberRuntime<HttpClientResponse.HttpClientResponse, ClientError>((fiber) => {
-        const call = Context.get(fiber.currentContext, CurrentCall)
-        const routed = route.of(unrouted)
-        if (!call.unsigned && routed.origin === undefined) return Effect.fail(routed.error)
-        const { request } = routed
-        const origin = call.unsigned ? undefined : routed.origin
-        const response = call.redirects === undefined
-          ? send(request, origin, call)
-          : follow(request, origin, call, call.redirects, fiber)
-        return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
-      })
-    ),
-    Effect.succeed
-  )
+  const execute = (
+    request: HttpClientRequest.HttpClientRequest
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
+    // An effect that gives the fiber would cost more than all of this does
+    const fiber = Option.getOrThrow(Fiber.getCurrentFiber())
+    const call = Context.get(fiber.currentContext, CurrentCall)
+    const url = route.complete(request.url)
+    const origin = call.unsigned ? undefined : route.originOf(url)
+    if (typeof origin === "object") return Effect.fail(origin)
+    const response = call.redirects === undefined
+      ? send(request, url, origin, call)
+      : follow(request, url, origin, call, call.redirects, fiber)
+    return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
+  }
+
+  return HttpClient.makeWith<ClientError, never, ClientError, never>(Effect.flatMap(execute), Effect.succeed)
 })
 
 /** What a resource can have against a request that another token of the same kind would not change. */
@@ -383,12 +391,11 @@ const otherErrors: ReadonlyArray<string> = [
   "use_dpop_nonce"
 ]
 
-/** Whether a response may be about the token: one that does not say what it is about may. */
+/** Whether a 401 may be about the token: one that does not say what it is about may. */
 const isRejection = (
   response: HttpClientResponse.HttpClientResponse,
   { proofKey }: AccessToken.AccessToken
 ): boolean =>
-  response.status === 401 &&
   !Option.exists(
     WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), proofKey === undefined ? "bearer" : "dpop"),
     ({ code }) => otherErrors.includes(code)
@@ -449,12 +456,16 @@ export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
  */
 export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
-  options?: Options & TokenProvider.Options | undefined
+  options?: Partial<Options> & TokenProvider.Options | undefined
 ): Layer.Layer<
   AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ConfigError.ConfigError,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> => ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+> =>
+  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => {
+    const merged = { ...options, ...configured }
+    return layer({ ...merged, origins: merged.origins ?? [] })
+  })
 
 /**
  * Provides platform's own `HttpClient`, so that code written for it

@@ -44,7 +44,7 @@ export interface Options<R = never> {
   readonly headers?: Headers.Input | undefined
   /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
   readonly requestInit?: RequestInit | undefined
-  /** How long one attempt may take, its answer's body included. The default is 10 seconds. */
+  /** How long one attempt may take, from the credentials to the end of the answer's body. The default is 8 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
   /** The default is 262,144 bytes. */
   readonly maxResponseBytes?: number | undefined
@@ -53,12 +53,14 @@ export interface Options<R = never> {
 }
 
 /**
- * How long one attempt may take where the options do not say.
+ * How long one attempt may take where the options do not say: longer than it
+ * takes to find out that there is no connection, and short enough that whoever
+ * waits for a token (`maxWait`) is told who did not answer, after a second try.
  *
  * @since 0.1.0
  * @category options
  */
-export const defaultTimeout: Duration.Duration = Duration.seconds(10)
+export const defaultTimeout: Duration.Duration = Duration.seconds(8)
 
 // The largest tokens seen (with group claims) are some 30 kB
 const defaultMaxResponseBytes = 256 * 1024
@@ -128,7 +130,8 @@ export const make = Effect.fnUntraced(function*<R = never>(
     { clientAuth, issuer, url }: Destination<R>,
     subject: ServerExchange.Subject,
     form: Form,
-    attempt: number
+    attempt: number,
+    waiting: Waiting
   ): Effect.Effect<ServerExchange.Answer, TokenEndpointError> => {
     const context: ClientAuth.Context = { clientId, endpoint: url.href, issuer, attempt }
 
@@ -136,9 +139,12 @@ export const make = Effect.fnUntraced(function*<R = never>(
       new TokenEndpointError({ ...subject, reason: "ClientAuth", description })
 
     const obtain = <A>(what: string, effect: LazyArg<Effect.Effect<A, unknown, R>>) =>
-      Effect.catchAllCause(
-        Effect.provide(Effect.suspend(effect), services),
-        (cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))
+      Effect.suspend(() => {
+        waiting.for = what
+        return Effect.provide(Effect.suspend(effect), services)
+      }).pipe(
+        Effect.catchAllCause((cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))),
+        Effect.tap(() => Effect.sync(() => waiting.for = "answer"))
       )
 
     const authenticate = Effect.filterOrFail(
@@ -188,18 +194,24 @@ export const make = Effect.fnUntraced(function*<R = never>(
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
     Effect.flatMap(destination, (to) => {
       const subject: ServerExchange.Subject = { endpoint: `${to.url.origin}${to.url.pathname}`, role }
+      const waiting: Waiting = { for: "answer" }
       // The limit must hold whatever cannot be interrupted: the app's own effects, its client, or the caller, as a finalizer
-      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, subject, form, attempt))), {
+      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, subject, form, attempt, waiting))), {
         duration: timeout,
         onTimeout: () =>
           new TokenEndpointError({
             ...subject,
             reason: "Timeout",
-            description: `no answer within ${Duration.format(timeout)}`
+            description: `no ${waiting.for} within ${Duration.format(timeout)}`
           })
       })
     })
 })
+
+/** What an attempt waits for, and has not come when its time is over. */
+interface Waiting {
+  for: string
+}
 
 /**
  * The address of an endpoint, or an effect that finds it.

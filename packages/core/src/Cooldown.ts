@@ -55,7 +55,9 @@ const maxRetryAfter = Duration.toMillis("1 minute")
  * @category predicates
  */
 export const isPassing = (failure: Failure): boolean =>
-  failure._tag === "TokenProviderError" || failure.reason === "ClientAuth" || RetryPolicy.transient(failure)
+  failure._tag === "TokenProviderError"
+    ? failure.reason !== "Defect"
+    : failure.reason === "ClientAuth" || RetryPolicy.transient(failure)
 
 /**
  * How long to wait after a failure: the base times a factor, or as long as the

@@ -140,15 +140,17 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
  * - `RefreshToken`: the store does not give the refresh token, or does not keep
  *   its successor. The grant depends on the store: a token must not be used
  *   twice.
+ * - `Defect`: a `TokenEndpoint` of the app's own died. Its callers get the
+ *   defect itself; this is what `TokenStatus` and the log tell of it.
  *
  * @since 0.1.0
  * @category errors
  */
 export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
-  readonly reason: "Closed" | "MaxWait" | "RefreshToken"
+  readonly reason: "Closed" | "MaxWait" | "RefreshToken" | "Defect"
   /** For `MaxWait`: how long the caller waited. */
   readonly waited?: Duration.Duration | undefined
-  /** For `RefreshToken`: what happened, in words. */
+  /** For `MaxWait`: what it waited for. For `RefreshToken`: what happened. In words. */
   readonly description?: string | undefined
   /** When it is worth to try again. */
   readonly retryAfter?: Duration.Duration | undefined
@@ -161,10 +163,13 @@ export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
         return "The token provider is closed: its layer's scope has ended"
       case "MaxWait": {
         const waited = this.waited === undefined ? "maxWait" : Duration.format(this.waited)
-        return `No token within ${waited}: a token request is still under way`
+        const waitedFor = this.description === undefined ? "" : `: ${this.description}`
+        return `No token within ${waited}${waitedFor}`
       }
       case "RefreshToken":
         return `The refresh token cannot be used: ${this.description}`
+      case "Defect":
+        return "The token endpoint died"
     }
   }
 }

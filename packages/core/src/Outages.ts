@@ -25,8 +25,8 @@ export type Consequence = "serves" | "rejected" | "missing"
  * @category models
  */
 export interface Outages {
-  /** A renewal failed; without a failure, by a defect of the endpoint. */
-  readonly failed: (slot: Slot, consequence: Consequence, failure: Cooldown.Failure | undefined) => void
+  /** A renewal failed. */
+  readonly failed: (slot: Slot, consequence: Consequence, failure: Cooldown.Failure) => void
   /** There is a new token. */
   readonly ended: (slot: Slot) => void
 }
@@ -34,10 +34,17 @@ export interface Outages {
 /** Of many keys that fail alike one speaks, at most so often (ms). */
 const interval = 60_000
 
-const consequences: Record<Consequence, string> = {
-  serves: "the token in use serves on until it expires",
-  rejected: "and the token in use is rejected",
-  missing: "and requests fail without a token"
+const beginnings: Record<Consequence, string> = {
+  serves: "Token renewal failed, the token in use serves on until it expires",
+  rejected: "Token renewal failed, and the token in use is rejected",
+  // Whether there was one before or not
+  missing: "There is no token, and requests fail without one"
+}
+
+const ends: Record<Consequence, string> = {
+  serves: "Token renewal works again",
+  rejected: "Token renewal works again",
+  missing: "There is a token now"
 }
 
 /**
@@ -53,33 +60,44 @@ export const make = (options: {
   readonly now: () => number
 }): Outages => {
   const { fork, now } = options
-  /** What was said of the failures that go on. */
-  const current = new WeakMap<Slot, string>()
+  /** What was said of the failures that go on, whatever their tokens would be bound to. */
+  const current = new Map<string, { readonly kind: string; readonly consequence: Consequence }>()
   /** When it was said last, of whichever key. */
   const saidAt = new Map<string, number>()
 
   return {
     failed: (slot, consequence, failure) => {
-      const attributes = failure && ErrorAttributes.make(failure)
-      const kind = [consequence, ...Object.values(attributes ?? {})].join(" ")
+      const attributes = ErrorAttributes.make(failure)
+      const kind = [consequence, ...Object.values(attributes)].join(" ")
+      const subject = subjectOf(slot)
       // A clock that was set back must not make it silent
-      if (current.get(slot) === kind || Math.abs(now() - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY)) < interval) {
+      if (
+        current.get(subject)?.kind === kind ||
+        Math.abs(now() - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY)) < interval
+      ) {
         return
       }
-      current.set(slot, kind)
+      current.set(subject, { kind, consequence })
       saidAt.set(kind, now())
-      const reason = failure?.message ?? "The token endpoint died"
       // What passes by itself, while nobody is worse off for it, is no error yet
-      const isError = consequence !== "serves" || failure === undefined || !Cooldown.isPassing(failure)
+      const isError = consequence !== "serves" || !Cooldown.isPassing(failure)
       const log = isError ? Effect.logError : Effect.logWarning
-      fork(Effect.annotateLogs(log(`Token renewal failed, ${consequences[consequence]}. ${reason}`), {
+      fork(Effect.annotateLogs(log(`${beginnings[consequence]}. ${failure.message}`), {
         "oauth.token.key": slot.request.key,
         ...attributes
       }))
     },
     ended: (slot) => {
-      if (!current.delete(slot)) return
-      fork(Effect.annotateLogs(Effect.logInfo("Token renewal works again"), "oauth.token.key", slot.request.key))
+      // As nearly always: nothing to look up
+      if (current.size === 0) return
+      const subject = subjectOf(slot)
+      const said = current.get(subject)
+      if (said === undefined) return
+      current.delete(subject)
+      fork(Effect.annotateLogs(Effect.logInfo(ends[said.consequence]), "oauth.token.key", slot.request.key))
     }
   }
 }
+
+/** The key without what tokens are bound to: that may change while the endpoint is away. */
+const subjectOf = ({ request: { grant, params } }: Slot): string => JSON.stringify([grant.type, grant.id, params])

@@ -381,7 +381,12 @@ const makeLineage = (
             isBusy = false
           }
           if (now >= need.deadline) {
-            return yield* new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
+            return yield* new TokenProviderError({
+              reason: "MaxWait",
+              waited: maxWait,
+              description: `another renewal is sending the same refresh token to ${endpoint.address}`,
+              retryAfter: failureCooldown
+            })
           }
           const pause = yield* Random.nextRange(pollInterval.min, pollInterval.max)
           // Whole milliseconds: a fraction of one may be too small to move the clock

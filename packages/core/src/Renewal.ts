@@ -57,6 +57,8 @@ export interface Renewal {
   readonly changed: Effect.Latch
   /** The endpoint is about to be asked. */
   readonly onAsk: () => void
+  /** Other processes are at it. */
+  readonly onBusy: () => void
   /** An attempt failed, and is made again if there is time. */
   readonly onFailure: (error: TokenEndpointError) => void
 }
@@ -225,6 +227,7 @@ export const make = (options: {
     if (Option.isSome(stored)) return Outcome.Adopted({ token: stored.value })
     const pace = yield* notes.read(FleetNotes.paceKey(key))
     if (Option.isSome(pace) && isInForce(pace.value)) {
+      renewal.onBusy()
       return pace.value.remaining * (1 + paceJitter * (yield* Random.next))
     }
     const forget = Option.match(pace, {
@@ -266,6 +269,7 @@ export const make = (options: {
     }
     if (!granted.value) {
       progress.waitingSince ??= yield* Clock.currentTimeMillis
+      renewal.onBusy()
       return yield* Random.nextRange(pollInterval.min, pollInterval.max)
     }
     yield* endWait(renewal, progress)

@@ -8,6 +8,15 @@ import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { globalValue } from "effect/GlobalValue"
 
 /**
+ * What aborts a request when its scope ends, if it has one.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const find = (request: HttpClientRequest.HttpClientRequest): AbortController | undefined =>
+  scopedRequests.get(request)
+
+/**
  * Hands the scope of a request on to the one made from it, and returns that.
  *
  * @since 0.1.0

@@ -14,6 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as AccessToken from "./AccessToken.js"
+import * as AddressedRequest from "./AddressedRequest.js"
 import * as DPoP from "./DPoP.js"
 import * as Replay from "./Replay.js"
 import * as RequestScope from "./RequestScope.js"
@@ -22,19 +23,41 @@ import * as UnsignedResponse from "./UnsignedResponse.js"
 import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
- * Sends a request with a token; the response and the errors show it without.
- * `replayable` is the caller's word for bodies that nobody else knows to be so.
- * `use` is for the span of the request.
+ * One request on its way with one token.
  *
  * @since 0.1.0
  * @category models
  */
-export type Send = (
-  request: HttpClientRequest.HttpClientRequest,
-  token: AccessToken.AccessToken,
-  replayable: boolean,
-  use?: TokenUse.TokenUse
-) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
+export interface Attempt extends AddressedRequest.AddressedRequest {
+  readonly token: AccessToken.AccessToken
+  /** `replayable` is the caller's word for a body that nobody else knows to be so. */
+  readonly call: { readonly replayable: boolean }
+  /** For the span of the request. */
+  readonly use: TokenUse.TokenUse | undefined
+}
+
+/**
+ * Sends a request with its token, and hands the response on. That and the
+ * errors show the request without the token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Send = <A extends Attempt, E>(
+  attempt: A,
+  receive: Receive<A, E>
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
+
+/**
+ * What becomes of a response.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Receive<A extends Attempt, E = never> = (
+  response: HttpClientResponse.HttpClientResponse,
+  attempt: A
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
 
 /**
  * Signs for the given client. The header of the last token is kept ready.
@@ -46,53 +69,52 @@ export type Send = (
 export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): Send => {
   let lastToken: AccessToken.AccessToken | undefined
   let lastHeader = ""
-  const sign = (request: HttpClientRequest.HttpClientRequest, token: AccessToken.AccessToken) => {
+  const sign = (attempt: Attempt) => {
+    const { token } = attempt
     if (token !== lastToken) {
       lastHeader = AccessToken.authorization(token)
       lastToken = token
     }
-    return RequestScope.carry(request, HttpClientRequest.setHeader(request, "authorization", lastHeader))
+    return AddressedRequest.withHeader(attempt, "authorization", lastHeader)
   }
 
-  const send = (
-    request: HttpClientRequest.HttpClientRequest,
+  // The hot path: with a stream of combinators each request would pay for each
+  const send = <A extends Attempt, E>(
     signed: HttpClientRequest.HttpClientRequest,
-    use: TokenUse.TokenUse | undefined,
-    resends: number
+    attempt: A,
+    resends: number,
+    receive: Receive<A, E>
   ) =>
-    Effect.matchCauseEffect(
-      TokenUse.annotate(client.execute(signed), use, resends),
-      {
-        onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, request)),
-        onSuccess: (response) => Effect.succeed(UnsignedResponse.make(response, request))
-      }
-    )
+    Effect.matchCauseEffect(TokenUse.annotate(client.execute(signed), attempt.use, resends), {
+      onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))),
+      onSuccess: (response) => receive(UnsignedResponse.make(response, attempt), attempt)
+    })
 
   /** RFC 9449 §7.1: the token, and a proof for this request alone. */
-  const sendProven = (
-    request: HttpClientRequest.HttpClientRequest,
-    token: AccessToken.AccessToken,
+  const sendProven = <A extends Attempt, E>(
+    attempt: A,
     { nonces, proof }: DPoP.ProofKey,
-    replayable: boolean,
-    use: TokenUse.TokenUse | undefined
+    receive: Receive<A, E>
   ) => {
+    const { call, token } = attempt
+    const request = AddressedRequest.toRequest(attempt)
     const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
     // Platform fails it, for it can be sent nowhere
     if (url === undefined) return client.execute(request)
     const prove = (resends: number) =>
       proof({ method: request.method, url, token: token.value }).pipe(
         Effect.map((proof) => {
-          const signed = sign(request, token)
+          const signed = sign(attempt)
           return RequestScope.carry(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
         }),
-        Effect.flatMap((signed) => send(request, signed, use, resends)),
+        Effect.flatMap((signed) => send(signed, attempt, resends, Effect.succeed)),
         Effect.tap(({ headers }) => Effect.sync(() => nonces.set(url.origin, headers["dpop-nonce"])))
       )
-    const resends = resendsOf(use)
+    const resends = resendsOf(attempt)
     return prove(resends).pipe(
       // RFC 9449 §9: the nonce is known by now
       Effect.flatMap((response) =>
-        wantsNonce(response) && Replay.canReplay(request.body, replayable)
+        wantsNonce(response) && Replay.canReplay(request.body, call.replayable)
           ? Effect.zipRight(Replay.drainLater(response), prove(resends + 1))
           : Effect.succeed(response)
       ),
@@ -104,17 +126,18 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
           ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
           redirect: "manual"
         })
-      )
+      ),
+      Effect.flatMap((response) => receive(response, attempt))
     )
   }
 
-  return (request, token, replayable, use) =>
-    token.proofKey === undefined
-      ? send(request, sign(request, token), use, resendsOf(use))
-      : sendProven(request, token, token.proofKey, replayable, use)
+  return (attempt, receive) =>
+    attempt.token.proofKey === undefined
+      ? send(sign(attempt), attempt, resendsOf(attempt), receive)
+      : sendProven(attempt, attempt.token.proofKey, receive)
 }
 
-const resendsOf = (use: TokenUse.TokenUse | undefined): number => use === "replayed" ? 1 : 0
+const resendsOf = ({ use }: Attempt): number => use === "replayed" ? 1 : 0
 
 const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>
   response.status === 401 && Option.isSome(DPoP.requiredNonce({

@@ -4,12 +4,10 @@
  *
  * @since 0.1.0
  */
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
 import * as Check from "./Check.js"
 import { type InvalidOptions, OriginNotAllowed } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
-import * as RequestScope from "./RequestScope.js"
 
 /**
  * Where tokens may go is always said: by `baseUrl`, by `origins`, or by both.
@@ -27,19 +25,17 @@ export interface Options {
 }
 
 /**
- * A request with its address completed. Without an `origin` no token may go
- * with it, and the error says why.
+ * Options of which one says where tokens may go.
  *
  * @since 0.1.0
- * @category models
+ * @category options
  */
-export type Routed =
-  | { readonly request: HttpClientRequest.HttpClientRequest; readonly origin: string }
-  | {
-    readonly request: HttpClientRequest.HttpClientRequest
-    readonly origin: undefined
-    readonly error: OriginNotAllowed
-  }
+export type Destination =
+  & Options
+  & (
+    | { readonly baseUrl: string | URL }
+    | { readonly origins: ReadonlyArray<string | URL> | "any" }
+  )
 
 /**
  * The way of every request of a client.
@@ -48,7 +44,10 @@ export type Routed =
  * @category models
  */
 export interface Route {
-  readonly of: (request: HttpClientRequest.HttpClientRequest) => Routed
+  /** The address of a request as a whole: joined to the `baseUrl` where it is relative. */
+  readonly complete: (url: string) => string
+  /** The origin that a token may go to with a request to this address, or why there is none. */
+  readonly originOf: (url: string) => string | OriginNotAllowed
   /** The origins that were named; with `origins: "any"` that is the one of `baseUrl` at most. */
   readonly named: ReadonlyArray<string>
 }
@@ -88,30 +87,18 @@ export const make: (options: Options) => Effect.Effect<Route, InvalidOptions> = 
     : `${baseUrl.origin}${baseUrl.pathname === "/" ? "" : baseUrl.pathname}`
   const allowInsecure = options.allowInsecure === true
 
-  const of = (request: HttpClientRequest.HttpClientRequest): Routed => {
-    const { url } = request
-    if (base !== undefined && !Origin.isAbsolute(url)) {
-      const joined = HttpClientRequest.setUrl(request, Origin.join(base, url))
-      return { request: RequestScope.carry(request, joined), origin: allowed[0] }
-    }
+  const complete = (url: string) => base === undefined || Origin.isAbsolute(url) ? url : Origin.join(base, url)
+
+  const originOf = (url: string) => {
     for (const origin of allowed) {
-      if (Origin.startsWith(url, origin)) return { request, origin }
+      if (Origin.startsWith(url, origin)) return origin
     }
     const parsed = Origin.parse(url)
-    if (parsed === undefined) {
-      return {
-        request,
-        origin: undefined,
-        error: new OriginNotAllowed({ origin: "an address without an origin", allowed })
-      }
-    }
+    if (parsed === undefined) return new OriginNotAllowed({ origin: "an address without an origin", allowed })
     return (any && (allowInsecure || Origin.isSecure(parsed))) || allowed.includes(parsed.origin)
-      ? { request, origin: parsed.origin }
-      : {
-        request,
-        origin: undefined,
-        error: new OriginNotAllowed({ origin: parsed.origin, allowed: any ? [] : allowed })
-      }
+      ? parsed.origin
+      : new OriginNotAllowed({ origin: parsed.origin, allowed: any ? [] : allowed })
   }
-  return { of, named: allowed }
+
+  return { complete, originOf, named: allowed }
 })

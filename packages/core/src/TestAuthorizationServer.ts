@@ -1,7 +1,8 @@
 /**
  * An authorization server and the resources it protects, in memory: an
- * `HttpClient` that behaves as RFC 6749 §4.4 and §6, RFC 6750, RFC 8414 and
- * RFC 9449 say, records what it is asked and can be told to misbehave.
+ * `HttpClient` that behaves as RFC 6749 §4.4 and §6, RFC 6750, RFC 7009,
+ * RFC 7662, RFC 8414 and RFC 9449 say, records what it is asked and can be told
+ * to misbehave.
  *
  * It knows no time but Clock's. Signatures alone (DPoP, assertions) are made and
  * verified in real time, as WebCrypto does it.
@@ -24,6 +25,7 @@ import * as TestGrants from "./TestGrants.js"
 import * as TestProofs from "./TestProofs.js"
 import * as TestRequest from "./TestRequest.js"
 import * as TestResource from "./TestResource.js"
+import * as TestTokenQueries from "./TestTokenQueries.js"
 import * as TestTokens from "./TestTokens.js"
 
 /**
@@ -41,6 +43,10 @@ export class TestAuthorizationServer extends Context.Tag("@effect-alf/core/TestA
     readonly apiRequests: Effect.Effect<ReadonlyArray<TestRequest.ApiRequest>>
     /** The requests for the server's metadata so far, in the order of their arrival. */
     readonly metadataRequests: Effect.Effect<ReadonlyArray<TestRequest.TestRequest>>
+    /** The requests to revoke a token so far (RFC 7009), in the order of their arrival. */
+    readonly revocationRequests: Effect.Effect<ReadonlyArray<TestRequest.TokenQuery>>
+    /** The requests to introspect a token so far (RFC 7662), in the order of their arrival. */
+    readonly introspectionRequests: Effect.Effect<ReadonlyArray<TestRequest.TokenQuery>>
     /** Every token issued so far, the oldest first. */
     readonly issued: Effect.Effect<ReadonlyArray<TestTokens.IssuedToken>>
     /** Every refresh token issued so far, the oldest first. */
@@ -122,6 +128,10 @@ export interface Options {
   /** The issuer identifier, under which the metadata is found (RFC 8414 §3). The default is the origin of `tokenUrl`. */
   readonly issuer?: string | undefined
   readonly tokenUrl?: string | URL | undefined
+  /** The default is `/revoke` beside the token endpoint. */
+  readonly revocationUrl?: string | URL | undefined
+  /** The default is `/introspect` beside the token endpoint. */
+  readonly introspectionUrl?: string | URL | undefined
   /**
    * Where the resources are. Any other origin is one too; on the token
    * endpoint's own origin only what is below this address is.
@@ -189,6 +199,22 @@ export const issuer = "https://auth.test"
 export const tokenUrl = "https://auth.test/token"
 
 /**
+ * The address of the revocation endpoint by default.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const revocationUrl = "https://auth.test/revoke"
+
+/**
+ * The address of the introspection endpoint by default.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const introspectionUrl = "https://auth.test/introspect"
+
+/**
  * The address of the resources by default.
  *
  * @since 0.1.0
@@ -210,6 +236,8 @@ export const make = (
 }> =>
   Effect.sync(() => {
     const endpoint = new URL(options.tokenUrl ?? tokenUrl)
+    const revocationEndpoint = new URL(options.revocationUrl ?? "/revoke", endpoint)
+    const introspectionEndpoint = new URL(options.introspectionUrl ?? "/introspect", endpoint)
     const issuer = options.issuer ?? endpoint.origin
     const isResource = resourceOf(endpoint, new URL(options.apiUrl ?? apiUrl))
     const isMetadata = metadataOf(new URL(issuer))
@@ -218,7 +246,7 @@ export const make = (
       clientSecret: options.clientSecret ?? clientSecret,
       clientKey: options.clientKey,
       methods: options.clientAuth ?? defaultMethods(options),
-      audiences: [issuer, endpoint.href],
+      audiences: [issuer, endpoint.href, revocationEndpoint.href, introspectionEndpoint.href],
       grantTypes: options.grantTypes ?? ["client_credentials", "refresh_token"],
       scopes: options.scopes,
       dpop: options.dpop ?? "optional"
@@ -232,6 +260,8 @@ export const make = (
     })
     const proofs = TestProofs.make()
     const grants = TestGrants.make(grantsOptions, tokens, proofs)
+    const { clientId: knownClient } = grantsOptions
+    const queries = TestTokenQueries.make({ issuer, clientId: knownClient, tokens, authenticate: grants.authenticate })
     const resource = TestResource.make(options.api ?? TestResource.echo, tokens, proofs)
     const tokenScript = TestAnswer.makeScript(options.tokenDelay)
     const apiScript = TestAnswer.makeScript(options.apiDelay)
@@ -239,6 +269,8 @@ export const make = (
     let tokenRequests: Array<TestRequest.TokenRequest> = []
     let apiRequests: Array<TestRequest.ApiRequest> = []
     let metadataRequests: Array<TestRequest.TestRequest> = []
+    let revocationRequests: Array<TestRequest.TokenQuery> = []
+    let introspectionRequests: Array<TestRequest.TokenQuery> = []
 
     const answerToken = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
       const record = TestGrants.read(yield* TestRequest.read(request, url.href))
@@ -248,6 +280,17 @@ export const make = (
       const answer = Effect.isEffect(told) ? yield* told : told
       yield* wait
       return yield* send(request, record, answer ?? (yield* grants.answer(record, yield* now)), "token")
+    })
+
+    const answerQuery = Effect.fnUntraced(function*(
+      request: HttpClientRequest.HttpClientRequest,
+      url: URL,
+      records: Array<TestRequest.TokenQuery>,
+      answer: TestTokenQueries.TestTokenQueries["revoke"]
+    ) {
+      const record = TestTokenQueries.read(yield* TestRequest.read(request, url.href))
+      records.push(record)
+      return yield* send(request, record, tokenScript.failure() ?? (yield* answer(record, yield* now)))
     })
 
     const answerApi = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
@@ -262,7 +305,19 @@ export const make = (
     const answerMetadata = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, url: URL) {
       const { body: _, ...record } = yield* TestRequest.read(request, url.href)
       metadataRequests.push(record)
-      return yield* send(request, record, tokenScript.failure() ?? { body: metadata(issuer, endpoint, grantsOptions) })
+      return yield* send(
+        request,
+        record,
+        tokenScript.failure() ?? {
+          body: {
+            ...metadata(issuer, endpoint, grantsOptions),
+            revocation_endpoint: revocationEndpoint.href,
+            revocation_endpoint_auth_methods_supported: grantsOptions.methods,
+            introspection_endpoint: introspectionEndpoint.href,
+            introspection_endpoint_auth_methods_supported: grantsOptions.methods
+          }
+        }
+      )
     })
 
     /** RFC 9449 §8.2: who asks for nonces gives the next one with every answer. */
@@ -286,13 +341,19 @@ export const make = (
 
     return {
       client: HttpClient.make((request, url) => {
-        if (url.origin === endpoint.origin && url.pathname === endpoint.pathname) return answerToken(request, url)
+        if (isAt(endpoint, url)) return answerToken(request, url)
+        if (isAt(revocationEndpoint, url)) return answerQuery(request, url, revocationRequests, queries.revoke)
+        if (isAt(introspectionEndpoint, url)) {
+          return answerQuery(request, url, introspectionRequests, queries.introspect)
+        }
         return isMetadata(url) ? answerMetadata(request, url) : answerApi(request, url)
       }),
       server: TestAuthorizationServer.of({
         tokenRequests: all(() => tokenRequests),
         apiRequests: all(() => apiRequests),
         metadataRequests: all(() => metadataRequests),
+        revocationRequests: all(() => revocationRequests),
+        introspectionRequests: all(() => introspectionRequests),
         issued: Effect.sync(tokens.issued),
         refreshTokens: Effect.sync(tokens.refreshTokens),
         issueRefreshToken: Effect.sync(() => Redacted.make(tokens.issueRefreshToken().value)),
@@ -300,6 +361,8 @@ export const make = (
           tokenRequests = []
           apiRequests = []
           metadataRequests = []
+          revocationRequests = []
+          introspectionRequests = []
         }),
         failNext: (n, answer = TestAnswer.unavailable) => Effect.sync(() => tokenScript.failNext(n, answer)),
         fail: (answer) => Effect.sync(() => tokenScript.fail(answer)),
@@ -365,6 +428,8 @@ const defaultMethods = ({ clientKey }: Options): ReadonlyArray<Method> => [
   "client_secret_jwt",
   ...clientKey === undefined ? [] : ["private_key_jwt" as const]
 ]
+
+const isAt = (endpoint: URL, url: URL): boolean => url.origin === endpoint.origin && url.pathname === endpoint.pathname
 
 const resourceOf = (token: URL, api: URL) => (url: URL): boolean =>
   url.origin !== token.origin || (url.origin === api.origin && url.pathname.startsWith(api.pathname))

@@ -58,6 +58,11 @@ export interface TestGrants {
     request: Types.Mutable<TestRequest.TokenRequest>,
     now: number
   ) => Effect.Effect<TestAnswer.Reply>
+  /** RFC 6749 §3.2 and §2.3: the form, and who sent it. */
+  readonly authenticate: (
+    request: Pick<TestRequest.TokenRequest, "authorization" | "headers" | "method" | "params">,
+    now: number
+  ) => Effect.Effect<void, Refusal>
   readonly deny: (denial: Denial) => void
   readonly allow: (denial: Denial) => void
   readonly rotateSecret: (secret: Redacted.Redacted) => void
@@ -106,8 +111,10 @@ export const make = (
 
   const isDenied = (denial: Denial) => denied.has(JSON.stringify(denial))
 
-  /** RFC 6749 §3.2 and §2.3: the form, and who sent it. */
-  const authenticate = Effect.fnUntraced(function*(request: TestRequest.TokenRequest, now: number) {
+  const authenticate = Effect.fnUntraced(function*(
+    request: Pick<TestRequest.TokenRequest, "authorization" | "headers" | "method" | "params">,
+    now: number
+  ) {
     if (request.method !== "POST") return yield* refuse(405, "invalid_request", "only POST", { allow: "POST" })
     const contentType = request.headers["content-type"]?.split(";")[0].trim().toLowerCase()
     if (contentType !== "application/x-www-form-urlencoded") {
@@ -194,6 +201,7 @@ export const make = (
   })
 
   return {
+    authenticate,
     answer: (request, now) =>
       Effect.catchAll(grant(request, now), ({ error, reply }) => {
         request.error = error
@@ -207,15 +215,32 @@ export const make = (
   }
 }
 
-// RFC 6749 §5.1
-const noStore = { "cache-control": "no-store", pragma: "no-cache" }
+/**
+ * Keeps what is secret out of caches (RFC 6749 §5.1).
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const noStore: Readonly<Record<string, string>> = { "cache-control": "no-store", pragma: "no-cache" }
 
-interface Refusal {
+/**
+ * An error of RFC 6749 §5.2, and the answer that says so.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Refusal {
   readonly error: string
   readonly reply: TestAnswer.Reply
 }
 
-const refuse = (
+/**
+ * Refuses a request.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const refuse = (
   status: number,
   error: string,
   description: string,

@@ -57,6 +57,26 @@ export interface TokenRequest extends TestRequest {
 }
 
 /**
+ * A request about a token as it arrived: its revocation (RFC 7009 §2.1) or its
+ * introspection (RFC 7662 §2.1).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TokenQuery extends TestRequest {
+  /** The decoded form. */
+  readonly params: UrlParams.UrlParams
+  /** Whom the request is from, in its own words. */
+  readonly clientId: string | undefined
+  /** How the client authenticated, rightly or not; `undefined` when not at all, or in several ways. */
+  readonly clientAuth: Method | undefined
+  readonly token: string | undefined
+  readonly tokenTypeHint: string | undefined
+  /** The OAuth error that the server answered. One that a test told it to answer is not looked at. */
+  readonly error: string | undefined
+}
+
+/**
  * A request to a resource as it arrived.
  *
  * @since 0.1.0

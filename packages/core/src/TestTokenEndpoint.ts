@@ -213,6 +213,7 @@ export const make = (
 
     return {
       endpoint: TokenEndpoint.of({
+        address: identity.endpoint,
         resolve: (request) =>
           TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(options.request ?? {}, request)),
         isCurrent: (request) => request.binding === binding,

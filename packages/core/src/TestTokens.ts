@@ -129,15 +129,19 @@ export const make = (options: Options) => {
     return token
   }
 
+  const revokeFamily = (family: string) => {
+    for (const token of refreshTokens.values()) {
+      if (token.family !== family) continue
+      token.revoked = true
+      for (const accessToken of token.accessTokens) accessToken.revoked = true
+    }
+  }
+
   /** One that is used when it was replaced already may have been stolen (RFC 9700 §4.14.2). */
   const canBeUsed = (token: RefreshToken, now: number): boolean => {
     if (token.revoked) return false
     if (!options.rotatesRefreshTokens || token.usedAt.length === 0 || now - token.usedAt[0] < gracePeriod) return true
-    for (const other of refreshTokens.values()) {
-      if (other.family !== token.family) continue
-      other.revoked = true
-      for (const accessToken of other.accessTokens) accessToken.revoked = true
-    }
+    revokeFamily(token.family)
     return false
   }
 
@@ -158,8 +162,17 @@ export const make = (options: Options) => {
       const token = tokens.get(value)
       return token !== undefined && isValid(token, now) ? token : undefined
     },
+    /** A refresh token by its value, while it is valid. */
+    findRefreshToken: (value: string): IssuedRefreshToken | undefined => {
+      const token = refreshTokens.get(value)
+      return token !== undefined && !token.revoked && !(options.rotatesRefreshTokens && token.usedAt.length > 0)
+        ? token
+        : undefined
+    },
     /** Revokes one token, or all. */
     revoke,
+    /** Revokes all refresh tokens of a family, and the access tokens that came with them (RFC 7009 §2.1). */
+    revokeFamily,
     /** Lets one token, or all, end now. */
     expire: (value: string | undefined, now: number) => {
       for (const token of some(value)) {

@@ -48,6 +48,8 @@ import * as TokenResponse from "./TokenResponse.js"
 export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")<
   TokenEndpoint,
   {
+    /** What errors call it: its address without the query, or the issuer whose metadata tells it. */
+    readonly address: string
     /** Merges a request into the defaults and computes its key. */
     readonly resolve: (request?: TokenRequest.TokenRequest) => TokenRequest.ResolvedTokenRequest
     /** Whether what the tokens of this request are bound to is still what new ones would be bound to. */
@@ -107,7 +109,11 @@ export interface Options<R = never> extends AuthenticatedPost.Options<R> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) {
+export const make: <R = never>(
+  options: Options<R>
+) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
+  R = never
+>(options: Options<R>) {
   const url = yield* Check.url("TokenEndpoint.url", options.url, options)
   const clientAuth = yield* AuthenticatedPost.clientAuthOf("TokenEndpoint", options)
   return yield* makeAt({
@@ -122,7 +128,7 @@ export const make = Effect.fnUntraced(function*<R = never>(options: Options<R>) 
 /** The service of an endpoint that is known, or will be when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
   options: Omit<Options<R>, "url" | "clientAuth"> & {
-    /** What spans call it. */
+    /** What spans and errors call it. */
     readonly name: string
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
@@ -182,6 +188,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
     )
 
   return TokenEndpoint.of({
+    address: options.name,
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
     isCurrent: binding === undefined ? constTrue : (request) => request.binding === binding(),
     attempt: (request, number = 1) => traced(request, number),
@@ -309,50 +316,54 @@ export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "i
  * @since 0.1.0
  * @category constructors
  */
-export const makeDiscovery = Effect.fnUntraced(function*<R = never>(options: DiscoveryOptions<R>) {
-  const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
-  const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
-  const server = yield* AuthorizationServer.make({
-    allowInsecure: options.allowInsecure,
-    issuer,
-    maxResponseBytes: options.maxResponseBytes,
-    metadataUrl,
-    refreshEvery: refreshMetadataEvery,
-    requestInit: options.requestInit,
-    timeout: options.timeout
-  }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
+export const makeDiscovery: <R = never>(
+  options: DiscoveryOptions<R>
+) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope | R> = Effect.fnUntraced(
+  function*<R = never>(options: DiscoveryOptions<R>) {
+    const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
+    const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
+    const server = yield* AuthorizationServer.make({
+      allowInsecure: options.allowInsecure,
+      issuer,
+      maxResponseBytes: options.maxResponseBytes,
+      metadataUrl,
+      refreshEvery: refreshMetadataEvery,
+      requestInit: options.requestInit,
+      timeout: options.timeout
+    }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
 
-  const proofKey = yield* proofKeyOf(options)
+    const proofKey = yield* proofKeyOf(options)
 
-  const choose = (metadata: AuthorizationServer.Metadata) =>
-    Either.mapLeft(
-      Either.flatMap(checkProofs(proofKey, metadata), () => ClientAuthChoice.choose(candidates, metadata)),
-      (description) =>
-        new TokenEndpointError({
-          endpoint: server.issuer,
-          role: "Discovery",
-          reason: "ClientAuth",
-          description: oneLine(description)
-        })
-    )
+    const choose = (metadata: AuthorizationServer.Metadata) =>
+      Either.mapLeft(
+        Either.flatMap(checkProofs(proofKey, metadata), () => ClientAuthChoice.choose(candidates, metadata)),
+        (description) =>
+          new TokenEndpointError({
+            endpoint: server.issuer,
+            role: "Discovery",
+            reason: "ClientAuth",
+            description: oneLine(description)
+          })
+      )
 
-  const destination = Effect.gen(function*() {
-    const clientAuth = yield* choose(yield* server.metadata)
-    const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
-    return { url, issuer: server.issuer, clientAuth }
-  })
+    const destination = Effect.gen(function*() {
+      const clientAuth = yield* choose(yield* server.metadata)
+      const url = yield* server.endpoint("token_endpoint", { mutualTls: clientAuth.binding !== undefined })
+      return { url, issuer: server.issuer, clientAuth }
+    })
 
-  return yield* makeAt({
-    ...rest,
-    dpop: proofKey,
-    name: server.issuer,
-    identity: server.issuer,
-    clientAuth: ClientAuthChoice.merge(candidates),
-    destination,
-    discoveryTimeout: server.timeout,
-    onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
-  })
-})
+    return yield* makeAt({
+      ...rest,
+      dpop: proofKey,
+      name: server.issuer,
+      identity: server.issuer,
+      clientAuth: ClientAuthChoice.merge(candidates),
+      destination,
+      discoveryTimeout: server.timeout,
+      onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
+    })
+  }
+)
 
 /**
  * The service of an endpoint that is found in the metadata of its authorization
@@ -417,7 +428,7 @@ export interface ConfigurableOptions {
  * @since 0.1.0
  * @category options
  */
-export interface ConfigOptions<R = never>
+export interface LayerConfigOptions<R = never>
   extends
     Omit<Options<R>, "url" | "issuer" | "clientId">,
     Pick<DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">
@@ -448,7 +459,7 @@ export interface ConfigOptions<R = never>
  */
 export const layerConfig = <R = never>(
   config: Config.Config.Wrap<ConfigurableOptions>,
-  options?: ConfigOptions<R> | undefined
+  options?: LayerConfigOptions<R> | undefined
 ): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient | R> =>
   ConfiguredLayer.make(config, ({ audience, issuer, resource, scope, url, ...configured }: ConfigurableOptions) => {
     const { metadataUrl, refreshMetadataEvery, ...rest } = { ...options, ...configured }

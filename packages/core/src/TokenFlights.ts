@@ -88,6 +88,19 @@ export const make = (options: {
     return stored
   })
 
+  const waits = (flight: Flight, what: string) => {
+    if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
+  }
+
+  /** What the endpoint said says more than that the wait is over. */
+  const waitIsOver = ({ lastError, waitsFor }: Flight): Cooldown.Failure =>
+    lastError ?? new TokenProviderError({
+      reason: "MaxWait",
+      waited: maxWait,
+      description: waitsFor && `${waitsFor.what} after ${Duration.format(Duration.millis(now() - waitsFor.since))}`,
+      retryAfter: failureCooldown
+    })
+
   const obtain = Effect.fnUntraced(function*(slot: Slot, flight: Flight) {
     const { changed, origin, purpose } = flight
     flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
@@ -108,8 +121,10 @@ export const make = (options: {
       changed,
       onAsk: () => {
         flight.attempts++
+        waits(flight, `attempt ${flight.attempts} at ${endpoint.address} has not ended`)
         if (purpose === "rejection") slot.rejected.spend(origin, now())
       },
+      onBusy: () => waits(flight, `another process asks ${endpoint.address}, and has stored no token`),
       onFailure: (error) => {
         flight.lastError = error
         flight.failedAt = now()
@@ -137,10 +152,11 @@ export const make = (options: {
   const failed = (slot: Slot, flight: Flight, failure: Cooldown.Failure | undefined) => {
     const { failedAt, isAnswered, purpose } = flight
     if (isAnswered || slots.isClosed()) return Effect.void
-    if (failure !== undefined) slot.failure = { error: failure, at: failedAt ?? now() }
+    const error = failure ?? new TokenProviderError({ reason: "Defect" })
+    slot.failure = { error, at: failedAt ?? now() }
     const isAlive = adoption.isAlive(slot.held)
     if (purpose === "background" || (purpose === "expiry" && isAlive)) spaceOut(slot, failure)
-    outages.failed(slot, !isAlive ? "missing" : purpose === "rejection" ? "rejected" : "serves", failure)
+    outages.failed(slot, !isAlive ? "missing" : purpose === "rejection" ? "rejected" : "serves", error)
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
     if (purpose === "background" || failure === undefined) return Effect.void
     slot.cooldown.begin(failure, now(), failedAt)
@@ -203,8 +219,7 @@ export const make = (options: {
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const exit = yield* obtain(slot, flight).pipe(
-          // What the endpoint said says more than that the wait is over
-          Effect.mapError((failure) => isWaitOver(failure) ? flight.lastError ?? failure : failure),
+          Effect.mapError((failure) => isBare(failure) ? waitIsOver(flight) : failure),
           ErrorAttributes.annotateSpan,
           Effect.onExit((exit) => Effect.sync(() => record(flight, exit))),
           Effect.withSpan("TokenProvider.renew", {
@@ -236,11 +251,7 @@ export const make = (options: {
       Effect.timeoutTo({
         duration: Duration.millis(deadline - now()),
         onSuccess: (exit) => exit,
-        onTimeout: () =>
-          Exit.fail(
-            flight.lastError ??
-              new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
-          )
+        onTimeout: () => Exit.fail(waitIsOver(flight))
       }),
       // A caller in a region that cannot be interrupted has a time limit too
       Effect.interruptible,
@@ -273,6 +284,7 @@ export const make = (options: {
         span: undefined,
         links: 0,
         attempts: 0,
+        waitsFor: undefined,
         outcome: undefined,
         lastError: undefined,
         failedAt: undefined,
@@ -304,5 +316,6 @@ const outcomes: Record<Renewal.Outcome["_tag"], OAuthMetrics.RenewalOutcome> = {
   Busy: "busy"
 }
 
-const isWaitOver = (failure: Cooldown.Failure): boolean =>
-  failure._tag === "TokenProviderError" && failure.reason === "MaxWait"
+/** The wait is over, and who says so does not know what for. */
+const isBare = (failure: Cooldown.Failure): boolean =>
+  failure._tag === "TokenProviderError" && failure.reason === "MaxWait" && failure.description === undefined

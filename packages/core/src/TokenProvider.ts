@@ -14,6 +14,7 @@ import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AccessToken from "./AccessToken.js"
 import * as Adoption from "./Adoption.js"
@@ -77,7 +78,7 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
      * Tells what the resource said of a token: of one that `renew` gave always,
      * of any other when it is accepted for the first time or again.
      */
-    readonly settle: (
+    readonly report: (
       token: AccessToken.AccessToken,
       outcome: "accepted" | "rejected",
       request?: TokenRequest,
@@ -113,7 +114,10 @@ export interface Options {
    * sixty times, after a definite one. The default is 1 second.
    */
   readonly failureCooldown?: Duration.DurationInput | undefined
-  /** How long a caller waits for a token at most. The default is 10 seconds. */
+  /**
+   * How long a caller waits for a token at most. Longer than the `timeout` of the endpoint, it leaves time to hear who
+   * did not answer. The default is 10 seconds.
+   */
   readonly maxWait?: Duration.DurationInput | undefined
   /** How long one call of the store may take. The default is 500 milliseconds. */
   readonly storeTimeout?: Duration.DurationInput | undefined
@@ -141,7 +145,7 @@ const defaults = {
   expiryLeeway: Duration.seconds(10),
   defaultLifetime: Duration.hours(1),
   failureCooldown: Duration.seconds(1),
-  // Outlasts the retries of RetryPolicy.standard while the endpoint answers; most gateways wait longer
+  // Outlasts one silent attempt, and the retries of RetryPolicy.standard while the endpoint answers; gateways wait longer
   maxWait: Duration.seconds(10),
   // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
   storeTimeout: Duration.millis(500),
@@ -173,7 +177,13 @@ interface Need {
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(options: Options = {}) {
+export const make: (
+  options?: Options
+) => Effect.Effect<
+  TokenProvider["Type"],
+  InvalidOptions,
+  TokenEndpoint | TokenStore | Scope.Scope
+> = Effect.fnUntraced(function*(options: Options = {}) {
   const settings = yield* Effect.all({
     refreshAhead: duration("refreshAhead", options),
     expiryLeeway: duration("expiryLeeway", options),
@@ -362,7 +372,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         verdicts.rejected(slot, rejected, origin)
         return replace(slot, rejected, origin, waiting("rejection", origin))
       }),
-    settle: (token, outcome, request, origin = anyOrigin) =>
+    report: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
         const slot = slots.of(request)
         verdicts[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)

@@ -60,6 +60,8 @@ export interface Flight {
   span: Tracer.Span | undefined
   links: number
   attempts: number
+  /** What it waits for, in words, and since when (epoch milliseconds). */
+  waitsFor: { readonly what: string; readonly since: number } | undefined
   /** What it has come to. */
   outcome: RenewalOutcome | undefined
   /** What the last attempt said, while it is made again. */

@@ -216,7 +216,7 @@ const decodeStored = (value: unknown): Effect.Effect<Option.Option<Entry>, Token
  * @since 0.1.0
  * @category constructors
  */
-export const fromKeyValueStore = (
+export const makeKeyValueStore = (
   store: KeyValueStore.KeyValueStore,
   options?: { readonly prefix?: string | undefined } | undefined
 ): Effect.Effect<TokenStore["Type"]> => {
@@ -258,7 +258,7 @@ export const layerKeyValueStore = (
 ): Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> =>
   Layer.effect(
     TokenStore,
-    Effect.flatMap(KeyValueStore.KeyValueStore, (store) => fromKeyValueStore(store, options))
+    Effect.flatMap(KeyValueStore.KeyValueStore, (store) => makeKeyValueStore(store, options))
   )
 
 // Far more keys than an app has; a bound, so that per-user scopes cannot fill the memory

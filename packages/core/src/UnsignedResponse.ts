@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import * as AddressedRequest from "./AddressedRequest.js"
 
 /**
  * Wraps a response; its body is read through the wrapper as through the original.
@@ -22,8 +23,8 @@ import * as Stream from "effect/Stream"
  */
 export const make = (
   signed: HttpClientResponse.HttpClientResponse,
-  request: HttpClientRequest.HttpClientRequest
-): HttpClientResponse.HttpClientResponse => new UnsignedResponse(signed, request)
+  asked: AddressedRequest.AddressedRequest
+): HttpClientResponse.HttpClientResponse => new UnsignedResponse(signed, asked)
 
 /**
  * The error with the caller's request in place of the signed one.
@@ -38,7 +39,7 @@ export const unsignError = (
   const fields = { request, ...causeOf(error, request), ...descriptionOf(error) }
   return error._tag === "RequestError"
     ? new HttpClientError.RequestError({ ...fields, reason: error.reason })
-    : new HttpClientError.ResponseError({ ...fields, reason: error.reason, response: make(error.response, request) })
+    : new HttpClientError.ResponseError({ ...fields, reason: error.reason, response: make(error.response, { request, url: request.url }) })
 }
 
 /**
@@ -69,14 +70,23 @@ const causeOf = (error: HttpClientError.HttpClientError, request: HttpClientRequ
 const descriptionOf = (error: HttpClientError.HttpClientError) =>
   error.description === undefined ? {} : { description: error.description }
 
+// Made for every response: nothing is kept in it but what it is made of
 class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
-  readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
-  readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId = HttpClientResponse.TypeId
+  declare readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId
+  declare readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId
   // Out of reach of inspect, JSON and structured clones
   readonly #signed: HttpClientResponse.HttpClientResponse
+  #asked: AddressedRequest.AddressedRequest
 
-  constructor(signed: HttpClientResponse.HttpClientResponse, readonly request: HttpClientRequest.HttpClientRequest) {
+  constructor(signed: HttpClientResponse.HttpClientResponse, asked: AddressedRequest.AddressedRequest) {
     this.#signed = signed
+    this.#asked = asked
+  }
+
+  get request() {
+    const request = AddressedRequest.toRequest(this.#asked)
+    this.#asked = { request, url: request.url }
+    return request
   }
 
   get status() {
@@ -96,27 +106,27 @@ class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
   }
 
   get json() {
-    return this.#read(this.#signed.json)
+    return read(this.#signed.json, this)
   }
 
   get text() {
-    return this.#read(this.#signed.text)
+    return read(this.#signed.text, this)
   }
 
   get urlParamsBody() {
-    return this.#read(this.#signed.urlParamsBody)
+    return read(this.#signed.urlParamsBody, this)
   }
 
   get formData() {
-    return this.#read(this.#signed.formData)
+    return read(this.#signed.formData, this)
   }
 
   get arrayBuffer() {
-    return this.#read(this.#signed.arrayBuffer)
+    return read(this.#signed.arrayBuffer, this)
   }
 
   get stream() {
-    return Stream.mapError(this.#signed.stream, this.#unsign)
+    return Stream.mapError(this.#signed.stream, (error) => readError(error, this))
   }
 
   // Effect wraps what a fiber in a span fails with into a Proxy, through which getters work on the
@@ -135,17 +145,21 @@ class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
   [Inspectable.NodeInspectSymbol](): unknown {
     return this.toJSON()
   }
-
-  #read<A>(body: Effect.Effect<A, HttpClientError.ResponseError>): Effect.Effect<A, HttpClientError.ResponseError> {
-    return Effect.mapError(body, this.#unsign)
-  }
-
-  readonly #unsign = (error: HttpClientError.ResponseError): HttpClientError.ResponseError =>
-    new HttpClientError.ResponseError({
-      ...causeOf(error, this.request),
-      ...descriptionOf(error),
-      reason: error.reason,
-      request: this.request,
-      response: this
-    })
 }
+
+Object.assign(UnsignedResponse.prototype, {
+  [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId,
+  [HttpClientResponse.TypeId]: HttpClientResponse.TypeId
+})
+
+const read = <A>(body: Effect.Effect<A, HttpClientError.ResponseError>, response: UnsignedResponse) =>
+  Effect.mapError(body, (error) => readError(error, response))
+
+const readError = (error: HttpClientError.ResponseError, response: UnsignedResponse): HttpClientError.ResponseError =>
+  new HttpClientError.ResponseError({
+    ...causeOf(error, response.request),
+    ...descriptionOf(error),
+    reason: error.reason,
+    request: response.request,
+    response
+  })

@@ -15,6 +15,14 @@ export * as AcceptedTokens from "./AcceptedTokens.js"
 export * as AccessToken from "./AccessToken.js"
 
 /**
+ * A request with the address that it goes to. Each request of a client is one, so
+ * platform's requests are made of it only where somebody looks at them.
+ *
+ * @since 0.1.0
+ */
+export * as AddressedRequest from "./AddressedRequest.js"
+
+/**
  * @since 0.1.0
  */
 export * as Adoption from "./Adoption.js"
@@ -273,6 +281,15 @@ export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
  * @since 0.1.0
  */
 export * as TestTokenStore from "./TestTokenStore.js"
+
+/**
+ * What a test's authorization server answers when it is asked about a token
+ * that it has issued: its revocation (RFC 7009) and its introspection
+ * (RFC 7662).
+ *
+ * @since 0.1.0
+ */
+export * as TestTokenQueries from "./TestTokenQueries.js"
 
 /**
  * @since 0.1.0

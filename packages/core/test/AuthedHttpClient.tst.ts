@@ -2,7 +2,7 @@ import type { TokenProvider } from "@effect-alf/core"
 import { AuthedHttpClient, type OAuthError, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import type { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import type { Effect } from "effect"
-import { type Context, Layer, Redacted } from "effect"
+import { Config, type Context, Layer, Redacted } from "effect"
 import { describe, expect, test } from "tstyche"
 
 interface Database {
@@ -64,6 +64,13 @@ describe("layers", () => {
     expect(AuthedHttpClient.layer).type.toBeCallableWith({ origins: ["https://api.test", new URL("https://b.test")] })
     expect(AuthedHttpClient.layer).type.not.toBeCallableWith({ origins: "all" })
     expect(AuthedHttpClient.layer).type.not.toBeCallableWith()
+  })
+
+  test("where tokens may go must be said, where the configuration does not say it", () => {
+    expect(AuthedHttpClient.layer).type.not.toBeCallableWith({})
+    expect(AuthedHttpClient.layer).type.not.toBeCallableWith({ baseUrl: undefined })
+    expect(AuthedHttpClient.make).type.not.toBeCallableWith({ retryOn401: false })
+    expect(AuthedHttpClient.layerConfig).type.toBeCallableWith({ baseUrl: Config.string("API") }, { retryOn401: false })
   })
 })
 

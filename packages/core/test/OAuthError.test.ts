@@ -101,8 +101,17 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
   ],
   [
     "TokenProviderError MaxWait",
+    new OAuthError.TokenProviderError({
+      reason: "MaxWait",
+      waited: Duration.seconds(30),
+      description: "attempt 1 at https://auth.example.com/token has not ended after 30s"
+    }),
+    "No token within 30s: attempt 1 at https://auth.example.com/token has not ended after 30s"
+  ],
+  [
+    "TokenProviderError MaxWait of unknown cause",
     new OAuthError.TokenProviderError({ reason: "MaxWait", waited: Duration.seconds(30) }),
-    "No token within 30s: a token request is still under way"
+    "No token within 30s"
   ],
   [
     "OriginNotAllowed",

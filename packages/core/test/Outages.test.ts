@@ -1,5 +1,5 @@
 import { OAuthError, Outages, TestTokenEndpoint, TokenSlots } from "@effect-alf/core"
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
@@ -20,12 +20,12 @@ const refused = new OAuthError.TokenEndpointError({
 })
 
 const serves = "Token renewal failed, the token in use serves on until it expires."
-const missing = "Token renewal failed, and requests fail without a token."
+const missing = "There is no token, and requests fail without one."
 const is503 = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
 const is401 = "Token endpoint https://auth.test/token answered 401 invalid_client"
 
 const make = Effect.gen(function*() {
-  const { endpoint } = yield* TestTokenEndpoint.make()
+  const { control, endpoint } = yield* TestTokenEndpoint.make()
   const slots = TokenSlots.make(endpoint, { capacity: 10_000, failureCooldown: 1000 })
   const logs: Array<ProviderBench.Log> = []
   const time = { now: 0 }
@@ -35,6 +35,7 @@ const make = Effect.gen(function*() {
   })
   return {
     ...outages,
+    control,
     time,
     slot: (scope: string) => slots.of({ scope }),
     said: () => logs.splice(0).map(({ level, text }) => `${level} ${text}`)
@@ -52,7 +53,7 @@ describe("Outages", () => {
       deepStrictEqual(said(), [
         `Warning ${serves} ${is503}`,
         `Error ${missing} ${is503}`,
-        "Info Token renewal works again"
+        "Info There is a token now"
       ])
     }))
 
@@ -60,8 +61,19 @@ describe("Outages", () => {
     Effect.gen(function*() {
       const { failed, said, slot } = yield* make
       failed(slot("a"), "serves", refused)
-      failed(slot("b"), "serves", undefined)
+      failed(slot("b"), "serves", new OAuthError.TokenProviderError({ reason: "Defect" }))
       deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint died`])
+    }))
+
+  it.effect("says that it is over when tokens are bound to another key since", () =>
+    Effect.gen(function*() {
+      const { control, ended, failed, said, slot } = yield* make
+      failed(slot("a"), "serves", unavailable)
+      const before = slot("a")
+      yield* control.setBinding("another-key")
+      assert.notStrictEqual(slot("a"), before)
+      ended(slot("a"))
+      deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
     }))
 
   it.effect("another kind of failure is news", () =>
@@ -81,7 +93,7 @@ describe("Outages", () => {
       }
       for (const key of keys) ended(key)
       const line = `Error ${missing} ${is503}`
-      deepStrictEqual(said(), [line, line, "Info Token renewal works again", "Info Token renewal works again"])
+      deepStrictEqual(said(), [line, line, "Info There is a token now", "Info There is a token now"])
     }))
 
   it.effect("one that comes and goes is said once a minute at most", () =>

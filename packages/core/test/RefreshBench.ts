@@ -116,7 +116,7 @@ export const call = Effect.fnUntraced(function*({ server }: Pick<Bench, "server"
   const renewed = yield* provider.renew(token)
   if (renewed === token) return 401
   const status = (yield* isGood(value(renewed))) ? 200 : 401
-  yield* provider.settle(renewed, status === 200 ? "accepted" : "rejected")
+  yield* provider.report(renewed, status === 200 ? "accepted" : "rejected")
   return status
 })
 

@@ -301,6 +301,10 @@ describe("Renewal, waiting for another", () => {
       const failure = yield* during("10 seconds")(Effect.flip(one.provider.get()))
       assert.strictEqual(failure._tag, "TokenProviderError")
       assert.include(failure, { reason: "MaxWait" })
+      assert.strictEqual(
+        failure.message,
+        "No token within 10s: another process asks https://auth.test/token, and has stored no token after 10s"
+      )
       deepStrictEqual(failure.retryAfter, Duration.seconds(1))
       deepStrictEqual(yield* one.tokens.requests, [])
     }))

@@ -19,8 +19,21 @@ describe("RequestScope", () => {
       assert.isTrue(sent[0].signal.aborted)
     }))
 
+  it.scoped("a scope is found by the request", () =>
+    Effect.gen(function*() {
+      const { client, sent } = Resource.make()
+      const found: Array<AbortController | undefined> = []
+      const scoped = HttpClient.withScope(HttpClient.transform(client, (effect, request) => {
+        found.push(RequestScope.find(request))
+        return effect
+      }))
+      yield* scoped.get("https://api.test/")
+      assert.strictEqual(found[0]?.signal, sent[0].signal)
+    }))
+
   it("a request without a scope hands none on", () => {
     const request = HttpClientRequest.get("https://api.test/")
+    assert.isUndefined(RequestScope.find(request))
     assert.strictEqual(RequestScope.carry(HttpClientRequest.get("/"), request), request)
   })
 })

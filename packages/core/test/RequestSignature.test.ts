@@ -13,6 +13,14 @@ const token = (value: string) =>
 
 const request = HttpClientRequest.get("https://api.test/orders", { headers: { "x-mine": "1" } })
 
+const attempt = (token: AccessToken.AccessToken): RequestSignature.Attempt => ({
+  request,
+  url: request.url,
+  token,
+  call: { replayable: false },
+  use: undefined
+})
+
 describe("RequestSignature", () => {
   it.effect("RFC 6750 §2.1: each request carries its own token, and the caller sees its own request", () =>
     Effect.gen(function*() {
@@ -20,7 +28,7 @@ describe("RequestSignature", () => {
       const send = RequestSignature.make(resource.client)
       const [one, other] = [token("secret-one"), token("secret-other")]
       for (const each of [one, one, other, one]) {
-        const response = yield* send(request, each, false)
+        const response = yield* send(attempt(each), Effect.succeed)
         assert.strictEqual(response.request, request)
         deepStrictEqual(Secrets.leaks(response, ["secret-one", "secret-other"]), [])
       }
@@ -37,7 +45,9 @@ describe("RequestSignature", () => {
       const resource = Resource.make(({ request }) =>
         Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport" }))
       )
-      const error = yield* Effect.flip(RequestSignature.make(resource.client)(request, token("secret-one"), false))
+      const error = yield* Effect.flip(
+        RequestSignature.make(resource.client)(attempt(token("secret-one")), Effect.succeed)
+      )
       assert.strictEqual(error.request, request)
       deepStrictEqual(Secrets.leaks(error, ["secret-one"]), [])
     }))

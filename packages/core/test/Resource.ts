@@ -111,7 +111,7 @@ export const overServer = (
 ) =>
   Effect.map(
     Layer.build(
-      AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...client }).pipe(
+      AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...client, origins: client?.origins ?? [] }).pipe(
         Layer.provide(TokenEndpoint.layer({
           url: TestAuthorizationServer.tokenUrl,
           clientId: TestAuthorizationServer.clientId,

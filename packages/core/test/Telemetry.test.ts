@@ -289,8 +289,8 @@ describe("Telemetry", () => {
         const cause = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
         deepStrictEqual(shown(telemetry.logs), [
           `WARN Token renewal failed, the token in use serves on until it expires. ${cause}`,
-          `ERROR Token renewal failed, and requests fail without a token. ${cause}`,
-          "INFO Token renewal works again"
+          `ERROR There is no token, and requests fail without one. ${cause}`,
+          "INFO There is a token now"
         ])
         const [{ annotations }] = telemetry.logs
         deepStrictEqual(Object.keys(annotations).sort(), ["error.type", "oauth.token.key"])

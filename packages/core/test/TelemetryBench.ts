@@ -174,7 +174,11 @@ export const run = <A, E>(
       ).sort(([a], [b]) => a < b ? -1 : 1)
   )
 
-  const app = AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...clientOptions }).pipe(
+  const app = AuthedHttpClient.layer({
+    baseUrl: TestAuthorizationServer.apiUrl,
+    ...clientOptions,
+    origins: clientOptions.origins ?? []
+  }).pipe(
     Layer.provide(TokenEndpoint.layer({
       url: TestAuthorizationServer.tokenUrl,
       clientId: TestAuthorizationServer.clientId,

@@ -92,7 +92,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
   it.scoped("its time limit counts the discovery, of which there are two addresses", () =>
     Effect.gen(function*() {
       const limit = (options?: Options) => Effect.map(make(options), ({ timeout }) => Duration.toSeconds(timeout))
-      assert.strictEqual(yield* limit(), 18)
+      assert.strictEqual(yield* limit(), 16)
       assert.strictEqual(yield* limit({ timeout: "2 seconds", metadataUrl }), 4)
       const never = HttpClient.make(() => Effect.never)
       const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, never)

@@ -700,17 +700,17 @@ describe("TokenEndpoint", () => {
         })
         const endpoint = yield* Effect.provide(make(options), layer)
         const fiber = yield* Effect.fork(Effect.exit(endpoint.request(endpoint.resolve())))
-        yield* TestClock.adjust("9999 millis")
+        yield* TestClock.adjust("7999 millis")
         assert.isNull(fiber.unsafePoll())
         yield* TestClock.adjust("1 millis")
         return { error: failed(yield* Fiber.join(fiber)), isAborted: signals.map((signal) => signal.aborted) }
       })
 
-    it.effect("a server that never answers: Timeout after 10 s, and the request is aborted", () =>
+    it.effect("a server that never answers: Timeout after 8 s, and the request is aborted", () =>
       Effect.gen(function*() {
         const { error, isAborted } = yield* timeOut(() => new Promise(() => {}))
         assert.strictEqual(error.reason, "Timeout")
-        assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 10s`)
+        assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 8s`)
         assert.isTrue(RetryPolicy.transient(error))
         deepStrictEqual(isAborted, [true])
       }))
@@ -735,7 +735,7 @@ describe("TokenEndpoint", () => {
         Effect.gen(function*() {
           const { error, isAborted } = yield* timeOut(() => Promise.resolve(granted()), { clientSecret: secret })
           assert.strictEqual(error.reason, "Timeout")
-          assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 10s`)
+          assert.strictEqual(error.message, `Token endpoint ${url}: no client_secret_basic credentials within 8s`)
           deepStrictEqual(isAborted, [])
         }))
 
@@ -753,7 +753,7 @@ describe("TokenEndpoint", () => {
         const client = clientOf(() => Effect.uninterruptible(Effect.never))
         const endpoint = yield* Effect.provide(make(), client)
         const fiber = yield* Effect.forkDaemon(Effect.flip(endpoint.request(endpoint.resolve())))
-        yield* TestClock.adjust("10 seconds")
+        yield* TestClock.adjust("8 seconds")
         const exit = Option.getOrThrow(yield* Fiber.poll(fiber))
         assert.strictEqual((yield* exit).reason, "Timeout")
       }))

@@ -1,8 +1,17 @@
-import { OAuthError, RetryPolicy, TestTokenEndpoint, TestTokenStore, TokenStore } from "@effect-alf/core"
+import {
+  OAuthError,
+  RetryPolicy,
+  TestTokenEndpoint,
+  TestTokenStore,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
 import * as RejectedTokens from "@effect-alf/core/RejectedTokens"
+import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Exit, Fiber, Schedule, Scope, TestClock, Tracer } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope, TestClock, Tracer } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { settle, value, warnings } from "./ProviderBench.js"
 
@@ -107,7 +116,7 @@ describe("TokenProvider, stores", () => {
       yield* settle
       const two = yield* provider.renew(one)
       yield* settle
-      yield* provider.settle(two, "rejected")
+      yield* provider.report(two, "rejected")
       yield* settle
       const three = yield* provider.renew(two)
       assert.strictEqual(value(three), value(two), "a fruitless renewal did not begin a hold")
@@ -144,7 +153,7 @@ describe("TokenProvider, stores", () => {
           yield* settle
           const second = yield* one.provider.renew(first)
           yield* settle
-          yield* one.provider.settle(second, "rejected")
+          yield* one.provider.report(second, "rejected")
           yield* settle
         }
         yield* TestClock.adjust("2 minutes")
@@ -332,9 +341,9 @@ describe("TokenProvider, bounds", () => {
       const two = yield* provider.renew(one)
       yield* settle
       yield* control.setDelay("100 millis", "get")
-      yield* provider.settle(two, "rejected")
+      yield* provider.report(two, "rejected")
       yield* TestClock.adjust("50 millis")
-      yield* provider.settle(two, "accepted")
+      yield* provider.report(two, "accepted")
       yield* TestClock.adjust("500 millis")
       yield* control.setDelay(0, "get")
       const fiber = yield* Effect.fork(provider.renew(two))
@@ -396,7 +405,7 @@ describe("TokenProvider, what may go wrong, leases and holds", () => {
       const one = yield* provider.get(undefined, bad)
       yield* TestClock.adjust("79 seconds")
       const two = yield* provider.renew(one, undefined, bad)
-      yield* provider.settle(two, "rejected", undefined, bad)
+      yield* provider.report(two, "rejected", undefined, bad)
       // Held for a second; the others begin a renewal, whose answer takes long
       yield* TestClock.adjust("100 millis")
       assert.strictEqual(value(yield* provider.renew(two, undefined, bad)), value(two))
@@ -436,6 +445,28 @@ describe("TokenProvider, what may go wrong, leases and holds", () => {
 })
 
 describe("TokenProvider, what a wait in vain says", () => {
+  it.scoped("of an endpoint that hangs the caller hears by default within maxWait, and a second attempt is made", () =>
+    Effect.gen(function*() {
+      let requests = 0
+      const silent = HttpClient.make(() => Effect.zipRight(Effect.sync(() => requests++), Effect.never))
+      const endpoint = TokenEndpoint.layer({
+        url: "https://auth.test/token",
+        clientId: "app",
+        clientSecret: Redacted.make("secret")
+      })
+      const provider = yield* TokenProvider.make().pipe(
+        Effect.provide(Layer.merge(endpoint, TokenStore.layerMemory())),
+        Effect.provideService(HttpClient.HttpClient, silent)
+      )
+      const fiber = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(
+        (yield* Fiber.join(fiber)).message,
+        "Token endpoint https://auth.test/token: no answer within 8s"
+      )
+      assert.strictEqual(requests, 2)
+    }))
+
   for (const isShared of [true, false]) {
     it.scoped(`after maxWait the caller hears what the endpoint said (isShared ${isShared})`, () =>
       Effect.gen(function*() {

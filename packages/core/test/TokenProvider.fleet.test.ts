@@ -35,13 +35,13 @@ const call = Effect.fnUntraced(function*(
 ) {
   const token = yield* provider.get(undefined, origin)
   if (accepts(value(token))) {
-    yield* provider.settle(token, "accepted", undefined, origin)
+    yield* provider.report(token, "accepted", undefined, origin)
     return 200
   }
   const renewed = yield* provider.renew(token, undefined, origin)
   if (renewed === token) return 401
   const status = accepts(value(renewed)) ? 200 : 401
-  yield* provider.settle(renewed, status === 200 ? "accepted" : "rejected", undefined, origin)
+  yield* provider.report(renewed, status === 200 ? "accepted" : "rejected", undefined, origin)
   return status
 })
 

@@ -232,7 +232,7 @@ describe("TokenProvider, whatever happens", () => {
                     if (outcome === undefined) return
                     if (outcome === "accepted") world.rejected.delete(mark(token, origin))
                     else world.rejected.add(mark(token, origin))
-                    yield* provider.settle(token, outcome, { scope }, origin)
+                    yield* provider.report(token, outcome, { scope }, origin)
                   })
                 )
               )

@@ -24,7 +24,7 @@ const call = Effect.fnUntraced(function*(
   const renewed = yield* provider.renew(token, undefined, origin)
   if (renewed === token) return { token, accepted: false }
   const accepted = accepts(value(renewed))
-  yield* provider.settle(renewed, accepted ? "accepted" : "rejected", undefined, origin)
+  yield* provider.report(renewed, accepted ? "accepted" : "rejected", undefined, origin)
   return { token: renewed, accepted }
 })
 
@@ -45,7 +45,7 @@ describe("TokenProvider, a 401", () => {
       const { provider, store, tokens } = yield* ProviderBench.make()
       const old = yield* provider.get()
       const current = yield* provider.renew(old)
-      yield* provider.settle(current, "accepted")
+      yield* provider.report(current, "accepted")
       yield* settle
       yield* store.resetRecords
       for (let i = 0; i < 10; i++) assert.strictEqual(yield* provider.renew(old), current)
@@ -61,7 +61,7 @@ describe("TokenProvider, a 401", () => {
       yield* tokens.setDelay("4 seconds")
       yield* Effect.fork(Effect.flatMap(
         provider.renew(old, undefined, a),
-        (renewed) => provider.settle(renewed, "rejected", undefined, a)
+        (renewed) => provider.report(renewed, "rejected", undefined, a)
       ))
       yield* settle
       const waiting = yield* Effect.fork(provider.get(undefined, a))
@@ -179,7 +179,7 @@ describe("TokenProvider, a 401", () => {
         const next = yield* provider.renew(token, undefined, a)
         assert.notStrictEqual(next, token)
         // Any number of replays find out the same
-        for (let i = 0; i < 5; i++) yield* provider.settle(next, "rejected", undefined, a)
+        for (let i = 0; i < 5; i++) yield* provider.report(next, "rejected", undefined, a)
         yield* TestClock.adjust(hold * 1000 - 1)
         assert.strictEqual(yield* provider.renew(next, undefined, a), next)
         yield* TestClock.adjust(1)
@@ -194,15 +194,15 @@ describe("TokenProvider, a 401", () => {
       let token: AccessToken.AccessToken = yield* provider.get(undefined, a)
       for (const seconds of [1, 2, 4]) {
         token = yield* provider.renew(token, undefined, a)
-        yield* provider.settle(token, "rejected", undefined, a)
+        yield* provider.report(token, "rejected", undefined, a)
         yield* TestClock.adjust(seconds * 1000)
       }
       token = yield* provider.renew(token, undefined, a)
-      yield* provider.settle(token, "accepted", undefined, a)
+      yield* provider.report(token, "accepted", undefined, a)
       assert.strictEqual(provider.peek(undefined, a), token)
       const requests = (yield* tokens.requests).length
       const next = yield* provider.renew(token, undefined, a)
-      yield* provider.settle(next, "rejected", undefined, a)
+      yield* provider.report(next, "rejected", undefined, a)
       assert.lengthOf(yield* tokens.requests, requests + 1)
       yield* TestClock.adjust("999 millis")
       assert.strictEqual(yield* provider.renew(next, undefined, a), next)
@@ -217,7 +217,7 @@ describe("TokenProvider, a 401", () => {
       const token = yield* provider.get(undefined, a)
       assert.strictEqual(yield* provider.renew(token, undefined, a), token)
       assert.isUndefined(provider.peek(undefined, a))
-      yield* provider.settle(token, "accepted", undefined, a)
+      yield* provider.report(token, "accepted", undefined, a)
       assert.strictEqual(value(provider.peek(undefined, a)!), "token-1")
       yield* provider.get(undefined, a)
       assert.lengthOf(yield* tokens.requests, 2)
@@ -230,9 +230,9 @@ describe("TokenProvider, a 401", () => {
       const token = yield* provider.get(undefined, a)
       yield* provider.renew(token, undefined, a)
       yield* provider.renew(token, undefined, b)
-      yield* provider.settle(token, "accepted", undefined, a)
+      yield* provider.report(token, "accepted", undefined, a)
       assert.isUndefined(provider.peek(undefined, a))
-      yield* provider.settle(token, "accepted", undefined, b)
+      yield* provider.report(token, "accepted", undefined, b)
       assert.isDefined(provider.peek(undefined, a))
     }))
 
@@ -324,7 +324,7 @@ describe("TokenProvider, a 401", () => {
       const { provider, tokens } = bench
       let token = yield* provider.get(undefined, a)
       for (let i = 0; i < 8; i++) token = yield* provider.renew(token, undefined, a)
-      yield* provider.settle(token, "rejected", undefined, a)
+      yield* provider.report(token, "rejected", undefined, a)
       assert.strictEqual(yield* provider.get(undefined, a), token)
       const issued = (yield* tokens.issued).length
       yield* TestClock.adjust("10 seconds")
@@ -337,7 +337,7 @@ describe("TokenProvider, a 401", () => {
       const first = yield* provider.get(undefined, a)
       yield* tokens.respondNext({ lifetime: "500 millis" })
       const second = yield* provider.renew(first, undefined, a)
-      yield* provider.settle(second, "rejected", undefined, a)
+      yield* provider.report(second, "rejected", undefined, a)
       yield* TestClock.adjust("499 millis")
       assert.strictEqual(yield* provider.renew(second, undefined, a), second)
       yield* TestClock.adjust("1 millis")
@@ -355,7 +355,7 @@ describe("TokenProvider, a 401", () => {
       yield* settle
       // Two adopts what one has fetched, and the resource does not take it
       assert.strictEqual(value(yield* two.provider.renew(first)), value(second))
-      yield* two.provider.settle(second, "rejected")
+      yield* two.provider.report(second, "rejected")
       assert.strictEqual(value(yield* two.provider.renew(second)), "two-1")
     }))
 
@@ -373,7 +373,7 @@ describe("TokenProvider, a 401", () => {
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make()
       const second = yield* provider.renew(yield* provider.get(undefined, a), undefined, a)
-      yield* provider.settle(second, "rejected", undefined, a)
+      yield* provider.report(second, "rejected", undefined, a)
       assert.isUndefined(provider.peek(undefined, a))
       assert.strictEqual(yield* provider.get(undefined, a), second)
       yield* TestClock.adjust("1 second")

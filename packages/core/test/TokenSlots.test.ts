@@ -20,6 +20,7 @@ const flight = (): TokenSlots.Flight => ({
   span: undefined,
   links: 0,
   attempts: 0,
+  waitsFor: undefined,
   outcome: undefined,
   lastError: undefined,
   failedAt: undefined,

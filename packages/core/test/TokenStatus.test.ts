@@ -70,6 +70,17 @@ describe("TokenStatus", () => {
       assert.isTrue(Option.isSome(token))
     }))
 
+  it.scoped("tells that an endpoint of the app's own has died", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* ProviderBench.make({
+        wrapEndpoint: (endpoint) => ({ ...endpoint, attempt: () => Effect.die("a defect") })
+      })
+      yield* Effect.exit(provider.get())
+      yield* settle
+      const { error } = Option.getOrThrow((yield* provider.status()).lastError)
+      assert.include(error, { _tag: "TokenProviderError", reason: "Defect", message: "The token endpoint died" })
+    }))
+
   it.scoped("tells where a token is from, and that a resource has rejected it", () =>
     Effect.gen(function*() {
       const one = yield* ProviderBench.make()
@@ -122,7 +133,7 @@ describe("TokenProvider.warm", () => {
       yield* warm(bench, { onFailure: "log" })
       deepStrictEqual(bench.logs, [{
         level: "Error",
-        text: `Token renewal failed, and requests fail without a token. ${TestTokenEndpoint.invalidClient.message}`
+        text: `There is no token, and requests fail without one. ${TestTokenEndpoint.invalidClient.message}`
       }])
     }))
 })

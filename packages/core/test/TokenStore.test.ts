@@ -276,8 +276,8 @@ describe("TokenStore.layerKeyValueStore", () => {
   it.effect("keys are prefixed, so that a store can be shared with the app", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
-      const plain = yield* TokenStore.fromKeyValueStore(backend)
-      const prefixed = yield* TokenStore.fromKeyValueStore(backend, { prefix: "mine/" })
+      const plain = yield* TokenStore.makeKeyValueStore(backend)
+      const prefixed = yield* TokenStore.makeKeyValueStore(backend, { prefix: "mine/" })
       yield* plain.set("key", entry("1"), Option.none())
       yield* prefixed.set("key", entry("2"), Option.none())
       assert.isTrue(Option.isSome(yield* backend.get("effect-alf:key")))
@@ -297,7 +297,7 @@ describe("TokenStore.layerKeyValueStore", () => {
         set: (key, value) => Effect.delay(backend.set(key, value), "10 millis"),
         remove: (key) => Effect.delay(backend.remove(key), "10 millis")
       })
-      const store = yield* TokenStore.fromKeyValueStore(slow)
+      const store = yield* TokenStore.makeKeyValueStore(slow)
       for (const [round, replaces] of [["a", Option.none()], ["b", Option.some("a0")]] as const) {
         const writes = yield* Effect.fork(Effect.forEach(
           Array.from({ length: 20 }),
@@ -321,7 +321,7 @@ describe("TokenStore.layerKeyValueStore", () => {
         get: (key: string) => Effect.delay(backend.get(key), "10 millis"),
         set: (key, value) => Effect.delay(backend.set(key, value), "10 millis")
       })
-      const store = yield* TokenStore.fromKeyValueStore(slow)
+      const store = yield* TokenStore.makeKeyValueStore(slow)
       yield* Effect.fork(store.set("key", entry("1"), Option.none()))
       yield* TestClock.adjust("20 millis")
       const write = yield* Effect.fork(store.set("key", entry("2"), Option.some("1")))
@@ -338,7 +338,7 @@ describe("TokenStore.layerKeyValueStore", () => {
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
       let hangs = true
-      const store = yield* TokenStore.fromKeyValueStore(KeyValueStore.make({
+      const store = yield* TokenStore.makeKeyValueStore(KeyValueStore.make({
         ...backend,
         set: (key, value) => hangs ? Effect.never : backend.set(key, value)
       }))
@@ -355,7 +355,7 @@ describe("TokenStore.layerKeyValueStore", () => {
   it.effect("an entry that cannot be read may always be overwritten, by whoever has seen nothing", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
-      const store = yield* TokenStore.fromKeyValueStore(backend)
+      const store = yield* TokenStore.makeKeyValueStore(backend)
       yield* backend.set("effect-alf:key", "garbage")
       assert.strictEqual((yield* Effect.flip(store.get("key"))).reason, "InvalidEntry")
       assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
@@ -365,7 +365,7 @@ describe("TokenStore.layerKeyValueStore", () => {
   it.effect("rule 8: what the backend fails with is a typed failure, of reads and of writes", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
-      const store = yield* TokenStore.fromKeyValueStore(KeyValueStore.make({
+      const store = yield* TokenStore.makeKeyValueStore(KeyValueStore.make({
         ...backend,
         get: () => Effect.die(new Error("disk full")),
         set: () => Effect.die(new Error("disk full"))

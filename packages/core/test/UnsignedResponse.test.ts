@@ -17,10 +17,11 @@ const token = "tok-3n/very+secret=="
 
 const unsigned = HttpClientRequest.post("https://api.test/orders", { headers: { "x-mine": "1" } })
 const signed = HttpClientRequest.bearerToken(unsigned, token)
+const asked = { request: unsigned, url: unsigned.url }
 
 const both = (web: () => Response) => ({
   original: HttpClientResponse.fromWeb(signed, web()),
-  wrapped: UnsignedResponse.make(HttpClientResponse.fromWeb(signed, web()), unsigned)
+  wrapped: UnsignedResponse.make(HttpClientResponse.fromWeb(signed, web()), asked)
 })
 
 const ok = () =>
@@ -40,7 +41,7 @@ const broken = () =>
     { headers: { "content-type": "text/plain" } }
   )
 
-const wrap = (web: Response) => UnsignedResponse.make(HttpClientResponse.fromWeb(signed, web), unsigned)
+const wrap = (web: Response) => UnsignedResponse.make(HttpClientResponse.fromWeb(signed, web), asked)
 
 const collect = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.map(Stream.runCollect(response.stream), (chunks) => Buffer.concat(Array.from(chunks)).toString())
@@ -153,10 +154,19 @@ describe("UnsignedResponse", () => {
         assert.include(JSON.stringify(wrapped), "\"x-mine\":\"1\"")
       }))
 
+    it("and an address that was completed is whole in it, in one request however often it is looked at", () => {
+      const relative = HttpClientRequest.get("/orders")
+      const whole = { request: relative, url: "https://api.test/v1/orders" }
+      const { request } = UnsignedResponse.make(HttpClientResponse.fromWeb(signed, ok()), whole)
+      deepStrictEqual(request.toJSON(), HttpClientRequest.get("https://api.test/v1/orders").toJSON())
+      const response = UnsignedResponse.make(HttpClientResponse.fromWeb(signed, ok()), whole)
+      assert.strictEqual(response.request, response.request)
+    })
+
     it("and a response with a toJSON of its own kind is left as it is", () => {
       const original = HttpClientResponse.fromWeb(signed, ok())
       Object.defineProperty(original, "toJSON", { value: () => "a response" })
-      assert.strictEqual(JSON.stringify(UnsignedResponse.make(original, unsigned)), "\"a response\"")
+      assert.strictEqual(JSON.stringify(UnsignedResponse.make(original, asked)), "\"a response\"")
     })
 
     it.effect("also from within a failure: there Effect hands out a Proxy of it", () =>

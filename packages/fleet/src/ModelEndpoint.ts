@@ -210,6 +210,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       })
 
     return {
+      address: "https://auth.test/token",
       resolve,
       isCurrent: Function.constTrue,
       attempt,

@@ -75,7 +75,7 @@ const watch = (provider: Provider, machine: Machine, { endpoint, time }: World, 
         timed(provider.renew(rejected, request, origin)),
         (token) => token === rejected ? undefined : handedOut(Redacted.value(token.value))
       ),
-    settle: provider.settle,
+    report: provider.report,
     status: provider.status
   }
 }

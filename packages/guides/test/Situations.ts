@@ -516,8 +516,9 @@ export const situations: Readonly<Record<string, Situation>> = {
   "/token: certificate has expired": failing("certificate has expired"),
   "/token: read ECONNRESET": failing("read ECONNRESET", "ECONNRESET"),
   "/token: UND_ERR_SOCKET other side closed": failing("other side closed", "UND_ERR_SOCKET"),
-  "/token: no answer within 10s": during(
-    "11 seconds",
+  "/token: no answer within 8s": during("9 seconds", asking(() => new Response(new ReadableStream()))),
+  "/token: no client_secret_basic credentials within 8s": during(
+    "9 seconds",
     asking(() => token(), { clientSecret: Effect.never })
   ),
 
@@ -636,9 +637,21 @@ export const situations: Readonly<Record<string, Situation>> = {
     Effect.scoped(makeProvider()),
     (closed) => messageOf(closed.get())
   ),
-  "No token within 10s: a token request is still under way": providingDuring("11 seconds", {
-    endpoint: { clientSecret: Effect.never, timeout: "1 minute" }
-  }),
+  "No token within 10s: attempt 1 at https://auth.example.com/token has not ended after 10s": providingDuring(
+    "11 seconds",
+    { custom: { attempt: () => Effect.never } }
+  ),
+  "No token within 10s: another process asks https://auth.example.com/token, and has stored no token after 10s":
+    providingDuring("11 seconds", {
+      store: storeWith(() => ({ acquireLease: () => Effect.succeed(false) }), { isShared: true })
+    }),
+  "No token within 10s: another renewal is sending the same refresh token to https://auth.example.com/token":
+    providingDuring("11 seconds", {
+      ...refreshing,
+      store: storeWith((store) => ({
+        acquireLease: (key, ...rest) => isRefreshKey(key) ? Effect.succeed(false) : store.acquireLease(key, ...rest)
+      }))
+    }),
   "The refresh token cannot be used: it is kept in the store, which TokenProvider.shareTokens leaves out": providing({
     ...refreshing,
     provider: { shareTokens: false }
@@ -686,7 +699,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       extendLease: () => Effect.succeed(false)
     }))
   }),
-  "The refresh token cannot be used: the endpoint has not answered within 11s": providingDuring("15 seconds", {
+  "The refresh token cannot be used: the endpoint has not answered within 9s": providingDuring("15 seconds", {
     ...refreshing,
     custom: { attempt: () => Effect.never },
     provider: { maxWait: "1 minute" }
@@ -969,9 +982,20 @@ export const situations: Readonly<Record<string, Situation>> = {
   // In the log
   "Token renewal failed, the token in use serves on until it expires. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     renewingAhead({ answer: (_, count) => count === 1 ? token() : unavailable() }),
-  "Token renewal failed, and requests fail without a token. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "There is no token, and requests fail without one. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     telling({ answer: unavailable }),
   "Token renewal works again": during(
+    "62 minutes",
+    logged(Effect.gen(function*() {
+      const provider = yield* makeProvider({ answer: (_, count) => count === 2 ? unavailable() : token() })
+      yield* provider.get()
+      for (const pause of ["59 minutes", "5 seconds", "1 second"] as const) {
+        yield* Effect.sleep(pause)
+        yield* provider.get()
+      }
+    }))
+  ),
+  "There is a token now": during(
     "10 seconds",
     logged(Effect.gen(function*() {
       const provider = yield* makeProvider({ answer: (_, count) => count === 1 ? unavailable() : token() })
@@ -1017,7 +1041,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         for (let round = 0; round < 2; round++) {
           const adopted = yield* ours.get(undefined, api)
           const own = yield* ours.renew(adopted, undefined, api)
-          yield* ours.settle(own, "accepted", undefined, api)
+          yield* ours.report(own, "accepted", undefined, api)
           yield* Effect.sleep("2 seconds")
           yield* theirs.renew(yield* theirs.get(undefined, api), undefined, api)
           yield* Effect.sleep("2 seconds")
@@ -1032,7 +1056,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         const provider = yield* makeProvider({ answer: () => token({ access_token: `token-${++issued}` }) })
         for (let round = 0; round < 4; round++) {
           const held = yield* provider.get(undefined, api)
-          yield* provider.settle(held, "accepted", undefined, api)
+          yield* provider.report(held, "accepted", undefined, api)
           yield* Effect.sleep("30 seconds")
           yield* provider.renew(held, undefined, api)
         }

@@ -10,6 +10,7 @@ import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
 import * as Environment from "@effect-alf/core/Environment"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type * as Route from "@effect-alf/core/Route"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
 import type { TokenRequest } from "@effect-alf/core/TokenRequest"
@@ -35,7 +36,8 @@ export interface Options<R = never, ES = never, RS = never>
   extends
     Omit<TokenEndpoint.Options<R>, "url" | "issuer" | "request" | "requestInit">,
     Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
-    Omit<AuthedHttpClient.Options, "request">,
+    Route.Options,
+    Pick<AuthedHttpClient.Options, "retryOn401">,
     TokenProvider.Options,
     TokenRequest
 {
@@ -101,8 +103,8 @@ export const layer: {
     Exclude<R, HttpClient.HttpClient> | RS
   >
 } = <R, ES, RS, RC>(options: Options<R, ES, RS> | MutualTlsOptions<R, ES, RS, RC>) => {
-  const { http, redis, tokenStore } = options
-  return AuthedHttpClient.layer(options).pipe(
+  const { http, origins = [], redis, tokenStore } = options
+  return AuthedHttpClient.layer({ ...options, origins }).pipe(
     Layer.provide(makeEndpoint(options)),
     Layer.provide(http !== undefined && "certificate" in http ? NodeHttp.layerMutualTls(http) : NodeHttp.layer(http)),
     nameHere,
@@ -147,7 +149,7 @@ const makeStore = <ES, RS>(
  * @since 0.1.0
  * @category options
  */
-export interface ConfigOptions<R = never, ES = never, RS = never>
+export interface LayerConfigOptions<R = never, ES = never, RS = never>
   extends Omit<Options<R, ES, RS>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
@@ -157,7 +159,7 @@ export interface ConfigOptions<R = never, ES = never, RS = never>
  * @since 0.1.0
  * @category options
  */
-export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = never>
+export interface MutualTlsLayerConfigOptions<R = never, ES = never, RS = never, RC = never>
   extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
@@ -188,20 +190,20 @@ export interface MutualTlsConfigOptions<R = never, ES = never, RS = never, RC = 
  */
 export const layerConfig: {
   <R = never, ES = never, RS = never, RC = never>(
-    options: MutualTlsConfigOptions<R, ES, RS, RC>
+    options: MutualTlsLayerConfigOptions<R, ES, RS, RC>
   ): Layer.Layer<
     AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
     InvalidOptions | ConfigError.ConfigError | ES,
     Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
   >
   <R = never, ES = never, RS = never>(
-    options?: ConfigOptions<R, ES, RS> | undefined
+    options?: LayerConfigOptions<R, ES, RS> | undefined
   ): Layer.Layer<
     AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
     InvalidOptions | ConfigError.ConfigError | ES,
     Exclude<R, HttpClient.HttpClient> | RS
   >
-} = <R, ES, RS>(options: ConfigOptions<R, ES, RS> = {}) =>
+} = <R, ES, RS>(options: LayerConfigOptions<R, ES, RS> = {}) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const environment = yield* Environment.read
     const isProved = options.clientAuth !== undefined || environment.clientAuth === "none"
@@ -221,7 +223,7 @@ export const layerConfig: {
 
 const fromEnvironment = <R, ES, RS>(
   environment: Environment.Environment,
-  options: ConfigOptions<R, ES, RS>
+  options: LayerConfigOptions<R, ES, RS>
 ): Options<R, ES, RS> => {
   const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
   return {
@@ -296,7 +298,7 @@ const nameInLayer = (option: string): string => {
     .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http")
 }
 
-const nameInEnvironment = (environment: Environment.Environment, options: ConfigOptions<any, any, any>) => {
+const nameInEnvironment = (environment: Environment.Environment, options: LayerConfigOptions<any, any, any>) => {
   const { names } = environment
   const isFromOptions = (key: keyof Environment.Values) =>
     environment[key] === undefined && (key !== "redisUrl" || options.redis?.url !== undefined)

@@ -1,6 +1,5 @@
 /**
- * The HTTP client for Node: undici, through platform-node, with a pool of
- * connections of its own. It keeps connections alive, follows no redirects,
+ * The HTTP client for Node: undici, with a pool of connections of its own. It keeps connections alive, follows no redirects,
  * goes through the proxy that the environment names, and presents a client
  * certificate where one is given.
  *
@@ -10,9 +9,8 @@ import * as Check from "@effect-alf/core/Check"
 import * as ClientCertificate from "@effect-alf/core/ClientCertificate"
 import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Undici from "@effect/platform-node/Undici"
-import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
 import * as Arr from "effect/Array"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -29,6 +27,7 @@ import * as ContentCoding from "./ContentCoding.js"
 import * as HttpProxy from "./HttpProxy.js"
 import * as SwitchedDispatcher from "./SwitchedDispatcher.js"
 import * as TlsCertificate from "./TlsCertificate.js"
+import * as UndiciHttpClient from "./UndiciHttpClient.js"
 
 /**
  * How many connections there are, how long they last and where they go.
@@ -109,10 +108,7 @@ export const makeDispatcher: (
  * @category layers
  */
 export const layer = (options?: Options | undefined): Layer.Layer<HttpClient.HttpClient, InvalidOptions> =>
-  Layer.provide(
-    NodeHttpClient.layerUndiciWithoutDispatcher,
-    Layer.scoped(NodeHttpClient.Dispatcher, makeDispatcher(options))
-  )
+  Layer.scoped(HttpClient.HttpClient, Effect.flatMap(makeDispatcher(options), UndiciHttpClient.make))
 
 /**
  * The options that a configuration can hold. The address of a proxy may hold a
@@ -174,7 +170,7 @@ export const layerMutualTls = <R = never>(
   Layer.unwrapScoped(Effect.map(makeMutualTls(options), ({ certificate, dispatcher }) =>
     Layer.merge(
       Layer.succeed(ClientCertificate.ClientCertificate, certificate),
-      Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher, Layer.succeed(NodeHttpClient.Dispatcher, dispatcher))
+      Layer.effect(HttpClient.HttpClient, UndiciHttpClient.make(dispatcher))
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {

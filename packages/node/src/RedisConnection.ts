@@ -174,7 +174,7 @@ export const make: (
     }),
     (redis) => Effect.sync(() => redis.disconnect())
   )
-  const whyNotConnected = rememberErrors(redis)
+  const whyNotConnected = rememberErrors(redis, redisOptions.tls !== undefined)
   // Without a queue a call would fail while the first connect is under way. If it fails, it is tried again behind us
   yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => redis.connect()), connectTimeout))
   return {
@@ -275,9 +275,10 @@ const startNodes = ({ nodes = [] }: ClusterAddress, { host, port }: RedisOptions
 // -----------------------------------------------------------------------------
 
 /** Keeps the reason of the last failure to connect, until a connection works. */
-const rememberErrors = (redis: Redis | Cluster) => {
+const rememberErrors = (redis: Redis | Cluster, isTls: boolean) => {
   const events: EventEmitter = redis
   let lastError: unknown
+  let wasReady = false
   const remember = (error: unknown) => {
     // That a connection is closed is no reason for it
     if (lastError === undefined || !RedisError.isNotConnected(error)) lastError = error
@@ -290,12 +291,20 @@ const rememberErrors = (redis: Redis | Cluster) => {
     if (!RedisError.isReply(lastError)) lastError = undefined
   })
   events.on("ready", () => {
+    wasReady = true
     lastError = undefined
   })
   return () => {
-    if (lastError !== undefined) return RedisError.describe(lastError)
+    if (lastError !== undefined) {
+      return RedisError.describe(lastError) + (wasReady ? "" : RedisError.hintAtTls(lastError, isTls))
+    }
     if (redis.status === "connect") return "it accepts connections, but is not ready: it may still load its data"
-    return redis.status === "connecting" ? "still connecting" : "the connection was lost"
+    if (redis.status === "connecting") {
+      return isTls && !wasReady ? `still connecting${RedisError.hintAtNoTls}` : "still connecting"
+    }
+    return wasReady || isTls
+      ? "the connection was lost"
+      : "the server closes connections before it answers, as a port for TLS does: that is rediss://"
   }
 }
 

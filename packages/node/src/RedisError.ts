@@ -66,6 +66,32 @@ const notConnected = new RegExp([
  */
 export const isNotConnected = (error: unknown): boolean => notConnected.test(textOf(error, "message"))
 
+// How OpenSSL and Node say that the other side speaks no TLS; Redis itself waits for the rest of a line, and says nothing
+const noTls = /wrong version number|packet length too long|before secure TLS connection|connect ETIMEDOUT/i
+// The other side ends what is no handshake, at times with an alert (RFC 8446 §6), which ioredis' parser meets
+const onlyTls = /^(read|write) (ECONNRESET|EPIPE)|^Protocol error, got "\\u0015"/
+
+/**
+ * The hint at a port without TLS, which may also never answer at all.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const hintAtNoTls = " (a port without TLS does this to rediss://: that is redis://)"
+
+/**
+ * Names the likely cause where one side speaks TLS and the other does not; an
+ * empty text for anything else.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const hintAtTls = (error: unknown, isTls: boolean): string => {
+  const message = textOf(error, "message")
+  if (isTls) return noTls.test(message) ? hintAtNoTls : ""
+  return onlyTls.test(message) ? " (a port for TLS does this to redis://: that is rediss://)" : ""
+}
+
 /**
  * Says in one line what is wrong. Only messages are looked at: an error of
  * ioredis holds the arguments of its command as well.

@@ -52,9 +52,29 @@ export * as RedisTokenStore from "./RedisTokenStore.js"
 /**
  * @since 0.1.0
  */
+export * as RequestTarget from "./RequestTarget.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as SwitchedDispatcher from "./SwitchedDispatcher.js"
 
 /**
  * @since 0.1.0
  */
 export * as TlsCertificate from "./TlsCertificate.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as UndiciExchange from "./UndiciExchange.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as UndiciHttpClient from "./UndiciHttpClient.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as UndiciResponse from "./UndiciResponse.js"

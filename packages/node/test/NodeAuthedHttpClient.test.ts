@@ -247,7 +247,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
   const run = <A, E, R = never, ES = never, RS = never>(
     variables: Readonly<Record<string, string>>,
     program: Effect.Effect<A, E, AuthedHttpClient.AuthedHttpClient>,
-    options?: NodeAuthedHttpClient.ConfigOptions<R, ES, RS>
+    options?: NodeAuthedHttpClient.LayerConfigOptions<R, ES, RS>
   ) =>
     Effect.provide(
       program,

@@ -1,5 +1,6 @@
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
+import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Either, Option, Redacted, Schedule } from "effect"
@@ -36,6 +37,21 @@ describe("RedisTokenStore, a server that refuses", () => {
       const server = yield* RedisServer.make({ args: ["--requirepass", password] })
       const { error } = yield* askBoth({ url: server.url })
       assert.match(error.description, /^Redis is not connected: .*NOAUTH /)
+    }))
+
+  it.scopedLive("rediss:// at a port without TLS", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const { error } = yield* askBoth({ url: `rediss://127.0.0.1:${server.port}`, connectTimeout: "300 millis" })
+      assert.match(error.description, /\(a port without TLS does this to rediss:\/\/: that is redis:\/\/\)$/)
+    }))
+
+  it.scopedLive("redis:// at a port for TLS", () =>
+    Effect.gen(function*() {
+      const { args } = yield* TlsCertificate.make
+      const server = yield* RedisServer.make({ args: (port) => ["--port", "0", "--tls-port", `${port}`, ...args] })
+      const { error } = yield* askBoth({ url: `redis://127.0.0.1:${server.port}` })
+      assert.match(error.description, /a port for TLS does( this to redis:\/\/: that|: that) is rediss:\/\/\)?$/)
     }))
 
   it.scopedLive("WRONGPASS", () =>

@@ -36,7 +36,7 @@ const messages = (url: URL) =>
   Stream.unwrap(Effect.gen(function*() {
     const provider = yield* TokenProvider.TokenProvider
     const settle = (token: AccessToken.AccessToken, outcome: "accepted" | "rejected") =>
-      provider.settle(token, outcome, undefined, url.origin)
+      provider.report(token, outcome, undefined, url.origin)
 
     const connected = (
       token: AccessToken.AccessToken,

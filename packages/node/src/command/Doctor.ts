@@ -505,11 +505,12 @@ const findTarget = (
         Problem.Wrong({ variable: (option.endsWith("origins") ? names.origins : names.baseUrl).name, description })
     )
     const address = api ?? (baseUrl === undefined ? origins?.[0] : undefined) ?? ""
-    const routed = route.of(HttpClientRequest.get(address))
-    if (routed.origin === undefined) {
-      return yield* Effect.fail(Problem.OriginForeign({ origin: routed.error.origin, allowed: routed.error.allowed }))
+    const url = route.complete(address)
+    const origin = route.originOf(url)
+    if (typeof origin !== "string") {
+      return yield* Effect.fail(Problem.OriginForeign({ origin: origin.origin, allowed: origin.allowed }))
     }
-    return { says: `tokens may go to ${routed.origin}`, value: routed.request.url }
+    return { says: `tokens may go to ${origin}`, value: url }
   })
 
 const reachApi = (route: Network.Route): Effect.Effect<Finding.Passed<void>, Problem> =>

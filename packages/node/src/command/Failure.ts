@@ -92,6 +92,7 @@ const fromOAuthError = (error: OAuthError.OAuthError): Failure => {
     case "TokenProviderError":
       switch (error.reason) {
         case "Closed":
+        case "Defect":
           return fail(ExitCode.unexpected, error.reason)
         case "MaxWait":
           return fail(ExitCode.unreachable, error.reason)

@@ -18,6 +18,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { isHttpMethod } from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
@@ -180,19 +181,20 @@ const headOf = (response: HttpClientResponse.HttpClientResponse): string =>
 
 const parseJson = Option.liftThrowable((text: string): unknown => JSON.parse(text))
 
-const toJson = (response: HttpClientResponse.HttpClientResponse) =>
-  Effect.map(response.text, (text) =>
-    `${
-      JSON.stringify(
-        {
-          status: response.status,
-          headers: response.headers,
-          body: Option.getOrElse(parseJson(text), () => text)
-        },
-        undefined,
-        2
-      )
-    }\n`)
+const decodeText = Option.liftThrowable((bytes: Uint8Array) => new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+
+/** What is no text is written so that none of its bytes is lost. */
+const describeBody = (bytes: Uint8Array) =>
+  Option.match(decodeText(bytes), {
+    onNone: () => ({ body: Encoding.encodeBase64(bytes), bodyEncoding: "base64" }),
+    onSome: (text) => ({ body: Option.getOrElse(parseJson(text), () => text) })
+  })
+
+const toJson = ({ arrayBuffer, headers, status }: HttpClientResponse.HttpClientResponse) =>
+  Effect.map(
+    arrayBuffer,
+    (bytes) => `${JSON.stringify({ status, headers, ...describeBody(new Uint8Array(bytes)) }, undefined, 2)}\n`
+  )
 
 const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
   Stream.run(

@@ -99,6 +99,8 @@ export const make = (options: Options = {}): Effect.Effect<ClientServer, never, 
           return
         case "/large":
           return response.writeHead(200).end(Buffer.alloc(300_000, "x"))
+        case "/picture":
+          return response.writeHead(200).end(Buffer.from([0xff, 0xd8, 0xff]))
         case "/teapot":
           return answer(response, 418, { short: "and stout" })
       }

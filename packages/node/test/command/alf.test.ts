@@ -84,11 +84,12 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       )
       const file = join(directory, "order.json")
       yield* Effect.promise(() => writeFile(file, "{\"item\":\"tea\"}"))
-      const [post, put, failed, whole] = yield* Effect.all([
+      const [post, put, failed, whole, picture] = yield* Effect.all([
         alf.run(["request", "post", "/orders", "-d", `@${file}`, "-i", "-H", "X-Trace: 1"], { env }),
         alf.run(["request", "PUT", "/large", "-d", "@-", "-o", join(directory, "large")], { env, stdin: "a;b" }),
         alf.run(["request", "GET", "/teapot", "--fail"], { env }),
-        alf.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } })
+        alf.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } }),
+        alf.run(["request", "GET", "/picture", "--json"], { env })
       ], { concurrency: 2 })
       assert.match(post.stdout, /^HTTP 200 OK\n[^]*content-type: application\/json[^]*\n\n\{/)
       deepStrictEqual(JSON.parse(post.stdout.split("\n\n")[1]), {
@@ -105,7 +106,9 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       })
       const answer = JSON.parse(whole.stdout)
       deepStrictEqual([answer.status, answer.body.method], [200, "GET"])
-      for (const outcome of [post, put, failed, whole]) {
+      const { body, bodyEncoding } = JSON.parse(picture.stdout)
+      deepStrictEqual([body, bodyEncoding], [Buffer.from([0xff, 0xd8, 0xff]).toString("base64"), "base64"])
+      for (const outcome of [post, put, failed, whole, picture]) {
         assertPlain(outcome)
         assertSecret(outcome, secrets)
       }

@@ -1,0 +1,111 @@
+/** What is measured: a client as an app makes it once, and calls an API with. */
+import type { HttpClient } from "@effect/platform"
+import { Effect, type Layer, ManagedRuntime } from "effect"
+import { constVoid } from "effect/Function"
+
+/** What the callers do, and where their calls are recorded. */
+export interface Load {
+  /** Whether there is another call to make. */
+  readonly next: () => boolean
+  /** A call has ended: with the status of the answer, or 0 without one. */
+  readonly done: (status: number, millis: number) => void
+}
+
+export interface Client {
+  /** Lets so many callers call the API at once, each one call after the other, until there is none left to make. */
+  readonly run: (callers: number, load: Load) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** Where a client is at work, and how long before its end a token is renewed by those that can be told so. */
+export interface Surroundings {
+  readonly url: string
+  readonly tokenEndpoint: string
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Seconds. */
+  readonly margin: number
+}
+
+export interface Contender {
+  readonly name: string
+  /** Whether it gets its tokens itself; the others send a constant header. */
+  readonly hasToken: boolean
+  /** How long before its end it renews a token, in seconds, where it cannot be told. */
+  readonly ownMargin?: number | undefined
+  readonly make: (surroundings: Surroundings) => Client
+}
+
+/** What is called. */
+export const path = "/resource"
+
+/** A client of promises. `get` calls the API, reads the body and gives the status, or fails. */
+export const fromPromises = (get: () => Promise<number>, close: () => Promise<void> = async () => {}): Client => {
+  const call = async ({ done, next }: Load) => {
+    while (next()) {
+      const start = performance.now()
+      const status = await get().catch(() => 0)
+      done(status, performance.now() - start)
+    }
+  }
+  return {
+    run: async (callers, load) => {
+      await Promise.all(Array.from({ length: callers }, () => call(load)))
+    },
+    close
+  }
+}
+
+export interface EffectOptions<R, E> {
+  readonly client: Effect.Effect<HttpClient.HttpClient.With<unknown>, never, R>
+  readonly layer: Layer.Layer<R, E>
+  readonly tracing: boolean
+}
+
+/** A client of effects: the callers are fibers of one run. */
+export const fromEffects = <R, E>({ client, layer, tracing }: EffectOptions<R, E>): Client => {
+  const runtime = ManagedRuntime.make(layer)
+  const call = (client: HttpClient.HttpClient.With<unknown>, { done, next }: Load) =>
+    Effect.whileLoop({
+      while: next,
+      body: () => {
+        const start = performance.now()
+        return Effect.match(
+          Effect.flatMap(client.get(path), (response) => Effect.as(response.json, response.status)),
+          {
+            onFailure: () => done(0, performance.now() - start),
+            onSuccess: (status) => done(status, performance.now() - start)
+          }
+        )
+      },
+      step: constVoid
+    })
+  return {
+    run: (callers, load) =>
+      runtime.runPromise(
+        Effect.withTracerEnabled(
+          Effect.flatMap(client, (client) =>
+            Effect.forEach(Array.from({ length: callers }), () => call(client, load), {
+              concurrency: "unbounded",
+              discard: true
+            })),
+          tracing
+        )
+      ),
+    close: () => runtime.dispose()
+  }
+}
+
+/** Makes a client for one use. */
+export const use = async <A>(
+  contender: Contender,
+  surroundings: Surroundings,
+  f: (client: Client) => Promise<A>
+): Promise<A> => {
+  const client = contender.make(surroundings)
+  try {
+    return await f(client)
+  } finally {
+    await client.close()
+  }
+}

@@ -1,0 +1,20 @@
+import type { Scenario } from "./Scenario.js"
+import { coldStampede } from "./scenarios/ColdStampede.js"
+import { fleetOnRedis } from "./scenarios/FleetOnRedis.js"
+import { manyKeys } from "./scenarios/ManyKeys.js"
+import { outageOfTheEndpoint } from "./scenarios/Outage.js"
+import { renewalUnderLoad } from "./scenarios/RenewalUnderLoad.js"
+import { revocation } from "./scenarios/Revocation.js"
+import { steadyState } from "./scenarios/SteadyState.js"
+import { tokenOverhead } from "./scenarios/TokenOverhead.js"
+
+export const scenarios: ReadonlyArray<Scenario> = [
+  tokenOverhead,
+  steadyState,
+  coldStampede,
+  renewalUnderLoad,
+  revocation,
+  outageOfTheEndpoint,
+  manyKeys,
+  fleetOnRedis
+]
