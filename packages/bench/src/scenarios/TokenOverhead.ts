@@ -29,7 +29,7 @@ const tokenTransport = Layer.sync(
     )
 )
 
-class Clients extends Effect.Service<Clients>()("Clients", {
+class Clients extends Effect.Service<Clients>()("@effect-alf/bench/scenarios/TokenOverhead/Clients", {
   effect: Effect.gen(function*() {
     const http = yield* HttpClient.HttpClient
     return {
