@@ -28,21 +28,23 @@ const maxOrigins = 256
  * @category constructors
  */
 export const make = (): AcceptedTokens => {
-  const accepted = new WeakMap<AccessToken.AccessToken, Set<string>>()
+  const accepted = new WeakMap<AccessToken.AccessToken, ReadonlyArray<string>>()
   let lastToken: AccessToken.AccessToken | undefined
   let lastOrigin = ""
+  const has = (token: AccessToken.AccessToken, origin: string) => accepted.get(token)?.includes(origin) === true
   return {
-    has: (token, origin) =>
-      (token === lastToken && origin === lastOrigin) || (accepted.get(token)?.has(origin) ?? false),
+    has: (token, origin) => (token === lastToken && origin === lastOrigin) || has(token, origin),
     add: (token, origin) => {
-      const origins = accepted.get(token) ?? new Set()
-      if (origins.size >= maxOrigins) origins.clear()
-      accepted.set(token, origins.add(origin))
+      if (!has(token, origin)) {
+        const origins = accepted.get(token) ?? []
+        accepted.set(token, origins.length < maxOrigins ? origins.concat(origin) : [origin])
+      }
       lastToken = token
       lastOrigin = origin
     },
     remove: (token, origin) => {
-      accepted.get(token)?.delete(origin)
+      const origins = accepted.get(token)
+      if (origins !== undefined) accepted.set(token, origins.filter((other) => other !== origin))
       lastToken = undefined
     }
   }

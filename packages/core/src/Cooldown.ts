@@ -77,39 +77,63 @@ export const waitAfter = (failure: Failure | undefined, millis: number): number 
  * @since 0.1.0
  * @category constructors
  */
-export const make = (base: number): Cooldown => {
-  let current: { readonly failure: Failure; readonly from: number; readonly until: number } | undefined
-  let definiteFailures = 0
-  let credentials = Option.none<string>()
-  let lookAt = 0
-  return {
+export const make = (base: number): Cooldown => new Timer(base)
+
+interface Current {
+  readonly failure: Failure
+  readonly from: number
+  readonly until: number
+}
+
+// One for each key: most of them never fail, and are to be small
+class Timer implements Cooldown {
+  readonly #base: number
+  #current: Current | undefined
+  #definiteFailures = 0
+  #credentials = Option.none<string>()
+  #lookAt = 0
+
+  constructor(base: number) {
+    this.#base = base
+  }
+
+  failure(now: number): Failure | undefined {
     // A clock that was set back must not make it last
-    failure: (now) => current !== undefined && now >= current.from && now < current.until ? current.failure : undefined,
-    begin: (failure, now, failedAt = now) => {
-      const until = isPassing(failure)
-        ? Math.max(now + base, failedAt + waitAfter(failure, base))
-        : now + Math.min(maxDefiniteFactor, definiteFactor * 2 ** definiteFailures++) * base
-      current = { failure, from: now, until }
-      credentials = Option.none()
-      lookAt = now + base
-    },
-    failedWith: (failed) => {
-      credentials = failed
-    },
-    mayChange: () => Option.isSome(credentials),
-    mayLook: (now) => {
-      if (now < lookAt) return false
-      lookAt = now + base
-      return true
-    },
-    look: (next) => {
-      if (Option.isNone(credentials) || Option.isNone(next) || Equal.equals(next, credentials)) return
-      current = undefined
-      definiteFailures = 0
-    },
-    end: () => {
-      current = undefined
-      definiteFailures = 0
-    }
+    return this.#current !== undefined && now >= this.#current.from && now < this.#current.until
+      ? this.#current.failure
+      : undefined
+  }
+
+  begin(failure: Failure, now: number, failedAt = now): void {
+    const until = isPassing(failure)
+      ? Math.max(now + this.#base, failedAt + waitAfter(failure, this.#base))
+      : now + Math.min(maxDefiniteFactor, definiteFactor * 2 ** this.#definiteFailures++) * this.#base
+    this.#current = { failure, from: now, until }
+    this.#credentials = Option.none()
+    this.#lookAt = now + this.#base
+  }
+
+  failedWith(credentials: Option.Option<string>): void {
+    this.#credentials = credentials
+  }
+
+  mayChange(): boolean {
+    return Option.isSome(this.#credentials)
+  }
+
+  mayLook(now: number): boolean {
+    if (now < this.#lookAt) return false
+    this.#lookAt = now + this.#base
+    return true
+  }
+
+  look(credentials: Option.Option<string>): void {
+    if (Option.isNone(this.#credentials) || Option.isNone(credentials)) return
+    if (!Equal.equals(credentials, this.#credentials)) this.end()
+  }
+
+  end(): void {
+    this.#current = undefined
+    this.#definiteFailures = 0
   }
 }

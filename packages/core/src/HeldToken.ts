@@ -34,15 +34,24 @@ export interface HeldToken {
 export const make = (
   token: AccessToken.AccessToken,
   options: Parameters<typeof AccessToken.windows>[1] & { readonly isOwn: boolean }
-): HeldToken => {
-  const windows = AccessToken.windows(token, options)
-  let digest: string | undefined
-  return {
-    token,
-    windows,
-    isOwn: options.isOwn,
-    digest: () => digest ??= digestOf(token),
-    quietUntil: windows.refreshAt
+): HeldToken => new Held(token, AccessToken.windows(token, options), options.isOwn)
+
+class Held implements HeldToken {
+  readonly token: AccessToken.AccessToken
+  readonly windows: AccessToken.Windows
+  readonly isOwn: boolean
+  quietUntil: number
+  #digest: string | undefined
+
+  constructor(token: AccessToken.AccessToken, windows: AccessToken.Windows, isOwn: boolean) {
+    this.token = token
+    this.windows = windows
+    this.isOwn = isOwn
+    this.quietUntil = windows.refreshAt
+  }
+
+  digest(): string {
+    return this.#digest ??= digestOf(this.token)
   }
 }
 

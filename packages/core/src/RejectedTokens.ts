@@ -72,11 +72,20 @@ const bucketRefill = 5_000
  * @since 0.1.0
  * @category constructors
  */
-export const make = (): RejectedTokens => {
-  const rejections = new Map<string, { readonly origins: Set<string>; expiresAt: number }>()
-  const origins = new Map<string, OriginState>()
+export const make = (): RejectedTokens => new Record()
 
-  const stateOf = (origin: string, now: number): OriginState => {
+interface Rejection {
+  readonly origins: Set<string>
+  readonly expiresAt: number
+}
+
+// One for each key: most of them never see a 401, and are to be small
+class Record implements RejectedTokens {
+  #rejections: Map<string, Rejection> | undefined
+  #origins: Map<string, OriginState> | undefined
+
+  #stateOf(origin: string, now: number): OriginState {
+    const origins = this.#origins ??= new Map()
     let state = origins.get(origin)
     if (state === undefined) {
       state = { isDoubtful: false, heldUntil: 0, holds: 0, counted: new Set(), tokens: bucketSize, refilledAt: now }
@@ -93,78 +102,85 @@ export const make = (): RejectedTokens => {
     return state
   }
 
-  const take = (state: OriginState, { count, remaining }: Hold, now: number) => {
-    state.heldUntil = now + remaining
-    state.holds = count
-  }
-
-  const hold = (state: OriginState, now: number): Hold | undefined => {
-    if (now < state.heldUntil) return undefined
-    const next = nthHold(state.holds + 1)
-    take(state, next, now)
-    return next
-  }
-
-  const count = (state: OriginState, token: string, now: number): Hold | undefined => {
-    if (state.counted.has(token)) return undefined
-    evictOldest(state.counted, maxTokens - 1)
-    state.counted.add(token)
-    return hold(state, now)
-  }
-
-  return {
-    reject(token, origin, expiresAt, now) {
-      stateOf(origin, now).isDoubtful = true
-      for (const [key, rejection] of rejections) {
-        if (rejection.expiresAt <= now) rejections.delete(key)
-      }
-      const known = rejections.get(token)
-      if (known !== undefined) {
-        evictOldest(known.origins, maxOrigins - 1)
-        known.origins.add(origin)
-        return
-      }
-      evictOldest(rejections, maxTokens - 1)
-      rejections.set(token, { origins: new Set([origin]), expiresAt })
-    },
-    has(token, origin) {
-      const rejection = rejections.get(token)
-      return rejection !== undefined && (origin === undefined || rejection.origins.has(origin))
-    },
-    accept(token, origin) {
-      const rejection = rejections.get(token)
-      if (rejection !== undefined && rejection.origins.delete(origin) && rejection.origins.size === 0) {
-        rejections.delete(token)
-      }
-      const state = origins.get(origin)
-      if (state === undefined || (!state.isDoubtful && state.holds === 0)) return false
-      state.isDoubtful = false
-      state.heldUntil = 0
-      state.holds = 0
-      return true
-    },
-    mayRenew(origin, now) {
-      const state = stateOf(origin, now)
-      return now >= state.heldUntil && state.tokens > 0
-    },
-    spend(origin, now) {
-      const state = stateOf(origin, now)
-      state.tokens = Math.max(0, state.tokens - 1)
-    },
-    renewed(token, origin, now) {
-      const state = stateOf(origin, now)
-      return state.holds > 0 ? count(state, token, now) : undefined
-    },
-    unchanged(origin, now) {
-      return hold(stateOf(origin, now), now)
-    },
-    fruitless(token, origin, now) {
-      return count(stateOf(origin, now), token, now)
-    },
-    hold(origin, hold, now) {
-      take(stateOf(origin, now), hold, now)
+  reject(token: string, origin: string, expiresAt: number, now: number): void {
+    this.#stateOf(origin, now).isDoubtful = true
+    const rejections = this.#rejections ??= new Map()
+    for (const [key, rejection] of rejections) {
+      if (rejection.expiresAt <= now) rejections.delete(key)
     }
+    const known = rejections.get(token)
+    if (known !== undefined) {
+      evictOldest(known.origins, maxOrigins - 1)
+      known.origins.add(origin)
+      return
+    }
+    evictOldest(rejections, maxTokens - 1)
+    rejections.set(token, { origins: new Set([origin]), expiresAt })
   }
+
+  has(token: string, origin?: string): boolean {
+    const rejection = this.#rejections?.get(token)
+    return rejection !== undefined && (origin === undefined || rejection.origins.has(origin))
+  }
+
+  accept(token: string, origin: string): boolean {
+    const rejection = this.#rejections?.get(token)
+    if (rejection !== undefined && rejection.origins.delete(origin) && rejection.origins.size === 0) {
+      this.#rejections?.delete(token)
+    }
+    const state = this.#origins?.get(origin)
+    if (state === undefined || (!state.isDoubtful && state.holds === 0)) return false
+    state.isDoubtful = false
+    state.heldUntil = 0
+    state.holds = 0
+    return true
+  }
+
+  mayRenew(origin: string, now: number): boolean {
+    const state = this.#stateOf(origin, now)
+    return now >= state.heldUntil && state.tokens > 0
+  }
+
+  spend(origin: string, now: number): void {
+    const state = this.#stateOf(origin, now)
+    state.tokens = Math.max(0, state.tokens - 1)
+  }
+
+  renewed(token: string, origin: string, now: number): Hold | undefined {
+    const state = this.#stateOf(origin, now)
+    return state.holds > 0 ? count(state, token, now) : undefined
+  }
+
+  unchanged(origin: string, now: number): Hold | undefined {
+    return hold(this.#stateOf(origin, now), now)
+  }
+
+  fruitless(token: string, origin: string, now: number): Hold | undefined {
+    return count(this.#stateOf(origin, now), token, now)
+  }
+
+  hold(origin: string, hold: Hold, now: number): void {
+    take(this.#stateOf(origin, now), hold, now)
+  }
+}
+
+const take = (state: OriginState, { count, remaining }: Hold, now: number) => {
+  state.heldUntil = now + remaining
+  state.holds = count
+}
+
+const hold = (state: OriginState, now: number): Hold | undefined => {
+  if (now < state.heldUntil) return undefined
+  const next = nthHold(state.holds + 1)
+  take(state, next, now)
+  return next
+}
+
+const count = (state: OriginState, token: string, now: number): Hold | undefined => {
+  if (state.counted.has(token)) return undefined
+  evictOldest(state.counted, maxTokens - 1)
+  state.counted.add(token)
+  return hold(state, now)
 }
 
 /**

@@ -81,16 +81,56 @@ interface OriginState {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (): ServerHabits => {
-  const own = new Set<string>()
-  const worked = new Set<string>()
-  const origins = new Map<string, OriginState>()
-  let ownFailedAt = Number.NEGATIVE_INFINITY
-  let deaths: ReadonlyArray<{ readonly digest: string; readonly at: number }> = []
-  let sharesTokens = true
-  let isSaid = false
+export const make = (): ServerHabits => new Record()
 
-  const stateOf = (origin: string): OriginState => {
+interface Death {
+  readonly digest: string
+  readonly at: number
+}
+
+// One for each key: most of them know one token and one origin, and are to be small
+class Record implements ServerHabits {
+  #own: ReadonlyArray<string> = nothing
+  #worked: ReadonlyArray<string> = nothing
+  #deaths: ReadonlyArray<Death> = noDeaths
+  #origins: Map<string, OriginState> | undefined
+  #ownFailedAt: number | undefined
+  #sharesTokens = true
+  #isSaid = false
+
+  issued(digest: string): void {
+    this.#own = remember(this.#own, digest)
+  }
+
+  accepted(token: Token, origin: string, now: number): void {
+    this.#worked = remember(this.#worked, mark(token, origin))
+    if (this.#own.includes(token.digest)) this.#ownWorked(origin, now)
+    else this.#origins?.delete(origin)
+  }
+
+  rejected(token: Token, origin: string, now: number): Habit | undefined {
+    const hasWorked = this.#worked.includes(mark(token, origin))
+    if (this.#own.includes(token.digest)) {
+      this.#ownFailedAt = now
+      this.#origins = undefined
+      this.#sharesTokens = true
+    } else if (!hasWorked) {
+      return this.#foreignFailed(origin, now)
+    }
+    const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
+    return hasWorked && now - token.obtainedAt < youth ? this.#died(token.digest, now) : undefined
+  }
+
+  held(origin: string): void {
+    this.#origins?.delete(origin)
+  }
+
+  sharesTokens(): boolean {
+    return this.#sharesTokens
+  }
+
+  #stateOf(origin: string): OriginState {
+    const origins = this.#origins ??= new Map()
     const known = origins.get(origin)
     if (known !== undefined) return known
     if (origins.size >= maxMarks) origins.clear()
@@ -100,66 +140,37 @@ export const make = (): ServerHabits => {
   }
 
   /** One of ours worked between two of others that did not: no revocation does that, and no resource that is away. */
-  const foreignFailed = (origin: string, now: number): Habit | undefined => {
-    const state = stateOf(origin)
+  #foreignFailed(origin: string, now: number): Habit | undefined {
+    const state = this.#stateOf(origin)
     state.foreignFailedAt = now
-    const isProven = now - state.provenAt < proofMemory && now - ownFailedAt >= ownFailureMemory
-    if (!sharesTokens || !isProven) return undefined
-    sharesTokens = false
+    const failsItself = this.#ownFailedAt !== undefined && now - this.#ownFailedAt < ownFailureMemory
+    if (!this.#sharesTokens || failsItself || now - state.provenAt >= proofMemory) return undefined
+    this.#sharesTokens = false
     return "BoundTokens"
   }
 
-  const ownWorked = (origin: string, now: number) => {
-    const state = origins.get(origin)
+  #ownWorked(origin: string, now: number): void {
+    const state = this.#origins?.get(origin)
     if (state !== undefined && now - state.foreignFailedAt <= maxReplay) state.provenAt = now
   }
 
   /** Once for each token: a revocation by hand may be told by many origins. */
-  const died = (digest: string, now: number): Habit | undefined => {
-    if (isSaid) return undefined
-    deaths = [...deaths.filter((death) => death.digest !== digest && now - death.at < deathsMemory), {
-      digest,
-      at: now
-    }]
-    if (deaths.length < minDeaths) return undefined
-    isSaid = true
+  #died(digest: string, now: number): Habit | undefined {
+    if (this.#isSaid) return undefined
+    this.#deaths = [
+      ...this.#deaths.filter((death) => death.digest !== digest && now - death.at < deathsMemory),
+      { digest, at: now }
+    ]
+    if (this.#deaths.length < minDeaths) return undefined
+    this.#isSaid = true
     return "OneActiveToken"
   }
-
-  return {
-    issued: (digest) => {
-      remember(own, digest)
-    },
-    accepted: (token, origin, now) => {
-      remember(worked, mark(token, origin))
-      if (own.has(token.digest)) ownWorked(origin, now)
-      else origins.delete(origin)
-    },
-    rejected: (token, origin, now) => {
-      const hasWorked = worked.has(mark(token, origin))
-      if (own.has(token.digest)) {
-        ownFailedAt = now
-        origins.clear()
-        sharesTokens = true
-      } else if (!hasWorked) {
-        return foreignFailed(origin, now)
-      }
-      const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
-      return hasWorked && now - token.obtainedAt < youth ? died(token.digest, now) : undefined
-    },
-    held: (origin) => {
-      origins.delete(origin)
-    },
-    sharesTokens: () => sharesTokens
-  }
 }
+
+const nothing: ReadonlyArray<string> = []
+const noDeaths: ReadonlyArray<Death> = []
 
 const mark = ({ digest }: Token, origin: string) => `${digest} ${origin}`
 
-const remember = (set: Set<string>, mark: string): Set<string> => {
-  for (const oldest of set) {
-    if (set.size < maxMarks || set.has(mark)) break
-    set.delete(oldest)
-  }
-  return set.add(mark)
-}
+const remember = (marks: ReadonlyArray<string>, mark: string): ReadonlyArray<string> =>
+  marks.includes(mark) ? marks : marks.slice(1 - maxMarks).concat(mark)

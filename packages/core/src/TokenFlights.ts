@@ -160,7 +160,9 @@ export const make = (options: {
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
     if (purpose === "background" || failure === undefined) return Effect.void
     slot.cooldown.begin(failure, now(), failedAt)
-    return Cooldown.isPassing(failure) ? Effect.void : Effect.map(credentials, slot.cooldown.failedWith)
+    return Cooldown.isPassing(failure)
+      ? Effect.void
+      : Effect.map(credentials, (failed) => slot.cooldown.failedWith(failed))
   }
 
   /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */

@@ -97,7 +97,7 @@ export const resolve = (identity: Identity, request: TokenRequest): ResolvedToke
     ...list(request.audience).map((audience) => ["audience", audience] as const)
   ]
   // A parameter must not be sent twice (RFC 6749 §3.2): what is given by name takes the place of ours
-  const params = [...standard.filter(([name]) => !extra.some(([given]) => given === name)), ...extra]
+  const params = standard.filter(([name]) => !extra.some(([given]) => given === name)).concat(extra)
   return { key: digest(identity, grant, params), params, grant, binding }
 }
 

@@ -42,6 +42,11 @@ export interface Slot {
   backgroundFailures: number
   /** Before this time no renewal is begun that nobody waits for (epoch milliseconds). */
   backgroundNotBefore: number
+  /** How a caller wrote the request, where that says all. */
+  text: string | undefined
+  /** The slots that were used before and after it. */
+  older: Slot | undefined
+  newer: Slot | undefined
 }
 
 /**
@@ -114,39 +119,99 @@ export const make = (
     isWriting: false,
     failure: undefined,
     backgroundFailures: 0,
-    backgroundNotBefore: 0
+    backgroundNotBefore: 0,
+    text: undefined,
+    older: undefined,
+    newer: undefined
   })
   let first = makeSlot(undefined)
   let closed = false
-  // In the order of their last use
   const others = new Map<string, Slot>()
+  // The digest of a key costs more than all else that is done for a token in memory
+  const byText = new Map<string, Slot>()
+  let oldest: Slot | undefined
+  let newest: Slot | undefined
+
+  const unlink = (slot: Slot) => {
+    if (slot.older === undefined) oldest = slot.newer
+    else slot.older.newer = slot.newer
+    if (slot.newer === undefined) newest = slot.older
+    else slot.newer.older = slot.older
+  }
+
+  const append = (slot: Slot) => {
+    slot.older = newest
+    slot.newer = undefined
+    if (newest === undefined) oldest = slot
+    else newest.newer = slot
+    newest = slot
+  }
+
+  const used = (slot: Slot) => {
+    if (slot === first || slot === newest) return slot
+    unlink(slot)
+    append(slot)
+    return slot
+  }
+
+  const dropOldest = () => {
+    let slot = oldest
+    while (slot !== undefined && others.size >= options.capacity) {
+      const { newer } = slot
+      if (slot.flight === undefined) {
+        others.delete(slot.request.key)
+        if (slot.text !== undefined && byText.get(slot.text) === slot) byText.delete(slot.text)
+        unlink(slot)
+        slot.older = slot.newer = undefined
+      }
+      slot = newer
+    }
+  }
+
+  const find = (key: string) => key === first.request.key ? first : others.get(key)
+
+  const add = (source: TokenRequest, request: ResolvedTokenRequest) => {
+    const slot = makeSlot(source, request)
+    dropOldest()
+    others.set(request.key, slot)
+    append(slot)
+    return slot
+  }
+
   return {
     of: (request) => {
-      // Its tokens are bound to what is no longer presented
-      if (!endpoint.isCurrent(first.request)) first = makeSlot(undefined)
-      if (request === undefined) return first
-      const resolved = endpoint.resolve(request)
-      if (resolved.key === first.request.key) return first
-      let slot = others.get(resolved.key)
-      if (slot === undefined) {
-        slot = makeSlot(request, resolved)
-        for (const [key, { flight }] of others) {
-          if (others.size < options.capacity) break
-          if (flight === undefined) others.delete(key)
-        }
-      } else {
-        others.delete(resolved.key)
+      if (!endpoint.isCurrent(first.request)) {
+        // Its tokens are bound to what is no longer presented
+        first = makeSlot(undefined)
+        byText.clear()
       }
-      others.set(resolved.key, slot)
+      if (request === undefined) return first
+      const text = textOf(request)
+      const known = text === undefined ? undefined : byText.get(text)
+      if (known !== undefined) return used(known)
+      const resolved = endpoint.resolve(request)
+      const found = find(resolved.key)
+      const slot = found === undefined ? add(request, resolved) : used(found)
+      // The first of the texts that come to the same key
+      if (text !== undefined && slot.text === undefined) {
+        slot.text = text
+        byText.set(text, slot)
+      }
       return slot
     },
     all: () => [first, ...others.values()],
-    find: (key) => key === first.request.key ? first : others.get(key),
+    find,
     isClosed: () => closed,
     close: () => {
       closed = true
       first.held = undefined
       others.clear()
+      byText.clear()
+      oldest = newest = undefined
     }
   }
 }
+
+/** A grant decides by what only itself knows. */
+const textOf = ({ audience, grant, params, resource, scope }: TokenRequest): string | undefined =>
+  grant === undefined ? JSON.stringify([scope, resource, audience, params]) : undefined

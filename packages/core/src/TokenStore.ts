@@ -291,7 +291,7 @@ export const makeMemory: {
 } = (options?: MemoryOptions) =>
   Effect.gen(function*() {
     const capacity = yield* Check.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
-    const entries = new Map<string, Entry & { readonly expiresAt: number }>()
+    const entries = new Map<string, Omit<Entry, "timeToLive"> & { readonly expiresAt: number }>()
     const leases = new Map<string, { readonly owner: string; readonly expiresAt: number }>()
     const notices = yield* PubSub.sliding<string>(256)
 
@@ -339,7 +339,8 @@ export const makeMemory: {
           withNow((now) => {
             if (isStale(find(key, now), replaces)) return false
             entries.delete(key)
-            entries.set(key, { ...entry, expiresAt: now + Duration.toMillis(entry.timeToLive) })
+            const { payload, version } = entry
+            entries.set(key, { version, payload, expiresAt: now + Duration.toMillis(entry.timeToLive) })
             if (entries.size > capacity) dropOldest()
             return true
           })

@@ -39,7 +39,11 @@ export const unsignError = (
   const fields = { request, ...causeOf(error, request), ...descriptionOf(error) }
   return error._tag === "RequestError"
     ? new HttpClientError.RequestError({ ...fields, reason: error.reason })
-    : new HttpClientError.ResponseError({ ...fields, reason: error.reason, response: make(error.response, { request, url: request.url }) })
+    : new HttpClientError.ResponseError({
+      ...fields,
+      reason: error.reason,
+      response: make(error.response, { request, url: request.url })
+    })
 }
 
 /**

@@ -25,7 +25,10 @@ const make = () => {
     return mine
   }
   return {
-    ...habits,
+    accepted: habits.accepted.bind(habits),
+    rejected: habits.rejected.bind(habits),
+    held: habits.held.bind(habits),
+    sharesTokens: habits.sharesTokens.bind(habits),
     own,
     /** Another's token fails on its first use, and the replay with one of our own works. */
     foreignFails: (digest: string, now: number, replayedAfter = 100, origin = api) => {

@@ -71,7 +71,10 @@ describe("TokenSlots", () => {
         flight: undefined,
         isWriting: false,
         backgroundFailures: 0,
-        backgroundNotBefore: 0
+        backgroundNotBefore: 0,
+        text: "[\"a\",null,null,null]",
+        older: undefined,
+        newer: undefined
       })
       rejected.reject("digest", origin, Infinity, 0)
       cooldown.begin(TestTokenEndpoint.unavailable, 0)
