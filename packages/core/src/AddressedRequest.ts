@@ -6,6 +6,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as Inspectable from "effect/Inspectable"
 import * as RequestScope from "./RequestScope.js"
 
 /**
@@ -42,7 +43,12 @@ export const withHeader = (
   RequestScope.carry(request, new WholeRequest(request, url, Headers.set(request.headers, name, value)))
 
 /** Of platform's kind in all, as it inherits what platform's requests do. */
-class WholeRequest {
+class WholeRequest implements HttpClientRequest.HttpClientRequest {
+  declare readonly [HttpClientRequest.TypeId]: HttpClientRequest.TypeId
+  declare readonly [Inspectable.NodeInspectSymbol]: () => unknown
+  declare readonly pipe: HttpClientRequest.HttpClientRequest["pipe"]
+  declare readonly toJSON: () => unknown
+  declare readonly toString: () => string
   readonly method: HttpClientRequest.HttpClientRequest["method"]
   readonly url: string
   readonly urlParams: HttpClientRequest.HttpClientRequest["urlParams"]
@@ -59,7 +65,5 @@ class WholeRequest {
     this.body = request.body
   }
 }
-
-interface WholeRequest extends HttpClientRequest.HttpClientRequest {}
 
 Object.setPrototypeOf(WholeRequest.prototype, Object.getPrototypeOf(HttpClientRequest.get("/")))
