@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     name: "core",
     include: ["test/**/*.test.ts"],
-    pool: "threads",
+    pool: "forks",
     sequence: { concurrent: true },
     // Everything timed runs under TestClock: only a hanging test takes this long, however busy the machine
     testTimeout: 60_000

@@ -5,8 +5,7 @@ export default defineConfig({
   test: {
     name: "hostile-servers",
     include: ["test/**/*.test.ts"],
-    // Beside the projects in threads, which come one after the other
-    pool: "forks",
+    pool: "threads",
     testTimeout: 120_000,
     hookTimeout: 120_000
   }
