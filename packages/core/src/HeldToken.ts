@@ -88,4 +88,14 @@ export const describe = (token: AccessToken.AccessToken) => ({
   })
 })
 
-const digestOf = (token: AccessToken.AccessToken): string => fingerprint(Redacted.value(token.value))
+/** Every 401 and every first answer asks for it, and it costs more than all else that is done about them. */
+const digests = new WeakMap<AccessToken.AccessToken, string>()
+
+const digestOf = (token: AccessToken.AccessToken): string => {
+  let digest = digests.get(token)
+  if (digest === undefined) {
+    digest = fingerprint(Redacted.value(token.value))
+    digests.set(token, digest)
+  }
+  return digest
+}

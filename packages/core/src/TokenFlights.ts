@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -65,7 +66,7 @@ export const make = (options: {
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
   /** Runs a flight, until the provider ends. */
-  readonly fork: (effect: Effect.Effect<void>) => unknown
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   /** Epoch milliseconds. */
   readonly now: () => number
   readonly update: OAuthMetrics.Update
@@ -136,10 +137,19 @@ export const make = (options: {
   // how it ends
   // ---------------------------------------------------------------------------
 
+  const endWaits = (flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
+    Deferred.unsafeDone(flight.landed, exit)
+    for (const { over, timer } of flight.waits.values()) {
+      Deferred.unsafeDone(over, exit)
+      timer.unsafeInterruptAsFork(FiberId.none)
+    }
+    flight.waits.clear()
+  }
+
   const land = (slot: Slot, flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
     if (slot.flight === flight) slot.flight = undefined
     flights.delete(flight)
-    Deferred.unsafeDone(flight.landed, exit)
+    endWaits(flight, exit)
   }
 
   /** A token in use serves on while it cannot be renewed, and the tries become fewer. */
@@ -248,18 +258,21 @@ export const make = (options: {
   // who waits for it
   // ---------------------------------------------------------------------------
 
+  /** Nothing of the caller's takes part: where it cannot be interrupted, it has a time limit all the same. */
   const wait = (flight: Flight, deadline: number): Effect.Effect<AccessToken | undefined, Cooldown.Failure> =>
-    Effect.exit(Deferred.await(flight.landed)).pipe(
-      Effect.timeoutTo({
-        duration: Duration.millis(deadline - now()),
-        onSuccess: (exit) => exit,
-        onTimeout: () => Exit.fail(waitIsOver(flight))
-      }),
-      // A caller in a region that cannot be interrupted has a time limit too
-      Effect.interruptible,
-      Effect.disconnect,
-      Effect.flatten
-    )
+    Effect.suspend(() => {
+      // It may have landed at once
+      if (!flights.has(flight)) return Deferred.await(flight.landed)
+      const known = flight.waits.get(deadline)
+      if (known !== undefined) return Deferred.await(known.over)
+      const over: Flight["landed"] = Deferred.unsafeMake(FiberId.none)
+      const timer = fork(Effect.interruptible(Effect.map(Effect.sleep(Duration.millis(deadline - now())), () => {
+        flight.waits.delete(deadline)
+        Deferred.unsafeDone(over, Exit.fail(waitIsOver(flight)))
+      })))
+      flight.waits.set(deadline, { over, timer })
+      return Deferred.await(over)
+    })
 
   /** The span of a wait and that of the flight lead to each other. */
   const traced = <A, E extends Cooldown.Failure>(flight: Flight, waiting: Effect.Effect<A, E>) =>
@@ -282,6 +295,7 @@ export const make = (options: {
         purpose,
         origin,
         landed: Deferred.unsafeMake(FiberId.none),
+        waits: new Map(),
         changed: Effect.unsafeMakeLatch(),
         span: undefined,
         links: 0,
@@ -304,7 +318,8 @@ export const make = (options: {
         () => Effect.sync(() => update(OAuthMetrics.tokenWaiters, -1))
       ),
     abandon: (error) => {
-      for (const flight of flights) Deferred.unsafeDone(flight.landed, Exit.fail(error))
+      for (const flight of flights) endWaits(flight, Exit.fail(error))
+      flights.clear()
     }
   }
 }

@@ -6,6 +6,7 @@
  */
 import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "./AccessToken.js"
 import * as Cooldown from "./Cooldown.js"
@@ -60,6 +61,8 @@ export interface Flight {
   readonly origin: string
   /** `undefined` when it brought nothing, and whoever still needs a token asks again. */
   readonly landed: Deferred.Deferred<AccessToken | undefined, Cooldown.Failure>
+  /** Those who wait for it, by their deadline (epoch milliseconds): each has one timer for all who share it. */
+  readonly waits: Map<number, Wait>
   /** Opened when the store has changed. */
   readonly changed: Effect.Latch
   span: Tracer.Span | undefined
@@ -74,6 +77,18 @@ export interface Flight {
   failedAt: number | undefined
   /** A cool-down answered for the endpoint: its failure is the old one, told again. */
   isAnswered: boolean
+}
+
+/**
+ * What callers with one deadline wait for: the end of the flight, or of their
+ * time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wait {
+  readonly over: Flight["landed"]
+  readonly timer: Fiber.RuntimeFiber<void>
 }
 
 /**

@@ -16,6 +16,7 @@ const flight = (): TokenSlots.Flight => ({
   purpose: "expiry",
   origin,
   landed: Deferred.unsafeMake(FiberId.none),
+  waits: new Map(),
   changed: Effect.unsafeMakeLatch(),
   span: undefined,
   links: 0,
