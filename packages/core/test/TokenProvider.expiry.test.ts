@@ -414,16 +414,24 @@ describe("TokenProvider, the end of a token", () => {
 
   it.scoped("fleet rule 8: who slept in the leeway until the old token was gone gets the new one that is under way", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
-      yield* bench.provider.get()
-      yield* TestClock.adjust("97 seconds")
-      yield* bench.tokens.setDelay("6 seconds")
       // The wait of one and a half seconds ends too late, as in a process that stands still
       const clock = yield* Effect.clock
+      let isLate = false
       const lateClock: Clock.Clock = Object.create(clock, {
-        sleep: { value: (duration: Duration.Duration) => clock.sleep(Duration.sum(duration, Duration.seconds(2))) }
+        sleep: {
+          value: (duration: Duration.Duration) =>
+            clock.sleep(isLate ? Duration.sum(duration, Duration.seconds(2)) : duration)
+        }
       })
-      const caller = yield* Effect.fork(Effect.withClock(bench.provider.get(), lateClock))
+      const bench = yield* Effect.withClock(
+        ProviderBench.make({ endpoint: { lifetime: "100 seconds" } }),
+        lateClock
+      )
+      yield* bench.provider.get()
+      yield* TestClock.adjust("97 seconds")
+      yield* bench.tokens.setDelay("4 seconds")
+      isLate = true
+      const caller = yield* Effect.fork(bench.provider.get())
       yield* TestClock.adjust("5 seconds")
       assert.isNull(caller.unsafePoll())
       yield* TestClock.adjust("1 seconds")
