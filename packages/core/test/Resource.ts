@@ -111,15 +111,16 @@ export const overServer = (
 ) =>
   Effect.map(
     Layer.build(
-      AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...client, origins: client?.origins ?? [] }).pipe(
-        Layer.provide(TokenEndpoint.layer({
-          url: TestAuthorizationServer.tokenUrl,
-          clientId: TestAuthorizationServer.clientId,
-          clientSecret: server.clientSecret ?? TestAuthorizationServer.clientSecret
-        })),
-        Layer.provide(TokenStore.layerMemory()),
-        Layer.provideMerge(TestAuthorizationServer.layer(server))
-      )
+      AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...client, origins: client?.origins ?? [] })
+        .pipe(
+          Layer.provide(TokenEndpoint.layer({
+            url: TestAuthorizationServer.tokenUrl,
+            clientId: TestAuthorizationServer.clientId,
+            clientSecret: server.clientSecret ?? TestAuthorizationServer.clientSecret
+          })),
+          Layer.provide(TokenStore.layerMemory()),
+          Layer.provideMerge(TestAuthorizationServer.layer(server))
+        )
     ),
     (context) => ({
       client: Context.get(context, AuthedHttpClient.AuthedHttpClient),
