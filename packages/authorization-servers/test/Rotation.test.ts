@@ -157,7 +157,11 @@ layer(World.layer)("credentials change while the app goes on calling", (it) => {
         current = second
         yield* callEverySecondUntil(3)
         assert.strictEqual(yield* Effect.provide(call, app), 200)
-        deepStrictEqual(yield* statuses, [200, 401, 200])
+        const [issued, refused, ...renewed] = yield* statuses
+        deepStrictEqual([issued, refused], [200, 401])
+        // A certificate that changes under a renewal may cost one more: the token is bound to the one before, or not
+        const isOneMore = kind.name === "certificate" && renewed.length === 2
+        deepStrictEqual(renewed, isOneMore ? [200, 200] : [200])
       }))
   }
 

@@ -21,7 +21,7 @@ export const makeStore = (options?: Partial<RedisTokenStore.Options>) =>
   Effect.flatMap(Shared, (shared) => RedisTokenStore.make({ ...shared, ...options }))
 
 /** For the contract: its rows wait side by side, and a machine that is busy is late by some tenths of a second. */
-export const shortTime = "1 second"
+export const shortTime = "2 seconds"
 
 /** A plain client to look at what a store has done. */
 export const makeClient = (url: string, options: RedisOptions = {}) =>

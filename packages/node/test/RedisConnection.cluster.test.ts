@@ -35,12 +35,13 @@ class Three extends Context.Tag("Three")<Three, RedisCluster.RedisCluster>() {
 
 const ownStore = Effect.flatMap(
   Three,
-  ({ addresses: [first] }) => RedisTokenStore.make({ cluster: { nodes: [first] } })
+  // More time than a busy machine takes
+  ({ addresses: [first] }) => RedisTokenStore.make({ cluster: { nodes: [first] }, commandTimeout: "10 seconds" })
 )
 
 const storeOverApp = Effect.gen(function*() {
   const { addresses } = yield* Three
-  return yield* RedisTokenStore.fromClient(yield* makeApp(addresses))
+  return yield* RedisTokenStore.fromClient(yield* makeApp(addresses), { commandTimeout: "10 seconds" })
 })
 
 layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", (it) => {
