@@ -6,7 +6,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as Inspectable from "effect/Inspectable"
+import type * as Types from "effect/Types"
 import * as RequestScope from "./RequestScope.js"
 
 /**
@@ -39,31 +39,16 @@ export const withHeader = (
   { request, url }: AddressedRequest,
   name: string,
   value: string
-): HttpClientRequest.HttpClientRequest =>
-  RequestScope.carry(request, new WholeRequest(request, url, Headers.set(request.headers, name, value)))
-
-/** Of platform's kind in all, as it inherits what platform's requests do. */
-class WholeRequest implements HttpClientRequest.HttpClientRequest {
-  declare readonly [HttpClientRequest.TypeId]: HttpClientRequest.TypeId
-  declare readonly [Inspectable.NodeInspectSymbol]: () => unknown
-  declare readonly pipe: HttpClientRequest.HttpClientRequest["pipe"]
-  declare readonly toJSON: () => unknown
-  declare readonly toString: () => string
-  readonly method: HttpClientRequest.HttpClientRequest["method"]
-  readonly url: string
-  readonly urlParams: HttpClientRequest.HttpClientRequest["urlParams"]
-  readonly hash: HttpClientRequest.HttpClientRequest["hash"]
-  readonly headers: Headers.Headers
-  readonly body: HttpClientRequest.HttpClientRequest["body"]
-
-  constructor(request: HttpClientRequest.HttpClientRequest, url: string, headers: Headers.Headers) {
-    this.method = request.method
-    this.url = url
-    this.urlParams = request.urlParams
-    this.hash = request.hash
-    this.headers = headers
-    this.body = request.body
-  }
+): HttpClientRequest.HttpClientRequest => {
+  const whole: Types.Mutable<HttpClientRequest.HttpClientRequest> = Object.create(kind)
+  whole.method = request.method
+  whole.url = url
+  whole.urlParams = request.urlParams
+  whole.hash = request.hash
+  whole.headers = Headers.set(request.headers, name, value)
+  whole.body = request.body
+  return RequestScope.carry(request, whole)
 }
 
-Object.setPrototypeOf(WholeRequest.prototype, Object.getPrototypeOf(HttpClientRequest.get("/")))
+/** What platform's requests have in common. */
+const kind: object = Object.getPrototypeOf(HttpClientRequest.get("/"))

@@ -76,8 +76,6 @@ const descriptionOf = (error: HttpClientError.HttpClientError) =>
 
 // Made for every response: nothing is kept in it but what it is made of
 class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
-  declare readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId
-  declare readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId
   // Out of reach of inspect, JSON and structured clones
   readonly #signed: HttpClientResponse.HttpClientResponse
   #asked: AddressedRequest.AddressedRequest
@@ -91,6 +89,14 @@ class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
     const request = AddressedRequest.toRequest(this.#asked)
     this.#asked = { request, url: request.url }
     return request
+  }
+
+  get [HttpIncomingMessage.TypeId](): HttpIncomingMessage.TypeId {
+    return HttpIncomingMessage.TypeId
+  }
+
+  get [HttpClientResponse.TypeId](): HttpClientResponse.TypeId {
+    return HttpClientResponse.TypeId
   }
 
   get status() {
@@ -150,11 +156,6 @@ class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
     return this.toJSON()
   }
 }
-
-Object.assign(UnsignedResponse.prototype, {
-  [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId,
-  [HttpClientResponse.TypeId]: HttpClientResponse.TypeId
-})
 
 const read = <A>(body: Effect.Effect<A, HttpClientError.ResponseError>, response: UnsignedResponse) =>
   Effect.mapError(body, (error) => readError(error, response))
