@@ -19,7 +19,7 @@ export interface HeldToken {
   readonly windows: AccessToken.Windows
   /** Issued to this process, not adopted from the store. */
   readonly isOwn: boolean
-  /** The digest under which it is known where it must not be shown; computed when it is first needed. */
+  /** The digest under which it is known where it must not be shown; computed once for each token. */
   readonly digest: () => string
   /** Until here it is handed out without a further look: the hot path's one comparison. */
   quietUntil: number
@@ -41,7 +41,6 @@ class Held implements HeldToken {
   readonly windows: AccessToken.Windows
   readonly isOwn: boolean
   quietUntil: number
-  #digest: string | undefined
 
   constructor(token: AccessToken.AccessToken, windows: AccessToken.Windows, isOwn: boolean) {
     this.token = token
@@ -51,7 +50,7 @@ class Held implements HeldToken {
   }
 
   digest(): string {
-    return this.#digest ??= digestOf(this.token)
+    return digestOf(this.token)
   }
 }
 
