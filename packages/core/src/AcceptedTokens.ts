@@ -31,13 +31,17 @@ export const make = (): AcceptedTokens => {
   const accepted = new WeakMap<AccessToken.AccessToken, ReadonlyArray<string>>()
   let lastToken: AccessToken.AccessToken | undefined
   let lastOrigin = ""
+  // Most tokens go to one origin, and those of most clients to the same
+  let alone: ReadonlyArray<string> = []
+  const onlyAt = (origin: string) => alone[0] === origin ? alone : alone = [origin]
   const has = (token: AccessToken.AccessToken, origin: string) => accepted.get(token)?.includes(origin) === true
   return {
     has: (token, origin) => (token === lastToken && origin === lastOrigin) || has(token, origin),
     add: (token, origin) => {
       if (!has(token, origin)) {
         const origins = accepted.get(token) ?? []
-        accepted.set(token, origins.length < maxOrigins ? origins.concat(origin) : [origin])
+        const isOne = origins.length === 0 || origins.length === maxOrigins
+        accepted.set(token, isOne ? onlyAt(origin) : origins.concat(origin))
       }
       lastToken = token
       lastOrigin = origin

@@ -71,7 +71,7 @@ export const make = (
   const isRejected: Adoption["isRejected"] = (slot, held, origin) => slot.rejected.has(held.digest(), origin)
 
   const isWorthTaking = (slot: TokenSlots.Slot, candidate: HeldToken.HeldToken, purpose: Purpose): boolean => {
-    const { freshUntil, refreshAt } = candidate.windows
+    const { freshUntil, refreshAt } = candidate
     const isFresh = now() < (purpose === "background" ? refreshAt : freshUntil)
     const isOld = slot.replaced !== undefined && HeldToken.is(slot.replaced, candidate.token)
     return isFresh && !isOld && !isRejected(slot, candidate)
@@ -95,7 +95,7 @@ export const make = (
     slot.backgroundNotBefore = 0
     if (held.isOwn && previous !== undefined && HeldToken.is(previous, held.token)) {
       // The endpoint keeps to its token for now: asking again at once would bring it once more
-      const { expiresAt, freshUntil } = held.windows
+      const { expiresAt, freshUntil } = held
       const end = now() < freshUntil ? freshUntil : Math.min(expiresAt, now() + Duration.toMillis(defaultLifetime))
       slot.backgroundNotBefore = now() + Math.max(0, end - now()) / 2
     }
@@ -107,7 +107,7 @@ export const make = (
     slot.failure = undefined
     keep(slot, held)
     outages.ended(slot)
-    const remaining = held.windows.expiresAt - now()
+    const remaining = held.expiresAt - now()
     if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
   }
 

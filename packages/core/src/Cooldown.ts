@@ -83,6 +83,10 @@ interface Current {
   readonly failure: Failure
   readonly from: number
   readonly until: number
+  /** The credentials that failed, as far as they can change. */
+  credentials: Option.Option<string>
+  /** When it is time to look for what ends it. */
+  lookAt: number
 }
 
 // One for each key: most of them never fail, and are to be small
@@ -90,8 +94,6 @@ class Timer implements Cooldown {
   readonly #base: number
   #current: Current | undefined
   #definiteFailures = 0
-  #credentials = Option.none<string>()
-  #lookAt = 0
 
   constructor(base: number) {
     this.#base = base
@@ -108,28 +110,27 @@ class Timer implements Cooldown {
     const until = isPassing(failure)
       ? Math.max(now + this.#base, failedAt + waitAfter(failure, this.#base))
       : now + Math.min(maxDefiniteFactor, definiteFactor * 2 ** this.#definiteFailures++) * this.#base
-    this.#current = { failure, from: now, until }
-    this.#credentials = Option.none()
-    this.#lookAt = now + this.#base
+    this.#current = { failure, from: now, until, credentials: Option.none(), lookAt: now + this.#base }
   }
 
   failedWith(credentials: Option.Option<string>): void {
-    this.#credentials = credentials
+    if (this.#current !== undefined) this.#current.credentials = credentials
   }
 
   mayChange(): boolean {
-    return Option.isSome(this.#credentials)
+    return this.#current !== undefined && Option.isSome(this.#current.credentials)
   }
 
   mayLook(now: number): boolean {
-    if (now < this.#lookAt) return false
-    this.#lookAt = now + this.#base
+    if (this.#current === undefined || now < this.#current.lookAt) return false
+    this.#current.lookAt = now + this.#base
     return true
   }
 
   look(credentials: Option.Option<string>): void {
-    if (Option.isNone(this.#credentials) || Option.isNone(credentials)) return
-    if (!Equal.equals(credentials, this.#credentials)) this.end()
+    const failed = this.#current?.credentials ?? Option.none()
+    if (Option.isNone(failed) || Option.isNone(credentials)) return
+    if (!Equal.equals(credentials, failed)) this.end()
   }
 
   end(): void {

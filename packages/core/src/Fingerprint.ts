@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import { sha256 } from "@noble/hashes/sha2.js"
-import * as Encoding from "effect/Encoding"
 
 const utf8 = new TextEncoder()
 
@@ -14,4 +13,8 @@ const utf8 = new TextEncoder()
  * @since 0.1.0
  * @category constructors
  */
-export const fingerprint = (text: string): string => Encoding.encodeBase64Url(sha256(utf8.encode(text)))
+export const fingerprint = (text: string): string =>
+  btoa(String.fromCharCode(...sha256(utf8.encode(text)))).replace(/[+/=]/g, (character) => urlSafe[character])
+
+// RFC 4648 §5, without padding. Effect's function leaves a string that keeps the longer ones it was made from
+const urlSafe: Record<string, string> = { "+": "-", "/": "_", "=": "" }

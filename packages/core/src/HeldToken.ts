@@ -14,9 +14,8 @@ import { fingerprint } from "./Fingerprint.js"
  * @since 0.1.0
  * @category models
  */
-export interface HeldToken {
+export interface HeldToken extends AccessToken.Windows {
   readonly token: AccessToken.AccessToken
-  readonly windows: AccessToken.Windows
   /** Issued to this process, not adopted from the store. */
   readonly isOwn: boolean
   /** The digest under which it is known where it must not be shown; computed once for each token. */
@@ -36,21 +35,31 @@ export const make = (
   options: Parameters<typeof AccessToken.windows>[1] & { readonly isOwn: boolean }
 ): HeldToken => new Held(token, AccessToken.windows(token, options), options.isOwn)
 
+// One for each key: it is to be small
 class Held implements HeldToken {
   readonly token: AccessToken.AccessToken
-  readonly windows: AccessToken.Windows
   readonly isOwn: boolean
+  readonly refreshAt: number
+  readonly freshUntil: number
+  readonly expiresAt: number
   quietUntil: number
+  #digest: string | undefined
 
-  constructor(token: AccessToken.AccessToken, windows: AccessToken.Windows, isOwn: boolean) {
+  constructor(
+    token: AccessToken.AccessToken,
+    { expiresAt, freshUntil, refreshAt }: AccessToken.Windows,
+    isOwn: boolean
+  ) {
     this.token = token
-    this.windows = windows
     this.isOwn = isOwn
-    this.quietUntil = windows.refreshAt
+    this.refreshAt = refreshAt
+    this.freshUntil = freshUntil
+    this.expiresAt = expiresAt
+    this.quietUntil = refreshAt
   }
 
   digest(): string {
-    return digestOf(this.token)
+    return this.#digest ??= fingerprint(Redacted.value(this.token.value))
   }
 }
 
@@ -61,7 +70,7 @@ class Held implements HeldToken {
  * @category predicates
  */
 export const isAlive = (self: HeldToken | undefined, now: number): self is HeldToken =>
-  self !== undefined && now < self.windows.expiresAt
+  self !== undefined && now < self.expiresAt
 
 /**
  * Whether this is the held token: its identity is its value.
@@ -73,28 +82,25 @@ export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
   self.token === token || Redacted.value(self.token.value) === Redacted.value(token.value)
 
 /**
- * A token as it is known where it must not be shown, and its time.
+ * A token as it is known where it must not be shown, and its time. Its digest is
+ * taken from where it is held: every 401 asks for it, and every first answer of
+ * an origin, and it costs more than all else that is done about them.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const describe = (token: AccessToken.AccessToken) => ({
-  digest: digestOf(token),
+export const describe = (
+  token: AccessToken.AccessToken,
+  { held, replaced }: { readonly held?: HeldToken | undefined; readonly replaced?: HeldToken | undefined } = {}
+) => ({
+  digest: token === held?.token
+    ? held.digest()
+    : token === replaced?.token
+    ? replaced.digest()
+    : fingerprint(Redacted.value(token.value)),
   obtainedAt: token.obtainedAt.epochMillis,
   expiresAt: Option.match(token.expiresAt, {
     onNone: () => Number.POSITIVE_INFINITY,
     onSome: (expiresAt) => expiresAt.epochMillis
   })
 })
-
-/** Every 401 and every first answer asks for it, and it costs more than all else that is done about them. */
-const digests = new WeakMap<AccessToken.AccessToken, string>()
-
-const digestOf = (token: AccessToken.AccessToken): string => {
-  let digest = digests.get(token)
-  if (digest === undefined) {
-    digest = fingerprint(Redacted.value(token.value))
-    digests.set(token, digest)
-  }
-  return digest
-}

@@ -83,6 +83,12 @@ interface OriginState {
  */
 export const make = (): ServerHabits => new Record()
 
+/** A token that an origin took. */
+interface Mark {
+  readonly digest: string
+  readonly origin: string
+}
+
 interface Death {
   readonly digest: string
   readonly at: number
@@ -91,25 +97,25 @@ interface Death {
 // One for each key: most of them know one token and one origin, and are to be small
 class Record implements ServerHabits {
   #own: ReadonlyArray<string> = nothing
-  #worked: ReadonlyArray<string> = nothing
-  #deaths: ReadonlyArray<Death> = noDeaths
+  #worked: ReadonlyArray<Mark> = nothing
+  #deaths: ReadonlyArray<Death> = nothing
   #origins: Map<string, OriginState> | undefined
   #ownFailedAt: number | undefined
   #sharesTokens = true
   #isSaid = false
 
   issued(digest: string): void {
-    this.#own = remember(this.#own, digest)
+    if (!this.#own.includes(digest)) this.#own = remember(this.#own, digest)
   }
 
   accepted(token: Token, origin: string, now: number): void {
-    this.#worked = remember(this.#worked, mark(token, origin))
+    if (!this.#hasWorked(token, origin)) this.#worked = remember(this.#worked, { digest: token.digest, origin })
     if (this.#own.includes(token.digest)) this.#ownWorked(origin, now)
     else this.#origins?.delete(origin)
   }
 
   rejected(token: Token, origin: string, now: number): Habit | undefined {
-    const hasWorked = this.#worked.includes(mark(token, origin))
+    const hasWorked = this.#hasWorked(token, origin)
     if (this.#own.includes(token.digest)) {
       this.#ownFailedAt = now
       this.#origins = undefined
@@ -127,6 +133,10 @@ class Record implements ServerHabits {
 
   sharesTokens(): boolean {
     return this.#sharesTokens
+  }
+
+  #hasWorked(token: Token, origin: string): boolean {
+    return this.#worked.some((mark) => mark.digest === token.digest && mark.origin === origin)
   }
 
   #stateOf(origin: string): OriginState {
@@ -167,10 +177,8 @@ class Record implements ServerHabits {
   }
 }
 
-const nothing: ReadonlyArray<string> = []
-const noDeaths: ReadonlyArray<Death> = []
+// Shared, until there is something
+const nothing: ReadonlyArray<never> = []
 
-const mark = ({ digest }: Token, origin: string) => `${digest} ${origin}`
-
-const remember = (marks: ReadonlyArray<string>, mark: string): ReadonlyArray<string> =>
-  marks.includes(mark) ? marks : marks.slice(1 - maxMarks).concat(mark)
+// Where they are spread, the engine leaves room for more
+const remember = <A>(known: ReadonlyArray<A>, one: A): ReadonlyArray<A> => known.slice(1 - maxMarks).concat([one])

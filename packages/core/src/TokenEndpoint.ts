@@ -471,9 +471,9 @@ export const layerConfig = <R = never>(
   })
 
 /**
- * The same request object resolves to the same value, so that a key is
- * computed once however often the request is used, as long as tokens are bound
- * to the same.
+ * The same request object with a grant resolves to the same value, so that its
+ * key is computed once however often it is used, as long as tokens are bound to
+ * the same. Whoever keeps tokens finds those of all others by what they say.
  */
 const memoizeResolve = (
   identity: TokenRequest.Identity,
@@ -487,10 +487,8 @@ const memoizeResolve = (
     const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
     return (request?: TokenRequest.TokenRequest) => {
       if (request === undefined) return resolvedDefaults
-      const found = known.get(request)
-      if (found !== undefined) return found
-      const resolved = resolve(request)
-      known.set(request, resolved)
+      const resolved = known.get(request) ?? resolve(request)
+      if (request.grant !== undefined) known.set(request, resolved)
       return resolved
     }
   }

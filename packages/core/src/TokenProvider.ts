@@ -281,8 +281,8 @@ export const make: (
     Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
 
   /** Hands out a token inside its refresh window. */
-  const serve = ({ token, windows }: HeldToken.HeldToken, use: TokenUse | undefined, onUse: OnUse) => {
-    const remaining = windows.expiresAt - now()
+  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenUse | undefined, onUse: OnUse) => {
+    const remaining = expiresAt - now()
     if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
     if (use !== undefined) onUse(use)
@@ -307,15 +307,15 @@ export const make: (
       }
       // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
       const isEarly = now() < slot.backgroundNotBefore
-      if (now() < held.windows.freshUntil || slot.backgroundFailures > 0 || isEarly) {
-        const isDue = now() >= held.windows.refreshAt && !isEarly
+      if (now() < held.freshUntil || slot.backgroundFailures > 0 || isEarly) {
+        const isDue = now() >= held.refreshAt && !isEarly
         const isBegun = isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined
         const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
         if (isBegun) flights.launch(slot, "background", origin)
         return serve(held, use, onUse)
       }
       const call = waiting("expiry", origin, onUse)
-      const half = now() + (held.windows.expiresAt - now()) / 2
+      const half = now() + (held.expiresAt - now()) / 2
       return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
         const last = usable(slot, origin)
         if (last !== undefined) return serve(last, "stale", onUse)
@@ -339,7 +339,7 @@ export const make: (
       if (purpose === "rejection" && !slot.rejected.mayRenew(origin, now())) return Effect.succeed(rejected)
       return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
         if (token === undefined) return replace(slot, rejected, origin, call)
-        if (!slot.rejected.has(HeldToken.describe(token).digest, origin)) return Effect.succeed(token)
+        if (!slot.rejected.has(HeldToken.describe(token, slot).digest, origin)) return Effect.succeed(token)
         verdicts.hold(slot, origin, slot.rejected.unchanged(origin, now()))
         return Effect.succeed(rejected)
       })

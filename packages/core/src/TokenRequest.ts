@@ -91,7 +91,7 @@ export const resolve = (identity: Identity, request: TokenRequest): ResolvedToke
   const extra = Object.entries(request.params ?? {}).filter(([, value]) => value !== undefined)
   const scope = scopes(request.scope).join(" ")
   const standard: ReadonlyArray<readonly [string, string]> = [
-    ["grant_type", grant.type],
+    grant === Grant.clientCredentials ? ofClientCredentials : ["grant_type", grant.type],
     ...(scope === "" ? [] : [["scope", scope] as const]),
     ...list(request.resource).map((resource) => ["resource", resource] as const),
     ...list(request.audience).map((audience) => ["audience", audience] as const)
@@ -100,6 +100,9 @@ export const resolve = (identity: Identity, request: TokenRequest): ResolvedToke
   const params = standard.filter(([name]) => !extra.some(([given]) => given === name)).concat(extra)
   return { key: digest(identity, grant, params), params, grant, binding }
 }
+
+// Once for all of them: there may be a hundred thousand
+const ofClientCredentials = ["grant_type", "client_credentials"] as const
 
 const list = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   value === undefined ? [] : typeof value === "string" ? [value] : value

@@ -65,7 +65,7 @@ export const make = (slot: Slot | undefined, options: {
   readonly now: number
 }): TokenStatus => ({
   token: Option.map(
-    Option.filter(Option.fromNullable(slot?.held), ({ windows }) => options.now < windows.expiresAt),
+    Option.filter(Option.fromNullable(slot?.held), ({ expiresAt }) => options.now < expiresAt),
     (held) => describe(held, slot?.rejected.has(held.digest()) ?? false, options.now)
   ),
   isRenewing: slot?.flight !== undefined,

@@ -58,7 +58,7 @@ export const make = (options: {
   }
 
   const rejected: Verdicts["rejected"] = (slot, token, origin) => {
-    const described = HeldToken.describe(token)
+    const described = HeldToken.describe(token, slot)
     if (!slot.rejected.has(described.digest, origin)) {
       const habit = slot.habits.rejected(described, origin, now())
       if (habit !== undefined) {
@@ -79,13 +79,13 @@ export const make = (options: {
       hold(slot, origin, slot.rejected.fruitless(held.digest(), origin, now()))
     },
     accepted: (slot, token, origin) => {
-      const described = HeldToken.describe(token)
+      const described = HeldToken.describe(token, slot)
       const hasEnded = slot.rejected.accept(described.digest, origin)
       if (hasEnded && store.isShared) fork(notes.forget(FleetNotes.holdKey(slot.request.key, origin)))
       slot.habits.accepted(described, origin, now())
       const { held } = slot
       if (held === undefined || !HeldToken.is(held, token) || slot.rejected.has(described.digest)) return
-      held.quietUntil = held.windows.refreshAt
+      held.quietUntil = held.refreshAt
     }
   }
 }

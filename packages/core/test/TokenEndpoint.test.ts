@@ -1,13 +1,5 @@
 import type { TokenRequest } from "@effect-alf/core"
-import {
-  AccessToken,
-  ClientAuth,
-  Environment,
-  type Grant,
-  OAuthError,
-  RetryPolicy,
-  TokenEndpoint
-} from "@effect-alf/core"
+import { AccessToken, ClientAuth, Environment, Grant, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual, notDeepStrictEqual } from "@effect/vitest/utils"
@@ -1018,7 +1010,7 @@ describe("TokenEndpoint", () => {
         const clientAuth = { ...ClientAuth.none, binding: Effect.succeed(() => thumbprint) }
         const endpoint = yield* make({ clientAuth })
         const unbound = yield* make({ clientAuth: ClientAuth.none })
-        const scope = { scope: "read" }
+        const request: TokenRequest.TokenRequest = { grant: Grant.clientCredentials }
         const first = endpoint.resolve()
         assert.notStrictEqual(first.key, unbound.resolve().key)
         assert.isTrue(endpoint.isCurrent(first))
@@ -1027,8 +1019,8 @@ describe("TokenEndpoint", () => {
         const second = endpoint.resolve()
         assert.notStrictEqual(second.key, first.key)
         assert.isTrue(endpoint.isCurrent(second))
-        assert.strictEqual(endpoint.resolve(scope), endpoint.resolve(scope))
-        assert.strictEqual(endpoint.resolve(scope).binding, "b")
+        assert.strictEqual(endpoint.resolve(request), endpoint.resolve(request))
+        assert.strictEqual(endpoint.resolve(request).binding, "b")
         thumbprint = "a"
         assert.strictEqual(endpoint.resolve().key, first.key)
       }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
@@ -1146,10 +1138,10 @@ describe("TokenEndpoint", () => {
         assert.notStrictEqual(resolve({ scope: "write" }).key, resolve().key)
       }))
 
-    it.effect("rule 12: computes the key of a request object once", () =>
+    it.effect("rule 12: computes the key of a request object with a grant once, as of the defaults", () =>
       Effect.gen(function*() {
         const resolve = yield* resolver()
-        const request: TokenRequest.TokenRequest = { scope: "read" }
+        const request: TokenRequest.TokenRequest = { grant: Grant.clientCredentials, scope: "read" }
         assert.strictEqual(resolve(request), resolve(request))
         assert.strictEqual(resolve(), resolve())
       }))

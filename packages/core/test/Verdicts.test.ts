@@ -57,7 +57,7 @@ describe("Verdicts", () => {
   it.effect("rule 4: a rejected token is handed out with a further look only, until it is accepted everywhere", () =>
     Effect.gen(function*() {
       const { held, slot, verdicts } = yield* make
-      const { refreshAt } = held.windows
+      const { refreshAt } = held
       assert.strictEqual(held.quietUntil, refreshAt)
       verdicts.rejected(slot, held.token, api)
       verdicts.rejected(slot, held.token, other)
@@ -72,7 +72,7 @@ describe("Verdicts", () => {
     Effect.gen(function*() {
       const { held, slot, verdicts } = yield* make
       verdicts.rejected(slot, token("b"), api)
-      assert.strictEqual(held.quietUntil, held.windows.refreshAt)
+      assert.strictEqual(held.quietUntil, held.refreshAt)
     }))
 
   it.effect("fleet rule 6: the fleet hears of a fruitless renewal, and of its end", () =>
