@@ -246,7 +246,7 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
       Effect.exit,
       // A driver that cannot be interrupted must not hold up the time limit
       Effect.disconnect,
-      Effect.raceFirst(Effect.as(patience, Exit.fail(timedOut(method, timeout)))),
+      Effect.raceFirst(Effect.map(patience, () => Exit.fail(timedOut(method, timeout)))),
       // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
       Effect.interruptible,
       Effect.disconnect,

@@ -6,12 +6,12 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "./AccessToken.js"
@@ -25,7 +25,7 @@ import * as OAuthMetrics from "./OAuthMetrics.js"
 import type { Outages } from "./Outages.js"
 import * as Renewal from "./Renewal.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
-import type { Flight, Slot, TokenSlots } from "./TokenSlots.js"
+import type { Flight, Landing, Slot, TokenSlots, Wait } from "./TokenSlots.js"
 import type { Verdicts } from "./Verdicts.js"
 
 /**
@@ -137,16 +137,22 @@ export const make = (options: {
   // how it ends
   // ---------------------------------------------------------------------------
 
-  const endWaits = (flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
-    Deferred.unsafeDone(flight.landed, exit)
-    for (const { over, timer } of flight.waits.values()) {
-      Deferred.unsafeDone(over, exit)
+  const resumeAll = (callers: Wait["callers"], landing: Landing) => {
+    update(OAuthMetrics.tokenWaiters, -callers.size)
+    for (const resume of callers) resume(landing)
+    callers.clear()
+  }
+
+  const endWaits = (flight: Flight, landing: Landing) => {
+    flight.landing = landing
+    for (const { callers, timer } of flight.waits.values()) {
       timer.unsafeInterruptAsFork(FiberId.none)
+      resumeAll(callers, landing)
     }
     flight.waits.clear()
   }
 
-  const land = (slot: Slot, flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
+  const land = (slot: Slot, flight: Flight, exit: Landing) => {
     if (slot.flight === flight) slot.flight = undefined
     flights.delete(flight)
     endWaits(flight, exit)
@@ -258,20 +264,32 @@ export const make = (options: {
   // who waits for it
   // ---------------------------------------------------------------------------
 
+  /** Those who share a deadline share its timer. */
+  const waitUntil = (flight: Flight, deadline: number): Wait => {
+    const known = flight.waits.get(deadline)
+    if (known !== undefined) return known
+    const callers: Wait["callers"] = new Set()
+    const timer = fork(Effect.interruptible(Effect.map(Effect.sleep(Duration.millis(deadline - now())), () => {
+      flight.waits.delete(deadline)
+      resumeAll(callers, Exit.fail(waitIsOver(flight)))
+    })))
+    const wait = { callers, timer }
+    flight.waits.set(deadline, wait)
+    return wait
+  }
+
   /** Nothing of the caller's takes part: where it cannot be interrupted, it has a time limit all the same. */
   const wait = (flight: Flight, deadline: number): Effect.Effect<AccessToken | undefined, Cooldown.Failure> =>
-    Effect.suspend(() => {
+    Effect.async((resume) => {
       // It may have landed at once
-      if (!flights.has(flight)) return Deferred.await(flight.landed)
-      const known = flight.waits.get(deadline)
-      if (known !== undefined) return Deferred.await(known.over)
-      const over: Flight["landed"] = Deferred.unsafeMake(FiberId.none)
-      const timer = fork(Effect.interruptible(Effect.map(Effect.sleep(Duration.millis(deadline - now())), () => {
-        flight.waits.delete(deadline)
-        Deferred.unsafeDone(over, Exit.fail(waitIsOver(flight)))
-      })))
-      flight.waits.set(deadline, { over, timer })
-      return Deferred.await(over)
+      if (flight.landing !== undefined) return resume(flight.landing)
+      if (deadline <= now()) return resume(Exit.fail(waitIsOver(flight)))
+      const { callers } = waitUntil(flight, deadline)
+      callers.add(resume)
+      update(OAuthMetrics.tokenWaiters, 1)
+      return Effect.sync(() => {
+        if (callers.delete(resume)) update(OAuthMetrics.tokenWaiters, -1)
+      })
     })
 
   /** The span of a wait and that of the flight lead to each other. */
@@ -281,7 +299,6 @@ export const make = (options: {
       attributes: { "oauth.renewal.reason": flight.purpose },
       links: flight.span?.sampled ? [linkTo(flight.span)] : []
     }, (span) => {
-      // Where tracing is off there is nothing to lead to
       if (span.sampled && flight.links < maxLinks) {
         flight.links++
         flight.span?.addLinks([linkTo(span)])
@@ -294,7 +311,7 @@ export const make = (options: {
       const flight: Flight = {
         purpose,
         origin,
-        landed: Deferred.unsafeMake(FiberId.none),
+        landing: undefined,
         waits: new Map(),
         changed: Effect.unsafeMakeLatch(),
         span: undefined,
@@ -312,11 +329,11 @@ export const make = (options: {
       return flight
     },
     join: (flight, deadline) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => update(OAuthMetrics.tokenWaiters, 1)),
-        () => traced(flight, wait(flight, deadline)),
-        () => Effect.sync(() => update(OAuthMetrics.tokenWaiters, -1))
-      ),
+      Effect.withFiberRuntime((caller) => {
+        const waiting = wait(flight, deadline)
+        // A thousand callers may wait: none pays for a span that nobody sees
+        return caller.getFiberRef(FiberRef.currentTracerEnabled) ? traced(flight, waiting) : waiting
+      }),
     abandon: (error) => {
       for (const flight of flights) endWaits(flight, Exit.fail(error))
       flights.clear()

@@ -4,8 +4,8 @@
  *
  * @since 0.1.0
  */
-import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "./AccessToken.js"
@@ -59,8 +59,8 @@ export interface Slot {
 export interface Flight {
   readonly purpose: Purpose
   readonly origin: string
-  /** `undefined` when it brought nothing, and whoever still needs a token asks again. */
-  readonly landed: Deferred.Deferred<AccessToken | undefined, Cooldown.Failure>
+  /** Its end, once it has come. */
+  landing: Landing | undefined
   /** Those who wait for it, by their deadline (epoch milliseconds): each has one timer for all who share it. */
   readonly waits: Map<number, Wait>
   /** Opened when the store has changed. */
@@ -80,14 +80,22 @@ export interface Flight {
 }
 
 /**
- * What callers with one deadline wait for: the end of the flight, or of their
- * time.
+ * What a flight comes to: `undefined` when it brought nothing, and whoever
+ * still needs a token asks again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Landing = Exit.Exit<AccessToken | undefined, Cooldown.Failure>
+
+/**
+ * The callers with one deadline, and what ends their wait when it has come.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Wait {
-  readonly over: Flight["landed"]
+  readonly callers: Set<(landing: Landing) => void>
   readonly timer: Fiber.RuntimeFiber<void>
 }
 

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 
 /**
  * How a token came about that was not simply in memory:
@@ -34,7 +35,14 @@ export const annotate = <A, E, R>(
   use: TokenUse | undefined,
   resends: number
 ): Effect.Effect<A, E, R> =>
-  use === undefined && resends === 0 ? effect : Effect.annotateSpans(effect, {
-    ...(use === undefined ? {} : { "oauth.token.use": use }),
-    ...(resends === 0 ? {} : { "http.request.resend_count": resends })
-  })
+  use === undefined && resends === 0
+    ? effect
+    : Effect.withFiberRuntime((fiber) =>
+      // A thousand requests may have waited for one token: where nobody traces, none pays for it
+      fiber.getFiberRef(FiberRef.currentTracerEnabled)
+        ? Effect.annotateSpans(effect, {
+          ...(use === undefined ? {} : { "oauth.token.use": use }),
+          ...(resends === 0 ? {} : { "http.request.resend_count": resends })
+        })
+        : effect
+    )

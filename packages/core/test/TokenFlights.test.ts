@@ -1,7 +1,7 @@
-import { OAuthError, TokenEndpoint } from "@effect-alf/core"
+import { OAuthError, OAuthMetrics, TokenEndpoint } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Effect, Either, Exit, Fiber, Layer, Option, TestClock, Tracer } from "effect"
+import { Cause, Effect, Either, Exit, Fiber, Layer, Metric, Option, TestClock, Tracer } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
 
@@ -52,6 +52,30 @@ describe("TokenFlights", () => {
       assert.instanceOf(error, OAuthError.TokenProviderError)
       assert.strictEqual(error.reason, "Closed")
     }))
+
+  it.scoped("every caller is counted while it waits, however its wait ends", () =>
+    Effect.gen(function*() {
+      const waiters = Effect.map(
+        Metric.value(Metric.tagged(OAuthMetrics.tokenWaiters, "test", "waits")),
+        ({ count }) => count
+      )
+      const { provider } = yield* ProviderBench.make({ endpoint: { delay: "12 seconds" } })
+      const callers = yield* Effect.forEach([1, 2, 3, 4, 5], () => Effect.fork(Effect.either(provider.get())))
+      yield* settle
+      const late = yield* Effect.delay(provider.get(), "5 seconds").pipe(Effect.fork)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* waiters, 6)
+      yield* Fiber.interruptAll(callers.slice(0, 2))
+      assert.strictEqual(yield* waiters, 4)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* waiters, 1)
+      for (const answer of yield* Fiber.join(Fiber.all(callers.slice(2)))) {
+        assert.include(Either.isLeft(answer) ? answer.left : {}, { reason: "MaxWait" })
+      }
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(value(yield* Fiber.join(late)), "token-1")
+      assert.strictEqual(yield* waiters, 0)
+    }).pipe(Effect.tagMetrics("test", "waits")))
 
   it.scoped("a defect of the endpoint is told to those who wait, and held against nobody", () =>
     Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { AccessToken, HeldToken, TestTokenEndpoint, TokenSlots } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Deferred, Duration, Effect, FastCheck as fc, FiberId, Redacted } from "effect"
+import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
 
 const origin = "https://api.example.com"
 const scopes = ["a", "b", "c", "d", "e", "f", "g"]
@@ -15,7 +15,7 @@ const make = (capacity: number, request = {}, failureCooldown = 1000) =>
 const flight = (): TokenSlots.Flight => ({
   purpose: "expiry",
   origin,
-  landed: Deferred.unsafeMake(FiberId.none),
+  landing: undefined,
   waits: new Map(),
   changed: Effect.unsafeMakeLatch(),
   span: undefined,
