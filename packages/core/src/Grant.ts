@@ -36,8 +36,8 @@ export interface Grant {
   readonly id: string
   readonly params: (context: Context) => Effect.Effect<Params, unknown>
   /**
-   * The first of the refresh tokens that take each other's place. `TokenProvider` keeps the newest one in the store and
-   * sends it as `refresh_token`.
+   * The first of the refresh tokens that take each other's place, and what keeps them. `TokenProvider` has the newest one
+   * in the store and sends it as `refresh_token`.
    */
   readonly refreshTokens?: RefreshTokens.Start | undefined
   /** Hears of the refresh token in an answer before the rest of that is read, and perhaps refused. */

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
 import type { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import type * as RefreshTokens from "./RefreshTokens.js"
@@ -49,7 +50,9 @@ export interface Options extends Omit<RefreshTokens.Options, "scope"> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(options: Options) {
+export const make: (
+  options: Options
+) => Effect.Effect<TokenAttempts, never, Scope.Scope> = Effect.fnUntraced(function*(options) {
   const { endpoint } = options
   const scope = yield* Effect.scope
   const kept = new Map<RefreshTokens.Start["make"], RefreshTokens.RefreshTokens>()
@@ -72,12 +75,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       }
     }, attempt)
 
-  const attempts: TokenAttempts = (need, attempt) =>
+  return (need, attempt) =>
     Effect.suspend(() => {
       const { grant: { refreshTokens }, key } = need.request
       return refreshTokens === undefined
         ? Effect.map(endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
         : keptBy(refreshTokens.make).attempt(refreshTokens.initial, { ...need, key, send: send(need, attempt) })
     })
-  return attempts
 })
