@@ -71,8 +71,8 @@ export interface CallOptions {
   readonly request: TokenRequest.TokenRequest | undefined
   readonly unsigned: boolean
   readonly replayable: boolean
-  /** How many redirects are followed, none where it is `"manual"`; `undefined` leaves them to the `HttpClient` below. */
-  readonly redirects: number | "manual" | undefined
+  /** What is done about redirects; `undefined` leaves them to the `HttpClient` below. */
+  readonly redirects: Redirect.Policy | undefined
 }
 
 /**
@@ -205,7 +205,7 @@ export const followRedirects: {
 } = dual(
   (args) => Predicate.hasProperty(args[0], HttpClient.TypeId),
   <E, R>(client: HttpClient.HttpClient.With<E, R>, max = defaultMaxRedirects): HttpClient.HttpClient.With<E, R> =>
-    HttpClient.transformResponse(client, withCall((call) => ({ ...call, redirects: max })))
+    HttpClient.transformResponse(client, withCall((call) => ({ ...call, redirects: Redirect.follow(max) })))
 )
 
 /**
@@ -217,7 +217,7 @@ export const followRedirects: {
  * @category combinators
  */
 export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R> =
-  HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: "manual" })))
+  HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: Redirect.manual })))
 
 /**
  * Makes a client over the given `HttpClient` and `TokenProvider`.
@@ -335,24 +335,21 @@ export const make: (
       ? inner.execute(AddressedRequest.toRequest({ request, url }))
       : sendSigned(request, url, origin, call)
 
-  const follow = (
+  const sendWithRedirects = (
     request: HttpClientRequest.HttpClientRequest,
     url: string,
     origin: string | undefined,
     call: CallOptions,
-    redirects: number | "manual",
+    redirects: Redirect.Policy,
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
-      redirects === "manual"
-        ? send(request, url, origin, call)
-        : Redirect.follow(AddressedRequest.toRequest({ request, url }), origin, {
-          send: (hop, origin) => send(hop, hop.url, origin, call),
-          named: route.named,
-          max: redirects,
-          replayable: call.replayable,
-          secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
-        }),
+      redirects(AddressedRequest.toRequest({ request, url }), origin, {
+        send: (hop, origin) => send(hop, hop.url, origin, call),
+        named: route.named,
+        replayable: call.replayable,
+        secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
+      }),
       FetchHttpClient.RequestInit,
       {
         ...Option.getOrUndefined(requestInit),
@@ -372,7 +369,7 @@ export const make: (
     if (typeof origin === "object") return Effect.fail(origin)
     const response = call.redirects === undefined
       ? send(request, url, origin, call)
-      : follow(request, url, origin, call, call.redirects, fiber)
+      : sendWithRedirects(request, url, origin, call, call.redirects, fiber)
     return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
   }
 

@@ -381,6 +381,13 @@ const refreshed = Effect.flatMap(
     )
 )
 
+const byCertificate = (method: string): ClientAuth<ClientCertificate> => ({
+  method,
+  authenticate: ({ clientId }) => Effect.map(refreshed, (version) => ({ params: { client_id: clientId }, version })),
+  version: refreshed,
+  binding: thumbprint
+})
+
 /**
  * `tls_client_auth`: the certificate of the connection, from an authority that
  * the server trusts, is the proof (RFC 8705 §2.1). It is read anew at every
@@ -390,12 +397,7 @@ const refreshed = Effect.flatMap(
  * @since 0.1.0
  * @category constructors
  */
-export const tls: ClientAuth<ClientCertificate> = {
-  method: "tls_client_auth",
-  authenticate: ({ clientId }) => Effect.map(refreshed, (version) => ({ params: { client_id: clientId }, version })),
-  version: refreshed,
-  binding: thumbprint
-}
+export const tls: ClientAuth<ClientCertificate> = byCertificate("tls_client_auth")
 
 /**
  * `self_signed_tls_client_auth`: as `tls`, with a certificate that the client
@@ -404,7 +406,7 @@ export const tls: ClientAuth<ClientCertificate> = {
  * @since 0.1.0
  * @category constructors
  */
-export const selfSignedTls: ClientAuth<ClientCertificate> = { ...tls, method: "self_signed_tls_client_auth" }
+export const selfSignedTls: ClientAuth<ClientCertificate> = byCertificate("self_signed_tls_client_auth")
 
 /**
  * Another method, over connections with a certificate that the tokens are bound

@@ -9,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import type { Context } from "./ClientAuth.js"
 import { fingerprint } from "./Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
+import * as RefreshTokens from "./RefreshTokens.js"
 
 /**
  * The form parameters of a grant. A list is sent as one parameter each.
@@ -35,10 +36,10 @@ export interface Grant {
   readonly id: string
   readonly params: (context: Context) => Effect.Effect<Params, unknown>
   /**
-   * The first of the refresh tokens that take each other's place. `TokenProvider` keeps the newest one in the store and
-   * sends it as `refresh_token`.
+   * The first of the refresh tokens that take each other's place, and what keeps them. `TokenProvider` has the newest one
+   * in the store and sends it as `refresh_token`.
    */
-  readonly refreshToken?: Redacted.Redacted | undefined
+  readonly refreshTokens?: RefreshTokens.Start | undefined
   /** Hears of the refresh token in an answer before the rest of that is read, and perhaps refused. */
   readonly onRefreshToken?: ((token: Redacted.Redacted) => void) | undefined
 }
@@ -152,7 +153,7 @@ export const refreshToken = (initial: Redacted.Redacted): Grant => ({
   type: "refresh_token",
   id: idOf(initial),
   params: () => Effect.succeed({ refresh_token: initial }),
-  refreshToken: initial
+  refreshTokens: { initial, make: RefreshTokens.make }
 })
 
 /**

@@ -63,7 +63,7 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
       json.replaceAll("/", "\\/"),
       secret.replaceAll(/[^a-z0-9]/gi, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`),
       secret.replaceAll(/[&<>"']/g, (char) => htmlEntities[char] ?? char),
-      Encoding.encodeHex(bytes),
+      Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(""),
       // Of two letters it could be a part of any word
       ...bytes.length < 4 ? [] : [0, 1, 2].flatMap((offset) => base64At(bytes, offset))
     ]

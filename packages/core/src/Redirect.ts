@@ -18,7 +18,20 @@ import * as Replay from "./Replay.js"
 import * as RequestScope from "./RequestScope.js"
 
 /**
- * How a client follows redirects.
+ * What is done about redirects: `follow` or `manual`. A value with its own
+ * code, so that an app which leaves them alone ships none of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Policy = <E>(
+  request: HttpClientRequest.HttpClientRequest,
+  origin: string | undefined,
+  options: Options<E>
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError>
+
+/**
+ * How the client sends what a redirect leads to.
  *
  * @since 0.1.0
  * @category options
@@ -31,8 +44,6 @@ export interface Options<E> {
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
   /** Where a token may go, beside the origin of the first request. */
   readonly named: ReadonlyArray<string>
-  /** How many redirects are followed. */
-  readonly max: number
   /** Whether every body can be sent again. */
   readonly replayable: boolean
   /** The headers that no other origin may see, beside those that hold credentials by standard. */
@@ -40,58 +51,65 @@ export interface Options<E> {
 }
 
 /**
- * Sends a request, and those that its answers redirect to. Once a redirect has
- * left the origins where a token may go, no later hop has one: an address that
- * somebody else chose is not asked in the caller's name.
+ * Returns every redirect as it is.
  *
  * @since 0.1.0
- * @category combinators
+ * @category policies
  */
-export const follow = <E>(
-  request: HttpClientRequest.HttpClientRequest,
-  origin: string | undefined,
-  options: Options<E>
-): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> => {
-  const allowed = [origin, ...options.named]
-  const hop = (
-    request: HttpClientRequest.HttpClientRequest,
-    origin: string | undefined,
-    left: number
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> =>
-    Effect.flatMap(options.send(request, origin), (response) => {
-      const { location } = response.headers
-      const method = methodAfter(response.status, request.method)
-      const from = Option.getOrUndefined(HttpClientRequest.toUrl(request))
-      const body = method === request.method ? request.body : HttpBody.empty
-      if (
-        !location || method === undefined || from === undefined || !Replay.canReplay(body, options.replayable)
-      ) {
-        if (left < options.max) redirected.add(response)
-        return Effect.succeed(response)
-      }
-      const target = left > 0
-        ? resolve(location, from)
-        : refuse("TooMany", `it is one more than the ${options.max} that are followed`)
-      const next = Either.match(target, {
-        onLeft: (refusal) => new RedirectError({ ...refusal, status: response.status, origin: from.origin }),
-        onRight: (to) => {
-          const leftBehind = [
-            ...(body === request.body ? [] : [bodyHeaders]),
-            ...(to.origin === from.origin ? [] : [...credentialHeaders, ...options.secretHeaders])
-          ]
-          // As text: the query of an address that was signed must arrive as it was written
-          const next = HttpClientRequest.make(method)(to.href).pipe(
-            HttpClientRequest.setBody(body),
-            HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
-          )
-          const isAllowed = origin !== undefined && allowed.includes(to.origin)
-          return hop(RequestScope.carry(request, next), isAllowed ? to.origin : undefined, left - 1)
+export const manual: Policy = (request, origin, { send }) => send(request, origin)
+
+/**
+ * Sends a request, and those that its answers redirect to, at most `max` of
+ * them. Once a redirect has left the origins where a token may go, no later hop
+ * has one: an address that somebody else chose is not asked in the caller's
+ * name.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const follow =
+  (max: number): Policy =>
+  <E>(request: HttpClientRequest.HttpClientRequest, origin: string | undefined, options: Options<E>) => {
+    const allowed = [origin, ...options.named]
+    const hop = (
+      request: HttpClientRequest.HttpClientRequest,
+      origin: string | undefined,
+      left: number
+    ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> =>
+      Effect.flatMap(options.send(request, origin), (response) => {
+        const { location } = response.headers
+        const method = methodAfter(response.status, request.method)
+        const from = Option.getOrUndefined(HttpClientRequest.toUrl(request))
+        const body = method === request.method ? request.body : HttpBody.empty
+        if (
+          !location || method === undefined || from === undefined || !Replay.canReplay(body, options.replayable)
+        ) {
+          if (left < max) redirected.add(response)
+          return Effect.succeed(response)
         }
+        const target = left > 0
+          ? resolve(location, from)
+          : refuse("TooMany", `it is one more than the ${max} that are followed`)
+        const next = Either.match(target, {
+          onLeft: (refusal) => new RedirectError({ ...refusal, status: response.status, origin: from.origin }),
+          onRight: (to) => {
+            const leftBehind = [
+              ...(body === request.body ? [] : [bodyHeaders]),
+              ...(to.origin === from.origin ? [] : [...credentialHeaders, ...options.secretHeaders])
+            ]
+            // As text: the query of an address that was signed must arrive as it was written
+            const next = HttpClientRequest.make(method)(to.href).pipe(
+              HttpClientRequest.setBody(body),
+              HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
+            )
+            const isAllowed = origin !== undefined && allowed.includes(to.origin)
+            return hop(RequestScope.carry(request, next), isAllowed ? to.origin : undefined, left - 1)
+          }
+        })
+        return Effect.zipRight(Replay.drainLater(response), next)
       })
-      return Effect.zipRight(Replay.drainLater(response), next)
-    })
-  return hop(request, origin, options.max)
-}
+    return hop(request, origin, max)
+  }
 
 const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()
 

@@ -21,28 +21,42 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
 import * as BoundedStore from "./BoundedStore.js"
+import type { ProofKey } from "./DPoP.js"
 import { fingerprint } from "./Fingerprint.js"
 import { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
-import * as OAuthMetrics from "./OAuthMetrics.js"
+import type * as OAuthMetrics from "./OAuthMetrics.js"
 import { randomName } from "./SharedTokens.js"
 import * as StoredToken from "./StoredToken.js"
-import type { TokenEndpoint } from "./TokenEndpoint.js"
-import type { ResolvedTokenRequest } from "./TokenRequest.js"
 import { AccessTokenValue } from "./TokenResponse.js"
 import type { TokenStore } from "./TokenStore.js"
 
 type Failure = TokenEndpointError | TokenProviderError
 
 /**
- * Asks the endpoint for tokens, with the newest refresh token where the grant
- * begins with one.
+ * The first of the refresh tokens that take each other's place, and what keeps
+ * them: a grant brings both, so that an app without refresh tokens ships nothing
+ * of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Start {
+  readonly initial: Redacted.Redacted
+  readonly make: (options: Options) => RefreshTokens
+}
+
+/**
+ * Asks for tokens with the newest refresh token of those that begin with the
+ * same one.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RefreshTokens {
   /** One attempt. What another process has stored when its turn has come makes it unnecessary. */
-  readonly attempt: (need: Need, attempt: number) => Effect.Effect<AccessToken.AccessToken, Failure>
+  readonly attempt: (initial: Redacted.Redacted, need: Need) => Effect.Effect<AccessToken.AccessToken, Failure>
+  /** Tries once more to store what could not be stored yet. */
+  readonly flush: Effect.Effect<void>
 }
 
 /**
@@ -52,11 +66,20 @@ export interface RefreshTokens {
  * @category models
  */
 export interface Need {
-  readonly request: ResolvedTokenRequest
+  /** Under which the access token is kept. */
+  readonly key: string
   readonly sharesTokens: boolean
   readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
   /** Until when it waits for its turn (epoch milliseconds). */
   readonly deadline: number
+  /**
+   * Asks the endpoint. `onSuccessor` hears of the refresh token in the answer
+   * before the rest of that is read, and perhaps refused.
+   */
+  readonly send: (
+    refreshToken: Redacted.Redacted,
+    onSuccessor: (token: Redacted.Redacted) => void
+  ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
 }
 
 /**
@@ -66,13 +89,23 @@ export interface Need {
  * @category options
  */
 export interface Options {
-  readonly endpoint: TokenEndpoint["Type"]
+  /** Who is asked. */
+  readonly endpoint: {
+    readonly address: string
+    /** Within this time an attempt comes to its end. */
+    readonly timeout: Duration.Duration
+    readonly proofKey: ProofKey | undefined
+  }
+  /** Without one there are no refreshes. */
   readonly store: TokenStore["Type"] | undefined
   /** How long one call of the store may take. */
   readonly storeTimeout: Duration.Duration
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
   readonly defaultLifetime: Duration.Duration
+  readonly update: OAuthMetrics.Update
+  /** As long as it is open, what could not be stored is tried again. */
+  readonly scope: Scope.Scope
 }
 
 /**
@@ -125,25 +158,20 @@ const advice =
   "another Grant.refreshToken"
 
 /**
- * The refresh tokens of a store; without one there are no refreshes. What could
- * not be stored is tried once more at the end of the scope.
+ * The refresh tokens of a store.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(options: Options) {
-  const { endpoint, store } = options
-  const scope = yield* Effect.scope
-  const makeCall = BoundedStore.makeCall(options.storeTimeout, yield* OAuthMetrics.makeUpdate)
+export const make = (options: Options): RefreshTokens => {
+  const { store } = options
+  const makeCall = BoundedStore.makeCall(options.storeTimeout, options.update)
   // In the order of their last use
   const lineages = new Map<string, Lineage>()
-  yield* Effect.addFinalizer(() =>
-    Effect.forEach(lineages.values(), ({ flush }) => flush, { concurrency: "unbounded", discard: true })
-  )
 
   const lineageOf = (store: TokenStore["Type"], initial: Redacted.Redacted): Lineage => {
     const key = storeKey(initial)
-    const lineage = lineages.get(key) ?? makeLineage(key, initial, store, { ...options, makeCall }, scope)
+    const lineage = lineages.get(key) ?? makeLineage(key, initial, store, { ...options, makeCall })
     lineages.delete(key)
     for (const [key, other] of lineages) {
       if (lineages.size < capacity) break
@@ -153,26 +181,25 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     return lineage
   }
 
-  const refreshTokens: RefreshTokens = {
-    attempt: (need, attempt) =>
-      Effect.suspend((): Effect.Effect<AccessToken.AccessToken, Failure> => {
-        const initial = need.request.grant.refreshToken
-        if (initial === undefined) {
-          return Effect.map(endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
-        }
-        return store === undefined
+  return {
+    attempt: (initial, need) =>
+      Effect.suspend(() =>
+        store === undefined
           ? unusable(options, "it is kept in the store, which TokenProvider.shareTokens leaves out")
-          : lineageOf(store, initial).attempt(need, attempt)
-      })
+          : lineageOf(store, initial).attempt(need)
+      ),
+    flush: Effect.suspend(() =>
+      Effect.forEach(lineages.values(), ({ flush }) => flush, { concurrency: "unbounded", discard: true })
+    )
   }
-  return refreshTokens
-})
+}
 
 const unusable = ({ failureCooldown }: Options, description: string) =>
   new TokenProviderError({ reason: "RefreshToken", description, retryAfter: failureCooldown })
 
 /** The refresh tokens that begin with the same one. */
-interface Lineage extends RefreshTokens {
+interface Lineage {
+  readonly attempt: (need: Need) => Effect.Effect<AccessToken.AccessToken, Failure>
   readonly isIdle: () => boolean
   /** Stores what could not be stored yet. */
   readonly flush: Effect.Effect<void>
@@ -182,10 +209,9 @@ const makeLineage = (
   key: string,
   initial: Redacted.Redacted,
   store: TokenStore["Type"],
-  options: Options & { readonly makeCall: ReturnType<typeof BoundedStore.makeCall> },
-  scope: Scope.Scope
+  options: Options & { readonly makeCall: ReturnType<typeof BoundedStore.makeCall> }
 ): Lineage => {
-  const { defaultLifetime, endpoint, failureCooldown, makeCall, maxWait } = options
+  const { defaultLifetime, endpoint, failureCooldown, makeCall, maxWait, scope } = options
   const attemptLimit = Duration.sum(endpoint.timeout, attemptMargin)
   const leaseDuration = Duration.sum(attemptLimit, storeMargin)
 
@@ -257,19 +283,11 @@ const makeLineage = (
   // the endpoint
   // ---------------------------------------------------------------------------
 
-  const send = (request: ResolvedTokenRequest, attempt: number, { token }: Known) =>
+  const send = (need: Need, { token }: Known) =>
     Effect.timeoutFail(
-      endpoint.attempt({
-        ...request,
-        grant: {
-          ...request.grant,
-          params: (context) =>
-            Effect.map(request.grant.params(context), (params) => ({ ...params, refresh_token: token })),
-          onRefreshToken: (token) => {
-            answered = token
-          }
-        }
-      }, attempt),
+      need.send(token, (successor) => {
+        answered = successor
+      }),
       {
         duration: attemptLimit,
         onTimeout: () => fail(`the endpoint has not answered within ${Duration.format(attemptLimit)}`)
@@ -277,14 +295,14 @@ const makeLineage = (
     )
 
   /** Sends the newest token, and once more where that can help. */
-  const spend = (request: ResolvedTokenRequest, attempt: number, owner: string) => {
+  const spend = (need: Need, owner: string) => {
     const sent = newest
     const again = (error: Failure) =>
       extend(owner).pipe(
         Effect.mapError(() => error),
-        Effect.flatMap(() => send(request, attempt, newest))
+        Effect.flatMap(() => send(need, newest))
       )
-    return send(request, attempt, sent).pipe(
+    return send(need, sent).pipe(
       Effect.catchIf((error) => isUnknown(error) && doubtful !== sent, (error) => {
         // The server may have taken it: if at all, it bears a repetition for a short time
         doubtful = sent
@@ -322,10 +340,10 @@ const makeLineage = (
     )
 
   /** The access token that was stored while this process waited, or left the store alone. */
-  const adopt = Effect.fnUntraced(function*({ isAdoptable, request, sharesTokens }: Need) {
+  const adopt = Effect.fnUntraced(function*({ isAdoptable, key, sharesTokens }: Need) {
     if (!sharesTokens) return Option.none()
     const readAt = yield* Clock.currentTimeMillis
-    const found = yield* call("get", () => store.get(request.key))
+    const found = yield* call("get", () => store.get(key))
     return Option.filter(
       Option.flatMap(
         found,
@@ -336,26 +354,25 @@ const makeLineage = (
   })
 
   /** With the lease in hand, which was taken at this time. */
-  const useTurn = Effect.fnUntraced(function*(need: Need, attempt: number, owner: string, takenAt: number) {
-    const { request } = need
+  const useTurn = Effect.fnUntraced(function*(need: Need, owner: string, takenAt: number) {
     yield* Effect.zipRight(settle, settled)
     const stored = yield* adopt(need)
     if (Option.isSome(stored)) return stored.value
     const found = unclaimed
     unclaimed = undefined
     const now = yield* Clock.currentTimeMillis
-    if (found?.key === request.key && !AccessToken.isExpired(found.token, DateTime.unsafeMake(now))) return found.token
+    if (found?.key === need.key && !AccessToken.isExpired(found.token, DateTime.unsafeMake(now))) return found.token
     if (now - takenAt > maxDelay) yield* extend(owner)
     const version = yield* randomName
     answered = undefined
-    const answer = yield* Effect.either(spend(request, attempt, owner))
+    const answer = yield* Effect.either(spend(need, owner))
     const token = Either.map(answer, AccessToken.withoutRefreshToken)
     const successor = Either.match(answer, { onLeft: () => answered, onRight: ({ refreshToken }) => refreshToken })
     const { generation, token: sent, version: replaced } = newest
     if (successor === undefined || Redacted.value(successor) === Redacted.value(sent)) return yield* token
     newest = { generation: generation + 1, token: successor, version }
     keeper = owner
-    unclaimed = Option.getOrUndefined(Option.map(Either.getRight(token), (token) => ({ key: request.key, token })))
+    unclaimed = Option.getOrUndefined(Option.map(Either.getRight(token), (token) => ({ key: need.key, token })))
     yield* keep(owner, generation === 0 ? Option.none() : Option.some(replaced))
     unclaimed = undefined
     return yield* token
@@ -367,7 +384,7 @@ const makeLineage = (
       return keeper === undefined ? release(owner) : Effect.void
     })
 
-  const refresh = (need: Need, attempt: number) =>
+  const refresh = (need: Need) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         while (true) {
@@ -377,7 +394,7 @@ const makeLineage = (
             const owner = keeper ?? (yield* randomName)
             // When it fails, it may have been granted all the same
             const granted = yield* Effect.onError(acquire(owner), () => endTurn(owner))
-            if (granted) return yield* Effect.ensuring(wholly(useTurn(need, attempt, owner, now)), endTurn(owner))
+            if (granted) return yield* Effect.ensuring(wholly(useTurn(need, owner, now)), endTurn(owner))
             isBusy = false
           }
           if (now >= need.deadline) {
@@ -397,11 +414,11 @@ const makeLineage = (
 
   return {
     isIdle: () => users === 0 && keeper === undefined,
-    attempt: (need, attempt) =>
+    attempt: (need) =>
       Effect.suspend(() => {
         users++
         return Effect.ensuring(
-          refresh(need, attempt),
+          refresh(need),
           Effect.sync(() => {
             users--
           })

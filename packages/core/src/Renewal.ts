@@ -23,9 +23,9 @@ import type { BoundedStore } from "./BoundedStore.js"
 import * as FleetNotes from "./FleetNotes.js"
 import { type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
-import type { RefreshTokens } from "./RefreshTokens.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import { type Found, randomName, type SharedTokens } from "./SharedTokens.js"
+import type { TokenAttempts } from "./TokenAttempts.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import type { ResolvedTokenRequest } from "./TokenRequest.js"
 
@@ -129,7 +129,7 @@ interface Progress {
  */
 export const make = (options: {
   readonly endpoint: Pick<TokenEndpoint["Type"], "retry">
-  readonly attempt: RefreshTokens["attempt"]
+  readonly attempt: TokenAttempts
   readonly store: BoundedStore
   readonly tokens: SharedTokens
   readonly notes: FleetNotes.FleetNotes

@@ -28,9 +28,9 @@ import * as HeldToken from "./HeldToken.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as Outages from "./Outages.js"
-import * as RefreshTokens from "./RefreshTokens.js"
 import * as Renewal from "./Renewal.js"
 import * as SharedTokens from "./SharedTokens.js"
+import * as TokenAttempts from "./TokenAttempts.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenFlights from "./TokenFlights.js"
 import type { TokenRequest } from "./TokenRequest.js"
@@ -210,10 +210,11 @@ export const make: (
   const update = yield* OAuthMetrics.makeUpdate
 
   // Before the fibers, so that it ends after them
-  const refreshTokens = yield* RefreshTokens.make({
+  const attempt = yield* TokenAttempts.make({
     ...settings,
     endpoint,
-    store: options.shareTokens === false ? undefined : yield* TokenStore
+    store: options.shareTokens === false ? undefined : yield* TokenStore,
+    update
   })
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
@@ -221,7 +222,6 @@ export const make: (
   const outages = Outages.make({ fork, now })
   const adoption = Adoption.make({ ...settings, jitter, slots, tokens, outages, now, update })
   const verdicts = Verdicts.make({ store, notes, fork, now })
-  const { attempt } = refreshTokens
   const renew = Renewal.make({ ...settings, endpoint, attempt, store, tokens, notes, fork, update })
   const flights = TokenFlights.make({
     ...settings,

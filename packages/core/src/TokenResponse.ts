@@ -69,17 +69,24 @@ const Seconds = Schema.transform(
  * @since 0.1.0
  * @category schemas
  */
-export class TokenResponse extends Schema.Class<TokenResponse>("@effect-alf/core/TokenResponse")({
+export const TokenResponse = Schema.Struct({
   access_token: Schema.propertySignature(Schema.Redacted(AccessTokenValue)).annotations({
     missingMessage: () => "is missing"
   }),
-  token_type: Schema.optionalWith(TokenType, { nullable: true, exact: true, as: "Option" }),
-  expires_in: Schema.optionalWith(Seconds, { nullable: true, exact: true, as: "Option" }),
-  scope: Schema.optionalWith(
-    Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is not a string")),
-    { nullable: true, exact: true, as: "Option" }
+  token_type: Schema.optional(Schema.NullOr(TokenType)),
+  expires_in: Schema.optional(Schema.NullOr(Seconds)),
+  scope: Schema.optional(
+    Schema.NullOr(Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is not a string")))
   )
-}) {}
+})
+
+/**
+ * What is read from it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TokenResponse = typeof TokenResponse.Type
 
 /**
  * An error response of RFC 6749 §5.2.
@@ -139,7 +146,7 @@ const decodeResponse = Schema.decodeUnknownEither(TokenResponse)
  * @category accessors
  */
 export const lifetime = (self: TokenResponse): Option.Option<number> =>
-  Option.filter(self.expires_in, (seconds) => seconds > 0)
+  Option.filter(Option.fromNullable(self.expires_in), (seconds) => seconds > 0)
 
 /**
  * Whether the token is bound to a key, and sent with a proof of it (RFC 9449
@@ -148,8 +155,7 @@ export const lifetime = (self: TokenResponse): Option.Option<number> =>
  * @since 0.1.0
  * @category accessors
  */
-export const isBound = (self: TokenResponse): boolean =>
-  Option.exists(self.token_type, (type) => type.toLowerCase() === "dpop")
+export const isBound = (self: TokenResponse): boolean => self.token_type?.toLowerCase() === "dpop"
 
 /**
  * The granted scope as one string.
@@ -158,7 +164,7 @@ export const isBound = (self: TokenResponse): boolean =>
  * @category accessors
  */
 export const scope = (self: TokenResponse): Option.Option<string> =>
-  Option.map(self.scope, (scope) => typeof scope === "string" ? scope : scope.join(" "))
+  Option.map(Option.fromNullable(self.scope), (scope) => typeof scope === "string" ? scope : scope.join(" "))
 
 /**
  * The refresh token of an answer: what the next token is asked for with,

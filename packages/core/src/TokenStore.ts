@@ -14,7 +14,7 @@ import { dual, identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Check from "./Check.js"
@@ -263,6 +263,8 @@ export const layerKeyValueStore = (
 
 // Far more keys than an app has; a bound, so that per-user scopes cannot fill the memory
 const defaultCapacity = 10_000
+/** Beyond it a listener misses the oldest: none is worth more than a look into the store. */
+const maxNotices = 256
 
 /**
  * Options of the store in memory; without them nothing can be wrong.
@@ -293,7 +295,7 @@ export const makeMemory: {
     const capacity = yield* Check.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
     const entries = new Map<string, Omit<Entry, "timeToLive"> & { readonly expiresAt: number }>()
     const leases = new Map<string, { readonly owner: string; readonly expiresAt: number }>()
-    const notices = yield* PubSub.sliding<string>(256)
+    const notices = new Set<Queue.Queue<string>>()
 
     const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
@@ -328,7 +330,16 @@ export const makeMemory: {
     }
 
     const notify = (key: string, write: Effect.Effect<boolean>) =>
-      Effect.tap(write, (changed) => changed ? notices.publish(key) : Effect.void)
+      Effect.tap(
+        write,
+        (changed) => changed ? Effect.forEach(notices, Queue.offer(key), { discard: true }) : Effect.void
+      )
+
+    // For each of the few who listen one queue, which costs an app less than a PubSub does
+    const subscribe = Effect.acquireRelease(
+      Effect.tap(Queue.sliding<string>(maxNotices), (queue) => Effect.sync(() => notices.add(queue))),
+      (queue) => Effect.sync(() => notices.delete(queue))
+    )
 
     return TokenStore.of({
       isShared: options?.isShared ?? false,
@@ -364,7 +375,7 @@ export const makeMemory: {
         withNow((now) => {
           if (holder(key, now) === owner) leases.delete(key)
         }),
-      changes: Stream.fromPubSub(notices)
+      changes: Stream.unwrapScoped(Effect.map(subscribe, (queue) => Stream.fromQueue(queue)))
     })
   }) as Effect.Effect<TokenStore["Type"]>
 

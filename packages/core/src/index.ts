@@ -299,6 +299,11 @@ export * as TestTokens from "./TestTokens.js"
 /**
  * @since 0.1.0
  */
+export * as TokenAttempts from "./TokenAttempts.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**

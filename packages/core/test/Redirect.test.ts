@@ -19,23 +19,27 @@ const to = (location: string | undefined, status = 302) =>
 const follow = (
   request: HttpClientRequest.HttpClientRequest,
   answers: ReadonlyArray<() => Response>,
-  options: Partial<Redirect.Options<never>> & { readonly origin?: string | undefined } = { origin: "https://api.test" }
+  { max = 10, ...options }: Partial<Redirect.Options<never>> & {
+    readonly origin?: string | undefined
+    readonly max?: number | undefined
+  } = { origin: "https://api.test" }
 ) =>
   Effect.gen(function*() {
     const hops: Array<Hop> = []
-    const result = yield* Effect.either(Redirect.follow(request, options.origin, {
-      send: (request, origin) =>
-        Effect.sync(() => {
-          const answer = answers[Math.min(hops.length, answers.length - 1)]
-          hops.push({ request, origin })
-          return HttpClientResponse.fromWeb(request, answer())
-        }),
-      named: ["https://api.test", "https://b.test"],
-      max: 10,
-      replayable: false,
-      secretHeaders: [],
-      ...options
-    }))
+    const result = yield* Effect.either(
+      Redirect.follow(max)(request, options.origin, {
+        send: (request, origin) =>
+          Effect.sync(() => {
+            const answer = answers[Math.min(hops.length, answers.length - 1)]
+            hops.push({ request, origin })
+            return HttpClientResponse.fromWeb(request, answer())
+          }),
+        named: ["https://api.test", "https://b.test"],
+        replayable: false,
+        secretHeaders: [],
+        ...options
+      })
+    )
     return {
       hops,
       urls: hops.map(({ request }) => Option.getOrThrow(HttpClientRequest.toUrl(request)).href),
