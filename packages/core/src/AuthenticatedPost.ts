@@ -168,13 +168,13 @@ export const make = Effect.fnUntraced(function*<R = never>(
       const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
       const request = makeRequest(url, headers, [...form.params, ...beside], proven)
       return yield* Effect.tapBoth(exchange(subject, request, [...ownSecrets, ...secretsOf(proven, form, params)]), {
-        onFailure: ({ headers }) => keepNonce(headers),
+        onFailure: ({ headers }) => keepNonce(() => headers),
         onSuccess: ({ headers }) => keepNonce(headers)
       })
     })
 
-    const keepNonce = (headers: Headers.Headers | undefined) =>
-      Effect.sync(() => proofKey?.nonces.set(url.origin, headers?.["dpop-nonce"]))
+    const keepNonce = (headers: () => Headers.Headers | undefined) =>
+      Effect.sync(() => proofKey?.nonces.set(url.origin, headers()?.["dpop-nonce"]))
 
     const authenticatedPost = Effect.flatMap(
       authenticate,

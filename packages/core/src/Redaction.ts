@@ -21,16 +21,22 @@ const redacted = "<redacted>"
 const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization", "dpop"]
 
 /**
- * Makes the `Clean` of some secrets, in whatever form each may be echoed.
+ * Makes the `Clean` of some secrets, in whatever form each may be echoed. The
+ * forms are worked out when there is a text: most answers show none.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (secrets: ReadonlyArray<string>): Clean => {
+  const given = secrets.filter((secret) => secret !== "")
+  if (given.length === 0) return identity
+  let pattern: RegExp | undefined
+  return (text) => text.replace(pattern ??= patternOf(given), redacted)
+}
+
+const patternOf = (secrets: ReadonlyArray<string>): RegExp => {
   const patterns = new Set(secrets.flatMap(patternsOf).filter((pattern) => pattern !== ""))
-  if (patterns.size === 0) return identity
-  const pattern = new RegExp(Array.from(patterns).sort((a, b) => b.length - a.length).join("|"), "gi")
-  return (text) => text.replace(pattern, redacted)
+  return new RegExp(Array.from(patterns).sort((a, b) => b.length - a.length).join("|"), "gi")
 }
 
 // An engine takes no pattern without an end: a secret that is longer is known by its beginning, and ends with the word

@@ -54,8 +54,8 @@ export type ErrorFields = Omit<ConstructorParameters<typeof TokenEndpointError>[
 export interface Answer {
   /** When the request was sent (epoch milliseconds). */
   readonly sentAt: number
-  /** Without what is secret. */
-  readonly headers: Headers.Headers
+  /** Without what is secret, which is looked for when they are to be shown. */
+  readonly headers: () => Headers.Headers
   readonly text: string
   /** The body as JSON or a form, where it is either. */
   readonly body: Option.Option<unknown>
@@ -152,10 +152,10 @@ export const make = (options: {
       const { status } = response
       const body = parse(response.headers, text)
       const clean = Redaction.make([...secrets, ...tokensOf(body)])
-      const headers = Redaction.headers(response.headers, clean)
+      const headers = () => Redaction.headers(response.headers, clean)
       const retryAfter = parseRetryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
       const error = (fields: ErrorFields) =>
-        new TokenEndpointError({ status, headers, retryAfter, ...fields, ...subject })
+        new TokenEndpointError({ status, headers: headers(), retryAfter, ...fields, ...subject })
       // A browser hides the status of a redirect that is not followed
       if (status === 0 || (status >= 300 && status < 400)) {
         return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
@@ -165,7 +165,7 @@ export const make = (options: {
         return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
       }
       if (status < 200 || status >= 300) {
-        return yield* error({ reason: "Status", description: `no OAuth error in ${describeBody(headers, text)}` })
+        return yield* error({ reason: "Status", description: `no OAuth error in ${describeBody(headers(), text)}` })
       }
       return {
         sentAt,
@@ -192,7 +192,7 @@ export const decodeWith = <A, I>(
 ): (answer: Answer) => Either.Either<A, TokenEndpointError> => {
   const decode = Schema.decodeUnknownEither(schema)
   return ({ body, headers, reject, text }) => {
-    if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers, text)}`))
+    if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers(), text)}`))
     if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
     return Either.mapLeft(decode(body.value), (error) => reject(describeIssue(error)))
   }

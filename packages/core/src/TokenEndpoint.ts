@@ -257,25 +257,26 @@ const readToken =
   (proofKey: DPoP.ProofKey | undefined) =>
   (answer: ServerExchange.Answer): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
     const { body, headers, reject, sentAt, text } = answer
-    return Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers, text)}`)).pipe(
-      Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
-      // RFC 9449 §5: a token that is not bound would be what the client did not ask for
-      Either.filterOrLeft(
-        (response) => TokenResponse.isBound(response) === (proofKey !== undefined),
-        () =>
-          reject(proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP")
-      ),
-      Either.map((response) =>
-        AccessToken.make({
-          value: response.access_token,
-          proofKey,
-          obtainedAt: DateTime.unsafeMake(sentAt),
-          expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-          scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean)),
-          refreshToken: Option.getOrUndefined(Option.flatMap(body, TokenResponse.decodeRefreshToken))
-        })
+    return Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`))
+      .pipe(
+        Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
+        // RFC 9449 §5: a token that is not bound would be what the client did not ask for
+        Either.filterOrLeft(
+          (response) => TokenResponse.isBound(response) === (proofKey !== undefined),
+          () =>
+            reject(proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP")
+        ),
+        Either.map((response) =>
+          AccessToken.make({
+            value: response.access_token,
+            proofKey,
+            obtainedAt: DateTime.unsafeMake(sentAt),
+            expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
+            scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean)),
+            refreshToken: Option.getOrUndefined(Option.flatMap(body, TokenResponse.decodeRefreshToken))
+          })
+        )
       )
-    )
   }
 
 /**
