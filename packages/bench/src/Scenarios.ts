@@ -1,7 +1,9 @@
 import type { Scenario } from "./Scenario.js"
 import { coldStampede } from "./scenarios/ColdStampede.js"
 import { fleetOnRedis } from "./scenarios/FleetOnRedis.js"
+import { leak } from "./scenarios/Leak.js"
 import { manyKeys } from "./scenarios/ManyKeys.js"
+import { memory } from "./scenarios/Memory.js"
 import { outageOfTheEndpoint } from "./scenarios/Outage.js"
 import { renewalUnderLoad } from "./scenarios/RenewalUnderLoad.js"
 import { revocation } from "./scenarios/Revocation.js"
@@ -16,5 +18,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   revocation,
   outageOfTheEndpoint,
   manyKeys,
+  memory,
+  leak,
   fleetOnRedis
 ]

@@ -107,10 +107,12 @@ try {
   write(join(copy, "package.json"), {
     private: true,
     type: "module",
+    // As in the work tree, with the projects of the packages that are here
+    scripts: { test: workspace.scripts.test },
     workspaces: workspace.workspaces,
     devDependencies: { ...choose(workspace.devDependencies), ...(asked === "oldest" && besideOldest) },
     // One release of each, whatever the peers of the peers would rather have
-    overrides: { ...workspace.overrides, ...(asked === "oldest" && { ...choose(external(peers)), ...besideOldest }) }
+    overrides: { ...workspace.overrides, ...choose(external(peers)), ...(asked === "oldest" && besideOldest) }
   })
   for (const folder of folders) {
     const file = join(copy, "packages", folder, "package.json")
@@ -129,18 +131,7 @@ try {
     }
     readTypes()
     run("sources", "npx", "--no-install", "tsc", "-b", ...published.map((name) => `packages/${name}/tsconfig.src.json`))
-    run(
-      "tests",
-      "npx",
-      "--no-install",
-      "vitest",
-      "run",
-      "--minWorkers=4",
-      "--maxWorkers=4",
-      "--pool=threads",
-      "--no-isolate",
-      ...options.includes("--all") ? [] : ["--project", "core"]
-    )
+    run("tests", "npm", "test", "--", ...options.includes("--all") ? [] : ["--project", "core"])
   }
 } finally {
   if (process.env.KEEP === undefined) rmSync(copy, { recursive: true, force: true })

@@ -144,9 +144,11 @@ export const make: (
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    maxLoadingRetryTime: loadingPollInterval
+    maxLoadingRetryTime: loadingPollInterval,
+    // From ioredis 6 on, where it is part of the type of a client: answers as they were before
+    replyMapping: "legacy" as const
   }
-  const redisOptions: RedisOptions = { disconnectTimeout, ...options.redis, ...address, ...bounds }
+  const redisOptions = { disconnectTimeout, ...options.redis, ...address, ...bounds }
   const { Cluster, Redis } = yield* loadIoredis
   const redis = yield* Effect.acquireRelease(
     Effect.try({

@@ -232,9 +232,13 @@ const launch = (executable: string, directory: string, port: number, args: Reado
 const signal = (child: ChildProcess, name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
 
 /** Sends one command to the server on a port, also while it loads its data. */
-export const ask = <A>(port: number, command: (client: Redis) => Promise<A>): Effect.Effect<A, RedisServerError> =>
+export const ask = <A>(
+  port: number,
+  command: (client: Redis) => Promise<A>,
+  credentials: { readonly password?: string } = {}
+): Effect.Effect<A, RedisServerError> =>
   Effect.acquireUseRelease(
-    Effect.sync(() => new Redis(port, { retryStrategy: () => null, enableReadyCheck: false })),
+    Effect.sync(() => new Redis(port, { ...credentials, retryStrategy: () => null, enableReadyCheck: false })),
     (client) =>
       Effect.tryPromise({
         try: () => command(client.on("error", () => {})),

@@ -74,10 +74,7 @@ describe("StoreCheck", () => {
         RedisTokenStore.make({ url: Redacted.make(redis.url.replace("//", `//:${password}@`)) })
       const wrong = yield* Effect.flip(StoreCheck.check(yield* open("wrong"), "key"))
       assert.strictEqual(wrong._tag, "StorePassword")
-      yield* RedisServer.ask(redis.port, async (client) => {
-        await client.auth("right")
-        await client.replicaof("127.0.0.1", 1)
-      })
+      yield* RedisServer.ask(redis.port, (client) => client.replicaof("127.0.0.1", 1), { password: "right" })
       const replica = yield* Effect.flip(StoreCheck.check(yield* open("right"), "key"))
       assert.strictEqual(replica._tag, "StoreReadOnly")
     })))

@@ -1,0 +1,104 @@
+import * as Heap from "../Heap.js"
+import * as Rounds from "../Rounds.js"
+import type { Scenario } from "../Scenario.js"
+import { estimate } from "../Statistics.js"
+import { makeRuntime, visit } from "../Tenants.js"
+
+const residents = { "in the provider alone": false, "in the provider and the store in memory": true }
+
+// What the first visits compile and keep for all that follow
+const warmUp = 200
+
+const measureResidents = (count: number, rounds: number) =>
+  Rounds.measure(
+    Object.entries(residents).map(([name, shareTokens]) => ({
+      name,
+      sample: async () => {
+        const runtime = makeRuntime(warmUp + count, shareTokens)
+        await visit(runtime, 0, warmUp)
+        const timers = Heap.timers()
+        const before = await Heap.used()
+        await visit(runtime, warmUp, warmUp + count)
+        const bytes = (await Heap.used() - before) / count
+        const more = Heap.timers() - timers
+        await runtime.dispose()
+        return { bytes, timers: more }
+      }
+    })),
+    { rounds, warmUps: 0 }
+  )
+
+const turnovers = [2, 11, 20] as const
+
+const measureEviction = (capacity: number, rounds: number) =>
+  Rounds.measure([{
+    name: `${(capacity * turnovers[2]).toLocaleString("en")} tenants in turn`,
+    sample: async () => {
+      const runtime = makeRuntime(capacity, true)
+      const held: Array<number> = []
+      let visited = 0
+      for (const turnover of turnovers) {
+        await visit(runtime, visited, turnover * capacity)
+        visited = turnover * capacity
+        held.push(await Heap.used())
+      }
+      await runtime.dispose()
+      const [early, middle, late] = held
+      return { early, middle, late, evicted: (late - early) / ((turnovers[2] - turnovers[0]) * capacity) }
+    }
+  }], { rounds, warmUps: 0 })
+
+export const memory: Scenario = {
+  name: "memory",
+  title: "Memory",
+  nodeOptions: ["--expose-gc"],
+  run: async ({ smoke }) => {
+    // The heap is the same every time, and to fill it takes a while
+    const fills = 1
+    const residing = smoke ? 200 : 10_000
+    const capacity = smoke ? 20 : 250
+    const resident = await measureResidents(residing, fills)
+    const eviction = await measureEviction(capacity, fills)
+    const [turn] = eviction.keys()
+    return {
+      method: "Tokens of 40 characters for as many tenants, each with a scope of its own. What is held is read from " +
+        "the heap when full collections find no more that could go.",
+      tables: [
+        {
+          title: `${residing.toLocaleString("en")} resident keys`,
+          samples: resident,
+          measures: [
+            { key: "bytes", title: "heap per key", unit: "bytes" },
+            { key: "timers", title: "timers", unit: "" }
+          ]
+        },
+        {
+          title: `Room for ${capacity.toLocaleString("en")} keys`,
+          samples: eviction,
+          measures: [
+            { key: "early", title: "heap after two turnovers", unit: "bytes" },
+            { key: "middle", title: "after eleven", unit: "bytes" },
+            { key: "late", title: "after twenty", unit: "bytes" }
+          ]
+        }
+      ],
+      goals: [
+        ...Object.keys(residents).map((name) => ({
+          what: `heap per resident key, ${name}`,
+          figure: estimate(Rounds.values(resident, name, "bytes")),
+          bound: "at most" as const,
+          limit: 1_500,
+          unit: "bytes"
+        })),
+        {
+          what: "what an evicted key leaves in the heap",
+          figure: estimate(Rounds.values(eviction, turn, "evicted")),
+          bound: "at most",
+          // Less than the heap moves by itself
+          limit: 16,
+          unit: "bytes"
+        }
+      ]
+    }
+  }
+}
