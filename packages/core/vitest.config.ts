@@ -6,6 +6,7 @@ export default defineConfig({
     name: "core",
     include: ["test/**/*.test.ts"],
     pool: "forks",
+    setupFiles: ["test/quickClock.ts"],
     sequence: { concurrent: true },
     // Everything timed runs under TestClock: only a hanging test takes this long, however busy the machine
     testTimeout: 60_000

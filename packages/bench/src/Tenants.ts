@@ -29,7 +29,8 @@ const endpoint = Layer.effect(
       attempt: () =>
         Effect.map(DateTime.now, (obtainedAt) =>
           AccessToken.make({
-            value: Redacted.make(`${++issued}`.padStart(40, "x")),
+            // Of one piece, as it comes out of an answer
+            value: Redacted.make(JSON.parse(JSON.stringify(`${++issued}`.padStart(40, "x")))),
             obtainedAt,
             expiresIn: "1 day"
           }))

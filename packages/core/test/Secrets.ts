@@ -3,7 +3,7 @@
  * person at a debugger can look at it.
  */
 import { AccessToken } from "@effect-alf/core"
-import { Cause, Effect, Exit, Inspectable, Logger } from "effect"
+import { Cause, Effect, Exit, FiberRef, HashSet, Inspectable, Logger } from "effect"
 import { Console } from "node:console"
 import { Writable } from "node:stream"
 import { format, inspect } from "node:util"
@@ -63,7 +63,7 @@ const logged = (logger: Logger.Logger<unknown, unknown>) => (value: unknown): st
   })
   Effect.log(value).pipe(
     Effect.annotateLogs("value", value),
-    Effect.provide(Logger.replace(Logger.defaultLogger, capture)),
+    Effect.locally(FiberRef.currentLoggers, HashSet.make(capture)),
     Effect.runSync
   )
   return lines.join("\n")
@@ -155,7 +155,9 @@ const attemptRead = (value: object, key: PropertyKey): unknown => {
 
 /** Tells whether a text holds one of the secrets in any of its forms, in capitals or in small letters. */
 export const finder = (secrets: ReadonlyArray<string>) => {
-  const forms = secrets.flatMap(formsOf)
+  const all = Array.from(new Set(secrets.flatMap(formsOf)))
+  // Where one is, so is each that is within it
+  const forms = all.filter((form) => !all.some((other) => other !== form && form.includes(other)))
   return (text: string) => {
     const small = text.toLowerCase()
     return forms.some((form) => small.includes(form))

@@ -20,8 +20,8 @@ const measureLookups = async (sizes: ReadonlyArray<number>, { rounds, smoke }: P
     const requests = Array.from({ length: size }, (_, index) => tenant(index))
     const provider = await runtime.runPromise(TokenProvider.TokenProvider)
     const client = await runtime.runPromise(AuthedHttpClient.AuthedHttpClient)
-    // In the order of the kept requests, so that each of them is known
-    await repeat(runtime, size, (turn) => provider.get(requests[turn]))
+    // In the order of the kept requests, so that each of them is known, and that its token is accepted
+    await repeat(runtime, size, (turn) => AuthedHttpClient.withTokenRequest(client.get(path), requests[turn]))
     // Far from each other, so that no two of them lie in the same line of the cache
     const step = Math.floor(size * 0.618) | 1
     let at = 0
