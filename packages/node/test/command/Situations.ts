@@ -27,6 +27,9 @@ export interface Session {
   readonly transcript: string
 }
 
+// Nobody listens on it, nor is it given to a server that asks for any port, as a free one may be meanwhile
+const closedPort = 6399
+
 export type Name =
   | "good"
   | "wrongSecret"
@@ -53,7 +56,6 @@ export const play = (alf: Alf) =>
       [`${corporate.auth}:443`]: `127.0.0.1:${hidden.port}`,
       [`${corporate.api}:443`]: `127.0.0.1:${hidden.port}`
     })
-    const closedPort = yield* RedisServer.freePort
 
     const base: Environment = { ...server.env, ALF_REDIS_URL: redis.url }
     const behindProxy: Environment = {
