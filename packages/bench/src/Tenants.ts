@@ -8,7 +8,7 @@ import {
   TokenStore
 } from "@effect-alf/core"
 import { HttpClient, HttpClientResponse } from "@effect/platform"
-import { DateTime, Effect, Layer, ManagedRuntime, Redacted } from "effect"
+import { DateTime, type Duration, Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { constVoid } from "effect/Function"
 
 const url = "http://127.0.0.1:8080"
@@ -21,30 +21,35 @@ const transport = Layer.sync(HttpClient.HttpClient, () => {
 let issued = 0
 
 /** Issues without a request: what is measured begins where a token has arrived. */
-const endpoint = Layer.effect(
-  TokenEndpoint.TokenEndpoint,
-  Effect.map(TokenEndpoint.TokenEndpoint, (endpoint) =>
-    TokenEndpoint.TokenEndpoint.of({
-      ...endpoint,
-      attempt: () =>
-        Effect.map(DateTime.now, (obtainedAt) =>
-          AccessToken.make({
-            // Of one piece, as it comes out of an answer
-            value: Redacted.make(JSON.parse(JSON.stringify(`${++issued}`.padStart(40, "x")))),
-            obtainedAt,
-            expiresIn: "1 day"
-          }))
-    }))
-).pipe(
-  Layer.provide(TokenEndpoint.layer({ url: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })),
-  Layer.provide(transport)
-)
+const endpoint = (lifetime: () => Duration.DurationInput) =>
+  Layer.effect(
+    TokenEndpoint.TokenEndpoint,
+    Effect.map(TokenEndpoint.TokenEndpoint, (endpoint) =>
+      TokenEndpoint.TokenEndpoint.of({
+        ...endpoint,
+        attempt: () =>
+          Effect.map(DateTime.now, (obtainedAt) =>
+            AccessToken.make({
+              // Of one piece, as it comes out of an answer
+              value: Redacted.make(JSON.parse(JSON.stringify(`${++issued}`.padStart(40, "x")))),
+              obtainedAt,
+              expiresIn: lifetime()
+            }))
+      }))
+  ).pipe(
+    Layer.provide(TokenEndpoint.layer({ url: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })),
+    Layer.provide(transport)
+  )
 
-/** A client with room for so many of them. */
-export const makeRuntime = (capacity: number, shareTokens: boolean) =>
+/** A client with room for so many of them, and how long their tokens are to live. */
+export const makeRuntime = (
+  capacity: number,
+  shareTokens: boolean,
+  lifetime: () => Duration.DurationInput = () => "1 day"
+) =>
   ManagedRuntime.make(
     AuthedHttpClient.layer({ baseUrl: url, capacity, shareTokens }).pipe(
-      Layer.provide(endpoint),
+      Layer.provide(endpoint(lifetime)),
       Layer.provide(TokenStore.layerMemory({ capacity })),
       Layer.provide(transport)
     )

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as AccessToken from "./AccessToken.js"
+import * as Origin from "./Origin.js"
 
 /**
  * What a client remembers of its tokens, for as long as anyone holds them.
@@ -31,18 +32,13 @@ export const make = (): AcceptedTokens => {
   const accepted = new WeakMap<AccessToken.AccessToken, ReadonlyArray<string>>()
   let lastToken: AccessToken.AccessToken | undefined
   let lastOrigin = ""
-  // Most tokens go to one origin, and those of most clients to the same
-  let alone: ReadonlyArray<string> = []
-  const onlyAt = (origin: string) => alone[0] === origin ? alone : alone = [origin]
   const has = (token: AccessToken.AccessToken, origin: string) => accepted.get(token)?.includes(origin) === true
   return {
     has: (token, origin) => (token === lastToken && origin === lastOrigin) || has(token, origin),
     add: (token, origin) => {
-      if (!has(token, origin)) {
-        const origins = accepted.get(token) ?? []
-        const isOne = origins.length === 0 || origins.length === maxOrigins
-        accepted.set(token, isOne ? onlyAt(origin) : origins.concat(origin))
-      }
+      const origins = accepted.get(token) ?? Origin.none
+      const known = Origin.add(origins, origin, maxOrigins)
+      if (known !== origins) accepted.set(token, known)
       lastToken = token
       lastOrigin = origin
     },

@@ -13,7 +13,7 @@ import * as OAuthMetrics from "./OAuthMetrics.js"
 import type { Outages } from "./Outages.js"
 import type { Purpose } from "./Renewal.js"
 import type { SharedTokens } from "./SharedTokens.js"
-import type * as TokenSlots from "./TokenSlots.js"
+import * as TokenSlots from "./TokenSlots.js"
 
 /**
  * Takes tokens into the slots of a provider.
@@ -55,6 +55,8 @@ export const make = (
   options: Parameters<typeof AccessToken.windows>[1] & {
     readonly slots: TokenSlots.TokenSlots
     readonly tokens: SharedTokens
+    /** Whether other processes write to the store as well. */
+    readonly isShared: boolean
     readonly outages: Outages
     readonly defaultLifetime: Duration.Duration
     /** Epoch milliseconds. */
@@ -62,18 +64,18 @@ export const make = (
     readonly update: OAuthMetrics.Update
   }
 ): Adoption => {
-  const { defaultLifetime, now, outages, slots, tokens, update } = options
+  const { defaultLifetime, isShared, now, outages, slots, tokens, update } = options
 
   const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
 
   const isAlive: Adoption["isAlive"] = (held): held is HeldToken.HeldToken => HeldToken.isAlive(held, now())
 
-  const isRejected: Adoption["isRejected"] = (slot, held, origin) => slot.rejected.has(held.digest(), origin)
+  const isRejected: Adoption["isRejected"] = (slot, held, origin) => slot.rejected?.has(held.digest, origin) === true
 
   const isWorthTaking = (slot: TokenSlots.Slot, candidate: HeldToken.HeldToken, purpose: Purpose): boolean => {
     const { freshUntil, refreshAt } = candidate
     const isFresh = now() < (purpose === "background" ? refreshAt : freshUntil)
-    const isOld = slot.replaced !== undefined && HeldToken.is(slot.replaced, candidate.token)
+    const isOld = slot.replaced !== undefined && slot.replaced.digest === candidate.digest
     return isFresh && !isOld && !isRejected(slot, candidate)
   }
 
@@ -90,20 +92,27 @@ export const make = (
     if (isRejected(slot, held)) held.quietUntil = Number.NEGATIVE_INFINITY
     const previous = slot.held
     slot.held = held
-    if (previous !== undefined && !HeldToken.is(previous, held.token)) slot.replaced = previous
     slot.backgroundFailures = 0
     slot.backgroundNotBefore = 0
-    if (held.isOwn && previous !== undefined && HeldToken.is(previous, held.token)) {
+    if (previous === undefined) return
+    if (!HeldToken.is(previous, held.token)) {
+      // A store of this process alone has missed no write, and an app may have very many keys in it
+      slot.replaced = isShared ? HeldToken.replaced(previous) : undefined
+      return
+    }
+    held.acceptedBy = previous.acceptedBy
+    if (held.isOwn) {
       // The endpoint keeps to its token for now: asking again at once would bring it once more
       const { expiresAt, freshUntil } = held
       const end = now() < freshUntil ? freshUntil : Math.min(expiresAt, now() + Duration.toMillis(defaultLifetime))
       slot.backgroundNotBefore = now() + Math.max(0, end - now()) / 2
     }
+    held.isOwn ||= previous.isOwn
   }
 
   const take: Adoption["take"] = (slot, held) => {
     if (slots.isClosed()) return
-    slot.cooldown.end()
+    slot.cooldown = undefined
     slot.failure = undefined
     keep(slot, held)
     outages.ended(slot)
@@ -139,10 +148,10 @@ export const make = (
           slot.flight.changed.unsafeOpen()
           return Effect.void
         }
-        if (slot === undefined || slot.isWriting || !slot.habits.sharesTokens()) return Effect.void
+        if (slot === undefined || slot.isWriting || !TokenSlots.sharesTokens(slot)) return Effect.void
         const { held } = slot
         // Without a token, and without a failure that it could end, nobody waits for this one
-        if (held === undefined && slot.cooldown.failure(now()) === undefined) return Effect.void
+        if (held === undefined && slot.cooldown?.failure(now()) === undefined) return Effect.void
         return Effect.map(read(slot, "expiry"), (found) => {
           if (found.held === undefined || slot.held !== held) return
           if (held === undefined || !HeldToken.is(found.held, held.token)) take(slot, found.held)

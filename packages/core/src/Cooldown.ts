@@ -37,8 +37,6 @@ export interface Cooldown {
   readonly mayLook: (now: number) => boolean
   /** Ends the cool-down if these are others than those that failed. */
   readonly look: (credentials: Option.Option<string>) => void
-  /** The endpoint works. */
-  readonly end: () => void
 }
 
 /** A definite failure is held this many times as long as a passing one, and at most so many times. */
@@ -89,7 +87,6 @@ interface Current {
   lookAt: number
 }
 
-// One for each key: most of them never fail, and are to be small
 class Timer implements Cooldown {
   readonly #base: number
   #current: Current | undefined
@@ -130,10 +127,7 @@ class Timer implements Cooldown {
   look(credentials: Option.Option<string>): void {
     const failed = this.#current?.credentials ?? Option.none()
     if (Option.isNone(failed) || Option.isNone(credentials)) return
-    if (!Equal.equals(credentials, failed)) this.end()
-  }
-
-  end(): void {
+    if (Equal.equals(credentials, failed)) return
     this.#current = undefined
     this.#definiteFailures = 0
   }

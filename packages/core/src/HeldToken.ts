@@ -7,6 +7,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as AccessToken from "./AccessToken.js"
 import { fingerprint } from "./Fingerprint.js"
+import * as Origin from "./Origin.js"
+import type * as ServerHabits from "./ServerHabits.js"
 
 /**
  * Times are epoch milliseconds.
@@ -14,12 +16,8 @@ import { fingerprint } from "./Fingerprint.js"
  * @since 0.1.0
  * @category models
  */
-export interface HeldToken extends AccessToken.Windows {
+export interface HeldToken extends AccessToken.Windows, ServerHabits.Token {
   readonly token: AccessToken.AccessToken
-  /** Issued to this process, not adopted from the store. */
-  readonly isOwn: boolean
-  /** The digest under which it is known where it must not be shown; computed once for each token. */
-  readonly digest: () => string
   /** Until here it is handed out without a further look: the hot path's one comparison. */
   quietUntil: number
 }
@@ -33,32 +31,36 @@ export interface HeldToken extends AccessToken.Windows {
 export const make = (
   token: AccessToken.AccessToken,
   options: Parameters<typeof AccessToken.windows>[1] & { readonly isOwn: boolean }
-): HeldToken => new Held(token, AccessToken.windows(token, options), options.isOwn)
+): HeldToken => {
+  // What is no token fails here, before anyone sends it
+  Redacted.value(token.value)
+  return new Held(token, AccessToken.windows(token, options), options.isOwn)
+}
 
 // One for each key: it is to be small
 class Held implements HeldToken {
   readonly token: AccessToken.AccessToken
-  readonly isOwn: boolean
+  isOwn: boolean
+  acceptedBy: ReadonlyArray<string> = Origin.none
   readonly refreshAt: number
   readonly freshUntil: number
-  readonly expiresAt: number
   quietUntil: number
   #digest: string | undefined
 
-  constructor(
-    token: AccessToken.AccessToken,
-    { expiresAt, freshUntil, refreshAt }: AccessToken.Windows,
-    isOwn: boolean
-  ) {
+  constructor(token: AccessToken.AccessToken, { freshUntil, refreshAt }: AccessToken.Windows, isOwn: boolean) {
     this.token = token
     this.isOwn = isOwn
     this.refreshAt = refreshAt
     this.freshUntil = freshUntil
-    this.expiresAt = expiresAt
     this.quietUntil = refreshAt
   }
 
-  digest(): string {
+  get expiresAt(): number {
+    return endOf(this.token)
+  }
+
+  /** Computed when it is first needed, and once: it costs more than all else that is done about a token. */
+  get digest(): string {
     return this.#digest ??= fingerprint(Redacted.value(this.token.value))
   }
 }
@@ -82,25 +84,36 @@ export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
   self.token === token || Redacted.value(self.token.value) === Redacted.value(token.value)
 
 /**
- * A token as it is known where it must not be shown, and its time. Its digest is
- * taken from where it is held: every 401 asks for it, and every first answer of
- * an origin, and it costs more than all else that is done about them.
+ * What is kept of a token when another takes its place.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const replaced = ({ acceptedBy, digest, isOwn }: HeldToken): ServerHabits.Token => ({
+  digest,
+  isOwn,
+  acceptedBy
+})
+
+/**
+ * The time of a token; an unknown end is never.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const describe = (
-  token: AccessToken.AccessToken,
-  { held, replaced }: { readonly held?: HeldToken | undefined; readonly replaced?: HeldToken | undefined } = {}
-) => ({
-  digest: token === held?.token
-    ? held.digest()
-    : token === replaced?.token
-    ? replaced.digest()
-    : fingerprint(Redacted.value(token.value)),
+export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({
   obtainedAt: token.obtainedAt.epochMillis,
-  expiresAt: Option.match(token.expiresAt, {
-    onNone: () => Number.POSITIVE_INFINITY,
-    onSome: (expiresAt) => expiresAt.epochMillis
-  })
+  expiresAt: endOf(token)
 })
+
+/**
+ * The digest of a token, taken from where it is held: every 401 asks for it.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const digestOf = (token: AccessToken.AccessToken, held: HeldToken | undefined): string =>
+  token === held?.token ? held.digest : fingerprint(Redacted.value(token.value))
+
+const endOf = ({ expiresAt }: AccessToken.AccessToken): number =>
+  Option.isSome(expiresAt) ? expiresAt.value.epochMillis : Number.POSITIVE_INFINITY

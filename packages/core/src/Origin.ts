@@ -79,3 +79,26 @@ export const parse = (url: string): URL | undefined => {
   const parsed = new URL(url)
   return parsed.protocol === "https:" || parsed.protocol === "http:" ? parsed : undefined
 }
+
+/**
+ * No origin.
+ *
+ * @since 0.1.0
+ * @category lists
+ */
+export const none: ReadonlyArray<string> = []
+
+/** Most tokens go to one origin, and those of most apps to the same: it has one list for all of them. */
+let alone: ReadonlyArray<string> = none
+
+/**
+ * A list with one more origin. Beyond `most` it begins anew.
+ *
+ * @since 0.1.0
+ * @category lists
+ */
+export const add = (origins: ReadonlyArray<string>, origin: string, most: number): ReadonlyArray<string> => {
+  if (origins.includes(origin)) return origins
+  if (origins.length > 0 && origins.length < most) return origins.concat(origin)
+  return alone[0] === origin ? alone : alone = [origin]
+}

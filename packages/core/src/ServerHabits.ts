@@ -21,13 +21,27 @@
 export type Habit = "BoundTokens" | "OneActiveToken"
 
 /**
- * A token and its time (epoch milliseconds).
+ * What is known of a token. It is forgotten with the token: what is older than
+ * the one that was replaced says nothing.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Token {
   readonly digest: string
+  /** Issued to this process, not adopted from the store. */
+  isOwn: boolean
+  /** The origins that took it. */
+  acceptedBy: ReadonlyArray<string>
+}
+
+/**
+ * The time of a token (epoch milliseconds).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Life {
   readonly obtainedAt: number
   readonly expiresAt: number
 }
@@ -39,12 +53,10 @@ export interface Token {
  * @category models
  */
 export interface ServerHabits {
-  /** The endpoint issued the token to this process: it was not adopted from the store. */
-  readonly issued: (digest: string) => void
   /** The origin took the token. */
   readonly accepted: (token: Token, origin: string, now: number) => void
   /** The origin answered 401 to the token. */
-  readonly rejected: (token: Token, origin: string, now: number) => Habit | undefined
+  readonly rejected: (token: Token, life: Life, origin: string, now: number) => Habit | undefined
   /** Another process holds renewals for the origin: its own token was rejected there as well. */
   readonly held: (origin: string) => void
   /** Whether tokens of other processes may be used here. */
@@ -64,8 +76,8 @@ const maxYoung = 60_000
 /** So many early deaths in such a time are no revocation by hand (ms). */
 const minDeaths = 3
 const deathsMemory = 10 * 60_000
-/** Tokens and origins that are remembered. */
-const maxMarks = 64
+/** Origins that are remembered. */
+const maxOrigins = 64
 
 /** What became of the tokens at an origin. */
 interface OriginState {
@@ -83,48 +95,34 @@ interface OriginState {
  */
 export const make = (): ServerHabits => new Record()
 
-/** A token that an origin took. */
-interface Mark {
-  readonly digest: string
-  readonly origin: string
-}
-
 interface Death {
   readonly digest: string
   readonly at: number
 }
 
-// One for each key: most of them know one token and one origin, and are to be small
 class Record implements ServerHabits {
-  #own: ReadonlyArray<string> = nothing
-  #worked: ReadonlyArray<Mark> = nothing
-  #deaths: ReadonlyArray<Death> = nothing
+  #deaths: ReadonlyArray<Death> = []
   #origins: Map<string, OriginState> | undefined
   #ownFailedAt: number | undefined
   #sharesTokens = true
   #isSaid = false
 
-  issued(digest: string): void {
-    if (!this.#own.includes(digest)) this.#own = remember(this.#own, digest)
-  }
-
   accepted(token: Token, origin: string, now: number): void {
-    if (!this.#hasWorked(token, origin)) this.#worked = remember(this.#worked, { digest: token.digest, origin })
-    if (this.#own.includes(token.digest)) this.#ownWorked(origin, now)
+    if (token.isOwn) this.#ownWorked(origin, now)
     else this.#origins?.delete(origin)
   }
 
-  rejected(token: Token, origin: string, now: number): Habit | undefined {
-    const hasWorked = this.#hasWorked(token, origin)
-    if (this.#own.includes(token.digest)) {
+  rejected(token: Token, life: Life, origin: string, now: number): Habit | undefined {
+    const hasWorked = token.acceptedBy.includes(origin)
+    if (token.isOwn) {
       this.#ownFailedAt = now
       this.#origins = undefined
       this.#sharesTokens = true
     } else if (!hasWorked) {
       return this.#foreignFailed(origin, now)
     }
-    const youth = Math.min(maxYoung, (token.expiresAt - token.obtainedAt) * youngShare)
-    return hasWorked && now - token.obtainedAt < youth ? this.#died(token.digest, now) : undefined
+    const youth = Math.min(maxYoung, (life.expiresAt - life.obtainedAt) * youngShare)
+    return hasWorked && now - life.obtainedAt < youth ? this.#died(token.digest, now) : undefined
   }
 
   held(origin: string): void {
@@ -135,15 +133,11 @@ class Record implements ServerHabits {
     return this.#sharesTokens
   }
 
-  #hasWorked(token: Token, origin: string): boolean {
-    return this.#worked.some((mark) => mark.digest === token.digest && mark.origin === origin)
-  }
-
   #stateOf(origin: string): OriginState {
     const origins = this.#origins ??= new Map()
     const known = origins.get(origin)
     if (known !== undefined) return known
-    if (origins.size >= maxMarks) origins.clear()
+    if (origins.size >= maxOrigins) origins.clear()
     const state = { foreignFailedAt: Number.NEGATIVE_INFINITY, provenAt: Number.NEGATIVE_INFINITY }
     origins.set(origin, state)
     return state
@@ -176,9 +170,3 @@ class Record implements ServerHabits {
     return "OneActiveToken"
   }
 }
-
-// Shared, until there is something
-const nothing: ReadonlyArray<never> = []
-
-// Where they are spread, the engine leaves room for more
-const remember = <A>(known: ReadonlyArray<A>, one: A): ReadonlyArray<A> => known.slice(1 - maxMarks).concat([one])

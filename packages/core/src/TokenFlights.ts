@@ -25,7 +25,8 @@ import * as OAuthMetrics from "./OAuthMetrics.js"
 import type { Outages } from "./Outages.js"
 import * as Renewal from "./Renewal.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
-import type { Flight, Landing, Slot, TokenSlots, Wait } from "./TokenSlots.js"
+import type { Flight, Landing, Slot, Wait } from "./TokenSlots.js"
+import * as TokenSlots from "./TokenSlots.js"
 import type { Verdicts } from "./Verdicts.js"
 
 /**
@@ -57,7 +58,7 @@ const maxLinks = 32
  */
 export const make = (options: {
   readonly endpoint: TokenEndpoint["Type"]
-  readonly slots: TokenSlots
+  readonly slots: TokenSlots.TokenSlots
   readonly adoption: Adoption
   readonly verdicts: Verdicts
   readonly outages: Outages
@@ -85,7 +86,7 @@ export const make = (options: {
   /** What ends a cool-down early: a token of another process, or other credentials. */
   const lookAround = Effect.fnUntraced(function*(slot: Slot, purpose: Renewal.Purpose) {
     const stored = store.isShared ? yield* adoption.find(slot, purpose) : undefined
-    if (stored === undefined && slot.cooldown.mayChange()) slot.cooldown.look(yield* credentials)
+    if (stored === undefined && slot.cooldown?.mayChange() === true) slot.cooldown.look(yield* credentials)
     return stored
   })
 
@@ -105,10 +106,10 @@ export const make = (options: {
   const obtain = Effect.fnUntraced(function*(slot: Slot, flight: Flight) {
     const { changed, origin, purpose } = flight
     flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
-    if (slot.cooldown.failure(now()) !== undefined) {
+    if (slot.cooldown?.failure(now()) !== undefined) {
       const stored = yield* lookAround(slot, purpose)
       if (stored !== undefined) return Renewal.Outcome.Adopted({ token: stored.token })
-      const failure = slot.cooldown.failure(now())
+      const failure = slot.cooldown?.failure(now())
       flight.isAnswered = failure !== undefined
       if (failure !== undefined) return yield* failure
     }
@@ -116,14 +117,14 @@ export const make = (options: {
       request: slot.request,
       purpose,
       origin,
-      sharesTokens: slot.habits.sharesTokens(),
+      sharesTokens: TokenSlots.sharesTokens(slot),
       deadline: now() + Duration.toMillis(maxWait),
       isAdoptable: (token) => adoption.isAdoptable(slot, token, purpose),
       changed,
       onAsk: () => {
         flight.attempts++
         waits(flight, `attempt ${flight.attempts} at ${endpoint.address} has not ended`)
-        if (purpose === "rejection") slot.rejected.spend(origin, now())
+        if (purpose === "rejection") slot.rejected?.spend(origin, now())
       },
       onBusy: () => waits(flight, `another process asks ${endpoint.address}, and has stored no token`),
       onFailure: (error) => {
@@ -175,10 +176,11 @@ export const make = (options: {
     outages.failed(slot, !isAlive ? "missing" : purpose === "rejection" ? "rejected" : "serves", error)
     // A defect is a bug in a custom endpoint: it is told to those who wait, and held against nobody
     if (purpose === "background" || failure === undefined) return Effect.void
-    slot.cooldown.begin(failure, now(), failedAt)
+    const cooldown = slot.cooldown ??= Cooldown.make(cooldownMillis)
+    cooldown.begin(failure, now(), failedAt)
     return Cooldown.isPassing(failure)
       ? Effect.void
-      : Effect.map(credentials, (failed) => slot.cooldown.failedWith(failed))
+      : Effect.map(credentials, (failed) => cooldown.failedWith(failed))
   }
 
   /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */
@@ -189,15 +191,14 @@ export const make = (options: {
   const issued = (slot: Slot, flight: Flight, token: AccessToken, replaces: Option.Option<string>) => {
     const { origin, purpose } = flight
     const held = adoption.hold(token, true)
-    slot.habits.issued(held.digest())
     adoption.take(slot, held)
     // What tokens are bound to has changed on the way, most likely before the server saw it
     const isCurrent = endpoint.isCurrent(slot.request)
     if (!isCurrent) adoptRebound(slots.of(slot.source), held)
-    if (purpose === "rejection") verdicts.hold(slot, origin, slot.rejected.renewed(held.digest(), origin, now()))
+    if (purpose === "rejection") verdicts.hold(slot, origin, slot.rejected?.renewed(held.digest, origin, now()))
     land(slot, flight, Exit.succeed(token))
     // Nobody waits for this; at the end of a process it is worth its bounded calls
-    return isCurrent && slot.habits.sharesTokens() ? adoption.share(slot, held, replaces, purpose) : Effect.void
+    return isCurrent && TokenSlots.sharesTokens(slot) ? adoption.share(slot, held, replaces, purpose) : Effect.void
   }
 
   const arrive = (slot: Slot, flight: Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
@@ -213,8 +214,8 @@ export const make = (options: {
           outcome.finish
         )
       case "Held":
-        slot.rejected.hold(origin, outcome.hold, now())
-        slot.habits.held(origin)
+        slot.rejected?.hold(origin, outcome.hold, now())
+        slot.habits?.held(origin)
         land(slot, flight, Exit.succeed(undefined))
         return Effect.void
       case "Busy":

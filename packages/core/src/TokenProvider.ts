@@ -193,7 +193,7 @@ export const make: (
     storeTimeout: positiveDuration("storeTimeout", options),
     leaseDuration: positiveDuration("leaseDuration", options)
   })
-  const { defaultLifetime, failureCooldown, maxWait, storeTimeout } = settings
+  const { defaultLifetime, maxWait, storeTimeout } = settings
   const capacity = yield* Check.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
   const endpoint = yield* TokenEndpoint
   const { proofKey } = endpoint
@@ -218,9 +218,18 @@ export const make: (
   })
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
-  const slots = TokenSlots.make(endpoint, { capacity, failureCooldown: Duration.toMillis(failureCooldown) })
+  const slots = TokenSlots.make(endpoint, capacity)
   const outages = Outages.make({ fork, now })
-  const adoption = Adoption.make({ ...settings, jitter, slots, tokens, outages, now, update })
+  const adoption = Adoption.make({
+    ...settings,
+    jitter,
+    slots,
+    tokens,
+    isShared: store.isShared,
+    outages,
+    now,
+    update
+  })
   const verdicts = Verdicts.make({ store, notes, fork, now })
   const renew = Renewal.make({ ...settings, endpoint, attempt, store, tokens, notes, fork, update })
   const flights = TokenFlights.make({
@@ -270,9 +279,10 @@ export const make: (
           ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
           : joined
       }
-      const failure = slot.cooldown.failure(now())
-      const mayEnd = store.isShared || slot.cooldown.mayChange()
-      return failure === undefined || (mayEnd && slot.cooldown.mayLook(now()))
+      const { cooldown } = slot
+      const failure = cooldown?.failure(now())
+      return cooldown === undefined || failure === undefined ||
+          ((store.isShared || cooldown.mayChange()) && cooldown.mayLook(now()))
         ? join(flights.launch(slot, call.purpose, call.origin), call)
         : Effect.fail(failure)
     })
@@ -309,7 +319,7 @@ export const make: (
       const isEarly = now() < slot.backgroundNotBefore
       if (now() < held.freshUntil || slot.backgroundFailures > 0 || isEarly) {
         const isDue = now() >= held.refreshAt && !isEarly
-        const isBegun = isDue && slot.flight === undefined && slot.cooldown.failure(now()) === undefined
+        const isBegun = isDue && slot.flight === undefined && slot.cooldown?.failure(now()) === undefined
         const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
         if (isBegun) flights.launch(slot, "background", origin)
         return serve(held, use, onUse)
@@ -336,10 +346,10 @@ export const make: (
       if (other !== undefined && !HeldToken.is(other, rejected)) return Effect.succeed(other.token)
       // Whatever the origin says of it: a token whose time is over is renewed
       const purpose = isAlive(slot.held) ? "rejection" : "expiry"
-      if (purpose === "rejection" && !slot.rejected.mayRenew(origin, now())) return Effect.succeed(rejected)
+      if (purpose === "rejection" && slot.rejected?.mayRenew(origin, now()) === false) return Effect.succeed(rejected)
       return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
         if (token === undefined) return replace(slot, rejected, origin, call)
-        if (!slot.rejected.has(HeldToken.describe(token, slot).digest, origin)) return Effect.succeed(token)
+        if (slot.rejected?.has(HeldToken.digestOf(token, slot.held), origin) !== true) return Effect.succeed(token)
         verdicts.hold(slot, origin, slot.rejected.unchanged(origin, now()))
         return Effect.succeed(rejected)
       })

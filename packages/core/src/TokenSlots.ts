@@ -9,13 +9,13 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "./AccessToken.js"
-import * as Cooldown from "./Cooldown.js"
-import type { HeldToken } from "./HeldToken.js"
+import type { Cooldown, Failure } from "./Cooldown.js"
+import * as HeldToken from "./HeldToken.js"
 import type { TokenEndpointError } from "./OAuthError.js"
 import type { RenewalOutcome } from "./OAuthMetrics.js"
-import * as RejectedTokens from "./RejectedTokens.js"
+import type * as RejectedTokens from "./RejectedTokens.js"
 import type { Purpose } from "./Renewal.js"
-import * as ServerHabits from "./ServerHabits.js"
+import type * as ServerHabits from "./ServerHabits.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import type { ResolvedTokenRequest, TokenRequest } from "./TokenRequest.js"
 
@@ -29,17 +29,19 @@ export interface Slot {
   readonly request: ResolvedTokenRequest
   /** The request as callers make it; `undefined` is the default one. */
   readonly source: TokenRequest | undefined
-  readonly rejected: RejectedTokens.RejectedTokens
-  readonly habits: ServerHabits.ServerHabits
-  readonly cooldown: Cooldown.Cooldown
-  held: HeldToken | undefined
-  /** The token before this one: a store that has missed a write still holds it. */
-  replaced: HeldToken | undefined
+  /** What resources have said; nothing, until one of them has rejected a token. */
+  rejected: RejectedTokens.RejectedTokens | undefined
+  habits: ServerHabits.ServerHabits | undefined
+  /** Of the failures since the last success, if there are any. */
+  cooldown: Cooldown | undefined
+  held: HeldToken.HeldToken | undefined
+  /** The token before this one: a store that has missed a write still holds it, and requests are on their way with it. */
+  replaced: ServerHabits.Token | undefined
   flight: Flight | undefined
   /** A new token is on its way into the store: what is there is not news. */
   isWriting: boolean
   /** Why the last renewal failed, if it did, and when (epoch milliseconds). */
-  failure: { readonly error: Cooldown.Failure; readonly at: number } | undefined
+  failure: { readonly error: Failure; readonly at: number } | undefined
   backgroundFailures: number
   /** Before this time no renewal is begun that nobody waits for (epoch milliseconds). */
   backgroundNotBefore: number
@@ -86,7 +88,7 @@ export interface Flight {
  * @since 0.1.0
  * @category models
  */
-export type Landing = Exit.Exit<AccessToken | undefined, Cooldown.Failure>
+export type Landing = Exit.Exit<AccessToken | undefined, Failure>
 
 /**
  * The callers with one deadline, and what ends their wait when it has come.
@@ -122,20 +124,13 @@ export interface TokenSlots {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  endpoint: TokenEndpoint["Type"],
-  options: {
-    readonly capacity: number
-    /** Milliseconds. */
-    readonly failureCooldown: number
-  }
-): TokenSlots => {
+export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenSlots => {
   const makeSlot = (source: TokenRequest | undefined, request = endpoint.resolve(source)): Slot => ({
     request,
     source,
-    rejected: RejectedTokens.make(),
-    habits: ServerHabits.make(),
-    cooldown: Cooldown.make(options.failureCooldown),
+    rejected: undefined,
+    habits: undefined,
+    cooldown: undefined,
     held: undefined,
     replaced: undefined,
     flight: undefined,
@@ -179,7 +174,7 @@ export const make = (
 
   const dropOldest = () => {
     let slot = oldest
-    while (slot !== undefined && others.size >= options.capacity) {
+    while (slot !== undefined && others.size >= capacity) {
       const { newer } = slot
       if (slot.flight === undefined) {
         others.delete(slot.request.key)
@@ -235,6 +230,30 @@ export const make = (
   }
 }
 
-/** A grant decides by what only itself knows. */
-const textOf = ({ audience, grant, params, resource, scope }: TokenRequest): string | undefined =>
-  grant === undefined ? JSON.stringify([scope, resource, audience, params]) : undefined
+/**
+ * Whether tokens of other processes may be used for the key.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const sharesTokens = ({ habits }: Slot): boolean => habits === undefined || habits.sharesTokens()
+
+/**
+ * What is known of a token, while it is held or has just been replaced.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const known = ({ held, replaced }: Slot, token: AccessToken): ServerHabits.Token | undefined => {
+  if (held !== undefined && HeldToken.is(held, token)) return held
+  return replaced !== undefined && replaced.digest === HeldToken.digestOf(token, held) ? replaced : undefined
+}
+
+const textOf = ({ audience, grant, params, resource, scope }: TokenRequest): string | undefined => {
+  // A grant decides by what only itself knows
+  if (grant !== undefined) return undefined
+  const isScopeAlone = resource === undefined && audience === undefined && params === undefined
+  return isScopeAlone && typeof scope === "string" && !scope.startsWith("[")
+    ? scope
+    : JSON.stringify([scope, resource, audience, params])
+}

@@ -66,7 +66,7 @@ export const make = (slot: Slot | undefined, options: {
 }): TokenStatus => ({
   token: Option.map(
     Option.filter(Option.fromNullable(slot?.held), ({ expiresAt }) => options.now < expiresAt),
-    (held) => describe(held, slot?.rejected.has(held.digest()) ?? false, options.now)
+    (held) => describe(held, slot?.rejected?.has(held.digest) === true, options.now)
   ),
   isRenewing: slot?.flight !== undefined,
   lastError: Option.map(Option.fromNullable(slot?.failure), ({ at, error }) => ({

@@ -279,6 +279,8 @@ export interface MemoryOptions {
   readonly isShared?: boolean | undefined
 }
 
+const anyText = /^/
+
 /**
  * Keeps tokens in the memory of the process, with everything the port offers.
  * Beyond `capacity` keys the one written longest ago is dropped, of those that
@@ -351,6 +353,8 @@ export const makeMemory: {
             if (isStale(find(key, now), replaces)) return false
             entries.delete(key)
             const { payload, version } = entry
+            // A text that was put together in pieces is kept in pieces, until it is looked through
+            anyText.test(payload)
             entries.set(key, { version, payload, expiresAt: now + Duration.toMillis(entry.timeToLive) })
             if (entries.size > capacity) dropOldest()
             return true

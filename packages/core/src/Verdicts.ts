@@ -9,9 +9,11 @@ import type { AccessToken } from "./AccessToken.js"
 import type { BoundedStore } from "./BoundedStore.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as HeldToken from "./HeldToken.js"
-import type * as RejectedTokens from "./RejectedTokens.js"
-import type * as ServerHabits from "./ServerHabits.js"
+import * as Origin from "./Origin.js"
+import * as RejectedTokens from "./RejectedTokens.js"
+import * as ServerHabits from "./ServerHabits.js"
 import type { Slot } from "./TokenSlots.js"
+import * as TokenSlots from "./TokenSlots.js"
 
 /**
  * Takes reports of tokens.
@@ -29,6 +31,9 @@ export interface Verdicts {
   /** A renewal for the origin brought nothing that helps there: where that holds further ones, the fleet hears of it. */
   readonly hold: (slot: Slot, origin: string, hold: RejectedTokens.Hold | undefined) => void
 }
+
+/** With `origins: "any"` the number of origins that take a token has no other bound. */
+const maxOrigins = 64
 
 /**
  * Makes it for one provider.
@@ -51,21 +56,24 @@ export const make = (options: {
     const key = FleetNotes.holdKey(slot.request.key, origin)
     fork(Effect.flatMap(notes.countHold(key, hold), (counted) => {
       // It has ended here in the meantime
-      if (slot.rejected.mayRenew(origin, now())) return notes.forget(key)
+      if (slot.rejected?.mayRenew(origin, now()) !== false) return notes.forget(key)
       slot.rejected.hold(origin, counted, now())
       return Effect.void
     }))
   }
 
   const rejected: Verdicts["rejected"] = (slot, token, origin) => {
-    const described = HeldToken.describe(token, slot)
-    if (!slot.rejected.has(described.digest, origin)) {
-      const habit = slot.habits.rejected(described, origin, now())
+    const known = TokenSlots.known(slot, token)
+    const digest = known?.digest ?? HeldToken.digestOf(token, slot.held)
+    const life = HeldToken.life(token)
+    const rejected = slot.rejected ??= RejectedTokens.make()
+    if (known !== undefined && !rejected.has(digest, origin)) {
+      const habit = (slot.habits ??= ServerHabits.make()).rejected(known, life, origin, now())
       if (habit !== undefined) {
         fork(Effect.annotateLogs(Effect.logWarning(habits[habit]), "oauth.token.key", slot.request.key))
       }
     }
-    slot.rejected.reject(described.digest, origin, described.expiresAt, now())
+    rejected.reject(digest, origin, life.expiresAt, now())
     if (slot.held !== undefined && HeldToken.is(slot.held, token)) slot.held.quietUntil = Number.NEGATIVE_INFINITY
   }
 
@@ -76,16 +84,17 @@ export const make = (options: {
       rejected(slot, token, origin)
       const { held } = slot
       if (held === undefined || !held.isOwn || !HeldToken.is(held, token)) return
-      hold(slot, origin, slot.rejected.fruitless(held.digest(), origin, now()))
+      hold(slot, origin, slot.rejected?.fruitless(held.digest, origin, now()))
     },
     accepted: (slot, token, origin) => {
-      const described = HeldToken.describe(token, slot)
-      const hasEnded = slot.rejected.accept(described.digest, origin)
+      const { held, rejected } = slot
+      const known = TokenSlots.known(slot, token)
+      const hasEnded = rejected?.accept(known?.digest ?? HeldToken.digestOf(token, held), origin) === true
       if (hasEnded && store.isShared) fork(notes.forget(FleetNotes.holdKey(slot.request.key, origin)))
-      slot.habits.accepted(described, origin, now())
-      const { held } = slot
-      if (held === undefined || !HeldToken.is(held, token) || slot.rejected.has(described.digest)) return
-      held.quietUntil = held.refreshAt
+      if (known === undefined) return
+      known.acceptedBy = Origin.add(known.acceptedBy, origin, maxOrigins)
+      slot.habits?.accepted(known, origin, now())
+      if (known === held && rejected?.has(held.digest) !== true) held.quietUntil = held.refreshAt
     }
   }
 }

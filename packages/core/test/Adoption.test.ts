@@ -2,14 +2,17 @@ import {
   AccessToken,
   Adoption,
   BoundedStore,
+  Cooldown,
   OAuthMetrics,
   Outages,
+  RejectedTokens,
   SharedTokens,
   TestTokenEndpoint,
   TokenSlots,
   TokenStore
 } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Option, Redacted } from "effect"
 import { value } from "./ProviderBench.js"
 
@@ -20,7 +23,7 @@ const defaultLifetime = Duration.hours(1)
 const token = (name: string) =>
   AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1000 seconds" })
 
-const make = Effect.gen(function*() {
+const make = Effect.fnUntraced(function*(isShared = true) {
   const time = { now: 0 }
   const { endpoint } = yield* TestTokenEndpoint.make()
   const memory = yield* TokenStore.makeMemory()
@@ -30,7 +33,7 @@ const make = Effect.gen(function*() {
     memory
   )
   const tokens = SharedTokens.make(store, { defaultLifetime })
-  const slots = TokenSlots.make(endpoint, { capacity: 10, failureCooldown: 1000 })
+  const slots = TokenSlots.make(endpoint, 10)
   const adoption = Adoption.make({
     refreshAhead: Duration.seconds(200),
     expiryLeeway: Duration.seconds(100),
@@ -38,6 +41,7 @@ const make = Effect.gen(function*() {
     jitter: 0,
     slots,
     tokens,
+    isShared,
     outages: Outages.make({ fork: Effect.runFork, now: () => time.now }),
     now: () => time.now,
     update: yield* OAuthMetrics.makeUpdate
@@ -48,7 +52,7 @@ const make = Effect.gen(function*() {
 describe("Adoption", () => {
   it.effect("a token of the store is taken while it is fresh, for a renewal in the background while that is not due", () =>
     Effect.gen(function*() {
-      const { adoption, slot, time } = yield* make
+      const { adoption, slot, time } = yield* make()
       for (
         const [now, background, expiry] of [[0, true, true], [799_999, true, true], [800_000, false, true], [
           899_999,
@@ -64,18 +68,54 @@ describe("Adoption", () => {
 
   it.effect("fleet rule 5: a rejected token is not taken, nor one that was replaced here", () =>
     Effect.gen(function*() {
-      const { adoption, slot } = yield* make
+      const { adoption, slot } = yield* make()
       adoption.take(slot, adoption.hold(token("a"), true))
       adoption.take(slot, adoption.hold(token("b"), true))
       assert.isFalse(adoption.isAdoptable(slot, token("a"), "expiry"))
       assert.isTrue(adoption.isAdoptable(slot, token("c"), "expiry"))
-      slot.rejected.reject(adoption.hold(token("c"), false).digest(), api, Infinity, 0)
+      slot.rejected = RejectedTokens.make()
+      slot.rejected.reject(adoption.hold(token("c"), false).digest, api, Infinity, 0)
       assert.isFalse(adoption.isAdoptable(slot, token("c"), "expiry"))
+    }))
+
+  it.effect("fleet rule 9: a success ends a cool-down at once", () =>
+    Effect.gen(function*() {
+      const { adoption, slot } = yield* make()
+      for (const failure of [TestTokenEndpoint.unavailable, TestTokenEndpoint.invalidClient]) {
+        slot.cooldown = Cooldown.make(1000)
+        slot.cooldown.begin(failure, 0)
+        adoption.take(slot, adoption.hold(token("a"), true))
+        assert.isUndefined(slot.cooldown)
+      }
+    }))
+
+  it.effect("where no other process writes to the store, nothing is kept of a token that was replaced", () =>
+    Effect.gen(function*() {
+      for (const isShared of [true, false]) {
+        const { adoption, slot } = yield* make(isShared)
+        adoption.take(slot, adoption.hold(token("a"), true))
+        adoption.take(slot, adoption.hold(token("b"), true))
+        assert.strictEqual(slot.replaced !== undefined, isShared)
+      }
+    }))
+
+  it.effect("the same token from another side stays whose it was, and accepted where it was", () =>
+    Effect.gen(function*() {
+      const { adoption, slot } = yield* make()
+      const own = adoption.hold(token("a"), true)
+      own.acceptedBy = [api]
+      adoption.take(slot, own)
+      const again = adoption.hold(token("a"), false)
+      adoption.take(slot, again)
+      assert.strictEqual(slot.held, again)
+      assert.isTrue(again.isOwn)
+      deepStrictEqual(again.acceptedBy, [api])
+      assert.isUndefined(slot.replaced)
     }))
 
   it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
     Effect.gen(function*() {
-      const { adoption, slot, tokens } = yield* make
+      const { adoption, slot, tokens } = yield* make()
       assert.isTrue(yield* tokens.write(slot.request.key, token("first"), Option.none()))
       const own = adoption.hold(token("second"), true)
       adoption.take(slot, own)
@@ -87,9 +127,10 @@ describe("Adoption", () => {
 
   it.effect("a token of the store that is not worth taking is written over", () =>
     Effect.gen(function*() {
-      const { adoption, slot, tokens } = yield* make
+      const { adoption, slot, tokens } = yield* make()
       assert.isTrue(yield* tokens.write(slot.request.key, token("rejected"), Option.none()))
-      slot.rejected.reject(adoption.hold(token("rejected"), false).digest(), api, Infinity, 0)
+      slot.rejected = RejectedTokens.make()
+      slot.rejected.reject(adoption.hold(token("rejected"), false).digest, api, Infinity, 0)
       const own = adoption.hold(token("good"), true)
       adoption.take(slot, own)
       yield* adoption.share(slot, own, Option.none(), "expiry")
@@ -100,7 +141,7 @@ describe("Adoption", () => {
 
   it.effect("fleet rule 10: a change is read and adopted, unless this process is writing or a renewal looks itself", () =>
     Effect.gen(function*() {
-      const { adoption, slot, tokens } = yield* make
+      const { adoption, slot, tokens } = yield* make()
       adoption.take(slot, adoption.hold(token("old"), true))
       yield* tokens.write(slot.request.key, token("new"), Option.none())
       slot.isWriting = true
@@ -115,7 +156,7 @@ describe("Adoption", () => {
 
   it.effect("what a renewal brings ends a failure; after the end of the provider it is not kept", () =>
     Effect.gen(function*() {
-      const { adoption, slot, slots } = yield* make
+      const { adoption, slot, slots } = yield* make()
       slot.failure = { error: TestTokenEndpoint.unavailable, at: 0 }
       adoption.take(slot, adoption.hold(token("a"), true))
       assert.isUndefined(slot.failure)

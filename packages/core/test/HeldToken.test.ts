@@ -57,10 +57,11 @@ describe("HeldToken", () => {
   })
 
   it("fleet rule 5: the same value has the same digest, and another value another", () => {
-    const digest = hold(token("a", "1 hour")).digest()
-    assert.strictEqual(digest, hold(token("a", "2 hours", 5000), false).digest())
-    assert.strictEqual(digest, HeldToken.describe(token("a")).digest)
-    assert.notStrictEqual(digest, hold(token("b", "1 hour")).digest())
+    const { digest } = hold(token("a", "1 hour"))
+    assert.strictEqual(digest, hold(token("a", "2 hours", 5000), false).digest)
+    assert.strictEqual(digest, HeldToken.digestOf(token("a"), undefined))
+    assert.strictEqual(digest, HeldToken.digestOf(token("a"), hold(token("b"))))
+    assert.notStrictEqual(digest, hold(token("b", "1 hour")).digest)
   })
 
   it("rule 12: the digest is computed when it is first needed, and once", () => {
@@ -74,26 +75,32 @@ describe("HeldToken", () => {
       }
     })
     const held = hold(watched)
-    assert.strictEqual(reads, 0)
-    const digest = held.digest()
-    assert.strictEqual(held.digest(), digest)
-    assert.strictEqual(reads, 1)
+    const before = reads
+    const { digest } = held
+    assert.strictEqual(held.digest, digest)
+    assert.strictEqual(HeldToken.digestOf(watched, held), digest)
+    assert.strictEqual(reads, before + 1)
     assert.strictEqual(digest, Fingerprint.fingerprint("a"))
   })
 
-  it("a description is the digest and the time of a token; an unknown end is never", () => {
-    deepStrictEqual(HeldToken.describe(token("a", "10 seconds", 1000)), {
-      digest: Fingerprint.fingerprint("a"),
-      obtainedAt: 1000,
-      expiresAt: 11_000
-    })
-    assert.strictEqual(HeldToken.describe(token("a")).expiresAt, Infinity)
+  it("the life of a token is from when it was asked for to its end; an unknown end is never", () => {
+    deepStrictEqual(HeldToken.life(token("a", "10 seconds", 1000)), { obtainedAt: 1000, expiresAt: 11_000 })
+    assert.strictEqual(HeldToken.life(token("a")).expiresAt, Infinity)
   })
 
-  it("rule 9: neither it nor its description shows the token", () => {
+  it("of one that was replaced remain its digest, whose it was and who took it", () => {
+    const held = hold(token("a", "1 hour"))
+    held.acceptedBy = ["https://api.example.com"]
+    deepStrictEqual(HeldToken.replaced(held), {
+      digest: Fingerprint.fingerprint("a"),
+      isOwn: true,
+      acceptedBy: ["https://api.example.com"]
+    })
+  })
+
+  it("rule 9: neither it nor what remains of it shows the token", () => {
     const held = hold(token("a-very-secret-token", "1 hour"))
-    held.digest()
-    for (const value of [held, HeldToken.describe(held.token)]) {
+    for (const value of [held, HeldToken.replaced(held)]) {
       deepStrictEqual(Secrets.leaks(value, ["a-very-secret-token"]), [])
       deepStrictEqual(Secrets.reaches(value, ["a-very-secret-token"]), [])
     }

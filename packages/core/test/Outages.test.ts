@@ -26,7 +26,7 @@ const is401 = "Token endpoint https://auth.test/token answered 401 invalid_clien
 
 const make = Effect.gen(function*() {
   const { control, endpoint } = yield* TestTokenEndpoint.make()
-  const slots = TokenSlots.make(endpoint, { capacity: 10_000, failureCooldown: 1000 })
+  const slots = TokenSlots.make(endpoint, 10_000)
   const logs: Array<ProviderBench.Log> = []
   const time = { now: 0 }
   const outages = Outages.make({

@@ -9,8 +9,12 @@ const second = 1000
 const minute = 60 * second
 const hour = 60 * minute
 
-const token = (digest: string, obtainedAt = 0, lifetime = hour): ServerHabits.Token => ({
+interface Token extends ServerHabits.Token, ServerHabits.Life {}
+
+const token = (digest: string, obtainedAt = 0, lifetime = hour): Token => ({
   digest,
+  isOwn: false,
+  acceptedBy: [],
   obtainedAt,
   expiresAt: obtainedAt + lifetime
 })
@@ -19,21 +23,22 @@ const token = (digest: string, obtainedAt = 0, lifetime = hour): ServerHabits.To
 const make = () => {
   const habits = ServerHabits.make()
   let issued = 0
-  const own = (now: number) => {
-    const mine = token(`own-${++issued}`, now)
-    habits.issued(mine.digest)
-    return mine
+  const own = (now: number): Token => ({ ...token(`own-${++issued}`, now), isOwn: true })
+  const accepted = (token: Token, origin: string, now: number) => {
+    token.acceptedBy = [...token.acceptedBy, origin]
+    habits.accepted(token, origin, now)
   }
+  const rejected = (token: Token, origin: string, now: number) => habits.rejected(token, token, origin, now)
   return {
-    accepted: habits.accepted.bind(habits),
-    rejected: habits.rejected.bind(habits),
+    accepted,
+    rejected,
     held: habits.held.bind(habits),
     sharesTokens: habits.sharesTokens.bind(habits),
     own,
     /** Another's token fails on its first use, and the replay with one of our own works. */
     foreignFails: (digest: string, now: number, replayedAfter = 100, origin = api) => {
-      const habit = habits.rejected(token(digest, now), origin, now)
-      habits.accepted(own(now), origin, now + replayedAfter)
+      const habit = rejected(token(digest, now), origin, now)
+      accepted(own(now), origin, now + replayedAfter)
       return habit
     }
   }
@@ -115,9 +120,10 @@ describe("ServerHabits", () => {
     it("only a first use counts: one that has worked here and is rejected later was revoked", () => {
       const { accepted, own, rejected, sharesTokens } = make()
       // All of them adopted before any of them fails, so that no success comes between the failures
-      for (let i = 0; i < 5; i++) accepted(token(`t${i}`, -hour, 10 * hour), api, 0)
+      const adopted = [0, 1, 2, 3, 4].map((i) => token(`t${i}`, -hour, 10 * hour))
+      for (const each of adopted) accepted(each, api, 0)
       for (let i = 0; i < 5; i++) {
-        rejected(token(`t${i}`, -hour, 10 * hour), api, i * minute + second)
+        rejected(adopted[i], api, i * minute + second)
         accepted(own(i * minute), api, i * minute + 2 * second)
       }
       assert.isTrue(sharesTokens())
@@ -275,8 +281,9 @@ describe("ServerHabits", () => {
     it("tokens of others die like our own, and it does not stop the sharing", () => {
       const { accepted, rejected, sharesTokens } = make()
       const fates = [1, 2, 3].map((n) => {
-        accepted(token(`t${n}`, n * second), api, n * second)
-        return rejected(token(`t${n}`, n * second), api, n * second + 1)
+        const other = token(`t${n}`, n * second)
+        accepted(other, api, n * second)
+        return rejected(other, api, n * second + 1)
       })
       deepStrictEqual(fates, [undefined, undefined, "OneActiveToken"])
       assert.isTrue(sharesTokens())
@@ -291,50 +298,13 @@ describe("ServerHabits", () => {
     })
   })
 
-  describe("it remembers the last 64", () => {
-    it("of our own tokens: an older one counts as another's", () => {
-      for (const [later, shares] of [[63, true], [64, false]] as const) {
-        const { accepted, foreignFails, own, rejected, sharesTokens } = make()
-        const oldest = own(0)
-        foreignFails("a", 0)
-        // One was our own already
-        for (let n = 1; n < later; n++) own(0)
-        rejected(oldest, api, minute)
-        accepted(own(minute), api, minute)
-        assert.strictEqual(sharesTokens(), shares)
-      }
-    })
-
-    it("of tokens that worked: the death of an older one is not noticed", () => {
-      for (const [later, habit] of [[63, "OneActiveToken"], [64, undefined]] as const) {
-        const { accepted, rejected } = make()
-        for (const n of [1, 2]) {
-          accepted(token(`t${n}`), api, 0)
-          rejected(token(`t${n}`), api, 1)
-        }
-        const oldest = token("oldest")
-        accepted(oldest, api, 1)
-        for (let n = 0; n < later; n++) accepted(token(`later-${n}`), api, 2)
-        assert.strictEqual(rejected(oldest, api, 3), habit)
-      }
-    })
-
-    it("one that is told again takes no more room", () => {
-      const { accepted, rejected } = make()
-      const three = [1, 2, 3].map((n) => token(`t${n}`))
-      for (const each of three) accepted(each, api, 0)
-      for (let n = 0; n < 200; n++) accepted(token(`later-${n % 61}`), api, 1)
-      deepStrictEqual(three.map((each) => rejected(each, api, 2)), [undefined, undefined, "OneActiveToken"])
-    })
-
-    it("of origins that rejected tokens of others: with one more all of them begin anew", () => {
-      for (const [more, shares] of [[63, false], [64, true]] as const) {
-        const { foreignFails, rejected, sharesTokens } = make()
-        foreignFails("a", 0)
-        for (let n = 0; n < more; n++) rejected(token(`t${n}`), `https://${n}.example.com`, 1)
-        foreignFails("b", minute)
-        assert.strictEqual(sharesTokens(), shares)
-      }
-    })
+  it("it remembers 64 origins that rejected tokens of others: with one more all of them begin anew", () => {
+    for (const [more, shares] of [[63, false], [64, true]] as const) {
+      const { foreignFails, rejected, sharesTokens } = make()
+      foreignFails("a", 0)
+      for (let n = 0; n < more; n++) rejected(token(`t${n}`), `https://${n}.example.com`, 1)
+      foreignFails("b", minute)
+      assert.strictEqual(sharesTokens(), shares)
+    }
   })
 })

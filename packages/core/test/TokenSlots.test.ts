@@ -1,4 +1,4 @@
-import { AccessToken, HeldToken, TestTokenEndpoint, TokenSlots } from "@effect-alf/core"
+import { AccessToken, Fingerprint, HeldToken, TestTokenEndpoint, TokenSlots } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
@@ -6,10 +6,10 @@ import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
 const origin = "https://api.example.com"
 const scopes = ["a", "b", "c", "d", "e", "f", "g"]
 
-const make = (capacity: number, request = {}, failureCooldown = 1000) =>
+const make = (capacity: number, request = {}) =>
   Effect.map(TestTokenEndpoint.make({ request }), ({ endpoint }) => ({
     endpoint,
-    slots: TokenSlots.make(endpoint, { capacity, failureCooldown })
+    slots: TokenSlots.make(endpoint, capacity)
   }))
 
 const flight = (): TokenSlots.Flight => ({
@@ -61,11 +61,14 @@ describe("TokenSlots", () => {
 
   it.effect("a new slot knows nothing, and what it learns is its own", () =>
     Effect.gen(function*() {
-      const { slots } = yield* make(10, {}, 200)
+      const { slots } = yield* make(10)
       const slot = slots.of({ scope: "a" })
-      const { cooldown, habits, rejected, request, ...rest } = slot
+      const { request, ...rest } = slot
       deepStrictEqual(rest, {
         source: { scope: "a" },
+        rejected: undefined,
+        habits: undefined,
+        cooldown: undefined,
         failure: undefined,
         held: undefined,
         replaced: undefined,
@@ -73,20 +76,27 @@ describe("TokenSlots", () => {
         isWriting: false,
         backgroundFailures: 0,
         backgroundNotBefore: 0,
-        text: "[\"a\",null,null,null]",
+        text: "a",
         older: undefined,
         newer: undefined
       })
-      rejected.reject("digest", origin, Infinity, 0)
-      cooldown.begin(TestTokenEndpoint.unavailable, 0)
-      assert.strictEqual(cooldown.failure(199), TestTokenEndpoint.unavailable)
-      assert.isUndefined(cooldown.failure(200))
-      assert.isTrue(habits.sharesTokens())
+      assert.isTrue(TokenSlots.sharesTokens(slot))
       const other = slots.of({ scope: "b" })
-      assert.isFalse(other.rejected.has("digest"))
-      assert.isUndefined(other.cooldown.failure(0))
-      assert.notStrictEqual(other.habits, habits)
       assert.notStrictEqual(other.request.key, request.key)
+    }))
+
+  it.effect("a token is known by its value, while it is held and when it has just been replaced", () =>
+    Effect.gen(function*() {
+      const { slots } = yield* make(1)
+      const slot = slots.of(undefined)
+      const like = (value: string) =>
+        AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(1) })
+      assert.isUndefined(TokenSlots.known(slot, like("token")))
+      slot.held = aToken
+      slot.replaced = { digest: Fingerprint.fingerprint("before"), isOwn: false, acceptedBy: [] }
+      assert.strictEqual(TokenSlots.known(slot, like("token")), aToken)
+      assert.strictEqual(TokenSlots.known(slot, like("before")), slot.replaced)
+      assert.isUndefined(TokenSlots.known(slot, like("another")))
     }))
 
   it.effect("a key is found while it is in use, and to find it is no use", () =>

@@ -19,6 +19,14 @@ const other = "https://other.example.com"
 const token = (name: string) =>
   AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1 hour" })
 
+const options = {
+  refreshAhead: Duration.minutes(5),
+  expiryLeeway: Duration.seconds(10),
+  defaultLifetime: Duration.hours(1),
+  jitter: 0,
+  isOwn: true
+}
+
 const make = Effect.gen(function*() {
   const logs: Array<ProviderBench.Log> = []
   const later: Array<Effect.Effect<void>> = []
@@ -29,16 +37,14 @@ const make = Effect.gen(function*() {
     TokenStore.TokenStore,
     memory
   )
-  const slots = TokenSlots.make(endpoint, { capacity: 10, failureCooldown: 1000 })
+  const slots = TokenSlots.make(endpoint, 10)
   const slot = slots.of(undefined)
-  const held = HeldToken.make(token("a"), {
-    refreshAhead: Duration.minutes(5),
-    expiryLeeway: Duration.seconds(10),
-    defaultLifetime: Duration.hours(1),
-    jitter: 0,
-    isOwn: true
-  })
+  const held = HeldToken.make(token("a"), options)
   slot.held = held
+  const issue = (token: AccessToken.AccessToken) => {
+    slot.replaced = slot.held && HeldToken.replaced(slot.held)
+    return slot.held = HeldToken.make(token, options)
+  }
   const clock = yield* Effect.clock
   const notes = FleetNotes.make(store)
   const verdicts = Verdicts.make({
@@ -50,7 +56,7 @@ const make = Effect.gen(function*() {
   /** Runs what nobody waits for. */
   const run = Effect.suspend(() => Effect.all(later.splice(0), { discard: true })).pipe(ProviderBench.collectLogs(logs))
   const hold = Effect.map(notes.read(FleetNotes.holdKey(slot.request.key, api)), Option.isSome)
-  return { held, hold, logs, run, slot, verdicts }
+  return { held, hold, issue, logs, run, slot, verdicts }
 })
 
 describe("Verdicts", () => {
@@ -81,22 +87,55 @@ describe("Verdicts", () => {
       verdicts.rejectedAgain(slot, held.token, api)
       yield* run
       assert.isTrue(yield* hold)
-      assert.isFalse(slot.rejected.mayRenew(api, 0))
+      assert.isFalse(slot.rejected?.mayRenew(api, 0))
       yield* TestClock.adjust("10 millis")
       verdicts.accepted(slot, held.token, api)
       yield* run
       assert.isFalse(yield* hold)
-      assert.isTrue(slot.rejected.mayRenew(api, 10))
+      assert.isTrue(slot.rejected?.mayRenew(api, 10))
+    }))
+
+  it.effect("who takes a token is known while it is held and when it has just been replaced", () =>
+    Effect.gen(function*() {
+      const { held, issue, slot, verdicts } = yield* make
+      for (const origin of [api, other, api]) verdicts.accepted(slot, held.token, origin)
+      deepStrictEqual(held.acceptedBy, [api, other])
+      const second = issue(token("b"))
+      verdicts.accepted(slot, token("a"), "https://late.example.com")
+      deepStrictEqual(slot.replaced?.acceptedBy, [api, other, "https://late.example.com"])
+      deepStrictEqual(second.acceptedBy, [])
+    }))
+
+  it.effect("with any number of origins, 64 of those that take a token are remembered at most", () =>
+    Effect.gen(function*() {
+      const { held, slot, verdicts } = yield* make
+      for (let n = 0; n < 1_000; n++) {
+        verdicts.accepted(slot, held.token, `https://${n}.example.com`)
+        assert.isAtMost(held.acceptedBy.length, 64)
+      }
+    }))
+
+  it.effect("a token from before the one that was replaced is not sent again, and says nothing of the server", () =>
+    Effect.gen(function*() {
+      const { held, issue, slot, verdicts } = yield* make
+      verdicts.accepted(slot, held.token, api)
+      issue(token("b"))
+      issue(token("c"))
+      verdicts.rejected(slot, held.token, api)
+      assert.isTrue(slot.rejected?.has(held.digest, api))
+      assert.isUndefined(slot.habits)
+      verdicts.rejected(slot, token("b"), api)
+      assert.isDefined(slot.habits)
     }))
 
   it.effect("fleet rule 12: a habit of the server is said in one warning", () =>
     Effect.gen(function*() {
-      const { logs, run, slot, verdicts } = yield* make
+      const { issue, logs, run, slot, verdicts } = yield* make
       for (let n = 0; n < 20; n++) {
         yield* TestClock.adjust("1 second")
         const obtainedAt = yield* DateTime.now
         const young = AccessToken.make({ value: Redacted.make(`token-${n}`), obtainedAt, expiresIn: "1 hour" })
-        slot.habits.issued(HeldToken.describe(young).digest)
+        issue(young)
         verdicts.accepted(slot, young, api)
         yield* TestClock.adjust("1 second")
         verdicts.rejected(slot, young, api)

@@ -4,20 +4,27 @@ import type { Scenario } from "../Scenario.js"
 import { estimate } from "../Statistics.js"
 import { makeRuntime, visit } from "../Tenants.js"
 
-const residents = { "in the provider alone": false, "in the provider and the store in memory": true }
+const residents = [
+  { name: "in the provider alone", shareTokens: false, renewals: 0 },
+  { name: "in the provider and the store in memory", shareTokens: true, renewals: 0 },
+  { name: "in both, after ten renewals", shareTokens: true, renewals: 10 }
+]
 
 // What the first visits compile and keep for all that follow
 const warmUp = 200
 
 const measureResidents = (count: number, rounds: number) =>
   Rounds.measure(
-    Object.entries(residents).map(([name, shareTokens]) => ({
+    residents.map(({ name, renewals, shareTokens }) => ({
       name,
       sample: async () => {
-        const runtime = makeRuntime(warmUp + count, shareTokens)
+        let lasts = renewals === 0
+        const runtime = makeRuntime(warmUp + count, shareTokens, () => lasts ? "1 day" : "1 milli")
         await visit(runtime, 0, warmUp)
         const timers = Heap.timers()
         const before = await Heap.used()
+        for (let renewal = 0; renewal < renewals; renewal++) await visit(runtime, warmUp, warmUp + count)
+        lasts = true
         await visit(runtime, warmUp, warmUp + count)
         const bytes = (await Heap.used() - before) / count
         const more = Heap.timers() - timers
@@ -84,7 +91,7 @@ export const memory: Scenario = {
         }
       ],
       goals: [
-        ...Object.keys(residents).map((name) => ({
+        ...residents.map(({ name }) => ({
           what: `heap per resident key, ${name}`,
           figure: estimate(Rounds.values(resident, name, "bytes")),
           bound: "at most" as const,
