@@ -7,7 +7,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     pool: "forks",
     setupFiles: ["test/quickClock.ts"],
-    sequence: { concurrent: true },
+    runner: "test/concurrentRunner.ts",
     // Everything timed runs under TestClock: only a hanging test takes this long, however busy the machine
     testTimeout: 60_000
   }
