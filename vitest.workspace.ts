@@ -7,12 +7,12 @@ export default defineWorkspace([
     ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
     test: {
       name: "live",
-      include: ["packages/{authorization-servers,examples,node}/test/**/*.test.ts"],
+      include: ["packages/{authorization-servers,bench,examples,guides,hostile-servers,node}/test/**/*.test.ts"],
       pool: "threads",
       setupFiles: ["packages/checks/src/freshMethods.ts"],
       globalSetup: ["packages/redis-server/src/setup.ts"],
-      testTimeout: 60_000,
-      hookTimeout: 30_000
+      testTimeout: 120_000,
+      hookTimeout: 120_000
     }
   }
 ])
