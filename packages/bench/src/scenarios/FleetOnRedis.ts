@@ -25,11 +25,17 @@ const startMember = async (): Promise<ChildProcess> => {
 
 const send = async (child: ChildProcess, orders: Orders): Promise<Account> => {
   child.send(orders)
-  const [account] = await Promise.race([
-    once(child, "message"),
-    once(child, "exit").then(() => Promise.reject(new Error("A process of the fleet has ended")))
-  ])
-  return account
+  const answered = new AbortController()
+  const { signal } = answered
+  try {
+    const [account] = await Promise.race([
+      once(child, "message", { signal }),
+      once(child, "exit", { signal }).then(() => Promise.reject(new Error("A process of the fleet has ended")))
+    ])
+    return account
+  } finally {
+    answered.abort()
+  }
 }
 
 export const fleetOnRedis: Scenario = {
