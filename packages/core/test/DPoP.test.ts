@@ -5,6 +5,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Effect, FastCheck as fc, Option, Random, Redacted, TestClock } from "effect"
 import * as jose from "jose"
 import { createHash } from "node:crypto"
+import { runs } from "./Runs.js"
 import { leaks, reaches } from "./Secrets.js"
 import { algorithms, jwkOf, keyOf, kinds, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
 
@@ -121,7 +122,7 @@ describe("DPoP", () => {
       Effect.gen(function*() {
         const { ath } = yield* claims(yield* key, { token: Redacted.make(token) })
         assert.strictEqual(ath, createHash("sha256").update(token).digest("base64url"))
-      }))
+      }), runs(100))
 
     describe("htu is the address as it goes over the wire, without query and fragment (RFC 9449 §4.3)", () => {
       const rows: ReadonlyArray<readonly [url: string, htu: string]> = [
@@ -153,7 +154,8 @@ describe("DPoP", () => {
             const wire = new URL(given)
             wire.search = wire.hash = ""
             assert.strictEqual(htu, wire.href)
-          })
+          }),
+        runs(100)
       )
     })
   })

@@ -5,6 +5,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc, Random, Redacted, Ref, TestClock } from "effect"
 import * as jose from "jose"
 import { createSecretKey, X509Certificate } from "node:crypto"
+import { runs } from "./Runs.js"
 import { leaks } from "./Secrets.js"
 import { algorithms, certificatePem, jwkOf, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
 
@@ -187,7 +188,8 @@ describe("JwtSigner", () => {
         Effect.gen(function*() {
           const claims = yield* claimsOf(undefined, given)
           deepStrictEqual({ ...claims, ...JSON.parse(JSON.stringify(given)) }, claims)
-        })
+        }),
+      runs(100)
     )
 
     it.effect("jti never repeats, however Effect's Random is seeded", () =>

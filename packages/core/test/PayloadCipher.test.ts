@@ -2,6 +2,7 @@ import { PayloadCipher } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } from "effect"
+import { runs } from "./Runs.js"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
 
@@ -42,7 +43,8 @@ describe("PayloadCipher", () => {
       Effect.gen(function*() {
         const cipher = yield* make(key("a"))
         assert.strictEqual(yield* cipher.open(storeKey, yield* cipher.seal(storeKey, payload)), payload)
-      })
+      }),
+    runs(100)
   )
 
   it.effect("64 KiB and more open as they were sealed", () =>
@@ -144,7 +146,8 @@ describe("PayloadCipher", () => {
           changed[position % changed.length] ^= flip
           const sealed = JSON.stringify({ ...envelope, [field]: changed.toString("base64url") })
           yield* failsToOpen(cipher, "key", sealed, notAuthentic)
-        })
+        }),
+      runs(100)
     )
 
     it.effect("what is written in another way, though it means the same", () =>
@@ -171,7 +174,7 @@ describe("PayloadCipher", () => {
         fc.pre(one !== two)
         const cipher = yield* make(key("a"))
         yield* failsToOpen(cipher, two, yield* cipher.seal(one, "payload"), notAuthentic)
-      }))
+      }), runs(100))
 
     it.effect("what another key of the same id has sealed", () =>
       Effect.gen(function*() {
