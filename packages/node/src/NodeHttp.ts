@@ -36,7 +36,10 @@ import * as UndiciHttpClient from "./UndiciHttpClient.js"
  * @category options
  */
 export interface Options {
-  /** How many connections to one origin there are at most; further requests wait. There is no limit by default. */
+  /**
+   * How many connections to one origin there are at most; further requests wait. There is no limit by default, but no
+   * more than 64 are opened at the same time.
+   */
   readonly connections?: number | undefined
   /** How long it may take to connect, TLS included. The default is 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined

@@ -19,6 +19,18 @@ type Controller = Undici.Dispatcher.DispatchController
  */
 export type OnResponse = (error: Error | undefined) => void
 
+/**
+ * Is told once that the exchange has a connection, if it ever has, and once
+ * that it has ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Observer {
+  readonly onStart: (exchange: UndiciExchange) => void
+  readonly onEnd: (exchange: UndiciExchange) => void
+}
+
 // As undici's own
 const defaultHighWaterMark = 64 * 1024
 
@@ -34,6 +46,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   /** Nothing more will arrive, because all has, or because of `error`. */
   ended = false
   error: Error | undefined = undefined
+  observer: Observer | undefined = undefined
   #controller: Controller | undefined = undefined
   #chunks: Array<Buffer> = []
   #size = 0
@@ -47,6 +60,11 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     super("UNDICI_REQUEST")
     this.#capacity = options.highWaterMark ?? defaultHighWaterMark
     this.#onResponse = onResponse
+  }
+
+  /** It has a connection, or had one. */
+  get started(): boolean {
+    return this.#controller !== undefined
   }
 
   /** What has arrived since the last time; the server may go on. */
@@ -85,6 +103,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
 
   onRequestStart(controller: Controller): void {
     this.#controller = controller
+    this.observer?.onStart(this)
     // Aborted while it waited for a connection
     if (this.error !== undefined) controller.abort(this.error)
   }
@@ -112,6 +131,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   onResponseEnd(): void {
     if (this.ended) return
     this.ended = true
+    this.observer?.onEnd(this)
     this.#notify()
   }
 
@@ -119,6 +139,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     if (this.ended) return
     this.ended = true
     this.error = error
+    this.observer?.onEnd(this)
     const { body } = this.options
     if (body instanceof Readable) body.on("error", ignore).destroy(error)
     this.#respond(error)

@@ -21,6 +21,7 @@ import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
+import { ConnectionQueue } from "./ConnectionQueue.js"
 import * as RequestTarget from "./RequestTarget.js"
 import { UndiciExchange } from "./UndiciExchange.js"
 import * as UndiciResponse from "./UndiciResponse.js"
@@ -42,7 +43,7 @@ export const make = (dispatcher: Undici.Dispatcher): Effect.Effect<HttpClient.Ht
     const inContext = Effect.mapInputContext((own: Context.Context<never>) => Context.merge(context, own))
     const fallback = optionsIn(context)
     const targetOf = RequestTarget.make()
-    const send = makeSend(dispatcher)
+    const send = makeSend(new ConnectionQueue(dispatcher))
 
     return HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
       Effect.flatMap((request) =>
@@ -82,7 +83,7 @@ type Send = (
   options: Undici.Dispatcher.RequestOptions | undefined
 ) => Response
 
-const makeSend = (dispatcher: Undici.Dispatcher): Send => (request, { origin, path }, scope, options) => {
+const makeSend = (queue: ConnectionQueue): Send => (request, { origin, path }, scope, options) => {
   const dispatch = (body: Undici.Dispatcher.DispatchOptions["body"]): Response =>
     Effect.async((resume) => {
       const exchange = new UndiciExchange(
@@ -105,11 +106,7 @@ const makeSend = (dispatcher: Undici.Dispatcher): Send => (request, { origin, pa
           )
       )
       if (scope !== undefined) abortWith(scope.signal, exchange)
-      try {
-        if (!exchange.ended) dispatcher.dispatch(exchange.options, exchange)
-      } catch (cause) {
-        exchange.abort(cause instanceof Error ? cause : new Error("undici refused the request", { cause }))
-      }
+      if (!exchange.ended) queue.dispatch(exchange)
       return Effect.sync(() => exchange.abort())
     })
   switch (request.body._tag) {

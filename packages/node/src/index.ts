@@ -7,6 +7,11 @@
 /**
  * @since 0.1.0
  */
+export * as ConnectionQueue from "./ConnectionQueue.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ContentCoding from "./ContentCoding.js"
 
 /**

@@ -1,9 +1,11 @@
 import { Environment } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
+import type { Undici } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, ConfigProvider, Deferred, Duration, Effect, Fiber, Layer, Redacted } from "effect"
+import { Array as Arr, ConfigProvider, Deferred, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import diagnostics from "node:diagnostics_channel"
 import { createServer } from "node:http"
 import { createServer as createTcpServer, type Socket } from "node:net"
 import { inspect } from "node:util"
@@ -27,6 +29,28 @@ const echo = LocalServer.make((request, response) => {
     response.end(body)
   }, () => response.destroy())
 })
+
+/** How many connections to a port undici opens at the same time. */
+const countConnecting = (port: number) =>
+  Effect.gen(function*() {
+    const count = { now: 0, most: 0 }
+    const subscribe = (channel: string, change: 1 | -1) => {
+      const listener = (message: unknown) => {
+        const { connectParams } = message as Undici.DiagnosticsChannel.ClientBeforeConnectMessage
+        if (Number(connectParams.port) !== port) return
+        count.now += change
+        count.most = Math.max(count.most, count.now)
+      }
+      return Effect.acquireRelease(
+        Effect.sync(() => diagnostics.subscribe(channel, listener)),
+        () => Effect.sync(() => diagnostics.unsubscribe(channel, listener))
+      )
+    }
+    yield* subscribe("undici:client:beforeConnect", 1)
+    yield* subscribe("undici:client:connected", -1)
+    yield* subscribe("undici:client:connectError", -1)
+    return count
+  })
 
 describe("NodeHttp.layerConfig", () => {
   it.effect("names the variable at fault, and not what it says", () =>
@@ -76,6 +100,51 @@ describe("NodeHttp, connections", () => {
         indices.map(String)
       )
       assert.lengthOf(server.sockets, 2)
+    }))
+
+  it.scopedLive("a burst does not connect all at once, and every request is answered", () =>
+    Effect.gen(function*() {
+      const server = yield* LocalServer.make((request, response) => response.end(request.url))
+      const connecting = yield* countConnecting(server.port)
+      const client = yield* makeClient()
+      const paths = Arr.makeBy(600, (index) => `/${index}`)
+      const bodies = yield* Effect.forEach(
+        paths,
+        (path) => Effect.flatMap(client.get(`${server.url}${path}`), (response) => response.text),
+        { concurrency: "unbounded" }
+      )
+      deepStrictEqual(bodies, paths)
+      assert.strictEqual(connecting.most, 64)
+    }))
+
+  it.scopedLive("requests that take long do not keep others from connecting", () =>
+    Effect.gen(function*() {
+      const allAreThere = yield* Deferred.make<void>()
+      let arrived = 0
+      const server = yield* LocalServer.make((_, response) => {
+        if (++arrived === 200) Deferred.unsafeDone(allAreThere, Effect.void)
+        Effect.runFork(Effect.zipRight(Deferred.await(allAreThere), Effect.sync(() => response.end())))
+      })
+      const client = yield* makeClient()
+      yield* Effect.all(Arr.makeBy(200, () => client.get(server.url)), { concurrency: "unbounded" })
+      assert.lengthOf(server.sockets, 200)
+    }))
+
+  it.scopedLive("requests that wait to connect fail with the layer, too", () =>
+    Effect.gen(function*() {
+      const silent = yield* LocalServer.listen(createTcpServer())
+      const scope = yield* Scope.make()
+      const client = yield* Scope.extend(makeClient(), scope)
+      const fibers = yield* Effect.forEach(
+        Arr.range(1, 200),
+        () => Effect.fork(Effect.flip(client.get(`https://127.0.0.1:${silent.port}/`)))
+      )
+      // Connecting includes TLS, which this server never begins
+      yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => silent.sockets.length >= 64 })
+      yield* Scope.close(scope, Exit.void)
+      const errors = yield* Fiber.join(Fiber.all(fibers))
+      deepStrictEqual(Arr.dedupe(errors.map(({ _tag, reason }) => `${_tag} ${reason}`)), ["RequestError Transport"])
+      assert.lengthOf(silent.sockets, 64)
     }))
 
   it.scopedLive("an idle connection is closed after keepAliveTimeout", () =>

@@ -1,0 +1,107 @@
+/**
+ * Lets requests wait until others leave their connections, where undici would
+ * open one for each of them: to open a thousand at once takes longer than to
+ * share fewer, and more than most servers have room for.
+ *
+ * @since 0.1.0
+ */
+import type * as Undici from "@effect/platform-node/Undici"
+import type { Observer, UndiciExchange } from "./UndiciExchange.js"
+
+// Half of the backlog of connections that servers have who ask for little (128); beyond it they are dropped, and tried
+// again after a second
+const limit = 64
+
+/** The requests to one origin that have no connection. */
+interface Origin {
+  readonly key: string
+  /** Given to undici. */
+  readonly connecting: Set<UndiciExchange>
+  /** Not given to undici, the first one first. */
+  readonly waiting: Set<UndiciExchange>
+  /** How many exchanges have ended since the last time that one could go on. */
+  ended: number
+  isScheduled: boolean
+}
+
+/**
+ * At most 64 requests to one origin make undici connect at the same time. Each
+ * that gets its connection lets another connect, and each that ends lets
+ * another have the one that it leaves.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class ConnectionQueue implements Observer {
+  /** Those with a request that has no connection. */
+  readonly #origins = new Map<string, Origin>()
+
+  constructor(readonly dispatcher: Undici.Dispatcher) {}
+
+  /** Gives the exchange to undici, at once or later. */
+  dispatch(exchange: UndiciExchange): void {
+    exchange.observer = this
+    const origin = this.#find(exchange)
+    if (origin !== undefined && (origin.waiting.size > 0 || origin.connecting.size >= limit)) {
+      origin.waiting.add(exchange)
+    } else {
+      this.#send(exchange)
+    }
+  }
+
+  onStart(exchange: UndiciExchange): void {
+    const origin = this.#find(exchange)
+    if (origin?.connecting.delete(exchange) === true) this.#settle(origin)
+  }
+
+  onEnd(exchange: UndiciExchange): void {
+    const origin = this.#find(exchange)
+    if (origin === undefined) return
+    if (!origin.waiting.delete(exchange)) origin.ended++
+    origin.connecting.delete(exchange)
+    this.#settle(origin)
+  }
+
+  #find({ options }: UndiciExchange): Origin | undefined {
+    return this.#origins.size === 0 ? undefined : this.#origins.get(String(options.origin))
+  }
+
+  #send(exchange: UndiciExchange): void {
+    try {
+      this.dispatcher.dispatch(exchange.options, exchange)
+    } catch (cause) {
+      exchange.abort(cause instanceof Error ? cause : new Error("undici refused the request", { cause }))
+    }
+    if (exchange.started || exchange.ended) return
+    const key = String(exchange.options.origin)
+    let origin = this.#origins.get(key)
+    if (origin === undefined) {
+      origin = { key, connecting: new Set(), waiting: new Set(), ended: 0, isScheduled: false }
+      this.#origins.set(key, origin)
+    }
+    origin.connecting.add(exchange)
+  }
+
+  #settle(origin: Origin): void {
+    if (origin.waiting.size > 0) {
+      if (origin.isScheduled) return
+      origin.isScheduled = true
+      // undici takes a connection for free one immediate after the end of what it was used for
+      setImmediate(() => setImmediate(() => this.#goOn(origin)))
+    } else if (origin.connecting.size === 0) {
+      this.#origins.delete(origin.key)
+    }
+  }
+
+  #goOn(origin: Origin): void {
+    origin.isScheduled = false
+    let left = origin.ended
+    origin.ended = 0
+    for (const exchange of origin.waiting) {
+      if (left-- <= 0 && origin.connecting.size >= limit) break
+      origin.waiting.delete(exchange)
+      this.#send(exchange)
+    }
+    this.#settle(origin)
+  }
+}

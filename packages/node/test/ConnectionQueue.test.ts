@@ -1,0 +1,136 @@
+import { ConnectionQueue, UndiciExchange } from "@effect-alf/node"
+import { Undici } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr } from "effect"
+import { setImmediate } from "node:timers/promises"
+
+const limit = 64
+
+const controller: Undici.Dispatcher.DispatchController = {
+  aborted: false,
+  reason: null,
+  paused: false,
+  abort: () => {},
+  pause: () => {},
+  resume: () => {}
+}
+
+/** A queue before connections that open and end when the test says so. */
+const setUp = (dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = () => {}) => {
+  const given: Array<UndiciExchange.UndiciExchange> = []
+  class Connections extends Undici.Dispatcher {
+    override dispatch(
+      options: Undici.Dispatcher.DispatchOptions,
+      exchange: Undici.Dispatcher.DispatchHandler
+    ): boolean {
+      given.push(exchange as UndiciExchange.UndiciExchange)
+      dispatch(options)
+      return true
+    }
+  }
+  const queue = new ConnectionQueue.ConnectionQueue(new Connections())
+  const send = (origin = "http://one"): UndiciExchange.UndiciExchange => {
+    const exchange = new UndiciExchange.UndiciExchange({ method: "GET", path: "/", origin }, () => {})
+    queue.dispatch(exchange)
+    return exchange
+  }
+  return { given, send, sendAll: (count: number) => Arr.makeBy(count, () => send()) }
+}
+
+/** Until the connections that were left are taken. */
+const settled = async () => {
+  for (let turn = 0; turn < 3; turn++) await setImmediate()
+}
+
+describe("ConnectionQueue", () => {
+  it("lets 64 requests connect at once, and each that has connected another one, in their order", async () => {
+    const { given, sendAll } = setUp()
+    const exchanges = sendAll(limit + 5)
+    await settled()
+    deepStrictEqual(given, exchanges.slice(0, limit))
+    exchanges[7].onRequestStart(controller)
+    exchanges[3].onRequestStart(controller)
+    await settled()
+    deepStrictEqual(given, exchanges.slice(0, limit + 2))
+  })
+
+  it("each that ends leaves its connection to another, however many connect", async () => {
+    const { given, sendAll } = setUp()
+    const [first, ...others] = sendAll(limit + 5)
+    first.onRequestStart(controller)
+    await settled()
+    assert.lengthOf(given, limit + 1)
+    first.onResponseStart(controller, 200, {})
+    await settled()
+    assert.lengthOf(given, limit + 1)
+    first.onResponseEnd()
+    await settled()
+    assert.lengthOf(given, limit + 2)
+    // That one has connected at once: it had the connection that was left
+    others[limit].onRequestStart(controller)
+    others[limit].onResponseEnd()
+    others[0].onResponseError(controller, new Error("refused"))
+    await settled()
+    assert.lengthOf(given, limit + 4)
+  })
+
+  it("one that comes later does not overtake", async () => {
+    const { given, send, sendAll } = setUp()
+    const exchanges = sendAll(limit + 1)
+    exchanges[0].onRequestStart(controller)
+    const last = send()
+    await settled()
+    assert.strictEqual(given.at(-1), exchanges[limit])
+    exchanges[1].onRequestStart(controller)
+    await settled()
+    assert.strictEqual(given.at(-1), last)
+  })
+
+  it("one that is aborted while it waits is never sent, and takes nobody's place", async () => {
+    const { given, sendAll } = setUp()
+    const exchanges = sendAll(limit + 3)
+    const reason = new Error("aborted")
+    exchanges[limit].abort(reason)
+    assert.strictEqual(exchanges[limit].error, reason)
+    await settled()
+    assert.lengthOf(given, limit)
+    exchanges[0].abort()
+    exchanges[1].abort()
+    await settled()
+    deepStrictEqual(given.slice(limit), exchanges.slice(limit + 1))
+  })
+
+  it("no origin waits for another", () => {
+    const { given, send, sendAll } = setUp()
+    sendAll(limit + 1)
+    const other = send("http://other")
+    assert.strictEqual(given.at(-1), other)
+  })
+
+  it("when all have ended, as many may connect as at the beginning", async () => {
+    const { given, sendAll } = setUp()
+    for (let burst = 1; burst <= 3; burst++) {
+      const exchanges = sendAll(2 * limit)
+      for (const exchange of exchanges.slice(0, limit)) exchange.onRequestStart(controller)
+      for (const exchange of exchanges.slice(0, limit)) exchange.onResponseEnd()
+      await settled()
+      for (const exchange of exchanges.slice(limit)) exchange.onResponseError(controller, new Error("reset"))
+      await settled()
+      assert.lengthOf(given, burst * 2 * limit)
+    }
+  })
+
+  it("a dispatcher that throws fails the request, and holds up no other", async () => {
+    const { send, sendAll } = setUp(({ origin }) => {
+      if (origin === "http://thrown") throw new Error("no such body")
+      if (origin === "http://odd") throw "text"
+    })
+    sendAll(1)
+    assert.strictEqual(send("http://thrown").error?.message, "no such body")
+    assert.strictEqual(send("http://odd").error?.message, "undici refused the request")
+    const failed = Arr.makeBy(2 * limit, () => send("http://thrown"))
+    await settled()
+    assert.isTrue(failed.every(({ ended }) => ended))
+  })
+})
