@@ -23,8 +23,24 @@ describe("Replay", () => {
     })
   }
 
-  const answer = (body: ReadableStream<Uint8Array>) =>
-    HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.test"), new Response(body))
+  const answer = (body: ReadableStream<Uint8Array>, headers: Record<string, string> = {}) =>
+    HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.test"), new Response(body, { headers }))
+
+  for (const [length, isRead] of [["0", false], ["4", true], ["00", true]] as const) {
+    it.effect(`rule 5: an answer of length ${length} is ${isRead ? "" : "not "}read`, () =>
+      Effect.gen(function*() {
+        let pulls = 0
+        const body = new ReadableStream<Uint8Array>({
+          pull: (controller) => {
+            pulls++
+            controller.close()
+          }
+        }, { highWaterMark: 0 })
+        yield* Replay.drainLater(answer(body, { "content-length": length }))
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        assert.strictEqual(pulls, isRead ? 1 : 0)
+      }))
+  }
 
   it.effect("rule 5: an answer that goes on for ever is given up after 64 KiB", () =>
     Effect.gen(function*() {

@@ -95,10 +95,11 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   }
 
   /** Ends the exchange, and its connection with it, if it has not ended. */
-  abort(reason: Error = new Undici.errors.RequestAbortedError()): void {
+  abort(reason?: Error): void {
     if (this.ended) return
-    this.#controller?.abort(reason)
-    this.onResponseError(undefined, reason)
+    const error = reason ?? new Undici.errors.RequestAbortedError()
+    this.#controller?.abort(error)
+    this.onResponseError(undefined, error)
   }
 
   onRequestStart(controller: Controller): void {
