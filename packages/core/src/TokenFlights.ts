@@ -85,7 +85,7 @@ export const make = (options: {
 
   /** What ends a cool-down early: a token of another process, or other credentials. */
   const lookAround = Effect.fnUntraced(function*(slot: Slot, purpose: Renewal.Purpose) {
-    const stored = store.isShared ? yield* adoption.find(slot, purpose) : undefined
+    const stored = store.isShared && TokenSlots.sharesTokens(slot) ? yield* adoption.find(slot, purpose) : undefined
     if (stored === undefined && slot.cooldown?.mayChange() === true) slot.cooldown.look(yield* credentials)
     return stored
   })

@@ -1,4 +1,4 @@
-import { TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Fiber, Option, TestClock } from "effect"
@@ -264,6 +264,24 @@ describe("TokenProvider, habits of a server", () => {
       yield* alone.provider.renew(next, undefined, good)
       yield* settle
       assert.isAbove((yield* alone.store.calls).length, 0)
+    }))
+
+  it.scoped("fleet rule 11: nor does it read what it does not share to end a cool-down", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2)
+      for (let i = 0; i < 10; i++) {
+        yield* callBound(one, 1)
+        yield* callBound(two, 2)
+        yield* settle
+        yield* TestClock.adjust("1 second")
+      }
+      const [alone, other] = warnings(one).length > 0 ? [one, two] : [two, one]
+      yield* TestClock.adjust("1 hour")
+      yield* alone.tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      const error = yield* Effect.flip(alone.provider.get())
+      yield* other.provider.get()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Effect.flip(alone.provider.get()), error)
     }))
 
   it.scoped("fleet rule 12: tokens that die young again and again are spoken of once", () =>
