@@ -346,7 +346,9 @@ export const make: (
       if (other !== undefined && !HeldToken.is(other, rejected)) return Effect.succeed(other.token)
       // Whatever the origin says of it: a token whose time is over is renewed
       const purpose = isAlive(slot.held) ? "rejection" : "expiry"
-      if (purpose === "rejection" && slot.rejected?.mayRenew(origin, now()) === false) return Effect.succeed(rejected)
+      // One that is under way for this origin costs no further token request
+      const isNew = purpose === "rejection" && slot.flight?.origin !== origin
+      if (isNew && slot.rejected?.mayRenew(origin, now()) === false) return Effect.succeed(rejected)
       return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
         if (token === undefined) return replace(slot, rejected, origin, call)
         if (slot.rejected?.has(HeldToken.digestOf(token, slot.held), origin) !== true) return Effect.succeed(token)

@@ -249,6 +249,26 @@ describe("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* provider.renew(token, undefined, b)), "token-11")
     }))
 
+  it.scoped("rule 4: the last of them serves all whose token was rejected, also those who come while it is under way", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make()
+      let token = yield* provider.get(undefined, a)
+      for (let i = 0; i < 5; i++) {
+        token = yield* provider.renew(token, undefined, a)
+        yield* provider.report(token, "accepted", undefined, a)
+      }
+      yield* tokens.setDelay("1 second")
+      const renewals = [yield* Effect.fork(provider.renew(token, undefined, a))]
+      yield* TestClock.adjust("500 millis")
+      renewals.push(
+        yield* Effect.fork(provider.renew(token, undefined, a)),
+        yield* Effect.fork(provider.get(undefined, a))
+      )
+      yield* TestClock.adjust("500 millis")
+      deepStrictEqual((yield* Fiber.join(Fiber.all(renewals))).map(value), ["token-7", "token-7", "token-7"])
+      assert.lengthOf(yield* tokens.requests, 7)
+    }))
+
   it.scoped("rule 5: a resource that rejects every fresh token costs one token request for each hold", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
