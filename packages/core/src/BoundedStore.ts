@@ -119,14 +119,14 @@ export const make = (options: {
 
     // What failed when it was last done: a store may well be read and not be written
     const down = new Set<string>()
-    let downUntil = Number.NEGATIVE_INFINITY
+    let failedAt = Number.NEGATIVE_INFINITY
     // Keys whose entry could not be read, so that each is reported once
     const unreadable = new Set<string>()
 
     const failed = (method: Method, error: TokenStoreError) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const isKnown = down.size > 0
-        downUntil = now + cooldown
+        failedAt = now
         down.add(kinds[method])
         return isKnown
           ? Effect.void
@@ -147,7 +147,8 @@ export const make = (options: {
       secret?: Redacted.Redacted
     ): Effect.Effect<Option.Option<A>> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        if (now < downUntil) {
+        // A clock that was set back must not make it last
+        if (now >= failedAt && now < failedAt + cooldown) {
           update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
           return Effect.succeedNone
         }

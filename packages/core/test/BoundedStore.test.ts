@@ -112,6 +112,17 @@ describe("BoundedStore", () => {
         }
       }))
 
+    it.effect("is asked again when the clock was set back", () =>
+      Effect.gen(function*() {
+        let isAway = true
+        const { logged, store } = yield* make(({ get }) => ({ get: (key) => isAway ? fails("get") : get(key) }))
+        yield* TestClock.setTime(Duration.toMillis("1 hour"))
+        yield* logged(call(store, "get"))
+        isAway = false
+        yield* TestClock.setTime(0)
+        deepStrictEqual(yield* logged(call(store, "get")), Option.some(Option.none()))
+      }))
+
     const broken: Record<
       string,
       readonly [answer: () => Effect.Effect<never, OAuthError.TokenStoreError>, says: string]
