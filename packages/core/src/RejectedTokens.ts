@@ -97,6 +97,11 @@ class Record implements RejectedTokens {
       state.tokens = Math.min(bucketSize, state.tokens + refills)
       state.refilledAt += refills * bucketRefill
     }
+    // A clock that was set back must not make a hold last, nor the wait for one more
+    if (now < state.refilledAt) {
+      state.heldUntil = 0
+      state.refilledAt = now
+    }
     // The wait for one more begins when the first is spent
     if (state.tokens === bucketSize) state.refilledAt = now
     return state

@@ -141,6 +141,15 @@ describe("RejectedTokens", () => {
       })
     }
 
+    it("no longer when the clock was set back", () => {
+      const rejected = RejectedTokens.make()
+      rejected.fruitless("a", api, 3_600_000)
+      assert.isFalse(rejected.mayRenew(api, 3_600_000))
+      assert.isTrue(rejected.mayRenew(api, 0))
+      deepStrictEqual(rejected.fruitless("b", api, 0), { count: 2, remaining: 2_000 })
+      assert.strictEqual(nextRenewal(rejected, 0), 2_000)
+    })
+
     it("is counted once per token, however many replays it cost", () => {
       const rejected = RejectedTokens.make()
       rejected.fruitless("a", api, 0)
@@ -259,6 +268,12 @@ describe("RejectedTokens", () => {
       spendAll(rejected, 0)
       assert.isFalse(rejected.mayRenew(api, 0))
       assert.isTrue(rejected.mayRenew(other, 0))
+    })
+
+    it("is filled on when the clock was set back", () => {
+      const rejected = RejectedTokens.make()
+      for (let n = 0; n < 6; n++) rejected.spend(api, 3_600_000)
+      assert.strictEqual(nextRenewal(rejected, 0), 5_000)
     })
 
     it("is not filled by an acceptance", () => {
