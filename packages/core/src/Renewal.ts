@@ -114,6 +114,8 @@ const maxSteps = 30
 /** How far a renewal has come. */
 interface Progress {
   attempts: number
+  /** When the last attempt failed (epoch milliseconds). */
+  failedAt: number
   /** Before this it makes no attempt (epoch milliseconds). */
   notBefore: number
   /** Since when another process has the turn (epoch milliseconds). */
@@ -161,6 +163,7 @@ export const make = (options: {
       if (Option.isNone(own) || purpose === "background") return Effect.fail(error)
       onFailure(error)
       const millis = Math.max(own.value, pace * patience)
+      progress.failedAt = now
       progress.notBefore = now + millis
       return Effect.succeed(millis)
     })
@@ -253,8 +256,9 @@ export const make = (options: {
     const stored = Option.flatMap(found, ({ token }) => Option.filter(token, isAdoptable))
     if (Option.isSome(stored)) return Outcome.Adopted({ token: stored.value })
 
-    const rest = progress.notBefore - (yield* Clock.currentTimeMillis)
-    if (rest > 0) return rest
+    const now = yield* Clock.currentTimeMillis
+    // A clock that was set back must not make it last
+    if (now >= progress.failedAt && now < progress.notBefore) return progress.notBefore - now
     if (Option.isNone(found)) return yield* askAlone(renewal, progress)
     const hold = purpose === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
     if (Option.isSome(hold) && isInForce(hold.value)) return Outcome.Held({ hold: hold.value })
@@ -299,6 +303,7 @@ export const make = (options: {
     Effect.suspend(() => {
       const progress: Progress = {
         attempts: 0,
+        failedAt: 0,
         notBefore: 0,
         waitingSince: undefined,
         delayAfter: makeDriver(endpoint.retry)

@@ -2,7 +2,7 @@ import type { AccessToken } from "@effect-alf/core"
 import { OAuthError, RetryPolicy, TestTokenEndpoint, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Duration, Effect, Exit, Fiber, Schedule, Scope, TestClock } from "effect"
+import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Schedule, Scope, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
 
@@ -187,6 +187,20 @@ describe("Renewal, a failing endpoint", () => {
       yield* during("20 seconds")(Effect.ignore(one.provider.get()))
       // 1, 2 and 4 seconds; the last would have ended after maxWait
       deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5])
+    }))
+
+  it.scoped("fleet rule 3: a clock that is set back does not make its pause last", () =>
+    Effect.gen(function*() {
+      const { key, processes: [one], sharedStore } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
+      yield* TestClock.setTime(Duration.toMillis("1 hour"))
+      yield* one.tokens.failNext(1)
+      const token = yield* Effect.fork(one.provider.get())
+      yield* settle
+      yield* TestClock.setTime(0)
+      const garbage = { version: "other", payload: "", timeToLive: Duration.hours(1) }
+      yield* sharedStore.set(key, garbage, Option.none())
+      yield* settle
+      assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
     }))
 
   it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
