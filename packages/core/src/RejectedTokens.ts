@@ -19,6 +19,8 @@ export interface RejectedTokens {
   readonly has: (token: string, origin?: string) => boolean
   /** The origin took the token: both are in order again. `true` when the origin had rejected one since it last did. */
   readonly accept: (token: string, origin: string) => boolean
+  /** Whether renewals for this origin are held. */
+  readonly isHeld: (origin: string, now: number) => boolean
   /** Whether a 401 of this origin may cost a token request now. */
   readonly mayRenew: (origin: string, now: number) => boolean
   /** A token request was made because of this origin. */
@@ -139,6 +141,10 @@ class Record implements RejectedTokens {
     state.heldUntil = 0
     state.holds = 0
     return true
+  }
+
+  isHeld(origin: string, now: number): boolean {
+    return now < this.#stateOf(origin, now).heldUntil
   }
 
   mayRenew(origin: string, now: number): boolean {

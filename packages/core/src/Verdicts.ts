@@ -56,7 +56,7 @@ export const make = (options: {
     const key = FleetNotes.holdKey(slot.request.key, origin)
     fork(Effect.flatMap(notes.countHold(key, hold), (counted) => {
       // It has ended here in the meantime
-      if (slot.rejected?.mayRenew(origin, now()) !== false) return notes.forget(key)
+      if (!slot.rejected?.isHeld(origin, now())) return notes.forget(key)
       slot.rejected.hold(origin, counted, now())
       return Effect.void
     }))

@@ -3,6 +3,7 @@ import {
   BoundedStore,
   FleetNotes,
   HeldToken,
+  RejectedTokens,
   TestTokenEndpoint,
   TokenSlots,
   TokenStore,
@@ -93,6 +94,20 @@ describe("Verdicts", () => {
       yield* run
       assert.isFalse(yield* hold)
       assert.isTrue(slot.rejected?.mayRenew(api, 10))
+    }))
+
+  it.effect("fleet rule 6: a hold that has ended before the fleet has heard of it is over, also with an empty bucket", () =>
+    Effect.gen(function*() {
+      const { held, hold, run, slot, verdicts } = yield* make
+      verdicts.rejectedAgain(slot, held.token, api)
+      for (let n = 0; n < 6; n++) slot.rejected?.spend(api, 0)
+      verdicts.accepted(slot, held.token, api)
+      yield* run
+      assert.isFalse(yield* hold)
+      yield* TestClock.adjust("5 seconds")
+      // The next of its kind is the first again
+      const next = slot.rejected?.fruitless("next", api, 5_000)
+      deepStrictEqual(next, RejectedTokens.nthHold(1))
     }))
 
   it.effect("who takes a token is known while it is held and when it has just been replaced", () =>
