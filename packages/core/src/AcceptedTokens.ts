@@ -6,9 +6,10 @@
  */
 import type * as AccessToken from "./AccessToken.js"
 import * as Origin from "./Origin.js"
+import type { TokenProvider } from "./TokenProvider.js"
 
 /**
- * What a client remembers of its tokens, for as long as anyone holds them.
+ * What is remembered of tokens, for as long as anyone holds them.
  *
  * @since 0.1.0
  * @category models
@@ -32,9 +33,9 @@ export const make = (): AcceptedTokens => {
   const accepted = new WeakMap<AccessToken.AccessToken, ReadonlyArray<string>>()
   let lastToken: AccessToken.AccessToken | undefined
   let lastOrigin = ""
-  const has = (token: AccessToken.AccessToken, origin: string) => accepted.get(token)?.includes(origin) === true
   return {
-    has: (token, origin) => (token === lastToken && origin === lastOrigin) || has(token, origin),
+    has: (token, origin) =>
+      (token === lastToken && origin === lastOrigin) || accepted.get(token)?.includes(origin) === true,
     add: (token, origin) => {
       const origins = accepted.get(token) ?? Origin.none
       const known = Origin.add(origins, origin, maxOrigins)
@@ -49,3 +50,18 @@ export const make = (): AcceptedTokens => {
     }
   }
 }
+
+/**
+ * What the clients of a provider remember together: one of them may get the
+ * 401, and another the answer that clears it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const of = (provider: TokenProvider["Type"]): AcceptedTokens => {
+  const accepted = ofProvider.get(provider) ?? make()
+  ofProvider.set(provider, accepted)
+  return accepted
+}
+
+const ofProvider = new WeakMap<TokenProvider["Type"], AcceptedTokens>()

@@ -70,7 +70,7 @@ export const make: <E>(
   { isRejection, origin, request }: Options<E>
 ) {
   const provider = yield* TokenProvider
-  const accepted = AcceptedTokens.make()
+  const accepted = AcceptedTokens.of(provider)
   // One that is not told of is one of a kind
   const side = origin ?? ""
 

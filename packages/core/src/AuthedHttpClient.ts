@@ -239,7 +239,7 @@ export const make: (
   const update = yield* OAuthMetrics.makeUpdate
   const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
-  const accepted = AcceptedTokens.make()
+  const accepted = AcceptedTokens.of(provider)
   const sendWith = RequestSignature.make(inner, Option.getOrUndefined(requestInit))
 
   const report = ({ call, origin, token }: Attempt, outcome: "accepted" | "rejected") => {

@@ -1,4 +1,4 @@
-import { AuthedHttpClient, TestAuthorizationServer } from "@effect-alf/core"
+import { AuthedHttpClient, TestAuthorizationServer, TestTokenEndpoint, TokenProvider } from "@effect-alf/core"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -258,6 +258,26 @@ describe("AuthedHttpClient, after a 401", () => {
           })
       )
     }
+
+    it.scoped("rule 4: an answer to any client of the provider clears the mark, whichever of them got the 401", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make(({ url }) =>
+          url.pathname === "/bad" ? 401 : url.pathname === "/slow" ? Effect.delay(Effect.succeed(200), "1 second") : 200
+        )
+        const { client, provider, tokens } = yield* Resource.over(resource)
+        const other = yield* AuthedHttpClient.make({ baseUrl: "https://api.test" }).pipe(
+          Effect.provideService(TokenProvider.TokenProvider, provider),
+          Effect.provideService(HttpClient.HttpClient, resource.client)
+        )
+        assert.strictEqual((yield* other.get("/")).status, 200)
+        const slow = yield* Effect.fork(other.get("/slow"))
+        yield* TestClock.adjust(0)
+        yield* tokens.fail(TestTokenEndpoint.unavailable)
+        assert.strictEqual((yield* client.get("/bad")).status, 401)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.join(slow)).status, 200)
+        assert.strictEqual((yield* other.get("/")).status, 200)
+      }))
 
     it.scoped("rule 4: an origin that takes a token again after all clears its mark, whoever else took it in between", () =>
       Effect.gen(function*() {
