@@ -211,7 +211,7 @@ export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenSl
       const found = find(resolved.key)
       const slot = found === undefined ? add(request, resolved) : used(found)
       // The first of the texts that come to the same key
-      if (text !== undefined && slot.text === undefined) {
+      if (text !== undefined && (slot.text === undefined || !byText.has(slot.text))) {
         slot.text = text
         byText.set(text, slot)
       }

@@ -59,6 +59,26 @@ describe("TokenSlots", () => {
       assert.notStrictEqual(slots.of({ scope: "write" }), first)
     }))
 
+  it.effect("rule 12: the key of a request is computed once, also where what tokens are bound to was changed back", () =>
+    Effect.gen(function*() {
+      const { control, endpoint } = yield* TestTokenEndpoint.make()
+      let resolved = 0
+      const slots = TokenSlots.make({
+        ...endpoint,
+        resolve: (request) => {
+          resolved++
+          return endpoint.resolve(request)
+        }
+      }, 10)
+      for (const binding of ["a", "b", "a"]) {
+        yield* control.setBinding(binding)
+        slots.of({ scope: "read" })
+        const before = resolved
+        for (let n = 0; n < 10; n++) slots.of({ scope: "read" })
+        assert.strictEqual(resolved, before, binding)
+      }
+    }))
+
   it.effect("a new slot knows nothing, and what it learns is its own", () =>
     Effect.gen(function*() {
       const { slots } = yield* make(10)
