@@ -9,11 +9,17 @@ import { gzipSync } from "node:zlib"
 import * as vite from "vite"
 import { report, root } from "./workspace.js"
 
-/** What our modules and dependencies may add, in bytes. */
-const budget = 28_500
+/**
+ * What was aimed at, in bytes. It is out of reach: without what fleets, 401s, telemetry, redaction, digests and checked
+ * options take, 17 kB would be left.
+ */
+const aim = 12_000
+
+/** What our modules and dependencies may add, in bytes, so that none grows unnoticed. */
+const most = 28_500
 
 /** What such an app may have beyond one with a token that never changes, both with Schema, in bytes. */
-const wholeBudget = 34_000
+const wholeMost = 34_000
 
 /** What this app does not use, and must not ship. */
 const unused =
@@ -166,8 +172,8 @@ for (
   const { code, files } = await bundle(authorized(imports), peers)
   const size = sizeOf(withoutImports(code))
   const what = `${bundler}, from ${from}`
-  say(what, size, ` of ${kilo(budget)}`)
-  if (size > budget) problems.push(`${what}: ${size} bytes are more than ${budget}`)
+  say(what, size, `, at most ${kilo(most)} (aim: ${kilo(aim)})`)
+  if (size > most) problems.push(`${what}: ${size} bytes are more than ${most}`)
   const idle = files.filter(([file, bytes]) => bytes > 0 && unused.test(file)).map(([file]) => nameOf(file))
   if (idle.length > 0) problems.push(`${what}: ships what it does not use: ${idle.join(", ")}`)
 }
@@ -196,8 +202,8 @@ for (
   )
   const [size, constantSize] = [sizeOf(ours.code), sizeOf(theirs.code)]
   say(name, size, `, and ${kilo(constantSize)} with a constant token`)
-  if (reading === bySchema && size - constantSize > wholeBudget) {
-    problems.push(`${name}: ${size - constantSize} bytes more than with a constant token are more than ${wholeBudget}`)
+  if (reading === bySchema && size - constantSize > wholeMost) {
+    problems.push(`${name}: ${size - constantSize} bytes more than with a constant token are more than ${wholeMost}`)
   }
 }
 report("size", problems)
