@@ -44,17 +44,15 @@ const maxDrainTime = "1 second"
 
 /**
  * Reads an answer that nobody wants, in the background and within bounds: left
- * alone it would keep its connection busy, and aborting it would close it. One
- * that says it is empty has nothing to read.
+ * alone it would keep its connection busy, and aborting it would close it. An
+ * empty one has an end to be read: Node's own client waits for that.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const drainLater = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<unknown> =>
-  response.headers["content-length"] === "0"
-    ? Effect.void
-    // A fiber inherits whether it can be interrupted, without which no time limit would hold
-    : Effect.forkDaemon(Effect.interruptible(Effect.ignore(Effect.timeout(drain(response), maxDrainTime))))
+  // A fiber inherits whether it can be interrupted, without which no time limit would hold
+  Effect.forkDaemon(Effect.interruptible(Effect.ignore(Effect.timeout(drain(response), maxDrainTime))))
 
 // A run of the stream takes twice as long, and hundreds may be rejected at once
 const drain = (response: HttpClientResponse.HttpClientResponse) =>

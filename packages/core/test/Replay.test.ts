@@ -26,8 +26,8 @@ describe("Replay", () => {
   const answer = (body: ReadableStream<Uint8Array>, headers: Record<string, string> = {}) =>
     HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.test"), new Response(body, { headers }))
 
-  for (const [length, isRead] of [["0", false], ["4", true], ["00", true]] as const) {
-    it.effect(`rule 5: an answer of length ${length} is ${isRead ? "" : "not "}read`, () =>
+  for (const length of ["0", "4"]) {
+    it.effect(`rule 5: an answer of length ${length} is read`, () =>
       Effect.gen(function*() {
         let pulls = 0
         const body = new ReadableStream<Uint8Array>({
@@ -38,7 +38,7 @@ describe("Replay", () => {
         }, { highWaterMark: 0 })
         yield* Replay.drainLater(answer(body, { "content-length": length }))
         yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-        assert.strictEqual(pulls, isRead ? 1 : 0)
+        assert.strictEqual(pulls, 1)
       }))
   }
 

@@ -1,0 +1,39 @@
+import { AuthedHttpClient, TestTokenEndpoint, TokenStore } from "@effect-alf/core"
+import { NodeHttp } from "@effect-alf/node"
+import { FetchHttpClient, type HttpClient } from "@effect/platform"
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import * as LocalServer from "./LocalServer.js"
+
+const transports: Record<string, Layer.Layer<HttpClient.HttpClient, unknown>> = {
+  "NodeHttp.layer": NodeHttp.layer({ connections: 1 }),
+  "NodeHttpClient.layerUndici": NodeHttpClient.layerUndici,
+  "NodeHttpClient over an agent": Layer.provide(
+    NodeHttpClient.layerWithoutAgent,
+    NodeHttpClient.makeAgentLayer({ keepAlive: true, maxSockets: 1 })
+  ),
+  "FetchHttpClient.layer": FetchHttpClient.layer
+}
+
+describe("Replay over a real connection", () => {
+  for (const [name, transport] of Object.entries(transports)) {
+    for (const body of ["", "no"]) {
+      it.scopedLive(`rule 5: a 401 with ${body === "" ? "no" : "a"} body leaves the connection to the replay, ${name}`, () =>
+        Effect.gen(function*() {
+          const server = yield* LocalServer.make((request, response) => {
+            const status = request.headers.authorization === "Bearer token-1" ? 401 : 200
+            response.writeHead(status, { "content-length": body.length }).end(body)
+          })
+          const context = yield* Layer.build(
+            AuthedHttpClient.layer({ baseUrl: server.url }).pipe(
+              Layer.provide([TestTokenEndpoint.layer(), TokenStore.layerMemory(), transport])
+            )
+          )
+          const client = Context.get(context, AuthedHttpClient.AuthedHttpClient)
+          const response = yield* Effect.timeout(client.get("/"), "3 seconds")
+          assert.strictEqual(response.status, 200)
+        }))
+    }
+  }
+})
