@@ -281,7 +281,7 @@ export const make: (
           ? Effect.zipRight(
             Replay.drainLater(response),
             Effect.tapError(
-              sendWith({ ...attempt, token: renewed, use: "replayed" }, replayed),
+              sendWith({ ...attempt, token: renewed, use: "replayed", resends: attempt.resends + 1 }, replayed),
               () => Effect.sync(() => update(OAuthMetrics.tokenReplays("failed"), 1))
             )
           )
@@ -305,7 +305,7 @@ export const make: (
     const token = provider.peek(merge(call.request), origin)
     return token === undefined
       ? getAndSend(request, url, origin, call)
-      : sendWith({ request, url, origin, token, call, use: undefined }, received)
+      : sendWith({ request, url, origin, token, call, use: undefined, resends: 0 }, received)
   }
 
   const getAndSend = (
@@ -320,7 +320,7 @@ export const make: (
     }
     return Effect.flatMap(
       provider.get(merge(call.request), origin, onUse),
-      (token) => sendWith({ request, url, origin, token, call, use }, received)
+      (token) => sendWith({ request, url, origin, token, call, use, resends: 0 }, received)
     )
   }
 

@@ -34,6 +34,8 @@ export interface Attempt extends AddressedRequest.AddressedRequest {
   readonly call: { readonly replayable: boolean }
   /** For the span of the request. */
   readonly use: TokenUse.TokenUse | undefined
+  /** How often it was sent before. */
+  readonly resends: number
 }
 
 /**
@@ -82,10 +84,9 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
   const send = <A extends Attempt, E>(
     signed: HttpClientRequest.HttpClientRequest,
     attempt: A,
-    resends: number,
     receive: Receive<A, E>
   ) =>
-    Effect.matchCauseEffect(TokenUse.annotate(client.execute(signed), attempt.use, resends), {
+    Effect.matchCauseEffect(TokenUse.annotate(client.execute(signed), attempt.use, attempt.resends), {
       onFailure: (cause) => Effect.failCause(UnsignedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))),
       onSuccess: (response) => receive(UnsignedResponse.make(response, attempt), attempt)
     })
@@ -101,22 +102,24 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
     // Platform fails it, for it can be sent nowhere
     if (url === undefined) return client.execute(request)
-    const prove = (resends: number) =>
+    const prove = (attempt: A) =>
       proof({ method: request.method, url, token: token.value }).pipe(
         Effect.map((proof) => {
           const signed = sign(attempt)
           return RequestScope.carry(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
         }),
-        Effect.flatMap((signed) => send(signed, attempt, resends, Effect.succeed)),
-        Effect.tap(({ headers }) => Effect.sync(() => nonces.set(url.origin, headers["dpop-nonce"])))
+        Effect.flatMap((signed) => send(signed, attempt, Effect.succeed)),
+        Effect.map((response) => {
+          nonces.set(url.origin, response.headers["dpop-nonce"])
+          return { response, attempt }
+        })
       )
-    const resends = resendsOf(attempt)
-    return prove(resends).pipe(
+    return prove(attempt).pipe(
       // RFC 9449 §9: the nonce is known by now
-      Effect.flatMap((response) =>
-        wantsNonce(response) && Replay.canReplay(request.body, call.replayable)
-          ? Effect.zipRight(Replay.drainLater(response), prove(resends + 1))
-          : Effect.succeed(response)
+      Effect.flatMap((sent) =>
+        wantsNonce(sent.response) && Replay.canReplay(request.body, call.replayable)
+          ? Effect.zipRight(Replay.drainLater(sent.response), prove({ ...attempt, resends: attempt.resends + 1 }))
+          : Effect.succeed(sent)
       ),
       Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
       // A proof is for one address. Where fetch follows a redirect, it would take the proof along
@@ -127,17 +130,15 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
           redirect: "manual"
         })
       ),
-      Effect.flatMap((response) => receive(response, attempt))
+      Effect.flatMap(({ attempt, response }) => receive(response, attempt))
     )
   }
 
   return (attempt, receive) =>
     attempt.token.proofKey === undefined
-      ? send(sign(attempt), attempt, resendsOf(attempt), receive)
+      ? send(sign(attempt), attempt, receive)
       : sendProven(attempt, attempt.token.proofKey, receive)
 }
-
-const resendsOf = ({ use }: Attempt): number => use === "replayed" ? 1 : 0
 
 const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>
   response.status === 401 && Option.isSome(DPoP.requiredNonce({

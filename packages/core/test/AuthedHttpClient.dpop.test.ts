@@ -10,7 +10,7 @@ import {
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Context, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { Cause, Context, Effect, Layer, Option, Redacted, Stream, Tracer } from "effect"
 import * as jose from "jose"
 import { leaks } from "./Secrets.js"
 
@@ -109,17 +109,33 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
     it.effect("a nonce has a budget of its own: after it, a 401 is still renewed and replayed", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
+        const spans: Array<Tracer.Span> = []
+        const native = yield* Effect.tracer
+        const tracer = Tracer.make({
+          context: native.context,
+          span: (...args) => {
+            const span = native.span(...args)
+            spans.push(span)
+            return span
+          }
+        })
         yield* server.demandNonce("api")
         yield* Effect.gen(function*() {
           yield* get()
           yield* server.revoke()
           yield* server.demandNonce("api")
           assert.strictEqual((yield* get()).status, 200)
-        }).pipe(Effect.provide(layer(client)))
+        }).pipe(Effect.provide(layer(client)), Effect.withTracer(tracer))
         deepStrictEqual(yield* answers(server), {
           token: ["200", "200"],
           api: ["401", "200 api-nonce-1", "401", "401 api-nonce-2", "200 api-nonce-2"]
         })
+        deepStrictEqual(
+          spans.filter(({ name }) => name === "http.client GET").map(({ attributes }) =>
+            attributes.get("http.request.resend_count")
+          ),
+          [undefined, 1, undefined, 1, 2]
+        )
       }))
 
     it.effect("a server that is never content with its own nonce is asked twice, and its answer returned", () =>

@@ -18,7 +18,8 @@ const attempt = (token: AccessToken.AccessToken): RequestSignature.Attempt => ({
   url: request.url,
   token,
   call: { replayable: false },
-  use: undefined
+  use: undefined,
+  resends: 0
 })
 
 describe("RequestSignature", () => {
