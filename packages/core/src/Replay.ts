@@ -51,8 +51,13 @@ const maxDrainTime = "1 second"
  * @category combinators
  */
 export const drainLater = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<unknown> =>
-  // A fiber inherits whether it can be interrupted, without which no time limit would hold
-  Effect.forkDaemon(Effect.interruptible(Effect.ignore(Effect.timeout(drain(response), maxDrainTime))))
+  Effect.forkDaemon(
+    response.headers["content-length"] === "0"
+      // It has arrived with its headers
+      ? Effect.ignore(response.arrayBuffer)
+      // A fiber inherits whether it can be interrupted, without which no time limit would hold
+      : Effect.interruptible(Effect.ignore(Effect.timeout(drain(response), maxDrainTime)))
+  )
 
 // A run of the stream takes twice as long, and hundreds may be rejected at once
 const drain = (response: HttpClientResponse.HttpClientResponse) =>
