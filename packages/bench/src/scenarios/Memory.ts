@@ -21,8 +21,8 @@ const measureResidents = (count: number, rounds: number) =>
         let lasts = renewals === 0
         const runtime = makeRuntime(warmUp + count, shareTokens, () => lasts ? "1 day" : "1 milli")
         await visit(runtime, 0, warmUp)
-        const timers = Heap.timers()
         const before = await Heap.used()
+        const timers = Heap.timers()
         for (let renewal = 0; renewal < renewals; renewal++) await visit(runtime, warmUp, warmUp + count)
         lasts = true
         await visit(runtime, warmUp, warmUp + count)
