@@ -84,17 +84,20 @@ export class ConnectionQueue implements Observer {
 
   #settle(origin: Origin): void {
     if (origin.waiting.size > 0) {
-      if (origin.isScheduled) return
-      origin.isScheduled = true
-      // undici takes a connection for free one immediate after the end of what it was used for
-      setImmediate(() => setImmediate(() => this.#goOn(origin)))
-    } else if (origin.connecting.size === 0) {
-      this.#origins.delete(origin.key)
+      this.#schedule(origin)
+    } else {
+      this.#forget(origin)
     }
   }
 
+  #schedule(origin: Origin): void {
+    if (origin.isScheduled) return
+    origin.isScheduled = true
+    // undici takes a connection for free one immediate after the end of what it was used for
+    setImmediate(() => setImmediate(() => this.#goOn(origin)))
+  }
+
   #goOn(origin: Origin): void {
-    origin.isScheduled = false
     let left = origin.ended
     origin.ended = 0
     for (const exchange of origin.waiting) {
@@ -102,6 +105,12 @@ export class ConnectionQueue implements Observer {
       origin.waiting.delete(exchange)
       this.#send(exchange)
     }
-    this.#settle(origin)
+    origin.isScheduled = false
+    this.#forget(origin)
+  }
+
+  /** Where nothing waits, and nothing is about to be looked at. */
+  #forget(origin: Origin): void {
+    if (origin.waiting.size + origin.connecting.size === 0 && !origin.isScheduled) this.#origins.delete(origin.key)
   }
 }

@@ -1,6 +1,6 @@
 import { ConnectionQueue, UndiciExchange } from "@effect-alf/node"
 import { Undici } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr } from "effect"
 import { setImmediate } from "node:timers/promises"
@@ -132,5 +132,27 @@ describe("ConnectionQueue", () => {
     const failed = Arr.makeBy(2 * limit, () => send("http://thrown"))
     await settled()
     assert.isTrue(failed.every(({ ended }) => ended))
+  })
+
+  it("none is forgotten that comes right after all others were aborted", async () => {
+    const { given, sendAll } = setUp()
+    for (const exchange of sendAll(limit + 1)) exchange.abort()
+    const exchanges = sendAll(limit + 1)
+    await settled()
+    for (const exchange of exchanges.slice(0, limit)) exchange.onRequestStart(controller)
+    await settled()
+    assert.strictEqual(given.at(-1), exchanges[limit])
+  })
+
+  it("does nothing while nothing happens", async () => {
+    const turns = vi.spyOn(globalThis, "setImmediate")
+    const { sendAll } = setUp()
+    const [first] = sendAll(limit + 3)
+    first.onRequestStart(controller)
+    await settled()
+    turns.mockClear()
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
+    assert.strictEqual(turns.mock.calls.length, 0)
+    turns.mockRestore()
   })
 })
