@@ -19,8 +19,8 @@ interface Origin {
   readonly connecting: Set<UndiciExchange>
   /** Not given to undici, the first one first. */
   readonly waiting: Set<UndiciExchange>
-  /** How many exchanges have ended since the last time that one could go on. */
-  ended: number
+  /** How many exchanges have left their connections, and no other has been sent since. */
+  left: number
   isScheduled: boolean
 }
 
@@ -44,6 +44,7 @@ export class ConnectionQueue implements Observer {
     const origin = this.#find(exchange)
     if (origin !== undefined && (origin.waiting.size > 0 || origin.connecting.size >= limit)) {
       origin.waiting.add(exchange)
+      if (origin.left > 0) this.#schedule(origin)
     } else {
       this.#send(exchange)
     }
@@ -57,7 +58,7 @@ export class ConnectionQueue implements Observer {
   onEnd(exchange: UndiciExchange): void {
     const origin = this.#find(exchange)
     if (origin === undefined) return
-    if (!origin.waiting.delete(exchange)) origin.ended++
+    if (!origin.waiting.delete(exchange)) origin.left++
     origin.connecting.delete(exchange)
     this.#settle(origin)
   }
@@ -67,6 +68,8 @@ export class ConnectionQueue implements Observer {
   }
 
   #send(exchange: UndiciExchange): void {
+    const before = this.#find(exchange)
+    if (before !== undefined && before.left > 0) before.left--
     try {
       this.dispatcher.dispatch(exchange.options, exchange)
     } catch (cause) {
@@ -76,7 +79,7 @@ export class ConnectionQueue implements Observer {
     const key = String(exchange.options.origin)
     let origin = this.#origins.get(key)
     if (origin === undefined) {
-      origin = { key, connecting: new Set(), waiting: new Set(), ended: 0, isScheduled: false }
+      origin = { key, connecting: new Set(), waiting: new Set(), left: 0, isScheduled: false }
       this.#origins.set(key, origin)
     }
     origin.connecting.add(exchange)
@@ -98,10 +101,8 @@ export class ConnectionQueue implements Observer {
   }
 
   #goOn(origin: Origin): void {
-    let left = origin.ended
-    origin.ended = 0
     for (const exchange of origin.waiting) {
-      if (left-- <= 0 && origin.connecting.size >= limit) break
+      if (origin.left === 0 && origin.connecting.size >= limit) break
       origin.waiting.delete(exchange)
       this.#send(exchange)
     }

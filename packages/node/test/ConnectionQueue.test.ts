@@ -155,4 +155,32 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(turns.mock.calls.length, 0)
     turns.mockRestore()
   })
+
+  it("what ended before a burst lets no more of it connect at once", async () => {
+    const { given, send, sendAll } = setUp()
+    send()
+    for (let count = 0; count < 2 * limit; count++) {
+      const exchange = send()
+      exchange.onRequestStart(controller)
+      exchange.onResponseEnd()
+    }
+    const before = given.length
+    const [first] = sendAll(3 * limit)
+    first.onRequestStart(controller)
+    await settled()
+    assert.lengthOf(given, before + limit)
+  })
+
+  it("one that comes later has the connection that was left while nobody waited, however many connect", async () => {
+    const { given, send, sendAll } = setUp()
+    const [first] = sendAll(limit + 1)
+    first.onRequestStart(controller)
+    await settled()
+    first.onResponseEnd()
+    await settled()
+    const exchange = send()
+    send()
+    await settled()
+    assert.strictEqual(given.at(-1), exchange)
+  })
 })
