@@ -401,9 +401,9 @@ const checkScope = (
   const granted = Option.match(token.scope, { onNone: () => asked, onSome: words })
   const missing = asked.filter((scope) => !granted.includes(scope))
   return Effect.succeed({
-    says: granted.length === 0 ? "none was asked for" : granted.join(" "),
+    says: granted.length === 0 ? "none was asked for" : oneLine(granted.join(" ")),
     value: undefined,
-    concern: missing.length === 0 ? undefined : Problem.ScopeNarrowed({ missing, granted: granted.join(" ") })
+    concern: missing.length === 0 ? undefined : Problem.ScopeNarrowed({ missing, granted: oneLine(granted.join(" ")) })
   })
 }
 

@@ -22,11 +22,11 @@ export const toText = (token: AccessToken.AccessToken, now: DateTime.Utc, style:
   const lines: Array<readonly [name: string, value: string]> = [
     ["token", `${style.dim("<redacted>")} ${Redacted.value(token.value).length} characters; --reveal shows it`],
     ["type", token.tokenType],
-    ["scope", Option.getOrElse(token.scope, () => "as asked for")],
+    ["scope", printable(Option.getOrElse(token.scope, () => "as asked for"))],
     ["expires", sayExpiry(token, now)],
     ...Option.match(thumbprintOf(token, jwt), {
       onNone: () => [],
-      onSome: (thumbprint) => [["bound to", thumbprint] as const]
+      onSome: (thumbprint) => [["bound to", printable(thumbprint)] as const]
     }),
     ["kind", Option.isSome(jwt) ? "a JWT" : "opaque: only the server can read it"]
   ]
@@ -49,8 +49,10 @@ const claimLines = (claims: Readonly<Record<string, unknown>>): ReadonlyArray<st
   const width = Math.max(0, ...Object.keys(claims).map((name) => name.length))
   return Object.entries(claims).map(([name, value]) => {
     const date = dates.includes(name) && typeof value === "number" ? DateTime.make(value * 1000) : Option.none()
-    const said = typeof value === "string" ? printable(value) : JSON.stringify(value)
-    return `  ${name.padEnd(width)}  ${said}${Option.isSome(date) ? ` (${formatDate(date.value)})` : ""}`
+    const said = typeof value === "string" ? value : JSON.stringify(value)
+    return `  ${printable(name.padEnd(width))}  ${printable(said)}${
+      Option.isSome(date) ? ` (${formatDate(date.value)})` : ""
+    }`
   })
 }
 

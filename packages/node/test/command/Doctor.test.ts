@@ -5,8 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { ConfigProvider, Effect, Option } from "effect"
 import * as Doctor from "../../src/command/Doctor.js"
+import * as DoctorReport from "../../src/command/DoctorReport.js"
 import * as Finding from "../../src/command/Finding.js"
 import * as Problem from "../../src/command/Problem.js"
+import * as Style from "../../src/command/Style.js"
 import * as LocalServer from "../LocalServer.js"
 import * as ClientServer from "./ClientServer.js"
 
@@ -234,6 +236,15 @@ describe("Doctor", () => {
               Problem.Problem.LifetimeShort({ seconds: 20 })
             ]
           )
+        })))
+
+    it.live("shows no control characters of the scope that was granted", () =>
+      served({ scope: "orders:read \u001b[2J" }, ({ env }) =>
+        Effect.gen(function*() {
+          for (const ALF_SCOPE of ["orders:read", "orders:read orders:write"]) {
+            const findings = yield* examine({ ...env, ALF_SCOPE })
+            assert.notInclude(DoctorReport.toText(findings, Style.make(false)), "\u001b")
+          }
         })))
 
     it.live("names a clock that is off, and its direction", () =>

@@ -44,6 +44,18 @@ describe("TokenReport", () => {
     ])
   })
 
+  it("nothing that a server has written moves the cursor", () => {
+    const escape = "\u001b[2J\u009b2J"
+    const hostile = [
+      part({ alg: "ES256", [`k${escape}`]: 1 }),
+      part({ [`n${escape}`]: "a", list: [escape], cnf: { jkt: `thumb${escape}` } }),
+      "the-signature"
+    ].join(".")
+    const token = AccessToken.make({ value: Redacted.make(hostile), obtainedAt, scope: `orders${escape}` })
+    // eslint-disable-next-line no-control-regex
+    assert.notMatch(TokenReport.toText(token, now, plain), /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+  })
+
   it("says so where there is nothing to read, and where the end is past or not known", () => {
     const opaque = TokenReport.toText(make("opaque-token"), now, plain)
     assert.include(opaque, "not known: the server does not say")
