@@ -195,8 +195,10 @@ export const make: (
     )
 
     let known: Metadata | undefined
-    /** Until then it is taken as it is (epoch milliseconds). */
+    /** Between these it is taken as it is (epoch milliseconds): a clock that was set back must not make it last. */
+    let freshFrom = Number.POSITIVE_INFINITY
     let freshUntil = Number.NEGATIVE_INFINITY
+    const isFresh = (now: number) => freshFrom <= now && now < freshUntil
     let isDoubtful = false
     let failure: { readonly error: TokenEndpointError; readonly at: number } | undefined
     /** Whether it was said that the metadata serves on. */
@@ -208,6 +210,7 @@ export const make: (
       (result) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           isDoubtful = false
+          freshFrom = now
           if (Either.isRight(result)) {
             known = result.right
             freshUntil = now + refreshEvery
@@ -234,7 +237,7 @@ export const make: (
 
     /** One at a time: who waited takes what the one before has brought. */
     const readInTurn = turn.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (known !== undefined) return now < freshUntil ? Effect.succeed(known) : read
+      if (known !== undefined) return isFresh(now) ? Effect.succeed(known) : read
       // Either way: a clock that was set back must not make it last
       return failure !== undefined && Math.abs(now - failure.at) < failureCooldown ? Effect.fail(failure.error) : read
     }))
@@ -247,7 +250,7 @@ export const make: (
 
     const metadata = Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (known === undefined || isDoubtful) return readInTurn
-      return now < freshUntil ? Effect.succeed(known) : Effect.as(readInBackground, known)
+      return isFresh(now) ? Effect.succeed(known) : Effect.as(readInBackground, known)
     })
 
     /** What an https server names is not looked for on the machine itself. */

@@ -343,6 +343,19 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
+    it.scoped("nor what was found", () => {
+      const { layer } = serve(versions)
+      return Effect.gen(function*() {
+        yield* TestClock.setTime(Duration.toMillis("30 days"))
+        const server = yield* make()
+        yield* token(server)
+        yield* TestClock.setTime(0)
+        assert.strictEqual(yield* token(server), "/token/1")
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* token(server), "/token/2")
+      }).pipe(Effect.provide(layer))
+    })
+
     it.scoped("forgotten, it is read before it is used again; the old one serves where that fails", () => {
       let works = true
       const { layer } = serve((url, n) => works ? versions(url, n) : notFound())
