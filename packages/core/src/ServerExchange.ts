@@ -120,19 +120,21 @@ export const make = (options: {
         Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
         Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
         Effect.flatMap((response) =>
-          Effect.mapBoth(readBody(response, maxResponseBytes), {
-            onFailure: ({ cause, reason }) => {
-              const fields: ErrorFields = {
-                reason: "InvalidResponse",
-                description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`,
-                status: response.status,
-                headers: Redaction.headers(response.headers, clean)
-              }
-              return reason === "TooLarge"
-                ? new TokenEndpointError({ ...fields, ...subject })
-                : transportError(cause, fields)
-            },
-            onSuccess: (text) => ({ response, text })
+          Effect.matchEffect(readBody(response, maxResponseBytes), {
+            onFailure: ({ cause, reason }) =>
+              Effect.flatMap(Clock.currentTimeMillis, (now) => {
+                const fields: ErrorFields = {
+                  reason: reasonOf(response.status),
+                  description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`,
+                  status: response.status,
+                  headers: Redaction.headers(response.headers, clean),
+                  retryAfter: parseRetryAfter(response.headers["retry-after"], now)
+                }
+                return reason === "TooLarge"
+                  ? new TokenEndpointError({ ...fields, ...subject })
+                  : transportError(cause, fields)
+              }),
+            onSuccess: (text) => Effect.succeed({ response, text })
           })
         ),
         // Ends a body that was not read to its end, which would keep its connection busy
@@ -156,15 +158,14 @@ export const make = (options: {
       const retryAfter = parseRetryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
       const error = (fields: ErrorFields) =>
         new TokenEndpointError({ status, headers: headers(), retryAfter, ...fields, ...subject })
-      // A browser hides the status of a redirect that is not followed
-      if (status === 0 || (status >= 300 && status < 400)) {
+      if (reasonOf(status) === "Redirect") {
         return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
       }
       const failure = Option.flatMap(body, (body) => TokenResponse.decodeError(body, clean))
       if (Option.isSome(failure)) {
         return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
       }
-      if (status < 200 || status >= 300) {
+      if (reasonOf(status) === "Status") {
         return yield* error({ reason: "Status", description: `no OAuth error in ${describeBody(headers(), text)}` })
       }
       return {
@@ -223,6 +224,13 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
     ? ""
     : `, ${oneLine(encoding)} though identity was asked for`
   return `a body of ${body.length} characters (${type}${encoded})`
+}
+
+/** What is wrong with an answer that says nothing of it. */
+const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {
+  // A browser hides the status of a redirect that is not followed
+  if (status === 0 || (status >= 300 && status < 400)) return "Redirect"
+  return status >= 200 && status < 300 ? "InvalidResponse" : "Status"
 }
 
 const defaultPorts: Record<string, number> = { "http:": 80, "https:": 443 }

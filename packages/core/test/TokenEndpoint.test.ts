@@ -826,11 +826,28 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(failed(over.exit).reason, "InvalidResponse")
       }))
 
-    it.effect("an error status makes no difference", () =>
+    it.effect.each<readonly [status: number, reason: string]>([
+      [302, "Redirect"],
+      [401, "Status"]
+    ])("answered with %s it is a %s", ([status, reason]) =>
       Effect.gen(function*() {
-        const { exit } = yield* ask(() => new Response("x".repeat(101), { status: 401 }), { maxResponseBytes: 100 })
-        assert.strictEqual(failed(exit).status, 401)
-        assert.strictEqual(failed(exit).reason, "InvalidResponse")
+        const { exit } = yield* ask(() => new Response("x".repeat(101), { status }), { maxResponseBytes: 100 })
+        assert.strictEqual(failed(exit).status, status)
+        assert.strictEqual(failed(exit).reason, reason)
+        assert.isFalse(RetryPolicy.transient(failed(exit)))
+      }))
+
+    it.effect("a server that is out of order may say so at any length: it is asked again when it wants to be", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* ask(
+          () => new Response("x".repeat(101), { status: 503, headers: { "retry-after": "7" } }),
+          { maxResponseBytes: 100 }
+        )
+        const error = failed(exit)
+        assert.strictEqual(error.message, message.replace("200", "503"))
+        assert.strictEqual(error.reason, "Status")
+        assert.isTrue(RetryPolicy.transient(error))
+        deepStrictEqual(error.retryAfter, Duration.seconds(7))
       }))
 
     it.effect("the default is 256 KiB", () =>

@@ -45,7 +45,7 @@ export const floods: ReadonlyArray<Behaviour> = [
     "endless error",
     "answers 500 without end",
     flood(chunkedHead.replace("200 OK", "500 Error"), chunk("x".repeat(65_536))),
-    refused(["InvalidResponse", "Status"], /larger than/)
+    refused("Status", /larger than/, { visits: 2 })
   ),
   row(
     "gzip bomb",
