@@ -862,6 +862,9 @@ export const situations: Readonly<Record<string, Situation>> = {
   "NodeHttp.proxy from HTTPS_PROXY is not an http or https URL": building(NodeHttp.layer()).pipe(
     Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["HTTPS_PROXY", "socks5://proxy"]])))
   ),
+  "NodeHttp.proxy has credentials that are not percent-encoded": building(
+    NodeHttp.layer({ proxy: "http://user:50%@proxy" })
+  ),
   "NodeHttp.proxy from HTTP_PROXY cannot be read": building(NodeHttp.layer()).pipe(
     Effect.withConfigProvider(ConfigProvider.make({
       load: () => Effect.fail(ConfigError.SourceUnavailable([], "out of order", Cause.empty)),

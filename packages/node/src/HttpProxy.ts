@@ -68,7 +68,16 @@ const proxyVariable = (name: string): Effect.Effect<string, InvalidOptions> =>
 const checkProxyUrl = (given: string, source: string): Effect.Effect<string, InvalidOptions> => {
   // Many write host:port, as curl takes it
   const url = /^\w+:\/\//.test(given) ? given : `http://${given}`
-  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
-    ? Effect.succeed(url)
-    : Check.invalid(`NodeHttp.proxy${source}`, "is not an http or https URL")
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    return Check.invalid(`NodeHttp.proxy${source}`, "is not an http or https URL")
+  }
+  const { password, username } = new URL(url)
+  return Effect.try({
+    try: () => [username, password].map(decodeURIComponent),
+    catch: () =>
+      new InvalidOptions({
+        option: `NodeHttp.proxy${source}`,
+        description: "has credentials that are not percent-encoded"
+      })
+  }).pipe(Effect.as(url))
 }

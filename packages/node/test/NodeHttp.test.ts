@@ -357,6 +357,12 @@ describe("NodeHttp, options", () => {
     [{ proxy: "" }, {}, "NodeHttp.proxy is empty"],
     [{ proxy: "http://u:hunter2@" }, {}, "NodeHttp.proxy is not an http or https URL"],
     [{ proxy: Redacted.make("socks5://u:hunter2@host") }, {}, "NodeHttp.proxy is not an http or https URL"],
+    [{ proxy: "http://u:hunter2%@host" }, {}, "NodeHttp.proxy has credentials that are not percent-encoded"],
+    [
+      {},
+      { HTTPS_PROXY: "http://hunter%2:u@host" },
+      "NodeHttp.proxy from HTTPS_PROXY has credentials that are not percent-encoded"
+    ],
     [{}, { HTTP_PROXY: "ftp://u:hunter2@host" }, "NodeHttp.proxy from HTTP_PROXY is not an http or https URL"],
     [{}, { https_proxy: "http://u:hunter2@h:x" }, "NodeHttp.proxy from HTTPS_PROXY is not an http or https URL"]
   ])("%o %o: %s", ([options, variables, message]) =>
