@@ -71,6 +71,8 @@ class Decoder extends ForwardingHandler {
   /** Made with the first byte: a body without any, whatever its header says, is empty. */
   #stages: ReadonlyArray<Transform> = []
   #trailers: IncomingHttpHeaders = {}
+  /** All that the server has sent. */
+  #received = false
   #ended = false
   /** What the reader of the body controls. */
   #target: Controller | undefined
@@ -122,12 +124,18 @@ class Decoder extends ForwardingHandler {
     stages[0].on("drain", () => source.resume())
     stages.reduce((from, to) => from.pipe(to))
       .on("data", (chunk: Buffer) => super.onResponseData(this.#target ?? source, chunk))
-      .on("end", () => this.#end(source))
+      .on("end", () => {
+        const hasMore = !this.#received
+        this.#end(source)
+        // Nobody is left who could wait for it
+        if (hasMore) source.abort(new Error("a body that goes on after its end"))
+      })
     return stages
   }
 
   override onResponseEnd(source: Controller, trailers: IncomingHttpHeaders): void {
     this.#trailers = trailers
+    this.#received = true
     if (this.#stages.length === 0) return this.#end(source)
     this.#stages[0].end()
   }

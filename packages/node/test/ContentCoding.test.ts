@@ -330,6 +330,16 @@ describe("ContentCoding, failures", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
+  it.scopedLive("a body that does not end after the end of the coding keeps no connection", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer((response) => {
+        response.writeHead(200, { "content-encoding": "gzip" }).write(Buffer.concat([gzipped, Buffer.alloc(100)]))
+      })
+      const client = yield* makeClient()
+      deepStrictEqual(yield* Effect.flatMap(client.get(server.url), ({ json }) => json), value)
+      yield* until(() => server.sockets[0].destroyed)
+    }))
+
   it.scopedLive("an interruption of the reader, or the end of the layer, closes the connection", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => {
