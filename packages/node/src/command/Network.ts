@@ -82,8 +82,16 @@ export const route = (
 const parseProxy = (address: string): URL | undefined => {
   if (address === "") return undefined
   const url = /^\w+:\/\//.test(address) ? address : `http://${address}`
-  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) ? new URL(url) : undefined
+  const proxy = URL.canParse(url) ? new URL(url) : undefined
+  return proxy !== undefined && /^https?:$/.test(proxy.protocol) && Option.isSome(credentialsOf(proxy))
+    ? proxy
+    : undefined
 }
+
+/** None where they are not percent-encoded. */
+const credentialsOf = Option.liftThrowable(({ password, username }: URL) =>
+  `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+)
 
 const isExcluded = (url: URL, noProxy: string): boolean =>
   noProxy === "*" || noProxy.split(/[,\s]/).some((entry) => {
@@ -138,7 +146,7 @@ export const checkProxy = (route: Route): Effect.Effect<Passed<Route>, Problem> 
 
 /** Asks a proxy for a tunnel. */
 const tunnel = (proxy: URL, url: URL): Effect.Effect<Socket, Problem, Scope.Scope> => {
-  const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`
+  const credentials = Option.getOrElse(credentialsOf(proxy), () => ":")
   const target = `${url.hostname}:${portOf(url)}`
   return Effect.acquireRelease(
     Effect.async<Socket, Problem>((resume) => {

@@ -77,6 +77,9 @@ describe("Network", () => {
       deepStrictEqual({ ...refused }, { _tag: "ProxyRefuses", proxy: url, host: "hidden.test", status: 407 })
       const away = yield* Effect.flip(Network.checkProxy(route(hidden, { httpsProxy: "http://127.0.0.1:1" })))
       assert.strictEqual(away._tag, "ProxyUnreachable")
+      const unread = [{ name: "ALL_PROXY", value: "http://user:50%@127.0.0.1:1" }]
+      const alone = yield* Effect.flip(Network.checkConnection(route("http://127.0.0.1:1", {}, unread)))
+      assert.strictEqual(alone._tag, "Unreachable")
       const closed = yield* Effect.flip(Network.checkConnection(route("http://127.0.0.1:1")))
       assert(closed._tag === "Unreachable")
       assert.include(closed.description, "ECONNREFUSED")
