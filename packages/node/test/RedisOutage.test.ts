@@ -76,6 +76,9 @@ const outages: Record<string, Outage> = {
   }
 }
 
+// On a busy machine: how long the store may hold up a request is tested under TestClock
+const answered = Effect.timeout("30 seconds")
+
 describe.concurrent("While Redis fails, requests are answered, and one warning says why", () => {
   for (const [name, { begin, cause, end }] of Object.entries(outages)) {
     it.scopedLive(name, () =>
@@ -131,12 +134,12 @@ describe.concurrent("While Redis fails, requests are answered, and one warning s
         deepStrictEqual(messages, [])
 
         yield* begin(redis)
-        yield* Effect.timeout(Effect.repeatN(request, 4), "4 seconds")
+        yield* answered(Effect.repeatN(request, 4))
         assert.lengthOf(messages, 1)
 
         // Where the connection is at that moment decides what the one process can say; one that starts now sees the cause
         const late = yield* startProcess
-        yield* Effect.timeout(Effect.repeatN(late.request, 4), "4 seconds")
+        yield* answered(Effect.repeatN(late.request, 4))
         assert.lengthOf(late.messages, 1)
         assert.match([...messages, ...late.messages].join("\n"), cause)
         assert.notMatch([...messages, ...late.messages].join("\n"), /horse|token-\d/)
