@@ -31,7 +31,7 @@ describe("Replay over a real connection", () => {
             )
           )
           const client = Context.get(context, AuthedHttpClient.AuthedHttpClient)
-          const response = yield* Effect.timeout(client.get("/"), "3 seconds")
+          const response = yield* Effect.timeout(client.get("/"), "30 seconds")
           assert.strictEqual(response.status, 200)
         }))
     }
