@@ -189,7 +189,9 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
 
   /** A store that holds the key, and what another one is told. */
   const start = Effect.gen(function*() {
-    const { addresses } = yield* Replicated
+    const { addresses, agrees } = yield* Replicated
+    // What the test before has done must be over for all nodes: a replica takes over the slots that it has heard of
+    yield* agrees
     // A call outlasts the four redirections, with 100 ms before each, and then says that nothing is connected
     const options = {
       cluster: { nodes: addresses },
@@ -234,7 +236,8 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       const { replica } = yield* holders
       yield* RedisServer.ask(replica.port, (node) => node.cluster("FAILOVER"))
       yield* Effect.repeat(RedisServer.ask(replica.port, (node) => node.role()), {
-        until: ([role]) => role === "master"
+        until: ([role]) => role === "master",
+        schedule: Schedule.spaced("20 millis")
       })
       yield* goesOn(started)
     }))

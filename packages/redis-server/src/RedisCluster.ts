@@ -10,6 +10,8 @@ export interface RedisCluster {
   readonly replicas: ReadonlyArray<RedisServer.RedisServer>
   /** Where all of them are. */
   readonly addresses: ReadonlyArray<{ readonly host: string; readonly port: number }>
+  /** Waits until each of them says that it works, and knows all others and who holds each slot. */
+  readonly agrees: Effect.Effect<void, RedisServer.RedisServerError>
   /** The primary that a key belongs to at the start. */
   readonly primaryOf: (key: string) => Effect.Effect<RedisServer.RedisServer>
 }
@@ -24,6 +26,9 @@ export interface Options {
 }
 
 const slots = 16_384
+
+// Several times what nodes give each other before they call one failed
+const patience = "45 seconds"
 
 const poll = Schedule.spaced("20 millis")
 
@@ -69,13 +74,30 @@ export const make = (
       // It must have heard of its primary
       yield* Effect.retry(RedisServer.ask(port, (node) => node.cluster("REPLICATE", id)), poll)
     }
-    yield* Effect.forEach(servers, ({ port }) =>
-      Effect.repeat(RedisServer.ask(port, (node) => node.cluster("INFO")), {
-        until: (info) => info.includes("cluster_state:ok") && info.includes(`cluster_known_nodes:${servers.length}`),
-        schedule: poll
-      }))
+    const agreed = ["cluster_state:ok", `cluster_slots_assigned:${slots}`, `cluster_known_nodes:${servers.length}`]
+    const agrees = Effect.forEach(servers, ({ port }) => {
+      let last = ""
+      return RedisServer.ask(port, (node) => node.cluster("INFO")).pipe(
+        Effect.repeat({
+          until: (info) => {
+            last = info
+            return agreed.every((line) => info.includes(line))
+          },
+          schedule: poll
+        }),
+        Effect.timeoutFail({
+          duration: patience,
+          onTimeout: () =>
+            new RedisServer.RedisServerError({
+              message: `the node on port ${port} does not agree with the others: ${last}`
+            })
+        })
+      )
+    }, { discard: true })
+    yield* agrees
 
     return {
+      agrees,
       primaries,
       replicas,
       addresses: servers.map(({ port }) => ({ host: "127.0.0.1", port })),
