@@ -243,16 +243,22 @@ describe("TokenProvider, habits of a server", () => {
       assert.isAtMost(warnings(two).length, 1)
     }))
 
+  /** Two processes whose tokens work for their own alone, until one of them has found out. */
+  const divided = Effect.gen(function*() {
+    const { processes: [one, two] } = yield* makeFleet(2)
+    for (let i = 0; i < 10; i++) {
+      yield* callBound(one, 1)
+      yield* callBound(two, 2)
+      yield* settle
+      yield* TestClock.adjust("1 second")
+    }
+    const [alone, other] = warnings(one).length > 0 ? [one, two] : [two, one]
+    return { alone, other }
+  })
+
   it.scoped("fleet rule 11: what it does not share it neither reads nor writes, until its own are rejected", () =>
     Effect.gen(function*() {
-      const { processes: [one, two] } = yield* makeFleet(2)
-      for (let i = 0; i < 10; i++) {
-        yield* callBound(one, 1)
-        yield* callBound(two, 2)
-        yield* settle
-        yield* TestClock.adjust("1 second")
-      }
-      const alone = warnings(one).length > 0 ? one : two
+      const { alone } = yield* divided
       yield* alone.store.resetRecords
       const own = yield* alone.provider.get()
       yield* TestClock.adjust("1 hour")
@@ -268,14 +274,7 @@ describe("TokenProvider, habits of a server", () => {
 
   it.scoped("fleet rule 11: nor does it read what it does not share to end a cool-down", () =>
     Effect.gen(function*() {
-      const { processes: [one, two] } = yield* makeFleet(2)
-      for (let i = 0; i < 10; i++) {
-        yield* callBound(one, 1)
-        yield* callBound(two, 2)
-        yield* settle
-        yield* TestClock.adjust("1 second")
-      }
-      const [alone, other] = warnings(one).length > 0 ? [one, two] : [two, one]
+      const { alone, other } = yield* divided
       yield* TestClock.adjust("1 hour")
       yield* alone.tokens.failNext(1, TestTokenEndpoint.invalidClient)
       const error = yield* Effect.flip(alone.provider.get())
