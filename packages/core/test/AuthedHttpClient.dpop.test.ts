@@ -10,9 +10,10 @@ import {
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Context, Effect, Layer, Option, Redacted, Stream, Tracer } from "effect"
+import { Cause, Context, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as jose from "jose"
 import { leaks } from "./Secrets.js"
+import * as SpanRecord from "./SpanRecord.js"
 
 const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
 
@@ -109,16 +110,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
     it.effect("a nonce has a budget of its own: after it, a 401 is still renewed and replayed", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
-        const spans: Array<Tracer.Span> = []
-        const native = yield* Effect.tracer
-        const tracer = Tracer.make({
-          context: native.context,
-          span: (...args) => {
-            const span = native.span(...args)
-            spans.push(span)
-            return span
-          }
-        })
+        const { spans, tracer } = yield* SpanRecord.make
         yield* server.demandNonce("api")
         yield* Effect.gen(function*() {
           yield* get()

@@ -18,9 +18,10 @@ import {
   Schedule,
   Scope,
   TestClock,
-  Tracer
+  type Tracer
 } from "effect"
 import * as Resource from "./Resource.js"
+import * as SpanRecord from "./SpanRecord.js"
 
 const transport = (request: HttpClientRequest.HttpClientRequest) =>
   new HttpClientError.RequestError({ request, reason: "Transport", cause: new Error("connection refused") })
@@ -28,16 +29,7 @@ const transport = (request: HttpClientRequest.HttpClientRequest) =>
 /** Records every span that an effect makes. */
 const recordSpans = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
-    const spans: Array<Tracer.Span> = []
-    const native = yield* Effect.tracer
-    const tracer = Tracer.make({
-      context: native.context,
-      span: (...args) => {
-        const span = native.span(...args)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = yield* SpanRecord.make
     const exit = yield* Effect.exit(Effect.withTracer(effect, tracer))
     return { exit, spans }
   })

@@ -1,27 +1,15 @@
 import { OAuthError, OAuthMetrics, TokenEndpoint } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Effect, Either, Exit, Fiber, Layer, Metric, Option, TestClock, Tracer } from "effect"
+import { Cause, Effect, Either, Exit, Fiber, Layer, Metric, Option, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
-
-/** Records every span that ends. */
-const collectSpans = (spans: Array<Tracer.Span>) => {
-  const native = Effect.runSync(Effect.tracer)
-  return Layer.setTracer(Tracer.make({
-    context: native.context,
-    span: (...args) => {
-      const span = native.span(...args)
-      spans.push(span)
-      return span
-    }
-  }))
-}
+import * as SpanRecord from "./SpanRecord.js"
 
 describe("TokenFlights", () => {
   it.scoped("rule 1: a flight has a root span of its own, which links those who wait, 32 at most", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
+      const { spans, tracer } = yield* SpanRecord.make
       yield* Effect.gen(function*() {
         const { provider } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
         yield* Effect.forEach(
@@ -29,7 +17,7 @@ describe("TokenFlights", () => {
           (n) => Effect.withSpan(provider.get(), `caller ${n}`),
           { concurrency: "unbounded" }
         ).pipe(during("1 second"))
-      }).pipe(Effect.withSpan("app"), Effect.provide(collectSpans(spans)))
+      }).pipe(Effect.withSpan("app"), Effect.provide(Layer.setTracer(tracer)))
       const renewals = spans.filter(({ name }) => name === "TokenProvider.renew")
       assert.lengthOf(renewals, 1)
       const [renewal] = renewals
