@@ -10,7 +10,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -25,9 +24,10 @@ import * as OAuthMetrics from "./OAuthMetrics.js"
 import type { Outages } from "./Outages.js"
 import * as Renewal from "./Renewal.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
-import type { Flight, Landing, Slot, Wait } from "./TokenSlots.js"
+import type { Flight, Slot } from "./TokenSlots.js"
 import * as TokenSlots from "./TokenSlots.js"
 import type { Verdicts } from "./Verdicts.js"
+import * as WaitingCallers from "./WaitingCallers.js"
 
 /**
  * Renewals under way. `undefined` in place of a token means that a flight
@@ -138,25 +138,10 @@ export const make = (options: {
   // how it ends
   // ---------------------------------------------------------------------------
 
-  const resumeAll = (callers: Wait["callers"], landing: Landing) => {
-    update(OAuthMetrics.tokenWaiters, -callers.size)
-    for (const resume of callers) resume(landing)
-    callers.clear()
-  }
-
-  const endWaits = (flight: Flight, landing: Landing) => {
-    flight.landing = landing
-    for (const { callers, timer } of flight.waits.values()) {
-      timer.unsafeInterruptAsFork(FiberId.none)
-      resumeAll(callers, landing)
-    }
-    flight.waits.clear()
-  }
-
-  const land = (slot: Slot, flight: Flight, exit: Landing) => {
+  const land = (slot: Slot, flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
     if (slot.flight === flight) slot.flight = undefined
     flights.delete(flight)
-    endWaits(flight, exit)
+    flight.callers.tell(exit)
   }
 
   /** A token in use serves on while it cannot be renewed, and the tries become fewer. */
@@ -262,36 +247,8 @@ export const make = (options: {
     )
 
   // ---------------------------------------------------------------------------
-  // who waits for it
+  // how it is waited for
   // ---------------------------------------------------------------------------
-
-  /** Those who share a deadline share its timer. */
-  const waitUntil = (flight: Flight, deadline: number): Wait => {
-    const known = flight.waits.get(deadline)
-    if (known !== undefined) return known
-    const callers: Wait["callers"] = new Set()
-    const timer = fork(Effect.interruptible(Effect.map(Effect.sleep(Duration.millis(deadline - now())), () => {
-      flight.waits.delete(deadline)
-      resumeAll(callers, Exit.fail(waitIsOver(flight)))
-    })))
-    const wait = { callers, timer }
-    flight.waits.set(deadline, wait)
-    return wait
-  }
-
-  /** Nothing of the caller's takes part: where it cannot be interrupted, it has a time limit all the same. */
-  const wait = (flight: Flight, deadline: number): Effect.Effect<AccessToken | undefined, Cooldown.Failure> =>
-    Effect.async((resume) => {
-      // It may have landed at once
-      if (flight.landing !== undefined) return resume(flight.landing)
-      if (deadline <= now()) return resume(Exit.fail(waitIsOver(flight)))
-      const { callers } = waitUntil(flight, deadline)
-      callers.add(resume)
-      update(OAuthMetrics.tokenWaiters, 1)
-      return Effect.sync(() => {
-        if (callers.delete(resume)) update(OAuthMetrics.tokenWaiters, -1)
-      })
-    })
 
   /** The span of a wait and that of the flight lead to each other. */
   const traced = <A, E extends Cooldown.Failure>(flight: Flight, waiting: Effect.Effect<A, E>) =>
@@ -312,8 +269,12 @@ export const make = (options: {
       const flight: Flight = {
         purpose,
         origin,
-        landing: undefined,
-        waits: new Map(),
+        callers: WaitingCallers.make({
+          timeIsOver: () => waitIsOver(flight),
+          onChange: (change) => update(OAuthMetrics.tokenWaiters, change),
+          fork,
+          now
+        }),
         changed: Effect.unsafeMakeLatch(),
         span: undefined,
         links: 0,
@@ -331,12 +292,12 @@ export const make = (options: {
     },
     join: (flight, deadline) =>
       Effect.withFiberRuntime((caller) => {
-        const waiting = wait(flight, deadline)
+        const waiting = flight.callers.wait(caller, deadline)
         // A thousand callers may wait: none pays for a span that nobody sees
         return caller.getFiberRef(FiberRef.currentTracerEnabled) ? traced(flight, waiting) : waiting
       }),
     abandon: (error) => {
-      for (const flight of flights) endWaits(flight, Exit.fail(error))
+      for (const flight of flights) flight.callers.tell(Exit.fail(error))
       flights.clear()
     }
   }

@@ -269,23 +269,22 @@ export const make: (
     })
 
   /** Joins the flight of this key or starts one, unless a cool-down answers for it. `undefined` when that brought nothing. */
-  const fetch = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> =>
-    Effect.suspend(() => {
-      if (slots.isClosed()) return Effect.fail(closedError())
-      if (slot.flight !== undefined) {
-        const joined = join(slot.flight, call)
-        // A background flight makes one attempt only: whoever needs a token now asks for himself
-        return slot.flight.purpose === "background"
-          ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
-          : joined
-      }
-      const { cooldown } = slot
-      const failure = cooldown?.failure(now())
-      return cooldown === undefined || failure === undefined ||
-          ((store.isShared || cooldown.mayChange()) && cooldown.mayLook(now()))
-        ? join(flights.launch(slot, call.purpose, call.origin), call)
-        : Effect.fail(failure)
-    })
+  const fetch = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> => {
+    if (slots.isClosed()) return Effect.fail(closedError())
+    if (slot.flight !== undefined) {
+      const joined = join(slot.flight, call)
+      // A background flight makes one attempt only: whoever needs a token now asks for himself
+      return slot.flight.purpose === "background"
+        ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
+        : joined
+    }
+    const { cooldown } = slot
+    const failure = cooldown?.failure(now())
+    return cooldown === undefined || failure === undefined ||
+        ((store.isShared || cooldown.mayChange()) && cooldown.mayLook(now()))
+      ? join(flights.launch(slot, call.purpose, call.origin), call)
+      : Effect.fail(failure)
+  }
 
   const need = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
@@ -303,36 +302,35 @@ export const make: (
     slot: TokenSlots.Slot,
     origin: string,
     onUse: OnUse
-  ): Effect.Effect<AccessToken.AccessToken, Failure> =>
-    Effect.suspend(() => {
-      if (slots.isClosed()) return Effect.fail(closedError())
-      const held = slot.held
-      if (!isAlive(held)) return need(slot, waiting("expiry", origin, onUse))
-      if (adoption.isRejected(slot, held, origin)) {
-        // With none to be had that this origin takes, it is told by the newest, whose time is not over
-        return Effect.map(
-          replace(slot, held.token, origin, waiting("rejection", origin, onUse)),
-          (token) => token === held.token && isAlive(slot.held) ? slot.held.token : token
-        )
-      }
-      // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
-      const isEarly = now() < slot.backgroundNotBefore
-      if (now() < held.freshUntil || slot.backgroundFailures > 0 || isEarly) {
-        const isDue = now() >= held.refreshAt && !isEarly
-        const isBegun = isDue && slot.flight === undefined && slot.cooldown?.failure(now()) === undefined
-        const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
-        if (isBegun) flights.launch(slot, "background", origin)
-        return serve(held, use, onUse)
-      }
-      const call = waiting("expiry", origin, onUse)
-      const half = now() + (held.expiresAt - now()) / 2
-      return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
-        const last = usable(slot, origin)
-        if (last !== undefined) return serve(last, "stale", onUse)
-        // The wait has outlasted the old token, and the new one is under way
-        return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
-      })
+  ): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    if (slots.isClosed()) return Effect.fail(closedError())
+    const held = slot.held
+    if (!isAlive(held)) return need(slot, waiting("expiry", origin, onUse))
+    if (adoption.isRejected(slot, held, origin)) {
+      // With none to be had that this origin takes, it is told by the newest, whose time is not over
+      return Effect.map(
+        replace(slot, held.token, origin, waiting("rejection", origin, onUse)),
+        (token) => token === held.token && isAlive(slot.held) ? slot.held.token : token
+      )
+    }
+    // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
+    const isEarly = now() < slot.backgroundNotBefore
+    if (now() < held.freshUntil || slot.backgroundFailures > 0 || isEarly) {
+      const isDue = now() >= held.refreshAt && !isEarly
+      const isBegun = isDue && slot.flight === undefined && slot.cooldown?.failure(now()) === undefined
+      const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
+      if (isBegun) flights.launch(slot, "background", origin)
+      return serve(held, use, onUse)
+    }
+    const call = waiting("expiry", origin, onUse)
+    const half = now() + (held.expiresAt - now()) / 2
+    return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
+      const last = usable(slot, origin)
+      if (last !== undefined) return serve(last, "stale", onUse)
+      // The wait has outlasted the old token, and the new one is under way
+      return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
     })
+  }
 
   /** Another token for an origin that rejected this one, if that is worth a request. */
   const replace = (

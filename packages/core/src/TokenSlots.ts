@@ -5,8 +5,6 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "./AccessToken.js"
 import type { Cooldown, Failure } from "./Cooldown.js"
@@ -18,6 +16,7 @@ import type { Purpose } from "./Renewal.js"
 import type * as ServerHabits from "./ServerHabits.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import type { ResolvedTokenRequest, TokenRequest } from "./TokenRequest.js"
+import type { WaitingCallers } from "./WaitingCallers.js"
 
 /**
  * Everything known about one key.
@@ -61,10 +60,11 @@ export interface Slot {
 export interface Flight {
   readonly purpose: Purpose
   readonly origin: string
-  /** Its end, once it has come. */
-  landing: Landing | undefined
-  /** Those who wait for it, by their deadline (epoch milliseconds): each has one timer for all who share it. */
-  readonly waits: Map<number, Wait>
+  /**
+   * Those who wait for it. They are told `undefined` when it brought nothing,
+   * and whoever still needs a token asks again.
+   */
+  readonly callers: WaitingCallers<AccessToken | undefined, Failure>
   /** Opened when the store has changed. */
   readonly changed: Effect.Latch
   span: Tracer.Span | undefined
@@ -79,26 +79,6 @@ export interface Flight {
   failedAt: number | undefined
   /** A cool-down answered for the endpoint: its failure is the old one, told again. */
   isAnswered: boolean
-}
-
-/**
- * What a flight comes to: `undefined` when it brought nothing, and whoever
- * still needs a token asks again.
- *
- * @since 0.1.0
- * @category models
- */
-export type Landing = Exit.Exit<AccessToken | undefined, Failure>
-
-/**
- * The callers with one deadline, and what ends their wait when it has come.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Wait {
-  readonly callers: Set<(landing: Landing) => void>
-  readonly timer: Fiber.RuntimeFiber<void>
 }
 
 /**

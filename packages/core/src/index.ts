@@ -374,4 +374,9 @@ export * as Verdicts from "./Verdicts.js"
 /**
  * @since 0.1.0
  */
+export * as WaitingCallers from "./WaitingCallers.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as WwwAuthenticate from "./WwwAuthenticate.js"

@@ -2,6 +2,7 @@ import { AccessToken, Fingerprint, HeldToken, TestTokenEndpoint, TokenSlots } fr
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
+import { constVoid } from "effect/Function"
 
 const origin = "https://api.example.com"
 const scopes = ["a", "b", "c", "d", "e", "f", "g"]
@@ -15,8 +16,7 @@ const make = (capacity: number, request = {}) =>
 const flight = (): TokenSlots.Flight => ({
   purpose: "expiry",
   origin,
-  landing: undefined,
-  waits: new Map(),
+  callers: { wait: () => Effect.never, tell: constVoid },
   changed: Effect.unsafeMakeLatch(),
   span: undefined,
   links: 0,

@@ -1,0 +1,112 @@
+/**
+ * The callers that wait for one thing, each until its own time is over. A
+ * thousand may wait at once: none has a timer of its own, and none pays for the
+ * frames of an interruption that seldom comes.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+
+/**
+ * Callers, until they are told what they wait for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WaitingCallers<A, E> {
+  /** Waits until the deadline (epoch milliseconds). Interrupting the caller disturbs no other. */
+  readonly wait: (caller: Fiber.RuntimeFiber<unknown, unknown>, deadline: number) => Effect.Effect<A, E>
+  /** Tells all of them, and whoever comes later. Only the first time counts. */
+  readonly tell: (exit: Exit.Exit<A, E>) => void
+}
+
+/** Those with one deadline (epoch milliseconds). */
+interface Wait<A, E> {
+  readonly deadline: number
+  readonly callers: Set<(exit: Exit.Exit<A, E>) => void>
+}
+
+/**
+ * Makes the place where they wait.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <A, E>(options: {
+  /** What a caller is told whose time is over. */
+  readonly timeIsOver: () => E
+  /** How many more wait now, or how many fewer. */
+  readonly onChange: (change: number) => void
+  /** Runs a timer. */
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}): WaitingCallers<A, E> => {
+  const { fork, now, onChange, timeIsOver } = options
+  // The first deadline first; a new one is nearly always the last
+  const waits: Array<Wait<A, E>> = []
+  let timer: Fiber.RuntimeFiber<void> | undefined
+  let told: Exit.Exit<A, E> | undefined
+
+  const tellAll = ({ callers }: Wait<A, E>, exit: Exit.Exit<A, E>) => {
+    onChange(-callers.size)
+    for (const hear of callers) hear(exit)
+  }
+
+  const clearTimer = () => timer?.unsafeInterruptAsFork(FiberId.none)
+
+  const setTimer = (deadline: number, millis: number) => {
+    clearTimer()
+    timer = fork(Effect.interruptible(Effect.map(Effect.sleep(Duration.millis(millis)), () => endUntil(deadline))))
+  }
+
+  /** By the timer: a clock that was set back meanwhile makes nobody wait longer, nor does a timer that was late. */
+  const endUntil = (deadline: number) => {
+    timer = undefined
+    const left = waits.findIndex((wait) => wait.deadline > deadline)
+    const ended = waits.splice(0, left < 0 ? waits.length : left)
+    for (const wait of ended) tellAll(wait, Exit.fail(timeIsOver()))
+    const next = waits[0]?.deadline
+    if (next !== undefined) setTimer(next, Math.min(next - deadline, Math.max(0, next - now())))
+  }
+
+  const callersUntil = (deadline: number) => {
+    let index = waits.length
+    while (index > 0 && waits[index - 1].deadline > deadline) index--
+    if (index > 0 && waits[index - 1].deadline === deadline) return waits[index - 1].callers
+    const callers: Wait<A, E>["callers"] = new Set()
+    waits.splice(index, 0, { deadline, callers })
+    if (index === 0) setTimer(deadline, deadline - now())
+    return callers
+  }
+
+  return {
+    wait: (caller, deadline) =>
+      Effect.async((resume) => {
+        if (told !== undefined) return resume(told)
+        if (deadline <= now()) return resume(Exit.fail(timeIsOver()))
+        const callers = callersUntil(deadline)
+        // An interrupted fiber ends, and to be told of that costs a fraction of `Effect.onInterrupt`
+        const leave = () => {
+          if (callers.delete(hear)) onChange(-1)
+        }
+        const hear = (exit: Exit.Exit<A, E>) => {
+          caller.removeObserver(leave)
+          resume(exit)
+        }
+        callers.add(hear)
+        onChange(1)
+        caller.addObserver(leave)
+      }),
+    tell: (exit) => {
+      if (told !== undefined) return
+      told = exit
+      clearTimer()
+      for (const wait of waits.splice(0)) tellAll(wait, exit)
+    }
+  }
+}
