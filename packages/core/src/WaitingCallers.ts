@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -52,26 +51,24 @@ export const make = <A, E>(options: {
   let timer: Fiber.RuntimeFiber<void> | undefined
   let told: Exit.Exit<A, E> | undefined
 
-  const tellAll = ({ callers }: Wait<A, E>, exit: Exit.Exit<A, E>) => {
-    onChange(-callers.size)
-    for (const hear of callers) hear(exit)
+  const tellAll = (ended: ReadonlyArray<Wait<A, E>>, exit: Exit.Exit<A, E>) => {
+    for (const { callers } of ended) {
+      onChange(-callers.size)
+      for (const hear of callers) hear(exit)
+    }
   }
 
-  const clearTimer = () => timer?.unsafeInterruptAsFork(FiberId.none)
-
   const setTimer = (deadline: number, millis: number) => {
-    clearTimer()
-    timer = fork(Effect.interruptible(Effect.map(Effect.sleep(Duration.millis(millis)), () => endUntil(deadline))))
+    timer?.unsafeInterruptAsFork(FiberId.none)
+    timer = fork(Effect.interruptible(Effect.map(Effect.sleep(millis), () => endUntil(deadline))))
   }
 
   /** By the timer: a clock that was set back meanwhile makes nobody wait longer, nor does a timer that was late. */
   const endUntil = (deadline: number) => {
     timer = undefined
     const left = waits.findIndex((wait) => wait.deadline > deadline)
-    const ended = waits.splice(0, left < 0 ? waits.length : left)
-    for (const wait of ended) tellAll(wait, Exit.fail(timeIsOver()))
-    const next = waits[0]?.deadline
-    if (next !== undefined) setTimer(next, Math.min(next - deadline, Math.max(0, next - now())))
+    tellAll(waits.splice(0, left < 0 ? Infinity : left), Exit.fail(timeIsOver()))
+    if (left >= 0) setTimer(waits[0].deadline, Math.min(waits[0].deadline - deadline, waits[0].deadline - now()))
   }
 
   const callersUntil = (deadline: number) => {
@@ -105,8 +102,8 @@ export const make = <A, E>(options: {
     tell: (exit) => {
       if (told !== undefined) return
       told = exit
-      clearTimer()
-      for (const wait of waits.splice(0)) tellAll(wait, exit)
+      timer?.unsafeInterruptAsFork(FiberId.none)
+      tellAll(waits.splice(0), exit)
     }
   }
 }
