@@ -178,6 +178,19 @@ const expectEntry = (probe: Probe, key: string, entry: Entry, when: string) =>
 const expectNone = (probe: Probe, key: string, when: string) =>
   Effect.flatMap(probe.store.get(key), (found) => expect(probe, Option.isNone(found), `no entry ${when}`, show(found)))
 
+/** Reads how long an entry still lives that was just set to live as long as `set`. */
+const expectTime = (probe: Probe, key: string, set: Duration.Duration) =>
+  Effect.flatMap(probe.store.get(key), (found) => {
+    // A server may be slow, but another unit of time is far below
+    const least = Duration.times(set, 0.5)
+    return expect(
+      probe,
+      Option.exists(found, ({ timeToLive }) => Duration.between(timeToLive, { minimum: least, maximum: set })),
+      `between ${Duration.format(least)} and ${Duration.format(set)} to remain`,
+      show(found)
+    )
+  })
+
 const expectAnswer = (
   probe: Probe,
   answer: boolean,
@@ -207,7 +220,23 @@ const oddPayload = "{\"a\":\"\\u0000\\\\\"} \t\r\n 'quoted' %s $1 ${x} äöü ß
 // With encryption and group claims an entry comes near to this
 const largePayload = "0123456789abcdef".repeat(4096)
 
-const oddKeys = ["with space", "a:b", "a/b", "../up", "a*?[b]", "{a}b", "%2F", "ключ-🔑", "UPPER", "upper"]
+// The longest that the client makes of a key has the fingerprint of an origin
+const longKey = `#hold:${"0".repeat(42)}`
+
+const oddKeys = [
+  "with space",
+  "a:b",
+  "a/b",
+  "../up",
+  "a*?[b]",
+  "{a}b",
+  "%2F",
+  "ключ-🔑",
+  "UPPER",
+  "upper",
+  `${longKey}a`,
+  `${longKey}b`
+]
 
 const sources: ReadonlyArray<RowSource> = [
   {
@@ -282,13 +311,7 @@ const sources: ReadonlyArray<RowSource> = [
       const { advance, key, shortTime, store } = probe
       const entry = yield* makeEntry("payload")
       yield* put(probe, key, entry)
-      const before = yield* store.get(key)
-      const remains = Option.exists(
-        before,
-        ({ timeToLive }) =>
-          Duration.greaterThan(timeToLive, Duration.zero) && Duration.lessThanOrEqualTo(timeToLive, longTime)
-      )
-      yield* expect(probe, remains, `between nothing and ${Duration.format(longTime)} to remain`, show(before))
+      yield* expectTime(probe, key, longTime)
       yield* advance(shortTime)
       const after = yield* store.get(key)
       // A timer may fire a little early
@@ -304,6 +327,26 @@ const sources: ReadonlyArray<RowSource> = [
     })
   },
   {
+    name: "set: what replaces an entry has a time of its own",
+    claims: ["expiry"],
+    check: Effect.fnUntraced(function*(probe: Probe) {
+      const { advance, key, shortTime, store } = probe
+      const first = yield* makeEntry("first", shortTime)
+      const second = yield* makeEntry("second")
+      const third = yield* makeEntry("third", shortTime)
+      yield* put(probe, key, first)
+      yield* store.set(key, second, Option.some(first.version))
+      yield* expectTime(probe, key, longTime)
+      yield* advance(past(shortTime))
+      yield* expectEntry(probe, key, second, "after the time of the one that it replaced")
+      yield* store.set(key, third, Option.some(second.version))
+      yield* advance(past(shortTime))
+      yield* expectNone(probe, key, "after its time, which was shorter than that of the one that it replaced")
+      yield* put(probe, key, first)
+      yield* store.remove(key, first.version)
+    })
+  },
+  {
     name: "get: an entry is gone when its time is over, and its key is free",
     claims: ["expiry"],
     check: Effect.fnUntraced(function*(probe: Probe) {
@@ -313,9 +356,14 @@ const sources: ReadonlyArray<RowSource> = [
       yield* advance(past(shortTime))
       yield* expectNone(probe, key, "after its time")
       yield* expectAnswer(probe, false, store.remove(key, entry.version), "remove of an entry after its time")
-      const next = yield* makeEntry("next")
+      const next = yield* makeEntry("next", shortTime)
       yield* put(probe, key, next)
-      yield* store.remove(key, next.version)
+      yield* advance(past(shortTime))
+      const last = yield* makeEntry("last")
+      const replace = store.set(key, last, Option.some(next.version))
+      yield* expectAnswer(probe, true, replace, "set by a writer who has seen the entry whose time is over")
+      yield* expectEntry(probe, key, last, "as it was set")
+      yield* store.remove(key, last.version)
     })
   },
   {

@@ -44,6 +44,7 @@ const rows = {
   refuseStale: "set: refuses a writer who has seen another version",
   race: "set: of many writers at once one wins, on an empty key and over an entry",
   remaining: "get: tells the time that remains, never more than was set",
+  replaceTime: "set: what replaces an entry has a time of its own",
   expiry: "get: an entry is gone when its time is over, and its key is free",
   endless: "get: an entry without an end stays, and has none",
   remove: "remove: takes away the version it names",
@@ -70,7 +71,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       get: (key) =>
         Effect.map(memory.get(key), Option.orElseSome(() => ({ version: "v", payload: "p", timeToLive: endless })))
     })),
-    [rows.absent, rows.expiry, rows.remove, rows.leasesApart]
+    [rows.absent, rows.replaceTime, rows.expiry, rows.remove, rows.leasesApart]
   ],
   "changes payloads": [
     mapGet((entry) => ({ ...entry, payload: entry.payload.toUpperCase() })),
@@ -83,6 +84,8 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       rows.refuseBlind,
       rows.refuseStale,
       rows.race,
+      rows.replaceTime,
+      rows.expiry,
       rows.endless,
       rows.removeOther,
       rows.keys,
@@ -100,6 +103,8 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       rows.refuseBlind,
       rows.refuseStale,
       rows.race,
+      rows.replaceTime,
+      rows.expiry,
       rows.endless,
       rows.removeOther,
       rows.keys,
@@ -116,7 +121,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     change((memory) => ({
       set: (key, entry, replaces) => Option.isSome(replaces) ? Effect.succeed(false) : memory.set(key, entry, replaces)
     })),
-    [rows.replace, rows.replaceGone, rows.race]
+    [rows.replace, rows.replaceGone, rows.race, rows.replaceTime, rows.expiry]
   ],
   "only updates what is there": [
     change((memory) => ({
@@ -126,7 +131,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
             ? Effect.succeed(false)
             : memory.set(key, entry, replaces))
     })),
-    [rows.replaceGone]
+    [rows.replaceGone, rows.expiry]
   ],
   "lets blind writers overwrite": [
     change((memory) => ({
@@ -199,13 +204,48 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "tells more than remains": [
     mapGet((entry) => ({ ...entry, timeToLive: Duration.sum(entry.timeToLive, Duration.seconds(1)) })),
-    [rows.remaining]
+    [rows.remaining, rows.replaceTime]
+  ],
+  "tells seconds as milliseconds": [
+    mapGet((entry) => ({
+      ...entry,
+      timeToLive: Duration.isFinite(entry.timeToLive)
+        ? Duration.millis(Math.ceil(Duration.toSeconds(entry.timeToLive)))
+        : entry.timeToLive
+    })),
+    [rows.remaining, rows.replaceTime]
+  ],
+  "keeps the end of what it replaces": [
+    change((memory) => ({
+      set: (key, entry, replaces) =>
+        Effect.flatMap(memory.get(key), (current) =>
+          memory.set(
+            key,
+            { ...entry, timeToLive: Option.getOrElse(current, () => entry).timeToLive },
+            replaces
+          ))
+    })),
+    [rows.replaceTime]
+  ],
+  "lets only blind writers replace what is over": [
+    change((memory) => {
+      const written = new Set<string>()
+      return {
+        set: (key, entry, replaces) =>
+          Effect.flatMap(memory.get(key), (current) => {
+            if (Option.isNone(current) && Option.isSome(replaces) && written.has(key)) return Effect.succeed(false)
+            written.add(key)
+            return memory.set(key, entry, replaces)
+          })
+      }
+    }),
+    [rows.expiry]
   ],
   "never expires": [
     change((memory) => ({
       set: (key, entry, replaces) => memory.set(key, { ...entry, timeToLive: Duration.infinity }, replaces)
     })),
-    [rows.remaining, rows.expiry]
+    [rows.remaining, rows.replaceTime, rows.expiry]
   ],
   "ends everything": [
     change((memory) => ({
@@ -250,6 +290,13 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     change((memory) => ({
       get: (key) => memory.get(key.toLowerCase()),
       set: (key, entry, replaces) => memory.set(key.toLowerCase(), entry, replaces)
+    })),
+    [rows.keys]
+  ],
+  "cuts keys off": [
+    change((memory) => ({
+      get: (key) => memory.get(key.slice(0, 64)),
+      set: (key, entry, replaces) => memory.set(key.slice(0, 64), entry, replaces)
     })),
     [rows.keys]
   ],
