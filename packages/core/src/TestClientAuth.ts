@@ -50,7 +50,8 @@ export const read = (
   authorization: string | undefined,
   params: UrlParams.UrlParams
 ): Presented | "several" | undefined => {
-  const form = new Map(params)
+  // RFC 6749 §3.2: one without a value was not sent
+  const form = new Map(params.filter(([, value]) => value !== ""))
   const basic = /^Basic +(\S+) *$/i.exec(authorization ?? "")?.[1]
   const secret = form.get("client_secret")
   const assertion = form.get("client_assertion")

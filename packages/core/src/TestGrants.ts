@@ -76,7 +76,9 @@ export interface TestGrants {
  */
 export const read = ({ body, ...request }: TestRequest.Arrival): Types.Mutable<TestRequest.TokenRequest> => {
   const params = Array.from(new URLSearchParams(new TextDecoder().decode(body)))
-  const form = new Map(params)
+  // RFC 6749 §3.2: one without a value was not sent
+  const sent = params.filter(([, value]) => value !== "")
+  const form = new Map(sent)
   const presented = TestClientAuth.read(request.authorization, params)
   const client = presented === "several" ? undefined : presented
   return {
@@ -85,9 +87,9 @@ export const read = ({ body, ...request }: TestRequest.Arrival): Types.Mutable<T
     clientId: client?.clientId,
     clientAuth: client?.method,
     grantType: form.get("grant_type"),
-    scope: form.get("scope") || undefined,
-    resources: UrlParams.getAll(params, "resource"),
-    audiences: UrlParams.getAll(params, "audience"),
+    scope: form.get("scope"),
+    resources: UrlParams.getAll(sent, "resource"),
+    audiences: UrlParams.getAll(sent, "audience"),
     proof: undefined,
     token: undefined,
     error: undefined
@@ -178,7 +180,9 @@ export const make = (
       options.scopes?.filter((scope) => !isDenied({ scope })).join(" ")
     const purpose = { scope, resources, audiences, thumbprint: proof?.thumbprint }
     if (request.grantType !== "refresh_token") return { token: tokens.issue(purpose, now), next: undefined }
-    const refreshed = tokens.refresh(new Map(params).get("refresh_token"), purpose, now)
+    const refreshToken = new Map(params).get("refresh_token")
+    if (!refreshToken) return yield* refuse(400, "invalid_request", "refresh_token is missing")
+    const refreshed = tokens.refresh(refreshToken, purpose, now)
     return refreshed ?? (yield* refuse(400, "invalid_grant", "the refresh token is not valid"))
   })
 

@@ -34,7 +34,8 @@ export interface TestTokenQueries {
  */
 export const read = ({ body, ...request }: TestRequest.Arrival): Types.Mutable<TestRequest.TokenQuery> => {
   const params = Array.from(new URLSearchParams(new TextDecoder().decode(body)))
-  const form = new Map(params)
+  // RFC 6749 §3.2: one without a value was not sent
+  const form = new Map(params.filter(([, value]) => value !== ""))
   const presented = TestClientAuth.read(request.authorization, params)
   const client = presented === "several" ? undefined : presented
   return {

@@ -99,6 +99,10 @@ describe("TestAuthorizationServer", () => {
             [tokenRequest("grant_type=client_credentials", { authorization: "Basic %%" }), 401, "invalid_client"],
             [tokenRequest("grant_type=password"), 400, "unsupported_grant_type"],
             [tokenRequest("scope=read"), 400, "invalid_request"],
+            [tokenRequest("grant_type="), 400, "invalid_request"],
+            [tokenRequest("grant_type=refresh_token"), 400, "invalid_request"],
+            [tokenRequest("grant_type=refresh_token&refresh_token="), 400, "invalid_request"],
+            [tokenRequest("grant_type=refresh_token&refresh_token=other"), 400, "invalid_grant"],
             [tokenRequest("grant_type=client_credentials&scope=read&scope=write"), 400, "invalid_request"],
             [tokenRequest("grant_type=client_credentials&scope=admin+read"), 400, "invalid_scope"],
             [tokenRequest("grant_type=client_credentials", authenticated, "application/json"), 400, "invalid_request"]

@@ -51,6 +51,7 @@ describe("TestClientAuth", () => {
         proof: undefined
       })
       assert.strictEqual(TestClientAuth.read(basic("a:b"), post), "several")
+      assert.propertyVal(TestClientAuth.read(basic("a:b"), [["client_secret", ""]]), "method", "client_secret_basic")
       assert.isUndefined(TestClientAuth.read("Basic %%", []))
       assert.isUndefined(TestClientAuth.read(undefined, []))
       const jwt = yield* assertion()

@@ -9,6 +9,7 @@ import {
   TokenRevocation,
   TokenStore
 } from "@effect-alf/core"
+import { HttpBody, HttpClient, UrlParams } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Option, Redacted, TestClock } from "effect"
@@ -94,6 +95,17 @@ describe("TestTokenQueries", () => {
       yield* server.fail("reset")
       const introspect = yield* TokenIntrospection.make({ url: introspectionUrl, ...client })
       assert.strictEqual((yield* Effect.flip(introspect(token))).reason, "Transport")
+    }).pipe(provided()))
+
+  it.effect("RFC 6749 §3.2: a token without a value is none", () =>
+    Effect.gen(function*() {
+      const http = yield* HttpClient.HttpClient
+      for (const url of [revocationUrl, introspectionUrl]) {
+        const urlParams = { client_id: clientId, client_secret: Redacted.value(clientSecret), token: "" }
+        const response = yield* http.post(url, { body: HttpBody.urlParams(UrlParams.fromInput(urlParams)) })
+        assert.strictEqual(response.status, 400)
+        assert.propertyVal(yield* response.json, "error", "invalid_request")
+      }
     }).pipe(provided()))
 
   it.effect("the metadata names both, and the tokens of a provider end with it", () =>
