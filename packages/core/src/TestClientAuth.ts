@@ -58,10 +58,16 @@ export const read = (
   const clientId = form.get("client_id")
   if ([basic, secret, assertion].filter((proof) => proof !== undefined).length > 1) return "several"
   if (basic !== undefined) return fromBasic(basic)
-  if (assertion !== undefined) return fromAssertion(assertion, clientId)
+  if (assertion !== undefined) {
+    // RFC 7521 §4.2: without its type it says nothing
+    return form.get("client_assertion_type") === assertionType ? fromAssertion(assertion, clientId) : undefined
+  }
   if (clientId === undefined) return undefined
   return { method: secret === undefined ? "none" : "client_secret_post", clientId, proof: secret }
 }
+
+/** RFC 7523 §2.2. */
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 /** RFC 6749 §2.3.1: both are form-encoded first. */
 const fromBasic = (basic: string): Presented | undefined => {

@@ -55,15 +55,20 @@ describe("TestClientAuth", () => {
       assert.isUndefined(TestClientAuth.read("Basic %%", []))
       assert.isUndefined(TestClientAuth.read(undefined, []))
       const jwt = yield* assertion()
-      deepStrictEqual(TestClientAuth.read(undefined, [["client_assertion", jwt]]), {
+      const type = ["client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"] as const
+      deepStrictEqual(TestClientAuth.read(undefined, [["client_assertion", jwt], type]), {
         method: "client_secret_jwt",
         clientId: "app",
         proof: jwt
       })
       assert.propertyVal(
-        TestClientAuth.read(undefined, [["client_assertion", "garbage"], ["client_id", "app"]]),
+        TestClientAuth.read(undefined, [["client_assertion", "garbage"], type, ["client_id", "app"]]),
         "method",
         "private_key_jwt"
+      )
+      assert.isUndefined(TestClientAuth.read(undefined, [["client_assertion", jwt], ["client_id", "app"]]))
+      assert.isUndefined(
+        TestClientAuth.read(undefined, [["client_assertion", jwt], ["client_assertion_type", "saml2-bearer"]])
       )
     }))
 
