@@ -80,7 +80,7 @@ export const make = (options: {
   const describe = (value: string, now: number): object => {
     const token = tokens.find(value, now)
     if (token === undefined) {
-      return tokens.findRefreshToken(value) === undefined
+      return tokens.findRefreshToken(value, now) === undefined
         ? { active: false }
         : { active: true, client_id: clientId, iss: issuer }
     }
@@ -101,7 +101,7 @@ export const make = (options: {
 
   return {
     revoke: answering((value, now) => {
-      const family = tokens.findRefreshToken(value)?.family
+      const family = tokens.findRefreshToken(value, now)?.family
       if (family !== undefined) tokens.revokeFamily(family)
       else if (tokens.find(value, now) !== undefined) tokens.revoke(value)
       return {}

@@ -137,13 +137,9 @@ export const make = (options: Options) => {
     }
   }
 
-  /** One that is used when it was replaced already may have been stolen (RFC 9700 §4.14.2). */
-  const canBeUsed = (token: RefreshToken, now: number): boolean => {
-    if (token.revoked) return false
-    if (!options.rotatesRefreshTokens || token.usedAt.length === 0 || now - token.usedAt[0] < gracePeriod) return true
-    revokeFamily(token.family)
-    return false
-  }
+  const canBeUsed = (token: RefreshToken, now: number): boolean =>
+    !token.revoked &&
+    (!options.rotatesRefreshTokens || token.usedAt.length === 0 || now - token.usedAt[0] < gracePeriod)
 
   return {
     issue: (purpose: Purpose, now: number): IssuedToken => issue(purpose, now),
@@ -151,7 +147,12 @@ export const make = (options: Options) => {
     /** RFC 6749 §6: the next access token and the next refresh token; `undefined` for one that is not valid. */
     refresh: (value: string | undefined, purpose: Purpose, now: number) => {
       const used = refreshTokens.get(value ?? "")
-      if (used === undefined || !canBeUsed(used, now)) return undefined
+      if (used === undefined) return undefined
+      if (!canBeUsed(used, now)) {
+        // It was replaced already, and may have been stolen (RFC 9700 §4.14.2)
+        revokeFamily(used.family)
+        return undefined
+      }
       used.usedAt.push(now)
       const token = issue(purpose, now)
       used.accessTokens.push(token)
@@ -163,11 +164,9 @@ export const make = (options: Options) => {
       return token !== undefined && isValid(token, now) ? token : undefined
     },
     /** A refresh token by its value, while it is valid. */
-    findRefreshToken: (value: string): IssuedRefreshToken | undefined => {
+    findRefreshToken: (value: string, now: number): IssuedRefreshToken | undefined => {
       const token = refreshTokens.get(value)
-      return token !== undefined && !token.revoked && !(options.rotatesRefreshTokens && token.usedAt.length > 0)
-        ? token
-        : undefined
+      return token !== undefined && canBeUsed(token, now) ? token : undefined
     },
     /** Revokes one token, or all. */
     revoke,

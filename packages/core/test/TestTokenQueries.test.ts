@@ -83,6 +83,19 @@ describe("TestTokenQueries", () => {
       deepStrictEqual((yield* server.issued).map(({ revoked }) => revoked), [true])
     }).pipe(provided()))
 
+  it.effect("a refresh token that was replaced is active while it can be used, and can be revoked", () =>
+    Effect.gen(function*() {
+      const server = yield* TestAuthorizationServer.TestAuthorizationServer
+      const first = yield* server.issueRefreshToken
+      yield* aToken({ grant: Grant.refreshToken(first) })
+      const introspect = yield* TokenIntrospection.make({ url: introspectionUrl, ...client })
+      assert.isTrue((yield* introspect(first)).active)
+      const revoke = yield* TokenRevocation.make({ url: revocationUrl, ...client })
+      yield* revoke(first, "refresh_token")
+      assert.isFalse((yield* introspect(first)).active)
+      deepStrictEqual((yield* server.refreshTokens).map(({ revoked }) => revoked), [true, true])
+    }).pipe(provided({ refreshGracePeriod: "10 seconds" })))
+
   it.effect("refuses who it does not know, and a request without a token", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer

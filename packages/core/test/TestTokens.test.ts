@@ -81,6 +81,17 @@ describe("TestTokens", () => {
     assert.isUndefined(tokens.refresh(undefined, purpose, 1000))
   })
 
+  it("a refresh token that was replaced is found as long as it can be used", () => {
+    const tokens = make({ refreshGracePeriod: "1 second" })
+    const { value } = tokens.issueRefreshToken()
+    tokens.refresh(value, purpose, 0)
+    assert.strictEqual(tokens.findRefreshToken(value, 999)?.value, value)
+    assert.isUndefined(tokens.findRefreshToken(value, 1000))
+    assert.isDefined(tokens.findRefreshToken("token-refresh-2", 1000))
+    tokens.revokeFamily(value)
+    assert.isUndefined(tokens.findRefreshToken(value, 0))
+  })
+
   it("without rotation a refresh token is used for ever", () => {
     const tokens = make({ rotatesRefreshTokens: false })
     const { value } = tokens.issueRefreshToken()
