@@ -12,7 +12,8 @@ import * as Effect from "effect/Effect"
 
 /**
  * An answer in plain values: 200, no headers and an empty body unless it says
- * otherwise. A body that is neither text nor bytes is sent as JSON.
+ * otherwise. A body that is neither text nor bytes is sent as JSON; text and
+ * JSON have their content type, where `headers` name no other.
  *
  * @since 0.1.0
  * @category models
@@ -62,9 +63,17 @@ export const send = (
       : answer instanceof Response
       ? answer.clone()
       : toWeb(request.method, answer)
-    for (const [name, value] of Object.entries(headers)) web.headers.set(name, value)
-    return Effect.succeed(HttpClientResponse.fromWeb(request, web))
+    return Effect.succeed(HttpClientResponse.fromWeb(request, withHeaders(web, headers)))
   })
+
+/** The headers of a `Response.redirect` cannot be changed. */
+const withHeaders = (web: Response, headers: Readonly<Record<string, string>>): Response => {
+  const more = Object.entries(headers)
+  if (more.length === 0) return web
+  const changed = new Response(web.body, web)
+  for (const [name, value] of more) changed.headers.set(name, value)
+  return changed
+}
 
 const reset = () => Object.assign(new Error("the connection was reset"), { code: "ECONNRESET" })
 
@@ -89,10 +98,14 @@ const toWeb = (method: string, { body, headers, status = 200 }: Reply): Response
   if (method === "HEAD" || statusesWithoutBody.includes(status)) {
     return new Response(null, { status, headers: { ...headers } })
   }
-  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
-    return new Response(body as BodyInit | undefined ?? "", { status, headers: { ...headers } })
+  if (typeof body === "string" || body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
+    return new Response(body as BodyInit, { status, headers: { ...headers } })
   }
-  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } })
+  // Of no bytes a response says no type, as it does of an empty text
+  if (body === undefined) return new Response(new Uint8Array(), { status, headers: { ...headers } })
+  const web = new Response(JSON.stringify(body), { status, headers: { ...headers } })
+  if (new Headers(headers).get("content-type") === null) web.headers.set("content-type", "application/json")
+  return web
 }
 
 /**

@@ -20,7 +20,14 @@ describe("TestAnswer", () => {
       deepStrictEqual([plain.headers["x-pot"], plain.headers["x-more"]], ["1", "2"])
       const json = yield* text({ body: { a: 1 } })
       deepStrictEqual([json.status, json.text, json.headers["content-type"]], [200, "{\"a\":1}", "application/json"])
-      assert.strictEqual((yield* text({})).text, "")
+      const empty = yield* text({})
+      deepStrictEqual([empty.text, { ...empty.headers }], ["", {}])
+      const bytes = yield* text({ body: new TextEncoder().encode("bytes").buffer })
+      assert.strictEqual(bytes.text, "bytes")
+      for (const name of ["Content-Type", "content-type"]) {
+        const problem = yield* text({ body: { a: 1 }, headers: { [name]: "application/problem+json" } })
+        assert.strictEqual(problem.headers["content-type"], "application/problem+json")
+      }
       assert.strictEqual((yield* text({ status: 204, body: "not sent" })).text, "")
     }))
 
@@ -28,6 +35,11 @@ describe("TestAnswer", () => {
     Effect.gen(function*() {
       const web = new Response("web", { status: 201 })
       for (const _ of [1, 2]) assert.strictEqual((yield* text(web)).text, "web")
+      const redirect = yield* text(Response.redirect("https://other.test/"), { "dpop-nonce": "1" })
+      deepStrictEqual([redirect.status, { ...redirect.headers }], [302, {
+        location: "https://other.test/",
+        "dpop-nonce": "1"
+      }])
     }))
 
   it.effect("breaks connections before and within the answer", () =>
