@@ -128,9 +128,9 @@ export interface Options {
   /** The issuer identifier, under which the metadata is found (RFC 8414 §3). The default is the origin of `tokenUrl`. */
   readonly issuer?: string | undefined
   readonly tokenUrl?: string | URL | undefined
-  /** The default is `/revoke` beside the token endpoint. */
+  /** The default is `/revoke` on the origin of `tokenUrl`. */
   readonly revocationUrl?: string | URL | undefined
-  /** The default is `/introspect` beside the token endpoint. */
+  /** The default is `/introspect` on the origin of `tokenUrl`. */
   readonly introspectionUrl?: string | URL | undefined
   /**
    * Where the resources are. Any other origin is one too; on the token
@@ -432,7 +432,9 @@ const defaultMethods = ({ clientKey }: Options): ReadonlyArray<Method> => [
 const isAt = (endpoint: URL, url: URL): boolean => url.origin === endpoint.origin && url.pathname === endpoint.pathname
 
 const resourceOf = (token: URL, api: URL) => (url: URL): boolean =>
-  url.origin !== token.origin || (url.origin === api.origin && url.pathname.startsWith(api.pathname))
+  url.origin !== token.origin || (
+    url.origin === api.origin && `${url.pathname}/`.startsWith(api.pathname.replace(/\/?$/, "/"))
+  )
 
 /** RFC 8414 §3.1 puts its path before that of the issuer, OpenID Connect Discovery 1.0 §4.1 behind it. */
 const metadataOf = ({ origin, pathname }: URL) => {

@@ -210,12 +210,18 @@ describe("TestAuthorizationServer", () => {
         })))
 
     it.effect("on the token endpoint's origin only what is below apiUrl is a resource", () =>
-      run({ apiUrl: "https://auth.test/api/" }, ({ client }) =>
-        Effect.gen(function*() {
-          yield* answer(client, grant)
-          assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/api/x")), 200)
-          assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/other")), 404)
-        })))
+      Effect.forEach(
+        ["https://auth.test/api/", "https://auth.test/api"],
+        (apiUrl) =>
+          run({ apiUrl }, ({ client }) =>
+            Effect.gen(function*() {
+              yield* answer(client, grant)
+              assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/api")), 200)
+              assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/api/x")), 200)
+              assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/apis")), 404)
+              assert.strictEqual(yield* status(client, get("token-1", "https://auth.test/other")), 404)
+            }))
+      ))
 
     it.effect("echoes requests byte for byte, whatever their body", () =>
       run({}, ({ client, server }) =>
