@@ -161,11 +161,11 @@ export const make = (
   })
 
   /** RFC 9449 §5: the proof decides over whether the token is bound. */
-  const prove = Effect.fnUntraced(function*({ headers, method, url }: TestRequest.TokenRequest, now: number) {
+  const prove = Effect.fnUntraced(function*({ headers, method, time, url }: TestRequest.TokenRequest) {
     const proof = options.dpop === "ignored" ? undefined : headers.dpop
     if (proof !== undefined) {
       return yield* Effect.catchAll(
-        proofs.verify({ side: "token", method, url, proof, now }),
+        proofs.verify({ side: "token", method, url, proof, now: time }),
         ({ description, error }) => refuse(400, error, description)
       )
     }
@@ -187,9 +187,10 @@ export const make = (
   })
 
   const grant = Effect.fnUntraced(function*(request: Types.Mutable<TestRequest.TokenRequest>, now: number) {
-    yield* authenticate(request, now)
+    // However long the answer takes, assertion and proof are as old as they were when they came
+    yield* authenticate(request, request.time)
     yield* authorize(request)
-    request.proof = yield* prove(request, now)
+    request.proof = yield* prove(request)
     const { next, token } = yield* issue(request, now)
     request.token = token.value
     return {

@@ -92,13 +92,14 @@ export const make = (
   let requiredScope: string | undefined
 
   const judge = Effect.fnUntraced(function*(request: Types.Mutable<TestRequest.ApiRequest>, now: number) {
-    const { headers, method, scheme, url } = request
+    const { headers, method, scheme, time, url } = request
     // RFC 6750 §3.1: without a token there is nothing to call an error
     if (scheme === undefined || request.token === undefined) return yield* refuse(401, "Bearer realm=\"test\"")
     const invalid = refuse(401, `${scheme} realm="test", error="invalid_token"${scheme === "DPoP" ? algs : ""}`)
     if (scheme === "DPoP") {
+      // However long the answer takes, the proof is as old as it was when it came
       request.proof = yield* Effect.catchAll(
-        proofs.verify({ side: "api", method, url, proof: headers.dpop ?? "", token: request.token, now }),
+        proofs.verify({ side: "api", method, url, proof: headers.dpop ?? "", token: request.token, now: time }),
         ({ error }) => refuse(401, `DPoP realm="test", error="${error}"${algs}`)
       )
     }

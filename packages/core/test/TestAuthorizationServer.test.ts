@@ -322,6 +322,33 @@ describe("TestAuthorizationServer", () => {
           }
         })))
 
+    it.effect("however long an answer takes, proofs and assertions are as old as they were when they came", () =>
+      run({ tokenDelay: "90 seconds", apiDelay: "90 seconds" }, ({ client }) =>
+        Effect.gen(function*() {
+          const key = yield* DPoP.generate()
+          const slow = (request: HttpClientRequest.HttpClientRequest) =>
+            Effect.gen(function*() {
+              const fiber = yield* Effect.fork(answer(client, request))
+              yield* TestClock.adjust("90 seconds")
+              return yield* Fiber.join(fiber)
+            })
+          const assertion = yield* Effect.promise(() =>
+            new jose.SignJWT({ iss: clientId, sub: clientId, aud: issuer, exp: 60, jti: "1" })
+              .setProtectedHeader({ alg: "HS256" })
+              .sign(new TextEncoder().encode(Redacted.value(clientSecret)))
+          )
+          const type = ClientAuth.formEncode("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+          const form = `grant_type=client_credentials&client_assertion=${assertion}&client_assertion_type=${type}`
+          const tokenProof = yield* key.proof({ method: "POST", url: tokenUrl })
+          const { body } = yield* slow(tokenRequest(form, { dpop: tokenProof }))
+          includes(body as object, { access_token: "token-1", token_type: "DPoP" })
+          const proof = yield* key.proof({ method: "GET", url: `${apiUrl}/orders`, token: Redacted.make("token-1") })
+          const orders = get("token-1").pipe(
+            HttpClientRequest.setHeaders({ authorization: "DPoP token-1", dpop: proof })
+          )
+          assert.strictEqual((yield* slow(orders)).status, 200)
+        })))
+
     it.effect("setTokenResponse decides over every request until it is taken back", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
