@@ -312,9 +312,9 @@ export const make = (
           body: {
             ...metadata(issuer, endpoint, grantsOptions),
             revocation_endpoint: revocationEndpoint.href,
-            revocation_endpoint_auth_methods_supported: grantsOptions.methods,
+            ...authMetadata("revocation_endpoint", grantsOptions),
             introspection_endpoint: introspectionEndpoint.href,
-            introspection_endpoint_auth_methods_supported: grantsOptions.methods
+            ...authMetadata("introspection_endpoint", grantsOptions)
           }
         }
       )
@@ -444,12 +444,24 @@ const metadataOf = ({ origin, pathname }: URL) => {
 }
 
 /** RFC 8414 §2, RFC 9449 §5.1. */
-const metadata = (issuer: string, endpoint: URL, { dpop, grantTypes, methods, scopes }: TestGrants.Options) => ({
+const metadata = (issuer: string, endpoint: URL, options: TestGrants.Options) => ({
   issuer,
   token_endpoint: endpoint.href,
-  token_endpoint_auth_methods_supported: methods,
-  grant_types_supported: grantTypes,
+  ...authMetadata("token_endpoint", options),
+  grant_types_supported: options.grantTypes,
   response_types_supported: [],
-  ...scopes === undefined ? {} : { scopes_supported: scopes },
-  ...dpop === "ignored" ? {} : { dpop_signing_alg_values_supported: TestProofs.algorithms }
+  ...options.scopes === undefined ? {} : { scopes_supported: options.scopes },
+  ...options.dpop === "ignored" ? {} : { dpop_signing_alg_values_supported: TestProofs.algorithms }
 })
+
+/** RFC 8414 §2: who takes assertions says how they may be signed. */
+const authMetadata = (endpoint: string, { methods }: TestGrants.Options) => {
+  const algorithms = [
+    ...methods.includes("client_secret_jwt") ? ["HS256", "HS384", "HS512"] : [],
+    ...methods.includes("private_key_jwt") ? TestProofs.algorithms : []
+  ]
+  return {
+    [`${endpoint}_auth_methods_supported`]: methods,
+    ...algorithms.length === 0 ? {} : { [`${endpoint}_auth_signing_alg_values_supported`]: algorithms }
+  }
+}

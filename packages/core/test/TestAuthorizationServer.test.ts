@@ -4,6 +4,7 @@ import {
   DPoP,
   type OAuthError,
   TestAuthorizationServer,
+  TestProofs,
   TestResource,
   TokenEndpoint,
   TokenStore
@@ -547,6 +548,27 @@ describe("TestAuthorizationServer", () => {
           })
         )
       ))
+
+    it.effect("RFC 8414 §2: says how assertions may be signed where it takes them", () =>
+      Effect.gen(function*() {
+        const algorithms = (options: TestAuthorizationServer.Options) =>
+          run(options, ({ client }) =>
+            Effect.map(
+              answer(client, HttpClientRequest.get(`${issuer}/.well-known/oauth-authorization-server`)),
+              ({ body }) =>
+                ["token", "revocation", "introspection"].map((endpoint) =>
+                  (body as Record<string, unknown>)[`${endpoint}_endpoint_auth_signing_alg_values_supported`]
+                )
+            ))
+        const bySecret = ["HS256", "HS384", "HS512"]
+        deepStrictEqual(yield* algorithms({}), [bySecret, bySecret, bySecret])
+        const byKey = TestProofs.algorithms
+        deepStrictEqual(yield* algorithms({ clientAuth: ["private_key_jwt"] }), [byKey, byKey, byKey])
+        deepStrictEqual(
+          yield* algorithms({ clientAuth: ["client_secret_basic"] }),
+          [undefined, undefined, undefined]
+        )
+      }))
 
     it.effect("fail takes the token endpoint and the metadata away, until it is taken back", () =>
       Effect.gen(function*() {
