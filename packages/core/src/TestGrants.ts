@@ -176,8 +176,9 @@ export const make = (
 
   const issue = Effect.fnUntraced(function*(request: TestRequest.TokenRequest, now: number) {
     const { audiences, params, proof, resources } = request
+    // RFC 6749 §3.3: a scope has at least one token
     const scope = request.scope ??
-      options.scopes?.filter((scope) => !isDenied({ scope })).join(" ")
+      (options.scopes?.filter((scope) => !isDenied({ scope })).join(" ") || undefined)
     const purpose = { scope, resources, audiences, thumbprint: proof?.thumbprint }
     if (request.grantType !== "refresh_token") return { token: tokens.issue(purpose, now), next: undefined }
     const refreshToken = new Map(params).get("refresh_token")

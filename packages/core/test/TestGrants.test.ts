@@ -82,6 +82,9 @@ describe("TestGrants", () => {
       const { ask, grants } = make({ scopes: ["a", "b", "c"] })
       grants.deny({ scope: "b" })
       assert.strictEqual((yield* ask(plain)).body.scope, "a c")
+      grants.deny({ scope: "a" })
+      grants.deny({ scope: "c" })
+      assert.notProperty((yield* ask(plain)).body, "scope")
     }))
 
   it.effect("another grant is given when it is known, whatever it rests on", () =>
