@@ -68,7 +68,7 @@ export class TestTokenStore extends Context.Tag("@effect-alf/core/TestTokenStore
     ) => Effect.Effect<ReadonlyArray<Extract<Call, { readonly method: M }>>>
     /** Forgets the recorded calls. */
     readonly resetRecords: Effect.Effect<void>
-    /** What the store holds now, by key. */
+    /** What the store holds now, by key, of the keys that were written through this one or its `backing`. */
     readonly entries: Effect.Effect<ReadonlyMap<string, TokenStore.Entry>>
     /** The memory behind it, as another process sees it: it never fails and records nothing. */
     readonly backing: TokenStore.TokenStore["Type"]

@@ -45,6 +45,17 @@ describe("TestTokenStore", () => {
       })
     ))
 
+  it.effect("over one store each shows what it holds of the keys that it has written itself", () =>
+    Effect.gen(function*() {
+      const memory = yield* TokenStore.makeMemory()
+      const [one, other] = [TestTokenStore.make(memory), TestTokenStore.make(memory)]
+      yield* one.store.set("a", entry, Option.none())
+      yield* other.store.set("a", { ...entry, version: "v2" }, Option.some("v1"))
+      yield* other.store.set("b", entry, Option.none())
+      deepStrictEqual(Array.from(yield* one.control.entries), [["a", { ...entry, version: "v2" }]])
+      deepStrictEqual(Array.from((yield* other.control.entries).keys()), ["a", "b"])
+    }))
+
   it.effect("shows what it holds now, whoever wrote it", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
