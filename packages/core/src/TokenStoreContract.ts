@@ -64,8 +64,8 @@ export interface Options<R = never> {
   /** `changes` tells of what was written and removed. The default is `true`. */
   readonly notices?: boolean | undefined
   /**
-   * The same store as another process sees it, for one that does not tell a process of its own writes. The default is
-   * the store itself.
+   * The same store as another process sees it: without it nobody looks whether leases and entries leave the process, and
+   * a store that does not tell a process of its own writes gives no notice. The default is the store itself.
    */
   readonly other?: Effect.Effect<TokenStore["Type"], unknown, R> | undefined
   /**
@@ -122,7 +122,8 @@ export const make = <R = never>(options: Options<R>): ReadonlyArray<Row<Exclude<
     const violation = (expected: string, actual: string) => new ContractViolation({ row: name, expected, actual })
     const row = Effect.gen(function*() {
       const store = yield* TokenStore
-      const other = claims.includes("notices") && options.other !== undefined ? yield* options.other : store
+      const isForTwo = claims.includes("notices") || claims.includes("leases")
+      const other = isForTwo && options.other !== undefined ? yield* options.other : store
       const key = yield* randomKey
       yield* check({ store, other, advance, shortTime, key, violation })
     })
@@ -453,6 +454,20 @@ const sources: ReadonlyArray<RowSource> = [
     })
   },
   {
+    name: "acquireLease: refuses while another process holds it",
+    claims: ["leases"],
+    check: Effect.fnUntraced(function*(probe: Probe) {
+      const { key, other, store } = probe
+      yield* store.acquireLease(key, "a", longTime)
+      yield* expectAnswer(probe, false, other.acquireLease(key, "b", longTime), "acquireLease in another process")
+      yield* other.releaseLease(key, "b")
+      yield* expectAnswer(probe, true, store.extendLease(key, "a", longTime), "extendLease by the holder")
+      yield* store.releaseLease(key, "a")
+      yield* expectAnswer(probe, true, other.acquireLease(key, "b", longTime), "acquireLease after the release")
+      yield* other.releaseLease(key, "b")
+    })
+  },
+  {
     name: "acquireLease: of many at once one gets it",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
@@ -558,11 +573,12 @@ const sources: ReadonlyArray<RowSource> = [
     name: "changes: tells of a write, in another process too",
     claims: ["notices"],
     check: Effect.fnUntraced(function*(probe: Probe) {
-      const { key, store } = probe
+      const { key, other, store } = probe
       const { hears } = yield* listen(probe)
       const entry = yield* makeEntry("payload")
       yield* put(probe, key, entry)
       yield* hears(key, 1, "a write")
+      yield* expectEntry({ ...probe, store: other }, key, entry, "in the other process")
       yield* store.remove(key, entry.version)
     })
   },

@@ -53,6 +53,7 @@ const rows = {
   keys: "keys: each holds its own entry, whatever characters it has",
   grant: "acquireLease: grants what nobody holds",
   exclusive: "acquireLease: refuses while another holds it, not its holder",
+  leaseElsewhere: "acquireLease: refuses while another process holds it",
   leaseRace: "acquireLease: of many at once one gets it",
   leaseExpiry: "acquireLease: a lease is free when its time is over",
   extend: "extendLease: is for the holder alone",
@@ -89,7 +90,8 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       rows.endless,
       rows.removeOther,
       rows.keys,
-      rows.leasesApart
+      rows.leasesApart,
+      rows.noticeOfWrite
     ]
   ],
   "loses versions": [
@@ -108,7 +110,8 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       rows.endless,
       rows.removeOther,
       rows.keys,
-      rows.leasesApart
+      rows.leasesApart,
+      rows.noticeOfWrite
     ]
   ],
   "keeps ASCII only": [
@@ -305,6 +308,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     [
       rows.grant,
       rows.exclusive,
+      rows.leaseElsewhere,
       rows.leaseRace,
       rows.leaseExpiry,
       rows.extend,
@@ -315,7 +319,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "grants every lease": [
     change(() => ({ acquireLease: () => Effect.succeed(true) })),
-    [rows.exclusive, rows.leaseRace, rows.extend, rows.extendTime, rows.release, rows.leasesApart]
+    [rows.exclusive, rows.leaseElsewhere, rows.leaseRace, rows.extend, rows.extendTime, rows.release, rows.leasesApart]
   ],
   "refuses the holder": [
     change((memory) => ({
@@ -358,13 +362,13 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "does not release": [
     change(() => ({ releaseLease: () => Effect.void })),
-    [rows.release]
+    [rows.leaseElsewhere, rows.release]
   ],
   "releases for everybody": [
     change((memory) => ({
       releaseLease: (key) => Effect.forEach(["a", "b"], (owner) => memory.releaseLease(key, owner), { discard: true })
     })),
-    [rows.release]
+    [rows.leaseElsewhere, rows.release]
   ],
   "has one lease for all keys": [
     change((memory) => ({
@@ -447,6 +451,23 @@ describe("TokenStoreContract", () => {
     assert.notIncludeMembers(names, [rows.noticeOfWrite])
     assert.includeMembers(names, [rows.roundTrip, rows.grant, rows.changes])
   })
+
+  it.effect("finds what stays in the process, when it is shown another one", () =>
+    Effect.gen(function*() {
+      const memory = yield* TokenStore.makeMemory()
+      const { acquireLease, extendLease, releaseLease } = yield* TokenStore.makeMemory()
+      const found = (other: Partial<Store>) =>
+        Effect.map(
+          violations(Layer.succeed(TokenStore.TokenStore, memory), {
+            advance,
+            other: Effect.succeed({ ...memory, ...other })
+          }),
+          (found) => found.map(({ row }) => row)
+        )
+      deepStrictEqual(yield* found({}), [])
+      deepStrictEqual(yield* found({ acquireLease, extendLease, releaseLease }), [rows.leaseElsewhere])
+      deepStrictEqual(yield* found({ get: () => Effect.succeedNone }), [rows.noticeOfWrite])
+    }))
 
   it.effect("says what it expected", () =>
     Effect.map(violations(broken["truncates"][0]), ([violation]) => {

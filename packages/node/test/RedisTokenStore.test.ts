@@ -204,18 +204,14 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore", (it) => {
 })
 
 layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted", (it) => {
-  const makeEncrypted = (id: string) =>
-    Effect.flatMap(
-      makeStore(),
-      (store) =>
-        TokenStore.makeEncrypted(store, {
-          keys: [{ id, key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) }]
-        })
-    )
+  const makeKey = (id: string) => ({ id, key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) })
+  const keys = { one: makeKey("one"), two: makeKey("two") }
+  const makeEncrypted = (id: keyof typeof keys) =>
+    Effect.flatMap(makeStore(), (store) => TokenStore.makeEncrypted(store, { keys: [keys[id]] }))
 
   describe.concurrent("contract", () => {
-    for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("a"), shortTime })) {
-      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("a")))
+    for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("one"), shortTime })) {
+      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("one")))
     }
   })
 
