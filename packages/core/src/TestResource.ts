@@ -23,6 +23,7 @@ import type * as TestTokens from "./TestTokens.js"
 export class Echo extends Schema.Class<Echo>("@effect-alf/core/TestResource/Echo")({
   method: Schema.String,
   path: Schema.String,
+  /** The last value of each name; all are in the address of `apiRequests`. */
   query: Schema.Record({ key: Schema.String, value: Schema.String }),
   /** The scope of the token. */
   scope: Schema.NullOr(Schema.String),
