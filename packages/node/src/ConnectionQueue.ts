@@ -11,12 +11,14 @@ import type { Observer, UndiciExchange } from "./UndiciExchange.js"
 // Half of the backlog of connections that servers have who ask for little (128); beyond it they are dropped, and tried
 // again after a second
 const limit = 64
+// When the system tries again, and then after 2 seconds more: who waits for that gains nothing by having waited
+const patience = 1000
 
 /** The requests to one origin that have no connection. */
 interface Origin {
   readonly key: string
-  /** Given to undici. */
-  readonly connecting: Set<UndiciExchange>
+  /** Given to undici, and when. */
+  readonly connecting: Map<UndiciExchange, number>
   /** Not given to undici, the first one first. */
   readonly waiting: Set<UndiciExchange>
   /** How many exchanges have left their connections, and no other has been sent since. */
@@ -27,7 +29,9 @@ interface Origin {
 /**
  * At most 64 requests to one origin make undici connect at the same time. Each
  * that gets its connection lets another connect, and each that ends lets
- * another have the one that it leaves.
+ * another have the one that it leaves. One that ends without, after more than a
+ * second, lets all connect: where nobody answers, none waits for the time limits
+ * of those before it.
  *
  * @since 0.1.0
  * @category models
@@ -59,6 +63,10 @@ export class ConnectionQueue implements Observer {
     const origin = this.#find(exchange)
     if (origin === undefined) return
     if (!origin.waiting.delete(exchange)) origin.left++
+    const since = origin.connecting.get(exchange)
+    if (since !== undefined && performance.now() - since > patience) {
+      origin.left = Math.max(origin.left, origin.waiting.size)
+    }
     origin.connecting.delete(exchange)
     this.#settle(origin)
   }
@@ -79,10 +87,10 @@ export class ConnectionQueue implements Observer {
     const key = String(exchange.options.origin)
     let origin = this.#origins.get(key)
     if (origin === undefined) {
-      origin = { key, connecting: new Set(), waiting: new Set(), left: 0, isScheduled: false }
+      origin = { key, connecting: new Map(), waiting: new Set(), left: 0, isScheduled: false }
       this.#origins.set(key, origin)
     }
-    origin.connecting.add(exchange)
+    origin.connecting.set(exchange, performance.now())
   }
 
   #settle(origin: Origin): void {

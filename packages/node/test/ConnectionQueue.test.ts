@@ -171,6 +171,22 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, before + limit)
   })
 
+  it("where nobody answers, none waits for one attempt after the other", async () => {
+    const now = vi.spyOn(performance, "now")
+    const { given, sendAll } = setUp()
+    const timeout = new Error("Connect Timeout Error")
+    const [first, ...others] = sendAll(4 * limit)
+    first.onResponseError(controller, timeout)
+    await settled()
+    // It ended at once, and so will they
+    assert.lengthOf(given, limit + 1)
+    now.mockReturnValue(performance.now() + 5000)
+    for (const exchange of others.slice(0, limit - 1)) exchange.onResponseError(controller, timeout)
+    await settled()
+    assert.lengthOf(given, 4 * limit)
+    now.mockRestore()
+  })
+
   it("one that comes later has the connection that was left while nobody waited, however many connect", async () => {
     const { given, send, sendAll } = setUp()
     const [first] = sendAll(limit + 1)
