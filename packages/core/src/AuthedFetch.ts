@@ -75,7 +75,7 @@ export const toFetch = (
     const address = input instanceof Request ? input.url : String(input)
     const request = new Request(isRelative(input) ? placeholder : input, init)
     request.signal.throwIfAborted()
-    const response = requestOf(address, request, init).pipe(
+    const response = requestOf(address, request, snapshot(init?.body)).pipe(
       Effect.flatMap((sent) => Effect.mapError(clients[request.redirect].execute(sent), toRejection)),
       withRequestInit(init),
       Effect.flatMap((response) => responseOf(response, request, runtime)),
@@ -128,13 +128,27 @@ const placeholder = "https://base.invalid"
 
 const isRelative = (input: Parameters<Fetch>[0]): boolean => typeof input === "string" && !Origin.isAbsolute(input)
 
-/** The request as platform has it. What fetch makes of `init` is in `request`, but for what a body was before. */
-const requestOf = Effect.fnUntraced(function*(address: string, request: Request, init: RequestInit | undefined) {
+/** While a request waits for its token, the caller may fill the same form for the next one. */
+const snapshot = (body: RequestInit["body"]): RequestInit["body"] => {
+  if (!(body instanceof FormData)) return body
+  const copy = new FormData()
+  for (const [name, value] of body) {
+    if (typeof value === "string") {
+      copy.append(name, value)
+    } else {
+      copy.append(name, value, value.name)
+    }
+  }
+  return copy
+}
+
+/** The request as platform has it. What fetch makes of `init` is in `request`, but for what the body was before. */
+const requestOf = Effect.fnUntraced(function*(address: string, request: Request, source: RequestInit["body"]) {
   const { method } = request
   if (!HttpMethod.isHttpMethod(method)) {
     return yield* Effect.fail(typeError(`The method ${method} is not supported`))
   }
-  const body = yield* bodyOf(request, init?.body)
+  const body = yield* bodyOf(request, source)
   return HttpClientRequest.make(method)(address).pipe(
     HttpClientRequest.setHeaders(request.headers),
     HttpClientRequest.setBody(body)

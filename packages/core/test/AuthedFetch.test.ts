@@ -172,6 +172,30 @@ describe("AuthedFetch", () => {
       assert.strictEqual(text(arrived[0].bytes), "before")
     }))
 
+  it.scoped("a form that is changed later is, too", () =>
+    Effect.gen(function*() {
+      const { arrived, fetch } = yield* over()
+      const form = new FormData()
+      form.set("file", new File(["the file"], "file.css", { type: "text/css" }))
+      const responses: Array<Promise<Response>> = []
+      for (const page of ["1", "2"]) {
+        form.set("page", page)
+        responses.push(fetch("/", { method: "POST", body: form }))
+      }
+      yield* Effect.promise(() => Promise.all(responses))
+      const received = yield* Effect.forEach(arrived, ({ bytes, headers }) =>
+        Effect.promise(() => new Response(bytes, { headers }).formData()))
+      deepStrictEqual(
+        received.map((form) =>
+          form.get("page")
+        ),
+        ["1", "2"]
+      )
+      for (const { name, type } of received.map((form) => form.get("file") as File)) {
+        deepStrictEqual([name, type], ["file.css", "text/css"])
+      }
+    }))
+
   it.scoped("rule 5: a stream is sent once: its 401 is returned", () =>
     Effect.gen(function*() {
       const { arrived, fetch, tokens } = yield* over(only("token-2"))
