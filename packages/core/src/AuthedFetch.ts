@@ -55,8 +55,8 @@ const maxBufferedBytes = 1024 * 1024
  * - Methods are those that platform knows: none of one's own.
  * - The `statusText` is empty, as over HTTP/2.
  *
- * What else `init` holds (`cache`, `credentials`, ...) reaches platform's fetch
- * client, if that is below.
+ * What else `init` or a `Request` holds (`cache`, `credentials`, ...) reaches
+ * platform's fetch client, if that is below.
  *
  * @since 0.1.0
  * @category constructors
@@ -77,7 +77,7 @@ export const toFetch = (
     request.signal.throwIfAborted()
     const response = requestOf(address, request, snapshot(init?.body)).pipe(
       Effect.flatMap((sent) => Effect.mapError(clients[request.redirect].execute(sent), toRejection)),
-      withRequestInit(init),
+      withRequestInit({ ...(input instanceof Request ? settingsOf(request) : {}), ...init }),
       Effect.flatMap((response) => responseOf(response, request, runtime)),
       Effect.disconnect,
       Effect.raceFirst(aborted(request))
@@ -211,9 +211,19 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => 
 
 const streamOf = (body: ReadableStream<Uint8Array>) => Stream.fromReadableStream(() => body, failed)
 
+const settings = ["cache", "credentials", "integrity", "keepalive", "mode", "referrer", "referrerPolicy"] as const
+
+/** What a `Request` says beside what is sent: where it says nothing, the fetch client's own `RequestInit` is to stay. */
+const settingsOf = (request: Request): RequestInit => {
+  const silent = new Request(placeholder)
+  return Object.fromEntries(
+    settings.flatMap((name) => request[name] === silent[name] ? [] : [[name, request[name]]])
+  )
+}
+
 /** What in `init` is neither in the request, nor platform's to say. */
-const withRequestInit = (init: RequestInit | undefined) => {
-  const { body, headers, method, redirect, signal, ...others } = init ?? {}
+const withRequestInit = (init: RequestInit) => {
+  const { body, headers, method, redirect, signal, ...others } = init
   return Effect.mapInputContext((context: Context.Context<never>) =>
     Context.add(context, FetchHttpClient.RequestInit, {
       ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),

@@ -481,6 +481,24 @@ describe("AuthedFetch, redirects", () => {
       yield* Effect.promise(() => fetch("/", { cache: "no-store", headers: { a: "b" } }))
       deepStrictEqual([arrived[0].init?.cache, arrived[0].headers.get("a")], ["no-store", "b"])
     }))
+
+  it.scoped("so does what a Request says, unless the call says otherwise", () =>
+    Effect.gen(function*() {
+      const { arrived, fetch } = yield* over()
+      const said = { cache: "no-store", credentials: "include", integrity: "sha256-a" } as const
+      yield* Effect.promise(() => fetch(new Request(`${baseUrl}/`, said)))
+      yield* Effect.promise(() => fetch(new Request(`${baseUrl}/`, said), { cache: "reload" }))
+      yield* Effect.promise(() => fetch(new Request(`${baseUrl}/`)))
+      deepStrictEqual(
+        arrived.map(({ init }) => [init?.cache, init?.credentials, init?.integrity]),
+        [
+          ["no-store", "include", "sha256-a"],
+          ["reload", "include", "sha256-a"],
+          [undefined, undefined, undefined]
+        ]
+      )
+      deepStrictEqual(Object.keys(arrived[2].init ?? {}).filter((key) => key === "mode" || key === "referrer"), [])
+    }))
 })
 
 describe("AuthedFetch, make", () => {
