@@ -62,7 +62,8 @@ export const fromUnknown = (error: unknown): Failure => {
   if (HttpClientError.isHttpClientError(error)) {
     const { method, url } = error.request
     const description = OAuthError.describe(error.cause ?? error.description ?? error.reason)
-    const isUsage = error._tag === "RequestError" && (error.reason === "InvalidUrl" || error.reason === "Encode")
+    const isUsage = error._tag === "RequestError" &&
+      (error.reason === "InvalidUrl" || error.reason === "Encode" || isRefusedByUndici(error.cause))
     return new Failure({
       message: `${method} ${OAuthError.oneLine(url)}: ${description}`,
       exitCode: isUsage ? ExitCode.usage : ExitCode.unreachable,
@@ -71,6 +72,11 @@ export const fromUnknown = (error: unknown): Failure => {
   }
   return new Failure({ message: OAuthError.describe(error), exitCode: ExitCode.unexpected, kind: "Unexpected" })
 }
+
+/** A header that cannot be sent: it is found when the request is. */
+const isRefusedByUndici = (cause: unknown): boolean =>
+  Predicate.hasProperty(cause, "code") &&
+  (cause.code === "UND_ERR_INVALID_ARG" || cause.code === "UND_ERR_NOT_SUPPORTED")
 
 const fromOAuthError = (error: OAuthError.OAuthError): Failure => {
   const fail = (exitCode: ExitCode, kind: string) => new Failure({ message: error.message, exitCode, kind })

@@ -135,29 +135,34 @@ const makeRequest = Effect.fnUntraced(function*({ data, header, method, url }: G
     }
     headers.push([name, value])
   }
-  const request = HttpClientRequest.make(name)(url, { headers: Headers.fromInput(headers) })
+  const request = HttpClientRequest.make(name)(url, { headers: combine(headers) })
   if (Option.isNone(data)) return request
   if (name === "GET" || name === "HEAD") return yield* Failure.usage(`a ${name} has no data`)
   const bytes = yield* RequestBody.read(data.value, NodeStream.stdin)
   return HttpClientRequest.setBody(request, RequestBody.make(bytes, request.headers["content-type"]))
 })
 
+/** One line of each name: of those that are given twice it holds all values (RFC 9110 §5.3, RFC 6265 §5.4). */
+const combine = (lines: ReadonlyArray<readonly [name: string, value: string]>): Headers.Headers =>
+  lines.reduce((headers, [name, value]) => {
+    const before = Headers.get(headers, name)
+    const separator = name.toLowerCase() === "cookie" ? "; " : ", "
+    return Headers.set(headers, name, Option.isSome(before) ? before.value + separator + value : value)
+  }, Headers.empty)
+
 const send = Effect.fnUntraced(function*(request: HttpClientRequest.HttpClientRequest, options: Given) {
   const client = yield* AuthedHttpClient.AuthedHttpClient
   const spinner = yield* Spinner
   const response = yield* spinner.during(`waiting for ${request.method} ${request.url}`)(client.execute(request))
-  if (options.json) yield* writeOut(Stream.fromEffect(toJson(response)))
-  else {
-    if (options.include) yield* writeOut(Stream.succeed(headOf(response)))
-    const body = Stream.catchAll(
-      response.stream,
-      (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(error)
-    )
-    yield* Option.match(options.output, {
-      onNone: () => writeOut(body),
-      onSome: (path) => writeFile(body, path)
-    })
-  }
+  if (options.include && !options.json) yield* writeOut(Stream.succeed(headOf(response)))
+  const content = options.json ? Stream.fromEffect(toJson(response)) : Stream.catchAll(
+    response.stream,
+    (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(error)
+  )
+  yield* Option.match(options.output, {
+    onNone: () => writeOut(content),
+    onSome: (path) => writeFile(content, path)
+  })
   if (options.fail && response.status >= 400) {
     const { method } = request
     return yield* new Failure.Failure({
@@ -191,10 +196,10 @@ const describeBody = (bytes: Uint8Array) =>
   })
 
 const toJson = ({ arrayBuffer, headers, status }: HttpClientResponse.HttpClientResponse) =>
-  Effect.map(
-    arrayBuffer,
-    (bytes) => `${JSON.stringify({ status, headers, ...describeBody(new Uint8Array(bytes)) }, undefined, 2)}\n`
-  )
+  Effect.map(arrayBuffer, (bytes) => {
+    const value = { status, headers, ...describeBody(new Uint8Array(bytes)) }
+    return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`)
+  })
 
 const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
   Stream.run(

@@ -101,6 +101,8 @@ export const make = (options: Options = {}): Effect.Effect<ClientServer, never, 
           return response.writeHead(200).end(Buffer.alloc(300_000, "x"))
         case "/picture":
           return response.writeHead(200).end(Buffer.from([0xff, 0xd8, 0xff]))
+        case "/headers":
+          return answer(response, 200, { cookie: request.headers.cookie, accept: request.headers.accept })
         case "/teapot":
           return answer(response, 418, { short: "and stout" })
       }

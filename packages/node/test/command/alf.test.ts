@@ -114,6 +114,28 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       }
     }))
 
+  it.scoped("request sends every header that it is given, and writes JSON into a file, too", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const { env } = yield* ClientServer.make()
+      const directory = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
+        (directory) => Effect.promise(() => rm(directory, { recursive: true }))
+      )
+      const file = join(directory, "answer.json")
+      const given = ["Cookie: a=1", "Accept: text/csv", "cookie: b=2", "accept: text/plain"]
+      const headers = given.flatMap((line) => ["-H", line])
+      const [written, refused] = yield* Effect.all([
+        alf.run(["request", "GET", "/headers", ...headers, "--json", "-o", file], { env }),
+        alf.run(["request", "GET", "/headers", "-H", "X-Name: 日本"], { env })
+      ], { concurrency: 2 })
+      deepStrictEqual(written, { exitCode: 0, stdout: "", stderr: "" })
+      const { body } = JSON.parse(yield* Effect.promise(() => readFile(file, "utf8")))
+      deepStrictEqual(body, { cookie: "a=1; b=2", accept: "text/csv, text/plain" })
+      assert.strictEqual(refused.exitCode, 2)
+      assert.match(refused.stderr, /^alf: GET .*\/headers: .*invalid x-name header\n$/)
+    }))
+
   it.scoped("says in one line what it cannot do, with an exit code for each kind", () =>
     Effect.gen(function*() {
       const alf = yield* Command
