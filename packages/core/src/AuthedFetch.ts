@@ -74,7 +74,7 @@ export const toFetch = (
   return async (input, init) => {
     const address = input instanceof Request ? input.url : String(input)
     const request = new Request(isRelative(input) ? placeholder : input, init)
-    request.signal.throwIfAborted()
+    if (request.signal.aborted) throw abandon(request, request.signal.reason)
     const response = requestOf(address, request, snapshot(init?.body)).pipe(
       Effect.flatMap((sent) => Effect.mapError(clients[request.redirect].execute(sent), toRejection)),
       withRequestInit({ ...(input instanceof Request ? settingsOf(request) : {}), ...init }),
@@ -84,9 +84,12 @@ export const toFetch = (
     )
     const exit = await run(response)
     if (Exit.isSuccess(exit)) return exit.value
-    throw Cause.isInterruptedOnly(exit.cause)
-      ? new DOMException("The request was interrupted", "AbortError")
-      : Cause.squash(exit.cause)
+    throw abandon(
+      request,
+      Cause.isInterruptedOnly(exit.cause)
+        ? new DOMException("The request was interrupted", "AbortError")
+        : Cause.squash(exit.cause)
+    )
   }
 }
 
@@ -341,6 +344,12 @@ const failed = (cause: unknown): unknown => typeError("fetch failed", cause)
 
 const toRejection = (error: HttpClientError.HttpClientError | OAuthError.OAuthError): unknown =>
   Option.getOrElse(OAuthError.fromUnknown(error), () => failed(error))
+
+/** What a body that nobody has begun to read comes from, such as a file, is told of the error. */
+const abandon = (request: Request, error: unknown): unknown => {
+  if (request.body?.locked === false) request.body.cancel(error).catch(constVoid)
+  return error
+}
 
 /** Fails when the request is aborted. */
 const aborted = (request: Request): Effect.Effect<never, unknown> =>

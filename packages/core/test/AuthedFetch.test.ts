@@ -311,6 +311,21 @@ describe("AuthedFetch, errors", () => {
 })
 
 describe("AuthedFetch, AbortSignal", () => {
+  it.scoped("the stream of a request that is never sent is cancelled", () =>
+    Effect.gen(function*() {
+      const { arrived, fetch } = yield* over()
+      const cancelled: Array<unknown> = []
+      const body = () => new ReadableStream<Uint8Array>({ cancel: (reason) => void cancelled.push(reason) })
+      const reason = new Error("too late")
+      const init = { method: "POST", duplex: "half" }
+      const signal = AbortSignal.abort(reason)
+      yield* rejectionOf(fetch("/", { ...init, body: body(), signal }))
+      yield* rejectionOf(fetch(new Request(baseUrl, { ...init, body: body(), signal })))
+      const error = yield* rejectionOf(fetch("https://evil.test", { ...init, body: body() }))
+      deepStrictEqual(cancelled, [reason, reason, error])
+      assert.strictEqual(arrived.length, 0)
+    }))
+
   it.scoped("a signal that is aborted already sends nothing", () =>
     Effect.gen(function*() {
       const { arrived, fetch, tokens } = yield* over()
