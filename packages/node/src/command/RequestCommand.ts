@@ -5,6 +5,7 @@
  */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
 import * as Environment from "@effect-alf/core/Environment"
+import * as OAuthError from "@effect-alf/core/OAuthError"
 import * as Origin from "@effect-alf/core/Origin"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -12,7 +13,6 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as NodeSink from "@effect/platform-node/NodeSink"
 import * as NodeStream from "@effect/platform-node/NodeStream"
-import * as FileSystem from "@effect/platform/FileSystem"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
@@ -20,8 +20,9 @@ import { isHttpMethod } from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
-import * as Sink from "effect/Sink"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import { createWriteStream } from "node:fs"
 import { STATUS_CODES } from "node:http"
 import * as NodeAuthedHttpClient from "../NodeAuthedHttpClient.js"
 import * as Examples from "./Examples.js"
@@ -211,12 +212,15 @@ const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
     )
   )
 
+/** Written from its beginning to its end, as a pipe has no positions. */
 const writeFile = <E, R>(content: Stream.Stream<Uint8Array, E, R>, path: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) =>
-    Stream.run(
-      content,
-      Sink.mapError(fs.sink(path), (error) =>
-        Failure.usage(
-          `the file ${path} cannot be written: ${error._tag === "SystemError" ? error.reason : "not a path"}`
-        ))
-    ))
+  Stream.run(
+    content,
+    NodeSink.fromWritable(
+      () => createWriteStream(path),
+      (error) => Failure.usage(`the file ${path} cannot be written: ${codeOf(error)}`)
+    )
+  )
+
+const codeOf = (error: unknown): string =>
+  Predicate.hasProperty(error, "code") ? String(error.code) : OAuthError.describe(error)

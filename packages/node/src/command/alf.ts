@@ -20,7 +20,11 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 }
 
 let exitCode: number = ExitCode.interrupted
-process.stdout.on("error", () => process.exit(brokenPipe))
+process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.exit(brokenPipe)
+  process.stderr.write(`alf: the output cannot be written: ${code}\n`)
+  process.exit(ExitCode.unexpected)
+})
 process.once("SIGINT", () => setTimeout(() => process.exit(ExitCode.interrupted), patience).unref())
 
 NodeRuntime.runMain(

@@ -17,6 +17,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export interface Options {
   readonly env?: Environment | undefined
   readonly stdin?: string | undefined
+  /** The file that its standard output goes to, in place of the outcome. */
+  readonly output?: string | undefined
   /** Presses Ctrl-C as soon as this is written. */
   readonly interruptAt?: string | undefined
   /** Runs it at a pseudo-terminal, where both outputs are one. */
@@ -58,13 +60,15 @@ const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const runProcess = (
   file: string,
   args: ReadonlyArray<string>,
-  { env, interruptAt, stdin, terminal }: Options = {},
+  { env, interruptAt, output, stdin, terminal }: Options = {},
   resume: (outcome: Effect.Effect<Outcome>) => void
 ) => {
   const command = [process.execPath, file, ...args]
   const [program, ...rest] = terminal === true
     ? ["script", "--quiet", "--return", "--command", command.map(quote).join(" "), "/dev/null"]
-    : command
+    : output === undefined
+    ? command
+    : ["sh", "-c", `exec "$@" > ${quote(output)}`, "sh", ...command]
   // Nothing of what the machine sets, proxies among it
   const child = spawn(program, rest, { env: { PATH: process.env.PATH, TERM: "xterm", ...env } })
   let stdout = ""

@@ -1,6 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Layer } from "effect"
+import { execFileSync } from "node:child_process"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -134,6 +135,31 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       deepStrictEqual(body, { cookie: "a=1; b=2", accept: "text/csv, text/plain" })
       assert.strictEqual(refused.exitCode, 2)
       assert.match(refused.stderr, /^alf: GET .*\/headers: .*invalid x-name header\n$/)
+    }))
+
+  it.scoped("request -o takes a pipe, and says of a file or an output that it cannot be written", () =>
+    Effect.gen(function*() {
+      const alf = yield* Command
+      const { env } = yield* ClientServer.make()
+      const directory = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
+        (directory) => Effect.promise(() => rm(directory, { recursive: true }))
+      )
+      const pipe = join(directory, "pipe")
+      execFileSync("mkfifo", [pipe])
+      const [read, piped, missing, full, fullFile] = yield* Effect.all([
+        Effect.promise(() => readFile(pipe)),
+        alf.run(["request", "GET", "/large", "-o", pipe], { env }),
+        alf.run(["request", "GET", "/large", "-o", "/missing/file"], { env }),
+        alf.run(["request", "GET", "/large"], { env, output: "/dev/full" }),
+        alf.run(["request", "GET", "/large", "-o", "/dev/full"], { env })
+      ], { concurrency: 3 })
+      deepStrictEqual([piped.exitCode, piped.stderr, read.length], [0, "", 300_000])
+      deepStrictEqual([missing, full, fullFile].map(({ exitCode, stderr }) => [exitCode, stderr]), [
+        [2, "alf: the file /missing/file cannot be written: ENOENT\n"],
+        [70, "alf: the output cannot be written: ENOSPC\n"],
+        [2, "alf: the file /dev/full cannot be written: ENOSPC\n"]
+      ])
     }))
 
   it.scoped("says in one line what it cannot do, with an exit code for each kind", () =>
