@@ -22,8 +22,10 @@ import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
-import { createWriteStream } from "node:fs"
+import { constants, createWriteStream } from "node:fs"
+import { access, stat } from "node:fs/promises"
 import { STATUS_CODES } from "node:http"
+import { dirname } from "node:path"
 import * as NodeAuthedHttpClient from "../NodeAuthedHttpClient.js"
 import * as Examples from "./Examples.js"
 import { ExitCode } from "./ExitCode.js"
@@ -86,6 +88,7 @@ const config = {
 export const requestCommand = Command.make("request", config, (options) =>
   Effect.gen(function*() {
     const request = yield* makeRequest(options)
+    if (Option.isSome(options.output)) yield* checkOutput(options.output.value)
     const { baseUrl, names, origins } = yield* Environment.read
     if (baseUrl === undefined && !Origin.isAbsolute(options.url)) {
       return yield* Failure.usage(
@@ -189,17 +192,21 @@ const parseJson = Option.liftThrowable((text: string): unknown => JSON.parse(tex
 
 const decodeText = Option.liftThrowable((bytes: Uint8Array) => new TextDecoder("utf-8", { fatal: true }).decode(bytes))
 
-/** What is no text is written so that none of its bytes is lost. */
-const describeBody = (bytes: Uint8Array) =>
+/** JSON stands as it came, with the digits of its numbers. What is no text is written so that none of its bytes is lost. */
+const describeBody = (bytes: Uint8Array): ReadonlyArray<string> =>
   Option.match(decodeText(bytes), {
-    onNone: () => ({ body: Encoding.encodeBase64(bytes), bodyEncoding: "base64" }),
-    onSome: (text) => ({ body: Option.getOrElse(parseJson(text), () => text) })
+    onNone: () => [`"body": "${Encoding.encodeBase64(bytes)}"`, "\"bodyEncoding\": \"base64\""],
+    onSome: (text) => [`"body": ${Option.isSome(parseJson(text)) ? text.trim() : JSON.stringify(text)}`]
   })
 
 const toJson = ({ arrayBuffer, headers, status }: HttpClientResponse.HttpClientResponse) =>
   Effect.map(arrayBuffer, (bytes) => {
-    const value = { status, headers, ...describeBody(new Uint8Array(bytes)) }
-    return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`)
+    const members = [
+      `"status": ${status}`,
+      `"headers": ${JSON.stringify(headers, undefined, 2).replaceAll("\n", "\n  ")}`,
+      ...describeBody(new Uint8Array(bytes))
+    ]
+    return new TextEncoder().encode(`{\n  ${members.join(",\n  ")}\n}\n`)
   })
 
 const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
@@ -212,13 +219,27 @@ const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
     )
   )
 
+const unwritable = (path: string, error: unknown): string => `the file ${path} cannot be written: ${codeOf(error)}`
+
+/** What can be known of that before anything is asked. */
+const checkOutput = (path: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      const known = await stat(path).catch(() => undefined)
+      if (known?.isDirectory() === true) throw Object.assign(new Error("a directory"), { code: "EISDIR" })
+      await access(known === undefined ? dirname(path) : path, constants.W_OK)
+    },
+    catch: (error) => Failure.usage(unwritable(path, error))
+  })
+
 /** Written from its beginning to its end, as a pipe has no positions. */
 const writeFile = <E, R>(content: Stream.Stream<Uint8Array, E, R>, path: string) =>
   Stream.run(
     content,
     NodeSink.fromWritable(
       () => createWriteStream(path),
-      (error) => Failure.usage(`the file ${path} cannot be written: ${codeOf(error)}`)
+      (error) =>
+        new Failure.Failure({ message: unwritable(path, error), exitCode: ExitCode.unexpected, kind: "Output" })
     )
   )
 

@@ -99,6 +99,10 @@ export const make = (options: Options = {}): Effect.Effect<ClientServer, never, 
           return
         case "/large":
           return response.writeHead(200).end(Buffer.alloc(300_000, "x"))
+        case "/numbers":
+          return void response.writeHead(200, { "content-type": "application/json" }).end(
+            "\n{\"id\": 12345678901234567890}\n"
+          )
         case "/picture":
           return response.writeHead(200).end(Buffer.from([0xff, 0xd8, 0xff]))
         case "/headers":

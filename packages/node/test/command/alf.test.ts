@@ -85,11 +85,12 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       )
       const file = join(directory, "order.json")
       yield* Effect.promise(() => writeFile(file, "{\"item\":\"tea\"}"))
-      const [post, put, failed, whole, picture] = yield* Effect.all([
+      const [post, put, failed, whole, numbers, picture] = yield* Effect.all([
         alf.run(["request", "post", "/orders", "-d", `@${file}`, "-i", "-H", "X-Trace: 1"], { env }),
         alf.run(["request", "PUT", "/large", "-d", "@-", "-o", join(directory, "large")], { env, stdin: "a;b" }),
         alf.run(["request", "GET", "/teapot", "--fail"], { env }),
         alf.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } }),
+        alf.run(["request", "GET", "/numbers", "--json"], { env }),
         alf.run(["request", "GET", "/picture", "--json"], { env })
       ], { concurrency: 2 })
       assert.match(post.stdout, /^HTTP 200 OK\n[^]*content-type: application\/json[^]*\n\n\{/)
@@ -107,9 +108,11 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       })
       const answer = JSON.parse(whole.stdout)
       deepStrictEqual([answer.status, answer.body.method], [200, "GET"])
+      assert.match(numbers.stdout, /^\{\n {2}"status": 200,\n[^]*\n {2}"body": \{"id": 12345678901234567890\}\n\}\n$/)
+      assert.strictEqual(JSON.parse(numbers.stdout).headers["content-type"], "application/json")
       const { body, bodyEncoding } = JSON.parse(picture.stdout)
       deepStrictEqual([body, bodyEncoding], [Buffer.from([0xff, 0xd8, 0xff]).toString("base64"), "base64"])
-      for (const outcome of [post, put, failed, whole, picture]) {
+      for (const outcome of [post, put, failed, whole, numbers, picture]) {
         assertPlain(outcome)
         assertSecret(outcome, secrets)
       }
@@ -147,18 +150,21 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
       )
       const pipe = join(directory, "pipe")
       execFileSync("mkfifo", [pipe])
-      const [read, piped, missing, full, fullFile] = yield* Effect.all([
+      const down = { ...env, ALF_TOKEN_URL: "http://127.0.0.1:9/token" }
+      const [read, piped, missing, folder, full, fullFile] = yield* Effect.all([
         Effect.promise(() => readFile(pipe)),
         alf.run(["request", "GET", "/large", "-o", pipe], { env }),
-        alf.run(["request", "GET", "/large", "-o", "/missing/file"], { env }),
+        alf.run(["request", "GET", "/large", "-o", "/missing/file"], { env: down }),
+        alf.run(["request", "GET", "/large", "-o", directory], { env: down }),
         alf.run(["request", "GET", "/large"], { env, output: "/dev/full" }),
         alf.run(["request", "GET", "/large", "-o", "/dev/full"], { env })
       ], { concurrency: 3 })
       deepStrictEqual([piped.exitCode, piped.stderr, read.length], [0, "", 300_000])
-      deepStrictEqual([missing, full, fullFile].map(({ exitCode, stderr }) => [exitCode, stderr]), [
+      deepStrictEqual([missing, folder, full, fullFile].map(({ exitCode, stderr }) => [exitCode, stderr]), [
         [2, "alf: the file /missing/file cannot be written: ENOENT\n"],
+        [2, `alf: the file ${directory} cannot be written: EISDIR\n`],
         [70, "alf: the output cannot be written: ENOSPC\n"],
-        [2, "alf: the file /dev/full cannot be written: ENOSPC\n"]
+        [70, "alf: the file /dev/full cannot be written: ENOSPC\n"]
       ])
     }))
 
