@@ -62,7 +62,7 @@ export class ConnectionQueue implements Observer {
   onEnd(exchange: UndiciExchange): void {
     const origin = this.#find(exchange)
     if (origin === undefined) return
-    if (!origin.waiting.delete(exchange)) origin.left++
+    if (!origin.waiting.delete(exchange) && !hasClosed(exchange)) origin.left++
     const since = origin.connecting.get(exchange)
     if (since !== undefined && performance.now() - since > patience) {
       origin.left = Math.max(origin.left, origin.waiting.size)
@@ -123,3 +123,7 @@ export class ConnectionQueue implements Observer {
     if (origin.waiting.size + origin.connecting.size === 0 && !origin.isScheduled) this.#origins.delete(origin.key)
   }
 }
+
+/** It had a connection of HTTP/1.1, and nobody can have that any more (RFC 9112 §9.6). */
+const hasClosed = ({ error, headers, started }: UndiciExchange): boolean =>
+  started && (error !== undefined || /\bclose\b/i.test(String(headers.connection)))

@@ -75,6 +75,23 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, limit + 4)
   })
 
+  it("a connection that the server closes, or that broke, is left to nobody", async () => {
+    const { given, sendAll } = setUp()
+    const [closed, broken, ...others] = sendAll(limit + 5)
+    closed.onRequestStart(controller)
+    broken.onRequestStart(controller)
+    await settled()
+    assert.lengthOf(given, limit + 2)
+    closed.onResponseStart(controller, 200, { connection: "Close" })
+    closed.onResponseEnd()
+    broken.onResponseError(controller, new Error("reset"))
+    await settled()
+    assert.lengthOf(given, limit + 2)
+    for (const other of others.slice(0, 3)) other.onRequestStart(controller)
+    await settled()
+    assert.lengthOf(given, limit + 5)
+  })
+
   it("one that comes later does not overtake", async () => {
     const { given, send, sendAll } = setUp()
     const exchanges = sendAll(limit + 1)
