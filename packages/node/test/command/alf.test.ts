@@ -24,6 +24,11 @@ const assertPlain = ({ stderr, stdout }: Alf.Outcome) => {
 const assertSecret = ({ stderr, stdout }: Alf.Outcome, secrets: ReadonlyArray<string>) =>
   assert.isEmpty(secrets.filter((secret) => (stdout + stderr).includes(secret)))
 
+const makeDirectory = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true }))
+)
+
 layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) => {
   it.effect(
     "doctor names the cause of each situation in its first line, as the guide shows it",
@@ -79,10 +84,7 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
     Effect.gen(function*() {
       const alf = yield* Command
       const { apiUrl, env, secrets } = yield* ClientServer.make()
-      const directory = yield* Effect.acquireRelease(
-        Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
-        (directory) => Effect.promise(() => rm(directory, { recursive: true }))
-      )
+      const directory = yield* makeDirectory
       const file = join(directory, "order.json")
       yield* Effect.promise(() => writeFile(file, "{\"item\":\"tea\"}"))
       const [post, put, failed, whole, numbers, picture] = yield* Effect.all([
@@ -122,10 +124,7 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
     Effect.gen(function*() {
       const alf = yield* Command
       const { env } = yield* ClientServer.make()
-      const directory = yield* Effect.acquireRelease(
-        Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
-        (directory) => Effect.promise(() => rm(directory, { recursive: true }))
-      )
+      const directory = yield* makeDirectory
       const file = join(directory, "answer.json")
       const given = ["Cookie: a=1", "Accept: text/csv", "cookie: b=2", "accept: text/plain"]
       const headers = given.flatMap((line) => ["-H", line])
@@ -144,10 +143,7 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
     Effect.gen(function*() {
       const alf = yield* Command
       const { env } = yield* ClientServer.make()
-      const directory = yield* Effect.acquireRelease(
-        Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
-        (directory) => Effect.promise(() => rm(directory, { recursive: true }))
-      )
+      const directory = yield* makeDirectory
       const pipe = join(directory, "pipe")
       execFileSync("mkfifo", [pipe])
       const down = { ...env, ALF_TOKEN_URL: "http://127.0.0.1:9/token" }
