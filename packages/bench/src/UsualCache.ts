@@ -1,8 +1,13 @@
+export interface UsualCache {
+  readonly get: () => Promise<string>
+  readonly clear: () => void
+}
+
 /** The cache that most apps write around a client without one: a variable, and a margin. */
 export const usualCache = (
   fetchToken: () => Promise<{ readonly token: string; readonly expiresIn: number }>,
   margin: number
-) => {
+): UsualCache => {
   let cached: { readonly token: string; readonly expiresAt: number } | undefined
   return {
     get: async () => {

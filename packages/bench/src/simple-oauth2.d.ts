@@ -9,5 +9,6 @@ declare module "simple-oauth2" {
       readonly auth: { readonly tokenHost: string; readonly tokenPath: string }
     })
     getToken(params: object): Promise<AccessToken>
+    createToken(token: { readonly access_token: string; readonly expires_in: number }): AccessToken
   }
 }

@@ -1,10 +1,27 @@
-import axios, { type InternalAxiosRequestConfig } from "axios"
+import axios, { type AxiosAdapter, type AxiosInstance, type InternalAxiosRequestConfig } from "axios"
 import { clientCredentials } from "axios-oauth-client"
 import { Agent } from "node:http"
 import { type Contender, fromPromises, path } from "../Client.js"
-import { usualCache } from "../UsualCache.js"
+import { constantToken } from "../Servers.js"
+import { authorization, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { type UsualCache, usualCache } from "../UsualCache.js"
 
 type Config = InternalAxiosRequestConfig & { isReplay?: boolean }
+
+const intercept = (client: AxiosInstance, cache: UsualCache) => {
+  client.interceptors.request.use(async (config) => {
+    config.headers.set("authorization", `Bearer ${await cache.get()}`)
+    return config
+  })
+  client.interceptors.response.use(undefined, async (error: unknown) => {
+    const config: Config | undefined = axios.isAxiosError(error) ? error.config : undefined
+    const isRejected = axios.isAxiosError(error) && error.response?.status === 401
+    if (!isRejected || config === undefined || config.isReplay || config.url !== path) throw error
+    cache.clear()
+    config.isReplay = true
+    return client.request(config)
+  })
+}
 
 export const axiosOAuth: Contender = {
   name: "axios, interceptors",
@@ -17,18 +34,16 @@ export const axiosOAuth: Contender = {
     }, margin)
     const httpAgent = new Agent({ keepAlive: true })
     const client = axios.create({ baseURL: url, httpAgent })
-    client.interceptors.request.use(async (config) => {
-      config.headers.set("authorization", `Bearer ${await cache.get()}`)
-      return config
-    })
-    client.interceptors.response.use(undefined, async (error: unknown) => {
-      const config: Config | undefined = axios.isAxiosError(error) ? error.config : undefined
-      const isRejected = axios.isAxiosError(error) && error.response?.status === 401
-      if (!isRejected || config === undefined || config.isReplay || config.url !== path) throw error
-      cache.clear()
-      config.isReplay = true
-      return client.request(config)
-    })
+    intercept(client, cache)
     return fromPromises(async () => (await client.get(path)).status, async () => httpAgent.destroy())
   }
+}
+
+const answer: AxiosAdapter = async (config) => ({ data: {}, status: 200, statusText: "OK", headers: {}, config })
+
+export const stubbedAxios = (): Stubbed => {
+  const constant = axios.create({ baseURL: url, adapter: answer, headers: { authorization } })
+  const signed = axios.create({ baseURL: url, adapter: answer })
+  intercept(signed, usualCache(async () => ({ token: constantToken, expiresIn: lifetime }), 60))
+  return { name: axiosOAuth.name, constant: () => constant.get(path), signed: () => signed.get(path) }
 }

@@ -8,6 +8,8 @@ import {
   type HttpClient
 } from "@azure/core-rest-pipeline"
 import { type Contender, fromPromises, path } from "../Client.js"
+import { constantToken } from "../Servers.js"
+import { authorization, lifetime, type Stubbed } from "../Stubbed.js"
 
 const http = createDefaultHttpClient()
 
@@ -55,5 +57,23 @@ export const azurePipeline: Contender = {
       if (status === 200) JSON.parse(bodyAsText ?? "")
       return status
     })
+  }
+}
+
+const answer: HttpClient = {
+  sendRequest: async (request) => ({ request, status: 200, headers: createHttpHeaders(), bodyAsText: "{}" })
+}
+
+export const stubbedAzurePipeline = (): Stubbed => {
+  const resource = `https://127.0.0.1${path}`
+  const bare = createPipelineFromOptions({})
+  const pipeline = createPipelineFromOptions({})
+  const getToken = async () => ({ token: constantToken, expiresOnTimestamp: Date.now() + lifetime * 1000 })
+  pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential: { getToken }, scopes: [] }))
+  return {
+    name: azurePipeline.name,
+    constant: () =>
+      bare.sendRequest(answer, createPipelineRequest({ url: resource, headers: createHttpHeaders({ authorization }) })),
+    signed: () => pipeline.sendRequest(answer, createPipelineRequest({ url: resource }))
   }
 }

@@ -1,5 +1,7 @@
 import { OAuth2Client, OAuth2Fetch } from "@badgateway/oauth2-client"
 import { type Contender, fromPromises, path } from "../Client.js"
+import { constantToken } from "../Servers.js"
+import { authorization, fetchNothing, lifetime, type Stubbed, url } from "../Stubbed.js"
 
 export const badgateway: Contender = {
   name: "@badgateway/oauth2-client",
@@ -12,5 +14,18 @@ export const badgateway: Contender = {
       await response.json()
       return response.status
     })
+  }
+}
+
+export const stubbedBadgateway = (): Stubbed => {
+  const sign = new OAuth2Fetch({
+    client: new OAuth2Client({ server: url, clientId: "id" }),
+    getNewToken: () => ({ accessToken: constantToken, expiresAt: Date.now() + lifetime * 1000, refreshToken: null }),
+    scheduleRefresh: false
+  }).mw()
+  return {
+    name: badgateway.name,
+    constant: () => fetchNothing(`${url}${path}`, { headers: { authorization } }),
+    signed: () => sign(new Request(`${url}${path}`), (request) => fetchNothing(request))
   }
 }

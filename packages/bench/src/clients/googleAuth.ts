@@ -1,6 +1,8 @@
-import { OAuth2Client } from "google-auth-library"
+import { type gaxios, OAuth2Client } from "google-auth-library"
 import { Agent } from "node:http"
 import { type Contender, fromPromises, path } from "../Client.js"
+import { constantToken } from "../Servers.js"
+import { authorization, lifetime, type Stubbed, url } from "../Stubbed.js"
 
 /** It has no client credentials grant: a refresh token stands in for it. */
 export const googleAuth: Contender = {
@@ -20,5 +22,20 @@ export const googleAuth: Contender = {
       async () => (await client.request({ url: `${url}${path}`, agent, responseType: "json" })).status,
       async () => agent.destroy()
     )
+  }
+}
+
+type Adapter = NonNullable<gaxios.GaxiosOptions["adapter"]>
+
+const response = new Response("{}")
+const adapter: Adapter = async (config) => Object.assign(response, { config, data: undefined as any })
+
+export const stubbedGoogleAuth = (): Stubbed => {
+  const client = new OAuth2Client({ clientId: "id", clientSecret: "secret" })
+  client.setCredentials({ access_token: constantToken, expiry_date: Date.now() + lifetime * 1000 })
+  return {
+    name: googleAuth.name,
+    constant: () => client.transporter.request({ url: `${url}${path}`, headers: { authorization }, adapter }),
+    signed: () => client.request({ url: `${url}${path}`, adapter })
   }
 }

@@ -1,5 +1,7 @@
 import * as client from "openid-client"
 import { type Contender, fromPromises, path } from "../Client.js"
+import { constantToken } from "../Servers.js"
+import { authorization, fetchNothing, lifetime, type Stubbed, url } from "../Stubbed.js"
 import { usualCache } from "../UsualCache.js"
 
 export const openidClient: Contender = {
@@ -18,5 +20,18 @@ export const openidClient: Contender = {
       await response.json()
       return response.status
     })
+  }
+}
+
+export const stubbedOpenidClient = (): Stubbed => {
+  const config = new client.Configuration({ issuer: url, token_endpoint: `${url}/token` }, "id", "secret")
+  client.allowInsecureRequests(config)
+  config[client.customFetch] = (url, options) => fetchNothing(url, options as RequestInit)
+  const cache = usualCache(async () => ({ token: constantToken, expiresIn: lifetime }), 60)
+  const resource = new URL(path, url)
+  return {
+    name: openidClient.name,
+    constant: () => fetchNothing(resource, { headers: { authorization } }),
+    signed: async () => client.fetchProtectedResource(config, await cache.get(), resource, "GET")
   }
 }

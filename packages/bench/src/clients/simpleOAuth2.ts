@@ -1,5 +1,7 @@
 import { type AccessToken, ClientCredentials } from "simple-oauth2"
 import { type Contender, fromPromises, path } from "../Client.js"
+import { constantToken } from "../Servers.js"
+import { authorization, fetchNothing, lifetime, type Stubbed, url } from "../Stubbed.js"
 
 /** It makes no requests of the app's own: fetch does. */
 export const simpleOAuth2: Contender = {
@@ -20,5 +22,21 @@ export const simpleOAuth2: Contender = {
       await response.json()
       return response.status
     })
+  }
+}
+
+export const stubbedSimpleOAuth2 = (): Stubbed => {
+  const client = new ClientCredentials({
+    client: { id: "id", secret: "secret" },
+    auth: { tokenHost: url, tokenPath: "/token" }
+  })
+  const accessToken = client.createToken({ access_token: constantToken, expires_in: lifetime })
+  return {
+    name: simpleOAuth2.name,
+    constant: () => fetchNothing(`${url}${path}`, { headers: { authorization } }),
+    signed: async () => {
+      if (accessToken.expired(60)) throw new Error("The token has ended")
+      return fetchNothing(`${url}${path}`, { headers: { authorization: `Bearer ${accessToken.token.access_token}` } })
+    }
   }
 }

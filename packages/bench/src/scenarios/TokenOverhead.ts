@@ -3,12 +3,13 @@ import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platf
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { constVoid } from "effect/Function"
 import { path } from "../Client.js"
+import { effectAlf } from "../clients/effectAlf.js"
+import { stubbedPeers } from "../Contenders.js"
 import * as Rounds from "../Rounds.js"
 import type { Scenario } from "../Scenario.js"
 import { constantToken } from "../Servers.js"
 import { difference, ratio } from "../Statistics.js"
-
-const url = "http://127.0.0.1:8080"
+import { url } from "../Stubbed.js"
 
 const answer = (response: Response) =>
   HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, response)))
@@ -68,6 +69,10 @@ const variants = {
   "effect-alf, traced": { get: authed, tracing: true }
 }
 
+const inTurn = async (requests: number, send: () => Promise<unknown>) => {
+  for (let sent = 0; sent < requests; sent++) await send()
+}
+
 // A full collection would also drop what the compiled code has learnt
 const collectGarbage = (): void => globalThis.gc?.({ type: "minor" })
 
@@ -107,12 +112,44 @@ export const tokenOverhead: Scenario = {
       })),
       { rounds: rounds * batchesPerRound, warmUps: smoke ? 1 : 30 }
     )
+
+    const micros = async (run: () => Promise<unknown>) => {
+      collectGarbage()
+      const start = process.cpuUsage()
+      await run()
+      const { system, user } = process.cpuUsage(start)
+      return (system + user) / batch
+    }
+
+    const others = await Rounds.measure(
+      [
+        {
+          name: effectAlf.name,
+          constant: () => send(constant, false, batch),
+          signed: () => send(authed, false, batch)
+        },
+        ...stubbedPeers().map((peer) => ({
+          name: peer.name,
+          constant: () => inTurn(batch, peer.constant),
+          signed: () => inTurn(batch, peer.signed)
+        }))
+      ].map(({ constant, name, signed }) => ({
+        name,
+        sample: async () => {
+          const without = await micros(constant)
+          const time = await micros(signed)
+          return { without, time, added: time - without }
+        }
+      })),
+      { rounds: rounds * batchesPerRound, warmUps: smoke ? 1 : 30 }
+    )
+
     const samples = Rounds.condense(batches, batchesPerRound)
     await runtime.dispose()
 
     const values = (subject: keyof typeof variants, measure: string) => Rounds.values(samples, subject, measure)
     const table = {
-      title: "",
+      title: "This client",
       samples,
       measures: [
         { key: "time", title: "per request", unit: "µs", against: "constant header" },
@@ -122,8 +159,18 @@ export const tokenOverhead: Scenario = {
     return {
       method:
         `A GET whose answer is there at once, so that only the client itself is measured, by its processor time: ${batchesPerRound} times ${batch} requests of one fiber to a round. The bytes are the growth of the heap over a batch, with a young generation ` +
-        "so large that none of it is collected meanwhile. Both clients put the same base URL in front.",
-      tables: [table],
+        "so large that none of it is collected meanwhile. Both clients put the same base URL in front. Each of the " +
+        "other clients has a transport of its own kind that answers at once, once with a constant header and once with " +
+        "a token that it has already.",
+      tables: [table, {
+        title: "With other clients",
+        samples: Rounds.condense(others, batchesPerRound),
+        measures: [
+          { key: "without", title: "constant header", unit: "µs" },
+          { key: "time", title: "token that is kept", unit: "µs" },
+          { key: "added", title: "what the token adds", unit: "µs" }
+        ]
+      }],
       goals: [
         {
           what: "tracing off: time",
