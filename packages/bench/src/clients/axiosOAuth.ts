@@ -3,7 +3,7 @@ import { clientCredentials } from "axios-oauth-client"
 import { Agent } from "node:http"
 import { type Contender, fromPromises, path } from "../Client.js"
 import { constantToken } from "../Servers.js"
-import { authorization, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { authorization, check, lifetime, type Stubbed, url } from "../Stubbed.js"
 import { type UsualCache, usualCache } from "../UsualCache.js"
 
 type Config = InternalAxiosRequestConfig & { isReplay?: boolean }
@@ -39,7 +39,10 @@ export const axiosOAuth: Contender = {
   }
 }
 
-const answer: AxiosAdapter = async (config) => ({ data: {}, status: 200, statusText: "OK", headers: {}, config })
+const answer: AxiosAdapter = async (config) => {
+  check(config.headers.get("authorization"))
+  return { data: {}, status: 200, statusText: "OK", headers: {}, config }
+}
 
 export const stubbedAxios = (): Stubbed => {
   const constant = axios.create({ baseURL: url, adapter: answer, headers: { authorization } })

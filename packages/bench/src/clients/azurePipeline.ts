@@ -9,7 +9,7 @@ import {
 } from "@azure/core-rest-pipeline"
 import { type Contender, fromPromises, path } from "../Client.js"
 import { constantToken } from "../Servers.js"
-import { authorization, lifetime, type Stubbed } from "../Stubbed.js"
+import { authorization, check, lifetime, type Stubbed } from "../Stubbed.js"
 
 const http = createDefaultHttpClient()
 
@@ -61,7 +61,10 @@ export const azurePipeline: Contender = {
 }
 
 const answer: HttpClient = {
-  sendRequest: async (request) => ({ request, status: 200, headers: createHttpHeaders(), bodyAsText: "{}" })
+  sendRequest: async (request) => {
+    check(request.headers.get("authorization"))
+    return { request, status: 200, headers: createHttpHeaders(), bodyAsText: "{}" }
+  }
 }
 
 export const stubbedAzurePipeline = (): Stubbed => {

@@ -2,7 +2,7 @@ import { type gaxios, OAuth2Client } from "google-auth-library"
 import { Agent } from "node:http"
 import { type Contender, fromPromises, path } from "../Client.js"
 import { constantToken } from "../Servers.js"
-import { authorization, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { authorization, check, lifetime, type Stubbed, url } from "../Stubbed.js"
 
 /** It has no client credentials grant: a refresh token stands in for it. */
 export const googleAuth: Contender = {
@@ -28,7 +28,10 @@ export const googleAuth: Contender = {
 type Adapter = NonNullable<gaxios.GaxiosOptions["adapter"]>
 
 const response = new Response("{}")
-const adapter: Adapter = async (config) => Object.assign(response, { config, data: undefined as any })
+const adapter: Adapter = async (config) => {
+  check(config.headers.get("authorization"))
+  return Object.assign(response, { config, data: undefined as any })
+}
 
 export const stubbedGoogleAuth = (): Stubbed => {
   const client = new OAuth2Client({ clientId: "id", clientSecret: "secret" })
