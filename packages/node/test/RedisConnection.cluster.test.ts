@@ -218,18 +218,6 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       return error
     })
 
-  it.scoped("slots that nobody holds", () =>
-    Effect.gen(function*() {
-      const started = yield* start
-      const { port } = (yield* holders).primary
-      const slot = yield* RedisServer.ask(port, (node) => node.cluster("KEYSLOT", key))
-      yield* RedisServer.ask(port, (node) => node.cluster("DELSLOTS", slot))
-      assert.match((yield* failsSoon(started.store)).description, /^CLUSTERDOWN Hash slot not served/)
-      yield* RedisServer.ask(port, (node) => node.cluster("ADDSLOTS", slot))
-      yield* eventually(started.store.get(key))
-      yield* hearsAgain(started.told, started.store)
-    }))
-
   it.scoped("a failover that was planned", () =>
     Effect.gen(function*() {
       const started = yield* start
@@ -271,5 +259,18 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       yield* Effect.forEach([...primaries, ...replicas], ({ start }) => start())
       deepStrictEqual(yield* eventually(store.get(key)), Option.none())
       yield* hearsAgain(told, store)
+    }))
+
+  // The last one: a replica that had taken over before it heard of the slot again would have lost it for all
+  it.scoped("slots that nobody holds", () =>
+    Effect.gen(function*() {
+      const started = yield* start
+      const { port } = (yield* holders).primary
+      const slot = yield* RedisServer.ask(port, (node) => node.cluster("KEYSLOT", key))
+      yield* RedisServer.ask(port, (node) => node.cluster("DELSLOTS", slot))
+      assert.match((yield* failsSoon(started.store)).description, /^CLUSTERDOWN Hash slot not served/)
+      yield* RedisServer.ask(port, (node) => node.cluster("ADDSLOTS", slot))
+      yield* eventually(started.store.get(key))
+      yield* hearsAgain(started.told, started.store)
     }))
 })
