@@ -1,18 +1,16 @@
 import { defineWorkspace } from "vitest/config"
+import { hang } from "./packages/core/test/support/hang.js"
 
-export default defineWorkspace([
-  "packages/*/vitest.config.ts",
-  // The packages with real servers, as one project: each has the same imports, which a worker then makes once
-  {
-    ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
-    test: {
-      name: "live",
-      include: ["packages/{authorization-servers,bench,examples,guides,hostile-servers,node}/test/**/*.test.ts"],
-      pool: "threads",
-      setupFiles: ["packages/checks/src/freshMethods.ts"],
-      globalSetup: ["packages/redis-server/src/setup.ts"],
-      testTimeout: 120_000,
-      hookTimeout: 120_000
-    }
+// One project: each of several would have workers of its own, which import everything again
+export default defineWorkspace([{
+  // The packages are tested as they are written, not as they were last built
+  ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
+  test: {
+    name: "effect-alf",
+    include: ["packages/*/test/**/*.test.ts"],
+    // There is a redis-server to start, or a sentence that says how to get one
+    globalSetup: ["packages/redis-server/src/setup.ts"],
+    testTimeout: hang,
+    hookTimeout: hang
   }
-])
+}])

@@ -1,8 +1,9 @@
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted } from "effect"
 import * as Jose from "jose"
+import { shared } from "../../core/test/support/shared.js"
 import { ask, assertion, basic, proof, send } from "./HandMadeClient.js"
 import { audience, secret, World } from "./World.js"
 
@@ -10,8 +11,8 @@ const wrong = Redacted.make("a secret of 32 characters or more, wrong")
 
 const resource = { resource: audience }
 
-layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
-  it.effect("client_secret_basic: takes the form-encoded secret, and no other", () =>
+shared(World.layer)("BetterAuthServer", (it) => {
+  it.live("client_secret_basic: takes the form-encoded secret, and no other", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, tokenEndpoint } } = yield* World
       const answer = yield* ask(tokenEndpoint, { headers: basic("basic", secret), form: resource })
@@ -24,7 +25,7 @@ layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
       }
     }))
 
-  it.effect("client_secret_post: takes the right secret only", () =>
+  it.live("client_secret_post: takes the right secret only", () =>
     Effect.gen(function*() {
       const { betterAuth: { tokenEndpoint } } = yield* World
       const withSecret = (secret: Redacted.Redacted) =>
@@ -36,7 +37,7 @@ layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
       assert.strictEqual(without.error, "invalid_client")
     }))
 
-  it.effect("private_key_jwt: takes an assertion once, and none by another key or for another server", () =>
+  it.live("private_key_jwt: takes an assertion once, and none by another key or for another server", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, tokenEndpoint }, keys } = yield* World
       const key = keys.get("ES256")!
@@ -58,7 +59,7 @@ layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
       }
     }))
 
-  it.effect("DPoP: binds the token to the key, and takes each proof once", () =>
+  it.live("DPoP: binds the token to the key, and takes each proof once", () =>
     Effect.gen(function*() {
       const { betterAuth: { tokenEndpoint } } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -77,7 +78,7 @@ layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
       }
     }))
 
-  it.effect("takes nothing but the new secret or key as soon as it is registered", () =>
+  it.live("takes nothing but the new secret or key as soon as it is registered", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, register, tokenEndpoint } } = yield* World
       for (const [known, other] of [[secret, wrong], [wrong, secret]]) {
@@ -95,7 +96,7 @@ layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
       }
     }))
 
-  it.effect("has its discovery document where RFC 8414 has it, and not where OpenID Connect does", () =>
+  it.live("has its discovery document where RFC 8414 has it, and not where OpenID Connect does", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, jwksUri, tokenEndpoint } } = yield* World
       const { body, status } = yield* send(`${issuer}/.well-known/oauth-authorization-server`)
@@ -105,7 +106,7 @@ layer(World.layer, { excludeTestServices: true })("BetterAuthServer", (it) => {
       assert.strictEqual(other.status, 404)
     }))
 
-  it.effect("fails when it is told to, and notes the token requests", () =>
+  it.live("fails when it is told to, and notes the token requests", () =>
     Effect.gen(function*() {
       const { betterAuth } = yield* World
       const request = ask(betterAuth.tokenEndpoint, { headers: basic("basic", secret) })

@@ -10,16 +10,17 @@ import {
   TokenStore
 } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Option } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import { opaqueAudience, secret, World } from "./World.js"
 
 const clientId = "secret-jwt"
 const clientAuth = ClientAuth.secretJwt(secret)
 
-layer(World.layer, { excludeTestServices: true })("the other endpoints of oidc-provider", (it) => {
-  it.scoped("a token is active until it is revoked; then the app goes on with another", () =>
+shared(World.layer)("the other endpoints of oidc-provider", (it) => {
+  it.scopedLive("a token is active until it is revoked; then the app goes on with another", () =>
     Effect.gen(function*() {
       const { oidc, opaqueApi } = yield* World
       const { issuer } = oidc

@@ -15,9 +15,10 @@ import {
 } from "@effect-alf/core"
 import type { TokenRequest } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
-import { afterAll, assert, layer } from "@effect/vitest"
+import { afterAll, assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Layer, Redacted } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import { sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
 
@@ -343,10 +344,10 @@ afterAll(() => {
 
 const nameOf = ({ method, remark }: Row) => remark === undefined ? method : `${method}, ${remark}`
 
-layer(World.layer, { excludeTestServices: true })("a token is obtained, and the API lets it in", (it) => {
+shared(World.layer)("a token is obtained, and the API lets it in", (it) => {
   for (const row of rows) {
     const { binding = "none", format, method } = row
-    it.effect(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}`, () =>
+    it.live(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}`, () =>
       Effect.gen(function*() {
         const servers = yield* World
         const server = servers[row.server]
@@ -384,7 +385,7 @@ layer(World.layer, { excludeTestServices: true })("a token is obtained, and the 
 
   for (const row of refreshing) {
     const { binding = "none", clientId, format } = row
-    it.effect(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}, and each of them is used once`, () =>
+    it.live(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}, and each of them is used once`, () =>
       Effect.gen(function*() {
         const servers = yield* World
         const { api, oidc } = servers

@@ -1,9 +1,10 @@
 /** What an app sees of nonces and keys (RFC 9449) at a server and an API that insist on them: nothing. */
 import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import { secret, World } from "./World.js"
 
 const app = ({ api, oidc }: World["Type"]) =>
@@ -18,13 +19,13 @@ const app = ({ api, oidc }: World["Type"]) =>
     Layer.provide(NodeHttp.layer())
   )
 
-layer(World.layer, { excludeTestServices: true })("an app whose tokens are bound to a key", (it) => {
+shared(World.layer)("an app whose tokens are bound to a key", (it) => {
   const test = (
     name: string,
     change: (servers: World["Type"]) => Effect.Effect<void>,
     expected: { readonly calls: ReadonlyArray<string | number>; readonly tokenRequests: ReadonlyArray<string | number> }
   ) =>
-    it.effect(name, () =>
+    it.live(name, () =>
       Effect.gen(function*() {
         const servers = yield* World
         const { api, oidc } = servers

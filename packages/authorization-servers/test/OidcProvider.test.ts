@@ -1,8 +1,9 @@
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Redacted } from "effect"
 import * as Jose from "jose"
+import { shared } from "../../core/test/support/shared.js"
 import { ask, assertion, basic, connections, proof, send, sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, secret, workloadIssuer, World } from "./World.js"
 
@@ -13,8 +14,8 @@ const errorOf = ({ body, status }: { readonly status: number; readonly body: { r
   body.error
 ]
 
-layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
-  it.scoped("client_secret_basic: takes the form-encoded id and secret, and no other", () =>
+shared(World.layer)("OidcProvider", (it) => {
+  it.scopedLive("client_secret_basic: takes the form-encoded id and secret, and no other", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       for (const id of ["basic", "id with +:&%/"]) {
@@ -25,7 +26,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       assert.notStrictEqual(raw.status, 200)
     }))
 
-  it.scoped("client_secret_post: takes the right secret only", () =>
+  it.scopedLive("client_secret_post: takes the right secret only", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       const withSecret = (secret: Redacted.Redacted) =>
@@ -35,7 +36,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: { client_id: "post" } })), [401, "invalid_client"])
     }))
 
-  it.scoped("client_secret_jwt: takes an assertion by the secret once, and none by another", () =>
+  it.scopedLive("client_secret_jwt: takes an assertion by the secret once, and none by another", () =>
     Effect.gen(function*() {
       const { oidc: { issuer, tokenEndpoint } } = yield* World
       const form = yield* assertion(secret, "secret-jwt", issuer)
@@ -46,7 +47,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
     }))
 
   for (const algorithm of algorithms) {
-    it.scoped(`private_key_jwt: takes an assertion with ${algorithm} once, and none by another key`, () =>
+    it.scopedLive(`private_key_jwt: takes an assertion with ${algorithm} once, and none by another key`, () =>
       Effect.gen(function*() {
         const { keys, oidc: { issuer, tokenEndpoint } } = yield* World
         const key = keys.get(algorithm)!
@@ -59,7 +60,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       }))
   }
 
-  it.scoped("private_key_jwt: refuses an assertion that is for another server, too old or of another client", () =>
+  it.scopedLive("private_key_jwt: refuses an assertion that is for another server, too old or of another client", () =>
     Effect.gen(function*() {
       const { keys, oidc: { issuer, tokenEndpoint } } = yield* World
       const key = keys.get("ES256")!
@@ -75,7 +76,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       }
     }))
 
-  it.scoped("tls_client_auth: takes a certificate of the authority with the right subject, and binds the token to it", () =>
+  it.scopedLive("tls_client_auth: takes a certificate of the authority with the right subject, and binds the token to it", () =>
     Effect.gen(function*() {
       const { authority, oidc: { mtlsTokenEndpoint, tokenEndpoint }, stranger, vouched } = yield* World
       const form = { client_id: "tls" }
@@ -91,7 +92,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form })), [401, "invalid_client"])
     }))
 
-  it.scoped("self_signed_tls_client_auth: takes the registered certificate only, and binds the token to it", () =>
+  it.scopedLive("self_signed_tls_client_auth: takes the registered certificate only, and binds the token to it", () =>
     Effect.gen(function*() {
       const { authority, oidc: { mtlsTokenEndpoint }, selfSigned, stranger, vouched } = yield* World
       const form = { client_id: "self-signed-tls" }
@@ -104,7 +105,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       }
     }))
 
-  it.scoped("binds the token of a client with a secret to its certificate, and gives none without", () =>
+  it.scopedLive("binds the token of a client with a secret to its certificate, and gives none without", () =>
     Effect.gen(function*() {
       const { authority, oidc: { mtlsTokenEndpoint, tokenEndpoint }, stranger } = yield* World
       const headers = basic("bound-basic", secret)
@@ -113,14 +114,14 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       assert.strictEqual((yield* ask(tokenEndpoint, { headers })).status, 400)
     }))
 
-  it.scoped("none: knows the client by its name alone", () =>
+  it.scopedLive("none: knows the client by its name alone", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       assert.strictEqual((yield* ask(tokenEndpoint, { form: { client_id: "none" } })).status, 200)
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: { client_id: "nobody" } })), [401, "invalid_client"])
     }))
 
-  it.scoped("DPoP: asks for a nonce, binds the token to the key and takes each proof once", () =>
+  it.scopedLive("DPoP: asks for a nonce, binds the token to the key and takes each proof once", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -148,7 +149,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       ) assert.strictEqual((yield* withProof(bad)).status, 400)
     }))
 
-  it.scoped("issues JWTs or opaque tokens, by the resource, and none for others", () =>
+  it.scopedLive("issues JWTs or opaque tokens, by the resource, and none for others", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       const headers = basic("basic", secret)
@@ -160,7 +161,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* resource("urn:other")), [400, "invalid_target"])
     }))
 
-  it.scoped("introspects and revokes opaque tokens, for the client they belong to", () =>
+  it.scopedLive("introspects and revokes opaque tokens, for the client they belong to", () =>
     Effect.gen(function*() {
       const { oidc: { introspectionEndpoint, revocationEndpoint, tokenEndpoint } } = yield* World
       const headers = basic("basic", secret)
@@ -178,7 +179,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       assert.isFalse(yield* isActive(headers))
     }))
 
-  it.scoped("says in its discovery document where clients with certificates go", () =>
+  it.scopedLive("says in its discovery document where clients with certificates go", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const { body } = yield* send(`${oidc.issuer}/.well-known/openid-configuration`)
@@ -193,7 +194,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       assert.includeMembers(body.grant_types_supported, ["client_credentials", "refresh_token"])
     }))
 
-  it.scoped("jwt-bearer: takes the assertion of somebody trusted once, and gives a refresh token", () =>
+  it.scopedLive("jwt-bearer: takes the assertion of somebody trusted once, and gives a refresh token", () =>
     Effect.gen(function*() {
       const { oidc: { issuer, tokenEndpoint }, workloadKey } = yield* World
       const headers = basic("basic", secret)
@@ -230,7 +231,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* grant("no JWT")), [400, "invalid_grant"])
     }))
 
-  it.scoped("token exchange: takes its own access tokens and the JWTs of somebody trusted, and nothing else", () =>
+  it.scopedLive("token exchange: takes its own access tokens and the JWTs of somebody trusted, and nothing else", () =>
     Effect.gen(function*() {
       const { oidc: { issuer, tokenEndpoint }, workloadKey } = yield* World
       const headers = basic("basic", secret)
@@ -270,7 +271,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* exchange(forged, "access_token")), [400, "invalid_grant"])
     }))
 
-  it.scoped("refresh token: is good once, and its second use revokes all that came of it", () =>
+  it.scopedLive("refresh token: is good once, and its second use revokes all that came of it", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const refresh = (token: string) =>
@@ -289,7 +290,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* refresh(third.body.refresh_token)), [400, "invalid_grant"])
     }))
 
-  it.scoped("takes nothing but the new secret, key or certificate as soon as it is registered", () =>
+  it.scopedLive("takes nothing but the new secret, key or certificate as soon as it is registered", () =>
     Effect.gen(function*() {
       const { authority, oidc, selfSigned } = yield* World
       const { issuer, mtlsTokenEndpoint, register, tokenEndpoint } = oidc
@@ -331,7 +332,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       yield* register({ id: "rotating", authentication: { method: "client_secret_basic", secret } })
     }))
 
-  it.scoped("fails and delays token requests when it is told to, and notes them all", () =>
+  it.scopedLive("fails and delays token requests when it is told to, and notes them all", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const request = ask(oidc.tokenEndpoint, { headers: basic("basic", secret) })
@@ -365,7 +366,7 @@ layer(World.layer, { excludeTestServices: true })("OidcProvider", (it) => {
       ])
     }))
 
-  it.scoped("forgets all that it has issued when it is told to", () =>
+  it.scopedLive("forgets all that it has issued when it is told to", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const { body } = yield* ask(oidc.tokenEndpoint, {

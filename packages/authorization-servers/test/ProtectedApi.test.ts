@@ -1,8 +1,9 @@
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 import * as Jose from "jose"
+import { shared } from "../../core/test/support/shared.js"
 import { type Answer, ask, basic, connections, proof, type ProofOptions, send, sign } from "./HandMadeClient.js"
 import { audience, opaqueAudience, secret, World } from "./World.js"
 
@@ -37,8 +38,8 @@ const provenToken = (key: SigningKey.SigningKey, form: Record<string, string> = 
     return body.access_token as string
   })
 
-layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
-  it.scoped("lets in a good token, JWT or opaque, and says what it has verified", () =>
+shared(World.layer)("ProtectedApi", (it) => {
+  it.scopedLive("lets in a good token, JWT or opaque, and says what it has verified", () =>
     Effect.gen(function*() {
       const { api, oidc, opaqueApi } = yield* World
       const jwt = yield* tokenFor("basic", { scope: "read" })
@@ -57,14 +58,14 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       deepStrictEqual([body.client, body.format, body.checks], ["basic", "opaque", ["introspection", "audience"]])
     }))
 
-  it.scoped("says by a challenge without an error that a token is missing", () =>
+  it.scopedLive("says by a challenge without an error that a token is missing", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       deepStrictEqual(challengeOf(yield* send(api.url)), [401, "Bearer"])
       deepStrictEqual(challengeOf(yield* send(api.url, { headers: basic("basic", secret) })), [401, "Bearer"])
     }))
 
-  it.scoped("refuses a token that is forged, too old, of another issuer or for another audience", () =>
+  it.scopedLive("refuses a token that is forged, too old, of another issuer or for another audience", () =>
     Effect.gen(function*() {
       const { api, oidc: { issuer }, opaqueApi } = yield* World
       const key = yield* SigningKey.shared("ES256")
@@ -91,7 +92,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       assertRefused(yield* send(opaqueApi.url, { headers: bearer(jwt) }), 401, "Bearer", "invalid_token")
     }))
 
-  it.scoped("answers 403 where the scope does not reach", () =>
+  it.scopedLive("answers 403 where the scope does not reach", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const call = (scope: string) =>
@@ -105,7 +106,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       assert.strictEqual((yield* call("read write")).status, 200)
     }))
 
-  it.scoped("takes a token that is bound to a certificate on connections that present it, and on no others", () =>
+  it.scopedLive("takes a token that is bound to a certificate on connections that present it, and on no others", () =>
     Effect.gen(function*() {
       const { api, authority, oidc, selfSigned, stranger } = yield* World
       const own = yield* connections(authority, selfSigned)
@@ -122,7 +123,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       assertRefused(yield* send(api.url, { headers }), 401, "Bearer", "invalid_token")
     }))
 
-  it.scoped("asks for a nonce, and takes a proven token with it", () =>
+  it.scopedLive("asks for a nonce, and takes a proven token with it", () =>
     Effect.gen(function*() {
       const { api, opaqueApi } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -143,7 +144,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       }
     }))
 
-  it.scoped("tells the next nonce with the answer, and asks for it when the old ones have expired", () =>
+  it.scopedLive("tells the next nonce with the answer, and asks for it when the old ones have expired", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -166,7 +167,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       assert.strictEqual((yield* call(nonceOf(expired))).status, 200)
     }))
 
-  it.scoped("refuses each proof that is not quite right", () =>
+  it.scopedLive("refuses each proof that is not quite right", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const [key, other] = yield* Effect.all([SigningKey.make("ES256"), SigningKey.make("ES256")])
@@ -203,7 +204,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       assertRefused(madeUp, 401, "DPoP", "use_dpop_nonce")
     }))
 
-  it.scoped("refuses a proven token as a bearer token, and a bearer token with a proof", () =>
+  it.scopedLive("refuses a proven token as a bearer token, and a bearer token with a proof", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -216,7 +217,7 @@ layer(World.layer, { excludeTestServices: true })("ProtectedApi", (it) => {
       assertRefused(yield* send(api.url, { headers }), 401, "DPoP", "invalid_token")
     }))
 
-  it.scoped("lets in no token again that was denied, and notes every request", () =>
+  it.scopedLive("lets in no token again that was denied, and notes every request", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const [first, second] = [yield* tokenFor("basic"), yield* tokenFor("basic")]

@@ -8,9 +8,10 @@ import type * as OidcProvider from "@effect-alf/authorization-servers/OidcProvid
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
 import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted, TestClock, TestServices } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import { World } from "./World.js"
 
 type Servers = World["Type"]
@@ -75,7 +76,7 @@ const certificates: Kind<Certificate.Certificate> = {
     )
 }
 
-layer(World.layer)("credentials change while the app goes on calling", (it) => {
+shared(World.layer)("credentials change while the app goes on calling", (it) => {
   const scenarios = <Credentials>(kind: Kind<Credentials>) => {
     const start = Effect.fnUntraced(function*(clientId: string) {
       const servers = yield* World

@@ -1,14 +1,15 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import { ask, basic, send } from "./HandMadeClient.js"
 import { plainSecret, secret, World } from "./World.js"
 
 const wrong = Redacted.make("another-secret")
 
-layer(World.layer, { excludeTestServices: true })("servers that know secrets only", (it) => {
+shared(World.layer)("servers that know secrets only", (it) => {
   for (const name of ["nodeOAuth", "tsOAuth2"] as const) {
-    it.effect(`${name}: client_secret_basic takes the right secret only, as it is`, () =>
+    it.live(`${name}: client_secret_basic takes the right secret only, as it is`, () =>
       Effect.gen(function*() {
         const { [name]: { tokenEndpoint } } = yield* World
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("basic", plainSecret) })).status, 200)
@@ -23,7 +24,7 @@ layer(World.layer, { excludeTestServices: true })("servers that know secrets onl
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("plus", encoded, false) })).status, 200)
       }))
 
-    it.effect(`${name}: client_secret_post takes the right secret only`, () =>
+    it.live(`${name}: client_secret_post takes the right secret only`, () =>
       Effect.gen(function*() {
         const { [name]: { tokenEndpoint } } = yield* World
         const withSecret = (secret: Redacted.Redacted) =>
@@ -33,14 +34,14 @@ layer(World.layer, { excludeTestServices: true })("servers that know secrets onl
         assert.isAtLeast((yield* ask(tokenEndpoint, { form: { client_id: "post" } })).status, 400)
       }))
 
-    it.effect(`${name}: none knows a client without a secret by its name`, () =>
+    it.live(`${name}: none knows a client without a secret by its name`, () =>
       Effect.gen(function*() {
         const { [name]: { tokenEndpoint } } = yield* World
         assert.strictEqual((yield* ask(tokenEndpoint, { form: { client_id: "none" } })).status, 200)
         assert.isAtLeast((yield* ask(tokenEndpoint, { form: { client_id: "nobody" } })).status, 400)
       }))
 
-    it.effect(`${name}: takes a new secret as soon as it is registered, and no longer the old one`, () =>
+    it.live(`${name}: takes a new secret as soon as it is registered, and no longer the old one`, () =>
       Effect.gen(function*() {
         const { [name]: { register, tokenEndpoint } } = yield* World
         for (const [known, other] of [[plainSecret, wrong], [wrong, plainSecret]]) {
@@ -50,7 +51,7 @@ layer(World.layer, { excludeTestServices: true })("servers that know secrets onl
         }
       }))
 
-    it.effect(`${name}: the API lets its tokens in`, () =>
+    it.live(`${name}: the API lets its tokens in`, () =>
       Effect.gen(function*() {
         const { api, [name]: { issuer, tokenEndpoint } } = yield* World
         const { body } = yield* ask(tokenEndpoint, { headers: basic("basic", plainSecret) })
@@ -62,7 +63,7 @@ layer(World.layer, { excludeTestServices: true })("servers that know secrets onl
         assert.strictEqual(forged.status, 401)
       }))
 
-    it.effect(`${name}: refuses other grants, and fails when it is told to`, () =>
+    it.live(`${name}: refuses other grants, and fails when it is told to`, () =>
       Effect.gen(function*() {
         const server = (yield* World)[name]
         const headers = basic("basic", plainSecret)
@@ -79,7 +80,7 @@ layer(World.layer, { excludeTestServices: true })("servers that know secrets onl
       }))
   }
 
-  it.effect("nodeOAuth: forgets its tokens when it is told to", () =>
+  it.live("nodeOAuth: forgets its tokens when it is told to", () =>
     Effect.gen(function*() {
       const { api, nodeOAuth } = yield* World
       const { body } = yield* ask(nodeOAuth.tokenEndpoint, { headers: basic("basic", plainSecret) })

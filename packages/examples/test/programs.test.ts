@@ -1,9 +1,10 @@
 import * as RedisServer from "@effect-alf/redis-server"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
 import * as Program from "./Program.js"
@@ -36,9 +37,9 @@ const seen = Effect.gen(function*() {
   }
 })
 
-layer(Program.layer("client", "redis", "retry", "storage"), { excludeTestServices: true })("programs", (it) => {
+shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) => {
   describe("client.ts", () => {
-    it.effect("puts, gets and deletes", () =>
+    it.live("puts, gets and deletes", () =>
       Effect.gen(function*() {
         const { exitCode, stderr, stdout } = yield* run("client")
         deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
@@ -46,7 +47,7 @@ layer(Program.layer("client", "redis", "retry", "storage"), { excludeTestService
         deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
       }).pipe(Effect.provide(Shop.layer())))
 
-    it.effect("says what is wrong with its secret", () =>
+    it.live("says what is wrong with its secret", () =>
       Effect.gen(function*() {
         const { tokenEndpoint } = yield* AuthorizationServer
         const { exitCode, stdout } = yield* run("client", { ALF_CLIENT_SECRET: "not-the-secret" })
@@ -58,7 +59,7 @@ layer(Program.layer("client", "redis", "retry", "storage"), { excludeTestService
   })
 
   describe("storage.ts", () => {
-    it.scoped("finds the token of the run before", () =>
+    it.scopedLive("finds the token of the run before", () =>
       Effect.gen(function*() {
         const files = yield* FileSystem.FileSystem
         const env = { TOKEN_DIRECTORY: yield* files.makeTempDirectoryScoped() }
@@ -70,7 +71,7 @@ layer(Program.layer("client", "redis", "retry", "storage"), { excludeTestService
   })
 
   describe("redis.ts", () => {
-    it.effect("finds the token of another process", () =>
+    it.live("finds the token of another process", () =>
       Effect.gen(function*() {
         const { url } = yield* RedisServer.shared
         const env = { ALF_REDIS_URL: url }
@@ -82,7 +83,7 @@ layer(Program.layer("client", "redis", "retry", "storage"), { excludeTestService
   })
 
   describe("retry.ts", () => {
-    it.effect("asks again after 500", () =>
+    it.live("asks again after 500", () =>
       Effect.gen(function*() {
         const { failNext } = yield* AuthorizationServer
         yield* failNext(2, 500)

@@ -1,11 +1,12 @@
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
 import * as Jose from "jose"
 import { join } from "node:path"
+import { shared } from "../../core/test/support/shared.js"
 import * as Program from "./Program.js"
 import * as Auth0 from "./providers/Auth0.js"
 import * as Entra from "./providers/Entra.js"
@@ -50,7 +51,7 @@ const services = Layer.merge(
   NodeContext.layer
 )
 
-layer(services, { excludeTestServices: true })("known servers", (it) => {
+shared(services)("known servers", (it) => {
   describe.concurrent("google.ts", () => {
     const email = "robot@shop.iam.gserviceaccount.com"
 
@@ -64,7 +65,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         })
       })
 
-    it.scoped("trades a JWT of the service account for a token", () =>
+    it.scopedLive("trades a JWT of the service account for a token", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({ [email]: [account] })
@@ -73,7 +74,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         deepStrictEqual(yield* google.api.answers, ["GET /storage/v1/b 200"])
       }))
 
-    it.scoped("says that the key was deleted at Google", () =>
+    it.scopedLive("says that the key was deleted at Google", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({ [email]: [] })
@@ -86,7 +87,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         deepStrictEqual(yield* google.api.answers, [])
       }))
 
-    it.scoped("says that the file is not that of a service account", () =>
+    it.scopedLive("says that the file is not that of a service account", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({})
@@ -116,7 +117,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
 
     const certificate = Effect.runSync(Effect.cached(Effect.flatMap(key, ({ pem }) => Entra.certificate(pem))))
 
-    it.scoped("proves itself by its certificate", () =>
+    it.scopedLive("proves itself by its certificate", () =>
       Effect.gen(function*() {
         const entra = yield* Entra.make({ [clientId]: { certificates: [yield* certificate] } })
         const api = yield* ProtectedApi.make(entra.verify)
@@ -125,7 +126,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         deepStrictEqual(yield* api.answers, ["GET /orders/42 200"])
       }))
 
-    it.scoped("says that the certificate is not registered", () =>
+    it.scopedLive("says that the certificate is not registered", () =>
       Effect.gen(function*() {
         const { pem } = yield* key
         const entra = yield* Entra.make({ [clientId]: { certificates: [] } })
@@ -149,14 +150,14 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         API_URL: auth0.api.origin
       })
 
-    it.scoped("says whom the token is for", () =>
+    it.scopedLive("says whom the token is for", () =>
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
         wentWell(yield* runWith(auth0, Auth0.audience))
         deepStrictEqual(yield* auth0.api.answers, ["GET /orders/42 200"])
       }))
 
-    it.scoped("says that there is no such API", () =>
+    it.scopedLive("says that there is no such API", () =>
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
         saysWhy(
@@ -210,7 +211,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         API_URL: api
       })
 
-    it.scoped("proves itself by what the kubelet has written last", () =>
+    it.scopedLive("proves itself by what the kubelet has written last", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         const file = yield* makeFile(yield* makeToken("first", subject))
@@ -229,7 +230,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         deepStrictEqual(yield* api.answers, ["PUT /orders/42 200", "GET /orders/42 401", "GET /orders/42 200"])
       }))
 
-    it.scoped("says whom Entra does not know", () =>
+    it.scopedLive("says whom Entra does not know", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         const token = yield* makeToken("first", "system:serviceaccount:shop:default")
@@ -242,7 +243,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         )
       }))
 
-    it.scoped("says which file is not there", () =>
+    it.scopedLive("says which file is not there", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         saysWhy(
@@ -264,7 +265,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         API_URL: keycloak.api.origin
       })
 
-    it.scoped("finds the endpoint, and how to give it the secret", () =>
+    it.scopedLive("finds the endpoint, and how to give it the secret", () =>
       Effect.gen(function*() {
         const methods = ["private_key_jwt", "client_secret_post", "tls_client_auth", "client_secret_jwt"]
         const keycloak = yield* Keycloak.make({ client, methods })
@@ -277,7 +278,7 @@ layer(services, { excludeTestServices: true })("known servers", (it) => {
         deepStrictEqual(yield* keycloak.api.answers, ["GET /orders/42 200"])
       }))
 
-    it.scoped("says that the realm takes no secrets", () =>
+    it.scopedLive("says that the realm takes no secrets", () =>
       Effect.gen(function*() {
         const keycloak = yield* Keycloak.make({ client, methods: ["private_key_jwt", "tls_client_auth"] })
         saysWhy(

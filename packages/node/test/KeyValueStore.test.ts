@@ -1,8 +1,8 @@
 import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeKeyValueStore } from "@effect/platform-node"
-import { layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 
 const inFiles = Layer.unwrapScoped(Effect.gen(function*() {
   const { makeTempDirectoryScoped } = yield* FileSystem.FileSystem
@@ -10,7 +10,7 @@ const inFiles = Layer.unwrapScoped(Effect.gen(function*() {
   return Layer.provide(TokenStore.layerKeyValueStore(), files)
 })).pipe(Layer.provide(NodeFileSystem.layer))
 
-layer(inFiles, { excludeTestServices: true })("TokenStore.layerKeyValueStore, in files", (it) => {
+shared(inFiles)("TokenStore.layerKeyValueStore, in files", (it) => {
   for (
     const row of TokenStoreContract.make({
       advance: Effect.sleep,
@@ -19,6 +19,6 @@ layer(inFiles, { excludeTestServices: true })("TokenStore.layerKeyValueStore, in
       shortTime: "300 millis"
     })
   ) {
-    it.effect(row.name, () => row.effect)
+    it.live(row.name, () => row.effect)
   }
 })

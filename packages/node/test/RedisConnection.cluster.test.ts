@@ -3,10 +3,11 @@ import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import * as RedisCluster from "@effect-alf/redis-server/RedisCluster"
 import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Duration, Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { Cluster } from "ioredis"
+import { shared } from "../../core/test/support/shared.js"
 import {
   assertHides,
   becomes,
@@ -44,14 +45,14 @@ const storeOverApp = Effect.gen(function*() {
   return yield* RedisTokenStore.fromClient(yield* makeApp(addresses), { commandTimeout: "10 seconds" })
 })
 
-layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", (it) => {
+shared(Three.layer)("RedisConnection, a cluster", (it) => {
   describe.concurrent("contract", () => {
     for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: storeOverApp, shortTime })) {
-      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, ownStore))
+      it.scopedLive(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, ownStore))
     }
   })
 
-  it.scoped("each key is on its own node with all that belongs to it, and every node tells of it", () =>
+  it.scopedLive("each key is on its own node with all that belongs to it, and every node tells of it", () =>
     Effect.gen(function*() {
       const { primaries } = yield* Three
       const store = yield* ownStore
@@ -79,7 +80,7 @@ layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", 
       yield* Effect.forEach(keys, (key) => store.remove(key, "v1"))
     }))
 
-  it.scoped("a url is one of the nodes", () =>
+  it.scopedLive("a url is one of the nodes", () =>
     Effect.gen(function*() {
       const { primaries } = yield* Three
       const store = yield* RedisTokenStore.make({
@@ -93,14 +94,14 @@ layer(Three.layer, { excludeTestServices: true })("RedisConnection, a cluster", 
       yield* hearsAgain(told, store)
     }))
 
-  it.scoped("a node that is asked first and is not there", () =>
+  it.scopedLive("a node that is asked first and is not there", () =>
     Effect.gen(function*() {
       const { addresses } = yield* Three
       const store = yield* RedisTokenStore.make({ cluster: { nodes: [{ host: "127.0.0.1", port: 1 }, addresses[1]] } })
       assert.isTrue(yield* write(store, newKey()))
     }))
 
-  it.scoped("many calls at once, from the first on", () =>
+  it.scopedLive("many calls at once, from the first on", () =>
     Effect.gen(function*() {
       const store = yield* ownStore
       const found = yield* Effect.forEach(Arr.makeBy(100, newKey), (key) => store.get(key), {
@@ -141,7 +142,7 @@ describe("RedisConnection, a cluster with TLS and a user", () => {
 })
 
 describe("RedisConnection, a cluster that is not there", () => {
-  it.effect.each<readonly [RedisTokenStore.Options, string]>([
+  it.live.each<readonly [RedisTokenStore.Options, string]>([
     [{ cluster: {} }, "RedisTokenStore.url is missing"],
     [{ cluster: { nodes: [] } }, "RedisTokenStore.url is missing"],
     [{ url: "redis://host/2", cluster: {} }, "RedisTokenStore.url names a database, and a cluster has none but 0"],
@@ -170,7 +171,7 @@ class Replicated extends Context.Tag("Replicated")<Replicated, RedisCluster.Redi
   )
 }
 
-layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a cluster that fails", (it) => {
+shared(Replicated.layer)("RedisConnection, a cluster that fails", (it) => {
   const key = "k"
 
   /** The primary that has the key, and its replica, which is up to date. */
@@ -218,7 +219,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       return error
     })
 
-  it.scoped("a failover that was planned", () =>
+  it.scopedLive("a failover that was planned", () =>
     Effect.gen(function*() {
       const started = yield* start
       const { replica } = yield* holders
@@ -230,7 +231,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       yield* goesOn(started)
     }))
 
-  it.scoped("a primary that hangs", () =>
+  it.scopedLive("a primary that hangs", () =>
     Effect.gen(function*() {
       const started = yield* start
       const { primary } = yield* holders
@@ -240,7 +241,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       yield* primary.resume
     }))
 
-  it.scoped("a primary that is gone", () =>
+  it.scopedLive("a primary that is gone", () =>
     Effect.gen(function*() {
       const started = yield* start
       const { primary } = yield* holders
@@ -250,7 +251,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
       yield* primary.start()
     }))
 
-  it.scoped("all of it is gone, and comes back empty", () =>
+  it.scopedLive("all of it is gone, and comes back empty", () =>
     Effect.gen(function*() {
       const { store, told } = yield* start
       const { primaries, replicas } = yield* Replicated
@@ -262,7 +263,7 @@ layer(Replicated.layer, { excludeTestServices: true })("RedisConnection, a clust
     }))
 
   // The last one: a replica that had taken over before it heard of the slot again would have lost it for all
-  it.scoped("slots that nobody holds", () =>
+  it.scopedLive("slots that nobody holds", () =>
     Effect.gen(function*() {
       const started = yield* start
       const { port } = (yield* holders).primary

@@ -1,9 +1,10 @@
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
-import { assert, describe, it, layer, vi } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Fiber, Option, Schedule, Stream } from "effect"
 import { Redis } from "ioredis"
+import { shared } from "../../core/test/support/shared.js"
 import {
   failureOf,
   hears,
@@ -20,8 +21,8 @@ import {
   write
 } from "./RedisBench.js"
 
-layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
-  it.scoped("every other process is told of a write and of a removal, and nobody of anything else", () =>
+shared(Shared.layer)("RedisNotices", (it) => {
+  it.scopedLive("every other process is told of a write and of a removal, and nobody of anything else", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -50,7 +51,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       yield* writer.remove(last, "v1")
     }))
 
-  it.scoped("another prefix is another channel", () =>
+  it.scopedLive("another prefix is another channel", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -64,7 +65,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       deepStrictEqual(told, [key])
     }))
 
-  it.scoped("what is no notice is ignored", () =>
+  it.scopedLive("what is no notice is ignored", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -78,7 +79,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       deepStrictEqual(told, ["the key"])
     }))
 
-  it.scoped("what a client puts before its keys is before its channel", () =>
+  it.scopedLive("what a client puts before its keys is before its channel", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* Shared
       const client = yield* sharedClient
@@ -94,7 +95,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       yield* hears(ofApp.told, key)
     }))
 
-  it.scoped("over the app's client: on a connection of its own, and the app's is left as it was", () =>
+  it.scopedLive("over the app's client: on a connection of its own, and the app's is left as it was", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* Shared
       const client = yield* sharedClient
@@ -115,7 +116,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisNotices", (it) => {
       assert.strictEqual(yield* Effect.promise(() => app.ping()), "PONG")
     }))
 
-  it.scoped("the client of another library tells the others, and is told nothing", () =>
+  it.scopedLive("the client of another library tells the others, and is told nothing", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient

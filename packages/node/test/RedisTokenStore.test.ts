@@ -1,10 +1,12 @@
 import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
-import { assert, describe, it, layer, vi } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Config, ConfigProvider, Context, Duration, Effect, Exit, Layer, Option, Redacted } from "effect"
 import type { Redis } from "ioredis"
+import { rowsEffect } from "../../core/test/support/Rows.js"
+import { shared } from "../../core/test/support/shared.js"
 import {
   assertHides,
   entry,
@@ -19,8 +21,8 @@ import {
   versionIn
 } from "./RedisBench.js"
 
-layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (it) => {
-  it.scoped("an entry that was written is read back, with what remains of its time", () =>
+shared(Shared.layer)("RedisTokenStore, entries", (it) => {
+  it.scopedLive("an entry that was written is read back, with what remains of its time", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -33,7 +35,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isTrue(remaining > 50_000 && remaining <= 60_000, `${remaining} ms remain`)
     }))
 
-  it.scoped("the lifetime is Redis' own: PX and PTTL", () =>
+  it.scopedLive("the lifetime is Redis' own: PX and PTTL", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const store = yield* makeStore()
@@ -45,7 +47,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isAtMost(Duration.toMillis(found.timeToLive), 5_000)
     }))
 
-  it.scoped("an entry is gone when its time is over", () =>
+  it.scopedLive("an entry is gone when its time is over", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -54,7 +56,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       assert.isTrue(yield* store.set(key, entry("v2"), Option.none()))
     }))
 
-  it.scoped("an entry without an end stays", () =>
+  it.scopedLive("an entry without an end stays", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const store = yield* makeStore()
@@ -68,35 +70,39 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       yield* store.remove(key, "v2")
     }))
 
-  it.scoped.each([0, -5, 0.4, 1.9, 1e15, 1e18, Number.MAX_VALUE])(
-    "takes a lifetime of %d ms",
-    (millis) =>
-      Effect.gen(function*() {
-        const store = yield* makeStore()
-        const key = newKey()
-        assert.isTrue(
-          yield* store.set(key, { ...entry("v1"), timeToLive: Duration.millis(millis) }, Option.none())
-        )
-        yield* store.remove(key, "v1")
-      })
-  )
+  it.live("takes a lifetime of any number of milliseconds", () =>
+    rowsEffect(
+      [0, -5, 0.4, 1.9, 1e15, 1e18, Number.MAX_VALUE],
+      (millis) => `${millis} ms`,
+      (millis) =>
+        Effect.gen(function*() {
+          const store = yield* makeStore()
+          const key = newKey()
+          assert.isTrue(
+            yield* store.set(key, { ...entry("v1"), timeToLive: Duration.millis(millis) }, Option.none())
+          )
+          yield* store.remove(key, "v1")
+        })
+    ))
 
-  it.scoped.each(["", "two\nlines", "alf1:x\ny", "Grüße 🌊", "a\r\n\u0000b", "x".repeat(300_000)])(
-    "payload %#, whatever is in it, comes back as it was",
-    (payload) =>
-      Effect.gen(function*() {
-        const store = yield* makeStore()
-        const key = newKey()
-        const version = "v%\n1 ü"
-        yield* store.set(key, entry(version, payload), Option.none())
-        const found = Option.getOrThrow(yield* store.get(key))
-        assert.strictEqual(found.payload, payload)
-        assert.strictEqual(found.version, version)
-        assert.isTrue(yield* store.set(key, entry("v2"), Option.some(version)))
-      })
-  )
+  it.live("a payload comes back as it was, whatever is in it", () =>
+    rowsEffect(
+      ["", "two\nlines", "alf1:x\ny", "Grüße 🌊", "a\r\n\u0000b", "x".repeat(300_000)],
+      (payload) => payload.slice(0, 20),
+      (payload) =>
+        Effect.gen(function*() {
+          const store = yield* makeStore()
+          const key = newKey()
+          const version = "v%\n1 ü"
+          yield* store.set(key, entry(version, payload), Option.none())
+          const found = Option.getOrThrow(yield* store.get(key))
+          assert.strictEqual(found.payload, payload)
+          assert.strictEqual(found.version, version)
+          assert.isTrue(yield* store.set(key, entry("v2"), Option.some(version)))
+        })
+    ))
 
-  it.scoped("a write replaces only the version that its writer has seen", () =>
+  it.scopedLive("a write replaces only the version that its writer has seen", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -110,7 +116,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
     }))
 
-  it.scoped("of many writers at once, exactly one wins", () =>
+  it.scopedLive("of many writers at once, exactly one wins", () =>
     Effect.gen(function*() {
       const stores = yield* Effect.all(Arr.makeBy(5, () => makeStore()), { concurrency: "unbounded" })
       const key = newKey()
@@ -128,7 +134,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       }
     }))
 
-  it.scoped("only the version that was seen is removed", () =>
+  it.scopedLive("only the version that was seen is removed", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -150,7 +156,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       ["a list", (client: Redis, key: string) => client.rpush(key, "value")]
     ] as const
   )("%s that another program left", (_, write) => {
-    it.scoped("is an invalid entry, which may be written over but not removed", () =>
+    it.scopedLive("is an invalid entry, which may be written over but not removed", () =>
       Effect.gen(function*() {
         const { prefix } = yield* Shared
         const store = yield* makeStore()
@@ -170,7 +176,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       }))
   })
 
-  it.scoped("keys have the prefix and a hash tag, and another prefix is another store", () =>
+  it.scopedLive("keys have the prefix and a hash tag, and another prefix is another store", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const store = yield* makeStore()
@@ -183,7 +189,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
       deepStrictEqual(yield* other.get(key), Option.none())
     }))
 
-  it.scoped("the server may forget the scripts at any time", () =>
+  it.scopedLive("the server may forget the scripts at any time", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const client = yield* sharedClient
@@ -195,15 +201,15 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, entries", (
     }))
 })
 
-layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore", (it) => {
+shared(Shared.layer)("RedisTokenStore", (it) => {
   describe.concurrent("contract", () => {
     for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeStore(), shortTime })) {
-      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeStore()))
+      it.scopedLive(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeStore()))
     }
   })
 })
 
-layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted", (it) => {
+shared(Shared.layer)("RedisTokenStore, encrypted", (it) => {
   const makeKey = (id: string) => ({ id, key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) })
   const keys = { one: makeKey("one"), two: makeKey("two") }
   const makeEncrypted = (id: keyof typeof keys) =>
@@ -211,11 +217,14 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted",
 
   describe.concurrent("contract", () => {
     for (const row of TokenStoreContract.make({ advance: Effect.sleep, other: makeEncrypted("one"), shortTime })) {
-      it.scoped(row.name, () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("one")))
+      it.scopedLive(
+        row.name,
+        () => Effect.provideServiceEffect(row.effect, TokenStore.TokenStore, makeEncrypted("one"))
+      )
     }
   })
 
-  it.scoped("Redis sees no payload, and what another key has written is overwritten", () =>
+  it.scopedLive("Redis sees no payload, and what another key has written is overwritten", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -229,8 +238,8 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, encrypted",
     }))
 })
 
-layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, leases", (it) => {
-  it.scoped("one owner at a time holds the lease of a key", () =>
+shared(Shared.layer)("RedisTokenStore, leases", (it) => {
+  it.scopedLive("one owner at a time holds the lease of a key", () =>
     Effect.gen(function*() {
       const a = yield* makeStore()
       const b = yield* makeStore()
@@ -245,7 +254,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, leases", (i
       assert.isTrue(yield* b.acquireLease(key, "b", Duration.minutes(1)))
     }))
 
-  it.scoped("of many who want the lease at once, one gets it", () =>
+  it.scopedLive("of many who want the lease at once, one gets it", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -257,7 +266,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, leases", (i
       assert.lengthOf(got.filter((granted) => granted), 1)
     }))
 
-  it.scoped("only its owner extends a lease, and only while he holds it", () =>
+  it.scopedLive("only its owner extends a lease, and only while he holds it", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const store = yield* makeStore()
@@ -271,7 +280,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, leases", (i
       assert.isAbove(remaining, 10_000)
     }))
 
-  it.scoped("a lease that ran out is free", () =>
+  it.scopedLive("a lease that ran out is free", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -286,41 +295,44 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore, leases", (i
     }))
 })
 
-layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromClient", (it) => {
+shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
   const useStore = <A, E, R, EC = never, RC = never>(
     client: RedisTokenStore.Client | Effect.Effect<RedisTokenStore.Client, EC, RC>,
     use: (store: Store) => Effect.Effect<A, E, R>,
     options?: RedisTokenStore.ClientOptions
   ) => Effect.provide(Effect.flatMap(TokenStore.TokenStore, use), RedisTokenStore.layerFromClient(client, options))
 
-  it.scoped.each(
-    [
-      ["its defaults", {}],
-      ["a key prefix", { keyPrefix: "app:" }],
-      ["numbers as strings", { stringNumbers: true }],
-      ["automatic pipelines", { enableAutoPipelining: true }],
-      ["a lazy connection", { lazyConnect: true }]
-    ] as const
-  )("works over a client with %s, and leaves it open", ([_, options]) =>
-    Effect.gen(function*() {
-      const { prefix, url } = yield* Shared
-      const client = yield* makeClient(url, options)
-      const key = newKey()
-      yield* useStore(client, (store) =>
+  it.live("works over a client with whatever options, and leaves it open", () =>
+    rowsEffect(
+      [
+        ["its defaults", {}],
+        ["a key prefix", { keyPrefix: "app:" }],
+        ["numbers as strings", { stringNumbers: true }],
+        ["automatic pipelines", { enableAutoPipelining: true }],
+        ["a lazy connection", { lazyConnect: true }]
+      ] as const,
+      ([name]) => name,
+      ([_, options]) =>
         Effect.gen(function*() {
-          const listeners = client.eventNames().map((event) => client.listenerCount(event))
-          assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
-          assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
-          deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
-          assert.isTrue(yield* store.acquireLease(key, "a", Duration.minutes(1)))
-          assert.isFalse(yield* store.acquireLease(key, "b", Duration.minutes(1)))
-          assert.isTrue(yield* store.remove(key, "v1"))
-          deepStrictEqual(client.eventNames().map((event) => client.listenerCount(event)), listeners)
-        }), { prefix })
-      assert.strictEqual(yield* Effect.promise(() => client.ping()), "PONG")
-    }))
+          const { prefix, url } = yield* Shared
+          const client = yield* makeClient(url, options)
+          const key = newKey()
+          yield* useStore(client, (store) =>
+            Effect.gen(function*() {
+              const listeners = client.eventNames().map((event) => client.listenerCount(event))
+              assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
+              assert.isFalse(yield* store.set(key, entry("v2"), Option.none()))
+              deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+              assert.isTrue(yield* store.acquireLease(key, "a", Duration.minutes(1)))
+              assert.isFalse(yield* store.acquireLease(key, "b", Duration.minutes(1)))
+              assert.isTrue(yield* store.remove(key, "v1"))
+              deepStrictEqual(client.eventNames().map((event) => client.listenerCount(event)), listeners)
+            }), { prefix })
+          assert.strictEqual(yield* Effect.promise(() => client.ping()), "PONG")
+        })
+    ))
 
-  it.scoped("takes an effect that gives the client, and its error", () =>
+  it.scopedLive("takes an effect that gives the client, and its error", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* Shared
       class AppRedis extends Context.Tag("AppRedis")<AppRedis, Redis>() {}
@@ -334,7 +346,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
       deepStrictEqual(exit, Exit.fail("no client" as const))
     }))
 
-  it.scoped("is bounded over a client that would wait for ever", () =>
+  it.scopedLive("is bounded over a client that would wait for ever", () =>
     Effect.gen(function*() {
       const client = yield* makeClient("redis://127.0.0.1:1", { maxRetriesPerRequest: null })
       client.on("error", () => {})
@@ -348,7 +360,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
       assertHides(error, "the-payload")
     }))
 
-  it.scoped("says so when the client is closed", () =>
+  it.scopedLive("says so when the client is closed", () =>
     Effect.gen(function*() {
       const { url } = yield* Shared
       const client = yield* makeClient(url)
@@ -361,7 +373,7 @@ layer(Shared.layer, { excludeTestServices: true })("RedisTokenStore.layerFromCli
 describe("RedisTokenStore, options", () => {
   const failure = (options: RedisTokenStore.Options) => Effect.scoped(failureOf(RedisTokenStore.make(options)))
 
-  it.effect.each<readonly [string | undefined, string]>([
+  it.live.each<readonly [string | undefined, string]>([
     [undefined, "is missing"],
     ["", "is empty"],
     ["localhost", "is not a URL"],
@@ -386,7 +398,7 @@ describe("RedisTokenStore, options", () => {
       assertHides(error, "hunter2")
     }))
 
-  it.effect.each(
+  it.live.each(
     [
       [{ commandTimeout: -1 }, "RedisTokenStore.commandTimeout is negative"],
       [{ commandTimeout: 0 }, "RedisTokenStore.commandTimeout must be longer than zero"],
@@ -425,7 +437,7 @@ describe("RedisTokenStore, options", () => {
       assert.include(String(missing), "APP_REDIS")
     }))
 
-  it.effect("ioredis is asked for when it is not installed", () =>
+  it.live("ioredis is asked for when it is not installed", () =>
     Effect.gen(function*() {
       vi.doMock("ioredis", () => {
         throw new Error("Cannot find package 'ioredis'")

@@ -1,8 +1,9 @@
 import { Grant, RefreshTokens, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeHttpClient } from "@effect/platform-node"
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Layer, Redacted } from "effect"
+import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
 import { makeStore, Shared, sharedClient } from "./RedisBench.js"
 
@@ -31,8 +32,8 @@ const makeServer = Effect.gen(function*() {
   }
 })
 
-layer(Shared.layer, { excludeTestServices: true })("Refresh tokens in Redis", (it) => {
-  it.scoped("two processes refresh in turn and side by side, and use no token twice", () =>
+shared(Shared.layer)("Refresh tokens in Redis", (it) => {
+  it.scopedLive("two processes refresh in turn and side by side, and use no token twice", () =>
     Effect.gen(function*() {
       const { initial, isLockedOut, issued, server } = yield* makeServer
       const launch = Effect.gen(function*() {

@@ -1,4 +1,4 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Layer } from "effect"
 import { execFileSync } from "node:child_process"
@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { shared } from "../../../core/test/support/shared.js"
 import * as Alf from "./Alf.js"
 import * as ClientServer from "./ClientServer.js"
 import * as Situations from "./Situations.js"
@@ -29,7 +30,7 @@ const makeDirectory = Effect.acquireRelease(
   (directory) => Effect.promise(() => rm(directory, { recursive: true }))
 )
 
-layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) => {
+shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
   it.effect(
     "doctor names the cause of each situation in its first line, as the guide shows it",
     () =>
@@ -59,8 +60,7 @@ layer(Layer.scoped(Command, Alf.make), { timeout: "60 seconds" })("alf", (it) =>
           transcript,
           "the guide shows another session: npm run record"
         )
-      }),
-    60_000
+      })
   )
 
   it.scoped("token shows everything but the token, and with --reveal the token alone", () =>

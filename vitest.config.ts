@@ -1,0 +1,16 @@
+import { availableParallelism } from "node:os"
+import { defineConfig } from "vitest/config"
+
+// One for each processor, as many from the start to the end: a worker keeps what it has imported
+const workers = availableParallelism()
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    // A worker imports each module once and not again for each of the files that it runs: imports would cost more than
+    // the tests. What a test changes beside its own values, it puts back.
+    isolate: false,
+    minWorkers: workers,
+    maxWorkers: workers
+  }
+})
