@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { createServer, type IncomingMessage, type RequestListener } from "node:http"
 import type { AddressInfo, Server, Socket } from "node:net"
+import { hang } from "../../core/test/support/hang.js"
 
 export interface LocalServer {
   readonly port: number
@@ -29,9 +30,12 @@ export const listen = (server: Server, host = "127.0.0.1"): Effect.Effect<LocalS
       })
   )
 
+/** Clients believe it: no kept connection ends because a test takes long. */
+export const keepAliveTimeout = hang
+
 /** A plain HTTP server. */
 export const make = (listener: RequestListener): Effect.Effect<LocalServer, never, Scope.Scope> =>
-  Effect.suspend(() => listen(createServer(listener)))
+  Effect.suspend(() => listen(createServer({ keepAliveTimeout }, listener)))
 
 /** The whole body of a request. */
 export const readBody = async (request: IncomingMessage): Promise<Buffer> => {

@@ -21,7 +21,10 @@ export const make = (
   Effect.gen(function*() {
     const { certificate, key } = yield* authority.issue("server")
     const server = createServer(
-      { cert: certificate, key, ca: authority.ca, requestCert: true, rejectUnauthorized: true },
+      {
+        ...{ cert: certificate, key, ca: authority.ca, requestCert: true, rejectUnauthorized: true },
+        keepAliveTimeout: LocalServer.keepAliveTimeout
+      },
       listener
     )
     const local = yield* LocalServer.listen(server, host)

@@ -3,17 +3,20 @@ import { NodeHttp } from "@effect-alf/node"
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Ref, Schedule } from "effect"
+import { Array as Arr, Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Ref } from "effect"
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises"
 import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import { inspect } from "node:util"
+import { hang } from "../../core/test/support/hang.js"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as Certificates from "./Certificates.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
 import { makeProxy } from "./Tunnel.js"
+import { until } from "./until.js"
 
 const build = <R = never>(options: NodeHttp.MutualTlsOptions<R>) =>
-  Effect.map(Layer.build(NodeHttp.layerMutualTls({ proxy: false, ...options })), (context) => ({
+  Effect.map(Layer.build(NodeHttp.layerMutualTls({ proxy: false, connectTimeout: hang, ...options })), (context) => ({
     client: Context.get(context, HttpClient.HttpClient),
     certificate: Context.get(context, ClientCertificate.ClientCertificate)
   }))
@@ -78,19 +81,20 @@ describe("NodeHttp.layerMutualTls", () => {
       const one = yield* authority.issue("one")
       const path = (name: string) => join(authority.directory, name)
       const passphrase = Redacted.make(one.passphrase)
-      const certificates: ReadonlyArray<NodeHttp.MutualTlsOptions["certificate"]> = [
-        { certificate: one.certificate, key: Redacted.make(one.encryptedKey), passphrase },
-        { certificate: one.certificate + authority.ca, key: Redacted.make(one.key) },
-        { pfx: Redacted.make(one.pfx), passphrase },
-        { certificateFile: path("one.crt"), keyFile: path("one.key"), caFile: path("ca.crt") },
-        { certificateFile: path("one.crt"), keyFile: path("one.key.encrypted"), passphrase },
-        Effect.succeed({ pfx: Redacted.make(new Uint8Array(one.pfx)), passphrase, ca: authority.ca })
+      const certificates: ReadonlyArray<readonly [string, NodeHttp.MutualTlsOptions["certificate"]]> = [
+        ["an encrypted key", { certificate: one.certificate, key: Redacted.make(one.encryptedKey), passphrase }],
+        ["a chain", { certificate: one.certificate + authority.ca, key: Redacted.make(one.key) }],
+        ["PKCS#12", { pfx: Redacted.make(one.pfx), passphrase }],
+        ["files", { certificateFile: path("one.crt"), keyFile: path("one.key"), caFile: path("ca.crt") }],
+        ["files, encrypted", { certificateFile: path("one.crt"), keyFile: path("one.key.encrypted"), passphrase }],
+        ["an effect", Effect.succeed({ pfx: Redacted.make(new Uint8Array(one.pfx)), passphrase, ca: authority.ca })]
       ]
-      for (const certificate of certificates) {
-        const { client, ...built } = yield* build({ certificate, ca: authority.ca })
-        assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
-        assert.strictEqual(built.certificate.thumbprint(), one.thumbprint)
-      }
+      yield* rowsEffect(certificates, ([name]) => name, ([_, certificate]) =>
+        Effect.gen(function*() {
+          const { client, ...built } = yield* build({ certificate, ca: authority.ca })
+          assert.strictEqual(yield* seenBy(client, server.url), one.thumbprint)
+          assert.strictEqual(built.certificate.thumbprint(), one.thumbprint)
+        }))
     }))
 
   it.scopedLive("through a proxy it is shown to the server at the end of the tunnel", () =>
@@ -159,54 +163,59 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
-  it.scopedLive.each([["directly", false], ["through a proxy", true]] as const)(
-    "under load no request fails, and each is made with a certificate of its time, %s",
-    ([_, proxied]) =>
-      Effect.gen(function*() {
-        const authority = yield* Certificates.make
-        const server = yield* MutualTlsServer.make(authority, (request, response) => {
-          // Some connections end with their answer, and are made anew for those that wait
-          if (Math.random() < 0.2) response.setHeader("connection", "close")
-          setTimeout(() => response.end(MutualTlsServer.thumbprintOf(request)), Math.random() * 10)
-        })
-        const certificates = yield* Effect.all(Arr.makeBy(5, (index) => authority.issue(`client ${index}`)))
-        const mount = yield* makeMount(authority)
-        yield* mount.put(certificates[0])
-        const { proxy } = yield* makeProxy
-        const { certificate, client } = yield* build({
-          certificate: mount,
-          connections: 5,
-          proxy: proxied ? proxy.url : false
-        })
-        const thumbprints = certificates.map(({ thumbprint }) => thumbprint)
-        const seen: Array<number> = []
-        let current = 0
-        let enough = Number.POSITIVE_INFINITY
-        const request = Effect.suspend(() => {
-          const first = current
-          return Effect.map(seenBy(client, server.url), (thumbprint) => {
-            const index = thumbprints.indexOf(thumbprint)
-            assert.isAtLeast(index, first)
-            seen.push(index)
+  it.scopedLive("under load no request fails, and each is made with a certificate of its time", () =>
+    rowsEffect(
+      [["directly", false], ["through a proxy", true]] as const,
+      ([name]) => name,
+      ([_, proxied]) =>
+        Effect.gen(function*() {
+          const authority = yield* Certificates.make
+          let requests = 0
+          const server = yield* MutualTlsServer.make(authority, (request, response) => {
+            requests++
+            // Some connections end with their answer, and are made anew for those that wait
+            if (requests % 5 === 0) response.setHeader("connection", "close")
+            setTimeout(() => response.end(MutualTlsServer.thumbprintOf(request)), requests * 7 % 10)
           })
-        })
-        const load = yield* Effect.forkScoped(
-          Effect.all(Arr.replicate(Effect.repeat(request, { while: () => seen.length < enough }), 20), {
-            concurrency: "unbounded"
+          const certificates = yield* Effect.all(Arr.makeBy(5, (index) => authority.issue(`client ${index}`)))
+          const mount = yield* makeMount(authority)
+          yield* mount.put(certificates[0])
+          const { proxy } = yield* makeProxy
+          const { certificate, client } = yield* build({
+            certificate: mount,
+            connections: 5,
+            proxy: proxied ? proxy.url : false
           })
-        )
-        for (const [index, next] of certificates.entries()) {
-          yield* until(() => seen.length > index * 70)
-          yield* mount.put(next)
-          yield* certificate.refresh
-          assert.strictEqual(certificate.thumbprint(), next.thumbprint)
-          current = index
-        }
-        enough = seen.length + 100
-        yield* Fiber.join(load)
-        deepStrictEqual(Arr.dedupe(seen).sort(), [0, 1, 2, 3, 4])
-      })
-  )
+          const thumbprints = certificates.map(({ thumbprint }) => thumbprint)
+          const seen: Array<number> = []
+          let current = 0
+          let isEnough = false
+          const request = Effect.suspend(() => {
+            const first = current
+            return Effect.map(seenBy(client, server.url), (thumbprint) => {
+              const index = thumbprints.indexOf(thumbprint)
+              assert.isAtLeast(index, first)
+              seen.push(index)
+            })
+          })
+          const load = yield* Effect.forkScoped(
+            Effect.all(Arr.replicate(Effect.repeat(request, { until: () => isEnough }), 20), {
+              concurrency: "unbounded"
+            })
+          )
+          for (const [index, next] of certificates.entries()) {
+            yield* mount.put(next)
+            yield* certificate.refresh
+            assert.strictEqual(certificate.thumbprint(), next.thumbprint)
+            current = index
+            const isSeen = until(() => seen.filter((other) => other === index).length > 40)
+            yield* Effect.raceFirst(isSeen, Fiber.join(load))
+          }
+          isEnough = true
+          yield* Fiber.join(load)
+          deepStrictEqual(Arr.dedupe(seen).sort(), [0, 1, 2, 3, 4])
+        })
+    ))
 
   it.scopedLive("a request that was under way ends, though others go on with the new certificate", () =>
     Effect.gen(function*() {
@@ -378,13 +387,14 @@ describe("NodeHttp.layerMutualTls, options", () => {
         [{ refreshInterval: 0 }, "refreshInterval must be longer than zero"],
         [{ gracePeriod: -1 }, "gracePeriod is negative"]
       ]
-      for (const [options, message] of cases) {
-        const error = yield* Effect.flip(Effect.scoped(build({ certificate: pem(one), ...options })))
-        assert.strictEqual(error._tag, "InvalidOptions")
-        assert.strictEqual(error.message, `NodeHttp.${message}`)
-        assert.notInclude(inspect(error), "hunter2")
-        assert.notInclude(inspect(error), one.key.slice(30, 60))
-      }
+      yield* rowsEffect(cases, ([_, message]) => message, ([options, message]) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(build({ certificate: pem(one), ...options }))
+          assert.strictEqual(error._tag, "InvalidOptions")
+          assert.strictEqual(error.message, `NodeHttp.${message}`)
+          assert.notInclude(inspect(error), "hunter2")
+          assert.notInclude(inspect(error), one.key.slice(30, 60))
+        }))
     }))
 
   it.scopedLive("without the authority's certificate in `ca` the server is not trusted, with it it is", () =>
@@ -395,16 +405,10 @@ describe("NodeHttp.layerMutualTls, options", () => {
       const distrusting = yield* build({ certificate: one })
       assert.include(inspect(yield* Effect.flip(distrusting.client.get(server.url))), "SELF_SIGNED_CERT")
       const client = yield* Effect.map(
-        Layer.build(NodeHttp.layer({ ca: [authority.ca], proxy: false })),
+        Layer.build(NodeHttp.layer({ ca: [authority.ca], proxy: false, connectTimeout: hang })),
         Context.get(HttpClient.HttpClient)
       )
       // Trusted, but without a certificate of its own this client is not
       assert.notInclude(inspect(yield* Effect.flip(client.get(server.url))), "SELF_SIGNED_CERT")
     }))
 })
-
-const until = (condition: () => boolean) =>
-  Effect.suspend(() => condition() ? Effect.void : Effect.fail("not yet")).pipe(
-    Effect.retry(Schedule.spaced("5 millis")),
-    Effect.timeout("10 seconds")
-  )
