@@ -19,6 +19,7 @@ import * as Option from "effect/Option"
 import { doctorCommand } from "./DoctorCommand.js"
 import { ExitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
+import { type Output, Process } from "./Process.js"
 import { requestCommand } from "./RequestCommand.js"
 import * as Spinner from "./Spinner.js"
 import * as Style from "./Style.js"
@@ -59,29 +60,38 @@ const escapes = /\u001b\[[\d;]*m/g
 
 /** The command-line library paints all that it says, wherever that goes. */
 const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Style.showsColours(process.stdout), (colours) =>
-    Console.consoleWith((console) => {
-      const log = (...args: ReadonlyArray<unknown>) =>
-        console.log(...args.map((arg) => typeof arg === "string" && !colours ? arg.replace(escapes, "") : arg))
-      return Effect.withConsole(effect, { ...console, log, error: (...args) => complain(args.join(" ")) })
-    }))
+  Effect.flatMap(
+    Process,
+    ({ stdout }) =>
+      Effect.flatMap(Style.showsColours(stdout), (colours) =>
+        Console.consoleWith((console) => {
+          const log = (...args: ReadonlyArray<unknown>) =>
+            console.log(...args.map((arg) => typeof arg === "string" && !colours ? arg.replace(escapes, "") : arg))
+          return Effect.withConsole(effect, { ...console, log, error: (...args) => complain(args.join(" ")) })
+        }))
+  )
 
 /** One line on the standard error. */
 const complain = (message: string): Effect.Effect<void> =>
-  Effect.sync(() => {
+  Effect.suspend(() => {
     const line = message.replace(escapes, "").replace(/\s+/g, " ").trim()
-    if (line !== "") process.stderr.write(`alf: ${line}\n`)
+    return line === "" ? Effect.void : writeError(`alf: ${line}\n`)
   })
 
-const warnings = Logger.replace(
-  Logger.defaultLogger,
+const writeError = (text: string): Effect.Effect<void> =>
+  Effect.map(Process, ({ stderr }) => {
+    stderr.write(text)
+  })
+
+const makeLogger = (stderr: Output) =>
   Logger.make(({ logLevel, message }) => {
     // What ends the command it says itself, once
     if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) return
     const text = Array.isArray(message) ? message.join(" ") : String(message)
-    process.stderr.write(`alf: ${logLevel.label.toLowerCase()}: ${text.replace(/\s+/g, " ")}\n`)
+    stderr.write(`alf: ${logLevel.label.toLowerCase()}: ${text.replace(/\s+/g, " ")}\n`)
   })
-)
+
+const warnings = Logger.replaceEffect(Logger.defaultLogger, Effect.map(Process, ({ stderr }) => makeLogger(stderr)))
 
 // -----------------------------------------------------------------------------
 // end
@@ -91,7 +101,7 @@ const tell = (failure: Failure.Failure, asJson: boolean): Effect.Effect<ExitCode
   const { exitCode, kind, message } = failure
   return Effect.as(
     asJson && message !== ""
-      ? Effect.sync(() => process.stderr.write(`${JSON.stringify({ error: { kind, message, exitCode } })}\n`))
+      ? writeError(`${JSON.stringify({ error: { kind, message, exitCode } })}\n`)
       : complain(message),
     exitCode
   )

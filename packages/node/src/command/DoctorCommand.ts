@@ -16,6 +16,7 @@ import * as Examples from "./Examples.js"
 import { ExitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
 import * as Finding from "./Finding.js"
+import { Process } from "./Process.js"
 import * as Settings from "./Settings.js"
 import { Spinner } from "./Spinner.js"
 import { Style } from "./Style.js"
@@ -41,12 +42,13 @@ const unreadProxies = ["ALL_PROXY", "all_proxy"]
 export const doctorCommand = Command.make("doctor", options, (options) =>
   Effect.gen(function*() {
     const spinner = yield* Spinner
+    const { env } = yield* Process
     const examination = Doctor.examine({
       api: options.api,
       openStore: RedisTokenStore.make,
-      variables: Object.keys(process.env),
+      variables: Object.keys(env),
       unreadProxies: unreadProxies.flatMap((name) => {
-        const value = process.env[name]
+        const value = env[name]
         return value === undefined || value === "" ? [] : [{ name, value }]
       })
       // A finding says it better
@@ -59,7 +61,7 @@ export const doctorCommand = Command.make("doctor", options, (options) =>
     )
     const exitCode = Finding.exitCode(findings)
     if (exitCode !== ExitCode.ok) yield* Failure.quiet(exitCode)
-  }).pipe(Effect.withConfigProvider(Settings.configProvider(options, process.env)))).pipe(
+  }).pipe(Settings.configured(options))).pipe(
     Command.withDescription(Examples.describe(
       "Looks at the configuration, the way to the servers, the credentials, the token, the clock, the store and the API, " +
         "and says in the first line what is wrong. It asks for one token (for another one when the secret is rejected, " +

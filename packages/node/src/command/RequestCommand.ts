@@ -19,6 +19,7 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { isHttpMethod } from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
@@ -30,6 +31,7 @@ import * as NodeAuthedHttpClient from "../NodeAuthedHttpClient.js"
 import * as Examples from "./Examples.js"
 import { ExitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
+import { Process } from "./Process.js"
 import * as RequestBody from "./RequestBody.js"
 import * as Settings from "./Settings.js"
 import { Spinner } from "./Spinner.js"
@@ -99,7 +101,7 @@ export const requestCommand = Command.make("request", config, (options) =>
     const isSaid = (baseUrl ?? origins) !== undefined
     const layer = NodeAuthedHttpClient.layerConfig(isSaid ? {} : { origins: [originOf(options.url)] })
     yield* Effect.provide(Effect.scoped(send(request, options)), layer)
-  }).pipe(Effect.withConfigProvider(Settings.configProvider(options, process.env)))).pipe(
+  }).pipe(Settings.configured(options))).pipe(
     Command.withDescription(Examples.describe(
       "Sends a request with a token, and writes the body of the response. A 401 is answered with a new token once. " +
         "A token goes to the origins of ALF_BASE_URL and ALF_ORIGINS; where neither is set, to that of the address.",
@@ -142,7 +144,9 @@ const makeRequest = Effect.fnUntraced(function*({ data, header, method, url }: G
   const request = HttpClientRequest.make(name)(url, { headers: combine(headers) })
   if (Option.isNone(data)) return request
   if (name === "GET" || name === "HEAD") return yield* Failure.usage(`a ${name} has no data`)
-  const bytes = yield* RequestBody.read(data.value, NodeStream.stdin)
+  const process = yield* Process
+  const stdin = NodeStream.fromReadable(() => process.stdin, identity, { closeOnDone: false })
+  const bytes = yield* RequestBody.read(data.value, Stream.orDie(stdin))
   return HttpClientRequest.setBody(request, RequestBody.make(bytes, request.headers["content-type"]))
 })
 
@@ -210,14 +214,15 @@ const toJson = ({ arrayBuffer, headers, status }: HttpClientResponse.HttpClientR
   })
 
 const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
-  Stream.run(
-    content,
-    NodeSink.fromWritable(
-      () => process.stdout,
-      () => new Failure.Failure({ message: "the output was closed", exitCode: ExitCode.unexpected, kind: "Output" }),
-      { endOnDone: false }
-    )
-  )
+  Effect.flatMap(Process, ({ stdout }) =>
+    Stream.run(
+      content,
+      NodeSink.fromWritable(
+        () => stdout,
+        () => new Failure.Failure({ message: "the output was closed", exitCode: ExitCode.unexpected, kind: "Output" }),
+        { endOnDone: false }
+      )
+    ))
 
 const unwritable = (path: string, error: unknown): string => `the file ${path} cannot be written: ${codeOf(error)}`
 

@@ -7,8 +7,10 @@
 import * as Environment from "@effect-alf/core/Environment"
 import * as Options from "@effect/cli/Options"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
+import { Process } from "./Process.js"
 
 const flags = {
   tokenEndpoint: "token-url",
@@ -104,3 +106,12 @@ export const configProvider = (
   }
   return ConfigProvider.fromMap(variables, { pathDelim: "_", seqDelim: "," })
 }
+
+/**
+ * Lets an effect read its configuration so.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const configured = (overrides: Overrides) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Process, ({ env }) => Effect.withConfigProvider(effect, configProvider(overrides, env)))

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import { Process } from "./Process.js"
 
 /**
  * Shows what is waited for while an effect runs.
@@ -65,10 +66,10 @@ export const none: Spinner["Type"] = { during: () => identity }
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Spinner> = Layer.sync(
+export const layer: Layer.Layer<Spinner> = Layer.effect(
   Spinner,
-  () =>
-    process.stderr.isTTY === true && process.env.TERM !== "dumb"
-      ? make((text) => process.stderr.write(text))
-      : none
+  Effect.map(Process, ({ env, stderr }) =>
+    stderr.isTTY === true && env.TERM !== "dumb"
+      ? make((text) => stderr.write(text))
+      : none)
 )

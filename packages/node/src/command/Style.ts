@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
+import { Process } from "./Process.js"
 
 type Paint = (text: string) => string
 
@@ -53,7 +54,7 @@ export const make = (colours: boolean): Style["Type"] => {
  * @since 0.1.0
  * @category accessors
  */
-export const showsColours = (stream: { readonly isTTY?: boolean }): Effect.Effect<boolean> =>
+export const showsColours = (stream: { readonly isTTY?: boolean | undefined }): Effect.Effect<boolean> =>
   Config.all([Config.withDefault(Config.string("NO_COLOR"), ""), Config.withDefault(Config.string("TERM"), "")]).pipe(
     Effect.map(([noColour, terminal]) => stream.isTTY === true && noColour === "" && terminal !== "dumb"),
     Effect.orElseSucceed(() => false)
@@ -67,5 +68,5 @@ export const showsColours = (stream: { readonly isTTY?: boolean }): Effect.Effec
  */
 export const layer: Layer.Layer<Style> = Layer.effect(
   Style,
-  Effect.map(Effect.suspend(() => showsColours(process.stdout)), make)
+  Effect.map(Effect.flatMap(Process, ({ stdout }) => showsColours(stdout)), make)
 )

@@ -48,7 +48,7 @@ export const tokenCommand = Command.make("token", options, (options) =>
   }).pipe(
     // It sends the token nowhere: where it may go does not matter
     Effect.provide(NodeAuthedHttpClient.layerConfig({ origins: "any", shareTokens: !options.fresh })),
-    Effect.withConfigProvider(Settings.configProvider(options, process.env))
+    Settings.configured(options)
   )).pipe(
     Command.withDescription(Examples.describe(
       "Gets an access token and shows its type, scope, expiry and, of a JWT, its claims. The token itself is redacted.",

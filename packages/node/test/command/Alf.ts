@@ -1,10 +1,15 @@
-/** The command as its user has it: a process of its own. */
-import { Effect } from "effect"
+/** The command: in a process of its own, as its user has it, or as an effect of this one. */
+import { Console, Effect } from "effect"
 import type { Scope } from "effect"
 import { build } from "esbuild"
 import { spawn } from "node:child_process"
 import { rm } from "node:fs/promises"
+import { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
+import { format } from "node:util"
+import { hang } from "../../../core/test/support/hang.js"
+import * as AlfCommand from "../../src/command/AlfCommand.js"
+import { type Output, Process } from "../../src/command/Process.js"
 
 export interface Outcome {
   readonly exitCode: number | null
@@ -17,6 +22,9 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export interface Options {
   readonly env?: Environment | undefined
   readonly stdin?: string | undefined
+}
+
+export interface ProcessOptions extends Options {
   /** The file that its standard output goes to, in place of the outcome. */
   readonly output?: string | undefined
   /** Presses Ctrl-C as soon as this is written. */
@@ -25,14 +33,64 @@ export interface Options {
   readonly terminal?: boolean | undefined
 }
 
-export interface Alf {
-  readonly run: (args: ReadonlyArray<string>, options?: Options) => Effect.Effect<Outcome>
+export interface Alf<O = Options> {
+  readonly run: (args: ReadonlyArray<string>, options?: O) => Effect.Effect<Outcome>
 }
+
+// Nothing of what the machine sets, proxies among it; and no limit that a busy machine reaches
+const environment = (env: Environment | undefined): Environment => ({
+  PATH: process.env.PATH,
+  TERM: "xterm",
+  ALF_TIMEOUT: `${hang} millis`,
+  ALF_CONNECT_TIMEOUT: `${hang} millis`,
+  ALF_MAX_WAIT: `${hang} millis`,
+  ...env
+})
+
+// -----------------------------------------------------------------------------
+// in this process
+// -----------------------------------------------------------------------------
+
+const makeOutput = (): { readonly stream: Output; readonly text: () => string } => {
+  const chunks: Array<Buffer> = []
+  const stream = new Writable({
+    write: (chunk, _, done) => {
+      chunks.push(chunk)
+      done()
+    }
+  })
+  return { stream, text: () => Buffer.concat(chunks).toString() }
+}
+
+/** With the clock of the test, where it has one. */
+export const here: Alf = {
+  run: (args, { env, stdin = "" } = {}) =>
+    Effect.suspend(() => {
+      const stdout = makeOutput()
+      const stderr = makeOutput()
+      const log = (...args: ReadonlyArray<unknown>) =>
+        Effect.sync(() => void stdout.stream.write(`${format(...args)}\n`))
+      return AlfCommand.run(["node", "alf", ...args], "0.0.0").pipe(
+        (effect) => Console.consoleWith((console) => Effect.withConsole(effect, { ...console, log })),
+        Effect.provideService(Process, {
+          env: environment(env),
+          stdin: Readable.from([Buffer.from(stdin)]),
+          stdout: stdout.stream,
+          stderr: stderr.stream
+        }),
+        Effect.map((exitCode): Outcome => ({ exitCode, stdout: stdout.text(), stderr: stderr.text() }))
+      )
+    })
+}
+
+// -----------------------------------------------------------------------------
+// in a process of its own
+// -----------------------------------------------------------------------------
 
 const inPackage = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
 /** Bundles it: to find and transform all of Effect's files takes longer than the command itself. */
-export const make: Effect.Effect<Alf, never, Scope.Scope> = Effect.gen(function*() {
+export const make: Effect.Effect<Alf<ProcessOptions>, never, Scope.Scope> = Effect.gen(function*() {
   // As deep in the package as the file that it is made of
   const outdir = inPackage(`build/alf-${crypto.randomUUID()}`)
   yield* Effect.acquireRelease(
@@ -60,7 +118,7 @@ const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const runProcess = (
   file: string,
   args: ReadonlyArray<string>,
-  { env, interruptAt, output, stdin, terminal }: Options = {},
+  { env, interruptAt, output, stdin, terminal }: ProcessOptions = {},
   resume: (outcome: Effect.Effect<Outcome>) => void
 ) => {
   const command = [process.execPath, file, ...args]
@@ -69,8 +127,7 @@ const runProcess = (
     : output === undefined
     ? command
     : ["sh", "-c", `exec "$@" > ${quote(output)}`, "sh", ...command]
-  // Nothing of what the machine sets, proxies among it
-  const child = spawn(program, rest, { env: { PATH: process.env.PATH, TERM: "xterm", ...env } })
+  const child = spawn(program, rest, { env: environment(env) })
   let stdout = ""
   let stderr = ""
   let isInterrupted = interruptAt === undefined

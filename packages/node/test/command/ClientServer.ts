@@ -1,5 +1,5 @@
-/** An authorization server and an API that takes its tokens, on two loopback ports, with a clock of their own. */
-import { Effect } from "effect"
+/** An authorization server and an API that takes its tokens, on two loopback ports, by the clock of the test. */
+import { type Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import {
   createServer as createHttpServer,
@@ -14,7 +14,7 @@ export const clientId = "shop"
 export const clientSecret = "correct horse battery staple"
 
 export interface Options {
-  /** How far the server's clock is ahead of this machine's, in seconds. */
+  /** How far the server's clock is ahead of the test's, in seconds. */
   readonly ahead?: number | undefined
   /** How it wants the client's secret. */
   readonly takes?: "client_secret_basic" | "client_secret_post" | undefined
@@ -42,10 +42,14 @@ export interface ClientServer {
   readonly env: Readonly<Record<string, string>>
 }
 
-export const make = (options: Options = {}): Effect.Effect<ClientServer, never, Scope.Scope> => {
+export const make = (options: Options = {}): Effect.Effect<ClientServer, never, Scope.Scope> =>
+  Effect.flatMap(Effect.clock, (clock) => makeAt(clock, options))
+
+const makeAt = (clock: Clock.Clock, options: Options): Effect.Effect<ClientServer, never, Scope.Scope> => {
   const { ahead = 0, lifetime = 3600, takes = "client_secret_basic" } = options
   const tokens = new Set<string>()
   const secrets: Array<string> = [clientSecret, encodeURIComponent(clientSecret), basicOf(clientId, clientSecret)]
+  const now = () => clock.unsafeCurrentTimeMillis() + ahead * 1000
   let requests = 0
 
   const answer = (response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) =>
@@ -53,7 +57,7 @@ export const make = (options: Options = {}): Effect.Effect<ClientServer, never, 
 
   const makeToken = (iss: string, scope: string) => {
     if (options.opaque === true) return `opaque-${crypto.randomUUID()}`
-    const iat = Math.floor(Date.now() / 1000) + ahead
+    const iat = Math.floor(now() / 1000)
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url")
     const claims = { iss, sub: clientId, aud: "https://api.example.com", scope, iat, exp: iat + lifetime }
     const signature = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url")
@@ -81,7 +85,7 @@ export const make = (options: Options = {}): Effect.Effect<ClientServer, never, 
 
   const listener: RequestListener = (request, response) => {
     response.sendDate = false
-    response.setHeader("date", new Date(Date.now() + ahead * 1000).toUTCString())
+    response.setHeader("date", new Date(now()).toUTCString())
     const scheme = options.tls === undefined ? "http" : "https"
     const url = `${scheme}://${request.headers.host}`
     const issuer = options.issuer ?? url

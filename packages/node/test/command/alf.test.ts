@@ -11,7 +11,7 @@ import * as Alf from "./Alf.js"
 import * as ClientServer from "./ClientServer.js"
 import * as Situations from "./Situations.js"
 
-class Command extends Context.Tag("Command")<Command, Alf.Alf>() {}
+class Command extends Context.Tag("Command")<Command, Alf.Alf<Alf.ProcessOptions>>() {}
 
 const guide = fileURLToPath(new URL("../../../guides/command.md", import.meta.url))
 
@@ -65,12 +65,11 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
   it.scoped("token shows everything but the token, and with --reveal the token alone", () =>
     Effect.gen(function*() {
-      const alf = yield* Command
       const { env, secrets } = yield* ClientServer.make()
       const [shown, revealed] = yield* Effect.all([
-        alf.run(["token", "--scope", "orders:write"], { env }),
-        alf.run(["token", "--reveal"], { env })
-      ], { concurrency: 2 })
+        Alf.here.run(["token", "--scope", "orders:write"], { env }),
+        Alf.here.run(["token", "--reveal"], { env })
+      ], { concurrency: "unbounded" })
       deepStrictEqual([shown.exitCode, shown.stderr, revealed.exitCode], [0, "", 0])
       assertPlain(shown)
       assertSecret(shown, secrets)
@@ -82,19 +81,18 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
   it.scoped("request calls the API as curl would", () =>
     Effect.gen(function*() {
-      const alf = yield* Command
       const { apiUrl, env, secrets } = yield* ClientServer.make()
       const directory = yield* makeDirectory
       const file = join(directory, "order.json")
       yield* Effect.promise(() => writeFile(file, "{\"item\":\"tea\"}"))
       const [post, put, failed, whole, numbers, picture] = yield* Effect.all([
-        alf.run(["request", "post", "/orders", "-d", `@${file}`, "-i", "-H", "X-Trace: 1"], { env }),
-        alf.run(["request", "PUT", "/large", "-d", "@-", "-o", join(directory, "large")], { env, stdin: "a;b" }),
-        alf.run(["request", "GET", "/teapot", "--fail"], { env }),
-        alf.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } }),
-        alf.run(["request", "GET", "/numbers", "--json"], { env }),
-        alf.run(["request", "GET", "/picture", "--json"], { env })
-      ], { concurrency: 2 })
+        Alf.here.run(["request", "post", "/orders", "-d", `@${file}`, "-i", "-H", "X-Trace: 1"], { env }),
+        Alf.here.run(["request", "PUT", "/large", "-d", "@-", "-o", join(directory, "large")], { env, stdin: "a;b" }),
+        Alf.here.run(["request", "GET", "/teapot", "--fail"], { env }),
+        Alf.here.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } }),
+        Alf.here.run(["request", "GET", "/numbers", "--json"], { env }),
+        Alf.here.run(["request", "GET", "/picture", "--json"], { env })
+      ], { concurrency: "unbounded" })
       assert.match(post.stdout, /^HTTP 200 OK\n[^]*content-type: application\/json[^]*\n\n\{/)
       deepStrictEqual(JSON.parse(post.stdout.split("\n\n")[1]), {
         method: "POST",
@@ -122,16 +120,15 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
   it.scoped("request sends every header that it is given, and writes JSON into a file, too", () =>
     Effect.gen(function*() {
-      const alf = yield* Command
       const { env } = yield* ClientServer.make()
       const directory = yield* makeDirectory
       const file = join(directory, "answer.json")
       const given = ["Cookie: a=1", "Accept: text/csv", "cookie: b=2", "accept: text/plain"]
       const headers = given.flatMap((line) => ["-H", line])
       const [written, refused] = yield* Effect.all([
-        alf.run(["request", "GET", "/headers", ...headers, "--json", "-o", file], { env }),
-        alf.run(["request", "GET", "/headers", "-H", "X-Name: 日本"], { env })
-      ], { concurrency: 2 })
+        Alf.here.run(["request", "GET", "/headers", ...headers, "--json", "-o", file], { env }),
+        Alf.here.run(["request", "GET", "/headers", "-H", "X-Name: 日本"], { env })
+      ], { concurrency: "unbounded" })
       deepStrictEqual(written, { exitCode: 0, stdout: "", stderr: "" })
       const { body } = JSON.parse(yield* Effect.promise(() => readFile(file, "utf8")))
       deepStrictEqual(body, { cookie: "a=1; b=2", accept: "text/csv, text/plain" })
@@ -149,12 +146,12 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
       const down = { ...env, ALF_TOKEN_URL: "http://127.0.0.1:9/token" }
       const [read, piped, missing, folder, full, fullFile] = yield* Effect.all([
         Effect.promise(() => readFile(pipe)),
-        alf.run(["request", "GET", "/large", "-o", pipe], { env }),
-        alf.run(["request", "GET", "/large", "-o", "/missing/file"], { env: down }),
-        alf.run(["request", "GET", "/large", "-o", directory], { env: down }),
+        Alf.here.run(["request", "GET", "/large", "-o", pipe], { env }),
+        Alf.here.run(["request", "GET", "/large", "-o", "/missing/file"], { env: down }),
+        Alf.here.run(["request", "GET", "/large", "-o", directory], { env: down }),
         alf.run(["request", "GET", "/large"], { env, output: "/dev/full" }),
-        alf.run(["request", "GET", "/large", "-o", "/dev/full"], { env })
-      ], { concurrency: 3 })
+        Alf.here.run(["request", "GET", "/large", "-o", "/dev/full"], { env })
+      ], { concurrency: "unbounded" })
       deepStrictEqual([piped.exitCode, piped.stderr, read.length], [0, "", 300_000])
       deepStrictEqual([missing, folder, full, fullFile].map(({ exitCode, stderr }) => [exitCode, stderr]), [
         [2, "alf: the file /missing/file cannot be written: ENOENT\n"],
@@ -166,13 +163,12 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
   it.scoped("says in one line what it cannot do, with an exit code for each kind", () =>
     Effect.gen(function*() {
-      const alf = yield* Command
       const { env, url } = yield* ClientServer.make()
       const [usage, configuration, refusal] = yield* Effect.all([
-        alf.run(["token", "--client-secret", "x"]),
-        alf.run(["request", "GET", "https://api.example.com/orders"]),
-        alf.run(["token", "--json"], { env: { ...env, ALF_CLIENT_SECRET: "wrong" } })
-      ], { concurrency: 2 })
+        Alf.here.run(["token", "--client-secret", "x"]),
+        Alf.here.run(["request", "GET", "https://api.example.com/orders"]),
+        Alf.here.run(["token", "--json"], { env: { ...env, ALF_CLIENT_SECRET: "wrong" } })
+      ], { concurrency: "unbounded" })
       const message = `Token endpoint ${url}/token answered 401 invalid_client: client authentication failed`
       deepStrictEqual([usage, configuration, refusal], [
         { exitCode: 2, stdout: "", stderr: "alf: Received unknown argument: '--client-secret'\n" },
@@ -188,11 +184,10 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
   it.scoped("shows its help, and completes", () =>
     Effect.gen(function*() {
-      const alf = yield* Command
       const [help, completions] = yield* Effect.all([
-        alf.run(["--help"]),
-        alf.run(["--completions", "zsh"])
-      ], { concurrency: 2 })
+        Alf.here.run(["--help"]),
+        Alf.here.run(["--completions", "zsh"])
+      ], { concurrency: "unbounded" })
       assert.include(help.stdout, "Exit codes: 0 all is well")
       assert.include(completions.stdout, "doctor")
       for (const outcome of [help, completions]) {
@@ -203,8 +198,8 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
   it.scoped("spins at a terminal while it waits, and ends at once on Ctrl-C", () =>
     Effect.gen(function*() {
-      const alf = yield* Command
       const { env } = yield* ClientServer.make({ onToken: () => {} })
+      const alf = yield* Command
       const { exitCode, stdout } = yield* alf.run(["token"], {
         env,
         terminal: true,
