@@ -208,7 +208,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
             yield* certificate.refresh
             assert.strictEqual(certificate.thumbprint(), next.thumbprint)
             current = index
-            const isSeen = until(() => seen.filter((other) => other === index).length > 40)
+            const isSeen = until(() => seen.filter((other) => other === index).length > 20)
             yield* Effect.raceFirst(isSeen, Fiber.join(load))
           }
           isEnough = true
