@@ -26,6 +26,7 @@ import {
 } from "effect"
 import { format, inspect } from "node:util"
 import { leaks } from "./Secrets.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const url = "https://auth.example.com/token"
 const clientId = "my app"
@@ -334,8 +335,8 @@ describe("TokenEndpoint", () => {
       ["an empty error beside the token", { error: "" }, 3_600_000],
       ["fields that nobody knows", { refresh_token: "r", foo: { bar: 1 } }, 3_600_000]
     ]
-    for (const [what, fields, lifetime] of taken) {
-      it.effect(`takes an answer with ${what}`, () =>
+    it.effect("takes an answer whose fields are unusual, missing or unknown", () =>
+      rowsEffect(taken, ([what]) => `takes an answer with ${what}`, ([, fields, lifetime]) =>
         Effect.gen(function*() {
           const token = tokenOf((yield* ask(() => granted(fields))).exit)
           assert.strictEqual(Redacted.value(token.value), accessToken)
@@ -346,8 +347,7 @@ describe("TokenEndpoint", () => {
             ),
             lifetime
           )
-        }))
-    }
+        })))
 
     it.effect("takes 201, a byte order mark and any content type", () =>
       Effect.gen(function*() {
@@ -370,19 +370,22 @@ describe("TokenEndpoint", () => {
       ["Facebook's", "access_token=f0rm&expires=5183999", "text/plain; charset=UTF-8", 5_183_999_000],
       ["one with both words", "expires=1&access_token=f0rm&expires_in=3600\n", "text/plain", 3_600_000]
     ]
-    for (const [whose, form, type, lifetime] of forms) {
-      it.effect(`takes a form in place of JSON: ${whose}`, () =>
-        Effect.gen(function*() {
-          const token = tokenOf((yield* ask(() => new Response(form, { headers: { "content-type": type } }))).exit)
-          assert.strictEqual(Redacted.value(token.value), "f0rm")
-          assert.strictEqual(
-            Option.getOrUndefined(
-              Option.map(token.expiresAt, ({ epochMillis }) => epochMillis - token.obtainedAt.epochMillis)
-            ),
-            lifetime
-          )
-        }))
-    }
+    it.effect("takes a form in place of JSON", () =>
+      rowsEffect(
+        forms,
+        ([whose]) => `takes a form in place of JSON: ${whose}`,
+        ([, form, type, lifetime]) =>
+          Effect.gen(function*() {
+            const token = tokenOf((yield* ask(() => new Response(form, { headers: { "content-type": type } }))).exit)
+            assert.strictEqual(Redacted.value(token.value), "f0rm")
+            assert.strictEqual(
+              Option.getOrUndefined(
+                Option.map(token.expiresAt, ({ epochMillis }) => epochMillis - token.obtainedAt.epochMillis)
+              ),
+              lifetime
+            )
+          })
+      ))
 
     it.effect("takes an answer in many small pieces, cut within a character", () =>
       Effect.gen(function*() {
@@ -445,7 +448,7 @@ describe("TokenEndpoint", () => {
         { reason: "Redirect", message: `Token endpoint ${url} answered ${status}: a redirect, which is not followed` }
       ] as const
 
-    const rows: ReadonlyArray<readonly [what: string, answer: Answer, Expected]> = [
+    const table: ReadonlyArray<readonly [what: string, answer: Answer, Expected]> = [
       ["HTML", body(html, "text/html"), invalid("no valid JSON in a body of 37 characters (text/html)")],
       ["an empty body", body("", "application/json"), invalid("no valid JSON in an empty body")],
       [
@@ -574,22 +577,25 @@ describe("TokenEndpoint", () => {
         { reason: "Redirect", message: `Token endpoint ${url} answered 302: a redirect, which is not followed` }
       ]
     ]
-    for (const [what, answer, expected] of rows) {
-      it.effect(`${what}: ${expected.reason}`, () =>
-        Effect.gen(function*() {
-          const { exit, sent } = yield* ask(answer)
-          const error = failed(exit)
-          assert.strictEqual(error.message, expected.message)
-          assert.strictEqual(error.reason, expected.reason)
-          assert.strictEqual(error.status, Number(/answered (\d+)/.exec(expected.message)?.[1]))
-          assert.strictEqual(error.headers?.["x-request-id"], "r1")
-          assert.strictEqual(error.endpoint, url)
-          assert.strictEqual(error.error, expected.error)
-          assert.strictEqual(RetryPolicy.transient(error), expected.isTransient ?? false)
-          // Rule 10: a redirect's other place is never asked
-          deepStrictEqual(sent.map(({ url }) => url), [url])
-        }))
-    }
+    it.effect("each fails with its reason, and says what is wrong", () =>
+      rowsEffect(
+        table,
+        ([what, , expected]) => `${what}: ${expected.reason}`,
+        ([, answer, expected]) =>
+          Effect.gen(function*() {
+            const { exit, sent } = yield* ask(answer)
+            const error = failed(exit)
+            assert.strictEqual(error.message, expected.message)
+            assert.strictEqual(error.reason, expected.reason)
+            assert.strictEqual(error.status, Number(/answered (\d+)/.exec(expected.message)?.[1]))
+            assert.strictEqual(error.headers?.["x-request-id"], "r1")
+            assert.strictEqual(error.endpoint, url)
+            assert.strictEqual(error.error, expected.error)
+            assert.strictEqual(RetryPolicy.transient(error), expected.isTransient ?? false)
+            // Rule 10: a redirect's other place is never asked
+            deepStrictEqual(sent.map(({ url }) => url), [url])
+          })
+      ))
 
     it.effect("the query of the endpoint's address is in no error", () =>
       Effect.gen(function*() {
@@ -622,17 +628,20 @@ describe("TokenEndpoint", () => {
         ["soon 3000", undefined],
         ["", undefined]
       ]
-      for (const [value, millis] of values) {
-        it.effect(`${JSON.stringify(value)} is ${millis} ms`, () =>
-          Effect.gen(function*() {
-            yield* TestClock.setTime(now)
-            const { exit } = yield* ask(() => new Response("", { status: 503, headers: { "retry-after": value } }))
-            assert.strictEqual(
-              Option.getOrUndefined(Option.map(Option.fromNullable(failed(exit).retryAfter), Duration.toMillis)),
-              millis
-            )
-          }))
-      }
+      it.effect("is a number of seconds or a date in any of its forms, and nothing else", () =>
+        rowsEffect(
+          values,
+          ([value, millis]) => `${JSON.stringify(value)} is ${millis} ms`,
+          ([value, millis]) =>
+            Effect.gen(function*() {
+              yield* TestClock.setTime(now)
+              const { exit } = yield* ask(() => new Response("", { status: 503, headers: { "retry-after": value } }))
+              assert.strictEqual(
+                Option.getOrUndefined(Option.map(Option.fromNullable(failed(exit).retryAfter), Duration.toMillis)),
+                millis
+              )
+            })
+        ))
 
       it.effect("is carried by an OAuth error as well, and absent without the header", () =>
         Effect.gen(function*() {
@@ -722,23 +731,27 @@ describe("TokenEndpoint", () => {
       ["a secret that never comes", Effect.never],
       ["a secret that never comes and cannot be interrupted", Effect.uninterruptible(Effect.never)]
     ]
-    for (const [what, secret] of hangs) {
-      it.effect(`${what}: Timeout, and nothing is sent`, () =>
+    it.effect("a secret that never comes: Timeout, and nothing is sent", () =>
+      rowsEffect(hangs, ([what]) => `${what}: Timeout, and nothing is sent`, ([, secret]) =>
         Effect.gen(function*() {
           const { error, isAborted } = yield* timeOut(() => Promise.resolve(granted()), { clientSecret: secret })
           assert.strictEqual(error.reason, "Timeout")
           assert.strictEqual(error.message, `Token endpoint ${url}: no client_secret_basic credentials within 8s`)
           deepStrictEqual(isAborted, [])
-        }))
+        })))
 
-      it.effect(`${what}: nor does it hold up whoever limits the wait for its version`, () =>
-        Effect.gen(function*() {
-          const endpoint = yield* Effect.provide(make({ clientSecret: secret }), fetchOf(() => granted()).layer)
-          const fiber = yield* Effect.fork(Effect.timeoutOption(endpoint.credentials, "1 second"))
-          yield* TestClock.adjust("1 second")
-          deepStrictEqual(yield* Fiber.join(fiber), Option.none())
-        }))
-    }
+    it.effect("a secret that never comes: nor does it hold up whoever limits the wait for its version", () =>
+      rowsEffect(
+        hangs,
+        ([what]) => `${what}: nor does it hold up whoever limits the wait for its version`,
+        ([, secret]) =>
+          Effect.gen(function*() {
+            const endpoint = yield* Effect.provide(make({ clientSecret: secret }), fetchOf(() => granted()).layer)
+            const fiber = yield* Effect.fork(Effect.timeoutOption(endpoint.credentials, "1 second"))
+            yield* TestClock.adjust("1 second")
+            deepStrictEqual(yield* Fiber.join(fiber), Option.none())
+          })
+      ))
 
     it.effect("a client that cannot be interrupted: Timeout", () =>
       Effect.gen(function*() {
@@ -795,26 +808,29 @@ describe("TokenEndpoint", () => {
         assert.isAtMost(pulls, 1)
       }))
 
-    for (const headers of [{}, { "content-length": "5" }, { "content-length": "many" }]) {
-      it.effect(`by its stream, with the headers ${JSON.stringify(headers)}: read no further than the limit`, () =>
-        Effect.gen(function*() {
-          let pulls = 0
-          let isCancelled = false
-          const { exit } = yield* ask(() =>
-            streamOf({
-              pull: (controller) => {
-                pulls++
-                controller.enqueue(bytes("0123456789"))
-              },
-              cancel: () => {
-                isCancelled = true
-              }
-            }, { headers }), { maxResponseBytes: 100 })
-          assert.strictEqual(failed(exit).message, message)
-          assert.isTrue(isCancelled)
-          assert.isAtMost(pulls, 13)
-        }))
-    }
+    it.effect("by its stream, whatever its headers say: read no further than the limit", () =>
+      rowsEffect(
+        [{}, { "content-length": "5" }, { "content-length": "many" }],
+        (headers) => `by its stream, with the headers ${JSON.stringify(headers)}: read no further than the limit`,
+        (headers) =>
+          Effect.gen(function*() {
+            let pulls = 0
+            let isCancelled = false
+            const { exit } = yield* ask(() =>
+              streamOf({
+                pull: (controller) => {
+                  pulls++
+                  controller.enqueue(bytes("0123456789"))
+                },
+                cancel: () => {
+                  isCancelled = true
+                }
+              }, { headers }), { maxResponseBytes: 100 })
+            assert.strictEqual(failed(exit).message, message)
+            assert.isTrue(isCancelled)
+            assert.isAtMost(pulls, 13)
+          })
+      ))
 
     it.effect("counts bytes, not characters, and takes exactly the limit", () =>
       Effect.gen(function*() {
@@ -826,16 +842,21 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(failed(over.exit).reason, "InvalidResponse")
       }))
 
-    it.effect.each<readonly [status: number, reason: string]>([
-      [302, "Redirect"],
-      [401, "Status"]
-    ])("answered with %s it is a %s", ([status, reason]) =>
-      Effect.gen(function*() {
-        const { exit } = yield* ask(() => new Response("x".repeat(101), { status }), { maxResponseBytes: 100 })
-        assert.strictEqual(failed(exit).status, status)
-        assert.strictEqual(failed(exit).reason, reason)
-        assert.isFalse(RetryPolicy.transient(failed(exit)))
-      }))
+    it.effect("answered with a redirect or an error it is that", () =>
+      rowsEffect(
+        [
+          [302, "Redirect"],
+          [401, "Status"]
+        ] as const,
+        ([status, reason]) => `answered with ${status} it is a ${reason}`,
+        ([status, reason]) =>
+          Effect.gen(function*() {
+            const { exit } = yield* ask(() => new Response("x".repeat(101), { status }), { maxResponseBytes: 100 })
+            assert.strictEqual(failed(exit).status, status)
+            assert.strictEqual(failed(exit).reason, reason)
+            assert.isFalse(RetryPolicy.transient(failed(exit)))
+          })
+      ))
 
     it.effect("a server that is out of order may say so at any length: it is asked again when it wants to be", () =>
       Effect.gen(function*() {
@@ -890,19 +911,22 @@ describe("TokenEndpoint", () => {
       ["dies", Effect.die(secret), "unavailable"],
       ["brings an empty token", Effect.succeed(Redacted.make(" ")), "empty"]
     ]
-    for (const [what, read, says] of failing) {
-      it.effect(`one that ${what}: ClientAuth, and nothing is sent`, () =>
-        Effect.gen(function*() {
-          const { exit, sent } = yield* ask(() => granted(), { request: { grant: grant(read) } })
-          const error = failed(exit)
-          assert.strictEqual(error.reason, "ClientAuth")
-          assert.strictEqual(
-            error.message,
-            `Token endpoint ${url}: the parameters of the grant urn:example:grant are ${says}`
-          )
-          deepStrictEqual(sent, [])
-        }))
-    }
+    it.effect("one whose token cannot be had: ClientAuth, and nothing is sent", () =>
+      rowsEffect(
+        failing,
+        ([what]) => `one that ${what}: ClientAuth, and nothing is sent`,
+        ([, read, says]) =>
+          Effect.gen(function*() {
+            const { exit, sent } = yield* ask(() => granted(), { request: { grant: grant(read) } })
+            const error = failed(exit)
+            assert.strictEqual(error.reason, "ClientAuth")
+            assert.strictEqual(
+              error.message,
+              `Token endpoint ${url}: the parameters of the grant urn:example:grant are ${says}`
+            )
+            deepStrictEqual(sent, [])
+          })
+      ))
 
     it.effect("rule 9: what it sends is in no error", () =>
       Effect.gen(function*() {
@@ -974,13 +998,12 @@ describe("TokenEndpoint", () => {
       "of Keycloak": () => Response.json({ error: "unauthorized_client" }, { status: 401 }),
       "of Auth0": () => Response.json({ error: "access_denied" }, { status: 401 })
     }
-    for (const [which, refuse] of Object.entries(alike)) {
-      it.effect(`so does a 401 ${which}`, () =>
+    it.effect("so does any 401", () =>
+      rowsEffect(Object.entries(alike), ([which]) => `so does a 401 ${which}`, ([, refuse]) =>
         Effect.gen(function*() {
           const { sent } = yield* rotate({ refuse, readsUntilNew: 1 })
           deepStrictEqual(sent, ["old", "new"])
-        }))
-    }
+        })))
 
     it.effect("the same ones again: no further request, and the server's answer", () =>
       Effect.gen(function*() {
@@ -1069,7 +1092,7 @@ describe("TokenEndpoint", () => {
     const unavailable = `Token endpoint ${url}: the client_secret_basic credentials are unavailable`
     const empty = `Token endpoint ${url}: the client_secret_basic credentials are empty`
     const nothing: any = undefined
-    const rows: ReadonlyArray<
+    const table: ReadonlyArray<
       readonly [what: string, secret: Effect.Effect<Redacted.Redacted, unknown>, message: string]
     > = [
       ["fails", Effect.fail(new Error(`cannot decrypt ${secret}`)), unavailable],
@@ -1086,16 +1109,19 @@ describe("TokenEndpoint", () => {
       ["answers a secret that is not set", Effect.succeed(Redacted.make(nothing)), empty],
       ["answers what is not Redacted", Effect.succeed(nothing), unavailable]
     ]
-    for (const [what, secret, message] of rows) {
-      it.effect(`a secret that ${what}: ClientAuth, nothing sent, not tried again`, () =>
-        Effect.gen(function*() {
-          const { exit, sent } = yield* ask(() => granted(), { clientSecret: secret, retry: RetryPolicy.standard })
-          const error = failed(exit)
-          assert.strictEqual(error.reason, "ClientAuth")
-          assert.strictEqual(error.message, message)
-          assert.strictEqual(sent.length, 0)
-        }))
-    }
+    it.effect("ClientAuth, nothing sent, not tried again", () =>
+      rowsEffect(
+        table,
+        ([what]) => `a secret that ${what}: ClientAuth, nothing sent, not tried again`,
+        ([, secret, message]) =>
+          Effect.gen(function*() {
+            const { exit, sent } = yield* ask(() => granted(), { clientSecret: secret, retry: RetryPolicy.standard })
+            const error = failed(exit)
+            assert.strictEqual(error.reason, "ClientAuth")
+            assert.strictEqual(error.message, message)
+            assert.strictEqual(sent.length, 0)
+          })
+      ))
 
     it.effect("a client authentication that throws: ClientAuth", () =>
       Effect.gen(function*() {
@@ -1245,15 +1271,18 @@ describe("TokenEndpoint", () => {
       [{ maxResponseBytes: 0 }, "TokenEndpoint.maxResponseBytes must be a whole number above zero"],
       [{ maxResponseBytes: 1.5 }, "TokenEndpoint.maxResponseBytes must be a whole number above zero"]
     ]
-    for (const [options, message] of refused) {
-      it.effect(`${message} (${format("%j", options)})`, () =>
-        Effect.gen(function*() {
-          const error = yield* Effect.flip(build(options))
-          assert.instanceOf(error, OAuthError.InvalidOptions)
-          assert.strictEqual(error.message, message)
-          assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "s3cr3t")
-        }))
-    }
+    it.effect("refuses bad ones, and says what is wrong without the secret", () =>
+      rowsEffect(
+        refused,
+        ([options, message]) => `${message} (${format("%j", options)})`,
+        ([options, message]) =>
+          Effect.gen(function*() {
+            const error = yield* Effect.flip(build(options))
+            assert.instanceOf(error, OAuthError.InvalidOptions)
+            assert.strictEqual(error.message, message)
+            assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "s3cr3t")
+          })
+      ))
 
     const taken: ReadonlyArray<Record<string, unknown>> = [
       { url: new URL(url) },
@@ -1266,13 +1295,12 @@ describe("TokenEndpoint", () => {
       { clientSecret: undefined, clientAuth: ClientAuth.none },
       { timeout: Infinity }
     ]
-    for (const options of taken) {
-      it.effect(`takes ${format("%j", options)}`, () =>
+    it.effect("takes good ones", () =>
+      rowsEffect(taken, (options) => `takes ${format("%j", options)}`, (options) =>
         Effect.gen(function*() {
           const context = yield* build(options)
           assert.isFunction(Context.get(context, TokenEndpoint.TokenEndpoint).request)
-        }))
-    }
+        })))
   })
 
   describe("layerConfig", () => {
@@ -1332,16 +1360,19 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(sent[0]?.form.get("scope"), "default")
       }))
 
-    for (const name of Object.keys(variables)) {
-      it.effect(`names ${name} when it is missing`, () =>
-        Effect.gen(function*() {
-          const rest = Object.fromEntries(Object.entries(variables).filter(([key]) => key !== name))
-          const exit = yield* Effect.exit(build(config, rest, fetchOf(() => granted()).layer))
-          assert.isTrue(Exit.isFailure(exit))
-          assert.include(String(exit), name)
-          assert.notInclude(String(exit), "s3cr3t")
-        }))
-    }
+    it.effect("names a variable that is missing", () =>
+      rowsEffect(
+        Object.keys(variables),
+        (name) => `names ${name} when it is missing`,
+        (name) =>
+          Effect.gen(function*() {
+            const rest = Object.fromEntries(Object.entries(variables).filter(([key]) => key !== name))
+            const exit = yield* Effect.exit(build(config, rest, fetchOf(() => granted()).layer))
+            assert.isTrue(Exit.isFailure(exit))
+            assert.include(String(exit), name)
+            assert.notInclude(String(exit), "s3cr3t")
+          })
+      ))
 
     it.effect("names the variable whose value is wrong, with its prefix", () =>
       Effect.gen(function*() {
@@ -1421,7 +1452,7 @@ describe("TokenEndpoint", () => {
     const echoes = ({ form, headers }: Sent): ReadonlyArray<string> => {
       const authorization = headers.get("authorization") ?? ""
       const posted = form.get("client_secret") ?? secret
-      return [
+      const all = [
         authorization,
         authorization.replace("Basic ", ""),
         encodeURIComponent(authorization),
@@ -1436,7 +1467,8 @@ describe("TokenEndpoint", () => {
         JSON.stringify(posted),
         Buffer.from(posted).toString("base64"),
         Buffer.from(authorization.replace("Basic ", ""), "base64").toString()
-      ].filter((echo) => echo !== "")
+      ]
+      return Array.from(new Set(all)).filter((echo) => echo !== "")
     }
 
     /** What is in every form of every secret above, and nowhere else. */
@@ -1530,9 +1562,16 @@ describe("TokenEndpoint", () => {
       )
     }
 
-    for (const [method, options] of methods) {
-      for (const [where, answer] of Object.entries(answers)) {
-        it.effect(`${method}, echoed in ${where}`, () =>
+    const each = (answers: Readonly<Record<string, (echo: string) => Response | Promise<Response>>>) =>
+      methods.flatMap(([method, options]) =>
+        Object.entries(answers).map(([where, answer]) => ({ method, options, where, answer }))
+      )
+
+    it.effect("echoed anywhere in an answer, whatever the client authentication", () =>
+      rowsEffect(
+        each(answers),
+        ({ method, where }) => `${method}, echoed in ${where}`,
+        ({ answer, options }) =>
           Effect.gen(function*() {
             const { exit, sent } = yield* ask(
               (sent) => answer(echoes(sent).join(" | ")),
@@ -1550,11 +1589,14 @@ describe("TokenEndpoint", () => {
             const shown = [...seen(exit), ...logged].join("\n")
             const leaked = marks(echoes(sent[0] ?? assert.fail())).filter((mark) => shown.includes(mark))
             deepStrictEqual(leaked, [])
-          }))
-      }
+          })
+      ))
 
-      for (const [where, answer] of Object.entries(cutting)) {
-        it.effect(`${method}, cut in ${where}`, () =>
+    it.effect("cut by the limit of a text, whatever the client authentication", () =>
+      rowsEffect(
+        each(cutting),
+        ({ method, where }) => `${method}, cut in ${where}`,
+        ({ answer, options }) =>
           Effect.gen(function*() {
             const { sent: [plain = assert.fail()] } = yield* ask(() => granted(), options)
             const { layer, sent } = fetchOf((one) => answer(echoes(one)[sent.length - 1] ?? assert.fail()))
@@ -1565,9 +1607,8 @@ describe("TokenEndpoint", () => {
               const leaked = marks(echoes(sent[index] ?? assert.fail())).filter((mark) => shown.includes(mark))
               deepStrictEqual(leaked, [], `echo ${index}`)
             }
-          }))
-      }
-    }
+          })
+      ))
 
     it.effect("cookies and authorization of an answer are hidden, whatever they hold", () =>
       Effect.gen(function*() {
@@ -1619,13 +1660,16 @@ describe("TokenEndpoint", () => {
       Effect.fail(secret),
       Effect.die(new Error(secret))
     ]
-    for (const [index, clientSecret] of unreadable.entries()) {
-      it.effect(`a secret that cannot be read (${index + 1})`, () =>
-        Effect.gen(function*() {
-          const { exit } = yield* ask(() => granted(), { clientSecret })
-          for (const text of seen(exit)) assert.notInclude(text, "s3cr3t")
-        }))
-    }
+    it.effect("a secret that cannot be read", () =>
+      rowsEffect(
+        unreadable.entries(),
+        ([index]) => `a secret that cannot be read (${index + 1})`,
+        ([, clientSecret]) =>
+          Effect.gen(function*() {
+            const { exit } = yield* ask(() => granted(), { clientSecret })
+            for (const text of seen(exit)) assert.notInclude(text, "s3cr3t")
+          })
+      ))
 
     it.effect("a timeout", () =>
       Effect.gen(function*() {
@@ -1708,49 +1752,52 @@ describe("TokenEndpoint", () => {
             })
         ]
       ]
-      for (const [what, answer] of answers) {
-        it.effect(`of ${what} hold no secret and no value of the app's own headers`, () =>
-          Effect.gen(function*() {
-            const { layer, sent } = fetchOf(answer)
-            const endpoint = yield* Effect.provide(
-              make({ headers: { "X-Api-Version": "hidd3n", "x-assertion": "hidd3n" } }),
-              layer
-            )
-            const spans = yield* traced(endpoint.request(endpoint.resolve()))
-            deepStrictEqual(spans.map(({ name }) => name), [
-              "TokenEndpoint.request",
-              "TokenEndpoint.attempt",
-              "http.client POST"
-            ])
-            assert.strictEqual(sent[0]?.headers.get("x-api-version"), "hidd3n")
-            const [request, , http] = spans
-            assert.strictEqual(request?.attributes.get("oauth.client_id"), clientId)
-            assert.strictEqual(request?.attributes.get("oauth.token_endpoint"), url)
-            // Of the headers of either side not even the names, which the other side may choose
-            assert(http !== undefined && Exit.isExit(http.exit))
-            deepStrictEqual([...http.attributes.keys()], [
-              "http.request.method",
-              "server.address",
-              "server.port",
-              "url.full",
-              "url.scheme",
-              "http.response.status_code",
-              ...(Exit.isFailure(http.exit) ? ["error.type", "oauth.error.code"] : [])
-            ])
-            assert.strictEqual(http?.attributes.get("url.full"), url)
-            assert.isString(sent[0]?.headers.get("traceparent"))
-            const basic = sent[0]?.headers.get("authorization")?.slice(6) ?? assert.fail()
-            for (const { attributes, exit } of spans) {
-              for (const [key, value] of attributes) {
-                const shown = `${key} ${inspect(value, { depth: 20, showHidden: true })}`
-                for (const mark of ["hidd3n", "s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
+      it.effect("of an answer hold no secret and no value of the app's own headers", () =>
+        rowsEffect(
+          answers,
+          ([what]) => `of ${what} hold no secret and no value of the app's own headers`,
+          ([, answer]) =>
+            Effect.gen(function*() {
+              const { layer, sent } = fetchOf(answer)
+              const endpoint = yield* Effect.provide(
+                make({ headers: { "X-Api-Version": "hidd3n", "x-assertion": "hidd3n" } }),
+                layer
+              )
+              const spans = yield* traced(endpoint.request(endpoint.resolve()))
+              deepStrictEqual(spans.map(({ name }) => name), [
+                "TokenEndpoint.request",
+                "TokenEndpoint.attempt",
+                "http.client POST"
+              ])
+              assert.strictEqual(sent[0]?.headers.get("x-api-version"), "hidd3n")
+              const [request, , http] = spans
+              assert.strictEqual(request?.attributes.get("oauth.client_id"), clientId)
+              assert.strictEqual(request?.attributes.get("oauth.token_endpoint"), url)
+              // Of the headers of either side not even the names, which the other side may choose
+              assert(http !== undefined && Exit.isExit(http.exit))
+              deepStrictEqual([...http.attributes.keys()], [
+                "http.request.method",
+                "server.address",
+                "server.port",
+                "url.full",
+                "url.scheme",
+                "http.response.status_code",
+                ...(Exit.isFailure(http.exit) ? ["error.type", "oauth.error.code"] : [])
+              ])
+              assert.strictEqual(http?.attributes.get("url.full"), url)
+              assert.isString(sent[0]?.headers.get("traceparent"))
+              const basic = sent[0]?.headers.get("authorization")?.slice(6) ?? assert.fail()
+              for (const { attributes, exit } of spans) {
+                for (const [key, value] of attributes) {
+                  const shown = `${key} ${inspect(value, { depth: 20, showHidden: true })}`
+                  for (const mark of ["hidd3n", "s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
+                }
+                assert(Exit.isExit(exit))
+                const shown = inspect(exit, { depth: 20 }) + (Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
+                for (const mark of ["s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
               }
-              assert(Exit.isExit(exit))
-              const shown = inspect(exit, { depth: 20 }) + (Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
-              for (const mark of ["s3cr3t", "t0k3n", basic]) assert.notInclude(shown, mark)
-            }
-          }))
-      }
+            })
+        ))
 
       const failing: ReadonlyArray<readonly [what: string, HttpClient.HttpClient]> = [
         [
@@ -1772,21 +1819,24 @@ describe("TokenEndpoint", () => {
           HttpClient.make((request) => Effect.die(new HttpClientError.RequestError({ request, reason: "Transport" })))
         ]
       ]
-      for (const [what, client] of failing) {
-        it.effect(`of ${what} hold nothing of the request`, () =>
-          Effect.gen(function*() {
-            const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, client)
-            const spans = yield* traced(endpoint.request(endpoint.resolve()))
-            assert.strictEqual(spans.length, 3)
-            const basic = btoa(`my+app:${ClientAuth.formEncode(secret)}`)
-            for (const { exit } of spans) {
-              assert(Exit.isExit(exit))
-              if (!Exit.isFailure(exit)) continue
-              const shown = inspect(exit, { depth: 20, showHidden: true })
-              for (const mark of ["s3cr3t", basic]) assert.notInclude(shown, mark)
-            }
-          }))
-      }
+      it.effect("of a failure hold nothing of the request", () =>
+        rowsEffect(
+          failing,
+          ([what]) => `of ${what} hold nothing of the request`,
+          ([, client]) =>
+            Effect.gen(function*() {
+              const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, client)
+              const spans = yield* traced(endpoint.request(endpoint.resolve()))
+              assert.strictEqual(spans.length, 3)
+              const basic = btoa(`my+app:${ClientAuth.formEncode(secret)}`)
+              for (const { exit } of spans) {
+                assert(Exit.isExit(exit))
+                if (!Exit.isFailure(exit)) continue
+                const shown = inspect(exit, { depth: 20, showHidden: true })
+                for (const mark of ["s3cr3t", basic]) assert.notInclude(shown, mark)
+              }
+            })
+        ))
     })
   })
 })
