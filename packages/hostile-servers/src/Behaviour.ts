@@ -10,7 +10,21 @@ export interface Visit {
   readonly document: string
   /** An origin that must never be contacted. */
   readonly elsewhere: string
+  /**
+   * Lets so many milliseconds pass on the client's clock, which stands still otherwise: `timeLimit` ends an attempt,
+   * so that a visit lets no more pass than that.
+   */
+  readonly letPass: (millis: number) => void
 }
+
+/** When the client's clock begins. */
+export const startsAt = Date.UTC(2030, 0, 1)
+
+/** How long the client waits for an answer, in milliseconds on its clock. */
+export const timeLimit = 1000
+
+/** How long the client pauses before it asks again, in milliseconds on its clock. */
+export const pause = 50
 
 export interface Behaviour {
   readonly name: string
@@ -23,8 +37,8 @@ export interface Behaviour {
   readonly certificate?: "trusted" | "unknown" | "expired" | "other host"
   /** Nobody listens there, or nobody answers to the SYN. */
   readonly port?: "closed" | "dropping"
-  /** The client has to give up by itself; a server that floods it meanwhile is given less time, and no company. */
-  readonly waits?: "idle" | "flooded"
+  /** The client reads on for as long as something comes: it is given no company. */
+  readonly floods?: true
   /** It acts before it is asked: connections are counted, not what comes over them. */
   readonly deaf?: true
   /** How often the client comes; once where it is absent. */
@@ -154,22 +168,40 @@ export const ok = (
 ): Behaviour["serve"] =>
   answer(({ document }) => http(200, { ...jsonType, ...headers }, typeof body === "function" ? body(document) : body))
 
-/** Sends the beginning, and then this again and again, as fast as it is taken. */
-export const flood = (head: string | Buffer, again: string | Buffer): Behaviour["serve"] => ({ socket }) =>
+const megabyte = 1024 * 1024
+// What is not read yet, the kernel holds: it takes up to half of this
+const whole = 64 * megabyte
+const stages = 8
+
+/**
+ * Sends the beginning, and then this again and again, as fast as it is taken, until it is more than anybody may hold:
+ * by then the client's time is over.
+ */
+export const flood = (head: string | Buffer, again: string | Buffer): Behaviour["serve"] => ({ letPass, socket }) =>
   onRequest(socket, () => {
     const bytes = Buffer.from(again)
+    let sent = 0
     const write = () => {
-      while (socket.writable && socket.write(bytes));
+      for (let isTaken = true; isTaken && socket.writable && sent < whole;) {
+        const stage = Math.floor(sent / whole * stages)
+        sent += bytes.length
+        const isNext = stage < Math.floor(sent / whole * stages)
+        isTaken = socket.write(bytes, (error) => !error && isNext && letPass(timeLimit / stages))
+      }
     }
     socket.on("drain", write)
     socket.write(head)
     write()
   })
 
-/** Sends the beginning, and then this again and again, one every so many milliseconds. */
-export const drip = (head: string, again: string, every: number): Behaviour["serve"] => ({ socket }) =>
+/** Sends the beginning, and then this again and again, one every so many milliseconds on the client's clock. */
+export const drip = (head: string, again: string, every: number): Behaviour["serve"] => ({ letPass, socket }) =>
   onRequest(socket, () => {
-    const timer = setInterval(() => socket.write(again), every)
+    let left = timeLimit / every
+    const timer = setInterval(() => {
+      socket.write(again, (error) => !error && letPass(every))
+      if (--left === 0) clearInterval(timer)
+    }, 1)
     socket.on("close", () => clearInterval(timer))
     socket.write(head)
   })

@@ -18,12 +18,13 @@ export interface Surroundings {
   readonly certificates: Certificates
   readonly document: (origin: string) => string
   readonly elsewhere: string
+  readonly letPass: (millis: number) => void
 }
 
 /** Serves until the scope ends, and then cuts what is connected. */
 export const listen = (
   behaviour: Behaviour,
-  { certificates, document, elsewhere }: Surroundings
+  { certificates, document, elsewhere, letPass }: Surroundings
 ): Effect.Effect<HostileServer, never, Scope.Scope> =>
   Effect.gen(function*() {
     let origin = ""
@@ -32,7 +33,13 @@ export const listen = (
     const count = () => void visits++
     const connected = (socket: Socket) => {
       if (behaviour.deaf !== true) socket.once("data", count)
-      behaviour.serve({ number: ++number, socket: socket.on("error", () => {}), document: document(origin), elsewhere })
+      behaviour.serve({
+        number: ++number,
+        socket: socket.on("error", () => {}),
+        document: document(origin),
+        elsewhere,
+        letPass
+      })
     }
     const server = behaviour.certificate === undefined
       ? createServer({ allowHalfOpen: true }, connected)

@@ -10,7 +10,8 @@ import {
   json,
   refused,
   type Request,
-  row
+  row,
+  startsAt
 } from "./Behaviour.js"
 import { document, issued } from "./Token.js"
 
@@ -107,11 +108,11 @@ const errors: ReadonlyArray<Behaviour> = [
 // asks for patience
 // -----------------------------------------------------------------------------
 
-const patience = (status: number, value: string | (() => string), retryAfter: readonly [number, number] | null) =>
+const patience = (status: number, value: string, retryAfter: readonly [number, number] | null) =>
   row(
-    `${status}, Retry-After: ${typeof value === "string" ? value : "in an hour"}`,
+    `${status}, Retry-After: ${value}`,
     "is busy, and says so",
-    answer(() => http(status, { "retry-after": typeof value === "string" ? value : value() }, "busy")),
+    answer(() => http(status, { "retry-after": value }, "busy")),
     refused("Status", new RegExp(String(status)), { visits: 2, retryAfter })
   )
 
@@ -119,7 +120,7 @@ const patiences: ReadonlyArray<Behaviour> = [
   patience(429, "7", [7, 7]),
   patience(503, "7", [7, 7]),
   patience(429, "0", [0, 0]),
-  patience(503, () => new Date(Date.now() + 3_600_000).toUTCString(), [3500, 3600]),
+  patience(503, new Date(startsAt + 3_600_000).toUTCString(), [3600, 3600]),
   patience(429, "Sun, 06 Nov 1994 08:49:37 GMT", [0, 0]),
   patience(429, "Fri, 31 Dec 9999 23:59:59 GMT", [1e9, Infinity]),
   patience(429, "999999999999999999999999", [1e9, Infinity]),

@@ -22,7 +22,17 @@ const notToo = refused(["InvalidResponse", "Transport"], /larger than \d+ bytes|
 const zeros = gzipSync(Buffer.alloc(10_000_000), { level: 9 })
 const gigabyte = Buffer.concat(Array.from({ length: 100 }, () => zeros))
 
-const brotli = (bytes: Buffer) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } })
+/** Made once, by the first who is asked for it. */
+const once = <A>(make: () => A): () => A => {
+  let made: { readonly value: A } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+const quarterGigabyte = once(() =>
+  brotliCompressSync(Buffer.alloc(1 << 28), { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } })
+)
+
+const millionKeys = once(() => withField(`{${Array.from({ length: 1_000_000 }, (_, key) => `"${key}":0`).join(",")}}`))
 
 const withField = (field: string) => `{"access_token":"${issued}","token_type":"Bearer","extra":${field}}`
 
@@ -81,15 +91,13 @@ export const floods: ReadonlyArray<Behaviour> = [
   row(
     "br bomb",
     "answers with 256 MB of zeros in 400 bytes",
-    answer(() => http(200, { "content-encoding": "br" }, brotli(Buffer.alloc(1 << 28)))),
+    answer(() => http(200, { "content-encoding": "br" }, quarterGigabyte())),
     notToo
   ),
   row(
     "deflate bomb",
     "answers with 10 MB of spaces before the JSON",
-    answer(({ document }) =>
-      http(200, { "content-encoding": "gzip" }, gzipSync(Buffer.from(" ".repeat(10_000_000) + document)))
-    ),
+    answer(({ document }) => http(200, { "content-encoding": "gzip" }, gzipSync(" ".repeat(10_000_000) + document))),
     notToo
   )
 ]
@@ -140,7 +148,7 @@ const tokens: ReadonlyArray<Behaviour> = [
   row(
     "a million keys",
     "answers with an object of a million keys",
-    ok(withField(`{${Array.from({ length: 1_000_000 }, (_, key) => `"${key}":0`).join(",")}}`)),
+    ok(millionKeys),
     tooLarge
   ),
   row(

@@ -12,23 +12,26 @@ import {
   json,
   late,
   onRequest,
+  pause,
   refused,
   row,
+  timeLimit,
   type Visit
 } from "./Behaviour.js"
 
 const head = (lines: string, status = "200 OK") =>
   `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\n${lines}\r\n`
 
-/** Answers with these bytes, and leaves the connection as it is. */
-const send = (bytes: (document: string) => string): Behaviour["serve"] => (visit) =>
-  onRequest(visit.socket, () => visit.socket.write(bytes(visit.document)))
+/** Answers with these bytes, and leaves the connection as it is while the client's time goes by. */
+const send = (bytes: (document: string) => string): Behaviour["serve"] => ({ document, letPass, socket }) =>
+  onRequest(socket, () => socket.write(bytes(document), () => letPass(timeLimit)))
 
 /** Answers with these bytes, and resets the connection as soon as they are on the way. */
 const sendAndReset = (bytes: string): Behaviour["serve"] => ({ socket }) =>
   onRequest(socket, () => socket.write(bytes, () => setTimeout(() => socket.resetAndDestroy(), 20)))
 
-const silent: Behaviour["serve"] = ({ socket }) => void socket.resume()
+/** Reads on, and says nothing. */
+const silent: Behaviour["serve"] = ({ letPass, socket }) => void socket.once("data", () => letPass(timeLimit)).resume()
 
 const cut = /other side closed|terminated|aborted|socket|ECONNRESET|premature|closed/i
 const malformed = /parse|HPE_|expected|invalid|unexpected|missing|response|mismatch|bad/i
@@ -80,7 +83,12 @@ const connections: ReadonlyArray<Behaviour> = [
     sendAndReset(`${head("content-length: 100\r\n")}{"access_token":"`),
     broken(cut)
   ),
-  row("never an answer", "takes the request, and is silent", silent, late, { waits: "idle" }),
+  row(
+    "never an answer",
+    "takes the request, and is silent",
+    ({ letPass, socket }) => onRequest(socket, () => letPass(timeLimit)),
+    late
+  ),
   row(
     "half-closed",
     "sends its end of stream, and reads on for ever",
@@ -90,21 +98,16 @@ const connections: ReadonlyArray<Behaviour> = [
   row(
     "stops reading",
     "takes a byte, and no more",
-    ({ socket }) => void socket.once("data", () => socket.pause()),
-    late,
-    { waits: "idle" }
+    ({ letPass, socket }) =>
+      void socket.once("data", () => {
+        socket.pause()
+        letPass(timeLimit)
+      }),
+    late
   ),
-  row("slow headers", "sends a byte of a header every 100 ms", drip("HTTP/1.1 200 OK\r\nx-slow: ", "a", 100), late, {
-    waits: "idle"
-  }),
-  row(
-    "slow body",
-    "sends a byte of the body every 100 ms",
-    drip(head("content-length: 1000\r\n"), " ", 100),
-    late,
-    { waits: "idle" }
-  ),
-  row("slow chunks", "sends a chunk of a byte every 10 ms", drip(chunkedHead, chunk(" "), 10), late, { waits: "idle" }),
+  row("slow headers", "sends a byte of a header every 100 ms", drip("HTTP/1.1 200 OK\r\nx-slow: ", "a", 100), late),
+  row("slow body", "sends a byte of the body every 100 ms", drip(head("content-length: 1000\r\n"), " ", 100), late),
+  row("slow chunks", "sends a chunk of a byte every 10 ms", drip(chunkedHead, chunk(" "), 10), late),
   row("connection refused", "is not there", () => {}, refused("Transport", /ECONNREFUSED/, { visits: 0 }), {
     port: "closed"
   }),
@@ -115,7 +118,7 @@ const connections: ReadonlyArray<Behaviour> = [
     refused("Timeout", /no answer within/, {
       visits: 0
     }),
-    { port: "dropping", waits: "idle" }
+    { port: "dropping" }
   ),
   row(
     "closes an idle connection",
@@ -123,7 +126,7 @@ const connections: ReadonlyArray<Behaviour> = [
     (visit) =>
       onRequest(
         visit.socket,
-        (_, number) => number === 1 ? visit.socket.write(keptAlive(visit)) : visit.socket.destroy()
+        (_, number) => number === 1 ? answerAndKeep(visit) : visit.socket.destroy()
       ),
     accepted({ visits: 2 }),
     { asks: 2 }
@@ -134,7 +137,7 @@ const connections: ReadonlyArray<Behaviour> = [
     (visit) =>
       onRequest(
         visit.socket,
-        (_, number) => number === 1 ? visit.socket.write(keptAlive(visit)) : visit.socket.resetAndDestroy()
+        (_, number) => number === 1 ? answerAndKeep(visit) : visit.socket.resetAndDestroy()
       ),
     accepted({ visits: 2 }),
     { asks: 2 }
@@ -153,6 +156,8 @@ const connections: ReadonlyArray<Behaviour> = [
 
 const keptAlive = ({ document }: Visit) => http(200, { connection: "keep-alive" }, document)
 
+const answerAndKeep = (visit: Visit) => visit.socket.write(keptAlive(visit), () => visit.letPass(pause))
+
 const framing: ReadonlyArray<Behaviour> = [
   row(
     "content-length too short",
@@ -170,8 +175,7 @@ const framing: ReadonlyArray<Behaviour> = [
     "content-length too long, open",
     "says 10 bytes more than it sends, and waits",
     send((document) => `${head(`content-length: ${document.length + 10}\r\n`)}${document}`),
-    late,
-    { waits: "idle" }
+    late
   ),
   row(
     "content-length negative",
@@ -230,9 +234,7 @@ const framing: ReadonlyArray<Behaviour> = [
     "never ends the line of a chunk",
     flood(`${chunkedHead}1;`, "e".repeat(16_384)),
     late,
-    {
-      waits: "flooded"
-    }
+    { floods: true }
   ),
   row(
     "endless trailers",
@@ -260,7 +262,7 @@ const protocol: ReadonlyArray<Behaviour> = [
     "sends 100 Continue without end",
     flood("", "HTTP/1.1 100 Continue\r\n\r\n".repeat(100)),
     refused(["Timeout", "Transport"], /no answer within|bad response/),
-    { waits: "flooded" }
+    { floods: true }
   ),
   row(
     "1xx before the answer",
@@ -312,14 +314,17 @@ const protocol: ReadonlyArray<Behaviour> = [
   row(
     "a second answer",
     "sends an answer more than it was asked for",
-    (visit) =>
+    (visit) => {
+      // The client is done with a connection over which more comes than it asked for
+      visit.socket.once("close", () => visit.letPass(pause)).once("end", () => visit.socket.end())
       onRequest(visit.socket, () =>
         visit.socket.write(
           Buffer.concat([
             keptAlive(visit),
             visit.number === 1 ? json(200, { access_token: "smuggled" }, { connection: "keep-alive" }) : Buffer.of()
           ])
-        )),
+        ))
+    },
     accepted({ visits: 2 }),
     { asks: 2 }
   ),
@@ -418,7 +423,7 @@ const tls: ReadonlyArray<Behaviour> = [
     broken(/TLS|disconnected|socket/i),
     { scheme: "https" }
   ),
-  row("TLS never", "never answers the handshake", silent, late, { scheme: "https", waits: "idle" })
+  row("TLS never", "never answers the handshake", silent, late, { scheme: "https" })
 ]
 
 export const transport: ReadonlyArray<Behaviour> = [...connections, ...framing, ...protocol, ...tls]

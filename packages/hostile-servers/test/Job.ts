@@ -8,20 +8,27 @@ export type Consumer = "tokenEndpoint" | "discovery"
 
 export interface Job {
   readonly name: string
+  readonly http: HttpName
   readonly consumer: Consumer
   /** Where the hostile server is. */
   readonly origin: string
-  /** In milliseconds. */
-  readonly timeout: number
+  /** Nobody is there to let time pass: the client has this many milliseconds of real time. */
+  readonly realTimeout?: number
   /** How often the token is asked for. */
   readonly asks: number
   /** Jobs of one batch run at the same time, and the memory of each is that of all of them. */
   readonly batch: string
-  /** Garbage is collected all the time, so that only what is held counts as memory. */
+  /** Garbage is collected whenever memory is looked at, so that only what is held counts. */
   readonly collects: boolean
   /** Shows this text in every way in which a secret must not be shown. */
   readonly planted?: string
 }
+
+/** What the process of the client is told. */
+export type Message =
+  | { readonly _tag: "Work"; readonly jobs: ReadonlyArray<Job> }
+  /** Lets time pass on the clock of a job. */
+  | { readonly _tag: "LetPass"; readonly name: string; readonly millis: number }
 
 export type Outcome =
   | { readonly _tag: "Token"; readonly token: string; readonly lifetime: number | null; readonly scope: string | null }
@@ -37,7 +44,7 @@ export type Outcome =
 export interface Result {
   readonly name: string
   readonly outcome: Outcome
-  /** In milliseconds. */
+  /** In milliseconds of real time. */
   readonly time: number
   /** In bytes, beyond what was there before. */
   readonly memory: number

@@ -7,7 +7,11 @@
  * a batch run together, and the memory of all of them counts for each. While a
  * server floods the client until its time is over, V8 leaves tens of megabytes
  * of buffers lying that were read and are done with, whoever reads: there
- * garbage is collected all the time, and what is held counts.
+ * garbage is collected each time that the server lets time pass, and what is
+ * held counts.
+ *
+ * The clock of a job stands still until its server lets time pass, so that it
+ * makes no difference how fast the machine is.
  */
 import { ClientAuth, TokenEndpoint } from "@effect-alf/core"
 import { RetryPolicy } from "@effect-alf/core"
@@ -17,6 +21,7 @@ import { FetchHttpClient } from "@effect/platform"
 import {
   Array as Arr,
   Cause,
+  Clock,
   DateTime,
   Duration,
   Effect,
@@ -30,16 +35,19 @@ import {
   Schedule,
   Tracer
 } from "effect"
+import { setImmediate } from "node:timers/promises"
 import { inspect } from "node:util"
 import { GCProfiler, getHeapStatistics } from "node:v8"
 import * as Secrets from "../../core/test/Secrets.js"
+import { hang } from "../../core/test/support/hang.js"
+import { pause, startsAt, timeLimit } from "../src/Behaviour.js"
 import { issued } from "../src/Token.js"
 import {
   assertion,
   clientId,
   clientSecret,
-  type HttpName,
   type Job,
+  type Message,
   type Outcome,
   type Report,
   type Result
@@ -49,7 +57,54 @@ const uncaught: Array<string> = []
 process.on("uncaughtException", (error) => uncaught.push(`uncaughtException ${String(error)}`))
 process.on("unhandledRejection", (error) => uncaught.push(`unhandledRejection ${String(error)}`))
 
-const http = ManagedRuntime.make(process.argv[2] as HttpName === "fetch" ? FetchHttpClient.layer : NodeHttp.layer())
+const runtimes = { fetch: ManagedRuntime.make(FetchHttpClient.layer), undici: ManagedRuntime.make(NodeHttp.layer()) }
+
+interface Pace {
+  readonly clock: Clock.Clock
+  /** Waits until so many milliseconds have passed since the start. */
+  readonly passed: (millis: number) => Effect.Effect<void>
+  readonly letPass: (millis: number) => void
+}
+
+const makePace = (): Pace => {
+  let sleepers: ReadonlyArray<{ readonly until: number; readonly wake: () => void }> = []
+  let passed = 0
+  const now = () => startsAt + passed
+  const nanos = () => BigInt(now()) * 1_000_000n
+  const sleepUntil = (until: number) =>
+    Effect.async<void>((resume) => {
+      if (until <= passed) return resume(Effect.void)
+      const sleeper = { until, wake: () => resume(Effect.void) }
+      sleepers = [...sleepers, sleeper]
+      return Effect.sync(() => {
+        sleepers = sleepers.filter((other) => other !== sleeper)
+      })
+    })
+  return {
+    clock: {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis: now,
+      unsafeCurrentTimeNanos: nanos,
+      currentTimeMillis: Effect.sync(now),
+      currentTimeNanos: Effect.sync(nanos),
+      sleep: (duration) => {
+        const millis = Duration.toMillis(duration)
+        // Between two attempts there is no server to let time pass
+        return millis < pause ? Effect.yieldNow() : Effect.suspend(() => sleepUntil(passed + millis))
+      }
+    },
+    passed: sleepUntil,
+    letPass: (millis) => {
+      passed += millis
+      const due = sleepers.filter(({ until }) => until <= passed)
+      sleepers = sleepers.filter(({ until }) => until > passed)
+      for (const { wake } of due) wake()
+    }
+  }
+}
+
+/** By the names of the jobs under way. */
+const paces = new Map<string, Pace>()
 
 /** Proves itself in every way at once, so that each secret can be echoed. */
 const clientAuth: ClientAuth.ClientAuth = {
@@ -169,8 +224,9 @@ const outcomeOf = (
 }
 
 const ask = (job: Job) => {
+  const pace = makePace()
   const program = Effect.gen(function*() {
-    const options = { clientId, timeout: job.timeout, retry }
+    const options = { clientId, timeout: job.realTimeout ?? timeLimit, retry }
     const endpoint = yield* job.consumer === "discovery"
       ? TokenEndpoint.makeDiscovery({
         ...options,
@@ -181,8 +237,8 @@ const ask = (job: Job) => {
       : TokenEndpoint.make({ ...options, url: `${job.origin}/token`, clientAuth })
     for (let number = 1; number < job.asks; number++) {
       yield* endpoint.request(endpoint.resolve())
-      // Time for what the server does after its answer
-      yield* Effect.sleep(50)
+      // Until the server has done what it does after its answer
+      yield* pace.passed(number * pause)
     }
     if (job.planted !== undefined) return yield* plant(job.planted)
     return yield* endpoint.request(endpoint.resolve())
@@ -190,7 +246,17 @@ const ask = (job: Job) => {
   return Effect.suspend(() => {
     const { effect, logs, spans } = captured(Effect.scoped(program))
     const start = performance.now()
-    return Effect.map(effect, (exit) => ({ exit, logs, spans, time: performance.now() - start }))
+    paces.set(job.name, pace)
+    return (job.realTimeout === undefined ? Effect.withClock(effect, pace.clock) : effect).pipe(
+      Effect.disconnect,
+      Effect.timeoutTo({
+        duration: hang,
+        onSuccess: (exit) => exit,
+        onTimeout: () => Exit.die(new Error("neither the client nor the server comes to an end"))
+      }),
+      Effect.map((exit) => ({ exit, logs, spans, time: performance.now() - start })),
+      Effect.ensuring(Effect.sync(() => paces.delete(job.name)))
+    )
   })
 }
 
@@ -224,20 +290,24 @@ const inUse = () => {
   return used_heap_size + external_memory
 }
 
+/** Looks at the memory in use, for as long as it is measured. */
+let sample = () => {}
+
 const measured = async <A>(run: () => Promise<A>, collects: boolean): Promise<readonly [A, number]> => {
   globalThis.gc!()
   const before = inUse()
   let highest = before
-  const sample = () => {
+  sample = () => {
     // The second time frees what the first one found
     if (collects) { for (let times = 0; times < 2; times++) globalThis.gc!() }
     highest = Math.max(highest, inUse())
   }
   const profiler = new GCProfiler()
+  const timer = collects ? undefined : setInterval(sample, 2)
   if (!collects) profiler.start()
-  const timer = setInterval(sample, collects ? 50 : 2)
   const result = await run()
   sample()
+  sample = () => {}
   clearInterval(timer)
   for (const { beforeGC: { heapStatistics } } of collects ? [] : profiler.stop().statistics) {
     highest = Math.max(highest, heapStatistics.usedHeapSize + heapStatistics.externalMemory)
@@ -247,7 +317,7 @@ const measured = async <A>(run: () => Promise<A>, collects: boolean): Promise<re
 
 const runBatch = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>> => {
   const [all, memory] = await measured(
-    () => http.runPromise(Effect.forEach(jobs, ask, { concurrency: "unbounded" })),
+    () => runtimes[jobs[0].http].runPromise(Effect.forEach(jobs, ask, { concurrency: "unbounded" })),
     jobs[0].collects
   )
   const sought = jobs[0].planted === undefined ? secrets : [jobs[0].planted]
@@ -263,20 +333,34 @@ const runBatch = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>
   }))
 }
 
-const work = async (jobs: ReadonlyArray<Job>): Promise<Report> => {
-  const batches = Object.values(Arr.groupBy(jobs, ({ batch }) => batch))
+const work = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>> => {
   const results: Array<Result> = []
-  // What is loaded and compiled once is not the first row's: the first server is an honest one
-  for (let times = 0; times < 5; times++) await runBatch([jobs[0]])
-  for (const batch of batches) results.push(...await runBatch(batch))
-  await http.dispose()
-  // What nobody waits for may still fail
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  return { results, uncaught }
+  for (const batch of Object.values(Arr.groupBy(jobs, ({ batch }) => batch))) results.push(...await runBatch(batch))
+  await Promise.all(Object.values(runtimes).map((runtime) => runtime.dispose()))
+  return results
 }
 
-process.once("message", (jobs: ReadonlyArray<Job>) => {
-  void work(jobs).catch((error): Report => ({ results: [], uncaught: [inspect(error)] })).then((report) =>
-    process.send!(report, () => process.disconnect())
-  )
+const report = (results: ReadonlyArray<Result>) => {
+  process.channel!.unref()
+  // What nobody waits for may still fail: until nothing is left that could
+  process.once("beforeExit", () => process.send!({ results, uncaught } satisfies Report, () => process.disconnect()))
+}
+
+let arrived = Promise.resolve()
+
+/** After what the server sent before: that is here already, and is read within a few turns of the event loop. */
+const letPass = ({ millis, name }: Message & { readonly _tag: "LetPass" }) => {
+  arrived = arrived.then(async () => {
+    for (let turn = 0; turn < 5; turn++) await setImmediate()
+    sample()
+    paces.get(name)?.letPass(millis)
+  })
+}
+
+process.on("message", (message: Message) => {
+  if (message._tag === "LetPass") return letPass(message)
+  void work(message.jobs).catch((error): ReadonlyArray<Result> => {
+    uncaught.push(inspect(error))
+    return []
+  }).then(report)
 })
