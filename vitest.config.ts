@@ -1,11 +1,13 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import projects from "./vitest.workspace.js"
 
 // One for each processor, as many from the start to the end: a worker keeps what it has imported
 const workers = availableParallelism()
 
 export default defineConfig({
   test: {
+    projects,
     pool: "forks",
     // A worker imports each module once and not again for each of the files that it runs: imports would cost more than
     // the tests. What a test changes beside its own values, it puts back.

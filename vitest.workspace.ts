@@ -1,16 +1,18 @@
-import { defineWorkspace } from "vitest/config"
+import { defineProject } from "vitest/config"
 import { hang } from "./packages/core/test/support/hang.js"
 
-// One project: each of several would have workers of its own, which import everything again
-export default defineWorkspace([{
-  // The packages are tested as they are written, not as they were last built
-  ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
-  test: {
-    name: "effect-alf",
-    include: ["packages/*/test/**/*.test.ts"],
-    // There is a redis-server to start, or a sentence that says how to get one
-    globalSetup: ["packages/redis-server/src/setup.ts"],
-    testTimeout: hang,
-    hookTimeout: hang
-  }
-}])
+/** The projects of `vitest.config.ts`: one, as each of several would have workers that import everything again. */
+export default [
+  defineProject({
+    // The packages are tested as they are written, not as they were last built
+    ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
+    test: {
+      name: "effect-alf",
+      include: ["packages/*/test/**/*.test.ts"],
+      // There is a redis-server to start, or a sentence says how to get one
+      globalSetup: ["packages/redis-server/src/setup.ts"],
+      testTimeout: hang,
+      hookTimeout: hang
+    }
+  })
+]

@@ -11,8 +11,8 @@ import { modules, published, report, root } from "./workspace.js"
 /** Private packages that need nothing of Effect beyond what the published ones do. */
 const alongside = ["hostile-servers", "redis-server"]
 
-/** What their tests read besides: the pages that they hold to the code, and what runs before each of them. */
-const beside = /^packages\/(guides\/[^/]+\.md|checks\/src\/freshMethods\.ts)$/
+/** What their tests read besides: the pages that they hold to the code. */
+const beside = /^packages\/guides\/[^/]+\.md$/
 
 /** Releases that go with the oldest peers: of what only the tests need, and of the peers' own peers. */
 const besideOldest: Ranges = {
@@ -107,7 +107,7 @@ try {
   write(join(copy, "package.json"), {
     private: true,
     type: "module",
-    // As in the work tree, with the projects of the packages that are here
+    // As in the work tree, with the tests of the packages that are here
     scripts: { test: workspace.scripts.test },
     workspaces: workspace.workspaces,
     devDependencies: { ...choose(workspace.devDependencies), ...(asked === "oldest" && besideOldest) },
@@ -131,7 +131,7 @@ try {
     }
     readTypes()
     run("sources", "npx", "--no-install", "tsc", "-b", ...published.map((name) => `packages/${name}/tsconfig.src.json`))
-    run("tests", "npm", "test", "--", ...options.includes("--all") ? [] : ["--project", "core"])
+    run("tests", "npm", "test", "--", ...options.includes("--all") ? [] : ["packages/core"])
   }
 } finally {
   if (process.env.KEEP === undefined) rmSync(copy, { recursive: true, force: true })
