@@ -18,11 +18,11 @@ import {
   Effect,
   Exit,
   Fiber,
+  FiberStatus,
   Layer,
   Option,
   Ref,
   Runtime,
-  Schedule,
   Schema,
   Scope,
   Stream,
@@ -34,7 +34,10 @@ import { createServer, type Socket } from "node:net"
 import { Readable } from "node:stream"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { hang } from "../../core/test/support/hang.js"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as LocalServer from "./LocalServer.js"
+import { until } from "./until.js"
 
 interface Subject {
   readonly name: "platform-node" | "NodeHttp"
@@ -43,42 +46,41 @@ interface Subject {
   readonly single: Layer.Layer<HttpClient.HttpClient>
 }
 
-const platform: Subject = {
-  name: "platform-node",
-  layer: NodeHttpClient.layerUndici,
-  single: Layer.provide(
+const layerOf = (options: Undici.Agent.Options): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.provide(
     NodeHttpClient.layerUndiciWithoutDispatcher,
     Layer.scoped(
       NodeHttpClient.Dispatcher,
       Effect.acquireRelease(
-        Effect.sync(() => new Undici.Agent({ connections: 1 })),
+        Effect.sync(() => new Undici.Agent({ connectTimeout: hang, ...options })),
         (agent) => Effect.promise(() => agent.destroy())
       )
     )
   )
+
+const platform: Subject = {
+  name: "platform-node",
+  layer: layerOf({}),
+  single: layerOf({ connections: 1 })
 }
 
 const ours: Subject = {
   name: "NodeHttp",
-  layer: Layer.orDie(NodeHttp.layer({ proxy: false })),
-  single: Layer.orDie(NodeHttp.layer({ proxy: false, connections: 1 }))
+  layer: Layer.orDie(NodeHttp.layer({ proxy: false, connectTimeout: hang })),
+  single: Layer.orDie(NodeHttp.layer({ proxy: false, connectTimeout: hang, connections: 1 }))
 }
 
 type Test = Effect.Effect<void, unknown, HttpClient.HttpClient | Scope.Scope>
 
-const both = (title: string, test: (subject: Subject) => Test) => {
-  for (const subject of [platform, ours]) {
-    it.scopedLive(`${title} (${subject.name})`, () =>
-      Effect.provide(Effect.timeout(test(subject), "20 seconds"), subject.layer))
-  }
+const over = (layer: "layer" | "single") => (title: string, test: (subject: Subject) => Test) => {
+  it.live(
+    title,
+    () => rowsEffect([platform, ours], ({ name }) => name, (subject) => Effect.provide(test(subject), subject[layer]))
+  )
 }
 
-const bothSingle = (title: string, test: () => Test) => {
-  for (const subject of [platform, ours]) {
-    it.scopedLive(`${title} (${subject.name})`, () =>
-      Effect.provide(Effect.timeout(test(), "20 seconds"), subject.single))
-  }
-}
+const both = over("layer")
+const bothSingle = over("single")
 
 const serve = (listener: (request: IncomingMessage, response: ServerResponse) => void) => LocalServer.make(listener)
 
@@ -112,11 +114,20 @@ const Echo = Schema.Struct({
 const send = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.flatMap(HttpClient.execute(request), HttpClientResponse.schemaBodyJson(Echo))
 
-const until = (condition: () => boolean) =>
-  Effect.suspend(() => condition() ? Effect.void : Effect.fail("not yet")).pipe(
-    Effect.retry(Schedule.spaced("5 millis")),
-    Effect.timeout("10 seconds")
-  )
+/** Until the fiber waits for something. */
+const suspended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
+  fiber.status.pipe(Effect.zipLeft(Effect.yieldNow()), Effect.repeat({ until: FiberStatus.isSuspended }))
+
+/** Until a number no longer grows though the event loop, in which both sides live, goes round and round. */
+const settled = (count: () => number) =>
+  Effect.suspend(() => {
+    const before = count()
+    return Effect.map(Effect.repeatN(Effect.sleep("1 millis"), 9), () => count() === before)
+  }).pipe(Effect.repeat({ until: (isSettled) => isSettled }))
+
+/** Gives up as soon as the condition is met. */
+const giveUpWhen = (condition: () => boolean) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.raceFirst(Effect.asSome(effect), Effect.as(until(condition), Option.none<A>()))
 
 const failure = <A, R>(effect: Effect.Effect<A, HttpClientError.HttpClientError, R>) =>
   Effect.map(Effect.flip(effect), (error) => `${error._tag} ${error.reason}`)
@@ -180,11 +191,14 @@ describe("HttpClient behaviour, reading", () => {
   both("a character that is cut by the boundaries of chunks", () =>
     Effect.gen(function*() {
       const bytes = Buffer.from("€")
+      let end = () => {}
       const { url } = yield* serve((_, response) => {
         response.write(bytes.subarray(0, 1))
-        setTimeout(() => response.end(bytes.subarray(1)), 20)
+        end = () => response.end(bytes.subarray(1))
       })
-      assert.strictEqual(yield* (yield* HttpClient.get(url)).text, "€")
+      const response = yield* HttpClient.get(url)
+      end()
+      assert.strictEqual(yield* response.text, "€")
     }))
 
   both("no body: 204, HEAD, and an empty one, which is null as JSON", () =>
@@ -349,8 +363,9 @@ describe("HttpClient behaviour, sending", () => {
 
   both("a stream is produced at the pace of the server", () =>
     Effect.gen(function*() {
+      let arrived: IncomingMessage | undefined
       const { url } = yield* serve((request, response) => {
-        request.pause()
+        arrived = request.pause()
         request.on("close", () => response.destroy())
       })
       let produced = 0
@@ -361,16 +376,15 @@ describe("HttpClient behaviour, sending", () => {
       const fiber = yield* Effect.fork(
         HttpClient.execute(HttpClientRequest.bodyStream(HttpClientRequest.post(url), body))
       )
-      let before = -1
+      yield* until(() => arrived !== undefined && produced > 0)
       // What the sockets hold is some MB
-      yield* until(() => produced > 0 && before === (before = produced)).pipe(
-        Effect.delay("50 millis"),
-        Effect.repeatN(2)
-      )
+      yield* giveUpWhen(() => produced >= 512)(settled(() => produced))
       assert.isBelow(produced, 512)
       yield* Fiber.interrupt(fiber)
       const after = produced
-      yield* Effect.sleep("20 millis")
+      // Its end comes after all that was sent
+      arrived?.on("error", () => {}).resume()
+      yield* until(() => arrived?.closed === true)
       assert.isAtMost(produced - after, 1)
     }))
 
@@ -465,13 +479,7 @@ describe("HttpClient behaviour, large bodies", () => {
         })
         fill()
       })
-      const stopped = Effect.suspend(() => {
-        const before = written
-        return Effect.delay(
-          Effect.suspend(() => written === before ? Effect.void : Effect.fail("goes on")),
-          "50 millis"
-        )
-      }).pipe(Effect.retry({ times: 100 }))
+      const stopped = giveUpWhen(() => written >= 32 * 1024)(settled(() => written))
       const response = yield* HttpClient.get(url)
       yield* stopped
       assert.isBelow(written, 32 * 1024)
@@ -525,23 +533,25 @@ describe("HttpClient behaviour, interruption and scopes", () => {
       const exit = yield* Fiber.interrupt(fiber)
       assert.isTrue(Exit.isInterrupted(exit))
       yield* until(() => state.closed === 1)
-      const late = yield* Effect.timeoutOption(HttpClient.get(`${url}/silent`), "20 millis")
+      const late = yield* giveUpWhen(() => state.requests === 2)(HttpClient.get(`${url}/silent`))
       assert.isTrue(Option.isNone(late))
       yield* until(() => state.closed === 2)
     }))
 
-  for (const reader of ["text", "json", "arrayBuffer"] as const) {
-    both(`interrupted while ${reader} is read: the server sees it`, () =>
-      Effect.gen(function*() {
-        const { state, url } = yield* endless
-        const response = yield* HttpClient.get(url)
-        const fiber = yield* Effect.fork(response[reader])
-        yield* Effect.sleep("10 millis")
-        assert.strictEqual(state.closed, 0)
-        assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
-        yield* until(() => state.closed === 1)
-      }))
-  }
+  both(
+    "interrupted while the body is read: the server sees it",
+    () =>
+      rowsEffect(["text", "json", "arrayBuffer"] as const, (reader) => reader, (reader) =>
+        Effect.gen(function*() {
+          const { state, url } = yield* endless
+          const response = yield* HttpClient.get(url)
+          const fiber = yield* Effect.fork(response[reader])
+          yield* suspended(fiber)
+          assert.strictEqual(state.closed, 0)
+          assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+          yield* until(() => state.closed === 1)
+        }))
+  )
 
   both("a stream of which only the begin is taken: the server sees it", () =>
     Effect.gen(function*() {
@@ -570,7 +580,7 @@ describe("HttpClient behaviour, interruption and scopes", () => {
       const scope = yield* Scope.make()
       const response = yield* Scope.extend(client.get(url), scope)
       const reading = yield* Effect.fork(response.text)
-      yield* Effect.sleep("10 millis")
+      yield* suspended(reading)
       assert.strictEqual(state.closed, 0)
       yield* Scope.close(scope, Exit.void)
       yield* until(() => state.closed === 1)
@@ -596,9 +606,9 @@ describe("HttpClient behaviour, interruption and scopes", () => {
       setFlagsFromString("--expose-gc")
       const gc: () => void = runInNewContext("gc")
       yield* Effect.asVoid(HttpClient.get(url))
-      yield* until(() => {
-        gc()
-        return state.closed === 1
+      // Each costs tens of milliseconds, and what it has found needs some turns
+      yield* Effect.repeat(Effect.zipRight(Effect.sync(gc), settled(() => state.closed)), {
+        until: () => state.closed === 1
       })
     }))
 
@@ -626,21 +636,24 @@ describe("HttpClient behaviour, errors", () => {
     ["an answer that is not HTTP", (socket) => socket.end("SSH-2.0-OpenSSH_9.6\r\n")],
     ["two lengths", (socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na")]
   ]
-  for (const [what, answer] of transport) {
-    both(`${what} is a Transport error`, () =>
-      Effect.gen(function*() {
-        const { url } = yield* serveRaw(answer)
-        const error = yield* Effect.flip(HttpClient.get(url))
-        deepStrictEqual([error._tag, error.reason, error.request.url], ["RequestError", "Transport", url])
-        assert.instanceOf(error.cause, Error)
-        assert.match(error.message, /^Transport error \(GET http/)
-      }))
-  }
+  both(
+    "an answer that does not begin, or is not HTTP, is a Transport error",
+    () =>
+      rowsEffect(transport, ([what]) => what, ([_, answer]) =>
+        Effect.gen(function*() {
+          const { url } = yield* serveRaw(answer)
+          const error = yield* Effect.flip(HttpClient.get(url))
+          deepStrictEqual([error._tag, error.reason, error.request.url], ["RequestError", "Transport", url])
+          assert.instanceOf(error.cause, Error)
+          assert.match(error.message, /^Transport error \(GET http/)
+        }))
+  )
 
-  const cut: ReadonlyArray<readonly [string, (socket: Socket) => void]> = [
+  /** What the answer gives is done when the client has its headers. */
+  const cut: ReadonlyArray<readonly [string, (socket: Socket) => unknown]> = [
     ["a reset", (socket) => {
       socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")
-      setTimeout(() => socket.resetAndDestroy(), 30)
+      return () => socket.resetAndDestroy()
     }],
     ["an end before its length", (socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")],
     [
@@ -652,21 +665,30 @@ describe("HttpClient behaviour, errors", () => {
       (socket) => socket.end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n")
     ]
   ]
-  for (const [what, answer] of cut) {
-    both(`${what} in the body is a Decode error, however it is read`, () =>
-      Effect.gen(function*() {
-        const { url } = yield* serveRaw(answer)
-        for (const read of ["text", "json", "arrayBuffer", "urlParamsBody"] as const) {
-          const reading = Effect.flatMap(HttpClient.get(url), (response) => Effect.asVoid(response[read]))
-          const error = yield* Effect.flip(reading)
-          // What was cut already when undici passes the headers on
-          if (error._tag === "RequestError") assert.strictEqual(error.reason, "Transport")
-          else assert.strictEqual(error.reason, "Decode")
-        }
-        const streamed = yield* failure(Effect.flatMap(HttpClient.get(url), ({ stream }) => size(stream)))
-        assert.strictEqual(streamed, "ResponseError Decode")
-      }))
-  }
+  both(
+    "a body that is cut is a Decode error, however it is read",
+    () =>
+      rowsEffect(cut, ([what]) => what, ([_, answer]) =>
+        Effect.gen(function*() {
+          let then: unknown
+          const { url } = yield* serveRaw((socket) => {
+            then = answer(socket)
+          })
+          const get = Effect.tap(HttpClient.get(url), () =>
+            Effect.sync(() => {
+              if (typeof then === "function") then()
+            }))
+          for (const read of ["text", "json", "arrayBuffer", "urlParamsBody"] as const) {
+            const reading = Effect.flatMap(get, (response) => Effect.asVoid(response[read]))
+            const error = yield* Effect.flip(reading)
+            // What was cut already when undici passes the headers on
+            if (error._tag === "RequestError") assert.strictEqual(error.reason, "Transport")
+            else assert.strictEqual(error.reason, "Decode")
+          }
+          const streamed = yield* failure(Effect.flatMap(get, ({ stream }) => size(stream)))
+          assert.strictEqual(streamed, "ResponseError Decode")
+        }))
+  )
 
   both("nobody listens: a Transport error", () =>
     Effect.gen(function*() {
@@ -714,22 +736,18 @@ describe("HttpClient behaviour, connections", () => {
         })
       })
       const get = Effect.flatMap(HttpClient.get(server.url), ({ text }) => text)
-      const outcomes = yield* Effect.forEach(Array.from({ length: 20 }, (_, index) => index % 4), (pause) =>
-        Effect.either(Effect.delay(get, pause)))
-      // What was sent as the connection ended is for a retry to mend
-      for (const outcome of outcomes) {
+      for (let request = 0; request < 10; request++) {
+        // Both sides have closed
+        yield* until(() => server.sockets.every((socket) => socket.closed))
+        assert.strictEqual(yield* get, "ok")
+        const outcome = yield* Effect.either(Effect.delay(get, request % 4))
+        // What was sent as the connection ended is for a retry to mend
         assert.strictEqual(
           outcome._tag === "Right" ? outcome.right : outcome.left.reason,
           outcome._tag === "Right" ? "ok" : "Transport"
         )
       }
-      assert.isAbove(
-        outcomes.filter(({ _tag }) =>
-          _tag === "Right"
-        ).length,
-        10
-      )
-      assert.isAbove(server.sockets.length, 1)
+      assert.isAtLeast(server.sockets.length, 10)
     }))
 
   bothSingle("`Connection: close` is heeded", () =>
@@ -851,8 +869,9 @@ describe("HttpClient behaviour, tracing", () => {
     Effect.gen(function*() {
       const { run, spans } = yield* observed
       yield* Effect.exit(run(HttpClient.get("http://127.0.0.1:1/")))
-      const { url } = yield* serve(() => {})
-      yield* run(Effect.timeoutOption(HttpClient.get(url), "20 millis"))
+      let arrived = 0
+      const { url } = yield* serve(() => arrived++)
+      yield* run(giveUpWhen(() => arrived === 1)(HttpClient.get(url)))
       deepStrictEqual(spans.map(({ exit }) => exit()?._tag), ["Failure", "Failure"])
       assert.isTrue(Exit.isInterrupted(spans[1].exit() ?? Exit.void))
     }))
@@ -874,7 +893,9 @@ describe("HttpClient behaviour, tracing", () => {
       const client = HttpClient.withScope(yield* HttpClient.HttpClient)
       yield* Effect.scoped(run(client.get(url)))
       yield* until(() => closed === 1)
-      yield* run(Effect.flatMap(HttpClient.get(url), ({ text }) => Effect.timeoutOption(text, "20 millis")))
+      const reading = yield* run(Effect.flatMap(HttpClient.get(url), ({ text }) => Effect.fork(text)))
+      yield* suspended(reading)
+      yield* Fiber.interrupt(reading)
       yield* until(() => closed === 2)
       yield* run(Effect.flatMap(HttpClient.get(url), ({ stream }) => Stream.runDrain(Stream.take(stream, 1))))
       yield* until(() => closed === 3)
