@@ -8,6 +8,7 @@ import * as jose from "jose"
 import { createSecretKey, randomUUID } from "node:crypto"
 import { leaks } from "./Secrets.js"
 import { algorithms, certificatePem, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const context: ClientAuth.Context = {
   clientId: "app",
@@ -113,7 +114,7 @@ for (const [method, make] of Object.entries(signing)) {
     describe("audience", () => {
       const endpoint = context.endpoint
       const issuer = "https://auth.example.com"
-      const rows: ReadonlyArray<
+      const table: ReadonlyArray<
         readonly [audience: ClientAuth.SignedAssertionOptions["audience"], context: ClientAuth.Context, aud: unknown]
       > = [
         [undefined, context, endpoint],
@@ -124,22 +125,28 @@ for (const [method, make] of Object.entries(signing)) {
         ["https://other.example.com", known, "https://other.example.com"],
         [["one", "two"], known, ["one", "two"]]
       ]
-      for (const [audience, context, aud] of rows) {
-        it.effect(`${audience ?? "by default"}, ${context.issuer ?? "no issuer known"}: ${aud}`, () =>
-          Effect.gen(function*() {
-            deepStrictEqual(claimsOf(yield* make({ audience }).authenticate(context)).aud, aud)
-          }))
-      }
+      it.effect("is the issuer, the endpoint or both, as it is wanted and known", () =>
+        rowsEffect(
+          table,
+          ([audience, context, aud]) => `${audience ?? "by default"}, ${context.issuer ?? "no issuer known"}: ${aud}`,
+          ([audience, context, aud]) =>
+            Effect.gen(function*() {
+              deepStrictEqual(claimsOf(yield* make({ audience }).authenticate(context)).aud, aud)
+            })
+        ))
 
-      for (const audience of ["issuer", "both"] as const) {
-        it.effect(`${audience}, no issuer known: says so`, () =>
-          Effect.gen(function*() {
-            deepStrictEqual(
-              String(yield* Effect.flip(make({ audience }).authenticate(context))),
-              `CredentialsError: the issuer is not known, which audience: "${audience}" needs`
-            )
-          }))
-      }
+      it.effect("where no issuer is known, says so", () =>
+        rowsEffect(
+          ["issuer", "both"] as const,
+          (audience) => `${audience}, no issuer known: says so`,
+          (audience) =>
+            Effect.gen(function*() {
+              deepStrictEqual(
+                String(yield* Effect.flip(make({ audience }).authenticate(context))),
+                `CredentialsError: the issuer is not known, which audience: "${audience}" needs`
+              )
+            })
+        ))
     })
 
     it.effect("rule 9: neither the value nor its credentials show the key or the assertion", () =>
@@ -152,14 +159,17 @@ for (const [method, make] of Object.entries(signing)) {
 }
 
 describe("ClientAuth.secretJwt (OpenID Connect Core §9)", () => {
-  for (const algorithm of [undefined, "HS256", "HS384", "HS512"] as const) {
-    it.effect(`a server that knows the secret verifies ${algorithm ?? "the default, HS256"}`, () =>
-      Effect.gen(function*() {
-        const credentials = yield* ClientAuth.secretJwt(Redacted.make(secret), { algorithm }).authenticate(context)
-        const { protectedHeader } = yield* verify(credentials, createSecretKey(Buffer.from(secret)))
-        assert.strictEqual(protectedHeader.alg, algorithm ?? "HS256")
-      }))
-  }
+  it.effect("a server that knows the secret verifies each algorithm, and HS256 by default", () =>
+    rowsEffect(
+      [undefined, "HS256", "HS384", "HS512"] as const,
+      (algorithm) => `a server that knows the secret verifies ${algorithm ?? "the default, HS256"}`,
+      (algorithm) =>
+        Effect.gen(function*() {
+          const credentials = yield* ClientAuth.secretJwt(Redacted.make(secret), { algorithm }).authenticate(context)
+          const { protectedHeader } = yield* verify(credentials, createSecretKey(Buffer.from(secret)))
+          assert.strictEqual(protectedHeader.alg, algorithm ?? "HS256")
+        })
+    ))
 
   it.effect("names the secret, so that an answer that echoes it can be cleaned", () =>
     Effect.gen(function*() {
@@ -198,22 +208,25 @@ describe("ClientAuth.secretJwt (OpenID Connect Core §9)", () => {
 
 describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
   for (const kind of kinds) {
-    for (const algorithm of algorithms[kind]) {
-      it.effect(`a server that knows the public key verifies ${algorithm}`, () =>
-        Effect.gen(function*() {
-          const credentials = yield* ClientAuth.privateKeyJwt({
-            key: Redacted.make(pemOf(keyOf(kind))),
-            algorithm: algorithm as Exclude<SigningKey.Algorithm, `HS${string}`>
-          }).authenticate(context)
-          const { protectedHeader } = yield* verify(credentials, publicOf(keyOf(kind)))
-          assert.strictEqual(protectedHeader.alg, algorithm)
-        }))
-    }
+    it.effect("a server that knows the public key verifies each algorithm of each kind of key", () =>
+      rowsEffect(
+        algorithms[kind],
+        (algorithm) => `a server that knows the public key verifies ${algorithm}`,
+        (algorithm) =>
+          Effect.gen(function*() {
+            const credentials = yield* ClientAuth.privateKeyJwt({
+              key: Redacted.make(pemOf(keyOf(kind))),
+              algorithm: algorithm as Exclude<SigningKey.Algorithm, `HS${string}`>
+            }).authenticate(context)
+            const { protectedHeader } = yield* verify(credentials, publicOf(keyOf(kind)))
+            assert.strictEqual(protectedHeader.alg, algorithm)
+          })
+      ))
   }
 
   it.effect("a key that is an Effect is read at every attempt, and its version tells it", () =>
     Effect.gen(function*() {
-      const [one, two] = [make("P-256"), make("RSA")]
+      const [one, two] = [make("P-256"), keyOf("RSA")]
       const current = yield* Ref.make(one)
       const auth = ClientAuth.privateKeyJwt({
         key: Effect.map(Ref.get(current), (key) => Redacted.make(pemOf(key)))
@@ -339,14 +352,17 @@ describe("ClientAuth.assertionFile", () => {
       `the file ${path} cannot be read: BadArgument`
     ]
   }
-  for (const [what, [content, message]] of Object.entries(failures)) {
-    it.effect(`${what}: says so, and which`, () =>
-      Effect.gen(function*() {
-        const auth = ClientAuth.assertionFile(path)
-        const error = yield* Effect.flip(auth.authenticate(context))
-        assert.strictEqual(String(error), `CredentialsError: ${message}`)
-      }).pipe(Effect.provide(Layer.unwrapEffect(Effect.map(Ref.make(content), disk)))))
-  }
+  it.effect("says what is wrong, and of which", () =>
+    rowsEffect(
+      Object.entries(failures),
+      ([what]) => `${what}: says so, and which`,
+      ([, [content, message]]) =>
+        Effect.gen(function*() {
+          const auth = ClientAuth.assertionFile(path)
+          const error = yield* Effect.flip(auth.authenticate(context))
+          assert.strictEqual(String(error), `CredentialsError: ${message}`)
+        }).pipe(Effect.provide(Layer.unwrapEffect(Effect.map(Ref.make(content), disk))))
+    ))
 
   it.effect("a secret may lie there as well, and is read at every attempt", () =>
     Effect.gen(function*() {

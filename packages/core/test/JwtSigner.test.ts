@@ -8,6 +8,7 @@ import { createSecretKey, X509Certificate } from "node:crypto"
 import { runs } from "./Runs.js"
 import { leaks } from "./Secrets.js"
 import { algorithms, certificatePem, jwkOf, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const sign = <R = never>(options: JwtSigner.Options<R>, claims: JwtSigner.Claims = {}) =>
   Effect.map(JwtSigner.make(options).sign(claims), ({ jwt }) => Redacted.value(jwt))
@@ -24,7 +25,7 @@ const x5tS256 = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex
 
 describe("JwtSigner", () => {
   describe("signs so that the public key verifies it, and the header names the algorithm (RFC 7518 §3.1)", () => {
-    for (const kind of kinds) {
+    const keys = kinds.flatMap((kind) => {
       const key = keyOf(kind)
       const jwk = jwkOf(key)
       const forms: Record<string, SigningKey.Key> = {
@@ -37,26 +38,34 @@ describe("JwtSigner", () => {
         "JWK as text": Redacted.make(JSON.stringify(jwk, null, 2)),
         "JWK as text with a byte order mark": Redacted.make(`\ufeff${JSON.stringify(jwk)}\n`)
       }
-      for (const [form, redacted] of Object.entries(forms)) {
-        for (const algorithm of [undefined, ...algorithms[kind]]) {
-          it.effect(`${kind}, ${form}, ${algorithm ?? "the default"}`, () =>
-            Effect.gen(function*() {
-              const jwt = yield* sign({ key: redacted, algorithm }, { iss: "app" })
-              assert.strictEqual(headerOf(jwt).alg, algorithm ?? algorithms[kind][0])
-              assert.strictEqual((yield* verify(jwt, publicOf(key))).payload.iss, "app")
-            }))
-        }
-      }
-
-      for (const algorithm of algorithms[kind]) {
-        it.effect(`${kind}: the algorithm of the JWK, ${algorithm}, is the default`, () =>
+      return Object.entries(forms).flatMap(([form, redacted]) =>
+        [undefined, ...algorithms[kind]].map((algorithm) => ({ kind, key, form, redacted, algorithm }))
+      )
+    })
+    it.effect("a key of any kind in any form, with each of its algorithms", () =>
+      rowsEffect(
+        keys,
+        ({ algorithm, form, kind }) => `${kind}, ${form}, ${algorithm ?? "the default"}`,
+        ({ algorithm, key, kind, redacted }) =>
           Effect.gen(function*() {
-            const jwt = yield* sign({ key: Redacted.make({ ...jwk, alg: algorithm }) })
+            const jwt = yield* sign({ key: redacted, algorithm }, { iss: "app" })
+            assert.strictEqual(headerOf(jwt).alg, algorithm ?? algorithms[kind][0])
+            assert.strictEqual((yield* verify(jwt, publicOf(key))).payload.iss, "app")
+          })
+      ))
+
+    it.effect("the algorithm of the JWK is the default", () =>
+      rowsEffect(
+        kinds.flatMap((kind) => algorithms[kind].map((algorithm) => ({ kind, algorithm }))),
+        ({ algorithm, kind }) => `${kind}: the algorithm of the JWK, ${algorithm}, is the default`,
+        ({ algorithm, kind }) =>
+          Effect.gen(function*() {
+            const key = keyOf(kind)
+            const jwt = yield* sign({ key: Redacted.make({ ...jwkOf(key), alg: algorithm }) })
             assert.strictEqual(headerOf(jwt).alg, algorithm)
             yield* verify(jwt, publicOf(key))
-          }))
-      }
-    }
+          })
+      ))
 
     it.effect("an algorithm that is asked for comes before that of the JWK", () =>
       Effect.gen(function*() {
@@ -72,25 +81,26 @@ describe("JwtSigner", () => {
         yield* verify(yield* sign({ key: Redacted.make(jwk) }), publicOf(key))
       }))
 
-    for (const bits of [256, 384, 512] as const) {
+    it.effect("a shared secret, as text and as JWK", () => {
       const secret = "ключ-".repeat(8)
-      const algorithm = `HS${bits}` as const
       const key = createSecretKey(Buffer.from(secret))
-
-      it.effect(`a shared secret, ${algorithm}`, () =>
-        Effect.gen(function*() {
-          const jwt = yield* sign({ key: Redacted.make(secret), algorithm })
-          assert.strictEqual(headerOf(jwt).alg, algorithm)
-          yield* verify(jwt, key)
-        }))
-
-      it.effect(`a shared secret as JWK, ${algorithm}`, () =>
-        Effect.gen(function*() {
-          const jwt = yield* sign({ key: Redacted.make(key.export({ format: "jwk" })), algorithm })
-          assert.strictEqual(headerOf(jwt).alg, algorithm)
-          yield* verify(jwt, key)
-        }))
-    }
+      const forms: Record<string, SigningKey.Key> = {
+        text: Redacted.make(secret),
+        JWK: Redacted.make(key.export({ format: "jwk" }))
+      }
+      return rowsEffect(
+        Object.entries(forms).flatMap(([form, redacted]) =>
+          (["HS256", "HS384", "HS512"] as const).map((algorithm) => ({ form, redacted, algorithm }))
+        ),
+        ({ algorithm, form }) => `a shared secret as ${form}, ${algorithm}`,
+        ({ algorithm, redacted }) =>
+          Effect.gen(function*() {
+            const jwt = yield* sign({ key: redacted, algorithm })
+            assert.strictEqual(headerOf(jwt).alg, algorithm)
+            yield* verify(jwt, key)
+          })
+      )
+    })
 
     it.effect("a shared secret is taken as it is, though it looks like a JWK", () =>
       Effect.gen(function*() {
@@ -102,7 +112,7 @@ describe("JwtSigner", () => {
 
   describe("header (RFC 7515 §4.1)", () => {
     const key = Redacted.make(pemOf(keyOf("P-256")))
-    const rows: ReadonlyArray<readonly [what: string, options: Omit<JwtSigner.Options, "key">, header: object]> = [
+    const table: ReadonlyArray<readonly [what: string, options: Omit<JwtSigner.Options, "key">, header: object]> = [
       ["says no more than it must", {}, {}],
       ["kid", { keyId: "2026-11" }, { kid: "2026-11" }],
       ["typ", { typ: "client-authentication+jwt" }, { typ: "client-authentication+jwt" }],
@@ -117,12 +127,11 @@ describe("JwtSigner", () => {
         "x5t#S256": x5tS256
       }]
     ]
-    for (const [what, options, header] of rows) {
-      it.effect(what, () =>
+    it.effect("says what the options and the certificate say, and no more", () =>
+      rowsEffect(table, ([what]) => what, ([, options, header]) =>
         Effect.gen(function*() {
           deepStrictEqual(headerOf(yield* sign({ key, ...options })), { alg: "ES256", typ: "JWT", ...header })
-        }))
-    }
+        })))
 
     it.effect("the thumbprints of the certificate beside the key", () =>
       Effect.gen(function*() {
@@ -246,7 +255,7 @@ describe("JwtSigner", () => {
 
   describe("says what is wrong, and shows no part of the key", () => {
     const key = Redacted.make(pemOf(keyOf("P-256")))
-    const rows: Record<string, readonly [options: Partial<JwtSigner.Options>, message: string]> = {
+    const table: Record<string, readonly [options: Partial<JwtSigner.Options>, message: string]> = {
       "a key of another type": [
         { algorithm: "ES384" },
         "the key is an EC key on P-256, but ES384 needs an EC key on P-384"
@@ -263,14 +272,13 @@ describe("JwtSigner", () => {
       "a lifetime of nothing": [{ lifetime: 0 }, "the option lifetime must be longer than zero"],
       "a negative nbf": [{ notBefore: -1 }, "the option notBefore is negative"]
     }
-    for (const [what, [options, message]] of Object.entries(rows)) {
-      it.effect(what, () =>
+    it.effect("wrong options", () =>
+      rowsEffect(Object.entries(table), ([what]) => what, ([, [options, message]]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(sign({ key, ...options }))
           assert.strictEqual(String(error), `CredentialsError: ${message}`)
           deepStrictEqual(leaks(error, secretsOf(keyOf("P-256"))), [])
-        }))
-    }
+        })))
 
     it.effect("claims that are not JSON", () =>
       Effect.gen(function*() {

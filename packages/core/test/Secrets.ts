@@ -153,11 +153,25 @@ const attemptRead = (value: object, key: PropertyKey): unknown => {
   }
 }
 
-/** Tells whether a text holds one of the secrets in any of its forms, in capitals or in small letters. */
-export const finder = (secrets: ReadonlyArray<string>) => {
+// A test looks for the same secrets again and again, and the forms of many take long to compare
+let known: { readonly secrets: string; readonly forms: ReadonlyArray<string> } = { secrets: "", forms: [] }
+
+const allFormsOf = (secrets: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const text = JSON.stringify(secrets)
+  if (text !== known.secrets) known = { secrets: text, forms: outermost(secrets) }
+  return known.forms
+}
+
+/** The forms of the secrets, without those that are within another. */
+const outermost = (secrets: ReadonlyArray<string>): ReadonlyArray<string> => {
   const all = Array.from(new Set(secrets.flatMap(formsOf)))
   // Where one is, so is each that is within it
-  const forms = all.filter((form) => !all.some((other) => other !== form && form.includes(other)))
+  return all.filter((form) => !all.some((other) => other !== form && form.includes(other)))
+}
+
+/** Tells whether a text holds one of the secrets in any of its forms, in capitals or in small letters. */
+export const finder = (secrets: ReadonlyArray<string>) => {
+  const forms = allFormsOf(secrets)
   return (text: string) => {
     const small = text.toLowerCase()
     return forms.some((form) => small.includes(form))

@@ -3,24 +3,28 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Redacted, Ref } from "effect"
 import type * as jose from "jose"
-import { generateKeyPairSync } from "node:crypto"
+import { createPrivateKey, generateKeyPairSync } from "node:crypto"
 import { leaks, reaches } from "./Secrets.js"
-import { certificatePem, jwkOf, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
+import { certificatePem, jwkOf, keyOf, kinds, make, pemOf, pssPem, publicOf, secretsOf } from "./SigningKeys.js"
+import { rowsEffect } from "./support/Rows.js"
 
 // That each kind of key signs with each of its algorithms is shown in JwtSigner.test.ts
 describe("SigningKey", () => {
-  for (const kind of kinds) {
-    it.effect(`the private part of ${kind} can be neither reached nor exported (rule 9)`, () =>
-      Effect.gen(function*() {
-        const key = keyOf(kind)
-        for (const form of [pemOf(key), jwkOf(key)]) {
-          const loaded = yield* SigningKey.load(Redacted.make<string | jose.JWK>(form))
-          deepStrictEqual(reaches(loaded, secretsOf(key)), [])
-          assert.isFalse(loaded.privateKey.extractable)
-          deepStrictEqual({ ...loaded.publicJwk }, { ...jwkOf(publicOf(key)) })
-        }
-      }))
-  }
+  it.effect("the private part of a key of any kind can be neither reached nor exported (rule 9)", () =>
+    rowsEffect(
+      kinds,
+      (kind) => `the private part of ${kind} can be neither reached nor exported (rule 9)`,
+      (kind) =>
+        Effect.gen(function*() {
+          const key = keyOf(kind)
+          for (const form of [pemOf(key), jwkOf(key)]) {
+            const loaded = yield* SigningKey.load(Redacted.make<string | jose.JWK>(form))
+            deepStrictEqual(reaches(loaded, secretsOf(key)), [])
+            assert.isFalse(loaded.privateKey.extractable)
+            deepStrictEqual({ ...loaded.publicJwk }, { ...jwkOf(publicOf(key)) })
+          }
+        })
+    ))
 
   it.effect("a shared secret has nothing that anyone may know", () =>
     Effect.gen(function*() {
@@ -77,12 +81,12 @@ describe("SigningKey", () => {
     const ec = keyOf("P-256")
     const { d: _, ...publicJwk } = jwkOf(ec)
     const small = generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey
-    const pss = generateKeyPairSync("rsa-pss", { modulusLength: 2048 }).privateKey
+    const pss = createPrivateKey(pssPem)
     const koblitz = generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey
     const known = "RSA, EC (P-256, P-384, P-521) or Ed25519"
     const encrypted = { format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "pass" } as const
 
-    const rows: ReadonlyArray<
+    const table: ReadonlyArray<
       readonly [what: string, key: unknown, message: string, algorithm?: SigningKey.Algorithm]
     > = [
       ["nothing", Redacted.make(undefined), "the key is missing, empty, or not made by Redacted.make"],
@@ -206,15 +210,14 @@ describe("SigningKey", () => {
       ]
     ]
     const secrets = [...[rsa, ec, small, pss, koblitz].flatMap(secretsOf), "пароль"]
-    for (const [what, key, message, algorithm] of rows) {
-      it.effect(what, () =>
+    it.effect("of every key that is of no use", () =>
+      rowsEffect(table, ([what]) => what, ([, key, message, algorithm]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(SigningKey.load(key as SigningKey.Key, algorithm))
           assert.strictEqual(error._tag, "CredentialsError")
           assert.strictEqual(error.message, message)
           deepStrictEqual(leaks(error, secrets), [])
-        }))
-    }
+        })))
 
     it.effect("a runtime without WebCrypto", () =>
       Effect.gen(function*() {

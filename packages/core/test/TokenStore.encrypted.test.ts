@@ -20,6 +20,7 @@ import {
 import * as ProviderBench from "./ProviderBench.js"
 import { settle, value, warnings } from "./ProviderBench.js"
 import * as Secrets from "./Secrets.js"
+import { rowsEffect } from "./support/Rows.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
@@ -49,9 +50,12 @@ describe("TokenStore.encrypted", () => {
   const honours = (name: string, layer: Layer.Layer<TokenStore.TokenStore>, claims = {}) =>
     describe(`over ${name}`, () => {
       const encrypted = layer.pipe(TokenStore.encrypted({ keys: [key("a"), key("b", 2)] }), Layer.orDie)
-      for (const row of TokenStoreContract.make({ advance: TestClock.adjust, ...claims })) {
-        it.effect(row.name, () => Effect.provide(row.effect, encrypted))
-      }
+      it.effect("keeps every promise of a store", () =>
+        rowsEffect(
+          TokenStoreContract.make({ advance: TestClock.adjust, ...claims }),
+          (row) => row.name,
+          (row) => Effect.provide(row.effect, encrypted)
+        ))
     })
 
   honours("memory", TokenStore.layerMemory())
@@ -240,9 +244,14 @@ const unreadable: Record<string, readonly [leave: (memory: Store) => Effect.Effe
 }
 
 describe("TokenStore.encrypted, an entry that does not decrypt", () => {
-  for (const [name, [leave, says]] of Object.entries(unreadable)) {
-    for (const [seen, replaces] of [["nothing", Option.none()], ["another entry", Option.some("mine")]] as const) {
-      it.effect(`${name}: counts as absent, and whoever has seen ${seen} may overwrite it`, () =>
+  it.effect("counts as absent, and whoever has seen nothing or another entry may overwrite it", () =>
+    rowsEffect(
+      Object.entries(unreadable).flatMap(([name, [leave, says]]) => [
+        { name, leave, says, seen: "nothing", replaces: Option.none() },
+        { name, leave, says, seen: "another entry", replaces: Option.some("mine") }
+      ]),
+      ({ name, seen }) => `${name}: counts as absent, and whoever has seen ${seen} may overwrite it`,
+      ({ leave, replaces, says }) =>
         Effect.gen(function*() {
           const memory = yield* makeMemory
           const store = yield* encrypt(memory)
@@ -250,23 +259,27 @@ describe("TokenStore.encrypted, an entry that does not decrypt", () => {
           yield* failsToRead(store, says)
           assert.isTrue(yield* store.set("key", entry("new"), replaces))
           deepStrictEqual(yield* store.get("key"), Option.some(entry("new")))
-        }))
-    }
+        })
+    ))
 
-    it.effect(`${name}: of many who overwrite it at once one wins`, () =>
-      Effect.gen(function*() {
-        const memory = yield* makeMemory
-        const stores = yield* Effect.all(Array.from({ length: 10 }, () => encrypt(memory)))
-        yield* leave(memory)
-        const answers = yield* Effect.forEach(
-          stores,
-          (store, index) => store.set("key", entry(`${index}`), Option.none()),
-          { concurrency: "unbounded" }
-        )
-        assert.lengthOf(answers.filter(Boolean), 1)
-        deepStrictEqual(yield* stores[0].get("key"), Option.some(entry(String(answers.indexOf(true)))))
-      }))
-  }
+  it.effect("of many who overwrite it at once one wins", () =>
+    rowsEffect(
+      Object.entries(unreadable),
+      ([name]) => `${name}: of many who overwrite it at once one wins`,
+      ([, [leave]]) =>
+        Effect.gen(function*() {
+          const memory = yield* makeMemory
+          const stores = yield* Effect.all(Array.from({ length: 10 }, () => encrypt(memory)))
+          yield* leave(memory)
+          const answers = yield* Effect.forEach(
+            stores,
+            (store, index) => store.set("key", entry(`${index}`), Option.none()),
+            { concurrency: "unbounded" }
+          )
+          assert.lengthOf(answers.filter(Boolean), 1)
+          deepStrictEqual(yield* stores[0].get("key"), Option.some(entry(String(answers.indexOf(true)))))
+        })
+    ))
 
   it.effect("is written where the entry that was in the way is gone meanwhile", () =>
     Effect.gen(function*() {

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Stream, TestClock } from "effect"
 import { settle } from "./ProviderBench.js"
+import { rowsEffect } from "./support/Rows.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
@@ -17,9 +18,12 @@ const entry = (version: string, timeToLive: Duration.Duration = minute): TokenSt
 })
 
 const honours = (layer: Layer.Layer<TokenStore.TokenStore>, claims?: Omit<TokenStoreContract.Options, "advance">) => {
-  for (const row of TokenStoreContract.make({ advance: TestClock.adjust, ...claims })) {
-    it.effect(row.name, () => Effect.provide(row.effect, layer))
-  }
+  it.effect("keeps every promise of a store", () =>
+    rowsEffect(
+      TokenStoreContract.make({ advance: TestClock.adjust, ...claims }),
+      (row) => row.name,
+      (row) => Effect.provide(row.effect, layer)
+    ))
 }
 
 const versionOf = (store: Store, key = "key") => Effect.map(store.get(key), Option.map(({ version }) => version))
@@ -78,8 +82,8 @@ describe("TokenStore.make", () => {
     }
   })
 
-  for (const [name, backend] of Object.entries(backends())) {
-    it.effect(`takes ${name}`, () =>
+  it.effect("takes a backend of any kind", () =>
+    rowsEffect(Object.entries(backends()), ([name]) => `takes ${name}`, ([name, backend]) =>
       Effect.gen(function*() {
         const store = TokenStore.make(backend)
         const key = `key of ${name}`
@@ -90,8 +94,7 @@ describe("TokenStore.make", () => {
         assert.isFalse(yield* store.remove(key, "1"))
         assert.isTrue(yield* store.remove(key, "2"))
         deepStrictEqual(yield* store.get(key), Option.none())
-      }))
-  }
+      })))
 
   it.effect("calls a backend's methods on the backend, each time anew", () =>
     Effect.gen(function*() {
@@ -182,19 +185,26 @@ describe("TokenStore.make", () => {
       }
     })
   }
-  for (const [name, fail] of Object.entries(failing)) {
-    it.effect(`rule 8: a backend that ${name} is a typed failure with its cause`, () =>
-      Effect.gen(function*() {
-        const store = TokenStore.make({ get: fail, set: fail, remove: fail })
-        unavailable("get", "broken")(yield* Effect.flip(store.get("key")))
-        unavailable("set", "broken")(yield* Effect.flip(store.set("key", entry("1"), Option.none())))
-        unavailable("get", "broken")(yield* Effect.flip(store.remove("key", "1")))
-        const map = new Map<string, string>()
-        const unremovable = TokenStore.make({ get: (key) => map.get(key), set: (k, v) => map.set(k, v), remove: fail })
-        yield* unremovable.set("key", entry("1"), Option.none())
-        unavailable("remove", "broken")(yield* Effect.flip(unremovable.remove("key", "1")))
-      }))
-  }
+  it.effect("rule 8: a backend that fails in any way is a typed failure with its cause", () =>
+    rowsEffect(
+      Object.entries(failing),
+      ([name]) => `rule 8: a backend that ${name} is a typed failure with its cause`,
+      ([, fail]) =>
+        Effect.gen(function*() {
+          const store = TokenStore.make({ get: fail, set: fail, remove: fail })
+          unavailable("get", "broken")(yield* Effect.flip(store.get("key")))
+          unavailable("set", "broken")(yield* Effect.flip(store.set("key", entry("1"), Option.none())))
+          unavailable("get", "broken")(yield* Effect.flip(store.remove("key", "1")))
+          const map = new Map<string, string>()
+          const unremovable = TokenStore.make({
+            get: (key) => map.get(key),
+            set: (k, v) => map.set(k, v),
+            remove: fail
+          })
+          yield* unremovable.set("key", entry("1"), Option.none())
+          unavailable("remove", "broken")(yield* Effect.flip(unremovable.remove("key", "1")))
+        })
+    ))
 
   it.effect("rule 8: says what a promise was rejected with, not that it was one", () =>
     Effect.gen(function*() {
@@ -202,8 +212,8 @@ describe("TokenStore.make", () => {
       assert.strictEqual((yield* Effect.flip(store.get("key"))).message, "Token store, get: READONLY")
     }))
 
-  for (
-    const garbage of [
+  it.effect("bad input: what is not an entry is an invalid entry, and is overwritten", () =>
+    rowsEffect([
       "garbage",
       "{",
       "{}",
@@ -218,9 +228,8 @@ describe("TokenStore.make", () => {
       42 as never,
       {} as never,
       false as never
-    ]
-  ) {
-    it.effect(`bad input: ${JSON.stringify(garbage)} is an invalid entry, and is overwritten`, () =>
+    ], (garbage) =>
+      `bad input: ${JSON.stringify(garbage)} is an invalid entry, and is overwritten`, (garbage) =>
       Effect.gen(function*() {
         const map = new Map<string, string>([["key", garbage]])
         const store = TokenStore.make(map)
@@ -228,8 +237,7 @@ describe("TokenStore.make", () => {
         assert.strictEqual(error.reason, "InvalidEntry")
         assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
         deepStrictEqual(yield* versionOf(store), Option.some("1"))
-      }))
-  }
+      })))
 
   it.effect("an empty text is no entry", () =>
     Effect.gen(function*() {

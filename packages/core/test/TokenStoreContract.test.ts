@@ -3,6 +3,7 @@ import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Layer, Option, Stream, TestClock } from "effect"
+import { rowsEffect } from "./support/Rows.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
@@ -10,9 +11,8 @@ const advance = TestClock.adjust
 
 const honours = (name: string, layer: Layer.Layer<TokenStore.TokenStore>, options: TokenStoreContract.Options) =>
   describe(name, () => {
-    for (const row of TokenStoreContract.make(options)) {
-      it.effect(row.name, () => Effect.provide(row.effect, layer))
-    }
+    it.effect("keeps every promise of a store", () =>
+      rowsEffect(TokenStoreContract.make(options), (row) => row.name, (row) => Effect.provide(row.effect, layer)))
   })
 
 /** The rows that a store breaks, each run on a new one. */
@@ -319,7 +319,15 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "grants every lease": [
     change(() => ({ acquireLease: () => Effect.succeed(true) })),
-    [rows.exclusive, rows.leaseElsewhere, rows.leaseRace, rows.extend, rows.extendTime, rows.release, rows.leasesApart]
+    [
+      rows.exclusive,
+      rows.leaseElsewhere,
+      rows.leaseRace,
+      rows.extend,
+      rows.extendTime,
+      rows.release,
+      rows.leasesApart
+    ]
   ],
   "refuses the holder": [
     change((memory) => ({
@@ -419,16 +427,12 @@ describe("TokenStoreContract", () => {
   )
 
   describe("finds a store that", () => {
-    for (const [name, [layer, expected]] of Object.entries(broken)) {
-      it.effect(
-        name,
-        () =>
-          Effect.map(
-            violations(layer),
-            (found) => assert.sameMembers(found.map(({ row }) => row), Array.from(expected))
-          )
-      )
-    }
+    it.effect("breaks its promises, each by the rows about what is wrong with it", () =>
+      rowsEffect(Object.entries(broken), ([name]) => name, ([, [layer, expected]]) =>
+        Effect.map(
+          violations(layer),
+          (found) => assert.sameMembers(found.map(({ row }) => row), Array.from(expected))
+        )))
   })
 
   it("has a store that breaks it for every row", () => {
