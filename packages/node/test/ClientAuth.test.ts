@@ -18,7 +18,7 @@ const sent = <R>(auth: ClientAuth.ClientAuth<R>) =>
   })
 
 describe("ClientAuth.assertionFile on Node", () => {
-  it.scoped("follows a projected token of Kubernetes, which is replaced by way of a symbolic link", () =>
+  it.scopedLive("follows a projected token of Kubernetes, which is replaced by way of a symbolic link", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const { join } = yield* Path.Path
@@ -37,7 +37,7 @@ describe("ClientAuth.assertionFile on Node", () => {
       assert.strictEqual(yield* sent(auth), "two.jwt.signed")
     }).pipe(Effect.provide(NodeContext.layer)))
 
-  it.scoped("names the file that is not there, that is a directory, that is empty", () =>
+  it.scopedLive("names the file that is not there, that is a directory, that is empty", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const { join } = yield* Path.Path

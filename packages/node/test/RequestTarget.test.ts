@@ -3,6 +3,7 @@ import { HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Either, FastCheck } from "effect"
+import { rows } from "../../core/test/support/Rows.js"
 
 const origin = "http://127.0.0.1:8080"
 
@@ -50,20 +51,25 @@ describe("RequestTarget", () => {
     { fastCheck: { numRuns: 500 } }
   )
 
-  it.each([
-    "HTTP://127.0.0.1:8080/a",
-    "http://LOCALHOST/a",
-    "http://user:password@127.0.0.1:8080/a",
-    "http://127.0.0.1:80/a",
-    "http://127.1/a",
-    "https://exämple.test/a",
-    "http://[::1]:8080/a"
-  ])("the origin of %s is that of the parser, the second time as well", (url) => {
-    const targetOf = makeKnowing()
-    const expected = Either.right(RequestTarget.fromUrl(new URL(url)))
-    deepStrictEqual(targetOf(HttpClientRequest.get(url)), expected)
-    deepStrictEqual(targetOf(HttpClientRequest.get(url)), expected)
-  })
+  it("the origin of a URL is that of the parser, the second time as well", () =>
+    rows(
+      [
+        "HTTP://127.0.0.1:8080/a",
+        "http://LOCALHOST/a",
+        "http://user:password@127.0.0.1:8080/a",
+        "http://127.0.0.1:80/a",
+        "http://127.1/a",
+        "https://exämple.test/a",
+        "http://[::1]:8080/a"
+      ],
+      (url) => url,
+      (url) => {
+        const targetOf = makeKnowing()
+        const expected = Either.right(RequestTarget.fromUrl(new URL(url)))
+        deepStrictEqual(targetOf(HttpClientRequest.get(url)), expected)
+        deepStrictEqual(targetOf(HttpClientRequest.get(url)), expected)
+      }
+    ))
 
   it("origins are forgotten when there are very many, and parsed anew", () => {
     const targetOf = makeKnowing()

@@ -22,7 +22,7 @@ describe("UndiciResponse", () => {
     deepStrictEqual(Effect.runSync(response.json), { a: 1 })
   })
 
-  it.effect("one that has not is awaited, and what was read of a stream comes before its failure", () =>
+  it.live("one that has not is awaited, and what was read of a stream comes before its failure", () =>
     Effect.gen(function*() {
       const { exchange, response } = make("a")
       const seen: Array<string> = []
@@ -39,7 +39,7 @@ describe("UndiciResponse", () => {
       assert.strictEqual(seen.join(""), "a")
     }))
 
-  it.effect("a stream that is read to its end has no more", () =>
+  it.live("a stream that is read to its end has no more", () =>
     Effect.gen(function*() {
       const { exchange, response } = make("a")
       exchange.onResponseEnd()
