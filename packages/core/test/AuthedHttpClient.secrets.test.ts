@@ -29,6 +29,7 @@ import {
 import { inspect } from "node:util"
 import * as Resource from "./Resource.js"
 import * as Secrets from "./Secrets.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const tokenPrefix = "acc3ss/t0ken+"
 const clientSecret = Redacted.make("cl13nt/secr3t+&=ä")
@@ -41,6 +42,8 @@ const world = (client: Partial<AuthedHttpClient.Options & TokenProvider.Options>
 type World = Effect.Effect.Success<ReturnType<typeof world>>
 
 const assertHidden = (value: unknown, what?: string) => deepStrictEqual(Secrets.leaks(value, secrets), [], what)
+
+const assertAllHidden = (values: ReadonlyArray<unknown>) => deepStrictEqual(Secrets.leaksOf(values, secrets), [])
 
 const collect = <E>(body: Stream.Stream<Uint8Array, E>) => Stream.runCollect(body)
 
@@ -87,21 +90,50 @@ describe("AuthedHttpClient, what is shown", () => {
     "a response in a scope": ({ client }) => Effect.scoped(HttpClient.withScope(client).get("/orders")),
     "a response of platform's client": ({ client }) => AuthedHttpClient.toHttpClient(client).get("/orders")
   }
-  for (const [what, make] of Object.entries(responses)) {
-    it.scoped(`rule 9: ${what} shows no secret, and the caller's request with its full address`, () =>
+  it.scoped("rule 9: a response shows no secret, and the caller's request with its full address", () =>
+    rowsEffect(Object.entries(responses), ([what]) => what, ([, make]) =>
       Effect.gen(function*() {
         const response = yield* Effect.flatMap(world(), make)
-        assertHidden(response)
-        assertHidden(Exit.succeed(response), "its exit")
+        assertAllHidden([response, Exit.succeed(response)])
         deepStrictEqual(Object.keys(response.request.headers).filter((name) => /auth|cookie/i.test(name)), [])
         assert.strictEqual(response.request.url, "https://api.test/orders")
         assert.include(inspect(response), "https://api.test/orders")
-      }))
-  }
+      })))
 
   const Order = Schema.Struct({ id: Schema.Number })
 
   const failures: Record<string, (world: World) => Effect.Effect<unknown, unknown>> = {
+    // Those that let time pass are the first: it wakes what others leave behind
+    "a token response that breaks off": ({ client, server }) =>
+      Effect.gen(function*() {
+        yield* server.setTokenResponse(() => "cut")
+        const call = yield* Effect.fork(client.get("/orders"))
+        yield* TestClock.adjust("1 minute")
+        return yield* Fiber.join(call)
+      }),
+    "a token endpoint that is silent": ({ client, server }) =>
+      Effect.gen(function*() {
+        yield* server.setTokenResponse(() => "hang")
+        const call = yield* Effect.fork(client.get("/orders"))
+        yield* TestClock.adjust("5 minutes")
+        return yield* Fiber.join(call)
+      }),
+    "a timeout of the caller": ({ client, server }) =>
+      Effect.gen(function*() {
+        yield* client.get("/")
+        yield* server.failApiNext(1, "hang")
+        const call = yield* Effect.fork(Effect.timeout(client.get("/orders"), "1 second"))
+        yield* TestClock.adjust("1 second")
+        return yield* Fiber.join(call)
+      }),
+    "a call that was interrupted": ({ client, server }) =>
+      Effect.gen(function*() {
+        yield* server.setApiDelay("1 minute")
+        const call = yield* Effect.fork(client.get("/orders"))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.interrupt(call)
+        return yield* Fiber.join(call)
+      }),
     "a connection that is reset": ({ client, server }) =>
       Effect.zipRight(server.failApiNext(1, "reset"), client.get("/orders")),
     "a body that breaks off": ({ client, server }) =>
@@ -129,22 +161,6 @@ describe("AuthedHttpClient, what is shown", () => {
       HttpClient.filterOrFail(client, () => false, (response) => response).get("/orders"),
     "an origin that is not allowed": ({ client }) => client.get("https://evil.test/orders"),
     "an invalid address": ({ client }) => AuthedHttpClient.withoutToken(client.get("https://")),
-    "a timeout of the caller": ({ client, server }) =>
-      Effect.gen(function*() {
-        yield* client.get("/")
-        yield* server.failApiNext(1, "hang")
-        const call = yield* Effect.fork(Effect.timeout(client.get("/orders"), "1 second"))
-        yield* TestClock.adjust("1 second")
-        return yield* Fiber.join(call)
-      }),
-    "a call that was interrupted": ({ client, server }) =>
-      Effect.gen(function*() {
-        yield* server.setApiDelay("1 minute")
-        const call = yield* Effect.fork(client.get("/orders"))
-        yield* TestClock.adjust("1 second")
-        yield* Fiber.interrupt(call)
-        return yield* Fiber.join(call)
-      }),
     "a defect": ({ client }) => Effect.orDie(HttpClient.filterStatus(client, () => false).get("/orders")),
     "invalid_client": ({ client, server }) =>
       Effect.zipRight(server.rotateSecret(Redacted.make("another")), client.get("/orders")),
@@ -160,44 +176,28 @@ describe("AuthedHttpClient, what is shown", () => {
     "a token endpoint that answers with HTML": ({ client, server }) =>
       Effect.zipRight(server.failNext(1, { body: `<html>${tokenPrefix}</html>` }), client.get("/orders")),
     "a token that is no header value": ({ client, server }) =>
-      Effect.zipRight(server.failNext(1, { body: { access_token: `${tokenPrefix}\r\nx: y` } }), client.get("/orders")),
-    "a token response that breaks off": ({ client, server }) =>
-      Effect.gen(function*() {
-        yield* server.setTokenResponse(() => "cut")
-        const call = yield* Effect.fork(client.get("/orders"))
-        yield* TestClock.adjust("1 minute")
-        return yield* Fiber.join(call)
-      }),
-    "a token endpoint that is silent": ({ client, server }) =>
-      Effect.gen(function*() {
-        yield* server.setTokenResponse(() => "hang")
-        const call = yield* Effect.fork(client.get("/orders"))
-        yield* TestClock.adjust("5 minutes")
-        return yield* Fiber.join(call)
-      })
+      Effect.zipRight(server.failNext(1, { body: { access_token: `${tokenPrefix}\r\nx: y` } }), client.get("/orders"))
   }
-  for (const [what, make] of Object.entries(failures)) {
-    for (const via of ["AuthedHttpClient", "platform's client"]) {
-      it.scoped(`rule 9: the failure and exit of ${what} show no secret, through ${via}`, () =>
+  for (const via of ["AuthedHttpClient", "platform's client"]) {
+    it.scoped(`rule 9: failures and their exits show no secret, through ${via}`, () =>
+      rowsEffect(Object.entries(failures), ([what]) => what, ([, make]) =>
         Effect.gen(function*() {
           const services = yield* world()
           const client = via === "AuthedHttpClient" ? services.client : AuthedHttpClient.toHttpClient(services.client)
           // In a span, as apps are: there Effect hands out proxies of failures
           const exit = yield* Effect.exit(Effect.withSpan(make({ ...services, client }), "app"))
           assert(Exit.isFailure(exit))
-          assertHidden(exit)
-          assertHidden(exit.cause, "the cause")
-          for (const error of [...Cause.failures(exit.cause), ...Cause.defects(exit.cause)]) {
-            assertHidden(error, "the error")
-            assertHidden(Cause.originalError(error), "the error itself")
+          const errors = [...Cause.failures(exit.cause), ...Cause.defects(exit.cause)]
+          const responses: Array<unknown> = []
+          for (const error of errors) {
             if (HttpClientError.isHttpClientError(error)) {
               deepStrictEqual(Object.keys(error.request.headers), [])
-              if (error._tag === "ResponseError") assertHidden(error.response, "the error's response")
+              if (error._tag === "ResponseError") responses.push(error.response)
             }
           }
-          assertHidden(Runtime.makeFiberFailure(exit.cause), "what a promise is rejected with")
-        }))
-    }
+          const rejection = Runtime.makeFiberFailure(exit.cause)
+          assertAllHidden([exit, exit.cause, ...errors, ...errors.map(Cause.originalError), ...responses, rejection])
+        })))
   }
 
   it.scoped("the errors of requests and bodies say the full address", () =>
@@ -316,7 +316,7 @@ describe("AuthedHttpClient, what is shown", () => {
     Effect.gen(function*() {
       const names = new Set<string>()
       let logged = 0
-      for (const [what, make] of Object.entries({ ...responses, ...failures })) {
+      for (const [what, make] of Object.entries({ ...failures, ...responses })) {
         const { events, lines, spans } = yield* observed(make)
         logged += lines.length
         for (const { name } of spans) names.add(name)

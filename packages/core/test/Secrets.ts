@@ -179,10 +179,16 @@ export const finder = (secrets: ReadonlyArray<string>) => {
 }
 
 /** In which of the ways the secrets can be seen in a value. */
-export const leaks = (value: unknown, secrets: ReadonlyArray<string>): ReadonlyArray<string> => {
+export const leaks = (value: unknown, secrets: ReadonlyArray<string>): ReadonlyArray<string> =>
+  leaksOf([value], secrets)
+
+/** The same for values that have much in common, as a failure, its cause and its exit: that is searched once. */
+export const leaksOf = (values: ReadonlyArray<unknown>, secrets: ReadonlyArray<string>): ReadonlyArray<string> => {
   const has = finder(secrets)
-  const shown = Object.entries(ways).filter(([, show]) => has(attempt(() => show(value)))).map(([way]) => way)
-  return [...shown, ...reaches(value, secrets)]
+  const shown = Object.entries(ways).filter(([, show]) =>
+    Array.from(new Set(values)).some((value) => has(attempt(() => show(value))))
+  )
+  return [...shown.map(([way]) => way), ...reaches(values.length === 1 ? values[0] : values, secrets)]
 }
 
 /** At which paths a program can read the secrets in a value. */
