@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Equal, FastCheck as fc, Option, Redacted } from "effect"
 import { inspect } from "node:util"
+import { rows } from "./support/Rows.js"
 
 const start = 1_700_000_000_000
 const at = (millis: number) => DateTime.unsafeMake(start + millis)
@@ -44,11 +45,14 @@ describe("AccessToken", () => {
     })
 
     const claims: ReadonlyArray<Duration.DurationInput> = [Infinity, Duration.infinity, Duration.seconds(1e18)]
-    for (const claim of claims) {
-      it(`bounds a claimed lifetime of ${Duration.format(claim)} by what a date can hold`, () => {
-        deepStrictEqual(token(claim).expiresAt, Option.some(at(Duration.toMillis(AccessToken.maxLifetime))))
-      })
-    }
+    it("bounds a claimed lifetime by what a date can hold", () =>
+      rows(
+        claims,
+        (claim) => `bounds a claimed lifetime of ${Duration.format(claim)} by what a date can hold`,
+        (claim) => {
+          deepStrictEqual(token(claim).expiresAt, Option.some(at(Duration.toMillis(AccessToken.maxLifetime))))
+        }
+      ))
 
     it("is a value: equal when everything in it is", () => {
       const value = Redacted.make("a")
@@ -85,7 +89,7 @@ describe("AccessToken", () => {
   })
 
   describe("remaining and isExpired", () => {
-    const rows: ReadonlyArray<readonly [elapsed: number, remaining: number, isExpired: boolean]> = [
+    const table: ReadonlyArray<readonly [elapsed: number, remaining: number, isExpired: boolean]> = [
       [-1000, 6000, false],
       [0, 5000, false],
       [4999, 1, false],
@@ -93,15 +97,18 @@ describe("AccessToken", () => {
       [5001, 0, true],
       [1e9, 0, true]
     ]
-    for (const [elapsed, remaining, isExpired] of rows) {
-      it(`a token of 5 s after ${elapsed} ms: ${remaining} ms remain`, () => {
-        deepStrictEqual(
-          Option.map(AccessToken.remaining(token("5 seconds"), at(elapsed)), Duration.toMillis),
-          Option.some(remaining)
-        )
-        assert.strictEqual(AccessToken.isExpired(token("5 seconds"), at(elapsed)), isExpired)
-      })
-    }
+    it("a token of 5 s has less left by and by, and then none", () =>
+      rows(
+        table,
+        ([elapsed, remaining]) => `a token of 5 s after ${elapsed} ms: ${remaining} ms remain`,
+        ([elapsed, remaining, isExpired]) => {
+          deepStrictEqual(
+            Option.map(AccessToken.remaining(token("5 seconds"), at(elapsed)), Duration.toMillis),
+            Option.some(remaining)
+          )
+          assert.strictEqual(AccessToken.isExpired(token("5 seconds"), at(elapsed)), isExpired)
+        }
+      ))
 
     it("a token whose end is not known never expires by the clock", () => {
       deepStrictEqual(AccessToken.remaining(token(), at(1e12)), Option.none())

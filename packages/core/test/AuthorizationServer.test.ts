@@ -3,6 +3,7 @@ import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platfor
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Layer, Logger, Option, TestClock } from "effect"
+import { rowsEffect } from "./support/Rows.js"
 
 const issuer = "https://auth.example.com"
 const rfc8414 = "/.well-known/oauth-authorization-server"
@@ -60,17 +61,20 @@ describe("AuthorizationServer", () => {
       ["https://auth.example.com/realms/shop", `${rfc8414}/realms/shop`, `/realms/shop${oidc}`],
       ["https://auth.example.com/t/v2.0/", `${rfc8414}/t/v2.0`, `/t/v2.0${oidc}`]
     ]
-    for (const [issuer, first, second] of places) {
-      it.scoped(`of ${issuer}: first by RFC 8414 §3.1, then by OpenID Connect Discovery 1.0 §4.1`, () => {
-        const { asked, layer } = serve((url) => url.pathname === second ? good({ issuer }) : notFound())
-        return Effect.gen(function*() {
-          const server = yield* make({ issuer })
-          deepStrictEqual(asked, [])
-          assert.strictEqual((yield* server.metadata).issuer, issuer)
-          deepStrictEqual(paths(asked), [first, second])
-        }).pipe(Effect.provide(layer))
-      })
-    }
+    it.effect("first by RFC 8414 §3.1, then by OpenID Connect Discovery 1.0 §4.1", () =>
+      rowsEffect(
+        places,
+        ([issuer]) => `of ${issuer}: first by RFC 8414 §3.1, then by OpenID Connect Discovery 1.0 §4.1`,
+        ([issuer, first, second]) => {
+          const { asked, layer } = serve((url) => url.pathname === second ? good({ issuer }) : notFound())
+          return Effect.gen(function*() {
+            const server = yield* make({ issuer })
+            deepStrictEqual(asked, [])
+            assert.strictEqual((yield* server.metadata).issuer, issuer)
+            deepStrictEqual(paths(asked), [first, second])
+          }).pipe(Effect.provide(layer))
+        }
+      ))
 
     it.scoped("one address is asked where the first has it, or where it is given", () => {
       const { asked, layer } = serve(() => good())
@@ -89,21 +93,20 @@ describe("AuthorizationServer", () => {
       ["another issuer", () => good({ issuer: "https://other.example.com" })],
       ["a reset", () => "reset"]
     ]
-    for (const [what, answer] of useless) {
-      it.scoped(`the second is asked where the first brings ${what}`, () => {
+    it.effect("the second is asked where the first brings nothing of use", () =>
+      rowsEffect(useless, ([what]) => `the second is asked where the first brings ${what}`, ([, answer]) => {
         const { asked, layer } = serve((url) => url.pathname === oidc ? good() : answer())
         return Effect.gen(function*() {
           const server = yield* make()
           assert.strictEqual((yield* server.metadata).issuer, issuer)
           deepStrictEqual(asked, [issuer + rfc8414, issuer + oidc])
         }).pipe(Effect.provide(layer))
-      })
-    }
+      }))
   })
 
   describe("what is wrong with it (rule 11)", () => {
     const at = `Discovery endpoint ${issuer}${rfc8414}`
-    const rows: ReadonlyArray<readonly [what: string, answer: () => Answer, message: string]> = [
+    const table: ReadonlyArray<readonly [what: string, answer: () => Answer, message: string]> = [
       [
         "another issuer",
         () => good({ issuer: "https://evil.example.com" }),
@@ -170,13 +173,12 @@ describe("AuthorizationServer", () => {
         `Discovery endpoint ${issuer} answered 200: token_endpoint is not an absolute URL`
       ]
     ]
-    for (const [what, answer, message] of rows) {
-      it.scoped(`${what}: ${message}`, () =>
+    it.effect("is refused, and the message says why", () =>
+      rowsEffect(table, ([what, , message]) => `${what}: ${message}`, ([, answer, message]) =>
         Effect.gen(function*() {
           const { error } = yield* fails(answer)
           assert.isTrue(error.message.startsWith(message), error.message)
-        }))
-    }
+        })))
 
     it.scoped("a server that is away says more than one that does not know the address", () =>
       Effect.gen(function*() {
@@ -384,7 +386,7 @@ describe("AuthorizationServer", () => {
   })
 
   describe("options are checked when it is made", () => {
-    const rows: ReadonlyArray<readonly [Partial<AuthorizationServer.Options>, message: string]> = [
+    const table: ReadonlyArray<readonly [Partial<AuthorizationServer.Options>, message: string]> = [
       [{ issuer: "" }, "AuthorizationServer.issuer is empty"],
       [{ issuer: "auth.example.com" }, "AuthorizationServer.issuer is not an absolute URL"],
       [{ issuer: "https://a.example.com?x=1" }, "AuthorizationServer.issuer must not have a query"],
@@ -401,11 +403,10 @@ describe("AuthorizationServer", () => {
       [{ timeout: -1 }, "AuthorizationServer.timeout is negative"],
       [{ maxResponseBytes: 0 }, "AuthorizationServer.maxResponseBytes must be a whole number above zero"]
     ]
-    for (const [options, message] of rows) {
-      it.scoped(message, () =>
+    it.effect("bad ones are refused, and the message says why", () =>
+      rowsEffect(table, ([, message]) => message, ([options, message]) =>
         Effect.gen(function*() {
           assert.strictEqual((yield* Effect.flip(make(options))).message, message)
-        }).pipe(Effect.provide(serve(() => good()).layer)))
-    }
+        }).pipe(Effect.provide(serve(() => good()).layer))))
   })
 })

@@ -2,6 +2,7 @@ import { Check, OAuthError } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Redacted } from "effect"
+import { rows } from "./support/Rows.js"
 
 /** The message of the failure; `undefined` when the check lets the value pass. */
 const message = <A>(check: Effect.Effect<A, OAuthError.InvalidOptions>) =>
@@ -17,14 +18,17 @@ const message = <A>(check: Effect.Effect<A, OAuthError.InvalidOptions>) =>
 type Row = readonly [value: unknown, message: string | undefined]
 
 /** Values come untyped: they are what a JavaScript caller or an environment gives. */
-const table = (check: (value: any) => Effect.Effect<unknown, OAuthError.InvalidOptions>, rows: ReadonlyArray<Row>) => {
-  for (const [value, expected] of rows) {
-    const shown = Redacted.isRedacted(value) ? `Redacted(${JSON.stringify(Redacted.value(value))})` : show(value)
-    it(`${shown} ${expected === undefined ? "passes" : `is refused: ${expected}`}`, () => {
+const table = (
+  check: (value: any) => Effect.Effect<unknown, OAuthError.InvalidOptions>,
+  values: ReadonlyArray<Row>
+) =>
+  it("each value passes, or is refused with what is wrong", () =>
+    rows(values, ([value, expected]) => {
+      const shown = Redacted.isRedacted(value) ? `Redacted(${JSON.stringify(Redacted.value(value))})` : show(value)
+      return `${shown} ${expected === undefined ? "passes" : `is refused: ${expected}`}`
+    }, ([value, expected]) => {
       assert.strictEqual(Effect.runSync(message(check(value))), expected)
-    })
-  }
-}
+    }))
 
 const show = (value: unknown): string =>
   typeof value === "string" || Array.isArray(value) ? JSON.stringify(value) : String(value)

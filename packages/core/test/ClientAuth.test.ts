@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc, Redacted, Ref } from "effect"
 import { inspect } from "node:util"
+import { rows, rowsEffect } from "./support/Rows.js"
 
 const context = (clientId: string, attempt = 1): ClientAuth.Context => ({
   clientId,
@@ -29,7 +30,7 @@ const text = fc.string({ unit: "binary", maxLength: 20 })
 
 describe("ClientAuth", () => {
   describe("formEncode (RFC 6749 Appendix B)", () => {
-    const rows: ReadonlyArray<readonly [text: string, encoded: string]> = [
+    const table: ReadonlyArray<readonly [text: string, encoded: string]> = [
       ["", ""],
       ["plain-id_1.2*", "plain-id_1.2*"],
       ["a b", "a+b"],
@@ -45,11 +46,10 @@ describe("ClientAuth", () => {
       ["💥", "%F0%9F%92%A5"],
       ["line\nfeed", "line%0Afeed"]
     ]
-    for (const [text, encoded] of rows) {
-      it(`${JSON.stringify(text)} is ${encoded}`, () => {
+    it("writes what the form encoding writes", () =>
+      rows(table, ([text, encoded]) => `${JSON.stringify(text)} is ${encoded}`, ([text, encoded]) => {
         assert.strictEqual(ClientAuth.formEncode(text), encoded)
-      })
-    }
+      }))
 
     it.prop("a server that decodes forms reads the same text", [text], ([text]) => {
       assert.strictEqual(new URLSearchParams(`x=${ClientAuth.formEncode(text)}`).get("x"), text)
@@ -61,7 +61,7 @@ describe("ClientAuth", () => {
   })
 
   describe("secretBasic (RFC 6749 §2.3.1)", () => {
-    const rows: ReadonlyArray<readonly [id: string, secret: string, pair: string]> = [
+    const table: ReadonlyArray<readonly [id: string, secret: string, pair: string]> = [
       ["app", "secret", "app:secret"],
       ["my app", "p@ss word", "my+app:p%40ss+word"],
       ["urn:app", "a:b", "urn%3Aapp:a%3Ab"],
@@ -70,14 +70,17 @@ describe("ClientAuth", () => {
       ["ключ", "пароль", "%D0%BA%D0%BB%D1%8E%D1%87:%D0%BF%D0%B0%D1%80%D0%BE%D0%BB%D1%8C"],
       ["\"a\"", "'b'", "%22a%22:%27b%27"]
     ]
-    for (const [id, secret, pair] of rows) {
-      it.effect(`${id} and ${secret} are sent as ${pair}`, () =>
-        Effect.gen(function*() {
-          const credentials = yield* authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id)
-          assert.strictEqual(header(credentials), `Basic ${Buffer.from(pair).toString("base64")}`)
-          assert.isUndefined(credentials.params)
-        }))
-    }
+    it.effect("sends id and secret, each encoded by itself", () =>
+      rowsEffect(
+        table,
+        ([id, secret, pair]) => `${id} and ${secret} are sent as ${pair}`,
+        ([id, secret, pair]) =>
+          Effect.gen(function*() {
+            const credentials = yield* authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id)
+            assert.strictEqual(header(credentials), `Basic ${Buffer.from(pair).toString("base64")}`)
+            assert.isUndefined(credentials.params)
+          })
+      ))
 
     it.prop("a server that decodes reads the same id and secret", [text, text], ([id, secret]) => {
       const credentials = Effect.runSync(authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id))

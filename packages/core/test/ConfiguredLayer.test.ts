@@ -2,6 +2,7 @@ import { ConfiguredLayer, OAuthError } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Config, ConfigProvider, Context, Effect, Layer, Option, Redacted } from "effect"
+import { rowsEffect } from "./support/Rows.js"
 
 class Greeter extends Context.Tag("Greeter")<Greeter, GreeterOptions>() {}
 
@@ -48,20 +49,19 @@ describe("ConfiguredLayer.make", () => {
       })
     }))
 
-  it.effect.each<readonly [string, ConfigProvider.ConfigProvider]>([
+  const named: ReadonlyArray<readonly [name: string, ConfigProvider.ConfigProvider]> = [
     ["NAME", from({ NAME: "nobody" })],
     ["BILLING_NAME", ConfigProvider.nested(from({ BILLING_NAME: "nobody" }), "BILLING")],
     ["name", ConfigProvider.mapInputPath(from({ name: "nobody" }), (name) => name.toLowerCase())],
     ["NAME", ConfigProvider.orElse(ConfigProvider.nested(from({}), "BILLING"), () => from({ NAME: "nobody" }))]
-  ])(
-    "an option that is wrong is named as the variable that it came from: %s",
-    ([name, provider]) =>
+  ]
+  it.effect("an option that is wrong is named as the variable that it came from", () =>
+    rowsEffect(named, ([name]) => name, ([name, provider]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(build(config, provider))
         assert.strictEqual(error._tag, "InvalidOptions")
         assert.strictEqual(error.message, `${name} is nobody`)
-      })
-  )
+      })))
 
   it.effect("an option that came from no variable keeps its name", () =>
     Effect.gen(function*() {

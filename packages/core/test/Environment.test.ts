@@ -11,6 +11,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Config, ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { readFileSync } from "node:fs"
+import { rowsEffect } from "./support/Rows.js"
 
 const from = (variables: Readonly<Record<string, string>>) =>
   ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" })
@@ -48,7 +49,7 @@ describe("Environment.read", () => {
       ])
     }))
 
-  it.effect.each<readonly [Readonly<Record<string, string>>, string]>([
+  const wrong: ReadonlyArray<readonly [Readonly<Record<string, string>>, message: string]> = [
     [{ ALF_TIMEOUT: "10" }, "ALF_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""],
     [{ ALF_MAX_WAIT: "-1 second" }, "ALF_MAX_WAIT is not a duration, such as \"10 seconds\" or \"500 millis\""],
     [{ ALF_ALLOW_INSECURE: "yes" }, "ALF_ALLOW_INSECURE is neither true nor false"],
@@ -81,20 +82,31 @@ describe("Environment.read", () => {
       { ALF_CLIENT_KEY_ID: "2026-11", ALF_CLIENT_SECRET: "hunter2" },
       "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: it says nothing of a secret"
     ]
-  ])("%o: %s, with any prefix", ([variables, message]) =>
-    Effect.gen(function*() {
-      assert.strictEqual((yield* Effect.flip(read(variables))).message, message)
-      const billing = Object.fromEntries(
-        Object.entries(variables).map(([name, value]) => [name.replace("ALF", "BILLING"), value])
-      )
-      const instead = ConfigProvider.mapInputPath(from(billing), (name) => name.replace(/^ALF\b|^ALF(?=_)/, "BILLING"))
-      const error = yield* Effect.flip(Effect.withConfigProvider(Environment.read, instead))
-      assert.strictEqual(error.message, message.replaceAll("ALF_", "BILLING_"))
-      const before = Object.fromEntries(Object.entries(variables).map(([name, value]) => [`BILLING_${name}`, value]))
-      const nested = ConfigProvider.nested(from(before), "BILLING")
-      const nestedError = yield* Effect.flip(Effect.withConfigProvider(Environment.read, nested))
-      assert.strictEqual(nestedError.message, message.replaceAll("ALF_", "BILLING_ALF_"))
-    }))
+  ]
+  it.effect("what is wrong is said by the variable's name, with any prefix", () =>
+    rowsEffect(
+      wrong,
+      ([variables, message]) => `${JSON.stringify(variables)}: ${message}`,
+      ([variables, message]) =>
+        Effect.gen(function*() {
+          assert.strictEqual((yield* Effect.flip(read(variables))).message, message)
+          const billing = Object.fromEntries(
+            Object.entries(variables).map(([name, value]) => [name.replace("ALF", "BILLING"), value])
+          )
+          const instead = ConfigProvider.mapInputPath(
+            from(billing),
+            (name) => name.replace(/^ALF\b|^ALF(?=_)/, "BILLING")
+          )
+          const error = yield* Effect.flip(Effect.withConfigProvider(Environment.read, instead))
+          assert.strictEqual(error.message, message.replaceAll("ALF_", "BILLING_"))
+          const before = Object.fromEntries(
+            Object.entries(variables).map(([name, value]) => [`BILLING_${name}`, value])
+          )
+          const nested = ConfigProvider.nested(from(before), "BILLING")
+          const nestedError = yield* Effect.flip(Effect.withConfigProvider(Environment.read, nested))
+          assert.strictEqual(nestedError.message, message.replaceAll("ALF_", "BILLING_ALF_"))
+        })
+    ))
 })
 
 describe("Environment.requireEach", () => {

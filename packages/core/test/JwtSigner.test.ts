@@ -204,9 +204,9 @@ describe("JwtSigner", () => {
     it.effect("jti never repeats, however Effect's Random is seeded", () =>
       Effect.gen(function*() {
         const ids = yield* Effect.all(
-          Array.from({ length: 500 }, () => Effect.withRandom(claimsOf(), Random.make("seed")))
+          Array.from({ length: 100 }, () => Effect.withRandom(claimsOf(), Random.make("seed")))
         )
-        assert.strictEqual(new Set(ids.map(({ jti }) => jti)).size, 500)
+        assert.strictEqual(new Set(ids.map(({ jti }) => jti)).size, 100)
       }))
 
     it.effect("a server that is at the same time takes it until it ends, and not after", () =>

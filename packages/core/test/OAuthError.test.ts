@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Exit, FastCheck as fc, Option } from "effect"
 import { inspect } from "node:util"
+import { rows } from "./support/Rows.js"
 
 const endpoint = "https://auth.example.com/token"
 const failed = (fields: Omit<ConstructorParameters<typeof OAuthError.TokenEndpointError>[0], "endpoint">) =>
@@ -154,15 +155,14 @@ const wrapped = (cause: unknown) =>
 
 describe("OAuthError", () => {
   describe("messages", () => {
-    for (const [what, error, message] of messages) {
-      it(what, () => {
+    it("each has a message that tells what failed", () =>
+      rows(messages, ([what]) => what, ([, error, message]) => {
         assert.strictEqual(error.message, message)
         assert.strictEqual(String(error), `${error._tag}: ${message}`)
         assert.include(error.stack, message)
         assert.include(inspect(error), message)
         assert.include(Cause.pretty(Cause.fail(error)), message)
-      })
-    }
+      }))
 
     it("JSON holds every field, for a log", () => {
       const error = failed({
@@ -214,12 +214,11 @@ describe("OAuthError", () => {
       ["null", null],
       ["a string", "TokenEndpointError"]
     ]
-    for (const [what, value] of others) {
-      it(`not ${what}`, () => {
+    it("not any other value", () =>
+      rows(others, ([what]) => `not ${what}`, ([, value]) => {
         assert.isFalse(OAuthError.isOAuthError(value))
         deepStrictEqual(OAuthError.fromUnknown(value), Option.none())
-      })
-    }
+      }))
   })
 
   it("isCredentialsError: of what a client's authentication fails with, this alone may be told", () => {
@@ -249,13 +248,12 @@ describe("OAuthError", () => {
       ["the cause of an Error of the app", new Error("cannot load orders", { cause: wrapped(error) })],
       ["the cause of a plain object", { cause: error }]
     ]
-    for (const [what, value] of found) {
-      it(`finds ${what}`, () => {
+    it("finds an error wherever it is", () =>
+      rows(found, ([what]) => `finds ${what}`, ([, value]) => {
         const result = OAuthError.fromUnknown(value)
         assert.isTrue(Option.isSome(result))
         assert.strictEqual(Option.getOrThrow(result), error)
-      })
-    }
+      }))
 
     it("finds none in a RequestError of another kind", () => {
       deepStrictEqual(OAuthError.fromUnknown(wrapped(new Error("ECONNRESET"))), Option.none())
@@ -272,7 +270,7 @@ describe("OAuthError", () => {
   describe("describe", () => {
     const coded = (message: string, code: string, cause?: unknown) =>
       Object.assign(new Error(message, { cause }), { code })
-    const rows: ReadonlyArray<readonly [what: string, value: unknown, description: string]> = [
+    const table: ReadonlyArray<readonly [what: string, value: unknown, description: string]> = [
       ["a string", "it broke", "it broke"],
       ["a number", 42, "42"],
       ["undefined", undefined, "unknown failure"],
@@ -301,11 +299,10 @@ describe("OAuthError", () => {
       ["a cause that is a string", new Error("a", { cause: "b" }), "a: b"],
       ["a cause with nothing to say", new Error("a", { cause: {} }), "a"]
     ]
-    for (const [what, value, description] of rows) {
-      it(`${what}: ${description}`, () => {
+    it("tells what was made to be shown, and nothing else", () =>
+      rows(table, ([what, , description]) => `${what}: ${description}`, ([, value, description]) => {
         assert.strictEqual(OAuthError.describe(value), description)
-      })
-    }
+      }))
 
     it("goes 8 causes deep, and ends in a circle", () => {
       const nest = (depth: number): Error => new Error(`e${depth}`, depth < 20 ? { cause: nest(depth + 1) } : undefined)
@@ -331,7 +328,7 @@ describe("OAuthError", () => {
   })
 
   describe("oneLine", () => {
-    const rows: ReadonlyArray<readonly [text: string, line: string]> = [
+    const table: ReadonlyArray<readonly [text: string, line: string]> = [
       ["a\r\nb", "a b"],
       ["  a  b  ", "a  b"],
       ["a\u0000\u001b[31mb", "a [31mb"],
@@ -340,11 +337,10 @@ describe("OAuthError", () => {
       ["\n\t", ""],
       ["ünïcödé 💥", "ünïcödé 💥"]
     ]
-    for (const [text, line] of rows) {
-      it(JSON.stringify(text), () => {
+    it("makes one line of any text", () =>
+      rows(table, ([text]) => JSON.stringify(text), ([text, line]) => {
         assert.strictEqual(OAuthError.oneLine(text), line)
-      })
-    }
+      }))
 
     it("cuts at 300 characters and says so", () => {
       assert.strictEqual(OAuthError.oneLine("x".repeat(300)), "x".repeat(300))

@@ -2,6 +2,7 @@ import { Origin } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc } from "effect"
+import { rows } from "./support/Rows.js"
 
 const bases = [
   "https://api.example.com",
@@ -58,7 +59,7 @@ const text = fc.oneof(hostile, fc.string({ unit: "binary", maxLength: 20 }), fc.
 
 describe("Origin", () => {
   describe("join (rule 10)", () => {
-    const rows: ReadonlyArray<readonly [base: string, url: string, joined: string]> = [
+    const table: ReadonlyArray<readonly [base: string, url: string, joined: string]> = [
       ["https://api.example.com", "", "https://api.example.com"],
       ["https://api.example.com/", "", "https://api.example.com/"],
       ["https://api.example.com/v1", "", "https://api.example.com/v1"],
@@ -74,11 +75,14 @@ describe("Origin", () => {
       ["https://api.example.com/v1/", "#f", "https://api.example.com/v1/#f"],
       ["https://api.example.com/v1", "/", "https://api.example.com/v1/"]
     ]
-    for (const [base, url, joined] of rows) {
-      it(`${base} and ${JSON.stringify(url)} make ${joined}`, () => {
-        assert.strictEqual(Origin.join(base, url), joined)
-      })
-    }
+    it("makes one address of a base and what is below it", () =>
+      rows(
+        table,
+        ([base, url, joined]) => `${base} and ${JSON.stringify(url)} make ${joined}`,
+        ([base, url, joined]) => {
+          assert.strictEqual(Origin.join(base, url), joined)
+        }
+      ))
 
     const attacks = [
       "@evil.com/x",
@@ -108,12 +112,11 @@ describe("Origin", () => {
       "\n@evil.com",
       "／／evil.com"
     ]
-    for (const attack of attacks) {
-      it(`${JSON.stringify(attack)} does not leave the base's origin`, () => {
+    it("no attack leaves the base's origin", () =>
+      rows(attacks, (attack) => `${JSON.stringify(attack)} does not leave the base's origin`, (attack) => {
         assert.isFalse(Origin.isAbsolute(attack))
         for (const base of bases) assert.strictEqual(new URL(Origin.join(base, attack)).origin, origin)
-      })
-    }
+      }))
 
     it.prop(
       "no relative text whatever leaves the base's origin",
@@ -147,15 +150,14 @@ describe("Origin", () => {
       "ftp://evil.com",
       "a+b-c.d://x"
     ]
-    for (const url of absolute) {
-      it(`${url} names its own origin`, () => {
+    it("tells what names its own origin", () =>
+      rows(absolute, (url) => `${url} names its own origin`, (url) => {
         assert.isTrue(Origin.isAbsolute(url))
-      })
-    }
+      }))
   })
 
   describe("startsWith", () => {
-    const rows: ReadonlyArray<readonly [url: string, startsWith: boolean]> = [
+    const table: ReadonlyArray<readonly [url: string, startsWith: boolean]> = [
       ["https://api.example.com", true],
       ["https://api.example.com/", true],
       ["https://api.example.com/orders", true],
@@ -177,11 +179,14 @@ describe("Origin", () => {
       ["//api.example.com/", false],
       ["", false]
     ]
-    for (const [url, startsWith] of rows) {
-      it(`${JSON.stringify(url)}: ${startsWith ? "begins with the origin" : "must be parsed"}`, () => {
-        assert.strictEqual(Origin.startsWith(url, origin), startsWith)
-      })
-    }
+    it("tells what begins with the origin from what must be parsed", () =>
+      rows(
+        table,
+        ([url, startsWith]) => `${JSON.stringify(url)}: ${startsWith ? "begins with the origin" : "must be parsed"}`,
+        ([url, startsWith]) => {
+          assert.strictEqual(Origin.startsWith(url, origin), startsWith)
+        }
+      ))
 
     it.prop(
       "what it takes for the origin's own is so for the URL parser too",
@@ -199,7 +204,7 @@ describe("Origin", () => {
   })
 
   describe("isSecure", () => {
-    const rows: ReadonlyArray<readonly [url: string, isSecure: boolean]> = [
+    const table: ReadonlyArray<readonly [url: string, isSecure: boolean]> = [
       ["https://anywhere.example", true],
       ["http://localhost:3000", true],
       ["http://api.localhost", true],
@@ -217,11 +222,14 @@ describe("Origin", () => {
       ["ws://localhost", false],
       ["ftp://localhost", false]
     ]
-    for (const [url, isSecure] of rows) {
-      it(`${url} is ${isSecure ? "" : "not "}safe to send a secret to`, () => {
-        assert.strictEqual(Origin.isSecure(new URL(url)), isSecure)
-      })
-    }
+    it("tells where it is safe to send a secret to", () =>
+      rows(
+        table,
+        ([url, isSecure]) => `${url} is ${isSecure ? "" : "not "}safe to send a secret to`,
+        ([url, isSecure]) => {
+          assert.strictEqual(Origin.isSecure(new URL(url)), isSecure)
+        }
+      ))
   })
 
   describe("parse", () => {

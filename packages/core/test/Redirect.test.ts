@@ -3,6 +3,7 @@ import { HttpBody, HttpClientRequest, HttpClientResponse, type HttpMethod } from
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc, Option, Stream } from "effect"
+import { rowsEffect } from "./support/Rows.js"
 
 interface Hop {
   readonly request: HttpClientRequest.HttpClientRequest
@@ -64,14 +65,21 @@ describe("Redirect", () => {
 
   describe("methods and bodies (RFC 9110 §15.4, fetch)", () => {
     const methods: ReadonlyArray<HttpMethod.HttpMethod> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    for (const status of [301, 302, 303, 307, 308]) {
-      for (const method of methods) {
+    const statuses = [301, 302, 303, 307, 308].flatMap((status) =>
+      methods.map((method) => {
         const expected = method === "POST" && status < 303
           ? "GET"
           : status === 303 && method !== "HEAD"
           ? "GET"
           : method
-        it.effect(`${status} makes ${expected} of ${method}`, () =>
+        return { status, method, expected }
+      })
+    )
+    it.effect("303, and of POST 301 and 302, make GET of what is not HEAD", () =>
+      rowsEffect(
+        statuses,
+        ({ expected, method, status }) => `${status} makes ${expected} of ${method}`,
+        ({ expected, method, status }) =>
           Effect.gen(function*() {
             const hasBody = method !== "GET" && method !== "HEAD"
             const request = HttpClientRequest.make(method)("https://api.test/old").pipe(
@@ -90,24 +98,26 @@ describe("Redirect", () => {
               assert.strictEqual(next.body._tag, "Empty")
               deepStrictEqual({ ...next.headers }, { accept: "x/y" })
             }
-          }))
-      }
-    }
-
-    for (const status of [307, 308, 301]) {
-      it.effect(`${status}: where the body cannot be sent again, the redirect is the answer`, () =>
-        Effect.gen(function*() {
-          const put = HttpClientRequest.setBody(HttpClientRequest.put("https://api.test/old"), stream)
-          const once = yield* follow(put, [() => to("/new", status), ok])
-          deepStrictEqual([once.status, once.hops.length], [status, 1])
-          const twice = yield* follow(put, [() => to("/new", status), ok], {
-            origin: "https://api.test",
-            replayable: true
           })
-          deepStrictEqual([twice.status, twice.hops.length], [200, 2])
-          assert.strictEqual(twice.hops[1].request.body, stream)
-        }))
-    }
+      ))
+
+    it.effect("where the body cannot be sent again, the redirect is the answer", () =>
+      rowsEffect(
+        [307, 308, 301],
+        (status) => `${status}: where the body cannot be sent again, the redirect is the answer`,
+        (status) =>
+          Effect.gen(function*() {
+            const put = HttpClientRequest.setBody(HttpClientRequest.put("https://api.test/old"), stream)
+            const once = yield* follow(put, [() => to("/new", status), ok])
+            deepStrictEqual([once.status, once.hops.length], [status, 1])
+            const twice = yield* follow(put, [() => to("/new", status), ok], {
+              origin: "https://api.test",
+              replayable: true
+            })
+            deepStrictEqual([twice.status, twice.hops.length], [200, 2])
+            assert.strictEqual(twice.hops[1].request.body, stream)
+          })
+      ))
 
     it.effect("a body that is left behind need not be sent again", () =>
       Effect.gen(function*() {
@@ -128,20 +138,26 @@ describe("Redirect", () => {
   })
 
   describe("what is no redirect is returned", () => {
-    for (const status of [200, 201, 300, 304, 305, 306, 404]) {
-      it.effect(`${status} with a Location`, () =>
-        Effect.gen(function*() {
-          deepStrictEqual((yield* follow(get, [() => to("/new", status)])).status, status)
-        }))
-    }
+    it.effect("another status with a Location", () =>
+      rowsEffect(
+        [200, 201, 300, 304, 305, 306, 404],
+        (status) => `${status} with a Location`,
+        (status) =>
+          Effect.gen(function*() {
+            deepStrictEqual((yield* follow(get, [() => to("/new", status)])).status, status)
+          })
+      ))
 
-    for (const location of [undefined, ""]) {
-      it.effect(`a 302 whose Location is ${location === undefined ? "missing" : "empty"}`, () =>
-        Effect.gen(function*() {
-          const { hops, status } = yield* follow(get, [() => to(location)])
-          deepStrictEqual([status, hops.length], [302, 1])
-        }))
-    }
+    it.effect("a 302 whose Location is missing or empty", () =>
+      rowsEffect(
+        [undefined, ""],
+        (location) => `a 302 whose Location is ${location === undefined ? "missing" : "empty"}`,
+        (location) =>
+          Effect.gen(function*() {
+            const { hops, status } = yield* follow(get, [() => to(location)])
+            deepStrictEqual([status, hops.length], [302, 1])
+          })
+      ))
   })
 
   describe("Location is read against the current address (RFC 9110 §10.2.2)", () => {
@@ -157,12 +173,15 @@ describe("Redirect", () => {
       "#part": "https://api.test/old/1?a=b",
       "/new?sig=a%20b+c%2Fd~&e=%c3%a9": "https://api.test/new?sig=a%20b+c%2Fd~&e=%c3%a9"
     }
-    for (const [location, url] of Object.entries(locations)) {
-      it.effect(`${location} is ${url}`, () =>
-        Effect.gen(function*() {
-          deepStrictEqual((yield* follow(get, [() => to(location), ok])).urls[1], url)
-        }))
-    }
+    it.effect("resolves a Location in any of its forms", () =>
+      rowsEffect(
+        Object.entries(locations),
+        ([location, url]) => `${location} is ${url}`,
+        ([location, url]) =>
+          Effect.gen(function*() {
+            deepStrictEqual((yield* follow(get, [() => to(location), ok])).urls[1], url)
+          })
+      ))
 
     it.effect("without the credentials that the caller wrote into it", () =>
       Effect.gen(function*() {
@@ -189,16 +208,15 @@ describe("Redirect", () => {
       credentials: ["https://api.test/", "https://secret:secret@api.test/", /its Location holds credentials$/],
       "a name alone": ["https://api.test/", "//secret@api.test/", /its Location holds credentials$/]
     }
-    for (const [what, [from, location, message]] of Object.entries(refused)) {
-      it.effect(what, () =>
+    it.effect("but not what is unsafe, and the error says why", () =>
+      rowsEffect(Object.entries(refused), ([what]) => what, ([, [from, location, message]]) =>
         Effect.gen(function*() {
           const { error, hops } = yield* follow(HttpClientRequest.get(from), [() => to(location), ok])
           assert.strictEqual(hops.length, 1)
           assert.strictEqual(error?._tag, "RedirectError")
           assert.match(error?.message ?? "", message)
           assert.notInclude(JSON.stringify(error) + error?.message, "secret")
-        }))
-    }
+        })))
 
     const taken: ReadonlyArray<readonly [from: string, location: string]> = [
       ["http://127.0.0.1:1/", "http://localhost:2/"],
@@ -206,15 +224,21 @@ describe("Redirect", () => {
       ["http://api.test/", "https://api.test/"],
       ["http://api.test/", "http://b.test/"]
     ]
-    for (const [from, location] of taken) {
-      it.effect(`but not ${from} to ${location}`, () =>
-        Effect.gen(function*() {
-          deepStrictEqual((yield* follow(HttpClientRequest.get(from), [() => to(location), ok])).urls, [from, location])
-        }))
-    }
+    it.effect("but not where it is safe", () =>
+      rowsEffect(
+        taken,
+        ([from, location]) => `but not ${from} to ${location}`,
+        ([from, location]) =>
+          Effect.gen(function*() {
+            deepStrictEqual((yield* follow(HttpClientRequest.get(from), [() => to(location), ok])).urls, [
+              from,
+              location
+            ])
+          })
+      ))
 
-    for (const max of [0, 1, 3]) {
-      it.effect(`more than ${max} in a row`, () =>
+    it.effect("more than the limit in a row", () =>
+      rowsEffect([0, 1, 3], (max) => `more than ${max} in a row`, (max) =>
         Effect.gen(function*() {
           const { error, hops } = yield* follow(get, [() => to("/loop")], { max, origin: "https://api.test" })
           assert.strictEqual(hops.length, max + 1)
@@ -224,8 +248,7 @@ describe("Redirect", () => {
           )
           const answers = [...Array(max).fill(() => to("/next")), ok]
           deepStrictEqual((yield* follow(get, answers, { max, origin: "https://api.test" })).status, 200)
-        }))
-    }
+        })))
 
     it.effect("any number, if that is not one", () =>
       Effect.gen(function*() {
@@ -253,21 +276,22 @@ describe("Redirect", () => {
         deepStrictEqual(headersOf(hops[1]), { ...secrets, accept: "x/y" })
       }))
 
-    for (
-      const location of ["https://evil.test/", "https://b.test/", "https://api.test:8443/", "https://sub.api.test/"]
-    ) {
-      it.effect(`no secret of the caller's goes to ${location}, or back`, () =>
-        Effect.gen(function*() {
-          const { hops } = yield* follow(request, [() => to(location), () => to("https://api.test/"), ok], {
-            origin: "https://api.test",
-            secretHeaders
+    it.effect("no secret of the caller's goes to another origin, or back", () =>
+      rowsEffect(
+        ["https://evil.test/", "https://b.test/", "https://api.test:8443/", "https://sub.api.test/"],
+        (location) => `no secret of the caller's goes to ${location}, or back`,
+        (location) =>
+          Effect.gen(function*() {
+            const { hops } = yield* follow(request, [() => to(location), () => to("https://api.test/"), ok], {
+              origin: "https://api.test",
+              secretHeaders
+            })
+            deepStrictEqual(hops.slice(1).map(headersOf), [
+              { accept: "x/y" },
+              { accept: "x/y" }
+            ])
           })
-          deepStrictEqual(hops.slice(1).map(headersOf), [
-            { accept: "x/y" },
-            { accept: "x/y" }
-          ])
-        }))
-    }
+      ))
 
     const origins = (locations: ReadonlyArray<string>, options?: Parameters<typeof follow>[2]) =>
       Effect.map(

@@ -2,6 +2,7 @@ import { Replay } from "@effect-alf/core"
 import { HttpBody, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream, TestClock } from "effect"
+import { rows, rowsEffect } from "./support/Rows.js"
 
 // Which bodies are sent again, byte for byte, is in AuthedHttpClient.replay.test.ts
 
@@ -16,31 +17,38 @@ describe("Replay", () => {
     "Raw object": [HttpBody.raw({ read: () => "once" }), false],
     Stream: [HttpBody.stream(Stream.empty), false]
   }
-  for (const [kind, [body, canReplay]] of Object.entries(bodies)) {
-    it(`rule 5: ${kind} is ${canReplay ? "" : "not "}sure to be the same again, but by the caller's word`, () => {
-      assert.strictEqual(Replay.canReplay(body, false), canReplay)
-      assert.isTrue(Replay.canReplay(body, true))
-    })
-  }
+  it("rule 5: a body is known to be the same again, or only by the caller's word", () =>
+    rows(
+      Object.entries(bodies),
+      ([kind, [, canReplay]]) =>
+        `rule 5: ${kind} is ${canReplay ? "" : "not "}sure to be the same again, but by the caller's word`,
+      ([, [body, canReplay]]) => {
+        assert.strictEqual(Replay.canReplay(body, false), canReplay)
+        assert.isTrue(Replay.canReplay(body, true))
+      }
+    ))
 
   const answer = (body: ReadableStream<Uint8Array>, headers: Record<string, string> = {}) =>
     HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.test"), new Response(body, { headers }))
 
-  for (const length of ["0", "4"]) {
-    it.effect(`rule 5: an answer of length ${length} is read`, () =>
-      Effect.gen(function*() {
-        let pulls = 0
-        const body = new ReadableStream<Uint8Array>({
-          pull: (controller) => {
-            pulls++
-            controller.close()
-          }
-        }, { highWaterMark: 0 })
-        yield* Replay.drainLater(answer(body, { "content-length": length }))
-        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-        assert.strictEqual(pulls, 1)
-      }))
-  }
+  it.effect("rule 5: an answer of any length is read", () =>
+    rowsEffect(
+      ["0", "4"],
+      (length) => `rule 5: an answer of length ${length} is read`,
+      (length) =>
+        Effect.gen(function*() {
+          let pulls = 0
+          const body = new ReadableStream<Uint8Array>({
+            pull: (controller) => {
+              pulls++
+              controller.close()
+            }
+          }, { highWaterMark: 0 })
+          yield* Replay.drainLater(answer(body, { "content-length": length }))
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+          assert.strictEqual(pulls, 1)
+        })
+    ))
 
   it.effect("rule 5: an answer that goes on for ever is given up after 64 KiB", () =>
     Effect.gen(function*() {

@@ -3,6 +3,7 @@ import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platfor
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Either, Fiber, Redacted, Schedule, TestClock } from "effect"
+import { rows, rowsEffect } from "./support/Rows.js"
 
 type Fields = Partial<ConstructorParameters<typeof OAuthError.TokenEndpointError>[0]>
 
@@ -185,7 +186,7 @@ describe("RetryPolicy", () => {
 
   describe("composes with Effect's own Schedules", () => {
     const exact = RetryPolicy.exponential({ base: "1 second", max: "1 hour", times: 10, jitter: false })
-    const rows: ReadonlyArray<readonly [what: string, policy: RetryPolicy.RetryPolicy, waits: ReadonlyArray<number>]> =
+    const table: ReadonlyArray<readonly [what: string, policy: RetryPolicy.RetryPolicy, waits: ReadonlyArray<number>]> =
       [
         ["Schedule.intersect with recurs ends with the shorter", Schedule.intersect(exact, Schedule.recurs(2)), [
           1000,
@@ -215,16 +216,15 @@ describe("RetryPolicy", () => {
           1000
         ]]
       ]
-    for (const [what, policy, expected] of rows) {
-      it.effect(what, () =>
+    it.effect("waits as long as each policy says", () =>
+      rowsEffect(table, ([what]) => what, ([, policy, expected]) =>
         Effect.gen(function*() {
           deepStrictEqual(yield* waits(policy), expected)
-        }))
-    }
+        })))
   })
 
   describe("transient (rule 7)", () => {
-    const rows: ReadonlyArray<readonly [Fields, isTransient: boolean]> = [
+    const table: ReadonlyArray<readonly [Fields, isTransient: boolean]> = [
       [{ reason: "Transport", status: undefined }, true],
       [{ reason: "Transport", status: 200 }, true],
       [{ reason: "Timeout", status: undefined }, true],
@@ -249,11 +249,15 @@ describe("RetryPolicy", () => {
       [{ reason: "OAuth", status: 503, error: "temporarily_unavailable" }, true],
       [{ reason: "OAuth", status: 400, error: "temporarily_unavailable" }, true]
     ]
-    for (const [fields, isTransient] of rows) {
-      it(`${Object.values(fields).filter((field) => field !== undefined).join(" ")}: ${isTransient}`, () => {
-        assert.strictEqual(RetryPolicy.transient(failure(fields)), isTransient)
-      })
-    }
+    it("follows the reason, the status and the code of an error", () =>
+      rows(
+        table,
+        ([fields, isTransient]) =>
+          `${Object.values(fields).filter((field) => field !== undefined).join(" ")}: ${isTransient}`,
+        ([fields, isTransient]) => {
+          assert.strictEqual(RetryPolicy.transient(failure(fields)), isTransient)
+        }
+      ))
   })
 
   it("statuses: these and no others, whatever the reason", () => {
@@ -266,30 +270,37 @@ describe("RetryPolicy", () => {
   })
 
   describe("rule 7: a TokenEndpoint's request", () => {
-    for (
-      const [what, answer] of [
+    it.effect("is tried 6 times, and then fails with the last error", () =>
+      rowsEffect([
         ["503", () => status(503)],
         ["429", () => status(429)],
         ["408", () => status(408)],
         ["500 with an OAuth error", () => oauth(500, "server_error")],
         ["temporarily_unavailable", () => oauth(400, "temporarily_unavailable")],
         ["a connection reset", () => "reset"]
-      ] as ReadonlyArray<readonly [string, () => Response | "reset"]>
-    ) {
-      it.effect(`is tried 6 times after ${what}, and then fails with the last error`, () =>
+      ] as ReadonlyArray<readonly [string, () => Response | "reset"]>, ([what]) =>
+        `is tried 6 times after ${what}, and then fails with the last error`, ([, answer]) =>
         Effect.gen(function*() {
           const { result, waits } = yield* requests(failing(Infinity, answer))
           assertBetween(waits, standardBounds)
           assert.isTrue(Either.isLeft(result))
-        }))
+        })))
 
-      it.effect(`succeeds when ${what} has passed`, () =>
+    it.effect("succeeds when the failure has passed", () =>
+      rowsEffect([
+        ["503", () => status(503)],
+        ["429", () => status(429)],
+        ["408", () => status(408)],
+        ["500 with an OAuth error", () => oauth(500, "server_error")],
+        ["temporarily_unavailable", () => oauth(400, "temporarily_unavailable")],
+        ["a connection reset", () => "reset"]
+      ] as ReadonlyArray<readonly [string, () => Response | "reset"]>, ([what]) =>
+        `succeeds when ${what} has passed`, ([, answer]) =>
         Effect.gen(function*() {
           const { attempts, result } = yield* requests(failing(2, answer))
           assert.strictEqual(attempts, 3)
           assert.isTrue(Either.isRight(result))
-        }))
-    }
+        })))
 
     it.effect("is tried again after a timeout, each attempt with its own time", () =>
       Effect.gen(function*() {
@@ -298,8 +309,8 @@ describe("RetryPolicy", () => {
         assert.isTrue(Either.isRight(result))
       }))
 
-    for (
-      const [what, answer] of [
+    it.effect("is made once when the answer is final", () =>
+      rowsEffect([
         ["invalid_client", () => oauth(401, "invalid_client")],
         ["invalid_scope", () => oauth(400, "invalid_scope")],
         ["200 with an error", () => oauth(200, "unauthorized_client")],
@@ -307,15 +318,13 @@ describe("RetryPolicy", () => {
         ["a redirect", () => status(302, { location: "https://evil.com" })],
         ["HTML", () => new Response("<html></html>", { headers: { "content-type": "text/html" } })],
         ["a bad token", () => Response.json({ access_token: 1 })]
-      ] as ReadonlyArray<readonly [string, () => Response]>
-    ) {
-      it.effect(`is made once when the answer is ${what}`, () =>
+      ] as ReadonlyArray<readonly [string, () => Response]>, ([what]) =>
+        `is made once when the answer is ${what}`, ([, answer]) =>
         Effect.gen(function*() {
           const { attempts, result } = yield* requests(failing(Infinity, answer))
           assert.strictEqual(attempts, 1)
           assert.isTrue(Either.isLeft(result))
-        }))
-    }
+        })))
 
     it.effect("waits for Retry-After in seconds", () =>
       Effect.gen(function*() {

@@ -2,6 +2,7 @@ import { AccessToken, StoredToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, FastCheck as fc, Option, Redacted } from "effect"
+import { rows } from "./support/Rows.js"
 
 const start = 1_700_000_000_000
 const hour = 3_600_000
@@ -62,7 +63,7 @@ describe("StoredToken", () => {
   })
 
   describe("fleet rule 1: the end is what remains by the store's clock, counted on the reader's", () => {
-    const rows: ReadonlyArray<
+    const table: ReadonlyArray<
       readonly [what: string, remains: Duration.DurationInput, obtainedAt: number, expiresAt: number]
     > = [
       ["all of it remains", hour, 0, hour],
@@ -73,11 +74,10 @@ describe("StoredToken", () => {
       ["the store claims more than the lifetime", 2 * hour, 0, hour],
       ["the store knows no expiry", Infinity, 0, hour]
     ]
-    for (const [what, remains, obtainedAt, expiresAt] of rows) {
-      it(what, () => {
+    it("however much of it remains", () =>
+      rows(table, ([what]) => what, ([, remains, obtainedAt, expiresAt]) => {
         deepStrictEqual(times(read(envelope({}), Duration.decode(remains), start)), { obtainedAt, expiresAt })
-      })
-    }
+      }))
 
     it.prop(
       "a reader whose clock is wrong by any amount sees the same token, moved by that amount",
@@ -108,21 +108,25 @@ describe("StoredToken", () => {
       deepStrictEqual(found.expiresAt, Option.none())
     })
 
-    const rows: ReadonlyArray<readonly [remains: number, obtainedAt: number]> = [
+    const table: ReadonlyArray<readonly [remains: number, obtainedAt: number]> = [
       [hour, 0],
       [hour / 4, -hour * 0.75],
       [0, -hour],
       [2 * hour, 0],
       [Infinity, 0]
     ]
-    for (const [remains, obtainedAt] of rows) {
-      it(`${remains} ms of a defaultLifetime of ${hour} remain: it was obtained ${-obtainedAt} ms ago`, () => {
-        deepStrictEqual(times(read(envelope({ lifetime: null }), Duration.millis(remains), start)), {
-          obtainedAt,
-          expiresAt: null
-        })
-      })
-    }
+    it("what remains of a defaultLifetime says when it was obtained", () =>
+      rows(
+        table,
+        ([remains, obtainedAt]) =>
+          `${remains} ms of a defaultLifetime of ${hour} remain: it was obtained ${-obtainedAt} ms ago`,
+        ([remains, obtainedAt]) => {
+          deepStrictEqual(times(read(envelope({ lifetime: null }), Duration.millis(remains), start)), {
+            obtainedAt,
+            expiresAt: null
+          })
+        }
+      ))
 
     it("an infinite defaultLifetime is borne", () => {
       const payload = envelope({ lifetime: null })
@@ -161,30 +165,27 @@ describe("StoredToken", () => {
       ["a lifetime as text", envelope({ lifetime: "3600" })],
       ["no lifetime", envelope({ lifetime: undefined })]
     ]
-    for (const [what, payload] of garbage) {
-      it(what, () => {
+    it("is not read", () =>
+      rows(garbage, ([what]) => what, ([, payload]) => {
         deepStrictEqual(read(payload, Duration.hours(1), start), Option.none())
-      })
-    }
+      }))
 
     it.prop("any other text", [fc.oneof(fc.string(), fc.json())], ([payload]) => {
       deepStrictEqual(read(payload, Duration.hours(1), start), Option.none())
     })
 
     const enormous = [1e18, 1e300, Infinity]
-    for (const lifetime of enormous) {
-      it(`a lifetime of ${lifetime} ms is bounded, not a failure`, () => {
+    it("an enormous lifetime is bounded, not a failure", () =>
+      rows(enormous, (lifetime) => `a lifetime of ${lifetime} ms is bounded, not a failure`, (lifetime) => {
         const payload = envelope({}).replace(String(hour), String(lifetime).replace("Infinity", "1e999"))
         const found = times(read(payload, Duration.millis(lifetime), start))
         deepStrictEqual(found, { obtainedAt: 0, expiresAt: Duration.toMillis(AccessToken.maxLifetime) })
-      })
-    }
+      }))
 
     const times_: ReadonlyArray<unknown> = [undefined, null, "soon", {}]
-    for (const timeToLive of times_) {
-      it(`a driver's timeToLive of ${JSON.stringify(timeToLive)}`, () => {
+    it("a driver's timeToLive that is no duration", () =>
+      rows(times_, (timeToLive) => `a driver's timeToLive of ${JSON.stringify(timeToLive)}`, (timeToLive) => {
         deepStrictEqual(read(envelope({}), timeToLive as Duration.Duration, start), Option.none())
-      })
-    }
+      }))
   })
 })

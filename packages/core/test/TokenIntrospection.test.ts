@@ -3,6 +3,7 @@ import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
+import { rowsEffect } from "./support/Rows.js"
 
 const token = "t0k3n-value"
 
@@ -63,11 +64,10 @@ describe("TokenIntrospection (RFC 7662)", () => {
     [{ active: true, aud: 1 }, "aud is neither a string nor a list of them"],
     [[], "the JSON is not an object"]
   ]
-  for (const [body, says] of wrong) {
-    it.effect(`says what is wrong: ${says}`, () =>
+  it.effect("says what is wrong", () =>
+    rowsEffect(wrong, ([, says]) => `says what is wrong: ${says}`, ([body, says]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.flatten(introspect(body)))
         assert.strictEqual(error.message, `Introspection endpoint ${url} answered 200: ${says}`)
-      }))
-  }
+      })))
 })

@@ -2,6 +2,7 @@ import { Grant, TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc, Redacted } from "effect"
+import { rows } from "./support/Rows.js"
 
 const identity: TokenRequest.Identity = {
   endpoint: "https://auth.example.com/token",
@@ -66,11 +67,10 @@ describe("TokenRequest", () => {
     })
 
     const empty: ReadonlyArray<TokenRequest.TokenRequest["scope"]> = [undefined, "", "   ", [], [""], ["", " "]]
-    for (const scope of empty) {
-      it(`RFC 6749 §3.3: leaves out a scope of ${JSON.stringify(scope)}`, () => {
+    it("RFC 6749 §3.3: leaves out an empty scope", () =>
+      rows(empty, (scope) => `RFC 6749 §3.3: leaves out a scope of ${JSON.stringify(scope)}`, (scope) => {
         deepStrictEqual(params({ scope }), [["grant_type", "client_credentials"]])
-      })
-    }
+      }))
 
     const same: ReadonlyArray<TokenRequest.TokenRequest["scope"]> = [
       "read write",
@@ -81,12 +81,11 @@ describe("TokenRequest", () => {
       ["write", "read", "read"],
       ["write read"]
     ]
-    for (const scope of same) {
-      it(`RFC 6749 §3.3: scope is a set, so ${JSON.stringify(scope)} is "read write"`, () => {
+    it("RFC 6749 §3.3: scope is a set, so order and repetition do not matter", () =>
+      rows(same, (scope) => `RFC 6749 §3.3: scope is a set, so ${JSON.stringify(scope)} is "read write"`, (scope) => {
         deepStrictEqual(params({ scope }), params({ scope: "read write" }))
         assert.strictEqual(key({ scope }), key({ scope: "read write" }))
-      })
-    }
+      }))
   })
 
   describe("key", () => {
@@ -149,11 +148,10 @@ describe("TokenRequest", () => {
       ["two extra parameters' values", { ...base, params: { tenant: "eu", region: "t" } }],
       ["one extra parameter less", { ...base, params: { tenant: "t" } }]
     ]
-    for (const [what, other, of] of others) {
-      it(`rule 2: differs for ${what}`, () => {
+    it("rule 2: differs for whatever makes another token", () =>
+      rows(others, ([what]) => `rule 2: differs for ${what}`, ([, other, of]) => {
         assert.notStrictEqual(key(other, of), key(base))
-      })
-    }
+      }))
 
     const crafted: ReadonlyArray<readonly [TokenRequest.TokenRequest, TokenRequest.TokenRequest]> = [
       [{ params: { a: "1&b=2" } }, { params: { a: "1", b: "2" } }],
@@ -170,11 +168,14 @@ describe("TokenRequest", () => {
       [{ params: { a: "\ud800" } }, { params: { a: "\ud801" } }],
       [{ params: { a: "\ud800" } }, { params: { a: "\ufffd" } }]
     ]
-    for (const [one, other] of crafted) {
-      it(`rule 2: no separator makes ${JSON.stringify(one)} look like ${JSON.stringify(other)}`, () => {
-        assert.notStrictEqual(key(one), key(other))
-      })
-    }
+    it("rule 2: no separator makes one request look like another", () =>
+      rows(
+        crafted,
+        ([one, other]) => `rule 2: no separator makes ${JSON.stringify(one)} look like ${JSON.stringify(other)}`,
+        ([one, other]) => {
+          assert.notStrictEqual(key(one), key(other))
+        }
+      ))
 
     it("rule 2: nothing moves between endpoint, client and method", () => {
       const keys = [

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Either, FastCheck as fc, Option, Redacted } from "effect"
 import { inspect } from "node:util"
+import { rows } from "./support/Rows.js"
 
 const answer = (fields: Record<string, unknown>) => ({ access_token: "abc.def", token_type: "Bearer", ...fields })
 
@@ -43,11 +44,10 @@ describe("TokenResponse", () => {
     })
 
     const notObjects: ReadonlyArray<unknown> = [null, [], [answer({})], "abc", 1, true]
-    for (const body of notObjects) {
-      it(`refuses ${JSON.stringify(body)}`, () => {
+    it("refuses what is not an object", () =>
+      rows(notObjects, (body) => `refuses ${JSON.stringify(body)}`, (body) => {
         assert.strictEqual(invalid(body), "the JSON is not an object")
-      })
-    }
+      }))
 
     const tokens: ReadonlyArray<readonly [token: unknown, message: string]> = [
       [undefined, "access_token is missing"],
@@ -65,11 +65,14 @@ describe("TokenResponse", () => {
       ["tökén", "access_token holds characters that no token may have"],
       ["abc\u2028", "access_token holds characters that no token may have"]
     ]
-    for (const [access_token, message] of tokens) {
-      it(`RFC 6749 appendix A.12: refuses an access_token of ${JSON.stringify(access_token)}`, () => {
-        assert.strictEqual(invalid(answer({ access_token })), message)
-      })
-    }
+    it("RFC 6749 appendix A.12: refuses an access_token that no token can be", () =>
+      rows(
+        tokens,
+        ([access_token]) => `RFC 6749 appendix A.12: refuses an access_token of ${JSON.stringify(access_token)}`,
+        ([access_token, message]) => {
+          assert.strictEqual(invalid(answer({ access_token })), message)
+        }
+      ))
 
     it.prop("takes every token of RFC 6749 appendix A.12 as it is", [fc.stringMatching(/^[!-~]{1,40}$/)], ([token]) => {
       const response = Either.getOrThrow(decode(answer({ access_token: token })))
@@ -89,17 +92,24 @@ describe("TokenResponse", () => {
     )
 
     const types: ReadonlyArray<unknown> = [undefined, null, "Bearer", "bearer", "BEARER", "bEaReR"]
-    for (const token_type of types) {
-      it(`RFC 6749 §7.1: takes a token_type of ${JSON.stringify(token_type)} for Bearer`, () => {
-        assert.isFalse(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
-      })
-    }
+    it("RFC 6749 §7.1: takes a token_type in any letters, or none, for Bearer", () =>
+      rows(
+        types,
+        (token_type) => `RFC 6749 §7.1: takes a token_type of ${JSON.stringify(token_type)} for Bearer`,
+        (token_type) => {
+          assert.isFalse(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
+        }
+      ))
 
-    for (const token_type of ["DPoP", "dpop", "DPOP"]) {
-      it(`RFC 9449 §5: takes a token_type of ${JSON.stringify(token_type)} for a token that is bound to a key`, () => {
-        assert.isTrue(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
-      })
-    }
+    it("RFC 9449 §5: takes a token_type of DPoP in any letters for a token that is bound to a key", () =>
+      rows(
+        ["DPoP", "dpop", "DPOP"],
+        (token_type) =>
+          `RFC 9449 §5: takes a token_type of ${JSON.stringify(token_type)} for a token that is bound to a key`,
+        (token_type) => {
+          assert.isTrue(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
+        }
+      ))
 
     const otherTypes: ReadonlyArray<readonly [type: unknown, message: string]> = [
       ["mac", "token_type is \"mac\", which this client does not know"],
@@ -111,11 +121,14 @@ describe("TokenResponse", () => {
       [1, "token_type is not a string"],
       [["Bearer"], "token_type is not a string"]
     ]
-    for (const [token_type, message] of otherTypes) {
-      it(`RFC 6749 §7.1: refuses a token_type of ${JSON.stringify(token_type)}`, () => {
-        assert.strictEqual(invalid(answer({ token_type })), message)
-      })
-    }
+    it("RFC 6749 §7.1: refuses any other token_type", () =>
+      rows(
+        otherTypes,
+        ([token_type]) => `RFC 6749 §7.1: refuses a token_type of ${JSON.stringify(token_type)}`,
+        ([token_type, message]) => {
+          assert.strictEqual(invalid(answer({ token_type })), message)
+        }
+      ))
 
     const lifetimes: ReadonlyArray<readonly [expires_in: unknown, seconds: number | undefined]> = [
       [3600, 3600],
@@ -132,11 +145,15 @@ describe("TokenResponse", () => {
       [null, undefined],
       [undefined, undefined]
     ]
-    for (const [expires_in, seconds] of lifetimes) {
-      it(`expires_in ${JSON.stringify(expires_in)} ${seconds === undefined ? "does not say" : `is ${seconds} s`}`, () => {
-        deepStrictEqual(lifetime(expires_in), Either.right(seconds))
-      })
-    }
+    it("reads expires_in, or that it does not say", () =>
+      rows(
+        lifetimes,
+        ([expires_in, seconds]) =>
+          `expires_in ${JSON.stringify(expires_in)} ${seconds === undefined ? "does not say" : `is ${seconds} s`}`,
+        ([expires_in, seconds]) => {
+          deepStrictEqual(lifetime(expires_in), Either.right(seconds))
+        }
+      ))
 
     it("expires_in 1e999 is more than a number can hold, and taken", () => {
       const body: unknown = JSON.parse("{\"access_token\":\"a\",\"expires_in\":1e999}")
@@ -160,11 +177,14 @@ describe("TokenResponse", () => {
       [[3600], "expires_in is not a number of seconds"],
       [{}, "expires_in is not a number of seconds"]
     ]
-    for (const [expires_in, message] of notLifetimes) {
-      it(`refuses expires_in ${JSON.stringify(expires_in)}`, () => {
-        assert.strictEqual(invalid(answer({ expires_in })), message)
-      })
-    }
+    it("refuses an expires_in that is not a number of seconds", () =>
+      rows(
+        notLifetimes,
+        ([expires_in]) => `refuses expires_in ${JSON.stringify(expires_in)}`,
+        ([expires_in, message]) => {
+          assert.strictEqual(invalid(answer({ expires_in })), message)
+        }
+      ))
 
     it.prop("a number of seconds means the same as text", [fc.integer({ min: 1, max: 1e9 })], ([seconds]) => {
       deepStrictEqual(lifetime(seconds), Either.right(seconds))
@@ -178,17 +198,15 @@ describe("TokenResponse", () => {
       [null, undefined],
       [undefined, undefined]
     ]
-    for (const [given, text] of scopes) {
-      it(`scope ${JSON.stringify(given)} is ${JSON.stringify(text)}`, () => {
+    it("reads a scope in any of its forms", () =>
+      rows(scopes, ([given, text]) => `scope ${JSON.stringify(given)} is ${JSON.stringify(text)}`, ([given, text]) => {
         deepStrictEqual(scope(given), Either.right(text))
-      })
-    }
+      }))
 
-    for (const given of [1, {}, [1], true]) {
-      it(`refuses a scope of ${JSON.stringify(given)}`, () => {
+    it("refuses a scope that is not text", () =>
+      rows([1, {}, [1], true], (given) => `refuses a scope of ${JSON.stringify(given)}`, (given) => {
         assert.strictEqual(invalid(answer({ scope: given })), "scope is not a string")
-      })
-    }
+      }))
 
     it("rule 9: the token is Redacted at once, and shown nowhere", () => {
       const response = Either.getOrThrow(decode(answer({ access_token: "hunter2hunter2" })))
@@ -217,15 +235,18 @@ describe("TokenResponse", () => {
       ["", ""],
       [1, { a: 1 }]
     ]
-    for (const [error_description, error_uri] of partial) {
-      it(`leaves out a description of ${JSON.stringify(error_description)}`, () => {
-        deepStrictEqual(error({ error: "invalid_scope", error_description, error_uri }), {
-          error: "invalid_scope",
-          errorDescription: undefined,
-          errorUri: undefined
-        })
-      })
-    }
+    it("leaves out a description or an address that is not text", () =>
+      rows(
+        partial,
+        ([error_description]) => `leaves out a description of ${JSON.stringify(error_description)}`,
+        ([error_description, error_uri]) => {
+          deepStrictEqual(error({ error: "invalid_scope", error_description, error_uri }), {
+            error: "invalid_scope",
+            errorDescription: undefined,
+            errorUri: undefined
+          })
+        }
+      ))
 
     const none: ReadonlyArray<unknown> = [
       {},
@@ -238,11 +259,10 @@ describe("TokenResponse", () => {
       null,
       answer({})
     ]
-    for (const body of none) {
-      it(`finds no error in ${JSON.stringify(body)}`, () => {
+    it("finds no error where there is none", () =>
+      rows(none, (body) => `finds no error in ${JSON.stringify(body)}`, (body) => {
         assert.isUndefined(error(body))
-      })
-    }
+      }))
 
     it("rule 11: an error that is none of RFC 6749 is no token either", () => {
       for (const error of [1, true, {}, { code: 401 }, ["no"]]) {

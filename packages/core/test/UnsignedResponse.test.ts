@@ -12,6 +12,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Effect, Exit, FastCheck as fc, FiberId, Option, Schema, Stream } from "effect"
 import { inspect } from "node:util"
 import * as Secrets from "./Secrets.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const token = "tok-3n/very+secret=="
 
@@ -94,20 +95,23 @@ describe("UnsignedResponse", () => {
         deepStrictEqual(yield* response.json, { a: 1 })
       }))
 
-    for (const [name, read] of Object.entries(readers)) {
-      it.effect(`rule 9: an error of ${name} shows the caller's request and this response`, () =>
-        Effect.gen(function*() {
-          const response = wrap(broken())
-          const error = yield* Effect.flip(read(response))
-          assert.strictEqual(error._tag, "ResponseError")
-          assert.strictEqual(error.reason, "Decode")
-          assert.strictEqual(error.request, unsigned)
-          assert.strictEqual(error.response, response)
-          assert.strictEqual(error.message, "Decode error (200 POST https://api.test/orders)")
-          assert.instanceOf(error.cause, Error)
-          deepStrictEqual(Secrets.leaks(error, [token]), [])
-        }))
-    }
+    it.effect("rule 9: an error of any reader shows the caller's request and this response", () =>
+      rowsEffect(
+        Object.entries(readers),
+        ([name]) => `rule 9: an error of ${name} shows the caller's request and this response`,
+        ([, read]) =>
+          Effect.gen(function*() {
+            const response = wrap(broken())
+            const error = yield* Effect.flip(read(response))
+            assert.strictEqual(error._tag, "ResponseError")
+            assert.strictEqual(error.reason, "Decode")
+            assert.strictEqual(error.request, unsigned)
+            assert.strictEqual(error.response, response)
+            assert.strictEqual(error.message, "Decode error (200 POST https://api.test/orders)")
+            assert.instanceOf(error.cause, Error)
+            deepStrictEqual(Secrets.leaks(error, [token]), [])
+          })
+      ))
 
     it.effect("rule 9: JSON that is none is an error of the caller's request", () =>
       Effect.gen(function*() {

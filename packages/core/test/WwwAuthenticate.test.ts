@@ -3,6 +3,7 @@ import { Headers, HttpClientRequest, HttpClientResponse } from "@effect/platform
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, FastCheck as fc, Option } from "effect"
+import { rows } from "./support/Rows.js"
 
 const challenge = (
   scheme: string,
@@ -16,11 +17,14 @@ const challenge = (
 /** Each row is a header and what it says. */
 const table = (
   title: string,
-  rows: Record<string, ReadonlyArray<WwwAuthenticate.Challenge>>
+  table: Record<string, ReadonlyArray<WwwAuthenticate.Challenge>>
 ) => {
-  for (const [header, challenges] of Object.entries(rows)) {
-    it(`${title}: ${header}`, () => deepStrictEqual(WwwAuthenticate.parse(header), challenges))
-  }
+  it("reads each header as its challenges", () =>
+    rows(
+      Object.entries(table),
+      ([header]) => `${title}: ${header}`,
+      ([header, challenges]) => deepStrictEqual(WwwAuthenticate.parse(header), challenges)
+    ))
 }
 
 const response = (status: number, headers: ReadonlyArray<string>) =>
@@ -324,11 +328,14 @@ describe("WwwAuthenticate", () => {
       deepStrictEqual(found?.maxAge, Option.some(Duration.seconds(5)))
     })
 
-    for (const max_age of ["", "-1", "1.5", "soon", "99999999999"]) {
-      it(`leaves out a max_age of ${JSON.stringify(max_age)}`, () => {
-        deepStrictEqual(error(`Bearer error=a, max_age="${max_age}"`)?.maxAge, Option.none())
-      })
-    }
+    it("leaves out a max_age that is not a number of seconds", () =>
+      rows(
+        ["", "-1", "1.5", "soon", "99999999999"],
+        (max_age) => `leaves out a max_age of ${JSON.stringify(max_age)}`,
+        (max_age) => {
+          deepStrictEqual(error(`Bearer error=a, max_age="${max_age}"`)?.maxAge, Option.none())
+        }
+      ))
 
     it("RFC 9449 §7.1: of a resource that takes both, that of the scheme that was used comes first", () => {
       const challenges = WwwAuthenticate.parse("Bearer error=a, DPoP error=b, Bearer error=c")
@@ -355,23 +362,25 @@ describe("WwwAuthenticate", () => {
       "error=invalid_token": undefined,
       "": undefined
     }
-    for (const [header, code] of Object.entries(codes)) {
-      it(`finds ${code ?? "none"} in ${JSON.stringify(header)}`, () => {
-        const found = error(header)
-        assert.strictEqual(found && `${found.scheme} ${found.code}`, code)
-      })
-    }
+    it("finds the code, or that there is none", () =>
+      rows(
+        Object.entries(codes),
+        ([header, code]) => `finds ${code ?? "none"} in ${JSON.stringify(header)}`,
+        ([header, code]) => {
+          const found = error(header)
+          assert.strictEqual(found && `${found.scheme} ${found.code}`, code)
+        }
+      ))
   })
 
   describe("insufficientScope (RFC 6750 §3.1)", () => {
-    for (const status of [401, 403]) {
-      it(`is there in a ${status} that says so`, () => {
+    it("is there in an answer that says so, whatever its status", () =>
+      rows([401, 403], (status) => `is there in a ${status} that says so`, (status) => {
         const found = WwwAuthenticate.insufficientScope(
           response(status, ["Bearer error=\"insufficient_scope\", scope=\"admin\""])
         )
         deepStrictEqual(Option.map(found, ({ scope }) => scope), Option.some(["admin"]))
-      })
-    }
+      }))
 
     it("is not there in any other", () => {
       for (const headers of [[], ["Bearer"], ["Bearer error=\"invalid_token\", scope=\"admin\""]]) {
