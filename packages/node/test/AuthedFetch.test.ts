@@ -7,10 +7,11 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer } from "effect"
 import { once } from "node:events"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import { hang } from "../../core/test/support/hang.js"
 import * as LocalServer from "./LocalServer.js"
 
 const transports: Record<string, Layer.Layer<HttpClient.HttpClient, unknown>> = {
-  "NodeHttp.layer": NodeHttp.layer({ proxy: false }),
+  "NodeHttp.layer": NodeHttp.layer({ proxy: false, connectTimeout: hang }),
   "NodeHttpClient.layer": NodeHttpClient.layer,
   "FetchHttpClient.layer": FetchHttpClient.layer
 }

@@ -8,8 +8,10 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Layer, Redacted } from "effect"
 import type { ServerResponse } from "node:http"
 import * as OAuthServer from "./OAuthServer.js"
+import { unhurried, unhurriedRedis } from "./unhurried.js"
 
 const optionsFor = (server: OAuthServer.OAuthServer) => ({
+  ...unhurried,
   tokenEndpoint: server.tokenEndpoint,
   clientId: "client-id",
   clientSecret: Redacted.make("client-secret"),
@@ -44,7 +46,7 @@ describe("Coming from alf", () => {
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { prefix, url } = yield* RedisServer.shared
-      const options = { ...optionsFor(server), redis: { url, prefix } }
+      const options = { ...optionsFor(server), redis: { url, prefix, ...unhurriedRedis } }
       // A client of its own scope, which leaves nothing behind but what is in Redis
       const first = yield* Effect.scoped(Effect.flatMap(makeClient(options), (alf) => alf.get("/resource")))
       const second = yield* Effect.flatMap(makeClient(options), (alf) => alf.get("/resource"))

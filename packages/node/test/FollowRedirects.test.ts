@@ -6,10 +6,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Effect, Layer } from "effect"
 import type { IncomingHttpHeaders } from "node:http"
+import { hang } from "../../core/test/support/hang.js"
 import * as LocalServer from "./LocalServer.js"
 
 const transports: Record<string, Layer.Layer<HttpClient.HttpClient, unknown>> = {
-  "NodeHttp.layer": NodeHttp.layer(),
+  "NodeHttp.layer": NodeHttp.layer({ connectTimeout: hang }),
   "NodeHttpClient.layerUndici": NodeHttpClient.layerUndici,
   "NodeHttpClient.layer": NodeHttpClient.layer,
   "FetchHttpClient.layer": FetchHttpClient.layer,
@@ -132,7 +133,7 @@ describe("AuthedHttpClient.followRedirects", () => {
   it.scopedLive("the answers on the way free the only connection", () =>
     Effect.gen(function*() {
       const api = yield* makeServer()
-      const client = yield* makeClient(NodeHttp.layer({ connections: 1 }), { baseUrl: api.url })
+      const client = yield* makeClient(NodeHttp.layer({ connections: 1, connectTimeout: hang }), { baseUrl: api.url })
       for (let call = 0; call < 20; call++) yield* Effect.flatMap(client.get(to("/there")), ({ text }) => text)
       assert.lengthOf(api.arrived, 40)
       assert.lengthOf(api.sockets, 1)

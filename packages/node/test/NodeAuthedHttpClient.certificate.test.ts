@@ -6,6 +6,7 @@ import { Array as Arr, ConfigProvider, Context, Effect, Layer, Redacted, Ref } f
 import * as Certificates from "./Certificates.js"
 import * as LocalServer from "./LocalServer.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
+import { unhurried } from "./unhurried.js"
 
 /** A token endpoint and a resource that take no client without a certificate, and no token over another's connection. */
 const makeServer = (authority: Certificates.Authority) => {
@@ -43,11 +44,12 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const current = yield* Ref.make(pem(one))
       // Nothing is needed from outside: the type says it
       const layer: Layer.Layer<Client, OAuthError.InvalidOptions> = NodeAuthedHttpClient.layer({
+        ...unhurried,
         tokenEndpoint: `${server.url}/token`,
         clientId: "the-client",
         clientAuth: ClientAuth.tls,
         baseUrl: server.url,
-        http: { certificate: Ref.get(current), ca: authority.ca, proxy: false }
+        http: { ...unhurried.http, certificate: Ref.get(current), ca: authority.ca, proxy: false }
       })
       const client = Context.get(yield* Layer.build(layer), AuthedHttpClient.AuthedHttpClient)
       const statuses = Effect.forEach(
@@ -76,8 +78,9 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const one = yield* authority.issue("one")
       const variables = { ALF_TOKEN_URL: `${server.url}/token`, ALF_CLIENT_ID: "c", ALF_BASE_URL: server.url }
       const layer: Layer.Layer<Client, unknown> = NodeAuthedHttpClient.layerConfig({
+        ...unhurried,
         clientAuth: ClientAuth.tls,
-        http: { certificate: pem(one), ca: authority.ca }
+        http: { ...unhurried.http, certificate: pem(one), ca: authority.ca }
       })
       const status = yield* AuthedHttpClient.AuthedHttpClient.pipe(
         Effect.flatMap((client) => client.get("/resource")),
@@ -88,7 +91,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       assert.strictEqual(status, 200)
     }))
 
-  it.effect("what a certificate lacks is named as it was written", () =>
+  it.live("what a certificate lacks is named as it was written", () =>
     Effect.gen(function*() {
       const layer = NodeAuthedHttpClient.layer({
         tokenEndpoint: "https://auth.example.com/token",
@@ -104,7 +107,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       )
     }))
 
-  it.effect("without a certificate in `http` the layer needs one from outside", () => {
+  it.live("without a certificate in `http` the layer needs one from outside", () => {
     // What the type asks for as well: this does not compile without the certificate
     const layer: Layer.Layer<Client, OAuthError.InvalidOptions, ClientCertificate.ClientCertificate> =
       NodeAuthedHttpClient.layer({

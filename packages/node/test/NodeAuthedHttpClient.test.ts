@@ -4,6 +4,7 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import type { Scope } from "effect"
 import { Redis } from "ioredis"
 import { execFile } from "node:child_process"
 import { generateKeyPairSync } from "node:crypto"
@@ -12,12 +13,15 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as OAuthServer from "./OAuthServer.js"
 import { makeSocket } from "./RedisBench.js"
+import { unhurried, unhurriedRedis } from "./unhurried.js"
 
 const clientSecret = Redacted.make("the-client-secret")
 
 const optionsFor = (server: OAuthServer.OAuthServer) => ({
+  ...unhurried,
   tokenEndpoint: server.tokenEndpoint,
   clientId: "the-client",
   clientSecret,
@@ -33,6 +37,9 @@ const makeClient = <R = never, ES = never, RS = never>(options: NodeAuthedHttpCl
 
 const statusOf = (client: AuthedHttpClient.AuthedHttpClient["Type"], path = "/resource") =>
   Effect.map(client.get(path), (response) => response.status)
+
+/** Redis, with keys that nobody else uses. */
+const sharedRedis = Effect.map(RedisServer.shared, ({ prefix, url }) => ({ prefix, url, ...unhurriedRedis }))
 
 /** What is logged at Warning or above while an effect runs. */
 const loggedBy = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
@@ -208,39 +215,44 @@ describe("NodeAuthedHttpClient.layer", () => {
     baseUrl: "https://api.example.com"
   }
 
-  it.effect.each<readonly [string, Partial<NodeAuthedHttpClient.Options>]>([
-    ["tokenEndpoint is missing, and so is the issuer", { tokenEndpoint: undefined }],
-    ["tokenEndpoint is empty", { tokenEndpoint: "" }],
-    ["tokenEndpoint is not an absolute URL", { tokenEndpoint: "/token" }],
-    [
-      "tokenEndpoint is http to auth.example.com: use https, or set allowInsecure",
-      { tokenEndpoint: "http://auth.example.com/token" }
-    ],
-    [
-      "metadataUrl and tokenEndpoint are both given: with an endpoint no metadata is read",
-      { metadataUrl: "https://auth.example.com/metadata" }
-    ],
-    ["issuer is not an absolute URL", { tokenEndpoint: undefined, issuer: "auth" }],
-    ["clientId is empty", { clientId: "" }],
-    ["clientSecret is missing", { clientSecret: undefined }],
-    ["clientSecret is empty", { clientSecret: Redacted.make("") }],
-    ["origins is missing: say where tokens may go, or give a baseUrl", { baseUrl: undefined }],
-    ["baseUrl is not an absolute URL", { baseUrl: "api" }],
-    ["timeout is negative", { timeout: -1 }],
-    ["refreshAhead is negative", { refreshAhead: -1 }],
-    ["redis.url is not a URL", { redis: { url: "localhost" } }],
-    ["redis.url is missing", { redis: {} }],
-    ["http.connections must be a whole number above zero", { http: { connections: 0 } }],
-    [
-      "tokenStore and redis are both given: one of them holds the tokens",
-      { redis: { url: "redis://localhost" }, tokenStore: TokenStore.layerMemory() }
-    ]
-  ])("%s", ([message, wrong]) =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.scoped(makeClient({ ...valid, ...wrong })))
-      assert.strictEqual(error._tag, "InvalidOptions")
-      assert.strictEqual(error.message, `NodeAuthedHttpClient.${message}`)
-    }))
+  it.live("what is wrong is an InvalidOptions that names it as it is written here", () =>
+    rowsEffect<readonly [string, Partial<NodeAuthedHttpClient.Options>], unknown, Scope.Scope>(
+      [
+        ["tokenEndpoint is missing, and so is the issuer", { tokenEndpoint: undefined }],
+        ["tokenEndpoint is empty", { tokenEndpoint: "" }],
+        ["tokenEndpoint is not an absolute URL", { tokenEndpoint: "/token" }],
+        [
+          "tokenEndpoint is http to auth.example.com: use https, or set allowInsecure",
+          { tokenEndpoint: "http://auth.example.com/token" }
+        ],
+        [
+          "metadataUrl and tokenEndpoint are both given: with an endpoint no metadata is read",
+          { metadataUrl: "https://auth.example.com/metadata" }
+        ],
+        ["issuer is not an absolute URL", { tokenEndpoint: undefined, issuer: "auth" }],
+        ["clientId is empty", { clientId: "" }],
+        ["clientSecret is missing", { clientSecret: undefined }],
+        ["clientSecret is empty", { clientSecret: Redacted.make("") }],
+        ["origins is missing: say where tokens may go, or give a baseUrl", { baseUrl: undefined }],
+        ["baseUrl is not an absolute URL", { baseUrl: "api" }],
+        ["timeout is negative", { timeout: -1 }],
+        ["refreshAhead is negative", { refreshAhead: -1 }],
+        ["redis.url is not a URL", { redis: { url: "localhost" } }],
+        ["redis.url is missing", { redis: {} }],
+        ["http.connections must be a whole number above zero", { http: { connections: 0 } }],
+        [
+          "tokenStore and redis are both given: one of them holds the tokens",
+          { redis: { url: "redis://localhost" }, tokenStore: TokenStore.layerMemory() }
+        ]
+      ],
+      ([message]) => message,
+      ([message, wrong]) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(makeClient({ ...valid, ...wrong }))
+          assert.strictEqual(error._tag, "InvalidOptions")
+          assert.strictEqual(error.message, `NodeAuthedHttpClient.${message}`)
+        })
+    ))
 })
 
 describe("NodeAuthedHttpClient.layerConfig", () => {
@@ -252,7 +264,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     Effect.provide(
       program,
       Layer.provide(
-        NodeAuthedHttpClient.layerConfig(options),
+        NodeAuthedHttpClient.layerConfig({ ...unhurried, ...options }),
         Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
       )
     )
@@ -266,23 +278,26 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     ALF_BASE_URL: server.url
   })
 
-  it.scopedLive.each(
-    [
-      ["an address", RedisServer.shared],
-      ["a socket", Effect.map(makeSocket, ({ url }) => ({ url, prefix: "test:" }))]
-    ] as const
-  )("reads everything from the environment, ALF_REDIS_URL is %s", ([_, redisServer]) =>
-    Effect.gen(function*() {
-      const server = yield* OAuthServer.make()
-      const { prefix, url } = yield* redisServer
-      const variables = { ...variablesFor(server), ALF_SCOPE: "b a", ALF_REDIS_URL: url }
-      const redis = { prefix }
-      for (let process = 0; process < 2; process++) {
-        assert.strictEqual(yield* run(variables, getResource, { redis }), 200)
-      }
-      assert.lengthOf(server.tokenRequests, 1)
-      assert.strictEqual(server.tokenRequests[0].form.scope, "a b")
-    }))
+  it.scopedLive("reads everything from the environment, ALF_REDIS_URL is an address or a socket", () =>
+    rowsEffect(
+      [
+        ["an address", RedisServer.shared],
+        ["a socket", Effect.map(makeSocket, ({ url }) => ({ url, prefix: "test:" }))]
+      ] as const,
+      ([name]) => name,
+      ([_, redisServer]) =>
+        Effect.gen(function*() {
+          const server = yield* OAuthServer.make()
+          const { prefix, url } = yield* redisServer
+          const variables = { ...variablesFor(server), ALF_SCOPE: "b a", ALF_REDIS_URL: url }
+          const redis = { prefix, ...unhurriedRedis }
+          for (let process = 0; process < 2; process++) {
+            assert.strictEqual(yield* run(variables, getResource, { redis }), 200)
+          }
+          assert.lengthOf(server.tokenRequests, 1)
+          assert.strictEqual(server.tokenRequests[0].form.scope, "a b")
+        })
+    ))
 
   it.scopedLive("ALF_ISSUER stands in for ALF_TOKEN_URL", () =>
     Effect.gen(function*() {
@@ -292,7 +307,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
       assert.lengthOf(server.tokenRequests, 1)
     }))
 
-  it.effect("ALF_ISSUER is named where it is wrong", () =>
+  it.live("ALF_ISSUER is named where it is wrong", () =>
     Effect.gen(function*() {
       const { ALF_TOKEN_URL: _, ...variables } = complete
       const error = yield* Effect.flip(run({ ...variables, ALF_ISSUER: "nonsense" }, getResource))
@@ -410,7 +425,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
         ConfigProvider.mapInputPath(environment, (name) => name.replace(/^ALF_/, "BILLING_"))
       ]
       for (const provider of providers) {
-        const layer = Layer.provide(NodeAuthedHttpClient.layerConfig(), Layer.setConfigProvider(provider))
+        const layer = Layer.provide(NodeAuthedHttpClient.layerConfig(unhurried), Layer.setConfigProvider(provider))
         assert.strictEqual(yield* Effect.provide(getResource, layer), 200)
       }
       deepStrictEqual(servers.map(({ tokenRequests }) => tokenRequests.length), [1, 1])
@@ -423,59 +438,65 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     ALF_BASE_URL: "https://api.example.com"
   }
 
-  it.effect.each(Object.keys(complete))("says that %s is missing", (name) =>
-    Effect.gen(function*() {
-      const variables = new Map(Object.entries(complete))
-      variables.delete(name)
-      const error = yield* Effect.flip(run(Object.fromEntries(variables), getResource))
-      assert.include(String(error), `Missing data at ${name}`)
-    }))
+  it.live("says which variable is missing", () =>
+    rowsEffect(Object.keys(complete), (name) => name, (name) =>
+      Effect.gen(function*() {
+        const variables = new Map(Object.entries(complete))
+        variables.delete(name)
+        const error = yield* Effect.flip(run(Object.fromEntries(variables), getResource))
+        assert.include(String(error), `Missing data at ${name}`)
+      })))
 
-  it.effect.each<readonly [Readonly<Record<string, string>>, string]>([
-    [{ ALF_TOKEN_URL: "" }, "ALF_TOKEN_URL is empty"],
-    [{ ALF_TOKEN_URL: "nonsense" }, "ALF_TOKEN_URL is not an absolute URL"],
-    [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
-    [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
-    [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
-    [
-      { ALF_ORIGINS: "https://api.example.com/v1" },
-      "ALF_ORIGINS takes origins, without a path: https://api.example.com"
-    ],
-    [{ ALF_TIMEOUT: "0 seconds" }, "ALF_TIMEOUT must be longer than zero"],
-    [{ ALF_MAX_WAIT: "0 seconds" }, "ALF_MAX_WAIT must be longer than zero"],
-    [
-      { ALF_CONNECT_TIMEOUT: "soon" },
-      "ALF_CONNECT_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""
-    ],
-    [{ ALF_CONNECT_TIMEOUT: "0 seconds" }, "ALF_CONNECT_TIMEOUT must be longer than zero"],
-    [{ ALF_PROXY: "socks5://:hunter2@proxy" }, "ALF_PROXY is not an http or https URL"],
-    [
-      { ALF_TOKEN_URL: "http://auth.example.com/token" },
-      "ALF_TOKEN_URL is http to auth.example.com: use https, or set ALF_ALLOW_INSECURE"
-    ],
-    [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis://, rediss:// or unix:///"]
-  ])("%o: %s", ([wrong, message]) =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(run({ ...complete, ...wrong }, getResource))
-      assert.strictEqual(error._tag, "InvalidOptions")
-      assert.strictEqual(error.message, message)
-      assert.notInclude(inspect(error), "hunter2")
-      assert.notInclude(inspect(error), "the-client-secret")
-      const billing = ConfigProvider.fromMap(
-        new Map(Object.entries({ ...complete, ...wrong }).map(([name, value]) => [`BILLING_${name}`, value])),
-        { pathDelim: "_" }
-      )
-      const named = yield* Effect.flip(Effect.provide(
-        getResource,
-        Layer.provide(
-          NodeAuthedHttpClient.layerConfig(),
-          Layer.setConfigProvider(ConfigProvider.nested(billing, "BILLING"))
-        )
-      ))
-      assert.strictEqual(named.message, message.replaceAll("ALF_", "BILLING_ALF_"))
-    }))
+  it.live("says which variable is wrong, with the prefix it has, and not what it says", () =>
+    rowsEffect<readonly [Readonly<Record<string, string>>, string], unknown, never>(
+      [
+        [{ ALF_TOKEN_URL: "" }, "ALF_TOKEN_URL is empty"],
+        [{ ALF_TOKEN_URL: "nonsense" }, "ALF_TOKEN_URL is not an absolute URL"],
+        [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
+        [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
+        [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
+        [
+          { ALF_ORIGINS: "https://api.example.com/v1" },
+          "ALF_ORIGINS takes origins, without a path: https://api.example.com"
+        ],
+        [{ ALF_TIMEOUT: "0 seconds" }, "ALF_TIMEOUT must be longer than zero"],
+        [{ ALF_MAX_WAIT: "0 seconds" }, "ALF_MAX_WAIT must be longer than zero"],
+        [
+          { ALF_CONNECT_TIMEOUT: "soon" },
+          "ALF_CONNECT_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""
+        ],
+        [{ ALF_CONNECT_TIMEOUT: "0 seconds" }, "ALF_CONNECT_TIMEOUT must be longer than zero"],
+        [{ ALF_PROXY: "socks5://:hunter2@proxy" }, "ALF_PROXY is not an http or https URL"],
+        [
+          { ALF_TOKEN_URL: "http://auth.example.com/token" },
+          "ALF_TOKEN_URL is http to auth.example.com: use https, or set ALF_ALLOW_INSECURE"
+        ],
+        [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis://, rediss:// or unix:///"]
+      ],
+      ([_, message]) => message,
+      ([wrong, message]) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(run({ ...complete, ...wrong }, getResource))
+          assert.strictEqual(error._tag, "InvalidOptions")
+          assert.strictEqual(error.message, message)
+          assert.notInclude(inspect(error), "hunter2")
+          assert.notInclude(inspect(error), "the-client-secret")
+          const billing = ConfigProvider.fromMap(
+            new Map(Object.entries({ ...complete, ...wrong }).map(([name, value]) => [`BILLING_${name}`, value])),
+            { pathDelim: "_" }
+          )
+          const named = yield* Effect.flip(Effect.provide(
+            getResource,
+            Layer.provide(
+              NodeAuthedHttpClient.layerConfig(),
+              Layer.setConfigProvider(ConfigProvider.nested(billing, "BILLING"))
+            )
+          ))
+          assert.strictEqual(named.message, message.replaceAll("ALF_", "BILLING_ALF_"))
+        })
+    ))
 
-  it.effect("an option that is wrong is named as an option", () =>
+  it.live("an option that is wrong is named as an option", () =>
     Effect.gen(function*() {
       const { ALF_BASE_URL: _, ...variables } = complete
       const wrongBase = yield* Effect.flip(run(variables, getResource, { baseUrl: "nonsense" }))
@@ -508,8 +529,7 @@ const stored = (redis: { readonly url: string; readonly prefix: string }, token 
         return keys.length === 0 ? [] : await client.mget(keys)
       }).pipe(
         Effect.filterOrFail((values) => values.some((value) => value?.includes(token))),
-        Effect.retry(Schedule.spaced("10 millis")),
-        Effect.timeout("10 seconds")
+        Effect.retry(Schedule.spaced("5 millis"))
       ),
     (client) => Effect.sync(() => client.disconnect())
   )
@@ -518,7 +538,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("other processes use the token of the first", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* RedisServer.shared
+      const redis = yield* sharedRedis
       assert.strictEqual(yield* statusOf(yield* makeClient({ ...optionsFor(server), redis })), 200)
       yield* stored(redis)
       const others = yield* Effect.all(Arr.makeBy(5, () => makeClient({ ...optionsFor(server), redis })))
@@ -537,7 +557,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("a token is stored before the layer that got it is closed", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* RedisServer.shared
+      const redis = yield* sharedRedis
       for (let process = 0; process < 3; process++) {
         yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       }
@@ -547,7 +567,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("a process of the operating system uses the token of this one", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* RedisServer.shared
+      const redis = yield* sharedRedis
       yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       const output = yield* runProcess(new URL("./secondProcess.ts", import.meta.url), {
         ALF_TOKEN_URL: server.tokenEndpoint,
@@ -565,7 +585,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("after a revocation, others adopt the token that one has got", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* RedisServer.shared
+      const redis = yield* sharedRedis
       const first = yield* makeClient({ ...optionsFor(server), redis })
       yield* statusOf(first)
       yield* stored(redis)
@@ -585,13 +605,13 @@ describe("NodeAuthedHttpClient, garbage in Redis", () => {
   it.scopedLive("an entry that is no token is replaced", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = { ...(yield* RedisServer.make()), prefix: "p:" }
+      const redis = yield* sharedRedis
       yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       const raw = yield* Effect.acquireRelease(
         Effect.sync(() => new Redis(redis.url)),
         (client) => Effect.sync(() => client.disconnect())
       )
-      const [key] = yield* Effect.promise(() => raw.keys("p:*"))
+      const [key] = yield* Effect.promise(() => raw.keys(`${redis.prefix}*`))
       const good = yield* Effect.promise(() => raw.get(key))
       for (const garbage of ["garbage", "alf1:v\n{}", "alf1:%\n{}", `alf1:v\n${"[".repeat(10_000)}`]) {
         yield* Effect.promise(() => raw.set(key, garbage))

@@ -13,21 +13,7 @@ import {
 import { NodeHttpClient, Undici } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import {
-  Deferred,
-  Effect,
-  Exit,
-  Fiber,
-  FiberStatus,
-  Layer,
-  Option,
-  Ref,
-  Runtime,
-  Schema,
-  Scope,
-  Stream,
-  Tracer
-} from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Runtime, Schema, Scope, Stream, Tracer } from "effect"
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer, type Socket } from "node:net"
@@ -37,7 +23,7 @@ import { runInNewContext } from "node:vm"
 import { hang } from "../../core/test/support/hang.js"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as LocalServer from "./LocalServer.js"
-import { until } from "./until.js"
+import { giveUpWhen, settled, suspended, until } from "./until.js"
 
 interface Subject {
   readonly name: "platform-node" | "NodeHttp"
@@ -113,21 +99,6 @@ const Echo = Schema.Struct({
 
 const send = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.flatMap(HttpClient.execute(request), HttpClientResponse.schemaBodyJson(Echo))
-
-/** Until the fiber waits for something. */
-const suspended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
-  fiber.status.pipe(Effect.zipLeft(Effect.yieldNow()), Effect.repeat({ until: FiberStatus.isSuspended }))
-
-/** Until a number no longer grows though the event loop, in which both sides live, goes round and round. */
-const settled = (count: () => number) =>
-  Effect.suspend(() => {
-    const before = count()
-    return Effect.map(Effect.repeatN(Effect.sleep("1 millis"), 9), () => count() === before)
-  }).pipe(Effect.repeat({ until: (isSettled) => isSettled }))
-
-/** Gives up as soon as the condition is met. */
-const giveUpWhen = (condition: () => boolean) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.raceFirst(Effect.asSome(effect), Effect.as(until(condition), Option.none<A>()))
 
 const failure = <A, R>(effect: Effect.Effect<A, HttpClientError.HttpClientError, R>) =>
   Effect.map(Effect.flip(effect), (error) => `${error._tag} ${error.reason}`)

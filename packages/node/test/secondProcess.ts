@@ -2,6 +2,7 @@
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { Effect } from "effect"
+import { unhurried, unhurriedRedis } from "./unhurried.js"
 
 const program = Effect.gen(function*() {
   const client = yield* AuthedHttpClient.AuthedHttpClient
@@ -9,6 +10,9 @@ const program = Effect.gen(function*() {
   process.stdout.write(`${response.status} ${yield* response.text}`)
 })
 
-const layer = NodeAuthedHttpClient.layerConfig({ redis: { prefix: process.env.REDIS_PREFIX } })
+const layer = NodeAuthedHttpClient.layerConfig({
+  ...unhurried,
+  redis: { prefix: process.env.REDIS_PREFIX, ...unhurriedRedis }
+})
 
 await Effect.runPromise(Effect.provide(program, layer))
