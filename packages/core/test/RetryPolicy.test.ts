@@ -270,32 +270,28 @@ describe("RetryPolicy", () => {
   })
 
   describe("rule 7: a TokenEndpoint's request", () => {
+    const passing: ReadonlyArray<readonly [what: string, () => Response | "reset"]> = [
+      ["503", () => status(503)],
+      ["429", () => status(429)],
+      ["408", () => status(408)],
+      ["500 with an OAuth error", () => oauth(500, "server_error")],
+      ["temporarily_unavailable", () => oauth(400, "temporarily_unavailable")],
+      ["a connection reset", () => "reset"]
+    ]
     it.effect("is tried 6 times, and then fails with the last error", () =>
-      rowsEffect([
-        ["503", () => status(503)],
-        ["429", () => status(429)],
-        ["408", () => status(408)],
-        ["500 with an OAuth error", () => oauth(500, "server_error")],
-        ["temporarily_unavailable", () => oauth(400, "temporarily_unavailable")],
-        ["a connection reset", () => "reset"]
-      ] as ReadonlyArray<readonly [string, () => Response | "reset"]>, ([what]) =>
-        `is tried 6 times after ${what}, and then fails with the last error`, ([, answer]) =>
-        Effect.gen(function*() {
-          const { result, waits } = yield* requests(failing(Infinity, answer))
-          assertBetween(waits, standardBounds)
-          assert.isTrue(Either.isLeft(result))
-        })))
+      rowsEffect(
+        passing,
+        ([what]) => `is tried 6 times after ${what}, and then fails with the last error`,
+        ([, answer]) =>
+          Effect.gen(function*() {
+            const { result, waits } = yield* requests(failing(Infinity, answer))
+            assertBetween(waits, standardBounds)
+            assert.isTrue(Either.isLeft(result))
+          })
+      ))
 
     it.effect("succeeds when the failure has passed", () =>
-      rowsEffect([
-        ["503", () => status(503)],
-        ["429", () => status(429)],
-        ["408", () => status(408)],
-        ["500 with an OAuth error", () => oauth(500, "server_error")],
-        ["temporarily_unavailable", () => oauth(400, "temporarily_unavailable")],
-        ["a connection reset", () => "reset"]
-      ] as ReadonlyArray<readonly [string, () => Response | "reset"]>, ([what]) =>
-        `succeeds when ${what} has passed`, ([, answer]) =>
+      rowsEffect(passing, ([what]) => `succeeds when ${what} has passed`, ([, answer]) =>
         Effect.gen(function*() {
           const { attempts, result } = yield* requests(failing(2, answer))
           assert.strictEqual(attempts, 3)
@@ -309,17 +305,17 @@ describe("RetryPolicy", () => {
         assert.isTrue(Either.isRight(result))
       }))
 
+    const final: ReadonlyArray<readonly [what: string, () => Response]> = [
+      ["invalid_client", () => oauth(401, "invalid_client")],
+      ["invalid_scope", () => oauth(400, "invalid_scope")],
+      ["200 with an error", () => oauth(200, "unauthorized_client")],
+      ["404", () => status(404)],
+      ["a redirect", () => status(302, { location: "https://evil.com" })],
+      ["HTML", () => new Response("<html></html>", { headers: { "content-type": "text/html" } })],
+      ["a bad token", () => Response.json({ access_token: 1 })]
+    ]
     it.effect("is made once when the answer is final", () =>
-      rowsEffect([
-        ["invalid_client", () => oauth(401, "invalid_client")],
-        ["invalid_scope", () => oauth(400, "invalid_scope")],
-        ["200 with an error", () => oauth(200, "unauthorized_client")],
-        ["404", () => status(404)],
-        ["a redirect", () => status(302, { location: "https://evil.com" })],
-        ["HTML", () => new Response("<html></html>", { headers: { "content-type": "text/html" } })],
-        ["a bad token", () => Response.json({ access_token: 1 })]
-      ] as ReadonlyArray<readonly [string, () => Response]>, ([what]) =>
-        `is made once when the answer is ${what}`, ([, answer]) =>
+      rowsEffect(final, ([what]) => `is made once when the answer is ${what}`, ([, answer]) =>
         Effect.gen(function*() {
           const { attempts, result } = yield* requests(failing(Infinity, answer))
           assert.strictEqual(attempts, 1)
