@@ -2,6 +2,7 @@
 import { type AuthedHttpClient, type OAuthError, type TokenProvider } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { type Duration, Effect, Layer, Redacted } from "effect"
+import { hang } from "../../core/test/support/hang.js"
 import * as AuthorizationServer from "../src/AuthorizationServer.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
 import * as Wire from "../src/Wire.js"
@@ -35,7 +36,7 @@ export const layer = (options: {
 export const orders = ProtectedApi.resource("orders")
 export const invoices = ProtectedApi.resource("invoices")
 
-/** The library on Node, for the API of the layer above. */
+/** The library on Node, for the API of the layer above, without limits that a busy machine reaches. */
 export const clientLayer = (
   options: Partial<NodeAuthedHttpClient.Options> = {}
 ): Layer.Layer<
@@ -51,7 +52,10 @@ export const clientLayer = (
       clientId: client.id,
       clientSecret: client.secret,
       baseUrl: url,
-      http: { proxy: false },
+      http: { proxy: false, connectTimeout: hang },
+      timeout: hang,
+      maxWait: hang,
+      storeTimeout: hang,
       ...options
     })
   }))
