@@ -96,7 +96,7 @@ describe("Check", () => {
       [Duration.zero, undefined]
     ])
 
-    it.effect("answers the decoded duration", () =>
+    it.live("answers the decoded duration", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* Check.duration("option", "2 seconds"), Duration.seconds(2))
       }))
@@ -178,14 +178,14 @@ describe("Check", () => {
       ])
     })
 
-    it.effect("rule 9: a password in the address is not part of the message", () =>
+    it.live("rule 9: a password in the address is not part of the message", () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Check.url("option", "https://user:hunter2@auth.example.com"))
         assert.notInclude(JSON.stringify(error) + String(error), "hunter2")
       }))
   })
 
-  it.effect("rule 9: a secret that is not Redacted is not part of the message", () =>
+  it.live("rule 9: a secret that is not Redacted is not part of the message", () =>
     Effect.gen(function*() {
       const plain: any = "hunter2"
       const error = yield* Effect.flip(Check.secret("option", plain))

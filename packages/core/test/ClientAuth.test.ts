@@ -70,7 +70,7 @@ describe("ClientAuth", () => {
       ["ключ", "пароль", "%D0%BA%D0%BB%D1%8E%D1%87:%D0%BF%D0%B0%D1%80%D0%BE%D0%BB%D1%8C"],
       ["\"a\"", "'b'", "%22a%22:%27b%27"]
     ]
-    it.effect("sends id and secret, each encoded by itself", () =>
+    it.live("sends id and secret, each encoded by itself", () =>
       rowsEffect(
         table,
         ([id, secret, pair]) => `${id} and ${secret} are sent as ${pair}`,
@@ -97,7 +97,7 @@ describe("ClientAuth", () => {
       }
     )
 
-    it.effect("raw: an id with a colon would be read as another one, and is refused (RFC 7617 §2)", () =>
+    it.live("raw: an id with a colon would be read as another one, and is refused (RFC 7617 §2)", () =>
       Effect.gen(function*() {
         const auth = ClientAuth.secretBasic(Redacted.make("secret"), { raw: true })
         const error = yield* Effect.flip(authenticate(auth, "urn:app"))
@@ -105,7 +105,7 @@ describe("ClientAuth", () => {
         assert.include(String(error), "the client id holds a colon")
       }))
 
-    it.effect("names the secret, so that an answer that echoes it can be cleaned", () =>
+    it.live("names the secret, so that an answer that echoes it can be cleaned", () =>
       Effect.gen(function*() {
         const secret = Redacted.make("p@ss")
         const credentials = yield* authenticate(ClientAuth.secretBasic(secret))
@@ -114,7 +114,7 @@ describe("ClientAuth", () => {
   })
 
   describe("secretPost (RFC 6749 §2.3.1)", () => {
-    it.effect("sends id and secret as parameters, not yet encoded, and no header", () =>
+    it.live("sends id and secret as parameters, not yet encoded, and no header", () =>
       Effect.gen(function*() {
         const secret = Redacted.make("p@ss word&x=y")
         const credentials = yield* authenticate(ClientAuth.secretPost(secret), "my app")
@@ -127,7 +127,7 @@ describe("ClientAuth", () => {
   })
 
   describe("none", () => {
-    it.effect("only names the client", () =>
+    it.live("only names the client", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* authenticate(ClientAuth.none), { params: { client_id: "app" } })
         assert.isUndefined(ClientAuth.none.version)
@@ -135,7 +135,7 @@ describe("ClientAuth", () => {
   })
 
   describe("omitted", () => {
-    it.effect("adds nothing, not even the client's id", () =>
+    it.live("adds nothing, not even the client's id", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* authenticate(ClientAuth.omitted), {})
       }))
@@ -165,7 +165,7 @@ describe("ClientAuth", () => {
         assert.strictEqual(make(Redacted.make("s")).method, method)
       })
 
-      it.effect("reads a secret that is an Effect at every attempt", () =>
+      it.live("reads a secret that is an Effect at every attempt", () =>
         Effect.gen(function*() {
           const reads = yield* Ref.make(0)
           const secret = Effect.map(Ref.updateAndGet(reads, (n) => n + 1), (n) => Redacted.make(`secret-${n}`))
@@ -175,7 +175,7 @@ describe("ClientAuth", () => {
           assert.strictEqual(read(yield* auth.authenticate(context("app", 2))), "secret-2")
         }))
 
-      it.effect("fails as the secret's Effect fails", () =>
+      it.live("fails as the secret's Effect fails", () =>
         Effect.gen(function*() {
           assert.strictEqual(yield* Effect.flip(authenticate(make(Effect.fail("vault is sealed")))), "vault is sealed")
         }))
@@ -184,7 +184,7 @@ describe("ClientAuth", () => {
         assert.isUndefined(make(Redacted.make("s")).version)
       })
 
-      it.effect("the version changes with the secret, and only with it", () =>
+      it.live("the version changes with the secret, and only with it", () =>
         Effect.gen(function*() {
           const current = yield* Ref.make("one")
           const version = make(Effect.map(Ref.get(current), Redacted.make)).version ?? Effect.die("no version")
@@ -198,7 +198,7 @@ describe("ClientAuth", () => {
           assert.strictEqual(yield* version, first)
         }))
 
-      it.effect("the credentials have the version of the secret that they were made with", () =>
+      it.live("the credentials have the version of the secret that they were made with", () =>
         Effect.gen(function*() {
           const auth = make(Effect.succeed(Redacted.make("one")))
           assert.strictEqual((yield* authenticate(auth)).version, yield* auth.version ?? Effect.die("no version"))
@@ -206,7 +206,7 @@ describe("ClientAuth", () => {
           assert.strictEqual(fixed.version, (yield* authenticate(auth)).version)
         }))
 
-      it.effect("rule 9: neither the value nor its credentials show the secret", () =>
+      it.live("rule 9: neither the value nor its credentials show the secret", () =>
         Effect.gen(function*() {
           const auth = make(Redacted.make("s3cr3t value"))
           const credentials = yield* authenticate(auth)

@@ -28,20 +28,20 @@ const build = (config: Config.Config.Wrap<GreeterOptions>, provider: ConfigProvi
 const config = { name: Config.string("NAME"), greeting: Config.withDefault(Config.string("GREETING"), undefined) }
 
 describe("ConfiguredLayer.make", () => {
-  it.effect("gives what the configuration holds, and leaves out the rest", () =>
+  it.live("gives what the configuration holds, and leaves out the rest", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* build(config, from({ NAME: "Ada", GREETING: "Hi" })), { name: "Ada", greeting: "Hi" })
       deepStrictEqual(yield* build(config, from({ NAME: "Ada" })), { name: "Ada" })
     }))
 
-  it.effect("a member that is not there is left out too", () =>
+  it.live("a member that is not there is left out too", () =>
     Effect.gen(function*() {
       // As TypeScript allows it without exactOptionalPropertyTypes
       const loose: any = { ...config, greeting: undefined }
       deepStrictEqual(yield* build(loose, from({ NAME: "Ada" })), { name: "Ada" })
     }))
 
-  it.effect("takes one configuration of everything", () =>
+  it.live("takes one configuration of everything", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* build(Config.all(config), from({ NAME: "Ada", GREETING: "Hi" })), {
         name: "Ada",
@@ -55,7 +55,7 @@ describe("ConfiguredLayer.make", () => {
     ["name", ConfigProvider.mapInputPath(from({ name: "nobody" }), (name) => name.toLowerCase())],
     ["NAME", ConfigProvider.orElse(ConfigProvider.nested(from({}), "BILLING"), () => from({ NAME: "nobody" }))]
   ]
-  it.effect("an option that is wrong is named as the variable that it came from", () =>
+  it.live("an option that is wrong is named as the variable that it came from", () =>
     rowsEffect(named, ([name]) => name, ([name, provider]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(build(config, provider))
@@ -63,14 +63,14 @@ describe("ConfiguredLayer.make", () => {
         assert.strictEqual(error.message, `${name} is nobody`)
       })))
 
-  it.effect("an option that came from no variable keeps its name", () =>
+  it.live("an option that came from no variable keeps its name", () =>
     Effect.gen(function*() {
       for (const name of [Config.succeed("nobody"), Config.withDefault(Config.string("NAME"), "nobody")]) {
         assert.strictEqual((yield* Effect.flip(build({ name }, from({})))).message, "Greeter.name is nobody")
       }
     }))
 
-  it.effect("what is missing is Effect's own error", () =>
+  it.live("what is missing is Effect's own error", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(build(config, from({})))
       assert.strictEqual(error._tag, "ConfigError")
@@ -81,7 +81,7 @@ describe("ConfiguredLayer.make", () => {
 describe("ConfiguredLayer.load", () => {
   const secret = Config.redacted("SECRET")
 
-  it.effect("rule 9: a secret with a comma is whole, or an error, never its first half", () =>
+  it.live("rule 9: a secret with a comma is whole, or an error, never its first half", () =>
     Effect.gen(function*() {
       const value = "first,second"
       const load = (provider: ConfigProvider.ConfigProvider) =>
@@ -97,7 +97,7 @@ describe("ConfiguredLayer.load", () => {
       assert.notInclude(String(error), "first")
     }))
 
-  it.effect("a list may hold commas", () =>
+  it.live("a list may hold commas", () =>
     Effect.gen(function*() {
       const provider = ConfigProvider.nested(from({ A_NAMES: "b, c" }), "A")
       const names = yield* Effect.withConfigProvider(
@@ -112,7 +112,7 @@ describe("ConfiguredLayer.nameOf", () => {
   const nameOf = (config: Config.Config<unknown>, provider: ConfigProvider.ConfigProvider) =>
     Effect.withConfigProvider(ConfiguredLayer.nameOf(config), provider)
 
-  it.effect("tells the first one of several that is set", () =>
+  it.live("tells the first one of several that is set", () =>
     Effect.gen(function*() {
       const config = Config.orElse(Config.string("A"), () => Config.redacted("B"))
       deepStrictEqual(yield* nameOf(config, from({ B: "" })), Option.some({ name: "B", isSet: true }))
@@ -120,7 +120,7 @@ describe("ConfiguredLayer.nameOf", () => {
       deepStrictEqual(yield* nameOf(config, from({})), Option.some({ name: "A", isSet: false }))
     }))
 
-  it.effect("a constant has none", () =>
+  it.live("a constant has none", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* nameOf(Config.succeed(1), from({})), Option.none())
     }))

@@ -190,7 +190,7 @@ describe("JwtSigner", () => {
         deepStrictEqual([jti, exp], ["mine", 7])
       }))
 
-    it.effect.prop(
+    it.live.prop(
       "whatever can be written as JSON arrives as it is",
       [fc.dictionary(fc.string(), fc.jsonValue())],
       ([given]) =>

@@ -37,7 +37,7 @@ const anyText = fc.oneof(
 )
 
 describe("PayloadCipher", () => {
-  it.effect.prop(
+  it.live.prop(
     "any payload opens as it was sealed, under any store key",
     [anyText, anyText],
     ([payload, storeKey]) =>
@@ -48,7 +48,7 @@ describe("PayloadCipher", () => {
     runs(100)
   )
 
-  it.effect("64 KiB and more open as they were sealed", () =>
+  it.live("64 KiB and more open as they were sealed", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a"))
       for (const payload of ["0123456789abcdef".repeat(4096), "漢".repeat(65_537)]) {
@@ -56,7 +56,7 @@ describe("PayloadCipher", () => {
       }
     }))
 
-  it.effect("rule 11: what would be too long to be read is not written", () =>
+  it.live("rule 11: what would be too long to be read is not written", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a"))
       // Not shown when it is there: a test's report takes minutes over a text of this length
@@ -71,7 +71,7 @@ describe("PayloadCipher", () => {
       yield* failsToOpen(cipher, "key", sealed + " ".repeat(1_048_577 - sealed.length), notEncrypted)
     }))
 
-  it.effect("is AES-256-GCM as anybody's WebCrypto does it, with version, key id and store key as additional data", () =>
+  it.live("is AES-256-GCM as anybody's WebCrypto does it, with version, key id and store key as additional data", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a", 7))
       const { key: id, nonce, text, v, ...rest } = JSON.parse(yield* cipher.seal("store-key", "payload"))
@@ -91,7 +91,7 @@ describe("PayloadCipher", () => {
       assert.strictEqual(Buffer.from(nonce, "base64url").length, 12)
     }))
 
-  it.effect("opens what was sealed by the first release", () =>
+  it.live("opens what was sealed by the first release", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a", 7))
       assert.strictEqual(
@@ -103,7 +103,7 @@ describe("PayloadCipher", () => {
       )
     }))
 
-  it.effect("every seal has a nonce of its own, however Effect's Random is seeded", () =>
+  it.live("every seal has a nonce of its own, however Effect's Random is seeded", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a"))
       const sealed = yield* Effect.all(
@@ -116,7 +116,7 @@ describe("PayloadCipher", () => {
     }))
 
   describe("does not open", () => {
-    it.effect("what was changed in any single character", () =>
+    it.live("what was changed in any single character", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("a"), key("b", 2))
         // Three lengths, so that each kind of base64 ending is there
@@ -136,7 +136,7 @@ describe("PayloadCipher", () => {
         }
       }))
 
-    it.effect.prop(
+    it.live.prop(
       "what was changed in any single byte of nonce, ciphertext or tag",
       [fc.string(), fc.nat(), fc.integer({ min: 1, max: 255 }), fc.constantFrom("nonce", "text")],
       ([payload, position, flip, field]) =>
@@ -151,7 +151,7 @@ describe("PayloadCipher", () => {
       runs(100)
     )
 
-    it.effect("what is written in another way, though it means the same", () =>
+    it.live("what is written in another way, though it means the same", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("a"))
         const sealed = yield* cipher.seal("key", "payload")
@@ -170,27 +170,27 @@ describe("PayloadCipher", () => {
         }
       }))
 
-    it.effect.prop("what was sealed for another store key", [anyText, anyText], ([one, two]) =>
+    it.live.prop("what was sealed for another store key", [anyText, anyText], ([one, two]) =>
       Effect.gen(function*() {
         fc.pre(one !== two)
         const cipher = yield* make(key("a"))
         yield* failsToOpen(cipher, two, yield* cipher.seal(one, "payload"), notAuthentic)
       }), runs(100))
 
-    it.effect("what another key of the same id has sealed", () =>
+    it.live("what another key of the same id has sealed", () =>
       Effect.gen(function*() {
         const sealed = yield* Effect.flatMap(make(key("a", 1)), (cipher) => cipher.seal("key", "payload"))
         yield* failsToOpen(yield* make(key("a", 2)), "key", sealed, notAuthentic)
       }))
 
-    it.effect("what is said to be of another key than it is, even if both keys are the same", () =>
+    it.live("what is said to be of another key than it is, even if both keys are the same", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("b"), key("a"))
         const sealed = yield* cipher.seal("key", "payload")
         yield* failsToOpen(cipher, "key", sealed.replace("\"key\":\"b\"", "\"key\":\"a\""), notAuthentic)
       }))
 
-    it.effect("what a key has sealed that it does not have, and says which", () =>
+    it.live("what a key has sealed that it does not have, and says which", () =>
       Effect.gen(function*() {
         const sealed = yield* Effect.flatMap(make(key("2025-01")), (cipher) => cipher.seal("key", "payload"))
         yield* failsToOpen(
@@ -213,14 +213,14 @@ describe("PayloadCipher", () => {
       "a long nonce": JSON.stringify({ ...envelope, nonce: "A".repeat(18) }),
       "no base64": JSON.stringify({ ...envelope, text: "%" })
     }
-    it.effect("says that it is not encrypted", () =>
+    it.live("says that it is not encrypted", () =>
       rowsEffect(
         Object.entries(foreign),
         ([name]) => `${name}: it is not encrypted`,
         ([, text]) => Effect.flatMap(make(key("a")), (cipher) => failsToOpen(cipher, "key", text, notEncrypted))
       ))
 
-    it.effect("less than a tag", () =>
+    it.live("less than a tag", () =>
       Effect.flatMap(
         make(key("a")),
         (cipher) => failsToOpen(cipher, "key", JSON.stringify({ ...envelope, text: "" }), notAuthentic)
@@ -228,7 +228,7 @@ describe("PayloadCipher", () => {
   })
 
   describe("keys", () => {
-    it.effect("the first one seals, all of them open", () =>
+    it.live("the first one seals, all of them open", () =>
       Effect.gen(function*() {
         const old = yield* make(key("old", 1))
         const both = yield* make(key("new", 2), key("old", 1))
@@ -252,7 +252,7 @@ describe("PayloadCipher", () => {
       "base64 with the line break of a file": `${base64}\n`,
       "base64url": Encoding.encodeBase64Url(raw)
     }
-    it.effect("may be given in any of its forms", () =>
+    it.live("may be given in any of its forms", () =>
       rowsEffect(Object.entries(forms), ([name]) => `may be ${name}`, ([, form]) =>
         Effect.gen(function*() {
           const cipher = yield* make({ id: "a", key: Redacted.make(form) })
@@ -260,7 +260,7 @@ describe("PayloadCipher", () => {
           assert.strictEqual(yield* reference.open("key", yield* cipher.seal("key", "payload")), "payload")
         })))
 
-    it.effect("are imported once: later changes of the bytes do not matter", () =>
+    it.live("are imported once: later changes of the bytes do not matter", () =>
       Effect.gen(function*() {
         const mutable = bytes(3)
         const cipher = yield* make({ id: "a", key: Redacted.make(mutable) })
@@ -269,7 +269,7 @@ describe("PayloadCipher", () => {
         assert.strictEqual(yield* reference.open("key", yield* cipher.seal("key", "payload")), "payload")
       }))
 
-    it.effect("need WebCrypto, which a browser has on https alone", () =>
+    it.live("need WebCrypto, which a browser has on https alone", () =>
       Effect.gen(function*() {
         Object.defineProperty(crypto, "subtle", { value: undefined, configurable: true })
         // It runs up to the import at once: no other test is without WebCrypto
@@ -317,7 +317,7 @@ describe("PayloadCipher", () => {
       "16 bytes": [[{ id: "a", key: Redacted.make(new Uint8Array(16)) }], "keys[0].key is not 32 bytes"],
       "a number": [[{ id: "a", key: Redacted.make(32) }], "keys[0].key is not 32 bytes"]
     }
-    it.effect("bad input: wrong keys are refused, and the message says why", () =>
+    it.live("bad input: wrong keys are refused, and the message says why", () =>
       rowsEffect(
         Object.entries(wrong),
         ([name]) => `bad input: ${name}`,

@@ -55,7 +55,7 @@ const get = HttpClientRequest.get("https://api.test/old/1?a=b")
 const stream = HttpBody.stream(Stream.make(new TextEncoder().encode("once")), "text/plain")
 
 describe("Redirect", () => {
-  it.effect("tells of a response whether a redirect was followed to it", () =>
+  it.live("tells of a response whether a redirect was followed to it", () =>
     Effect.gen(function*() {
       assert.isFalse((yield* follow(get, [ok])).isRedirected)
       assert.isTrue((yield* follow(get, [() => to("/new"), ok])).isRedirected)
@@ -75,7 +75,7 @@ describe("Redirect", () => {
         return { status, method, expected }
       })
     )
-    it.effect("303, and of POST 301 and 302, make GET of what is not HEAD", () =>
+    it.live("303, and of POST 301 and 302, make GET of what is not HEAD", () =>
       rowsEffect(
         statuses,
         ({ expected, method, status }) => `${status} makes ${expected} of ${method}`,
@@ -101,7 +101,7 @@ describe("Redirect", () => {
           })
       ))
 
-    it.effect("where the body cannot be sent again, the redirect is the answer", () =>
+    it.live("where the body cannot be sent again, the redirect is the answer", () =>
       rowsEffect(
         [307, 308, 301],
         (status) => `${status}: where the body cannot be sent again, the redirect is the answer`,
@@ -119,14 +119,14 @@ describe("Redirect", () => {
           })
       ))
 
-    it.effect("a body that is left behind need not be sent again", () =>
+    it.live("a body that is left behind need not be sent again", () =>
       Effect.gen(function*() {
         const post = HttpClientRequest.setBody(HttpClientRequest.post("https://api.test/old"), stream)
         const { hops, status } = yield* follow(post, [() => to("/new", 303), ok])
         deepStrictEqual([status, hops[1].request.method, hops[1].request.body._tag], [200, "GET", "Empty"])
       }))
 
-    it.effect("the caller's own content-type goes on with the body", () =>
+    it.live("the caller's own content-type goes on with the body", () =>
       Effect.gen(function*() {
         const post = HttpClientRequest.post("https://api.test/old").pipe(
           HttpClientRequest.bodyText("{}"),
@@ -138,7 +138,7 @@ describe("Redirect", () => {
   })
 
   describe("what is no redirect is returned", () => {
-    it.effect("another status with a Location", () =>
+    it.live("another status with a Location", () =>
       rowsEffect(
         [200, 201, 300, 304, 305, 306, 404],
         (status) => `${status} with a Location`,
@@ -148,7 +148,7 @@ describe("Redirect", () => {
           })
       ))
 
-    it.effect("a 302 whose Location is missing or empty", () =>
+    it.live("a 302 whose Location is missing or empty", () =>
       rowsEffect(
         [undefined, ""],
         (location) => `a 302 whose Location is ${location === undefined ? "missing" : "empty"}`,
@@ -173,7 +173,7 @@ describe("Redirect", () => {
       "#part": "https://api.test/old/1?a=b",
       "/new?sig=a%20b+c%2Fd~&e=%c3%a9": "https://api.test/new?sig=a%20b+c%2Fd~&e=%c3%a9"
     }
-    it.effect("resolves a Location in any of its forms", () =>
+    it.live("resolves a Location in any of its forms", () =>
       rowsEffect(
         Object.entries(locations),
         ([location, url]) => `${location} is ${url}`,
@@ -183,13 +183,13 @@ describe("Redirect", () => {
           })
       ))
 
-    it.effect("without the credentials that the caller wrote into it", () =>
+    it.live("without the credentials that the caller wrote into it", () =>
       Effect.gen(function*() {
         const request = HttpClientRequest.get("https://user:password@api.test/old")
         deepStrictEqual((yield* follow(request, [() => to("/new"), ok])).urls[1], "https://api.test/new")
       }))
 
-    it.effect("of each hop, not of the first", () =>
+    it.live("of each hop, not of the first", () =>
       Effect.gen(function*() {
         const { urls } = yield* follow(get, [() => to("https://b.test/x/y"), () => to("z"), ok])
         deepStrictEqual(urls.slice(1), ["https://b.test/x/y", "https://b.test/x/z"])
@@ -208,7 +208,7 @@ describe("Redirect", () => {
       credentials: ["https://api.test/", "https://secret:secret@api.test/", /its Location holds credentials$/],
       "a name alone": ["https://api.test/", "//secret@api.test/", /its Location holds credentials$/]
     }
-    it.effect("but not what is unsafe, and the error says why", () =>
+    it.live("but not what is unsafe, and the error says why", () =>
       rowsEffect(Object.entries(refused), ([what]) => what, ([, [from, location, message]]) =>
         Effect.gen(function*() {
           const { error, hops } = yield* follow(HttpClientRequest.get(from), [() => to(location), ok])
@@ -224,7 +224,7 @@ describe("Redirect", () => {
       ["http://api.test/", "https://api.test/"],
       ["http://api.test/", "http://b.test/"]
     ]
-    it.effect("but not where it is safe", () =>
+    it.live("but not where it is safe", () =>
       rowsEffect(
         taken,
         ([from, location]) => `but not ${from} to ${location}`,
@@ -237,7 +237,7 @@ describe("Redirect", () => {
           })
       ))
 
-    it.effect("more than the limit in a row", () =>
+    it.live("more than the limit in a row", () =>
       rowsEffect([0, 1, 3], (max) => `more than ${max} in a row`, (max) =>
         Effect.gen(function*() {
           const { error, hops } = yield* follow(get, [() => to("/loop")], { max, origin: "https://api.test" })
@@ -250,7 +250,7 @@ describe("Redirect", () => {
           deepStrictEqual((yield* follow(get, answers, { max, origin: "https://api.test" })).status, 200)
         })))
 
-    it.effect("any number, if that is not one", () =>
+    it.live("any number, if that is not one", () =>
       Effect.gen(function*() {
         const { error } = yield* follow(get, [() => to("/loop")], { max: Number.NaN, origin: "https://api.test" })
         assert.strictEqual(error?.reason, "TooMany")
@@ -270,13 +270,13 @@ describe("Redirect", () => {
     const secretHeaders = ["X-API-Key", /session/]
     const request = HttpClientRequest.setHeaders(get, { ...secrets, accept: "x/y" })
 
-    it.effect("within an origin all that the caller set goes on", () =>
+    it.live("within an origin all that the caller set goes on", () =>
       Effect.gen(function*() {
         const { hops } = yield* follow(request, [() => to("/new"), ok], { origin: "https://api.test", secretHeaders })
         deepStrictEqual(headersOf(hops[1]), { ...secrets, accept: "x/y" })
       }))
 
-    it.effect("no secret of the caller's goes to another origin, or back", () =>
+    it.live("no secret of the caller's goes to another origin, or back", () =>
       rowsEffect(
         ["https://evil.test/", "https://b.test/", "https://api.test:8443/", "https://sub.api.test/"],
         (location) => `no secret of the caller's goes to ${location}, or back`,
@@ -299,7 +299,7 @@ describe("Redirect", () => {
         ({ hops }) => hops.map(({ origin }) => origin)
       )
 
-    it.effect("a token goes to the origins that are named, and no further", () =>
+    it.live("a token goes to the origins that are named, and no further", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* origins(["/x", "https://b.test/", "https://api.test/"]),
@@ -308,7 +308,7 @@ describe("Redirect", () => {
         deepStrictEqual(yield* origins(["https://evil.test/"]), ["https://api.test", undefined])
       }))
 
-    it.effect("a token does not go where a stranger redirects to", () =>
+    it.live("a token does not go where a stranger redirects to", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* origins(["https://evil.test/", "https://api.test/delete", "/more"]),
@@ -316,7 +316,7 @@ describe("Redirect", () => {
         )
       }))
 
-    it.effect("where none is named it goes to the origin of the first request alone", () =>
+    it.live("where none is named it goes to the origin of the first request alone", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* origins(["/x", "https://b.test/"], { origin: "https://api.test", named: [] }),
@@ -324,7 +324,7 @@ describe("Redirect", () => {
         )
       }))
 
-    it.effect("a request without a token never gets one", () =>
+    it.live("a request without a token never gets one", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* origins(["/x", "https://b.test/"], { origin: undefined }), [
           undefined,
@@ -348,7 +348,7 @@ describe("Redirect", () => {
       )
     )
 
-    it.effect("wherever redirects lead, a token and a secret are only where they may be", () =>
+    it.live("wherever redirects lead, a token and a secret are only where they may be", () =>
       Effect.sync(() =>
         fc.assert(fc.property(fc.array(locations, { maxLength: 5 }), (locations) => {
           const { hops, urls } = Effect.runSync(

@@ -5,7 +5,7 @@ import { Effect, Exit, Scope } from "effect"
 import * as Resource from "./Resource.js"
 
 describe("RequestScope", () => {
-  it.effect("HttpClient.withScope aborts a request that took the place of another", () =>
+  it.live("HttpClient.withScope aborts a request that took the place of another", () =>
     Effect.gen(function*() {
       const { client, sent } = Resource.make()
       const replaced = HttpClient.transform(

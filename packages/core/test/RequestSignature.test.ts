@@ -23,7 +23,7 @@ const attempt = (token: AccessToken.AccessToken): RequestSignature.Attempt => ({
 })
 
 describe("RequestSignature", () => {
-  it.effect("RFC 6750 §2.1: each request carries its own token, and the caller sees its own request", () =>
+  it.live("RFC 6750 §2.1: each request carries its own token, and the caller sees its own request", () =>
     Effect.gen(function*() {
       const resource = Resource.make()
       const send = RequestSignature.make(resource.client)
@@ -41,7 +41,7 @@ describe("RequestSignature", () => {
       ])
     }))
 
-  it.effect("rule 9: an error shows the caller's request", () =>
+  it.live("rule 9: an error shows the caller's request", () =>
     Effect.gen(function*() {
       const resource = Resource.make(({ request }) =>
         Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport" }))
@@ -53,7 +53,7 @@ describe("RequestSignature", () => {
       deepStrictEqual(Secrets.leaks(error, ["secret-one"]), [])
     }))
 
-  it.effect("rule 9: hide keeps the signature out of spans, whatever the app's list", () =>
+  it.live("rule 9: hide keeps the signature out of spans, whatever the app's list", () =>
     Effect.gen(function*() {
       const names = FiberRef.get(Headers.currentRedactedNames)
       deepStrictEqual(yield* RequestSignature.hide(names, ["x-mine"]), ["x-mine", "authorization"])

@@ -10,7 +10,7 @@ import { rowsEffect } from "./support/Rows.js"
 
 // That each kind of key signs with each of its algorithms is shown in JwtSigner.test.ts
 describe("SigningKey", () => {
-  it.effect("the private part of a key of any kind can be neither reached nor exported (rule 9)", () =>
+  it.live("the private part of a key of any kind can be neither reached nor exported (rule 9)", () =>
     rowsEffect(
       kinds,
       (kind) => `the private part of ${kind} can be neither reached nor exported (rule 9)`,
@@ -26,14 +26,14 @@ describe("SigningKey", () => {
         })
     ))
 
-  it.effect("a shared secret has nothing that anyone may know", () =>
+  it.live("a shared secret has nothing that anyone may know", () =>
     Effect.gen(function*() {
       const loaded = yield* SigningKey.load(Redacted.make("s3cr3t".repeat(6)), "HS256")
       deepStrictEqual(leaks(loaded, ["s3cr3t"]), [])
       assert.isFalse(loaded.privateKey.extractable)
     }))
 
-  it.effect("the first certificate of a PEM, also without a key", () =>
+  it.live("the first certificate of a PEM, also without a key", () =>
     Effect.gen(function*() {
       const { certificate } = yield* SigningKey.load(
         Redacted.make(certificatePem + pemOf(keyOf("RSA")) + certificatePem)
@@ -45,7 +45,7 @@ describe("SigningKey", () => {
     }))
 
   describe("rotation", () => {
-    it.effect("a key is imported once, as long as it is the same", () =>
+    it.live("a key is imported once, as long as it is the same", () =>
       Effect.gen(function*() {
         const pem = pemOf(keyOf("P-256"))
         const current = yield* Ref.make(pem)
@@ -56,7 +56,7 @@ describe("SigningKey", () => {
         assert.notStrictEqual((yield* load).privateKey, first.privateKey)
       }))
 
-    it.effect("an object that is changed in place is another key", () =>
+    it.live("an object that is changed in place is another key", () =>
       Effect.gen(function*() {
         const [one, two] = [make("P-256"), make("P-256")]
         const jwk = { ...jwkOf(one) }
@@ -66,7 +66,7 @@ describe("SigningKey", () => {
         deepStrictEqual({ ...(yield* load).publicJwk }, { ...jwkOf(publicOf(two)) })
       }))
 
-    it.effect("a key that could not be read does not stay so", () =>
+    it.live("a key that could not be read does not stay so", () =>
       Effect.gen(function*() {
         const current = yield* Ref.make("not yet there")
         const load = SigningKey.load(Effect.map(Ref.get(current), Redacted.make))
@@ -210,7 +210,7 @@ describe("SigningKey", () => {
       ]
     ]
     const secrets = [...[rsa, ec, small, pss, koblitz].flatMap(secretsOf), "пароль"]
-    it.effect("of every key that is of no use", () =>
+    it.live("of every key that is of no use", () =>
       rowsEffect(table, ([what]) => what, ([, key, message, algorithm]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(SigningKey.load(key as SigningKey.Key, algorithm))
@@ -219,7 +219,7 @@ describe("SigningKey", () => {
           deepStrictEqual(leaks(error, secrets), [])
         })))
 
-    it.effect("a runtime without WebCrypto", () =>
+    it.live("a runtime without WebCrypto", () =>
       Effect.gen(function*() {
         Object.defineProperty(crypto, "subtle", { value: undefined, configurable: true })
         // It runs up to the check at once: no other test is without WebCrypto

@@ -75,7 +75,7 @@ describe("UnsignedResponse", () => {
       assert.isTrue(HttpIncomingMessage.TypeId in wrapped)
     })
 
-    it.effect("reads the body in every way that the original does", () =>
+    it.live("reads the body in every way that the original does", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* wrap(new Response("a=1&b=2")).text, "a=1&b=2")
         deepStrictEqual(yield* wrap(new Response("{\"a\":1}")).json, { a: 1 })
@@ -87,7 +87,7 @@ describe("UnsignedResponse", () => {
         assert.strictEqual((yield* wrap(new Response(form)).formData).get("field"), "value")
       }))
 
-    it.effect("reads a body twice, as the original does", () =>
+    it.live("reads a body twice, as the original does", () =>
       Effect.gen(function*() {
         const response = wrap(new Response("{\"a\":1}"))
         assert.strictEqual(yield* response.text, "{\"a\":1}")
@@ -95,7 +95,7 @@ describe("UnsignedResponse", () => {
         deepStrictEqual(yield* response.json, { a: 1 })
       }))
 
-    it.effect("rule 9: an error of any reader shows the caller's request and this response", () =>
+    it.live("rule 9: an error of any reader shows the caller's request and this response", () =>
       rowsEffect(
         Object.entries(readers),
         ([name]) => `rule 9: an error of ${name} shows the caller's request and this response`,
@@ -113,14 +113,14 @@ describe("UnsignedResponse", () => {
           })
       ))
 
-    it.effect("rule 9: JSON that is none is an error of the caller's request", () =>
+    it.live("rule 9: JSON that is none is an error of the caller's request", () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(wrap(new Response("<html>")).json)
         assert.strictEqual(error.request, unsigned)
         assert.instanceOf(error.cause, SyntaxError)
       }))
 
-    it.effect("rule 9: the stream of an empty body keeps its description", () =>
+    it.live("rule 9: the stream of an empty body keeps its description", () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(collect(wrap(new Response(null, { status: 204 }))))
         assert.strictEqual(error.reason, "EmptyBody")
@@ -128,7 +128,7 @@ describe("UnsignedResponse", () => {
         assert.strictEqual(error.request, unsigned)
       }))
 
-    it.effect("works with platform's own readers", () =>
+    it.live("works with platform's own readers", () =>
       Effect.gen(function*() {
         const A = Schema.Struct({ a: Schema.Number })
         deepStrictEqual(yield* HttpClientResponse.schemaBodyJson(A)(wrap(ok())), { a: 1 })
@@ -146,7 +146,7 @@ describe("UnsignedResponse", () => {
   })
 
   describe("is shown", () => {
-    it.effect("as the original is, with the caller's request", () =>
+    it.live("as the original is, with the caller's request", () =>
       Effect.gen(function*() {
         const { original, wrapped } = both(ok)
         yield* original.text
@@ -173,7 +173,7 @@ describe("UnsignedResponse", () => {
       assert.strictEqual(JSON.stringify(UnsignedResponse.make(original, asked)), "\"a response\"")
     })
 
-    it.effect("also from within a failure: there Effect hands out a Proxy of it", () =>
+    it.live("also from within a failure: there Effect hands out a Proxy of it", () =>
       Effect.gen(function*() {
         const exit = yield* Effect.exit(Effect.withSpan(Effect.fail(wrap(ok())), "span"))
         assert(Exit.isFailure(exit))
@@ -193,7 +193,7 @@ describe("UnsignedResponse", () => {
       deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
     })
 
-    it.effect("rule 9: nor once its body was read", () =>
+    it.live("rule 9: nor once its body was read", () =>
       Effect.gen(function*() {
         for (const read of Object.values(readers)) {
           const { wrapped } = both(ok)
