@@ -22,7 +22,7 @@ export interface CertificateSubject {
 
 export interface SelfSignedCertificates {
   readonly method: "self_signed_tls_client_auth"
-  readonly certificates: ReadonlyArray<Certificate.Certificate>
+  readonly certificates: ReadonlyArray<Pick<Certificate.Certificate, "jwk">>
 }
 
 /** The client only names itself. */

@@ -70,8 +70,8 @@ export const sign = (key: SigningKey.SigningKey | Redacted.Redacted, claims: Jos
 
 /** Connections on which a certificate is presented, or none. */
 export const connections = (
-  authority: Certificate.Authority,
-  certificate?: Certificate.Certificate
+  authority: Pick<Certificate.Authority, "certificate">,
+  certificate?: Pick<Certificate.Certificate, "certificate" | "key">
 ): Effect.Effect<Undici.Dispatcher, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>

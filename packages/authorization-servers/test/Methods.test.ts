@@ -18,6 +18,7 @@ import { NodeHttp } from "@effect-alf/node"
 import { afterAll, assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Layer, Redacted } from "effect"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import { shared } from "../../core/test/support/shared.js"
 import { sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
@@ -344,11 +345,13 @@ afterAll(() => {
 
 const nameOf = ({ method, remark }: Row) => remark === undefined ? method : `${method}, ${remark}`
 
+const titleOf = (row: Row) => `${row.server}: ${nameOf(row)}, ${row.format}, bound to ${row.binding ?? "none"}`
+
 shared(World.layer)("a token is obtained, and the API lets it in", (it) => {
-  for (const row of rows) {
-    const { binding = "none", format, method } = row
-    it.live(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}`, () =>
+  it.live("with every method, at every server that knows it", () =>
+    rowsEffect(rows, titleOf, (row) =>
       Effect.gen(function*() {
+        const { binding = "none", format, method } = row
         const servers = yield* World
         const server = servers[row.server]
         const api = row.server === "oidc" && format === "opaque" ? servers.opaqueApi : servers.api
@@ -380,13 +383,12 @@ shared(World.layer)("a token is obtained, and the API lets it in", (it) => {
         assert.strictEqual(verified.client, row.clientId)
         assert.strictEqual(verified.format, format)
         assert.strictEqual(verified.binding, binding)
-      }))
-  }
+      })))
 
-  for (const row of refreshing) {
-    const { binding = "none", clientId, format } = row
-    it.live(`${row.server}: ${nameOf(row)}, ${format}, bound to ${binding}, and each of them is used once`, () =>
+  it.live("with refresh tokens, and each of them is used once", () =>
+    rowsEffect(refreshing, titleOf, (row) =>
       Effect.gen(function*() {
+        const { binding = "none", clientId, format } = row
         const servers = yield* World
         const { api, oidc } = servers
         const grant = Grant.refreshToken(yield* oidc.issueRefreshToken(clientId))
@@ -412,6 +414,5 @@ shared(World.layer)("a token is obtained, and the API lets it in", (it) => {
         )
         assert.strictEqual(verified.client, clientId)
         assert.strictEqual(verified.binding, binding)
-      }))
-  }
+      })))
 })

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Redacted } from "effect"
 import * as Jose from "jose"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import { shared } from "../../core/test/support/shared.js"
 import { ask, assertion, basic, connections, proof, send, sign } from "./HandMadeClient.js"
 import { algorithms, audience, opaqueAudience, secret, workloadIssuer, World } from "./World.js"
@@ -46,8 +47,8 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: forged })), [401, "invalid_client"])
     }))
 
-  for (const algorithm of algorithms) {
-    it.scopedLive(`private_key_jwt: takes an assertion with ${algorithm} once, and none by another key`, () =>
+  it.scopedLive("private_key_jwt: takes an assertion with each algorithm once, and none by another key", () =>
+    rowsEffect(algorithms, (algorithm) => algorithm, (algorithm) =>
       Effect.gen(function*() {
         const { keys, oidc: { issuer, tokenEndpoint } } = yield* World
         const key = keys.get(algorithm)!
@@ -57,8 +58,7 @@ shared(World.layer)("OidcProvider", (it) => {
         const other = yield* SigningKey.make("ES256")
         const forged = yield* assertion({ ...other, id: key.id }, `key-${algorithm}`, issuer)
         deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: forged })), [401, "invalid_client"])
-      }))
-  }
+      })))
 
   it.scopedLive("private_key_jwt: refuses an assertion that is for another server, too old or of another client", () =>
     Effect.gen(function*() {
@@ -78,13 +78,12 @@ shared(World.layer)("OidcProvider", (it) => {
 
   it.scopedLive("tls_client_auth: takes a certificate of the authority with the right subject, and binds the token to it", () =>
     Effect.gen(function*() {
-      const { authority, oidc: { mtlsTokenEndpoint, tokenEndpoint }, stranger, vouched } = yield* World
+      const { authority, forged, oidc, otherSubject, stranger, vouched } = yield* World
+      const { mtlsTokenEndpoint, tokenEndpoint } = oidc
       const form = { client_id: "tls" }
       const answer = yield* ask(mtlsTokenEndpoint, { form, dispatcher: yield* connections(authority, vouched) })
       assert.strictEqual(answer.status, 200)
       deepStrictEqual(Jose.decodeJwt(answer.body.access_token).cnf, { "x5t#S256": vouched.thumbprint })
-      const otherSubject = yield* authority.forClient("other")
-      const forged = yield* authority.selfSigned("vouched")
       for (const certificate of [stranger, otherSubject, forged, undefined]) {
         const dispatcher = yield* connections(authority, certificate)
         deepStrictEqual(errorOf(yield* ask(mtlsTokenEndpoint, { form, dispatcher })), [401, "invalid_client"])
@@ -292,7 +291,7 @@ shared(World.layer)("OidcProvider", (it) => {
 
   it.scopedLive("takes nothing but the new secret, key or certificate as soon as it is registered", () =>
     Effect.gen(function*() {
-      const { authority, oidc, selfSigned } = yield* World
+      const { authority, oidc, renewed, selfSigned } = yield* World
       const { issuer, mtlsTokenEndpoint, register, tokenEndpoint } = oidc
       const statuses = (...requests: ReadonlyArray<Effect.Effect<{ readonly status: number }>>) =>
         Effect.map(Effect.all(requests), (answers) => answers.map(({ status }) => status))
@@ -312,7 +311,6 @@ shared(World.layer)("OidcProvider", (it) => {
         yield* register({ id: "rotating", authentication: { method: "private_key_jwt", keys: [known.publicJwk] } })
         deepStrictEqual(yield* statuses(withKey(known), withKey(other)), [200, 401])
       }
-      const renewed = yield* authority.selfSigned("self-signed")
       const old = yield* connections(authority, selfSigned)
       const now = yield* connections(authority, renewed)
       const form = { client_id: "rotating" }

@@ -3,7 +3,6 @@
  * while the app goes on calling: it sees none of it, and the server sees one
  * token request more than it would have, at most.
  */
-import type * as Certificate from "@effect-alf/authorization-servers/Certificate"
 import type * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
 import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
@@ -12,7 +11,7 @@ import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted, TestClock, TestServices } from "effect"
 import { shared } from "../../core/test/support/shared.js"
-import { World } from "./World.js"
+import { type Certificate, World } from "./World.js"
 
 type Servers = World["Type"]
 
@@ -22,10 +21,10 @@ const atRest = Effect.flatMap(TokenProvider.TokenProvider, (provider) => provide
   Effect.repeat({ while: ({ isRenewing }) => isRenewing })
 )
 
-/** Credentials of one kind: how to make some, how the server knows them and how the client uses them. */
+/** Credentials of one kind: how to make two, how the server knows them and how the client uses them. */
 interface Kind<Credentials> {
   readonly name: string
-  readonly make: (servers: Servers) => Effect.Effect<Credentials, Certificate.CertificateError>
+  readonly make: (servers: Servers) => readonly [Effect.Effect<Credentials>, Effect.Effect<Credentials>]
   readonly authentication: (credentials: Credentials) => OidcProvider.Client["authentication"]
   readonly client: (
     servers: Servers,
@@ -34,9 +33,11 @@ interface Kind<Credentials> {
   ) => Layer.Layer<AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider, unknown>
 }
 
+const newSecret = Effect.sync(() => Redacted.make(crypto.randomUUID()))
+
 const secrets: Kind<Redacted.Redacted> = {
   name: "secret",
-  make: () => Effect.sync(() => Redacted.make(crypto.randomUUID())),
+  make: () => [newSecret, newSecret],
   authentication: (secret) => ({ method: "client_secret_basic", secret }),
   client: ({ api, oidc }, clientId, clientSecret) =>
     AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
@@ -48,7 +49,7 @@ const secrets: Kind<Redacted.Redacted> = {
 
 const keys: Kind<SigningKey.SigningKey> = {
   name: "key",
-  make: () => SigningKey.make("ES256"),
+  make: () => [SigningKey.make("ES256"), SigningKey.make("ES256")],
   authentication: ({ publicJwk }) => ({ method: "private_key_jwt", keys: [publicJwk] }),
   client: ({ api, oidc }, clientId, key) =>
     AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
@@ -62,9 +63,9 @@ const keys: Kind<SigningKey.SigningKey> = {
     )
 }
 
-const certificates: Kind<Certificate.Certificate> = {
+const certificates: Kind<Certificate> = {
   name: "certificate",
-  make: ({ authority }) => authority.selfSigned("rotating"),
+  make: ({ first, second }) => [Effect.succeed(first), Effect.succeed(second)],
   authentication: (certificate) => ({ method: "self_signed_tls_client_auth", certificates: [certificate] }),
   client: ({ api, authority, oidc }, clientId, certificate) =>
     AuthedHttpClient.layer({ baseUrl: api.tlsUrl }).pipe(
@@ -80,7 +81,7 @@ shared(World.layer)("credentials change while the app goes on calling", (it) => 
   const scenarios = <Credentials>(kind: Kind<Credentials>) => {
     const start = Effect.fnUntraced(function*(clientId: string) {
       const servers = yield* World
-      const [first, second] = yield* Effect.all([kind.make(servers), kind.make(servers)])
+      const [first, second] = yield* Effect.all(kind.make(servers))
       const register = (credentials: Credentials) =>
         servers.oidc.register({
           id: clientId,

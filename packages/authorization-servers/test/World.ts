@@ -1,12 +1,12 @@
-/** All the servers, and the API that trusts them. */
+/** All the servers, and the API that trusts them: built once for the process, and gone with it. */
 import * as BetterAuthServer from "@effect-alf/authorization-servers/BetterAuthServer"
-import * as Certificate from "@effect-alf/authorization-servers/Certificate"
+import * as Certificates from "@effect-alf/authorization-servers/Certificate"
 import * as NodeOAuthServer from "@effect-alf/authorization-servers/NodeOAuthServer"
 import * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
 import * as ProtectedApi from "@effect-alf/authorization-servers/ProtectedApi"
 import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
 import * as TsOAuth2Server from "@effect-alf/authorization-servers/TsOAuth2Server"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Record, Redacted, Scope } from "effect"
 
 export const audience = "urn:api"
 /** The same API, for clients that want opaque tokens of oidc-provider. */
@@ -32,13 +32,28 @@ export const algorithms = [
 
 export const workloadIssuer = "https://workload.example"
 
-const make = Effect.gen(function*() {
-  const authority = yield* Certificate.make
-  const [vouched, selfSigned, stranger] = yield* Effect.all([
-    authority.forClient("vouched"),
-    authority.selfSigned("self-signed"),
-    authority.selfSigned("stranger")
-  ])
+/** Without files: they are gone as soon as all certificates are made, as nobody is told when a process of tests ends. */
+export type Certificate = Omit<Certificates.Certificate, "certificateFile" | "keyFile">
+
+const withoutFiles = ({ certificateFile: _, keyFile: __, ...certificate }: Certificates.Certificate): Certificate =>
+  certificate
+
+const makeCertificates = (authority: Certificates.Authority) =>
+  Effect.all({
+    vouched: authority.forClient("vouched"),
+    otherSubject: authority.forClient("other"),
+    forged: authority.selfSigned("vouched"),
+    selfSigned: authority.selfSigned("self-signed"),
+    renewed: authority.selfSigned("self-signed"),
+    stranger: authority.selfSigned("stranger"),
+    first: authority.selfSigned("rotating"),
+    second: authority.selfSigned("rotating")
+  }, { concurrency: 2 })
+
+const make = Effect.scopedWith(Effect.fnUntraced(function*(filesScope) {
+  const authority = yield* Scope.extend(Certificates.make, filesScope)
+  const certificates = Record.map(yield* makeCertificates(authority), withoutFiles)
+  const { selfSigned } = certificates
   const keys = yield* Effect.forEach(algorithms, SigningKey.shared, { concurrency: "unbounded" })
   const es256 = yield* SigningKey.shared("ES256")
   const workloadKey = yield* SigningKey.make("ES256")
@@ -94,10 +109,8 @@ const make = Effect.gen(function*() {
   const trusted = [oidc, nodeOAuth, tsOAuth2, betterAuth]
   const scopeFor = (path: string) => path === "/written" ? "write" : undefined
   return {
-    authority,
-    vouched,
-    selfSigned,
-    stranger,
+    authority: { certificate: authority.certificate },
+    ...certificates,
     keys: new Map(keys.map((key) => [key.algorithm, key])),
     workloadKey,
     oidc,
@@ -107,11 +120,13 @@ const make = Effect.gen(function*() {
     api: yield* ProtectedApi.make({ trusted, audience, authority, scopeFor }),
     opaqueApi: yield* ProtectedApi.make({ trusted, audience: opaqueAudience, authority, scopeFor })
   }
-})
+}))
+
+const makeOnce = Effect.runSync(Effect.cached(Scope.extend(make, Effect.runSync(Scope.make()))))
 
 export class World extends Context.Tag("@effect-alf/authorization-servers/test/World")<
   World,
   Effect.Effect.Success<typeof make>
 >() {
-  static readonly layer = Layer.scoped(World, make)
+  static readonly layer = Layer.effect(World, makeOnce)
 }
