@@ -14,8 +14,9 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import { rowsEffect } from "../../core/test/support/Rows.js"
+import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
-import { makeSocket } from "./RedisBench.js"
+import { makeSocket, Shared } from "./RedisBench.js"
 import { unhurried, unhurriedRedis } from "./unhurried.js"
 
 const clientSecret = Redacted.make("the-client-secret")
@@ -38,8 +39,12 @@ const makeClient = <R = never, ES = never, RS = never>(options: NodeAuthedHttpCl
 const statusOf = (client: AuthedHttpClient.AuthedHttpClient["Type"], path = "/resource") =>
   Effect.map(client.get(path), (response) => response.status)
 
-/** Redis, with keys that nobody else uses. */
-const sharedRedis = Effect.map(RedisServer.shared, ({ prefix, url }) => ({ prefix, url, ...unhurriedRedis }))
+/** The Redis of a block of tests, with keys that no other test uses. */
+const ownRedis = Effect.map(Shared, ({ prefix, url }) => ({
+  url,
+  prefix: `${prefix}${crypto.randomUUID()}:`,
+  ...unhurriedRedis
+}))
 
 /** What is logged at Warning or above while an effect runs. */
 const loggedBy = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
@@ -534,11 +539,11 @@ const stored = (redis: { readonly url: string; readonly prefix: string }, token 
     (client) => Effect.sync(() => client.disconnect())
   )
 
-describe("NodeAuthedHttpClient, tokens in Redis", () => {
+shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
   it.scopedLive("other processes use the token of the first", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* sharedRedis
+      const redis = yield* ownRedis
       assert.strictEqual(yield* statusOf(yield* makeClient({ ...optionsFor(server), redis })), 200)
       yield* stored(redis)
       const others = yield* Effect.all(Arr.makeBy(5, () => makeClient({ ...optionsFor(server), redis })))
@@ -557,7 +562,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("a token is stored before the layer that got it is closed", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* sharedRedis
+      const redis = yield* ownRedis
       for (let process = 0; process < 3; process++) {
         yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       }
@@ -567,7 +572,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("a process of the operating system uses the token of this one", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* sharedRedis
+      const redis = yield* ownRedis
       yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       const output = yield* runProcess(new URL("./secondProcess.ts", import.meta.url), {
         ALF_TOKEN_URL: server.tokenEndpoint,
@@ -585,7 +590,7 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
   it.scopedLive("after a revocation, others adopt the token that one has got", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* sharedRedis
+      const redis = yield* ownRedis
       const first = yield* makeClient({ ...optionsFor(server), redis })
       yield* statusOf(first)
       yield* stored(redis)
@@ -599,13 +604,10 @@ describe("NodeAuthedHttpClient, tokens in Redis", () => {
       assert.strictEqual(server.presented.at(-1), fresh)
       assert.lengthOf(server.tokenRequests, 2)
     }))
-})
-
-describe("NodeAuthedHttpClient, garbage in Redis", () => {
   it.scopedLive("an entry that is no token is replaced", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const redis = yield* sharedRedis
+      const redis = yield* ownRedis
       yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       const raw = yield* Effect.acquireRelease(
         Effect.sync(() => new Redis(redis.url)),
