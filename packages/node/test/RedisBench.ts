@@ -1,4 +1,4 @@
-import type { OAuthError, TokenStore } from "@effect-alf/core"
+import { type OAuthError, TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, vi } from "@effect/vitest"
@@ -9,6 +9,8 @@ import { createConnection, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
+import { hang } from "../../core/test/support/hang.js"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 
 export type Store = TokenStore.TokenStore["Type"]
 
@@ -17,11 +19,13 @@ export class Shared extends Context.Tag("Shared")<Shared, { readonly url: string
   static readonly layer = Layer.scoped(Shared, RedisServer.shared)
 }
 
-export const makeStore = (options?: Partial<RedisTokenStore.Options>) =>
-  Effect.flatMap(Shared, (shared) => RedisTokenStore.make({ ...shared, ...options }))
+/** For a server that is well: limits that only a hang reaches. */
+export const patient = { connectTimeout: hang, commandTimeout: hang } as const
 
-/** For the contract: its rows wait side by side, and a machine that is busy is late by some tenths of a second. */
-export const shortTime = "2 seconds"
+export const open = (options: RedisTokenStore.Options) => RedisTokenStore.make({ ...patient, ...options })
+
+export const makeStore = (options?: Partial<RedisTokenStore.Options>) =>
+  Effect.flatMap(Shared, (shared) => open({ ...shared, ...options }))
 
 /** A plain client to look at what a store has done. */
 export const makeClient = (url: string, options: RedisOptions = {}) =>
@@ -39,7 +43,7 @@ export const newKey = () => `key-${keys++}`
 export const entry = (
   version: string,
   payload = `payload of ${version}`,
-  timeToLive: Duration.DurationInput = "1 minute"
+  timeToLive: Duration.DurationInput = "1 hour"
 ) => ({
   version,
   payload,
@@ -66,24 +70,20 @@ export const assertHides = (error: unknown, ...secrets: ReadonlyArray<string>) =
 
 /** Tries until the store works: it comes back by itself, at a moment that only it knows. */
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.retry(effect, Schedule.spaced("20 millis")).pipe(Effect.timeout("45 seconds"))
+  Effect.retry(effect, Schedule.spaced("20 millis"))
+
+const makeDirectory = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "socket of ü-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+)
 
 /** A server that listens on a socket as well. */
 export const makeSocket = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "socket of ü-"))),
-    (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
-  )
+  const directory = yield* makeDirectory
   const path = join(directory, "redis.sock")
   yield* RedisServer.make({ args: ["--unixsocket", path] })
   return { directory, path, url: `unix://${encodeURI(path)}` }
 })
-
-/** Keeps the event loop, as a long collection of garbage does. */
-export const standStill = (millis: number) => {
-  const end = performance.now() + millis
-  while (performance.now() < end);
-}
 
 /** The ids of the connections to a server whose entry in its list matches. */
 export const connectionsOf = (client: Redis, matching: RegExp) =>
@@ -104,35 +104,81 @@ export const spyOnConsole = Effect.acquireRelease(
   ({ spies }) => Effect.sync(() => spies.forEach((spy) => spy.mockRestore()))
 ).pipe(Effect.map(({ printed }) => printed))
 
-/** Stands between a client and a server, and can stop to pass anything on without a word to either. */
+/**
+ * Timers that only `vi.advanceTimersByTime` moves; all else goes on, so whoever waits for it counts turns of the event
+ * loop. For tests that run alone.
+ */
+export const stoppedTimers = Effect.acquireRelease(
+  Effect.sync(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+  () => Effect.sync(() => void vi.useRealTimers())
+)
+
+export const turn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+/** Waits until something holds, without a timer. */
+export const turnsUntil = (condition: () => boolean) =>
+  Effect.repeat(Effect.as(turn, condition), {
+    until: (condition) => condition()
+  })
+
+/** Tries until the store works, without a timer. */
+export const turnsUntilDone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.eventually(Effect.tapError(effect, () => turn))
+
+/**
+ * Stands between a client and a server, and can stop to pass anything on without a word to either. It listens on a
+ * socket of this machine: what it has written there the client can read at once.
+ */
 export const makeProxy = (port: number) =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly sockets: Set<Socket>; readonly server: ReturnType<typeof createServer> }>((resume) => {
-      const sockets = new Set<Socket>()
-      const server = createServer((inbound) => {
-        const outbound = createConnection({ host: "127.0.0.1", port })
-        for (const socket of [inbound, outbound]) socket.on("error", () => {})
-        inbound.pipe(outbound)
-        outbound.pipe(inbound)
-        sockets.add(inbound).add(outbound)
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ sockets, server })))
-    }),
-    ({ server, sockets }) =>
-      Effect.async<void>((resume) => {
+  Effect.gen(function*() {
+    const path = join(yield* makeDirectory, "proxy.sock")
+    const sockets = new Set<Socket>()
+    const asked: Array<string> = []
+    let connections = 0
+    let afterAnswer: readonly [matching: RegExp, act: () => void] | undefined
+    yield* Effect.acquireRelease(
+      Effect.async<ReturnType<typeof createServer>>((resume) => {
+        const server = createServer((inbound) => {
+          const outbound = createConnection({ host: "127.0.0.1", port })
+          for (const socket of [inbound, outbound]) socket.on("error", () => {})
+          inbound.pipe(outbound)
+          inbound.on("data", (chunk) => asked.push(chunk.toString()))
+          outbound.on("data", (chunk) => {
+            inbound.write(chunk)
+            if (afterAnswer === undefined || !afterAnswer[0].test(chunk.toString())) return
+            // The timers come before the client's next look at its socket
+            setImmediate(afterAnswer[1])
+            afterAnswer = undefined
+          }).on("end", () => inbound.end())
+          sockets.add(inbound).add(outbound)
+          connections++
+        })
+        server.listen(path, () => resume(Effect.succeed(server)))
+      }),
+      (server) =>
+        Effect.async<void>((resume) => {
+          for (const socket of sockets) socket.destroy()
+          server.close(() => resume(Effect.void))
+        })
+    )
+    return {
+      path,
+      /** What clients have sent. */
+      asked,
+      /** How many there have been. */
+      connections: () => connections,
+      /** Acts when an answer has arrived, and before the client has read it. */
+      afterAnswer: (matching: RegExp, act: () => void) => {
+        afterAnswer = [matching, act]
+      },
+      swallow: () => {
+        for (const socket of sockets) socket.unpipe().pause()
+      },
+      cut: () => {
         for (const socket of sockets) socket.destroy()
-        server.close(() => resume(Effect.void))
-      })
-  ).pipe(Effect.map(({ server, sockets }) => ({
-    port: (server.address() as { readonly port: number }).port,
-    connections: () => sockets.size / 2,
-    swallow: () => {
-      for (const socket of sockets) socket.unpipe().pause()
-    },
-    cut: () => {
-      for (const socket of sockets) socket.destroy()
+      }
     }
-  })))
+  })
 
 export const write = (store: Store, key: string) => store.set(key, entry("v1"), Option.none())
 
@@ -165,20 +211,38 @@ export const subscribers = (client: Redis, channel: string) =>
 
 /** Waits until something holds. */
 export const becomes = (condition: () => boolean) =>
-  Effect.sync(condition).pipe(
-    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("5 millis") }),
-    Effect.timeout("10 seconds")
-  )
+  Effect.repeat(Effect.sync(condition), { until: (holds) => holds, schedule: Schedule.spaced("5 millis") })
 
 /** Waits until a store was told of a key. */
 export const hears = (told: ReadonlyArray<string>, key: string) => becomes(() => told.includes(key))
 
-/** Writes under a new key until it is heard of: a subscription comes back at a moment that only it knows. */
+/** Writes under new keys until one is heard of: a subscription comes back at a moment that only it knows. */
 export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
-  eventually(Effect.suspend(() => {
-    const key = newKey()
-    return Effect.zipRight(write(store, key), Effect.timeout(hears(told, key), "200 millis"))
-  }))
+  Effect.suspend(() => {
+    const written = new Set<string>()
+    const writeNew = Effect.suspend(() => {
+      const key = newKey()
+      written.add(key)
+      return write(store, key)
+    })
+    return Effect.repeat(eventually(writeNew), {
+      until: () => told.some((key) => written.has(key)),
+      schedule: Schedule.spaced("10 millis")
+    })
+  })
+
+/** A server with so much to load that it takes longer than any test, until `key-load-delay` is set to 0. */
+export const loadForLong = (server: RedisServer.RedisServer) =>
+  Effect.gen(function*() {
+    yield* RedisServer.ask(server.port, async (client) => {
+      await client.eval("for n = 1, 12000 do redis.call('SET', 'filler-' .. n, string.rep('x', 1100)) end", 0)
+      await client.config("SET", "rdbcompression", "no")
+      await client.save()
+    })
+    yield* server.kill
+    // 50 ms for each of the keys, with a look at the connections after each
+    yield* server.start(["--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024"])
+  })
 
 /** Waits until a store fails for a reason that its description names. */
 export const failsWith = <A>(call: Effect.Effect<A, OAuthError.TokenStoreError>, reason: RegExp) =>
@@ -190,4 +254,75 @@ export const documentedRights = (prefix = "effect-alf:") =>
     const guide = await readFile(new URL("../../guides/stores-and-fleets.md", import.meta.url), "utf8")
     const [rights] = guide.match(/~effect-alf:\*[^`]+/)!
     return ["resetchannels", ...rights.replaceAll("effect-alf:", prefix).trim().split(/\s+/)]
+  })
+
+// In the contract's time this is short
+const shortTime = Duration.seconds(30)
+
+// As many times as slow is the time of a store that the contract judges: what must still be there lasts longer than any
+// answer but that of a server that hangs. A power of two, so that no fraction is lost
+const slowness = 64
+
+const slowed = (store: Store): Store => ({
+  ...store,
+  get: (key) =>
+    Effect.map(
+      store.get(key),
+      Option.map((entry) => ({ ...entry, timeToLive: Duration.times(entry.timeToLive, 1 / slowness) }))
+    ),
+  set: (key, entry, replaces) =>
+    store.set(key, { ...entry, timeToLive: Duration.times(entry.timeToLive, slowness) }, replaces),
+  acquireLease: (key, owner, duration) => store.acquireLease(key, owner, Duration.times(duration, slowness)),
+  extendLease: (key, owner, duration) => store.extendLease(key, owner, Duration.times(duration, slowness))
+})
+
+/** Takes time from what a server keeps under a prefix: what has none left the server ends itself. */
+const age = (client: Redis, prefix: string, duration: Duration.Duration) =>
+  Effect.promise(async () => {
+    const ageKey = async (key: string) => {
+      const remaining = await client.pttl(key)
+      if (remaining < 0) return
+      const left = remaining - Duration.toMillis(duration) * slowness
+      await client.pexpire(key, Math.max(1, Math.ceil(left)))
+      while (left <= 0 && await client.exists(key) === 1);
+    }
+    await Promise.all((await client.keys(`${prefix}*`)).map(ageKey))
+  })
+
+/** The contract of a store, which another process sees as `other`: both with a prefix that nobody else uses. */
+export const keepsContract = (
+  { nodes, other, prefix, store }: {
+    /** The servers that hold what is stored. */
+    readonly nodes: ReadonlyArray<string>
+    readonly prefix: string
+    readonly store: Store
+    readonly other: Store
+  }
+) =>
+  Effect.gen(function*() {
+    const clients = yield* Effect.forEach(nodes, (url) => makeClient(url))
+    const told = yield* tellsOf(other)
+    yield* hearsAgain(told, store)
+    /** Whatever was sent before has arrived as well. */
+    const delivered = Effect.forEach(clients, (client) => {
+      const marker = newKey()
+      return Effect.zipRight(
+        Effect.promise(() => client.publish(`${prefix}changes`, `${crypto.randomUUID()} ${marker}`)),
+        hears(told, marker)
+      )
+    }, { concurrency: "unbounded", discard: true })
+    const rows = TokenStoreContract.make({
+      advance: (duration) =>
+        Effect.zipRight(
+          Effect.forEach(clients, (client) => age(client, prefix, duration), { concurrency: "unbounded" }),
+          delivered
+        ),
+      other: Effect.succeed(slowed(other)),
+      shortTime
+    })
+    yield* rowsEffect(
+      rows,
+      ({ name }) => name,
+      ({ effect }) => Effect.provideService(effect, TokenStore.TokenStore, slowed(store))
+    )
   })

@@ -2,22 +2,28 @@ import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Either, Fiber, Option, Schedule, Stream } from "effect"
-import { Redis } from "ioredis"
+import { Duration, Effect, Either, Fiber, Option, Schedule, Stream, TestClock } from "effect"
+import type { Redis } from "ioredis"
+import { hang } from "../../core/test/support/hang.js"
 import { shared } from "../../core/test/support/shared.js"
 import {
+  becomes,
   failureOf,
   hears,
   hearsAgain,
   listen,
   makeClient,
+  makeProxy,
   makeStore,
   newKey,
+  open,
   Shared,
   sharedClient,
-  standStill,
+  stoppedTimers,
   subscribers,
   tellsOf,
+  turn,
+  turnsUntil,
   write
 } from "./RedisBench.js"
 
@@ -35,8 +41,8 @@ shared(Shared.layer)("RedisNotices", (it) => {
       assert.isFalse(yield* write(writer, key))
       assert.isFalse(yield* writer.remove(key, "another"))
       yield* writer.remove(key, "v1")
-      yield* writer.acquireLease(key, "a", Duration.seconds(1))
-      yield* writer.extendLease(key, "a", Duration.seconds(1))
+      yield* writer.acquireLease(key, "a", Duration.hours(1))
+      yield* writer.extendLease(key, "a", Duration.hours(1))
       yield* writer.releaseLease(key, "a")
       yield* write(writer, `${key}#pace`)
       yield* writer.remove(`${key}#pace`, "v1")
@@ -47,7 +53,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       deepStrictEqual(first.told, [key, key, last])
       deepStrictEqual(second.told, [key, key, last])
       yield* write(one, newKey())
-      yield* Effect.repeat(Effect.sync(() => own.told.length), { until: (count) => count === 1 })
+      yield* becomes(() => own.told.length === 1)
       yield* writer.remove(last, "v1")
     }))
 
@@ -85,7 +91,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       const client = yield* sharedClient
       const inner = yield* makeStore({ prefix: "inner:", redis: { keyPrefix: prefix } })
       const app = yield* makeClient(url, { keyPrefix: prefix })
-      const overApp = yield* RedisTokenStore.fromClient(app, { prefix: "inner:" })
+      const overApp = yield* RedisTokenStore.fromClient(app, { commandTimeout: hang, prefix: "inner:" })
       const outer = yield* makeStore({ prefix: `${prefix}inner:` })
       const ofInner = yield* listen(inner, client, `${prefix}inner:changes`)
       const ofApp = yield* listen(overApp, client, `${prefix}inner:changes`)
@@ -104,7 +110,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       const listeners = () => app.eventNames().map((event) => app.listenerCount(event))
       const before = listeners()
       yield* Effect.scoped(Effect.gen(function*() {
-        const store = yield* RedisTokenStore.fromClient(app, { prefix })
+        const store = yield* RedisTokenStore.fromClient(app, { commandTimeout: hang, prefix })
         const { told } = yield* listen(store, client, `${prefix}changes`)
         const key = newKey()
         yield* write(yield* makeStore(), key)
@@ -125,7 +131,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
         eval: client.eval.bind(client),
         duplicate: () => assert.fail("of another library")
       }
-      const store = yield* RedisTokenStore.fromClient(another, { prefix })
+      const store = yield* RedisTokenStore.fromClient(another, { commandTimeout: hang, prefix })
       const silent = yield* Effect.fork(Stream.runHead(store.changes))
       const { told } = yield* listen(yield* makeStore(), client, `${prefix}changes`)
       const key = newKey()
@@ -136,29 +142,42 @@ shared(Shared.layer)("RedisNotices", (it) => {
     }))
 })
 
-describe("RedisNotices, the connection", () => {
-  const channel = "effect-alf:changes"
+const channel = "effect-alf:changes"
 
+/** The connections of a server on which somebody listens. */
+const listenersOf = (client: Redis) =>
+  Effect.promise(() => client.call("CLIENT", "LIST", "TYPE", "pubsub") as Promise<string>)
+
+/** How often a server has been asked whether it is there. */
+const pingsOf = (client: Redis) =>
+  Effect.map(
+    Effect.promise(() => client.info("commandstats")),
+    (stats) => Number(/cmdstat_ping:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+  )
+
+describe.concurrent("RedisNotices, the connection", () => {
   it.scopedLive("there is one while anybody listens, and no request costs it a command", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
       const connected = Effect.map(
-        Effect.promise(() => client.call("CLIENT", "LIST", "TYPE", "pubsub") as Promise<string>),
+        listenersOf(client),
         (list) => list.split("\n").filter((line) => line !== "").length
       )
-      const store = yield* RedisTokenStore.make({ url: server.url })
+      const store = yield* open({ url: server.url })
       yield* store.get("k")
       assert.strictEqual(yield* connected, 0)
       yield* Effect.scoped(Effect.gen(function*() {
         const one = yield* listen(store, client, channel)
         const two = yield* tellsOf(store)
         yield* Effect.yieldNow()
-        const other = yield* RedisTokenStore.make({ url: server.url })
+        const other = yield* open({ url: server.url })
         yield* write(other, "k")
         yield* hears(one.told, "k")
         yield* hears(two, "k")
         assert.strictEqual(yield* connected, 1)
+        // The first one comes at the start
+        yield* Effect.repeat(pingsOf(client), { until: (count) => count === 1 })
         yield* Effect.promise(() => client.config("RESETSTAT"))
         yield* Effect.repeatN(store.get("k"), 9)
         const stats = yield* Effect.promise(() => client.info("commandstats"))
@@ -171,43 +190,28 @@ describe("RedisNotices, the connection", () => {
       yield* Effect.repeat(connected, { until: (count) => count === 0 })
     }))
 
-  it.scopedLive("while nothing comes it is asked now and then, and kept", () =>
+  it.scoped("while nothing comes it is asked now and then, and kept", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
-      const listeners = Effect.promise(() => client.call("CLIENT", "LIST", "TYPE", "pubsub") as Promise<string>)
-      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "50 millis" })
-      const { told } = yield* listen(store, client, channel)
-      const id = /id=(\d+)/.exec(yield* listeners)![1]
-      yield* Effect.repeat(Effect.promise(() => client.info("commandstats")), {
-        until: (stats) => Number(/cmdstat_ping:calls=(\d+)/.exec(stats)?.[1]) > 2,
-        schedule: Schedule.spaced("20 millis")
-      })
-      yield* write(yield* RedisTokenStore.make({ url: server.url }), "k")
-      yield* hears(told, "k")
-      assert.include(yield* listeners, `id=${id} `)
-    }))
-
-  it.scopedLive("it is kept by a process that stood still while it asked", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url)
-      const { ping } = Redis.prototype
-      const pings = yield* Effect.acquireRelease(
-        Effect.sync(() =>
-          vi.spyOn(Redis.prototype, "ping").mockImplementation(function(this: Redis, ...args) {
-            setImmediate(standStill, 600)
-            return ping.apply(this, args)
-          })
-        ),
-        (spy) => Effect.sync(() => spy.mockRestore())
-      )
-      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "500 millis" })
-      const { told } = yield* listen(store, client, channel)
-      yield* write(yield* RedisTokenStore.make({ url: server.url }), "k")
-      yield* hears(told, "k")
-      // It is asked first when it has been made
-      assert.lengthOf(pings.mock.calls, 1)
+      const store = yield* open({ url: server.url, commandTimeout: "1 minute" })
+      // By the test's clock: for so long nobody has to answer in time
+      const told = yield* tellsOf(store)
+      const isAsked = (times: number) => Effect.repeat(pingsOf(client), { until: (count) => count === times })
+      yield* isAsked(1)
+      const id = /id=(\d+)/.exec(yield* listenersOf(client))![1]
+      for (const times of [1, 2, 3]) {
+        yield* isAsked(times)
+        // The answer is on its way: it is read before that to whoever asks now
+        yield* Effect.promise(() => client.echo("now"))
+        yield* TestClock.adjust("9 minutes")
+        assert.strictEqual(yield* pingsOf(client), times)
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* isAsked(4)
+      yield* write(yield* open({ url: server.url }), "k")
+      yield* turnsUntil(() => told.includes("k"))
+      assert.include(yield* listenersOf(client), `id=${id} `)
     }))
 
   it.scopedLive("it is closed with the scope of the store, though somebody still listens", () =>
@@ -215,7 +219,7 @@ describe("RedisNotices, the connection", () => {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
       const fiber = yield* Effect.scoped(Effect.gen(function*() {
-        const store = yield* RedisTokenStore.make({ url: server.url })
+        const store = yield* open({ url: server.url })
         const fiber = yield* Effect.forkDaemon(Stream.runDrain(store.changes))
         yield* Effect.repeat(subscribers(client, channel), { until: (count) => count === 1 })
         return fiber
@@ -231,7 +235,7 @@ describe("RedisNotices, the connection", () => {
       const password = "correct-horse"
       const rights = ["~*", "+@all"]
       yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights, "resetchannels"))
-      const store = yield* RedisTokenStore.make({ url: `redis://app:${password}@127.0.0.1:${server.port}` })
+      const store = yield* open({ url: `redis://app:${password}@127.0.0.1:${server.port}` })
       for (let run = 0; run < 2; run++) {
         const error = yield* failureOf(Stream.runDrain(store.changes))
         assert.strictEqual(error._tag, "TokenStoreError")
@@ -245,7 +249,7 @@ describe("RedisNotices, the connection", () => {
       assert.isTrue(yield* write(store, "k"))
       yield* Effect.promise(() => client.acl("SETUSER", "app", "&effect-alf:*"))
       const { fiber, told } = yield* listen(store, client, channel)
-      const other = yield* RedisTokenStore.make({ url: server.url })
+      const other = yield* open({ url: server.url })
       yield* write(other, "another")
       yield* hears(told, "another")
       // The server cuts the connections of a user who loses the right
@@ -285,11 +289,11 @@ describe("RedisNotices, the connection", () => {
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
-      const writer = yield* RedisTokenStore.make({ url: server.url })
+      const writer = yield* open({ url: server.url })
       // From the very moment at which the server has confirmed it
       for (let run = 0; run < 20; run++) {
         yield* Effect.scoped(Effect.gen(function*() {
-          const store = yield* RedisTokenStore.make({ url: server.url })
+          const store = yield* open({ url: server.url })
           const next = yield* Effect.fork(Stream.runHead(store.changes))
           yield* Effect.repeat(subscribers(client, channel), {
             until: (count) => count > 0,
@@ -297,9 +301,37 @@ describe("RedisNotices, the connection", () => {
           })
           const key = newKey()
           yield* write(writer, key)
-          deepStrictEqual(yield* Effect.timeout(Fiber.join(next), "5 seconds"), Option.some(key))
+          // Who missed the one is told of the other
+          yield* write(writer, `${key} and another`)
+          deepStrictEqual(yield* Fiber.join(next), Option.some(key))
         }))
         yield* Effect.repeat(subscribers(client, channel), { until: (count) => count === 0 })
       }
+    }))
+})
+
+// It has the timers for itself
+describe("RedisNotices, a process that stands still", () => {
+  it.scopedLive("keeps its connection, though it stood still while it asked", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const client = yield* makeClient(server.url)
+      const proxy = yield* makeProxy(server.port)
+      yield* stoppedTimers
+      const store = yield* open({ redis: { path: proxy.path }, commandTimeout: "500 millis" })
+      let stoodStill = false
+      proxy.afterAnswer(/pong/i, () => {
+        vi.advanceTimersByTime(500)
+        stoodStill = true
+      })
+      const told = yield* tellsOf(store)
+      yield* turnsUntil(() => stoodStill)
+      yield* turn
+      assert.strictEqual(yield* subscribers(client, channel), 1)
+      yield* write(yield* open({ url: server.url }), "k")
+      yield* turnsUntil(() => told.includes("k"))
+      // It is asked first when it has been made
+      assert.lengthOf(proxy.asked.join("").match(/ping/gi)!, 1)
+      assert.strictEqual(proxy.connections(), 2)
     }))
 })

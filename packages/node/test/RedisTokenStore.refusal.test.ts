@@ -3,28 +3,34 @@ import * as RedisServer from "@effect-alf/redis-server"
 import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Duration, Effect, Either, Option, Redacted, Schedule } from "effect"
+import { Duration, Effect, Either, Option, Redacted } from "effect"
+import { hang } from "../../core/test/support/hang.js"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import {
   assertHides,
   documentedRights,
   entry,
   eventually,
+  failsWith,
   failureOf,
   hears,
   listen,
+  loadForLong,
   makeClient,
   newKey,
-  versionIn
+  open,
+  versionIn,
+  write
 } from "./RedisBench.js"
 
-describe("RedisTokenStore, a server that refuses", () => {
+describe.concurrent("RedisTokenStore, a server that refuses", () => {
   const password = "correct-horse"
   const secret = "the-secret-payload"
 
   /** What a store says to a write and, without a look at the connection, to a read. */
   const askBoth = (options: RedisTokenStore.Options) =>
     Effect.gen(function*() {
-      const store = yield* RedisTokenStore.make(options)
+      const store = yield* open(options)
       const read = yield* Effect.either(store.get("k"))
       const error = yield* failureOf(store.set("k", entry("v1", secret), Option.none()))
       assert.strictEqual(error.reason, "Unavailable")
@@ -42,7 +48,7 @@ describe("RedisTokenStore, a server that refuses", () => {
   it.scopedLive("rediss:// at a port without TLS", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
-      const { error } = yield* askBoth({ url: `rediss://127.0.0.1:${server.port}`, connectTimeout: "300 millis" })
+      const { error } = yield* askBoth({ url: `rediss://127.0.0.1:${server.port}`, connectTimeout: "100 millis" })
       assert.match(error.description, /\(a port without TLS does this to rediss:\/\/: that is redis:\/\/\)$/)
     }))
 
@@ -75,7 +81,7 @@ describe("RedisTokenStore, a server that refuses", () => {
           { redis: { host: "127.0.0.1", port: server.port, password: odd } }
         ]
       ) {
-        const store = yield* RedisTokenStore.make(options)
+        const store = yield* open(options)
         assert.isTrue(yield* store.set(newKey(), entry("v1"), Option.none()))
       }
       const client = yield* makeClient(`redis://:${encodeURIComponent(odd)}@${address}/1`)
@@ -84,21 +90,18 @@ describe("RedisTokenStore, a server that refuses", () => {
 
   it.scopedLive("READONLY, until the replica is promoted", () =>
     Effect.gen(function*() {
-      const primary = yield* RedisServer.make({ args: ["--repl-diskless-sync-delay", "0"] })
+      const primary = yield* RedisServer.make({ args: ["--repl-diskless-sync", "no"] })
       const replica = yield* RedisServer.make({ args: ["--replicaof", "127.0.0.1", `${primary.port}`] })
-      const client = yield* makeClient(replica.url)
-      const inSync = Effect.promise(() => client.info("replication")).pipe(
-        Effect.repeat({
-          until: (info) => info.includes("master_link_status:up"),
-          schedule: Schedule.spaced("20 millis")
-        })
+      yield* RedisServer.askUntil(
+        replica.port,
+        (client) => client.info("replication"),
+        (info) => info.includes("master_link_status:up")
       )
-      yield* inSync
       const { error, read } = yield* askBoth({ url: replica.url })
       deepStrictEqual(read, Either.right(Option.none()))
       assert.match(error.description, /READONLY You can't write against a read only replica\.?$/)
-      const store = yield* RedisTokenStore.make({ url: replica.url })
-      yield* Effect.promise(() => client.replicaof("NO", "ONE"))
+      const store = yield* open({ url: replica.url })
+      yield* RedisServer.ask(replica.port, (client) => client.replicaof("NO", "ONE"))
       assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
     }))
 
@@ -113,25 +116,21 @@ describe("RedisTokenStore, a server that refuses", () => {
   it.scopedLive("LOADING, until it has loaded", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url, { retryStrategy: () => null })
-      client.on("error", () => {})
-      const fillers = Arr.makeBy(200, (n) => [`filler-${n}`, "x".repeat(2_000)] as const)
-      yield* Effect.promise(() => client.mset(Object.fromEntries(fillers)))
-      yield* Effect.promise(() => client.config("SET", "rdbcompression", "no"))
-      yield* Effect.promise(() => client.save())
-      yield* server.kill
-      // 50 ms for each of 200 keys, with a look at the connections after each
-      yield* server.start(["--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024"])
-      const { error } = yield* askBoth({ url: server.url, connectTimeout: "50 millis" })
-      assert.strictEqual(
-        error.description,
-        "Redis is not connected: it accepts connections, but is not ready: it may still load its data"
-      )
+      yield* loadForLong(server)
+      const connectTimeout = "200 millis"
+      const description = "Redis is not connected: it accepts connections, but is not ready: it may still load its data"
+      const waiting = yield* open({ url: server.url, connectTimeout })
+      // Before that it may still connect
+      yield* failsWith(waiting.get("k"), /not ready/)
+      const error = yield* failureOf(waiting.set("k", entry("v1", secret), Option.none()))
+      assert.strictEqual(error.description, description)
+      assert.strictEqual(error.reason, "Unavailable")
+      assertHides(error, secret)
       const appClient = yield* makeClient(server.url, { enableReadyCheck: false })
       yield* Effect.promise(() => new Promise<void>((resolve) => appClient.once("ready", () => resolve())))
-      const unready = yield* RedisTokenStore.fromClient(appClient)
+      const unready = yield* RedisTokenStore.fromClient(appClient, { commandTimeout: hang })
       assert.match((yield* failureOf(unready.get("k"))).description, /^LOADING /)
-      const store = yield* RedisTokenStore.make({ url: server.url, connectTimeout: "50 millis" })
+      const store = yield* open({ url: server.url, connectTimeout })
       yield* Effect.promise(() => appClient.config("SET", "key-load-delay", "0"))
       assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
     }))
@@ -151,36 +150,35 @@ describe("RedisTokenStore, a server that refuses", () => {
       assert.match(error.description, /^ERR unknown command 'evalsha'$/i)
     }))
 
-  it.scopedLive.each(
-    [["database 0", "", []], ["another database", "/1", ["+select"]]] as const
-  )("a user with no more permissions than the guide names, %s", ([_, path, more]) =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const client = yield* makeClient(server.url)
-      const rights = yield* documentedRights("p:")
-      assert.include(rights, "+evalsha")
-      yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights, ...more))
-      const store = yield* RedisTokenStore.make({
-        url: `redis://app:${password}@127.0.0.1:${server.port}${path}`,
-        prefix: "p:"
-      })
-      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
-      assert.isTrue(yield* store.set("k", entry("v2", "p", Duration.infinity), Option.some("v1")))
-      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
-      assert.isTrue(yield* store.remove("k", "v2"))
-      assert.isTrue(yield* store.acquireLease("k", "a", Duration.minutes(1)))
-      assert.isTrue(yield* store.extendLease("k", "a", Duration.minutes(1)))
-      yield* store.releaseLease("k", "a")
-      const { told } = yield* listen(store, client, "p:changes")
-      yield* (yield* RedisTokenStore.make({ url: `${server.url}${path}`, prefix: "p:" })).set(
-        "k",
-        entry("v1"),
-        Option.none()
-      )
-      yield* hears(told, "k")
-      const log = yield* Effect.promise(() => client.acl("LOG"))
-      deepStrictEqual(log, [])
-    }))
+  it.live("a user with no more permissions than the guide names", () =>
+    rowsEffect(
+      [["database 0", "", []], ["another database", "/1", ["+select"]]] as const,
+      ([name]) => name,
+      ([_, path, more]) =>
+        Effect.gen(function*() {
+          const server = yield* RedisServer.make()
+          const client = yield* makeClient(server.url)
+          const rights = yield* documentedRights("p:")
+          assert.include(rights, "+evalsha")
+          yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights, ...more))
+          const store = yield* open({
+            url: `redis://app:${password}@127.0.0.1:${server.port}${path}`,
+            prefix: "p:"
+          })
+          assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+          assert.isTrue(yield* store.set("k", entry("v2", "p", Duration.infinity), Option.some("v1")))
+          deepStrictEqual(yield* versionIn(store, "k"), Option.some("v2"))
+          assert.isTrue(yield* store.remove("k", "v2"))
+          assert.isTrue(yield* store.acquireLease("k", "a", Duration.hours(1)))
+          assert.isTrue(yield* store.extendLease("k", "a", Duration.hours(1)))
+          yield* store.releaseLease("k", "a")
+          const { told } = yield* listen(store, client, "p:changes")
+          yield* write(yield* open({ url: `${server.url}${path}`, prefix: "p:" }), "k")
+          yield* hears(told, "k")
+          const log = yield* Effect.promise(() => client.acl("LOG"))
+          deepStrictEqual(log, [])
+        })
+    ))
 
   it.scopedLive("a user who may not run scripts", () =>
     Effect.gen(function*() {

@@ -1,5 +1,5 @@
 /** A real Redis Cluster of several servers, each of which ends with the scope. */
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as RedisServer from "./RedisServer.js"
 
@@ -27,11 +27,6 @@ export interface Options {
 
 const slots = 16_384
 
-// Several times what nodes give each other before they call one failed
-const patience = "45 seconds"
-
-const poll = Schedule.spaced("20 millis")
-
 const startNode = (args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     // The usual one, 10,000 above the other, may be no port at all
@@ -39,6 +34,7 @@ const startNode = (args: ReadonlyArray<string>) =>
     const server = yield* RedisServer.make({
       args: [
         ...["--cluster-enabled", "yes", "--cluster-port", `${bus}`, "--cluster-announce-ip", "127.0.0.1"],
+        // A primary has no file of its data that it could start with again
         ...["--repl-diskless-sync-delay", "0"],
         ...args
       ]
@@ -57,43 +53,42 @@ export const make = (
     const servers = nodes.map(({ server }) => server)
     const primaries = servers.slice(0, size)
     const replicas = servers.slice(size)
-    const [{ server: first }] = nodes
+    const [first] = primaries
 
-    for (const [index, { bus, server: { port } }] of nodes.entries()) {
-      yield* RedisServer.ask(port, (node) => node.cluster("SET-CONFIG-EPOCH", index + 1))
-      yield* RedisServer.ask(first.port, (node) => node.call("CLUSTER", "MEET", "127.0.0.1", port, bus))
-    }
-    for (const [index, { port }] of primaries.entries()) {
-      const start = Math.ceil(index * slots / size)
-      yield* RedisServer.ask(port, (node) =>
-        node.cluster("ADDSLOTSRANGE", start, Math.ceil((index + 1) * slots / size) - 1))
-    }
-    for (const [index, { port }] of replicas.entries()) {
-      const id = yield* RedisServer.ask(primaries[index].port, (node) =>
-        node.cluster("MYID"))
+    // What each of them is to have it has before they meet: then the first word between two says it all
+    const ids = yield* Effect.forEach(servers, ({ port }, index) =>
+      RedisServer.ask(port, async (node) => {
+        await node.cluster("SET-CONFIG-EPOCH", index + 1)
+        const start = Math.ceil(index * slots / size)
+        if (index < size) await node.cluster("ADDSLOTSRANGE", start, Math.ceil((index + 1) * slots / size) - 1)
+        return node.cluster("MYID")
+      }), { concurrency: "unbounded" })
+    // Each meets each: word of others goes round only every second
+    yield* Effect.forEach(servers, ({ port }, index) =>
+      RedisServer.ask(port, async (node) => {
+        for (const { bus, server } of nodes.slice(index + 1)) {
+          await node.call("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
+        }
+      }), { concurrency: "unbounded" })
+    yield* Effect.forEach(replicas, ({ port }, index) =>
       // It must have heard of its primary
-      yield* Effect.retry(RedisServer.ask(port, (node) => node.cluster("REPLICATE", id)), poll)
-    }
+      RedisServer.askUntil(port, (node) =>
+        node.cluster("REPLICATE", ids[index]).then(() =>
+          true, () =>
+          false), Boolean), {
+      concurrency: "unbounded"
+    })
     const agreed = ["cluster_state:ok", `cluster_slots_assigned:${slots}`, `cluster_known_nodes:${servers.length}`]
-    const agrees = Effect.forEach(servers, ({ port }) => {
-      let last = ""
-      return RedisServer.ask(port, (node) => node.cluster("INFO")).pipe(
-        Effect.repeat({
-          until: (info) => {
-            last = info
-            return agreed.every((line) => info.includes(line))
-          },
-          schedule: poll
-        }),
-        Effect.timeoutFail({
-          duration: patience,
-          onTimeout: () =>
-            new RedisServer.RedisServerError({
-              message: `the node on port ${port} does not agree with the others: ${last}`
-            })
-        })
-      )
-    }, { discard: true })
+    const agrees = Effect.forEach(
+      servers,
+      ({ port }) =>
+        RedisServer.askUntil(port, (node) =>
+          node.cluster("INFO"), (info) =>
+          agreed.every((line) =>
+            info.includes(line)
+          )),
+      { concurrency: "unbounded", discard: true }
+    )
     yield* agrees
 
     return {

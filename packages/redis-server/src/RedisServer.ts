@@ -3,7 +3,7 @@
  * loopback interface, without persistence, in a directory of its own, gone with
  * its scope. Nothing here depends on a test runner.
  */
-import { Config, Console, Data, Deferred, Effect, Option, Ref } from "effect"
+import { Config, Console, Data, Deferred, Effect, Option, Ref, Schedule } from "effect"
 import type { Scope } from "effect"
 import { Redis } from "ioredis"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
@@ -231,21 +231,46 @@ const launch = (executable: string, directory: string, port: number, args: Reado
 
 const signal = (child: ChildProcess, name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
 
-/** Sends one command to the server on a port, also while it loads its data. */
+interface Credentials {
+  readonly password?: string
+}
+
+const withClient = <A, E>(
+  port: number,
+  credentials: Credentials,
+  use: (client: Redis) => Effect.Effect<A, E>
+) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() =>
+      new Redis(port, { ...credentials, retryStrategy: () => null, enableReadyCheck: false }).on("error", () => {})
+    ),
+    use,
+    (client) => Effect.sync(() => client.disconnect())
+  )
+
+const send = <A>(port: number, client: Redis, command: (client: Redis) => Promise<A>) =>
+  Effect.tryPromise({
+    try: () => command(client),
+    catch: (error) => new RedisServerError({ message: `the server on port ${port}: ${String(error)}` })
+  })
+
+/** Sends a command, or some, to the server on a port, also while it loads its data. */
 export const ask = <A>(
   port: number,
   command: (client: Redis) => Promise<A>,
-  credentials: { readonly password?: string } = {}
-): Effect.Effect<A, RedisServerError> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => new Redis(port, { ...credentials, retryStrategy: () => null, enableReadyCheck: false })),
-    (client) =>
-      Effect.tryPromise({
-        try: () => command(client.on("error", () => {})),
-        catch: (error) => new RedisServerError({ message: `the server on port ${port}: ${String(error)}` })
-      }),
-    (client) => Effect.sync(() => client.disconnect())
-  )
+  credentials: Credentials = {}
+): Effect.Effect<A, RedisServerError> => withClient(port, credentials, (client) => send(port, client, command))
+
+/** Asks over one connection until the answer is the one that is waited for. */
+export const askUntil = <A>(
+  port: number,
+  command: (client: Redis) => Promise<A>,
+  isAwaited: (answer: A) => boolean
+): Effect.Effect<void, RedisServerError> =>
+  withClient(port, {}, (client) =>
+    Effect.asVoid(
+      Effect.repeat(send(port, client, command), { until: isAwaited, schedule: Schedule.spaced("10 millis") })
+    ))
 
 /** A port of the loopback interface that nobody uses at this moment. */
 export const freePort = Effect.async<number>((resume) => {

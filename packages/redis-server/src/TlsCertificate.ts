@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { execFile } from "node:child_process"
-import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { RedisServerError } from "./RedisServer.js"
@@ -14,13 +14,16 @@ export interface TlsCertificate {
   readonly args: ReadonlyArray<string>
 }
 
-/** The files are gone with the scope. */
-export const make: Effect.Effect<TlsCertificate, RedisServerError, Scope.Scope> = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "tls-"))),
-    (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
-  )
-  const path = (name: string) => join(directory, name)
+const directory = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "tls-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+)
+
+const files = ["ca.crt", "server.crt", "server.key"] as const
+
+const generate = Effect.gen(function*() {
+  const folder = yield* directory
+  const path = (name: string) => join(folder, name)
   const request = ["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
   yield* openssl(...request, "-subj", "/CN=test authority", "-keyout", path("ca.key"), "-out", path("ca.crt"))
   yield* openssl(
@@ -28,11 +31,23 @@ export const make: Effect.Effect<TlsCertificate, RedisServerError, Scope.Scope> 
     ...["-CA", path("ca.crt"), "-CAkey", path("ca.key")],
     ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
   )
+  return yield* Effect.forEach(files, (name) => Effect.promise(() => readFile(path(name), "utf8")))
+}).pipe(Effect.scoped)
+
+// One certificate does for a whole process
+const generated = Effect.runSync(Effect.cached(generate))
+
+/** The files are gone with the scope. */
+export const make: Effect.Effect<TlsCertificate, RedisServerError, Scope.Scope> = Effect.gen(function*() {
+  const texts = yield* generated
+  const folder = yield* directory
+  const [ca, certificate, key] = files.map((name) => join(folder, name))
+  yield* Effect.forEach(files, (name, index) => Effect.promise(() => writeFile(join(folder, name), texts[index])))
   return {
-    ca: yield* Effect.promise(() => readFile(path("ca.crt"), "utf8")),
+    ca: texts[0],
     args: [
-      ...["--tls-cert-file", path("server.crt"), "--tls-key-file", path("server.key")],
-      ...["--tls-ca-cert-file", path("ca.crt"), "--tls-auth-clients", "no"]
+      ...["--tls-cert-file", certificate, "--tls-key-file", key],
+      ...["--tls-ca-cert-file", ca, "--tls-auth-clients", "no"]
     ]
   }
 })
