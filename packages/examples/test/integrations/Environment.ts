@@ -2,10 +2,16 @@
 import { ConfigProvider, Effect, Redacted } from "effect"
 import type { Scope } from "effect"
 import * as Http from "node:http"
+import { hang } from "../../../core/test/support/hang.js"
 import { AuthorizationServer } from "../../src/AuthorizationServer.js"
 import * as Loopback from "../../src/Loopback.js"
 import { ProtectedApi } from "../../src/ProtectedApi.js"
 import * as Shop from "../Shop.js"
+
+// No limit that a busy machine reaches
+const patient = Object.fromEntries(
+  ["ALF_TIMEOUT", "ALF_CONNECT_TIMEOUT", "ALF_MAX_WAIT"].map((name) => [name, `${hang} millis`])
+)
 
 /** Runs an example for the servers at hand. */
 export const run = <A, E, R>(main: Effect.Effect<A, E, R>, variables: Readonly<Record<string, string>> = {}) =>
@@ -17,6 +23,7 @@ export const run = <A, E, R>(main: Effect.Effect<A, E, R>, variables: Readonly<R
       ALF_CLIENT_ID: Shop.client.id,
       ALF_CLIENT_SECRET: Redacted.value(Shop.client.secret),
       ALF_BASE_URL: url,
+      ...patient,
       ...variables
     }))
     return yield* Effect.withConfigProvider(main, ConfigProvider.fromMap(environment, { pathDelim: "_" }))
