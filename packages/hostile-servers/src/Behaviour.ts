@@ -171,7 +171,7 @@ export const ok = (
 const megabyte = 1024 * 1024
 // What is not read yet, the kernel holds: it takes up to half of this
 const whole = 64 * megabyte
-const stages = 8
+const stages = 2
 
 /**
  * Sends the beginning, and then this again and again, as fast as it is taken, until it is more than anybody may hold:

@@ -37,10 +37,9 @@ const maxMemory = 16 * 1024 * 1024
 // Nobody answers, and nobody is there to let time pass
 const droppedTimeout = 100
 
-const batchSize = 16
-/** Rows that could take much memory run alone. */
+/** Rows that could take much memory have little company, or none. */
 const batchOf = ({ behaviour, group, id }: Row, index: number) =>
-  behaviour.floods === true || group === "size" ? id : String(Math.floor(index / batchSize))
+  behaviour.floods === true ? id : group === "size" ? `size ${Math.floor(index / 4)}` : String(Math.floor(index / 16))
 
 const planted = "pl4nted/where+it=must&not ä be"
 const secrets = [clientSecret, assertion, Token.issued].flatMap((secret) => [

@@ -26,7 +26,8 @@ import {
   Duration,
   Effect,
   Exit,
-  Layer,
+  FiberRef,
+  HashSet,
   Logger,
   LogLevel,
   ManagedRuntime,
@@ -169,10 +170,8 @@ const captured = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
     spans,
     effect: Effect.exit(effect).pipe(
       Effect.withTracer(tracer),
-      Effect.provide(Layer.mergeAll(
-        Logger.replace(Logger.defaultLogger, logger),
-        Logger.minimumLogLevel(LogLevel.All)
-      ))
+      Effect.locally(FiberRef.currentLoggers, HashSet.make(logger)),
+      Logger.withMinimumLogLevel(LogLevel.All)
     )
   }
 }
