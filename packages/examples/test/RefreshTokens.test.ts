@@ -8,6 +8,7 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Effect, Equal, Layer, Redacted, Schedule } from "effect"
+import { hang } from "../../core/test/support/hang.js"
 
 const audience = "urn:api"
 const secret = Redacted.make("a-secret-of-letters-and-digits-01")
@@ -17,7 +18,7 @@ const make = Effect.gen(function*() {
   const oidc = yield* OidcProvider.make({
     authority,
     clients: [{ id: "client", authentication: { method: "client_secret_basic", secret } }],
-    resources: { [audience]: { format: "JWT", lifetime: "1 minute" } },
+    resources: { [audience]: { format: "JWT", lifetime: "1 hour" } },
     defaultResource: audience,
     scope: "read"
   })
@@ -26,15 +27,16 @@ const make = Effect.gen(function*() {
   const initial = yield* oidc.issueRefreshToken("client")
   const launch = Effect.map(
     Layer.build(
-      AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
+      AuthedHttpClient.layer({ baseUrl: api.url, maxWait: hang, storeTimeout: hang }).pipe(
         Layer.provide(TokenEndpoint.layer({
           url: oidc.tokenEndpoint,
           clientId: "client",
           clientSecret: secret,
+          timeout: hang,
           request: { grant: Grant.refreshToken(initial) }
         })),
-        Layer.provide(RedisTokenStore.layer({ url: redis.url })),
-        Layer.provide(NodeHttp.layer())
+        Layer.provide(RedisTokenStore.layer({ url: redis.url, commandTimeout: hang })),
+        Layer.provide(NodeHttp.layer({ connectTimeout: hang }))
       )
     ),
     (context) => ({
@@ -58,7 +60,7 @@ describe("refresh tokens of oidc-provider, shared through Redis", () => {
         assert.strictEqual(yield* call, 200)
         // Who has one hears of the new one: a replay with one that is denied in the meantime would end with its 401
         yield* Effect.sync(() => [one, two].every((other) => isLike(other.token(), token()))).pipe(
-          Effect.repeat({ until: (areLike) => areLike, schedule: Schedule.spaced("10 millis") })
+          Effect.repeat({ until: (areLike) => areLike, schedule: Schedule.spaced("1 millis") })
         )
         yield* api.denyAll
       }
