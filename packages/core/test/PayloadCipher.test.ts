@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } from "effect"
 import { runs } from "./Runs.js"
+import { anyString } from "./support/anyString.js"
 import { rowsEffect } from "./support/Rows.js"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
@@ -31,7 +32,7 @@ const notAuthentic = /^it was tampered with, moved here, or encrypted with anoth
 
 /** Every string that JavaScript has, with lone surrogates and byte order marks. */
 const anyText = fc.oneof(
-  fc.string({ unit: "binary" }),
+  anyString(),
   fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
   fc.string().map((text) => `\ufeff${text}`)
 )
