@@ -14,6 +14,7 @@ import { AuthedHttpClient, ClientAuth } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
+import { pathToFileURL } from "node:url"
 
 const settings = Config.all({
   issuer: Config.url("AUTH0_ISSUER_BASE_URL"),
@@ -36,10 +37,10 @@ const layerAuth0 = Layer.unwrapEffect(Effect.map(
     })
 ))
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/42")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(layerAuth0))
 
-program.pipe(Effect.provide(layerAuth0), NodeRuntime.runMain)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -18,6 +18,7 @@ import { AuthedHttpClient, ClientAuth } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
+import { pathToFileURL } from "node:url"
 
 const settings = Config.all({
   authority: Config.withDefault(Config.url("AZURE_AUTHORITY_HOST"), new URL("https://login.microsoftonline.com")),
@@ -46,10 +47,10 @@ const layerEntra = Layer.unwrapEffect(Effect.map(
     })
 )).pipe(Layer.provide(NodeFileSystem.layer))
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/42")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(layerEntra))
 
-program.pipe(Effect.provide(layerEntra), NodeRuntime.runMain)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -15,6 +15,7 @@ import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer, Schema } from "effect"
+import { pathToFileURL } from "node:url"
 
 const ServiceAccount = Schema.compose(
   // JSON.parse quotes what it stumbles over: here, a private key
@@ -49,11 +50,11 @@ const layerGoogle = Layer.unwrapEffect(Effect.gen(function*() {
   })
 })).pipe(Layer.provide(NodeFileSystem.layer))
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const project = yield* Config.string("GOOGLE_CLOUD_PROJECT")
   const buckets = yield* alf.get("/storage/v1/b", { urlParams: { project } })
   yield* Console.log(yield* buckets.json)
-})
+}).pipe(Effect.provide(layerGoogle))
 
-program.pipe(Effect.provide(layerGoogle), NodeRuntime.runMain)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

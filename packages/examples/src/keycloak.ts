@@ -15,6 +15,7 @@ import { AuthedHttpClient, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
+import { pathToFileURL } from "node:url"
 
 const settings = Config.all({
   issuer: Config.string("KEYCLOAK_ISSUER"),
@@ -34,10 +35,10 @@ const layerKeycloak = Layer.unwrapEffect(Effect.map(
   Layer.provide(NodeHttp.layer())
 )
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/42")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(layerKeycloak))
 
-program.pipe(Effect.provide(layerKeycloak), NodeRuntime.runMain)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

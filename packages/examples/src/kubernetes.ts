@@ -21,6 +21,7 @@ import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { HttpBody } from "@effect/platform"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
+import { pathToFileURL } from "node:url"
 
 const settings = Config.all({
   authority: Config.withDefault(Config.url("AZURE_AUTHORITY_HOST"), new URL("https://login.microsoftonline.com")),
@@ -43,11 +44,11 @@ const layerWorkload = Layer.unwrapEffect(Effect.map(
     })
 )).pipe(Layer.provide(NodeFileSystem.layer))
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   yield* alf.put("/orders/42", { body: HttpBody.unsafeJson({ item: "tea", quantity: 2 }) })
   const order = yield* alf.get("/orders/42")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(layerWorkload))
 
-program.pipe(Effect.provide(layerWorkload), NodeRuntime.runMain)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -3,10 +3,16 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Layer, Redacted } from "effect"
+import { Cause, ConfigProvider, Console, Effect, Layer, Redacted } from "effect"
 import * as Jose from "jose"
 import { join } from "node:path"
 import { shared } from "../../core/test/support/shared.js"
+import { main as auth0 } from "../src/auth0.js"
+import { main as entra } from "../src/entra.js"
+import { main as google } from "../src/google.js"
+import { main as keycloak } from "../src/keycloak.js"
+import { main as kubernetes } from "../src/kubernetes.js"
+import * as Output from "./Output.js"
 import * as Program from "./Program.js"
 import * as Auth0 from "./providers/Auth0.js"
 import * as Entra from "./providers/Entra.js"
@@ -14,8 +20,25 @@ import * as Google from "./providers/Google.js"
 import * as Keycloak from "./providers/Keycloak.js"
 import * as ProtectedApi from "./providers/ProtectedApi.js"
 
-const run = (name: string, env: Readonly<Record<string, string>>) =>
+const programs = { auth0, entra, google, keycloak, kubernetes }
+
+type Name = keyof typeof programs
+
+type Environment = Readonly<Record<string, string>>
+
+/** As its user has it: in a process of its own. */
+const run = (name: Name, env: Environment) =>
   Effect.flatMap(Program.Programs, (programs) => programs.run(name, { env: { NO_PROXY: "127.0.0.1", ...env } }))
+
+/** In this process; brings all that it says of its failure. */
+const fail = (name: Name, env: Environment) =>
+  Effect.sandbox(programs[name]).pipe(
+    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })),
+    Effect.flip,
+    Effect.tap((cause) => Console.error(Cause.pretty(cause))),
+    Output.of,
+    Effect.map(({ stderr, stdout }) => stdout + stderr)
+  )
 
 const wentWell = ({ exitCode, stderr, stdout }: Program.Outcome) => {
   assert.strictEqual(exitCode, 0, stdout)
@@ -23,10 +46,9 @@ const wentWell = ({ exitCode, stderr, stdout }: Program.Outcome) => {
   assert.include(stdout, "item: 'tea'")
 }
 
-const saysWhy = ({ exitCode, stderr, stdout }: Program.Outcome, message: string, ...secrets: ReadonlyArray<string>) => {
-  assert.strictEqual(exitCode, 1)
-  assert.include(stdout, message)
-  for (const secret of secrets) assert.notInclude(stdout + stderr, secret)
+const saysWhy = (said: string, message: string, ...secrets: ReadonlyArray<string>) => {
+  assert.include(said, message)
+  for (const secret of secrets) assert.notInclude(said, secret)
 }
 
 /** A file with this content; whoever writes it again takes the place of the old one at once, as the kubelet does. */
@@ -47,7 +69,7 @@ const secretOf = (pem: Redacted.Redacted) => Redacted.value(pem).split("\n")[1]
 const key = SigningKey.shared("RS256")
 
 const services = Layer.merge(
-  Program.layer("google", "entra", "auth0", "kubernetes", "keycloak"),
+  Program.layer(...Object.keys(programs)),
   NodeContext.layer
 )
 
@@ -55,21 +77,18 @@ shared(services)("known servers", (it) => {
   describe.concurrent("google.ts", () => {
     const email = "robot@shop.iam.gserviceaccount.com"
 
-    const runWith = (google: Google.Google, content: string) =>
-      Effect.gen(function*() {
-        const file = yield* makeFile(content)
-        return yield* run("google", {
-          GOOGLE_APPLICATION_CREDENTIALS: file.path,
-          GOOGLE_CLOUD_PROJECT: "shop",
-          GOOGLE_API_URL: google.api.origin
-        })
-      })
+    const environment = (google: Google.Google, content: string) =>
+      Effect.map(makeFile(content), ({ path }): Environment => ({
+        GOOGLE_APPLICATION_CREDENTIALS: path,
+        GOOGLE_CLOUD_PROJECT: "shop",
+        GOOGLE_API_URL: google.api.origin
+      }))
 
     it.scopedLive("trades a JWT of the service account for a token", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({ [email]: [account] })
-        wentWell(yield* runWith(google, Google.keyFile(email, account, google.tokenUri)))
+        wentWell(yield* run("google", yield* environment(google, Google.keyFile(email, account, google.tokenUri))))
         deepStrictEqual(yield* google.answers, ["POST /token 200"])
         deepStrictEqual(yield* google.api.answers, ["GET /storage/v1/b 200"])
       }))
@@ -78,9 +97,8 @@ shared(services)("known servers", (it) => {
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({ [email]: [] })
-        const outcome = yield* runWith(google, Google.keyFile(email, account, google.tokenUri))
         saysWhy(
-          outcome,
+          yield* fail("google", yield* environment(google, Google.keyFile(email, account, google.tokenUri))),
           `Token endpoint ${google.tokenUri} answered 400 invalid_grant: Invalid JWT Signature.`,
           secretOf(account.pem)
         )
@@ -92,8 +110,8 @@ shared(services)("known servers", (it) => {
         const account = yield* key
         const google = yield* Google.make({})
         const file = Google.keyFile(email, account, google.tokenUri).replace("service_account", "authorized_user")
-        const outcome = yield* runWith(google, file)
-        saysWhy(outcome, `Expected "service_account", actual "authorized_user"`, secretOf(account.pem))
+        const said = yield* fail("google", yield* environment(google, file))
+        saysWhy(said, `Expected "service_account", actual "authorized_user"`, secretOf(account.pem))
         deepStrictEqual(yield* google.answers, [])
       }))
   })
@@ -101,18 +119,18 @@ shared(services)("known servers", (it) => {
   describe.concurrent("entra.ts", () => {
     const clientId = "0f2d8b1e-6f5e-4f67-a1c3-3f1d3d9f8b01"
 
-    const runWith = (entra: Entra.Entra, api: string) =>
+    const environment = (entra: Entra.Entra, api: string) =>
       Effect.gen(function*() {
         const { pem } = yield* key
         const file = yield* makeFile(`${Redacted.value(pem)}\n${yield* certificate}`)
-        return yield* run("entra", {
+        return {
           AZURE_AUTHORITY_HOST: entra.origin,
           AZURE_TENANT_ID: Entra.tenant,
           AZURE_CLIENT_ID: clientId,
           AZURE_CLIENT_CERTIFICATE_PATH: file.path,
           API_SCOPE: Entra.scope,
           API_URL: api
-        })
+        }
       })
 
     const certificate = Effect.runSync(Effect.cached(Effect.flatMap(key, ({ pem }) => Entra.certificate(pem))))
@@ -121,7 +139,7 @@ shared(services)("known servers", (it) => {
       Effect.gen(function*() {
         const entra = yield* Entra.make({ [clientId]: { certificates: [yield* certificate] } })
         const api = yield* ProtectedApi.make(entra.verify)
-        wentWell(yield* runWith(entra, api.origin))
+        wentWell(yield* run("entra", yield* environment(entra, api.origin)))
         assert.lengthOf(entra.assertions, 1)
         deepStrictEqual(yield* api.answers, ["GET /orders/42 200"])
       }))
@@ -131,7 +149,7 @@ shared(services)("known servers", (it) => {
         const { pem } = yield* key
         const entra = yield* Entra.make({ [clientId]: { certificates: [] } })
         saysWhy(
-          yield* runWith(entra, entra.origin),
+          yield* fail("entra", yield* environment(entra, entra.origin)),
           `Token endpoint ${entra.origin}/${Entra.tenant}/oauth2/v2.0/token answered 401 invalid_client: AADSTS700027: `,
           secretOf(pem)
         )
@@ -141,19 +159,18 @@ shared(services)("known servers", (it) => {
   describe.concurrent("auth0.ts", () => {
     const client = { id: "kq0Yc4Wm5bFJ", secret: Redacted.make("only-for-these-tests-0123456789abcdef") }
 
-    const runWith = (auth0: Auth0.Auth0, audience: string) =>
-      run("auth0", {
-        AUTH0_ISSUER_BASE_URL: auth0.origin,
-        AUTH0_CLIENT_ID: client.id,
-        AUTH0_CLIENT_SECRET: Redacted.value(client.secret),
-        AUTH0_AUDIENCE: audience,
-        API_URL: auth0.api.origin
-      })
+    const environment = (auth0: Auth0.Auth0, audience: string): Environment => ({
+      AUTH0_ISSUER_BASE_URL: auth0.origin,
+      AUTH0_CLIENT_ID: client.id,
+      AUTH0_CLIENT_SECRET: Redacted.value(client.secret),
+      AUTH0_AUDIENCE: audience,
+      API_URL: auth0.api.origin
+    })
 
     it.scopedLive("says whom the token is for", () =>
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
-        wentWell(yield* runWith(auth0, Auth0.audience))
+        wentWell(yield* run("auth0", environment(auth0, Auth0.audience)))
         deepStrictEqual(yield* auth0.api.answers, ["GET /orders/42 200"])
       }))
 
@@ -161,7 +178,7 @@ shared(services)("known servers", (it) => {
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
         saysWhy(
-          yield* runWith(auth0, "https://invoices.example.com"),
+          yield* fail("auth0", environment(auth0, "https://invoices.example.com")),
           `Token endpoint ${auth0.origin}/oauth/token answered 403 access_denied: ` +
             "Service not found: https://invoices.example.com",
           Redacted.value(client.secret)
@@ -200,16 +217,15 @@ shared(services)("known servers", (it) => {
         Entra.make({ [clientId]: { federated: { issuer, subject, publicJwk } } }, { numbersAsStrings: true })
     )
 
-    const runWith = (entra: Entra.Entra, api: string, file: string) =>
-      run("kubernetes", {
-        // With the slash that Azure's webhook writes
-        AZURE_AUTHORITY_HOST: `${entra.origin}/`,
-        AZURE_TENANT_ID: Entra.tenant,
-        AZURE_CLIENT_ID: clientId,
-        AZURE_FEDERATED_TOKEN_FILE: file,
-        API_SCOPE: Entra.scope,
-        API_URL: api
-      })
+    const environment = (entra: Entra.Entra, api: string, file: string): Environment => ({
+      // With the slash that Azure's webhook writes
+      AZURE_AUTHORITY_HOST: `${entra.origin}/`,
+      AZURE_TENANT_ID: Entra.tenant,
+      AZURE_CLIENT_ID: clientId,
+      AZURE_FEDERATED_TOKEN_FILE: file,
+      API_SCOPE: Entra.scope,
+      API_URL: api
+    })
 
     it.scopedLive("proves itself by what the kubelet has written last", () =>
       Effect.gen(function*() {
@@ -225,7 +241,7 @@ shared(services)("known servers", (it) => {
             yield* Effect.orDie(file.write(yield* makeToken("second", subject)))
           })
         )
-        wentWell(yield* runWith(entra, api.origin, file.path))
+        wentWell(yield* run("kubernetes", environment(entra, api.origin, file.path)))
         deepStrictEqual(entra.assertions, ["first", "second"])
         deepStrictEqual(yield* api.answers, ["PUT /orders/42 200", "GET /orders/42 401", "GET /orders/42 200"])
       }))
@@ -236,7 +252,7 @@ shared(services)("known servers", (it) => {
         const token = yield* makeToken("first", "system:serviceaccount:shop:default")
         const file = yield* makeFile(token)
         saysWhy(
-          yield* runWith(entra, entra.origin, file.path),
+          yield* fail("kubernetes", environment(entra, entra.origin, file.path)),
           "answered 401 invalid_client: AADSTS700213: " +
             "No federated identity for subject 'system:serviceaccount:shop:default'.",
           token
@@ -247,7 +263,7 @@ shared(services)("known servers", (it) => {
       Effect.gen(function*() {
         const entra = yield* makeEntra
         saysWhy(
-          yield* runWith(entra, entra.origin, "/var/run/secrets/azure/tokens/none"),
+          yield* fail("kubernetes", environment(entra, entra.origin, "/var/run/secrets/azure/tokens/none")),
           "the private_key_jwt credentials are unavailable: the file /var/run/secrets/azure/tokens/none cannot be read"
         )
         deepStrictEqual(yield* entra.answers, [])
@@ -257,19 +273,18 @@ shared(services)("known servers", (it) => {
   describe.concurrent("keycloak.ts", () => {
     const client = { id: "shop", secret: Redacted.make("only-for-these-tests-0123456789abcdef") }
 
-    const runWith = (keycloak: Keycloak.Keycloak) =>
-      run("keycloak", {
-        KEYCLOAK_ISSUER: keycloak.issuer,
-        KEYCLOAK_CLIENT_ID: client.id,
-        KEYCLOAK_CLIENT_SECRET: Redacted.value(client.secret),
-        API_URL: keycloak.api.origin
-      })
+    const environment = (keycloak: Keycloak.Keycloak): Environment => ({
+      KEYCLOAK_ISSUER: keycloak.issuer,
+      KEYCLOAK_CLIENT_ID: client.id,
+      KEYCLOAK_CLIENT_SECRET: Redacted.value(client.secret),
+      API_URL: keycloak.api.origin
+    })
 
     it.scopedLive("finds the endpoint, and how to give it the secret", () =>
       Effect.gen(function*() {
         const methods = ["private_key_jwt", "client_secret_post", "tls_client_auth", "client_secret_jwt"]
         const keycloak = yield* Keycloak.make({ client, methods })
-        wentWell(yield* runWith(keycloak))
+        wentWell(yield* run("keycloak", environment(keycloak)))
         deepStrictEqual((yield* keycloak.answers).slice(0, 3), [
           "GET /.well-known/oauth-authorization-server/realms/shop 404",
           "GET /realms/shop/.well-known/openid-configuration 200",
@@ -282,7 +297,7 @@ shared(services)("known servers", (it) => {
       Effect.gen(function*() {
         const keycloak = yield* Keycloak.make({ client, methods: ["private_key_jwt", "tls_client_auth"] })
         saysWhy(
-          yield* runWith(keycloak),
+          yield* fail("keycloak", environment(keycloak)),
           `Discovery endpoint ${keycloak.issuer}: the server takes private_key_jwt, tls_client_auth; ` +
             "the client has client_secret_basic, client_secret_post, client_secret_jwt",
           Redacted.value(client.secret)
