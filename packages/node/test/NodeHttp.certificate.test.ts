@@ -174,7 +174,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
           const server = yield* MutualTlsServer.make(authority, (request, response) => {
             requests++
             // Some connections end with their answer, and are made anew for those that wait
-            if (requests % 5 === 0) response.setHeader("connection", "close")
+            if (requests % 7 === 0) response.setHeader("connection", "close")
             setTimeout(() => response.end(MutualTlsServer.thumbprintOf(request)), requests * 7 % 10)
           })
           const certificates = yield* Effect.all(Arr.makeBy(5, (index) => authority.issue(`client ${index}`)))
@@ -199,7 +199,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
             })
           })
           const load = yield* Effect.forkScoped(
-            Effect.all(Arr.replicate(Effect.repeat(request, { until: () => isEnough }), 20), {
+            Effect.all(Arr.replicate(Effect.repeat(request, { until: () => isEnough }), 10), {
               concurrency: "unbounded"
             })
           )
@@ -208,7 +208,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
             yield* certificate.refresh
             assert.strictEqual(certificate.thumbprint(), next.thumbprint)
             current = index
-            const isSeen = until(() => seen.filter((other) => other === index).length > 20)
+            const isSeen = until(() => seen.filter((other) => other === index).length > 10)
             yield* Effect.raceFirst(isSeen, Fiber.join(load))
           }
           isEnough = true

@@ -110,7 +110,7 @@ describe("NodeHttp, connections", () => {
       const server = yield* LocalServer.make((request, response) => response.end(request.url))
       const connecting = yield* countConnecting(server.port)
       const client = yield* makeClient()
-      const paths = Arr.makeBy(600, (index) => `/${index}`)
+      const paths = Arr.makeBy(300, (index) => `/${index}`)
       const bodies = yield* Effect.forEach(
         paths,
         (path) => Effect.flatMap(client.get(`${server.url}${path}`), (response) => response.text),

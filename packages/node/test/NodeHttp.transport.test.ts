@@ -97,9 +97,9 @@ describe("NodeHttp under a token endpoint, connections that end", () => {
         })
       )
       const { request } = yield* makeEndpoint(server.url)
-      const pauses = Arr.makeBy(30, (index) => index % 4)
+      const pauses = Arr.makeBy(12, (index) => index % 4)
       const tokens = yield* Effect.forEach(pauses, (pause) => Effect.delay(request, pause))
-      assert.lengthOf(Arr.dedupe(tokens), 30)
+      assert.lengthOf(Arr.dedupe(tokens), 12)
     }))
 })
 
