@@ -201,7 +201,7 @@ describe.each(https)("hostile servers, asked with %s", (http) => {
         assert.isNotEmpty(asked)
         rows(asked, ({ behaviour }) => behaviour.name, (row) => {
           const found = problems(row)
-          assert.strictEqual(found.length, 0, found.join("\n"))
+          if (found.length > 0) assert.fail(found.join("\n"))
         })
       })
     }
@@ -225,7 +225,7 @@ describe("the client of hostile servers", () => {
   })
 
   it("is scanned for what is printed, logged, traced and thrown", () => {
-    const { leaks } = run.planted!
+    const leaks = run.planted?.leaks ?? []
     for (const what of ["thrown", "logged", "traced by plant", "how plant ended"]) {
       assert.isTrue(leaks.some((leak) => leak.startsWith(`${what}: `)), what)
     }
