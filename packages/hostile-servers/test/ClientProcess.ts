@@ -36,9 +36,8 @@ export const program: Effect.Effect<string, never, Scope.Scope> = Effect.suspend
   )
 })
 
-// Garbage counts as memory in use until it is collected: collect it often. Little runs often enough to be worth
-// optimizing.
-const execArgv = ["--expose-gc", "--max-semi-space-size=1", "--interrupt-budget=1000000"]
+// Garbage counts as memory in use until it is collected: collect it often
+const execArgv = ["--expose-gc", "--max-semi-space-size=1"]
 
 export interface ClientProcess {
   readonly work: (jobs: ReadonlyArray<Job>) => Effect.Effect<Finished>
