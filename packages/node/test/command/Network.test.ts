@@ -34,7 +34,7 @@ describe("Network", () => {
     }
   })
 
-  it.live("goes from the proxy to the certificate", () =>
+  it.effect("goes from the proxy to the certificate", () =>
     Effect.scoped(Effect.gen(function*() {
       const authority = yield* Certificates.make
       const { certificate, key } = yield* authority.issue("hidden", "hidden.test")
@@ -66,7 +66,7 @@ describe("Network", () => {
       assert.strictEqual(unread.reason, "ALL_PROXY is not read")
     })))
 
-  it.live("tells apart what a proxy has against it", () =>
+  it.effect("tells apart what a proxy has against it", () =>
     Effect.scoped(Effect.gen(function*() {
       const server = createServer().on("connect", (_, socket) =>
         socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))

@@ -71,7 +71,10 @@ describe("StoreCheck", () => {
     Effect.scoped(Effect.gen(function*() {
       const redis = yield* RedisServer.make({ args: ["--requirepass", "right"] })
       const open = (password: string) =>
-        RedisTokenStore.make({ url: Redacted.make(redis.url.replace("//", `//:${password}@`)) })
+        RedisTokenStore.make({
+          url: Redacted.make(redis.url.replace("//", `//:${password}@`)),
+          commandTimeout: hang
+        })
       const wrong = yield* Effect.flip(StoreCheck.check(yield* open("wrong"), "key"))
       assert.strictEqual(wrong._tag, "StorePassword")
       yield* RedisServer.ask(redis.port, (client) => client.replicaof("127.0.0.1", 1), { password: "right" })
