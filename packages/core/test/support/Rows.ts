@@ -14,8 +14,8 @@ const report = (wrong: ReadonlyArray<Wrong>, count: number) => {
   const message = wrong.length === 1
     ? `${name}: ${messageOf(error)}`
     : [`${wrong.length} of ${count} rows`, ...wrong.map(({ error, name }) => `${name}: ${messageOf(error)}`)].join("\n")
-  // The first one's own error keeps what was expected, and where
-  throw error instanceof Error ? Object.assign(error, { message }) : new Error(message)
+  // The first one's own error keeps what was expected, and where; the message of some is a getter
+  throw error instanceof Error ? Object.defineProperty(error, "message", { value: message }) : new Error(message)
 }
 
 /** Fails with the names of all rows for which `judge` throws. */
