@@ -5,6 +5,7 @@ import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
+import { hang } from "../../../core/test/support/hang.js"
 import { Problem } from "../../src/command/Problem.js"
 import * as StoreCheck from "../../src/command/StoreCheck.js"
 
