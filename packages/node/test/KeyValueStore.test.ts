@@ -1,7 +1,8 @@
 import { TokenStore, TokenStoreContract } from "@effect-alf/core"
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeKeyValueStore } from "@effect/platform-node"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, TestClock } from "effect"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import { shared } from "../../core/test/support/shared.js"
 
 const inFiles = Layer.unwrapScoped(Effect.gen(function*() {
@@ -11,14 +12,10 @@ const inFiles = Layer.unwrapScoped(Effect.gen(function*() {
 })).pipe(Layer.provide(NodeFileSystem.layer))
 
 shared(inFiles)("TokenStore.layerKeyValueStore, in files", (it) => {
-  for (
-    const row of TokenStoreContract.make({
-      advance: Effect.sleep,
-      leases: false,
-      notices: false,
-      shortTime: "300 millis"
-    })
-  ) {
-    it.live(row.name, () => row.effect)
-  }
+  it.effect("keeps the contract of a token store", () =>
+    rowsEffect(
+      TokenStoreContract.make({ advance: TestClock.adjust, leases: false, notices: false }),
+      ({ name }) => name,
+      ({ effect }) => effect
+    ))
 })

@@ -277,12 +277,12 @@ const slowed = (store: Store): Store => ({
 })
 
 /** Takes time from what a server keeps under a prefix: what has none left the server ends itself. */
-const age = (client: Redis, prefix: string, duration: Duration.Duration) =>
+export const age = (client: Redis, prefix: string, duration: Duration.DurationInput) =>
   Effect.promise(async () => {
     const ageKey = async (key: string) => {
       const remaining = await client.pttl(key)
       if (remaining < 0) return
-      const left = remaining - Duration.toMillis(duration) * slowness
+      const left = remaining - Duration.toMillis(duration)
       await client.pexpire(key, Math.max(1, Math.ceil(left)))
       while (left <= 0 && await client.exists(key) === 1);
     }
@@ -314,7 +314,9 @@ export const keepsContract = (
     const rows = TokenStoreContract.make({
       advance: (duration) =>
         Effect.zipRight(
-          Effect.forEach(clients, (client) => age(client, prefix, duration), { concurrency: "unbounded" }),
+          Effect.forEach(clients, (client) => age(client, prefix, Duration.times(duration, slowness)), {
+            concurrency: "unbounded"
+          }),
           delivered
         ),
       other: Effect.succeed(slowed(other)),

@@ -2,10 +2,11 @@ import { Grant, RefreshTokens, TokenEndpoint, TokenProvider, TokenStore } from "
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted, TestClock } from "effect"
+import { hang } from "../../core/test/support/hang.js"
 import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
-import { makeStore, Shared, sharedClient } from "./RedisBench.js"
+import { age, makeStore, Shared, sharedClient } from "./RedisBench.js"
 
 /** A server that replaces each refresh token when it is used, and ends all when one is used again (RFC 9700 §4.14.2). */
 const makeServer = Effect.gen(function*() {
@@ -20,7 +21,7 @@ const makeServer = Effect.gen(function*() {
       unused.add(next)
       const [status, body] = isLockedOut
         ? [400, { error: "invalid_grant" }] as const
-        : [200, { access_token: `access-${issued}`, expires_in: 1, refresh_token: next }] as const
+        : [200, { access_token: `access-${issued}`, expires_in: 3600, refresh_token: next }] as const
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
     }
   })
@@ -33,15 +34,16 @@ const makeServer = Effect.gen(function*() {
 })
 
 shared(Shared.layer)("Refresh tokens in Redis", (it) => {
-  it.scopedLive("two processes refresh in turn and side by side, and use no token twice", () =>
+  it.scoped("two processes refresh in turn and side by side, and use no token twice", () =>
     Effect.gen(function*() {
       const { initial, isLockedOut, issued, server } = yield* makeServer
       const launch = Effect.gen(function*() {
-        const context = yield* TokenProvider.layer().pipe(
+        const context = yield* TokenProvider.layer({ leaseDuration: hang, maxWait: hang, storeTimeout: "1 day" }).pipe(
           Layer.provide(TokenEndpoint.layer({
             url: server.tokenEndpoint,
             clientId: "the-client",
             clientSecret: Redacted.make("the-client-secret"),
+            timeout: hang,
             request: { grant: Grant.refreshToken(initial) }
           })),
           Layer.provide(NodeHttpClient.layerUndici),
@@ -50,11 +52,18 @@ shared(Shared.layer)("Refresh tokens in Redis", (it) => {
         )
         return Context.get(context, TokenProvider.TokenProvider)
       })
+      const client = yield* sharedClient
+      const { prefix } = yield* Shared
       const one = yield* launch
       const two = yield* launch
       for (const provider of [one, two, one, two]) {
         yield* provider.get()
-        yield* Effect.sleep("1100 millis")
+        // All that it does is done
+        yield* Effect.repeat(Effect.promise(() => client.keys(`${prefix}*#lease`)), {
+          until: ({ length }) => length === 0
+        })
+        yield* TestClock.adjust("1 hour")
+        yield* age(client, prefix, "1 hour")
       }
       assert.strictEqual(issued(), 4)
       const scopes = ["a", "b", "c", "d"]
@@ -62,14 +71,15 @@ shared(Shared.layer)("Refresh tokens in Redis", (it) => {
         scopes.flatMap((scope) => [one.get({ scope }), two.get({ scope })]),
         (get) => get,
         { concurrency: "unbounded" }
+      ).pipe(
+        // Who waits for another process looks now and then
+        Effect.raceFirst(Effect.forever(TestClock.adjust("100 millis")))
       )
       assert.isAtLeast(issued(), 8)
       assert.isFalse(isLockedOut())
       const sent = server.tokenRequests.map(({ form }) => form.refresh_token)
       assert.strictEqual(new Set(sent).size, sent.length)
 
-      const client = yield* sharedClient
-      const { prefix } = yield* Shared
       deepStrictEqual(yield* Effect.promise(() => client.pttl(`${prefix}{${RefreshTokens.storeKey(initial)}}`)), -1)
     }))
 })
