@@ -7,7 +7,7 @@ import * as Resource from "./Resource.js"
 const refuse = (challenge: string | undefined, status = 401) => ({ index }: { readonly index: number }) =>
   new Response(`no ${index}`, { status, headers: challenge === undefined ? {} : { "www-authenticate": challenge } })
 
-describe("AuthedHttpClient, what a 401 says", () => {
+describe.concurrent("AuthedHttpClient, what a 401 says", () => {
   const atFault: Record<string, string | undefined> = {
     "no challenge": undefined,
     "an empty one": "",

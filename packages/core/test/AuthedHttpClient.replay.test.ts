@@ -50,7 +50,7 @@ const rejectsFirst = (body: { readonly answer: (sent: Resource.Sent) => Response
 /** Whether a thing happened, once all that is ready has run. */
 const settled = Effect.forEach(Array(20), () => Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
 
-describe("AuthedHttpClient, after a 401", () => {
+describe.concurrent("AuthedHttpClient, after a 401", () => {
   describe("the one replay", () => {
     it.scoped("rule 5: a 401 brings a new token and one replay of the same request", () =>
       Effect.gen(function*() {

@@ -23,7 +23,7 @@ const read = (store: BoundedStore.BoundedStore) => store.get("key", () => 1)
 
 const shown = (logs: ReadonlyArray<ProviderBench.Log>) => logs.map(({ level, text }) => `${level} ${text}`)
 
-describe("BoundedStore, changes", () => {
+describe.concurrent("BoundedStore, changes", () => {
   /** Follows the changes of a store whose `changes` are these, one after the other; the last one again and again. */
   const follow = Effect.fnUntraced(function*(...streams: ReadonlyArray<() => Store["changes"]>) {
     const startedAt: Array<number> = []

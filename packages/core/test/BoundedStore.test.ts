@@ -46,7 +46,7 @@ const methods = ["get", "set", "remove", "acquireLease"] as const
 const call = (store: BoundedStore.BoundedStore, method: Method): Effect.Effect<Option.Option<unknown>> =>
   calls[method](store)
 
-describe("BoundedStore", () => {
+describe.concurrent("BoundedStore", () => {
   it.effect("none: it is not shared and answers nothing, as a store that fails", () =>
     Effect.gen(function*() {
       assert.isFalse(BoundedStore.none.isShared)

@@ -32,7 +32,7 @@ const noteOf = (found: Option.Option<FleetNotes.Found>) =>
 
 const versionOf = Option.map(({ version }: FleetNotes.Found) => version)
 
-describe("FleetNotes", () => {
+describe.concurrent("FleetNotes", () => {
   it("a pace is of a key, a hold of a key and an origin, and neither is where the token is", () => {
     const origins = ["https://a.example.com", "https://b.example.com"]
     const keys = ["k", "l"].flatMap((key) => [

@@ -19,7 +19,7 @@ describe("OAuthMetrics", () => {
         ["ok", "skipped", storeError("Unavailable"), storeError("Timeout")] as const,
         (outcome) => count(OAuthMetrics.tokenStoreOperations("get", outcome), "store")
       )
-      const bench = yield* Effect.tagMetrics(ProviderBench.make(), "test", "store")
+      const bench = yield* Effect.tagMetrics(ProviderBench.make({ storeTimeout: undefined }), "test", "store")
       yield* bench.store.fail("refused", "get")
       for (let i = 0; i < 10; i++) yield* bench.provider.get({ scope: `${i}` })
       yield* settle

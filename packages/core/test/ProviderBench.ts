@@ -66,11 +66,17 @@ const withJitter = (jitter: number): Random.Random =>
 const wrap = <I, S>(tag: Context.Tag<I, S>, f: (service: S) => S): Layer.Layer<I, never, I> =>
   Layer.effect(tag, Effect.map(tag, f))
 
+/**
+ * Each call of the store leaves a timer on the clock, and for each that is due the clock waits for all fibers. So a
+ * test that is not about a store that hangs has timers that are never due; `storeTimeout: undefined` is the default.
+ */
+export const patient = { storeTimeout: "100000 days" } as const
+
 /** Builds the provider in the scope, as an app's layers would. */
 export const make = (options: Options = {}): Effect.Effect<Bench, OAuthError.InvalidOptions, Scope.Scope> => {
   const { endpoint, jitter = 0, sharedStore, wrapEndpoint = (it) => it, wrapStore = (it) => it, ...rest } = options
   const logs: Array<Log> = []
-  return TokenProvider.layer(rest).pipe(
+  return TokenProvider.layer({ ...patient, ...rest }).pipe(
     Layer.provide(wrap(TokenEndpoint.TokenEndpoint, wrapEndpoint)),
     Layer.provide(wrap(TokenStore.TokenStore, wrapStore)),
     Layer.provideMerge(TestTokenEndpoint.layer(endpoint)),

@@ -14,7 +14,7 @@ import {
 } from "@effect-alf/core"
 import { HttpClient } from "@effect/platform"
 import { Array as Arr, Context, Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
-import { collectLogs, type Log, value } from "./ProviderBench.js"
+import { collectLogs, type Log, patient, value } from "./ProviderBench.js"
 
 export interface Process {
   readonly provider: TokenProvider.TokenProvider["Type"]
@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         Effect.flatMap((response) => isAlive ? Effect.succeed(response) : Effect.never)
       )
     )
-    const context = yield* TokenProvider.layer(options.provider).pipe(
+    const context = yield* TokenProvider.layer({ ...patient, ...options.provider }).pipe(
       Layer.provide(TokenEndpoint.layer({
         url: TestAuthorizationServer.tokenUrl,
         clientId: TestAuthorizationServer.clientId,

@@ -12,7 +12,7 @@ const all = <A, E>(
 
 const once = (uses: ReadonlyArray<number>) => uses.filter((times) => times > 1)
 
-describe("RefreshTokens, in a fleet (fleet rule 13)", () => {
+describe.concurrent("RefreshTokens, in a fleet (fleet rule 13)", () => {
   it.scoped("a stampede uses one refresh token, once", () =>
     Effect.gen(function*() {
       const { processes, uses } = yield* RefreshBench.make({ size: 8 })
@@ -186,6 +186,7 @@ const play = Effect.fnUntraced(function*(
   const bench = yield* RefreshBench.make({
     size: 3,
     server: { lifetime: "20 seconds", refreshGracePeriod: options.grace },
+    provider: { storeTimeout: undefined },
     sharedStore: yield* TokenStore.makeMemory({ isShared: true })
   })
   const { server } = bench
@@ -236,7 +237,7 @@ const play = Effect.fnUntraced(function*(
 // More of them in CI
 const numRuns = process.env.THOROUGH === undefined ? 2 : 10
 
-describe("RefreshTokens, whatever happens", () => {
+describe.concurrent("RefreshTokens, whatever happens", () => {
   it.effect.prop(
     "while processes live, none is used twice, and in the end all are served",
     [fc.array(fault, { maxLength: 6 }).filter(isBearable)],

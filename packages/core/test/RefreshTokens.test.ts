@@ -16,7 +16,7 @@ const entry = (generation: number, token: string, version = "other"): TokenStore
   timeToLive: Duration.infinity
 })
 
-describe("RefreshTokens", () => {
+describe.concurrent("RefreshTokens", () => {
   it.scoped("RFC 6749 §6: each access token is asked for with the refresh token that came with the last", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored, uses } = yield* RefreshBench.make()
@@ -135,7 +135,7 @@ describe("RefreshTokens", () => {
     }))
 })
 
-describe("RefreshTokens, no lease, no refresh", () => {
+describe.concurrent("RefreshTokens, no lease, no refresh", () => {
   it.scoped("without the store nothing is sent, and the error says why", () =>
     Effect.gen(function*() {
       const { processes: [one], sent } = yield* RefreshBench.make({ provider: { shareTokens: false } })
@@ -168,7 +168,7 @@ describe("RefreshTokens, no lease, no refresh", () => {
 
   it.scoped("a store that hangs costs bounded waits", () =>
     Effect.gen(function*() {
-      const { processes: [one], sent } = yield* RefreshBench.make()
+      const { processes: [one], sent } = yield* RefreshBench.make({ provider: { storeTimeout: undefined } })
       yield* one.store.hang(true)
       const message = yield* messageOf(during("3 seconds")(get(one)))
       assert.include(message, "Token store, acquireLease: no answer within 500ms")
@@ -245,7 +245,7 @@ describe("RefreshTokens, no lease, no refresh", () => {
     }))
 })
 
-describe("RefreshTokens, the new one durable before the access token is used", () => {
+describe.concurrent("RefreshTokens, the new one durable before the access token is used", () => {
   it.scoped("a write that fails is tried again, and the token waits for it", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored } = yield* RefreshBench.make()
@@ -290,6 +290,7 @@ describe("RefreshTokens, the new one durable before the access token is used", (
       const sharedStore = yield* TokenStore.makeMemory({ isShared: true })
       let isLossy = true
       const { processes: [one], stored, uses } = yield* RefreshBench.make({
+        provider: { storeTimeout: undefined },
         sharedStore: {
           ...sharedStore,
           set: (key, entry, replaces) =>
@@ -353,7 +354,7 @@ describe("RefreshTokens, the new one durable before the access token is used", (
   }
 })
 
-describe("RefreshTokens, what the server says", () => {
+describe.concurrent("RefreshTokens, what the server says", () => {
   it.scoped("a refresh token is kept that came with an access token of no use", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server, stored } = yield* RefreshBench.make()

@@ -45,10 +45,10 @@ const getAll = (processes: ReadonlyArray<ProviderBench.Bench>) =>
 
 const values = (tokens: ReadonlyArray<AccessToken.AccessToken>) => Array.from(new Set(tokens.map(value)))
 
-describe("Renewal, turns", () => {
+describe.concurrent("Renewal, turns", () => {
   it.scoped("rule 1: a fleet that starts at once asks the endpoint once", () =>
     Effect.gen(function*() {
-      const { isLeased, processes, requestTimes } = yield* makeFleet(20)
+      const { isLeased, processes, requestTimes } = yield* makeFleet(8)
       const tokens = yield* during("1 second")(getAll(processes))
       assert.lengthOf(values(tokens), 1)
       deepStrictEqual(yield* requestTimes, [0])
@@ -78,12 +78,12 @@ describe("Renewal, turns", () => {
   it.scoped("fleet rule 3: the lease lasts as long as the attempt, however long that is", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one, two], requestTimes } = yield* makeFleet(2, {
-        endpoint: { delay: "9 seconds" }
+        endpoint: { delay: "6 seconds" }
       })
       const first = yield* Effect.fork(one.provider.get())
       yield* settle
       const second = yield* Effect.fork(two.provider.get())
-      for (let i = 0; i < 8; i++) {
+      for (let i = 0; i < 5; i++) {
         yield* TestClock.adjust("1 second")
         assert.isTrue(yield* isLeased)
       }
@@ -149,6 +149,7 @@ describe("Renewal, turns", () => {
   it.scoped("fleet rule 3: an acquisition that timed out is given back, for it may have happened", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one] } = yield* makeFleet(1, {
+        storeTimeout: undefined,
         wrapStore: (store) => ({
           ...store,
           // It happens, but nobody hears of it
@@ -164,7 +165,7 @@ describe("Renewal, turns", () => {
     }))
 })
 
-describe("Renewal, a failing endpoint", () => {
+describe.concurrent("Renewal, a failing endpoint", () => {
   it.scoped("fleet rule 3: a failed attempt paces the fleet, and the others go first", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
@@ -205,7 +206,7 @@ describe("Renewal, a failing endpoint", () => {
 
   it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes } = yield* makeFleet(12, { endpoint: { delay: 0, retry: schedule } })
+      const { processes, requestTimes } = yield* makeFleet(6, { endpoint: { delay: 0, retry: schedule } })
       for (const { tokens } of processes) yield* tokens.failNext(100)
       yield* Effect.forkScoped(Effect.forEach(
         processes,
@@ -285,7 +286,7 @@ describe("Renewal, a failing endpoint", () => {
     }))
 })
 
-describe("Renewal, waiting for another", () => {
+describe.concurrent("Renewal, waiting for another", () => {
   it.scoped("fleet rule 4: a notice ends the wait, before the next look", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2)
@@ -353,7 +354,7 @@ describe("Renewal, waiting for another", () => {
     }))
 })
 
-describe("Renewal, in the background", () => {
+describe.concurrent("Renewal, in the background", () => {
   const inWindow = Effect.gen(function*() {
     const fleet = yield* makeFleet(1, { endpoint: { delay: 0, lifetime: "100 seconds", retry: schedule } })
     yield* fleet.processes[0].provider.get()

@@ -16,6 +16,8 @@ import { HttpClient, HttpClientResponse } from "@effect/platform"
 import type { Scope } from "effect"
 import { Context, Effect, Layer } from "effect"
 
+import { patient } from "./ProviderBench.js"
+
 /** A request as it arrived. */
 export interface Sent {
   readonly index: number
@@ -89,7 +91,7 @@ export const over = (
 ): Effect.Effect<World, OAuthError.InvalidOptions, Scope.Scope> =>
   Effect.map(
     Layer.build(
-      AuthedHttpClient.layer(options).pipe(
+      AuthedHttpClient.layer({ ...patient, ...options }).pipe(
         Layer.provide(TokenStore.layerMemory()),
         Layer.provide(Layer.succeed(HttpClient.HttpClient, "client" in resource ? resource.client : resource)),
         Layer.provideMerge(TestTokenEndpoint.layer(endpoint))
@@ -111,7 +113,12 @@ export const overServer = (
 ) =>
   Effect.map(
     Layer.build(
-      AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl, ...client, origins: client?.origins ?? [] })
+      AuthedHttpClient.layer({
+        ...patient,
+        baseUrl: TestAuthorizationServer.apiUrl,
+        ...client,
+        origins: client?.origins ?? []
+      })
         .pipe(
           Layer.provide(TokenEndpoint.layer({
             url: TestAuthorizationServer.tokenUrl,

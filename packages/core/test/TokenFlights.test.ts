@@ -6,7 +6,7 @@ import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
 import * as SpanRecord from "./SpanRecord.js"
 
-describe("TokenFlights", () => {
+describe.concurrent("TokenFlights", () => {
   it.scoped("rule 1: a flight has a root span of its own, which links those who wait, 32 at most", () =>
     Effect.gen(function*() {
       const { spans, tracer } = yield* SpanRecord.make

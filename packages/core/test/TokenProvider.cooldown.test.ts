@@ -28,7 +28,7 @@ const ask = (bench: ProviderBench.Bench, seconds: number) =>
     return messages
   })
 
-describe("TokenProvider, cool-down", () => {
+describe.concurrent("TokenProvider, cool-down", () => {
   it.scoped("rule 7: expiry while the endpoint is down fails every caller with its error, after the Schedule", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({

@@ -19,7 +19,7 @@ const traffic = (bench: ProviderBench.Bench, duration: Duration.DurationInput, s
     return given
   })
 
-describe("TokenProvider, reuse", () => {
+describe.concurrent("TokenProvider, reuse", () => {
   it.scoped("rule 12: a good token is handed out without a request and without a look into the store", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "1 hour" } })
@@ -73,7 +73,7 @@ describe("TokenProvider, reuse", () => {
     }))
 })
 
-describe("TokenProvider, renewal ahead of expiry", () => {
+describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
   it.scoped("rule 3: within the window one renewal runs in the background, and blocks no one", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
@@ -282,7 +282,7 @@ describe("TokenProvider, renewal ahead of expiry", () => {
     }))
 })
 
-describe("TokenProvider, the endpoint that keeps to its token", () => {
+describe.concurrent("TokenProvider, the endpoint that keeps to its token", () => {
   it.scoped("fleet rule 7: after an unchanged value the next try is at half of what remains", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1000 seconds" }, expiryLeeway: 0 })
@@ -355,7 +355,7 @@ describe("TokenProvider, the endpoint that keeps to its token", () => {
     }))
 })
 
-describe("TokenProvider, the end of a token", () => {
+describe.concurrent("TokenProvider, the end of a token", () => {
   it.scoped("fleet rule 8: in the leeway a caller waits for the renewal", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })

@@ -38,7 +38,7 @@ const polled = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, text: string): Effect.Eff
     return Fiber.join(fiber)
   })
 
-describe("TokenProvider, waits", () => {
+describe.concurrent("TokenProvider, waits", () => {
   for (const isShared of [false, true]) {
     it.scoped(`a token that is rejected at once is renewed without any time passing (isShared ${isShared})`, () =>
       Effect.gen(function*() {
@@ -76,7 +76,7 @@ describe("TokenProvider, waits", () => {
   it.scoped("a release that hangs does not hold up who waits for the answer", () =>
     Effect.gen(function*() {
       const { control, store } = yield* makeControlled
-      const { provider, tokens } = yield* ProviderBench.make({ sharedStore: store })
+      const { provider, tokens } = yield* ProviderBench.make({ storeTimeout: undefined, sharedStore: store })
       yield* control.hang(true, "releaseLease")
       yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
       const fiber = yield* Effect.fork(Effect.flip(provider.get()))
@@ -88,7 +88,7 @@ describe("TokenProvider, waits", () => {
     }))
 })
 
-describe("TokenProvider, stores", () => {
+describe.concurrent("TokenProvider, stores", () => {
   it.scoped("acquireLease answers no boolean: the request gets its token", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({
@@ -229,7 +229,7 @@ describe("TokenProvider, stores", () => {
     }))
 })
 
-describe("TokenProvider, schedules in a fleet", () => {
+describe.concurrent("TokenProvider, schedules in a fleet", () => {
   it.scoped("a Schedule without delays that is used up slows the fleet down", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
@@ -290,7 +290,7 @@ describe("TokenProvider, schedules in a fleet", () => {
     }))
 })
 
-describe("TokenProvider, cool-downs", () => {
+describe.concurrent("TokenProvider, cool-downs", () => {
   it.scoped("a cool-down ends when another process has stored a token", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
@@ -323,7 +323,7 @@ describe("TokenProvider, cool-downs", () => {
     }))
 })
 
-describe("TokenProvider, bounds", () => {
+describe.concurrent("TokenProvider, bounds", () => {
   it("the origins that rejected one token are bounded", () => {
     const rejected = RejectedTokens.make()
     for (let i = 0; i < 10_000; i++) rejected.reject("t", `https://${i}.test`, Number.POSITIVE_INFINITY, 0)
@@ -352,7 +352,7 @@ describe("TokenProvider, bounds", () => {
     }))
 })
 
-describe("TokenProvider, what may go wrong, leases and holds", () => {
+describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => {
   it.scoped("one lost lease extension does not end the lease", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
@@ -444,7 +444,7 @@ describe("TokenProvider, what may go wrong, leases and holds", () => {
     }))
 })
 
-describe("TokenProvider, what a wait in vain says", () => {
+describe.concurrent("TokenProvider, what a wait in vain says", () => {
   it.scoped("of an endpoint that hangs the caller hears by default within maxWait, and a second attempt is made", () =>
     Effect.gen(function*() {
       let requests = 0
@@ -484,7 +484,7 @@ describe("TokenProvider, what a wait in vain says", () => {
   }
 })
 
-describe("TokenProvider, what may go wrong, tokens and spans", () => {
+describe.concurrent("TokenProvider, what may go wrong, tokens and spans", () => {
   it.scoped("a 401 does not bring back the token that this process has replaced", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared

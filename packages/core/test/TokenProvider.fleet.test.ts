@@ -48,7 +48,7 @@ const call = Effect.fnUntraced(function*(
 const everything = () => true
 const nothing = () => false
 
-describe("TokenProvider, in a fleet", () => {
+describe.concurrent("TokenProvider, in a fleet", () => {
   it.scoped("rule 4: a token that all find revoked is replaced once", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(8, { endpoint: { delay: "200 millis" } })
@@ -144,7 +144,7 @@ describe("TokenProvider, in a fleet", () => {
     }))
 })
 
-describe("TokenProvider, a resource that rejects everything, in a fleet", () => {
+describe.concurrent("TokenProvider, a resource that rejects everything, in a fleet", () => {
   it.scoped("fleet rule 6: a fruitless renewal of one process holds those of all, and the others go on", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requests } = yield* makeFleet(2)
@@ -213,7 +213,7 @@ describe("TokenProvider, a resource that rejects everything, in a fleet", () => 
     }))
 })
 
-describe("TokenProvider, habits of a server", () => {
+describe.concurrent("TokenProvider, habits of a server", () => {
   /** Each process is accepted with its own tokens only. */
   const callBound = (bench: ProviderBench.Bench, index: number) =>
     call(bench, good, (token) => token.startsWith(`${index}-`))
@@ -299,7 +299,7 @@ describe("TokenProvider, habits of a server", () => {
     }))
 })
 
-describe("TokenProvider, a fleet without its store", () => {
+describe.concurrent("TokenProvider, a fleet without its store", () => {
   it.scoped("rule 8: a fleet whose store is lost goes on, each process for itself, and meets again", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(3, { endpoint: { lifetime: "100 seconds" } })

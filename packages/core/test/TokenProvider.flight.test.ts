@@ -47,7 +47,7 @@ const recordingTracer = (spans: Array<Recorded>) =>
     }
   })
 
-describe("TokenProvider, one flight", () => {
+describe.concurrent("TokenProvider, one flight", () => {
   it.scoped("rule 1: 1,000 fibers without a token cost one token request, and a look into the store before the lease and with it", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
@@ -444,7 +444,7 @@ describe("TokenProvider, one flight", () => {
     }))
 })
 
-describe("TokenProvider, the key", () => {
+describe.concurrent("TokenProvider, the key", () => {
   it.scoped("rule 2: two scopes at once are two requests and two tokens, which never mix", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })

@@ -1,12 +1,10 @@
 import type { AccessToken, OAuthError } from "@effect-alf/core"
 import { RetryPolicy, TestTokenEndpoint } from "@effect-alf/core"
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { value } from "./ProviderBench.js"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const origins = ["https://a.test", "https://b.test"]
 const scopes = ["", "read"]
@@ -80,6 +78,7 @@ const makeWorld = Effect.gen(function*() {
   const violations: Array<string> = []
 
   const bench = yield* ProviderBench.make({
+    storeTimeout: undefined,
     maxWait,
     expiryLeeway: "1 second",
     endpoint: {
@@ -288,6 +287,6 @@ describe("TokenProvider, whatever happens", () => {
         yield* TestClock.adjust("1 second")
       }),
     // The same histories every time; RUNS and SEED explore others
-    { fastCheck: { numRuns: Number(process.env.RUNS ?? 12), seed: Number(process.env.SEED ?? 6749) }, timeout: 600_000 }
+    { fastCheck: { numRuns: Number(process.env.RUNS ?? 12), seed: Number(process.env.SEED ?? 6749) } }
   )
 })

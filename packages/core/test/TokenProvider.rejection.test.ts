@@ -28,7 +28,7 @@ const call = Effect.fnUntraced(function*(
   return { token: renewed, accepted }
 })
 
-describe("TokenProvider, a 401", () => {
+describe.concurrent("TokenProvider, a 401", () => {
   it.scoped("rule 4: 200 rejections at once cost one token request", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })

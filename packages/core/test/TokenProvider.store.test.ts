@@ -7,6 +7,9 @@ import { during, settle, value, warnings } from "./ProviderBench.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
+/** With the default of storeTimeout: here it is what bounds the waits. */
+const make = (options: ProviderBench.Options = {}) => ProviderBench.make({ storeTimeout: undefined, ...options })
+
 const infos = ({ logs }: ProviderBench.Bench) => logs.filter(({ level }) => level === "Info").map(({ text }) => text)
 
 const onlyEntry = (bench: ProviderBench.Bench) =>
@@ -29,10 +32,10 @@ const getsToken = (bench: ProviderBench.Bench, waits: number, request?: { readon
 describe("TokenProvider, the store", () => {
   it.scoped("rule 4: on a cold start the token of the store is adopted, with what remains by the store's clock", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
       yield* TestClock.adjust("30 seconds")
-      const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
+      const two = yield* make({ sharedStore: one.store.backing })
       const token = yield* two.provider.get()
       assert.strictEqual(value(token), "token-1")
       assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 100_000)
@@ -53,20 +56,20 @@ describe("TokenProvider, the store", () => {
         get: (key) =>
           Effect.map(store.get(key), Option.map((entry) => ({ ...entry, timeToLive: Duration.seconds(60) })))
       })
-      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
       yield* TestClock.adjust("5 seconds")
-      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, wrapStore: skewed })
+      const two = yield* make({ sharedStore: one.store.backing, wrapStore: skewed })
       const token = yield* two.provider.get()
       assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 65_000)
     }))
 
   it.scoped("fleet rule 1: what remains is counted from the start of the read", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
       const slow = (store: Store): Store => ({ ...store, get: (key) => Effect.delay(store.get(key), "400 millis") })
-      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, wrapStore: slow })
+      const two = yield* make({ sharedStore: one.store.backing, wrapStore: slow })
       yield* settle
       const token = yield* during("400 millis")(two.provider.get())
       // The store says that 99.6 seconds remain
@@ -75,19 +78,19 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("rule 4: a token that is near its end in the store is not adopted", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
       yield* TestClock.adjust("91 seconds")
-      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
+      const two = yield* make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
       assert.strictEqual(value(yield* two.provider.get()), "two-1")
     }))
 
   it.scoped("rule 4: in its window a process adopts what another has renewed, without a request", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
       yield* settle
-      const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
+      const two = yield* make({ sharedStore: one.store.backing })
       yield* two.provider.get()
       yield* TestClock.adjust("80 seconds")
       yield* one.provider.get()
@@ -98,7 +101,7 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("rule 8: a fresh token is written with its lifetime, and replaces the version that was there", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds", delay: "2 seconds" } })
+      const bench = yield* make({ endpoint: { lifetime: "100 seconds", delay: "2 seconds" } })
       const { provider, store } = bench
       const token = yield* during("2 seconds")(provider.get())
       yield* settle
@@ -117,7 +120,7 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("rule 8: the caller does not wait for the write", () =>
     Effect.gen(function*() {
-      const { provider, store } = yield* ProviderBench.make()
+      const { provider, store } = yield* make()
       yield* store.hang(true, "set")
       assert.strictEqual(value(yield* provider.get()), "token-1")
       yield* TestClock.adjust("500 millis")
@@ -125,11 +128,11 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("fleet rule 8: a token of unknown lifetime is written for defaultLifetime, and read back as unknown", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make({ defaultLifetime: "10 minutes", endpoint: { lifetime: "none" } })
+      const bench = yield* make({ defaultLifetime: "10 minutes", endpoint: { lifetime: "none" } })
       yield* bench.provider.get()
       yield* settle
       deepStrictEqual((yield* onlyEntry(bench)).entry.timeToLive, Duration.minutes(10))
-      const two = yield* ProviderBench.make({ sharedStore: bench.store.backing, defaultLifetime: "10 minutes" })
+      const two = yield* make({ sharedStore: bench.store.backing, defaultLifetime: "10 minutes" })
       const token = yield* two.provider.get()
       assert.strictEqual(value(token), "token-1")
       deepStrictEqual(token.expiresAt, Option.none())
@@ -137,8 +140,8 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("fleet rule 2: a write that is refused adopts the winner's token", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make()
-      const two = yield* ProviderBench.make({
+      const one = yield* make()
+      const two = yield* make({
         sharedStore: one.store.backing,
         // Leases are no more than good will: in a failover two may have one
         wrapStore: (store) => ({ ...store, acquireLease: () => Effect.succeed(true) }),
@@ -155,7 +158,7 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("fleet rule 2: a winner that is no good is not adopted", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make()
+      const bench = yield* make()
       let reads = 0
       yield* bench.store.afterGet((key) => ++reads <= 3 ? bench.store.corrupt(key, "garbage") : Effect.void)
       yield* bench.provider.get()
@@ -165,7 +168,7 @@ describe("TokenProvider, the store", () => {
 
   it.scoped("fleet rule 2: a winner that this process knows to be rejected is replaced in its turn", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make()
+      const bench = yield* make()
       const { provider, store } = bench
       const first = yield* provider.get()
       yield* settle
@@ -179,25 +182,25 @@ describe("TokenProvider, the store", () => {
       )
       assert.strictEqual(value(yield* provider.renew(first)), "token-2")
       yield* settle
-      const two = yield* ProviderBench.make({ sharedStore: store.backing })
+      const two = yield* make({ sharedStore: store.backing })
       assert.strictEqual(value(yield* two.provider.get()), "token-2")
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
 
   it.scoped("fleet rule 2: a winner that is no good is replaced", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make()
+      const one = yield* make()
       let reads = 0
       yield* one.store.afterGet((key) => ++reads === 2 ? one.store.corrupt(key, "garbage") : Effect.void)
       yield* one.provider.get()
       yield* settle
-      const two = yield* ProviderBench.make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
+      const two = yield* make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
       assert.strictEqual(value(yield* two.provider.get()), "token-1")
     }))
 
   it.scoped("rule 8: shareTokens false leaves the store alone, whatever happens", () =>
     Effect.gen(function*() {
-      const { provider, store, tokens } = yield* ProviderBench.make({
+      const { provider, store, tokens } = yield* make({
         shareTokens: false,
         endpoint: { lifetime: "100 seconds" }
       })
@@ -215,7 +218,7 @@ describe("TokenProvider, the store", () => {
   it.effect("rule 8: at the end of the scope a write under way is finished, within its bound", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const bench = yield* Scope.extend(ProviderBench.make(), scope)
+      const bench = yield* Scope.extend(make(), scope)
       yield* bench.store.setDelay("300 millis", "set")
       yield* bench.provider.get()
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
@@ -236,9 +239,9 @@ describe("TokenProvider, the store", () => {
           setImmediate(() => resume(Effect.void))
         })
       })
-      const one = yield* ProviderBench.make()
+      const one = yield* make()
       yield* one.provider.get()
-      const two = yield* ProviderBench.make({
+      const two = yield* make({
         storeTimeout: "20 millis",
         sharedStore: one.store.backing,
         wrapStore: (store) => ({ ...store, get: (key) => Effect.zipRight(standStill, store.get(key)) })
@@ -251,7 +254,7 @@ describe("TokenProvider, the store", () => {
     it.effect(`rule 8: at the end of the scope a write that hangs holds it up no longer than storeTimeout, ${region.name}`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
-        const bench = yield* region(Scope.extend(ProviderBench.make({ storeTimeout: "300 millis" }), scope))
+        const bench = yield* region(Scope.extend(make({ storeTimeout: "300 millis" }), scope))
         yield* bench.store.hang(true, "set")
         yield* bench.provider.get()
         const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
@@ -300,13 +303,13 @@ const broken: Record<string, { readonly get: Store["get"]; readonly set: Store["
   }
 }
 
-describe("TokenProvider, a store that does not work", () => {
+describe.concurrent("TokenProvider, a store that does not work", () => {
   for (const [name, { get, says, set }] of Object.entries(broken)) {
     it.scoped(`rule 8: a store that ${name} costs one bounded wait and one warning, never a request`, () =>
       Effect.gen(function*() {
         let calls = 0
         let works = false
-        const bench = yield* ProviderBench.make({
+        const bench = yield* make({
           wrapStore: (store) => ({
             ...store,
             get: (key) => {
@@ -350,7 +353,7 @@ describe("TokenProvider, a store that does not work", () => {
 
     it.scoped(`rule 8: a store that ${name} does not stop a renewal after a 401, nor one in the background`, () =>
       Effect.gen(function*() {
-        const bench = yield* ProviderBench.make({
+        const bench = yield* make({
           endpoint: { lifetime: "100 seconds" },
           wrapStore: (store) => ({ ...store, get, set })
         })
@@ -367,7 +370,7 @@ describe("TokenProvider, a store that does not work", () => {
 
   it.scoped("rule 8: 100 keys at once wait for a store that hangs together, and it is said once", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make()
+      const bench = yield* make()
       yield* bench.store.hang(true)
       yield* Effect.forEach(Array.from({ length: 100 }), (_, index) => bench.provider.get({ scope: `${index}` }), {
         concurrency: "unbounded"
@@ -377,7 +380,7 @@ describe("TokenProvider, a store that does not work", () => {
 
   it.scoped("rule 8: a slow store is used as long as it answers in time", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make({ storeTimeout: "200 millis" })
+      const bench = yield* make({ storeTimeout: "200 millis" })
       yield* bench.store.setDelay("199 millis")
       // A look, the lease, a look with the lease; then the write
       yield* getsToken(bench, 3 * 199)
@@ -392,7 +395,7 @@ describe("TokenProvider, a store that does not work", () => {
 
   it.scoped("rule 8: a store that takes no writes is complained of once, not with each renewal", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      const bench = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* bench.store.fail("READONLY You can't write against a read only replica", "set")
       for (let i = 0; i < 5; i++) {
         yield* getsToken(bench, 0)
@@ -418,7 +421,7 @@ describe("TokenProvider, a store that does not work", () => {
     Effect.gen(function*() {
       const long = "a-very-long-token-".padEnd(2000, "0123456789")
       for (const prefix of ["cannot write ", "x".repeat(200), "x".repeat(295)]) {
-        const bench = yield* ProviderBench.make({
+        const bench = yield* make({
           wrapStore: () =>
             TokenStore.make({
               get: () => undefined,
@@ -438,7 +441,7 @@ describe("TokenProvider, a store that does not work", () => {
 
   /** Under which every bench keeps the token of the default request. */
   const aKey = Effect.gen(function*() {
-    const bench = yield* ProviderBench.make()
+    const bench = yield* make()
     yield* bench.provider.get()
     yield* settle
     return yield* onlyEntry(bench)
@@ -461,7 +464,7 @@ describe("TokenProvider, a store that does not work", () => {
   for (const [name, payload] of Object.entries(unreadable)) {
     it.scoped(`rule 8: ${name} in the store counts as absent, is said once and overwritten`, () =>
       Effect.gen(function*() {
-        const bench = yield* ProviderBench.make()
+        const bench = yield* make()
         const { key } = yield* aKey
         yield* bench.store.corrupt(key, payload)
         const token = yield* getsToken(bench, 0)
@@ -470,7 +473,7 @@ describe("TokenProvider, a store that does not work", () => {
         assert.include(warnings(bench)[0], key)
         assert.notInclude(warnings(bench)[0], "token-x")
         yield* Effect.scoped(Effect.gen(function*() {
-          const two = yield* ProviderBench.make({ sharedStore: bench.store.backing })
+          const two = yield* make({ sharedStore: bench.store.backing })
           assert.strictEqual(value(yield* two.provider.get()), "token-1")
           deepStrictEqual(yield* two.tokens.requests, [])
         }))
@@ -497,7 +500,7 @@ describe("TokenProvider, a store that does not work", () => {
       Effect.gen(function*() {
         const payload = JSON.stringify({ v: 1, token: "token-x", type: "Bearer", scope: null, lifetime: 1e15 })
         const whole = entry === null || "payload" in entry ? entry : { ...entry, payload }
-        const bench = yield* ProviderBench.make({
+        const bench = yield* make({
           wrapStore: (store) => ({ ...store, get: () => Effect.succeedSome(whole as never) })
         })
         assert.include(["token-1", "token-x"], value(yield* getsToken(bench, 500)))
@@ -507,7 +510,7 @@ describe("TokenProvider, a store that does not work", () => {
 
   it.scoped("rule 8: a token that cannot be written down is used, and stays here", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make()
+      const bench = yield* make()
       yield* bench.tokens.respondNext({ value: "tök\nen" })
       assert.strictEqual(value(yield* getsToken(bench, 0)), "tök\nen")
       yield* settle
@@ -521,27 +524,27 @@ describe("TokenProvider, a store that does not work", () => {
   it.scoped("rule 8: an entry that the store itself cannot read is no failure of the store", () =>
     Effect.gen(function*() {
       const values = new Map<string, string>()
-      const bench = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
+      const bench = yield* make({ wrapStore: () => TokenStore.make(values) })
       const [key] = yield* Effect.gen(function*() {
         yield* bench.provider.get()
         yield* settle
         return Array.from(values.keys())
       })
       values.set(key, "written by somebody else")
-      const two = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
+      const two = yield* make({ wrapStore: () => TokenStore.make(values) })
       yield* getsToken(two, 0)
       yield* settle
       assert.lengthOf(warnings(two), 1)
       assert.include(warnings(two)[0], "not written by this library")
       // It has been replaced, so a third process adopts
-      const three = yield* ProviderBench.make({ wrapStore: () => TokenStore.make(values) })
+      const three = yield* make({ wrapStore: () => TokenStore.make(values) })
       yield* getsToken(three, 0)
       deepStrictEqual(yield* three.tokens.requests, [])
     }))
 
   it.scoped("rule 8: with store and endpoint both down, the error is the endpoint's", () =>
     Effect.gen(function*() {
-      const bench = yield* ProviderBench.make()
+      const bench = yield* make()
       yield* bench.store.hang(true)
       yield* bench.tokens.failNext(1)
       const error = yield* during("500 millis")(Effect.flip(bench.provider.get()))

@@ -7,7 +7,7 @@ import { settle } from "./ProviderBench.js"
 
 const nothing = { token: Option.none(), isRenewing: false, lastError: Option.none(), store: "working" as const }
 
-describe("TokenStatus", () => {
+describe.concurrent("TokenStatus", () => {
   it.scoped("before the first token there is nothing to tell, and asking for it asks nobody", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make()

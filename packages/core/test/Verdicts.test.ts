@@ -60,7 +60,7 @@ const make = Effect.gen(function*() {
   return { held, hold, issue, logs, run, slot, verdicts }
 })
 
-describe("Verdicts", () => {
+describe.concurrent("Verdicts", () => {
   it.effect("rule 4: a rejected token is handed out with a further look only, until it is accepted everywhere", () =>
     Effect.gen(function*() {
       const { held, slot, verdicts } = yield* make

@@ -45,7 +45,7 @@ const make = Effect.gen(function*() {
 
 const over = Exit.fail("time is over")
 
-describe("WaitingCallers", () => {
+describe.concurrent("WaitingCallers", () => {
   it.scoped("all are told, and so is whoever comes later; only the first time counts", () =>
     Effect.gen(function*() {
       const { join, running, tell, told, wait, waiting } = yield* make
