@@ -54,7 +54,7 @@ describe("demo.ts", () => {
       })
       assert.match(
         missing.stderr,
-        /Neither redis-server nor valkey-server is on the PATH, .* or set REDIS_URL to the address of a server\.[^\n]*\n$/
+        /Neither redis-server nor valkey-server is on the PATH, .*: install one of them\..* Or set REDIS_URL to the address of a server\.\n$/
       )
       deepStrictEqual({ ...missing, stderr: "" }, { exitCode: 1, stdout: "", stderr: "" })
       assert.include(help.stdout, "--redis")

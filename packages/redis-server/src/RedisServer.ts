@@ -60,7 +60,7 @@ const isExecutable = (path: string): boolean => {
 
 const unavailable = new RedisServerError({
   message: "Neither redis-server nor valkey-server is on the PATH, and Debian's package redis-server could not be " +
-    "installed: install one of them, or set REDIS_URL to the address of a server."
+    "installed: install one of them."
 })
 
 /** Makes sure that there is an executable to start: installs Debian's package where that is possible. */
@@ -167,7 +167,10 @@ export const shared: Effect.Effect<SharedRedisServer, RedisServerError, Scope.Sc
   const prefix = `test:${crypto.randomUUID()}:`
   const url = yield* Effect.orDie(Config.withDefault(Config.string("REDIS_URL"), ""))
   if (url === "") {
-    yield* install
+    yield* Effect.mapError(
+      install,
+      ({ message }) => new RedisServerError({ message: `${message} Or set REDIS_URL to the address of a server.` })
+    )
     const own = yield* make()
     return { url: own.url, prefix, name: `${own.name} on 127.0.0.1:${own.port}` }
   }
