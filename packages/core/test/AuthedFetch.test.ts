@@ -5,6 +5,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Deferred, Effect, Fiber, Layer, Stream, TestClock } from "effect"
 import * as Resource from "./Resource.js"
 import * as Secrets from "./Secrets.js"
+import { rowsEffect } from "./support/Rows.js"
 
 interface Arrived {
   readonly url: string
@@ -120,8 +121,8 @@ describe("AuthedFetch", () => {
     "a Blob": [new Blob(["the ", "body"], { type: "text/css" }), "text/css", /^the body$/],
     "parameters": [new URLSearchParams({ a: "b c" }), "application/x-www-form-urlencoded;charset=UTF-8", /^a=b\+c$/]
   }
-  for (const [name, [body, type, content]] of Object.entries(bodies)) {
-    it.scoped(`rule 5: ${name} is sent as fetch does, and once more after a 401`, () =>
+  it.scoped("rule 5: a body is sent as fetch does, and once more after a 401", () =>
+    rowsEffect(Object.entries(bodies), ([name]) => name, ([, [body, type, content]]) =>
       Effect.gen(function*() {
         const { arrived, fetch } = yield* over(only("token-2"))
         const response = yield* Effect.promise(() => fetch("/", { method: "POST", body }))
@@ -131,9 +132,10 @@ describe("AuthedFetch", () => {
           assert.match(text(bytes), content)
           assert.strictEqual(headers.get("content-type"), type)
         }
-      }))
+      })))
 
-    it.scoped(`rule 5: ${name} in a Request is, too`, () =>
+  it.scoped("rule 5: a body in a Request is, too", () =>
+    rowsEffect(Object.entries(bodies), ([name]) => name, ([, [body, type, content]]) =>
       Effect.gen(function*() {
         const { arrived, fetch } = yield* over(only("token-2"))
         const request = new Request("https://api.test/", { method: "POST", body })
@@ -144,8 +146,7 @@ describe("AuthedFetch", () => {
           assert.match(text(bytes), content)
           assert.strictEqual(headers.get("content-type"), type)
         }
-      }))
-  }
+      })))
 
   it.scoped("rule 5: a form is sent as fetch does, and once more after a 401", () =>
     Effect.gen(function*() {

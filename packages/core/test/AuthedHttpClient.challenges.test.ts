@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Option, TestClock } from "effect"
 import * as Resource from "./Resource.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const refuse = (challenge: string | undefined, status = 401) => ({ index }: { readonly index: number }) =>
   new Response(`no ${index}`, { status, headers: challenge === undefined ? {} : { "www-authenticate": challenge } })
@@ -22,16 +23,17 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
     "a known error in other words": "Bearer error_description=\"insufficient_scope\"",
     "another scheme": "Basic realm=\"api\""
   }
-  for (const [what, challenge] of Object.entries(atFault)) {
-    it.scoped(`rule 5: ${what}: a new token and a replay`, () =>
+  it.scoped("rule 5: a 401 that may be about the token: a new token and a replay", () =>
+    rowsEffect(Object.entries(atFault), ([what]) => what, ([, challenge]) =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(
           Resource.make((one) => one.token === "token-1" ? refuse(challenge)(one) : 200)
         )
         assert.strictEqual((yield* client.get("/")).status, 200)
         deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
-      }))
+      })))
 
+  for (const [what, challenge] of Object.entries(atFault)) {
     it.scoped(`rule 5: ${what}, for ever: few token requests, whatever the traffic`, () =>
       Effect.gen(function*() {
         const { client, tokens } = yield* Resource.over(Resource.make(refuse(challenge)))
@@ -50,8 +52,8 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
     "RFC 9449 §7.1: invalid_dpop_proof": "DPoP error=\"invalid_dpop_proof\"",
     "RFC 9449 §9: use_dpop_nonce": "Bearer, DPoP error=\"use_dpop_nonce\""
   }
-  for (const [what, challenge] of Object.entries(notAtFault)) {
-    it.scoped(`${what} is returned as it is, and the token serves on`, () =>
+  it.scoped("a 401 for another reason is returned as it is, and the token serves on", () =>
+    rowsEffect(Object.entries(notAtFault), ([what]) => what, ([, challenge]) =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(refuse(challenge)))
         for (const index of [0, 1]) {
@@ -61,8 +63,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
         }
         deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-1"])
         assert.strictEqual((yield* tokens.requests).length, 1)
-      }))
-  }
+      })))
 
   it.scoped("RFC 6750 §3.1: the caller reads which scope it needs, asks for that, and is served", () =>
     Effect.gen(function*() {

@@ -5,6 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc } from "effect"
 import * as Resource from "./Resource.js"
+import { runs } from "./Runs.js"
+import { rowsEffect } from "./support/Rows.js"
 
 /** Sends a request to each address and says where it went, or why it did not. */
 const send = (options: AuthedHttpClient.Options, urls: ReadonlyArray<string | URL>) =>
@@ -287,7 +289,7 @@ describe("AuthedHttpClient, where a token goes", () => {
                 assert.strictEqual(one.token, "token-1")
               }
             }),
-            { numRuns: 500 }
+            runs(500).fastCheck
           )
         }
       }))
@@ -298,12 +300,15 @@ describe("AuthedHttpClient, where a token goes", () => {
           const { client, sent } = yield* Resource.over(Resource.make(), { baseUrl: base })
           yield* client.get("")
           const trimmed = base.replace(/\/$/, "")
-          fc.assert(fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
-            sent.length = 0
-            Effect.runSync(client.get(`${path}?${query}`))
-            const expected = path === "" && !base.endsWith("v1/") ? trimmed : `${trimmed}/${path.replace(/^\//, "")}`
-            assert.strictEqual(sent[0].url.href, new URL(`${expected}?${query}`).href)
-          }))
+          fc.assert(
+            fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
+              sent.length = 0
+              Effect.runSync(client.get(`${path}?${query}`))
+              const expected = path === "" && !base.endsWith("v1/") ? trimmed : `${trimmed}/${path.replace(/^\//, "")}`
+              assert.strictEqual(sent[0].url.href, new URL(`${expected}?${query}`).href)
+            }),
+            runs(100).fastCheck
+          )
         }
       }))
   })
@@ -411,15 +416,14 @@ describe("AuthedHttpClient, where a token goes", () => {
         /^AuthedHttpClient\.origins must be a list of origins or "any"/
       ]
     }
-    for (const [what, [options, message]] of Object.entries(bad)) {
-      it.scoped(`${what} is named when the layer is built`, () =>
+    it.scoped("bad options are named when the layer is built", () =>
+      rowsEffect(Object.entries(bad), ([what]) => what, ([, [options, message]]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(Resource.over(Resource.make(), options as AuthedHttpClient.Options))
           assert.strictEqual(error._tag, "InvalidOptions")
           assert.match(error.message, message)
           assert.notInclude(error.message, "password")
-        }))
-    }
+        })))
 
     const good: Record<string, AuthedHttpClient.Options> = {
       "a URL as baseUrl": { baseUrl: new URL("https://api.test/v1") },
@@ -428,8 +432,7 @@ describe("AuthedHttpClient, where a token goes", () => {
       "http to loopback": { baseUrl: "http://127.0.0.1:3000", origins: ["http://[::1]:3000", "http://app.localhost"] },
       "undefined where nothing is meant": { baseUrl: "https://api.test", origins: undefined, request: undefined }
     }
-    for (const [what, options] of Object.entries(good)) {
-      it.scoped(`${what} is taken`, () => Resource.over(Resource.make(), options))
-    }
+    it.scoped("good options are taken", () =>
+      rowsEffect(Object.entries(good), ([what]) => what, ([, options]) => Resource.over(Resource.make(), options)))
   })
 })

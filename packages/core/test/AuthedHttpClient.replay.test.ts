@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Option, Redacted, Ref, Stream, TestClock } from "effect"
 import * as Resource from "./Resource.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const utf8 = new TextEncoder()
 
@@ -82,16 +83,15 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* client.get("/")).status, 200)
       }))
 
-    for (const status of [400, 403, 404, 407, 419, 500, 503]) {
-      it.scoped(`rule 5: a ${status} is not a 401: it is returned, and the token stays`, () =>
+    it.scoped("rule 5: any other status is not a 401: it is returned, and the token stays", () =>
+      rowsEffect([400, 403, 404, 407, 419, 500, 503], String, (status) =>
         Effect.gen(function*() {
           const { client, sent, tokens } = yield* Resource.over(Resource.make(() => status))
           assert.strictEqual((yield* client.get("/")).status, status)
           assert.strictEqual((yield* client.get("/")).status, status)
           deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-1"])
           assert.strictEqual((yield* tokens.requests).length, 1)
-        }))
-    }
+        })))
 
     it.scoped("rule 5: a second 401 comes back as it is", () =>
       Effect.gen(function*() {
@@ -330,8 +330,8 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
     const post = (client: Resource.Client, body: HttpBody.HttpBody) =>
       client.execute(HttpClientRequest.setBody(HttpClientRequest.post("/orders"), body))
 
-    for (const [kind, body] of Object.entries(sentAgain)) {
-      it.scoped(`rule 5: ${kind} is sent again, byte for byte`, () =>
+    it.scoped("rule 5: a body that is not used up is sent again, byte for byte", () =>
+      rowsEffect(Object.entries(sentAgain), ([kind]) => kind, ([kind, body]) =>
         Effect.gen(function*() {
           const { client, server } = yield* Resource.overServer()
           yield* client.get("/")
@@ -344,8 +344,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
           assert.strictEqual(second.headers["content-type"], first.headers["content-type"])
           if (!/Empty|without|undefined|null/.test(kind)) assert.isAbove(second.body.length, 0)
           assert.strictEqual((yield* server.tokenRequests).length, 1)
-        }))
-    }
+        })))
 
     it.scoped("rule 5: FormData is sent again with the same fields and files", () =>
       Effect.gen(function*() {
@@ -390,8 +389,8 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
       "Raw object": () => HttpBody.raw({ read: () => "once" })
     }
 
-    for (const [kind, body] of Object.entries(sentOnce)) {
-      it.scoped(`rule 5: ${kind} is not sent again: the 401 comes back, and the next call has the new token`, () =>
+    it.scoped("rule 5: a body that is used up is not sent again: the 401 comes back, and the next call has the new token", () =>
+      rowsEffect(Object.entries(sentOnce), ([kind]) => kind, ([, body]) =>
         Effect.gen(function*() {
           const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
           const response = yield* post(client, body())
@@ -401,16 +400,16 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
           assert.strictEqual((yield* tokens.requests).length, 2)
           assert.strictEqual((yield* post(client, body())).status, 200)
           deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
-        }))
+        })))
 
-      it.scoped(`rule 5: ${kind} is sent again when the caller says that it is replayable`, () =>
+    it.scoped("rule 5: a body that may be used up is sent again when the caller says that it is replayable", () =>
+      rowsEffect(Object.entries(sentOnce), ([kind]) => kind, ([, body]) =>
         Effect.gen(function*() {
           const { client, sent } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
           const same = body()
           assert.strictEqual((yield* post(AuthedHttpClient.replayable(client), same)).status, 200)
           assert.sameOrderedMembers(sent.map(({ request }) => request.body), [same, same])
-        }))
-    }
+        })))
 
     it.scoped("replayable: a stream that can be read twice arrives twice, whole", () =>
       Effect.gen(function*() {

@@ -22,6 +22,7 @@ import {
 } from "effect"
 import * as Resource from "./Resource.js"
 import * as SpanRecord from "./SpanRecord.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const transport = (request: HttpClientRequest.HttpClientRequest) =>
   new HttpClientError.RequestError({ request, reason: "Transport", cause: new Error("connection refused") })
@@ -66,15 +67,14 @@ describe("AuthedHttpClient", () => {
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [0, 0])
       }))
 
-    for (const name of ["authorization", "Authorization", "AUTHORIZATION"]) {
-      it.scoped(`the caller's own ${name} header is replaced`, () =>
+    it.scoped("the caller's own authorization header is replaced, however it is spelled", () =>
+      rowsEffect(["authorization", "Authorization", "AUTHORIZATION"], String, (name) =>
         Effect.gen(function*() {
           const { client, sent } = yield* Resource.over(Resource.make())
           const response = yield* client.get("/", { headers: { [name]: "Basic own" } })
           deepStrictEqual(sent[0].headers, { authorization: "Bearer token-1" })
           assert.strictEqual(response.request.headers.authorization, "Basic own")
-        }))
-    }
+        })))
 
     const requests = fc.record({
       method: fc.constantFrom<Array<HttpMethod.HttpMethod>>("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
@@ -306,15 +306,18 @@ describe("AuthedHttpClient", () => {
         ])
       }))
 
-    for (const location of ["https://evil.test/new", "http://api.test/new", "//evil.test/new"]) {
-      it.scoped(`rule 10: followRedirects does not go to ${location}`, () =>
-        Effect.gen(function*() {
-          const { client, sent } = yield* Resource.over(redirectTo(location))
-          const error = yield* Effect.flip(HttpClient.followRedirects(client).get("/old"))
-          assert.strictEqual(error._tag, "OriginNotAllowed")
-          assert.strictEqual(sent.length, 1)
-        }))
-    }
+    it.scoped("rule 10: followRedirects does not go where no token may go", () =>
+      rowsEffect(
+        ["https://evil.test/new", "http://api.test/new", "//evil.test/new"],
+        String,
+        (location) =>
+          Effect.gen(function*() {
+            const { client, sent } = yield* Resource.over(redirectTo(location))
+            const error = yield* Effect.flip(HttpClient.followRedirects(client).get("/old"))
+            assert.strictEqual(error._tag, "OriginNotAllowed")
+            assert.strictEqual(sent.length, 1)
+          })
+      ))
   })
 
   describe("tracing", () => {
@@ -351,8 +354,8 @@ describe("AuthedHttpClient", () => {
       "other names": ["x-secret"],
       "a regular expression with a memory": [/authorization/g]
     }
-    for (const [what, names] of Object.entries(redactedNames)) {
-      it.scoped(`rule 9: the token is redacted in spans though the app redacts ${what}`, () =>
+    it.scoped("rule 9: the token is redacted in spans whatever the app redacts", () =>
+      rowsEffect(Object.entries(redactedNames), ([what]) => what, ([, names]) =>
         Effect.gen(function*() {
           const { client } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
           const { spans } = yield* client.get("/", { headers: { "x-secret": "mine" } }).pipe(
@@ -369,8 +372,7 @@ describe("AuthedHttpClient", () => {
             attributes[0].get("http.request.header.x-secret"),
             names.includes("x-secret") ? "<redacted>" : "mine"
           )
-        }))
-    }
+        })))
   })
 
   describe("without a token", () => {
@@ -643,13 +645,12 @@ describe("AuthedHttpClient", () => {
       "an effect of a web response": (request) => Effect.succeed(echo(request)),
       "platform's response": (request) => HttpClientResponse.fromWeb(request, echo(request))
     }
-    for (const [what, handler] of Object.entries(handlers)) {
-      it.scoped(`answers with ${what} to the request as the app made it, without a token`, () =>
+    it.scoped("answers as the handler does to the request as the app made it, without a token", () =>
+      rowsEffect(Object.entries(handlers), ([what]) => what, ([, handler]) =>
         Effect.gen(function*() {
           const client = yield* answeredBy(handler)
           deepStrictEqual(yield* Effect.flatMap(client.get("/orders"), ({ json }) => json), echoed)
-        }))
-    }
+        })))
 
     it.scoped("fails as the handler does, by an error of either family or a defect", () =>
       Effect.gen(function*() {

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, DateTime, Duration, Effect, Fiber, Option, Redacted, Stream, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
+import { rowsEffect } from "./support/Rows.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
@@ -135,8 +136,8 @@ describe.concurrent("BoundedStore", () => {
       "interrupts itself": [() => Effect.interrupt, "nterrupt"],
       "answers what is no effect": [() => undefined as never, ""]
     }
-    for (const [name, [answer, says]] of Object.entries(broken)) {
-      it.effect(`and ${name} answers nothing, and is named with its method`, () =>
+    it.effect("and one that does not work answers nothing, and is named with its method", () =>
+      rowsEffect(Object.entries(broken), ([name]) => name, ([, [answer, says]]) =>
         Effect.gen(function*() {
           for (const method of methods) {
             const { logged, logs, store } = yield* make(() => ({ [method]: answer }))
@@ -146,8 +147,7 @@ describe.concurrent("BoundedStore", () => {
             assert.include(logs[0].text, `Token store, ${method}: `)
             assert.include(logs[0].text, says)
           }
-        }))
-    }
+        })))
 
     it.effect("an outage is one warning with its cause, and one word at its end", () =>
       Effect.gen(function*() {

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto"
 import { runs } from "./Runs.js"
 import { leaks, reaches } from "./Secrets.js"
 import { algorithms, jwkOf, keyOf, kinds, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const url = "https://api.example.com/orders"
 
@@ -54,8 +55,8 @@ const rfc8037 = {
 
 describe("DPoP", () => {
   describe("proof (RFC 9449 §4.2)", () => {
-    for (const [kind, algorithm] of asymmetric) {
-      it.effect(`a key of its own, ${algorithm}: a server verifies it with the public key in its header`, () =>
+    it.effect("a key of its own: a server verifies it with the public key in its header", () =>
+      rowsEffect(asymmetric, ([, algorithm]) => algorithm, ([, algorithm]) =>
         Effect.gen(function*() {
           const key = yield* DPoP.generate({ algorithm })
           const { protectedHeader } = yield* verify(yield* key.proof({ method: "GET", url }))
@@ -65,9 +66,10 @@ describe("DPoP", () => {
           assert(jwk !== undefined)
           assert.strictEqual(yield* Effect.promise(() => jose.calculateJwkThumbprint(jwk)), key.thumbprint)
           assert.isFalse(key.isShared)
-        }))
+        })))
 
-      it.effect(`a key that is given, ${algorithm}: the header holds its public part, and nothing else`, () =>
+    it.effect("a key that is given: the header holds its public part, and nothing else", () =>
+      rowsEffect(asymmetric, ([, algorithm]) => algorithm, ([kind, algorithm]) =>
         Effect.gen(function*() {
           const given = keyOf(kind)
           for (const form of [pemOf(given), jwkOf(given), { ...jwkOf(given), kid: "kid", use: "sig", x5u: "secret" }]) {
@@ -81,8 +83,7 @@ describe("DPoP", () => {
             })
             assert.isTrue(key.isShared)
           }
-        }))
-    }
+        })))
 
     it.effect("ES256 is the default of a key of its own; no two are the same", () =>
       Effect.gen(function*() {
@@ -138,12 +139,11 @@ describe("DPoP", () => {
         ["https://api.example.com/a b/ü/%7e%2f", "https://api.example.com/a%20b/%C3%BC/%7e%2f"],
         ["https://bücher.example/a", "https://xn--bcher-kva.example/a"]
       ]
-      for (const [given, htu] of rows) {
-        it.effect(`${given}: ${htu}`, () =>
+      it.effect("of an address as it is written", () =>
+        rowsEffect(rows, ([given]) => given, ([given, htu]) =>
           Effect.gen(function*() {
             assert.strictEqual((yield* claims(yield* key, { url: given })).htu, htu)
-          }))
-      }
+          })))
 
       it.effect.prop(
         "of any address",
@@ -202,14 +202,13 @@ describe("DPoP", () => {
         "no key for HS256 can be made here"
       ]
     }
-    for (const [what, [effect, message]] of Object.entries(rows)) {
-      it.effect(what, () =>
+    it.effect("is named, and not shown", () =>
+      rowsEffect(Object.entries(rows), ([what]) => what, ([, [effect, message]]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(effect)
           assert.strictEqual(String(error), `CredentialsError: ${message}`)
           deepStrictEqual(leaks(error, [...secretsOf(keyOf("RSA")), Buffer.alloc(64, 7).toString("base64url")]), [])
-        }))
-    }
+        })))
   })
 
   describe("nonces (RFC 9449 §8)", () => {

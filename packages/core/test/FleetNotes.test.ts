@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, FastCheck as fc, Option, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
+import { runs } from "./Runs.js"
 
 const key = "key"
 const memory = 2 * 60_000
@@ -295,6 +296,7 @@ describe.concurrent("FleetNotes", () => {
           noteOf(yield* notes.read(key)),
           passed < remaining + memory ? { count, remaining: remaining - passed } : undefined
         )
-      })
+      }),
+    runs(100)
   )
 })

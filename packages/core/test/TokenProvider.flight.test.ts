@@ -4,6 +4,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Exit, Fiber, FiberRef, Option, Scope, TestClock, Tracer } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
+import { rowsEffect } from "./support/Rows.js"
 
 const closed = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && Option.exists(
@@ -548,14 +549,13 @@ describe("TokenProvider, its options", () => {
     ["capacity", { capacity: 1.5 }],
     ["capacity", { capacity: Number.NaN }]
   ]
-  for (const [name, options] of bad) {
-    it.scoped(`bad input: ${name} ${String(Object.values(options)[0])} is named when the layer is built`, () =>
+  it.scoped("bad input is named when the layer is built", () =>
+    rowsEffect(bad, ([name]) => name, ([name, options]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(ProviderBench.make(options))
         assert.strictEqual(error.option, `TokenProvider.${name}`)
         assert.include(error.message, name)
-      }))
-  }
+      })))
 
   it.scoped("good input: none, zero where nothing is a time, and infinite", () =>
     Effect.gen(function*() {

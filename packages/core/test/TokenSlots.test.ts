@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
 import { constVoid } from "effect/Function"
+import { runs } from "./Runs.js"
 
 const origin = "https://api.example.com"
 const scopes = ["a", "b", "c", "d", "e", "f", "g"]
@@ -207,6 +208,7 @@ describe("TokenSlots", () => {
             assert.strictEqual(slots.find(key), expected.find(({ scope }) => scope === other)?.slot)
           }
         }
-      })
+      }),
+    runs(100)
   )
 })

@@ -6,7 +6,7 @@ import * as Simulation from "../src/Simulation.js"
 
 // The same histories every time; SEED says the first, RUNS how many: 500 in CI
 const first = Number(process.env.SEED ?? 1)
-const runs = Number(process.env.RUNS ?? 12)
+const runs = Number(process.env.RUNS ?? 6)
 
 describe("A fleet, whatever happens", () => {
   it("keeps its promises in every history", () => {
