@@ -426,13 +426,15 @@ describe("TokenStoreContract", () => {
     { advance, compareAndSet: false, leases: false, notices: false }
   )
 
-  describe("finds a store that", () => {
-    it.effect("breaks its promises, each by the rows about what is wrong with it", () =>
-      rowsEffect(Object.entries(broken), ([name]) => name, ([, [layer, expected]]) =>
+  // Each has a clock of its own, and they wait together
+  describe.concurrent("finds, by the rows about what is wrong with it, a store that", () => {
+    for (const [name, [layer, expected]] of Object.entries(broken)) {
+      it.effect(name, () =>
         Effect.map(
           violations(layer),
           (found) => assert.sameMembers(found.map(({ row }) => row), Array.from(expected))
-        )))
+        ))
+    }
   })
 
   it("has a store that breaks it for every row", () => {

@@ -14,7 +14,7 @@ describe("A fleet, whatever happens", () => {
     for (let seed = first; seed < first + runs; seed++) {
       const scenario = History.make(seed)
       const problems = Promises.broken(scenario, Simulation.run(scenario, seed))
-      if (problems.length > 0) broken[`SEED=${seed} RUNS=1 npm test -w @effect-alf/fleet`] = problems
+      if (problems.length > 0) broken[`SEED=${seed} RUNS=1 npx vitest run Fleet.properties`] = problems
     }
     deepStrictEqual(broken, {})
   })
@@ -26,7 +26,7 @@ describe("A fleet, whatever happens", () => {
       const scenario = { ...history, endpoint: { ...history.endpoint, refresh: { grace: 60_000 } } }
       const { isLockedOut, longestWait, unanswered } = Simulation.run(scenario, seed)
       if (isLockedOut || unanswered > 0 || longestWait > scenario.provider.maxWait + 50) {
-        broken.push(`SEED=${seed} RUNS=1 npm test -w @effect-alf/fleet`)
+        broken.push(`SEED=${seed} RUNS=1 npx vitest run Fleet.properties`)
       }
     }
     deepStrictEqual(broken, [])
