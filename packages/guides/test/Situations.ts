@@ -177,21 +177,29 @@ const readingSecret = (content: string | undefined): Situation =>
     )
   }).pipe(Effect.provide(NodeFileSystem.layer))
 
+/** Those that change what all others use. */
+export const alone = new Set<Situation>()
+
+const runAlone = (situation: Situation): Situation => {
+  alone.add(situation)
+  return situation
+}
+
 /** While the effect runs, WebCrypto imports no key. */
 const withoutImport = (effect: Situation): Situation =>
-  Effect.acquireUseRelease(
+  runAlone(Effect.acquireUseRelease(
     Effect.sync(() => vi.spyOn(crypto.subtle, "importKey").mockRejectedValue(new Error("refused"))),
     () => effect,
     (spy) => Effect.sync(() => spy.mockRestore())
-  )
+  ))
 
 /** While the effect runs, there is no WebCrypto. */
 const withoutCrypto = (effect: Situation): Situation =>
-  Effect.acquireUseRelease(
+  runAlone(Effect.acquireUseRelease(
     Effect.sync(() => vi.stubGlobal("crypto", { getRandomValues: crypto.getRandomValues.bind(crypto) })),
     () => effect,
     () => Effect.sync(() => vi.unstubAllGlobals())
-  )
+  ))
 
 // -----------------------------------------------------------------------------
 // layers
@@ -841,8 +849,8 @@ export const situations: Readonly<Record<string, Situation>> = {
     url: "redis://localhost/2",
     cluster: {}
   }),
-  "RedisTokenStore needs the package ioredis, which could not be loaded (npm install ioredis): …": Effect
-    .acquireUseRelease(
+  "RedisTokenStore needs the package ioredis, which could not be loaded (npm install ioredis): …": runAlone(
+    Effect.acquireUseRelease(
       Effect.sync(() =>
         vi.doMock("ioredis", () => {
           throw new Error("Cannot find package 'ioredis'")
@@ -850,7 +858,8 @@ export const situations: Readonly<Record<string, Situation>> = {
       ),
       () => redisAt("redis://127.0.0.1:1"),
       () => Effect.sync(() => vi.doUnmock("ioredis"))
-    ),
+    )
+  ),
 
   // The HTTP client and its certificate
   "NodeHttp.proxy is not an http or https URL": building(NodeHttp.layer({ proxy: "socks5://proxy" })),

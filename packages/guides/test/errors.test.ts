@@ -4,7 +4,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Logger, LogLevel } from "effect"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as Page from "./Page.js"
-import { situations } from "./Situations.js"
+import { alone, situations } from "./Situations.js"
 import * as Texts from "./Texts.js"
 
 const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
@@ -42,13 +42,23 @@ describe("the page", () => {
 })
 
 describe("each message", () => {
+  const concurrency = 20
+
   // By a clock that stands still where a situation does not set it: no limit ends what takes long here
   it.effect("comes about in its situation", () =>
-    rowsEffect(
-      Object.entries(situations),
-      ([message]) => message,
-      ([message, situation]) => Effect.map(situation, (said) => assert.match(said, pattern(message, "…")))
-    ).pipe(
+    Effect.gen(function*() {
+      // Most only wait, as each lets the time of a clock of its own pass
+      const places = yield* Effect.makeSemaphore(concurrency)
+      yield* rowsEffect(
+        Object.entries(situations),
+        ([message]) => message,
+        ([message, situation]) =>
+          Effect.map(situation, (said) => assert.match(said, pattern(message, "…"))).pipe(
+            places.withPermits(alone.has(situation) ? concurrency : 1)
+          ),
+        { concurrency }
+      )
+    }).pipe(
       Effect.provide(Logger.minimumLogLevel(LogLevel.None))
     ))
 })

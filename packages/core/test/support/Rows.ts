@@ -38,11 +38,12 @@ export const rows = <Row>(
   )
 }
 
-/** The same for rows that are judged by an Effect, one after the other, each with a scope of its own. */
+/** The same for rows that are judged by an Effect, each with a scope of its own: one after the other unless told. */
 export const rowsEffect = <Row, E, R>(
   table: Iterable<Row>,
   nameOf: (row: Row) => string,
-  judge: (row: Row) => Effect.Effect<unknown, E, R>
+  judge: (row: Row) => Effect.Effect<unknown, E, R>,
+  options: { readonly concurrency?: number } = {}
 ): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
   Effect.suspend(() => {
     const all = [...table]
@@ -55,7 +56,7 @@ export const rowsEffect = <Row, E, R>(
             ? Effect.interrupt
             : Effect.succeed<ReadonlyArray<Wrong>>([{ name: nameOf(row), error: Cause.squash(cause) }])
         )
-      )).pipe(
+      ), options).pipe(
         Effect.map((wrong) => report(wrong.flat(), all.length))
       )
   })
