@@ -47,7 +47,7 @@ const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
 // The other in CI
 const formats: ReadonlyArray<Shop.Format> = process.env.THOROUGH === undefined ? ["jwt"] : ["jwt", "opaque"]
 
-describe.each(formats)("%s access tokens", (format) => {
+describe.concurrent.each(formats)("%s access tokens", (format) => {
   it.live("are got once, for put, get and delete", () =>
     Effect.gen(function*() {
       const client = yield* AuthedHttpClient.AuthedHttpClient
@@ -167,7 +167,7 @@ describe.each(formats)("%s access tokens", (format) => {
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
 })
 
-describe("token requests", () => {
+describe.concurrent("token requests", () => {
   it.live("are one for 200 calls without a token", () =>
     Effect.gen(function*() {
       const { delay, tokenRequests } = yield* AuthorizationServer
@@ -292,7 +292,7 @@ describe("token requests", () => {
     ))
 })
 
-describe("the API", () => {
+describe.concurrent("the API", () => {
   it.live("answers 401 with a challenge to whoever has no token for it", () =>
     Effect.gen(function*() {
       const unsigned = yield* AuthedHttpClient.withoutToken(get("/orders/1"))
@@ -305,7 +305,7 @@ describe("the API", () => {
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 })
 
-describe("layerHttpClient", () => {
+describe.concurrent("layerHttpClient", () => {
   const ordersLayer = (clientSecret: Redacted.Redacted) =>
     Layer.unwrapEffect(Effect.gen(function*() {
       const { tokenEndpoint } = yield* AuthorizationServer
@@ -347,7 +347,7 @@ describe("layerHttpClient", () => {
     }).pipe(Effect.provide(ordersLayer(Redacted.make("not-the-secret"))), Effect.provide(Shop.layer())))
 })
 
-describe("layerFromProvider", () => {
+describe.concurrent("layerFromProvider", () => {
   it.scopedLive("lets two APIs share one provider", () =>
     Effect.gen(function*() {
       const { tokenEndpoint, tokenRequests } = yield* AuthorizationServer
@@ -395,7 +395,7 @@ describe("layerFromProvider", () => {
     }).pipe(Effect.provide(Shop.layer())))
 })
 
-describe("Redis", () => {
+describe.concurrent("Redis", () => {
   it.live("gives a second client the token of the first, and both the next one", () =>
     Effect.gen(function*() {
       const { url } = yield* RedisServer.shared

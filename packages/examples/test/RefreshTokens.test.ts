@@ -51,7 +51,7 @@ const make = Effect.gen(function*() {
 const isLike = (one: AccessToken.AccessToken | undefined, other: AccessToken.AccessToken | undefined) =>
   one === undefined || other === undefined || Equal.equals(one.value, other.value)
 
-describe("refresh tokens of oidc-provider, shared through Redis", () => {
+describe.concurrent("refresh tokens of oidc-provider, shared through Redis", () => {
   it.scopedLive("go from process to process, and none is used twice", () =>
     Effect.gen(function*() {
       const { api, launch, refreshes } = yield* make

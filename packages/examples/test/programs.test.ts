@@ -38,7 +38,7 @@ const seen = Effect.gen(function*() {
 })
 
 shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) => {
-  describe("client.ts", () => {
+  describe.concurrent("client.ts", () => {
     it.live("puts, gets and deletes", () =>
       Effect.gen(function*() {
         const { exitCode, stderr, stdout } = yield* run("client")
@@ -58,7 +58,7 @@ shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) =>
       }).pipe(Effect.provide(Shop.layer())))
   })
 
-  describe("storage.ts", () => {
+  describe.concurrent("storage.ts", () => {
     it.scopedLive("finds the token of the run before", () =>
       Effect.gen(function*() {
         const files = yield* FileSystem.FileSystem
@@ -70,7 +70,7 @@ shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) =>
       }).pipe(Effect.provide(Layer.merge(Shop.layer(), NodeContext.layer))))
   })
 
-  describe("redis.ts", () => {
+  describe.concurrent("redis.ts", () => {
     it.live("finds the token of another process", () =>
       Effect.gen(function*() {
         const { url } = yield* RedisServer.shared
@@ -82,7 +82,7 @@ shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) =>
       }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
   })
 
-  describe("retry.ts", () => {
+  describe.concurrent("retry.ts", () => {
     it.live("asks again after 500", () =>
       Effect.gen(function*() {
         const { failNext } = yield* AuthorizationServer
