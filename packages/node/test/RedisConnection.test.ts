@@ -1,11 +1,10 @@
-import { RedisTokenStore } from "@effect-alf/node"
+import type { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
-import * as RedisSentinel from "@effect-alf/redis-server/RedisSentinel"
 import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Option, Redacted } from "effect"
-import { entry, eventually, failureOf, hearsAgain, makeSocket, newKey, open, tellsOf, versionIn } from "./RedisBench.js"
+import { entry, failureOf, hearsAgain, makeSocket, newKey, open, tellsOf, versionIn } from "./RedisBench.js"
 
 /** Two processes with the same options share an entry, and one tells the other. */
 const shares = (options: RedisTokenStore.Options) =>
@@ -62,37 +61,5 @@ describe.concurrent("RedisConnection", () => {
       yield* shares({ url: new URL(`unix:${path}`) })
       const store = yield* open({ url: `unix://${directory}/nothing.sock` })
       assert.match((yield* failureOf(store.get("k"))).description, /^Redis is not connected: .*ENOENT/)
-    }))
-
-  it.scopedLive("sentinels: the store follows the primary, and so do the notices", () =>
-    Effect.gen(function*() {
-      const { name, primary, replica, sentinel, watch } = yield* RedisSentinel.make
-      // It must find out that nobody answers
-      const options: RedisTokenStore.Options = {
-        connectTimeout: "500 millis",
-        commandTimeout: "200 millis",
-        redis: { sentinels: [{ host: "127.0.0.1", port: sentinel.port }], name }
-      }
-      const store = yield* RedisTokenStore.make(options)
-      const other = yield* RedisTokenStore.make(options)
-      const told = yield* tellsOf(other)
-      yield* hearsAgain(told, store)
-      assert.isTrue(yield* (yield* open({ url: primary.url })).set("k", entry("v1"), Option.none()))
-      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
-      yield* RedisServer.askUntil(replica.port, (client) => client.exists("effect-alf:{k}"), (count) => count === 1)
-
-      // It does not answer any more, and its connections stay open
-      yield* primary.pause
-      assert.strictEqual((yield* failureOf(store.get("k"))).reason, "Timeout")
-      yield* sentinel.kill
-      const unreachable = yield* eventually(
-        Effect.filterOrFail(failureOf(store.get("k")), ({ description }) => description.includes("sentinels"))
-      )
-      assert.match(unreachable.description, /^Redis is not connected: All sentinels are unreachable\./)
-      yield* sentinel.start()
-      yield* watch
-      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
-      assert.isTrue(yield* eventually(store.set("k", entry("v2"), Option.some("v1"))))
-      yield* hearsAgain(told, store)
     }))
 })

@@ -10,7 +10,6 @@ import {
   becomes,
   failureOf,
   hears,
-  hearsAgain,
   listen,
   makeClient,
   makeProxy,
@@ -255,34 +254,6 @@ describe.concurrent("RedisNotices, the connection", () => {
       // The server cuts the connections of a user who loses the right
       yield* Effect.promise(() => client.acl("SETUSER", "app", "resetchannels"))
       assert.isTrue(Either.isLeft(yield* Effect.either(Fiber.join(fiber))))
-    }))
-
-  it.scopedLive("down at the start, killed, stopped: the stream stays open, and tells again when the server is back", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      yield* server.kill
-      const quick = { url: server.url, connectTimeout: "200 millis", commandTimeout: "200 millis" } as const
-      const store = yield* RedisTokenStore.make(quick)
-      const other = yield* RedisTokenStore.make(quick)
-      const open = yield* Effect.forkScoped(Stream.runDrain(store.changes))
-      const told = yield* tellsOf(store)
-      yield* server.start()
-      yield* hearsAgain(told, other)
-      yield* server.kill
-      yield* server.start()
-      yield* hearsAgain(told, other)
-      yield* server.pause
-      yield* failureOf(other.get("k"))
-      yield* server.resume
-      yield* hearsAgain(told, other)
-      // A connection that begins while the server is stopped
-      yield* server.pause
-      const third = yield* RedisTokenStore.make(quick)
-      const late = yield* tellsOf(third)
-      yield* failureOf(third.get("k"))
-      yield* server.resume
-      yield* hearsAgain(late, other)
-      assert.isTrue(Option.isNone(yield* Fiber.poll(open)))
     }))
 
   it.scopedLive("who came too late for a notice still has the next", () =>

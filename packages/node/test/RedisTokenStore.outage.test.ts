@@ -1,4 +1,3 @@
-import { type OAuthError } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import { assert, describe, it, vi } from "@effect/vitest"
@@ -62,44 +61,6 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
       const error = yield* failureOf(store.get("k"))
       assert.match(error.description, /^Redis is not connected: .*(ENOTFOUND|EAI_AGAIN|connecting)/)
       assertHides(error, "hunter2")
-    }))
-
-  it.scopedLive("stopped by SIGSTOP: every call is bounded; it works again after SIGCONT", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "200 millis" })
-      const slower = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "800 millis" })
-      yield* eventually(slower.get("k"))
-      yield* eventually(write(store, "k"))
-      yield* server.pause
-      const calls: ReadonlyArray<Effect.Effect<unknown, OAuthError.TokenStoreError>> = [
-        store.get("k"),
-        store.set("k", entry("v2", "the-payload"), Option.some("v1")),
-        store.remove("k", "v1"),
-        store.acquireLease("k", "a", Duration.hours(1)),
-        store.extendLease("k", "a", Duration.hours(1)),
-        store.releaseLease("k", "a")
-      ]
-      // Timers end in the order of their times, however late
-      const ended: Array<string> = []
-      const errors = yield* Effect.all(
-        [...calls, slower.get("k")].map((call, index) =>
-          Effect.tap(failureOf(call), () => ended.push(index < calls.length ? "quick" : "slow"))
-        ),
-        { concurrency: "unbounded" }
-      )
-      deepStrictEqual(ended, [...calls.map(() => "quick"), "slow"])
-      for (const error of errors.slice(0, calls.length)) {
-        assert.strictEqual(error.description, "Redis gave no answer within 200ms")
-        assert.strictEqual(error.reason, "Timeout")
-        assertHides(error, "the-payload")
-      }
-      // Also for a process that starts now: nothing else would end its wait
-      yield* Effect.scoped(
-        RedisTokenStore.make({ url: server.url, connectTimeout: "200 millis", commandTimeout: hang })
-      )
-      yield* server.resume
-      yield* eventually(store.get("k"))
     }))
 
   it.scopedLive("a server that does not speak TLS where the url says rediss", () =>

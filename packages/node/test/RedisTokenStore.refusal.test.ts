@@ -1,21 +1,18 @@
-import { RedisTokenStore } from "@effect-alf/node"
+import type { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/redis-server"
 import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Option, Redacted } from "effect"
-import { hang } from "../../core/test/support/hang.js"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import {
   assertHides,
   documentedRights,
   entry,
   eventually,
-  failsWith,
   failureOf,
   hears,
   listen,
-  loadForLong,
   makeClient,
   newKey,
   open,
@@ -111,28 +108,6 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
       const { error, read } = yield* askBoth({ url: server.url })
       deepStrictEqual(read, Either.right(Option.none()))
       assert.match(error.description, /OOM command not allowed when used memory > 'maxmemory'\.?$/)
-    }))
-
-  it.scopedLive("LOADING, until it has loaded", () =>
-    Effect.gen(function*() {
-      const server = yield* RedisServer.make()
-      yield* loadForLong(server)
-      const connectTimeout = "200 millis"
-      const description = "Redis is not connected: it accepts connections, but is not ready: it may still load its data"
-      const waiting = yield* open({ url: server.url, connectTimeout })
-      // Before that it may still connect
-      yield* failsWith(waiting.get("k"), /not ready/)
-      const error = yield* failureOf(waiting.set("k", entry("v1", secret), Option.none()))
-      assert.strictEqual(error.description, description)
-      assert.strictEqual(error.reason, "Unavailable")
-      assertHides(error, secret)
-      const appClient = yield* makeClient(server.url, { enableReadyCheck: false })
-      yield* Effect.promise(() => new Promise<void>((resolve) => appClient.once("ready", () => resolve())))
-      const unready = yield* RedisTokenStore.fromClient(appClient, { commandTimeout: hang })
-      assert.match((yield* failureOf(unready.get("k"))).description, /^LOADING /)
-      const store = yield* open({ url: server.url, connectTimeout })
-      yield* Effect.promise(() => appClient.config("SET", "key-load-delay", "0"))
-      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
     }))
 
   it.scopedLive("CLUSTERDOWN", () =>

@@ -6,7 +6,7 @@ import * as RedisServer from "./RedisServer.js"
 export interface RedisCluster {
   /** Each holds a part of the slots, of equal size and in this order. */
   readonly primaries: ReadonlyArray<RedisServer.RedisServer>
-  /** One for each primary, if there are any. */
+  /** One for each of the first primaries. */
   readonly replicas: ReadonlyArray<RedisServer.RedisServer>
   /** Where all of them are. */
   readonly addresses: ReadonlyArray<{ readonly host: string; readonly port: number }>
@@ -19,8 +19,8 @@ export interface RedisCluster {
 export interface Options {
   /** How many primaries there are. The default is 3. */
   readonly size?: number | undefined
-  /** Gives each primary a replica. */
-  readonly replicated?: boolean | undefined
+  /** How many of the primaries, from the first on, have a replica. The default is none. */
+  readonly replicas?: number | undefined
   /** Further arguments of each server. */
   readonly args?: ReadonlyArray<string> | undefined
 }
@@ -44,10 +44,10 @@ const startNode = (args: ReadonlyArray<string>) =>
 
 /** Starts the servers, makes them one cluster and waits until each of them says that it works. */
 export const make = (
-  { args = [], replicated = false, size = 3 }: Options = {}
+  { args = [], replicas: replicaCount = 0, size = 3 }: Options = {}
 ): Effect.Effect<RedisCluster, RedisServer.RedisServerError, Scope.Scope> =>
   Effect.gen(function*() {
-    const nodes = yield* Effect.replicateEffect(startNode(args), replicated ? 2 * size : size, {
+    const nodes = yield* Effect.replicateEffect(startNode(args), size + replicaCount, {
       concurrency: "unbounded"
     })
     const servers = nodes.map(({ server }) => server)
@@ -79,6 +79,7 @@ export const make = (
       concurrency: "unbounded"
     })
     const agreed = ["cluster_state:ok", `cluster_slots_assigned:${slots}`, `cluster_known_nodes:${servers.length}`]
+    // One after the other, as who has asked the first until it works finds that the others do
     const agrees = Effect.forEach(
       servers,
       ({ port }) =>
