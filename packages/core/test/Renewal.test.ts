@@ -48,7 +48,7 @@ const values = (tokens: ReadonlyArray<AccessToken.AccessToken>) => Array.from(ne
 describe.concurrent("Renewal, turns", () => {
   it.scoped("rule 1: a fleet that starts at once asks the endpoint once", () =>
     Effect.gen(function*() {
-      const { isLeased, processes, requestTimes } = yield* makeFleet(8)
+      const { isLeased, processes, requestTimes } = yield* makeFleet(20)
       const tokens = yield* during("1 second")(getAll(processes))
       assert.lengthOf(values(tokens), 1)
       deepStrictEqual(yield* requestTimes, [0])
@@ -78,12 +78,12 @@ describe.concurrent("Renewal, turns", () => {
   it.scoped("fleet rule 3: the lease lasts as long as the attempt, however long that is", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one, two], requestTimes } = yield* makeFleet(2, {
-        endpoint: { delay: "6 seconds" }
+        endpoint: { delay: "9 seconds" }
       })
       const first = yield* Effect.fork(one.provider.get())
       yield* settle
       const second = yield* Effect.fork(two.provider.get())
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 8; i++) {
         yield* TestClock.adjust("1 second")
         assert.isTrue(yield* isLeased)
       }
@@ -206,7 +206,7 @@ describe.concurrent("Renewal, a failing endpoint", () => {
 
   it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes } = yield* makeFleet(6, { endpoint: { delay: 0, retry: schedule } })
+      const { processes, requestTimes } = yield* makeFleet(12, { endpoint: { delay: 0, retry: schedule } })
       for (const { tokens } of processes) yield* tokens.failNext(100)
       yield* Effect.forkScoped(Effect.forEach(
         processes,
