@@ -10,7 +10,7 @@ import { type Exchange, Wire } from "./Wire.js"
 /** The resources of the API; each has tokens of its own. */
 export const collections = {
   orders: { format: "jwt", lifetime: "1 hour" },
-  prices: { format: "jwt", lifetime: "3 seconds" },
+  prices: { format: "jwt", lifetime: "5 seconds" },
   invoices: { format: "opaque", lifetime: "1 hour" },
   reports: { format: "jwt", lifetime: "1 hour" }
 } as const
@@ -72,7 +72,7 @@ export const expiry = Effect.gen(function*() {
   yield* timeline.step({
     title: "Expiry",
     should: [
-      "A token lives 3 seconds here and takes 100 ms to get. It is renewed ahead of its expiry, while",
+      "A token lives 5 seconds here and takes 100 ms to get. It is renewed ahead of its expiry, while",
       "calls go on with the one that still works: nobody waits but the first, nobody is rejected."
     ],
     run: Effect.gen(function*() {

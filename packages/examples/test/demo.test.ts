@@ -20,7 +20,7 @@ const observed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     })
   })
 
-// The token of 3 seconds is renewed when half a second is left to it
+// The token of 5 seconds is renewed in its last one
 const tooLong = 100
 
 describe.concurrent("demo.ts", () => {
