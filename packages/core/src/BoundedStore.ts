@@ -231,8 +231,14 @@ export const make = (options: {
  * @category constructors
  */
 export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
-  // A process that stood still finds its timer before the answer that has been there for long: it looks once more
-  const patience = Effect.zipRight(Effect.sleep(timeout), Effect.sleep(Duration.zero))
+  // A process that stood still finds its timer before the answer that has been there for long, and perhaps many other
+  // timers: it gives the store the time that it lost itself, up to the same limit
+  const limit = Duration.toMillis(timeout)
+  const patience = Effect.flatMap(Clock.currentTimeMillis, (start) =>
+    Effect.sleep(timeout).pipe(
+      Effect.zipRight(Clock.currentTimeMillis),
+      Effect.flatMap((now) => Effect.sleep(Math.max(0, Math.min(now - start - limit, limit))))
+    ))
 
   const count = (method: TokenStoreError["method"], outcome: OAuthMetrics.StoreOutcome) =>
     Effect.sync(() => update(OAuthMetrics.tokenStoreOperations(method, outcome), 1))

@@ -1,7 +1,7 @@
 import { AccessToken, BoundedStore, OAuthError, StoredToken, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Chunk, DateTime, Duration, Effect, Fiber, Option, Redacted, Stream, TestClock } from "effect"
+import { Chunk, Clock, DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted, Stream, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { rowsEffect } from "./support/Rows.js"
 
@@ -47,6 +47,33 @@ const methods = ["get", "set", "remove", "acquireLease"] as const
 const call = (store: BoundedStore.BoundedStore, method: Method): Effect.Effect<Option.Option<unknown>> =>
   calls[method](store)
 
+/**
+ * The clock of a process that stands still for so many milliseconds in its
+ * first wait. What waits then is heard before anybody else.
+ */
+const stoodStill = (lost: number) =>
+  Effect.map(Deferred.make<void>(), (end) => {
+    const slept: Array<number> = []
+    let passed = 0
+    const millis = () => passed
+    const nanos = () => BigInt(passed) * 1_000_000n
+    const clock: Clock.Clock = {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis: millis,
+      unsafeCurrentTimeNanos: nanos,
+      currentTimeMillis: Effect.sync(millis),
+      currentTimeNanos: Effect.sync(nanos),
+      sleep: (duration) =>
+        Effect.suspend(() => {
+          const wait = Duration.toMillis(duration)
+          if (slept.push(wait) > 1) return Effect.never
+          passed += wait + lost
+          return Effect.asVoid(Deferred.succeed(end, undefined))
+        })
+    }
+    return { clock, slept, end: Deferred.await(end) }
+  })
+
 describe.concurrent("BoundedStore", () => {
   it.effect("none: it is not shared and answers nothing, as a store that fails", () =>
     Effect.gen(function*() {
@@ -55,6 +82,24 @@ describe.concurrent("BoundedStore", () => {
       yield* BoundedStore.none.releaseLease(key, owner)
       yield* BoundedStore.none.reportUnreadable(key, "it is garbage")
       deepStrictEqual(yield* Stream.runCollect(BoundedStore.none.changes), Chunk.empty())
+    }))
+
+  it.effect("rule 8: an answer that came while the process stood still came in time", () =>
+    Effect.gen(function*() {
+      for (const lost of [0, 1, 600, 60_000]) {
+        const { clock, end, slept } = yield* stoodStill(lost)
+        const { logged, logs, store } = yield* make((memory) => ({
+          get: (key) => Effect.zipRight(end, memory.get(key))
+        }))
+        deepStrictEqual(
+          yield* logged(Effect.withClock(call(store, "get"), clock)),
+          Option.some(Option.none()),
+          `${lost} ms`
+        )
+        deepStrictEqual(logs, [])
+        // The time that was lost is given to the store, up to as much as it has
+        deepStrictEqual(slept, [1_000, Math.min(lost, 1_000)])
+      }
     }))
 
   it.effect("what a store that works answers is passed on", () =>

@@ -229,30 +229,6 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual((yield* bench.store.entries).size, 1)
     }))
 
-  it.scopedLive("rule 8: an answer that came while the process stood still came in time", () =>
-    Effect.gen(function*() {
-      // After the time limit has begun the process stands still, and finds both: that it is over, and the answer
-      const standStill = Effect.async<void>((resume) => {
-        const end = performance.now() + 100
-        while (performance.now() < end);
-        setImmediate(() => setImmediate(() => resume(Effect.void)))
-      })
-      // Without a turn of the event loop in between: on a slow machine the limit could be over before it stands still
-      const begun = Effect.repeatN(Effect.yieldNow(), 20)
-      const one = yield* make()
-      yield* one.provider.get()
-      const two = yield* make({
-        storeTimeout: "20 millis",
-        sharedStore: one.store.backing,
-        wrapStore: (store) => ({
-          ...store,
-          get: (key) => Effect.zipRight(Effect.zipRight(begun, standStill), store.get(key))
-        })
-      })
-      assert.strictEqual(value(yield* two.provider.get()), "token-1")
-      deepStrictEqual(warnings(two), [])
-    }))
-
   for (const region of [Effect.interruptible, Effect.uninterruptible]) {
     it.effect(`rule 8: at the end of the scope a write that hangs holds it up no longer than storeTimeout, ${region.name}`, () =>
       Effect.gen(function*() {
