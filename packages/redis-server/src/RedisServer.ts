@@ -7,6 +7,7 @@ import { Config, Console, Data, Deferred, Effect, Option, Ref, Schedule } from "
 import type { Scope } from "effect"
 import { Redis } from "ioredis"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { accessSync, constants, existsSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
@@ -38,16 +39,13 @@ export interface Options {
 
 const executables = ["redis-server", "valkey-server"]
 
+const searchPath = Effect.orDie(Config.withDefault(Config.string("PATH"), ""))
+
 /** Where the server's executable is, if there is one on the PATH. */
-export const findExecutable = (): string | undefined => {
-  for (const name of executables) {
-    for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-      const path = join(folder, name)
-      if (isExecutable(path)) return path
-    }
-  }
-  return undefined
-}
+const findExecutable: Effect.Effect<string | undefined> = Effect.map(searchPath, (searchPath) =>
+  executables
+    .flatMap((name) => searchPath.split(delimiter).map((folder) => join(folder, name)))
+    .find(isExecutable))
 
 const isExecutable = (path: string): boolean => {
   try {
@@ -65,31 +63,32 @@ const unavailable = new RedisServerError({
 
 /** Makes sure that there is an executable to start: installs Debian's package where that is possible. */
 export const install: Effect.Effect<void, RedisServerError> = Effect.gen(function*() {
-  if (findExecutable() !== undefined) return
+  if ((yield* findExecutable) !== undefined) return
   if (process.getuid?.() !== 0 || !aptGet.some(isExecutable)) return yield* unavailable
   yield* Console.error("No redis-server is on the PATH: installing Debian's package redis-server")
   yield* withoutServices(Effect.zipRight(runAptGet("update"), runAptGet("install", "--yes", "redis-server"))).pipe(
     Effect.mapError((error) => new RedisServerError({ message: `${unavailable.message} ${error.message}` }))
   )
-  if (findExecutable() === undefined) return yield* unavailable
+  if ((yield* findExecutable) === undefined) return yield* unavailable
 })
 
 const aptGet = ["/usr/bin/apt-get"]
 
 const runAptGet = (...args: ReadonlyArray<string>) =>
-  Effect.async<void, RedisServerError>((resume) => {
-    execFile(
-      "apt-get",
-      ["-o", "DPkg::Lock::Timeout=120", "--quiet", ...args],
-      { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } },
-      (error, _, stderr) =>
-        resume(
-          error === null
-            ? Effect.void
-            : Effect.fail(new RedisServerError({ message: `apt-get ${args[0]}: ${stderr.trim() || error.message}` }))
-        )
-    )
-  })
+  Effect.flatMap(searchPath, (PATH) =>
+    Effect.async<void, RedisServerError>((resume) => {
+      execFile(
+        "apt-get",
+        ["-o", "DPkg::Lock::Timeout=120", "--quiet", ...args],
+        { env: { ...process.env, PATH, DEBIAN_FRONTEND: "noninteractive" } },
+        (error, _, stderr) =>
+          resume(
+            error === null
+              ? Effect.void
+              : Effect.fail(new RedisServerError({ message: `apt-get ${args[0]}: ${stderr.trim() || error.message}` }))
+          )
+      )
+    }))
 
 // Debian asks this script before it starts the service of a package
 const policy = "/usr/sbin/policy-rc.d"
@@ -104,7 +103,7 @@ const withoutServices = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 /** Starts a server and waits until it answers; it must be there, or have been installed. */
 export const make = (options?: Options): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> =>
   Effect.gen(function*() {
-    const executable = findExecutable()
+    const executable = yield* findExecutable
     if (executable === undefined) return yield* unavailable
     const directory = yield* Effect.acquireRelease(
       Effect.promise(() => mkdtemp(join(tmpdir(), "redis-"))),
@@ -275,11 +274,16 @@ export const askUntil = <A>(
       Effect.repeat(send(port, client, command), { until: isAwaited, schedule: Schedule.spaced("10 millis") })
     ))
 
-/** A port of the loopback interface that nobody uses at this moment. */
-export const freePort = Effect.async<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
+// Below those that a system gives to whoever asks for any: one of these stays free while its server is stopped
+const ports = { from: 12_000, to: 32_000 }
+
+/** A port of the loopback interface that nobody uses at this moment, and that nobody is given by chance later. */
+export const freePort: Effect.Effect<number> = Effect.flatMap(
+  Effect.sync(() => randomInt(ports.from, ports.to)),
+  (port) =>
+    Effect.async<number, "taken">((resume) => {
+      const server = createServer()
+      server.once("error", () => resume(Effect.fail("taken")))
+      server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
+    })
+).pipe(Effect.retry({ times: 100 }), Effect.orDie)
