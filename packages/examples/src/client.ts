@@ -7,13 +7,14 @@ import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { HttpBody } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
+import { pathToFileURL } from "node:url"
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   yield* alf.put("/orders/42", { body: HttpBody.unsafeJson({ item: "tea", quantity: 2 }) })
   const order = yield* alf.get("/orders/42")
   yield* Console.log(yield* order.json)
   yield* alf.del("/orders/42")
-})
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()))
 
-program.pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()), NodeRuntime.runMain)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

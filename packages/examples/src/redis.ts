@@ -6,14 +6,12 @@ import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
+import { pathToFileURL } from "node:url"
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/1")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig({ redis: { url: "redis://localhost:6379" } })))
 
-program.pipe(
-  Effect.provide(NodeAuthedHttpClient.layerConfig({ redis: { url: "redis://localhost:6379" } })),
-  NodeRuntime.runMain
-)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -6,17 +6,15 @@ import { AuthedHttpClient, RetryPolicy } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
+import { pathToFileURL } from "node:url"
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/1")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig({
+  retry: RetryPolicy.exponential({ base: "300 millis", times: 5 }),
+  retryWhile: RetryPolicy.statuses([500])
+})))
 
-program.pipe(
-  Effect.provide(NodeAuthedHttpClient.layerConfig({
-    retry: RetryPolicy.exponential({ base: "300 millis", times: 5 }),
-    retryWhile: RetryPolicy.statuses([500])
-  })),
-  NodeRuntime.runMain
-)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -8,6 +8,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 
 const layerFiles = Layer.effect(
   TokenStore.TokenStore,
@@ -22,13 +23,10 @@ const layerFiles = Layer.effect(
   })
 )
 
-const program = Effect.gen(function*() {
+export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/1")
   yield* Console.log(yield* order.json)
-})
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig({ tokenStore: layerFiles })))
 
-program.pipe(
-  Effect.provide(NodeAuthedHttpClient.layerConfig({ tokenStore: layerFiles })),
-  NodeRuntime.runMain
-)
+if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -1,13 +1,9 @@
 import { Command } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
-import { Context, Effect, Layer, Stream } from "effect"
+import { ConfigProvider, Context, Effect, Layer, Logger, Stream } from "effect"
 import { join } from "node:path"
 import * as Bundle from "../src/Bundle.js"
-
-export interface Options {
-  readonly args?: ReadonlyArray<string> | undefined
-  readonly env?: Readonly<Record<string, string>> | undefined
-}
+import * as Output from "./Output.js"
 
 export interface Outcome {
   readonly exitCode: number
@@ -15,29 +11,38 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs a program of `src` as its user would: in a process of its own. */
-export const run = (name: string, options?: Options): Effect.Effect<Outcome> =>
-  Effect.scoped(Effect.flatMap(Bundle.make(name), (file) => execute(file, options)))
+/** What a program of `src` exports for those who do not start a process. */
+export type Main = Effect.Effect<void, unknown>
 
-/** Programs of `src` that were bundled together. */
+/** Programs of `src`, each in a process of its own in CI, else all in this one. */
 export class Programs extends Context.Tag("@effect-alf/examples/test/Programs")<Programs, {
-  readonly run: (name: string, options?: Options) => Effect.Effect<Outcome>
+  readonly run: (name: string, env: Readonly<Record<string, string>>) => Effect.Effect<Outcome>
 }>() {}
 
-export const layer = (...names: ReadonlyArray<string>): Layer.Layer<Programs> =>
-  Layer.scoped(
-    Programs,
-    Effect.map(Bundle.makeAll(names), (directory) => ({
-      run: (name, options) => execute(join(directory, `${name}.js`), options)
-    }))
+export const layer = (mains: Readonly<Record<string, Main>>): Layer.Layer<Programs> =>
+  process.env.THOROUGH === undefined
+    ? Layer.succeed(Programs, { run: (name, env) => runHere(mains[name], env) })
+    : Layer.scoped(
+      Programs,
+      Effect.map(Bundle.makeAll(Object.keys(mains)), (directory) => ({
+        run: (name, env) => execute(join(directory, `${name}.js`), env)
+      }))
+    )
+
+/** Says of a failure what `NodeRuntime.runMain` does. */
+const runHere = (main: Main, env: Readonly<Record<string, string>>): Effect.Effect<Outcome> =>
+  Effect.sandbox(main).pipe(
+    Effect.as(0),
+    Effect.catchAll((cause) => Effect.as(Effect.logError(cause), 1)),
+    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })),
+    Effect.provide(Logger.pretty),
+    Output.of,
+    Effect.map(({ result, ...said }) => ({ ...said, exitCode: result }))
   )
 
-const execute = (file: string, options: Options = {}): Effect.Effect<Outcome> =>
+const execute = (file: string, env: Readonly<Record<string, string>>): Effect.Effect<Outcome> =>
   Effect.gen(function*() {
-    const child = yield* Command.make(process.execPath, file, ...options.args ?? []).pipe(
-      Command.env(options.env ?? {}),
-      Command.start
-    )
+    const child = yield* Command.start(Command.env(Command.make(process.execPath, file), env))
     return yield* Effect.all({
       exitCode: child.exitCode,
       stdout: Stream.mkString(Stream.decodeText(child.stdout)),

@@ -6,7 +6,11 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Redacted } from "effect"
 import { shared } from "../../core/test/support/shared.js"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
+import { main as client } from "../src/client.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
+import { main as redis } from "../src/redis.js"
+import { main as retry } from "../src/retry.js"
+import { main as storage } from "../src/storage.js"
 import * as Program from "./Program.js"
 import * as Shop from "./Shop.js"
 
@@ -16,14 +20,12 @@ const run = (name: string, env: Readonly<Record<string, string>> = {}) =>
     const { url } = yield* ProtectedApi.ProtectedApi
     const programs = yield* Program.Programs
     return yield* programs.run(name, {
-      env: {
-        ALF_TOKEN_URL: tokenEndpoint,
-        ALF_CLIENT_ID: Shop.client.id,
-        ALF_CLIENT_SECRET: Redacted.value(Shop.client.secret),
-        ALF_BASE_URL: url,
-        NO_PROXY: "127.0.0.1",
-        ...env
-      }
+      ALF_TOKEN_URL: tokenEndpoint,
+      ALF_CLIENT_ID: Shop.client.id,
+      ALF_CLIENT_SECRET: Redacted.value(Shop.client.secret),
+      ALF_BASE_URL: url,
+      NO_PROXY: "127.0.0.1",
+      ...env
     })
   })
 
@@ -37,7 +39,7 @@ const seen = Effect.gen(function*() {
   }
 })
 
-shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) => {
+shared(Program.layer({ client, redis, retry, storage }))("programs", (it) => {
   describe.concurrent("client.ts", () => {
     it.live("puts, gets and deletes", () =>
       Effect.gen(function*() {
@@ -71,7 +73,7 @@ shared(Program.layer("client", "redis", "retry", "storage"))("programs", (it) =>
   })
 
   describe.concurrent("redis.ts", () => {
-    it.live("finds the token of another process", () =>
+    it.live("finds the token of the run before", () =>
       Effect.gen(function*() {
         const { url } = yield* RedisServer.shared
         const env = { ALF_REDIS_URL: url }

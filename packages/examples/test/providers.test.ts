@@ -3,7 +3,7 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, ConfigProvider, Console, Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import * as Jose from "jose"
 import { join } from "node:path"
 import { shared } from "../../core/test/support/shared.js"
@@ -12,7 +12,6 @@ import { main as entra } from "../src/entra.js"
 import { main as google } from "../src/google.js"
 import { main as keycloak } from "../src/keycloak.js"
 import { main as kubernetes } from "../src/kubernetes.js"
-import * as Output from "./Output.js"
 import * as Program from "./Program.js"
 import * as Auth0 from "./providers/Auth0.js"
 import * as Entra from "./providers/Entra.js"
@@ -26,19 +25,15 @@ type Name = keyof typeof programs
 
 type Environment = Readonly<Record<string, string>>
 
-/** As its user has it: in a process of its own. */
 const run = (name: Name, env: Environment) =>
-  Effect.flatMap(Program.Programs, (programs) => programs.run(name, { env: { NO_PROXY: "127.0.0.1", ...env } }))
+  Effect.flatMap(Program.Programs, (programs) => programs.run(name, { NO_PROXY: "127.0.0.1", ...env }))
 
-/** In this process; brings all that it says of its failure. */
+/** Brings all that it says of its failure. */
 const fail = (name: Name, env: Environment) =>
-  Effect.sandbox(programs[name]).pipe(
-    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })),
-    Effect.flip,
-    Effect.tap((cause) => Console.error(Cause.pretty(cause))),
-    Output.of,
-    Effect.map(({ stderr, stdout }) => stdout + stderr)
-  )
+  Effect.map(run(name, env), ({ exitCode, stderr, stdout }) => {
+    assert.strictEqual(exitCode, 1)
+    return stdout + stderr
+  })
 
 const wentWell = ({ exitCode, stderr, stdout }: Program.Outcome) => {
   assert.strictEqual(exitCode, 0, stdout)
@@ -69,7 +64,7 @@ const secretOf = (pem: Redacted.Redacted) => Redacted.value(pem).split("\n")[1]
 const key = SigningKey.shared("RS256")
 
 const services = Layer.merge(
-  Program.layer(...Object.keys(programs)),
+  Program.layer(programs),
   NodeContext.layer
 )
 

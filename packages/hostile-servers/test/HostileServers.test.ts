@@ -59,47 +59,50 @@ interface Asked extends Row {
   readonly visits: number
 }
 
+/** What came of one of the clients. */
 interface Run extends ClientProcess.Finished {
-  readonly asked: Readonly<Record<HttpName, ReadonlyArray<Asked>>>
+  readonly asked: ReadonlyArray<Asked>
   readonly planted: Result | undefined
   /** How often somebody came where nobody is led to. */
   readonly elsewhere: number
 }
 
-const runAll: Effect.Effect<Run> = Effect.gen(function*() {
-  const [program, certificates] = yield* Effect.all([ClientProcess.program, Certificates.make], { concurrency: 2 })
-  const client = yield* ClientProcess.start(program, { NODE_EXTRA_CA_CERTS: certificates.authorityFile })
-  const trap = yield* HostileServer.trap
-  const surroundings = { certificates, document: () => Token.document, elsewhere: trap.origin, letPass: () => {} }
-  const honest = yield* HostileServer.listen(Catalogue.honest, surroundings)
-  const honestTls = yield* HostileServer.listen(
-    { ...Catalogue.honest, scheme: "https", certificate: "trusted" },
-    surroundings
-  )
-  const document: Record<Consumer, (origin: string) => string> = {
-    tokenEndpoint: () => Token.document,
-    discovery: (origin) => metadataOf(origin, `${(origin.startsWith("https:") ? honestTls : honest).origin}/token`)
-  }
-  const jobOf = (http: HttpName, name: string): Job => ({
-    name: `${http}, ${name}`,
-    http,
-    consumer: "tokenEndpoint",
-    origin: honest.origin,
-    asks: 1,
-    batch: `${http}, ${name}`,
-    collects: false
-  })
-  const served = yield* Effect.forEach(
-    https.flatMap((http) => rowsOf(http).map((row, index) => ({ http, row, index }))),
-    ({ http, index, row }) => {
+interface Surroundings {
+  readonly program: string
+  readonly certificates: Certificates.Certificates
+}
+
+const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect.Effect<Run> =>
+  Effect.gen(function*() {
+    const client = yield* ClientProcess.start(program, { NODE_EXTRA_CA_CERTS: certificates.authorityFile })
+    const trap = yield* HostileServer.trap
+    const surroundings = { certificates, document: () => Token.document, elsewhere: trap.origin, letPass: () => {} }
+    const honest = yield* HostileServer.listen(Catalogue.honest, surroundings)
+    const honestTls = yield* HostileServer.listen(
+      { ...Catalogue.honest, scheme: "https", certificate: "trusted" },
+      surroundings
+    )
+    const document: Record<Consumer, (origin: string) => string> = {
+      tokenEndpoint: () => Token.document,
+      discovery: (origin) => metadataOf(origin, `${(origin.startsWith("https:") ? honestTls : honest).origin}/token`)
+    }
+    const jobOf = (name: string): Job => ({
+      name,
+      http,
+      consumer: "tokenEndpoint",
+      origin: honest.origin,
+      asks: 1,
+      batch: name,
+      collects: false
+    })
+    const served = yield* Effect.forEach(rowsOf(http), (row, index) => {
       const { behaviour, consumer, id } = row
-      const job: Job = { ...jobOf(http, id), consumer, batch: `${http}, ${batchOf(row, index)}` }
+      const job: Job = { ...jobOf(id), consumer, batch: batchOf(row, index) }
       return HostileServer.listen(behaviour, {
         ...surroundings,
         document: document[consumer],
         letPass: (millis) => client.letPass(job.name, millis)
       }).pipe(Effect.map((server) => ({
-        http,
         row,
         server,
         job: {
@@ -110,31 +113,42 @@ const runAll: Effect.Effect<Run> = Effect.gen(function*() {
           ...behaviour.port === "dropping" && { realTimeout: droppedTimeout }
         }
       })))
+    })
+    // What is loaded and compiled once is not the first row's: the first server is an honest one
+    const warmUps = [1, 2].map((number) => jobOf(`warm-up ${number}`))
+    const plant: Job = { ...jobOf("planted"), planted }
+    const finished = yield* client.work([...warmUps, ...served.map(({ job }) => job), plant])
+    const results = new Map(finished.results.map((result) => [result.name, result]))
+    return {
+      ...finished,
+      asked: served.map(({ job, row, server }) => ({
+        ...row,
+        result: results.get(job.name),
+        visits: server.visits()
+      })),
+      planted: results.get(plant.name),
+      elsewhere: trap.visits()
     }
+  }).pipe(Effect.scoped)
+
+/** Each client in a process of its own, at the same time. */
+const runAll: Effect.Effect<Record<HttpName, Run>> = Effect.gen(function*() {
+  const surroundings = yield* Effect.all(
+    { program: ClientProcess.program, certificates: Certificates.make },
+    { concurrency: "unbounded" }
   )
-  // What is loaded and compiled once is not the first row's: the first server is an honest one
-  const warmUps = https.flatMap((http) => [1, 2].map((number) => jobOf(http, `warm-up ${number}`)))
-  const plant: Job = { ...jobOf("fetch", "planted"), planted }
-  const finished = yield* client.work([...warmUps, ...served.map(({ job }) => job), plant])
-  const results = new Map(finished.results.map((result) => [result.name, result]))
-  const askedWith = (name: HttpName) =>
-    served.flatMap(({ http, job, row, server }): ReadonlyArray<Asked> =>
-      http === name ? [{ ...row, result: results.get(job.name), visits: server.visits() }] : []
-    )
-  return {
-    ...finished,
-    asked: { fetch: askedWith("fetch"), undici: askedWith("undici") },
-    planted: results.get(plant.name),
-    elsewhere: trap.visits()
-  }
+  return yield* Effect.all(
+    { fetch: runOne("fetch", surroundings), undici: runOne("undici", surroundings) },
+    { concurrency: "unbounded" }
+  )
 }).pipe(Effect.scoped)
 
-let run: Run
+let runs: Record<HttpName, Run>
 
 // Longer than any one row may take, so that one that hangs is told by its name
 beforeAll(async () => {
-  run = await Effect.runPromise(runAll)
-  if (isThorough) process.stdout.write(table(run))
+  runs = await Effect.runPromise(runAll)
+  if (isThorough) process.stdout.write(table(runs))
 }, 2 * hang)
 
 const isUnanswered = (outcome: Outcome) =>
@@ -197,7 +211,7 @@ describe.each(https)("hostile servers, asked with %s", (http) => {
   for (const consumer of consumers) {
     for (const group of Object.keys(Catalogue[consumer])) {
       it(`each is told as the catalogue says: ${consumer}, ${group}`, () => {
-        const asked = run.asked[http].filter((row) => row.consumer === consumer && row.group === group)
+        const asked = runs[http].asked.filter((row) => row.consumer === consumer && row.group === group)
         assert.isNotEmpty(asked)
         rows(asked, ({ behaviour }) => behaviour.name, (row) => {
           const found = problems(row)
@@ -208,40 +222,41 @@ describe.each(https)("hostile servers, asked with %s", (http) => {
   }
 })
 
-describe("the client of hostile servers", () => {
+describe.each(https)("the client of hostile servers, %s", (http) => {
   it("lives to the end, and leaves nothing uncaught", () => {
-    assert.strictEqual(run.exitCode, 0)
-    deepStrictEqual(run.uncaught, [])
+    assert.strictEqual(runs[http].exitCode, 0)
+    deepStrictEqual(runs[http].uncaught, [])
   })
 
   it("prints no secret, assertion or token", () => {
     const has = Secrets.finder(secrets)
-    assert.isFalse(has(run.stdout))
-    assert.isFalse(has(run.stderr))
+    assert.isFalse(has(runs[http].stdout))
+    assert.isFalse(has(runs[http].stderr))
   })
 
   it("is not led elsewhere", () => {
-    assert.strictEqual(run.elsewhere, 0)
+    assert.strictEqual(runs[http].elsewhere, 0)
   })
 
   it("is scanned for what is printed, logged, traced and thrown", () => {
-    const leaks = run.planted?.leaks ?? []
+    const { planted: seen, stderr, stdout } = runs[http]
+    const leaks = seen?.leaks ?? []
     for (const what of ["thrown", "logged", "traced by plant", "how plant ended"]) {
       assert.isTrue(leaks.some((leak) => leak.startsWith(`${what}: `)), what)
     }
     const has = Secrets.finder([planted])
-    assert.isTrue(has(run.stdout))
-    assert.isTrue(has(run.stderr))
+    assert.isTrue(has(stdout))
+    assert.isTrue(has(stderr))
   })
 })
 
 const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
 
-const table = ({ asked }: Run): string => {
+const table = (runs: Record<HttpName, Run>): string => {
   const outcomeOf = ({ outcome }: Result) => outcome._tag === "Error" ? outcome.reason : outcome._tag
   const cells = (index: number) =>
     https.flatMap((http) => {
-      const { result } = asked[http][index]
+      const { result } = runs[http].asked[index]
       if (result === undefined) return [" ".repeat(33)]
       return [
         outcomeOf(result).padEnd(15),
