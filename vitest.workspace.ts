@@ -10,7 +10,7 @@ export default [
       name: "effect-alf",
       include: ["packages/*/test/**/*.test.ts"],
       // There is a redis-server to start, or a sentence says how to get one
-      globalSetup: ["packages/redis-server/src/setup.ts"],
+      globalSetup: ["packages/servers/src/redis/setup.ts"],
       testTimeout: hang,
       hookTimeout: hang
     }

@@ -17,14 +17,18 @@ export interface Client {
   readonly close: () => Promise<void>
 }
 
-/** Where a client is at work, and how long before its end a token is renewed by those that can be told so. */
-export interface Surroundings {
-  readonly url: string
+/** Where tokens come from, and how long before its end one is renewed by those that can be told so. */
+export interface TokenOptions {
   readonly tokenEndpoint: string
   readonly clientId: string
   readonly clientSecret: string
   /** Seconds. */
   readonly margin: number
+}
+
+/** Where a client is at work. */
+export interface Surroundings extends TokenOptions {
+  readonly url: string
 }
 
 export interface Contender {

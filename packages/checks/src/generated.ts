@@ -1,15 +1,15 @@
-// What is made of the declarations and doc comments of the published packages, and committed: packages/*/api.md, the
+// What is made of the declarations and doc comments of the libraries, and committed: packages/*/api.md, the
 // public API of each, and packages/guides/reference, a page for each module. Fails where they are out of date, so that
 // no change of the API goes unnoticed. With --write and a name, writes these files.
 import * as Declarations from "./api/Declarations.js"
 import * as Generated from "./api/Generated.js"
 import * as Reference from "./api/Reference.js"
 import * as Snapshot from "./api/Snapshot.js"
-import { modules, published, report } from "./workspace.js"
+import { libraries, modules, report } from "./workspace.js"
 
-const declared = published.flatMap((name) => modules(name).map((module) => Declarations.read(name, module)))
+const declared = libraries.flatMap((name) => modules(name).map((module) => Declarations.read(name, module)))
 
-const api = new Map(published.map((name) => [
+const api = new Map(libraries.map((name) => [
   `packages/${name}/api.md`,
   Snapshot.make(name, declared.filter((module) => module.package === name))
 ]))

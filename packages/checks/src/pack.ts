@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { runGuideTests } from "./guideTests.js"
-import { modules, published, report, root, sources } from "./workspace.js"
+import { entryPoints, published, report, rooms, root, sources } from "./workspace.js"
 
 interface Packed {
   readonly name: string
@@ -15,7 +15,8 @@ interface Packed {
 
 /** What a user would run first: a request with a token, and one whose token endpoint is not there. */
 const program = `
-import { AuthedHttpClient, TestAuthorizationServer, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { Effect, Layer, Redacted } from "effect"
 import assert from "node:assert"
@@ -52,7 +53,8 @@ try {
   const { devDependencies } = json(join(root, "package.json"))
   const peers: Record<string, string> = {}
   const tarballs: Record<string, string> = {}
-  const entryPoints: Array<string> = []
+  const importable: Array<string> = []
+  const closed: Array<string> = []
   for (const folder of published) {
     const manifest = json(join(root, "packages", folder, "package.json"))
     const [packed] = JSON.parse(
@@ -77,7 +79,8 @@ try {
     for (const path of paths) {
       problems.push(`${packed.filename}: should not have ${path}`)
     }
-    entryPoints.push(manifest.name, ...modules(folder).map((module) => `${manifest.name}/${module}`))
+    importable.push(...entryPoints(folder).map((entry) => entry === "." ? manifest.name : `${manifest.name}/${entry}`))
+    closed.push(...rooms(folder).map((room) => `${manifest.name}/${room}`))
   }
 
   const write = (file: string, content: unknown) =>
@@ -99,10 +102,16 @@ try {
     },
     files: ["main.ts"]
   })
-  const imports = entryPoints.map((entryPoint, index) => `import * as m${index} from ${JSON.stringify(entryPoint)}`)
-  const used = `console.log([${entryPoints.map((_, index) => `m${index}`)}].length, "entry points")\n`
+  const imports = importable.map((entryPoint, index) => `import * as m${index} from ${JSON.stringify(entryPoint)}`)
+  const used = `console.log([${importable.map((_, index) => `m${index}`)}].length, "entry points")\n`
+  const isClosed = `
+for (const path of ${JSON.stringify(closed)}) {
+  await assert.rejects(import(path), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" }, path)
+}
+console.log(${closed.length}, "private modules")
+`
   write("main.ts", `${imports.join("\n")}\n${used}`)
-  write("main.mjs", `${imports.join("\n")}\n${used}${program}`)
+  write("main.mjs", `${imports.join("\n")}\n${used}${program}${isClosed}`)
 
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   console.log(run(consumer, "node", "main.mjs").trim())

@@ -1,15 +1,15 @@
 // Whether the published packages keep what their peer ranges say: in a copy of the work tree with the oldest, or the
 // newest, releases that the ranges allow, the published types are read by a user who skips no check of them, the sources
-// are type-checked, and the tests of core are run; with --all also those of node and of misbehaving servers.
+// are type-checked, and the tests of core are run; with --all also those of node and of the servers.
 // Needs the packages as `npm run build` makes them. Usage: npm run check:peers -- oldest|newest [--all]
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { modules, published, report, root } from "./workspace.js"
+import { entryPoints, libraries, published, report, root } from "./workspace.js"
 
-/** Private packages that need nothing of Effect beyond what the published ones do. */
-const alongside = ["hostile-servers", "redis-server"]
+/** The private package that their tests need, and that needs nothing of Effect beyond what they do. */
+const alongside = ["servers"]
 
 /** What their tests read besides: the pages that they hold to the code. */
 const beside = /^packages\/guides\/[^/]+\.md$/
@@ -64,15 +64,15 @@ const run = (what: string, command: string, ...args: Array<string>): boolean => 
 
 /** What a user's compiler finds in the types that were made with the newest peers, when it reads them with these. */
 const readTypes = () => {
-  const entryPoints = published.flatMap((name) =>
-    ["", ...modules(name).map((module) => `/${module}`)].map((path) => `@effect-alf/${name}${path}`)
+  const imported = libraries.flatMap((name) =>
+    entryPoints(name).map((entry) => `@effect-alf/${name}${entry === "." ? "" : `/${entry}`}`)
   )
-  for (const name of published) {
+  for (const name of libraries) {
     cpSync(`${root}packages/${name}/dist`, join(copy, "packages", name, "dist"), { recursive: true })
   }
   writeFileSync(
     join(copy, "main.ts"),
-    entryPoints.map((entryPoint, index) => `export * as m${index} from ${JSON.stringify(entryPoint)}`).join("\n")
+    imported.map((entryPoint, index) => `export * as m${index} from ${JSON.stringify(entryPoint)}`).join("\n")
   )
   write(join(copy, "tsconfig.json"), {
     compilerOptions: { target: "ES2022", module: "NodeNext", strict: true, noEmit: true, types: ["node"] },

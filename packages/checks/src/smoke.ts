@@ -1,12 +1,6 @@
 // What an app does with core, with nothing but what every runtime has: run by each of them, as one file.
-import {
-  AuthedHttpClient,
-  ClientAuth,
-  DPoP,
-  TestAuthorizationServer,
-  TokenEndpoint,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"

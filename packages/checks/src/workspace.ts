@@ -4,8 +4,11 @@ import { fileURLToPath } from "node:url"
 /** The top of the repository, with a slash at its end. */
 export const root = fileURLToPath(new URL("../../../", import.meta.url))
 
-/** The packages that users install, as folders below packages/. */
-export const published = ["core", "node"] as const
+/** The packages that apps import, as folders below packages/. */
+export const libraries = ["core", "node"] as const
+
+/** All that users install: also the command, which is run and not imported. */
+export const published = [...libraries, "cli"] as const
 
 /** The sources of a package as paths below src, without the extension. */
 export const sources = (name: string): Array<string> =>
@@ -14,9 +17,27 @@ export const sources = (name: string): Array<string> =>
     .map((file) => file.slice(0, -3))
     .sort()
 
-/** The modules of a package that users import, without index. */
+const isLibrary = (name: string): boolean => libraries.some((library) => library === name)
+
+const isPublic = /^(testing\/)?\w+$/
+
+/** The modules that the entry points of a package export, as paths below src: those at the top, and the test kit. */
 export const modules = (name: string): Array<string> =>
-  sources(name).filter((source) => !source.includes("/") && source !== "index")
+  isLibrary(name) ? sources(name).filter((source) => isPublic.test(source) && !source.endsWith("index")) : []
+
+/** What a package is imported as: itself, each module at the top, and the test kit as a whole. */
+export const entryPoints = (name: string): Array<string> =>
+  isLibrary(name)
+    ? [
+      ".",
+      ...modules(name).filter((module) => !module.includes("/")),
+      ...sources(name).includes("testing/index") ? ["testing"] : []
+    ]
+    : []
+
+/** The private modules of a package, as paths below src. */
+export const rooms = (name: string): Array<string> =>
+  sources(name).filter((source) => !modules(name).includes(source) && !source.endsWith("index"))
 
 /** Prints what was found, if anything, and ends the process accordingly. */
 export const report = (check: string, problems: ReadonlyArray<string>): void => {

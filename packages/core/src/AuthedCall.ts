@@ -5,10 +5,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Predicate from "effect/Predicate"
-import * as AcceptedTokens from "./AcceptedTokens.js"
 import type * as AccessToken from "./AccessToken.js"
+import * as WithToken from "./client/WithToken.js"
 import type { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import { TokenProvider } from "./TokenProvider.js"
 import type { TokenRequest } from "./TokenRequest.js"
@@ -70,34 +73,25 @@ export const make: <E>(
   { isRejection, origin, request }: Options<E>
 ) {
   const provider = yield* TokenProvider
-  const accepted = AcceptedTokens.of(provider)
-  // One that is not told of is one of a kind
-  const side = origin ?? ""
-
-  const settle = (token: AccessToken.AccessToken, outcome: "accepted" | "rejected") => {
-    accepted[outcome === "accepted" ? "add" : "remove"](token, side)
-    return provider.report(token, outcome, request, origin)
-  }
-
+  const withToken = yield* WithToken.make
   return <A, R>(call: (token: AccessToken.AccessToken) => Effect.Effect<A, E, R>) => {
-    const again = (token: AccessToken.AccessToken) =>
-      Effect.tapBoth(call(token), {
-        onFailure: (error) => isRejection(error) ? settle(token, "rejected") : Effect.void,
-        onSuccess: () => settle(token, "accepted")
-      })
-    return Effect.flatMap(provider.get(request, origin), (token) =>
-      Effect.matchEffect(call(token), {
-        onFailure: (error) => {
-          if (!isRejection(error)) return Effect.fail(error)
-          accepted.remove(token, side)
-          return Effect.matchEffect(provider.renew(token, request, origin), {
-            // The other side has answered: that says more than a failed renewal
-            onFailure: () => Effect.fail(error),
-            onSuccess: (renewed) => renewed === token ? Effect.fail(error) : again(renewed)
-          })
-        },
-        onSuccess: (value) =>
-          accepted.has(token, side) ? Effect.succeed(value) : Effect.as(settle(token, "accepted"), value)
-      }))
+    const authed = withToken<WithToken.Attempt, Exit.Exit<A, E>, E, R>({
+      send: (attempt, receive) =>
+        Effect.matchCauseEffect(call(attempt.token), {
+          onFailure: (cause) =>
+            Option.exists(Cause.failureOption(cause), isRejection)
+              ? receive(Exit.failCause(cause), attempt)
+              : Effect.failCause(cause),
+          onSuccess: (value) => receive(Exit.succeed(value), attempt)
+        }),
+      isRejection: Exit.isFailure,
+      renews: true,
+      again: (attempt, token) => ({ ...attempt, token }),
+      discard: () => Effect.void
+    })
+    return Effect.flatMap(
+      provider.get(request, origin),
+      (token) => Effect.flatten(authed({ token, tokenRequest: request, origin }))
+    )
   }
 })

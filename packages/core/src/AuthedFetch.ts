@@ -22,9 +22,9 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Stream from "effect/Stream"
 import * as AuthedHttpClient from "./AuthedHttpClient.js"
+import * as Redirect from "./client/Redirect.js"
 import * as OAuthError from "./OAuthError.js"
 import * as Origin from "./Origin.js"
-import * as Redirect from "./Redirect.js"
 
 /**
  * What every library that takes a `fetch` takes.

@@ -19,21 +19,20 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as AcceptedTokens from "./AcceptedTokens.js"
 import type * as AccessToken from "./AccessToken.js"
-import * as AddressedRequest from "./AddressedRequest.js"
-import * as ConfiguredLayer from "./ConfiguredLayer.js"
-import type { InvalidOptions, OAuthError } from "./OAuthError.js"
-import * as OAuthMetrics from "./OAuthMetrics.js"
-import * as Redirect from "./Redirect.js"
-import * as Replay from "./Replay.js"
-import * as RequestSignature from "./RequestSignature.js"
+import * as AddressedRequest from "./client/AddressedRequest.js"
+import * as Authorization from "./client/Authorization.js"
+import * as Redirect from "./client/Redirect.js"
+import * as Replay from "./client/Replay.js"
+import * as WithToken from "./client/WithToken.js"
+import * as LayerOptions from "./LayerOptions.js"
+import type { InvalidOptions, OAuthError, RedirectError } from "./OAuthError.js"
 import * as Route from "./Route.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenProvider from "./TokenProvider.js"
 import * as TokenRequest from "./TokenRequest.js"
+import type { TokenUse } from "./TokenStatus.js"
 import type { TokenStore } from "./TokenStore.js"
-import type { TokenUse } from "./TokenUse.js"
 import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
@@ -72,7 +71,41 @@ export interface CallOptions {
   readonly unsigned: boolean
   readonly replayable: boolean
   /** What is done about redirects; `undefined` leaves them to the `HttpClient` below. */
-  readonly redirects: Redirect.Policy | undefined
+  readonly redirects: RedirectPolicy | undefined
+}
+
+/**
+ * What is done about redirects: set by `followRedirects` or `manualRedirects`.
+ * A value with its own code, so that an app which leaves them alone ships none
+ * of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RedirectPolicy = <E>(
+  request: HttpClientRequest.HttpClientRequest,
+  origin: string | undefined,
+  options: RedirectOptions<E>
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError>
+
+/**
+ * How the client sends what a redirect leads to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RedirectOptions<E> {
+  /** Sends the request of one hop; a token goes with it where there is an origin. */
+  readonly send: (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string | undefined
+  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
+  /** Where a token may go, beside the origin of the first request. */
+  readonly named: ReadonlyArray<string>
+  /** Whether every body can be sent again. */
+  readonly replayable: boolean
+  /** The headers that no other origin may see, beside those that hold credentials by standard. */
+  readonly secretHeaders: ReadonlyArray<string | RegExp>
 }
 
 /**
@@ -85,10 +118,7 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
   defaultValue: (): CallOptions => noCallOptions
 }) {}
 
-interface Attempt extends RequestSignature.Attempt {
-  readonly origin: string
-  readonly call: CallOptions
-}
+interface Attempt extends Authorization.Attempt, WithToken.Attempt {}
 
 /**
  * What a request can fail with: platform's own error, or one about its token.
@@ -236,65 +266,18 @@ export const make: (
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = yield* Effect.serviceOption(FetchHttpClient.RequestInit)
-  const update = yield* OAuthMetrics.makeUpdate
-  const retryOn401 = options.retryOn401 ?? true
   const merge = memoizeMerge(options.request)
-  const accepted = AcceptedTokens.of(provider)
-  const sendWith = RequestSignature.make(inner, Option.getOrUndefined(requestInit))
-
-  const report = ({ call, origin, token }: Attempt, outcome: "accepted" | "rejected") => {
-    accepted[outcome === "accepted" ? "add" : "remove"](token, origin)
-    return provider.report(token, outcome, merge(call.request), origin)
-  }
-
-  const received = (
-    response: HttpClientResponse.HttpClientResponse,
-    attempt: Attempt
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
-    if (response.status === 401 && isRejection(response, attempt.token)) return renew(response, attempt)
-    return accepted.has(attempt.token, attempt.origin)
-      ? Effect.succeed(response)
-      : Effect.as(report(attempt, "accepted"), response)
-  }
-
-  const renew = (
-    response: HttpClientResponse.HttpClientResponse,
-    attempt: Attempt
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
-    if (!retryOn401) return Effect.succeed(response)
-    const { call, origin, request, token } = attempt
-    accepted.remove(token, origin)
-    const end = (outcome: OAuthMetrics.ReplayOutcome) => {
-      update(OAuthMetrics.tokenReplays(outcome), 1)
-      return Effect.succeed(response)
-    }
-    const renewed = Effect.onInterrupt(
-      provider.renew(token, merge(call.request), origin),
-      () => Replay.drainLater(response)
-    )
-    return Effect.matchEffect(renewed, {
-      // The resource has answered: its 401 says more to the caller than a failed renewal
-      onFailure: () => end("unrenewed"),
-      onSuccess: (renewed) => {
-        if (renewed === token) return end("unrenewed")
-        return Replay.canReplay(request.body, call.replayable)
-          ? Effect.zipRight(
-            Replay.drainLater(response),
-            Effect.tapError(
-              sendWith({ ...attempt, token: renewed, use: "replayed", resends: attempt.resends + 1 }, replayed),
-              () => Effect.sync(() => update(OAuthMetrics.tokenReplays("failed"), 1))
-            )
-          )
-          : end("unreplayable")
-      }
-    })
-  }
-
-  const replayed = (response: HttpClientResponse.HttpClientResponse, attempt: Attempt) => {
-    const outcome = response.status === 401 && isRejection(response, attempt.token) ? "rejected" : "accepted"
-    update(OAuthMetrics.tokenReplays(outcome), 1)
-    return Effect.as(report(attempt, outcome), response)
-  }
+  const withToken = yield* WithToken.make
+  const signed = withToken<Attempt, HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, never>({
+    send: Authorization.make(inner, Option.getOrUndefined(requestInit)),
+    isRejection: (response, { token }) => response.status === 401 && isRejection(response, token),
+    renews: options.retryOn401 ?? true,
+    again: (attempt, token) =>
+      Replay.canReplay(attempt.request.body, attempt.call.replayable)
+        ? { ...attempt, token, use: "replayed", resends: attempt.resends + 1 }
+        : undefined,
+    discard: Replay.drainLater
+  })
 
   const sendSigned = (
     request: HttpClientRequest.HttpClientRequest,
@@ -302,25 +285,27 @@ export const make: (
     origin: string,
     call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
-    const token = provider.peek(merge(call.request), origin)
+    const tokenRequest = merge(call.request)
+    const token = provider.peek(tokenRequest, origin)
     return token === undefined
-      ? getAndSend(request, url, origin, call)
-      : sendWith({ request, url, origin, token, call, use: undefined, resends: 0 }, received)
+      ? getAndSend(request, url, origin, call, tokenRequest)
+      : signed({ request, url, origin, token, tokenRequest, call, use: undefined, resends: 0 })
   }
 
   const getAndSend = (
     request: HttpClientRequest.HttpClientRequest,
     url: string,
     origin: string,
-    call: CallOptions
+    call: CallOptions,
+    tokenRequest: TokenRequest.TokenRequest | undefined
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
     let use: TokenUse | undefined
     const onUse = (told: TokenUse) => {
       use = told
     }
     return Effect.flatMap(
-      provider.get(merge(call.request), origin, onUse),
-      (token) => sendWith({ request, url, origin, token, call, use, resends: 0 }, received)
+      provider.get(tokenRequest, origin, onUse),
+      (token) => signed({ request, url, origin, token, tokenRequest, call, use, resends: 0 })
     )
   }
 
@@ -340,7 +325,7 @@ export const make: (
     url: string,
     origin: string | undefined,
     call: CallOptions,
-    redirects: Redirect.Policy,
+    redirects: RedirectPolicy,
     fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) =>
     Effect.provideService(
@@ -370,7 +355,7 @@ export const make: (
     const response = call.redirects === undefined
       ? send(request, url, origin, call)
       : sendWithRedirects(request, url, origin, call, call.redirects, fiber)
-    return RequestSignature.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
+    return Authorization.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
   }
 
   return HttpClient.makeWith<ClientError, never, ClientError, never>(Effect.flatMap(execute), Effect.succeed)
@@ -459,7 +444,7 @@ export const layerConfig = (
   InvalidOptions | ConfigError.ConfigError,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
 > =>
-  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => {
+  LayerOptions.make(config, (configured: ConfigurableOptions) => {
     const merged = { ...options, ...configured }
     return layer({ ...merged, origins: merged.origins ?? [] })
   })

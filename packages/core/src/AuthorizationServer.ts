@@ -16,10 +16,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Check from "./Check.js"
-import * as ErrorAttributes from "./ErrorAttributes.js"
+import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
+import * as ServerExchange from "./endpoint/ServerExchange.js"
 import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import * as ServerExchange from "./ServerExchange.js"
 
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
 

@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Check from "./Check.js"
-import * as ConfiguredLayer from "./ConfiguredLayer.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions } from "./OAuthError.js"
 
 /**
@@ -231,7 +231,7 @@ export type Values = {
  * @category models
  */
 export interface Environment extends Values {
-  readonly names: { readonly [K in keyof typeof variables]: ConfiguredLayer.Name }
+  readonly names: { readonly [K in keyof typeof variables]: LayerOptions.Name }
 }
 
 /**
@@ -244,7 +244,7 @@ export interface Environment extends Values {
 export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.ConfigError> = Effect.gen(function*() {
   const names = yield* Effect.all(Record.map(variables, ({ name }) => nameOf(name)))
   const values = yield* Effect.mapError(
-    ConfiguredLayer.load(Config.all(Record.map(variables, ({ config }) => config)) as Config.Config<Values>),
+    LayerOptions.load(Config.all(Record.map(variables, ({ config }) => config)) as Config.Config<Values>),
     (error) => Option.getOrElse(toInvalidOptions(error), () => error)
   )
   const environment = { ...values, names }
@@ -298,8 +298,8 @@ const requireOneOf = (
     : Check.invalid(empty.name, "is empty")
 }
 
-const nameOf = (name: string): Effect.Effect<ConfiguredLayer.Name> =>
-  Effect.map(ConfiguredLayer.nameOf(Config.string(name)), Option.getOrElse(() => ({ name, isSet: false })))
+const nameOf = (name: string): Effect.Effect<LayerOptions.Name> =>
+  Effect.map(LayerOptions.nameOf(Config.string(name)), Option.getOrElse(() => ({ name, isSet: false })))
 
 const toInvalidOptions = ConfigError.reduceWithContext<unknown, Option.Option<InvalidOptions>>(undefined, {
   andCase: (_, left, right) => Option.orElse(left, () => right),

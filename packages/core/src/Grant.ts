@@ -7,9 +7,8 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Context } from "./ClientAuth.js"
-import { fingerprint } from "./Fingerprint.js"
+import { fingerprint } from "./disclosure/Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
-import * as RefreshTokens from "./RefreshTokens.js"
 
 /**
  * The form parameters of a grant. A list is sent as one parameter each.
@@ -18,6 +17,17 @@ import * as RefreshTokens from "./RefreshTokens.js"
  * @category models
  */
 export type Params = Readonly<Record<string, string | Redacted.Redacted | ReadonlyArray<string>>>
+
+/**
+ * Refresh tokens that take each other's place, by the first of them. `RefreshTokenGrant` makes them, and knows what keeps
+ * them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RefreshTokens {
+  readonly initial: Redacted.Redacted
+}
 
 /**
  * A grant. Its parameters are made anew at every attempt.
@@ -39,7 +49,7 @@ export interface Grant {
    * The first of the refresh tokens that take each other's place, and what keeps them. `TokenProvider` has the newest one
    * in the store and sends it as `refresh_token`.
    */
-  readonly refreshTokens?: RefreshTokens.Start | undefined
+  readonly refreshTokens?: RefreshTokens | undefined
   /** Hears of the refresh token in an answer before the rest of that is read, and perhaps refused. */
   readonly onRefreshToken?: ((token: Redacted.Redacted) => void) | undefined
 }
@@ -133,28 +143,6 @@ export const signedJwt = (options: SignedJwtOptions): Source => {
     id: JSON.stringify([issuer ?? null, subject ?? null, audience ?? null, claims ?? null])
   }
 }
-
-/**
- * `refresh_token` (RFC 6749 §6), for a server that was once asked in another
- * way, as by a person who gave consent. `initial` is where it begins: when the
- * server answers with another refresh token, `TokenProvider` keeps that one in
- * the store and goes on with it, in all processes that begin with this one.
- *
- * Give the processes a store that they share and that forgets nothing: whoever
- * sends a refresh token that was used already is locked out by many servers. A
- * client without authentication may find its refresh tokens bound to the key
- * (RFC 9449 §5) or certificate (RFC 8705 §4) they were issued to: it needs that
- * one in all its processes, `DPoP.fromKey` and not `DPoP.generate`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const refreshToken = (initial: Redacted.Redacted): Grant => ({
-  type: "refresh_token",
-  id: idOf(initial),
-  params: () => Effect.succeed({ refresh_token: initial }),
-  refreshTokens: { initial, make: RefreshTokens.make }
-})
 
 /**
  * The names that RFC 8693 §3 gives to the kinds of tokens.

@@ -13,7 +13,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
-import * as ErrorAttributes from "./ErrorAttributes.js"
+import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import type { TokenEndpointError, TokenStoreError } from "./OAuthError.js"
 
 /**
@@ -130,7 +130,8 @@ const renewals = Metric.counter("oauth.token.renewals", {
 })
 
 /**
- * What a renewal is made for, as `Renewal.Purpose` names it.
+ * What a renewal is made for: ahead of the expiry, because a token is needed,
+ * or because an origin answered 401.
  *
  * @since 0.1.0
  * @category models
@@ -182,16 +183,17 @@ export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
 )
 
 const replays = Metric.counter("oauth.replays", {
-  description: "What came of requests that were answered 401",
+  description: "What came of requests that were answered 401, and of other calls whose token was rejected",
   incremental: true
 })
 
 /**
- * What came of a request that was answered 401:
+ * What came of a request that was answered 401, or of a call of `AuthedCall`
+ * whose token was rejected:
  *
  * - `accepted`: with another token it was answered otherwise.
  * - `rejected`: with another token it was answered 401 too.
- * - `failed`: with another token it was not answered.
+ * - `failed`: with another token it was not answered, or the call failed for another reason.
  * - `unreplayable`: there is another token, and the body cannot be sent again.
  * - `unrenewed`: there is no other token.
  *
@@ -201,7 +203,7 @@ const replays = Metric.counter("oauth.replays", {
 export type ReplayOutcome = "accepted" | "rejected" | "failed" | "unreplayable" | "unrenewed"
 
 /**
- * Requests that were answered 401, by what came of them.
+ * Requests that were answered 401, and calls whose token was rejected, by what came of them.
  *
  * @since 0.1.0
  * @category metrics

@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
-import { fingerprint } from "./Fingerprint.js"
+import { fingerprint } from "./disclosure/Fingerprint.js"
 import { CredentialsError, isCredentialsError } from "./OAuthError.js"
 
 const algorithms = {

@@ -23,21 +23,21 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
-import * as AuthenticatedPost from "./AuthenticatedPost.js"
 import * as AuthorizationServer from "./AuthorizationServer.js"
 import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
-import * as ClientAuthChoice from "./ClientAuthChoice.js"
-import * as ConfiguredLayer from "./ConfiguredLayer.js"
+import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import type * as DPoP from "./DPoP.js"
-import * as ErrorAttributes from "./ErrorAttributes.js"
+import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
+import * as ClientAuthChoice from "./endpoint/ClientAuthChoice.js"
+import * as ServerExchange from "./endpoint/ServerExchange.js"
+import * as TokenResponse from "./endpoint/TokenResponse.js"
 import type { Grant } from "./Grant.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as RetryPolicy from "./RetryPolicy.js"
-import * as ServerExchange from "./ServerExchange.js"
 import * as TokenRequest from "./TokenRequest.js"
-import * as TokenResponse from "./TokenResponse.js"
 
 /**
  * What `TokenProvider` asks for tokens; an app's tests replace it.
@@ -83,7 +83,7 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never> extends AuthenticatedPost.Options<R> {
+export interface Options<R = never> extends LayerOptions.RequestOptions<R> {
   /** The token endpoint's address: https, or http on loopback. */
   readonly url: string | URL
   /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
@@ -462,7 +462,7 @@ export const layerConfig = <R = never>(
   config: Config.Config.Wrap<ConfigurableOptions>,
   options?: LayerConfigOptions<R> | undefined
 ): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient | R> =>
-  ConfiguredLayer.make(config, ({ audience, issuer, resource, scope, url, ...configured }: ConfigurableOptions) => {
+  LayerOptions.make(config, ({ audience, issuer, resource, scope, url, ...configured }: ConfigurableOptions) => {
     const { metadataUrl, refreshMetadataEvery, ...rest } = { ...options, ...configured }
     const request = TokenRequest.merge(options?.request ?? {}, { audience, resource, scope })
     if (url !== undefined) return layer<R>({ ...rest, url, issuer, request })

@@ -6,10 +6,13 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as AuthenticatedPost from "./AuthenticatedPost.js"
-import type { InvalidOptions } from "./OAuthError.js"
-import * as ServerExchange from "./ServerExchange.js"
+import type { AccessToken } from "./AccessToken.js"
+import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
+import * as ServerExchange from "./endpoint/ServerExchange.js"
+import type * as LayerOptions from "./LayerOptions.js"
+import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
 
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
 
@@ -55,7 +58,10 @@ export class Introspection extends Schema.Class<Introspection>("@effect-alf/core
  * @since 0.1.0
  * @category models
  */
-export type Introspect = AuthenticatedPost.AboutToken<Introspection>
+export type Introspect = (
+  token: AccessToken | Redacted.Redacted,
+  hint?: "access_token" | "refresh_token"
+) => Effect.Effect<Introspection, TokenEndpointError>
 
 /**
  * Makes the function that introspects tokens.
@@ -64,7 +70,7 @@ export type Introspect = AuthenticatedPost.AboutToken<Introspection>
  * @category constructors
  */
 export const make = <R = never>(
-  options: AuthenticatedPost.AddressedOptions<R>
+  options: LayerOptions.EndpointOptions<R>
 ): Effect.Effect<Introspect, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
     AuthenticatedPost.aboutToken("TokenIntrospection", "Introspection", options),

@@ -17,28 +17,29 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AccessToken from "./AccessToken.js"
-import * as Adoption from "./Adoption.js"
-import * as BoundedStore from "./BoundedStore.js"
 import * as Check from "./Check.js"
-import * as ClosingRevocation from "./ClosingRevocation.js"
-import * as ConfiguredLayer from "./ConfiguredLayer.js"
-import type * as Cooldown from "./Cooldown.js"
-import * as FleetNotes from "./FleetNotes.js"
-import * as HeldToken from "./HeldToken.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
-import * as Outages from "./Outages.js"
-import * as Renewal from "./Renewal.js"
-import * as SharedTokens from "./SharedTokens.js"
-import * as TokenAttempts from "./TokenAttempts.js"
+import * as AcceptedTokens from "./provider/AcceptedTokens.js"
+import * as Adoption from "./provider/Adoption.js"
+import * as ClosingRevocation from "./provider/ClosingRevocation.js"
+import type * as Cooldown from "./provider/Cooldown.js"
+import * as Flights from "./provider/Flights.js"
+import * as HeldToken from "./provider/HeldToken.js"
+import * as KeyState from "./provider/KeyState.js"
+import * as Renewal from "./provider/Renewal.js"
+import * as RenewalLog from "./provider/RenewalLog.js"
+import * as TokenAttempts from "./provider/TokenAttempts.js"
+import * as TokenCache from "./provider/TokenCache.js"
+import * as Verdicts from "./provider/Verdicts.js"
+import * as BoundedStore from "./store/BoundedStore.js"
+import * as FleetNotes from "./store/FleetNotes.js"
+import * as SharedTokens from "./store/SharedTokens.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
-import * as TokenFlights from "./TokenFlights.js"
 import type { TokenRequest } from "./TokenRequest.js"
-import * as TokenSlots from "./TokenSlots.js"
-import * as TokenStatus from "./TokenStatus.js"
+import type * as TokenStatus from "./TokenStatus.js"
 import { TokenStore } from "./TokenStore.js"
-import type { TokenUse } from "./TokenUse.js"
-import * as Verdicts from "./Verdicts.js"
 
 /**
  * Gives tokens to whoever needs one: `AuthedHttpClient`, or a client of its
@@ -63,7 +64,7 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
     readonly get: (
       request?: TokenRequest,
       origin?: string,
-      onUse?: (use: TokenUse) => void
+      onUse?: (use: TokenStatus.TokenUse) => void
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
     /**
      * A token to use in place of one that the resource rejected with 401. It is
@@ -160,11 +161,10 @@ const anyOrigin = ""
 
 type Failure = Cooldown.Failure
 
-type OnUse = (use: TokenUse) => void
+type OnUse = (use: TokenStatus.TokenUse) => void
 
-/** Why a caller waits, until when, and what it wants to hear. */
+/** For whom a caller waits, until when, and what it wants to hear. */
 interface Need {
-  readonly purpose: Renewal.Purpose
   readonly origin: string
   /** Epoch milliseconds. */
   readonly deadline: number
@@ -218,40 +218,39 @@ export const make: (
   })
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
-  const slots = TokenSlots.make(endpoint, capacity)
-  const outages = Outages.make({ fork, now })
+  const slots = TokenCache.make(endpoint, capacity)
+  const log = RenewalLog.make({ fork, now })
   const adoption = Adoption.make({
     ...settings,
     jitter,
     slots,
     tokens,
     isShared: store.isShared,
-    outages,
+    log,
     now,
     update
   })
   const verdicts = Verdicts.make({ store, notes, fork, now })
   const renew = Renewal.make({ ...settings, endpoint, attempt, store, tokens, notes, fork, update })
-  const flights = TokenFlights.make({
+  const flights = Flights.make({
     ...settings,
     endpoint,
     slots,
     adoption,
     verdicts,
-    outages,
+    log,
     renew,
     store,
     fork,
     now,
     update
   })
-  const { isAlive, usable } = adoption
 
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      const own = Array.from(slots.all()).flatMap(({ held, request: { key } }) =>
-        isAlive(held) && held.isOwn ? [[key, held] as const] : []
+      const own = Array.from(slots.all()).flatMap(({ request: { key }, state: { held } }) =>
+        HeldToken.isAlive(held, now()) && held.isOwn ? [[key, held] as const] : []
       )
       slots.close()
       flights.abandon(closedError())
@@ -262,35 +261,44 @@ export const make: (
     })
   )
 
-  const join = (flight: TokenSlots.Flight, { deadline, onUse }: Need) =>
+  const join = (flight: KeyState.Flight, { deadline, onUse }: Need) =>
     Effect.map(flights.join(flight, deadline), (token) => {
       onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
       return token
     })
 
-  /** Joins the flight of this key or starts one, unless a cool-down answers for it. `undefined` when that brought nothing. */
-  const fetch = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken | undefined, Failure> => {
-    if (slots.isClosed()) return Effect.fail(closedError())
-    if (slot.flight !== undefined) {
-      const joined = join(slot.flight, call)
-      // A background flight makes one attempt only: whoever needs a token now asks for himself
-      return slot.flight.purpose === "background"
-        ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
-        : joined
+  /** `undefined` when the renewal brought nothing. */
+  const follow = (
+    slot: TokenCache.Slot,
+    decision: KeyState.RenewalDecision,
+    call: Need
+  ): Effect.Effect<AccessToken.AccessToken | undefined, Failure> => {
+    switch (decision._tag) {
+      case "Start":
+        return join(flights.launch(slot, decision.reason, call.origin), call)
+      case "Join": {
+        const joined = join(decision.flight, call)
+        // A background flight makes one attempt only: whoever needs a token now asks for himself
+        return decision.flight.reason === "background"
+          ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
+          : joined
+      }
+      case "Answer":
+        return Effect.fail(decision.error)
     }
-    const { cooldown } = slot
-    const failure = cooldown?.failure(now())
-    return cooldown === undefined || failure === undefined ||
-        ((store.isShared || cooldown.mayChange()) && cooldown.mayLook(now()))
-      ? join(flights.launch(slot, call.purpose, call.origin), call)
-      : Effect.fail(failure)
   }
 
-  const need = (slot: TokenSlots.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
-    Effect.flatMap(fetch(slot, call), (token) => token === undefined ? need(slot, call) : Effect.succeed(token))
+  const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    if (slots.isClosed()) return Effect.fail(closedError())
+    const decision = KeyState.decideRenewal(slot.state, "expiry", store, now())
+    return Effect.flatMap(
+      follow(slot, decision, call),
+      (token) => token === undefined ? need(slot, call) : Effect.succeed(token)
+    )
+  }
 
   /** Hands out a token inside its refresh window. */
-  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenUse | undefined, onUse: OnUse) => {
+  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenStatus.TokenUse | undefined, onUse: OnUse) => {
     const remaining = expiresAt - now()
     if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
@@ -299,64 +307,56 @@ export const make: (
   }
 
   const acquire = (
-    slot: TokenSlots.Slot,
+    slot: TokenCache.Slot,
     origin: string,
     onUse: OnUse
   ): Effect.Effect<AccessToken.AccessToken, Failure> => {
     if (slots.isClosed()) return Effect.fail(closedError())
-    const held = slot.held
-    if (!isAlive(held)) return need(slot, waiting("expiry", origin, onUse))
-    if (adoption.isRejected(slot, held, origin)) {
+    const { held } = slot.state
+    if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
+    if (KeyState.isRejected(slot, held, origin)) {
       // With none to be had that this origin takes, it is told by the newest, whose time is not over
-      return Effect.map(
-        replace(slot, held.token, origin, waiting("rejection", origin, onUse)),
-        (token) => token === held.token && isAlive(slot.held) ? slot.held.token : token
-      )
+      return Effect.map(replace(slot, held.token, waiting(origin, onUse)), (token) => {
+        const newest = slot.state.held
+        return token === held.token && HeldToken.isAlive(newest, now()) ? newest.token : token
+      })
     }
-    // With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works
-    const isEarly = now() < slot.backgroundNotBefore
-    if (now() < held.freshUntil || slot.backgroundFailures > 0 || isEarly) {
-      const isDue = now() >= held.refreshAt && !isEarly
-      const isBegun = isDue && slot.flight === undefined && slot.cooldown?.failure(now()) === undefined
-      const use = slot.backgroundFailures > 0 ? "stale" : isBegun ? "renewed_ahead" : undefined
-      if (isBegun) flights.launch(slot, "background", origin)
-      return serve(held, use, onUse)
-    }
-    const call = waiting("expiry", origin, onUse)
+    const decision = KeyState.decide(slot, { origin, isShared: store.isShared }, now())
+    if (decision._tag === "ServeAndRenew") flights.launch(slot, "background", origin)
+    if (isServing(decision)) return serve(decision.held, decision.use, onUse)
+    const call = waiting(origin, onUse)
     const half = now() + (held.expiresAt - now()) / 2
     return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
-      const last = usable(slot, origin)
+      const last = slots.isClosed() ? undefined : KeyState.usable(slot, origin, now())
       if (last !== undefined) return serve(last, "stale", onUse)
       // The wait has outlasted the old token, and the new one is under way
-      return slot.flight === undefined ? Effect.fail(failure) : need(slot, call)
+      return KeyState.flightOf(slot.state) === undefined ? Effect.fail(failure) : need(slot, call)
     })
   }
 
   /** Another token for an origin that rejected this one, if that is worth a request. */
   const replace = (
-    slot: TokenSlots.Slot,
+    slot: TokenCache.Slot,
     rejected: AccessToken.AccessToken,
-    origin: string,
     call: Need
   ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
-      const other = usable(slot, origin)
-      if (other !== undefined && !HeldToken.is(other, rejected)) return Effect.succeed(other.token)
-      // Whatever the origin says of it: a token whose time is over is renewed
-      const purpose = isAlive(slot.held) ? "rejection" : "expiry"
-      // One that is under way for this origin costs no further token request
-      const isNew = purpose === "rejection" && slot.flight?.origin !== origin
-      if (isNew && slot.rejected?.mayRenew(origin, now()) === false) return Effect.succeed(rejected)
-      return Effect.flatMap(fetch(slot, { ...call, purpose }), (token) => {
-        if (token === undefined) return replace(slot, rejected, origin, call)
-        if (slot.rejected?.has(HeldToken.digestOf(token, slot.held), origin) !== true) return Effect.succeed(token)
-        verdicts.hold(slot, origin, slot.rejected.unchanged(origin, now()))
+      if (slots.isClosed()) return Effect.fail(closedError())
+      const { origin } = call
+      const decision = KeyState.decide(slot, { origin, rejected, isShared: store.isShared }, now())
+      if (isServing(decision)) return Effect.succeed(decision.held.token)
+      if (decision._tag === "Keep") return Effect.succeed(decision.token)
+      return Effect.flatMap(follow(slot, decision, call), (token) => {
+        if (token === undefined) return replace(slot, rejected, call)
+        if (slot.rejected?.has(HeldToken.digestOf(token, slot.state.held), origin) !== true) {
+          return Effect.succeed(token)
+        }
+        verdicts.unchanged(slot, origin)
         return Effect.succeed(rejected)
       })
     })
 
-  const waiting = (purpose: Renewal.Purpose, origin: string, onUse: OnUse = constVoid): Need => ({
-    purpose,
+  const waiting = (origin: string, onUse: OnUse = constVoid): Need => ({
     origin,
     onUse,
     deadline: now() + Duration.toMillis(maxWait)
@@ -365,22 +365,23 @@ export const make: (
   fork(Effect.interruptible(Stream.runForEach(store.changes, adoption.changed)))
 
   return TokenProvider.of({
+    ...AcceptedTokens.forClients(),
     peek: (request) => {
-      const held = slots.of(request).held
-      return held !== undefined && now() < held.quietUntil ? held.token : undefined
+      const { held, quietUntil } = slots.of(request).state
+      return held !== undefined && now() < quietUntil ? held.token : undefined
     },
     get: (request, origin = anyOrigin, onUse = constVoid) =>
       Effect.suspend(() => {
         const slot = slots.of(request)
-        const held = slot.held
-        return held !== undefined && now() < held.quietUntil ? Effect.succeed(held.token) : acquire(slot, origin, onUse)
+        const { held, quietUntil } = slot.state
+        return held !== undefined && now() < quietUntil ? Effect.succeed(held.token) : acquire(slot, origin, onUse)
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {
         if (slots.isClosed()) return Effect.fail(closedError())
         const slot = slots.of(request)
         verdicts.rejected(slot, rejected, origin)
-        return replace(slot, rejected, origin, waiting("rejection", origin))
+        return replace(slot, rejected, waiting(origin))
       }),
     report: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
@@ -389,10 +390,11 @@ export const make: (
       }),
     status: (request) =>
       Effect.sync(() =>
-        TokenStatus.make(slots.find(endpoint.resolve(request).key), {
-          store: !isShared ? "unused" : store.isFailing() ? "failing" : "working",
-          now: now()
-        })
+        KeyState.status(
+          slots.find(endpoint.resolve(request).key),
+          !isShared ? "unused" : store.isFailing() ? "failing" : "working",
+          now()
+        )
       )
   })
 })
@@ -445,7 +447,7 @@ export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
   options?: Options | undefined
 ): Layer.Layer<TokenProvider, InvalidOptions | ConfigError.ConfigError, TokenEndpoint | TokenStore> =>
-  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+  LayerOptions.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * Options of `warm`.
@@ -528,6 +530,11 @@ export function layerWarm(
 export function layerWarm(options?: WarmOptions) {
   return Layer.effectDiscard(warm(options))
 }
+
+const isServing = (
+  decision: KeyState.Decision
+): decision is Extract<KeyState.Decision, { readonly _tag: "Serve" | "ServeAndRenew" }> =>
+  decision._tag === "Serve" || decision._tag === "ServeAndRenew"
 
 const closedError = () => new TokenProviderError({ reason: "Closed" })
 

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { fingerprint } from "./Fingerprint.js"
+import { fingerprint } from "./disclosure/Fingerprint.js"
 import * as Grant from "./Grant.js"
 
 /**

@@ -5,8 +5,11 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
-import * as AuthenticatedPost from "./AuthenticatedPost.js"
-import type { InvalidOptions } from "./OAuthError.js"
+import type * as Redacted from "effect/Redacted"
+import type { AccessToken } from "./AccessToken.js"
+import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
+import type * as LayerOptions from "./LayerOptions.js"
+import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
 
 /**
  * Revokes a token: that the server knows it no longer is what was asked for,
@@ -15,7 +18,10 @@ import type { InvalidOptions } from "./OAuthError.js"
  * @since 0.1.0
  * @category models
  */
-export type Revoke = AuthenticatedPost.AboutToken<void>
+export type Revoke = (
+  token: AccessToken | Redacted.Redacted,
+  hint?: "access_token" | "refresh_token"
+) => Effect.Effect<void, TokenEndpointError>
 
 /**
  * Makes the function that revokes tokens.
@@ -39,7 +45,7 @@ export type Revoke = AuthenticatedPost.AboutToken<void>
  * @category constructors
  */
 export const make = <R = never>(
-  options: AuthenticatedPost.AddressedOptions<R>
+  options: LayerOptions.EndpointOptions<R>
 ): Effect.Effect<Revoke, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
     AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", options),

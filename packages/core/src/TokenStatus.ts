@@ -4,12 +4,10 @@
  *
  * @since 0.1.0
  */
-import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
-import type { Failure } from "./Cooldown.js"
-import type { HeldToken } from "./HeldToken.js"
-import type { Slot } from "./TokenSlots.js"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import type * as Option from "effect/Option"
+import type { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 
 /**
  * `token` is `None` when there is none that could be sent. `lastError` is why
@@ -22,7 +20,10 @@ import type { Slot } from "./TokenSlots.js"
 export interface TokenStatus {
   readonly token: Option.Option<HeldTokenStatus>
   readonly isRenewing: boolean
-  readonly lastError: Option.Option<{ readonly error: Failure; readonly failedAt: DateTime.Utc }>
+  readonly lastError: Option.Option<{
+    readonly error: TokenEndpointError | TokenProviderError
+    readonly failedAt: DateTime.Utc
+  }>
   readonly store: StoreStatus
 }
 
@@ -54,34 +55,18 @@ export interface HeldTokenStatus {
 export type StoreStatus = "unused" | "working" | "failing"
 
 /**
- * Reads it off a slot, where the request has one.
+ * How the token of a request came about, as the span of the request shows it.
+ * `undefined` is the usual case, a token that was simply in memory: to say it of
+ * every request would cost each a quarter of its span.
+ *
+ * - `renewed_ahead`: it was in memory, and the request began its renewal in the
+ *   background.
+ * - `stale`: it was in memory, and could not be renewed in time.
+ * - `awaited`: the request waited until it was issued.
+ * - `adopted`: the request waited, and another process had stored it.
+ * - `replayed`: it took the place of one that was answered 401.
  *
  * @since 0.1.0
- * @category constructors
+ * @category models
  */
-export const make = (slot: Slot | undefined, options: {
-  readonly store: StoreStatus
-  /** Epoch milliseconds. */
-  readonly now: number
-}): TokenStatus => ({
-  token: Option.map(
-    Option.filter(Option.fromNullable(slot?.held), ({ expiresAt }) => options.now < expiresAt),
-    (held) => describe(held, slot?.rejected?.has(held.digest) === true, options.now)
-  ),
-  isRenewing: slot?.flight !== undefined,
-  lastError: Option.map(Option.fromNullable(slot?.failure), ({ at, error }) => ({
-    error,
-    failedAt: DateTime.unsafeMake(at)
-  })),
-  store: options.store
-})
-
-const describe = ({ isOwn, token }: HeldToken, isRejected: boolean, now: number): HeldTokenStatus => ({
-  obtainedAt: token.obtainedAt,
-  age: Duration.millis(Math.max(0, now - token.obtainedAt.epochMillis)),
-  expiresAt: token.expiresAt,
-  expiresIn: Option.map(token.expiresAt, ({ epochMillis }) => Duration.millis(epochMillis - now)),
-  scope: token.scope,
-  source: isOwn ? "issued" : "adopted",
-  isRejected
-})
+export type TokenUse = "renewed_ahead" | "stale" | "awaited" | "adopted" | "replayed"

@@ -1,31 +1,7 @@
 /**
- * An OAuth 2 client for apps that call protected APIs on their own behalf.
- *
- * @since 0.1.0
- */
-
-/**
- * @since 0.1.0
- */
-export * as AcceptedTokens from "./AcceptedTokens.js"
-
-/**
  * @since 0.1.0
  */
 export * as AccessToken from "./AccessToken.js"
-
-/**
- * A request with the address that it goes to. Each request of a client is one, so
- * platform's requests are made of it only where somebody looks at them.
- *
- * @since 0.1.0
- */
-export * as AddressedRequest from "./AddressedRequest.js"
-
-/**
- * @since 0.1.0
- */
-export * as Adoption from "./Adoption.js"
 
 /**
  * @since 0.1.0
@@ -45,17 +21,7 @@ export * as AuthedHttpClient from "./AuthedHttpClient.js"
 /**
  * @since 0.1.0
  */
-export * as AuthenticatedPost from "./AuthenticatedPost.js"
-
-/**
- * @since 0.1.0
- */
 export * as AuthorizationServer from "./AuthorizationServer.js"
-
-/**
- * @since 0.1.0
- */
-export * as BoundedStore from "./BoundedStore.js"
 
 /**
  * @since 0.1.0
@@ -70,27 +36,12 @@ export * as ClientAuth from "./ClientAuth.js"
 /**
  * @since 0.1.0
  */
-export * as ClientAuthChoice from "./ClientAuthChoice.js"
-
-/**
- * @since 0.1.0
- */
 export * as ClientCertificate from "./ClientCertificate.js"
 
 /**
  * @since 0.1.0
  */
-export * as ClosingRevocation from "./ClosingRevocation.js"
-
-/**
- * @since 0.1.0
- */
-export * as ConfiguredLayer from "./ConfiguredLayer.js"
-
-/**
- * @since 0.1.0
- */
-export * as Cooldown from "./Cooldown.js"
+export * as LayerOptions from "./LayerOptions.js"
 
 /**
  * @since 0.1.0
@@ -105,27 +56,7 @@ export * as Environment from "./Environment.js"
 /**
  * @since 0.1.0
  */
-export * as ErrorAttributes from "./ErrorAttributes.js"
-
-/**
- * @since 0.1.0
- */
-export * as Fingerprint from "./Fingerprint.js"
-
-/**
- * @since 0.1.0
- */
-export * as FleetNotes from "./FleetNotes.js"
-
-/**
- * @since 0.1.0
- */
 export * as Grant from "./Grant.js"
-
-/**
- * @since 0.1.0
- */
-export * as HeldToken from "./HeldToken.js"
 
 /**
  * @since 0.1.0
@@ -150,52 +81,12 @@ export * as Origin from "./Origin.js"
 /**
  * @since 0.1.0
  */
-export * as Outages from "./Outages.js"
-
-/**
- * @since 0.1.0
- */
 export * as PayloadCipher from "./PayloadCipher.js"
 
 /**
  * @since 0.1.0
  */
-export * as Redaction from "./Redaction.js"
-
-/**
- * @since 0.1.0
- */
-export * as Redirect from "./Redirect.js"
-
-/**
- * @since 0.1.0
- */
-export * as RefreshTokens from "./RefreshTokens.js"
-
-/**
- * @since 0.1.0
- */
-export * as RejectedTokens from "./RejectedTokens.js"
-
-/**
- * @since 0.1.0
- */
-export * as Renewal from "./Renewal.js"
-
-/**
- * @since 0.1.0
- */
-export * as Replay from "./Replay.js"
-
-/**
- * @since 0.1.0
- */
-export * as RequestScope from "./RequestScope.js"
-
-/**
- * @since 0.1.0
- */
-export * as RequestSignature from "./RequestSignature.js"
+export * as RefreshTokenGrant from "./RefreshTokenGrant.js"
 
 /**
  * @since 0.1.0
@@ -210,106 +101,12 @@ export * as Route from "./Route.js"
 /**
  * @since 0.1.0
  */
-export * as ServerExchange from "./ServerExchange.js"
-
-/**
- * @since 0.1.0
- */
-export * as ServerHabits from "./ServerHabits.js"
-
-/**
- * @since 0.1.0
- */
-export * as SharedTokens from "./SharedTokens.js"
-
-/**
- * @since 0.1.0
- */
 export * as SigningKey from "./SigningKey.js"
 
 /**
  * @since 0.1.0
  */
-export * as StoredToken from "./StoredToken.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestAnswer from "./TestAnswer.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestAuthedHttpClient from "./TestAuthedHttpClient.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestAuthorizationServer from "./TestAuthorizationServer.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestClientAuth from "./TestClientAuth.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestGrants from "./TestGrants.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestProofs from "./TestProofs.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestRequest from "./TestRequest.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestResource from "./TestResource.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestTokenEndpoint from "./TestTokenEndpoint.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestTokenStore from "./TestTokenStore.js"
-
-/**
- * What a test's authorization server answers when it is asked about a token
- * that it has issued: its revocation (RFC 7009) and its introspection
- * (RFC 7662).
- *
- * @since 0.1.0
- */
-export * as TestTokenQueries from "./TestTokenQueries.js"
-
-/**
- * @since 0.1.0
- */
-export * as TestTokens from "./TestTokens.js"
-
-/**
- * @since 0.1.0
- */
-export * as TokenAttempts from "./TokenAttempts.js"
-
-/**
- * @since 0.1.0
- */
 export * as TokenEndpoint from "./TokenEndpoint.js"
-
-/**
- * @since 0.1.0
- */
-export * as TokenFlights from "./TokenFlights.js"
 
 /**
  * @since 0.1.0
@@ -329,17 +126,7 @@ export * as TokenRequest from "./TokenRequest.js"
 /**
  * @since 0.1.0
  */
-export * as TokenResponse from "./TokenResponse.js"
-
-/**
- * @since 0.1.0
- */
 export * as TokenRevocation from "./TokenRevocation.js"
-
-/**
- * @since 0.1.0
- */
-export * as TokenSlots from "./TokenSlots.js"
 
 /**
  * @since 0.1.0
@@ -350,31 +137,6 @@ export * as TokenStatus from "./TokenStatus.js"
  * @since 0.1.0
  */
 export * as TokenStore from "./TokenStore.js"
-
-/**
- * @since 0.1.0
- */
-export * as TokenStoreContract from "./TokenStoreContract.js"
-
-/**
- * @since 0.1.0
- */
-export * as TokenUse from "./TokenUse.js"
-
-/**
- * @since 0.1.0
- */
-export * as UnsignedResponse from "./UnsignedResponse.js"
-
-/**
- * @since 0.1.0
- */
-export * as Verdicts from "./Verdicts.js"
-
-/**
- * @since 0.1.0
- */
-export * as WaitingCallers from "./WaitingCallers.js"
 
 /**
  * @since 0.1.0

@@ -1,14 +1,8 @@
-import {
-  type AccessToken,
-  AuthedCall,
-  OAuthError,
-  TestTokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { type AccessToken, AuthedCall, OAuthError, OAuthMetrics, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Data, Effect, Layer, Redacted } from "effect"
+import { Cause, Data, Effect, Exit, Layer, Metric, Redacted } from "effect"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly reason: "token" | "other" }> {}
 
@@ -98,5 +92,101 @@ describe("AuthedCall", () => {
         authed(() => Effect.zipRight(tokens.failNext(1), new Refused({ reason: "token" })))
       )
       deepStrictEqual([error._tag, (yield* tokens.requests).length], ["Refused", 2])
+    }).pipe(Effect.provide(Provider)))
+
+  const outcomes = ["accepted", "rejected", "failed", "unreplayable", "unrenewed"] as const
+
+  /** What was counted for the calls that were made with this tag. */
+  const replays = (test: string) =>
+    Effect.forEach(
+      outcomes,
+      (outcome) =>
+        Effect.map(
+          Metric.value(Metric.tagged(OAuthMetrics.tokenReplays(outcome), "test", test)),
+          ({ count }) => [outcome, count] as const
+        )
+    ).pipe(Effect.map((counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))))
+
+  it.effect("what comes of a rejection is counted as with AuthedHttpClient", () =>
+    Effect.gen(function*() {
+      const good = ["token-1"]
+      const { authed, call, tokens } = yield* Effect.tagMetrics(world(good), "test", "counted")
+      yield* call
+      deepStrictEqual(yield* replays("counted"), {})
+      good[0] = "token-2"
+      yield* call
+      deepStrictEqual(yield* replays("counted"), { accepted: 1 })
+      yield* Effect.flip(
+        authed((token) => new Refused({ reason: Redacted.value(token.value) === "token-2" ? "token" : "other" }))
+      )
+      deepStrictEqual(yield* replays("counted"), { accepted: 1, failed: 1 })
+      good.length = 0
+      yield* Effect.flip(call)
+      deepStrictEqual(yield* replays("counted"), { accepted: 1, failed: 1, rejected: 1 })
+      yield* tokens.failNext(1)
+      yield* Effect.flip(call)
+      deepStrictEqual(yield* replays("counted"), { accepted: 1, failed: 1, rejected: 1, unrenewed: 1 })
+    }).pipe(Effect.provide(Provider)))
+
+  it.effect("a failure comes with all of its cause, the first time and the second", () =>
+    Effect.gen(function*() {
+      const { authed } = yield* world()
+      for (const reason of ["other", "token"] as const) {
+        const call = authed(() => Effect.ensuring(new Refused({ reason }), Effect.die("and broken")))
+        const exit = yield* Effect.exit(call)
+        assert(Exit.isFailure(exit))
+        deepStrictEqual([...Cause.failures(exit.cause)].map((error) => error._tag), ["Refused"])
+        deepStrictEqual([...Cause.defects(exit.cause)], ["and broken"])
+      }
+    }).pipe(Effect.provide(Provider)))
+
+  /** A provider of the app's own, which hands everything on and says what it was told. */
+  const ownProvider = (reports: Array<string>) =>
+    Effect.map(TokenProvider.TokenProvider, ({ get, peek, renew, report, status }) =>
+      TokenProvider.TokenProvider.of({
+        get,
+        peek,
+        renew,
+        status,
+        report: (token, outcome, ...rest) =>
+          Effect.zipRight(
+            Effect.sync(() => reports.push(`${Redacted.value(token.value)} ${outcome}`)),
+            report(token, outcome, ...rest)
+          )
+      }))
+
+  it.effect("with a provider that the app made itself: told once of each token, and again after a rejection", () =>
+    Effect.gen(function*() {
+      const reports: Array<string> = []
+      const good = ["token-1"]
+      const { call } = yield* Effect.provideServiceEffect(
+        world(good),
+        TokenProvider.TokenProvider,
+        ownProvider(reports)
+      )
+      yield* Effect.all([call, call])
+      good[0] = "token-2"
+      yield* Effect.all([call, call])
+      deepStrictEqual(reports, ["token-1 accepted", "token-2 accepted"])
+    }).pipe(Effect.provide(Provider)))
+
+  it.effect("rule 4: all callers of a provider tell it of a token once, and again after a rejection of any", () =>
+    Effect.gen(function*() {
+      const reports: Array<string> = []
+      const told = Effect.map(TokenProvider.TokenProvider, (provider) => ({
+        ...provider,
+        renew: (rejected: AccessToken.AccessToken) => Effect.succeed(rejected),
+        report: (_: AccessToken.AccessToken, outcome: string) => Effect.sync(() => void reports.push(outcome))
+      }))
+      const good = ["token-1"]
+      const make = Effect.provideServiceEffect(world(good), TokenProvider.TokenProvider, told)
+      const [one, other] = yield* Effect.all([make, make])
+      yield* Effect.all([one.call, other.call])
+      deepStrictEqual(reports, ["accepted"])
+      good.length = 0
+      yield* Effect.flip(one.call)
+      good.push("token-1")
+      yield* Effect.all([other.call, one.call])
+      deepStrictEqual(reports, ["accepted", "accepted"])
     }).pipe(Effect.provide(Provider)))
 })

@@ -1,12 +1,5 @@
-import {
-  AuthedHttpClient,
-  ClientAuth,
-  DPoP,
-  TestAuthorizationServer,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

@@ -1,4 +1,5 @@
-import { AuthedHttpClient, TestAuthorizationServer, TestTokenEndpoint, TokenProvider } from "@effect-alf/core"
+import { AuthedHttpClient, TokenProvider } from "@effect-alf/core"
+import { TestAuthorizationServer, TestTokenEndpoint } from "@effect-alf/core/testing"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

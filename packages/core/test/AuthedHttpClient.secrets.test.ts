@@ -1,11 +1,5 @@
-import {
-  AuthedHttpClient,
-  ClientAuth,
-  TestAuthorizationServer,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { HttpBody, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

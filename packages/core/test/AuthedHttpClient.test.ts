@@ -1,5 +1,6 @@
 import type { TokenEndpoint } from "@effect-alf/core"
-import { AuthedHttpClient, Grant, OAuthError, TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, Grant, OAuthError, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import type { HttpMethod } from "@effect/platform"
 import { Cookies, Headers, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"

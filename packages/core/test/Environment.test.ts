@@ -1,11 +1,5 @@
-import {
-  AuthedHttpClient,
-  Environment,
-  TestTokenEndpoint,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, Environment, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

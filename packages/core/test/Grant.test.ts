@@ -1,4 +1,4 @@
-import { type ClientAuth, Grant, TokenRequest } from "@effect-alf/core"
+import { type ClientAuth, Grant, RefreshTokenGrant, TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Predicate, Record, Redacted } from "effect"
@@ -78,10 +78,10 @@ describe("Grant", () => {
 
   it.effect("refreshToken sends the token (RFC 6749 §6), and is known by the one it begins with", () =>
     Effect.gen(function*() {
-      const grant = Grant.refreshToken(secret("s3cr3t"))
+      const grant = RefreshTokenGrant.make(secret("s3cr3t"))
       assert.strictEqual(grant.type, "refresh_token")
       deepStrictEqual(yield* shown(grant), { refresh_token: "secret s3cr3t" })
-      assert.strictEqual(resolve(grant).key, resolve(Grant.refreshToken(secret("s3cr3t"))).key)
+      assert.strictEqual(resolve(grant).key, resolve(RefreshTokenGrant.make(secret("s3cr3t"))).key)
       assert.notInclude(JSON.stringify([grant, resolve(grant)]), "s3cr3t")
     }))
 
@@ -143,8 +143,8 @@ describe("Grant", () => {
       Grant.tokenExchange({ subjectToken: subject, actorToken: subject }),
       Grant.tokenExchange({ subjectToken: subject, actorToken: secret("t") }),
       Grant.tokenExchange({ subjectToken: subject, actorToken: subject, actorTokenType: Grant.TokenType.jwt }),
-      Grant.refreshToken(secret("s")),
-      Grant.refreshToken(secret("t")),
+      RefreshTokenGrant.make(secret("s")),
+      RefreshTokenGrant.make(secret("t")),
       { type: "urn:example:custom", id: "", params: () => Effect.succeed({}) },
       { type: "urn:example:custom", id: "1", params: () => Effect.succeed({}) }
     ]

@@ -3,7 +3,8 @@
  * inspectable store, with all that it logs.
  */
 import type { AccessToken, OAuthError } from "@effect-alf/core"
-import { TestTokenEndpoint, TestTokenStore, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import type { Scope } from "effect"
 import {
   Cause,

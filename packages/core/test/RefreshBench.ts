@@ -3,17 +3,11 @@
  * connection to the store and one to the authorization server of its own.
  */
 import type { OAuthError } from "@effect-alf/core"
-import {
-  Grant,
-  RefreshTokens,
-  TestAuthorizationServer,
-  TestTokenStore,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { RefreshTokenGrant, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer, TestTokenStore } from "@effect-alf/core/testing"
 import { HttpClient } from "@effect/platform"
 import { Array as Arr, Context, Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
+import * as RefreshTokens from "../src/store/RefreshTokens.js"
 import { collectLogs, type Log, patient, value } from "./ProviderBench.js"
 
 export interface Process {
@@ -55,7 +49,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
         url: TestAuthorizationServer.tokenUrl,
         clientId: TestAuthorizationServer.clientId,
         clientSecret: TestAuthorizationServer.clientSecret,
-        request: { grant: Grant.refreshToken(initial) },
+        request: { grant: RefreshTokenGrant.make(initial) },
         ...options.endpoint
       })),
       Layer.provide(Layer.succeed(HttpClient.HttpClient, own)),

@@ -3,14 +3,8 @@
  * by script and records what reached it, with the signal that can abort it.
  */
 import type { OAuthError } from "@effect-alf/core"
-import {
-  AuthedHttpClient,
-  TestAuthorizationServer,
-  TestTokenEndpoint,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer, TestTokenEndpoint } from "@effect-alf/core/testing"
 import type { HttpClientError, HttpClientRequest } from "@effect/platform"
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import type { Scope } from "effect"

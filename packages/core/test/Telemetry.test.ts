@@ -1,5 +1,5 @@
 /** What an app's exporters for OpenTelemetry are given: whole span trees, all that was counted, and every log line. */
-import { TestAuthorizationServer } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { HttpBody, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

@@ -3,14 +3,8 @@
  * tests that read what arrives there: the client over the in-memory
  * authorization server and an inspectable store, with all that it logs.
  */
-import {
-  AuthedHttpClient,
-  TestAuthorizationServer,
-  TestTokenStore,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer, TestTokenStore } from "@effect-alf/core/testing"
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import { HttpClient } from "@effect/platform"
 import { SpanStatusCode } from "@opentelemetry/api"

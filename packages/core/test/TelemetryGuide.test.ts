@@ -1,18 +1,14 @@
 /** The guide about telemetry says all that the library tells of itself, and nothing else. */
-import type { OAuthError, Renewal, TokenUse } from "@effect-alf/core"
-import {
-  ErrorAttributes,
-  OAuthError as Errors,
-  OAuthMetrics,
-  TestAuthorizationServer,
-  TokenEndpoint
-} from "@effect-alf/core"
+import type { OAuthError, TokenStatus } from "@effect-alf/core"
+import { OAuthError as Errors, OAuthMetrics, TokenEndpoint } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import type { Metric } from "effect"
 import { Effect, Struct } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
+import * as ErrorAttributes from "../src/disclosure/ErrorAttributes.js"
 import { settle } from "./ProviderBench.js"
 import * as TelemetryBench from "./TelemetryBench.js"
 
@@ -70,7 +66,9 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
   tokenRequestDuration: requestOutcomes.map(OAuthMetrics.tokenRequestDuration),
   tokenRetries: [OAuthMetrics.tokenRetries],
   tokenWaiters: [OAuthMetrics.tokenWaiters],
-  tokenRenewals: all<Renewal.Purpose>({ background: true, expiry: true, rejection: true }).flatMap((reason) =>
+  tokenRenewals: all<OAuthMetrics.RenewalReason>({ background: true, expiry: true, rejection: true }).flatMap((
+    reason
+  ) =>
     all<OAuthMetrics.RenewalOutcome>({ issued: true, adopted: true, held: true, busy: true, failed: true })
       .map((outcome) => OAuthMetrics.tokenRenewals(reason, outcome))
   ),
@@ -95,9 +93,9 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
 
 /** What each source file says to a log: the level, and the parts of the text that do not differ. */
 const sources = ["core/src", "node/src"].flatMap((folder) =>
-  readdirSync(new URL(folder, root)).filter((name) => name.endsWith(".ts")).map((name) =>
-    readFileSync(new URL(`${folder}/${name}`, root), "utf8")
-  )
+  readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts")).map((
+    name
+  ) => readFileSync(new URL(`${folder}/${name}`, root), "utf8"))
 )
 
 const parts = (text: string, placeholder: RegExp) => text.split(placeholder).filter((part) => part.trim().length > 3)
@@ -145,7 +143,7 @@ describe("the guide about telemetry", () => {
   })
 
   it("has each way in which a token comes about", () => {
-    const uses = all<TokenUse.TokenUse>({
+    const uses = all<TokenStatus.TokenUse>({
       renewed_ahead: true,
       stale: true,
       awaited: true,

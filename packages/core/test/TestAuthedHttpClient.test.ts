@@ -1,4 +1,5 @@
-import { AuthedHttpClient, TestAuthedHttpClient, TestTokenEndpoint } from "@effect-alf/core"
+import { AuthedHttpClient } from "@effect-alf/core"
+import { TestAuthedHttpClient, TestTokenEndpoint } from "@effect-alf/core/testing"
 import { HttpBody } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

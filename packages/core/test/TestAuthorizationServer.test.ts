@@ -1,19 +1,12 @@
-import {
-  AuthedHttpClient,
-  ClientAuth,
-  DPoP,
-  type OAuthError,
-  TestAuthorizationServer,
-  TestProofs,
-  TestResource,
-  TokenEndpoint,
-  TokenStore
-} from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, DPoP, type OAuthError, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { TestExchange } from "@effect-alf/core/testing"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { HttpBody, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Encoding, Exit, Fiber, Layer, Redacted, Stream, TestClock } from "effect"
 import * as jose from "jose"
+import * as Proofs from "../src/testing/server/Proofs.js"
 
 const { apiUrl, clientId, clientSecret, issuer, tokenUrl } = TestAuthorizationServer
 
@@ -243,7 +236,7 @@ describe("TestAuthorizationServer", () => {
             const response = yield* client.execute(
               HttpClientRequest.put(`${apiUrl}/a/b?x=1`, { headers: { authorization: "bearer token-1" }, body })
             )
-            const echo = yield* HttpClientResponse.schemaBodyJson(TestResource.Echo)(response)
+            const echo = yield* HttpClientResponse.schemaBodyJson(TestExchange.Echo)(response)
             includes(echo, { method: "PUT", path: "/a/b", query: { x: "1" }, scope: "read", base64 })
           }
           yield* client.execute(
@@ -562,7 +555,7 @@ describe("TestAuthorizationServer", () => {
             ))
         const bySecret = ["HS256", "HS384", "HS512"]
         deepStrictEqual(yield* algorithms({}), [bySecret, bySecret, bySecret])
-        const byKey = TestProofs.algorithms
+        const byKey = Proofs.algorithms
         deepStrictEqual(yield* algorithms({ clientAuth: ["private_key_jwt"] }), [byKey, byKey, byKey])
         deepStrictEqual(
           yield* algorithms({ clientAuth: ["client_secret_basic"] }),

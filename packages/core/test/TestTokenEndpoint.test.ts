@@ -1,5 +1,6 @@
 import type { TokenEndpoint } from "@effect-alf/core"
-import { AccessToken, RetryPolicy, TestTokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { AccessToken, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Fiber, Layer, Option, Redacted, TestClock } from "effect"

@@ -1,4 +1,5 @@
-import { TestTokenEndpoint, TestTokenStore, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Stream, TestClock } from "effect"

@@ -1,8 +1,9 @@
-import { AuthorizationServer, ClientAuth, ClientAuthChoice, DPoP, OAuthError, TokenEndpoint } from "@effect-alf/core"
+import { AuthorizationServer, ClientAuth, DPoP, OAuthError, TokenEndpoint } from "@effect-alf/core"
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Fiber, Layer, Option, Redacted, Schema, TestClock } from "effect"
+import * as ClientAuthChoice from "../src/endpoint/ClientAuthChoice.js"
 
 const issuer = "https://auth.example.com/realms/shop"
 const metadataUrl = "https://auth.example.com/.well-known/oauth-authorization-server/realms/shop"

@@ -1,4 +1,5 @@
-import { OAuthError, RetryPolicy, TestTokenEndpoint } from "@effect-alf/core"
+import { OAuthError, RetryPolicy } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Fiber, Option, TestClock } from "effect"

@@ -1,4 +1,4 @@
-import { TestTokenEndpoint } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { type Clock, Duration, Effect, Fiber, Option, TestClock } from "effect"

@@ -1,17 +1,10 @@
-import {
-  OAuthError,
-  RetryPolicy,
-  TestTokenEndpoint,
-  TestTokenStore,
-  TokenEndpoint,
-  TokenProvider,
-  TokenStore
-} from "@effect-alf/core"
-import * as RejectedTokens from "@effect-alf/core/RejectedTokens"
+import { OAuthError, RetryPolicy, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope, TestClock, Tracer } from "effect"
+import * as RejectedTokens from "../src/provider/RejectedTokens.js"
 import * as ProviderBench from "./ProviderBench.js"
 import { settle, value, warnings } from "./ProviderBench.js"
 

@@ -1,4 +1,5 @@
-import { TestTokenEndpoint, TokenStore } from "@effect-alf/core"
+import { TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Fiber, Option, TestClock } from "effect"

@@ -1,4 +1,5 @@
-import { TestTokenEndpoint, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Exit, Fiber, FiberRef, Option, Scope, TestClock, Tracer } from "effect"

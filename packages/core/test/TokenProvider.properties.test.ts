@@ -1,5 +1,6 @@
 import type { AccessToken, OAuthError } from "@effect-alf/core"
-import { RetryPolicy, TestTokenEndpoint } from "@effect-alf/core"
+import { RetryPolicy } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"

@@ -1,5 +1,5 @@
-import { TestTokenEndpoint } from "@effect-alf/core"
 import type { AccessToken } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Option, TestClock } from "effect"

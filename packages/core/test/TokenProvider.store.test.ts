@@ -1,4 +1,5 @@
-import { OAuthError, TestTokenEndpoint, TokenStore } from "@effect-alf/core"
+import { OAuthError, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"

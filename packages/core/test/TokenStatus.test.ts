@@ -1,4 +1,5 @@
-import { TestTokenEndpoint, TokenProvider } from "@effect-alf/core"
+import { TokenProvider } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Option, TestClock } from "effect"

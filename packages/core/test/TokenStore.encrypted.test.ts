@@ -1,5 +1,6 @@
 import type { AccessToken, PayloadCipher } from "@effect-alf/core"
-import { OAuthError, TestTokenStore, TokenStore, TokenStoreContract } from "@effect-alf/core"
+import { OAuthError, TokenStore } from "@effect-alf/core"
+import { TestTokenStore, TokenStoreContract } from "@effect-alf/core/testing"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

@@ -1,5 +1,6 @@
 import type { OAuthError } from "@effect-alf/core"
-import { TokenStore, TokenStoreContract } from "@effect-alf/core"
+import { TokenStore } from "@effect-alf/core"
+import { TokenStoreContract } from "@effect-alf/core/testing"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

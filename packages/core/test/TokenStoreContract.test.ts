@@ -1,4 +1,5 @@
-import { OAuthError, TokenStore, TokenStoreContract } from "@effect-alf/core"
+import { OAuthError, TokenStore } from "@effect-alf/core"
+import { TokenStoreContract } from "@effect-alf/core/testing"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

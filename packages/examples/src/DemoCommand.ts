@@ -4,7 +4,7 @@
  * wire.
  */
 import { NodeAuthedHttpClient, type RedisTokenStore } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { Console, Effect, Layer, Redacted } from "effect"
 import { randomBytes } from "node:crypto"
 import * as AuthorizationServer from "./AuthorizationServer.js"

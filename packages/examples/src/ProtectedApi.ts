@@ -2,13 +2,13 @@
  * A small protected API on a free loopback port: collections of JSON documents
  * in memory, to be read and written with a token for the collection.
  */
+import * as Loopback from "@effect-alf/servers/Loopback"
 import { type HttpApp, HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Context, Effect, Layer, Redacted } from "effect"
 import * as Jose from "jose"
 import * as Http from "node:http"
 import { AuthorizationServer } from "./AuthorizationServer.js"
-import * as Loopback from "./Loopback.js"
 import { type Exchange, Wire } from "./Wire.js"
 
 export class ProtectedApi extends Context.Tag("@effect-alf/examples/ProtectedApi")<
@@ -51,10 +51,12 @@ export const make = Effect.fnUntraced(function*(initial: Readonly<Record<string,
     })
 
   const introspect = (token: string, audience: string) =>
-    Effect.flatMap(authorizationServer.introspect(Redacted.make(token)), ({ active, aud }) =>
-      active
-        ? aud === audience ? Effect.void : Effect.fail("the token is for another resource")
-        : Effect.fail("the token expired or was revoked"))
+    Effect.flatMap(authorizationServer.introspect(Redacted.make(token)), (claims) =>
+      claims === undefined
+        ? Effect.fail("the token expired or was revoked")
+        : claims.aud === audience
+        ? Effect.void
+        : Effect.fail("the token is for another resource"))
 
   const authorize = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R> =>
     Effect.gen(function*() {

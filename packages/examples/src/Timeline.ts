@@ -3,9 +3,10 @@
  * step by step, and whether it was what it should have been. Tokens appear as a
  * letter and a few characters of their digest.
  */
-import { Fingerprint, OAuthError } from "@effect-alf/core"
+import { OAuthError } from "@effect-alf/core"
 import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { Console, Context, Effect, Exit, Layer, Redacted, Schedule } from "effect"
+import { createHash } from "node:crypto"
 import { isTokenRequest } from "./AuthorizationServer.js"
 import { isApiRequest } from "./ProtectedApi.js"
 import * as Style from "./Style.js"
@@ -93,7 +94,7 @@ export const make = Effect.gen(function*() {
   const nameOf = (token: Redacted.Redacted) => {
     const known = names.get(token)
     if (known !== undefined) return known
-    const digest = Fingerprint.fingerprint(Redacted.value(token)).replace(/[-_]/g, "")
+    const digest = createHash("sha256").update(Redacted.value(token)).digest("base64url").replace(/[-_]/g, "")
     const name = `${String.fromCharCode(firstLetter + names.size)} ${digest.slice(0, 4)}`
     names.set(token, name)
     return name

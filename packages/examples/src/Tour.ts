@@ -9,10 +9,10 @@ import { type Exchange, Wire } from "./Wire.js"
 
 /** The resources of the API; each has tokens of its own. */
 export const collections = {
-  orders: { format: "jwt", lifetime: "1 hour" },
-  prices: { format: "jwt", lifetime: "5 seconds" },
+  orders: { format: "JWT", lifetime: "1 hour" },
+  prices: { format: "JWT", lifetime: "5 seconds" },
   invoices: { format: "opaque", lifetime: "1 hour" },
-  reports: { format: "jwt", lifetime: "1 hour" }
+  reports: { format: "JWT", lifetime: "1 hour" }
 } as const
 
 export const documents = {

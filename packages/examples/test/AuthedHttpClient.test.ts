@@ -8,7 +8,7 @@ import {
   TokenStore
 } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { HttpApiClient, HttpBody, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -45,7 +45,7 @@ const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(Effect.zipRight(pause, condition), { until: (is) => is })
 
 // The other in CI
-const formats: ReadonlyArray<Shop.Format> = process.env.THOROUGH === undefined ? ["jwt"] : ["jwt", "opaque"]
+const formats: ReadonlyArray<Shop.Format> = process.env.THOROUGH === undefined ? ["JWT"] : ["JWT", "opaque"]
 
 describe.concurrent.each(formats)("%s access tokens", (format) => {
   it.live("are got once, for put, get and delete", () =>
@@ -64,7 +64,7 @@ describe.concurrent.each(formats)("%s access tokens", (format) => {
       deepStrictEqual(answers(yield* tokenRequests), [200])
       const [token, ...others] = tokensIn(yield* api.requests)
       assert.isEmpty(others)
-      if (format === "jwt") {
+      if (format === "JWT") {
         assert.strictEqual(decodeProtectedHeader(Redacted.value(token)).typ, "at+jwt")
       } else {
         assert.notInclude(Redacted.value(token), ".")

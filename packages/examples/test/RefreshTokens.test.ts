@@ -1,10 +1,10 @@
 /** Processes that share a refresh token through Redis, at a server that ends all of them when one is used again. */
-import * as Certificate from "@effect-alf/authorization-servers/Certificate"
-import * as OidcProvider from "@effect-alf/authorization-servers/OidcProvider"
-import * as ProtectedApi from "@effect-alf/authorization-servers/ProtectedApi"
-import { type AccessToken, AuthedHttpClient, Grant, TokenEndpoint, TokenProvider } from "@effect-alf/core"
+import { type AccessToken, AuthedHttpClient, RefreshTokenGrant, TokenEndpoint, TokenProvider } from "@effect-alf/core"
 import { NodeHttp, RedisTokenStore } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as OidcProvider from "@effect-alf/servers/authorization/OidcProvider"
+import * as ProtectedApi from "@effect-alf/servers/authorization/ProtectedApi"
+import * as Certificate from "@effect-alf/servers/Certificate"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Effect, Equal, Layer, Redacted, Schedule } from "effect"
@@ -33,7 +33,7 @@ const make = Effect.gen(function*() {
           clientId: "client",
           clientSecret: secret,
           timeout: hang,
-          request: { grant: Grant.refreshToken(initial) }
+          request: { grant: RefreshTokenGrant.make(initial) }
         })),
         Layer.provide(RedisTokenStore.layer({ url: redis.url, commandTimeout: hang })),
         Layer.provide(NodeHttp.layer({ connectTimeout: hang }))

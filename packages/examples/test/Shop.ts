@@ -7,7 +7,7 @@ import * as AuthorizationServer from "../src/AuthorizationServer.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
 import * as Wire from "../src/Wire.js"
 
-export type Format = "jwt" | "opaque"
+export type Format = "JWT" | "opaque"
 
 export const client: AuthorizationServer.Client = {
   id: "shop",
@@ -21,7 +21,7 @@ export const layer = (options: {
   readonly lifetime?: Duration.DurationInput | undefined
   readonly clients?: ReadonlyArray<AuthorizationServer.Client> | undefined
 } = {}): Layer.Layer<AuthorizationServer.AuthorizationServer | ProtectedApi.ProtectedApi | Wire.Wire> => {
-  const settings = { format: options.format ?? "jwt", lifetime: options.lifetime ?? "1 hour" }
+  const settings = { format: options.format ?? "JWT", lifetime: options.lifetime ?? "1 hour" }
   return ProtectedApi.layer({ "orders/1": { item: "tea" }, "invoices/7": { euro: 8.4 } }).pipe(
     Layer.provideMerge(AuthorizationServer.layer({
       clients: options.clients ?? [client],

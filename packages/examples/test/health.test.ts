@@ -1,4 +1,5 @@
-import { TestTokenEndpoint, TestTokenStore, TokenProvider } from "@effect-alf/core"
+import { TokenProvider } from "@effect-alf/core"
+import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import { HttpClient } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"

@@ -1,4 +1,4 @@
-import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
+import * as SigningKey from "@effect-alf/servers/authorization/SigningKey"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"

@@ -3,7 +3,8 @@
  * token that is used when its time of grace is over ends them all, and the fleet
  * is locked out.
  */
-import { Grant } from "@effect-alf/core"
+import type { Grant } from "@effect-alf/core"
+import { RefreshTokenGrant } from "@effect-alf/core"
 import { Effect, Predicate, Redacted } from "effect"
 import type { VirtualClock } from "./VirtualClock.js"
 
@@ -29,7 +30,7 @@ export const make = (time: VirtualClock, { grace }: Options): ModelRefreshTokens
   let reuses = 0
   let isLockedOut = false
   return {
-    grant: Grant.refreshToken(Redacted.make(initial)),
+    grant: RefreshTokenGrant.make(Redacted.make(initial)),
     use: (token) => {
       const first = usedAt.get(token)
       if (first !== undefined) {

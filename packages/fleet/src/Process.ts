@@ -63,6 +63,7 @@ const watch = (provider: Provider, machine: Machine, { endpoint, time }: World, 
         }))
     })
   return {
+    ...provider,
     peek: (request, origin) => {
       const token = provider.peek(request, origin)
       if (token !== undefined) handedOut(Redacted.value(token.value))
@@ -74,9 +75,7 @@ const watch = (provider: Provider, machine: Machine, { endpoint, time }: World, 
       Effect.tap(
         timed(provider.renew(rejected, request, origin)),
         (token) => token === rejected ? undefined : handedOut(Redacted.value(token.value))
-      ),
-    report: provider.report,
-    status: provider.status
+      )
   }
 }
 

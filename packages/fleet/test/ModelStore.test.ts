@@ -1,4 +1,5 @@
-import { TokenStore, TokenStoreContract } from "@effect-alf/core"
+import { TokenStore } from "@effect-alf/core"
+import { TokenStoreContract } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Exit, Fiber, Option, Stream } from "effect"

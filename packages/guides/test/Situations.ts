@@ -8,12 +8,13 @@ import {
   DPoP,
   Grant,
   OAuthError,
+  RefreshTokenGrant,
   TokenEndpoint,
   TokenIntrospection,
   TokenProvider,
   TokenStore
 } from "@effect-alf/core"
-import { NodeAuthedHttpClient, NodeHttp, RedisNotices, RedisTokenStore } from "@effect-alf/node"
+import { NodeAuthedHttpClient, NodeHttp, RedisTokenStore } from "@effect-alf/node"
 import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { NodeFileSystem } from "@effect/platform-node"
 import {
@@ -44,6 +45,7 @@ import { promisify } from "node:util"
 import { vi } from "vitest"
 import { keyOf } from "../../core/test/SigningKeys.js"
 import { hang } from "../../core/test/support/hang.js"
+import * as RedisNotices from "../../node/src/redis/RedisNotices.js"
 
 /** Brings the message, or the lines of the log, that the page shows a part of. */
 export type Situation = Effect.Effect<string, unknown, Scope.Scope>
@@ -358,7 +360,7 @@ const initial = Redacted.make("a-refresh-token")
 
 const refreshing: World = {
   answer: () => token({ refresh_token: "the-next-one" }),
-  endpoint: { request: { grant: Grant.refreshToken(initial) } }
+  endpoint: { request: { grant: RefreshTokenGrant.make(initial) } }
 }
 
 /** A store whose entries are all this payload. */
@@ -486,7 +488,7 @@ export const situations: Readonly<Record<string, Situation>> = {
     error_description: "no such client"
   }),
   "answered 400 invalid_grant": refused("invalid_grant"),
-  "answered 400 invalid_grant: revoked. A refresh token that was used or has ended does not come back: obtain a new one, and begin with it in another Grant.refreshToken":
+  "answered 400 invalid_grant: revoked. A refresh token that was used or has ended does not come back: obtain a new one, and begin with it in another RefreshTokenGrant":
     providing({ ...refreshing, answer: () => json({ error: "invalid_grant", error_description: "revoked" }, 400) }),
   "answered 400 invalid_scope": refused("invalid_scope"),
   "answered 400 unauthorized_client": refused("unauthorized_client"),

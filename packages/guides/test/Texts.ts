@@ -1,4 +1,4 @@
-/** The texts of messages in the source of the published packages. */
+/** The texts of messages in the source of the libraries. */
 import { readdirSync, readFileSync } from "node:fs"
 import ts from "typescript"
 
@@ -24,8 +24,8 @@ const sayings = [
   "unusable"
 ]
 
-/** Modules for tests, whose messages speak of the test; and what has a page of its own. */
-const isOther = (file: string) => /^(Test|TokenStoreContract|index|OAuthMetrics|command\/)/.test(file)
+/** Modules for tests, whose messages speak of the test; and what has a page of its own, as the command has. */
+const isOther = (file: string) => /^(testing\/|index|OAuthMetrics)/.test(file)
 
 /** A template's parts that vary. */
 export const hole = "\u0000"

@@ -1,7 +1,7 @@
-/** The READMEs of the published packages have a map of their modules. */
+/** The READMEs of the libraries have a map of their modules. */
 import { describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 
 const modulesOf = (folder: URL) =>
   readdirSync(folder)
@@ -17,7 +17,9 @@ describe("the map of", () => {
       const named = map.split("\n").flatMap((line) =>
         /^\| `/.test(line) ? [...line.split("|")[1].matchAll(/`(\w+)`/g)].map(([, name]) => name) : []
       )
-      deepStrictEqual(named.sort(), modulesOf(new URL("src/", home)).sort())
+      const testKit = new URL("src/testing/", home)
+      const modules = [...modulesOf(new URL("src/", home)), ...existsSync(testKit) ? modulesOf(testKit) : []]
+      deepStrictEqual(named.sort(), modules.sort())
     })
   }
 })

@@ -7,8 +7,8 @@
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
 import * as ClientAuth from "@effect-alf/core/ClientAuth"
 import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
-import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
 import * as Environment from "@effect-alf/core/Environment"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import type * as Route from "@effect-alf/core/Route"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
@@ -215,7 +215,7 @@ export const layerConfig: {
       ...(isBound ? [] : [["baseUrl", "origins"] as const])
     ]
     yield* Environment.requireEach(environment, required)
-    return ConfiguredLayer.mapInvalid(
+    return LayerOptions.mapInvalid(
       layer<R, ES, RS>(fromEnvironment(environment, options)),
       nameInEnvironment(environment, options)
     )
@@ -285,7 +285,7 @@ const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), N
 
 /** An option at fault is named as it was written here, not as the layer within knows it. */
 const nameHere = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-  ConfiguredLayer.mapInvalid(
+  LayerOptions.mapInvalid(
     layer,
     ({ description, option }) => new InvalidOptions({ option: nameInLayer(option), description })
   )

@@ -7,7 +7,7 @@
  */
 import * as Check from "@effect-alf/core/Check"
 import * as ClientCertificate from "@effect-alf/core/ClientCertificate"
-import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Undici from "@effect/platform-node/Undici"
 import * as HttpClient from "@effect/platform/HttpClient"
@@ -23,11 +23,12 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
-import * as ContentCoding from "./ContentCoding.js"
+import * as ContentCoding from "./http/ContentCoding.js"
+import * as SwitchedDispatcher from "./http/SwitchedDispatcher.js"
+import * as TlsIdentity from "./http/TlsIdentity.js"
+import * as UndiciHttpClient from "./http/UndiciHttpClient.js"
 import * as HttpProxy from "./HttpProxy.js"
-import * as SwitchedDispatcher from "./SwitchedDispatcher.js"
-import * as TlsCertificate from "./TlsCertificate.js"
-import * as UndiciHttpClient from "./UndiciHttpClient.js"
+import type * as TlsCertificate from "./TlsCertificate.js"
 
 /**
  * How many connections there are, how long they last and where they go.
@@ -146,7 +147,7 @@ export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
   options?: Options | undefined
 ): Layer.Layer<HttpClient.HttpClient, InvalidOptions | ConfigError.ConfigError> =>
-  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+  LayerOptions.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * The same with a client certificate (mutual TLS, RFC 8705). The certificate is
@@ -182,17 +183,17 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
   const interval = options.refreshInterval ??
     (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
   const refreshInterval = interval === undefined ? undefined : yield* timeout("refreshInterval", interval)
-  const read = Effect.provide(TlsCertificate.read(options.certificate), yield* Effect.context<R>())
+  const read = Effect.provide(TlsIdentity.read(options.certificate), yield* Effect.context<R>())
 
   let contents = yield* read
-  let current = yield* TlsCertificate.make(contents, ca)
+  let current = yield* TlsIdentity.make(contents, ca)
   let complaint: string | undefined
   const { dispatcher, replace } = yield* SwitchedDispatcher.make(makePool(current), { gracePeriod })
 
   const refresh = Effect.gen(function*() {
     const found = yield* read
     if (found.fingerprint !== contents.fingerprint) {
-      const next = yield* TlsCertificate.make(found, ca)
+      const next = yield* TlsIdentity.make(found, ca)
       yield* Effect.uninterruptible(Effect.suspend(() => {
         contents = found
         current = next
@@ -230,7 +231,7 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
   // A proxy is trusted by the same authorities, and never shown the certificate
   const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
 
-  const makePool = (certificate?: TlsCertificate.TlsCertificate): Undici.Dispatcher => {
+  const makePool = (certificate?: TlsIdentity.TlsIdentity): Undici.Dispatcher => {
     const tls = certificate === undefined ? trusting : { secureContext: certificate.context }
     const agent: Undici.Agent.Options = {
       connectTimeout,

@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import * as ConfiguredLayer from "@effect-alf/core/ConfiguredLayer"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
 import { type Entry, TokenStore } from "@effect-alf/core/TokenStore"
 import type * as Config from "effect/Config"
@@ -20,17 +20,10 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
-import * as RedisConnection from "./RedisConnection.js"
-import * as RedisError from "./RedisError.js"
-import * as RedisNotices from "./RedisNotices.js"
-
-/**
- * What a store needs of a Redis client: ioredis' `Redis` and `Cluster` have it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Client = RedisConnection.Client
+import * as RedisConnection from "./redis/RedisConnection.js"
+import * as RedisError from "./redis/RedisError.js"
+import * as RedisNotices from "./redis/RedisNotices.js"
+import type * as RedisClient from "./RedisClient.js"
 
 /**
  * Options of a store over a client that the app has already.
@@ -55,7 +48,7 @@ export interface ClientOptions {
  * @since 0.1.0
  * @category options
  */
-export interface Options extends ClientOptions, RedisConnection.Options {}
+export interface Options extends ClientOptions, RedisClient.Options {}
 
 const defaultPrefix = "effect-alf:"
 // TokenProvider waits half as long: this bounds what goes on after it has given up
@@ -84,7 +77,7 @@ export const make: (
  * @category constructors
  */
 export const fromClient = (
-  client: Client,
+  client: RedisClient.Client,
   options: ClientOptions = {}
 ): Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> =>
   Effect.flatMap(
@@ -144,7 +137,7 @@ export const layerConfig = (
   config: Config.Config.Wrap<ConfigurableOptions>,
   options?: Omit<Options, "url"> | undefined
 ): Layer.Layer<TokenStore, InvalidOptions | ConfigError.ConfigError> =>
-  ConfiguredLayer.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+  LayerOptions.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
  * A store over the app's own client, or over one that an effect gives. It works
@@ -162,7 +155,7 @@ export const layerConfig = (
  * @category layers
  */
 export const layerFromClient = <E = never, R = never>(
-  client: Client | Effect.Effect<Client, E, R>,
+  client: RedisClient.Client | Effect.Effect<RedisClient.Client, E, R>,
   options?: ClientOptions | undefined
 ): Layer.Layer<TokenStore, E | InvalidOptions, Exclude<R, Scope.Scope>> =>
   Layer.scoped(
@@ -290,7 +283,12 @@ const fromConnection = Effect.fnUntraced(function*(
   })
 })
 
-const evaluate = async (client: Client, { lua, sha1 }: Script, key: string, args: ReadonlyArray<string>) => {
+const evaluate = async (
+  client: RedisClient.Client,
+  { lua, sha1 }: Script,
+  key: string,
+  args: ReadonlyArray<string>
+) => {
   try {
     return await client.evalsha(sha1, 1, key, ...args)
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Each row of "Coming from alf", as someone who comes from there would try it. */
 import { AuthedHttpClient, RetryPolicy, TokenStore } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { HttpBody } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"

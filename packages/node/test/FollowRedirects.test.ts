@@ -1,4 +1,5 @@
-import { AuthedHttpClient, TestTokenEndpoint, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { NodeHttp } from "@effect-alf/node"
 import { FetchHttpClient, HttpBody, type HttpClient } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"

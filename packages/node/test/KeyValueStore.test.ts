@@ -1,4 +1,5 @@
-import { TokenStore, TokenStoreContract } from "@effect-alf/core"
+import { TokenStore } from "@effect-alf/core"
+import { TokenStoreContract } from "@effect-alf/core/testing"
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeKeyValueStore } from "@effect/platform-node"
 import { Effect, Layer, TestClock } from "effect"

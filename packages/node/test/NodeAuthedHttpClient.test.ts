@@ -1,6 +1,6 @@
 import { AuthedHttpClient, ClientAuth, Grant, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"

@@ -1,6 +1,6 @@
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, type Duration, Effect, Layer, Logger, Random, Redacted, TestClock } from "effect"

@@ -1,5 +1,5 @@
 import { RedisTokenStore } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Fiber, Option, Schedule } from "effect"

@@ -1,6 +1,6 @@
 import type { RedisTokenStore } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
-import * as TlsCertificate from "@effect-alf/redis-server/TlsCertificate"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
+import * as TlsCertificate from "@effect-alf/servers/redis/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Option, Redacted } from "effect"

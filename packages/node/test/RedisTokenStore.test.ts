@@ -1,6 +1,6 @@
 import { TokenStore } from "@effect-alf/core"
-import { RedisTokenStore } from "@effect-alf/node"
-import * as RedisServer from "@effect-alf/redis-server"
+import { type RedisClient, RedisTokenStore } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Config, ConfigProvider, Context, Duration, Effect, Exit, Layer, Option, Redacted } from "effect"
@@ -297,7 +297,7 @@ shared(Shared.layer)("RedisTokenStore, leases", (it) => {
 
 shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
   const useStore = <A, E, R, EC = never, RC = never>(
-    client: RedisTokenStore.Client | Effect.Effect<RedisTokenStore.Client, EC, RC>,
+    client: RedisClient.Client | Effect.Effect<RedisClient.Client, EC, RC>,
     use: (store: Store) => Effect.Effect<A, E, R>,
     options?: RedisTokenStore.ClientOptions
   ) =>

@@ -1,8 +1,9 @@
-import { Grant, RefreshTokens, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { RefreshTokenGrant, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Context, Effect, Layer, Redacted, TestClock } from "effect"
+import * as RefreshTokens from "../../core/src/store/RefreshTokens.js"
 import { hang } from "../../core/test/support/hang.js"
 import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
@@ -44,7 +45,7 @@ shared(Shared.layer)("Refresh tokens in Redis", (it) => {
             clientId: "the-client",
             clientSecret: Redacted.make("the-client-secret"),
             timeout: hang,
-            request: { grant: Grant.refreshToken(initial) }
+            request: { grant: RefreshTokenGrant.make(initial) }
           })),
           Layer.provide(NodeHttpClient.layerUndici),
           Layer.provide(Layer.succeed(TokenStore.TokenStore, yield* makeStore())),

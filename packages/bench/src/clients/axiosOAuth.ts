@@ -1,14 +1,15 @@
 import axios, { type AxiosAdapter, type AxiosInstance, type InternalAxiosRequestConfig } from "axios"
 import { clientCredentials } from "axios-oauth-client"
 import { Agent } from "node:http"
-import { type Contender, fromPromises, path } from "../Client.js"
+import { type Contender, fromPromises, path, type TokenOptions } from "../Client.js"
 import { constantToken } from "../Servers.js"
 import { authorization, check, lifetime, type Stubbed, url } from "../Stubbed.js"
 import { type UsualCache, usualCache } from "../UsualCache.js"
 
 type Config = InternalAxiosRequestConfig & { isReplay?: boolean }
 
-const intercept = (client: AxiosInstance, cache: UsualCache) => {
+/** Requests carry a token, and what is answered 401 is sent again with a new one. */
+export const intercept = (client: AxiosInstance, cache: UsualCache, tokenEndpoint: string): void => {
   client.interceptors.request.use(async (config) => {
     config.headers.set("authorization", `Bearer ${await cache.get()}`)
     return config
@@ -16,25 +17,28 @@ const intercept = (client: AxiosInstance, cache: UsualCache) => {
   client.interceptors.response.use(undefined, async (error: unknown) => {
     const config: Config | undefined = axios.isAxiosError(error) ? error.config : undefined
     const isRejected = axios.isAxiosError(error) && error.response?.status === 401
-    if (!isRejected || config === undefined || config.isReplay || config.url !== path) throw error
+    if (!isRejected || config === undefined || config.isReplay || config.url === tokenEndpoint) throw error
     cache.clear()
     config.isReplay = true
     return client.request(config)
   })
 }
 
+export const cacheOf = ({ clientId, clientSecret, margin, tokenEndpoint }: TokenOptions): UsualCache => {
+  const getToken = clientCredentials(axios.create(), tokenEndpoint, clientId, clientSecret)
+  return usualCache(async () => {
+    const { access_token, expires_in } = await getToken("")
+    return { token: access_token, expiresIn: Number(expires_in) }
+  }, margin)
+}
+
 export const axiosOAuth: Contender = {
   name: "axios, interceptors",
   hasToken: true,
   make: ({ clientId, clientSecret, margin, tokenEndpoint, url }) => {
-    const getToken = clientCredentials(axios.create(), tokenEndpoint, clientId, clientSecret)
-    const cache = usualCache(async () => {
-      const { access_token, expires_in } = await getToken("")
-      return { token: access_token, expiresIn: Number(expires_in) }
-    }, margin)
     const httpAgent = new Agent({ keepAlive: true })
     const client = axios.create({ baseURL: url, httpAgent })
-    intercept(client, cache)
+    intercept(client, cacheOf({ clientId, clientSecret, margin, tokenEndpoint }), tokenEndpoint)
     return fromPromises(async () => (await client.get(path)).status, async () => httpAgent.destroy())
   }
 }
@@ -47,6 +51,6 @@ const answer: AxiosAdapter = async (config) => {
 export const stubbedAxios = (): Stubbed => {
   const constant = axios.create({ baseURL: url, adapter: answer, headers: { authorization } })
   const signed = axios.create({ baseURL: url, adapter: answer })
-  intercept(signed, usualCache(async () => ({ token: constantToken, expiresIn: lifetime }), 60))
+  intercept(signed, usualCache(async () => ({ token: constantToken, expiresIn: lifetime }), 60), `${url}/token`)
   return { name: axiosOAuth.name, constant: () => constant.get(path), signed: () => signed.get(path) }
 }

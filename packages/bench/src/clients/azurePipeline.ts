@@ -5,16 +5,17 @@ import {
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
-  type HttpClient
+  type HttpClient,
+  type Pipeline
 } from "@azure/core-rest-pipeline"
-import { type Contender, fromPromises, path } from "../Client.js"
+import { type Contender, fromPromises, path, type TokenOptions } from "../Client.js"
 import { constantToken } from "../Servers.js"
 import { authorization, check, lifetime, type Stubbed } from "../Stubbed.js"
 
 const http = createDefaultHttpClient()
 
 // Its policy sends tokens over https alone: what leaves it for https://127.0.0.1 goes to the server here
-const overHttp: HttpClient = {
+export const overHttp: HttpClient = {
   sendRequest: (request) => {
     request.url = request.url.replace(/^https:/, "http:")
     request.allowInsecureConnection = true
@@ -22,35 +23,42 @@ const overHttp: HttpClient = {
   }
 }
 
+type Credentials = Pick<TokenOptions, "tokenEndpoint" | "clientId" | "clientSecret">
+
+export const pipelineOf = ({ clientId, clientSecret, tokenEndpoint }: Credentials): Pipeline => {
+  const tokenPipeline = createPipelineFromOptions({})
+  const credential: TokenCredential = {
+    getToken: async () => {
+      const { bodyAsText, status } = await tokenPipeline.sendRequest(
+        http,
+        createPipelineRequest({
+          url: tokenEndpoint,
+          method: "POST",
+          allowInsecureConnection: true,
+          headers: createHttpHeaders({ "content-type": "application/x-www-form-urlencoded" }),
+          body: new URLSearchParams({
+            grant_type: "client_credentials",
+            client_id: clientId,
+            client_secret: clientSecret
+          }).toString()
+        })
+      )
+      if (status !== 200) throw new Error(`The token endpoint answered ${status}`)
+      const { access_token, expires_in } = JSON.parse(bodyAsText ?? "")
+      return { token: access_token, expiresOnTimestamp: Date.now() + Number(expires_in) * 1000 }
+    }
+  }
+  const pipeline = createPipelineFromOptions({})
+  pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: [] }))
+  return pipeline
+}
+
 export const azurePipeline: Contender = {
   name: "@azure/core-rest-pipeline",
   hasToken: true,
   ownMargin: 120,
   make: ({ clientId, clientSecret, tokenEndpoint, url }) => {
-    const tokenPipeline = createPipelineFromOptions({})
-    const credential: TokenCredential = {
-      getToken: async () => {
-        const { bodyAsText, status } = await tokenPipeline.sendRequest(
-          http,
-          createPipelineRequest({
-            url: tokenEndpoint,
-            method: "POST",
-            allowInsecureConnection: true,
-            headers: createHttpHeaders({ "content-type": "application/x-www-form-urlencoded" }),
-            body: new URLSearchParams({
-              grant_type: "client_credentials",
-              client_id: clientId,
-              client_secret: clientSecret
-            }).toString()
-          })
-        )
-        if (status !== 200) throw new Error(`The token endpoint answered ${status}`)
-        const { access_token, expires_in } = JSON.parse(bodyAsText ?? "")
-        return { token: access_token, expiresOnTimestamp: Date.now() + Number(expires_in) * 1000 }
-      }
-    }
-    const pipeline = createPipelineFromOptions({})
-    pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: [] }))
+    const pipeline = pipelineOf({ clientId, clientSecret, tokenEndpoint })
     const resource = `${url}${path}`.replace(/^http:/, "https:")
     return fromPromises(async () => {
       const { bodyAsText, status } = await pipeline.sendRequest(overHttp, createPipelineRequest({ url: resource }))

@@ -1,4 +1,4 @@
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { Effect } from "effect"
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"

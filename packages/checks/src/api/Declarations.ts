@@ -1,4 +1,4 @@
-/** What the published packages declare to their users, as built: `dist/*.d.ts` must be there. */
+/** What the libraries declare to their users, as built: `dist/*.d.ts` must be there. */
 import { createFromBuffer } from "@dprint/formatter"
 import * as Dprint from "@dprint/typescript"
 import { readFileSync } from "node:fs"
@@ -13,21 +13,28 @@ export interface Declaration {
 
 export interface Module {
   readonly package: string
+  /** The path below src. */
+  readonly path: string
   readonly name: string
+  /** What it is imported from. */
+  readonly entryPoint: string
   /** The doc comment that the module begins with. */
   readonly description: string
   /** In the order of the source, without imports. */
   readonly declarations: ReadonlyArray<Declaration>
 }
 
-export const read = (packageName: string, name: string): Module => {
-  const source = `packages/${packageName}/src/${name}.ts`
-  const path = `packages/${packageName}/dist/${name}.d.ts`
-  const file = ts.createSourceFile(path, readFileSync(root + path, "utf8"), ts.ScriptTarget.Latest, true)
+export const read = (packageName: string, path: string): Module => {
+  const source = `packages/${packageName}/src/${path}.ts`
+  const built = `packages/${packageName}/dist/${path}.d.ts`
+  const file = ts.createSourceFile(built, readFileSync(root + built, "utf8"), ts.ScriptTarget.Latest, true)
+  const [name, folder] = path.split("/").reverse()
   const [, comment = ""] = /^\/\*\*(.*?)\*\//s.exec(readFileSync(root + source, "utf8")) ?? []
   return {
     package: packageName,
+    path,
     name,
+    entryPoint: [`@effect-alf/${packageName}`, ...folder === undefined ? [] : [folder]].join("/"),
     description: comment.replaceAll(/^ *\* ?/gm, "").split(/^@/m)[0].trim(),
     declarations: file.statements.flatMap(declarationsOf)
   }

@@ -1,37 +1,12 @@
 /** The API reference: a page for each module, made of its doc comments, and a page that lists them. */
 import * as Array from "effect/Array"
 import ts from "typescript"
-import { published } from "../workspace.js"
+import { libraries } from "../workspace.js"
 import * as Declarations from "./Declarations.js"
 
-/** What an app's author writes; the others are parts of these, or for tests. */
-const main = new Set([
-  "AccessToken",
-  "AuthedFetch",
-  "AuthedHttpClient",
-  "AuthorizationServer",
-  "ClientAuth",
-  "DPoP",
-  "Grant",
-  "NodeAuthedHttpClient",
-  "NodeHttp",
-  "OAuthError",
-  "OAuthMetrics",
-  "RedisTokenStore",
-  "RetryPolicy",
-  "TokenEndpoint",
-  "TokenIntrospection",
-  "TokenProvider",
-  "TokenRequest",
-  "TokenRevocation",
-  "TokenStore",
-  "WwwAuthenticate"
-])
-
-const groups: ReadonlyArray<readonly [title: string, has: (name: string) => boolean]> = [
-  ["To build with", (name) => main.has(name)],
-  ["For tests", (name) => /^Test|Contract$/.test(name)],
-  ["Parts, for who builds a client of their own", () => true]
+const groups: ReadonlyArray<readonly [title: string, has: (path: string) => boolean]> = [
+  ["To build with", (path) => !path.includes("/")],
+  ["For tests", () => true]
 ]
 
 const generated = "<!-- Made by `npm run reference` of the doc comments in the sources. -->"
@@ -44,18 +19,18 @@ export const make = (modules: ReadonlyArray<Declarations.Module>): ReadonlyMap<s
   ])
 
 const overview = (modules: ReadonlyArray<Declarations.Module>): string => {
-  const groupOf = (name: string) => groups.findIndex(([, has]) => has(name))
+  const groupOf = (path: string) => groups.findIndex(([, has]) => has(path))
   const lists = groups.flatMap(([title], index) =>
-    published.flatMap((name) => {
-      const members = modules.filter((module) => module.package === name && groupOf(module.name) === index)
+    libraries.flatMap((name) => {
+      const members = modules.filter((module) => module.package === name && groupOf(module.path) === index)
       if (members.length === 0) return []
       const rows = members.map(({ description, name }) => `| [\`${name}\`](${name}.md) | ${summary(description)} |`)
       return [`## ${title}: @effect-alf/${name}`, ["| module | |", "| --- | --- |", ...rows].join("\n")]
     })
   )
   const intro =
-    "Every module of the two packages, with all that it exports. Each is a namespace of its package, and an " +
-    "entry point of its own: `@effect-alf/core/TokenStore`."
+    "Every public module, with all that it exports. Each is a namespace of its package, and an entry point of its own: " +
+    "`@effect-alf/core/TokenStore`. Those for tests are namespaces of `@effect-alf/core/testing`."
   return paragraphs(generated, "# API reference", intro, ...lists)
 }
 
@@ -90,8 +65,8 @@ const page = (module: Declarations.Module): string => {
     generated,
     `# ${module.name}`,
     module.description,
-    code(`import { ${module.name} } from "@effect-alf/${module.package}"`),
-    `[Source](../../${module.package}/src/${module.name}.ts) · [all modules](README.md)`,
+    code(`import { ${module.name} } from "${module.entryPoint}"`),
+    `[Source](../../${module.package}/src/${module.path}.ts) · [all modules](README.md)`,
     contents.join("\n"),
     ...sections
   )

@@ -2,7 +2,7 @@
  * What the code in the docs takes for granted: hosts of example.com whose certificates are trusted, a Redis, secrets in
  * files, and the environment. The sockets of a process that lives in it are in Edges.ts, its servers in StandIn.ts.
  */
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
 import { createPrivateKey, randomBytes, sign } from "node:crypto"

@@ -3,7 +3,7 @@
  * one token, with real processes, a real redis-server and a token endpoint that
  * counts.
  */
-import * as RedisServer from "@effect-alf/redis-server"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { Clock, Console, Duration, Effect } from "effect"
 import type { Scope } from "effect"
 import * as Style from "../Style.js"

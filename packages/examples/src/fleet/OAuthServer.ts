@@ -2,10 +2,10 @@
  * A token endpoint that takes its time, and the API that its tokens open, on
  * one free loopback port. It notes who asked, and which token everybody has.
  */
+import * as Loopback from "@effect-alf/servers/Loopback"
 import { Duration, Effect, FiberSet } from "effect"
 import type { Scope } from "effect"
 import * as Http from "node:http"
-import * as Loopback from "../Loopback.js"
 import { type Client, processHeader } from "./Traffic.js"
 
 /** All times are epoch milliseconds. */

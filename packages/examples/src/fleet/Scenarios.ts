@@ -1,5 +1,5 @@
 /** What the fleet protocol promises, put to the test. Each scenario has a server of its own, and so tokens of its own. */
-import type { RedisServer } from "@effect-alf/redis-server"
+import type { RedisServer } from "@effect-alf/servers/redis/RedisServer"
 import { Clock, Context, Duration, Effect, Schedule } from "effect"
 import type { Scope } from "effect"
 import { Redis } from "ioredis"

@@ -1,4 +1,5 @@
 import { OAuthError } from "@effect-alf/core"
+import * as Loopback from "@effect-alf/servers/Loopback"
 import { HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { RpcSerialization, RpcServer } from "@effect/rpc"
@@ -8,7 +9,6 @@ import { Effect, Option, Stream } from "effect"
 import * as Http from "node:http"
 import { AuthorizationServer } from "../../src/AuthorizationServer.js"
 import { main, Stock } from "../../src/integrations/rpc.js"
-import * as Loopback from "../../src/Loopback.js"
 import * as Shop from "../Shop.js"
 import * as Environment from "./Environment.js"
 

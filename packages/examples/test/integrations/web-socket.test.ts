@@ -1,3 +1,4 @@
+import * as Loopback from "@effect-alf/servers/Loopback"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Runtime } from "effect"
@@ -5,7 +6,6 @@ import * as Http from "node:http"
 import { WebSocketServer } from "ws"
 import { AuthorizationServer } from "../../src/AuthorizationServer.js"
 import { main } from "../../src/integrations/web-socket.js"
-import * as Loopback from "../../src/Loopback.js"
 import * as Shop from "../Shop.js"
 import * as Environment from "./Environment.js"
 

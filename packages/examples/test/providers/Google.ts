@@ -1,5 +1,5 @@
 /** Google's token endpoint as service accounts meet it, and an API of Google's that knows its opaque tokens. */
-import type * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
+import type * as SigningKey from "@effect-alf/servers/authorization/SigningKey"
 import { Effect, Redacted } from "effect"
 import type { Scope } from "effect"
 import * as Jose from "jose"

@@ -1,6 +1,6 @@
 /** What the stand-ins for known servers have in common: how requests reach them, and how they answer. */
-import * as Loopback from "@effect-alf/authorization-servers/Loopback"
-import * as SigningKey from "@effect-alf/authorization-servers/SigningKey"
+import * as SigningKey from "@effect-alf/servers/authorization/SigningKey"
+import * as Loopback from "@effect-alf/servers/Loopback"
 import { Data, Effect } from "effect"
 import type { Scope } from "effect"
 import * as Jose from "jose"

@@ -1,0 +1,157 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ExitCode } from "../src/ExitCode.js"
+import * as Problem from "../src/Problem.js"
+
+const P = Problem.Problem
+const server = { party: "authorization server", host: "auth.example.com", description: "ENOTFOUND" } as const
+
+describe("Problem", () => {
+  const problems: ReadonlyArray<readonly [Problem.Problem, ExitCode, cause: string, advice: string]> = [
+    [
+      P.Missing({ variables: ["ALF_CLIENT_ID", "ALF_CLIENT_SECRET"], unread: ["ALF_SECRET"] }),
+      ExitCode.usage,
+      "ALF_CLIENT_ID (--client-id) and ALF_CLIENT_SECRET are not set",
+      "ALF_SECRET"
+    ],
+    [
+      P.Wrong({ variable: "ALF_SCOPE", description: "is empty" }),
+      ExitCode.usage,
+      "ALF_SCOPE (--scope) is empty",
+      "Correct"
+    ],
+    [P.Insecure({ variable: "ALF_TOKEN_URL", host: "a.test" }), ExitCode.usage, "an http address", "https"],
+    [
+      P.ProxyUnreachable({ proxy: "http://proxy:1", description: "ECONNREFUSED" }),
+      ExitCode.unreachable,
+      "The proxy http://proxy:1 cannot be reached",
+      "HTTPS_PROXY"
+    ],
+    [
+      P.ProxyRefuses({ proxy: "p", host: "h", status: 407 }),
+      ExitCode.unreachable,
+      "asks for credentials",
+      "user:password@"
+    ],
+    [P.ProxyRefuses({ proxy: "p", host: "h", status: 403 }), ExitCode.unreachable, "does not lead to h", "NO_PROXY"],
+    [
+      P.ProxyUnused({ ...server, proxy: "p", reason: "NO_PROXY names this host" }),
+      ExitCode.unreachable,
+      "NO_PROXY",
+      "Set"
+    ],
+    [P.HostUnknown(server), ExitCode.unreachable, "only reached through a proxy", "HTTPS_PROXY"],
+    [P.Unreachable({ ...server, description: "ECONNREFUSED" }), ExitCode.unreachable, "cannot be reached", "listens"],
+    [P.Unreachable({ ...server, description: "ETIMEDOUT" }), ExitCode.unreachable, "cannot be reached", "firewall"],
+    [P.Tls({ ...server, code: "CERT_HAS_EXPIRED" }), ExitCode.unreachable, "No safe connection", "new certificate"],
+    [P.Tls({ ...server, code: "DEPTH_ZERO_SELF_SIGNED_CERT" }), ExitCode.unreachable, "No safe", "NODE_EXTRA_CA_CERTS"],
+    [P.OtherIssuer({ issuer: "https://a/", named: "https://a" }), ExitCode.refused, "calls itself https://a", "slash"],
+    [
+      P.OtherIssuer({ issuer: "https://a", named: "https://b" }),
+      ExitCode.refused,
+      "calls itself https://b",
+      "https://b"
+    ],
+    [P.NoMetadata({ issuer: "https://a", description: "404" }), ExitCode.refused, "has no metadata", "ALF_ISSUER"],
+    [
+      P.Wrong({ variable: "ALF_REDIS_URL", description: "needs the package ioredis (npm install ioredis): none" }),
+      ExitCode.usage,
+      "needs the package ioredis",
+      "Install it"
+    ],
+    [
+      P.Wrong({ variable: "ALF_CLIENT_SECRET_FILE", description: "is of no use: the file a cannot be read: NotFound" }),
+      ExitCode.usage,
+      "the file a cannot be read",
+      "its path"
+    ],
+    [P.NoTokenEndpoint({ endpoint: "e", status: 200, named: "f" }), ExitCode.refused, "200 with a page", "to f"],
+    [P.NoTokenEndpoint({ endpoint: "e", status: 404, named: "f" }), ExitCode.refused, "no token endpoint at e", "to f"],
+    [
+      P.WrongSecret({
+        clientId: "shop",
+        variable: "ALF_CLIENT_SECRET",
+        kind: "secret",
+        said: "401",
+        methods: ["client_secret_post"],
+        padded: true
+      }),
+      ExitCode.refused,
+      "The client ID or its secret is wrong",
+      "white space"
+    ],
+    [
+      P.WrongMethod({ used: "a", taken: "b", methods: [] }),
+      ExitCode.refused,
+      "sent the wrong way",
+      "ALF_CLIENT_AUTH to b"
+    ],
+    [P.ClientForbidden({ clientId: "shop", said: "400" }), ExitCode.refused, "may not ask", "client_credentials"],
+    [P.WrongScope({ scope: "a", said: "400" }), ExitCode.refused, "The scope is wrong", "ALF_SCOPE (a)"],
+    [P.TokenRefused({ said: "400", unanswered: false }), ExitCode.refused, "No token is given", "log"],
+    [P.TokenRefused({ said: "503", unanswered: true }), ExitCode.unreachable, "No token is given", "try again"],
+    [
+      P.ScopeNarrowed({ missing: ["a"], granted: "b" }),
+      ExitCode.degraded,
+      "lacks a part of its scope: a",
+      "Granted is: b"
+    ],
+    [P.LifetimeUnknown(), ExitCode.degraded, "does not say how long", "defaultLifetime"],
+    [P.LifetimeShort({ seconds: 5 }), ExitCode.degraded, "5 s only", "minute"],
+    [P.LifetimeDiffers({ saidSeconds: 9, tokenSeconds: 3 }), ExitCode.degraded, "after 3 s", "expires_in"],
+    [
+      P.ClockOff({ aheadSeconds: -601, server: "a", evidence: "the Date header" }),
+      ExitCode.degraded,
+      "The clock of this machine is 10 minutes behind that of a",
+      "the Date header"
+    ],
+    [
+      P.ClockOff({ aheadSeconds: 90, server: "a", evidence: "the token's iat" }),
+      ExitCode.degraded,
+      "90 seconds ahead of",
+      "iat"
+    ],
+    [
+      P.ClockOff({ aheadSeconds: 9e3, server: "a", evidence: "the token's exp" }),
+      ExitCode.degraded,
+      "3 hours ahead",
+      "exp"
+    ],
+    [P.StoreDown({ description: "refused" }), ExitCode.degraded, "The store is down", "ALF_REDIS_URL"],
+    [P.StoreDown({ description: "still connecting" }), ExitCode.degraded, "The store is down", "rediss://"],
+    [P.StorePassword({ description: "WRONGPASS" }), ExitCode.degraded, "the password", "ALF_REDIS_URL"],
+    [P.StoreReadOnly({ description: "READONLY" }), ExitCode.degraded, "read-only", "replica"],
+    [P.StoreSlow({ millis: 200 }), ExitCode.degraded, "200 ms", "SLOWLOG"],
+    [P.StoreBroken({ step: "a lease", description: "no" }), ExitCode.degraded, "a lease: no", "proxy"],
+    [
+      P.OriginForeign({ origin: "https://b", allowed: ["https://a"] }),
+      ExitCode.usage,
+      "No token may go to",
+      "ALF_ORIGINS"
+    ],
+    [
+      P.ApiRejects({ url: "u", status: 401, challenge: "Bearer", error: undefined, scope: [] }),
+      ExitCode.refused,
+      "u answers 401, Bearer",
+      "does not say why"
+    ],
+    [
+      P.ApiRejects({ url: "u", status: 403, challenge: undefined, error: "insufficient_scope", scope: ["w"] }),
+      ExitCode.refused,
+      "u answers 403",
+      "the scope w"
+    ],
+    [P.ApiFails({ url: "u", status: 404 }), ExitCode.refused, "u answers 404", "ALF_BASE_URL"],
+    [P.ApiSilent({ url: "u", description: "ECONNRESET" }), ExitCode.unreachable, "no answer", "not at fault"]
+  ]
+
+  it("says each one in one line, with what to do and an exit code", () => {
+    for (const [problem, exitCode, cause, advice] of problems) {
+      const words = Problem.describe(problem)
+      assert.include(words.cause, cause)
+      assert.include(words.advice, advice)
+      assert.notMatch(words.cause + words.advice, /\n|undefined/)
+      assert.match(words.advice, /\.$/)
+      assert.strictEqual(Problem.exitCode(problem), exitCode, problem._tag)
+    }
+  })
+})

@@ -1,0 +1,50 @@
+import * as Environment from "@effect-alf/core/Environment"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Option, Redacted } from "effect"
+import * as Settings from "../src/Settings.js"
+
+const none: Settings.Overrides = {
+  tokenEndpoint: Option.none(),
+  issuer: Option.none(),
+  clientId: Option.none(),
+  scope: Option.none(),
+  resource: Option.none(),
+  audience: Option.none(),
+  baseUrl: Option.none()
+}
+
+const environment = {
+  ALF_TOKEN_URL: "https://auth.example.com/token",
+  ALF_CLIENT_ID: "shop",
+  ALF_CLIENT_SECRET: "a, secret",
+  ALF_SCOPE: "read",
+  UNSET: undefined
+}
+
+const read = (overrides: Partial<Settings.Overrides>) =>
+  Effect.withConfigProvider(Environment.read, Settings.configProvider({ ...none, ...overrides }, environment))
+
+describe("Settings", () => {
+  it.effect("reads the environment, with the options in place of its variables", () =>
+    Effect.gen(function*() {
+      const { clientId, clientSecret, scope, tokenEndpoint } = yield* read({ scope: Option.some("write") })
+      deepStrictEqual([tokenEndpoint, clientId, scope], [environment.ALF_TOKEN_URL, "shop", "write"])
+      // A comma is a part of it
+      assert.strictEqual(clientSecret && Redacted.value(clientSecret), "a, secret")
+    }))
+
+  it.effect("a server that is named on the command line is that one", () =>
+    Effect.gen(function*() {
+      const { issuer, tokenEndpoint } = yield* read({ issuer: Option.some("https://other.example.com") })
+      deepStrictEqual([issuer, tokenEndpoint], ["https://other.example.com", undefined])
+    }))
+
+  it("names an option beside the variable that it takes the place of, and none for a secret", () => {
+    assert.strictEqual(
+      Settings.nameOptions("ALF_TOKEN_URL or ALF_ISSUER and ALF_CLIENT_SECRET"),
+      "ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer) and ALF_CLIENT_SECRET"
+    )
+    assert.strictEqual(Settings.nameOptions("ALF_CLIENT_ID_2"), "ALF_CLIENT_ID_2")
+  })
+})

@@ -1,0 +1,85 @@
+import { TokenStoreError } from "@effect-alf/core/OAuthError"
+import * as TokenStore from "@effect-alf/core/TokenStore"
+import { RedisTokenStore } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
+import { hang } from "../../core/test/support/hang.js"
+import { Problem } from "../src/Problem.js"
+import * as StoreCheck from "../src/StoreCheck.js"
+
+const memory = Effect.provide(TokenStore.TokenStore, TokenStore.layerMemory())
+
+describe("StoreCheck", () => {
+  it.effect("makes a round trip, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const store = yield* memory
+      const { concern, says } = yield* StoreCheck.check(store, "key")
+      assert.strictEqual(concern, undefined)
+      assert.strictEqual(says, "write, read, compare-and-set and lease work, in 1 ms each")
+      assert.isTrue(Option.isNone(yield* store.get("key")))
+      assert.isTrue(yield* store.acquireLease("key", "somebody", Duration.seconds(1)))
+    }))
+
+  it.effect("tells apart what a store says", () =>
+    Effect.gen(function*() {
+      const store = yield* memory
+      const saying = (description: string, reason: TokenStoreError["reason"] = "Unavailable") =>
+        Effect.flip(StoreCheck.check({
+          ...store,
+          set: () => Effect.fail(new TokenStoreError({ method: "set", reason, description }))
+        }, "key"))
+      const tags = yield* Effect.forEach([
+        saying("WRONGPASS invalid username-password pair or user is disabled."),
+        saying("NOAUTH Authentication required."),
+        saying("READONLY You can't write against a read only replica."),
+        saying("MISCONF Redis is configured to save RDB snapshots"),
+        saying("Redis is not connected: connect ECONNREFUSED 127.0.0.1:1"),
+        saying("Redis gave no answer within 1s", "Timeout"),
+        saying("NOPERM this user has no permissions")
+      ], Effect.map(({ _tag }) => _tag))
+      deepStrictEqual(tags, [
+        "StorePassword",
+        "StorePassword",
+        "StoreReadOnly",
+        "StoreReadOnly",
+        "StoreDown",
+        "StoreDown",
+        "StoreBroken"
+      ])
+    }))
+
+  it.effect("finds a store that does not compare, and one that is slow", () =>
+    Effect.gen(function*() {
+      const lastWins = TokenStore.make(new Map<string, string>())
+      deepStrictEqual(
+        yield* Effect.flip(StoreCheck.check(lastWins, "key")),
+        Problem.StoreBroken({ step: "a write that comes too late", description: "the answer is not what was written" })
+      )
+      const store = yield* memory
+      const slow = {
+        ...store,
+        get: (key: string) => Effect.delay(store.get(key), "200 millis"),
+        set: (...args: Parameters<typeof store.set>) => Effect.delay(store.set(...args), "200 millis")
+      }
+      const fiber = yield* Effect.fork(StoreCheck.check(slow, "key"))
+      yield* TestClock.adjust("5 seconds")
+      deepStrictEqual((yield* Fiber.join(fiber)).concern, Problem.StoreSlow({ millis: 200 }))
+    }))
+
+  it.live("finds a password that Redis does not take, and a replica", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const redis = yield* RedisServer.make({ args: ["--requirepass", "right"] })
+      const open = (password: string) =>
+        RedisTokenStore.make({
+          url: Redacted.make(redis.url.replace("//", `//:${password}@`)),
+          commandTimeout: hang
+        })
+      const wrong = yield* Effect.flip(StoreCheck.check(yield* open("wrong"), "key"))
+      assert.strictEqual(wrong._tag, "StorePassword")
+      yield* RedisServer.ask(redis.port, (client) => client.replicaof("127.0.0.1", 1), { password: "right" })
+      const replica = yield* Effect.flip(StoreCheck.check(yield* open("right"), "key"))
+      assert.strictEqual(replica._tag, "StoreReadOnly")
+    })))
+})

@@ -1,0 +1,220 @@
+import { assert, describe } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Context, Effect, Layer, TestClock } from "effect"
+import { execFileSync } from "node:child_process"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { shared } from "../../core/test/support/shared.js"
+import * as Alf from "./Alf.js"
+import * as ClientServer from "./ClientServer.js"
+import * as Situations from "./Situations.js"
+
+class Command extends Context.Tag("Command")<Command, Alf.Alf<Alf.ProcessOptions>>() {}
+
+const guide = fileURLToPath(new URL("../../guides/command.md", import.meta.url))
+
+/** Neither a trace nor the insides of an effect, and no colours where there is no terminal. */
+const assertPlain = ({ stderr, stdout }: Alf.Outcome) => {
+  assert.notMatch(stdout + stderr, /^\s+at /m)
+  assert.notInclude(stdout + stderr, "FiberFailure")
+  assert.notInclude(stdout + stderr, "\u001b")
+}
+
+const assertSecret = ({ stderr, stdout }: Alf.Outcome, secrets: ReadonlyArray<string>) =>
+  assert.isEmpty(secrets.filter((secret) => (stdout + stderr).includes(secret)))
+
+// A clock that is never moved warns after some seconds of real time, in the log of the command
+const standStill = TestClock.adjust(0)
+
+const makeServer = Effect.zipRight(standStill, ClientServer.make())
+
+const makeDirectory = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "alf-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true }))
+)
+
+shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
+  describe.concurrent("the command", () => {
+    it.effect(
+      "doctor names the cause of each situation in its first line, as the guide shows it",
+      () =>
+        Effect.gen(function*() {
+          yield* standStill
+          const { secrets, situations, transcript } = yield* Situations.play(yield* Command)
+          const first = (name: Situations.Name) => situations[name].outcome.stdout.split("\n")[0]
+          assert.match(first("good"), /^Everything works/)
+          assert.match(first("wrongSecret"), /^The client ID or its secret is wrong: .* 401 invalid_client/)
+          assert.match(first("wrongIssuer"), /^The issuer is wrong: the server of .* calls itself /)
+          assert.match(first("clockOff"), /^The clock of this machine is 10 minutes behind that of /)
+          assert.match(first("redisDown"), /^The store is down: .*ECONNREFUSED/)
+          assert.match(first("plainHttp"), /^ALF_TOKEN_URL .* is an http address/)
+          assert.match(
+            first("proxyNeeded"),
+            /^No proxy is used, and auth\.corp\.test is not found .* only reached through a proxy/
+          )
+          assert.match(first("proxyUsed"), /^Everything works/)
+          const exitCodes = Object.values(situations).map(({ outcome }) => outcome.exitCode)
+          deepStrictEqual(exitCodes, [0, 1, 1, 4, 4, 2, 3, 0])
+          for (const { outcome } of Object.values(situations)) {
+            assert.strictEqual(outcome.stderr, "")
+            assertPlain(outcome)
+            assertSecret(outcome, secrets)
+          }
+          assert.include(
+            yield* Effect.promise(() => readFile(guide, "utf8")),
+            transcript,
+            "the guide shows another session: npm run record"
+          )
+        })
+    )
+
+    it.scoped("token shows everything but the token, and with --reveal the token alone", () =>
+      Effect.gen(function*() {
+        const { env, secrets } = yield* makeServer
+        const [shown, revealed] = yield* Effect.all([
+          Alf.here.run(["token", "--scope", "orders:write"], { env }),
+          Alf.here.run(["token", "--reveal"], { env })
+        ], { concurrency: "unbounded" })
+        deepStrictEqual([shown.exitCode, shown.stderr, revealed.exitCode], [0, "", 0])
+        assertPlain(shown)
+        assertSecret(shown, secrets)
+        assert.match(shown.stdout, /^scope +orders:write$/m)
+        assert.match(shown.stdout, /^expires +in \w+( \w+)?, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m)
+        assert.include(shown.stdout, "nothing of it is verified")
+        assert.include(secrets, revealed.stdout.trimEnd())
+      }))
+
+    it.scoped("request calls the API as curl would", () =>
+      Effect.gen(function*() {
+        const { apiUrl, env, secrets } = yield* makeServer
+        const directory = yield* makeDirectory
+        const file = join(directory, "order.json")
+        yield* Effect.promise(() => writeFile(file, "{\"item\":\"tea\"}"))
+        const [post, put, failed, whole, numbers, picture] = yield* Effect.all([
+          Alf.here.run(["request", "post", "/orders", "-d", `@${file}`, "-i", "-H", "X-Trace: 1"], { env }),
+          Alf.here.run(["request", "PUT", "/large", "-d", "@-", "-o", join(directory, "large")], { env, stdin: "a;b" }),
+          Alf.here.run(["request", "GET", "/teapot", "--fail"], { env }),
+          Alf.here.run(["request", "GET", `${apiUrl}/orders`, "--json"], { env: { ...env, ALF_BASE_URL: undefined } }),
+          Alf.here.run(["request", "GET", "/numbers", "--json"], { env }),
+          Alf.here.run(["request", "GET", "/picture", "--json"], { env })
+        ], { concurrency: "unbounded" })
+        assert.match(post.stdout, /^HTTP 200 OK\n[^]*content-type: application\/json[^]*\n\n\{/)
+        deepStrictEqual(JSON.parse(post.stdout.split("\n\n")[1]), {
+          method: "POST",
+          type: "application/json",
+          body: "{\"item\":\"tea\"}"
+        })
+        deepStrictEqual(put, { exitCode: 0, stdout: "", stderr: "" })
+        assert.strictEqual((yield* Effect.promise(() => readFile(join(directory, "large")))).length, 300_000)
+        deepStrictEqual(failed, {
+          exitCode: 1,
+          stdout: "{\"short\":\"and stout\"}",
+          stderr: "alf: GET /teapot was answered with 418 I'm a Teapot\n"
+        })
+        const answer = JSON.parse(whole.stdout)
+        deepStrictEqual([answer.status, answer.body.method], [200, "GET"])
+        assert.match(numbers.stdout, /^\{\n {2}"status": 200,\n[^]*\n {2}"body": \{"id": 12345678901234567890\}\n\}\n$/)
+        assert.strictEqual(JSON.parse(numbers.stdout).headers["content-type"], "application/json")
+        const { body, bodyEncoding } = JSON.parse(picture.stdout)
+        deepStrictEqual([body, bodyEncoding], [Buffer.from([0xff, 0xd8, 0xff]).toString("base64"), "base64"])
+        for (const outcome of [post, put, failed, whole, numbers, picture]) {
+          assertPlain(outcome)
+          assertSecret(outcome, secrets)
+        }
+      }))
+
+    it.scoped("request sends every header that it is given, and writes JSON into a file, too", () =>
+      Effect.gen(function*() {
+        const { env } = yield* makeServer
+        const directory = yield* makeDirectory
+        const file = join(directory, "answer.json")
+        const given = ["Cookie: a=1", "Accept: text/csv", "cookie: b=2", "accept: text/plain"]
+        const headers = given.flatMap((line) => ["-H", line])
+        const [written, refused] = yield* Effect.all([
+          Alf.here.run(["request", "GET", "/headers", ...headers, "--json", "-o", file], { env }),
+          Alf.here.run(["request", "GET", "/headers", "-H", "X-Name: 日本"], { env })
+        ], { concurrency: "unbounded" })
+        deepStrictEqual(written, { exitCode: 0, stdout: "", stderr: "" })
+        const { body } = JSON.parse(yield* Effect.promise(() => readFile(file, "utf8")))
+        deepStrictEqual(body, { cookie: "a=1; b=2", accept: "text/csv, text/plain" })
+        assert.strictEqual(refused.exitCode, 2)
+        assert.match(refused.stderr, /^alf: GET .*\/headers: .*invalid x-name header\n$/)
+      }))
+
+    it.scoped("request -o takes a pipe, and says of a file or an output that it cannot be written", () =>
+      Effect.gen(function*() {
+        const alf = yield* Command
+        const { env } = yield* makeServer
+        const directory = yield* makeDirectory
+        const pipe = join(directory, "pipe")
+        execFileSync("mkfifo", [pipe])
+        const down = { ...env, ALF_TOKEN_URL: "http://127.0.0.1:9/token" }
+        const [read, piped, missing, folder, full, fullFile] = yield* Effect.all([
+          Effect.promise(() => readFile(pipe)),
+          Alf.here.run(["request", "GET", "/large", "-o", pipe], { env }),
+          Alf.here.run(["request", "GET", "/large", "-o", "/missing/file"], { env: down }),
+          Alf.here.run(["request", "GET", "/large", "-o", directory], { env: down }),
+          alf.run(["request", "GET", "/large"], { env, output: "/dev/full" }),
+          Alf.here.run(["request", "GET", "/large", "-o", "/dev/full"], { env })
+        ], { concurrency: "unbounded" })
+        deepStrictEqual([piped.exitCode, piped.stderr, read.length], [0, "", 300_000])
+        deepStrictEqual([missing, folder, full, fullFile].map(({ exitCode, stderr }) => [exitCode, stderr]), [
+          [2, "alf: the file /missing/file cannot be written: ENOENT\n"],
+          [2, `alf: the file ${directory} cannot be written: EISDIR\n`],
+          [70, "alf: the output cannot be written: ENOSPC\n"],
+          [70, "alf: the file /dev/full cannot be written: ENOSPC\n"]
+        ])
+      }))
+
+    it.scoped("says in one line what it cannot do, with an exit code for each kind", () =>
+      Effect.gen(function*() {
+        const { env, url } = yield* makeServer
+        const [usage, configuration, refusal] = yield* Effect.all([
+          Alf.here.run(["token", "--client-secret", "x"]),
+          Alf.here.run(["request", "GET", "https://api.example.com/orders"]),
+          Alf.here.run(["token", "--json"], { env: { ...env, ALF_CLIENT_SECRET: "wrong" } })
+        ], { concurrency: "unbounded" })
+        const message = `Token endpoint ${url}/token answered 401 invalid_client: client authentication failed`
+        deepStrictEqual([usage, configuration, refusal], [
+          { exitCode: 2, stdout: "", stderr: "alf: Received unknown argument: '--client-secret'\n" },
+          {
+            exitCode: 2,
+            stdout: "",
+            stderr: "alf: ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer), ALF_CLIENT_ID (--client-id), " +
+              "ALF_CLIENT_SECRET or ALF_CLIENT_SECRET_FILE or ALF_CLIENT_KEY_FILE are not set\n"
+          },
+          { exitCode: 1, stdout: "", stderr: `${JSON.stringify({ error: { kind: "OAuth", message, exitCode: 1 } })}\n` }
+        ])
+      }))
+
+    it.scoped("shows its help, and completes", () =>
+      Effect.gen(function*() {
+        const [help, completions] = yield* Effect.all([
+          Alf.here.run(["--help"]),
+          Alf.here.run(["--completions", "zsh"])
+        ], { concurrency: "unbounded" })
+        assert.include(help.stdout, "Exit codes: 0 all is well")
+        assert.include(completions.stdout, "doctor")
+        for (const outcome of [help, completions]) {
+          assert.strictEqual(outcome.exitCode, 0)
+          assertPlain(outcome)
+        }
+      }))
+
+    it.scoped("spins at a terminal while it waits, and ends at once on Ctrl-C", () =>
+      Effect.gen(function*() {
+        const { env } = yield* ClientServer.make({ onToken: () => {} })
+        const alf = yield* Command
+        const { exitCode, stdout } = yield* alf.run(["token"], {
+          env,
+          terminal: true,
+          interruptAt: "waiting for a token"
+        })
+        assert.match(stdout, /[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] waiting for a token/)
+        assert.include(stdout, "\u001b[K")
+        assert.strictEqual(exitCode, 130)
+      }))
+  })
+})

@@ -1,0 +1,56 @@
+/**
+ * A request with the address that it goes to. Each request of a client is one, so
+ * platform's requests are made of it only where somebody looks at them.
+ */
+import * as Headers from "@effect/platform/Headers"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import { globalValue } from "effect/GlobalValue"
+import type * as Types from "effect/Types"
+
+/** A request as the app made it, and its address completed. */
+export interface AddressedRequest {
+  readonly request: HttpClientRequest.HttpClientRequest
+  readonly url: string
+}
+
+/** The request as the app would have made it with the whole address. */
+export const toRequest = ({ request, url }: AddressedRequest): HttpClientRequest.HttpClientRequest =>
+  url === request.url ? request : carryScope(request, HttpClientRequest.setUrl(request, url))
+
+/** The same with a header, made in one step. The name is in lower case. */
+export const withHeader = (
+  { request, url }: AddressedRequest,
+  name: string,
+  value: string
+): HttpClientRequest.HttpClientRequest => {
+  const whole: Types.Mutable<HttpClientRequest.HttpClientRequest> = Object.create(kind)
+  whole.method = request.method
+  whole.url = url
+  whole.urlParams = request.urlParams
+  whole.hash = request.hash
+  whole.headers = Headers.set(request.headers, name, value)
+  whole.body = request.body
+  return carryScope(request, whole)
+}
+
+/** What platform's requests have in common. */
+const kind: object = Object.getPrototypeOf(HttpClientRequest.get("/"))
+
+/**
+ * Hands the scope of a request on to the one made from it, and returns that:
+ * platform's `HttpClient.withScope` knows a request by its identity.
+ */
+export const carryScope = (
+  from: HttpClientRequest.HttpClientRequest,
+  to: HttpClientRequest.HttpClientRequest
+): HttpClientRequest.HttpClientRequest => {
+  const controller = scopedRequests.get(from)
+  if (controller !== undefined) scopedRequests.set(to, controller)
+  return to
+}
+
+/** Platform's own, which it does not export. */
+const scopedRequests = globalValue(
+  "@effect/platform/HttpClient/scopedRequests",
+  () => new WeakMap<HttpClientRequest.HttpClientRequest, AbortController>()
+)

@@ -1,0 +1,165 @@
+/**
+ * How a request is signed with a token, and how the signature is kept from
+ * whatever comes back.
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Headers from "@effect/platform/Headers"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import * as AccessToken from "../AccessToken.js"
+import * as DPoP from "../DPoP.js"
+import type { TokenUse } from "../TokenStatus.js"
+import * as WwwAuthenticate from "../WwwAuthenticate.js"
+import * as AddressedRequest from "./AddressedRequest.js"
+import * as RedactedResponse from "./RedactedResponse.js"
+import * as Replay from "./Replay.js"
+
+/** One request on its way with one token. */
+export interface Attempt extends AddressedRequest.AddressedRequest {
+  readonly token: AccessToken.AccessToken
+  /** `replayable` is the caller's word for a body that nobody else knows to be so. */
+  readonly call: { readonly replayable: boolean }
+  /** For the span of the request. */
+  readonly use: TokenUse | undefined
+  /** How often it was sent before. */
+  readonly resends: number
+}
+
+/**
+ * Sends a request with its token, and hands the response on. That and the
+ * errors show the request without the token.
+ */
+export type Send = <A extends Attempt, E>(
+  attempt: A,
+  receive: Receive<A, E>
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
+
+/** What becomes of a response. */
+export type Receive<A extends Attempt, E = never> = (
+  response: HttpClientResponse.HttpClientResponse,
+  attempt: A
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
+
+/**
+ * Signs for the given client. The header of the last token is kept ready.
+ * `requestInit` is what the app gave platform's fetch client.
+ */
+export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): Send => {
+  let lastToken: AccessToken.AccessToken | undefined
+  let lastHeader = ""
+  const sign = (attempt: Attempt) => {
+    const { token } = attempt
+    if (token !== lastToken) {
+      lastHeader = AccessToken.authorization(token)
+      lastToken = token
+    }
+    return AddressedRequest.withHeader(attempt, "authorization", lastHeader)
+  }
+
+  // The hot path: with a stream of combinators each request would pay for each
+  const send = <A extends Attempt, E>(
+    signed: HttpClientRequest.HttpClientRequest,
+    attempt: A,
+    receive: Receive<A, E>
+  ) =>
+    Effect.matchCauseEffect(annotate(client.execute(signed), attempt.use, attempt.resends), {
+      onFailure: (cause) => Effect.failCause(RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))),
+      onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
+    })
+
+  /** RFC 9449 §7.1: the token, and a proof for this request alone. */
+  const sendProven = <A extends Attempt, E>(
+    attempt: A,
+    { nonces, proof }: DPoP.ProofKey,
+    receive: Receive<A, E>
+  ) => {
+    const { call, token } = attempt
+    const request = AddressedRequest.toRequest(attempt)
+    const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
+    // Platform fails it, for it can be sent nowhere
+    if (url === undefined) return client.execute(request)
+    const prove = (attempt: A) =>
+      proof({ method: request.method, url, token: token.value }).pipe(
+        Effect.map((proof) => {
+          const signed = sign(attempt)
+          return AddressedRequest.carryScope(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
+        }),
+        Effect.flatMap((signed) => send(signed, attempt, Effect.succeed)),
+        Effect.map((response) => {
+          nonces.set(url.origin, response.headers["dpop-nonce"])
+          return { response, attempt }
+        })
+      )
+    return prove(attempt).pipe(
+      // RFC 9449 §9: the nonce is known by now
+      Effect.flatMap((sent) =>
+        wantsNonce(sent.response) && Replay.canReplay(request.body, call.replayable)
+          ? Effect.zipRight(Replay.drainLater(sent.response), prove({ ...attempt, resends: attempt.resends + 1 }))
+          : Effect.succeed(sent)
+      ),
+      Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
+      // A proof is for one address. Where fetch follows a redirect, it would take the proof along
+      Effect.mapInputContext((context: Context.Context<never>) =>
+        Context.add(context, FetchHttpClient.RequestInit, {
+          ...requestInit,
+          ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+          redirect: "manual"
+        })
+      ),
+      Effect.flatMap(({ attempt, response }) => receive(response, attempt))
+    )
+  }
+
+  return (attempt, receive) =>
+    attempt.token.proofKey === undefined
+      ? send(sign(attempt), attempt, receive)
+      : sendProven(attempt, attempt.token.proofKey, receive)
+}
+
+const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>
+  response.status === 401 && Option.isSome(DPoP.requiredNonce({
+    status: response.status,
+    headers: response.headers,
+    error: Option.getOrUndefined(
+      Option.map(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), "dpop"), ({ code }) => code)
+    )
+  }))
+
+/**
+ * Keeps the signature out of platform's spans, which show every header that is
+ * not in this list; an app may have replaced the list.
+ */
+export const hide = <A, E>(
+  effect: Effect.Effect<A, E>,
+  redactedNames: ReadonlyArray<string | RegExp>
+): Effect.Effect<A, E> =>
+  redactedNames.includes("authorization")
+    ? effect
+    : Effect.locally(effect, Headers.currentRedactedNames, [...redactedNames, "authorization"])
+
+/**
+ * Shows in the spans of an effect how the token came about, and how often the
+ * request was sent before, as OpenTelemetry counts it.
+ */
+export const annotate = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  use: TokenUse | undefined,
+  resends: number
+): Effect.Effect<A, E, R> =>
+  use === undefined && resends === 0
+    ? effect
+    : Effect.withFiberRuntime((fiber) =>
+      // A thousand requests may have waited for one token: where nobody traces, none pays for it
+      fiber.getFiberRef(FiberRef.currentTracerEnabled)
+        ? Effect.annotateSpans(effect, {
+          ...(use === undefined ? {} : { "oauth.token.use": use }),
+          ...(resends === 0 ? {} : { "http.request.resend_count": resends })
+        })
+        : effect
+    )

@@ -1,0 +1,153 @@
+/**
+ * A response, and the errors of reading it, as the caller may see them: with
+ * the request that the caller made, not the one that carries the token.
+ */
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import * as AddressedRequest from "./AddressedRequest.js"
+
+/** Wraps a response; its body is read through the wrapper as through the original. */
+export const make = (
+  signed: HttpClientResponse.HttpClientResponse,
+  asked: AddressedRequest.AddressedRequest
+): HttpClientResponse.HttpClientResponse => new UnsignedResponse(signed, asked)
+
+/** The error with the caller's request in place of the signed one. */
+export const unsignError = (
+  error: HttpClientError.HttpClientError,
+  request: HttpClientRequest.HttpClientRequest
+): HttpClientError.HttpClientError => {
+  const fields = { request, ...causeOf(error, request), ...descriptionOf(error) }
+  return error._tag === "RequestError"
+    ? new HttpClientError.RequestError({ ...fields, reason: error.reason })
+    : new HttpClientError.ResponseError({
+      ...fields,
+      reason: error.reason,
+      response: make(error.response, { request, url: request.url })
+    })
+}
+
+/** The same for everything that a client can end with, defects included. */
+export const unsignCause = (
+  cause: Cause.Cause<HttpClientError.HttpClientError>,
+  request: HttpClientRequest.HttpClientRequest
+): Cause.Cause<HttpClientError.HttpClientError> =>
+  Cause.match(cause, {
+    onEmpty: Cause.empty,
+    onFail: (error) => Cause.fail(unsignUnknown(error, request)),
+    onDie: (defect) => Cause.die(unsignUnknown(defect, request)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
+
+const unsignUnknown = <A>(u: A, request: HttpClientRequest.HttpClientRequest) =>
+  HttpClientError.isHttpClientError(u) ? unsignError(u, request) : u
+
+const causeOf = (error: HttpClientError.HttpClientError, request: HttpClientRequest.HttpClientRequest) =>
+  error.cause === undefined ? {} : { cause: unsignUnknown(error.cause, request) }
+
+const descriptionOf = (error: HttpClientError.HttpClientError) =>
+  error.description === undefined ? {} : { description: error.description }
+
+// Made for every response: nothing is kept in it but what it is made of
+class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
+  // Out of reach of inspect, JSON and structured clones
+  readonly #signed: HttpClientResponse.HttpClientResponse
+  #asked: AddressedRequest.AddressedRequest
+
+  constructor(signed: HttpClientResponse.HttpClientResponse, asked: AddressedRequest.AddressedRequest) {
+    this.#signed = signed
+    this.#asked = asked
+  }
+
+  get request() {
+    const request = AddressedRequest.toRequest(this.#asked)
+    this.#asked = { request, url: request.url }
+    return request
+  }
+
+  get [HttpIncomingMessage.TypeId](): HttpIncomingMessage.TypeId {
+    return HttpIncomingMessage.TypeId
+  }
+
+  get [HttpClientResponse.TypeId](): HttpClientResponse.TypeId {
+    return HttpClientResponse.TypeId
+  }
+
+  get status() {
+    return this.#signed.status
+  }
+
+  get headers() {
+    return this.#signed.headers
+  }
+
+  get cookies() {
+    return this.#signed.cookies
+  }
+
+  get remoteAddress() {
+    return this.#signed.remoteAddress
+  }
+
+  get json() {
+    return read(this.#signed.json, this)
+  }
+
+  get text() {
+    return read(this.#signed.text, this)
+  }
+
+  get urlParamsBody() {
+    return read(this.#signed.urlParamsBody, this)
+  }
+
+  get formData() {
+    return read(this.#signed.formData, this)
+  }
+
+  get arrayBuffer() {
+    return read(this.#signed.arrayBuffer, this)
+  }
+
+  get stream() {
+    return Stream.mapError(this.#signed.stream, (error) => readError(error, this))
+  }
+
+  // Effect wraps what a fiber in a span fails with into a Proxy, through which getters work on the
+  // target, but methods do not: they would find no private field
+  get toJSON() {
+    return (): unknown => {
+      const json = this.#signed.toJSON()
+      return Predicate.isRecord(json) ? { ...json, request: this.request.toJSON() } : json
+    }
+  }
+
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+}
+
+const read = <A>(body: Effect.Effect<A, HttpClientError.ResponseError>, response: UnsignedResponse) =>
+  Effect.mapError(body, (error) => readError(error, response))
+
+const readError = (error: HttpClientError.ResponseError, response: UnsignedResponse): HttpClientError.ResponseError =>
+  new HttpClientError.ResponseError({
+    ...causeOf(error, response.request),
+    ...descriptionOf(error),
+    reason: error.reason,
+    request: response.request,
+    response
+  })

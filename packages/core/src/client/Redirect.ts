@@ -1,0 +1,137 @@
+/**
+ * Redirects (RFC 9110 §15.4), with the rules of fetch for methods and bodies,
+ * and stricter ones for what may go where.
+ */
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as HttpMethod from "@effect/platform/HttpMethod"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import { RedirectError, type RedirectErrorReason } from "../OAuthError.js"
+import * as Origin from "../Origin.js"
+import * as AddressedRequest from "./AddressedRequest.js"
+import * as Replay from "./Replay.js"
+
+/** `AuthedHttpClient.RedirectOptions`, as seen from below. */
+export interface Options<E> {
+  readonly send: (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string | undefined
+  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
+  readonly named: ReadonlyArray<string>
+  readonly replayable: boolean
+  readonly secretHeaders: ReadonlyArray<string | RegExp>
+}
+
+/** Returns every redirect as it is. */
+export const manual = <E>(
+  request: HttpClientRequest.HttpClientRequest,
+  origin: string | undefined,
+  { send }: Options<E>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, E> => send(request, origin)
+
+/**
+ * Sends a request, and those that its answers redirect to, at most `max` of
+ * them. Once a redirect has left the origins where a token may go, no later hop
+ * has one: an address that somebody else chose is not asked in the caller's
+ * name.
+ */
+export const follow = (max: number) =>
+<E>(
+  request: HttpClientRequest.HttpClientRequest,
+  origin: string | undefined,
+  options: Options<E>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> => {
+  const allowed = [origin, ...options.named]
+  const hop = (
+    request: HttpClientRequest.HttpClientRequest,
+    origin: string | undefined,
+    left: number
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> =>
+    Effect.flatMap(options.send(request, origin), (response) => {
+      const { location } = response.headers
+      const method = methodAfter(response.status, request.method)
+      const from = Option.getOrUndefined(HttpClientRequest.toUrl(request))
+      const body = method === request.method ? request.body : HttpBody.empty
+      if (
+        !location || method === undefined || from === undefined || !Replay.canReplay(body, options.replayable)
+      ) {
+        if (left < max) redirected.add(response)
+        return Effect.succeed(response)
+      }
+      const target = left > 0
+        ? resolve(location, from)
+        : refuse("TooMany", `it is one more than the ${max} that are followed`)
+      const next = Either.match(target, {
+        onLeft: (refusal) => new RedirectError({ ...refusal, status: response.status, origin: from.origin }),
+        onRight: (to) => {
+          const leftBehind = [
+            ...(body === request.body ? [] : [bodyHeaders]),
+            ...(to.origin === from.origin ? [] : [...credentialHeaders, ...options.secretHeaders])
+          ]
+          // As text: the query of an address that was signed must arrive as it was written
+          const next = HttpClientRequest.make(method)(to.href).pipe(
+            HttpClientRequest.setBody(body),
+            HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
+          )
+          const isAllowed = origin !== undefined && allowed.includes(to.origin)
+          return hop(AddressedRequest.carryScope(request, next), isAllowed ? to.origin : undefined, left - 1)
+        }
+      })
+      return Effect.zipRight(Replay.drainLater(response), next)
+    })
+  return hop(request, origin, max)
+}
+
+const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()
+
+/** Whether a redirect was followed on the way to this response. */
+export const isRedirected = (response: HttpClientResponse.HttpClientResponse): boolean => redirected.has(response)
+
+/** Credentials of the caller's own, and the name under which it knows the first origin. */
+const credentialHeaders = ["authorization", "proxy-authorization", "cookie", "dpop", "host"]
+
+const bodyHeaders = /^content-/
+
+/** The method of the next hop (RFC 9110 §15.4, as fetch reads it); `undefined` for what is no redirect to follow. */
+const methodAfter = (status: number, method: HttpMethod.HttpMethod): HttpMethod.HttpMethod | undefined => {
+  switch (status) {
+    case 301:
+    case 302:
+      return method === "POST" ? "GET" : method
+    case 303:
+      return method === "HEAD" ? method : "GET"
+    case 307:
+    case 308:
+      return method
+    default:
+      return undefined
+  }
+}
+
+type Refusal = Pick<RedirectError, "reason" | "description">
+
+const refuse = (reason: RedirectErrorReason, description: string): Either.Either<never, Refusal> =>
+  Either.left({ reason, description })
+
+/** Where a redirect leads, or why it is not followed. */
+const resolve = (location: string, from: URL): Either.Either<URL, Refusal> => {
+  // A relative address would inherit them
+  from.username = from.password = ""
+  if (!URL.canParse(location, from)) return refuse("InvalidLocation", "its Location is not a URL")
+  const to = new URL(location, from)
+  if (to.protocol !== "https:" && to.protocol !== "http:") {
+    return refuse("InvalidLocation", "its Location is not an http address")
+  }
+  if (to.username !== "" || to.password !== "") return refuse("InvalidLocation", "its Location holds credentials")
+  if (isDowngrade(from, to)) return refuse("Insecure", `it leads to ${to.origin}, which is not protected`)
+  to.hash = ""
+  return Either.right(to)
+}
+
+/** From https to http, and from loopback into the open. */
+const isDowngrade = (from: URL, to: URL): boolean =>
+  to.protocol === "http:" && (from.protocol === "https:" || (Origin.isSecure(from) && !Origin.isSecure(to)))

@@ -1,0 +1,96 @@
+/**
+ * A call that is made with a token, and once more with another one when the
+ * first was rejected: what `AuthedHttpClient` and `AuthedCall` promise.
+ */
+import * as Effect from "effect/Effect"
+import type * as AccessToken from "../AccessToken.js"
+import * as OAuthMetrics from "../OAuthMetrics.js"
+import * as AcceptedTokens from "../provider/AcceptedTokens.js"
+import { TokenProvider } from "../TokenProvider.js"
+import type { TokenRequest } from "../TokenRequest.js"
+
+/** One call with one token. */
+export interface Attempt {
+  readonly token: AccessToken.AccessToken
+  readonly tokenRequest: TokenRequest | undefined
+  /** The other side; `undefined` where there is only one. */
+  readonly origin: string | undefined
+}
+
+/** What calls of one kind have in common. A rejection is an answer, not a failure. */
+export interface Kind<T extends Attempt, A, E, R> {
+  /** Makes the call, and hands the answer on. */
+  readonly send: (
+    attempt: T,
+    receive: (answer: A, attempt: T) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  /** Whether the answer is about the token. */
+  readonly isRejection: (answer: A, attempt: T) => boolean
+  /** Whether a rejected token is renewed at all. */
+  readonly renews: boolean
+  /** The call with another token; `undefined` where it is not sure to be the same the second time. */
+  readonly again: (attempt: T, token: AccessToken.AccessToken) => T | undefined
+  /** Puts an end to a rejection that nobody gets. */
+  readonly discard: (rejection: A) => Effect.Effect<unknown>
+}
+
+/** Makes what calls of one kind are made with, each with the token that it begins with. */
+export type WithToken = <T extends Attempt, A, E, R>(
+  kind: Kind<T, A, E, R>
+) => (attempt: T) => Effect.Effect<A, E, R>
+
+const anyOrigin = ""
+
+/** Makes it for one client of the provider. */
+export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(function*() {
+  const provider = yield* TokenProvider
+  const accepted = AcceptedTokens.of(provider)
+  const update = yield* OAuthMetrics.makeUpdate
+  const count = (outcome: OAuthMetrics.ReplayOutcome) => update(OAuthMetrics.tokenReplays(outcome), 1)
+
+  const report = ({ origin, token, tokenRequest }: Attempt, outcome: "accepted" | "rejected") => {
+    accepted[outcome === "accepted" ? "add" : "remove"](token, origin ?? anyOrigin)
+    return provider.report(token, outcome, tokenRequest, origin)
+  }
+
+  return <T extends Attempt, A, E, R>({ again, discard, isRejection, renews, send }: Kind<T, A, E, R>) => {
+    // The hot path: a token that is known to work costs no more than this
+    const received = (answer: A, attempt: T): Effect.Effect<A, E, R> => {
+      if (isRejection(answer, attempt)) return renews ? renew(answer, attempt) : Effect.succeed(answer)
+      return accepted.has(attempt.token, attempt.origin ?? anyOrigin)
+        ? Effect.succeed(answer)
+        : Effect.as(report(attempt, "accepted"), answer)
+    }
+
+    const renew = (rejection: A, attempt: T): Effect.Effect<A, E, R> => {
+      const { origin, token, tokenRequest } = attempt
+      accepted.remove(token, origin ?? anyOrigin)
+      const end = (outcome: OAuthMetrics.ReplayOutcome) => {
+        count(outcome)
+        return Effect.succeed(rejection)
+      }
+      const renewed = Effect.onInterrupt(provider.renew(token, tokenRequest, origin), () => discard(rejection))
+      return Effect.matchEffect(renewed, {
+        // The other side has answered: that says more to the caller than a failed renewal
+        onFailure: () => end("unrenewed"),
+        onSuccess: (renewed) => {
+          if (renewed === token) return end("unrenewed")
+          const second = again(attempt, renewed)
+          if (second === undefined) return end("unreplayable")
+          return Effect.zipRight(
+            discard(rejection),
+            Effect.tapError(send(second, replayed), () => Effect.sync(() => count("failed")))
+          )
+        }
+      })
+    }
+
+    const replayed = (answer: A, attempt: T): Effect.Effect<A, E, R> => {
+      const outcome = isRejection(answer, attempt) ? "rejected" : "accepted"
+      count(outcome)
+      return Effect.as(report(attempt, outcome), answer)
+    }
+
+    return (attempt: T) => send(attempt, received)
+  }
+})

@@ -1,0 +1,57 @@
+/**
+ * How spans, metrics and logs name a failure: in words of a bounded number, of
+ * which none comes from a server.
+ */
+import * as Effect from "effect/Effect"
+import type { TokenEndpointError, TokenProviderError, TokenStoreError } from "../OAuthError.js"
+
+/** The attributes of a failure. `error.type` is OpenTelemetry's own. */
+export type ErrorAttributes = {
+  /** The `reason` of the error. */
+  readonly "error.type": (TokenEndpointError | TokenProviderError | TokenStoreError)["reason"]
+  /** The code that the server answered with, where `error.type` is `OAuth`. */
+  readonly "oauth.error.code"?: ErrorCode
+}
+
+/**
+ * Codes that servers answer a token request with. Any other is `_OTHER`: a
+ * server chooses its codes freely, and each would be a time series of its own.
+ */
+export const errorCodes = [
+  // RFC 6749 §5.2
+  "invalid_request",
+  "invalid_client",
+  "invalid_grant",
+  "unauthorized_client",
+  "unsupported_grant_type",
+  "invalid_scope",
+  // Of the authorization endpoint (RFC 6749 §4.1.2.1); many servers give them here too
+  "access_denied",
+  "server_error",
+  "temporarily_unavailable",
+  // RFC 8707 §2
+  "invalid_target",
+  // RFC 9449 §5 and §8
+  "invalid_dpop_proof",
+  "use_dpop_nonce",
+  // RFC 8628 §3.5
+  "slow_down",
+  "_OTHER"
+] as const
+
+/** One of `errorCodes`. */
+export type ErrorCode = (typeof errorCodes)[number]
+
+/** The attributes of an error. */
+export const make = (error: TokenEndpointError | TokenProviderError | TokenStoreError): ErrorAttributes =>
+  error._tag === "TokenEndpointError" && error.reason === "OAuth"
+    ? { "error.type": error.reason, "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" }
+    : { "error.type": error.reason }
+
+/**
+ * Shows in the current span why its effect fails. The span's status says that
+ * it does.
+ */
+export const annotateSpan = <A, E extends Parameters<typeof make>[0], R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => Effect.tapError(effect, (error) => Effect.annotateCurrentSpan(make(error)))

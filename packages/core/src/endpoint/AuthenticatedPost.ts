@@ -1,0 +1,297 @@
+/**
+ * A form sent to an authorization server by a client that proves itself
+ * (RFC 6749 §2.3), anew each time: what the token endpoint, revocation and
+ * introspection have in common.
+ */
+import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import type { LazyArg } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import { AccessToken } from "../AccessToken.js"
+import * as Check from "../Check.js"
+import * as ClientAuth from "../ClientAuth.js"
+import * as DPoP from "../DPoP.js"
+import type * as Grant from "../Grant.js"
+import type * as LayerOptions from "../LayerOptions.js"
+import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "../OAuthError.js"
+import * as ServerExchange from "./ServerExchange.js"
+
+/**
+ * How long one attempt may take where the options do not say: longer than it
+ * takes to find out that there is no connection, and short enough that whoever
+ * waits for a token (`maxWait`) is told who did not answer, after a second try.
+ */
+export const defaultTimeout: Duration.Duration = Duration.seconds(8)
+
+// The largest tokens seen (with group claims) are some 30 kB
+const defaultMaxResponseBytes = 256 * 1024
+
+/** Where a form goes, and how the client proves itself there. */
+export interface Destination<out R = never> {
+  readonly url: URL
+  /** The authorization server's issuer identifier, where it is known. */
+  readonly issuer: string | undefined
+  readonly clientAuth: ClientAuth.ClientAuth<R>
+}
+
+/** What is sent beside the client's credentials. */
+export interface Form {
+  readonly params: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]>
+  /** Makes further parameters for each attempt, which may be secret. */
+  readonly grant?: Grant.Grant | undefined
+}
+
+/** Sends a form; `attempt` counts from 1 and reaches the client authentication. */
+export type AuthenticatedPost = (
+  form: Form,
+  attempt: number
+) => Effect.Effect<ServerExchange.Answer, TokenEndpointError>
+
+/**
+ * Makes the sender of forms to one endpoint. `name` is that of the layer whose
+ * options these are.
+ */
+export const make = Effect.fnUntraced(function*<R = never>(
+  name: string,
+  role: TokenEndpointError["role"],
+  destination: Effect.Effect<Destination<R>, TokenEndpointError>,
+  options: Omit<LayerOptions.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
+    readonly proofKey?: DPoP.ProofKey | undefined
+  }
+) {
+  const clientId = yield* Check.text(`${name}.clientId`, options.clientId)
+  const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
+  const maxResponseBytes = yield* Check.positiveInteger(
+    `${name}.maxResponseBytes`,
+    options.maxResponseBytes ?? defaultMaxResponseBytes
+  )
+  const services = yield* Effect.context<R>()
+  const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
+  const headers = Headers.fromInput(options.headers)
+  const ownSecrets = redactedOf(Headers.redact(headers, yield* FiberRef.get(Headers.currentRedactedNames))).map(reveal)
+  const { proofKey } = options
+
+  const send = (
+    { clientAuth, issuer, url }: Destination<R>,
+    subject: ServerExchange.Subject,
+    form: Form,
+    attempt: number,
+    waiting: Waiting
+  ): Effect.Effect<ServerExchange.Answer, TokenEndpointError> => {
+    const context: ClientAuth.Context = { clientId, endpoint: url.href, issuer, attempt }
+
+    const unavailable = (description: string) =>
+      new TokenEndpointError({ ...subject, reason: "ClientAuth", description })
+
+    const obtain = <A>(what: string, effect: LazyArg<Effect.Effect<A, unknown, R>>) =>
+      Effect.suspend(() => {
+        waiting.for = what
+        return Effect.provide(Effect.suspend(effect), services)
+      }).pipe(
+        Effect.catchAllCause((cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))),
+        Effect.tap(() => Effect.sync(() => waiting.for = "answer"))
+      )
+
+    const authenticate = Effect.filterOrFail(
+      obtain(`${clientAuth.method} credentials`, () => clientAuth.authenticate(context)),
+      (credentials) => !redactedOf(credentials.headers, credentials.params, credentials.secrets).some(isMissing),
+      () => unavailable(`the ${clientAuth.method} credentials are empty`)
+    )
+
+    const post = Effect.fnUntraced(function*(credentials: ClientAuth.Credentials) {
+      const { grant } = form
+      const params = grant === undefined
+        ? {}
+        : yield* Effect.filterOrFail(
+          obtain(`parameters of the grant ${grant.type}`, () => grant.params(context)),
+          (params) => !redactedOf(params).some(isMissing),
+          () => unavailable(`the parameters of the grant ${grant.type} are empty`)
+        )
+      const proof = proofKey && { dpop: Redacted.make(yield* proofKey.proof({ method: "POST", url })) }
+      const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
+      // Never sent twice (RFC 6749 §3.2): what the request names takes the place of what the grant does
+      const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
+      const request = makeRequest(url, headers, [...form.params, ...beside], proven)
+      return yield* Effect.tapBoth(exchange(subject, request, [...ownSecrets, ...secretsOf(proven, form, params)]), {
+        onFailure: ({ headers }) => keepNonce(() => headers),
+        onSuccess: ({ headers }) => keepNonce(headers)
+      })
+    })
+
+    const keepNonce = (headers: () => Headers.Headers | undefined) =>
+      Effect.sync(() => proofKey?.nonces.set(url.origin, headers()?.["dpop-nonce"]))
+
+    const authenticatedPost = Effect.flatMap(
+      authenticate,
+      (credentials) =>
+        Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
+          authenticate.pipe(
+            Effect.filterOrFail(({ version }) => version !== credentials.version),
+            Effect.orElseFail(() => error),
+            Effect.flatMap(post)
+          ))
+    )
+
+    // What was signed for the first request may be worth nothing for the second: both are made anew
+    return Effect.catchIf(authenticatedPost, wantsNonce(proofKey), () => authenticatedPost)
+  }
+
+  return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
+    Effect.flatMap(destination, (to) => {
+      const subject: ServerExchange.Subject = { endpoint: `${to.url.origin}${to.url.pathname}`, role }
+      const waiting: Waiting = { for: "answer" }
+      // The limit must hold whatever cannot be interrupted: the app's own effects, its client, or the caller, as a finalizer
+      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, subject, form, attempt, waiting))), {
+        duration: timeout,
+        onTimeout: () =>
+          new TokenEndpointError({
+            ...subject,
+            reason: "Timeout",
+            description: `no ${waiting.for} within ${Duration.format(timeout)}`
+          })
+      })
+    })
+})
+
+/** What an attempt waits for, and has not come when its time is over. */
+interface Waiting {
+  for: string
+}
+
+/** What is asked about one token (RFC 7009 §2.1, RFC 7662 §2.1). */
+export type AboutToken<A> = (
+  token: AccessToken | Redacted.Redacted,
+  hint?: "access_token" | "refresh_token"
+) => Effect.Effect<A, TokenEndpointError>
+
+/** Makes the sender of what is asked about a token. */
+export const aboutToken = <R>(
+  name: string,
+  role: TokenEndpointError["role"],
+  options: LayerOptions.EndpointOptions<R>
+): Effect.Effect<AboutToken<ServerExchange.Answer>, InvalidOptions, HttpClient.HttpClient | R> =>
+  Effect.map(
+    makeAt(name, role, options),
+    (post): AboutToken<ServerExchange.Answer> => (token, hint) =>
+      post({
+        params: [
+          ["token", token instanceof AccessToken ? token.value : token],
+          ...(hint === undefined ? [] : [["token_type_hint", hint] as const])
+        ]
+      }, 1)
+  )
+
+/** Makes the sender of forms to the address of the options. */
+export const makeAt = Effect.fnUntraced(function*<R = never>(
+  name: string,
+  role: TokenEndpointError["role"],
+  options: LayerOptions.EndpointOptions<R>
+) {
+  const { issuer } = options
+  const address = Effect.isEffect(options.url)
+    ? options.url
+    : Effect.succeed(yield* Check.url(`${name}.url`, options.url, options))
+  const clientAuth = yield* clientAuthOf(name, options)
+  return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
+})
+
+/** The client authentication that the options name. */
+export const clientAuthOf = <R>(
+  name: string,
+  options: Pick<LayerOptions.RequestOptions<R>, "clientAuth" | "clientSecret">
+): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
+  if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
+  const secret = options.clientSecret
+  return Effect.isEffect(secret)
+    ? Effect.succeed(ClientAuth.secretBasic(secret))
+    : Effect.map(
+      Check.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
+      (secret) => ClientAuth.secretBasic(secret)
+    )
+}
+
+/**
+ * Says why credentials are not there. A cause may hold anything, a secret
+ * included: only what was made to be shown is told, and a layer that is missing
+ * where nobody checked the types.
+ */
+export const sayWhy = (cause: Cause.Cause<unknown>): string => {
+  const error = Option.filter(Cause.failureOption(cause), isCredentialsError)
+  const said = Option.orElse(
+    Option.map(error, ({ description }) => description),
+    () => Option.flatMap(Cause.dieOption(cause), missingLayer)
+  )
+  return Option.match(said, { onNone: () => "", onSome: (said) => `: ${said}` })
+}
+
+const missingLayer = (defect: unknown): Option.Option<string> =>
+  Option.fromNullable(defect instanceof Error ? missingService.exec(defect.message)?.[0] : undefined)
+
+// The services that credentials of this package need, as Effect says that they are not there
+const missingService = /Service not found: (@effect\/platform\/FileSystem|@effect-alf\/core\/ClientCertificate)\b/
+
+/** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
+const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
+  version !== undefined && (error === "invalid_client" || (status === 401 && error !== "use_dpop_nonce"))
+
+/** RFC 9449 §8: the same request with a proof that has the server's nonce, which is known by now. */
+const wantsNonce = (proofKey: DPoP.ProofKey | undefined) => ({ error, headers, status }: TokenEndpointError): boolean =>
+  proofKey !== undefined && status !== undefined && headers !== undefined &&
+  Option.isSome(DPoP.requiredNonce({ status, headers, error }))
+
+const makeRequest = (
+  url: URL,
+  headers: Headers.Headers,
+  params: Form["params"],
+  credentials: ClientAuth.Credentials
+): HttpClientRequest.HttpClientRequest => {
+  const form = new URLSearchParams()
+  for (const [name, value] of params) form.append(name, reveal(value))
+  for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
+  return HttpClientRequest.post(url.href).pipe(
+    HttpClientRequest.setHeaders({
+      accept: "application/json",
+      // A small answer must not become a large one
+      "accept-encoding": "identity"
+    }),
+    HttpClientRequest.setHeaders(headers),
+    HttpClientRequest.setHeaders(
+      Object.entries(credentials.headers ?? {}).map(([name, value]) => [name, reveal(value)] as const)
+    ),
+    HttpClientRequest.setBody(HttpBody.text(form.toString(), "application/x-www-form-urlencoded"))
+  )
+}
+
+const pairs = (params: Grant.Params): Form["params"] =>
+  Object.entries(params).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((value) => [name, value] as const)
+  )
+
+type Values = Readonly<Record<string, unknown>> | ReadonlyArray<Redacted.Redacted> | undefined
+
+const redactedOf = (...values: ReadonlyArray<Values>): ReadonlyArray<Redacted.Redacted> =>
+  values.flatMap((values) => Object.values(values ?? {})).filter(Redacted.isRedacted) as Array<Redacted.Redacted>
+
+const isMissing = (secret: Redacted.Redacted): boolean => {
+  const value: unknown = Redacted.value(secret)
+  return !Predicate.isString(value) || value.trim() === ""
+}
+
+const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
+
+const secretsOf = (
+  { headers, params, secrets }: ClientAuth.Credentials,
+  form: Form,
+  grant: Grant.Params
+): ReadonlyArray<string> => [
+  ...redactedOf(headers, params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
+  ...Object.values(headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
+]

@@ -1,0 +1,82 @@
+/**
+ * Which of its ways to prove itself a client uses at a server that says in its
+ * metadata which it takes (RFC 8414 §2).
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type { Metadata } from "../AuthorizationServer.js"
+import * as Check from "../Check.js"
+import * as ClientAuth from "../ClientAuth.js"
+import type { InvalidOptions } from "../OAuthError.js"
+
+/** The ways of a client, the preferred one first. */
+export type Candidates<R> = readonly [ClientAuth.ClientAuth<R>, ...ReadonlyArray<ClientAuth.ClientAuth<R>>]
+
+/** The ways that the options name; with a secret there are several. */
+export const make = <R>(name: string, options: {
+  readonly clientSecret?: ClientAuth.Secret<R> | undefined
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
+}): Effect.Effect<Candidates<R>, InvalidOptions> => {
+  const { clientAuth, clientSecret } = options
+  if (clientAuth === undefined) {
+    const secret: Effect.Effect<ClientAuth.Secret<R>, InvalidOptions> = Effect.isEffect(clientSecret)
+      ? Effect.succeed(clientSecret)
+      : Check.secret(`${name}.clientSecret`, clientSecret as never)
+    return Effect.map(secret, (secret) => [
+      ClientAuth.secretBasic(secret),
+      ClientAuth.secretPost(secret),
+      ClientAuth.secretJwt(secret)
+    ])
+  }
+  const [first, ...others] = Array.isArray(clientAuth) ? clientAuth : [clientAuth]
+  return first === undefined
+    ? Check.invalid(`${name}.clientAuth`, "is an empty list")
+    : Effect.succeed([first, ...others])
+}
+
+/**
+ * What the candidates are together: the part of a token's key that says how the
+ * client proves itself, and when its credentials have changed.
+ */
+export const merge = <R>(
+  candidates: Candidates<R>
+): Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding"> => {
+  const versions = candidates.flatMap(({ version }) => version === undefined ? [] : [version])
+  return {
+    method: candidates.map(({ method }) => method).join(" "),
+    version: versions.length === 0 ? undefined : Effect.map(Effect.all(versions), (versions) => versions.join(" ")),
+    binding: candidates.find(({ binding }) => binding !== undefined)?.binding
+  }
+}
+
+/** IANA "OAuth Token Endpoint Authentication Methods"; a method of the app's own is in no server's metadata. */
+const registered = [
+  "none",
+  "client_secret_post",
+  "client_secret_basic",
+  "client_secret_jwt",
+  "private_key_jwt",
+  "tls_client_auth",
+  "self_signed_tls_client_auth"
+]
+
+/**
+ * The first one that the server supports, or why there is none. A server that
+ * does not say takes what the client likes best.
+ */
+export const choose = <R>(
+  candidates: Candidates<R>,
+  metadata: Metadata
+): Either.Either<ClientAuth.ClientAuth<R>, string> => {
+  const supported = Option.getOrUndefined(metadata.token_endpoint_auth_methods_supported)
+  if (supported === undefined) return Either.right(candidates[0])
+  const chosen = candidates.find(({ method }) => supported.includes(method) || !registered.includes(method))
+  return Either.fromNullable(
+    chosen,
+    () =>
+      `the server takes ${supported.join(", ") || "no authentication method"}; the client has ${
+        candidates.map(({ method }) => method).join(", ")
+      }`
+  )
+}

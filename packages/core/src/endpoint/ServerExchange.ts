@@ -1,0 +1,311 @@
+/**
+ * One exchange with an authorization server, friendly or hostile: bounded in
+ * size, without redirects, and told in an error that holds no secret.
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import type * as Headers from "@effect/platform/Headers"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { constTrue } from "effect/Function"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
+import * as Redaction from "../disclosure/Redaction.js"
+import { describe, oneLine, TokenEndpointError } from "../OAuthError.js"
+import * as TokenResponse from "./TokenResponse.js"
+
+/** Which endpoint is asked, as errors name it. */
+export type Subject = Pick<TokenEndpointError, "endpoint" | "role">
+
+/** What an error says beside its subject. */
+export type ErrorFields = Omit<ConstructorParameters<typeof TokenEndpointError>[0], keyof Subject>
+
+/** A good answer: a status of 2xx, and no OAuth error. */
+export interface Answer {
+  /** When the request was sent (epoch milliseconds). */
+  readonly sentAt: number
+  /** Without what is secret, which is looked for when they are to be shown. */
+  readonly headers: () => Headers.Headers
+  readonly text: string
+  /** The body as JSON or a form, where it is either. */
+  readonly body: Option.Option<unknown>
+  /** Says that the answer is of no use after all. */
+  readonly reject: (description: string) => TokenEndpointError
+  /** Takes what is secret out of a part of the body. */
+  readonly clean: Redaction.Clean
+}
+
+/** Sends a request. `secrets` are what it holds, and what no error may show. */
+export type ServerExchange = (
+  subject: Subject,
+  request: HttpClientRequest.HttpClientRequest,
+  secrets: ReadonlyArray<string>
+) => Effect.Effect<Answer, TokenEndpointError>
+
+/**
+ * Makes exchanges over the given `HttpClient`, which must not follow redirects
+ * by itself (platform's `followRedirects` would carry the credentials with it).
+ */
+export const make = (options: {
+  readonly maxResponseBytes: number
+  readonly requestInit?: RequestInit | undefined
+}): Effect.Effect<ServerExchange, never, HttpClient.HttpClient> =>
+  Effect.map(Effect.context<HttpClient.HttpClient>(), (context) => {
+    const { maxResponseBytes } = options
+    const client = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
+    // A redirect would carry the credentials to another place
+    const requestInit: RequestInit = {
+      ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+      ...options.requestInit,
+      redirect: "manual"
+    }
+
+    const receive = (
+      subject: Subject,
+      request: HttpClientRequest.HttpClientRequest,
+      clean: Redaction.Clean,
+      span: Tracer.Span | undefined
+    ) => {
+      const transportError = (cause: unknown, answer?: ErrorFields) =>
+        new TokenEndpointError({ ...answer, ...subject, reason: "Transport", description: describe(cause, clean) })
+      return client.execute(request).pipe(
+        Effect.catchAllDefect((defect) =>
+          HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
+        ),
+        // What a status means is decided here, also for a client that filters them
+        Effect.catchIf(
+          (cause): cause is HttpClientError.ResponseError =>
+            cause._tag === "ResponseError" && cause.reason === "StatusCode",
+          ({ response }) => Effect.succeed(response)
+        ),
+        // Within the span, which would keep what the client fails with, and with it the request
+        Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
+        Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
+        Effect.flatMap((response) =>
+          Effect.matchEffect(readBody(response, maxResponseBytes), {
+            onFailure: ({ cause, reason }) =>
+              Effect.flatMap(Clock.currentTimeMillis, (now) => {
+                const fields: ErrorFields = {
+                  reason: reasonOf(response.status),
+                  description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`,
+                  status: response.status,
+                  headers: Redaction.headers(response.headers, clean),
+                  retryAfter: parseRetryAfter(response.headers["retry-after"], now)
+                }
+                return reason === "TooLarge"
+                  ? new TokenEndpointError({ ...fields, ...subject })
+                  : transportError(cause, fields)
+              }),
+            onSuccess: (text) => Effect.succeed({ response, text })
+          })
+        ),
+        // Ends a body that was not read to its end, which would keep its connection busy
+        Effect.scoped,
+        Effect.provideService(FetchHttpClient.RequestInit, requestInit)
+      )
+    }
+
+    const exchange = Effect.fnUntraced(function*(
+      subject: Subject,
+      request: HttpClientRequest.HttpClientRequest,
+      secrets: ReadonlyArray<string>,
+      span: Tracer.Span | undefined
+    ) {
+      const sentAt = yield* Clock.currentTimeMillis
+      const { response, text } = yield* receive(subject, request, Redaction.make(secrets), span)
+      const { status } = response
+      const body = parse(response.headers, text)
+      const clean = Redaction.make([...secrets, ...tokensOf(body)])
+      const headers = () => Redaction.headers(response.headers, clean)
+      const retryAfter = parseRetryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
+      const error = (fields: ErrorFields) =>
+        new TokenEndpointError({ status, headers: headers(), retryAfter, ...fields, ...subject })
+      if (reasonOf(status) === "Redirect") {
+        return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
+      }
+      const failure = Option.flatMap(body, (body) => TokenResponse.decodeError(body, clean))
+      if (Option.isSome(failure)) {
+        return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
+      }
+      if (reasonOf(status) === "Status") {
+        return yield* error({ reason: "Status", description: `no OAuth error in ${describeBody(headers(), text)}` })
+      }
+      return {
+        sentAt,
+        headers,
+        text,
+        body,
+        clean,
+        reject: (description: string) => error({ reason: "InvalidResponse", description: clean(description) })
+      }
+    })
+
+    return (subject, request, secrets) =>
+      traced(subject, request, (request, span) => exchange(subject, request, secrets, span))
+  })
+
+/** Reads a JSON answer, or says which field of it is wrong. */
+export const decodeWith = <A, I>(
+  schema: Schema.Schema<A, I>
+): (answer: Answer) => Either.Either<A, TokenEndpointError> => {
+  const decode = Schema.decodeUnknownEither(schema)
+  return ({ body, headers, reject, text }) => {
+    if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers(), text)}`))
+    if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
+    return Either.mapLeft(decode(body.value), (error) => reject(describeIssue(error)))
+  }
+}
+
+/** Names the field at fault and says what is wrong with it. */
+export const describeIssue = (error: ParseResult.ParseError): string => {
+  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
+  return issue === undefined ? "the JSON is not what it should be" : `${issue.path.join(".")} ${issue.message}`
+}
+
+/** Says what a body is without showing any of it. */
+export const describeBody = (headers: Headers.Headers, body: string): string => {
+  if (body.trim() === "") return "an empty body"
+  const type = oneLine(headers["content-type"]?.split(";")[0] ?? "untyped")
+  const encoding = headers["content-encoding"]
+  const encoded = encoding === undefined || encoding === "identity"
+    ? ""
+    : `, ${oneLine(encoding)} though identity was asked for`
+  return `a body of ${body.length} characters (${type}${encoded})`
+}
+
+/** What is wrong with an answer that says nothing of it. */
+const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {
+  // A browser hides the status of a redirect that is not followed
+  if (status === 0 || (status >= 300 && status < 400)) return "Redirect"
+  return status >= 200 && status < 300 ? "InvalidResponse" : "Status"
+}
+
+const defaultPorts: Record<string, number> = { "http:": 80, "https:": 443 }
+
+/**
+ * A span as OpenTelemetry wants it of an HTTP client, with platform's name, but
+ * for what the server chooses: even the name of a header may hold what it was
+ * sent. It ends with the body, and fails where the exchange does.
+ */
+const traced = <A>(
+  { endpoint }: Subject,
+  request: HttpClientRequest.HttpClientRequest,
+  exchange: (
+    request: HttpClientRequest.HttpClientRequest,
+    span: Tracer.Span | undefined
+  ) => Effect.Effect<A, TokenEndpointError>
+): Effect.Effect<A, TokenEndpointError> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)) return exchange(request, undefined)
+    const { hostname, port, protocol } = new URL(endpoint)
+    const attributes = {
+      "http.request.method": request.method,
+      "server.address": hostname,
+      "server.port": port === "" ? defaultPorts[protocol] : Number(port),
+      "url.full": endpoint,
+      "url.scheme": protocol.slice(0, -1)
+    }
+    const isPropagated = fiber.getFiberRef(HttpClient.currentTracerPropagation)
+    return Effect.useSpan(
+      `http.client ${request.method}`,
+      { kind: "client", captureStackTrace: false, attributes },
+      (span) =>
+        exchange(
+          isPropagated ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request,
+          span
+        ).pipe(
+          ErrorAttributes.annotateSpan,
+          // The span keeps what its effect comes to, and this holds the token
+          Effect.map((answer) => Redacted.make(answer)),
+          Effect.withParentSpan(span),
+          Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
+        )
+    ).pipe(Effect.map(Redacted.value))
+  })
+
+/**
+ * Why a body was not read. A stream runs in fibers of its own, whose failures
+ * may be logged: this holds no request, which has the credentials.
+ */
+interface BodyError {
+  readonly _tag: "BodyError"
+  readonly reason: "TooLarge" | "Empty" | "Broken"
+  readonly cause?: unknown
+}
+
+const readBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number
+): Effect.Effect<string, BodyError> =>
+  Effect.suspend(() => {
+    const tooLarge: BodyError = { _tag: "BodyError", reason: "TooLarge" }
+    if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
+    const decoder = new TextDecoder()
+    let bytes = 0
+    let text = ""
+    return response.stream.pipe(
+      Stream.mapError(({ cause, description, reason }): BodyError =>
+        reason === "EmptyBody"
+          ? { _tag: "BodyError", reason: "Empty" }
+          : { _tag: "BodyError", reason: "Broken", cause: cause ?? description ?? reason }
+      ),
+      Stream.runForEach((chunk) => {
+        bytes += chunk.byteLength
+        if (bytes > maxBytes) return Effect.fail(tooLarge)
+        text += decoder.decode(chunk, { stream: true })
+        return Effect.void
+      }),
+      Effect.catchIf((error) => error.reason === "Empty", () => Effect.void),
+      Effect.map(() => text + decoder.decode())
+    )
+  })
+
+/** JSON, whatever the server calls it; else the form that the first servers of OAuth 2 sent. */
+const parse = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
+  Option.orElse(parseJson(text), () => parseForm(headers, text))
+
+const parseJson = Option.liftThrowable((text: string) => JSON.parse(text) as unknown)
+
+// GitHub says x-www-form-urlencoded, Facebook said text/plain
+const formTypes = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
+const formOfOAuth = /(^|&)(access_token|error)=/
+
+const parseForm = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
+  formTypes.test(headers["content-type"] ?? "") && formOfOAuth.test(text)
+    ? Option.some(formFields(new URLSearchParams(text.trim())))
+    : Option.none()
+
+/** Facebook's word for `expires_in` is `expires`. */
+const formFields = (form: URLSearchParams): Readonly<Record<string, string>> => {
+  const expires = form.get("expires")
+  return { ...(expires === null ? {} : { expires_in: expires }), ...Object.fromEntries(form) }
+}
+
+/** The tokens of an answer, which may be refused for another reason. */
+const tokensOf = (body: Option.Option<unknown>): ReadonlyArray<string> =>
+  Option.isSome(body) && Predicate.isRecord(body.value)
+    ? [body.value.access_token, body.value.refresh_token, body.value.id_token].filter(Predicate.isString)
+    : []
+
+// RFC 9110 §10.2.3: a number of seconds or a date, which begins with the day of the week
+const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
+  const given = value?.trim() ?? ""
+  if (/^\d+$/.test(given)) return Duration.seconds(Number(given))
+  if (!/^(mon|tue|wed|thu|fri|sat|sun)/i.test(given)) return undefined
+  // The oldest form means GMT without saying so (RFC 9110 §5.6.7)
+  const date = Date.parse(given.endsWith("GMT") ? given : `${given} GMT`)
+  return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
+}

@@ -1,0 +1,121 @@
+/**
+ * Which token a key holds: one that was issued to this process, or one that
+ * another has stored. It reads and writes the store, and hands what it finds to
+ * the transitions of the key's state.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as AccessToken from "../AccessToken.js"
+import * as OAuthMetrics from "../OAuthMetrics.js"
+import type { SharedTokens } from "../store/SharedTokens.js"
+import * as HeldToken from "./HeldToken.js"
+import * as KeyState from "./KeyState.js"
+import type { RenewalLog } from "./RenewalLog.js"
+import * as TokenCache from "./TokenCache.js"
+
+/** Takes tokens into the slots of a provider. */
+export interface Adoption {
+  readonly hold: (token: AccessToken.AccessToken, isOwn: boolean) => HeldToken.HeldToken
+  /** Whether a token of the store is worth taking. */
+  readonly isAdoptable: (
+    slot: TokenCache.Slot,
+    token: AccessToken.AccessToken,
+    reason: OAuthMetrics.RenewalReason
+  ) => boolean
+  /** The token of the store, if it is worth taking. */
+  readonly find: (
+    slot: TokenCache.Slot,
+    reason: OAuthMetrics.RenewalReason
+  ) => Effect.Effect<HeldToken.HeldToken | undefined>
+  /** The token that the renewal under way brought; the endpoint works. */
+  readonly take: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
+  /** A token that came another way, while a renewal may be under way. */
+  readonly found: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
+  /** Stores a token. When somebody else was first, theirs is adopted, or replaced if it is no longer worth that. */
+  readonly share: (
+    slot: TokenCache.Slot,
+    token: AccessToken.AccessToken,
+    replaces: Option.Option<string>,
+    reason: OAuthMetrics.RenewalReason
+  ) => Effect.Effect<void>
+  /** Another process has stored a token: it is adopted before the next request, and nobody waits for that. */
+  readonly changed: (key: string) => Effect.Effect<void>
+}
+
+/** Makes it for the slots of a provider and the tokens of its fleet. */
+export const make = (
+  options: Parameters<typeof AccessToken.windows>[1] & {
+    readonly slots: TokenCache.TokenCache
+    readonly tokens: SharedTokens
+    /** Whether other processes write to the store as well. */
+    readonly isShared: boolean
+    readonly log: RenewalLog
+    readonly defaultLifetime: Duration.Duration
+    /** Epoch milliseconds. */
+    readonly now: () => number
+    readonly update: OAuthMetrics.Update
+  }
+): Adoption => {
+  const { defaultLifetime, isShared, now, log, slots, tokens, update } = options
+
+  const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
+
+  const read = (slot: TokenCache.Slot, reason: OAuthMetrics.RenewalReason) =>
+    Effect.map(tokens.read(slot.request.key), (found) => {
+      const held = Option.map(Option.flatMap(found, ({ token }) => token), (token) => hold(token, false))
+      return {
+        version: Option.flatMap(found, ({ version }) => version),
+        held: Option.getOrUndefined(Option.filter(held, (held) => KeyState.isWorthTaking(slot, held, reason, now())))
+      }
+    })
+
+  const takeBy = (transition: typeof KeyState.obtained): Adoption["take"] => (slot, held) => {
+    if (slots.isClosed()) return
+    const isRejected = KeyState.isRejected(slot, held)
+    slot.apply(transition(held, { isRejected, isShared, defaultLifetime: Duration.toMillis(defaultLifetime) }, now()))
+    log.ended(slot)
+    const remaining = held.expiresAt - now()
+    if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
+  }
+  const found = takeBy(KeyState.found)
+
+  return {
+    hold,
+    isAdoptable: (slot, token, reason) => KeyState.isWorthTaking(slot, hold(token, false), reason, now()),
+    find: (slot, reason) => Effect.map(read(slot, reason), ({ held }) => held),
+    take: takeBy(KeyState.obtained),
+    found,
+    share: Effect.fnUntraced(function*(slot, token, replaces, reason) {
+      slot.apply(KeyState.writing)
+      const written = yield* tokens.write(slot.request.key, token, replaces)
+      slot.apply(KeyState.written)
+      if (written) return
+      const winner = yield* read(slot, reason)
+      if (winner.held === undefined) {
+        yield* tokens.write(slot.request.key, token, winner.version)
+      } else if (isHeld(slot, token) && !HeldToken.is(winner.held, token)) {
+        found(slot, winner.held)
+      }
+    }),
+    changed: (key) =>
+      Effect.suspend(() => {
+        const slot = slots.find(key)
+        if (slot === undefined) return Effect.void
+        const flight = KeyState.flightOf(slot.state)
+        if (flight !== undefined) {
+          flight.changed.unsafeOpen()
+          return Effect.void
+        }
+        // Without a token, and without a failure that it could end, nobody waits for this one
+        if (!KeyState.isNews(slot.state, now()) || !TokenCache.sharesTokens(slot)) return Effect.void
+        const before = slot.state.held?.token
+        return Effect.map(read(slot, "expiry"), ({ held }) => {
+          if (held !== undefined && isHeld(slot, before) && !isHeld(slot, held.token)) found(slot, held)
+        })
+      })
+  }
+}
+
+const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken.AccessToken | undefined): boolean =>
+  token === undefined ? held === undefined : held !== undefined && HeldToken.is(held, token)

@@ -1,0 +1,65 @@
+/**
+ * The end of a provider's tokens with the provider: they are revoked
+ * (RFC 7009), where no other process uses them.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { AccessToken } from "../AccessToken.js"
+import { isOAuthError } from "../OAuthError.js"
+import type { BoundedStore } from "../store/BoundedStore.js"
+import type { SharedTokens } from "../store/SharedTokens.js"
+import * as HeldToken from "./HeldToken.js"
+
+/** An app that ends waits no longer for it; the tokens expire by themselves. */
+const maxWait = Duration.seconds(2)
+/** At once, so that an app of many tenants is done in time. */
+const concurrency = 16
+
+/**
+ * Revokes tokens, and takes each out of the store first. It never fails, and is
+ * over in 2 seconds.
+ */
+export const make = (options: {
+  /** The keys of the tokens, and the tokens. */
+  readonly held: ReadonlyArray<readonly [key: string, held: HeldToken.HeldToken]>
+  readonly store: BoundedStore
+  readonly tokens: SharedTokens
+  readonly revoke: (token: AccessToken) => Effect.Effect<void, unknown>
+}): Effect.Effect<void> => {
+  const { held, revoke, store, tokens } = options
+
+  const forget = (key: string, held: HeldToken.HeldToken) =>
+    Effect.flatMap(tokens.read(key), (found) => {
+      const isHeld = Option.exists(Option.flatMap(found, ({ token }) => token), (token) => HeldToken.is(held, token))
+      const version = Option.flatMap(found, ({ version }) => version)
+      return isHeld && Option.isSome(version) ? store.remove(key, version.value) : Effect.void
+    })
+
+  const end = (key: string, held: HeldToken.HeldToken) =>
+    Effect.zipRight(forget(key, held), Effect.suspend(() => revoke(held.token)))
+
+  return Effect.forEach(held, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
+    // The time limit must hold for a function that cannot be interrupted, too
+    Effect.disconnect,
+    // Nothing in a finalizer can be interrupted. In a fiber of its own: that which ends may have been interrupted
+    Effect.interruptible,
+    Effect.flatMap((exits) => {
+      const failures = exits.flatMap((exit) => exit._tag === "Failure" ? [exit.cause] : [])
+      return failures.length === 0 ? Effect.void : Effect.logWarning(describe(failures))
+    }),
+    Effect.timeoutTo({
+      duration: maxWait,
+      onSuccess: () => Effect.void,
+      onTimeout: () => Effect.logWarning(`Tokens were not revoked within ${Duration.format(maxWait)}: they expire`)
+    }),
+    Effect.flatten
+  )
+}
+
+/** What a function of the app's own fails with is not told, as it could be anything. */
+const describe = (causes: ReadonlyArray<Cause.Cause<unknown>>): string => {
+  const known = causes.map(Cause.squash).find(isOAuthError)
+  return `${causes.length} of the tokens were not revoked: they expire. ${known?.message ?? ""}`.trim()
+}

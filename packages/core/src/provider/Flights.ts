@@ -1,0 +1,307 @@
+/**
+ * The renewals of a provider, each in a fiber and under a root span of its own:
+ * how one is begun, how callers wait for it, and what is made of its end. No
+ * caller has a say in it.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
+import type { AccessToken } from "../AccessToken.js"
+import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
+import { TokenProviderError } from "../OAuthError.js"
+import * as OAuthMetrics from "../OAuthMetrics.js"
+import type { BoundedStore } from "../store/BoundedStore.js"
+import type { TokenEndpoint } from "../TokenEndpoint.js"
+import type { Adoption } from "./Adoption.js"
+import * as Cooldown from "./Cooldown.js"
+import * as HeldToken from "./HeldToken.js"
+import type { Flight } from "./KeyState.js"
+import * as KeyState from "./KeyState.js"
+import * as Renewal from "./Renewal.js"
+import type { RenewalLog } from "./RenewalLog.js"
+import type { Slot } from "./TokenCache.js"
+import * as TokenCache from "./TokenCache.js"
+import type { Verdicts } from "./Verdicts.js"
+import * as WaitingCallers from "./WaitingCallers.js"
+
+/**
+ * Renewals under way. `undefined` in place of a token means that a flight
+ * brought nothing, and that whoever still needs a token asks again.
+ */
+export interface Flights {
+  /** Begins a renewal, where none of this key is under way. */
+  readonly launch: (slot: Slot, reason: OAuthMetrics.RenewalReason, origin: string) => Flight
+  /** Waits for a flight until the deadline (epoch milliseconds). Interrupting the caller does not touch the flight. */
+  readonly join: (flight: Flight, deadline: number) => Effect.Effect<AccessToken | undefined, Cooldown.Failure>
+  /** The provider has ended: nobody waits for a flight that is gone. */
+  readonly abandon: (error: TokenProviderError) => void
+}
+
+/** A span that waits for a renewal is linked to it, up to this many. */
+const maxLinks = 32
+
+/** Makes the flights of one provider. */
+export const make = (options: {
+  readonly endpoint: TokenEndpoint["Type"]
+  readonly slots: TokenCache.TokenCache
+  readonly adoption: Adoption
+  readonly verdicts: Verdicts
+  readonly log: RenewalLog
+  readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Renewal.Outcome, Cooldown.Failure>
+  readonly store: BoundedStore
+  readonly maxWait: Duration.Duration
+  readonly failureCooldown: Duration.Duration
+  /** Runs a flight, until the provider ends. */
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  /** Epoch milliseconds. */
+  readonly now: () => number
+  readonly update: OAuthMetrics.Update
+}): Flights => {
+  const { adoption, endpoint, failureCooldown, fork, maxWait, now, log, renew, slots, store, update, verdicts } =
+    options
+  const cooldownMillis = Duration.toMillis(failureCooldown)
+  const flights = new Set<Flight>()
+
+  const credentials = Effect.timeoutTo(endpoint.credentials, {
+    duration: maxWait,
+    onSuccess: (credentials) => credentials,
+    onTimeout: () => Option.none<string>()
+  })
+
+  /** What ends a cool-down early: a token of another process, or other credentials. */
+  const lookAround = Effect.fnUntraced(function*(slot: Slot, reason: OAuthMetrics.RenewalReason) {
+    const stored = store.isShared && TokenCache.sharesTokens(slot) ? yield* adoption.find(slot, reason) : undefined
+    if (stored === undefined && KeyState.mayChange(slot.state)) {
+      slot.apply(KeyState.credentialsRead(yield* credentials))
+    }
+    return stored
+  })
+
+  const waits = (flight: Flight, what: string) => {
+    if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
+  }
+
+  /** What the endpoint said says more than that the wait is over. */
+  const waitIsOver = ({ lastError, waitsFor }: Flight): Cooldown.Failure =>
+    lastError ?? new TokenProviderError({
+      reason: "MaxWait",
+      waited: maxWait,
+      description: waitsFor && `${waitsFor.what} after ${Duration.format(Duration.millis(now() - waitsFor.since))}`,
+      retryAfter: failureCooldown
+    })
+
+  const obtain = Effect.fnUntraced(function*(slot: Slot, flight: Flight) {
+    const { changed, origin, reason } = flight
+    flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
+    if (KeyState.answering(slot.state, now()) !== undefined) {
+      const stored = yield* lookAround(slot, reason)
+      if (stored !== undefined) return Renewal.Outcome.Adopted({ token: stored.token })
+      const failure = KeyState.answering(slot.state, now())
+      flight.isAnswered = failure !== undefined
+      if (failure !== undefined) return yield* failure
+    }
+    return yield* renew({
+      request: slot.request,
+      reason,
+      origin,
+      sharesTokens: TokenCache.sharesTokens(slot),
+      deadline: now() + Duration.toMillis(maxWait),
+      isAdoptable: (token) => adoption.isAdoptable(slot, token, reason),
+      changed,
+      onAsk: () => {
+        flight.attempts++
+        waits(flight, `attempt ${flight.attempts} at ${endpoint.address} has not ended`)
+        if (reason === "rejection") verdicts.asked(slot, origin)
+      },
+      onBusy: () => waits(flight, `another process asks ${endpoint.address}, and has stored no token`),
+      onFailure: (error) => {
+        flight.lastError = error
+        flight.failedAt = now()
+      }
+    })
+  })
+
+  // ---------------------------------------------------------------------------
+  // how it ends
+  // ---------------------------------------------------------------------------
+
+  const land = (slot: Slot, flight: Flight, exit: Exit.Exit<AccessToken | undefined, Cooldown.Failure>) => {
+    slot.apply(KeyState.ended(flight))
+    flights.delete(flight)
+    flight.callers.tell(exit)
+  }
+
+  const failed = (slot: Slot, flight: Flight, failure: Cooldown.Failure | undefined) => {
+    const { failedAt = now(), isAnswered, reason } = flight
+    if (isAnswered || slots.isClosed()) return Effect.void
+    const error = failure ?? new TokenProviderError({ reason: "Defect" })
+    const failing: KeyState.Failing = { error, reason, at: failedAt, cooldown: cooldownMillis }
+    const isAlive = HeldToken.isAlive(slot.state.held, now())
+    log.failed(slot, !isAlive ? "missing" : reason === "rejection" ? "rejected" : "serves", error)
+    if (reason === "background") {
+      slot.apply(KeyState.failedInBackground(failing, now()))
+      return Effect.void
+    }
+    // A defect is a bug in a custom endpoint: it is told to those who wait
+    if (failure === undefined) {
+      slot.apply(KeyState.died(failing, now()))
+      return Effect.void
+    }
+    const from = now()
+    slot.apply(KeyState.failedWaiting(failing, from))
+    return Cooldown.isPassing(failure)
+      ? Effect.void
+      : Effect.map(credentials, (failed) => slot.apply(KeyState.failedWith(failed, from)))
+  }
+
+  /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */
+  const adoptRebound = (slot: Slot, held: HeldToken.HeldToken) => {
+    if (slot.state.held === undefined && KeyState.flightOf(slot.state) === undefined) adoption.found(slot, held)
+  }
+
+  const issued = (slot: Slot, flight: Flight, token: AccessToken, replaces: Option.Option<string>) => {
+    const { origin, reason } = flight
+    const held = adoption.hold(token, true)
+    adoption.take(slot, held)
+    // What tokens are bound to has changed on the way, most likely before the server saw it
+    const isCurrent = endpoint.isCurrent(slot.request)
+    if (!isCurrent) adoptRebound(slots.of(slot.source), held)
+    if (reason === "rejection") verdicts.renewed(slot, origin, held.digest)
+    land(slot, flight, Exit.succeed(token))
+    // Nobody waits for this; at the end of a process it is worth its bounded calls
+    return isCurrent && TokenCache.sharesTokens(slot) ? adoption.share(slot, token, replaces, reason) : Effect.void
+  }
+
+  const arrive = (slot: Slot, flight: Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
+    const { origin } = flight
+    switch (outcome._tag) {
+      case "Adopted":
+        adoption.take(slot, adoption.hold(outcome.token, false))
+        land(slot, flight, Exit.succeed(outcome.token))
+        return Effect.void
+      case "Issued":
+        return Effect.ensuring(
+          Effect.suspend(() => issued(slot, flight, outcome.token, outcome.replaces)),
+          outcome.finish
+        )
+      case "Held":
+        verdicts.held(slot, origin, outcome.hold)
+        land(slot, flight, Exit.succeed(undefined))
+        return Effect.void
+      case "Busy":
+        slot.apply(KeyState.busyElsewhere(outcome.again, now()))
+        land(slot, flight, Exit.succeed(undefined))
+        return Effect.void
+    }
+  }
+
+  /** What it has come to is shown in its span, and counted where the endpoint was asked for it, or the fleet. */
+  const record = (flight: Flight, exit: Exit.Exit<Renewal.Outcome, Cooldown.Failure>) => {
+    if (Exit.isInterrupted(exit)) return
+    const outcome = flight.outcome = Exit.isSuccess(exit) ? outcomes[exit.value._tag] : "failed"
+    flight.span?.attribute("oauth.outcome", outcome)
+    flight.span?.attribute("oauth.renewal.attempts", flight.attempts)
+    if (!flight.isAnswered) update(OAuthMetrics.tokenRenewals(flight.reason, outcome), 1)
+  }
+
+  const fly = (slot: Slot, flight: Flight): Effect.Effect<void> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const exit = yield* obtain(slot, flight).pipe(
+          Effect.mapError((failure) => isBare(failure) ? waitIsOver(flight) : failure),
+          ErrorAttributes.annotateSpan,
+          Effect.onExit((exit) => Effect.sync(() => record(flight, exit))),
+          Effect.withSpan("TokenProvider.renew", {
+            root: true,
+            captureStackTrace: false,
+            attributes: { "oauth.renewal.reason": flight.reason, "oauth.token.key": slot.request.key }
+          }),
+          Effect.interruptible,
+          restore,
+          Effect.exit
+        )
+        if (Exit.isSuccess(exit)) return yield* arrive(slot, flight, exit.value)
+        const afterwards = failed(slot, flight, Option.getOrUndefined(Cause.failureOption(exit.cause)))
+        // An endpoint that interrupts itself must not interrupt those who wait
+        land(slot, flight, Exit.isInterrupted(exit) ? Exit.die(Cause.squash(exit.cause)) : Exit.failCause(exit.cause))
+        yield* Effect.interruptible(afterwards)
+      })
+    ).pipe(
+      // Whatever else goes wrong, as with a token that is none: the key must not wait for it for ever
+      Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
+    )
+
+  // ---------------------------------------------------------------------------
+  // how it is waited for
+  // ---------------------------------------------------------------------------
+
+  /** The span of a wait and that of the flight lead to each other. */
+  const traced = <A, E extends Cooldown.Failure>(flight: Flight, waiting: Effect.Effect<A, E>) =>
+    Effect.useSpan("TokenProvider.wait", {
+      captureStackTrace: false,
+      attributes: { "oauth.renewal.reason": flight.reason },
+      links: flight.span?.sampled ? [linkTo(flight.span)] : []
+    }, (span) => {
+      if (span.sampled && flight.links < maxLinks) {
+        flight.links++
+        flight.span?.addLinks([linkTo(span)])
+      }
+      return Effect.withParentSpan(ErrorAttributes.annotateSpan(waiting), span)
+    })
+
+  return {
+    launch: (slot, reason, origin) => {
+      const flight: Flight = {
+        reason,
+        origin,
+        callers: WaitingCallers.make({
+          timeIsOver: () => waitIsOver(flight),
+          onChange: (change) => update(OAuthMetrics.tokenWaiters, change),
+          fork,
+          now
+        }),
+        changed: Effect.unsafeMakeLatch(),
+        span: undefined,
+        links: 0,
+        attempts: 0,
+        waitsFor: undefined,
+        outcome: undefined,
+        lastError: undefined,
+        failedAt: undefined,
+        isAnswered: false
+      }
+      slot.apply(KeyState.started(flight, cooldownMillis, now()))
+      flights.add(flight)
+      fork(fly(slot, flight))
+      return flight
+    },
+    join: (flight, deadline) =>
+      Effect.withFiberRuntime((caller) => {
+        const waiting = flight.callers.wait(caller, deadline)
+        // A thousand callers may wait: none pays for a span that nobody sees
+        return caller.getFiberRef(FiberRef.currentTracerEnabled) ? traced(flight, waiting) : waiting
+      }),
+    abandon: (error) => {
+      for (const flight of flights) flight.callers.tell(Exit.fail(error))
+      flights.clear()
+    }
+  }
+}
+
+const linkTo = (span: Tracer.Span): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
+
+const outcomes: Record<Renewal.Outcome["_tag"], OAuthMetrics.RenewalOutcome> = {
+  Adopted: "adopted",
+  Issued: "issued",
+  Held: "held",
+  Busy: "busy"
+}
+
+/** The wait is over, and who says so does not know what for. */
+const isBare = (failure: Cooldown.Failure): boolean =>
+  failure._tag === "TokenProviderError" && failure.reason === "MaxWait" && failure.description === undefined

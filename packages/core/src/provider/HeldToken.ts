@@ -1,0 +1,100 @@
+/** A token in the memory of a provider, and how long it may be handed out. */
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as AccessToken from "../AccessToken.js"
+import { fingerprint } from "../disclosure/Fingerprint.js"
+import * as Origin from "../Origin.js"
+import type * as ServerHabits from "./ServerHabits.js"
+
+/** Times are epoch milliseconds. */
+export interface HeldToken extends AccessToken.Windows, ServerHabits.Token {
+  readonly token: AccessToken.AccessToken
+  /** The same token, of which something else is known. */
+  readonly with: (change: Partial<Pick<ServerHabits.Token, "isOwn" | "acceptedBy">>) => HeldToken
+}
+
+/**
+ * How it stands with the time of a token: nothing is to be done; it is renewed
+ * in the background; it is renewed first, and served when that fails; it is over.
+ */
+export type Phase = "fresh" | "due" | "leeway" | "over"
+
+/** Takes a token into memory. */
+export const make = (
+  token: AccessToken.AccessToken,
+  options: Parameters<typeof AccessToken.windows>[1] & { readonly isOwn: boolean }
+): HeldToken => {
+  // What is no token fails here, before anyone sends it
+  Redacted.value(token.value)
+  return new Held(token, AccessToken.windows(token, options), options.isOwn, Origin.none, undefined)
+}
+
+// One for each key: it is to be small
+class Held implements HeldToken {
+  readonly token: AccessToken.AccessToken
+  readonly isOwn: boolean
+  readonly acceptedBy: ReadonlyArray<string>
+  readonly refreshAt: number
+  readonly freshUntil: number
+  #digest: string | undefined
+
+  constructor(
+    token: AccessToken.AccessToken,
+    { freshUntil, refreshAt }: Pick<AccessToken.Windows, "refreshAt" | "freshUntil">,
+    isOwn: boolean,
+    acceptedBy: ReadonlyArray<string>,
+    digest: string | undefined
+  ) {
+    this.token = token
+    this.isOwn = isOwn
+    this.acceptedBy = acceptedBy
+    this.refreshAt = refreshAt
+    this.freshUntil = freshUntil
+    this.#digest = digest
+  }
+
+  get expiresAt(): number {
+    return endOf(this.token)
+  }
+
+  /** Computed when it is first needed, and once: it costs more than all else that is done about a token. */
+  get digest(): string {
+    return this.#digest ??= fingerprint(Redacted.value(this.token.value))
+  }
+
+  with({ acceptedBy = this.acceptedBy, isOwn = this.isOwn }: Parameters<HeldToken["with"]>[0]): HeldToken {
+    return new Held(this.token, this, isOwn, acceptedBy, this.#digest)
+  }
+}
+
+/** Where a token stands at this time. */
+export const phase = ({ expiresAt, freshUntil, refreshAt }: HeldToken, now: number): Phase =>
+  now >= expiresAt ? "over" : now >= freshUntil ? "leeway" : now >= refreshAt ? "due" : "fresh"
+
+/** Whether there is a token whose time has not run out. */
+export const isAlive = (self: HeldToken | undefined, now: number): self is HeldToken =>
+  self !== undefined && now < self.expiresAt
+
+/** Whether this is the held token: its identity is its value. */
+export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
+  self.token === token || Redacted.value(self.token.value) === Redacted.value(token.value)
+
+/** What is kept of a token when another takes its place. */
+export const replaced = ({ acceptedBy, digest, isOwn }: HeldToken): ServerHabits.Token => ({
+  digest,
+  isOwn,
+  acceptedBy
+})
+
+/** The time of a token; an unknown end is never. */
+export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({
+  obtainedAt: token.obtainedAt.epochMillis,
+  expiresAt: endOf(token)
+})
+
+/** The digest of a token, taken from where it is held: every 401 asks for it. */
+export const digestOf = (token: AccessToken.AccessToken, held: HeldToken | undefined): string =>
+  token === held?.token ? held.digest : fingerprint(Redacted.value(token.value))
+
+const endOf = ({ expiresAt }: AccessToken.AccessToken): number =>
+  Option.isSome(expiresAt) ? expiresAt.value.epochMillis : Number.POSITIVE_INFINITY

@@ -1,0 +1,86 @@
+/**
+ * What a person should know of renewals that fail: when it begins, when it
+ * becomes worse, and when it is over. However many requests, keys and attempts
+ * there are, the lines are few.
+ */
+import * as Effect from "effect/Effect"
+import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
+import * as Cooldown from "./Cooldown.js"
+import type { Slot } from "./TokenCache.js"
+
+/** What a failed renewal means for those who need the token. */
+export type Consequence = "serves" | "rejected" | "missing"
+
+/** Says what becomes of the renewals of each key. */
+export interface RenewalLog {
+  /** A renewal failed. */
+  readonly failed: (slot: Slot, consequence: Consequence, failure: Cooldown.Failure) => void
+  /** There is a new token. */
+  readonly ended: (slot: Slot) => void
+}
+
+/** Of many keys that fail alike one speaks, at most so often (ms). */
+const interval = 60_000
+
+const beginnings: Record<Consequence, string> = {
+  serves: "Token renewal failed, the token in use serves on until it expires",
+  rejected: "Token renewal failed, and the token in use is rejected",
+  // Whether there was one before or not
+  missing: "There is no token, and requests fail without one"
+}
+
+const ends: Record<Consequence, string> = {
+  serves: "Token renewal works again",
+  rejected: "Token renewal works again",
+  missing: "There is a token now"
+}
+
+/** Makes it for one provider. */
+export const make = (options: {
+  /** Runs what nobody waits for. */
+  readonly fork: (effect: Effect.Effect<void>) => unknown
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}): RenewalLog => {
+  const { fork, now } = options
+  /** What was said of the failures that go on, whatever their tokens would be bound to. */
+  const current = new Map<string, { readonly kind: string; readonly consequence: Consequence }>()
+  /** When it was said last, of whichever key. */
+  const saidAt = new Map<string, number>()
+
+  return {
+    failed: (slot, consequence, failure) => {
+      const attributes = ErrorAttributes.make(failure)
+      const kind = [consequence, ...Object.values(attributes)].join(" ")
+      const subject = subjectOf(slot)
+      // A clock that was set back must not make it silent
+      if (
+        current.get(subject)?.kind === kind ||
+        Math.abs(now() - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY)) < interval
+      ) {
+        return
+      }
+      current.set(subject, { kind, consequence })
+      saidAt.set(kind, now())
+      // What passes by itself, while nobody is worse off for it, is no error yet
+      const isError = consequence !== "serves" || !Cooldown.isPassing(failure)
+      const log = isError ? Effect.logError : Effect.logWarning
+      fork(Effect.annotateLogs(log(`${beginnings[consequence]}. ${failure.message}`), {
+        "oauth.token.key": slot.request.key,
+        ...attributes
+      }))
+    },
+    ended: (slot) => {
+      // As nearly always: nothing to look up
+      if (current.size === 0) return
+      const subject = subjectOf(slot)
+      const said = current.get(subject)
+      if (said === undefined) return
+      current.delete(subject)
+      fork(Effect.annotateLogs(Effect.logInfo(ends[said.consequence]), "oauth.token.key", slot.request.key))
+    }
+  }
+}
+
+/** The key without what tokens are bound to: that may change while the endpoint is away. */
+const subjectOf = ({ request: { grant, params } }: Slot): string => JSON.stringify([grant.type, grant.id, params])

@@ -1,0 +1,151 @@
+/**
+ * All that a provider knows of each key: the token, the renewal under way, and
+ * what has been said of either. The keys used last are kept.
+ */
+import type { TokenEndpoint } from "../TokenEndpoint.js"
+import type { ResolvedTokenRequest, TokenRequest } from "../TokenRequest.js"
+import * as KeyState from "./KeyState.js"
+import type * as RejectedTokens from "./RejectedTokens.js"
+import type * as ServerHabits from "./ServerHabits.js"
+
+/** Everything known about one key. */
+export interface Slot extends Pick<KeyState.Cell, "state" | "apply"> {
+  readonly request: ResolvedTokenRequest
+  /** The request as callers make it; `undefined` is the default one. */
+  readonly source: TokenRequest | undefined
+  /** What resources have said, and what that says of the server; nothing, until one of them has rejected a token. */
+  rejected: RejectedTokens.RejectedTokens | undefined
+  habits: ServerHabits.ServerHabits | undefined
+}
+
+class Entry extends KeyState.Cell implements Slot {
+  rejected: RejectedTokens.RejectedTokens | undefined = undefined
+  habits: ServerHabits.ServerHabits | undefined = undefined
+  /** How a caller wrote the request, where that says all. */
+  text: string | undefined = undefined
+  /** Those that were used before and after it. */
+  older: Entry | undefined = undefined
+  newer: Entry | undefined = undefined
+
+  constructor(
+    readonly source: TokenRequest | undefined,
+    readonly request: ResolvedTokenRequest
+  ) {
+    super()
+  }
+}
+
+/** The slots of a provider. */
+export interface TokenCache {
+  /** The slot of a request, made where there is none. Without a request it is the default one, which is never dropped. */
+  readonly of: (request: TokenRequest | undefined) => Slot
+  /** The slot of a key that is in use. */
+  readonly find: (key: string) => Slot | undefined
+  readonly all: () => Iterable<Slot>
+  /** Forgets all tokens, for good. */
+  readonly close: () => void
+  readonly isClosed: () => boolean
+}
+
+/** Makes the slots of an endpoint's keys, `capacity` of them beside the default. */
+export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenCache => {
+  const makeSlot = (source: TokenRequest | undefined, request = endpoint.resolve(source)) => new Entry(source, request)
+  let first = makeSlot(undefined)
+  let closed = false
+  const others = new Map<string, Entry>()
+  // The digest of a key costs more than all else that is done for a token in memory
+  const byText = new Map<string, Entry>()
+  let oldest: Entry | undefined
+  let newest: Entry | undefined
+
+  const unlink = (slot: Entry) => {
+    if (slot.older === undefined) oldest = slot.newer
+    else slot.older.newer = slot.newer
+    if (slot.newer === undefined) newest = slot.older
+    else slot.newer.older = slot.older
+  }
+
+  const append = (slot: Entry) => {
+    slot.older = newest
+    slot.newer = undefined
+    if (newest === undefined) oldest = slot
+    else newest.newer = slot
+    newest = slot
+  }
+
+  const used = (slot: Entry) => {
+    if (slot === first || slot === newest) return slot
+    unlink(slot)
+    append(slot)
+    return slot
+  }
+
+  const dropOldest = () => {
+    let slot = oldest
+    while (slot !== undefined && others.size >= capacity) {
+      const { newer } = slot
+      if (KeyState.flightOf(slot.state) === undefined) {
+        others.delete(slot.request.key)
+        if (slot.text !== undefined && byText.get(slot.text) === slot) byText.delete(slot.text)
+        unlink(slot)
+        slot.older = slot.newer = undefined
+      }
+      slot = newer
+    }
+  }
+
+  const find = (key: string) => key === first.request.key ? first : others.get(key)
+
+  const add = (source: TokenRequest, request: ResolvedTokenRequest) => {
+    const slot = makeSlot(source, request)
+    dropOldest()
+    others.set(request.key, slot)
+    append(slot)
+    return slot
+  }
+
+  return {
+    of: (request) => {
+      if (!endpoint.isCurrent(first.request)) {
+        // Its tokens are bound to what is no longer presented
+        first = makeSlot(undefined)
+        byText.clear()
+      }
+      if (request === undefined) return first
+      const text = textOf(request)
+      const known = text === undefined ? undefined : byText.get(text)
+      if (known !== undefined) return used(known)
+      const resolved = endpoint.resolve(request)
+      const found = find(resolved.key)
+      const slot = found === undefined ? add(request, resolved) : used(found)
+      // The first of the texts that come to the same key
+      if (text !== undefined && (slot.text === undefined || !byText.has(slot.text))) {
+        slot.text = text
+        byText.set(text, slot)
+      }
+      return slot
+    },
+    all: () => [first, ...others.values()],
+    find,
+    isClosed: () => closed,
+    close: () => {
+      closed = true
+      first.apply(KeyState.closed)
+      others.clear()
+      byText.clear()
+      oldest = newest = undefined
+    }
+  }
+}
+
+/** Whether tokens of other processes may be used for the key. */
+export const sharesTokens = ({ habits }: Slot): boolean => habits === undefined || habits.sharesTokens()
+
+const textOf = ({ audience, grant, params, resource, scope }: TokenRequest): string | undefined => {
+  // A grant decides by what only itself knows
+  if (grant !== undefined) return undefined
+  const isScopeAlone = resource === undefined && audience === undefined && params === undefined
+  return isScopeAlone && typeof scope === "string" && !scope.startsWith("[")
+    ? scope
+    : JSON.stringify([scope, resource, audience, params])
+}

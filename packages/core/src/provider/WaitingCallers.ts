@@ -1,0 +1,97 @@
+/**
+ * The callers that wait for one thing, each until its own time is over. A
+ * thousand may wait at once: none has a timer of its own, and none pays for the
+ * frames of an interruption that seldom comes.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+
+/** Callers, until they are told what they wait for. */
+export interface WaitingCallers<A, E> {
+  /** Waits until the deadline (epoch milliseconds). Interrupting the caller disturbs no other. */
+  readonly wait: (caller: Fiber.RuntimeFiber<unknown, unknown>, deadline: number) => Effect.Effect<A, E>
+  /** Tells all of them, and whoever comes later. Only the first time counts. */
+  readonly tell: (exit: Exit.Exit<A, E>) => void
+}
+
+/** Those with one deadline (epoch milliseconds). */
+interface Wait<A, E> {
+  readonly deadline: number
+  readonly callers: Set<(exit: Exit.Exit<A, E>) => void>
+}
+
+/** Makes the place where they wait. */
+export const make = <A, E>(options: {
+  /** What a caller is told whose time is over. */
+  readonly timeIsOver: () => E
+  /** How many more wait now, or how many fewer. */
+  readonly onChange: (change: number) => void
+  /** Runs a timer. */
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}): WaitingCallers<A, E> => {
+  const { fork, now, onChange, timeIsOver } = options
+  // The first deadline first; a new one is nearly always the last
+  const waits: Array<Wait<A, E>> = []
+  let timer: Fiber.RuntimeFiber<void> | undefined
+  let told: Exit.Exit<A, E> | undefined
+
+  const tellAll = (ended: ReadonlyArray<Wait<A, E>>, exit: Exit.Exit<A, E>) => {
+    for (const { callers } of ended) {
+      onChange(-callers.size)
+      for (const hear of callers) hear(exit)
+    }
+  }
+
+  const setTimer = (deadline: number, millis: number) => {
+    timer?.unsafeInterruptAsFork(FiberId.none)
+    timer = fork(Effect.interruptible(Effect.map(Effect.sleep(millis), () => endUntil(deadline))))
+  }
+
+  /** By the timer: a clock that was set back meanwhile makes nobody wait longer, nor does a timer that was late. */
+  const endUntil = (deadline: number) => {
+    timer = undefined
+    const left = waits.findIndex((wait) => wait.deadline > deadline)
+    tellAll(waits.splice(0, left < 0 ? Infinity : left), Exit.fail(timeIsOver()))
+    if (left >= 0) setTimer(waits[0].deadline, Math.min(waits[0].deadline - deadline, waits[0].deadline - now()))
+  }
+
+  const callersUntil = (deadline: number) => {
+    let index = waits.length
+    while (index > 0 && waits[index - 1].deadline > deadline) index--
+    if (index > 0 && waits[index - 1].deadline === deadline) return waits[index - 1].callers
+    const callers: Wait<A, E>["callers"] = new Set()
+    waits.splice(index, 0, { deadline, callers })
+    if (index === 0) setTimer(deadline, deadline - now())
+    return callers
+  }
+
+  return {
+    wait: (caller, deadline) =>
+      Effect.async((resume) => {
+        if (told !== undefined) return resume(told)
+        if (deadline <= now()) return resume(Exit.fail(timeIsOver()))
+        const callers = callersUntil(deadline)
+        // An interrupted fiber ends, and to be told of that costs a fraction of `Effect.onInterrupt`
+        const leave = () => {
+          if (callers.delete(hear)) onChange(-1)
+        }
+        const hear = (exit: Exit.Exit<A, E>) => {
+          caller.removeObserver(leave)
+          resume(exit)
+        }
+        callers.add(hear)
+        onChange(1)
+        caller.addObserver(leave)
+      }),
+    tell: (exit) => {
+      if (told !== undefined) return
+      told = exit
+      timer?.unsafeInterruptAsFork(FiberId.none)
+      tellAll(waits.splice(0), exit)
+    }
+  }
+}

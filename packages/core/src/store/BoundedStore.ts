@@ -1,0 +1,292 @@
+/**
+ * The token store as `TokenProvider` uses it: it never fails. Every call is
+ * bounded in time, a store that failed is left alone for a while, and what went
+ * wrong is said once.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constFalse, type LazyArg } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
+import { describeCause, TokenStoreError } from "../OAuthError.js"
+import * as OAuthMetrics from "../OAuthMetrics.js"
+import { type Entry, TokenStore } from "../TokenStore.js"
+
+/**
+ * The methods of a `TokenStore`. Each answers `None` when the store failed or
+ * is left alone.
+ */
+export interface BoundedStore {
+  readonly isShared: boolean
+  /** Whether the last calls failed; of a store that is left alone, those before. */
+  readonly isFailing: () => boolean
+  /** An entry that the store cannot read counts as absent. `decode` is part of the call: what it throws is a failure. */
+  readonly get: <A>(
+    key: string,
+    decode: (entry: Entry) => A
+  ) => Effect.Effect<Option.Option<Option.Option<A>>>
+  /** `secret` is what no message may show. */
+  readonly set: (
+    key: string,
+    entry: Entry,
+    replaces: Option.Option<string>,
+    secret?: Redacted.Redacted
+  ) => Effect.Effect<Option.Option<boolean>>
+  readonly remove: (key: string, version: string) => Effect.Effect<Option.Option<boolean>>
+  readonly acquireLease: (
+    key: string,
+    owner: string,
+    duration: Duration.Duration
+  ) => Effect.Effect<Option.Option<boolean>>
+  readonly extendLease: (
+    key: string,
+    owner: string,
+    duration: Duration.Duration
+  ) => Effect.Effect<Option.Option<boolean>>
+  /** Tried even while the store is left alone: a lease that nobody uses holds up the others. */
+  readonly releaseLease: (key: string, owner: string) => Effect.Effect<void>
+  /** Goes on whatever happens; what was changed while the store was away is missing. */
+  readonly changes: Stream.Stream<string>
+  /** Says once that the entry of a key cannot be read. */
+  readonly reportUnreadable: (key: string, description: string) => Effect.Effect<void>
+}
+
+/** How long a store that failed is left alone. */
+const cooldown = Duration.toMillis("5 seconds")
+
+/** What a call does: one that is seldom made is in order again with the usual one of its kind. */
+const kinds = {
+  get: "read",
+  set: "write",
+  remove: "write",
+  acquireLease: "lease"
+} as const
+
+type Method = keyof typeof kinds
+
+/** Unreadable keys that are remembered; with more of them a repetition does no harm. */
+const maxReported = 1_000
+
+// A connection that comes back is found soon; one that stays away is tried at the rate of any other call
+const resubscribe = Schedule.exponential("200 millis").pipe(
+  Schedule.jittered,
+  Schedule.modifyDelay((_, delay) => Duration.min(delay, cooldown))
+)
+
+/** No store at all: everything stays in the process. */
+export const none: BoundedStore = {
+  isShared: false,
+  isFailing: constFalse,
+  get: () => Effect.succeedNone,
+  set: () => Effect.succeedNone,
+  remove: () => Effect.succeedNone,
+  acquireLease: () => Effect.succeedNone,
+  extendLease: () => Effect.succeedNone,
+  releaseLease: () => Effect.void,
+  changes: Stream.empty,
+  reportUnreadable: () => Effect.void
+}
+
+/** Wraps the `TokenStore` of the context. */
+export const make = (options: {
+  /** How long one call may take. */
+  readonly timeout: Duration.Duration
+}): Effect.Effect<BoundedStore, never, TokenStore> =>
+  Effect.map(Effect.all([TokenStore, OAuthMetrics.makeUpdate]), ([store, update]) => {
+    const call = makeCall(options.timeout, update)
+
+    // What failed when it was last done: a store may well be read and not be written
+    const down = new Set<string>()
+    let failedAt = Number.NEGATIVE_INFINITY
+    // Keys whose entry could not be read, so that each is reported once
+    const unreadable = new Set<string>()
+
+    const failed = (method: Method, error: TokenStoreError) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const isKnown = down.size > 0
+        failedAt = now
+        down.add(kinds[method])
+        return isKnown
+          ? Effect.void
+          : annotate(
+            error,
+            Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+          )
+      })
+
+    const worked = (method: Method) =>
+      Effect.suspend(() =>
+        down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
+      )
+
+    const ask = <A>(
+      method: Method,
+      effect: LazyArg<Effect.Effect<A, TokenStoreError>>,
+      secret?: Redacted.Redacted
+    ): Effect.Effect<Option.Option<A>> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        // A clock that was set back must not make it last
+        if (now >= failedAt && now < failedAt + cooldown) {
+          update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
+          return Effect.succeedNone
+        }
+        return call(method, effect, secret).pipe(
+          Effect.zipLeft(worked(method)),
+          Effect.asSome,
+          Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
+        )
+      })
+
+    const reportUnreadable = (key: string, description: string) =>
+      Effect.suspend(() => {
+        if (unreadable.has(key)) return Effect.void
+        if (unreadable.size >= maxReported) unreadable.clear()
+        unreadable.add(key)
+        return Effect.logWarning(`Token store entry ${key} counts as absent: ${description}`)
+      })
+
+    // Since when there are no notices, and whether that was said
+    let silentSince: number | undefined
+    let isSilenceSaid = false
+
+    const heard = Effect.suspend(() => {
+      const wasSaid = isSilenceSaid
+      silentSince = undefined
+      isSilenceSaid = false
+      return wasSaid ? Effect.logInfo("Token store tells of changes again") : Effect.void
+    })
+
+    /** A store that is away altogether has its own warning. */
+    const silent = (cause: Cause.Cause<TokenStoreError>) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const error = toStoreError("changes", cause)
+        update(OAuthMetrics.tokenStoreOperations("changes", error), 1)
+        silentSince ??= now
+        if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) return Effect.void
+        isSilenceSaid = true
+        return annotate(
+          error,
+          Effect.logWarning(`${error.message}. What other processes store is found when it is needed`)
+        )
+      })
+
+    return {
+      isShared: store.isShared,
+      isFailing: () => down.size > 0,
+      get: (key, decode) =>
+        ask("get", () =>
+          Effect.catchIf(
+            Effect.map(store.get(key), Option.map(decode)),
+            (error) => error.reason === "InvalidEntry",
+            (error) => Effect.as(reportUnreadable(key, error.description), Option.none())
+          )),
+      set: (key, entry, replaces, secret) => ask("set", () => yesOrNo("set", store.set(key, entry, replaces)), secret),
+      remove: (key, version) => ask("remove", () => yesOrNo("remove", store.remove(key, version))),
+      acquireLease: (key, owner, duration) =>
+        ask("acquireLease", () => yesOrNo("acquireLease", store.acquireLease(key, owner, duration))),
+      // Tried again before the lease ends, whatever becomes of it: one lost call says nothing of the store
+      extendLease: (key, owner, duration) =>
+        Effect.option(call("extendLease", () => yesOrNo("extendLease", store.extendLease(key, owner, duration)))),
+      releaseLease: (key, owner) => Effect.ignore(call("releaseLease", () => store.releaseLease(key, owner))),
+      changes: Stream.suspend(() => store.changes).pipe(
+        Stream.tap(() => heard),
+        Stream.tapErrorCause(silent),
+        Stream.catchAllCause(() => Stream.fail("lost")),
+        // One that has ended is as good as lost
+        Stream.concat(Stream.fail("lost")),
+        Stream.retry(resubscribe),
+        Stream.orDie
+      ),
+      reportUnreadable
+    }
+  })
+
+/**
+ * Makes calls of a store that are bounded in time and counted, and fail with
+ * what the store says without the `secret` that it was given.
+ */
+export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
+  // A process that stood still finds its timer before the answer that has been there for long, and perhaps many other
+  // timers: it gives the store the time that it lost itself, up to the same limit
+  const limit = Duration.toMillis(timeout)
+  const patience = Effect.flatMap(Clock.currentTimeMillis, (start) =>
+    Effect.sleep(timeout).pipe(
+      Effect.zipRight(Clock.currentTimeMillis),
+      Effect.flatMap((now) => Effect.sleep(Math.max(0, Math.min(now - start - limit, limit))))
+    ))
+
+  const count = (method: TokenStoreError["method"], outcome: OAuthMetrics.StoreOutcome) =>
+    Effect.sync(() => update(OAuthMetrics.tokenStoreOperations(method, outcome), 1))
+
+  return <A>(
+    method: TokenStoreError["method"],
+    call: LazyArg<Effect.Effect<A, TokenStoreError>>,
+    secret?: Redacted.Redacted
+  ): Effect.Effect<A, TokenStoreError> =>
+    Effect.suspend(call).pipe(
+      // Effect logs a fiber that fails with its cause, and the cause may hold the token
+      Effect.exit,
+      // A driver that cannot be interrupted must not hold up the time limit
+      Effect.disconnect,
+      Effect.raceFirst(Effect.map(patience, () => Exit.fail(timedOut(method, timeout)))),
+      // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
+      Effect.interruptible,
+      Effect.disconnect,
+      Effect.flatten,
+      Effect.catchAllCause((cause) => Effect.fail(toStoreError(method, cause, secret))),
+      Effect.tapBoth({
+        onFailure: (error) => count(method, error),
+        onSuccess: () => count(method, "ok")
+      })
+    )
+}
+
+const annotate = (error: TokenStoreError, log: Effect.Effect<void>) =>
+  Effect.annotateLogs(log, { "oauth.token_store.method": error.method, ...ErrorAttributes.make(error) })
+
+/** What is neither would be taken for a lease that another holds, for ever. */
+const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolean, TokenStoreError>) =>
+  Effect.filterOrFail(
+    answer,
+    Predicate.isBoolean,
+    () => new TokenStoreError({ method, reason: "Unavailable", description: "it answered neither true nor false" })
+  )
+
+const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration) =>
+  new TokenStoreError({ method, reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })
+
+/** What a failed store says, whatever it failed with, and without the token it was given. */
+const toStoreError = (
+  method: TokenStoreError["method"],
+  cause: Cause.Cause<TokenStoreError>,
+  secret?: Redacted.Redacted
+): TokenStoreError => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  const description = error?.description ?? describeCause(cause)
+  return new TokenStoreError({
+    method,
+    reason: error?.reason ?? "Unavailable",
+    description: secret === undefined ? description : withoutSecret(description, Redacted.value(secret))
+  })
+}
+
+/**
+ * A description is bounded in length, and may have been cut in the middle of
+ * the secret, which a payload holds as JSON writes it.
+ */
+const withoutSecret = (description: string, secret: string): string =>
+  [JSON.stringify(secret).slice(1, -1), secret].reduce((text, form) => {
+    const clean = text.replaceAll(form, "<redacted>")
+    if (!clean.endsWith("…")) return clean
+    for (let length = Math.min(form.length, clean.length); length > 0; length--) {
+      if (clean.endsWith(`${form.slice(0, length)}…`)) return `${clean.slice(0, -length - 1)}<redacted>…`
+    }
+    return clean
+  }, description)

@@ -1,0 +1,131 @@
+/**
+ * What the processes of a fleet tell each other beside the tokens: that the
+ * endpoint has just failed, so wait (the pace), and that renewals for a resource
+ * have brought nothing, so stop (the hold). Each note is an ordinary entry of
+ * the store under a derived key; its time is the store's.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { fingerprint } from "../disclosure/Fingerprint.js"
+import type { BoundedStore } from "./BoundedStore.js"
+import { randomName } from "./SharedTokens.js"
+
+/**
+ * Renewals for an origin are held for `remaining` milliseconds, for the
+ * `count`th time in a row.
+ */
+export interface Hold {
+  readonly count: number
+  readonly remaining: number
+}
+
+/** The first hold; long enough to stop a storm, short enough that a deploy in progress is not noticed. */
+const firstHold = 1_000
+const maxHold = 60_000
+
+/** The hold after so many fruitless renewals in a row. */
+export const nthHold = (count: number): Hold => ({
+  count,
+  remaining: Math.min(maxHold, firstHold * 2 ** (count - 1))
+})
+
+/** How often it has happened, and for how many milliseconds it is in force. */
+export interface Note {
+  readonly count: number
+  /** Zero or less when only the count is still known. */
+  readonly remaining: number
+}
+
+/** A note as it was found. */
+export interface Found extends Note {
+  readonly version: string
+}
+
+/** Reads and writes the notes of a store. Where the store fails there are none. */
+export interface FleetNotes {
+  readonly read: (key: string) => Effect.Effect<Option.Option<Found>>
+  /** Does nothing when another process has written since. */
+  readonly write: (key: string, note: Note, replaces: Option.Option<string>) => Effect.Effect<void>
+  readonly remove: (key: string, version: string) => Effect.Effect<void>
+  /** Removes a note that this process has not seen. */
+  readonly forget: (key: string) => Effect.Effect<void>
+  /** Counts a hold, unless one is in force; answers with the one that is now. */
+  readonly countHold: (key: string, atLeast: Hold) => Effect.Effect<Hold>
+}
+
+/** Where the pace of a key is kept. */
+export const paceKey = (key: string): string => `${key}#pace`
+
+/** Where the hold of a key for an origin is kept. */
+export const holdKey = (key: string, origin: string): string => `${key}#hold:${fingerprint(origin)}`
+
+/** How long the count outlasts the note: the next of its kind must find it. */
+const countMemory = Duration.toMillis("2 minutes")
+
+/** No note is in force for longer: a store that keeps no time must not hold up a fleet for ever. */
+const maxRemaining = Duration.toMillis("1 minute")
+
+const maxCount = 1_000_000
+
+const Payload = Schema.parseJson(Schema.Struct({
+  v: Schema.Literal(1),
+  count: Schema.Int.pipe(Schema.between(1, maxCount)),
+  memory: Schema.NonNegative
+}))
+
+const encode = Schema.encodeSync(Payload)
+
+const decode = Schema.decodeUnknownOption(Payload)
+
+/** Where a process is alone nobody reads notes. */
+export const none: FleetNotes = {
+  read: () => Effect.succeedNone,
+  write: () => Effect.void,
+  remove: () => Effect.void,
+  forget: () => Effect.void,
+  countHold: (_, hold) => Effect.succeed(hold)
+}
+
+/** The notes of a store. */
+export const make = (store: BoundedStore): FleetNotes => {
+  const read = (key: string) =>
+    Effect.map(
+      store.get(key, ({ payload, timeToLive, version }): Found =>
+        Option.match(decode(payload), {
+          // Whatever it is, it may be written over
+          onNone: () => ({ count: 0, remaining: 0, version }),
+          onSome: ({ count, memory }) => {
+            const remaining = Duration.toMillis(timeToLive) - memory
+            return { count, remaining: remaining > maxRemaining ? 0 : remaining, version }
+          }
+        })),
+      Option.flatten
+    )
+  const write = (key: string, { count, remaining }: Note, replaces: Option.Option<string>) =>
+    Effect.flatMap(randomName, (version) =>
+      store.set(key, {
+        version,
+        payload: encode({ v: 1, count: Math.min(count, maxCount), memory: countMemory }),
+        timeToLive: Duration.millis(remaining + countMemory)
+      }, replaces))
+  return {
+    read,
+    write,
+    remove: store.remove,
+    forget: (key) =>
+      Effect.flatMap(
+        read(key),
+        Option.match({ onNone: () => Effect.void, onSome: ({ version }) => store.remove(key, version) })
+      ),
+    countHold: Effect.fnUntraced(function*(key, atLeast) {
+      const found = yield* read(key)
+      if (Option.isSome(found) && found.value.remaining > 0) return found.value
+      const counted = Option.match(found, { onNone: () => 0, onSome: ({ count }) => count })
+      const hold = nthHold(Math.max(atLeast.count, counted + 1))
+      yield* write(key, hold, Option.map(found, ({ version }) => version))
+      return hold
+    })
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The tokens of the store: how they are found, and how they are written without
+ * replacing what the writer has not seen.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type * as AccessToken from "../AccessToken.js"
+import type { ProofKey } from "../DPoP.js"
+import type { BoundedStore } from "./BoundedStore.js"
+import * as StoredToken from "./StoredToken.js"
+
+/** What a look into the store brings. */
+export interface Found {
+  /** The token, if there is one that can be read. */
+  readonly token: Option.Option<AccessToken.AccessToken>
+  /** What a write must replace. */
+  readonly version: Option.Option<string>
+}
+
+/** The two things that are done with a token of the store. */
+export interface SharedTokens {
+  /** `None` when the store could not be asked. */
+  readonly read: (key: string) => Effect.Effect<Option.Option<Found>>
+  /**
+   * `false` when somebody else has written since: what is there now is worth a
+   * read. A token that the store cannot take counts as written.
+   */
+  readonly write: (
+    key: string,
+    token: AccessToken.AccessToken,
+    replaces: Option.Option<string>
+  ) => Effect.Effect<boolean>
+}
+
+const nothing: Found = { token: Option.none(), version: Option.none() }
+
+/**
+ * The tokens of a store; `defaultLifetime` is how long one of unknown lifetime
+ * is kept.
+ */
+export const make = (
+  store: BoundedStore,
+  options: {
+    readonly defaultLifetime: Duration.Duration
+    /** The key that all of them are bound to, if they are. */
+    readonly proofKey?: ProofKey | undefined
+  }
+): SharedTokens => {
+  const { defaultLifetime, proofKey } = options
+  return {
+    read: Effect.fnUntraced(function*(key) {
+      const readAt = yield* Clock.currentTimeMillis
+      const answer = yield* store.get(key, (entry): Found => ({
+        token: StoredToken.decode(entry, { readAt, defaultLifetime, proofKey }),
+        version: Option.some(entry.version)
+      }))
+      const found = Option.map(answer, Option.getOrElse(() => nothing))
+      if (Option.exists(found, ({ token, version }) => Option.isSome(version) && Option.isNone(token))) {
+        yield* store.reportUnreadable(key, "it holds no token that this version can read")
+      }
+      return found
+    }),
+    write: Effect.fnUntraced(function*(key, token, replaces) {
+      const now = yield* Clock.currentTimeMillis
+      const expiresAt = Option.match(token.expiresAt, {
+        onNone: () => token.obtainedAt.epochMillis + Duration.toMillis(defaultLifetime),
+        onSome: (expiresAt) => expiresAt.epochMillis
+      })
+      // What a custom endpoint made of another kind has no form in a store
+      const isOfKind = token.proofKey === proofKey && token.tokenType === (proofKey === undefined ? "Bearer" : "DPoP")
+      if (expiresAt <= now || !isOfKind) return true
+      const payload = encode(token)
+      // No other process could read it back
+      if (Option.isNone(payload)) return true
+      const entry = {
+        version: yield* randomName,
+        payload: payload.value,
+        timeToLive: Duration.millis(expiresAt - now)
+      }
+      const written = yield* store.set(key, entry, replaces, token.value)
+      return Option.getOrElse(written, () => true)
+    })
+  }
+}
+
+const encode = Option.liftThrowable(StoredToken.encode)
+
+/**
+ * A name that nobody else has: for the version of an entry or the owner of a
+ * lease.
+ */
+export const randomName: Effect.Effect<string> = Effect.map(
+  Effect.all([Random.nextInt, Random.nextInt]),
+  (parts) => parts.map((part) => part.toString(36)).join("")
+)

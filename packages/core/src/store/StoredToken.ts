@@ -1,0 +1,70 @@
+/**
+ * How a token is written into a store's entry: a versioned envelope, checked by
+ * a Schema when it is read. No time of any clock is in it: what crosses the
+ * store is the remaining lifetime, by the store's own clock.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { AccessToken, maxLifetime } from "../AccessToken.js"
+import type { ProofKey } from "../DPoP.js"
+import { AccessTokenValue } from "../endpoint/TokenResponse.js"
+import type { Entry } from "../TokenStore.js"
+
+const Envelope = Schema.parseJson(Schema.Struct({
+  v: Schema.Literal(1),
+  token: AccessTokenValue,
+  type: Schema.Literal("Bearer", "DPoP"),
+  scope: Schema.NullOr(Schema.String),
+  /** Milliseconds from issue to expiry; `null` when the server did not say. */
+  lifetime: Schema.NullOr(Schema.Positive)
+}))
+
+const encodeEnvelope = Schema.encodeSync(Envelope)
+
+const decodeEnvelope = Schema.decodeUnknownOption(Envelope)
+
+/** The payload of a token's entry. It is a secret. */
+export const encode = (token: AccessToken): string =>
+  encodeEnvelope({
+    v: 1,
+    token: Redacted.value(token.value),
+    type: token.proofKey === undefined ? "Bearer" : "DPoP",
+    scope: Option.getOrNull(token.scope),
+    lifetime: Option.getOrNull(
+      Option.map(token.expiresAt, (expiresAt) => expiresAt.epochMillis - token.obtainedAt.epochMillis)
+    )
+  })
+
+/**
+ * Reads a token back. Its end is what remains of the entry, counted from the
+ * moment the read was started, and never more than its lifetime; `None` when
+ * the entry is not one of ours.
+ */
+export const decode = (
+  entry: Entry,
+  options: {
+    readonly readAt: number
+    readonly defaultLifetime: Duration.Duration
+    /** The key that the tokens of this entry are bound to, if they are. */
+    readonly proofKey?: ProofKey | undefined
+  }
+): Option.Option<AccessToken> =>
+  Option.zipWith(
+    Option.filter(decodeEnvelope(entry.payload), ({ type }) => (type === "DPoP") === (options.proofKey !== undefined)),
+    Duration.decodeUnknown(entry.timeToLive),
+    ({ lifetime, scope, token, type }, timeToLive) => {
+      const whole = Math.min(lifetime ?? Duration.toMillis(options.defaultLifetime), Duration.toMillis(maxLifetime))
+      const end = options.readAt + Math.min(Duration.toMillis(timeToLive), whole)
+      return new AccessToken({
+        value: Redacted.make(token),
+        tokenType: type,
+        obtainedAt: DateTime.unsafeMake(Math.floor(end - whole)),
+        expiresAt: lifetime === null ? Option.none() : Option.some(DateTime.unsafeMake(Math.floor(end))),
+        scope: Option.fromNullable(scope),
+        ...(options.proofKey && { proofKey: options.proofKey })
+      })
+    }
+  )

@@ -1,0 +1,139 @@
+/**
+ * An `AuthedHttpClient` that asks a handler instead of the network, and shows
+ * what it was asked: for tests of what an app does with an API, where tokens are
+ * of no interest.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as UrlParams from "@effect/platform/UrlParams"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Types from "effect/Types"
+import * as AuthedHttpClient from "../AuthedHttpClient.js"
+import type { OAuthError } from "../OAuthError.js"
+import type * as TokenRequest from "../TokenRequest.js"
+import * as Requests from "./server/Requests.js"
+import type * as TestExchange from "./TestExchange.js"
+
+/**
+ * A request as the app made it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request extends TestExchange.Arrival {
+  /** What the call asked of its token, as by `AuthedHttpClient.withTokenScope`. */
+  readonly tokenRequest: TokenRequest.TokenRequest | undefined
+  /** Whether the call was to go without a token, by `AuthedHttpClient.withoutToken`. */
+  readonly unsigned: boolean
+}
+
+type ClientError = HttpClientError.HttpClientError | OAuthError
+
+/**
+ * Answers the requests of the app.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Handler = (
+  request: HttpClientRequest.HttpClientRequest
+) => AuthedHttpClient.TestResponse | Effect.Effect<AuthedHttpClient.TestResponse, ClientError>
+
+/**
+ * Controls the client and shows what it was asked.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TestAuthedHttpClient extends Context.Tag("@effect-alf/core/testing/TestAuthedHttpClient")<
+  TestAuthedHttpClient,
+  {
+    /** The requests so far, in their order. Addresses are as the app wrote them, with their query. */
+    readonly requests: Effect.Effect<ReadonlyArray<Request>>
+    /** Forgets the recorded requests. */
+    readonly resetRecords: Effect.Effect<void>
+    /** The next `n` requests meet this answer or error, after those already told so. The default is a 503. */
+    readonly failNext: (n: number, answer?: Response | ClientError) => Effect.Effect<void>
+    /** Every request meets this answer or error; `undefined` ends it. */
+    readonly fail: (answer: Response | ClientError | undefined) => Effect.Effect<void>
+  }
+>() {}
+
+/**
+ * The client and its control service.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient } from "@effect-alf/core"
+ * import { TestAuthedHttpClient } from "@effect-alf/core/testing"
+ * import { Effect } from "effect"
+ *
+ * const test = Effect.gen(function*() {
+ *   const client = yield* AuthedHttpClient.AuthedHttpClient
+ *   yield* client.get("/orders", { urlParams: { page: 2 } })
+ *   const { requests } = yield* TestAuthedHttpClient.TestAuthedHttpClient
+ *   return (yield* requests).map(({ method, url }) => `${method} ${url}`) // GET /orders?page=2
+ * }).pipe(
+ *   Effect.provide(TestAuthedHttpClient.layer(() => Response.json([])))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (handler: Handler): Layer.Layer<TestAuthedHttpClient | AuthedHttpClient.AuthedHttpClient> =>
+  Layer.unwrapEffect(Effect.sync(() => {
+    let requests: Array<Request> = []
+    const answers: Array<Response | ClientError> = []
+    let failure: Response | ClientError | undefined
+
+    const answer = (request: HttpClientRequest.HttpClientRequest) => {
+      const told = answers.shift() ?? failure
+      if (told !== undefined) return told instanceof Response ? Effect.succeed(told.clone()) : Effect.fail(told)
+      const answer = handler(request)
+      return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
+    }
+
+    const client = AuthedHttpClient.layerTest(Effect.fnUntraced(function*(request) {
+      const call = yield* AuthedHttpClient.CurrentCall
+      const record: Types.Mutable<Request> = {
+        ...yield* Requests.read(request, addressOf(request)),
+        tokenRequest: call.request,
+        unsigned: call.unsigned
+      }
+      requests.push(record)
+      const response = yield* answer(request)
+      record.status = response.status
+      return response
+    }))
+
+    return Layer.merge(
+      client,
+      Layer.succeed(TestAuthedHttpClient, {
+        requests: Effect.sync(() => requests.map((request) => ({ ...request }))),
+        resetRecords: Effect.sync(() => {
+          requests = []
+        }),
+        failNext: (n, answer = new Response(null, { status: 503 })) =>
+          Effect.sync(() => {
+            for (let i = 0; i < n; i++) answers.push(answer)
+          }),
+        fail: (answer) =>
+          Effect.sync(() => {
+            failure = answer
+          })
+      })
+    )
+  }))
+
+/** It may be relative: what comes before it is an option of the real client. */
+const addressOf = ({ hash, url, urlParams }: HttpClientRequest.HttpClientRequest): string => {
+  const query = UrlParams.toString(urlParams)
+  const fragment = Option.match(hash, { onNone: () => "", onSome: (hash) => `#${hash}` })
+  return `${url}${query === "" ? "" : `${url.includes("?") ? "&" : "?"}${query}`}${fragment}`
+}

@@ -1,0 +1,296 @@
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Either, FastCheck as fc, Option, Redacted } from "effect"
+import { inspect } from "node:util"
+import * as TokenResponse from "../../src/endpoint/TokenResponse.js"
+import { rows } from "../support/Rows.js"
+
+const answer = (fields: Record<string, unknown>) => ({ access_token: "abc.def", token_type: "Bearer", ...fields })
+
+/** As it comes over the wire: `undefined` is a field that is not there. */
+const decode = (body: unknown) => TokenResponse.decode(JSON.parse(JSON.stringify(body)))
+
+const lifetime = (expires_in: unknown) =>
+  Either.map(decode(answer({ expires_in })), (response) => Option.getOrUndefined(TokenResponse.lifetime(response)))
+
+const invalid = (body: unknown) => Either.getOrThrowWith(Either.flip(decode(body)), () => new Error("was taken"))
+
+const scope = (scope: unknown) =>
+  Either.map(decode(answer({ scope })), (response) => Option.getOrUndefined(TokenResponse.scope(response)))
+
+describe("TokenResponse", () => {
+  describe("decode (RFC 6749 §5.1)", () => {
+    it("takes the example of RFC 6749 §4.4.3", () => {
+      const response = Either.getOrThrow(decode({
+        access_token: "2YotnFZFEjr1zCsicMWpAA",
+        token_type: "example".replace("example", "Bearer"),
+        expires_in: 3600,
+        example_parameter: "example_value"
+      }))
+      assert.strictEqual(Redacted.value(response.access_token), "2YotnFZFEjr1zCsicMWpAA")
+      deepStrictEqual(TokenResponse.lifetime(response), Option.some(3600))
+      deepStrictEqual(TokenResponse.scope(response), Option.none())
+    })
+
+    it("RFC 6749 §5.1: takes the refresh token, redacted, whatever else is wrong; what is none is left out", () => {
+      const refreshToken = (body: Record<string, unknown>) =>
+        Option.map(TokenResponse.decodeRefreshToken(body), (token) => [String(token), Redacted.value(token)])
+      deepStrictEqual(refreshToken(answer({ refresh_token: "abc" })), Option.some(["<redacted>", "abc"]))
+      deepStrictEqual(refreshToken({ refresh_token: "abc" }), Option.some(["<redacted>", "abc"]))
+      for (const refresh_token of [undefined, null, "", " ", 1, { a: 1 }, "a\nb"]) {
+        deepStrictEqual(refreshToken(answer({ refresh_token })), Option.none())
+        assert.isTrue(Either.isRight(decode(answer({ refresh_token }))))
+      }
+    })
+
+    const notObjects: ReadonlyArray<unknown> = [null, [], [answer({})], "abc", 1, true]
+    it("refuses what is not an object", () =>
+      rows(notObjects, (body) => `refuses ${JSON.stringify(body)}`, (body) => {
+        assert.strictEqual(invalid(body), "the JSON is not an object")
+      }))
+
+    const tokens: ReadonlyArray<readonly [token: unknown, message: string]> = [
+      [undefined, "access_token is missing"],
+      [null, "access_token is not a string"],
+      [42, "access_token is not a string"],
+      [true, "access_token is not a string"],
+      [{ value: "abc" }, "access_token is not a string"],
+      [["abc"], "access_token is not a string"],
+      ["", "access_token is empty"],
+      ["   ", "access_token is empty"],
+      ["abc\r\nx-admin: 1", "access_token holds characters that no token may have"],
+      ["abc\u0000", "access_token holds characters that no token may have"],
+      ["abc\t", "access_token holds characters that no token may have"],
+      ["abc\u007f", "access_token holds characters that no token may have"],
+      ["tökén", "access_token holds characters that no token may have"],
+      ["abc\u2028", "access_token holds characters that no token may have"]
+    ]
+    it("RFC 6749 appendix A.12: refuses an access_token that no token can be", () =>
+      rows(
+        tokens,
+        ([access_token]) => `RFC 6749 appendix A.12: refuses an access_token of ${JSON.stringify(access_token)}`,
+        ([access_token, message]) => {
+          assert.strictEqual(invalid(answer({ access_token })), message)
+        }
+      ))
+
+    it.prop("takes every token of RFC 6749 appendix A.12 as it is", [fc.stringMatching(/^[!-~]{1,40}$/)], ([token]) => {
+      const response = Either.getOrThrow(decode(answer({ access_token: token })))
+      assert.strictEqual(Redacted.value(response.access_token), token)
+    })
+
+    it.prop(
+      "refuses every token with anything else, and never says what it was",
+      [
+        fc.stringMatching(/^[!-~]{5,10}$/),
+        fc.integer({ min: 0, max: 0xffff }).filter((code) => code < 0x20 || code > 0x7e)
+      ],
+      ([token, code]) => {
+        const message = invalid(answer({ access_token: token + String.fromCharCode(code) + token }))
+        assert.strictEqual(message, "access_token holds characters that no token may have")
+      }
+    )
+
+    const types: ReadonlyArray<unknown> = [undefined, null, "Bearer", "bearer", "BEARER", "bEaReR"]
+    it("RFC 6749 §7.1: takes a token_type in any letters, or none, for Bearer", () =>
+      rows(
+        types,
+        (token_type) => `RFC 6749 §7.1: takes a token_type of ${JSON.stringify(token_type)} for Bearer`,
+        (token_type) => {
+          assert.isFalse(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
+        }
+      ))
+
+    it("RFC 9449 §5: takes a token_type of DPoP in any letters for a token that is bound to a key", () =>
+      rows(
+        ["DPoP", "dpop", "DPOP"],
+        (token_type) =>
+          `RFC 9449 §5: takes a token_type of ${JSON.stringify(token_type)} for a token that is bound to a key`,
+        (token_type) => {
+          assert.isTrue(TokenResponse.isBound(Either.getOrThrow(decode(answer({ token_type })))))
+        }
+      ))
+
+    const otherTypes: ReadonlyArray<readonly [type: unknown, message: string]> = [
+      ["mac", "token_type is \"mac\", which this client does not know"],
+      ["N_A", "token_type is \"N_A\", which this client does not know"],
+      ["", "token_type is \"\", which this client does not know"],
+      ["Bearer ", "token_type is \"Bearer\", which this client does not know"],
+      ["a\r\nb", "token_type is \"a b\", which this client does not know"],
+      ["x".repeat(41), "token_type is 41 characters long, which this client does not know"],
+      [1, "token_type is not a string"],
+      [["Bearer"], "token_type is not a string"]
+    ]
+    it("RFC 6749 §7.1: refuses any other token_type", () =>
+      rows(
+        otherTypes,
+        ([token_type]) => `RFC 6749 §7.1: refuses a token_type of ${JSON.stringify(token_type)}`,
+        ([token_type, message]) => {
+          assert.strictEqual(invalid(answer({ token_type })), message)
+        }
+      ))
+
+    const lifetimes: ReadonlyArray<readonly [expires_in: unknown, seconds: number | undefined]> = [
+      [3600, 3600],
+      ["3600", 3600],
+      [" 3600 ", 3600],
+      ["+3600", 3600],
+      [0.5, 0.5],
+      ["3599.5", 3599.5],
+      [1e18, 1e18],
+      ["1000000000000000000", 1e18],
+      [0, undefined],
+      ["0", undefined],
+      [-0, undefined],
+      [null, undefined],
+      [undefined, undefined]
+    ]
+    it("reads expires_in, or that it does not say", () =>
+      rows(
+        lifetimes,
+        ([expires_in, seconds]) =>
+          `expires_in ${JSON.stringify(expires_in)} ${seconds === undefined ? "does not say" : `is ${seconds} s`}`,
+        ([expires_in, seconds]) => {
+          deepStrictEqual(lifetime(expires_in), Either.right(seconds))
+        }
+      ))
+
+    it("expires_in 1e999 is more than a number can hold, and taken", () => {
+      const body: unknown = JSON.parse("{\"access_token\":\"a\",\"expires_in\":1e999}")
+      deepStrictEqual(
+        Either.map(TokenResponse.decode(body), TokenResponse.lifetime),
+        Either.right(Option.some(Infinity))
+      )
+    })
+
+    const notLifetimes: ReadonlyArray<readonly [expires_in: unknown, message: string]> = [
+      [-1, "expires_in is negative"],
+      [-0.001, "expires_in is negative"],
+      ["-3600", "expires_in is negative"],
+      ["abc", "expires_in is not a number of seconds"],
+      ["", "expires_in is not a number of seconds"],
+      ["1h", "expires_in is not a number of seconds"],
+      ["0x10", "expires_in is not a number of seconds"],
+      ["Infinity", "expires_in is not a number of seconds"],
+      ["2030-01-01T00:00:00Z", "expires_in is not a number of seconds"],
+      [true, "expires_in is not a number of seconds"],
+      [[3600], "expires_in is not a number of seconds"],
+      [{}, "expires_in is not a number of seconds"]
+    ]
+    it("refuses an expires_in that is not a number of seconds", () =>
+      rows(
+        notLifetimes,
+        ([expires_in]) => `refuses expires_in ${JSON.stringify(expires_in)}`,
+        ([expires_in, message]) => {
+          assert.strictEqual(invalid(answer({ expires_in })), message)
+        }
+      ))
+
+    it.prop("a number of seconds means the same as text", [fc.integer({ min: 1, max: 1e9 })], ([seconds]) => {
+      deepStrictEqual(lifetime(seconds), Either.right(seconds))
+      deepStrictEqual(lifetime(String(seconds)), Either.right(seconds))
+    })
+
+    const scopes: ReadonlyArray<readonly [scope: unknown, text: string | undefined]> = [
+      ["read write", "read write"],
+      [["read", "write"], "read write"],
+      ["", ""],
+      [null, undefined],
+      [undefined, undefined]
+    ]
+    it("reads a scope in any of its forms", () =>
+      rows(scopes, ([given, text]) => `scope ${JSON.stringify(given)} is ${JSON.stringify(text)}`, ([given, text]) => {
+        deepStrictEqual(scope(given), Either.right(text))
+      }))
+
+    it("refuses a scope that is not text", () =>
+      rows([1, {}, [1], true], (given) => `refuses a scope of ${JSON.stringify(given)}`, (given) => {
+        assert.strictEqual(invalid(answer({ scope: given })), "scope is not a string")
+      }))
+
+    it("rule 9: the token is Redacted at once, and shown nowhere", () => {
+      const response = Either.getOrThrow(decode(answer({ access_token: "hunter2hunter2" })))
+      for (
+        const shown of [String(response), JSON.stringify(response), inspect(response, { depth: 20, showHidden: true })]
+      ) {
+        assert.notInclude(shown, "hunter2")
+      }
+    })
+  })
+
+  describe("decodeError (RFC 6749 §5.2)", () => {
+    const error = (body: unknown, clean?: (text: string) => string) =>
+      Option.getOrUndefined(TokenResponse.decodeError(body, clean))
+
+    it("takes the error, its description and its uri", () => {
+      deepStrictEqual(
+        error({ error: "invalid_client", error_description: "unknown client", error_uri: "https://help" }),
+        { error: "invalid_client", errorDescription: "unknown client", errorUri: "https://help" }
+      )
+    })
+
+    const partial: ReadonlyArray<readonly [description: unknown, uri: unknown]> = [
+      [undefined, undefined],
+      [null, null],
+      ["", ""],
+      [1, { a: 1 }]
+    ]
+    it("leaves out a description or an address that is not text", () =>
+      rows(
+        partial,
+        ([error_description]) => `leaves out a description of ${JSON.stringify(error_description)}`,
+        ([error_description, error_uri]) => {
+          deepStrictEqual(error({ error: "invalid_scope", error_description, error_uri }), {
+            error: "invalid_scope",
+            errorDescription: undefined,
+            errorUri: undefined
+          })
+        }
+      ))
+
+    const none: ReadonlyArray<unknown> = [
+      {},
+      { error: "" },
+      { error: null },
+      { error: 1 },
+      { error: { code: 401, message: "no" } },
+      ["error"],
+      "error",
+      null,
+      answer({})
+    ]
+    it("finds no error where there is none", () =>
+      rows(none, (body) => `finds no error in ${JSON.stringify(body)}`, (body) => {
+        assert.isUndefined(error(body))
+      }))
+
+    it("rule 11: an error that is none of RFC 6749 is no token either", () => {
+      for (const error of [1, true, {}, { code: 401 }, ["no"]]) {
+        const decoded = TokenResponse.decode({ access_token: "token", token_type: "Bearer", error })
+        deepStrictEqual(decoded, Either.left("error is not a string"))
+      }
+      assert.isTrue(Either.isRight(TokenResponse.decode({ access_token: "token", error: null })))
+    })
+
+    it("is one line each, and bounded", () => {
+      const found = error({
+        error: "a\r\nb",
+        error_description: `first\r\nsecond\u001b[31m${"x".repeat(1000)}`,
+        error_uri: "https://a\nb"
+      })
+      assert.strictEqual(found?.error, "a b")
+      assert.match(found?.errorDescription ?? "", /^first second \[31mx{270,}…$/)
+      assert.strictEqual(found?.errorUri, "https://a b")
+    })
+
+    it("is cleaned before it is cut", () => {
+      const secret = "s".repeat(20)
+      const text = "x".repeat(290) + secret
+      const found = error(
+        { error: text, error_description: text, error_uri: text },
+        (text) => text.replaceAll(secret, "***")
+      )
+      deepStrictEqual(Object.values(found ?? {}), Array(3).fill(`${"x".repeat(290)}***`))
+    })
+  })
+})

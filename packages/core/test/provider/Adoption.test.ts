@@ -1,0 +1,166 @@
+import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Duration, Effect, Option, Redacted } from "effect"
+import * as Adoption from "../../src/provider/Adoption.js"
+import * as KeyState from "../../src/provider/KeyState.js"
+import * as RejectedTokens from "../../src/provider/RejectedTokens.js"
+import * as RenewalLog from "../../src/provider/RenewalLog.js"
+import * as TokenCache from "../../src/provider/TokenCache.js"
+import * as BoundedStore from "../../src/store/BoundedStore.js"
+import * as SharedTokens from "../../src/store/SharedTokens.js"
+import { value } from "../ProviderBench.js"
+
+const api = "https://api.example.com"
+const defaultLifetime = Duration.hours(1)
+
+/** A token that lives for 1000 s from 0 on: renewed from 800 s on, fresh until 900 s. */
+const token = (name: string) =>
+  AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1000 seconds" })
+
+const make = Effect.fnUntraced(function*(isShared = true) {
+  const time = { now: 0 }
+  const { endpoint } = yield* TestTokenEndpoint.make()
+  const memory = yield* TokenStore.makeMemory()
+  const store = yield* Effect.provideService(
+    BoundedStore.make({ timeout: Duration.seconds(1) }),
+    TokenStore.TokenStore,
+    memory
+  )
+  const tokens = SharedTokens.make(store, { defaultLifetime })
+  const slots = TokenCache.make(endpoint, 10)
+  const adoption = Adoption.make({
+    refreshAhead: Duration.seconds(200),
+    expiryLeeway: Duration.seconds(100),
+    defaultLifetime,
+    jitter: 0,
+    slots,
+    tokens,
+    isShared,
+    log: RenewalLog.make({ fork: Effect.runFork, now: () => time.now }),
+    now: () => time.now,
+    update: yield* OAuthMetrics.makeUpdate
+  })
+  return { adoption, slot: slots.of(undefined), slots, time, tokens }
+})
+
+describe("Adoption", () => {
+  it.effect("a token of the store is taken while it is fresh, for a renewal in the background while that is not due", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, time } = yield* make()
+      for (
+        const [now, background, expiry] of [[0, true, true], [799_999, true, true], [800_000, false, true], [
+          899_999,
+          false,
+          true
+        ], [900_000, false, false]] as const
+      ) {
+        time.now = now
+        assert.strictEqual(adoption.isAdoptable(slot, token("a"), "background"), background, `${now} background`)
+        assert.strictEqual(adoption.isAdoptable(slot, token("a"), "expiry"), expiry, `${now} expiry`)
+      }
+    }))
+
+  it.effect("fleet rule 5: a rejected token is not taken, nor one that was replaced here", () =>
+    Effect.gen(function*() {
+      const { adoption, slot } = yield* make()
+      adoption.take(slot, adoption.hold(token("a"), true))
+      adoption.take(slot, adoption.hold(token("b"), true))
+      assert.isFalse(adoption.isAdoptable(slot, token("a"), "expiry"))
+      assert.isTrue(adoption.isAdoptable(slot, token("c"), "expiry"))
+      slot.rejected = RejectedTokens.make()
+      slot.rejected.reject(adoption.hold(token("c"), false).digest, api, Infinity, 0)
+      assert.isFalse(adoption.isAdoptable(slot, token("c"), "expiry"))
+    }))
+
+  it.effect("fleet rule 9: a success ends a cool-down at once", () =>
+    Effect.gen(function*() {
+      const { adoption, slot } = yield* make()
+      for (const failure of [TestTokenEndpoint.unavailable, TestTokenEndpoint.invalidClient]) {
+        slot.apply(KeyState.failedWaiting({ error: failure, reason: "expiry", at: 0, cooldown: 1000 }, 0))
+        assert.strictEqual(KeyState.answering(slot.state, 0), failure)
+        adoption.take(slot, adoption.hold(token("a"), true))
+        assert.isUndefined(KeyState.answering(slot.state, 0))
+      }
+    }))
+
+  it.effect("where no other process writes to the store, nothing is kept of a token that was replaced", () =>
+    Effect.gen(function*() {
+      for (const isShared of [true, false]) {
+        const { adoption, slot } = yield* make(isShared)
+        adoption.take(slot, adoption.hold(token("a"), true))
+        adoption.take(slot, adoption.hold(token("b"), true))
+        assert.strictEqual(slot.state.replaced !== undefined, isShared)
+      }
+    }))
+
+  it.effect("the same token from another side stays whose it was, and accepted where it was", () =>
+    Effect.gen(function*() {
+      const { adoption, slot } = yield* make()
+      const own = adoption.hold(token("a"), true).with({ acceptedBy: [api] })
+      adoption.take(slot, own)
+      const again = token("a")
+      adoption.take(slot, adoption.hold(again, false))
+      const { held } = slot.state
+      assert.strictEqual(held?.token, again)
+      assert.isTrue(held?.isOwn)
+      deepStrictEqual(held?.acceptedBy, [api])
+      assert.isUndefined(slot.state.replaced)
+    }))
+
+  it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, tokens } = yield* make()
+      assert.isTrue(yield* tokens.write(slot.request.key, token("first"), Option.none()))
+      const own = adoption.hold(token("second"), true)
+      adoption.take(slot, own)
+      yield* adoption.share(slot, own.token, Option.none(), "expiry")
+      assert.strictEqual(slot.state.held && value(slot.state.held.token), "first")
+      assert.strictEqual(slot.state.held?.isOwn, false)
+      assert.isFalse(slot.state.isWriting)
+    }))
+
+  it.effect("a token of the store that is not worth taking is written over", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, tokens } = yield* make()
+      assert.isTrue(yield* tokens.write(slot.request.key, token("rejected"), Option.none()))
+      slot.rejected = RejectedTokens.make()
+      slot.rejected.reject(adoption.hold(token("rejected"), false).digest, api, Infinity, 0)
+      const own = adoption.hold(token("good"), true)
+      adoption.take(slot, own)
+      yield* adoption.share(slot, own.token, Option.none(), "expiry")
+      assert.strictEqual(slot.state.held, own)
+      const found = Option.flatMap(yield* tokens.read(slot.request.key), ({ token }) => token)
+      assert.strictEqual(value(Option.getOrThrow(found)), "good")
+    }))
+
+  it.effect("fleet rule 10: a change is read and adopted, unless this process is writing or a renewal looks itself", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, tokens } = yield* make()
+      adoption.take(slot, adoption.hold(token("old"), true))
+      yield* tokens.write(slot.request.key, token("new"), Option.none())
+      slot.apply(KeyState.writing)
+      yield* adoption.changed(slot.request.key)
+      assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
+      slot.apply(KeyState.written)
+      yield* adoption.changed("another key")
+      assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
+      yield* adoption.changed(slot.request.key)
+      assert.strictEqual(slot.state.held && value(slot.state.held.token), "new")
+    }))
+
+  it.effect("what a renewal brings ends a failure; after the end of the provider it is not kept", () =>
+    Effect.gen(function*() {
+      const { adoption, slot, slots } = yield* make()
+      const failing = { error: TestTokenEndpoint.unavailable, reason: "background", at: 0, cooldown: 1000 } as const
+      slot.apply(KeyState.failedInBackground(failing, 0))
+      adoption.take(slot, adoption.hold(token("a"), true))
+      deepStrictEqual(slot.state.renewal, { _tag: "Idle", notBefore: 0 })
+      assert.isDefined(KeyState.usable(slot, api, 0))
+      slots.close()
+      adoption.take(slot, adoption.hold(token("b"), true))
+      assert.isUndefined(slot.state.held)
+      assert.isUndefined(KeyState.usable(slot, api, 0))
+    }))
+})

@@ -1,0 +1,138 @@
+import { AccessToken } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Duration, FastCheck as fc, Redacted } from "effect"
+import * as Fingerprint from "../../src/disclosure/Fingerprint.js"
+import * as HeldToken from "../../src/provider/HeldToken.js"
+import * as KeyState from "../../src/provider/KeyState.js"
+import * as Secrets from "../Secrets.js"
+
+const token = (value: string, expiresIn?: Duration.DurationInput, obtainedAt = 0) =>
+  AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(obtainedAt), expiresIn })
+
+const options = {
+  refreshAhead: Duration.minutes(5),
+  expiryLeeway: Duration.seconds(10),
+  defaultLifetime: Duration.hours(1),
+  jitter: 0
+}
+
+const hold = (token: AccessToken.AccessToken, isOwn = true) => HeldToken.make(token, { ...options, isOwn })
+
+const taking = { isRejected: false, isShared: true, defaultLifetime: 3_600_000 }
+
+describe("HeldToken", () => {
+  it.prop(
+    "rule 12: it is handed out without a further look until the window of its renewal begins",
+    [fc.integer({ min: 1, max: 1_000_000_000 }), fc.double({ min: 0, max: 1, noNaN: true })],
+    ([lifetime, jitter]) => {
+      const aToken = token("a", lifetime, 1000)
+      const held = HeldToken.make(aToken, { ...options, jitter, isOwn: true })
+      const { expiresAt, freshUntil, refreshAt } = held
+      deepStrictEqual({ expiresAt, freshUntil, refreshAt }, AccessToken.windows(aToken, { ...options, jitter }))
+      assert.isBelow(held.refreshAt, 1000 + lifetime)
+      assert.strictEqual(KeyState.obtained(held, taking, 1000)(KeyState.initial).quietUntil, held.refreshAt)
+    }
+  )
+
+  it("it knows whose it is", () => {
+    assert.isTrue(hold(token("a"), true).isOwn)
+    assert.isFalse(hold(token("a"), false).isOwn)
+  })
+
+  it("what else becomes known of it makes another one of the same token", () => {
+    const held = hold(token("a", "1 hour"), false)
+    const owned = held.with({ isOwn: true })
+    const { acceptedBy, digest, expiresAt, freshUntil, refreshAt, token: same } = owned.with({ acceptedBy: ["b"] })
+    deepStrictEqual([held.isOwn, owned.isOwn, owned.acceptedBy, acceptedBy], [false, true, [], ["b"]])
+    deepStrictEqual(
+      { token: same, digest, expiresAt, freshUntil, refreshAt },
+      {
+        token: held.token,
+        digest: held.digest,
+        expiresAt: held.expiresAt,
+        freshUntil: held.freshUntil,
+        refreshAt: held.refreshAt
+      }
+    )
+  })
+
+  it("fleet rules 7 and 8: its phase is told by its times", () => {
+    const held = hold(token("a", "100 seconds"))
+    deepStrictEqual(
+      [0, held.refreshAt - 1, held.refreshAt, 89_999, 90_000, 99_999, 100_000].map((now) => HeldToken.phase(held, now)),
+      ["fresh", "fresh", "due", "due", "leeway", "leeway", "over"]
+    )
+    assert.strictEqual(HeldToken.phase(hold(token("a")), Number.MAX_SAFE_INTEGER), "leeway")
+  })
+
+  it("fleet rule 8: it is alive until its time has really run out, whatever the leeway", () => {
+    const held = hold(token("a", "100 seconds"))
+    assert.isTrue(HeldToken.isAlive(held, 99_999))
+    assert.isFalse(HeldToken.isAlive(held, 100_000))
+    assert.isFalse(HeldToken.isAlive(undefined, 0))
+  })
+
+  it("fleet rule 8: one of unknown lifetime is due when the default says so, and stays alive", () => {
+    const held = hold(token("a"))
+    assert.strictEqual(held.refreshAt, 55 * 60_000)
+    assert.isTrue(HeldToken.isAlive(held, Number.MAX_SAFE_INTEGER))
+  })
+
+  it("fleet rule 1: its identity is its value, not its time and not the object", () => {
+    const aToken = token("a", "1 hour")
+    const held = hold(aToken)
+    assert.isTrue(HeldToken.is(held, aToken))
+    assert.isTrue(HeldToken.is(held, token("a", "2 hours", 5000)))
+    assert.isFalse(HeldToken.is(held, token("b", "1 hour")))
+  })
+
+  it("fleet rule 5: the same value has the same digest, and another value another", () => {
+    const { digest } = hold(token("a", "1 hour"))
+    assert.strictEqual(digest, hold(token("a", "2 hours", 5000), false).digest)
+    assert.strictEqual(digest, HeldToken.digestOf(token("a"), undefined))
+    assert.strictEqual(digest, HeldToken.digestOf(token("a"), hold(token("b"))))
+    assert.notStrictEqual(digest, hold(token("b", "1 hour")).digest)
+  })
+
+  it("rule 12: the digest is computed when it is first needed, and once", () => {
+    let reads = 0
+    const watched: AccessToken.AccessToken = Object.create(token("a"), {
+      value: {
+        get: () => {
+          reads++
+          return Redacted.make("a")
+        }
+      }
+    })
+    const held = hold(watched)
+    const before = reads
+    const { digest } = held
+    assert.strictEqual(held.digest, digest)
+    assert.strictEqual(HeldToken.digestOf(watched, held), digest)
+    assert.strictEqual(reads, before + 1)
+    assert.strictEqual(digest, Fingerprint.fingerprint("a"))
+  })
+
+  it("the life of a token is from when it was asked for to its end; an unknown end is never", () => {
+    deepStrictEqual(HeldToken.life(token("a", "10 seconds", 1000)), { obtainedAt: 1000, expiresAt: 11_000 })
+    assert.strictEqual(HeldToken.life(token("a")).expiresAt, Infinity)
+  })
+
+  it("of one that was replaced remain its digest, whose it was and who took it", () => {
+    const held = hold(token("a", "1 hour")).with({ acceptedBy: ["https://api.example.com"] })
+    deepStrictEqual(HeldToken.replaced(held), {
+      digest: Fingerprint.fingerprint("a"),
+      isOwn: true,
+      acceptedBy: ["https://api.example.com"]
+    })
+  })
+
+  it("rule 9: neither it nor what remains of it shows the token", () => {
+    const held = hold(token("a-very-secret-token", "1 hour"))
+    for (const value of [held, HeldToken.replaced(held)]) {
+      deepStrictEqual(Secrets.leaks(value, ["a-very-secret-token"]), [])
+      deepStrictEqual(Secrets.reaches(value, ["a-very-secret-token"]), [])
+    }
+  })
+})

@@ -1,0 +1,411 @@
+import type { AccessToken } from "@effect-alf/core"
+import { OAuthError, RetryPolicy, TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Schedule, Scope, TestClock } from "effect"
+import * as ProviderBench from "../ProviderBench.js"
+import { during, settle, value, warnings } from "../ProviderBench.js"
+
+/** Somebody else of the fleet, of whom only the lease is seen. */
+const ghost = "ghost"
+
+const schedule = RetryPolicy.exponential({ base: "1 second", jitter: false, times: 5 })
+
+/** The processes of a fleet over one store, each with an endpoint of its own that tells what it was asked. */
+const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<ProviderBench.Options, "sharedStore"> = {}) {
+  const sharedStore = yield* TokenStore.makeMemory({ isShared: true })
+  const processes = yield* Effect.forEach(Arr.range(1, size), (index) =>
+    ProviderBench.make({
+      ...options,
+      sharedStore,
+      endpoint: { tokenPrefix: `${index}-`, delay: "200 millis", ...options.endpoint }
+    }))
+  const key = yield* Effect.map(
+    TestTokenEndpoint.make(options.endpoint),
+    ({ endpoint }) => endpoint.resolve().key
+  )
+  return {
+    processes,
+    sharedStore,
+    key,
+    /** When the endpoint was asked, by whomever, in seconds. */
+    requestTimes: Effect.map(
+      Effect.forEach(processes, ({ requestTimes }) => requestTimes),
+      (times) => times.flat().sort((a, b) => a - b)
+    ),
+    lease: sharedStore.acquireLease(key, ghost, Duration.seconds(3)),
+    isLeased: Effect.map(sharedStore.acquireLease(key, "probe", Duration.millis(1)), (granted) => !granted).pipe(
+      Effect.zipLeft(sharedStore.releaseLease(key, "probe"))
+    )
+  }
+})
+
+const getAll = (processes: ReadonlyArray<ProviderBench.Bench>) =>
+  Effect.forEach(processes, ({ provider }) => provider.get(), { concurrency: "unbounded" })
+
+const values = (tokens: ReadonlyArray<AccessToken.AccessToken>) => Array.from(new Set(tokens.map(value)))
+
+describe.concurrent("Renewal, turns", () => {
+  it.scoped("rule 1: a fleet that starts at once asks the endpoint once", () =>
+    Effect.gen(function*() {
+      const { isLeased, processes, requestTimes } = yield* makeFleet(20)
+      const tokens = yield* during("1 second")(getAll(processes))
+      assert.lengthOf(values(tokens), 1)
+      deepStrictEqual(yield* requestTimes, [0])
+      assert.isFalse(yield* isLeased)
+    }))
+
+  it.scoped("rule 1: nor do two providers of one process, over its memory, ask twice", () =>
+    Effect.gen(function*() {
+      const one = yield* ProviderBench.make({ endpoint: { delay: "5 seconds" } })
+      const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
+      const tokens = yield* during("6 seconds")(getAll([one, two]))
+      deepStrictEqual(values(tokens), ["token-1"])
+      deepStrictEqual(yield* two.tokens.requests, [])
+    }))
+
+  it.scoped("fleet rule 2: with the lease in hand the store is read again", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2)
+      // The other is done with its turn between the first look and the lease
+      yield* two.store.afterGet(() =>
+        Effect.zipRight(two.store.afterGet(undefined), Effect.ignore(during("300 millis")(one.provider.get())))
+      )
+      assert.strictEqual(value(yield* two.provider.get()), "1-1")
+      assert.lengthOf(yield* requestTimes, 1)
+    }))
+
+  it.scoped("fleet rule 3: the lease lasts as long as the attempt, however long that is", () =>
+    Effect.gen(function*() {
+      const { isLeased, processes: [one, two], requestTimes } = yield* makeFleet(2, {
+        endpoint: { delay: "9 seconds" }
+      })
+      const first = yield* Effect.fork(one.provider.get())
+      yield* settle
+      const second = yield* Effect.fork(two.provider.get())
+      for (let i = 0; i < 8; i++) {
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(yield* isLeased)
+      }
+      yield* TestClock.adjust("1300 millis")
+      deepStrictEqual(values([yield* Fiber.join(first), yield* Fiber.join(second)]), ["1-1"])
+      deepStrictEqual(yield* requestTimes, [0])
+      assert.isFalse(yield* isLeased)
+    }))
+
+  it.scoped("fleet rule 3: a holder that dies costs one lease time", () =>
+    Effect.gen(function*() {
+      const { lease, processes: [one] } = yield* makeFleet(1)
+      yield* lease
+      const token = yield* Effect.fork(one.provider.get())
+      yield* TestClock.adjust("2900 millis")
+      deepStrictEqual(yield* one.requestTimes, [])
+      yield* TestClock.adjust("400 millis")
+      const [askedAt] = yield* one.requestTimes
+      assert.isTrue(askedAt >= 3 && askedAt < 3.3, `asked at ${askedAt} s`)
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
+    }))
+
+  it.scoped("fleet rule 3: a lease that the store has lost is taken anew", () =>
+    Effect.gen(function*() {
+      const { isLeased, processes: [one], sharedStore, key } = yield* makeFleet(1, { endpoint: { delay: "5 seconds" } })
+      const token = yield* Effect.fork(one.provider.get())
+      yield* settle
+      const [{ owner }] = yield* one.store.callsOf("acquireLease")
+      yield* sharedStore.releaseLease(key, owner)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* isLeased)
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.join(token)
+      assert.isFalse(yield* isLeased)
+    }))
+
+  it.scoped("fleet rule 3: each turn has an owner of its own", () =>
+    Effect.gen(function*() {
+      const { processes: [one] } = yield* makeFleet(1)
+      const token = yield* during("200 millis")(one.provider.get())
+      yield* during("200 millis")(one.provider.renew(token))
+      const owners = (yield* one.store.callsOf("acquireLease")).map(({ owner }) => owner)
+      assert.lengthOf(owners, 2)
+      assert.strictEqual(new Set(owners).size, 2)
+      deepStrictEqual((yield* one.store.callsOf("releaseLease")).map(({ owner }) => owner), owners)
+    }))
+
+  it.scoped("fleet rule 3: the lease is given back when the provider is closed in the middle of an attempt", () =>
+    Effect.gen(function*() {
+      const { isLeased, processes: [one], sharedStore } = yield* makeFleet(1)
+      const scope = yield* Scope.make()
+      const two = yield* Scope.extend(ProviderBench.make({ sharedStore, endpoint: { delay: "1 hour" } }), scope)
+      const waiting = yield* Effect.fork(two.provider.get())
+      yield* settle
+      assert.isTrue(yield* isLeased)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Effect.flip(Fiber.join(waiting)))._tag, "TokenProviderError")
+      assert.isFalse(yield* isLeased)
+      assert.strictEqual(value(yield* during("200 millis")(one.provider.get())), "1-1")
+    }))
+
+  it.scoped("fleet rule 3: an acquisition that timed out is given back, for it may have happened", () =>
+    Effect.gen(function*() {
+      const { isLeased, processes: [one] } = yield* makeFleet(1, {
+        storeTimeout: undefined,
+        wrapStore: (store) => ({
+          ...store,
+          // It happens, but nobody hears of it
+          acquireLease: (...args) => Effect.zipRight(store.acquireLease(...args), Effect.never)
+        })
+      })
+      const token = yield* Effect.fork(one.provider.get())
+      yield* settle
+      assert.isTrue(yield* isLeased)
+      yield* TestClock.adjust("700 millis")
+      assert.isFalse(yield* isLeased)
+      assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
+    }))
+})
+
+describe.concurrent("Renewal, a failing endpoint", () => {
+  it.scoped("fleet rule 3: a failed attempt paces the fleet, and the others go first", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
+      yield* one.tokens.failNext(1)
+      const first = yield* Effect.fork(one.provider.get())
+      yield* settle
+      const second = yield* Effect.fork(two.provider.get())
+      yield* TestClock.adjust("999 millis")
+      deepStrictEqual(yield* requestTimes, [0])
+      yield* TestClock.adjust("1 millis")
+      deepStrictEqual(yield* requestTimes, [0, 1])
+      // Told by the notice, not at the end of its own wait
+      deepStrictEqual(values([yield* Fiber.join(first), yield* Fiber.join(second)]), ["2-1"])
+    }))
+
+  it.scoped("fleet rule 3: a process that is alone tries again after one and a half delays", () =>
+    Effect.gen(function*() {
+      const { processes: [one], requestTimes } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
+      yield* one.tokens.failNext(3)
+      yield* during("20 seconds")(Effect.ignore(one.provider.get()))
+      // 1, 2 and 4 seconds; the last would have ended after maxWait
+      deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5])
+    }))
+
+  it.scoped("fleet rule 3: a clock that is set back does not make its pause last", () =>
+    Effect.gen(function*() {
+      const { key, processes: [one], sharedStore } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
+      yield* TestClock.setTime(Duration.toMillis("1 hour"))
+      yield* one.tokens.failNext(1)
+      const token = yield* Effect.fork(one.provider.get())
+      yield* settle
+      yield* TestClock.setTime(0)
+      const garbage = { version: "other", payload: "", timeToLive: Duration.hours(1) }
+      yield* sharedStore.set(key, garbage, Option.none())
+      yield* settle
+      assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
+    }))
+
+  it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
+    Effect.gen(function*() {
+      const { processes, requestTimes } = yield* makeFleet(12, { endpoint: { delay: 0, retry: schedule } })
+      for (const { tokens } of processes) yield* tokens.failNext(100)
+      yield* Effect.forkScoped(Effect.forEach(
+        processes,
+        ({ provider }) => Effect.retry(provider.get(), Schedule.spaced("500 millis")),
+        { concurrency: "unbounded" }
+      ))
+      yield* TestClock.adjust("23 seconds")
+      // 1, 2, 4 and 5 seconds; each is over when the first of the others looks again
+      const times = (yield* requestTimes).map(Math.floor)
+      deepStrictEqual(times.slice(0, 5), [0, 1, 3, 7, 12])
+      assert.isTrue(times.length === 6 || times.length === 7, `${times.length} attempts`)
+    }))
+
+  it.scoped("fleet rule 3: Retry-After paces the fleet, too", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
+      yield* one.tokens.failNext(
+        1,
+        new OAuthError.TokenEndpointError({
+          ...TestTokenEndpoint.unavailable,
+          retryAfter: Duration.seconds(4)
+        })
+      )
+      const all = yield* Effect.fork(getAll([one, two]))
+      yield* TestClock.adjust("6 seconds")
+      assert.lengthOf(values(yield* Fiber.join(all)), 1)
+      deepStrictEqual(yield* requestTimes, [0, 4])
+    }))
+
+  it.scoped("fleet rule 3: a definite answer stays with the process that got it", () =>
+    Effect.gen(function*() {
+      const { isLeased, processes: [one, two] } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
+      yield* one.tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      assert.include(yield* Effect.flip(one.provider.get()), { error: "invalid_client" })
+      yield* settle
+      assert.isFalse(yield* isLeased)
+      assert.strictEqual(value(yield* two.provider.get()), "2-1")
+    }))
+
+  it.scoped("fleet rule 3: where the Schedule says no, the failure is told at once, and the fleet is paced all the same", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2, {
+        endpoint: { delay: 0, retry: RetryPolicy.none }
+      })
+      yield* one.tokens.failNext(1)
+      assert.include(yield* Effect.flip(one.provider.get()), { status: 503 })
+      yield* settle
+      assert.strictEqual(value(yield* during("2 seconds")(two.provider.get())), "2-1")
+      deepStrictEqual(yield* requestTimes, [0, 1])
+    }))
+
+  it.scoped("fleet rule 3: a success ends the count", () =>
+    Effect.gen(function*() {
+      const { processes: [one], requestTimes } = yield* makeFleet(1, {
+        endpoint: { delay: 0, lifetime: "100 seconds", retry: schedule }
+      })
+      for (let i = 0; i < 2; i++) {
+        yield* one.tokens.failNext(2)
+        yield* during("100 seconds")(one.provider.get())
+      }
+      deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5, 100, 101.5, 104.5])
+    }))
+
+  it.scoped("fleet rule 3: a process that comes to an outage in progress keeps to the pace", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
+      yield* one.tokens.failNext(3)
+      yield* Effect.fork(one.provider.get())
+      // Asked at 0, 1.5 and 4.5 seconds: after that 4 seconds are the pace
+      yield* TestClock.adjust("5 seconds")
+      const token = yield* Effect.fork(two.provider.get())
+      yield* TestClock.adjust("3499 millis")
+      deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5])
+      yield* TestClock.adjust("1 millis")
+      deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5, 8.5])
+      assert.strictEqual(value(yield* Fiber.join(token)), "2-1")
+    }))
+})
+
+describe.concurrent("Renewal, waiting for another", () => {
+  it.scoped("fleet rule 4: a notice ends the wait, before the next look", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2)
+      yield* Effect.fork(one.provider.get())
+      yield* settle
+      const waiting = yield* Effect.fork(two.provider.get())
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(value(yield* Fiber.join(waiting)), "1-1")
+    }))
+
+  it.scoped("fleet rule 4: without notices it looks every 100 to 300 milliseconds", () =>
+    Effect.gen(function*() {
+      const { lease, processes: [one] } = yield* makeFleet(1, { maxWait: "3 seconds" })
+      yield* one.store.hang(true, "changes")
+      yield* lease
+      yield* during("3 seconds")(Effect.ignore(one.provider.get()))
+      const times = (yield* one.store.callsOf("acquireLease")).map(({ time }) => time)
+      const pauses = times.slice(1).map((time, index) => time - times[index])
+      assert.isAbove(pauses.length, 8)
+      for (const pause of pauses) assert.isTrue(pause >= 100 && pause <= 300, `${pause} ms`)
+    }))
+
+  it.scoped("fleet rule 4: after maxWait it is a typed failure, which says when to try again", () =>
+    Effect.gen(function*() {
+      const { key, processes: [one], sharedStore } = yield* makeFleet(1)
+      yield* sharedStore.acquireLease(key, ghost, Duration.hours(1))
+      const failure = yield* during("10 seconds")(Effect.flip(one.provider.get()))
+      assert.strictEqual(failure._tag, "TokenProviderError")
+      assert.include(failure, { reason: "MaxWait" })
+      assert.strictEqual(
+        failure.message,
+        "No token within 10s: another process asks https://auth.test/token, and has stored no token after 10s"
+      )
+      deepStrictEqual(failure.retryAfter, Duration.seconds(1))
+      deepStrictEqual(yield* one.tokens.requests, [])
+    }))
+
+  it.scoped("fleet rule 4: who has made an attempt fails with what it said", () =>
+    Effect.gen(function*() {
+      const { processes: [one] } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
+      yield* one.tokens.failNext(10)
+      assert.include(yield* during("10 seconds")(Effect.flip(one.provider.get())), { status: 503 })
+    }))
+
+  it.scoped("fleet rule 9: a wait in vain is not begun again at once", () =>
+    Effect.gen(function*() {
+      const { key, processes: [one], sharedStore } = yield* makeFleet(1)
+      yield* sharedStore.acquireLease(key, ghost, Duration.seconds(10.5))
+      yield* during("10 seconds")(Effect.flip(one.provider.get()))
+      assert.strictEqual((yield* Effect.flip(one.provider.get()))._tag, "TokenProviderError")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* during("1 second")(one.provider.get())), "1-1")
+    }))
+
+  it.scoped("fleet rule 4: when the store fails while it waits, it goes alone", () =>
+    Effect.gen(function*() {
+      const { lease, processes: [one] } = yield* makeFleet(1, { endpoint: { delay: 0 } })
+      yield* lease
+      const token = yield* Effect.fork(one.provider.get())
+      yield* TestClock.adjust("1 second")
+      yield* one.store.fail("connection lost")
+      yield* TestClock.adjust("300 millis")
+      assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
+      assert.lengthOf(warnings(one), 1)
+    }))
+})
+
+describe.concurrent("Renewal, in the background", () => {
+  const inWindow = Effect.gen(function*() {
+    const fleet = yield* makeFleet(1, { endpoint: { delay: 0, lifetime: "100 seconds", retry: schedule } })
+    yield* fleet.processes[0].provider.get()
+    yield* TestClock.adjust("85 seconds")
+    return { ...fleet, one: fleet.processes[0] }
+  })
+
+  it.scoped("fleet rule 7: where another has the lease it goes away, and looks again soon", () =>
+    Effect.gen(function*() {
+      const { lease, one } = yield* inWindow
+      yield* lease
+      yield* one.store.resetRecords
+      for (let i = 0; i < 20; i++) {
+        assert.strictEqual(value(yield* one.provider.get()), "1-1")
+        yield* TestClock.adjust("100 millis")
+      }
+      const looks = (yield* one.store.callsOf("acquireLease")).length
+      assert.isTrue(looks >= 4 && looks <= 8, `${looks} looks in two seconds`)
+      deepStrictEqual(yield* one.requestTimes, [0])
+    }))
+
+  it.scoped("fleet rule 7: it adopts what another has stored, without a request", () =>
+    Effect.gen(function*() {
+      const { one, sharedStore } = yield* inWindow
+      const two = yield* ProviderBench.make({ sharedStore, endpoint: { tokenPrefix: "2-" } })
+      yield* one.store.hang(true, "changes")
+      // The first adopts, the second renews
+      assert.strictEqual(value(yield* two.provider.get()), "1-1")
+      yield* two.provider.get()
+      yield* settle
+      yield* one.provider.get()
+      yield* settle
+      assert.strictEqual(value(yield* one.provider.get()), "2-1")
+      deepStrictEqual(yield* one.requestTimes, [0])
+    }))
+
+  it.scoped("fleet rule 7: a failed attempt paces the fleet: whoever needs a token then waits for its end", () =>
+    Effect.gen(function*() {
+      const { key, one, sharedStore } = yield* inWindow
+      yield* one.tokens.failNext(1)
+      assert.strictEqual(value(yield* one.provider.get()), "1-1")
+      yield* settle
+      deepStrictEqual(yield* one.requestTimes, [0, 85])
+      const two = yield* ProviderBench.make({ sharedStore, endpoint: { tokenPrefix: "2-" } })
+      yield* two.store.corrupt(key, "garbage")
+      const token = yield* Effect.fork(two.provider.get())
+      yield* TestClock.adjust("999 millis")
+      deepStrictEqual(yield* two.requestTimes, [])
+      yield* TestClock.adjust("1 millis")
+      deepStrictEqual(yield* two.requestTimes, [86])
+      assert.strictEqual(value(yield* Fiber.join(token)), "2-1")
+    }))
+})

@@ -1,0 +1,111 @@
+import { OAuthError } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect } from "effect"
+import * as RenewalLog from "../../src/provider/RenewalLog.js"
+import * as TokenCache from "../../src/provider/TokenCache.js"
+import * as ProviderBench from "../ProviderBench.js"
+
+const unavailable = new OAuthError.TokenEndpointError({
+  endpoint: "https://auth.test/token",
+  reason: "Status",
+  description: "no OAuth error in an empty body",
+  status: 503
+})
+
+const refused = new OAuthError.TokenEndpointError({
+  endpoint: "https://auth.test/token",
+  reason: "OAuth",
+  description: "invalid_client",
+  status: 401,
+  error: "invalid_client"
+})
+
+const serves = "Token renewal failed, the token in use serves on until it expires."
+const missing = "There is no token, and requests fail without one."
+const is503 = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
+const is401 = "Token endpoint https://auth.test/token answered 401 invalid_client"
+
+const make = Effect.gen(function*() {
+  const { control, endpoint } = yield* TestTokenEndpoint.make()
+  const slots = TokenCache.make(endpoint, 10_000)
+  const logs: Array<ProviderBench.Log> = []
+  const time = { now: 0 }
+  const log = RenewalLog.make({
+    fork: (effect) => Effect.runSync(ProviderBench.collectLogs(logs)(effect)),
+    now: () => time.now
+  })
+  return {
+    ...log,
+    control,
+    time,
+    slot: (scope: string) => slots.of({ scope }),
+    said: () => logs.splice(0).map(({ level, text }) => `${level} ${text}`)
+  }
+})
+
+describe("RenewalLog", () => {
+  it.effect("says when it begins, when it becomes worse and when it is over, each once", () =>
+    Effect.gen(function*() {
+      const { ended, failed, said, slot } = yield* make
+      const key = slot("a")
+      for (let i = 0; i < 3; i++) failed(key, "serves", unavailable)
+      for (let i = 0; i < 3; i++) failed(key, "missing", unavailable)
+      for (let i = 0; i < 3; i++) ended(key)
+      deepStrictEqual(said(), [
+        `Warning ${serves} ${is503}`,
+        `Error ${missing} ${is503}`,
+        "Info There is a token now"
+      ])
+    }))
+
+  it.effect("what does not pass by itself is an error from the start", () =>
+    Effect.gen(function*() {
+      const { failed, said, slot } = yield* make
+      failed(slot("a"), "serves", refused)
+      failed(slot("b"), "serves", new OAuthError.TokenProviderError({ reason: "Defect" }))
+      deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint died`])
+    }))
+
+  it.effect("says that it is over when tokens are bound to another key since", () =>
+    Effect.gen(function*() {
+      const { control, ended, failed, said, slot } = yield* make
+      failed(slot("a"), "serves", unavailable)
+      const before = slot("a")
+      yield* control.setBinding("another-key")
+      assert.notStrictEqual(slot("a"), before)
+      ended(slot("a"))
+      deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
+    }))
+
+  it.effect("another kind of failure is news", () =>
+    Effect.gen(function*() {
+      const { failed, said, slot } = yield* make
+      failed(slot("a"), "missing", unavailable)
+      failed(slot("a"), "missing", refused)
+      deepStrictEqual(said(), [`Error ${missing} ${is503}`, `Error ${missing} ${is401}`])
+    }))
+
+  it.effect("of ten thousand keys that fail alike one speaks in a minute, and only who spoke says that it is over", () =>
+    Effect.gen(function*() {
+      const { ended, failed, said, slot, time } = yield* make
+      const keys = Array.from({ length: 10_000 }, (_, n) => slot(`${n}`))
+      for (; time.now < 120_000; time.now += 30_000) {
+        for (const key of keys) failed(key, "missing", unavailable)
+      }
+      for (const key of keys) ended(key)
+      const line = `Error ${missing} ${is503}`
+      deepStrictEqual(said(), [line, line, "Info There is a token now", "Info There is a token now"])
+    }))
+
+  it.effect("one that comes and goes is said once a minute at most", () =>
+    Effect.gen(function*() {
+      const { ended, failed, said, slot, time } = yield* make
+      for (; time.now < 60_000; time.now += 1_000) {
+        failed(slot("a"), "serves", unavailable)
+        ended(slot("a"))
+      }
+      deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
+    }))
+})

@@ -1,0 +1,310 @@
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { FastCheck as fc, type Types } from "effect"
+import * as ServerHabits from "../../src/provider/ServerHabits.js"
+
+const api = "https://api.example.com"
+const other = "https://other.example.com"
+const second = 1000
+const minute = 60 * second
+const hour = 60 * minute
+
+type Token = Types.Mutable<ServerHabits.Token & ServerHabits.Life>
+
+const token = (digest: string, obtainedAt = 0, lifetime = hour): Token => ({
+  digest,
+  isOwn: false,
+  acceptedBy: [],
+  obtainedAt,
+  expiresAt: obtainedAt + lifetime
+})
+
+/** A process and what it is told, in its order. */
+const make = () => {
+  const habits = ServerHabits.make()
+  let issued = 0
+  const own = (now: number): Token => ({ ...token(`own-${++issued}`, now), isOwn: true })
+  const accepted = (token: Token, origin: string, now: number) => {
+    token.acceptedBy = [...token.acceptedBy, origin]
+    habits.accepted(token, origin, now)
+  }
+  const rejected = (token: Token, origin: string, now: number) => habits.rejected(token, token, origin, now)
+  return {
+    accepted,
+    rejected,
+    held: habits.held.bind(habits),
+    sharesTokens: habits.sharesTokens.bind(habits),
+    own,
+    /** Another's token fails on its first use, and the replay with one of our own works. */
+    foreignFails: (digest: string, now: number, replayedAfter = 100, origin = api) => {
+      const habit = rejected(token(digest, now), origin, now)
+      accepted(own(now), origin, now + replayedAfter)
+      return habit
+    }
+  }
+}
+
+describe("ServerHabits", () => {
+  it("a server of which nothing is known shares its tokens", () => {
+    assert.isTrue(ServerHabits.make().sharesTokens())
+  })
+
+  describe("fleet rule 11: bound tokens", () => {
+    it("after two tokens of others that failed, and one of our own that worked, it stops sharing and says so once", () => {
+      const { foreignFails, sharesTokens } = make()
+      assert.isUndefined(foreignFails("a", 0))
+      assert.isTrue(sharesTokens())
+      assert.strictEqual(foreignFails("b", minute), "BoundTokens")
+      assert.isFalse(sharesTokens())
+      assert.isUndefined(foreignFails("c", 2 * minute))
+      assert.isFalse(sharesTokens())
+    })
+
+    it("a rejection of one of its own ends that, and the count begins anew", () => {
+      const { foreignFails, own, rejected, sharesTokens } = make()
+      foreignFails("a", 0)
+      foreignFails("b", 0)
+      assert.isFalse(sharesTokens())
+      rejected(own(second), other, second)
+      assert.isTrue(sharesTokens())
+      assert.isUndefined(foreignFails("c", 6 * minute))
+      assert.isTrue(sharesTokens())
+      assert.strictEqual(foreignFails("d", 7 * minute), "BoundTokens")
+    })
+
+    it("who was rejected with one of his own within 5 minutes has another problem", () => {
+      for (const [after, habit] of [[5 * minute - 1, undefined], [5 * minute, "BoundTokens"]] as const) {
+        const { foreignFails, own, rejected, sharesTokens } = make()
+        rejected(own(0), other, 0)
+        foreignFails("a", second)
+        assert.strictEqual(foreignFails("b", after), habit)
+        assert.strictEqual(sharesTokens(), habit === undefined)
+      }
+    })
+
+    it("that our own worked is evidence for 10 minutes", () => {
+      for (const [after, habit] of [[10 * minute - 1, "BoundTokens"], [10 * minute, undefined]] as const) {
+        const { foreignFails } = make()
+        foreignFails("a", 0, second)
+        assert.strictEqual(foreignFails("b", second + after), habit)
+      }
+    })
+
+    it("a token of another that works here takes back what the ones before said", () => {
+      const { accepted, foreignFails, sharesTokens } = make()
+      for (let i = 0; i < 5; i++) {
+        assert.isUndefined(foreignFails(`failed-${i}`, i * minute))
+        accepted(token(`worked-${i}`), api, i * minute + second)
+      }
+      assert.isTrue(sharesTokens())
+    })
+
+    it("so does another process whose own tokens are rejected here as well", () => {
+      for (const [origin, habit] of [[api, undefined], [other, "BoundTokens"]] as const) {
+        const { foreignFails, held } = make()
+        foreignFails("a", 0)
+        held(origin)
+        assert.strictEqual(foreignFails("b", minute), habit)
+      }
+    })
+
+    it("one that works elsewhere takes back nothing here, and one that fails elsewhere does not count here", () => {
+      const { accepted, foreignFails, sharesTokens } = make()
+      foreignFails("a", 0)
+      accepted(token("b"), other, second)
+      assert.isUndefined(foreignFails("c", minute, 100, other))
+      assert.isTrue(sharesTokens())
+      assert.strictEqual(foreignFails("d", 2 * minute), "BoundTokens")
+    })
+
+    it("only a first use counts: one that has worked here and is rejected later was revoked", () => {
+      const { accepted, own, rejected, sharesTokens } = make()
+      // All of them adopted before any of them fails, so that no success comes between the failures
+      const adopted = [0, 1, 2, 3, 4].map((i) => token(`t${i}`, -hour, 10 * hour))
+      for (const each of adopted) accepted(each, api, 0)
+      for (let i = 0; i < 5; i++) {
+        rejected(adopted[i], api, i * minute + second)
+        accepted(own(i * minute), api, i * minute + 2 * second)
+      }
+      assert.isTrue(sharesTokens())
+    })
+
+    it("several tokens of others that fail before our own works are one failure, and the next is the second", () => {
+      const { accepted, own, rejected, sharesTokens } = make()
+      for (let i = 0; i < 5; i++) rejected(token(`t${i}`), api, i)
+      const mine = own(10)
+      for (let i = 0; i < 5; i++) accepted(mine, api, 10 + i)
+      assert.isTrue(sharesTokens())
+      assert.strictEqual(rejected(token("next"), api, minute), "BoundTokens")
+    })
+
+    it("our own must work within 10 s of it: a resource that recovers says nothing of the tokens", () => {
+      for (const [after, shares] of [[10 * second, false], [10 * second + 1, true]] as const) {
+        const { foreignFails, sharesTokens } = make()
+        for (const now of [0, minute]) foreignFails(`at-${now}`, now, after)
+        assert.strictEqual(sharesTokens(), shares)
+      }
+    })
+
+    const someOrigin = fc.constantFrom(api, other)
+    const pauses = fc.integer({ min: 1, max: 20 * minute })
+
+    it.prop(
+      "an API that rejects everybody's tokens never counts, whatever another API does with them",
+      [fc.array(
+        fc.record({
+          foreign: fc.boolean(),
+          origin: someOrigin,
+          pause: pauses
+        }),
+        { maxLength: 100, size: "max" }
+      )],
+      ([requests]) => {
+        const { accepted, own, rejected, sharesTokens } = make()
+        let now = 0
+        requests.forEach(({ foreign, origin, pause }, i) => {
+          now += pause
+          // The good one takes every token, the other none, neither what was fetched in place of it
+          const shown = foreign ? token(`t${i}`, now) : own(now)
+          if (origin === api) accepted(shown, origin, now)
+          else assert.notStrictEqual(rejected(shown, origin, now), "BoundTokens")
+          if (origin === other && foreign) rejected(own(now), origin, now + 1)
+        })
+        assert.isTrue(sharesTokens())
+      }
+    )
+
+    it.prop(
+      "revocations never count, though they end tokens of others that have worked and find those not yet used",
+      [fc.array(fc.record({ foreign: fc.boolean(), isUsed: fc.boolean(), pause: pauses }), {
+        maxLength: 100,
+        size: "max"
+      })],
+      ([lives]) => {
+        const { accepted, own, rejected, sharesTokens } = make()
+        let now = 0
+        lives.forEach(({ foreign, isUsed, pause }, i) => {
+          now += pause
+          const revoked = foreign ? token(`t${i}`, now) : own(now)
+          if (isUsed) accepted(revoked, api, now)
+          rejected(revoked, api, now + 1)
+          accepted(own(now + 1), api, now + 2)
+          // What others have fetched since works as well
+          accepted(token(`new-${i}`, now + 3), api, now + 3)
+        })
+        assert.isTrue(sharesTokens())
+      }
+    )
+
+    it.prop(
+      "a resource that recovers never counts: it rejects whatever it gets until it takes whatever it gets",
+      [fc.array(
+        fc.record({
+          uses: fc.array(fc.boolean(), { minLength: 1, maxLength: 10 }),
+          outage: fc.integer({ min: 10 * second + 1, max: hour })
+        }),
+        { maxLength: 30, size: "max" }
+      )],
+      ([outages]) => {
+        const { accepted, own, rejected, sharesTokens } = make()
+        let now = 0
+        outages.forEach(({ outage, uses }, n) => {
+          uses.forEach((foreign, i) => rejected(foreign ? token(`t${n}-${i}`, now) : own(now), api, now))
+          now += outage
+          accepted(own(now), api, now)
+        })
+        assert.isTrue(sharesTokens())
+      }
+    )
+
+    it("where tokens are bound it is found at the second one, however many origins take our own", () => {
+      const { accepted, foreignFails, own, sharesTokens } = make()
+      foreignFails("a", 0)
+      for (let n = 0; n < 200; n++) accepted(own(second), `https://${n}.example.com`, second)
+      assert.strictEqual(foreignFails("b", minute), "BoundTokens")
+      assert.isFalse(sharesTokens())
+    })
+  })
+
+  describe("fleet rule 12: one active token", () => {
+    /** A token of our own that works, and is rejected at an age. */
+    const dies = (process: ReturnType<typeof make>, now: number, age: number, lifetime = hour) => {
+      const mine = { ...process.own(now), expiresAt: now + lifetime }
+      process.accepted(mine, api, now)
+      return process.rejected(mine, api, now + age)
+    }
+
+    it("three young tokens that worked and died in 10 minutes are said once", () => {
+      const process = make()
+      assert.isUndefined(dies(process, 0, second))
+      assert.isUndefined(dies(process, 4 * minute, second))
+      assert.strictEqual(dies(process, 8 * minute, second), "OneActiveToken")
+      for (let n = 9; n < 20; n++) assert.isUndefined(dies(process, n * minute, second))
+    })
+
+    it("deaths of longer ago do not count", () => {
+      for (const [third, habit] of [[10 * minute - 1, "OneActiveToken"], [10 * minute, undefined]] as const) {
+        const process = make()
+        dies(process, 0, second)
+        dies(process, minute, second)
+        assert.strictEqual(dies(process, third, second), habit)
+      }
+    })
+
+    it("young is a quarter of its life, and a minute at most", () => {
+      for (
+        const [lifetime, age, habit] of [
+          [hour, minute - 1, "OneActiveToken"],
+          [hour, minute, undefined],
+          [Infinity, minute - 1, "OneActiveToken"],
+          [Infinity, minute, undefined],
+          [40 * second, 10 * second - 1, "OneActiveToken"],
+          [40 * second, 10 * second, undefined]
+        ] as const
+      ) {
+        const process = make()
+        dies(process, 0, age, lifetime)
+        dies(process, minute, age, lifetime)
+        assert.strictEqual(dies(process, 2 * minute, age, lifetime), habit, `${lifetime} ${age}`)
+      }
+    })
+
+    it("a token that never worked has not died, and neither has one that worked elsewhere", () => {
+      const { accepted, own, rejected } = make()
+      for (let n = 0; n < 10; n++) {
+        const mine = own(n * second)
+        accepted(mine, other, n * second)
+        assert.isUndefined(rejected(mine, api, n * second))
+      }
+    })
+
+    it("tokens of others die like our own, and it does not stop the sharing", () => {
+      const { accepted, rejected, sharesTokens } = make()
+      const fates = [1, 2, 3].map((n) => {
+        const other = token(`t${n}`, n * second)
+        accepted(other, api, n * second)
+        return rejected(other, api, n * second + 1)
+      })
+      deepStrictEqual(fates, [undefined, undefined, "OneActiveToken"])
+      assert.isTrue(sharesTokens())
+    })
+
+    it("a token dies once, however many origins tell of it: one revocation by hand is no habit", () => {
+      const { accepted, own, rejected } = make()
+      const origins = Array.from({ length: 10 }, (_, n) => `https://${n}.example.com`)
+      const mine = own(0)
+      for (const origin of origins) accepted(mine, origin, second)
+      for (const origin of origins) assert.isUndefined(rejected(mine, origin, 2 * second))
+    })
+  })
+
+  it("it remembers 64 origins that rejected tokens of others: with one more all of them begin anew", () => {
+    for (const [more, shares] of [[63, false], [64, true]] as const) {
+      const { foreignFails, rejected, sharesTokens } = make()
+      foreignFails("a", 0)
+      for (let n = 0; n < more; n++) rejected(token(`t${n}`), `https://${n}.example.com`, 1)
+      foreignFails("b", minute)
+      assert.strictEqual(sharesTokens(), shares)
+    }
+  })
+})

@@ -1,0 +1,195 @@
+import { AccessToken } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
+import { constVoid } from "effect/Function"
+import * as HeldToken from "../../src/provider/HeldToken.js"
+import * as KeyState from "../../src/provider/KeyState.js"
+import * as TokenCache from "../../src/provider/TokenCache.js"
+import { runs } from "../Runs.js"
+
+const origin = "https://api.example.com"
+const scopes = ["a", "b", "c", "d", "e", "f", "g"]
+
+const make = (capacity: number, request = {}) =>
+  Effect.map(TestTokenEndpoint.make({ request }), ({ endpoint }) => ({
+    endpoint,
+    slots: TokenCache.make(endpoint, capacity)
+  }))
+
+const flight = (): KeyState.Flight => ({
+  reason: "expiry",
+  origin,
+  callers: { wait: () => Effect.never, tell: constVoid },
+  changed: Effect.unsafeMakeLatch(),
+  span: undefined,
+  links: 0,
+  attempts: 0,
+  waitsFor: undefined,
+  outcome: undefined,
+  lastError: undefined,
+  failedAt: undefined,
+  isAnswered: false
+})
+
+const aToken = HeldToken.make(
+  AccessToken.make({ value: Redacted.make("token"), obtainedAt: DateTime.unsafeMake(0) }),
+  {
+    refreshAhead: Duration.minutes(5),
+    expiryLeeway: Duration.seconds(10),
+    defaultLifetime: Duration.hours(1),
+    jitter: 0,
+    isOwn: true
+  }
+)
+
+describe("TokenCache", () => {
+  it.effect("rule 2: what is one token has one slot, and what is another has another", () =>
+    Effect.gen(function*() {
+      const { endpoint, slots } = yield* make(10)
+      const slot = slots.of({ scope: "read write" })
+      assert.strictEqual(slots.of({ scope: ["write", "read"] }), slot)
+      assert.notStrictEqual(slots.of({ scope: "read" }), slot)
+      assert.notStrictEqual(slots.of({ scope: "read write", audience: "a" }), slot)
+      deepStrictEqual(slot.request, endpoint.resolve({ scope: "read write" }))
+    }))
+
+  it.effect("rule 2: a request that says what the default says has the default's slot", () =>
+    Effect.gen(function*() {
+      const { slots } = yield* make(1, { scope: "read" })
+      const first = slots.of(undefined)
+      assert.strictEqual(slots.of({}), first)
+      assert.strictEqual(slots.of({ scope: "read" }), first)
+      assert.notStrictEqual(slots.of({ scope: "write" }), first)
+    }))
+
+  it.effect("rule 12: the key of a request is computed once, also where what tokens are bound to was changed back", () =>
+    Effect.gen(function*() {
+      const { control, endpoint } = yield* TestTokenEndpoint.make()
+      let resolved = 0
+      const slots = TokenCache.make({
+        ...endpoint,
+        resolve: (request) => {
+          resolved++
+          return endpoint.resolve(request)
+        }
+      }, 10)
+      for (const binding of ["a", "b", "a"]) {
+        yield* control.setBinding(binding)
+        slots.of({ scope: "read" })
+        const before = resolved
+        for (let n = 0; n < 10; n++) slots.of({ scope: "read" })
+        assert.strictEqual(resolved, before, binding)
+      }
+    }))
+
+  it.effect("a new slot knows nothing, and what it learns is its own", () =>
+    Effect.gen(function*() {
+      const { slots } = yield* make(10)
+      const slot = slots.of({ scope: "a" })
+      const { habits, rejected, request, source, state } = slot
+      deepStrictEqual(source, { scope: "a" })
+      deepStrictEqual([state, rejected, habits], [KeyState.initial, undefined, undefined])
+      assert.isTrue(TokenCache.sharesTokens(slot))
+      const other = slots.of({ scope: "b" })
+      assert.notStrictEqual(other.request.key, request.key)
+      slot.apply(KeyState.writing)
+      assert.strictEqual(other.state, KeyState.initial)
+    }))
+
+  it.effect("a key is found while it is in use, and to find it is no use", () =>
+    Effect.gen(function*() {
+      const { endpoint, slots } = yield* make(2)
+      const key = (scope: string) => endpoint.resolve({ scope }).key
+      assert.strictEqual(slots.find(endpoint.resolve().key), slots.of(undefined))
+      assert.isUndefined(slots.find(key("a")))
+      const a = slots.of({ scope: "a" })
+      slots.of({ scope: "b" })
+      assert.strictEqual(slots.find(key("a")), a)
+      slots.of({ scope: "c" })
+      assert.isUndefined(slots.find(key("a")))
+      assert.isDefined(slots.find(key("b")))
+    }))
+
+  it.effect("the default slot is never dropped and takes no room", () =>
+    Effect.gen(function*() {
+      const { endpoint, slots } = yield* make(2)
+      const first = slots.of(undefined)
+      const a = slots.of({ scope: "a" })
+      slots.of({ scope: "b" })
+      slots.of(undefined)
+      assert.strictEqual(slots.of({ scope: "a" }), a)
+      for (let n = 0; n < 10; n++) slots.of({ scope: `${n}` })
+      assert.strictEqual(slots.of(undefined), first)
+      assert.strictEqual(slots.find(endpoint.resolve().key), first)
+    }))
+
+  it.effect("rule 1: a slot with a flight is not dropped, and the room is taken back once it has landed", () =>
+    Effect.gen(function*() {
+      const { endpoint, slots } = yield* make(2)
+      const inUse = () => scopes.filter((scope) => slots.find(endpoint.resolve({ scope }).key) !== undefined)
+      const flying = scopes.slice(0, 3).map((scope) => slots.of({ scope }))
+      deepStrictEqual(inUse(), ["b", "c"])
+      const aFlight = flight()
+      for (const slot of flying) slot.apply(KeyState.started(aFlight, 1000, 0))
+      slots.of({ scope: "d" })
+      slots.of({ scope: "e" })
+      deepStrictEqual(inUse(), ["b", "c", "e"])
+      assert.strictEqual(slots.of({ scope: "b" }), flying[1])
+      for (const slot of flying) slot.apply(KeyState.ended(aFlight))
+      slots.of({ scope: "d" })
+      deepStrictEqual(inUse(), ["b", "d"])
+    }))
+
+  it.effect("close: what was known of a default token and of every other key is gone", () =>
+    Effect.gen(function*() {
+      const { endpoint, slots } = yield* make(2)
+      const first = slots.of(undefined)
+      first.apply(KeyState.obtained(aToken, { isRejected: false, isShared: true, defaultLifetime: 3_600_000 }, 0))
+      assert.isDefined(first.state.held)
+      const a = slots.of({ scope: "a" })
+      assert.isFalse(slots.isClosed())
+      slots.close()
+      assert.isTrue(slots.isClosed())
+      assert.isUndefined(slots.find(endpoint.resolve({ scope: "a" }).key))
+      assert.notStrictEqual(slots.of({ scope: "a" }), a)
+      assert.strictEqual(slots.of(undefined), first)
+      assert.isUndefined(first.state.held)
+      assert.strictEqual(first.state.quietUntil, -Infinity)
+    }))
+
+  it.effect.prop(
+    "the slots used last are kept, those with a flight as well, and no more than the capacity beside these",
+    [
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(
+        fc.record({ scope: fc.constantFrom(...scopes), takesOff: fc.boolean() }),
+        { maxLength: 30, size: "max" }
+      )
+    ],
+    ([capacity, uses]) =>
+      Effect.gen(function*() {
+        const { endpoint, slots } = yield* make(capacity)
+        const keys = scopes.map((scope) => [scope, endpoint.resolve({ scope }).key] as const)
+        const aFlight = flight()
+        // The same as one would write it down: in the order of their last use
+        let expected: ReadonlyArray<{ readonly scope: string; readonly slot: TokenCache.Slot }> = []
+        for (const { scope, takesOff } of uses) {
+          const slot = slots.of({ scope })
+          const known = expected.find((other) => other.scope === scope)
+          if (known !== undefined) assert.strictEqual(slot, known.slot)
+          else {
+            let surplus = expected.length - (capacity - 1)
+            expected = expected.filter(({ slot }) => KeyState.flightOf(slot.state) !== undefined || surplus-- <= 0)
+          }
+          expected = [...expected.filter((other) => other.scope !== scope), { scope, slot }]
+          slot.apply(takesOff ? KeyState.started(aFlight, 1000, 0) : KeyState.ended(aFlight))
+          for (const [other, key] of keys) {
+            assert.strictEqual(slots.find(key), expected.find(({ scope }) => scope === other)?.slot)
+          }
+        }
+      }),
+    runs(100)
+  )
+})

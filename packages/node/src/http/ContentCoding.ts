@@ -1,0 +1,156 @@
+/**
+ * Content codings (RFC 9110 §8.4.1): asks servers for compressed bodies, as
+ * fetch does, and decodes what they send. A body is decoded as it is read, and
+ * never kept whole.
+ */
+import type * as Undici from "@effect/platform-node/Undici"
+import * as Arr from "effect/Array"
+import * as Predicate from "effect/Predicate"
+import type { IncomingHttpHeaders } from "node:http"
+import type { Transform } from "node:stream"
+import * as zlib from "node:zlib"
+import { ForwardingHandler } from "./ForwardingHandler.js"
+
+type Controller = Undici.Dispatcher.DispatchController
+
+const accepted = "gzip, br"
+// One is usual, two are seen behind proxies that compress again; each more multiplies what a few bytes become
+const maxCodings = 3
+// No body, a part of one, or none of its own
+const undecodedStatuses = [204, 206, 304]
+
+/** Makes a decoder, knowing what the coded body begins with unless it is the outcome of another one. */
+type MakeDecoder = (firstByte?: number) => Transform
+
+// From Node 22.15 on; the types are those of Node 20
+const createZstd = "createZstdDecompress" in zlib
+  ? zlib.createZstdDecompress as (options: { readonly params: Readonly<Record<number, number>> }) => Transform
+  : undefined
+// RFC 9659: a window of 8 MB and no larger, which zstd otherwise lets the sender choose (ZSTD_d_windowLogMax)
+const zstdParams = { 100: 23 }
+
+const decoders: Readonly<Record<string, MakeDecoder>> = {
+  gzip: () => zlib.createGunzip(),
+  "x-gzip": () => zlib.createGunzip(),
+  br: () => zlib.createBrotliDecompress(),
+  // Meant with a zlib header (RFC 9110 §8.4.1.2), and often sent without
+  deflate: (firstByte = 8) => (firstByte & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw(),
+  ...(createZstd === undefined ? {} : { zstd: () => createZstd({ params: zstdParams }) })
+}
+
+/**
+ * Decodes gzip, br, deflate and, where Node can, zstd. What is coded otherwise
+ * stays as it is, with its `content-encoding`. A request that says what it
+ * accepts, or asks for a range, is sent as it is.
+ */
+export const decode: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+  dispatch(acceptCodings(options), options.method === "HEAD" ? handler : new Decoder(handler))
+
+const acceptCodings = (options: Undici.Dispatcher.DispatchOptions): Undici.Dispatcher.DispatchOptions => {
+  const headers: unknown = options.headers ?? {}
+  return Predicate.isRecord(headers) && !("accept-encoding" in headers) && !("range" in headers)
+    ? { ...options, headers: { ...options.headers, "accept-encoding": accepted } }
+    : options
+}
+
+/** The decoders in the order in which they are applied: the last coding first. */
+const decodersOf = (header: string | ReadonlyArray<string> | undefined): ReadonlyArray<MakeDecoder> => {
+  const codings = Arr.ensure(header ?? "").join().toLowerCase().split(",").map((coding) => coding.trim())
+    .filter((coding) => coding !== "" && coding !== "identity")
+  const known = codings.flatMap((coding) => Object.hasOwn(decoders, coding) ? [decoders[coding]] : [])
+  return known.length === codings.length && known.length <= maxCodings ? known.reverse() : []
+}
+
+class Decoder extends ForwardingHandler {
+  #makers: ReadonlyArray<MakeDecoder> = []
+  /** Made with the first byte: a body without any, whatever its header says, is empty. */
+  #stages: ReadonlyArray<Transform> = []
+  #trailers: IncomingHttpHeaders = {}
+  /** All that the server has sent. */
+  #received = false
+  #ended = false
+  /** What the reader of the body controls. */
+  #target: Controller | undefined
+
+  override onRequestStart(source: Controller, context: unknown): void {
+    const last = () => this.#stages.at(-1)
+    super.onRequestStart(
+      this.#target = {
+        get aborted() {
+          return source.aborted
+        },
+        get reason() {
+          return source.reason
+        },
+        get paused() {
+          return last()?.isPaused() ?? source.paused
+        },
+        pause: () => {
+          ;(last() ?? source).pause()
+        },
+        resume: () => {
+          last()?.resume()
+          if (this.#stages[0]?.writableNeedDrain !== true) source.resume()
+        },
+        abort: (reason) => this.#fail(source, reason)
+      },
+      context
+    )
+  }
+
+  override onResponseStart(source: Controller, status: number, headers: IncomingHttpHeaders, message?: string): void {
+    this.#makers = status < 200 || undecodedStatuses.includes(status) ? [] : decodersOf(headers["content-encoding"])
+    if (this.#makers.length === 0) return super.onResponseStart(this.#target ?? source, status, headers, message)
+    const { "content-encoding": _, "content-length": __, ...decoded } = headers
+    super.onResponseStart(this.#target ?? source, status, decoded, message)
+  }
+
+  override onResponseData(source: Controller, chunk: Buffer): void {
+    if (this.#makers.length === 0) return super.onResponseData(this.#target ?? source, chunk)
+    // The last coding has ended: what follows may have no end
+    if (this.#ended) return source.abort(new Error("a body that goes on after its end"))
+    if (this.#stages.length === 0) this.#stages = this.#makeStages(source, chunk[0])
+    if (!this.#stages[0].write(chunk)) source.pause()
+  }
+
+  #makeStages(source: Controller, firstByte: number): ReadonlyArray<Transform> {
+    const stages = this.#makers.map((make, index) => index === 0 ? make(firstByte) : make())
+    for (const stage of stages) stage.on("error", (error) => this.#fail(source, error))
+    stages[0].on("drain", () => source.resume())
+    stages.reduce((from, to) => from.pipe(to))
+      .on("data", (chunk: Buffer) => super.onResponseData(this.#target ?? source, chunk))
+      .on("end", () => {
+        const hasMore = !this.#received
+        this.#end(source)
+        // Nobody is left who could wait for it
+        if (hasMore) source.abort(new Error("a body that goes on after its end"))
+      })
+    return stages
+  }
+
+  override onResponseEnd(source: Controller, trailers: IncomingHttpHeaders): void {
+    this.#trailers = trailers
+    this.#received = true
+    if (this.#stages.length === 0) return this.#end(source)
+    this.#stages[0].end()
+  }
+
+  override onResponseError(source: Controller, error: Error): void {
+    if (this.#ended) return
+    this.#ended = true
+    for (const stage of this.#stages) stage.destroy()
+    super.onResponseError(this.#target ?? source, error)
+  }
+
+  #end(source: Controller): void {
+    if (this.#ended) return
+    this.#ended = true
+    super.onResponseEnd(this.#target ?? source, this.#trailers)
+  }
+
+  #fail(source: Controller, error: Error): void {
+    source.abort(error)
+    // Nothing is told by a source that has ended before its body was decoded
+    this.onResponseError(source, error)
+  }
+}

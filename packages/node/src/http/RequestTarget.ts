@@ -1,0 +1,40 @@
+/**
+ * Where a request goes: to which origin, and what stands there in its first
+ * line (RFC 9112 §3.2).
+ */
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as UrlParams from "@effect/platform/UrlParams"
+import * as Either from "effect/Either"
+
+/** An origin, and the path with its query. The fragment is not sent. */
+export interface RequestTarget {
+  readonly origin: string
+  readonly path: string
+}
+
+/** That of a URL. */
+export const fromUrl = (url: URL): RequestTarget => ({ origin: url.origin, path: url.pathname + url.search })
+
+/**
+ * That of requests. A URL that is known to be in the form in which it is sent
+ * is cut in two, every other one is parsed.
+ */
+export const make = (): (request: HttpClientRequest.HttpClientRequest) => Either.Either<RequestTarget, Error> => {
+  const origins = new Set<string>()
+  return ({ hash, url, urlParams }) => {
+    const parts = urlParams.length === 0 ? plainUrl.exec(url) : null
+    if (parts !== null && origins.has(parts[1])) return Either.right({ origin: parts[1], path: parts[2] })
+    return Either.map(UrlParams.makeUrl(url, urlParams, hash), (url) => {
+      if (origins.size >= maxOrigins) origins.clear()
+      origins.add(url.origin)
+      return fromUrl(url)
+    })
+  }
+}
+
+// More than an app talks to
+const maxOrigins = 100
+
+// Of the path and the query only what a parser leaves as it is: no segment begins with a dot, plain or encoded, and no
+// query is empty
+const plainUrl = /^(https?:\/\/[^/?#\\]+)((?:\/(?!\.|%2e)[\w.~!$&()*+,;=:@?%-]*)+)(?<!\?)$/i

@@ -1,0 +1,99 @@
+/**
+ * A dispatcher of undici that can be replaced while requests are under way:
+ * they end where they began, and the next ones go to its successor.
+ */
+import * as Undici from "@effect/platform-node/Undici"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { ForwardingHandler } from "./ForwardingHandler.js"
+
+/** The dispatcher, and how to replace what is behind it. */
+export interface SwitchedDispatcher {
+  readonly dispatcher: Undici.Dispatcher
+  /** The one before ends in the background: when its requests have, or the grace period has. */
+  readonly replace: (next: Undici.Dispatcher) => Effect.Effect<void>
+}
+
+/**
+ * Owns the dispatchers that it is given; with the scope all of them end at
+ * once.
+ */
+export const make = (
+  first: Undici.Dispatcher,
+  options: { readonly gracePeriod: Duration.DurationInput }
+): Effect.Effect<SwitchedDispatcher, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const switched = yield* Effect.acquireRelease(
+      Effect.sync(() => new Switched(new Tracked(first))),
+      ({ current }) => current.destroy
+    )
+    return {
+      dispatcher: switched,
+      replace: (next) =>
+        Effect.suspend(() => {
+          const former = switched.current
+          switched.current = new Tracked(next)
+          return former.idle.pipe(
+            Effect.timeoutOption(options.gracePeriod),
+            Effect.ensuring(former.destroy),
+            // A fork inherits that its parent cannot be interrupted
+            Effect.interruptible,
+            Effect.forkIn(scope)
+          )
+        })
+    }
+  })
+
+class Switched extends Undici.Dispatcher {
+  constructor(public current: Tracked) {
+    super()
+  }
+
+  override dispatch(options: Undici.Dispatcher.DispatchOptions, handler: Undici.Dispatcher.DispatchHandler): boolean {
+    return this.current.dispatch(options, handler)
+  }
+}
+
+/**
+ * Knows what is under way. `close` of undici would wait for it as well, but
+ * could then not be cut short, and closes a proxy's tunnels too early.
+ */
+class Tracked {
+  readonly #active = new Set<Request>()
+  #onIdle: () => void = () => {}
+
+  constructor(readonly dispatcher: Undici.Dispatcher) {}
+
+  readonly idle = Effect.async<void>((resume) => {
+    this.#onIdle = () => resume(Effect.void)
+    if (this.#active.size === 0) this.#onIdle()
+  })
+
+  readonly destroy = Effect.promise(() => this.dispatcher.destroy())
+
+  dispatch(options: Undici.Dispatcher.DispatchOptions, handler: Undici.Dispatcher.DispatchHandler): boolean {
+    const request = new Request(handler, () => {
+      if (this.#active.delete(request) && this.#active.size === 0) this.#onIdle()
+    })
+    this.#active.add(request)
+    return this.dispatcher.dispatch(options, request)
+  }
+}
+
+class Request extends ForwardingHandler {
+  constructor(handler: Undici.Dispatcher.DispatchHandler, readonly onEnd: () => void) {
+    super(handler)
+  }
+
+  override onResponseEnd(...args: Parameters<ForwardingHandler["onResponseEnd"]>): void {
+    super.onResponseEnd(...args)
+    this.onEnd()
+  }
+
+  override onResponseError(...args: Parameters<ForwardingHandler["onResponseError"]>): void {
+    super.onResponseError(...args)
+    this.onEnd()
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * A certificate and its private key, from files or values, checked to belong
+ * together before any connection presents them.
+ */
+import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import { Socket } from "node:net"
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls"
+import type { Files, Pem, Pkcs12, Source } from "../TlsCertificate.js"
+
+/** A certificate whose key is the right one. */
+export interface TlsIdentity {
+  /** What connections are made with: the certificate, its key and the authorities. */
+  readonly context: SecureContext
+  /** SHA-256 of the certificate's DER in base64url (RFC 8705 §3.1). */
+  readonly thumbprint: string
+}
+
+/** What a source had when it was read. */
+export interface Contents {
+  readonly values: Pem | Pkcs12
+  /** The same for the same values. */
+  readonly fingerprint: string
+  /** Names the option, and the file, that a value came from. */
+  readonly invalid: (name: "certificate" | "key" | "ca" | "pfx", description: string) => InvalidOptions
+}
+
+const option = "NodeHttp.certificate"
+
+/**
+ * Reads a source without judging it. A failure says which file or option is at
+ * fault, and nothing of its contents.
+ */
+export const read = <R = never>(source: Source<R>): Effect.Effect<Contents, InvalidOptions, R> => {
+  if (Effect.isEffect(source)) {
+    // What it fails with may hold anything, the key included
+    const unavailable = () => new InvalidOptions({ option, description: "is unavailable: the effect failed" })
+    return Effect.sandbox(source).pipe(Effect.mapError(unavailable), Effect.flatMap((values) => makeContents(values)))
+  }
+  return "certificateFile" in source
+    ? Effect.flatMap(readFiles(source), (values) => makeContents(values, source))
+    : makeContents(source)
+}
+
+const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Contents, InvalidOptions> =>
+  Effect.try({
+    try: () => ({
+      values,
+      fingerprint: fingerprint(values),
+      invalid: (name, description) =>
+        files === undefined || name === "pfx"
+          ? new InvalidOptions({ option: `${option}.${name}`, description })
+          : new InvalidOptions({
+            option: `${option}.${name}File`,
+            description: `${files[`${name}File`]} ${description}`
+          })
+    }),
+    catch: () => new InvalidOptions({ option, description: "is neither files, certificate and key, nor a pfx" })
+  })
+
+/** At once, as they belong together; of several that cannot be read the first is named. */
+const readFiles = (files: Files): Effect.Effect<Pem, InvalidOptions> =>
+  Effect.all([
+    readText("certificateFile", files.certificateFile),
+    readText("keyFile", files.keyFile),
+    files.caFile === undefined ? Effect.succeed(undefined) : readText("caFile", files.caFile)
+  ], { concurrency: "unbounded", mode: "either" }).pipe(
+    Effect.flatMap(Either.all),
+    Effect.map(([certificate, key, ca]) => ({
+      certificate,
+      key: Redacted.make(key),
+      ca,
+      passphrase: files.passphrase
+    }))
+  )
+
+const readText = (name: string, path: string): Effect.Effect<string, InvalidOptions> =>
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (error) => {
+      const code = Predicate.hasProperty(error, "code") ? `: ${String(error.code)}` : ""
+      return new InvalidOptions({ option: `${option}.${name}`, description: `${path} cannot be read${code}` })
+    }
+  })
+
+const fingerprint = (values: Pem | Pkcs12): string => {
+  const secrets = "pfx" in values
+    ? [hash(Redacted.value(values.pfx))]
+    : [values.certificate, Redacted.value(values.key)]
+  return hash(JSON.stringify([...secrets, reveal(values.passphrase) ?? null, values.ca ?? null]))
+}
+
+const hash = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("base64url")
+
+const reveal = (secret: Redacted.Redacted | undefined) => secret === undefined ? undefined : Redacted.value(secret)
+
+/**
+ * Checks that the certificate can be presented. `ca` are the authorities to
+ * trust where the contents name none.
+ */
+export const make = Effect.fnUntraced(function*(
+  { invalid, values }: Contents,
+  ca?: ReadonlyArray<string> | undefined
+) {
+  // OpenSSL's own messages are left out, which may quote what they are about
+  const attempt = <A>(name: Parameters<Contents["invalid"]>[0], description: string, evaluate: () => A) =>
+    Effect.try({ try: evaluate, catch: () => invalid(name, description) })
+  const passphrase = reveal(values.passphrase)
+  if (values.ca !== undefined) yield* attempt("ca", noCertificate, () => new X509Certificate(values.ca ?? ""))
+  const shared = { ca: trusted(values.ca === undefined ? ca : [values.ca]), passphrase }
+
+  if ("pfx" in values) {
+    return yield* attempt<TlsIdentity>("pfx", "is no PKCS#12 archive, or its passphrase is another", () => {
+      const context = createSecureContext({ ...shared, pfx: Buffer.from(Redacted.value(values.pfx)) })
+      return { context, thumbprint: hash(presentedBy(context).raw) }
+    })
+  }
+  const { certificate } = values
+  const key = Redacted.value(values.key)
+  const leaf = yield* attempt("certificate", noCertificate, () => new X509Certificate(certificate))
+  const privateKey = yield* attempt(
+    "key",
+    `holds no private key in PEM${
+      passphrase === undefined ? ", or one that needs a passphrase" : " for this passphrase"
+    }`,
+    () => createPrivateKey({ key, passphrase })
+  )
+  if (!leaf.checkPrivateKey(privateKey)) {
+    return yield* invalid("key", "holds the key of another certificate")
+  }
+  return yield* attempt<TlsIdentity>("certificate", "cannot be presented in TLS", () => ({
+    context: createSecureContext({ ...shared, cert: certificate, key }),
+    thumbprint: hash(leaf.raw)
+  }))
+})
+
+const noCertificate = "holds no certificate in PEM"
+
+/** In place of the authorities that Node trusts. */
+const trusted = (ca: ReadonlyArray<string> | undefined) => ca === undefined ? undefined : [...ca]
+
+/** Node reads no PKCS#12 by itself, but tells what a connection would present. */
+const presentedBy = (secureContext: SecureContext): X509Certificate => {
+  const socket = new TLSSocket(new Socket(), { secureContext })
+  const certificate = socket.getX509Certificate()
+  socket.destroy()
+  if (certificate === undefined) throw new Error("no certificate")
+  return certificate
+}

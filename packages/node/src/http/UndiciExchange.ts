@@ -1,0 +1,154 @@
+/**
+ * One request and its response, as undici tells of them: keeps the body until
+ * someone reads it, and has the server wait where that takes long.
+ */
+import * as Undici from "@effect/platform-node/Undici"
+import { AsyncResource } from "node:async_hooks"
+import type { IncomingHttpHeaders } from "node:http"
+import { Readable } from "node:stream"
+
+type Controller = Undici.Dispatcher.DispatchController
+
+/** Called once: when the response has begun, or with why there is none. */
+export type OnResponse = (error: Error | undefined) => void
+
+/**
+ * Is told once that the exchange has a connection, if it ever has, and once
+ * that it has ended.
+ */
+export interface Observer {
+  readonly onStart: (exchange: UndiciExchange) => void
+  readonly onEnd: (exchange: UndiciExchange) => void
+}
+
+// As undici's own
+const defaultHighWaterMark = 64 * 1024
+
+/** A body can be taken in pieces, or be awaited whole. */
+export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.DispatchHandler {
+  status = 0
+  headers: IncomingHttpHeaders = {}
+  /** Nothing more will arrive, because all has, or because of `error`. */
+  ended = false
+  error: Error | undefined = undefined
+  observer: Observer | undefined = undefined
+  #controller: Controller | undefined = undefined
+  #chunks: Array<Buffer> = []
+  #size = 0
+  /** How much is kept before the server has to wait. */
+  #capacity: number
+  #listeners: Array<() => void> | undefined = undefined
+  #onResponse: OnResponse | undefined
+
+  constructor(readonly options: Undici.Dispatcher.RequestOptions, onResponse: OnResponse) {
+    // Whoever awaits the response goes on in the asynchronous context of the request, not in that of the connection
+    super("UNDICI_REQUEST")
+    this.#capacity = options.highWaterMark ?? defaultHighWaterMark
+    this.#onResponse = onResponse
+  }
+
+  /** It has a connection, or had one. */
+  get started(): boolean {
+    return this.#controller !== undefined
+  }
+
+  /** What has arrived since the last time; the server may go on. */
+  take(): ReadonlyArray<Buffer> {
+    const chunks = this.#chunks
+    if (chunks.length > 0) {
+      this.#chunks = []
+      this.#size = 0
+      this.#resume()
+    }
+    return chunks
+  }
+
+  /** From now on the server does not wait, and listeners hear of nothing but the end. */
+  awaitWhole(): void {
+    this.#capacity = Infinity
+    this.#resume()
+  }
+
+  /** Calls back once, when more has arrived or the exchange has ended; the outcome takes that back. */
+  listen(listener: () => void): () => void {
+    const listeners = this.#listeners ??= []
+    listeners.push(listener)
+    return () => {
+      const index = listeners.indexOf(listener)
+      if (index >= 0) listeners.splice(index, 1)
+    }
+  }
+
+  /** Ends the exchange, and its connection with it, if it has not ended. */
+  abort(reason?: Error): void {
+    if (this.ended) return
+    const error = reason ?? new Undici.errors.RequestAbortedError()
+    this.#controller?.abort(error)
+    this.onResponseError(undefined, error)
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller
+    this.observer?.onStart(this)
+    // Aborted while it waited for a connection
+    if (this.error !== undefined) controller.abort(this.error)
+  }
+
+  onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) {
+      this.options.onInfo?.({ statusCode: status, headers: headers as Record<string, string | Array<string>> })
+      return
+    }
+    this.#controller = controller
+    this.status = status
+    this.headers = headers
+    this.#respond(undefined)
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    if (this.ended) return
+    this.#chunks.push(chunk)
+    this.#size += chunk.length
+    if (this.#capacity === Infinity) return
+    if (this.#size >= this.#capacity) controller.pause()
+    this.#notify()
+  }
+
+  onResponseEnd(): void {
+    if (this.ended) return
+    this.ended = true
+    this.observer?.onEnd(this)
+    this.#notify()
+  }
+
+  onResponseError(_: unknown, error: Error): void {
+    if (this.ended) return
+    this.ended = true
+    this.error = error
+    this.observer?.onEnd(this)
+    const { body } = this.options
+    if (body instanceof Readable) body.on("error", ignore).destroy(error)
+    this.#respond(error)
+    this.#notify()
+  }
+
+  #resume(): void {
+    if (!this.ended && this.#controller?.paused === true) this.#controller.resume()
+  }
+
+  #respond(error: Error | undefined): void {
+    const onResponse = this.#onResponse
+    if (onResponse === undefined) return
+    this.#onResponse = undefined
+    this.runInAsyncScope(onResponse, undefined, error)
+  }
+
+  #notify(): void {
+    const listeners = this.#listeners
+    if (listeners === undefined) return
+    this.#listeners = undefined
+    for (const listener of listeners) this.runInAsyncScope(listener)
+  }
+}
+
+const ignore = () => {}

@@ -1,0 +1,328 @@
+/**
+ * Connections to Redis on which nothing waits: a server, the primary that
+ * sentinels name, or a cluster, of our own or the app's. Every call is bounded
+ * and fails at once while there is no connection; the connection comes back by
+ * itself.
+ *
+ * The package `ioredis` is loaded when a connection of our own is made; whoever
+ * uses another store need not install it.
+ */
+import * as Check from "@effect-alf/core/Check"
+import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { flow, identity, type LazyArg } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { Cluster, Redis, RedisOptions } from "ioredis"
+import type { EventEmitter } from "node:events"
+import type { Client, ClusterAddress, Options } from "../RedisClient.js"
+import * as RedisError from "./RedisError.js"
+
+/** A client, and what its owner knows about it. */
+export interface Connection {
+  readonly client: Client
+  /** Why it does not take a command. */
+  readonly whyNotConnected: () => string
+  /** What the client itself puts before every key. */
+  readonly keyPrefix: string
+  /**
+   * A new client to subscribe with, not connected yet and not for commands; none while no node of a cluster is known.
+   * It is missing where the client cannot make one.
+   */
+  readonly listener: Effect.Effect<Option.Option<Redis>> | undefined
+}
+
+// Outlasts the first retransmission of a lost SYN (1 s); an app that starts without Redis waits no longer
+const defaultConnectTimeout = Duration.seconds(2)
+// The first try after a restart of the server is quick; a server that stays away is asked every other second
+const firstReconnectDelay = 50
+const maxReconnectDelay = 2_000
+const reconnectDelay = (times: number) => Math.min(firstReconnectDelay * 2 ** (times - 1), maxReconnectDelay)
+// How often a server that is still loading its data is asked whether it has finished
+const loadingPollInterval = 1_000
+// For the other side to answer the end of a connection; afterwards it is cut
+const disconnectTimeout = 500
+// A node that was lost, another one that knows who took over, and that one; with the delay between, within one call
+const maxRedirections = 4
+// setTimeout knows no longer one
+const maxTimeout = Duration.millis(2 ** 31 - 1)
+// Our own limit decides. What ioredis sends by itself while it connects has only this one, many times as long: its timer
+// comes before the answer in a process that stood still
+const netTimeout = (commandTimeout: Duration.Duration) =>
+  Duration.toMillis(Duration.min(Duration.times(commandTimeout, 5), maxTimeout))
+
+/** A time limit that a timer can keep. */
+export const checkTimeout = (
+  name: "connectTimeout" | "commandTimeout",
+  value: Duration.DurationInput
+): Effect.Effect<Duration.Duration, InvalidOptions> =>
+  Effect.map(Check.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
+
+/** A connection of our own. It can be made while Redis is down. */
+export const make: (
+  options: Options & { readonly commandTimeout: Duration.Duration }
+) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
+  const connectTimeout = yield* checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
+  const address = yield* checkAddress(options)
+  const bounds = {
+    lazyConnect: true,
+    connectTimeout: Duration.toMillis(connectTimeout),
+    commandTimeout: netTimeout(options.commandTimeout),
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxLoadingRetryTime: loadingPollInterval,
+    // From ioredis 6 on, where it is part of the type of a client: answers as they were before
+    replyMapping: "legacy" as const
+  }
+  const own = options.redis as RedisOptions | undefined
+  const redisOptions: RedisOptions = { disconnectTimeout, ...own, ...address, ...bounds }
+  const { Cluster, Redis } = yield* loadIoredis
+  const redis = yield* Effect.acquireRelease(
+    Effect.try({
+      try: (): Redis | Cluster =>
+        options.cluster === undefined
+          ? new Redis({
+            ...redisOptions,
+            retryStrategy: reconnectDelay,
+            // A primary that became a replica keeps its connections: only a new one finds the new primary
+            reconnectOnError: (error) => error.message.includes("READONLY")
+          })
+          : new Cluster(startNodes(options.cluster, address), {
+            ...options.cluster.options,
+            lazyConnect: true,
+            enableOfflineQueue: false,
+            clusterRetryStrategy: reconnectDelay,
+            slotsRefreshTimeout: bounds.connectTimeout,
+            maxRedirections,
+            // The nodes themselves say best what a cluster lacks, and a part of it may well work
+            enableReadyCheck: false,
+            retryDelayOnClusterDown: 0,
+            redisOptions
+          }),
+      catch: (error) => new InvalidOptions({ option: "RedisTokenStore.redis", description: RedisError.describe(error) })
+    }),
+    (redis) => Effect.sync(() => redis.disconnect())
+  )
+  const whyNotConnected = rememberErrors(redis, redisOptions.tls !== undefined)
+  // Without a queue a call would fail while the first connect is under way. If it fails, it is tried again behind us
+  yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => redis.connect()), connectTimeout))
+  return {
+    client: mapAnswers(redis, flow(bounded(options.commandTimeout), dropSilent(redis))),
+    whyNotConnected,
+    keyPrefix: keyPrefixOf(redis),
+    listener: listenerOf(redis, bounds)
+  }
+})
+
+/** The app's own client, which is neither configured nor closed. */
+export const fromClient = (
+  client: Client,
+  options: { readonly commandTimeout: Duration.Duration }
+): Connection => ({
+  client: mapAnswers(client, bounded(options.commandTimeout)),
+  whyNotConnected: () => "the client is not connected",
+  keyPrefix: keyPrefixOf(client),
+  listener: listenerOf(client, {
+    connectTimeout: Duration.toMillis(defaultConnectTimeout),
+    commandTimeout: netTimeout(options.commandTimeout)
+  })
+})
+
+const loadIoredis = Effect.tryPromise({
+  try: () => import("ioredis"),
+  catch: (error) =>
+    new InvalidOptions({
+      option: "RedisTokenStore",
+      description: `needs the package ioredis, which could not be loaded (npm install ioredis): ${
+        RedisError.describe(error)
+      }`
+    })
+})
+
+// -----------------------------------------------------------------------------
+// address
+// -----------------------------------------------------------------------------
+
+/** Parsed here: ioredis would take any of its options from the url's query, and say nothing of a wrong path. */
+const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Options) {
+  const elsewhere = cluster === undefined
+    ? (redis?.host ?? redis?.path ?? redis?.sentinels) !== undefined
+    : cluster.nodes !== undefined && cluster.nodes.length > 0
+  if (url === undefined && elsewhere) return {}
+  const option = "RedisTokenStore.url"
+  const given = yield* Check.text(
+    option,
+    Redacted.isRedacted(url) ? Redacted.value(url) : url instanceof URL ? url.href : url as string
+  )
+  // The url may hold a password: no description shows any part of it
+  if (!URL.canParse(given)) return yield* Check.invalid(option, "is not a URL")
+  const parsed = new URL(given)
+  const isSocket = parsed.protocol === "unix:"
+  if (!isSocket && parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") {
+    return yield* Check.invalid(option, "must begin with redis://, rediss:// or unix:///")
+  }
+  if (isSocket && cluster !== undefined) return yield* Check.invalid(option, "is a socket, and a cluster has none")
+  if (isSocket && parsed.hostname !== "") {
+    return yield* Check.invalid(option, "has a host before the path of its socket")
+  }
+  if (!isSocket && parsed.hostname === "") return yield* Check.invalid(option, "has no host")
+  if (parsed.search !== "") return yield* Check.invalid(option, "must not have a query: give such options as redis")
+  if (parsed.hash !== "") return yield* Check.invalid(option, "must not have a fragment: # in a password is %23")
+  const [username, password, path] = yield* Effect.try({
+    try: () => [parsed.username, parsed.password, parsed.pathname].map(decodeURIComponent),
+    catch: () => new InvalidOptions({ option, description: "has credentials that are not percent-encoded" })
+  })
+  if (isSocket) return { path }
+  const database = /^\/?(\d*)$/.exec(path)?.[1]
+  if (database === undefined) return yield* Check.invalid(option, "has a path that is not the number of a database")
+  if (cluster !== undefined && Number(database) !== 0) {
+    return yield* Check.invalid(option, "names a database, and a cluster has none but 0")
+  }
+  const address: RedisOptions = {
+    host: parsed.hostname.replace(/^\[|\]$/g, ""),
+    ...(parsed.port === "" ? {} : { port: Number(parsed.port) }),
+    ...(username === "" ? {} : { username }),
+    ...(password === "" ? {} : { password }),
+    ...(database === "" ? {} : { db: Number(database) }),
+    ...(parsed.protocol === "rediss:" ? { tls: { ...redis?.tls } } : {})
+  }
+  return address
+})
+
+const startNodes = ({ nodes = [] }: ClusterAddress, { host, port }: RedisOptions) => [
+  ...(host === undefined ? [] : [{ host, port }]),
+  ...nodes
+]
+
+// -----------------------------------------------------------------------------
+// commands
+// -----------------------------------------------------------------------------
+
+/** Keeps the reason of the last failure to connect, until a connection works. */
+const rememberErrors = (redis: Redis | Cluster, isTls: boolean) => {
+  const events: EventEmitter = redis
+  let lastError: unknown
+  let wasReady = false
+  const remember = (error: unknown) => {
+    // That a connection is closed is no reason for it
+    if (lastError === undefined || !RedisError.isNotConnected(error)) lastError = error
+  }
+  // Without a listener ioredis would print every failed attempt
+  events.on("error", remember)
+  events.on("node error", remember)
+  events.on("connect", () => {
+    // What the server has said, such as WRONGPASS, holds until it says otherwise
+    if (!RedisError.isReply(lastError)) lastError = undefined
+  })
+  events.on("ready", () => {
+    wasReady = true
+    lastError = undefined
+  })
+  return () => {
+    if (lastError !== undefined) {
+      return RedisError.describe(lastError) + (wasReady ? "" : RedisError.hintAtTls(lastError, isTls))
+    }
+    if (redis.status === "connect") return "it accepts connections, but is not ready: it may still load its data"
+    if (redis.status === "connecting") {
+      return isTls && !wasReady ? `still connecting${RedisError.hintAtNoTls}` : "still connecting"
+    }
+    return wasReady || isTls
+      ? "the connection was lost"
+      : "the server closes connections before it answers, as a port for TLS does: that is rediss://"
+  }
+}
+
+/** What has arrived is read before the next turn of the event loop comes to this. */
+const nextTurn = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
+/**
+ * Waits for an answer, and fails with `RedisError.timedOut` when none has come
+ * in time. A process that stood still finds its timer before the answer that
+ * has been there for long: it reads once more.
+ */
+export const answerWithin = (limit: Duration.Duration) => <A>(ask: LazyArg<Promise<A>>): Effect.Effect<A, unknown> =>
+  Effect.raceFirst(
+    Effect.tryPromise({ try: ask, catch: identity }),
+    Effect.sleep(limit).pipe(Effect.zipRight(nextTurn), Effect.zipRight(Effect.failSync(RedisError.timedOut)))
+  )
+
+/** It goes on when nobody waits for it any more: only so is a silent connection found out. */
+const bounded = (commandTimeout: Duration.Duration) => (answer: Promise<unknown>): Promise<unknown> =>
+  Effect.runPromise(Effect.either(answerWithin(commandTimeout)(() => answer))).then(Either.getOrThrowWith(identity))
+
+/**
+ * A connection that swallows what is sent on it (its other end vanished without
+ * a word) would do so for minutes: after an answer that did not come it is made
+ * anew.
+ */
+const dropSilent = (redis: Redis | Cluster) => {
+  const events: EventEmitter = redis
+  let connections = 0
+  events.on("connect", () => {
+    connections++
+  })
+  return (answer: Promise<unknown>): Promise<unknown> => {
+    const connection = connections
+    answer.catch((error) => {
+      // While it connects, ioredis would take this for the end and never connect again
+      if (RedisError.isTimeout(error) && connection === connections && redis.status === "ready") redis.disconnect(true)
+    })
+    return answer
+  }
+}
+
+const mapAnswers = (client: Client, map: (answer: Promise<unknown>) => Promise<unknown>): Client => ({
+  evalsha: (sha1, numberOfKeys, ...args) => map(client.evalsha(sha1, numberOfKeys, ...args)),
+  eval: (script, numberOfKeys, ...args) => map(client.eval(script, numberOfKeys, ...args))
+})
+
+// -----------------------------------------------------------------------------
+// listening
+// -----------------------------------------------------------------------------
+
+/** In a cluster every node tells of everything: a plain connection to any of them is enough. */
+const listenerOf = (client: unknown, bounds: RedisOptions): Connection["listener"] => {
+  // Who listens sees to the next connection himself
+  const options: RedisOptions = {
+    ...bounds,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResubscribe: false,
+    retryStrategy: () => null,
+    sentinelRetryStrategy: () => null,
+    reconnectOnError: null,
+    readOnly: false
+  }
+  if (isCluster(client)) {
+    return Effect.map(
+      Effect.flatMap(Effect.sync(() => client.nodes()), Random.shuffle),
+      (nodes) => Option.map(Chunk.head(nodes), (node) => node.duplicate(options))
+    )
+  }
+  return isRedis(client) ? Effect.sync(() => Option.some(client.duplicate(options))) : undefined
+}
+
+const isCluster = (client: unknown): client is Pick<Cluster, "nodes"> =>
+  isIoredis(client) && Predicate.hasProperty(client, "nodes") && Predicate.isFunction(client.nodes)
+
+const isRedis = (client: unknown): client is Pick<Redis, "duplicate"> =>
+  isIoredis(client) && Predicate.hasProperty(client, "duplicate") && Predicate.isFunction(client.duplicate)
+
+/** What other libraries call by the same name is made otherwise: only ioredis keeps a status. */
+const isIoredis = (client: unknown) => Predicate.hasProperty(client, "status")
+
+const keyPrefixOf = (client: unknown): string => {
+  const options = Predicate.hasProperty(client, "options") ? client.options : undefined
+  const prefix = Predicate.hasProperty(options, "keyPrefix") ? options.keyPrefix : undefined
+  return typeof prefix === "string" ? prefix : ""
+}

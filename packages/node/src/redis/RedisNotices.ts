@@ -1,0 +1,130 @@
+/**
+ * Change notices over Redis' publish and subscribe. The script that writes a
+ * key also says so, on one channel per prefix; in a cluster that reaches the
+ * subscribers of every node.
+ */
+import { TokenStoreError } from "@effect-alf/core/OAuthError"
+import type { TokenStore } from "@effect-alf/core/TokenStore"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { constVoid, identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as RcRef from "effect/RcRef"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { Redis } from "ioredis"
+import { randomUUID } from "node:crypto"
+import { answerWithin, type Connection } from "./RedisConnection.js"
+import * as RedisError from "./RedisError.js"
+
+/**
+ * The end of a script that has written `KEYS[1]`. `ARGV[1]` is the sender, or
+ * nothing where nobody is to be told; `ARGV[2]` is the key as the store knows
+ * it, and what `KEYS[1]` has before it is the channel's too. A user who may not
+ * publish can still write.
+ */
+export const publish = `
+if ARGV[1] ~= '' then
+  local prefix = string.sub(KEYS[1], 1, -(#ARGV[2] + 3))
+  redis.pcall('PUBLISH', prefix .. 'changes', ARGV[1] .. ' ' .. ARGV[2])
+end
+`
+
+/** Both ends of the channel. */
+export interface RedisNotices {
+  /** The first two arguments of a script that ends with `publish`. */
+  readonly announce: (key: string) => readonly [sender: string, key: string]
+  /** What others have announced. */
+  readonly changes: TokenStore["Type"]["changes"]
+}
+
+/**
+ * The notices of one store. The connection to listen on is there while anybody
+ * listens, and comes back by itself; only when the server refuses to subscribe
+ * it fails.
+ */
+export const make = Effect.fnUntraced(function*(
+  { keyPrefix, listener }: Connection,
+  { commandTimeout, prefix }: { readonly commandTimeout: Duration.Duration; readonly prefix: string }
+) {
+  const sender = randomUUID()
+  const channel = `${keyPrefix}${prefix}changes`
+  // Notes about a key are kept under keys with a # and concern nobody who holds its token
+  const announce: RedisNotices["announce"] = (key) => [key.includes("#") ? "" : sender, key]
+  const through = (changes: RedisNotices["changes"]): RedisNotices => ({ announce, changes })
+  if (listener === undefined) return through(Stream.never)
+
+  // Beyond this many a listener who does not keep up misses some, as it may
+  const notices = yield* PubSub.sliding<string>(256)
+
+  const receive = (message: string) => {
+    const notice = /^([0-9a-f-]{36}) (.+)$/s.exec(message)
+    if (notice !== null && notice[1] !== sender) notices.unsafeOffer(notice[2])
+  }
+
+  const listenOn = (redis: Redis) => {
+    const ended = Effect.async<void>((resume) => {
+      redis.on("error", constVoid)
+      redis.on("end", () => resume(Effect.void))
+      redis.on("message", (_, message) => receive(message))
+    })
+    const ask = answerWithin(commandTimeout)
+    // A connection on which nothing is sent does not notice that the server hangs
+    const alive = Effect.repeat(
+      Effect.catchIf(ask(() => redis.ping()), RedisError.isReply, () => Effect.void),
+      Schedule.spaced(Duration.times(commandTimeout, pingPause))
+    )
+    const connected = Effect.tryPromise({ try: () => redis.connect(), catch: identity })
+    const subscribed = Effect.zipRight(connected, ask(() => redis.subscribe(channel)))
+    return Effect.raceFirst(ended, Effect.zipRight(subscribed, alive))
+  }
+
+  /** Until the connection is lost. */
+  const listen = Effect.acquireUseRelease(
+    listener,
+    Option.match({ onNone: () => Effect.void, onSome: listenOn }),
+    Option.match({
+      onNone: () => Effect.void,
+      onSome: (redis) => Effect.sync(() => redis.disconnect())
+    })
+  ).pipe(
+    Effect.catchAll((error) => RedisError.isReply(error) ? Effect.fail(refusal(channel, error)) : Effect.void)
+  )
+
+  const listening = yield* RcRef.make({
+    acquire: Effect.gen(function*() {
+      const refused = yield* Deferred.make<never, TokenStoreError>()
+      yield* Effect.repeat(listen, reconnect).pipe(
+        Effect.catchAll((error) => Deferred.fail(refused, error)),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+      return refused
+    })
+  })
+
+  return through(Stream.unwrapScoped(Effect.gen(function*() {
+    const received = yield* PubSub.subscribe(notices)
+    const refused = yield* listening
+    return Stream.interruptWhenDeferred(Stream.fromQueue(received), refused)
+  })))
+})
+
+// Rare beside anything else that a server does, and quick enough for what may be lost without harm
+const pingPause = 10
+
+// As quick and as patient as the connection for commands; a fleet does not come back in one moment
+const reconnect = Schedule.exponential("50 millis").pipe(
+  Schedule.union(Schedule.spaced("2 seconds")),
+  Schedule.jittered,
+  Schedule.resetAfter("10 seconds")
+)
+
+const refusal = (channel: string, error: unknown) =>
+  new TokenStoreError({
+    method: "changes",
+    reason: "Unavailable",
+    description: `Redis refuses a subscription to ${channel}: ${RedisError.describe(error)}`
+  })
