@@ -69,6 +69,28 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       assert.lengthOf(yield* server.tokenRequests, 1)
     }))
 
+  it.effect("rule 9: no span shows a proof, a token, or a header that platform keeps out of spans", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* makeWorld
+      const { spans, tracer } = yield* SpanRecord.make
+      const apiKey = "an-api-key-of-the-app"
+      yield* post(HttpClientRequest.setHeader("x-api-key", apiKey)).pipe(
+        Effect.provide(layer(client)),
+        Effect.withTracer(tracer)
+      )
+      const [{ headers, token }] = yield* server.apiRequests
+      const requests = spans.filter(({ attributes }) => attributes.has("http.request.header.dpop"))
+      assert.isNotEmpty(requests)
+      deepStrictEqual(
+        leaks(requests.map(({ attributes }) => Object.fromEntries(attributes)), [
+          headers.dpop ?? "",
+          token ?? "",
+          apiKey
+        ]),
+        []
+      )
+    }))
+
   describe("nonces (RFC 9449 §8, §9)", () => {
     it.effect("the first one of each side costs one more request, the next ones come with the answers", () =>
       Effect.gen(function*() {
@@ -121,6 +143,25 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           ),
           [undefined, 1, undefined, 1, 2]
         )
+      }))
+
+    it.effect("only a 401 asks for a nonce: any other answer is returned as it is", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        const odd = HttpClient.make((request) =>
+          Effect.map(client.execute(request), (response) =>
+            request.url.startsWith(apiUrl)
+              ? HttpClientResponse.fromWeb(
+                request,
+                new Response(null, {
+                  status: 400,
+                  headers: { "www-authenticate": "DPoP error=\"use_dpop_nonce\"", "dpop-nonce": "api-nonce" }
+                })
+              )
+              : response)
+        )
+        assert.strictEqual((yield* Effect.provide(get(), layer(odd))).status, 400)
+        assert.lengthOf(yield* server.apiRequests, 1)
       }))
 
     it.effect("a server that is never content with its own nonce is asked twice, and its answer returned", () =>
