@@ -16,10 +16,10 @@ import { report, root } from "./workspace.js"
 const aim = 12_000
 
 /** What our modules and dependencies may add, in bytes, so that none grows unnoticed. */
-const most = 28_700
+const most = 29_800
 
 /** What such an app may have beyond one with a token that never changes, both with Schema, in bytes. */
-const wholeMost = 34_200
+const wholeMost = 35_500
 
 /** What this app does not use, and must not ship. */
 const unused =
