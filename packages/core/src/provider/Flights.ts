@@ -256,25 +256,16 @@ export const make = (options: {
 
   return {
     launch: (slot, reason, origin) => {
-      const flight: Flight = {
+      const flight: Flight = KeyState.makeFlight(
         reason,
         origin,
-        callers: WaitingCallers.make({
+        WaitingCallers.make({
           timeIsOver: () => waitIsOver(flight),
           onChange: (change) => update(OAuthMetrics.tokenWaiters, change),
           fork,
           now
-        }),
-        changed: Effect.unsafeMakeLatch(),
-        span: undefined,
-        links: 0,
-        attempts: 0,
-        waitsFor: undefined,
-        outcome: undefined,
-        lastError: undefined,
-        failedAt: undefined,
-        isAnswered: false
-      }
+        })
+      )
       slot.apply(KeyState.started(flight, cooldownMillis, now()))
       flights.add(flight)
       fork(fly(slot, flight))

@@ -6,7 +6,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -49,6 +49,22 @@ export interface Flight {
   /** A cool-down answered for the endpoint: its failure is the old one, told again. */
   isAnswered: boolean
 }
+
+/** A renewal that has just begun. */
+export const makeFlight = (reason: RenewalReason, origin: string, callers: Flight["callers"]): Flight => ({
+  reason,
+  origin,
+  callers,
+  changed: Effect.unsafeMakeLatch(),
+  span: undefined,
+  links: 0,
+  attempts: 0,
+  waitsFor: undefined,
+  outcome: undefined,
+  lastError: undefined,
+  failedAt: undefined,
+  isAnswered: false
+})
 
 /** Nothing is under way, and nothing has failed since there was a token last. */
 export interface Idle {

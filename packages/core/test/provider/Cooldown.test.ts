@@ -34,20 +34,7 @@ const make = (base: number) => {
   }
 }
 
-const aFlight = (): KeyState.Flight => ({
-  reason: "expiry",
-  origin: "",
-  callers: { wait: () => Effect.never, tell: constVoid },
-  changed: Effect.unsafeMakeLatch(),
-  span: undefined,
-  links: 0,
-  attempts: 0,
-  waitsFor: undefined,
-  outcome: undefined,
-  lastError: undefined,
-  failedAt: undefined,
-  isAnswered: false
-})
+const aFlight = () => KeyState.makeFlight("expiry", "", { wait: () => Effect.never, tell: constVoid })
 
 const withRetryAfter = (retryAfter: Duration.DurationInput, status = 429) =>
   new OAuthError.TokenEndpointError({

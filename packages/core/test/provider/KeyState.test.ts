@@ -37,20 +37,8 @@ const hold = (name: string, isOwn = true, obtainedAt = 0) =>
 
 const taking: KeyState.Taking = { isRejected: false, isShared: true, defaultLifetime: 3_600_000 }
 
-const makeFlight = (reason: OAuthMetrics.RenewalReason = "expiry", origin = api): KeyState.Flight => ({
-  reason,
-  origin,
-  callers: { wait: () => Effect.never, tell: constVoid },
-  changed: Effect.unsafeMakeLatch(),
-  span: undefined,
-  links: 0,
-  attempts: 0,
-  waitsFor: undefined,
-  outcome: undefined,
-  lastError: undefined,
-  failedAt: undefined,
-  isAnswered: false
-})
+const makeFlight = (reason: OAuthMetrics.RenewalReason = "expiry", origin = api) =>
+  KeyState.makeFlight(reason, origin, { wait: () => Effect.never, tell: constVoid })
 
 const after = (...transitions: ReadonlyArray<KeyState.Transition>): KeyState.KeyState =>
   transitions.reduce((state, transition) => transition(state), KeyState.initial)

@@ -18,20 +18,7 @@ const make = (capacity: number, request = {}) =>
     slots: TokenCache.make(endpoint, capacity)
   }))
 
-const flight = (): KeyState.Flight => ({
-  reason: "expiry",
-  origin,
-  callers: { wait: () => Effect.never, tell: constVoid },
-  changed: Effect.unsafeMakeLatch(),
-  span: undefined,
-  links: 0,
-  attempts: 0,
-  waitsFor: undefined,
-  outcome: undefined,
-  lastError: undefined,
-  failedAt: undefined,
-  isAnswered: false
-})
+const flight = () => KeyState.makeFlight("expiry", origin, { wait: () => Effect.never, tell: constVoid })
 
 const aToken = HeldToken.make(
   AccessToken.make({ value: Redacted.make("token"), obtainedAt: DateTime.unsafeMake(0) }),
