@@ -342,6 +342,37 @@ describe("AuthedHttpClient", () => {
         )
       }))
 
+    it.scoped("rule 9: every span of a request ends with the request that the caller made", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make((sent) => sent.url.pathname === "/broken" ? transport(sent.request) : 200)
+        const { client } = yield* Resource.over({
+          ...resource,
+          // An inner client with a span of its own, which belongs to the app's tracer all the same
+          client: HttpClient.transform(resource.client, (effect) =>
+            effect.pipe(
+              Effect.tap(Effect.annotateCurrentSpan("inner", true)),
+              Effect.withSpan("inner")
+            ))
+        })
+        const { spans } = yield* recordSpans(
+          Effect.zipRight(client.get("/orders"), Effect.either(client.get("/broken")))
+        )
+        const shown = spans.filter(({ name }) => name === "inner" || name === "http.client GET").map(({ status }) => {
+          assert(status._tag === "Ended")
+          const { request } = Exit.match(status.exit, {
+            onFailure: (cause) => Option.getOrThrow(Cause.failureOption(cause)) as HttpClientError.RequestError,
+            onSuccess: (value) => value as HttpClientResponse.HttpClientResponse
+          })
+          return [request.url, Object.keys(request.headers), Exit.isSuccess(status.exit)]
+        })
+        const [orders, broken] = ["https://api.test/orders", "https://api.test/broken"]
+        deepStrictEqual(shown, [[orders, [], true], [orders, [], true], [broken, [], false], [broken, [], false]])
+        deepStrictEqual(
+          spans.filter(({ name }) => name === "inner").map(({ attributes }) => attributes.get("inner")),
+          [true, undefined]
+        )
+      }))
+
     it.scoped("the caller's trace reaches the resource", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make())

@@ -18,6 +18,7 @@ import type { TokenUse } from "../TokenStatus.js"
 import * as WwwAuthenticate from "../WwwAuthenticate.js"
 import * as AddressedRequest from "./AddressedRequest.js"
 import * as RedactedResponse from "./RedactedResponse.js"
+import * as RedactedSpans from "./RedactedSpans.js"
 import * as Replay from "./Replay.js"
 
 /** One request on its way with one token. */
@@ -68,10 +69,14 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     attempt: A,
     receive: Receive<A, E>
   ) =>
-    Effect.matchCauseEffect(annotate(client.execute(signed), attempt.use, attempt.resends), {
-      onFailure: (cause) => Effect.failCause(RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))),
-      onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
-    })
+    Effect.matchCauseEffect(
+      RedactedSpans.redact(annotate(client.execute(signed), attempt.use, attempt.resends), attempt),
+      {
+        onFailure: (cause) =>
+          Effect.failCause(RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))),
+        onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
+      }
+    )
 
   /** RFC 9449 §7.1: the token, and a proof for this request alone. */
   const sendProven = <A extends Attempt, E>(

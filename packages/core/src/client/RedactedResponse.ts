@@ -35,10 +35,10 @@ export const unsignError = (
 }
 
 /** The same for everything that a client can end with, defects included. */
-export const unsignCause = (
-  cause: Cause.Cause<HttpClientError.HttpClientError>,
+export const unsignCause = <E>(
+  cause: Cause.Cause<E>,
   request: HttpClientRequest.HttpClientRequest
-): Cause.Cause<HttpClientError.HttpClientError> =>
+): Cause.Cause<E | HttpClientError.HttpClientError> =>
   Cause.match(cause, {
     onEmpty: Cause.empty,
     onFail: (error) => Cause.fail(unsignUnknown(error, request)),

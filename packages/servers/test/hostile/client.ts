@@ -261,11 +261,6 @@ const ask = (job: Job) => {
 
 type Asked = Effect.Effect.Success<ReturnType<typeof ask>>
 
-const exported = (exit: CapturedSpan["exit"]) =>
-  exit === undefined || Exit.isSuccess(exit)
-    ? []
-    : Cause.prettyErrors(exit.cause).map(({ message, name, stack }) => ({ message, name, stack }))
-
 type Shown = ReadonlyArray<readonly [what: string, value: unknown]>
 
 const shownBy = ({ exit, logs, spans }: Asked): Shown => [
@@ -273,8 +268,7 @@ const shownBy = ({ exit, logs, spans }: Asked): Shown => [
   ["logged", logs],
   ...spans.flatMap(({ exit, ...span }) => [
     [`traced by ${span.name}`, span] as const,
-    // Platform ends its span with the response itself: of that, what exporters take
-    [`how ${span.name} ended`, span.name.startsWith("http.client") ? exported(exit) : exit] as const
+    [`how ${span.name} ended`, exit] as const
   ])
 ]
 
