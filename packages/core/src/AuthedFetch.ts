@@ -23,6 +23,7 @@ import * as Runtime from "effect/Runtime"
 import * as Stream from "effect/Stream"
 import * as AuthedHttpClient from "./AuthedHttpClient.js"
 import * as Redirect from "./client/Redirect.js"
+import { isStatusFailure } from "./endpoint/StatusFailure.js"
 import * as OAuthError from "./OAuthError.js"
 import * as Origin from "./Origin.js"
 
@@ -76,7 +77,13 @@ export const toFetch = (
     const request = new Request(isRelative(input) ? placeholder : input, init)
     if (request.signal.aborted) throw abandon(request, request.signal.reason)
     const response = requestOf(address, request, snapshot(init?.body)).pipe(
-      Effect.flatMap((sent) => Effect.mapError(clients[request.redirect].execute(sent), toRejection)),
+      Effect.flatMap((sent) =>
+        clients[request.redirect].execute(sent).pipe(
+          // Fetch fails for no status
+          Effect.catchIf(isStatusFailure, ({ response }) => Effect.succeed(response)),
+          Effect.mapError(toRejection)
+        )
+      ),
       withRequestInit({ ...(input instanceof Request ? settingsOf(request) : {}), ...init }),
       Effect.flatMap((response) => responseOf(response, request, runtime)),
       Effect.disconnect,

@@ -19,7 +19,6 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as AccessToken from "./AccessToken.js"
 import * as AddressedRequest from "./client/AddressedRequest.js"
 import * as Authorization from "./client/Authorization.js"
 import * as Redirect from "./client/Redirect.js"
@@ -57,6 +56,14 @@ export type Options = Route.Destination & {
   readonly request?: TokenRequest.TokenRequest | undefined
   /** `false` returns every 401 as it is, without a new token. The default is `true`. */
   readonly retryOn401?: boolean | undefined
+  /**
+   * Whether a response rejects the token, for an API that says so otherwise, as
+   * with the status 419. `standard` is what RFC 6750 §3.1 says of the response:
+   * that is the default.
+   */
+  readonly isRejection?:
+    | ((response: HttpClientResponse.HttpClientResponse, standard: boolean) => boolean)
+    | undefined
 }
 
 /**
@@ -268,9 +275,12 @@ export const make: (
   const requestInit = yield* Effect.serviceOption(FetchHttpClient.RequestInit)
   const merge = memoizeMerge(options.request)
   const withToken = yield* WithToken.make
+  const rejects = options.isRejection
   const signed = withToken<Attempt, HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, never>({
     send: Authorization.make(inner, Option.getOrUndefined(requestInit)),
-    isRejection: (response, { token }) => response.status === 401 && isRejection(response, token),
+    isRejection: rejects === undefined
+      ? isRejection
+      : (response, attempt) => rejects(response, isRejection(response, attempt)),
     renews: options.retryOn401 ?? true,
     again: (attempt, token) =>
       Replay.canReplay(attempt.request.body, attempt.call.replayable)
@@ -373,15 +383,21 @@ const otherErrors: ReadonlyArray<string> = [
   "use_dpop_nonce"
 ]
 
-/** Whether a 401 may be about the token: one that does not say what it is about may. */
-const isRejection = (
-  response: HttpClientResponse.HttpClientResponse,
-  { proofKey }: AccessToken.AccessToken
-): boolean =>
-  !Option.exists(
-    WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), proofKey === undefined ? "bearer" : "dpop"),
-    ({ code }) => otherErrors.includes(code)
+/**
+ * Whether a response is about the token: a 401 that does not say what it is about
+ * may be, and whatever the status, so is `invalid_token`.
+ */
+const isRejection = (response: HttpClientResponse.HttpClientResponse, { token }: Attempt): boolean => {
+  // The hot path
+  if (response.status < 400) return false
+  const code = Option.map(
+    WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), token.proofKey === undefined ? "bearer" : "dpop"),
+    ({ code }) => code
   )
+  return response.status === 401
+    ? !Option.exists(code, (code) => otherErrors.includes(code))
+    : Option.contains(code, "invalid_token")
+}
 
 /**
  * A client over a `TokenProvider` that several APIs with one credential share.

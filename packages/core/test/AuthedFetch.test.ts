@@ -397,6 +397,16 @@ describe("AuthedFetch, AbortSignal", () => {
 })
 
 describe("AuthedFetch, responses", () => {
+  it.scoped("fail for no status, whatever the client below makes of it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* Resource.over(Resource.make(({ url }) => Number(url.pathname.slice(1))))
+      const fetch = AuthedFetch.toFetch(HttpClient.filterStatusOk(client))
+      for (const status of [200, 304, 404, 500]) {
+        const response = yield* Effect.promise(() => fetch(`/${status}`))
+        deepStrictEqual([response.status, response.url], [status, `https://api.test/${status}`])
+      }
+    }))
+
   it.scoped("have a status, headers, each cookie, an address, and the same after clone", () =>
     Effect.gen(function*() {
       const { fetch } = yield* over(() =>

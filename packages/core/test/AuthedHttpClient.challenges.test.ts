@@ -91,12 +91,41 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
       assert.strictEqual((yield* tokens.requests).length, 2)
     }))
 
-  it.scoped("only a 401 is about the token, whatever a challenge says", () =>
+  it.scoped("rule 5: invalid_token is about the token, whatever the status", () =>
+    rowsEffect([400, 401, 403, 419, 503], String, (status) =>
+      Effect.gen(function*() {
+        const { client, sent } = yield* Resource.over(
+          Resource.make((one) => one.token === "token-1" ? refuse("Bearer error=\"invalid_token\"", status)(one) : 200)
+        )
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
+      })))
+
+  it.scoped("any other error is not, with a status other than 401", () =>
     Effect.gen(function*() {
       const { client, sent, tokens } = yield* Resource.over(
-        Resource.make(refuse("Bearer error=\"invalid_token\"", 403))
+        Resource.make(refuse("Bearer error=\"token_rotated\"", 403))
       )
       assert.strictEqual((yield* client.get("/")).status, 403)
       deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 1])
+    }))
+
+  it.scoped("isRejection: an API that says otherwise that it rejects a token", () =>
+    Effect.gen(function*() {
+      const seen: Array<readonly [status: number, standard: boolean]> = []
+      const { client, sent } = yield* Resource.over(
+        Resource.make((one) => one.token === "token-1" ? 419 : 401),
+        {
+          baseUrl: "https://api.test",
+          isRejection: ({ status }, standard) => {
+            seen.push([status, standard])
+            return status === 419
+          }
+        }
+      )
+      assert.strictEqual((yield* client.get("/")).status, 401)
+      assert.strictEqual((yield* client.get("/")).status, 401)
+      deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2", "token-2"])
+      deepStrictEqual(seen, [[419, false], [401, true], [401, true]])
     }))
 })

@@ -109,6 +109,22 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         })
       }))
 
+    it.effect("a client below that reports every status but 2xx as a failure makes no difference", () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* makeWorld
+        yield* server.demandNonce("token")
+        yield* server.demandNonce("api")
+        yield* Effect.gen(function*() {
+          assert.strictEqual((yield* get()).status, 200)
+          yield* server.revoke()
+          assert.strictEqual((yield* get()).status, 200)
+        }).pipe(Effect.provide(layer(HttpClient.filterStatusOk(client))))
+        deepStrictEqual(yield* answers(server), {
+          token: ["400", "200 token-nonce-1", "200 token-nonce-1"],
+          api: ["401", "200 api-nonce-1", "401 api-nonce-1", "200 api-nonce-1"]
+        })
+      }))
+
     it.effect("a fresh client assertion goes with the second token request", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld

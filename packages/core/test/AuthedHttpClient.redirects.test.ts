@@ -48,6 +48,32 @@ describe("AuthedHttpClient, followRedirects", () => {
       assert.strictEqual((yield* tokens.requests).length, 1)
     }))
 
+  it.scoped("a redirect that the client below reports as a failure is followed like any other", () =>
+    Effect.gen(function*() {
+      const resource = Resource.make(({ url }) =>
+        ({
+          "https://api.test/1": redirect("https://other.test/2"),
+          "https://other.test/2": redirect("/3"),
+          "https://other.test/4": redirect("")
+        })[url.href] ?? 200
+      )
+      const { client, sent } = yield* Resource.over({
+        ...resource,
+        client: HttpClient.filterStatusOk(resource.client)
+      })
+      const following = AuthedHttpClient.followRedirects(client)
+      assert.strictEqual(yield* Effect.flatMap(following.get("/1"), ({ text }) => text), "answer 2")
+      const error = yield* Effect.flip(AuthedHttpClient.withoutToken(following.get("https://other.test/4")))
+      assert(error._tag === "ResponseError")
+      deepStrictEqual([error.reason, error.response.status], ["StatusCode", 302])
+      deepStrictEqual(seen(sent), [
+        ["https://api.test/1", "token-1"],
+        ["https://other.test/2", undefined],
+        ["https://other.test/3", undefined],
+        ["https://other.test/4", undefined]
+      ])
+    }))
+
   it.scoped("rule 10: with any origin allowed only that of the first request is", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("https://b.test/new"), { origins: "any" })

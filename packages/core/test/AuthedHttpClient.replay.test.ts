@@ -1,9 +1,9 @@
-import { AuthedHttpClient, TokenProvider } from "@effect-alf/core"
+import { AuthedHttpClient, OAuthMetrics, TokenProvider } from "@effect-alf/core"
 import { TestAuthorizationServer, TestTokenEndpoint } from "@effect-alf/core/testing"
-import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
+import { Headers, HttpBody, HttpClient, HttpClientError, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Fiber, Option, Redacted, Ref, Stream, TestClock } from "effect"
+import { Effect, Fiber, Metric, Option, Redacted, Ref, Stream, TestClock } from "effect"
 import * as Resource from "./Resource.js"
 import { rowsEffect } from "./support/Rows.js"
 
@@ -118,6 +118,41 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
           assert.strictEqual(yield* response.text, `answer ${index}`)
         }
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [2, 1])
+      }))
+
+    it.scoped("rule 5: a 401 that the client below reports as a failure is answered like any other", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make(({ index, token }) => token !== "token-2" ? 401 : index < 2 ? 200 : 500)
+        const { client, sent, tokens } = yield* Resource.over({
+          ...resource,
+          client: HttpClient.filterStatusOk(resource.client)
+        })
+        assert.strictEqual((yield* client.get("/")).status, 200)
+        const error = yield* Effect.flip(client.get("/"))
+        assert(HttpClientError.isHttpClientError(error) && error._tag === "ResponseError")
+        deepStrictEqual([error.reason, error.response.status], ["StatusCode", 500])
+        deepStrictEqual(error.response.request.headers, Headers.empty)
+        deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2", "token-2"])
+        assert.strictEqual((yield* tokens.requests).length, 2)
+      }))
+
+    it.scoped("rule 5: a second one comes back as the failure that it is, and is counted once", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make(() => 401)
+        const { client, sent } = yield* Effect.tagMetrics(
+          Resource.over({ ...resource, client: HttpClient.filterStatusOk(resource.client) }),
+          "test",
+          "a second failure"
+        )
+        const error = yield* Effect.flip(client.get("/"))
+        assert(HttpClientError.isHttpClientError(error) && error._tag === "ResponseError")
+        assert.strictEqual(yield* error.response.text, "answer 1")
+        assert.strictEqual(sent.length, 2)
+        const counts = yield* Effect.forEach(
+          ["accepted", "failed", "rejected"] as const,
+          (outcome) => Metric.value(Metric.tagged(OAuthMetrics.tokenReplays(outcome), "test", "a second failure"))
+        )
+        deepStrictEqual(counts.map(({ count }) => count), [0, 0, 1])
       }))
 
     it.scoped("rule 4: when the renewal fails the caller gets the resource's 401, unread", () =>

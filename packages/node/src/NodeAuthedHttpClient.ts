@@ -37,7 +37,7 @@ export interface Options<R = never, ES = never, RS = never>
     Omit<TokenEndpoint.Options<R>, "url" | "issuer" | "request" | "requestInit">,
     Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
     Route.Options,
-    Pick<AuthedHttpClient.Options, "retryOn401">,
+    Pick<AuthedHttpClient.Options, "isRejection" | "retryOn401">,
     TokenProvider.Options,
     TokenRequest
 {

@@ -8,12 +8,14 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as AccessToken from "../AccessToken.js"
 import * as DPoP from "../DPoP.js"
+import * as StatusFailure from "../endpoint/StatusFailure.js"
 import type { TokenUse } from "../TokenStatus.js"
 import * as WwwAuthenticate from "../WwwAuthenticate.js"
 import * as AddressedRequest from "./AddressedRequest.js"
@@ -65,49 +67,44 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
 
   // The hot path: with a stream of combinators each request would pay for each
   const send = <A extends Attempt, E>(
-    signed: HttpClientRequest.HttpClientRequest,
+    executed: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>,
     attempt: A,
     receive: Receive<A, E>
-  ) =>
-    Effect.matchCauseEffect(
-      RedactedSpans.redact(annotate(client.execute(signed), attempt.use, attempt.resends), attempt),
-      {
-        onFailure: (cause) =>
-          Effect.failCause(RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))),
-        onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
-      }
-    )
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> =>
+    Effect.matchCauseEffect(RedactedSpans.redact(annotate(executed, attempt.use, attempt.resends), attempt), {
+      onFailure: (cause) => receiveFailure(cause, attempt, receive),
+      onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
+    })
 
   /** RFC 9449 §7.1: the token, and a proof for this request alone. */
   const sendProven = <A extends Attempt, E>(
     attempt: A,
     { nonces, proof }: DPoP.ProofKey,
     receive: Receive<A, E>
-  ) => {
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
     const { call, token } = attempt
     const request = AddressedRequest.toRequest(attempt)
     const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
     // Platform fails it, for it can be sent nowhere
     if (url === undefined) return client.execute(request)
-    const prove = (attempt: A) =>
-      proof({ method: request.method, url, token: token.value }).pipe(
-        Effect.map((proof) => {
-          const signed = sign(attempt)
-          return AddressedRequest.carryScope(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
-        }),
-        Effect.flatMap((signed) => send(signed, attempt, Effect.succeed)),
-        Effect.map((response) => {
+    const prove = (attempt: A, receive: Receive<A, HttpClientError.HttpClientError | E>) =>
+      Effect.flatMap(proof({ method: request.method, url, token: token.value }), (proof) => {
+        const signed = sign(attempt)
+        const proven = AddressedRequest.carryScope(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
+        return send(executeProven(proven), attempt, (response, attempt) => {
           nonces.set(url.origin, response.headers["dpop-nonce"])
-          return { response, attempt }
+          return receive(response, attempt)
         })
-      )
-    return prove(attempt).pipe(
+      })
+    return prove(attempt, (response, attempt) =>
       // RFC 9449 §9: the nonce is known by now
-      Effect.flatMap((sent) =>
-        wantsNonce(sent.response) && Replay.canReplay(request.body, call.replayable)
-          ? Effect.zipRight(Replay.drainLater(sent.response), prove({ ...attempt, resends: attempt.resends + 1 }))
-          : Effect.succeed(sent)
-      ),
+      wantsNonce(response) && Replay.canReplay(request.body, call.replayable)
+        ? Effect.zipRight(Replay.drainLater(response), prove({ ...attempt, resends: attempt.resends + 1 }, receive))
+        : receive(response, attempt))
+  }
+
+  const executeProven = (proven: HttpClientRequest.HttpClientRequest) =>
+    client.execute(proven).pipe(
       Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
       // A proof is for one address. Where fetch follows a redirect, it would take the proof along
       Effect.mapInputContext((context: Context.Context<never>) =>
@@ -116,15 +113,30 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
           ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
           redirect: "manual"
         })
-      ),
-      Effect.flatMap(({ attempt, response }) => receive(response, attempt))
+      )
     )
-  }
 
   return (attempt, receive) =>
     attempt.token.proofKey === undefined
-      ? send(sign(attempt), attempt, receive)
+      ? send(client.execute(sign(attempt)), attempt, receive)
       : sendProven(attempt, attempt.token.proofKey, receive)
+}
+
+/** An answer that comes as a failure is received like any other, and goes on as the failure that it was. */
+const receiveFailure = <A extends Attempt, E>(
+  cause: Cause.Cause<HttpClientError.HttpClientError>,
+  attempt: A,
+  receive: Receive<A, E>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
+  const unsigned = RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))
+  return Option.match(StatusFailure.fromCause(unsigned), {
+    onNone: () => Effect.failCause(unsigned),
+    onSome: ({ response }) =>
+      Effect.flatMap(
+        receive(response, attempt),
+        (received) => received === response ? Effect.failCause(unsigned) : Effect.succeed(received)
+      )
+  })
 }
 
 const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>

@@ -10,6 +10,7 @@ import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import { isStatusFailure } from "../endpoint/StatusFailure.js"
 import { RedirectError, type RedirectErrorReason } from "../OAuthError.js"
 import * as Origin from "../Origin.js"
 import * as AddressedRequest from "./AddressedRequest.js"
@@ -50,8 +51,12 @@ export const follow = (max: number) =>
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
     left: number
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> =>
-    Effect.flatMap(options.send(request, origin), (response) => {
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> => {
+    /** `sent` is the response, as the client below reports it. */
+    const received = (
+      response: HttpClientResponse.HttpClientResponse,
+      sent: Effect.Effect<HttpClientResponse.HttpClientResponse, E>
+    ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> => {
       const { location } = response.headers
       const method = methodAfter(response.status, request.method)
       const from = Option.getOrUndefined(HttpClientRequest.toUrl(request))
@@ -60,7 +65,7 @@ export const follow = (max: number) =>
         !location || method === undefined || from === undefined || !Replay.canReplay(body, options.replayable)
       ) {
         if (left < max) redirected.add(response)
-        return Effect.succeed(response)
+        return sent
       }
       const target = left > 0
         ? resolve(location, from)
@@ -82,7 +87,12 @@ export const follow = (max: number) =>
         }
       })
       return Effect.zipRight(Replay.drainLater(response), next)
+    }
+    return Effect.matchEffect(options.send(request, origin), {
+      onFailure: (error) => isStatusFailure(error) ? received(error.response, Effect.fail(error)) : Effect.fail(error),
+      onSuccess: (response) => received(response, Effect.succeed(response))
     })
+  }
   return hop(request, origin, max)
 }
 

@@ -77,18 +77,21 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
           if (renewed === token) return end("unrenewed")
           const second = again(attempt, renewed)
           if (second === undefined) return end("unreplayable")
-          return Effect.zipRight(
-            discard(rejection),
-            Effect.tapError(send(second, replayed), () => Effect.sync(() => count("failed")))
-          )
+          return Effect.zipRight(discard(rejection), replay(second))
         }
       })
     }
 
-    const replayed = (answer: A, attempt: T): Effect.Effect<A, E, R> => {
-      const outcome = isRejection(answer, attempt) ? "rejected" : "accepted"
-      count(outcome)
-      return Effect.as(report(attempt, outcome), answer)
+    const replay = (second: T): Effect.Effect<A, E, R> => {
+      let answered = false
+      const replayed = (answer: A, attempt: T): Effect.Effect<A, E, R> => {
+        answered = true
+        const outcome = isRejection(answer, attempt) ? "rejected" : "accepted"
+        count(outcome)
+        return Effect.as(report(attempt, outcome), answer)
+      }
+      // An answer may come as a failure
+      return Effect.tapError(send(second, replayed), () => answered ? Effect.void : Effect.sync(() => count("failed")))
     }
 
     return (attempt: T) => send(attempt, received)

@@ -25,6 +25,7 @@ import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import * as Redaction from "../disclosure/Redaction.js"
 import { describe, oneLine, TokenEndpointError } from "../OAuthError.js"
+import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
 /** Which endpoint is asked, as errors name it. */
@@ -86,11 +87,7 @@ export const make = (options: {
           HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
         ),
         // What a status means is decided here, also for a client that filters them
-        Effect.catchIf(
-          (cause): cause is HttpClientError.ResponseError =>
-            cause._tag === "ResponseError" && cause.reason === "StatusCode",
-          ({ response }) => Effect.succeed(response)
-        ),
+        Effect.catchIf(isStatusFailure, ({ response }) => Effect.succeed(response)),
         // Within the span, which would keep what the client fails with, and with it the request
         Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
         Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
