@@ -94,6 +94,8 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   readonly role?: "Discovery" | "Revocation" | "Introspection" | undefined
   /** What happened, in words. */
   readonly description: string
+  /** For `Transport`: the code of the runtime's error, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`, where it has one. */
+  readonly code?: string | undefined
   /** The status of the answer, if there was one. */
   readonly status?: number | undefined
   /** The headers of the answer; cookies and authorization are redacted. */
@@ -330,6 +332,25 @@ export const describe = (u: unknown, clean: (text: string) => string = identity)
   }
   return oneLine(clean(parts.join(": "))) || "unknown failure"
 }
+
+/**
+ * The code of an unknown failure or of the first of its causes that has one,
+ * such as `ECONNREFUSED`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const codeOf = (u: unknown): string | undefined => {
+  let current = u
+  for (let depth = 0; depth < maxCauseDepth; depth++) {
+    if (!Predicate.hasProperty(current, "code") && !Predicate.hasProperty(current, "cause")) return undefined
+    if (Predicate.hasProperty(current, "code") && isCode(current.code)) return current.code
+    current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
+  }
+  return undefined
+}
+
+const isCode = (u: unknown): u is string => typeof u === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(u)
 
 /**
  * Says in one line what a Cause is.

@@ -97,7 +97,8 @@ export const none: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.sto
 /**
  * Whether the same request may succeed a moment later: no answer, 408, 429 and
  * 5xx. A definite answer such as `invalid_client` is not worth asking for
- * twice.
+ * twice, nor is a server whose certificate is not trusted or that does not speak
+ * TLS.
  *
  * @since 0.1.0
  * @category predicates
@@ -105,6 +106,7 @@ export const none: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.sto
 export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
   switch (error.reason) {
     case "Transport":
+      return error.code === undefined || !isFinalCode(error.code)
     case "Timeout":
       return true
     case "OAuth":
@@ -116,6 +118,28 @@ export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
       return false
   }
 }
+
+/** What no later attempt mends, by the codes of Node, OpenSSL and undici. */
+const isFinalCode = (code: string): boolean =>
+  finalCodes.includes(code) || finalPrefixes.some((prefix) => code.startsWith(prefix))
+
+const finalPrefixes = ["CERT_", "CRL_", "ERR_SSL_", "ERR_TLS_CERT_", "ERROR_IN_CERT_", "UNABLE_TO_"]
+
+const finalCodes = [
+  // Of a certificate, see X509_verify_cert_error_string
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "HOSTNAME_MISMATCH",
+  "INVALID_CA",
+  "INVALID_PURPOSE",
+  "PATH_LENGTH_EXCEEDED",
+  // Of the address or the protocol
+  "EPROTO",
+  "ERR_INVALID_PROTOCOL",
+  "ERR_INVALID_URL",
+  "ERR_TLS_INVALID_PROTOCOL_VERSION",
+  "UND_ERR_INVALID_ARG"
+]
 
 const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
 

@@ -227,6 +227,31 @@ describe("RetryPolicy", () => {
     const table: ReadonlyArray<readonly [Fields, isTransient: boolean]> = [
       [{ reason: "Transport", status: undefined }, true],
       [{ reason: "Transport", status: 200 }, true],
+      ...[
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "EPIPE",
+        "ERR_STREAM_PREMATURE_CLOSE",
+        "UND_ERR_SOCKET"
+      ]
+        .map((code) => [{ reason: "Transport", status: undefined, code }, true] as const),
+      ...[
+        "CERT_HAS_EXPIRED",
+        "CERT_NOT_YET_VALID",
+        "CRL_HAS_EXPIRED",
+        "DEPTH_ZERO_SELF_SIGNED_CERT",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        "HOSTNAME_MISMATCH",
+        "INVALID_PURPOSE",
+        "ERR_TLS_CERT_ALTNAME_INVALID",
+        "ERR_SSL_WRONG_VERSION_NUMBER",
+        "EPROTO",
+        "ERR_INVALID_URL"
+      ].map((code) => [{ reason: "Transport", status: undefined, code }, false] as const),
       [{ reason: "Timeout", status: undefined }, true],
       [{ reason: "ClientAuth", status: undefined }, false],
       [{ reason: "Redirect", status: 302 }, false],

@@ -1,6 +1,6 @@
-import { ClientCertificate } from "@effect-alf/core"
+import { ClientCertificate, TokenEndpoint } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
-import { HttpClient } from "@effect/platform"
+import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Ref } from "effect"
@@ -11,6 +11,7 @@ import { inspect } from "node:util"
 import { hang } from "../../core/test/support/hang.js"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as Certificates from "./Certificates.js"
+import * as LocalServer from "./LocalServer.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
 import { makeProxy } from "./Tunnel.js"
 import { until } from "./until.js"
@@ -410,5 +411,29 @@ describe("NodeHttp.layerMutualTls, options", () => {
       )
       // Trusted, but without a certificate of its own this client is not
       assert.notInclude(inspect(yield* Effect.flip(client.get(server.url))), "SELF_SIGNED_CERT")
+    }))
+
+  it.scopedLive("rule 7: a token endpoint that cannot be trusted is asked once, over NodeHttp and over fetch", () =>
+    Effect.gen(function*() {
+      const trustless = yield* MutualTlsServer.make(yield* Certificates.make)
+      const plain = yield* LocalServer.make((_, response) => response.end())
+      const clients = [NodeHttp.layer({ proxy: false, connectTimeout: hang }), FetchHttpClient.layer]
+      const servers = [
+        [trustless, trustless.url, /^SELF_SIGNED_CERT_IN_CHAIN$/],
+        [plain, plain.url.replace("http:", "https:"), /^(EPROTO|ERR_SSL_.*)$/]
+      ] as const
+      for (const [server, url, code] of servers) {
+        for (const client of clients) {
+          const before = server.sockets.length
+          const error = yield* TokenEndpoint.make({ url, clientId: "app", clientSecret: Redacted.make("s3cr3t") }).pipe(
+            Effect.flatMap((endpoint) => Effect.flip(endpoint.request(endpoint.resolve()))),
+            Effect.provide(client)
+          )
+          assert(error._tag === "TokenEndpointError")
+          assert.strictEqual(error.reason, "Transport")
+          assert.match(error.code ?? "", code)
+          assert.strictEqual(server.sockets.length - before, 1)
+        }
+      }
     }))
 })

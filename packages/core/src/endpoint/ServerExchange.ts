@@ -24,7 +24,7 @@ import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import * as Redaction from "../disclosure/Redaction.js"
-import { describe, oneLine, TokenEndpointError } from "../OAuthError.js"
+import { codeOf, describe, oneLine, TokenEndpointError } from "../OAuthError.js"
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
@@ -81,7 +81,13 @@ export const make = (options: {
       span: Tracer.Span | undefined
     ) => {
       const transportError = (cause: unknown, answer?: ErrorFields) =>
-        new TokenEndpointError({ ...answer, ...subject, reason: "Transport", description: describe(cause, clean) })
+        new TokenEndpointError({
+          ...answer,
+          ...subject,
+          reason: "Transport",
+          description: describe(cause, clean),
+          code: codeOf(cause)
+        })
       return client.execute(request).pipe(
         Effect.catchAllDefect((defect) =>
           HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
