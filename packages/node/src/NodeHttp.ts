@@ -23,6 +23,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
+import * as Connector from "./http/Connector.js"
 import * as ContentCoding from "./http/ContentCoding.js"
 import * as SwitchedDispatcher from "./http/SwitchedDispatcher.js"
 import * as TlsIdentity from "./http/TlsIdentity.js"
@@ -236,16 +237,19 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
     const agent: Undici.Agent.Options = {
       connectTimeout,
       keepAliveTimeout,
-      connect: tls,
+      connect: Connector.make({ ...tls, timeout: connectTimeout }),
       ...(connections === undefined ? {} : { connections })
     }
     return proxies === undefined ? new Undici.Agent(agent) : new Undici.EnvHttpProxyAgent({
       ...agent,
       ...proxies,
-      proxyTls: { ...trusting, timeout: connectTimeout },
       requestTls: { ...tls, timeout: connectTimeout },
-      // A proxy that takes the connection and never answers to CONNECT
-      clientFactory: (origin, options) => new Undici.Pool(origin, { ...options, headersTimeout: connectTimeout })
+      clientFactory: (origin) =>
+        new Undici.Pool(origin, {
+          connect: Connector.make({ ...trusting, timeout: connectTimeout }),
+          // A proxy that takes the connection and never answers to CONNECT
+          headersTimeout: connectTimeout
+        })
     })
   }
   return { ca, makePool }
