@@ -21,4 +21,10 @@ try {
 } finally {
   setPeer(`^${read("core").version}`)
 }
+// What requests of NodeHttp name as their sender
+const defaultHeaders = `${root}packages/node/src/http/DefaultHeaders.ts`
+writeFileSync(
+  defaultHeaders,
+  readFileSync(defaultHeaders, "utf8").replace(/"effect-alf\/.*"/, `"effect-alf/${read("node").version}"`)
+)
 run("npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund")

@@ -25,6 +25,7 @@ import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
 import * as Connector from "./http/Connector.js"
 import * as ContentCoding from "./http/ContentCoding.js"
+import * as DefaultHeaders from "./http/DefaultHeaders.js"
 import * as SwitchedDispatcher from "./http/SwitchedDispatcher.js"
 import * as TlsIdentity from "./http/TlsIdentity.js"
 import * as UndiciHttpClient from "./http/UndiciHttpClient.js"
@@ -103,7 +104,7 @@ export const makeDispatcher: (
     Effect.sync(() => makePool()),
     (dispatcher) => Effect.promise(() => dispatcher.destroy())
   )
-  return dispatcher.compose(acceptFormBodies, ContentCoding.decode)
+  return dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add)
 })
 
 /**
@@ -216,7 +217,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
   }
   return {
     certificate: ClientCertificate.ClientCertificate.of({ thumbprint: () => current.thumbprint, refresh }),
-    dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode)
+    dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add)
   }
 })
 

@@ -1,11 +1,9 @@
 /**
- * Content codings (RFC 9110 §8.4.1): asks servers for compressed bodies, as
- * fetch does, and decodes what they send. A body is decoded as it is read, and
- * never kept whole.
+ * Content codings (RFC 9110 §8.4.1): decodes what servers send. A body is decoded
+ * as it is read, and never kept whole.
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
-import * as Predicate from "effect/Predicate"
 import type { IncomingHttpHeaders } from "node:http"
 import type { Transform } from "node:stream"
 import * as zlib from "node:zlib"
@@ -13,7 +11,8 @@ import { ForwardingHandler } from "./ForwardingHandler.js"
 
 type Controller = Undici.Dispatcher.DispatchController
 
-const accepted = "gzip, br"
+/** The codings that a request asks for. */
+export const accepted = "gzip, br"
 // One is usual, two are seen behind proxies that compress again; each more multiplies what a few bytes become
 const maxCodings = 3
 // No body, a part of one, or none of its own
@@ -40,18 +39,10 @@ const decoders: Readonly<Record<string, MakeDecoder>> = {
 
 /**
  * Decodes gzip, br, deflate and, where Node can, zstd. What is coded otherwise
- * stays as it is, with its `content-encoding`. A request that says what it
- * accepts, or asks for a range, is sent as it is.
+ * stays as it is, with its `content-encoding`.
  */
 export const decode: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
-  dispatch(acceptCodings(options), options.method === "HEAD" ? handler : new Decoder(handler))
-
-const acceptCodings = (options: Undici.Dispatcher.DispatchOptions): Undici.Dispatcher.DispatchOptions => {
-  const headers: unknown = options.headers ?? {}
-  return Predicate.isRecord(headers) && !("accept-encoding" in headers) && !("range" in headers)
-    ? { ...options, headers: { ...options.headers, "accept-encoding": accepted } }
-    : options
-}
+  dispatch(options, options.method === "HEAD" ? handler : new Decoder(handler))
 
 /** The decoders in the order in which they are applied: the last coding first. */
 const decodersOf = (header: string | ReadonlyArray<string> | undefined): ReadonlyArray<MakeDecoder> => {

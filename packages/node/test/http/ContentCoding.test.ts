@@ -6,6 +6,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Deferred, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import type { Scope } from "effect"
 import { randomBytes } from "node:crypto"
+import { readFile } from "node:fs/promises"
 import type { IncomingHttpHeaders, ServerResponse } from "node:http"
 import { Readable } from "node:stream"
 import { setFlagsFromString } from "node:v8"
@@ -162,8 +163,19 @@ describe("ContentCoding, what is decoded", () => {
     }))
 })
 
-describe("ContentCoding, what is asked for", () => {
-  it.scopedLive("gzip and br, unless the request says otherwise or asks for a range", () =>
+describe("DefaultHeaders", () => {
+  it.scopedLive("the client names itself and its version, unless the app does", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer((response) => response.end())
+      const client = yield* makeClient()
+      const request = HttpClientRequest.get(server.url)
+      yield* client.execute(request)
+      yield* client.execute(HttpClientRequest.setHeader(request, "User-Agent", "orders/2.0"))
+      const { version } = JSON.parse(yield* Effect.promise(() => readFile(manifest, "utf8"))) as { version: string }
+      deepStrictEqual(server.asked.map((headers) => headers["user-agent"]), [`effect-alf/${version}`, "orders/2.0"])
+    }))
+
+  it.scopedLive("the codings gzip and br are accepted, unless the request says otherwise or asks for a range", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => response.end())
       const client = yield* makeClient()
@@ -182,6 +194,8 @@ describe("ContentCoding, what is asked for", () => {
       assert.strictEqual(server.asked[0]["accept-encoding"], "identity")
     }))
 })
+
+const manifest = new URL("../../package.json", import.meta.url)
 
 const requestToken = (url: string, options?: Partial<TokenEndpoint.Options>) =>
   TokenEndpoint.TokenEndpoint.pipe(

@@ -1,0 +1,24 @@
+/**
+ * What a request says where the app says nothing: which codings it accepts, as
+ * fetch does (RFC 9110 §12.5.3), and who sends it (§10.1.5), without which common
+ * firewalls refuse it.
+ */
+import type * as Undici from "@effect/platform-node/Undici"
+import * as Predicate from "effect/Predicate"
+import * as ContentCoding from "./ContentCoding.js"
+
+/** The product and its version. */
+export const userAgent = "effect-alf/0.1.0"
+
+/** Adds them in one step: this is done for every request. A request for a range is for that of the body as it is. */
+export const add: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
+  const headers: unknown = options.headers ?? {}
+  if (!Predicate.isRecord(headers)) return dispatch(options, handler)
+  const isNamed = "user-agent" in headers
+  const isCoded = "accept-encoding" in headers || "range" in headers
+  if (isNamed && isCoded) return dispatch(options, handler)
+  const completed: Record<string, unknown> = { ...headers }
+  if (!isNamed) completed["user-agent"] = userAgent
+  if (!isCoded) completed["accept-encoding"] = ContentCoding.accepted
+  return dispatch({ ...options, headers: completed as Record<string, string> }, handler)
+}
