@@ -50,11 +50,12 @@ const maxBufferedBytes = 1024 * 1024
  *   before it is sent; one that ends by then can be sent again.
  * - Redirects are followed as `AuthedHttpClient.followRedirects` does, at most 20
  *   in a row. With `redirect: "manual"` the redirect itself is returned, as by
- *   the fetch of every server; `"error"` fails with a `RedirectError`.
+ *   the fetch of every server; one that is refused rejects with a `RedirectError`.
  * - An `OAuthError` rejects as it is; everything else that fails on its way is a
  *   `TypeError` with platform's error as its cause, as a fetch has it.
  * - Methods are those that platform knows: none of one's own.
- * - The `statusText` is empty, as over HTTP/2.
+ * - The `statusText` is empty, as over HTTP/2. A cookie without a name is left
+ *   out. Over `NodeHttp` no `Pragma` goes with `Cache-Control: no-cache`.
  *
  * What else `init` or a `Request` holds (`cache`, `credentials`, ...) reaches
  * platform's fetch client, if that is below.
@@ -81,7 +82,11 @@ export const toFetch = (
         clients[request.redirect].execute(sent).pipe(
           // Fetch fails for no status
           Effect.catchIf(isStatusFailure, ({ response }) => Effect.succeed(response)),
-          Effect.mapError(toRejection)
+          Effect.mapError(toRejection),
+          Effect.filterOrFail(
+            (response) => !isRefused(response, request.redirect),
+            ({ status }) => failed(new Error(`the redirect (${status}) cannot be followed`))
+          )
         )
       ),
       withRequestInit({ ...(input instanceof Request ? settingsOf(request) : {}), ...init }),
@@ -159,10 +164,9 @@ const requestOf = Effect.fnUntraced(function*(address: string, request: Request,
     return yield* Effect.fail(typeError(`The method ${method} is not supported`))
   }
   const body = yield* bodyOf(request, source)
-  return HttpClientRequest.make(method)(address).pipe(
-    HttpClientRequest.setHeaders(request.headers),
-    HttpClientRequest.setBody(body)
-  )
+  const bodiless = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(address), request.headers)
+  // Platform takes the Content-Type from a request without a body, fetch does not
+  return body._tag === "Empty" ? bodiless : HttpClientRequest.setBody(bodiless, body)
 })
 
 const bodyOf = (request: Request, source: RequestInit["body"]): Effect.Effect<HttpBody.HttpBody, unknown> => {
@@ -261,6 +265,13 @@ const responseOf = (
       { url: urlOf(response), redirected: Redirect.isRedirected(response) }
     )
   }).pipe(Effect.mapError(({ error }) => failed(error)))
+
+/** https://fetch.spec.whatwg.org/#redirect-status */
+const redirectStatuses = [301, 302, 303, 307, 308]
+
+/** A redirect that fetch would rather fail than return: its body cannot be sent again, or it leads nowhere. */
+const isRefused = ({ headers, status }: HttpClientResponse.HttpClientResponse, redirect: RequestRedirect): boolean =>
+  redirectStatuses.includes(status) && (redirect === "error" || (redirect === "follow" && "location" in headers))
 
 /** https://fetch.spec.whatwg.org/#null-body-status */
 const nullBodyStatuses = [101, 103, 204, 205, 304]
