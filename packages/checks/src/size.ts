@@ -23,7 +23,7 @@ const wholeMost = 35_500
 
 /** What this app does not use, and must not ship. */
 const unused =
-  /\/jose\/|\/(AuthorizationServer|ClientAuthChoice|LayerOptions|JwtSigner|PayloadCipher|Redirect|RefreshTokens|SigningKey|testing\/.*|Token(Introspection|Revocation|StoreContract))\.js$/
+  /\/jose\/|\/(AuthorizationServer|ClientAuthChoice|JwtSigner|PayloadCipher|Redirect|RefreshTokens|SigningKey|testing\/.*|Token(Introspection|Revocation|StoreContract))\.js$/
 
 const core = `${root}packages/core/`
 const modules = ["AuthedHttpClient", "TokenEndpoint", "TokenStore"]

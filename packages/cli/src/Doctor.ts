@@ -4,11 +4,9 @@
  */
 import * as AccessToken from "@effect-alf/core/AccessToken"
 import * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
-import * as Check from "@effect-alf/core/Check"
 import * as Environment from "@effect-alf/core/Environment"
 import { describe, type InvalidOptions, oneLine, type TokenEndpointError } from "@effect-alf/core/OAuthError"
 import * as Origin from "@effect-alf/core/Origin"
-import * as Route from "@effect-alf/core/Route"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
 import * as WwwAuthenticate from "@effect-alf/core/WwwAuthenticate"
@@ -113,7 +111,7 @@ const checkAddress = (
   const url = Option.liftThrowable((address: string) => new URL(address))(address)
   return Option.isSome(url) && url.value.protocol === "http:" && !Origin.isSecure(url.value) && allowInsecure !== true
     ? Effect.fail(Problem.Insecure({ variable, host: url.value.host }))
-    : Effect.mapError(Check.url(variable, address, { allowInsecure }), wrong(variable))
+    : Effect.mapError(Origin.checkUrl(variable, address, { allowInsecure }), wrong(variable))
 }
 
 // -----------------------------------------------------------------------------
@@ -488,7 +486,7 @@ const findTarget = (
       : undefined
     const isSaid = (baseUrl ?? origins) !== undefined
     const route = yield* Effect.mapError(
-      Route.make({ baseUrl, origins: isSaid ? origins : [whole?.origin ?? ""], allowInsecure }),
+      Origin.makeRoute({ baseUrl, origins: isSaid ? origins : [whole?.origin ?? ""], allowInsecure }),
       ({ description, option }) =>
         Problem.Wrong({ variable: (option.endsWith("origins") ? names.origins : names.baseUrl).name, description })
     )

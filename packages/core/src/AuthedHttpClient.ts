@@ -26,7 +26,7 @@ import * as Replay from "./client/Replay.js"
 import * as WithToken from "./client/WithToken.js"
 import * as LayerOptions from "./LayerOptions.js"
 import type { InvalidOptions, OAuthError, RedirectError } from "./OAuthError.js"
-import * as Route from "./Route.js"
+import * as Origin from "./Origin.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenProvider from "./TokenProvider.js"
 import * as TokenRequest from "./TokenRequest.js"
@@ -51,7 +51,7 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
  * @since 0.1.0
  * @category options
  */
-export type Options = Route.Destination & {
+export type Options = Origin.Destination & {
   /** What the tokens of this client are for, beside the defaults of the endpoint. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** `false` returns every 401 as it is, without a new token. The default is `true`. */
@@ -269,7 +269,7 @@ export const make: (
   InvalidOptions,
   TokenProvider.TokenProvider | HttpClient.HttpClient
 > = Effect.fnUntraced(function*(options) {
-  const route = yield* Route.make(options)
+  const route = yield* Origin.makeRoute(options)
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = yield* Effect.serviceOption(FetchHttpClient.RequestInit)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Clock from "effect/Clock"
@@ -15,10 +16,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Check from "./Check.js"
+import type * as ClientAuth from "./ClientAuth.js"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import * as Origin from "./Origin.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
@@ -116,6 +119,54 @@ export interface Options {
   readonly allowInsecure?: boolean | undefined
 }
 
+/**
+ * Who asks, and within what bounds. `clientAuth` takes precedence over
+ * `clientSecret`, which is sent by HTTP Basic; one of the two is required.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface RequestOptions<R = never> {
+  readonly clientId: string
+  /** The client secret, or an effect that is run at every request. */
+  readonly clientSecret?: ClientAuth.Secret<R> | undefined
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
+  /**
+   * Further headers of the request; their values are kept out of spans, and those that platform's
+   * `Headers.currentRedactedNames` names out of errors.
+   */
+  readonly headers?: Headers.Input | undefined
+  /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
+  readonly requestInit?: RequestInit | undefined
+  /** How long one attempt may take, from the credentials to the end of the answer's body. The default is 8 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** The default is 262,144 bytes. */
+  readonly maxResponseBytes?: number | undefined
+  /** Allows plain http to other machines. */
+  readonly allowInsecure?: boolean | undefined
+}
+
+/**
+ * The address of an endpoint, or an effect that finds it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
+
+/**
+ * Options of what posts to one address.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EndpointOptions<R = never> extends RequestOptions<R> {
+  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
+  readonly url: Address
+  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
+  readonly issuer?: string | undefined
+}
+
 // What Cache-Control of the large providers says, or less
 const defaultRefreshEvery = Duration.hours(1)
 // Both addresses have their turn before `TokenProvider.maxWait` is over
@@ -138,21 +189,24 @@ export const make: (
 ) => Effect.Effect<AuthorizationServer["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope> = Effect
   .fnUntraced(function*(options) {
     const name = "AuthorizationServer"
-    const url = yield* Check.url(`${name}.issuer`, options.issuer, options)
-    if (url.search !== "") return yield* Check.invalid(`${name}.issuer`, "must not have a query")
+    const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
+    if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
     if (url.pathname.includes("/.well-known/")) {
-      return yield* Check.invalid(`${name}.issuer`, "is the address of the metadata: take the issuer that it names")
+      return yield* LayerOptions.invalid(
+        `${name}.issuer`,
+        "is the address of the metadata: take the issuer that it names"
+      )
     }
     // As it was written: a slash at its end is a part of it
     const issuer = options.issuer instanceof URL ? options.issuer.href : options.issuer
     const candidates = options.metadataUrl === undefined
       ? wellKnown(url)
-      : [yield* Check.url(`${name}.metadataUrl`, options.metadataUrl, options)]
+      : [yield* Origin.checkUrl(`${name}.metadataUrl`, options.metadataUrl, options)]
     const refreshEvery = Duration.toMillis(
-      yield* Check.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery)
+      yield* LayerOptions.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery)
     )
-    const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
-    const maxResponseBytes = yield* Check.positiveInteger(
+    const timeout = yield* LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
+    const maxResponseBytes = yield* LayerOptions.positiveInteger(
       `${name}.maxResponseBytes`,
       options.maxResponseBytes ?? defaultMaxResponseBytes
     )
@@ -256,9 +310,9 @@ export const make: (
     /** What an https server names is not looked for on the machine itself. */
     const checkEndpoint = (name: Endpoint, address: string) =>
       Effect.filterOrElse(
-        Check.url(name, address, options),
+        Origin.checkUrl(name, address, options),
         ({ protocol }) => protocol === url.protocol || protocol === "https:" || options.allowInsecure === true,
-        () => Check.invalid(name, "is http, and the issuer https")
+        () => LayerOptions.invalid(name, "is http, and the issuer https")
       )
 
     const invalid = (description: string) =>

@@ -13,7 +13,6 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
-import * as Check from "./Check.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions } from "./OAuthError.js"
 
@@ -295,7 +294,7 @@ const requireOneOf = (
     ? Effect.fail(
       ConfigError.MissingData([names[0].name], `Expected ${names.map(({ name }) => name).join(" or ")} to be set`)
     )
-    : Check.invalid(empty.name, "is empty")
+    : LayerOptions.invalid(empty.name, "is empty")
 }
 
 const nameOf = (name: string): Effect.Effect<LayerOptions.Name> =>
@@ -320,20 +319,20 @@ const checkCredentials = (environment: Environment): Effect.Effect<void, Invalid
     ...nameIfSet("clientKeyFile")
   ]
   if (second !== undefined) {
-    return Check.invalid(first, `and ${second} are both set: the client proves itself by one of them`)
+    return LayerOptions.invalid(first, `and ${second} are both set: the client proves itself by one of them`)
   }
 
   const [keyFile] = nameIfSet("clientKeyFile")
   const [keyId] = nameIfSet("clientKeyId")
   if (keyId !== undefined && keyFile === undefined) {
-    return Check.invalid(keyId, `is set without ${names.clientKeyFile.name}: it says nothing of a secret`)
+    return LayerOptions.invalid(keyId, `is set without ${names.clientKeyFile.name}: it says nothing of a secret`)
   }
   if (clientAuth === undefined) return Effect.void
   const isByKey = clientAuth === "private_key_jwt"
   if (first !== undefined && (clientAuth === "none" || isByKey !== (keyFile !== undefined))) {
-    return Check.invalid(names.clientAuth.name, `is ${clientAuth}, which contradicts ${first}`)
+    return LayerOptions.invalid(names.clientAuth.name, `is ${clientAuth}, which contradicts ${first}`)
   }
   return isByKey && keyFile === undefined
-    ? Check.invalid(names.clientAuth.name, `is ${clientAuth}, which needs ${names.clientKeyFile.name}`)
+    ? LayerOptions.invalid(names.clientAuth.name, `is ${clientAuth}, which needs ${names.clientKeyFile.name}`)
     : Effect.void
 }

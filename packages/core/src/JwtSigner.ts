@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
-import * as Check from "./Check.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { CredentialsError } from "./OAuthError.js"
 import * as SigningKey from "./SigningKey.js"
 
@@ -151,8 +151,10 @@ export const makeId: Effect.Effect<string> = Effect.sync(() =>
 export const now: Effect.Effect<number> = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(millis / 1000))
 
 const makeTimes = Effect.fnUntraced(function*(options: JwtOptions) {
-  const lifetime = yield* Check.positiveDuration("lifetime", options.lifetime ?? defaultLifetime)
-  const before = options.notBefore === undefined ? undefined : yield* Check.duration("notBefore", options.notBefore)
+  const lifetime = yield* LayerOptions.positiveDuration("lifetime", options.lifetime ?? defaultLifetime)
+  const before = options.notBefore === undefined
+    ? undefined
+    : yield* LayerOptions.duration("notBefore", options.notBefore)
   const iat = yield* now
   return {
     jti: yield* makeId,

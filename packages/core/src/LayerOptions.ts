@@ -1,70 +1,21 @@
 /**
- * What the options of several layers have in common, and layers whose options
- * come from a configuration: an option at fault is named as the variable that it
- * came from, with the prefix that the ConfigProvider adds.
+ * How a layer checks its options when it is built, and takes them from a
+ * configuration: an option at fault is named, or the variable that it came from,
+ * with the prefix that the ConfigProvider adds.
  *
  * @since 0.1.0
  */
-import type * as Headers from "@effect/platform/Headers"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
-import type * as ClientAuth from "./ClientAuth.js"
-import { InvalidOptions, type TokenEndpointError } from "./OAuthError.js"
-
-/**
- * Who asks, and within what bounds. `clientAuth` takes precedence over
- * `clientSecret`, which is sent by HTTP Basic; one of the two is required.
- *
- * @since 0.1.0
- * @category options
- */
-export interface RequestOptions<R = never> {
-  readonly clientId: string
-  /** The client secret, or an effect that is run at every request. */
-  readonly clientSecret?: ClientAuth.Secret<R> | undefined
-  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
-  /**
-   * Further headers of the request; their values are kept out of spans, and those that platform's
-   * `Headers.currentRedactedNames` names out of errors.
-   */
-  readonly headers?: Headers.Input | undefined
-  /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
-  readonly requestInit?: RequestInit | undefined
-  /** How long one attempt may take, from the credentials to the end of the answer's body. The default is 8 seconds. */
-  readonly timeout?: Duration.DurationInput | undefined
-  /** The default is 262,144 bytes. */
-  readonly maxResponseBytes?: number | undefined
-  /** Allows plain http to other machines. */
-  readonly allowInsecure?: boolean | undefined
-}
-
-/**
- * The address of an endpoint, or an effect that finds it.
- *
- * @since 0.1.0
- * @category options
- */
-export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
-
-/**
- * Options of what posts to one address.
- *
- * @since 0.1.0
- * @category options
- */
-export interface EndpointOptions<R = never> extends RequestOptions<R> {
-  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
-  readonly url: Address
-  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
-  readonly issuer?: string | undefined
-}
+import * as Redacted from "effect/Redacted"
+import { InvalidOptions } from "./OAuthError.js"
 
 /**
  * What a variable is called where it is looked for, and whether it is there.
@@ -188,3 +139,95 @@ const findName: ConfigError.ConfigErrorReducer<unknown, Option.Option<Name>> = {
   sourceUnavailableCase: nameAt(false),
   unsupportedCase: nameAt(false)
 }
+
+// -----------------------------------------------------------------------------
+// checks
+// -----------------------------------------------------------------------------
+
+/**
+ * Fails with an `InvalidOptions` that names the option.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const invalid = (option: string, description: string): Effect.Effect<never, InvalidOptions> =>
+  Effect.fail(new InvalidOptions({ option, description }))
+
+/**
+ * A text that must be there.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const text = (option: string, value: string): Effect.Effect<string, InvalidOptions> => {
+  if (typeof value !== "string") return invalid(option, "is missing")
+  return value.trim() === "" ? invalid(option, "is empty") : Effect.succeed(value)
+}
+
+/**
+ * A secret that must be there, `Redacted`, and not empty.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<Redacted.Redacted, InvalidOptions> => {
+  if (value === undefined || value === null) return invalid(option, "is missing")
+  if (!Redacted.isRedacted(value)) return invalid(option, "must be made by Redacted.make")
+  // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
+  const secret: unknown = Redacted.value(value)
+  if (typeof secret !== "string") return invalid(option, secret === undefined ? "is missing" : "is not a string")
+  return secret.trim() === "" ? invalid(option, "is empty") : Effect.succeed(value)
+}
+
+/**
+ * A duration that is not negative. Effect reads a negative duration as zero,
+ * which would hide the mistake.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const duration = (
+  option: string,
+  value: Duration.DurationInput
+): Effect.Effect<Duration.Duration, InvalidOptions> => {
+  if (isNegative(value)) return invalid(option, "is negative")
+  if (isNaN(value)) return invalid(option, "is not a duration")
+  return Effect.try({
+    try: () => Duration.decode(value),
+    catch: () => new InvalidOptions({ option, description: "is not a duration" })
+  })
+}
+
+/**
+ * A duration longer than zero.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const positiveDuration = (
+  option: string,
+  value: Duration.DurationInput
+): Effect.Effect<Duration.Duration, InvalidOptions> =>
+  Effect.filterOrElse(
+    duration(option, value),
+    (value) => Duration.greaterThan(value, Duration.zero),
+    () => invalid(option, "must be longer than zero")
+  )
+
+const isNegative = (value: Duration.DurationInput): boolean => {
+  if (typeof value === "string") return value.trim().startsWith("-")
+  if (Array.isArray(value)) return value[0] < 0 || value[1] < 0
+  return (typeof value === "number" || typeof value === "bigint") && value < 0
+}
+
+const isNaN = (value: Duration.DurationInput): boolean =>
+  Array.isArray(value) ? value.some(Number.isNaN) : Number.isNaN(value)
+
+/**
+ * A whole number of at least one.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const positiveInteger = (option: string, value: number): Effect.Effect<number, InvalidOptions> =>
+  Number.isInteger(value) && value > 0 ? Effect.succeed(value) : invalid(option, "must be a whole number above zero")

@@ -4,6 +4,9 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
+import * as LayerOptions from "./LayerOptions.js"
+import { type InvalidOptions, OriginNotAllowed } from "./OAuthError.js"
 
 const loopback = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
@@ -102,3 +105,135 @@ export const add = (origins: ReadonlyArray<string>, origin: string, most: number
   if (origins.length > 0 && origins.length < most) return origins.concat(origin)
   return alone[0] === origin ? alone : alone = [origin]
 }
+
+/**
+ * An absolute http or https address without credentials or fragment, on https
+ * or loopback unless `allowInsecure` says otherwise.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const checkUrl = Effect.fnUntraced(function*(
+  option: string,
+  value: string | URL,
+  options?: { readonly allowInsecure?: boolean | undefined }
+) {
+  const given = yield* LayerOptions.text(option, value instanceof URL ? value.href : value)
+  if (!URL.canParse(given)) return yield* LayerOptions.invalid(option, "is not an absolute URL")
+  const parsed = new URL(given)
+  if (parsed.protocol !== "https:" && parsed.protocol !== "http:") {
+    return yield* LayerOptions.invalid(option, `must be an https URL, not ${parsed.protocol}`)
+  }
+  if (parsed.username !== "" || parsed.password !== "") {
+    return yield* LayerOptions.invalid(option, "must not hold credentials")
+  }
+  // An empty fragment leaves its mark in the text alone
+  if (parsed.href.includes("#")) return yield* LayerOptions.invalid(option, "must not have a fragment")
+  if (options?.allowInsecure !== true && !isSecure(parsed)) {
+    return yield* LayerOptions.invalid(option, `is http to ${parsed.hostname}: use https, or set allowInsecure`)
+  }
+  return parsed
+})
+
+// -----------------------------------------------------------------------------
+// routes
+// -----------------------------------------------------------------------------
+
+/**
+ * Where tokens may go is always said: by `baseUrl`, by `origins`, or by both.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /** Relative addresses are joined to it, and its origin is allowed. */
+  readonly baseUrl?: string | URL | undefined
+  /** The origins that a token may be sent to; `"any"` allows every one that is on https or loopback. */
+  readonly origins?: ReadonlyArray<string | URL> | "any" | undefined
+  /** Allows plain http to other machines. */
+  readonly allowInsecure?: boolean | undefined
+}
+
+/**
+ * Options of which one says where tokens may go.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Destination =
+  & Options
+  & (
+    | { readonly baseUrl: string | URL }
+    | { readonly origins: ReadonlyArray<string | URL> | "any" }
+  )
+
+/**
+ * The way of every request of a client.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Route {
+  /** The address of a request as a whole: joined to the `baseUrl` where it is relative. */
+  readonly complete: (url: string) => string
+  /** The origin that a token may go to with a request to this address, or why there is none. */
+  readonly originOf: (url: string) => string | OriginNotAllowed
+  /** The origins that were named; with `origins: "any"` that is the one of `baseUrl` at most. */
+  readonly named: ReadonlyArray<string>
+}
+
+/**
+ * Checks the options, and makes the route that they describe.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOptions> = Effect.fnUntraced(
+  function*(options) {
+    const any = options.origins === "any"
+    if (!any && options.origins !== undefined && !Array.isArray(options.origins)) {
+      return yield* LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
+    }
+    const baseUrl = options.baseUrl === undefined
+      ? undefined
+      : yield* checkUrl("AuthedHttpClient.baseUrl", options.baseUrl, options)
+    if (baseUrl !== undefined && baseUrl.search !== "") {
+      return yield* LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
+    }
+    const listed: Array<string> = []
+    for (const origin of Array.isArray(options.origins) ? options.origins : []) {
+      const url = yield* checkUrl("AuthedHttpClient.origins", origin, options)
+      if (url.pathname !== "/" || url.search !== "") {
+        return yield* LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${url.origin}`)
+      }
+      listed.push(url.origin)
+    }
+    const allowed = baseUrl === undefined ? listed : [baseUrl.origin, ...listed]
+    if (!any && allowed.length === 0) {
+      return yield* LayerOptions.invalid(
+        "AuthedHttpClient.origins",
+        "is missing: say where tokens may go, or give a baseUrl"
+      )
+    }
+    // As the user wrote it but for its origin: a base ends where its path ends, with or without a slash
+    const base = baseUrl === undefined
+      ? undefined
+      : `${baseUrl.origin}${baseUrl.pathname === "/" ? "" : baseUrl.pathname}`
+    const allowInsecure = options.allowInsecure === true
+
+    const complete = (url: string) => base === undefined || isAbsolute(url) ? url : join(base, url)
+
+    const originOf = (url: string) => {
+      for (const origin of allowed) {
+        if (startsWith(url, origin)) return origin
+      }
+      const parsed = parse(url)
+      if (parsed === undefined) return new OriginNotAllowed({ origin: "an address without an origin", allowed })
+      return (any && (allowInsecure || isSecure(parsed))) || allowed.includes(parsed.origin)
+        ? parsed.origin
+        : new OriginNotAllowed({ origin: parsed.origin, allowed: any ? [] : allowed })
+    }
+
+    return { complete, originOf, named: allowed }
+  }
+)

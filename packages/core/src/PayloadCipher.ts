@@ -11,7 +11,7 @@ import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Check from "./Check.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions, TokenStoreError } from "./OAuthError.js"
 
 /**
@@ -50,15 +50,17 @@ export const make: (
   option: string,
   keys: ReadonlyArray<EncryptionKey>
 ) => Effect.Effect<PayloadCipher, InvalidOptions> = Effect.fnUntraced(function*(option, keys) {
-  if (!Array.isArray(keys) || keys.length === 0) return yield* Check.invalid(option, "must hold at least one key")
+  if (!Array.isArray(keys) || keys.length === 0) {
+    return yield* LayerOptions.invalid(option, "must hold at least one key")
+  }
   const cryptoKeys = new Map<string, CryptoKey>()
   for (const [index, given] of keys.entries()) {
     const name = `${option}[${index}]`
     const { id, key }: Partial<EncryptionKey> = given ?? {}
     if (!isKeyId(id)) {
-      return yield* Check.invalid(`${name}.id`, "must be 1 to 64 ASCII letters, digits or any of . _ : / -")
+      return yield* LayerOptions.invalid(`${name}.id`, "must be 1 to 64 ASCII letters, digits or any of . _ : / -")
     }
-    if (cryptoKeys.has(id)) return yield* Check.invalid(`${name}.id`, "is that of another key too")
+    if (cryptoKeys.has(id)) return yield* LayerOptions.invalid(`${name}.id`, "is that of another key too")
     cryptoKeys.set(id, yield* importKey(`${name}.key`, key))
   }
   const [[sealingId, sealingKey]] = cryptoKeys
@@ -114,14 +116,17 @@ const KeyId = Schema.String.pipe(Schema.pattern(/^[\w.:/-]{1,64}$/))
 const isKeyId = Schema.is(KeyId)
 
 const importKey = Effect.fnUntraced(function*(option: string, key: EncryptionKey["key"] | undefined) {
-  if (key === undefined || key === null) return yield* Check.invalid(option, "is missing")
-  if (!Redacted.isRedacted(key)) return yield* Check.invalid(option, "must be made by Redacted.make")
+  if (key === undefined || key === null) return yield* LayerOptions.invalid(option, "is missing")
+  if (!Redacted.isRedacted(key)) return yield* LayerOptions.invalid(option, "must be made by Redacted.make")
   // Redacted.make(process.env.KEY!) holds undefined where the variable is not set
   const secret: unknown = Redacted.value(key)
-  if (secret === undefined) return yield* Check.invalid(option, "is missing")
+  if (secret === undefined) return yield* LayerOptions.invalid(option, "is missing")
   const bytes = secret instanceof Uint8Array ? secret : decodeKey(secret)
   if (bytes?.length !== keyLength) {
-    return yield* Check.invalid(option, `is not ${keyLength} bytes${typeof secret === "string" ? " of base64" : ""}`)
+    return yield* LayerOptions.invalid(
+      option,
+      `is not ${keyLength} bytes${typeof secret === "string" ? " of base64" : ""}`
+    )
   }
   return yield* Effect.tryPromise({
     try: () => crypto.subtle.importKey("raw", new Uint8Array(bytes), "AES-GCM", false, ["encrypt", "decrypt"]),

@@ -24,7 +24,6 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
 import * as AuthorizationServer from "./AuthorizationServer.js"
-import * as Check from "./Check.js"
 import type * as ClientAuth from "./ClientAuth.js"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import type * as DPoP from "./DPoP.js"
@@ -36,6 +35,7 @@ import type { Grant } from "./Grant.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
+import * as Origin from "./Origin.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 import * as TokenRequest from "./TokenRequest.js"
 
@@ -83,7 +83,7 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never> extends LayerOptions.RequestOptions<R> {
+export interface Options<R = never> extends AuthorizationServer.RequestOptions<R> {
   /** The token endpoint's address: https, or http on loopback. */
   readonly url: string | URL
   /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
@@ -114,7 +114,7 @@ export const make: <R = never>(
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
   R = never
 >(options: Options<R>) {
-  const url = yield* Check.url("TokenEndpoint.url", options.url, options)
+  const url = yield* Origin.checkUrl("TokenEndpoint.url", options.url, options)
   const clientAuth = yield* AuthenticatedPost.clientAuthOf("TokenEndpoint", options)
   return yield* makeAt({
     ...options,
@@ -141,7 +141,9 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
   for (const [name, value] of Object.entries(options.request?.params ?? {})) {
     // As of a variable that is not set
-    if (typeof value !== "string") yield* Check.invalid("TokenEndpoint.request", `params.${name} is not a string`)
+    if (typeof value !== "string") {
+      yield* LayerOptions.invalid("TokenEndpoint.request", `params.${name} is not a string`)
+    }
   }
   const proofKey = yield* proofKeyOf(options)
   const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
@@ -216,7 +218,7 @@ const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
   Effect.isEffect(dpop)
     ? Effect.catchAllCause(
       dpop,
-      (cause) => Check.invalid("TokenEndpoint.dpop", `brings no key${AuthenticatedPost.sayWhy(cause)}`)
+      (cause) => LayerOptions.invalid("TokenEndpoint.dpop", `brings no key${AuthenticatedPost.sayWhy(cause)}`)
     )
     : Effect.succeed(dpop)
 
@@ -239,7 +241,7 @@ const bindingOf = <R>(
   if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
   return binding.pipe(
     Effect.catchAllCause((cause) =>
-      Check.invalid(
+      LayerOptions.invalid(
         "TokenEndpoint.clientAuth",
         `${method}: what its tokens are bound to is not known${AuthenticatedPost.sayWhy(cause)}`
       )

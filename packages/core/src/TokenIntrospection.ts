@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { AccessToken } from "./AccessToken.js"
+import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
-import type * as LayerOptions from "./LayerOptions.js"
 import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
 
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
@@ -70,7 +70,7 @@ export type Introspect = (
  * @category constructors
  */
 export const make = <R = never>(
-  options: LayerOptions.EndpointOptions<R>
+  options: AuthorizationServer.EndpointOptions<R>
 ): Effect.Effect<Introspect, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
     AuthenticatedPost.aboutToken("TokenIntrospection", "Introspection", options),

@@ -17,7 +17,6 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AccessToken from "./AccessToken.js"
-import * as Check from "./Check.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
@@ -194,7 +193,7 @@ export const make: (
     leaseDuration: positiveDuration("leaseDuration", options)
   })
   const { defaultLifetime, maxWait, storeTimeout } = settings
-  const capacity = yield* Check.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
+  const capacity = yield* LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
   const endpoint = yield* TokenEndpoint
   const { proofKey } = endpoint
   // A token whose key no other process has is of no use to any
@@ -541,7 +540,7 @@ const closedError = () => new TokenProviderError({ reason: "Closed" })
 type DurationOption = Exclude<keyof typeof defaults, "capacity">
 
 const duration = (name: DurationOption, options: Options) =>
-  Check.duration(`TokenProvider.${name}`, options[name] ?? defaults[name])
+  LayerOptions.duration(`TokenProvider.${name}`, options[name] ?? defaults[name])
 
 const positiveDuration = (name: DurationOption, options: Options) =>
-  Check.positiveDuration(`TokenProvider.${name}`, options[name] ?? defaults[name])
+  LayerOptions.positiveDuration(`TokenProvider.${name}`, options[name] ?? defaults[name])

@@ -7,8 +7,8 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { AccessToken } from "./AccessToken.js"
+import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
-import type * as LayerOptions from "./LayerOptions.js"
 import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
 
 /**
@@ -45,7 +45,7 @@ export type Revoke = (
  * @category constructors
  */
 export const make = <R = never>(
-  options: LayerOptions.EndpointOptions<R>
+  options: AuthorizationServer.EndpointOptions<R>
 ): Effect.Effect<Revoke, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
     AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", options),

@@ -17,7 +17,7 @@ import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as Check from "./Check.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { describeCause, type InvalidOptions, TokenStoreError } from "./OAuthError.js"
 import * as PayloadCipher from "./PayloadCipher.js"
 
@@ -294,7 +294,7 @@ export const makeMemory: {
   (options: MemoryOptions): Effect.Effect<TokenStore["Type"], InvalidOptions>
 } = (options?: MemoryOptions) =>
   Effect.gen(function*() {
-    const capacity = yield* Check.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
+    const capacity = yield* LayerOptions.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
     const entries = new Map<string, Omit<Entry, "timeToLive"> & { readonly expiresAt: number }>()
     const leases = new Map<string, { readonly owner: string; readonly expiresAt: number }>()
     const notices = new Set<Queue.Queue<string>>()

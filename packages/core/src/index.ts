@@ -26,11 +26,6 @@ export * as AuthorizationServer from "./AuthorizationServer.js"
 /**
  * @since 0.1.0
  */
-export * as Check from "./Check.js"
-
-/**
- * @since 0.1.0
- */
 export * as ClientAuth from "./ClientAuth.js"
 
 /**
@@ -92,11 +87,6 @@ export * as RefreshTokenGrant from "./RefreshTokenGrant.js"
  * @since 0.1.0
  */
 export * as RetryPolicy from "./RetryPolicy.js"
-
-/**
- * @since 0.1.0
- */
-export * as Route from "./Route.js"
 
 /**
  * @since 0.1.0

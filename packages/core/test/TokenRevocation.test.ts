@@ -1,4 +1,4 @@
-import { AccessToken, AuthorizationServer, type LayerOptions, OAuthError, TokenRevocation } from "@effect-alf/core"
+import { AccessToken, AuthorizationServer, OAuthError, TokenRevocation } from "@effect-alf/core"
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -85,7 +85,7 @@ describe("TokenRevocation (RFC 7009)", () => {
 
   it.effect("checks its options", () =>
     Effect.gen(function*() {
-      const message = (given: LayerOptions.EndpointOptions) =>
+      const message = (given: AuthorizationServer.EndpointOptions) =>
         Effect.map(Effect.flip(TokenRevocation.make(given)), ({ message }) => message)
       assert.strictEqual(yield* message({ ...options, url: "x" }), "TokenRevocation.url is not an absolute URL")
       assert.strictEqual(yield* message({ clientId: "app", url }), "TokenRevocation.clientSecret is missing")

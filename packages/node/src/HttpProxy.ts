@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Check from "@effect-alf/core/Check"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Config from "effect/Config"
@@ -38,7 +38,7 @@ export const make = (proxy: Options): Effect.Effect<Proxies | undefined, Invalid
   if (proxy === false) return Effect.succeed(undefined)
   if (proxy === "environment") return proxiesOfEnvironment
   const given = Redacted.isRedacted(proxy) ? Redacted.value(proxy) : proxy instanceof URL ? proxy.href : proxy
-  return Check.text("NodeHttp.proxy", given).pipe(
+  return LayerOptions.text("NodeHttp.proxy", given).pipe(
     Effect.flatMap((given) => checkProxyUrl(given, "")),
     Effect.map((uri) => ({ httpProxy: uri, httpsProxy: uri, noProxy: "" }))
   )
@@ -69,7 +69,7 @@ const checkProxyUrl = (given: string, source: string): Effect.Effect<string, Inv
   // Many write host:port, as curl takes it
   const url = /^\w+:\/\//.test(given) ? given : `http://${given}`
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    return Check.invalid(`NodeHttp.proxy${source}`, "is not an http or https URL")
+    return LayerOptions.invalid(`NodeHttp.proxy${source}`, "is not an http or https URL")
   }
   const { password, username } = new URL(url)
   return Effect.try({

@@ -10,7 +10,7 @@ import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
-import type * as Route from "@effect-alf/core/Route"
+import type * as Origin from "@effect-alf/core/Origin"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
 import type { TokenRequest } from "@effect-alf/core/TokenRequest"
@@ -36,7 +36,7 @@ export interface Options<R = never, ES = never, RS = never>
   extends
     Omit<TokenEndpoint.Options<R>, "url" | "issuer" | "request" | "requestInit">,
     Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
-    Route.Options,
+    Origin.Options,
     Pick<AuthedHttpClient.Options, "isRejection" | "retryOn401">,
     TokenProvider.Options,
     TokenRequest

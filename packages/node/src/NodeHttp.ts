@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import * as Check from "@effect-alf/core/Check"
 import * as ClientCertificate from "@effect-alf/core/ClientCertificate"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
@@ -225,7 +224,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
 const check = Effect.fnUntraced(function*(options: Options | undefined) {
   const connections = options?.connections === undefined
     ? undefined
-    : yield* Check.positiveInteger("NodeHttp.connections", options.connections)
+    : yield* LayerOptions.positiveInteger("NodeHttp.connections", options.connections)
   const connectTimeout = yield* timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout)
   const keepAliveTimeout = yield* timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout)
   const proxies = yield* HttpProxy.make(options?.proxy ?? "environment")
@@ -260,7 +259,7 @@ const checkAuthorities = (ca: ReadonlyArray<string>) =>
   Effect.filterOrElse(
     Effect.succeed(ca),
     (ca) => ca.length > 0 && ca.every(isCertificate),
-    () => Check.invalid("NodeHttp.ca", "holds no certificate in PEM")
+    () => LayerOptions.invalid("NodeHttp.ca", "holds no certificate in PEM")
   )
 
 // Node itself trusts nobody, and says nothing, when it finds no certificate
@@ -271,7 +270,7 @@ const timeout = (
   value: Duration.DurationInput
 ) =>
   Effect.map(
-    Check.positiveDuration(`NodeHttp.${name}`, value),
+    LayerOptions.positiveDuration(`NodeHttp.${name}`, value),
     (duration) => Duration.toMillis(Duration.min(duration, maxTimeout))
   )
 

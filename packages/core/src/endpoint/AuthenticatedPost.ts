@@ -16,12 +16,13 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { AccessToken } from "../AccessToken.js"
-import * as Check from "../Check.js"
+import type * as AuthorizationServer from "../AuthorizationServer.js"
 import * as ClientAuth from "../ClientAuth.js"
 import * as DPoP from "../DPoP.js"
 import type * as Grant from "../Grant.js"
-import type * as LayerOptions from "../LayerOptions.js"
+import * as LayerOptions from "../LayerOptions.js"
 import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "../OAuthError.js"
+import * as Origin from "../Origin.js"
 import * as ServerExchange from "./ServerExchange.js"
 
 /**
@@ -63,13 +64,13 @@ export const make = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
   destination: Effect.Effect<Destination<R>, TokenEndpointError>,
-  options: Omit<LayerOptions.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
+  options: Omit<AuthorizationServer.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
     readonly proofKey?: DPoP.ProofKey | undefined
   }
 ) {
-  const clientId = yield* Check.text(`${name}.clientId`, options.clientId)
-  const timeout = yield* Check.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
-  const maxResponseBytes = yield* Check.positiveInteger(
+  const clientId = yield* LayerOptions.text(`${name}.clientId`, options.clientId)
+  const timeout = yield* LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
+  const maxResponseBytes = yield* LayerOptions.positiveInteger(
     `${name}.maxResponseBytes`,
     options.maxResponseBytes ?? defaultMaxResponseBytes
   )
@@ -176,7 +177,7 @@ export type AboutToken<A> = (
 export const aboutToken = <R>(
   name: string,
   role: TokenEndpointError["role"],
-  options: LayerOptions.EndpointOptions<R>
+  options: AuthorizationServer.EndpointOptions<R>
 ): Effect.Effect<AboutToken<ServerExchange.Answer>, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
     makeAt(name, role, options),
@@ -193,12 +194,12 @@ export const aboutToken = <R>(
 export const makeAt = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
-  options: LayerOptions.EndpointOptions<R>
+  options: AuthorizationServer.EndpointOptions<R>
 ) {
   const { issuer } = options
   const address = Effect.isEffect(options.url)
     ? options.url
-    : Effect.succeed(yield* Check.url(`${name}.url`, options.url, options))
+    : Effect.succeed(yield* Origin.checkUrl(`${name}.url`, options.url, options))
   const clientAuth = yield* clientAuthOf(name, options)
   return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
@@ -206,14 +207,14 @@ export const makeAt = Effect.fnUntraced(function*<R = never>(
 /** The client authentication that the options name. */
 export const clientAuthOf = <R>(
   name: string,
-  options: Pick<LayerOptions.RequestOptions<R>, "clientAuth" | "clientSecret">
+  options: Pick<AuthorizationServer.RequestOptions<R>, "clientAuth" | "clientSecret">
 ): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
   if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
   const secret = options.clientSecret
   return Effect.isEffect(secret)
     ? Effect.succeed(ClientAuth.secretBasic(secret))
     : Effect.map(
-      Check.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
+      LayerOptions.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
       (secret) => ClientAuth.secretBasic(secret)
     )
 }

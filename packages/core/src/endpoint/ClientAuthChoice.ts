@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Metadata } from "../AuthorizationServer.js"
-import * as Check from "../Check.js"
 import * as ClientAuth from "../ClientAuth.js"
+import * as LayerOptions from "../LayerOptions.js"
 import type { InvalidOptions } from "../OAuthError.js"
 
 /** The ways of a client, the preferred one first. */
@@ -22,7 +22,7 @@ export const make = <R>(name: string, options: {
   if (clientAuth === undefined) {
     const secret: Effect.Effect<ClientAuth.Secret<R>, InvalidOptions> = Effect.isEffect(clientSecret)
       ? Effect.succeed(clientSecret)
-      : Check.secret(`${name}.clientSecret`, clientSecret as never)
+      : LayerOptions.secret(`${name}.clientSecret`, clientSecret as never)
     return Effect.map(secret, (secret) => [
       ClientAuth.secretBasic(secret),
       ClientAuth.secretPost(secret),
@@ -31,7 +31,7 @@ export const make = <R>(name: string, options: {
   }
   const [first, ...others] = Array.isArray(clientAuth) ? clientAuth : [clientAuth]
   return first === undefined
-    ? Check.invalid(`${name}.clientAuth`, "is an empty list")
+    ? LayerOptions.invalid(`${name}.clientAuth`, "is an empty list")
     : Effect.succeed([first, ...others])
 }
 

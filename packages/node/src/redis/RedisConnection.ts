@@ -7,7 +7,7 @@
  * The package `ioredis` is loaded when a connection of our own is made; whoever
  * uses another store need not install it.
  */
-import * as Check from "@effect-alf/core/Check"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
@@ -62,7 +62,7 @@ export const checkTimeout = (
   name: "connectTimeout" | "commandTimeout",
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> =>
-  Effect.map(Check.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
+  Effect.map(LayerOptions.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
 
 /** A connection of our own. It can be made while Redis is down. */
 export const make: (
@@ -157,33 +157,39 @@ const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Option
     : cluster.nodes !== undefined && cluster.nodes.length > 0
   if (url === undefined && elsewhere) return {}
   const option = "RedisTokenStore.url"
-  const given = yield* Check.text(
+  const given = yield* LayerOptions.text(
     option,
     Redacted.isRedacted(url) ? Redacted.value(url) : url instanceof URL ? url.href : url as string
   )
   // The url may hold a password: no description shows any part of it
-  if (!URL.canParse(given)) return yield* Check.invalid(option, "is not a URL")
+  if (!URL.canParse(given)) return yield* LayerOptions.invalid(option, "is not a URL")
   const parsed = new URL(given)
   const isSocket = parsed.protocol === "unix:"
   if (!isSocket && parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") {
-    return yield* Check.invalid(option, "must begin with redis://, rediss:// or unix:///")
+    return yield* LayerOptions.invalid(option, "must begin with redis://, rediss:// or unix:///")
   }
-  if (isSocket && cluster !== undefined) return yield* Check.invalid(option, "is a socket, and a cluster has none")
+  if (isSocket && cluster !== undefined) {
+    return yield* LayerOptions.invalid(option, "is a socket, and a cluster has none")
+  }
   if (isSocket && parsed.hostname !== "") {
-    return yield* Check.invalid(option, "has a host before the path of its socket")
+    return yield* LayerOptions.invalid(option, "has a host before the path of its socket")
   }
-  if (!isSocket && parsed.hostname === "") return yield* Check.invalid(option, "has no host")
-  if (parsed.search !== "") return yield* Check.invalid(option, "must not have a query: give such options as redis")
-  if (parsed.hash !== "") return yield* Check.invalid(option, "must not have a fragment: # in a password is %23")
+  if (!isSocket && parsed.hostname === "") return yield* LayerOptions.invalid(option, "has no host")
+  if (parsed.search !== "") {
+    return yield* LayerOptions.invalid(option, "must not have a query: give such options as redis")
+  }
+  if (parsed.hash !== "") return yield* LayerOptions.invalid(option, "must not have a fragment: # in a password is %23")
   const [username, password, path] = yield* Effect.try({
     try: () => [parsed.username, parsed.password, parsed.pathname].map(decodeURIComponent),
     catch: () => new InvalidOptions({ option, description: "has credentials that are not percent-encoded" })
   })
   if (isSocket) return { path }
   const database = /^\/?(\d*)$/.exec(path)?.[1]
-  if (database === undefined) return yield* Check.invalid(option, "has a path that is not the number of a database")
+  if (database === undefined) {
+    return yield* LayerOptions.invalid(option, "has a path that is not the number of a database")
+  }
   if (cluster !== undefined && Number(database) !== 0) {
-    return yield* Check.invalid(option, "names a database, and a cluster has none but 0")
+    return yield* LayerOptions.invalid(option, "names a database, and a cluster has none but 0")
   }
   const address: RedisOptions = {
     host: parsed.hostname.replace(/^\[|\]$/g, ""),

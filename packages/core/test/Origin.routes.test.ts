@@ -1,14 +1,14 @@
-import { OAuthError, Route } from "@effect-alf/core"
+import { OAuthError, Origin } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 
 // Where each address goes, and which options are refused, is in AuthedHttpClient.origins.test.ts
 
-describe("Route", () => {
+describe("Origin.makeRoute", () => {
   it.effect("rule 10: completes an address, or says why no token may go there", () =>
     Effect.gen(function*() {
-      const route = yield* Route.make({ baseUrl: "https://api.test/v1", origins: ["https://b.test"] })
+      const route = yield* Origin.makeRoute({ baseUrl: "https://api.test/v1", origins: ["https://b.test"] })
       assert.strictEqual(route.complete("/orders"), "https://api.test/v1/orders")
       assert.strictEqual(route.originOf("https://api.test/v1/orders"), "https://api.test")
       assert.strictEqual(route.complete("https://b.test/x"), "https://b.test/x")
@@ -24,7 +24,7 @@ describe("Route", () => {
 
   it.effect("rule 10: names the origins that were named, however many are allowed", () =>
     Effect.gen(function*() {
-      const named = (options: Route.Options) => Effect.map(Route.make(options), ({ named }) => named)
+      const named = (options: Origin.Options) => Effect.map(Origin.makeRoute(options), ({ named }) => named)
       deepStrictEqual(yield* named({ baseUrl: "https://API.test:443/v1", origins: ["https://b.test/"] }), [
         "https://api.test",
         "https://b.test"
