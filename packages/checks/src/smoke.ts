@@ -1,5 +1,5 @@
 // What an app does with core, with nothing but what every runtime has: run by each of them, as one file.
-import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, ClientAuth, DPoP, EncryptedTokenStore, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -54,7 +54,7 @@ const renewal = Effect.gen(function*() {
 const encrypted = Effect.suspend(() => {
   const key = { id: "key", key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) }
   return Effect.all([get, get, expectTokens(1)]).pipe(
-    Effect.provide(app(bySecret, {}, Layer.orDie(TokenStore.encrypted(TokenStore.layerMemory(), { keys: [key] }))))
+    Effect.provide(app(bySecret, {}, Layer.orDie(EncryptedTokenStore.layer(TokenStore.layerMemory(), { keys: [key] }))))
   )
 })
 

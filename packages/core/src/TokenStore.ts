@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { dual, identity } from "effect/Function"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -19,7 +19,6 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as LayerOptions from "./LayerOptions.js"
 import { describeCause, type InvalidOptions, TokenStoreError } from "./OAuthError.js"
-import * as PayloadCipher from "./PayloadCipher.js"
 
 /**
  * What a store keeps under a key.
@@ -394,85 +393,3 @@ export const layerMemory: {
   (options: MemoryOptions): Layer.Layer<TokenStore, InvalidOptions>
 } = (options?: MemoryOptions) =>
   Layer.effect(TokenStore, options === undefined ? makeMemory() : makeMemory(options)) as Layer.Layer<TokenStore>
-
-/**
- * Options of a store whose payloads are encrypted.
- *
- * @since 0.1.0
- * @category options
- */
-export interface EncryptedOptions {
-  /**
-   * The first key writes, all of them read. To replace a key, give the new one to every process behind the old one,
-   * then in front of it, and take the old one away when what it wrote has expired.
-   */
-  readonly keys: ReadonlyArray<PayloadCipher.EncryptionKey>
-}
-
-/**
- * Encrypts the payloads of a store, whichever it is; keys, versions and
- * lifetimes stay as they are. An entry that does not decrypt is one that cannot
- * be read, and may always be overwritten.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makeEncrypted = (
-  store: TokenStore["Type"],
-  options: EncryptedOptions
-): Effect.Effect<TokenStore["Type"], InvalidOptions> =>
-  Effect.map(PayloadCipher.make("TokenStore.encrypted.keys", options.keys), (cipher) => {
-    const open = (key: string, entry: Entry) =>
-      Effect.map(cipher.open(key, entry.payload), (payload): Entry => ({ ...entry, payload }))
-
-    return TokenStore.of({
-      isShared: store.isShared,
-      get: (key) => Effect.flatMap(store.get(key), Effect.transposeMapOption((entry) => open(key, entry))),
-      set: Effect.fnUntraced(function*(key, entry, replaces) {
-        const sealed = { ...entry, payload: yield* cipher.seal(key, entry.payload) }
-        if (yield* store.set(key, sealed, replaces)) return true
-        // What the store refuses to overwrite may be what counts as absent here
-        const current = yield* store.get(key)
-        const isReadable = Option.isSome(current) && (yield* Effect.isSuccess(open(key, current.value)))
-        return !isReadable && (yield* store.set(key, sealed, Option.map(current, ({ version }) => version)))
-      }),
-      remove: (key, version) => store.remove(key, version),
-      acquireLease: (key, owner, duration) => store.acquireLease(key, owner, duration),
-      extendLease: (key, owner, duration) => store.extendLease(key, owner, duration),
-      releaseLease: (key, owner) => store.releaseLease(key, owner),
-      changes: store.changes
-    })
-  })
-
-/**
- * Encrypts what the store of a layer keeps.
- *
- * @example
- * ```ts
- * import { TokenStore } from "@effect-alf/core"
- * import { KeyValueStore } from "@effect/platform"
- * import { Config, Effect, Layer } from "effect"
- *
- * const layer = Layer.unwrapEffect(Effect.map(Config.redacted("STORE_KEY"), (key) =>
- *   TokenStore.layerKeyValueStore().pipe(
- *     TokenStore.encrypted({ keys: [{ id: "2026-11", key }] }),
- *     Layer.provide(KeyValueStore.layerMemory)
- *   )))
- * ```
- *
- * @since 0.1.0
- * @category layers
- */
-export const encrypted: {
-  (options: EncryptedOptions): <E, R>(
-    self: Layer.Layer<TokenStore, E, R>
-  ) => Layer.Layer<TokenStore, E | InvalidOptions, R>
-  <E, R>(
-    self: Layer.Layer<TokenStore, E, R>,
-    options: EncryptedOptions
-  ): Layer.Layer<TokenStore, E | InvalidOptions, R>
-} = dual(
-  2,
-  <E, R>(self: Layer.Layer<TokenStore, E, R>, options: EncryptedOptions) =>
-    Layer.provide(Layer.effect(TokenStore, Effect.flatMap(TokenStore, (store) => makeEncrypted(store, options))), self)
-)

@@ -46,6 +46,11 @@ export * as DPoP from "./DPoP.js"
 /**
  * @since 0.1.0
  */
+export * as EncryptedTokenStore from "./EncryptedTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Environment from "./Environment.js"
 
 /**
@@ -72,11 +77,6 @@ export * as OAuthMetrics from "./OAuthMetrics.js"
  * @since 0.1.0
  */
 export * as Origin from "./Origin.js"
-
-/**
- * @since 0.1.0
- */
-export * as PayloadCipher from "./PayloadCipher.js"
 
 /**
  * @since 0.1.0

@@ -1,6 +1,5 @@
 import { type OAuthError, TokenStore } from "@effect-alf/core"
-import type { KeyValueStore } from "@effect/platform"
-import { type Context, Effect, Layer, Option, Redacted } from "effect"
+import { type Context, Effect, type Layer, Option } from "effect"
 import { expect, test } from "tstyche"
 
 interface Database {
@@ -8,7 +7,6 @@ interface Database {
 }
 
 declare const needsDatabase: Effect.Effect<string, never, Database>
-const options = { keys: [{ id: "1", key: Redacted.make("key") }] }
 
 test("make takes values, promises and effects", () => {
   expect(TokenStore.make(new Map<string, string>()))
@@ -34,15 +32,4 @@ test("layerMemory can only fail where it has options", () => {
   expect(TokenStore.layerMemory()).type.toBe<Layer.Layer<TokenStore.TokenStore>>()
   expect(TokenStore.layerMemory({ capacity: 10 }))
     .type.toBe<Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>>()
-})
-
-test("encrypted keeps what the layer fails with and needs, data first and last", () => {
-  type Encrypted = Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions, KeyValueStore.KeyValueStore>
-  expect(TokenStore.layerKeyValueStore().pipe(TokenStore.encrypted(options))).type.toBe<Encrypted>()
-  expect(TokenStore.encrypted(TokenStore.layerKeyValueStore(), options)).type.toBe<Encrypted>()
-})
-
-test("encrypted takes no key in the clear, and no other layer", () => {
-  expect(TokenStore.encrypted).type.not.toBeCallableWith({ keys: [{ id: "1", key: "key" }] })
-  expect(TokenStore.encrypted(options)).type.not.toBeCallableWith(Layer.empty)
 })

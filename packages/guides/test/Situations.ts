@@ -6,6 +6,7 @@ import {
   ClientAuth,
   ClientCertificate,
   DPoP,
+  EncryptedTokenStore,
   Grant,
   OAuthError,
   RefreshTokenGrant,
@@ -244,7 +245,7 @@ const configuredBy = (variables: Readonly<Record<string, string>>, prefix?: stri
 const variables = { ALF_TOKEN_URL: url, ALF_CLIENT_ID: clientId, ALF_BASE_URL: api }
 
 const encryptedWith = (...keys: ReadonlyArray<object>): Situation =>
-  building(TokenStore.layerMemory().pipe(TokenStore.encrypted({ keys } as never)))
+  building(TokenStore.layerMemory().pipe(EncryptedTokenStore.layer({ keys } as never)))
 
 const redisWith = (options: RedisTokenStore.Options): Situation => building(RedisTokenStore.layer(options))
 
@@ -370,7 +371,7 @@ const storeHolding = (payload: string) =>
   }))
 
 const encrypted = (store: Layer.Layer<TokenStore.TokenStore>) =>
-  Layer.orDie(TokenStore.encrypted(store, { keys: [{ id: "2026-11", key: key32 }] }))
+  Layer.orDie(EncryptedTokenStore.layer(store, { keys: [{ id: "2026-11", key: key32 }] }))
 
 const envelope = (key: string) => JSON.stringify({ v: 1, key, nonce: "A".repeat(16), text: "A".repeat(64) })
 
@@ -824,16 +825,16 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
 
   // Keys of an encrypted store
-  "TokenStore.encrypted.keys must hold at least one key": encryptedWith(),
-  "TokenStore.encrypted.keys[0].id must be 1 to 64 ASCII letters, digits or any of . _ : / -": encryptedWith(
+  "EncryptedTokenStore.keys must hold at least one key": encryptedWith(),
+  "EncryptedTokenStore.keys[0].id must be 1 to 64 ASCII letters, digits or any of . _ : / -": encryptedWith(
     { id: "", key: key32 }
   ),
-  "TokenStore.encrypted.keys[1].id is that of another key too": encryptedWith(
+  "EncryptedTokenStore.keys[1].id is that of another key too": encryptedWith(
     { id: "1", key: key32 },
     { id: "1", key: key32 }
   ),
-  "TokenStore.encrypted.keys[0].key is not 32 bytes of base64": encryptedWith({ id: "1", key: Redacted.make("short") }),
-  "TokenStore.encrypted.keys[0].key is of no use here: WebCrypto is missing (browsers have it on https)": withoutImport(
+  "EncryptedTokenStore.keys[0].key is not 32 bytes of base64": encryptedWith({ id: "1", key: Redacted.make("short") }),
+  "EncryptedTokenStore.keys[0].key is of no use here: WebCrypto is missing (browsers have it on https)": withoutImport(
     encryptedWith({ id: "1", key: key32 })
   ),
 
@@ -954,7 +955,7 @@ export const situations: Readonly<Record<string, Situation>> = {
     telling({ store: encrypted(storeHolding(envelope("2026-11"))) }),
   "Token store, set: encrypted, the entry would be longer than 1048576 characters": Effect.gen(function*() {
     const memory = yield* TokenStore.makeMemory()
-    const store = yield* TokenStore.makeEncrypted(memory, { keys: [{ id: "1", key: key32 }] })
+    const store = yield* EncryptedTokenStore.make(memory, { keys: [{ id: "1", key: key32 }] })
     const entry = { version: "1", payload: "a".repeat(1_048_576), timeToLive: Duration.hours(1) }
     return yield* messageOf(store.set("key", entry, Option.none()))
   }),

@@ -1,4 +1,4 @@
-import { TokenStore } from "@effect-alf/core"
+import { EncryptedTokenStore, TokenStore } from "@effect-alf/core"
 import { type RedisClient, RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it, vi } from "@effect/vitest"
@@ -218,7 +218,7 @@ shared(Shared.layer)("RedisTokenStore, encrypted", (it) => {
   const makeKey = (id: string) => ({ id, key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) })
   const keys = { one: makeKey("one"), two: makeKey("two") }
   const makeEncrypted = (id: keyof typeof keys) =>
-    Effect.flatMap(makeStore(), (store) => TokenStore.makeEncrypted(store, { keys: [keys[id]] }))
+    Effect.flatMap(makeStore(), (store) => EncryptedTokenStore.make(store, { keys: [keys[id]] }))
 
   it.scopedLive("keeps the contract of a token store", () =>
     Effect.gen(function*() {

@@ -1,4 +1,4 @@
-import { Grant, type OAuthError, RefreshTokenGrant, TokenStore } from "@effect-alf/core"
+import { EncryptedTokenStore, Grant, type OAuthError, RefreshTokenGrant, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Fiber, Inspectable, Option, Redacted, TestClock } from "effect"
@@ -209,7 +209,7 @@ describe.concurrent("RefreshTokens, no lease, no refresh", () => {
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory({ isShared: true })
       const encrypted = (id: string, byte: number) =>
-        TokenStore.makeEncrypted(memory, { keys: [{ id, key: Redacted.make(new Uint8Array(32).fill(byte)) }] })
+        EncryptedTokenStore.make(memory, { keys: [{ id, key: Redacted.make(new Uint8Array(32).fill(byte)) }] })
       const { key, processes: [one], sent } = yield* RefreshBench.make({ sharedStore: yield* encrypted("new", 1) })
       const old = yield* encrypted("old", 2)
       yield* old.set(key, entry(3, "newest"), Option.none())

@@ -1,19 +1,20 @@
-import { PayloadCipher } from "@effect-alf/core"
+import type { EncryptedTokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } from "effect"
-import { runs } from "./Runs.js"
-import { anyString } from "./support/anyString.js"
-import { rowsEffect } from "./support/Rows.js"
+import * as PayloadCipher from "../../src/store/PayloadCipher.js"
+import { runs } from "../Runs.js"
+import { anyString } from "../support/anyString.js"
+import { rowsEffect } from "../support/Rows.js"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
 
-const key = (id: string, fill = 1): PayloadCipher.EncryptionKey => ({
+const key = (id: string, fill = 1): EncryptedTokenStore.EncryptionKey => ({
   id,
   key: Redacted.make(Encoding.encodeBase64(bytes(fill)))
 })
 
-const make = (...keys: ReadonlyArray<PayloadCipher.EncryptionKey>) => PayloadCipher.make("keys", keys)
+const make = (...keys: ReadonlyArray<EncryptedTokenStore.EncryptionKey>) => PayloadCipher.make("keys", keys)
 
 const failsToOpen = (
   cipher: PayloadCipher.PayloadCipher,

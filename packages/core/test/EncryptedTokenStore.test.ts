@@ -1,5 +1,5 @@
-import type { AccessToken, PayloadCipher } from "@effect-alf/core"
-import { OAuthError, TokenStore } from "@effect-alf/core"
+import type { AccessToken } from "@effect-alf/core"
+import { EncryptedTokenStore, OAuthError, TokenStore } from "@effect-alf/core"
 import { TestTokenStore, TokenStoreContract } from "@effect-alf/core/testing"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
@@ -27,7 +27,7 @@ type Store = TokenStore.TokenStore["Type"]
 
 const material = (fill: number) => Encoding.encodeBase64(Uint8Array.from({ length: 32 }, (_, index) => fill + index))
 
-const key = (id: string, fill = 1): PayloadCipher.EncryptionKey => ({ id, key: Redacted.make(material(fill)) })
+const key = (id: string, fill = 1): EncryptedTokenStore.EncryptionKey => ({ id, key: Redacted.make(material(fill)) })
 
 const entry = (version: string, timeToLive = Duration.minutes(1)): TokenStore.Entry => ({
   version,
@@ -37,8 +37,8 @@ const entry = (version: string, timeToLive = Duration.minutes(1)): TokenStore.En
 
 const makeMemory = TokenStore.makeMemory({ isShared: true })
 
-const encrypt = (store: Store, ...keys: ReadonlyArray<PayloadCipher.EncryptionKey>) =>
-  TokenStore.makeEncrypted(store, { keys: keys.length === 0 ? [key("a")] : keys })
+const encrypt = (store: Store, ...keys: ReadonlyArray<EncryptedTokenStore.EncryptionKey>) =>
+  EncryptedTokenStore.make(store, { keys: keys.length === 0 ? [key("a")] : keys })
 
 const failsToRead = (store: Store, description: RegExp) =>
   Effect.map(Effect.flip(store.get("key")), (error) => {
@@ -47,10 +47,10 @@ const failsToRead = (store: Store, description: RegExp) =>
     assert.match(error.description, description)
   })
 
-describe("TokenStore.encrypted", () => {
+describe("EncryptedTokenStore", () => {
   const honours = (name: string, layer: Layer.Layer<TokenStore.TokenStore>, claims = {}) =>
     describe(`over ${name}`, () => {
-      const encrypted = layer.pipe(TokenStore.encrypted({ keys: [key("a"), key("b", 2)] }), Layer.orDie)
+      const encrypted = layer.pipe(EncryptedTokenStore.layer({ keys: [key("a"), key("b", 2)] }), Layer.orDie)
       it.effect("keeps every promise of a store", () =>
         rowsEffect(
           TokenStoreContract.make({ advance: TestClock.adjust, ...claims }),
@@ -77,10 +77,10 @@ describe("TokenStore.encrypted", () => {
       const layer = Layer.succeed(TokenStore.TokenStore, memory)
       const options = { keys: [key("a")] }
       yield* Effect.flatMap(TokenStore.TokenStore, (store) => store.set("key", entry("1"), Option.none())).pipe(
-        Effect.provide(TokenStore.encrypted(layer, options))
+        Effect.provide(EncryptedTokenStore.layer(layer, options))
       )
       const found = yield* Effect.flatMap(TokenStore.TokenStore, (store) => store.get("key")).pipe(
-        Effect.provide(layer.pipe(TokenStore.encrypted(options)))
+        Effect.provide(layer.pipe(EncryptedTokenStore.layer(options)))
       )
       deepStrictEqual(found, Option.some(entry("1")))
     }))
@@ -175,13 +175,15 @@ describe("TokenStore.encrypted", () => {
   it.effect("a key that was wrong is found when the layer is built, by the name of the option", () =>
     Effect.gen(function*() {
       const secret = Buffer.from("a key that is too short").toString("base64")
-      const layer = TokenStore.encrypted(TokenStore.layerMemory(), { keys: [{ id: "a", key: Redacted.make(secret) }] })
+      const layer = EncryptedTokenStore.layer(TokenStore.layerMemory(), {
+        keys: [{ id: "a", key: Redacted.make(secret) }]
+      })
       const exit = yield* Effect.scoped(Effect.exit(Layer.build(layer)))
       deepStrictEqual(
         exit,
         Exit.fail(
           new OAuthError.InvalidOptions({
-            option: "TokenStore.encrypted.keys[0].key",
+            option: "EncryptedTokenStore.keys[0].key",
             description: "is not 32 bytes of base64"
           })
         )
@@ -244,7 +246,7 @@ const unreadable: Record<string, readonly [leave: (memory: Store) => Effect.Effe
   ]
 }
 
-describe("TokenStore.encrypted, an entry that does not decrypt", () => {
+describe("EncryptedTokenStore, an entry that does not decrypt", () => {
   it.effect("counts as absent, and whoever has seen nothing or another entry may overwrite it", () =>
     rowsEffect(
       Object.entries(unreadable).flatMap(([name, [leave, says]]) => [
@@ -320,7 +322,7 @@ describe("TokenStore.encrypted, an entry that does not decrypt", () => {
 // rotation and the provider
 // -----------------------------------------------------------------------------
 
-describe("TokenStore.encrypted, rotation", () => {
+describe("EncryptedTokenStore, rotation", () => {
   it.effect("processes that are a step apart read each other's entries, at every step", () =>
     Effect.gen(function*() {
       const memory = yield* makeMemory
@@ -344,7 +346,7 @@ describe("TokenStore.encrypted, rotation", () => {
     }))
 })
 
-describe("TokenStore.encrypted, under a provider", () => {
+describe("EncryptedTokenStore, under a provider", () => {
   /** Runs it to its end: the token is written in the background, and the end of the scope waits for that. */
   const bench = <A, E>(options: ProviderBench.Options, use: (bench: ProviderBench.Bench) => Effect.Effect<A, E>) =>
     Effect.gen(function*() {

@@ -2,8 +2,6 @@
  * Encryption of what a store keeps: AES-256-GCM by the runtime's WebCrypto. A
  * payload becomes a versioned envelope that names its key, and opens only under
  * the store key that it was sealed for.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -11,27 +9,17 @@ import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as LayerOptions from "./LayerOptions.js"
-import { InvalidOptions, TokenStoreError } from "./OAuthError.js"
+import * as LayerOptions from "../LayerOptions.js"
+import { InvalidOptions, TokenStoreError } from "../OAuthError.js"
 
-/**
- * A key, and the name that what it has written is known by.
- *
- * @since 0.1.0
- * @category models
- */
-export interface EncryptionKey {
-  /** 1 to 64 ASCII letters, digits or any of `.` `_` `:` `/` `-`. It is no secret, and never means another key. */
+/** What `EncryptedTokenStore` documents. */
+interface EncryptionKey {
   readonly id: string
-  /** 32 random bytes, as they are or in base64 or base64url: `openssl rand -base64 32`. */
   readonly key: Redacted.Redacted<string | Uint8Array>
 }
 
 /**
  * Seals payloads with one key and opens what any of its keys has sealed.
- *
- * @since 0.1.0
- * @category models
  */
 export interface PayloadCipher {
   readonly seal: (storeKey: string, payload: string) => Effect.Effect<string, TokenStoreError>
@@ -42,9 +30,6 @@ export interface PayloadCipher {
 /**
  * Imports the keys once, so that nothing can read them any more. The first one
  * seals. `option` is what the user knows the keys as.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const make: (
   option: string,
