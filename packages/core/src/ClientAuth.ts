@@ -12,7 +12,6 @@ import { ClientCertificate } from "./ClientCertificate.js"
 import { fingerprint } from "./disclosure/Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
 import { CredentialsError, oneLine } from "./OAuthError.js"
-import type * as SigningKey from "./SigningKey.js"
 
 /**
  * What a client authentication knows of the attempt it is made for.
@@ -175,7 +174,7 @@ export const secretJwt = <R = never>(
   options?:
     | SignedAssertionOptions & {
       /** The default is `HS256`. */
-      readonly algorithm?: Extract<SigningKey.Algorithm, `HS${string}`> | undefined
+      readonly algorithm?: Extract<JwtSigner.Algorithm, `HS${string}`> | undefined
     }
     | undefined
 ): ClientAuth<R> => ({
@@ -198,7 +197,7 @@ export const secretJwt = <R = never>(
  * @category options
  */
 export interface PrivateKeyJwtOptions<out R = never> extends SignedAssertionOptions, JwtSigner.Options<R> {
-  readonly algorithm?: Exclude<SigningKey.Algorithm, `HS${string}`> | undefined
+  readonly algorithm?: Exclude<JwtSigner.Algorithm, `HS${string}`> | undefined
 }
 
 /**

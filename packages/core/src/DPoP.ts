@@ -8,11 +8,10 @@ import type * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as jose from "jose"
 import { fingerprint } from "./disclosure/Fingerprint.js"
+import * as SigningKey from "./endpoint/SigningKey.js"
 import * as JwtSigner from "./JwtSigner.js"
 import { CredentialsError } from "./OAuthError.js"
-import * as SigningKey from "./SigningKey.js"
 
 /**
  * A key, and the proofs that it makes. Its private part cannot be reached.
@@ -46,7 +45,7 @@ export interface ProofKey {
  * @since 0.1.0
  * @category models
  */
-export type Algorithm = Exclude<SigningKey.Algorithm, `HS${string}`>
+export type Algorithm = Exclude<JwtSigner.Algorithm, `HS${string}`>
 
 /**
  * Makes a key that nobody else has and that ends with the process.
@@ -60,13 +59,7 @@ export const generate = Effect.fnUntraced(function*(
     readonly algorithm?: Algorithm | undefined
   } = {}
 ) {
-  const algorithm = options.algorithm ?? "ES256"
-  const { privateKey, publicKey } = yield* Effect.tryPromise({
-    try: () => jose.generateKeyPair(algorithm, { extractable: false }),
-    catch: () => new CredentialsError({ description: `no key for ${algorithm} can be made here` })
-  })
-  const publicJwk = yield* Effect.promise(() => jose.exportJWK(publicKey))
-  return yield* make({ algorithm, privateKey, publicJwk, isShared: false })
+  return yield* make(yield* SigningKey.generate(options.algorithm ?? "ES256"), false)
 })
 
 /**
@@ -85,27 +78,24 @@ export const generate = Effect.fnUntraced(function*(
  * @category constructors
  */
 export const fromKey = Effect.fnUntraced(function*<R = never>(
-  key: SigningKey.Source<R>,
+  key: JwtSigner.Source<R>,
   options: {
     /** The default is that of the JWK, else RS256, ES256, ES384, ES512 or EdDSA by the type of the key. */
     readonly algorithm?: Algorithm | undefined
   } = {}
 ) {
-  const { algorithm, privateKey, publicJwk } = yield* SigningKey.load(key, options.algorithm)
-  if (isAsymmetric(algorithm)) return yield* make({ algorithm, privateKey, publicJwk, isShared: true })
+  const loaded = yield* SigningKey.load(key, options.algorithm)
+  const { algorithm } = loaded
+  if (isAsymmetric(algorithm)) return yield* make({ ...loaded, algorithm }, true)
   return yield* new CredentialsError({ description: "the key is a shared secret, which cannot sign a proof" })
 })
 
-const isAsymmetric = (algorithm: SigningKey.Algorithm): algorithm is Algorithm => !algorithm.startsWith("HS")
+const isAsymmetric = (algorithm: JwtSigner.Algorithm): algorithm is Algorithm => !algorithm.startsWith("HS")
 
-const make = Effect.fnUntraced(function*({ algorithm, isShared, privateKey, publicJwk }: {
-  readonly algorithm: Algorithm
-  readonly privateKey: CryptoKey
-  readonly publicJwk: jose.JWK
-  readonly isShared: boolean
-}) {
-  const thumbprint = yield* Effect.promise(() => jose.calculateJwkThumbprint(publicJwk))
-  const header = { alg: algorithm, typ: "dpop+jwt", jwk: publicJwk }
+const make = Effect.fnUntraced(function*(key: SigningKey.Signing<Algorithm>, isShared: boolean) {
+  const { algorithm, publicJwk } = key
+  const thumbprint = yield* SigningKey.thumbprint(key)
+  const header = { typ: "dpop+jwt", jwk: publicJwk }
   const nonces = makeNonces()
   const proofKey: ProofKey = {
     thumbprint,
@@ -124,7 +114,7 @@ const make = Effect.fnUntraced(function*({ algorithm, isShared, privateKey, publ
         ...(token && { ath: fingerprint(Redacted.value(token)) }),
         ...(nonce !== undefined && { nonce })
       }
-      return yield* Effect.promise(() => new jose.SignJWT(claims).setProtectedHeader(header).sign(privateKey))
+      return yield* Effect.promise(() => key.sign(header, claims))
     })
   }
   return proofKey

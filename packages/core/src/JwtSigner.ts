@@ -1,5 +1,5 @@
 /**
- * Signs JWTs (RFC 7515, RFC 7519) over jose: the assertions of `ClientAuth`, and
+ * Signs JWTs (RFC 7515, RFC 7519), by the package `jose`: the assertions of `ClientAuth`, and
  * those that a grant trades for a token (RFC 7523).
  *
  * @since 0.1.0
@@ -9,10 +9,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
-import * as jose from "jose"
+import * as SigningKey from "./endpoint/SigningKey.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { CredentialsError } from "./OAuthError.js"
-import * as SigningKey from "./SigningKey.js"
 
 /**
  * Signs claims with the key of now.
@@ -50,6 +49,77 @@ export interface SignedJwt {
 }
 
 /**
+ * How a JWT is signed (RFC 7518 §3.1, RFC 8037, RFC 9864). `EdDSA` and
+ * `Ed25519` make the same signature under two names: servers know one or both.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Algorithm =
+  | "RS256"
+  | "RS384"
+  | "RS512"
+  | "PS256"
+  | "PS384"
+  | "PS512"
+  | "ES256"
+  | "ES384"
+  | "ES512"
+  | "EdDSA"
+  | "Ed25519"
+  | "HS256"
+  | "HS384"
+  | "HS512"
+
+/**
+ * A JSON Web Key (RFC 7517 §4) with the members of its type (RFC 7518 §6, RFC
+ * 8037 §2). What WebCrypto and Node's crypto export is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Jwk {
+  readonly kty?: string | undefined
+  readonly alg?: string | undefined
+  readonly kid?: string | undefined
+  readonly use?: string | undefined
+  readonly key_ops?: ReadonlyArray<string> | undefined
+  readonly ext?: boolean | undefined
+  readonly x5c?: ReadonlyArray<string> | undefined
+  readonly crv?: string | undefined
+  readonly x?: string | undefined
+  readonly y?: string | undefined
+  readonly n?: string | undefined
+  readonly e?: string | undefined
+  readonly d?: string | undefined
+  readonly p?: string | undefined
+  readonly q?: string | undefined
+  readonly dp?: string | undefined
+  readonly dq?: string | undefined
+  readonly qi?: string | undefined
+  readonly oth?: ReadonlyArray<object> | undefined
+  readonly k?: string | undefined
+}
+
+/**
+ * A private key as the user has it: PEM (PKCS#8), a JWK as an object or as JSON
+ * text; for HS256 to HS512 the shared secret itself, or a JWK of type `oct`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Key = Redacted.Redacted<string | Jwk>
+
+/**
+ * A key, or an effect that reads it anew for every signature, so that it can be
+ * rotated without a restart.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Source<R = never> = Key | Effect.Effect<Key, unknown, R>
+
+/**
  * What is written into the header and the times of a JWT, whatever it is for.
  *
  * @since 0.1.0
@@ -74,9 +144,9 @@ export interface JwtOptions {
  */
 export interface Options<out R = never> extends JwtOptions {
   /** PEM (PKCS#8), a JWK, for HS256 to HS512 the shared secret, or an effect that is run at every signature. */
-  readonly key: SigningKey.Source<R>
+  readonly key: Source<R>
   /** The default is that of the JWK, else RS256, ES256, ES384, ES512, EdDSA or HS256 by the type of the key. */
-  readonly algorithm?: SigningKey.Algorithm | undefined
+  readonly algorithm?: Algorithm | undefined
   /**
    * The certificate of the key, PEM or DER, from which `x5t` and `x5t#S256` are
    * computed. The default is the first one in the PEM of the key.
@@ -109,20 +179,19 @@ export const make = <R = never>(options: Options<R>): JwtSigner<R> => {
   })
   return {
     sign: Effect.fnUntraced(function*(claims) {
-      const { algorithm, certificate, keyId, privateKey, version } = yield* load
+      const { certificate, keyId, sign, version } = yield* load
       const times = yield* makeTimes(options)
       const kid = options.keyId ?? keyId
       const x5t = options.x5t ?? (certificate && (yield* thumbprint("SHA-1", certificate)))
       const x5tS256 = options.x5tS256 ?? (certificate && (yield* thumbprint("SHA-256", certificate)))
-      const header: jose.JWTHeaderParameters = {
-        alg: algorithm,
+      const header = {
         typ: options.typ ?? "JWT",
         ...(kid !== undefined && { kid }),
         ...(x5t !== undefined && { x5t }),
         ...(x5tS256 !== undefined && { "x5t#S256": x5tS256 })
       }
       const jwt = yield* Effect.tryPromise({
-        try: () => new jose.SignJWT({ ...times, ...claims }).setProtectedHeader(header).sign(privateKey),
+        try: () => sign(header, { ...times, ...claims }),
         catch: () => new CredentialsError({ description: "the claims are not JSON" })
       })
       return { jwt: Redacted.make(jwt), version }

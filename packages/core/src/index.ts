@@ -91,11 +91,6 @@ export * as RetryPolicy from "./RetryPolicy.js"
 /**
  * @since 0.1.0
  */
-export * as SigningKey from "./SigningKey.js"
-
-/**
- * @since 0.1.0
- */
 export * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**

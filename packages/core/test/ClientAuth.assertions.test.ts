@@ -1,5 +1,4 @@
-import type { SigningKey } from "@effect-alf/core"
-import { ClientAuth } from "@effect-alf/core"
+import { ClientAuth, type JwtSigner } from "@effect-alf/core"
 import { Error as PlatformError, FileSystem } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -215,7 +214,7 @@ describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
         Effect.gen(function*() {
           const credentials = yield* ClientAuth.privateKeyJwt({
             key: Redacted.make(pemOf(keyOf(kind))),
-            algorithm: algorithm as Exclude<SigningKey.Algorithm, `HS${string}`>
+            algorithm: algorithm as Exclude<JwtSigner.Algorithm, `HS${string}`>
           }).authenticate(context)
           const { protectedHeader } = yield* verify(credentials, publicOf(keyOf(kind)))
           assert.strictEqual(protectedHeader.alg, algorithm)

@@ -1,4 +1,3 @@
-import type { SigningKey } from "@effect-alf/core"
 import { JwtSigner } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -28,7 +27,7 @@ describe("JwtSigner", () => {
     const keys = kinds.flatMap((kind) => {
       const key = keyOf(kind)
       const jwk = jwkOf(key)
-      const forms: Record<string, SigningKey.Key> = {
+      const forms: Record<string, JwtSigner.Key> = {
         PEM: Redacted.make(pemOf(key)),
         "a PEM among other blocks, from an environment's variable": Redacted.make(
           `${certificatePem}Bag Attributes\n${pemOf(key)}`.replaceAll("\n", "\\n")
@@ -84,7 +83,7 @@ describe("JwtSigner", () => {
     it.effect("a shared secret, as text and as JWK", () => {
       const secret = "ключ-".repeat(8)
       const key = createSecretKey(Buffer.from(secret))
-      const forms: Record<string, SigningKey.Key> = {
+      const forms: Record<string, JwtSigner.Key> = {
         text: Redacted.make(secret),
         JWK: Redacted.make(key.export({ format: "jwk" }))
       }

@@ -1,7 +1,7 @@
 /**
  * Private keys of every type, made once at most, in every form in which a user has them.
  */
-import type { SigningKey } from "@effect-alf/core"
+import type { JwtSigner } from "@effect-alf/core"
 import type { KeyObject } from "node:crypto"
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto"
 
@@ -91,7 +91,7 @@ export const jwkOf = (key: KeyObject) => key.export({ format: "jwk" })
 export const publicOf = (key: KeyObject): KeyObject => createPublicKey(key)
 
 /** The algorithms that a kind signs with; the first is the default. */
-export const algorithms: Record<Kind, ReadonlyArray<SigningKey.Algorithm>> = {
+export const algorithms: Record<Kind, ReadonlyArray<JwtSigner.Algorithm>> = {
   RSA: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
   "P-256": ["ES256"],
   "P-384": ["ES384"],

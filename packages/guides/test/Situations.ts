@@ -189,6 +189,17 @@ const runAlone = (situation: Situation): Situation => {
 }
 
 /** While the effect runs, WebCrypto imports no key. */
+const withoutPackage = (name: string, effect: Situation): Situation =>
+  runAlone(Effect.acquireUseRelease(
+    Effect.sync(() =>
+      vi.doMock(name, () => {
+        throw new Error(`Cannot find package '${name}'`)
+      })
+    ),
+    () => effect,
+    () => Effect.sync(() => vi.doUnmock(name))
+  ))
+
 const withoutImport = (effect: Situation): Situation =>
   runAlone(Effect.acquireUseRelease(
     Effect.sync(() => vi.spyOn(crypto.subtle, "importKey").mockRejectedValue(new Error("refused"))),
@@ -639,6 +650,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the claims are not JSON": withKey(rsaPem, { claims: { n: 1n } }),
   "the option lifetime must be longer than zero": withKey(rsaPem, { lifetime: 0 }),
   "WebCrypto is missing (browsers have it on https)": withoutCrypto(withKey(rsaPem)),
+  "the package jose, which signs, could not be loaded": withoutPackage("jose", withKey(rsaPem)),
 
   // The provider
   "The token provider is closed: its layer's scope has ended": Effect.flatMap(
@@ -852,16 +864,9 @@ export const situations: Readonly<Record<string, Situation>> = {
     url: "redis://localhost/2",
     cluster: {}
   }),
-  "RedisTokenStore needs the package ioredis, which could not be loaded (npm install ioredis): …": runAlone(
-    Effect.acquireUseRelease(
-      Effect.sync(() =>
-        vi.doMock("ioredis", () => {
-          throw new Error("Cannot find package 'ioredis'")
-        })
-      ),
-      () => redisAt("redis://127.0.0.1:1"),
-      () => Effect.sync(() => vi.doUnmock("ioredis"))
-    )
+  "RedisTokenStore needs the package ioredis, which could not be loaded (npm install ioredis): …": withoutPackage(
+    "ioredis",
+    redisAt("redis://127.0.0.1:1")
   ),
 
   // The HTTP client and its certificate

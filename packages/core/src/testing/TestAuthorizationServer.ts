@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Types from "effect/Types"
-import type * as jose from "jose"
+import type * as JwtSigner from "../JwtSigner.js"
 import * as Answer from "./server/Answer.js"
 import * as Grants from "./server/Grants.js"
 import * as Proofs from "./server/Proofs.js"
@@ -119,7 +119,7 @@ export interface Options {
   readonly clientId?: string | undefined
   readonly clientSecret?: Redacted.Redacted | undefined
   /** The public key of the client's assertions, as a JWK: without it there is no `private_key_jwt`. */
-  readonly clientKey?: jose.JWK | undefined
+  readonly clientKey?: JwtSigner.Jwk | undefined
   /**
    * How the client may authenticate. The default is all but `none`, with which a client only names itself, as those do
    * that a certificate or the network authenticates.

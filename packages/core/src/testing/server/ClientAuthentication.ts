@@ -9,6 +9,7 @@ import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
+import type * as JwtSigner from "../../JwtSigner.js"
 import type { ClientAuthMethod } from "../TestExchange.js"
 
 /** What a request says of its client. */
@@ -79,7 +80,7 @@ export interface Known {
   readonly clientId: string
   readonly methods: ReadonlyArray<ClientAuthMethod>
   /** The public key of the client's assertions. */
-  readonly clientKey: jose.JWK | undefined
+  readonly clientKey: JwtSigner.Jwk | undefined
   /** For whom assertions may be: any of these. */
   readonly audiences: ReadonlyArray<string>
 }
@@ -125,7 +126,7 @@ export const make = (known: Known): (
       case "private_key_jwt":
         return clientKey === undefined
           ? Effect.succeed(false)
-          : verifyWith(proof, () => jose.importJWK(clientKey, jose.decodeProtectedHeader(proof).alg), now)
+          : verifyWith(proof, () => jose.importJWK(clientKey as jose.JWK, jose.decodeProtectedHeader(proof).alg), now)
     }
   }
 }

@@ -3,7 +3,8 @@
  * key of WebCrypto that nothing can read any more. Whatever is wrong with it is
  * said without showing any part of it.
  *
- * @since 0.1.0
+ * The package `jose` is loaded when the first key is: who signs nothing goes
+ * without it.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -11,9 +12,9 @@ import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as jose from "jose"
-import { fingerprint } from "./disclosure/Fingerprint.js"
-import { CredentialsError, isCredentialsError } from "./OAuthError.js"
+import type * as jose from "jose"
+import { fingerprint } from "../disclosure/Fingerprint.js"
+import { CredentialsError, isCredentialsError } from "../OAuthError.js"
 
 const algorithms = {
   RS256: "RSA",
@@ -32,14 +33,8 @@ const algorithms = {
   HS512: "oct"
 } as const
 
-/**
- * How a JWT is signed (RFC 7518 §3.1, RFC 8037, RFC 9864). `EdDSA` and
- * `Ed25519` make the same signature under two names: servers know one or both.
- *
- * @since 0.1.0
- * @category models
- */
-export type Algorithm = keyof typeof algorithms
+/** As `JwtSigner` documents it. */
+type Algorithm = keyof typeof algorithms
 
 type Kind = (typeof algorithms)[Algorithm]
 
@@ -54,35 +49,22 @@ const kinds: Record<Kind, { readonly description: string; readonly algorithm: Al
 
 const known = "RSA, EC (P-256, P-384, P-521) or Ed25519"
 
-/**
- * A private key as the user has it: PEM (PKCS#8), a JWK as an object or as JSON
- * text; for HS256 to HS512 the shared secret itself, or a JWK of type `oct`.
- *
- * @since 0.1.0
- * @category models
- */
-export type Key = Redacted.Redacted<string | jose.JWK>
+type Key = Redacted.Redacted<string | object>
 
-/**
- * A key, or an effect that reads it anew for every signature, so that it can be
- * rotated without a restart.
- *
- * @since 0.1.0
- * @category models
- */
-export type Source<R = never> = Key | Effect.Effect<Key, unknown, R>
-
-/**
- * A key that is ready to sign. Its private part cannot be exported.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SigningKey {
-  readonly algorithm: Algorithm
+/** A key that signs. Its private part cannot be exported. */
+export interface Signing<A extends Algorithm> {
+  readonly algorithm: A
   readonly privateKey: CryptoKey
   /** The members of the JWK that anyone may know. */
   readonly publicJwk: Readonly<jose.JWK>
+  /** A JWT of these claims, which must be JSON (RFC 7515 §3.1). */
+  readonly sign: (header: Omit<jose.JWTHeaderParameters, "alg">, claims: Claims) => Promise<string>
+}
+
+type Claims = Readonly<Record<string, unknown>>
+
+/** One that was read. */
+export interface SigningKey extends Signing<Algorithm> {
   /** `kid` of the JWK (RFC 7517 §4.5). */
   readonly keyId: string | undefined
   /** The certificate that lies beside the key in the same PEM. */
@@ -95,12 +77,9 @@ export interface SigningKey {
  * Reads the source at every run, and imports the key again only when it has
  * changed. Without an algorithm, that of the JWK decides, else the type of the
  * key: RS256, ES256, ES384, ES512, EdDSA, HS256.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const load = <R = never>(
-  source: Source<R>,
+  source: Key | Effect.Effect<Key, unknown, R>,
   algorithm?: Algorithm | undefined
 ): Effect.Effect<SigningKey, CredentialsError, R> => {
   const read: Effect.Effect<Key, CredentialsError, R> = Effect.isEffect(source)
@@ -125,9 +104,6 @@ export const load = <R = never>(
 /**
  * What is told of a failure to read credentials, which could be anything: itself
  * if it is meant to be shown, else only what could not be read.
- *
- * @since 0.1.0
- * @category errors
  */
 export const unavailable = (what: string) => (error: unknown): CredentialsError =>
   isCredentialsError(error) ? error : new CredentialsError({ description: `${what} is unavailable` })
@@ -149,8 +125,9 @@ const make = Effect.fnUntraced(function*(
   if (crypto.subtle === undefined) return yield* fail("WebCrypto is missing (browsers have it on https)")
   if (asked !== undefined && !isAlgorithm(asked)) return yield* fail("the algorithm is none that is known")
   if (text.trim() === "") return yield* fail("the key is missing, empty, or not made by Redacted.make")
+  const jose = yield* loadJose
   const isSecret = asked !== undefined && algorithms[asked] === "oct" && !isJwk
-  const jwk = isSecret ? { kty: "oct", k: Encoding.encodeBase64Url(text) } : yield* toJwk(text)
+  const jwk = isSecret ? { kty: "oct", k: Encoding.encodeBase64Url(text) } : yield* toJwk(jose, text)
 
   const kind = kindOf(jwk)
   if (kind === undefined) return yield* fail(`the key's type is none of ${known}`)
@@ -173,14 +150,39 @@ const make = Effect.fnUntraced(function*(
     // Without the members that were judged above
     () => jose.importJWK(pick(jwk, [...publicMembers, ...privateMembers]), algorithm, { extractable: false })
   )
+  const privateKey = yield* imported instanceof Uint8Array ? importSecret(imported, algorithm) : checkSize(imported)
   return {
-    algorithm,
-    privateKey: yield* imported instanceof Uint8Array ? importSecret(imported, algorithm) : checkSize(imported),
-    publicJwk: pick(jwk, publicMembers),
+    ...makeSigning(jose, algorithm, privateKey, pick(jwk, publicMembers)),
     keyId: typeof jwk.kid === "string" ? jwk.kid : undefined,
     certificate: isSecret ? undefined : certificate(text),
     version
   }
+})
+
+/** Makes a key that nobody else has. */
+export const generate = Effect.fnUntraced(function*<A extends Algorithm>(algorithm: A) {
+  const jose = yield* loadJose
+  const { privateKey, publicKey } = yield* attempt(
+    `no key for ${algorithm} can be made here`,
+    () => jose.generateKeyPair(algorithm, { extractable: false })
+  )
+  return makeSigning(jose, algorithm, privateKey, yield* Effect.promise(() => jose.exportJWK(publicKey)))
+})
+
+/** What a key is known by (RFC 7638). */
+export const thumbprint = ({ publicJwk }: Signing<Algorithm>): Effect.Effect<string, CredentialsError> =>
+  Effect.flatMap(loadJose, (jose) => Effect.promise(() => jose.calculateJwkThumbprint(publicJwk)))
+
+const makeSigning = <A extends Algorithm>(
+  { SignJWT }: Jose,
+  alg: A,
+  privateKey: CryptoKey,
+  publicJwk: jose.JWK
+): Signing<A> => ({
+  algorithm: alg,
+  privateKey,
+  publicJwk,
+  sign: (header, claims) => new SignJWT(claims).setProtectedHeader({ alg, ...header }).sign(privateKey)
 })
 
 const fail = (description: string) => Effect.fail(new CredentialsError({ description }))
@@ -188,6 +190,13 @@ const fail = (description: string) => Effect.fail(new CredentialsError({ descrip
 // What WebCrypto and JSON.parse say can quote the key
 const attempt = <A>(description: string, evaluate: () => Promise<A>): Effect.Effect<A, CredentialsError> =>
   Effect.tryPromise({ try: evaluate, catch: () => new CredentialsError({ description }) })
+
+type Jose = typeof jose
+
+const loadJose: Effect.Effect<Jose, CredentialsError> = attempt(
+  "the package jose, which signs, could not be loaded",
+  () => import("jose")
+)
 
 const isAlgorithm = (name: unknown): name is Algorithm => typeof name === "string" && Object.hasOwn(algorithms, name)
 
@@ -232,8 +241,8 @@ const checkSize = (key: CryptoKey) => {
 // JWK and PEM
 // -----------------------------------------------------------------------------
 
-const toJwk = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
-  if (text.includes("-----BEGIN ")) return fromPem(text)
+const toJwk = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsError> => {
+  if (text.includes("-----BEGIN ")) return fromPem(jose, text)
   const json = Option.liftThrowable(() => JSON.parse(text.trim()) as unknown)()
   if (Option.isNone(json) || !Predicate.isRecord(json.value)) return fail("the key is neither PEM (PKCS#8) nor a JWK")
   if (typeof json.value.kty === "string") return Effect.succeed(json.value)
@@ -258,7 +267,7 @@ const unusable: ReadonlyArray<readonly [label: string, description: string]> = [
   ["CERTIFICATE", "a certificate, without its private key"]
 ]
 
-const fromPem = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
+const fromPem = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsError> => {
   const blocks = pemBlocks(text)
   const pem = blocks.get("PRIVATE KEY")
   if (pem === undefined) {
@@ -278,9 +287,6 @@ const fromPem = (text: string): Effect.Effect<jose.JWK, CredentialsError> => {
 
 /**
  * The DER of the first certificate in a PEM, if there is one.
- *
- * @since 0.1.0
- * @category accessors
  */
 export const certificate = (pem: string): Uint8Array | undefined => {
   const block = pemBlocks(pem).get("CERTIFICATE")

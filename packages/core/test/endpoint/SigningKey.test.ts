@@ -1,12 +1,13 @@
-import { OAuthError, SigningKey } from "@effect-alf/core"
-import { assert, describe, it } from "@effect/vitest"
+import { type JwtSigner, OAuthError } from "@effect-alf/core"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Redacted, Ref } from "effect"
 import type * as jose from "jose"
 import { createPrivateKey, generateKeyPairSync } from "node:crypto"
-import { leaks, reaches } from "./Secrets.js"
-import { certificatePem, jwkOf, keyOf, kinds, make, pemOf, pssPem, publicOf, secretsOf } from "./SigningKeys.js"
-import { rowsEffect } from "./support/Rows.js"
+import * as SigningKey from "../../src/endpoint/SigningKey.js"
+import { leaks, reaches } from "../Secrets.js"
+import { certificatePem, jwkOf, keyOf, kinds, make, pemOf, pssPem, publicOf, secretsOf } from "../SigningKeys.js"
+import { rowsEffect } from "../support/Rows.js"
 
 // That each kind of key signs with each of its algorithms is shown in JwtSigner.test.ts
 describe("SigningKey", () => {
@@ -87,7 +88,7 @@ describe("SigningKey", () => {
     const encrypted = { format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "pass" } as const
 
     const table: ReadonlyArray<
-      readonly [what: string, key: unknown, message: string, algorithm?: SigningKey.Algorithm]
+      readonly [what: string, key: unknown, message: string, algorithm?: JwtSigner.Algorithm]
     > = [
       ["nothing", Redacted.make(undefined), "the key is missing, empty, or not made by Redacted.make"],
       ["an empty text", Redacted.make(" \n"), "the key is missing, empty, or not made by Redacted.make"],
@@ -213,11 +214,23 @@ describe("SigningKey", () => {
     it.live("of every key that is of no use", () =>
       rowsEffect(table, ([what]) => what, ([, key, message, algorithm]) =>
         Effect.gen(function*() {
-          const error = yield* Effect.flip(SigningKey.load(key as SigningKey.Key, algorithm))
+          const error = yield* Effect.flip(SigningKey.load(key as JwtSigner.Key, algorithm))
           assert.strictEqual(error._tag, "CredentialsError")
           assert.strictEqual(error.message, message)
           deepStrictEqual(leaks(error, secrets), [])
         })))
+
+    it.live("an app that lacks jose", () =>
+      Effect.gen(function*() {
+        vi.doMock("jose", () => {
+          throw new Error("Cannot find package 'jose'")
+        })
+        const error = yield* Effect.ensuring(
+          Effect.flip(SigningKey.load(Redacted.make(jwkOf(ec)))),
+          Effect.sync(() => vi.doUnmock("jose"))
+        )
+        assert.strictEqual(error.message, "the package jose, which signs, could not be loaded")
+      }))
 
     it.live("a runtime without WebCrypto", () =>
       Effect.gen(function*() {
