@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { runGuideTests } from "./guideTests.js"
+import { runWithoutOptional } from "./optionalPeers.js"
 import { entryPoints, published, report, rooms, root, sources } from "./workspace.js"
 
 interface Packed {
@@ -118,6 +119,8 @@ console.log(${closed.length}, "private modules")
   run(consumer, "npx", "--no-install", "tsc", "-p", ".")
   console.log("alf", run(consumer, "npx", "--no-install", "alf", "--version").trim())
   problems.push(...runGuideTests(consumer))
+  // Takes packages away: nothing comes after it
+  problems.push(...await runWithoutOptional(consumer))
 } catch (error) {
   problems.push(error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error))
 } finally {

@@ -136,7 +136,8 @@ export const fromClient = (
 })
 
 const loadIoredis = Effect.tryPromise({
-  try: () => import("ioredis"),
+  // Where its failure is caught, a bundler goes on without the package when it is not installed
+  try: () => import("ioredis").catch((error: unknown) => Promise.reject(error)),
   catch: (error) =>
     new InvalidOptions({
       option: "RedisTokenStore",

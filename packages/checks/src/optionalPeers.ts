@@ -1,0 +1,73 @@
+// What an app can do that has neither ioredis, which is optional, nor jose, which only signs: it compiles, imports, and
+// is bundled, and is told what it lacks where it asks for it. Takes both packages away from an installed consumer.
+import * as esbuild from "esbuild"
+import { execFileSync } from "node:child_process"
+import { rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+
+const absent = ["ioredis", "jose"]
+
+const program = `
+import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import * as JwtSigner from "@effect-alf/core/JwtSigner"
+import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
+import * as TokenStore from "@effect-alf/core/TokenStore"
+import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
+import { Effect, Layer, Redacted } from "effect"
+import assert from "node:assert"
+
+assert([AuthedHttpClient, TokenEndpoint, TokenStore].every(({ layer, layerMemory }) => layer ?? layerMemory))
+const options = {
+  tokenEndpoint: "https://auth.test/token",
+  clientId: "id",
+  clientSecret: Redacted.make("secret"),
+  baseUrl: "https://api.test"
+}
+const build = (options) => Effect.runPromise(Effect.either(Effect.scoped(Layer.build(NodeAuthedHttpClient.layer(options)))))
+assert.strictEqual((await build(options))._tag, "Right")
+
+const { left: noRedis } = await build({ ...options, redis: { url: "redis://127.0.0.1:1" } })
+assert.strictEqual(noRedis._tag, "InvalidOptions")
+assert.match(noRedis.message, /^NodeAuthedHttpClient\\.redis needs the package ioredis, .*\\(npm install ioredis\\)/)
+
+const signer = JwtSigner.make({ key: Redacted.make("secret".repeat(6)), algorithm: "HS256" })
+const { left: noSigner } = await Effect.runPromise(Effect.either(signer.sign({})))
+assert.strictEqual(noSigner._tag, "CredentialsError")
+`
+
+/** Says what went wrong, if anything. */
+export const runWithoutOptional = async (consumer: string): Promise<ReadonlyArray<string>> => {
+  for (const name of absent) rmSync(join(consumer, "node_modules", name), { recursive: true })
+  writeFileSync(join(consumer, "optional.mjs"), program)
+  const steps = {
+    compiled: () => execFileSync("npx", ["--no-install", "tsc", "-p", "."], { cwd: consumer, encoding: "utf8" }),
+    run: () => execFileSync("node", ["optional.mjs"], { cwd: consumer, encoding: "utf8" }),
+    bundled: () =>
+      esbuild.build({
+        absWorkingDir: consumer,
+        entryPoints: ["optional.mjs"],
+        outfile: "bundle.mjs",
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        // What the bundle still imports when it signs
+        external: ["jose"],
+        // undici is CommonJS, and asks for Node's modules by require
+        banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+        logLevel: "silent"
+      }),
+    "run as a bundle": () => execFileSync("node", ["bundle.mjs"], { cwd: consumer, encoding: "utf8" })
+  }
+  for (const [step, run] of Object.entries(steps)) {
+    try {
+      await run()
+    } catch (error) {
+      return [`without ${absent.join(" and ")} it cannot be ${step}: ${told(error)}`]
+    }
+  }
+  console.log(`without ${absent.join(" and ")}: ${Object.keys(steps).join(", ")}`)
+  return []
+}
+
+const told = (error: unknown): string =>
+  error instanceof Error && "stdout" in error ? `${error.message}\n${error.stdout}` : String(error)
