@@ -1,5 +1,5 @@
 /** The command `alf`: its parts, its help, and how it ends. */
-import { variables } from "@effect-alf/core/Environment"
+import { variables } from "@effect-alf/node/NodeAuthedHttpClient"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"

@@ -4,7 +4,6 @@
  */
 import * as AccessToken from "@effect-alf/core/AccessToken"
 import * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
-import * as Environment from "@effect-alf/core/Environment"
 import { describe, type InvalidOptions, oneLine, type TokenEndpointError } from "@effect-alf/core/OAuthError"
 import * as Origin from "@effect-alf/core/Origin"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
@@ -65,16 +64,19 @@ export const examine = (options: Options): Effect.Effect<ReadonlyArray<Finding.F
 // configuration
 // -----------------------------------------------------------------------------
 
-type Settings = Environment.Environment & { readonly clientId: string }
+type Settings = NodeAuthedHttpClient.NodeEnvironment & { readonly clientId: string }
 
 const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.Passed<Settings>, Problem> =>
   Effect.gen(function*() {
-    const environment = yield* Effect.mapError(Environment.read, (error) =>
-      error._tag === "InvalidOptions"
-        ? wrong(error.option)(error)
-        : Problem.Wrong({ variable: "The environment", description: `cannot be read: ${oneLine(describe(error))}` }))
+    const environment = yield* Effect.mapError(
+      NodeAuthedHttpClient.readEnvironment,
+      (error) =>
+        error._tag === "InvalidOptions"
+          ? wrong(error.option)(error)
+          : Problem.Wrong({ variable: "The environment", description: `cannot be read: ${oneLine(describe(error))}` })
+    )
     const { clientAuth, clientId, issuer, names, tokenEndpoint } = environment
-    const groups: ReadonlyArray<ReadonlyArray<keyof Environment.Values>> = [
+    const groups: ReadonlyArray<ReadonlyArray<keyof typeof NodeAuthedHttpClient.variables>> = [
       ["tokenEndpoint", "issuer"],
       ["clientId"],
       ...(clientAuth === "none" ? [] : [["clientSecret", "clientSecretFile", "clientKeyFile"] as const])

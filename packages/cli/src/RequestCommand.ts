@@ -1,6 +1,5 @@
 /** `alf request`: calls an API with a token, as curl would. */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
-import * as Environment from "@effect-alf/core/Environment"
 import * as OAuthError from "@effect-alf/core/OAuthError"
 import * as Origin from "@effect-alf/core/Origin"
 import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
@@ -82,7 +81,7 @@ export const requestCommand = Command.make("request", config, (options) =>
   Effect.gen(function*() {
     const request = yield* makeRequest(options)
     if (Option.isSome(options.output)) yield* checkOutput(options.output.value)
-    const { baseUrl, names, origins } = yield* Environment.read
+    const { baseUrl, names, origins } = yield* NodeAuthedHttpClient.readEnvironment
     if (baseUrl === undefined && !Origin.isAbsolute(options.url)) {
       return yield* Failure.usage(
         Settings.nameOptions(`${names.baseUrl.name} is not set, and ${options.url} is not a whole address`)

@@ -1,7 +1,7 @@
 /**
- * The variables that `layerConfig` of `@effect-alf/node` and the command `alf`
- * read, through the app's ConfigProvider: by default from the environment.
- * Their names are written nowhere else.
+ * The variables that the layers of this package can be told by, read through the
+ * app's ConfigProvider: by default from the environment. Their names are written
+ * nowhere else.
  *
  * @since 0.1.0
  */
@@ -33,7 +33,14 @@ export interface Variable<out A> {
   readonly required: Config.Config<A>
 }
 
-const make = <A>(
+/**
+ * Makes a variable. `parse` answers with what is wrong, in the words that follow
+ * the variable's name; it is not asked about an empty text.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <A>(
   name: string,
   description: string,
   parse: (text: string) => Either.Either<A, string>,
@@ -60,29 +67,65 @@ const make = <A>(
   }
 }
 
-const text = (name: string, description: string) => make(name, description, (text) => Either.right(text.trim()))
+/**
+ * A text, without the spaces around it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const text = (name: string, description: string) => make(name, description, (text) => Either.right(text.trim()))
 
-const secret = (name: string, description: string) =>
+/**
+ * A text that is shown nowhere.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const secret = (name: string, description: string) =>
   make(name, description, (text) => Either.right(Redacted.make(text)), true)
 
-const list = (name: string, description: string) =>
+/**
+ * Items with spaces or commas between.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const list = (name: string, description: string) =>
   make(name, description, (text) => Either.right(text.split(/[\s,]+/).filter((item) => item !== "")))
 
-const duration = (name: string, description: string) =>
+/**
+ * A duration, such as `10 seconds`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const duration = (name: string, description: string) =>
   make(name, description, (text) =>
     Duration.decodeUnknown(text.trim()).pipe(
       Option.filter(() => !text.trim().startsWith("-")),
       Either.fromOption(() => "is not a duration, such as \"10 seconds\" or \"500 millis\"")
     ))
 
-const oneOf = <const A extends string>(name: string, description: string, values: ReadonlyArray<A>) =>
+/**
+ * One of these words, in any case.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const oneOf = <const A extends string>(name: string, description: string, values: ReadonlyArray<A>) =>
   make(name, description, (text) =>
     Either.fromNullable(
       values.find((value) => value === text.trim().toLowerCase()),
       () => `is none of ${values.join(", ")}`
     ))
 
-const flag = (name: string, description: string) =>
+/**
+ * `true` or `false`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const flag = (name: string, description: string) =>
   make(name, description, (text) =>
     /^(true|false)$/i.test(text.trim())
       ? Either.right(text.trim().toLowerCase() === "true")
@@ -106,7 +149,7 @@ const clientAuthMethods = [
 ] as const
 
 /**
- * Every variable there is.
+ * The variables that say what core's layers are told.
  *
  * @since 0.1.0
  * @category variables
@@ -134,16 +177,7 @@ export const variables = {
   audience: text("ALF_AUDIENCE", "The audience that Auth0 and others ask for"),
   baseUrl: text("ALF_BASE_URL", "What relative addresses are joined to; tokens may go to its origin"),
   origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
-  redisUrl: secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
-  redisPrefix: text("ALF_REDIS_PREFIX", "What every key in Redis begins with"),
-  proxy: make<Redacted.Redacted | false>(
-    "ALF_PROXY",
-    "The proxy to go through, or `none`. By default that of `HTTPS_PROXY` and `HTTP_PROXY`",
-    (text) => Either.right(text.trim() === "none" ? false : Redacted.make(text)),
-    true
-  ),
   timeout: duration("ALF_TIMEOUT", "How long one attempt at a token request may take"),
-  connectTimeout: duration("ALF_CONNECT_TIMEOUT", "How long it may take to connect"),
   maxWait: duration("ALF_MAX_WAIT", "How long a caller waits for a token"),
   refreshAhead: duration("ALF_REFRESH_AHEAD", "How long before its end a token is renewed in the background"),
   allowInsecure: flag("ALF_ALLOW_INSECURE", "`true` allows http to other machines, for development")
@@ -192,64 +226,80 @@ export const authedHttpClient = {
 }
 
 /**
- * The variables of `RedisTokenStore.layerConfig` of `@effect-alf/node`.
- *
- * @since 0.1.0
- * @category configurations
- */
-export const redis = {
-  url: variables.redisUrl.required,
-  prefix: variables.redisPrefix.config
-}
-
-/**
- * The variables of `NodeHttp.layerConfig` of `@effect-alf/node`.
- *
- * @since 0.1.0
- * @category configurations
- */
-export const http = {
-  proxy: variables.proxy.config,
-  connectTimeout: variables.connectTimeout.config
-}
-
-/**
- * What the variables say.
+ * What variables say, and what they are called with the prefix in force.
  *
  * @since 0.1.0
  * @category models
  */
-export type Values = {
-  readonly [K in keyof typeof variables]: Config.Config.Success<(typeof variables)[K]["config"]>
+export type Reading<V extends Variables> = ValuesOf<V> & {
+  readonly names: { readonly [K in keyof V]: LayerOptions.Name }
 }
 
 /**
- * What the variables say, and what they are called with the prefix in force.
+ * Variables by the names that an app knows them by.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Environment extends Values {
-  readonly names: { readonly [K in keyof typeof variables]: LayerOptions.Name }
+export type Variables = Readonly<Record<string, Variable<unknown>>>
+
+/**
+ * What variables say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ValuesOf<V extends Variables> = {
+  readonly [K in keyof V]: V[K] extends Variable<infer A> ? A | undefined : never
 }
 
 /**
- * Reads all variables. One that is wrong, or two that contradict each other,
- * are named as they are written, and no value is shown.
+ * What the variables of this module say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Values = ValuesOf<typeof variables>
+
+/**
+ * The same, with their names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Environment = Reading<typeof variables>
+
+/**
+ * Reads the variables of this module, and others beside them. One that is wrong,
+ * or two that contradict each other, are named as they are written, and no value
+ * is shown.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.ConfigError> = Effect.gen(function*() {
-  const names = yield* Effect.all(Record.map(variables, ({ name }) => nameOf(name)))
-  const values = yield* Effect.mapError(
-    LayerOptions.load(Config.all(Record.map(variables, ({ config }) => config)) as Config.Config<Values>),
-    (error) => Option.getOrElse(toInvalidOptions(error), () => error)
-  )
-  const environment = { ...values, names }
-  yield* checkCredentials(environment)
-  return environment
-})
+export const readWith = <V extends Variables>(
+  others: V
+): Effect.Effect<Environment & Reading<V>, InvalidOptions | ConfigError.ConfigError> => {
+  const all = { ...variables, ...others }
+  return Effect.gen(function*() {
+    const names = yield* Effect.all(Record.map(all as Variables, ({ name }) => nameOf(name)))
+    const values = yield* Effect.mapError(
+      LayerOptions.load(Config.all(Record.map(all as Variables, ({ config }) => config))),
+      (error) => Option.getOrElse(toInvalidOptions(error), () => error)
+    )
+    const environment = { ...values, names } as Environment & Reading<V>
+    yield* checkCredentials(environment)
+    return environment
+  })
+}
+
+/**
+ * Reads the variables of this module.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.ConfigError> = readWith({})
 
 /**
  * Variables of which one at least must say something.

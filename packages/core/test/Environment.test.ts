@@ -4,7 +4,6 @@ import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Config, ConfigProvider, Duration, Effect, Redacted } from "effect"
-import { readFileSync } from "node:fs"
 import { rowsEffect } from "./support/Rows.js"
 
 const from = (variables: Readonly<Record<string, string>>) =>
@@ -126,13 +125,6 @@ describe("Environment.variables", () => {
       const value = Effect.runSync(Effect.either(from({ [name]: "1 second" }).load(config)))
       assert.strictEqual(value._tag === "Right" && Redacted.isRedacted(value.right), isSecret, name)
     }
-  })
-
-  it("the guide says of each what is said here", () => {
-    const guide = readFileSync(new URL("../../guides/configuration.md", import.meta.url), "utf8")
-    const [, written] = /<!-- variables -->\n([^]*?)\n?<!-- \/variables -->/.exec(guide) ?? []
-    const rows = Object.values(Environment.variables).map(({ description, name }) => `| \`${name}\` | ${description} |`)
-    assert.strictEqual(written, ["| variable | what it says |", "| --- | --- |", ...rows].join("\n"))
   })
 })
 

@@ -163,9 +163,37 @@ export interface MutualTlsLayerConfigOptions<R = never, ES = never, RS = never, 
   extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
+const added = { ...RedisTokenStore.variables, ...NodeHttp.variables }
+
 /**
- * Reads the variables of `Environment.variables` from the environment, or
- * wherever the app's ConfigProvider reads:
+ * Every variable that `layerConfig` and the command `alf` read.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const variables = { ...Environment.variables, ...added }
+
+/**
+ * What they say, and what they are called.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export type NodeEnvironment = Environment.Environment & Environment.Reading<typeof added>
+
+/**
+ * Reads them. One that is wrong, or two that contradict each other, are named as
+ * they are written, and no value is shown.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const readEnvironment: Effect.Effect<NodeEnvironment, InvalidOptions | ConfigError.ConfigError> = Environment
+  .readWith(added)
+
+/**
+ * Reads the `variables` from the environment, or wherever the app's
+ * ConfigProvider reads:
  *
  * - `ALF_TOKEN_URL`, or `ALF_ISSUER`, whose metadata tells it; with both, the issuer is the audience of assertions
  * - `ALF_CLIENT_ID`
@@ -205,7 +233,7 @@ export const layerConfig: {
   >
 } = <R, ES, RS>(options: LayerConfigOptions<R, ES, RS> = {}) =>
   Layer.unwrapEffect(Effect.gen(function*() {
-    const environment = yield* Environment.read
+    const environment = yield* readEnvironment
     const isProved = options.clientAuth !== undefined || environment.clientAuth === "none"
     const isBound = options.baseUrl !== undefined || options.origins !== undefined
     const required: ReadonlyArray<Environment.Alternatives> = [
@@ -222,7 +250,7 @@ export const layerConfig: {
   }))
 
 const fromEnvironment = <R, ES, RS>(
-  environment: Environment.Environment,
+  environment: NodeEnvironment,
   options: LayerConfigOptions<R, ES, RS>
 ): Options<R, ES, RS> => {
   const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
@@ -298,9 +326,9 @@ const nameInLayer = (option: string): string => {
     .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http")
 }
 
-const nameInEnvironment = (environment: Environment.Environment, options: LayerConfigOptions<any, any, any>) => {
+const nameInEnvironment = (environment: NodeEnvironment, options: LayerConfigOptions<any, any, any>) => {
   const { names } = environment
-  const isFromOptions = (key: keyof Environment.Values) =>
+  const isFromOptions = (key: keyof typeof variables) =>
     environment[key] === undefined && (key !== "redisUrl" || options.redis?.url !== undefined)
   return ({ description, option }: InvalidOptions): InvalidOptions => {
     const key = variableOfOption[option.replace(/^NodeAuthedHttpClient\./, "")]
@@ -313,7 +341,7 @@ const nameInEnvironment = (environment: Environment.Environment, options: LayerC
   }
 }
 
-const variableOfOption: Readonly<Record<string, keyof Environment.Values>> = {
+const variableOfOption: Readonly<Record<string, keyof typeof variables>> = {
   tokenEndpoint: "tokenEndpoint",
   issuer: "issuer",
   clientId: "clientId",

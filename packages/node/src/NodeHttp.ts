@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as ClientCertificate from "@effect-alf/core/ClientCertificate"
+import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Undici from "@effect/platform-node/Undici"
@@ -15,9 +16,10 @@ import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
@@ -127,6 +129,33 @@ export interface ConfigurableOptions {
   readonly connectTimeout?: Duration.Duration | undefined
   readonly keepAliveTimeout?: Duration.Duration | undefined
   readonly proxy?: string | false | Redacted.Redacted | undefined
+}
+
+/**
+ * The variables that say which way requests go.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const variables = {
+  proxy: Environment.make<Redacted.Redacted | false>(
+    "ALF_PROXY",
+    "The proxy to go through, or `none`. By default that of `HTTPS_PROXY` and `HTTP_PROXY`",
+    (text) => Either.right(text.trim() === "none" ? false : Redacted.make(text)),
+    true
+  ),
+  connectTimeout: Environment.duration("ALF_CONNECT_TIMEOUT", "How long it may take to connect")
+}
+
+/**
+ * The same for `layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const environment = {
+  proxy: variables.proxy.config,
+  connectTimeout: variables.connectTimeout.config
 }
 
 /**

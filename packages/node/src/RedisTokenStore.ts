@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
 import { type Entry, TokenStore } from "@effect-alf/core/TokenStore"
@@ -116,6 +117,28 @@ export interface ConfigurableOptions {
   readonly prefix?: string | undefined
   readonly connectTimeout?: Duration.Duration | undefined
   readonly commandTimeout?: Duration.Duration | undefined
+}
+
+/**
+ * The variables that say which Redis it is.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const variables = {
+  redisUrl: Environment.secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
+  redisPrefix: Environment.text("ALF_REDIS_PREFIX", "What every key in Redis begins with")
+}
+
+/**
+ * The same for `layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const environment = {
+  url: variables.redisUrl.required,
+  prefix: variables.redisPrefix.config
 }
 
 /**

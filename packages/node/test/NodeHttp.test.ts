@@ -1,4 +1,3 @@
-import { Environment } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import type { Undici } from "@effect/platform-node"
@@ -60,7 +59,7 @@ describe("NodeHttp.layerConfig", () => {
     Effect.gen(function*() {
       const variables = { ALF_PROXY: "socks5://:hunter2@proxy", ALF_CONNECT_TIMEOUT: "1 second" }
       const error = yield* Effect.flip(Effect.scoped(Layer.build(
-        Layer.provide(NodeHttp.layerConfig(Environment.http, { connections: 2 }), withEnvironment(variables))
+        Layer.provide(NodeHttp.layerConfig(NodeHttp.environment, { connections: 2 }), withEnvironment(variables))
       )))
       assert.strictEqual(error._tag, "InvalidOptions")
       assert.strictEqual(error.message, "ALF_PROXY is not an http or https URL")
@@ -71,7 +70,7 @@ describe("NodeHttp.layerConfig", () => {
     Effect.gen(function*() {
       const server = yield* echo
       const layer = Layer.provide(
-        NodeHttp.layerConfig(Environment.http),
+        NodeHttp.layerConfig(NodeHttp.environment),
         withEnvironment({ ALF_PROXY: "none", HTTP_PROXY: "http://127.0.0.1:1" })
       )
       const response = yield* Effect.provide(HttpClient.get(server.url), layer)
