@@ -20,18 +20,18 @@ import type * as AccessToken from "./AccessToken.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
-import * as AcceptedTokens from "./provider/AcceptedTokens.js"
 import * as Adoption from "./provider/Adoption.js"
 import * as ClosingRevocation from "./provider/ClosingRevocation.js"
 import type * as Cooldown from "./provider/Cooldown.js"
 import * as Flights from "./provider/Flights.js"
 import * as HeldToken from "./provider/HeldToken.js"
 import * as KeyState from "./provider/KeyState.js"
+import * as OriginVerdicts from "./provider/OriginVerdicts.js"
 import * as Renewal from "./provider/Renewal.js"
 import * as RenewalLog from "./provider/RenewalLog.js"
+import * as Reports from "./provider/Reports.js"
 import * as TokenAttempts from "./provider/TokenAttempts.js"
 import * as TokenCache from "./provider/TokenCache.js"
-import * as Verdicts from "./provider/Verdicts.js"
 import * as BoundedStore from "./store/BoundedStore.js"
 import * as FleetNotes from "./store/FleetNotes.js"
 import * as SharedTokens from "./store/SharedTokens.js"
@@ -219,8 +219,10 @@ export const make: (
   const fork = yield* FiberSet.makeRuntime<never, void>()
   const slots = TokenCache.make(endpoint, capacity)
   const log = RenewalLog.make({ fork, now })
+  const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({
     ...settings,
+    acceptances,
     jitter,
     slots,
     tokens,
@@ -229,14 +231,14 @@ export const make: (
     now,
     update
   })
-  const verdicts = Verdicts.make({ store, notes, fork, now })
+  const reports = Reports.make({ store, notes, acceptances, fork, now })
   const renew = Renewal.make({ ...settings, endpoint, attempt, store, tokens, notes, fork, update })
   const flights = Flights.make({
     ...settings,
     endpoint,
     slots,
     adoption,
-    verdicts,
+    reports,
     log,
     renew,
     store,
@@ -347,10 +349,9 @@ export const make: (
       if (decision._tag === "Keep") return Effect.succeed(decision.token)
       return Effect.flatMap(follow(slot, decision, call), (token) => {
         if (token === undefined) return replace(slot, rejected, call)
-        if (slot.rejected?.has(HeldToken.digestOf(token, slot.state.held), origin) !== true) {
-          return Effect.succeed(token)
-        }
-        verdicts.unchanged(slot, origin)
+        const { held, verdicts } = slot.state
+        if (!OriginVerdicts.has(verdicts, HeldToken.digestOf(token, held), origin)) return Effect.succeed(token)
+        reports.unchanged(slot, origin)
         return Effect.succeed(rejected)
       })
     })
@@ -364,7 +365,7 @@ export const make: (
   fork(Effect.interruptible(Stream.runForEach(store.changes, adoption.changed)))
 
   return TokenProvider.of({
-    ...AcceptedTokens.forClients(),
+    ...OriginVerdicts.forClients(acceptances),
     peek: (request) => {
       const { held, quietUntil } = slots.of(request).state
       return held !== undefined && now() < quietUntil ? held.token : undefined
@@ -379,13 +380,13 @@ export const make: (
       Effect.suspend(() => {
         if (slots.isClosed()) return Effect.fail(closedError())
         const slot = slots.of(request)
-        verdicts.rejected(slot, rejected, origin)
+        reports.rejected(slot, rejected, origin)
         return replace(slot, rejected, waiting(origin))
       }),
     report: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
         const slot = slots.of(request)
-        verdicts[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)
+        reports[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)
       }),
     status: (request) =>
       Effect.sync(() =>

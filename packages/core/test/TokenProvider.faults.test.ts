@@ -4,7 +4,6 @@ import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope, TestClock, Tracer } from "effect"
-import * as RejectedTokens from "../src/provider/RejectedTokens.js"
 import * as ProviderBench from "./ProviderBench.js"
 import { settle, value, warnings } from "./ProviderBench.js"
 
@@ -316,15 +315,7 @@ describe.concurrent("TokenProvider, cool-downs", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, bounds", () => {
-  it("the origins that rejected one token are bounded", () => {
-    const rejected = RejectedTokens.make()
-    for (let i = 0; i < 10_000; i++) rejected.reject("t", `https://${i}.test`, Number.POSITIVE_INFINITY, 0)
-    let kept = 0
-    for (let i = 0; i < 10_000; i++) if (rejected.has("t", `https://${i}.test`)) kept++
-    assert.isAtMost(kept, 256)
-  })
-
+describe.concurrent("TokenProvider, a hold that is over", () => {
   it.scoped("an origin that has taken a token again is not held by what was on its way to the store", () =>
     Effect.gen(function*() {
       const { control, store } = yield* makeControlled
@@ -342,6 +333,34 @@ describe.concurrent("TokenProvider, bounds", () => {
       const fiber = yield* Effect.fork(provider.renew(two))
       yield* settle
       assert.strictEqual(value(yield* polled(fiber, "waits")), "token-3")
+    }))
+
+  it.scoped("fleet rule 6: a hold that has ended before the fleet has heard of it is over, also with an empty bucket", () =>
+    Effect.gen(function*() {
+      const { control, store } = yield* makeControlled
+      const { provider } = yield* ProviderBench.make({ sharedStore: store })
+      let token = yield* provider.get()
+      yield* settle
+      for (let i = 0; i < 6; i++) {
+        token = yield* provider.renew(token)
+        yield* settle
+        if (i < 5) yield* provider.report(token, "accepted")
+      }
+      assert.strictEqual(value(token), "token-7")
+      yield* control.setDelay("100 millis", "get")
+      yield* provider.report(token, "rejected")
+      yield* provider.report(token, "accepted")
+      yield* TestClock.adjust("1 second")
+      yield* control.setDelay(0, "get")
+      // With the bucket full again, the next of its kind is the first: it holds for a second
+      yield* TestClock.adjust("30 seconds")
+      const fruitless = yield* provider.renew(token)
+      assert.strictEqual(value(fruitless), "token-8")
+      yield* settle
+      yield* provider.report(fruitless, "rejected")
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* provider.renew(fruitless)), "token-9")
     }))
 })
 

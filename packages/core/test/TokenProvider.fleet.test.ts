@@ -298,6 +298,23 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       assert.lengthOf(warnings(bench), 1)
       assert.include(warnings(bench)[0], "one active token for each client")
     }))
+
+  it.scoped("fleet rule 12: a token from before the one that was replaced says nothing of the server", () =>
+    Effect.gen(function*() {
+      const [bench] = (yield* makeFleet(1)).processes
+      const { provider } = bench
+      const oldest = yield* provider.get()
+      const old = yield* provider.renew(oldest)
+      yield* settle
+      const tokens = [oldest, old, yield* provider.renew(old)]
+      yield* settle
+      yield* Effect.forEach(tokens, (token) => provider.report(token, "accepted", undefined, good))
+      yield* TestClock.adjust("1 second")
+      // Three that died young would be a habit
+      yield* Effect.forEach(tokens, (token) => provider.renew(token, undefined, good))
+      yield* settle
+      deepStrictEqual(warnings(bench), [])
+    }))
 })
 
 describe.concurrent("TokenProvider, a fleet without its store", () => {

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as AccessToken from "../AccessToken.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
-import * as AcceptedTokens from "../provider/AcceptedTokens.js"
+import * as OriginVerdicts from "../provider/OriginVerdicts.js"
 import { TokenProvider } from "../TokenProvider.js"
 import type { TokenRequest } from "../TokenRequest.js"
 
@@ -44,12 +44,12 @@ const anyOrigin = ""
 /** Makes it for one client of the provider. */
 export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(function*() {
   const provider = yield* TokenProvider
-  const accepted = AcceptedTokens.of(provider)
+  const acceptances = OriginVerdicts.acceptancesOf(provider)
   const update = yield* OAuthMetrics.makeUpdate
   const count = (outcome: OAuthMetrics.ReplayOutcome) => update(OAuthMetrics.tokenReplays(outcome), 1)
 
   const report = ({ origin, token, tokenRequest }: Attempt, outcome: "accepted" | "rejected") => {
-    accepted[outcome === "accepted" ? "add" : "remove"](token, origin ?? anyOrigin)
+    acceptances[outcome](token, origin ?? anyOrigin)
     return provider.report(token, outcome, tokenRequest, origin)
   }
 
@@ -57,14 +57,14 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
     // The hot path: a token that is known to work costs no more than this
     const received = (answer: A, attempt: T): Effect.Effect<A, E, R> => {
       if (isRejection(answer, attempt)) return renews ? renew(answer, attempt) : Effect.succeed(answer)
-      return accepted.has(attempt.token, attempt.origin ?? anyOrigin)
+      return acceptances.works(attempt.token, attempt.origin ?? anyOrigin)
         ? Effect.succeed(answer)
         : Effect.as(report(attempt, "accepted"), answer)
     }
 
     const renew = (rejection: A, attempt: T): Effect.Effect<A, E, R> => {
       const { origin, token, tokenRequest } = attempt
-      accepted.remove(token, origin ?? anyOrigin)
+      acceptances.rejected(token, origin ?? anyOrigin)
       const end = (outcome: OAuthMetrics.ReplayOutcome) => {
         count(outcome)
         return Effect.succeed(rejection)

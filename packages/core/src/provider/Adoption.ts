@@ -11,6 +11,7 @@ import * as OAuthMetrics from "../OAuthMetrics.js"
 import type { SharedTokens } from "../store/SharedTokens.js"
 import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
+import type { Acceptances } from "./OriginVerdicts.js"
 import type { RenewalLog } from "./RenewalLog.js"
 import * as TokenCache from "./TokenCache.js"
 
@@ -50,6 +51,7 @@ export const make = (
     readonly tokens: SharedTokens
     /** Whether other processes write to the store as well. */
     readonly isShared: boolean
+    readonly acceptances: Acceptances
     readonly log: RenewalLog
     readonly defaultLifetime: Duration.Duration
     /** Epoch milliseconds. */
@@ -57,7 +59,7 @@ export const make = (
     readonly update: OAuthMetrics.Update
   }
 ): Adoption => {
-  const { defaultLifetime, isShared, now, log, slots, tokens, update } = options
+  const { acceptances, defaultLifetime, isShared, now, log, slots, tokens, update } = options
 
   const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
 
@@ -72,8 +74,9 @@ export const make = (
 
   const takeBy = (transition: typeof KeyState.obtained): Adoption["take"] => (slot, held) => {
     if (slots.isClosed()) return
-    const isRejected = KeyState.isRejected(slot, held)
-    slot.apply(transition(held, { isRejected, isShared, defaultLifetime: Duration.toMillis(defaultLifetime) }, now()))
+    const before = slot.state.held
+    if (before !== undefined && HeldToken.is(before, held.token)) acceptances.renewed(before.token, held.token)
+    slot.apply(transition(held, { isShared, defaultLifetime: Duration.toMillis(defaultLifetime) }, now()))
     log.ended(slot)
     const remaining = held.expiresAt - now()
     if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)

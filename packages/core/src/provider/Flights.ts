@@ -24,9 +24,9 @@ import type { Flight } from "./KeyState.js"
 import * as KeyState from "./KeyState.js"
 import * as Renewal from "./Renewal.js"
 import type { RenewalLog } from "./RenewalLog.js"
+import type { Reports } from "./Reports.js"
 import type { Slot } from "./TokenCache.js"
 import * as TokenCache from "./TokenCache.js"
-import type { Verdicts } from "./Verdicts.js"
 import * as WaitingCallers from "./WaitingCallers.js"
 
 /**
@@ -50,7 +50,7 @@ export const make = (options: {
   readonly endpoint: TokenEndpoint["Type"]
   readonly slots: TokenCache.TokenCache
   readonly adoption: Adoption
-  readonly verdicts: Verdicts
+  readonly reports: Reports
   readonly log: RenewalLog
   readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Renewal.Outcome, Cooldown.Failure>
   readonly store: BoundedStore
@@ -62,8 +62,7 @@ export const make = (options: {
   readonly now: () => number
   readonly update: OAuthMetrics.Update
 }): Flights => {
-  const { adoption, endpoint, failureCooldown, fork, maxWait, now, log, renew, slots, store, update, verdicts } =
-    options
+  const { adoption, endpoint, failureCooldown, fork, maxWait, now, log, renew, reports, slots, store, update } = options
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 
@@ -116,7 +115,7 @@ export const make = (options: {
       onAsk: () => {
         flight.attempts++
         waits(flight, `attempt ${flight.attempts} at ${endpoint.address} has not ended`)
-        if (reason === "rejection") verdicts.asked(slot, origin)
+        if (reason === "rejection") reports.asked(slot, origin)
       },
       onBusy: () => waits(flight, `another process asks ${endpoint.address}, and has stored no token`),
       onFailure: (error) => {
@@ -171,7 +170,7 @@ export const make = (options: {
     // What tokens are bound to has changed on the way, most likely before the server saw it
     const isCurrent = endpoint.isCurrent(slot.request)
     if (!isCurrent) adoptRebound(slots.of(slot.source), held)
-    if (reason === "rejection") verdicts.renewed(slot, origin, held.digest)
+    if (reason === "rejection") reports.renewed(slot, origin, held.digest)
     land(slot, flight, Exit.succeed(token))
     // Nobody waits for this; at the end of a process it is worth its bounded calls
     return isCurrent && TokenCache.sharesTokens(slot) ? adoption.share(slot, token, replaces, reason) : Effect.void
@@ -190,7 +189,7 @@ export const make = (options: {
           outcome.finish
         )
       case "Held":
-        verdicts.held(slot, origin, outcome.hold)
+        reports.paused(slot, origin, outcome.hold)
         land(slot, flight, Exit.succeed(undefined))
         return Effect.void
       case "Busy":

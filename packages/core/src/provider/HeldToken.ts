@@ -3,14 +3,13 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as AccessToken from "../AccessToken.js"
 import { fingerprint } from "../disclosure/Fingerprint.js"
-import * as Origin from "../Origin.js"
 import type * as ServerHabits from "./ServerHabits.js"
 
 /** Times are epoch milliseconds. */
 export interface HeldToken extends AccessToken.Windows, ServerHabits.Token {
   readonly token: AccessToken.AccessToken
-  /** The same token, of which something else is known. */
-  readonly with: (change: Partial<Pick<ServerHabits.Token, "isOwn" | "acceptedBy">>) => HeldToken
+  /** The same token, issued to this process. */
+  readonly own: () => HeldToken
 }
 
 /**
@@ -26,14 +25,13 @@ export const make = (
 ): HeldToken => {
   // What is no token fails here, before anyone sends it
   Redacted.value(token.value)
-  return new Held(token, AccessToken.windows(token, options), options.isOwn, Origin.none, undefined)
+  return new Held(token, AccessToken.windows(token, options), options.isOwn, undefined)
 }
 
 // One for each key: it is to be small
 class Held implements HeldToken {
   readonly token: AccessToken.AccessToken
   readonly isOwn: boolean
-  readonly acceptedBy: ReadonlyArray<string>
   readonly refreshAt: number
   readonly freshUntil: number
   #digest: string | undefined
@@ -42,12 +40,10 @@ class Held implements HeldToken {
     token: AccessToken.AccessToken,
     { freshUntil, refreshAt }: Pick<AccessToken.Windows, "refreshAt" | "freshUntil">,
     isOwn: boolean,
-    acceptedBy: ReadonlyArray<string>,
     digest: string | undefined
   ) {
     this.token = token
     this.isOwn = isOwn
-    this.acceptedBy = acceptedBy
     this.refreshAt = refreshAt
     this.freshUntil = freshUntil
     this.#digest = digest
@@ -62,8 +58,8 @@ class Held implements HeldToken {
     return this.#digest ??= fingerprint(Redacted.value(this.token.value))
   }
 
-  with({ acceptedBy = this.acceptedBy, isOwn = this.isOwn }: Parameters<HeldToken["with"]>[0]): HeldToken {
-    return new Held(this.token, this, isOwn, acceptedBy, this.#digest)
+  own(): HeldToken {
+    return this.isOwn ? this : new Held(this.token, this, true, this.#digest)
   }
 }
 
@@ -80,11 +76,7 @@ export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
   self.token === token || Redacted.value(self.token.value) === Redacted.value(token.value)
 
 /** What is kept of a token when another takes its place. */
-export const replaced = ({ acceptedBy, digest, isOwn }: HeldToken): ServerHabits.Token => ({
-  digest,
-  isOwn,
-  acceptedBy
-})
+export const replaced = ({ digest, isOwn }: HeldToken): ServerHabits.Token => ({ digest, isOwn })
 
 /** The time of a token; an unknown end is never. */
 export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({

@@ -1,6 +1,6 @@
 /**
- * What a provider knows of one key, as one value: the token, and how its
- * renewal stands. Whatever happens to a key is a transition, and what a call
+ * What a provider knows of one key, as one value: the token, how its renewal
+ * stands, and what origins have said. Whatever happens to a key is a transition, and what a call
  * does about it is one decision. All of it is pure and takes the time (epoch
  * milliseconds) as an argument; the table is in RULES.md.
  */
@@ -13,11 +13,10 @@ import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "../AccessToken.js"
 import type { TokenEndpointError } from "../OAuthError.js"
 import type { RenewalOutcome, RenewalReason } from "../OAuthMetrics.js"
-import * as Origin from "../Origin.js"
 import type { HeldTokenStatus, StoreStatus, TokenStatus } from "../TokenStatus.js"
 import * as Cooldown from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
-import type { RejectedTokens } from "./RejectedTokens.js"
+import * as OriginVerdicts from "./OriginVerdicts.js"
 import type * as ServerHabits from "./ServerHabits.js"
 import type { WaitingCallers } from "./WaitingCallers.js"
 
@@ -120,6 +119,7 @@ export interface KeyState {
   /** The token before this one: a store that has missed a write still holds it, and requests are on their way with it. */
   readonly replaced: ServerHabits.Token | undefined
   readonly renewal: RenewalState
+  readonly verdicts: OriginVerdicts.OriginVerdicts
   /** A new token is on its way into the store: what is there is not news. */
   readonly isWriting: boolean
 }
@@ -133,6 +133,7 @@ export const initial: KeyState = {
   quietUntil: Number.NEGATIVE_INFINITY,
   replaced: undefined,
   renewal: { _tag: "Idle", notBefore: 0 },
+  verdicts: OriginVerdicts.none,
   isWriting: false
 }
 
@@ -149,11 +150,8 @@ export class Cell {
   }
 }
 
-/** A key: its state, and what origins have said of its tokens. */
-export interface Key {
-  readonly state: KeyState
-  readonly rejected: Pick<RejectedTokens, "has" | "mayRenew"> | undefined
-}
+/** A key, of which the state is asked. */
+export type Key = Pick<Cell, "state">
 
 // -----------------------------------------------------------------------------
 // transitions of the token
@@ -161,8 +159,6 @@ export interface Key {
 
 /** What a transition to another token must know. */
 export interface Taking {
-  /** Whether any origin has rejected it. */
-  readonly isRejected: boolean
   /** Whether other processes write to the store. */
   readonly isShared: boolean
   /** When a token of unknown lifetime is renewed (ms). */
@@ -179,17 +175,13 @@ export const obtained = (token: HeldToken.HeldToken, taking: Taking, now: number
 export const found = (token: HeldToken.HeldToken, taking: Taking, now: number): Transition => (state) =>
   withRest(taken(state, token, taking), { _tag: "Idle", notBefore: notBeforeWith(state, token, taking, now) })
 
-/** An origin has rejected the token held. */
-export const doubted: Transition = (state) => state.held === undefined ? state : holding(state, state.held, true)
-
-/** An origin took a token, held or just replaced; `isRejected` if another still rejects it. */
-export const accepted = (token: ServerHabits.Token, origin: string, isRejected: boolean): Transition => (state) => {
-  const { held, replaced } = state
-  const acceptedBy = Origin.add(token.acceptedBy, origin, maxOrigins)
-  if (held !== undefined && held === token) {
-    return holding(state, acceptedBy === held.acceptedBy ? held : held.with({ acceptedBy }), isRejected)
-  }
-  return replaced !== undefined && replaced === token ? { ...state, replaced: { ...replaced, acceptedBy } } : state
+/** An origin has said something of a token, or a renewal for it has ended: a token that any rejects is quiet no more. */
+export const heard = (verdict: OriginVerdicts.Transition): Transition => (state) => {
+  const verdicts = verdict(state.verdicts)
+  if (verdicts === state.verdicts) return state
+  const { held } = state
+  const after = { ...state, verdicts }
+  return held === undefined ? after : holding(after, held)
 }
 
 /** A new token goes into the store. */
@@ -307,8 +299,11 @@ export const mayChange = (state: KeyState): boolean => {
 }
 
 /** Whether this origin, or any, has rejected the token. */
-export const isRejected = ({ rejected }: Key, held: HeldToken.HeldToken, origin?: string): boolean =>
-  rejected?.has(held.digest, origin) === true
+export const isRejected = (
+  { state: { verdicts } }: Key,
+  held: HeldToken.HeldToken,
+  origin?: string
+): boolean => verdicts.rejections.size > 0 && OriginVerdicts.has(verdicts, held.digest, origin)
 
 /** The token that can be sent to this origin: until its time has really run out. */
 export const usable = (key: Key, origin: string, now: number): HeldToken.HeldToken | undefined => {
@@ -409,7 +404,7 @@ export const decide = (key: Key, call: Call, now: number): Decision => {
   if (!isAlive) return decideRenewal(state, "expiry", call, now)
   // One that is under way for this origin costs no further token request
   const isNew = flightOf(state)?.origin !== call.origin
-  return isNew && key.rejected?.mayRenew(call.origin, now) === false
+  return isNew && !OriginVerdicts.mayRenew(state.verdicts, call.origin, now)
     ? { _tag: "Keep", token: rejected }
     : decideRenewal(state, "rejection", call, now)
 }
@@ -446,8 +441,6 @@ export const decideRenewal = (
 // parts of these
 // -----------------------------------------------------------------------------
 
-/** With `origins: "any"` the number of origins that take a token has no other bound. */
-const maxOrigins = 64
 /** Background failures are spaced by the cool-down, doubled each time up to this many times. */
 const maxBackgroundFactor = 16
 
@@ -468,22 +461,19 @@ const answerOf = (state: KeyState): Answer | undefined => {
 const isInForce = ({ from, until }: Answer, now: number): boolean => now >= from && now < until
 
 /** The one place that says until when a token needs no further look. */
-const holding = (state: KeyState, held: HeldToken.HeldToken, isRejected: boolean): KeyState => ({
+const holding = (state: KeyState, held: HeldToken.HeldToken): KeyState => ({
   ...state,
   held,
-  quietUntil: isRejected ? Number.NEGATIVE_INFINITY : held.refreshAt
+  quietUntil: isRejected({ state }, held) ? Number.NEGATIVE_INFINITY : held.refreshAt
 })
 
-/** The same token from another side stays whose it was, and accepted where it was. */
-const taken = (state: KeyState, token: HeldToken.HeldToken, { isRejected, isShared }: Taking): KeyState => {
+/** The same token from another side stays whose it was. */
+const taken = (state: KeyState, token: HeldToken.HeldToken, { isShared }: Taking): KeyState => {
   const { held } = state
-  if (held === undefined) return holding(state, token, isRejected)
-  if (HeldToken.is(held, token.token)) {
-    const { acceptedBy, isOwn } = held
-    return holding(state, token.with({ acceptedBy, isOwn: isOwn || token.isOwn }), isRejected)
-  }
+  if (held === undefined) return holding(state, token)
+  if (HeldToken.is(held, token.token)) return holding(state, held.isOwn ? token.own() : token)
   // A store of this process alone has missed no write, and an app may have very many keys in it
-  return { ...holding(state, token, isRejected), replaced: isShared ? HeldToken.replaced(held) : undefined }
+  return { ...holding(state, token), replaced: isShared ? HeldToken.replaced(held) : undefined }
 }
 
 /** An endpoint that keeps to its token for now would, asked again at once, bring it once more. */

@@ -23,8 +23,6 @@ export interface Token {
   readonly digest: string
   /** Issued to this process, not adopted from the store. */
   readonly isOwn: boolean
-  /** The origins that took it. */
-  readonly acceptedBy: ReadonlyArray<string>
 }
 
 /** The time of a token (epoch milliseconds). */
@@ -37,8 +35,14 @@ export interface Life {
 export interface ServerHabits {
   /** The origin took the token. */
   readonly accepted: (token: Token, origin: string, now: number) => void
-  /** The origin answered 401 to the token. */
-  readonly rejected: (token: Token, life: Life, origin: string, now: number) => Habit | undefined
+  /** The origin answered 401 to the token; `hasWorked` if it had taken it before. */
+  readonly rejected: (
+    token: Token,
+    life: Life,
+    origin: string,
+    hasWorked: boolean,
+    now: number
+  ) => Habit | undefined
   /** Another process holds renewals for the origin: its own token was rejected there as well. */
   readonly held: (origin: string) => void
   /** Whether tokens of other processes may be used here. */
@@ -89,8 +93,7 @@ class Record implements ServerHabits {
     else this.#origins?.delete(origin)
   }
 
-  rejected(token: Token, life: Life, origin: string, now: number): Habit | undefined {
-    const hasWorked = token.acceptedBy.includes(origin)
+  rejected(token: Token, life: Life, origin: string, hasWorked: boolean, now: number): Habit | undefined {
     if (token.isOwn) {
       this.#ownFailedAt = now
       this.#origins = undefined

@@ -5,7 +5,6 @@
 import type { TokenEndpoint } from "../TokenEndpoint.js"
 import type { ResolvedTokenRequest, TokenRequest } from "../TokenRequest.js"
 import * as KeyState from "./KeyState.js"
-import type * as RejectedTokens from "./RejectedTokens.js"
 import type * as ServerHabits from "./ServerHabits.js"
 
 /** Everything known about one key. */
@@ -13,13 +12,11 @@ export interface Slot extends Pick<KeyState.Cell, "state" | "apply"> {
   readonly request: ResolvedTokenRequest
   /** The request as callers make it; `undefined` is the default one. */
   readonly source: TokenRequest | undefined
-  /** What resources have said, and what that says of the server; nothing, until one of them has rejected a token. */
-  rejected: RejectedTokens.RejectedTokens | undefined
+  /** What the fate of its tokens says of the server; nothing, until one has been rejected. */
   habits: ServerHabits.ServerHabits | undefined
 }
 
 class Entry extends KeyState.Cell implements Slot {
-  rejected: RejectedTokens.RejectedTokens | undefined = undefined
   habits: ServerHabits.ServerHabits | undefined = undefined
   /** How a caller wrote the request, where that says all. */
   text: string | undefined = undefined

@@ -5,7 +5,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Option, Redacted } from "effect"
 import * as Adoption from "../../src/provider/Adoption.js"
 import * as KeyState from "../../src/provider/KeyState.js"
-import * as RejectedTokens from "../../src/provider/RejectedTokens.js"
+import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
 import * as RenewalLog from "../../src/provider/RenewalLog.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
@@ -30,7 +30,9 @@ const make = Effect.fnUntraced(function*(isShared = true) {
   )
   const tokens = SharedTokens.make(store, { defaultLifetime })
   const slots = TokenCache.make(endpoint, 10)
+  const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({
+    acceptances,
     refreshAhead: Duration.seconds(200),
     expiryLeeway: Duration.seconds(100),
     defaultLifetime,
@@ -42,7 +44,7 @@ const make = Effect.fnUntraced(function*(isShared = true) {
     now: () => time.now,
     update: yield* OAuthMetrics.makeUpdate
   })
-  return { adoption, slot: slots.of(undefined), slots, time, tokens }
+  return { acceptances, adoption, slot: slots.of(undefined), slots, time, tokens }
 })
 
 describe("Adoption", () => {
@@ -69,8 +71,8 @@ describe("Adoption", () => {
       adoption.take(slot, adoption.hold(token("b"), true))
       assert.isFalse(adoption.isAdoptable(slot, token("a"), "expiry"))
       assert.isTrue(adoption.isAdoptable(slot, token("c"), "expiry"))
-      slot.rejected = RejectedTokens.make()
-      slot.rejected.reject(adoption.hold(token("c"), false).digest, api, Infinity, 0)
+      const { digest } = adoption.hold(token("c"), false)
+      slot.apply(KeyState.heard(OriginVerdicts.rejected(digest, api, Infinity, 0)))
       assert.isFalse(adoption.isAdoptable(slot, token("c"), "expiry"))
     }))
 
@@ -97,15 +99,16 @@ describe("Adoption", () => {
 
   it.effect("the same token from another side stays whose it was, and accepted where it was", () =>
     Effect.gen(function*() {
-      const { adoption, slot } = yield* make()
-      const own = adoption.hold(token("a"), true).with({ acceptedBy: [api] })
+      const { acceptances, adoption, slot } = yield* make()
+      const own = adoption.hold(token("a"), true)
       adoption.take(slot, own)
+      acceptances.accepted(own.token, api)
       const again = token("a")
       adoption.take(slot, adoption.hold(again, false))
       const { held } = slot.state
       assert.strictEqual(held?.token, again)
       assert.isTrue(held?.isOwn)
-      deepStrictEqual(held?.acceptedBy, [api])
+      assert.isTrue(acceptances.works(again, api))
       assert.isUndefined(slot.state.replaced)
     }))
 
@@ -125,8 +128,8 @@ describe("Adoption", () => {
     Effect.gen(function*() {
       const { adoption, slot, tokens } = yield* make()
       assert.isTrue(yield* tokens.write(slot.request.key, token("rejected"), Option.none()))
-      slot.rejected = RejectedTokens.make()
-      slot.rejected.reject(adoption.hold(token("rejected"), false).digest, api, Infinity, 0)
+      const { digest } = adoption.hold(token("rejected"), false)
+      slot.apply(KeyState.heard(OriginVerdicts.rejected(digest, api, Infinity, 0)))
       const own = adoption.hold(token("good"), true)
       adoption.take(slot, own)
       yield* adoption.share(slot, own.token, Option.none(), "expiry")

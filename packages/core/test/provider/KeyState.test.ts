@@ -4,12 +4,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, FastCheck as fc, Option, Redacted } from "effect"
 import { constVoid } from "effect/Function"
-import { readFileSync } from "node:fs"
 import * as Cooldown from "../../src/provider/Cooldown.js"
 import * as HeldToken from "../../src/provider/HeldToken.js"
 import * as KeyState from "../../src/provider/KeyState.js"
-import * as RejectedTokens from "../../src/provider/RejectedTokens.js"
+import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
 import { runs } from "../Runs.js"
+import { ruleTable } from "../support/ruleTable.js"
 
 const { invalidClient, unavailable } = TestTokenEndpoint
 const defect = new OAuthError.TokenProviderError({ reason: "Defect" })
@@ -35,7 +35,7 @@ const hold = (name: string, isOwn = true, obtainedAt = 0) =>
     isOwn
   })
 
-const taking: KeyState.Taking = { isRejected: false, isShared: true, defaultLifetime: 3_600_000 }
+const taking: KeyState.Taking = { isShared: true, defaultLifetime: 3_600_000 }
 
 const makeFlight = (reason: OAuthMetrics.RenewalReason = "expiry", origin = api) =>
   KeyState.makeFlight(reason, origin, { wait: () => Effect.never, tell: constVoid })
@@ -155,11 +155,7 @@ describe("KeyState", () => {
     })
 
     it("the table of the rules has these rows and no other", () => {
-      const rules = readFileSync(new URL("../../RULES.md", import.meta.url), "utf8")
-      const table = Array.from(
-        rules.matchAll(/^\| ([\w, ]+) \| `(\w+)` \| ([\w, ]+) \|/gm),
-        ([, from, name, to]) => from.split(", ").flatMap((from) => to.split(", ").map((to) => `${from} ${name} ${to}`))
-      ).flat()
+      const table = ruleTable("The state of a key")
       const told = new Set(rows.map(([row]) => row))
       deepStrictEqual(table.filter((row) => !told.has(row)), [])
       deepStrictEqual([...told].filter((row) => !table.includes(row)), [])
@@ -225,25 +221,26 @@ describe("KeyState", () => {
   })
 
   describe("the token", () => {
+    /** What an origin says of a token. */
+    const rejected = (name: string, origin = api) =>
+      KeyState.heard(OriginVerdicts.rejected(hold(name).digest, origin, Infinity, 0))
+    const accepted = (name: string, origin = api) => KeyState.heard(OriginVerdicts.accepted(hold(name).digest, origin))
+
     it("rule 4: a rejected token is quiet no more, until it is accepted everywhere", () => {
       const quiet = (...transitions: ReadonlyArray<KeyState.Transition>) => after(held, ...transitions).quietUntil
-      const accepted = (isRejected: boolean): KeyState.Transition => (state) =>
-        KeyState.accepted(state.held!, api, isRejected)(state)
       assert.strictEqual(quiet(), 800_000)
-      assert.strictEqual(quiet(KeyState.doubted), -Infinity)
-      assert.strictEqual(quiet(KeyState.doubted, accepted(true)), -Infinity)
-      assert.strictEqual(quiet(KeyState.doubted, accepted(false)), 800_000)
-      assert.strictEqual(quiet(KeyState.obtained(hold("b"), { ...taking, isRejected: true }, 0)), -Infinity)
-      assert.strictEqual(after(KeyState.doubted), KeyState.initial)
+      assert.strictEqual(quiet(rejected("a"), rejected("a", other)), -Infinity)
+      assert.strictEqual(quiet(rejected("a"), rejected("a", other), accepted("a")), -Infinity)
+      assert.strictEqual(quiet(rejected("a"), rejected("a", other), accepted("a"), accepted("a", other)), 800_000)
+      // Known before it came
+      assert.strictEqual(after(rejected("a"), held).quietUntil, -Infinity)
+      assert.strictEqual(after(rejected("a")).quietUntil, -Infinity)
     })
 
-    it("what is accepted is known of the token held, of the one before it, and of no other", () => {
-      const [first, second] = [hold("a"), hold("b")]
-      const state = after(KeyState.obtained(first, taking, 0), KeyState.obtained(second, taking, 0))
-      const at = (token: KeyState.KeyState["replaced"]) => KeyState.accepted(token!, api, false)(state)
-      deepStrictEqual([at(state.held).held?.acceptedBy, at(state.held).replaced?.acceptedBy], [[api], []])
-      deepStrictEqual([at(state.replaced).held?.acceptedBy, at(state.replaced).replaced?.acceptedBy], [[], [api]])
-      assert.strictEqual(at(hold("c")), state)
+    it("what is said of another token does not touch the one in use", () => {
+      assert.strictEqual(after(held, rejected("b")).quietUntil, 800_000)
+      const state = after(held)
+      assert.strictEqual(accepted("a")(state), state)
     })
 
     it("a token is known by its value, while it is held and when it has just been replaced", () => {
@@ -283,11 +280,13 @@ describe("KeyState", () => {
     const key = (
       state: KeyState.KeyState,
       rejected: ReadonlyArray<readonly [token: string, origin: string]> = []
-    ): KeyState.Key & { readonly rejected: RejectedTokens.RejectedTokens } => {
-      const record = RejectedTokens.make()
-      for (const [name, origin] of rejected) record.reject(hold(name).digest, origin, Infinity, 0)
-      return { state, rejected: record }
-    }
+    ): KeyState.Key => ({
+      state: rejected.reduce(
+        (state, [name, origin]) =>
+          KeyState.heard(OriginVerdicts.rejected(hold(name).digest, origin, Infinity, 0))(state),
+        state
+      )
+    })
 
     const decision = (key: KeyState.Key, now: number, call: Partial<KeyState.Call> = {}) => {
       const decided = KeyState.decide(key, { origin: api, isShared: false, ...call }, now)
@@ -367,11 +366,8 @@ describe("KeyState", () => {
     })
 
     it("fleet rule 6: while its renewals are held it keeps the rejected token, unless one is under way for it", () => {
-      const paused = (state: KeyState.KeyState) => {
-        const paused = key(state, [["a", api]])
-        paused.rejected.hold(api, { count: 1, remaining: 1000 }, 0)
-        return paused
-      }
+      const pause = KeyState.heard(OriginVerdicts.paused(api, { count: 1, remaining: 1000 }, 0))
+      const paused = (state: KeyState.KeyState) => ({ state: pause(key(state, [["a", api]]).state) })
       assert.strictEqual(decision(paused(after(held)), 999), "Keep")
       assert.strictEqual(decision(paused(after(held)), 1000), "Start rejection")
       assert.strictEqual(decision(paused(after(held, start)), 999), "Join")
@@ -396,7 +392,6 @@ describe("KeyState", () => {
       readonly event: string
       readonly name: string
       readonly isOwn: boolean
-      readonly isRejected: boolean
       readonly reason: OAuthMetrics.RenewalReason
       readonly error: Cooldown.Failure
       readonly credentials: Option.Option<string>
@@ -407,14 +402,10 @@ describe("KeyState", () => {
 
     /** Every transition, as whoever hears of it would make it. */
     const events: Record<string, (step: Step, state: KeyState.KeyState, now: number) => KeyState.Transition> = {
-      obtained: ({ isOwn, isRejected, name }, _, now) =>
-        KeyState.obtained(hold(name, isOwn, now), { ...taking, isRejected }, now),
-      found: ({ isRejected, name }, _, now) => KeyState.found(hold(name, false, now), { ...taking, isRejected }, now),
-      doubted: () => KeyState.doubted,
-      accepted: ({ isRejected, name }, state) => {
-        const known = KeyState.known(state, token(name))
-        return known === undefined ? (state) => state : KeyState.accepted(known, api, isRejected)
-      },
+      obtained: ({ isOwn, name }, _, now) => KeyState.obtained(hold(name, isOwn, now), taking, now),
+      found: ({ name }, _, now) => KeyState.found(hold(name, false, now), taking, now),
+      rejected: ({ name }) => KeyState.heard(OriginVerdicts.rejected(hold(name).digest, other, Infinity, 0)),
+      accepted: ({ name }) => KeyState.heard(OriginVerdicts.accepted(hold(name).digest, other)),
       writing: () => KeyState.writing,
       written: () => KeyState.written,
       closed: () => KeyState.closed,
@@ -432,7 +423,6 @@ describe("KeyState", () => {
       event: fc.constantFrom(...Object.keys(events)),
       name: fc.constantFrom("a", "b", "c"),
       isOwn: fc.boolean(),
-      isRejected: fc.boolean(),
       reason: fc.constantFrom("background" as const, "expiry" as const, "rejection" as const),
       error: fc.constantFrom<Cooldown.Failure>(unavailable, invalidClient, defect),
       credentials: fc.constantFrom(Option.none(), Option.some("x"), Option.some("y")),
@@ -469,7 +459,7 @@ describe("KeyState", () => {
         let now = 0
         /** Why the last renewal failed, since there was a token. */
         let error: Cooldown.Failure | undefined
-        let isRejected = false
+        const rejected = new Set<string>()
         for (const step of steps) {
           now += step.millis
           const { event } = step
@@ -491,19 +481,12 @@ describe("KeyState", () => {
             isRest(renewal.before, error)
           } else isRest(renewal, error)
 
-          if (event === "obtained" || event === "found") isRejected = step.isRejected
-          if (event === "doubted") isRejected = true
-          if (event === "accepted" && held !== before.held) isRejected = step.isRejected
-          if (event === "accepted" && KeyState.known(before, token(step.name)) === before.held) {
-            isRejected = step.isRejected
-          }
+          if (event === "rejected") rejected.add(hold(step.name).digest)
+          if (event === "accepted") rejected.delete(hold(step.name).digest)
+          const isRejected = held !== undefined && rejected.has(held.digest)
           assert.strictEqual(quietUntil, held === undefined || isRejected ? -Infinity : held.refreshAt)
 
-          const decided = KeyState.decide(
-            { state: cell.state, rejected: undefined },
-            { origin: api, isShared: true },
-            now
-          )
+          const decided = KeyState.decide(cell, { origin: api, isShared: true }, now)
           if (now < quietUntil) deepStrictEqual(decided._tag, "Serve")
           if (decided._tag === "Serve" || decided._tag === "ServeAndRenew") assert.isBelow(now, decided.held.expiresAt)
           if (decided._tag === "ServeAndRenew" || decided._tag === "Start") {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { FastCheck as fc, type Types } from "effect"
+import { FastCheck as fc } from "effect"
 import * as ServerHabits from "../../src/provider/ServerHabits.js"
 
 const api = "https://api.example.com"
@@ -9,12 +9,15 @@ const second = 1000
 const minute = 60 * second
 const hour = 60 * minute
 
-type Token = Types.Mutable<ServerHabits.Token & ServerHabits.Life>
+interface Token extends ServerHabits.Token, ServerHabits.Life {
+  /** The origins that took it. */
+  readonly acceptedBy: Set<string>
+}
 
 const token = (digest: string, obtainedAt = 0, lifetime = hour): Token => ({
   digest,
   isOwn: false,
-  acceptedBy: [],
+  acceptedBy: new Set(),
   obtainedAt,
   expiresAt: obtainedAt + lifetime
 })
@@ -25,10 +28,11 @@ const make = () => {
   let issued = 0
   const own = (now: number): Token => ({ ...token(`own-${++issued}`, now), isOwn: true })
   const accepted = (token: Token, origin: string, now: number) => {
-    token.acceptedBy = [...token.acceptedBy, origin]
+    token.acceptedBy.add(origin)
     habits.accepted(token, origin, now)
   }
-  const rejected = (token: Token, origin: string, now: number) => habits.rejected(token, token, origin, now)
+  const rejected = (token: Token, origin: string, now: number) =>
+    habits.rejected(token, token, origin, token.acceptedBy.has(origin), now)
   return {
     accepted,
     rejected,

@@ -75,9 +75,9 @@ describe("TokenCache", () => {
     Effect.gen(function*() {
       const { slots } = yield* make(10)
       const slot = slots.of({ scope: "a" })
-      const { habits, rejected, request, source, state } = slot
+      const { habits, request, source, state } = slot
       deepStrictEqual(source, { scope: "a" })
-      deepStrictEqual([state, rejected, habits], [KeyState.initial, undefined, undefined])
+      deepStrictEqual([state, habits], [KeyState.initial, undefined])
       assert.isTrue(TokenCache.sharesTokens(slot))
       const other = slots.of({ scope: "b" })
       assert.notStrictEqual(other.request.key, request.key)
@@ -133,7 +133,7 @@ describe("TokenCache", () => {
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
       const first = slots.of(undefined)
-      first.apply(KeyState.obtained(aToken, { isRejected: false, isShared: true, defaultLifetime: 3_600_000 }, 0))
+      first.apply(KeyState.obtained(aToken, { isShared: true, defaultLifetime: 3_600_000 }, 0))
       assert.isDefined(first.state.held)
       const a = slots.of({ scope: "a" })
       assert.isFalse(slots.isClosed())

@@ -1,0 +1,292 @@
+/**
+ * What origins have said of tokens: of those of one key, as one value, which
+ * tokens each origin rejected and whether its next 401 may cost a token request
+ * (fleet rules 5 and 6); and which origins took a token. All but the latter is
+ * pure and takes the time (epoch milliseconds) as an argument; the table is in
+ * RULES.md.
+ */
+import type { AccessToken } from "../AccessToken.js"
+import * as Origin from "../Origin.js"
+import { type Hold, nthHold } from "../store/FleetNotes.js"
+
+// -----------------------------------------------------------------------------
+// states
+// -----------------------------------------------------------------------------
+
+/** It has rejected no token since it last accepted one. */
+export interface Trusted {
+  readonly _tag: "Trusted"
+}
+
+/** It has rejected a token, and a renewal may help. */
+export interface Doubtful {
+  readonly _tag: "Doubtful"
+}
+
+/** Renewals for it have brought nothing, `count` times in a row: it costs none until the pause is over. */
+export interface Paused {
+  readonly _tag: "Paused"
+  readonly count: number
+  readonly from: number
+  readonly until: number
+}
+
+/** How an origin stands. */
+export type Standing = Trusted | Doubtful | Paused
+
+/** An origin that has rejected a token. */
+export interface OriginState {
+  readonly standing: Standing
+  /** The tokens that have been counted as fruitless. */
+  readonly counted: ReadonlyArray<string>
+  /** The token requests that its 401s may cost at present, and when the last one was filled in. */
+  readonly requests: number
+  readonly filledAt: number
+}
+
+/** A token that has been rejected. */
+export interface Rejection {
+  readonly origins: ReadonlySet<string>
+  readonly expiresAt: number
+}
+
+/** What has been said of the tokens of one key. */
+export interface OriginVerdicts {
+  readonly origins: ReadonlyMap<string, OriginState>
+  readonly rejections: ReadonlyMap<string, Rejection>
+}
+
+/** What becomes of it. */
+export type Transition = (verdicts: OriginVerdicts) => OriginVerdicts
+
+/** No token has been rejected: so it is with most keys, which share this one. */
+export const none: OriginVerdicts = { origins: new Map(), rejections: new Map() }
+
+// -----------------------------------------------------------------------------
+// transitions
+// -----------------------------------------------------------------------------
+
+/** The origin answered 401 to the token. That is remembered until the token expires. */
+export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
+  const rejections = new Map(Array.from(verdicts.rejections).filter(([, { expiresAt }]) => now < expiresAt))
+  const known = rejections.get(token)
+  if (known === undefined) {
+    rejections.set(token, { origins: new Set([origin]), expiresAt })
+  } else {
+    const origins = Array.from(known.origins).filter((other) => other !== origin)
+    rejections.set(token, { ...known, origins: new Set([...newest(origins, maxOrigins - 1), origin]) })
+  }
+  const doubted = withOrigin(verdicts, origin, now, (state) => ({
+    ...state,
+    standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
+  }))
+  return { ...doubted, rejections: new Map(newest(Array.from(rejections), maxTokens)) }
+}
+
+/** The origin gave another answer than 401: both are in order again. */
+export const accepted = (token: string, origin: string): Transition => (verdicts) => {
+  const { origins, rejections } = verdicts
+  const state = origins.get(origin)
+  const isTrusted = state === undefined || state.standing._tag === "Trusted"
+  if (isTrusted && !has(verdicts, token, origin)) return verdicts
+  return {
+    origins: isTrusted ? origins : new Map(origins).set(origin, { ...state, standing: { _tag: "Trusted" } }),
+    rejections: without(rejections, token, origin)
+  }
+}
+
+/** The endpoint is asked because of the origin. */
+export const asked = (origin: string, now: number): Transition => (verdicts) =>
+  withOrigin(verdicts, origin, now, (state) => ({ ...state, requests: Math.max(0, state.requests - 1) }))
+
+/** A renewal for the origin brought a token that it rejected as well; counted once for each token. */
+export const fruitless = (token: string, origin: string, now: number): Transition => (verdicts) =>
+  withOrigin(verdicts, origin, now, (state) =>
+    state.counted.includes(token) ? state : pausedAgain(
+      { ...state, counted: [...newest(state.counted, maxTokens - 1), token] },
+      now
+    ))
+
+/** A renewal for the origin brought the same token once more. */
+export const unchanged = (origin: string, now: number): Transition => (verdicts) =>
+  withOrigin(verdicts, origin, now, (state) => pausedAgain(state, now))
+
+/** A renewal for the origin brought a token. After a pause, and until the origin takes one, it counts as fruitless. */
+export const renewed = (token: string, origin: string, now: number): Transition => (verdicts) =>
+  standing(verdicts, origin)._tag === "Paused" ? fruitless(token, origin, now)(verdicts) : verdicts
+
+/** Another process has begun a pause. */
+export const paused = (origin: string, { count, remaining }: Hold, now: number): Transition => (verdicts) =>
+  withOrigin(verdicts, origin, now, (state) => ({ ...state, standing: pause(count, remaining, now) }))
+
+// -----------------------------------------------------------------------------
+// questions
+// -----------------------------------------------------------------------------
+
+/** How the origin stands. */
+export const standing = ({ origins }: OriginVerdicts, origin: string): Standing =>
+  origins.get(origin)?.standing ?? trusted
+
+/** Whether this origin, or any, has rejected the token. */
+export const has = ({ rejections }: OriginVerdicts, token: string, origin?: string): boolean => {
+  const rejection = rejections.get(token)
+  return rejection !== undefined && (origin === undefined || rejection.origins.has(origin))
+}
+
+/** Whether renewals for the origin are paused. */
+export const isPaused = (verdicts: OriginVerdicts, origin: string, now: number): boolean =>
+  isInForce(standing(verdicts, origin), now)
+
+/** Whether a 401 of the origin may cost a token request now. */
+export const mayRenew = ({ origins }: OriginVerdicts, origin: string, now: number): boolean => {
+  const state = origins.get(origin)
+  return state === undefined || (!isInForce(state.standing, now) && filled(state, now).requests > 0)
+}
+
+/** The pause that a transition has begun, as other processes are told of it. */
+export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: string): Hold | undefined => {
+  const begun = standing(after, origin)
+  return begun._tag === "Paused" && begun.until > begun.from && begun !== standing(before, origin)
+    ? { count: begun.count, remaining: begun.until - begun.from }
+    : undefined
+}
+
+// -----------------------------------------------------------------------------
+// which origins took a token
+// -----------------------------------------------------------------------------
+
+/** Which origins took which token. It is kept for as long as anyone holds the token. */
+export class Acceptances {
+  readonly #origins = new WeakMap<AccessToken, ReadonlyArray<string>>()
+  /** Those of them that have rejected it since. */
+  readonly #doubtful = new WeakMap<AccessToken, ReadonlyArray<string>>()
+  #lastToken: AccessToken | undefined
+  #lastOrigin = ""
+
+  /** The origin took the token. */
+  accepted(token: AccessToken, origin: string): void {
+    const origins = this.#origins.get(token) ?? Origin.none
+    const known = Origin.add(origins, origin, maxOrigins)
+    if (known !== origins) this.#origins.set(token, known)
+    const doubtful = this.#doubtful.get(token)
+    if (doubtful !== undefined) this.#doubtful.set(token, doubtful.filter((other) => other !== origin))
+    this.#lastToken = token
+    this.#lastOrigin = origin
+  }
+
+  /** The origin rejected it. */
+  rejected(token: AccessToken, origin: string): void {
+    this.#doubtful.set(token, Origin.add(this.#doubtful.get(token) ?? Origin.none, origin, maxOrigins))
+    this.#lastToken = undefined
+  }
+
+  /** The same token has come once more, with other times: it worked where it worked. */
+  renewed(before: AccessToken, token: AccessToken): void {
+    const origins = this.#origins.get(before)
+    if (origins !== undefined) this.#origins.set(token, origins)
+    const doubtful = this.#doubtful.get(before)
+    if (doubtful !== undefined) this.#doubtful.set(token, doubtful)
+  }
+
+  /** Whether the origin has ever taken it. */
+  hasWorked(token: AccessToken, origin: string): boolean {
+    return this.#origins.get(token)?.includes(origin) === true
+  }
+
+  /** Whether the origin has taken it since it last rejected it: to hear so again says nothing new. */
+  works(token: AccessToken, origin: string): boolean {
+    return (token === this.#lastToken && origin === this.#lastOrigin) ||
+      (this.hasWorked(token, origin) && this.#doubtful.get(token)?.includes(origin) !== true)
+  }
+}
+
+const acceptances: unique symbol = Symbol("@effect-alf/core/Acceptances")
+
+/**
+ * What a provider keeps for its clients beside its public service: one of them
+ * may get the 401, and another the answer that clears it. Spread into a service
+ * made of another, it stays the same one.
+ */
+export interface ForClients {
+  readonly [acceptances]: Acceptances
+}
+
+/** For a new provider. */
+export const forClients = (kept: Acceptances): ForClients => ({ [acceptances]: kept })
+
+/** Those of a provider. With one that an app made itself, a client remembers for itself alone. */
+export const acceptancesOf = (provider: object): Acceptances =>
+  (provider as Partial<ForClients>)[acceptances] ?? new Acceptances()
+
+// -----------------------------------------------------------------------------
+// parts of these
+// -----------------------------------------------------------------------------
+
+/** More rejected tokens than this are not kept: the oldest is forgotten. */
+const maxTokens = 16
+/** With `origins: "any"` the number of origins has no other bound. */
+const maxOrigins = 256
+/** Token requests that one origin's 401s may cost in a burst, and how often one more is allowed (ms). */
+const maxRequests = 6
+const refill = 5_000
+
+const trusted: Trusted = { _tag: "Trusted" }
+
+const pause = (count: number, remaining: number, now: number): Paused => ({
+  _tag: "Paused",
+  count,
+  from: now,
+  until: now + remaining
+})
+
+const isInForce = (standing: Standing, now: number): boolean =>
+  standing._tag === "Paused" && now >= standing.from && now < standing.until
+
+/** The next pause, twice as long, unless one is in force. */
+const pausedAgain = (state: OriginState, now: number): OriginState => {
+  if (isInForce(state.standing, now)) return state
+  const { count, remaining } = nthHold(state.standing._tag === "Paused" ? state.standing.count + 1 : 1)
+  return { ...state, standing: pause(count, remaining, now) }
+}
+
+/** A clock that was set back must not make it last. */
+const withClock = (standing: Standing, now: number): Standing =>
+  standing._tag === "Paused" && now < standing.from ? pause(standing.count, 0, now) : standing
+
+const filled = (state: OriginState, now: number): OriginState => {
+  const refills = Math.floor((now - state.filledAt) / refill)
+  const requests = Math.min(maxRequests, state.requests + Math.max(0, refills))
+  // The wait for one more begins when the first is spent, and anew with a clock that was set back
+  return requests === maxRequests || now < state.filledAt
+    ? { ...state, requests, filledAt: now }
+    : { ...state, requests, filledAt: state.filledAt + refills * refill }
+}
+
+const withOrigin = (
+  verdicts: OriginVerdicts,
+  origin: string,
+  now: number,
+  change: (state: OriginState) => OriginState
+): OriginVerdicts => {
+  const known = verdicts.origins.get(origin)
+  const state = known ?? { standing: trusted, counted: [], requests: maxRequests, filledAt: now }
+  const origins = Array.from(verdicts.origins)
+  const kept = new Map(known === undefined ? newest(origins, maxOrigins - 1) : origins)
+  return {
+    ...verdicts,
+    origins: kept.set(origin, change(filled({ ...state, standing: withClock(state.standing, now) }, now)))
+  }
+}
+
+const without = (rejections: OriginVerdicts["rejections"], token: string, origin: string) => {
+  const rejection = rejections.get(token)
+  if (rejection === undefined) return rejections
+  const origins = new Set(rejection.origins)
+  origins.delete(origin)
+  const others = new Map(rejections)
+  if (origins.size === 0) others.delete(token)
+  else others.set(token, { ...rejection, origins })
+  return others
+}
+
+const newest = <A>(items: ReadonlyArray<A>, most: number): ReadonlyArray<A> => items.slice(-most)

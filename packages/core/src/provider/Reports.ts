@@ -1,0 +1,113 @@
+/**
+ * What is told of tokens, by those who use them and by the renewals that origins
+ * have caused: it goes into the state of the key, to the fleet when renewals are
+ * paused, and to a person when the server shows an odd habit.
+ */
+import * as Effect from "effect/Effect"
+import type { AccessToken } from "../AccessToken.js"
+import type { BoundedStore } from "../store/BoundedStore.js"
+import * as FleetNotes from "../store/FleetNotes.js"
+import * as HeldToken from "./HeldToken.js"
+import * as KeyState from "./KeyState.js"
+import * as OriginVerdicts from "./OriginVerdicts.js"
+import * as ServerHabits from "./ServerHabits.js"
+import type { Slot } from "./TokenCache.js"
+
+/** Takes reports of tokens. */
+export interface Reports {
+  /** The origin took the token. */
+  readonly accepted: (slot: Slot, token: AccessToken, origin: string) => void
+  /** The origin answered 401 to the token. */
+  readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
+  /** The origin answered 401 to the token that took the place of a rejected one. */
+  readonly rejectedAgain: (slot: Slot, token: AccessToken, origin: string) => void
+  /** The endpoint is asked because of the origin's 401. */
+  readonly asked: (slot: Slot, origin: string) => void
+  /** A renewal for the origin brought this token. */
+  readonly renewed: (slot: Slot, origin: string, digest: string) => void
+  /** A renewal for the origin brought the token that it rejects. */
+  readonly unchanged: (slot: Slot, origin: string) => void
+  /** The fleet has paused renewals for the origin. */
+  readonly paused: (slot: Slot, origin: string, pause: FleetNotes.Hold) => void
+}
+
+/** Makes it for one provider. */
+export const make = (options: {
+  readonly store: BoundedStore
+  readonly notes: FleetNotes.FleetNotes
+  readonly acceptances: OriginVerdicts.Acceptances
+  /** Runs what nobody waits for. */
+  readonly fork: (effect: Effect.Effect<void>) => unknown
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}): Reports => {
+  const { acceptances, fork, notes, now, store } = options
+
+  /** Where a renewal that brought nothing pauses further ones, the fleet hears of it. */
+  const fruitless = (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => {
+    const before = slot.state.verdicts
+    slot.apply(KeyState.heard(verdict))
+    const pause = OriginVerdicts.newPause(before, slot.state.verdicts, origin)
+    if (pause === undefined || !store.isShared) return
+    const key = FleetNotes.holdKey(slot.request.key, origin)
+    fork(Effect.flatMap(notes.countHold(key, pause), (counted) => {
+      // It has ended here in the meantime
+      if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return notes.forget(key)
+      slot.apply(KeyState.heard(OriginVerdicts.paused(origin, counted, now())))
+      return Effect.void
+    }))
+  }
+
+  const rejected: Reports["rejected"] = (slot, token, origin) => {
+    const { held, verdicts } = slot.state
+    const known = KeyState.known(slot.state, token)
+    const digest = known?.digest ?? HeldToken.digestOf(token, held)
+    const life = HeldToken.life(token)
+    if (known !== undefined && !OriginVerdicts.has(verdicts, digest, origin)) {
+      const hasWorked = acceptances.hasWorked(token, origin)
+      const habit = (slot.habits ??= ServerHabits.make()).rejected(known, life, origin, hasWorked, now())
+      if (habit !== undefined) {
+        fork(Effect.annotateLogs(Effect.logWarning(habits[habit]), "oauth.token.key", slot.request.key))
+      }
+    }
+    acceptances.rejected(token, origin)
+    slot.apply(KeyState.heard(OriginVerdicts.rejected(digest, origin, life.expiresAt, now())))
+  }
+
+  return {
+    rejected,
+    rejectedAgain: (slot, token, origin) => {
+      rejected(slot, token, origin)
+      const { held } = slot.state
+      if (held === undefined || !held.isOwn || !HeldToken.is(held, token)) return
+      fruitless(slot, origin, OriginVerdicts.fruitless(held.digest, origin, now()))
+    },
+    accepted: (slot, token, origin) => {
+      const { held, verdicts } = slot.state
+      const known = KeyState.known(slot.state, token)
+      acceptances.accepted(token, origin)
+      // Most keys never see a 401: nothing is to be cleared, and no digest to be made
+      if (verdicts !== OriginVerdicts.none) {
+        const digest = known?.digest ?? HeldToken.digestOf(token, held)
+        slot.apply(KeyState.heard(OriginVerdicts.accepted(digest, origin)))
+      }
+      const hasEnded = OriginVerdicts.standing(verdicts, origin)._tag !== "Trusted"
+      if (hasEnded && store.isShared) fork(notes.forget(FleetNotes.holdKey(slot.request.key, origin)))
+      if (known !== undefined) slot.habits?.accepted(known, origin, now())
+    },
+    asked: (slot, origin) => slot.apply(KeyState.heard(OriginVerdicts.asked(origin, now()))),
+    renewed: (slot, origin, digest) => fruitless(slot, origin, OriginVerdicts.renewed(digest, origin, now())),
+    unchanged: (slot, origin) => fruitless(slot, origin, OriginVerdicts.unchanged(origin, now())),
+    paused: (slot, origin, pause) => {
+      slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
+      slot.habits?.held(origin)
+    }
+  }
+}
+
+const habits: Record<ServerHabits.Habit, string> = {
+  BoundTokens: "Tokens that other processes were issued are rejected here, as if they were bound to the process that " +
+    "asked for them: this process no longer shares its tokens",
+  OneActiveToken: "Tokens that worked are rejected long before their end: the server seems to keep one active token " +
+    "for each client, so that two scopes or two stores end each other's tokens"
+}
