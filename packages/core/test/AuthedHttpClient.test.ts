@@ -739,7 +739,7 @@ describe("AuthedHttpClient", () => {
         assert.sameOrderedMembers(Array.from(Cause.defects(exit.cause), Cause.originalError), [defect])
       }))
 
-    it.scoped("rule 9: a defect that is an HttpClientError, or one that causes another, is unsigned too", () =>
+    it.scoped("rule 9: a defect that is an HttpClientError, or one that causes another, is redacted too", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ request }): Effect.Effect<never> => {
           const first = transport(request)

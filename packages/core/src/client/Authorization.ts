@@ -128,7 +128,7 @@ const receiveFailure = <A extends Attempt, E>(
   attempt: A,
   receive: Receive<A, E>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
-  const unsigned = RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(attempt))
+  const unsigned = RedactedResponse.redactCause(cause, AddressedRequest.toRequest(attempt))
   return Option.match(StatusFailure.fromCause(unsigned), {
     onNone: () => Effect.failCause(unsigned),
     onSome: ({ response }) =>

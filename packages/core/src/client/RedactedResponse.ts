@@ -15,12 +15,12 @@ import * as AddressedRequest from "./AddressedRequest.js"
 
 /** Wraps a response; its body is read through the wrapper as through the original. */
 export const make = (
-  signed: HttpClientResponse.HttpClientResponse,
+  original: HttpClientResponse.HttpClientResponse,
   asked: AddressedRequest.AddressedRequest
-): HttpClientResponse.HttpClientResponse => new UnsignedResponse(signed, asked)
+): HttpClientResponse.HttpClientResponse => new RedactedResponse(original, asked)
 
-/** The error with the caller's request in place of the signed one. */
-export const unsignError = (
+/** The error with the caller's request in place of the one that carries the token. */
+export const redactError = (
   error: HttpClientError.HttpClientError,
   request: HttpClientRequest.HttpClientRequest
 ): HttpClientError.HttpClientError => {
@@ -35,36 +35,36 @@ export const unsignError = (
 }
 
 /** The same for everything that a client can end with, defects included. */
-export const unsignCause = <E>(
+export const redactCause = <E>(
   cause: Cause.Cause<E>,
   request: HttpClientRequest.HttpClientRequest
 ): Cause.Cause<E | HttpClientError.HttpClientError> =>
   Cause.match(cause, {
     onEmpty: Cause.empty,
-    onFail: (error) => Cause.fail(unsignUnknown(error, request)),
-    onDie: (defect) => Cause.die(unsignUnknown(defect, request)),
+    onFail: (error) => Cause.fail(redactUnknown(error, request)),
+    onDie: (defect) => Cause.die(redactUnknown(defect, request)),
     onInterrupt: Cause.interrupt,
     onSequential: Cause.sequential,
     onParallel: Cause.parallel
   })
 
-const unsignUnknown = <A>(u: A, request: HttpClientRequest.HttpClientRequest) =>
-  HttpClientError.isHttpClientError(u) ? unsignError(u, request) : u
+const redactUnknown = <A>(u: A, request: HttpClientRequest.HttpClientRequest) =>
+  HttpClientError.isHttpClientError(u) ? redactError(u, request) : u
 
 const causeOf = (error: HttpClientError.HttpClientError, request: HttpClientRequest.HttpClientRequest) =>
-  error.cause === undefined ? {} : { cause: unsignUnknown(error.cause, request) }
+  error.cause === undefined ? {} : { cause: redactUnknown(error.cause, request) }
 
 const descriptionOf = (error: HttpClientError.HttpClientError) =>
   error.description === undefined ? {} : { description: error.description }
 
 // Made for every response: nothing is kept in it but what it is made of
-class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
+class RedactedResponse implements HttpClientResponse.HttpClientResponse {
   // Out of reach of inspect, JSON and structured clones
-  readonly #signed: HttpClientResponse.HttpClientResponse
+  readonly #original: HttpClientResponse.HttpClientResponse
   #asked: AddressedRequest.AddressedRequest
 
-  constructor(signed: HttpClientResponse.HttpClientResponse, asked: AddressedRequest.AddressedRequest) {
-    this.#signed = signed
+  constructor(original: HttpClientResponse.HttpClientResponse, asked: AddressedRequest.AddressedRequest) {
+    this.#original = original
     this.#asked = asked
   }
 
@@ -83,50 +83,50 @@ class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
   }
 
   get status() {
-    return this.#signed.status
+    return this.#original.status
   }
 
   get headers() {
-    return this.#signed.headers
+    return this.#original.headers
   }
 
   get cookies() {
-    return this.#signed.cookies
+    return this.#original.cookies
   }
 
   get remoteAddress() {
-    return this.#signed.remoteAddress
+    return this.#original.remoteAddress
   }
 
   get json() {
-    return read(this.#signed.json, this)
+    return read(this.#original.json, this)
   }
 
   get text() {
-    return read(this.#signed.text, this)
+    return read(this.#original.text, this)
   }
 
   get urlParamsBody() {
-    return read(this.#signed.urlParamsBody, this)
+    return read(this.#original.urlParamsBody, this)
   }
 
   get formData() {
-    return read(this.#signed.formData, this)
+    return read(this.#original.formData, this)
   }
 
   get arrayBuffer() {
-    return read(this.#signed.arrayBuffer, this)
+    return read(this.#original.arrayBuffer, this)
   }
 
   get stream() {
-    return Stream.mapError(this.#signed.stream, (error) => readError(error, this))
+    return Stream.mapError(this.#original.stream, (error) => readError(error, this))
   }
 
   // Effect wraps what a fiber in a span fails with into a Proxy, through which getters work on the
   // target, but methods do not: they would find no private field
   get toJSON() {
     return (): unknown => {
-      const json = this.#signed.toJSON()
+      const json = this.#original.toJSON()
       return Predicate.isRecord(json) ? { ...json, request: this.request.toJSON() } : json
     }
   }
@@ -140,10 +140,10 @@ class UnsignedResponse implements HttpClientResponse.HttpClientResponse {
   }
 }
 
-const read = <A>(body: Effect.Effect<A, HttpClientError.ResponseError>, response: UnsignedResponse) =>
+const read = <A>(body: Effect.Effect<A, HttpClientError.ResponseError>, response: RedactedResponse) =>
   Effect.mapError(body, (error) => readError(error, response))
 
-const readError = (error: HttpClientError.ResponseError, response: UnsignedResponse): HttpClientError.ResponseError =>
+const readError = (error: HttpClientError.ResponseError, response: RedactedResponse): HttpClientError.ResponseError =>
   new HttpClientError.ResponseError({
     ...causeOf(error, response.request),
     ...descriptionOf(error),

@@ -46,7 +46,7 @@ const redactExit = (
   asked: AddressedRequest.AddressedRequest
 ): Exit.Exit<unknown, unknown> =>
   Exit.match(exit, {
-    onFailure: (cause) => Exit.failCause(RedactedResponse.unsignCause(cause, AddressedRequest.toRequest(asked))),
+    onFailure: (cause) => Exit.failCause(RedactedResponse.redactCause(cause, AddressedRequest.toRequest(asked))),
     onSuccess: (value) => isResponse(value) ? Exit.succeed(RedactedResponse.make(value, asked)) : exit
   })
 

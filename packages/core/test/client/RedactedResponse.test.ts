@@ -16,13 +16,13 @@ import { rowsEffect } from "../support/Rows.js"
 
 const token = "tok-3n/very+secret=="
 
-const unsigned = HttpClientRequest.post("https://api.test/orders", { headers: { "x-mine": "1" } })
-const signed = HttpClientRequest.bearerToken(unsigned, token)
-const asked = { request: unsigned, url: unsigned.url }
+const plain = HttpClientRequest.post("https://api.test/orders", { headers: { "x-mine": "1" } })
+const authorized = HttpClientRequest.bearerToken(plain, token)
+const asked = { request: plain, url: plain.url }
 
 const both = (web: () => Response) => ({
-  original: HttpClientResponse.fromWeb(signed, web()),
-  wrapped: RedactedResponse.make(HttpClientResponse.fromWeb(signed, web()), asked)
+  original: HttpClientResponse.fromWeb(authorized, web()),
+  wrapped: RedactedResponse.make(HttpClientResponse.fromWeb(authorized, web()), asked)
 })
 
 const ok = () =>
@@ -42,7 +42,7 @@ const broken = () =>
     { headers: { "content-type": "text/plain" } }
   )
 
-const wrap = (web: Response) => RedactedResponse.make(HttpClientResponse.fromWeb(signed, web), asked)
+const wrap = (web: Response) => RedactedResponse.make(HttpClientResponse.fromWeb(authorized, web), asked)
 
 const collect = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.map(Stream.runCollect(response.stream), (chunks) => Buffer.concat(Array.from(chunks)).toString())
@@ -58,7 +58,7 @@ const readers: Record<string, Read> = {
   stream: collect
 }
 
-describe("UnsignedResponse", () => {
+describe("RedactedResponse", () => {
   describe("make", () => {
     it("has the status, headers, cookies and address of the original, and the caller's request", () => {
       const { original, wrapped } = both(ok)
@@ -66,7 +66,7 @@ describe("UnsignedResponse", () => {
       deepStrictEqual({ ...wrapped.headers }, { ...original.headers })
       assert.strictEqual(Cookies.toCookieHeader(wrapped.cookies), "session=1")
       deepStrictEqual(wrapped.remoteAddress, original.remoteAddress)
-      assert.strictEqual(wrapped.request, unsigned)
+      assert.strictEqual(wrapped.request, plain)
     })
 
     it("is a response and an incoming message to platform", () => {
@@ -105,7 +105,7 @@ describe("UnsignedResponse", () => {
             const error = yield* Effect.flip(read(response))
             assert.strictEqual(error._tag, "ResponseError")
             assert.strictEqual(error.reason, "Decode")
-            assert.strictEqual(error.request, unsigned)
+            assert.strictEqual(error.request, plain)
             assert.strictEqual(error.response, response)
             assert.strictEqual(error.message, "Decode error (200 POST https://api.test/orders)")
             assert.instanceOf(error.cause, Error)
@@ -116,7 +116,7 @@ describe("UnsignedResponse", () => {
     it.live("rule 9: JSON that is none is an error of the caller's request", () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(wrap(new Response("<html>")).json)
-        assert.strictEqual(error.request, unsigned)
+        assert.strictEqual(error.request, plain)
         assert.instanceOf(error.cause, SyntaxError)
       }))
 
@@ -125,7 +125,7 @@ describe("UnsignedResponse", () => {
         const error = yield* Effect.flip(collect(wrap(new Response(null, { status: 204 }))))
         assert.strictEqual(error.reason, "EmptyBody")
         assert.strictEqual(error.description, "can not create stream from empty body")
-        assert.strictEqual(error.request, unsigned)
+        assert.strictEqual(error.request, plain)
       }))
 
     it.live("works with platform's own readers", () =>
@@ -141,7 +141,7 @@ describe("UnsignedResponse", () => {
         const response = wrap(ok())
         assert.strictEqual(yield* HttpClientResponse.filterStatusOk(response), response)
         const failure = yield* Effect.flip(HttpClientResponse.filterStatusOk(wrap(new Response("", { status: 500 }))))
-        assert.strictEqual(failure.request, unsigned)
+        assert.strictEqual(failure.request, plain)
       }))
   })
 
@@ -152,7 +152,7 @@ describe("UnsignedResponse", () => {
         yield* original.text
         yield* wrapped.text
         const json = original.toJSON() as Record<string, unknown>
-        deepStrictEqual(wrapped.toJSON(), { ...json, request: unsigned.toJSON() })
+        deepStrictEqual(wrapped.toJSON(), { ...json, request: plain.toJSON() })
         assert.include(String(wrapped), "\"x-answer\": \"yes\"")
         assert.include(inspect(wrapped), "body: { a: 1 }")
         assert.include(JSON.stringify(wrapped), "\"x-mine\":\"1\"")
@@ -161,14 +161,14 @@ describe("UnsignedResponse", () => {
     it("and an address that was completed is whole in it, in one request however often it is looked at", () => {
       const relative = HttpClientRequest.get("/orders")
       const whole = { request: relative, url: "https://api.test/v1/orders" }
-      const { request } = RedactedResponse.make(HttpClientResponse.fromWeb(signed, ok()), whole)
+      const { request } = RedactedResponse.make(HttpClientResponse.fromWeb(authorized, ok()), whole)
       deepStrictEqual(request.toJSON(), HttpClientRequest.get("https://api.test/v1/orders").toJSON())
-      const response = RedactedResponse.make(HttpClientResponse.fromWeb(signed, ok()), whole)
+      const response = RedactedResponse.make(HttpClientResponse.fromWeb(authorized, ok()), whole)
       assert.strictEqual(response.request, response.request)
     })
 
     it("and a response with a toJSON of its own kind is left as it is", () => {
-      const original = HttpClientResponse.fromWeb(signed, ok())
+      const original = HttpClientResponse.fromWeb(authorized, ok())
       Object.defineProperty(original, "toJSON", { value: () => "a response" })
       assert.strictEqual(JSON.stringify(RedactedResponse.make(original, asked)), "\"a response\"")
     })
@@ -206,15 +206,15 @@ describe("UnsignedResponse", () => {
   const requestErrors = fc.record({
     reason: fc.constantFrom("Transport" as const, "Encode" as const, "InvalidUrl" as const),
     rest: fc.record({ description: fc.string({ minLength: 1 }), cause: fc.string() }, { requiredKeys: [] })
-  }).map(({ reason, rest }) => new HttpClientError.RequestError({ request: signed, reason, ...rest }))
+  }).map(({ reason, rest }) => new HttpClientError.RequestError({ request: authorized, reason, ...rest }))
 
   const responseErrors = fc.record({
     reason: fc.constantFrom("StatusCode" as const, "Decode" as const, "EmptyBody" as const),
     rest: fc.record({ description: fc.string({ minLength: 1 }), cause: fc.string() }, { requiredKeys: [] })
   }).map(({ reason, rest }) =>
     new HttpClientError.ResponseError({
-      request: signed,
-      response: HttpClientResponse.fromWeb(signed, new Response("")),
+      request: authorized,
+      response: HttpClientResponse.fromWeb(authorized, new Response("")),
       reason,
       ...rest
     })
@@ -224,27 +224,27 @@ describe("UnsignedResponse", () => {
 
   describe("unsignError", () => {
     it.prop("keeps everything but the request", { error: errors }, ({ error }) => {
-      const result = RedactedResponse.unsignError(error, unsigned)
+      const result = RedactedResponse.redactError(error, plain)
       assert.isTrue(HttpClientError.isHttpClientError(result))
-      assert.strictEqual(result.request, unsigned)
+      assert.strictEqual(result.request, plain)
       deepStrictEqual(
         [result._tag, result.reason, result.description, result.cause, result.message],
         [error._tag, error.reason, error.description, error.cause, error.message]
       )
       deepStrictEqual(Object.keys(result).sort(), Object.keys(error).sort())
-      if (result._tag === "ResponseError") assert.strictEqual(result.response.request, unsigned)
+      if (result._tag === "ResponseError") assert.strictEqual(result.response.request, plain)
     })
 
-    it("rule 9: an error that is the cause of another loses the signed request too", () => {
+    it("rule 9: an error that is the cause of another loses the authorized request too", () => {
       let error: HttpClientError.HttpClientError = new HttpClientError.RequestError({
-        request: signed,
+        request: authorized,
         reason: "Transport"
       })
       for (let depth = 0; depth < 3; depth++) {
-        error = new HttpClientError.RequestError({ request: signed, reason: "Transport", cause: error })
+        error = new HttpClientError.RequestError({ request: authorized, reason: "Transport", cause: error })
       }
       assert.isNotEmpty(Secrets.leaks(error, [token]))
-      deepStrictEqual(Secrets.leaks(RedactedResponse.unsignError(error, unsigned), [token]), [])
+      deepStrictEqual(Secrets.leaks(RedactedResponse.redactError(error, plain), [token]), [])
     })
   })
 
@@ -275,10 +275,10 @@ describe("UnsignedResponse", () => {
     it.prop("rule 9: keeps the shape of a cause, and no failure or defect in it shows the token", { cause: causes }, ({
       cause
     }) => {
-      const result = RedactedResponse.unsignCause(cause, unsigned)
+      const result = RedactedResponse.redactCause(cause, plain)
       deepStrictEqual(shape(result), shape(cause))
       for (const error of [...Cause.failures(result), ...Cause.defects(result)]) {
-        if (HttpClientError.isHttpClientError(error)) assert.strictEqual(error.request, unsigned)
+        if (HttpClientError.isHttpClientError(error)) assert.strictEqual(error.request, plain)
       }
       assert.notInclude(inspect(result, { depth: 20, customInspect: false, showHidden: true }), token)
     })
