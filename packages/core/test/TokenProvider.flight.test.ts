@@ -1,8 +1,21 @@
-import { TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { OAuthMetrics, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Duration, Effect, Exit, Fiber, FiberRef, Option, Scope, TestClock, Tracer } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  FiberRef,
+  Metric,
+  Option,
+  Scope,
+  TestClock,
+  Tracer
+} from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value } from "./ProviderBench.js"
 import { rowsEffect } from "./support/Rows.js"
@@ -435,6 +448,30 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.isTrue(errors.every(({ message }) => message === TestTokenEndpoint.unavailable.message))
       assert.lengthOf(yield* tokens.requests, 1)
     }))
+
+  it.scoped("every caller is counted while it waits, however its wait ends", () =>
+    Effect.gen(function*() {
+      const waiters = Effect.map(
+        Metric.value(Metric.tagged(OAuthMetrics.tokenWaiters, "test", "waits")),
+        ({ count }) => count
+      )
+      const { provider } = yield* ProviderBench.make({ endpoint: { delay: "12 seconds" } })
+      const callers = yield* Effect.forEach([1, 2, 3, 4, 5], () => Effect.fork(Effect.either(provider.get())))
+      yield* settle
+      const late = yield* Effect.delay(provider.get(), "5 seconds").pipe(Effect.fork)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* waiters, 6)
+      yield* Fiber.interruptAll(callers.slice(0, 2))
+      assert.strictEqual(yield* waiters, 4)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* waiters, 1)
+      for (const answer of yield* Fiber.join(Fiber.all(callers.slice(2)))) {
+        assert.include(Either.isLeft(answer) ? answer.left : {}, { reason: "MaxWait" })
+      }
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(value(yield* Fiber.join(late)), "token-1")
+      assert.strictEqual(yield* waiters, 0)
+    }).pipe(Effect.tagMetrics("test", "waits")))
 
   it.scoped("rule 1: two layers of the same options have two memories", () =>
     Effect.gen(function*() {

@@ -67,6 +67,25 @@ const rows = {
   noNoticeOfLease: "changes: tells nothing of leases"
 }
 
+/** Those that a store fails which gives back something else than it was given. */
+const readBack = [
+  rows.roundTrip,
+  rows.text,
+  rows.large,
+  rows.replace,
+  rows.replaceGone,
+  rows.refuseBlind,
+  rows.refuseStale,
+  rows.race,
+  rows.replaceTime,
+  rows.expiry,
+  rows.endless,
+  rows.removeOther,
+  rows.keys,
+  rows.leasesApart,
+  rows.noticeOfWrite
+]
+
 const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, ReadonlyArray<string>]> = {
   "finds what was never set": [
     change((memory) => ({
@@ -77,43 +96,11 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "changes payloads": [
     mapGet((entry) => ({ ...entry, payload: entry.payload.toUpperCase() })),
-    [
-      rows.roundTrip,
-      rows.text,
-      rows.large,
-      rows.replace,
-      rows.replaceGone,
-      rows.refuseBlind,
-      rows.refuseStale,
-      rows.race,
-      rows.replaceTime,
-      rows.expiry,
-      rows.endless,
-      rows.removeOther,
-      rows.keys,
-      rows.leasesApart,
-      rows.noticeOfWrite
-    ]
+    readBack
   ],
   "loses versions": [
     mapGet((entry) => ({ ...entry, version: "" })),
-    [
-      rows.roundTrip,
-      rows.text,
-      rows.large,
-      rows.replace,
-      rows.replaceGone,
-      rows.refuseBlind,
-      rows.refuseStale,
-      rows.race,
-      rows.replaceTime,
-      rows.expiry,
-      rows.endless,
-      rows.removeOther,
-      rows.keys,
-      rows.leasesApart,
-      rows.noticeOfWrite
-    ]
+    readBack
   ],
   "keeps ASCII only": [
     mapGet((entry) => ({ ...entry, payload: entry.payload.replace(/[^ -~]/g, "?") })),

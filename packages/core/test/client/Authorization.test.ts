@@ -7,7 +7,7 @@ import * as Authorization from "../../src/client/Authorization.js"
 import * as Resource from "../Resource.js"
 import * as Secrets from "../Secrets.js"
 
-// What is shown of a signed request, in every way, is in AuthedHttpClient.secrets.test.ts
+// What is shown of a request with a token, in every way, is in AuthedHttpClient.secrets.test.ts
 
 const token = (value: string) =>
   AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1 hour" })
@@ -23,7 +23,7 @@ const attempt = (token: AccessToken.AccessToken): Authorization.Attempt => ({
   resends: 0
 })
 
-describe("RequestSignature", () => {
+describe("Authorization", () => {
   it.live("RFC 6750 §2.1: each request carries its own token, and the caller sees its own request", () =>
     Effect.gen(function*() {
       const resource = Resource.make()
@@ -54,7 +54,7 @@ describe("RequestSignature", () => {
       deepStrictEqual(Secrets.leaks(error, ["secret-one"]), [])
     }))
 
-  it.live("rule 9: hide keeps the signature out of spans, whatever the app's list", () =>
+  it.live("rule 9: hide keeps the authorization out of spans, whatever the app's list", () =>
     Effect.gen(function*() {
       const names = FiberRef.get(Headers.currentRedactedNames)
       deepStrictEqual(yield* Authorization.hide(names, ["x-mine"]), ["x-mine", "authorization"])

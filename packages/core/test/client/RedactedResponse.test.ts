@@ -222,7 +222,7 @@ describe("RedactedResponse", () => {
 
   const errors: fc.Arbitrary<HttpClientError.HttpClientError> = fc.oneof(requestErrors, responseErrors)
 
-  describe("unsignError", () => {
+  describe("redactError", () => {
     it.prop("keeps everything but the request", { error: errors }, ({ error }) => {
       const result = RedactedResponse.redactError(error, plain)
       assert.isTrue(HttpClientError.isHttpClientError(result))
@@ -248,7 +248,7 @@ describe("RedactedResponse", () => {
     })
   })
 
-  describe("unsignCause", () => {
+  describe("redactCause", () => {
     const causes = fc.letrec<{ cause: Cause.Cause<HttpClientError.HttpClientError> }>((tie) => ({
       cause: fc.oneof(
         { depthSize: "small" },

@@ -13,7 +13,7 @@ const text = (answer: TestExchange.Answer, headers?: Record<string, string>) =>
     (response) => Effect.map(response.text, (text) => ({ status: response.status, headers: response.headers, text }))
   )
 
-describe("TestAnswer", () => {
+describe("Answer", () => {
   it.effect("sends plain values: text as it is, anything else as JSON", () =>
     Effect.gen(function*() {
       const plain = yield* text({ status: 418, body: "tea", headers: { "x-pot": "1" } }, { "x-more": "2" })

@@ -32,7 +32,7 @@ const make = (known: Partial<ClientAuthentication.Known> = {}) => {
     verify({ method, clientId, proof }, secret, 0)
 }
 
-describe("TestClientAuth", () => {
+describe("ClientAuthentication", () => {
   it.effect("finds the credentials where the methods have them", () =>
     Effect.gen(function*() {
       deepStrictEqual(ClientAuthentication.read(basic("a%3Ab+c:s%26"), []), {

@@ -44,7 +44,7 @@ const make = (options: Partial<Grants.Options> = {}) => {
 const client = "client_id=app&client_secret=secret"
 const plain = `${client}&grant_type=client_credentials`
 
-describe("TestGrants", () => {
+describe("Grants", () => {
   it.effect("a record says what was asked for, by whom and how, and what came of it", () =>
     Effect.gen(function*() {
       const { ask } = make()

@@ -12,7 +12,7 @@ const request = { side: "api", method: "GET", url, token: "token-1", now: 0 } as
 const sign = (key: DPoP.ProofKey, token: string | undefined = "token-1") =>
   key.proof({ method: "GET", url, token: token === undefined ? undefined : Redacted.make(token) })
 
-describe("TestProofs (RFC 9449 §4.3)", () => {
+describe("Proofs (RFC 9449 §4.3)", () => {
   it.effect("takes a proof for the request at hand, once", () =>
     Effect.gen(function*() {
       const key = yield* DPoP.generate()

@@ -12,7 +12,7 @@ const read = (body: HttpBody.HttpBody, headers: Record<string, string> = {}) =>
 
 const textOf = ({ body }: TestExchange.Arrival) => new TextDecoder().decode(body)
 
-describe("TestRequest", () => {
+describe("Requests", () => {
   it.effect("is what came over the wire, and when", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("5 seconds")

@@ -33,7 +33,7 @@ const make = () => {
   return { resource, tokens, issue, ask }
 }
 
-describe("TestResource", () => {
+describe("Resource", () => {
   it.effect("RFC 6750 §3: a valid token is taken, none and a wrong one are told apart", () =>
     Effect.gen(function*() {
       const { ask, issue } = make()

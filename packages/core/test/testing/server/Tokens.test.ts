@@ -13,7 +13,7 @@ const make = (options: Partial<Tokens.Options> = {}) =>
     ...options
   })
 
-describe("TestTokens", () => {
+describe("Tokens", () => {
   it("a token is valid until its time is over, or for ever", () => {
     const tokens = make()
     deepStrictEqual(tokens.issue(purpose, 1000), {

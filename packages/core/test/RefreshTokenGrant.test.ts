@@ -2,10 +2,10 @@ import { EncryptedTokenStore, Grant, type OAuthError, RefreshTokenGrant, TokenSt
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Fiber, Inspectable, Option, Redacted, TestClock } from "effect"
-import * as RefreshTokens from "../../src/store/RefreshTokens.js"
-import * as StoredToken from "../../src/store/StoredToken.js"
-import { during, settle, value } from "../ProviderBench.js"
-import * as RefreshBench from "../RefreshBench.js"
+import * as RefreshTokens from "../src/store/RefreshTokens.js"
+import * as StoredToken from "../src/store/StoredToken.js"
+import { during, settle, value } from "./ProviderBench.js"
+import * as RefreshBench from "./RefreshBench.js"
 
 const { messageOf } = RefreshBench
 
@@ -18,7 +18,7 @@ const entry = (generation: number, token: string, version = "other"): TokenStore
   timeToLive: Duration.infinity
 })
 
-describe.concurrent("RefreshTokens", () => {
+describe.concurrent("RefreshTokenGrant", () => {
   it.scoped("RFC 6749 §6: each access token is asked for with the refresh token that came with the last", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored, uses } = yield* RefreshBench.make()
@@ -137,7 +137,7 @@ describe.concurrent("RefreshTokens", () => {
     }))
 })
 
-describe.concurrent("RefreshTokens, no lease, no refresh", () => {
+describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
   it.scoped("without the store nothing is sent, and the error says why", () =>
     Effect.gen(function*() {
       const { processes: [one], sent } = yield* RefreshBench.make({ provider: { shareTokens: false } })
@@ -247,7 +247,7 @@ describe.concurrent("RefreshTokens, no lease, no refresh", () => {
     }))
 })
 
-describe.concurrent("RefreshTokens, the new one durable before the access token is used", () => {
+describe.concurrent("RefreshTokenGrant, the new one durable before the access token is used", () => {
   it.scoped("a write that fails is tried again, and the token waits for it", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored } = yield* RefreshBench.make()
@@ -356,7 +356,7 @@ describe.concurrent("RefreshTokens, the new one durable before the access token 
   }
 })
 
-describe.concurrent("RefreshTokens, what the server says", () => {
+describe.concurrent("RefreshTokenGrant, what the server says", () => {
   it.scoped("a refresh token is kept that came with an access token of no use", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server, stored } = yield* RefreshBench.make()

@@ -4,8 +4,8 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Schedule, Scope, TestClock } from "effect"
-import * as ProviderBench from "../ProviderBench.js"
-import { during, settle, value, warnings } from "../ProviderBench.js"
+import * as ProviderBench from "./ProviderBench.js"
+import { during, settle, value, warnings } from "./ProviderBench.js"
 
 /** Somebody else of the fleet, of whom only the lease is seen. */
 const ghost = "ghost"
@@ -46,7 +46,7 @@ const getAll = (processes: ReadonlyArray<ProviderBench.Bench>) =>
 
 const values = (tokens: ReadonlyArray<AccessToken.AccessToken>) => Array.from(new Set(tokens.map(value)))
 
-describe.concurrent("Renewal, turns", () => {
+describe.concurrent("TokenProvider, a renewal: turns", () => {
   it.scoped("rule 1: a fleet that starts at once asks the endpoint once", () =>
     Effect.gen(function*() {
       const { isLeased, processes, requestTimes } = yield* makeFleet(20)
@@ -166,7 +166,7 @@ describe.concurrent("Renewal, turns", () => {
     }))
 })
 
-describe.concurrent("Renewal, a failing endpoint", () => {
+describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
   it.scoped("fleet rule 3: a failed attempt paces the fleet, and the others go first", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
@@ -287,7 +287,7 @@ describe.concurrent("Renewal, a failing endpoint", () => {
     }))
 })
 
-describe.concurrent("Renewal, waiting for another", () => {
+describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
   it.scoped("fleet rule 4: a notice ends the wait, before the next look", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2)
@@ -355,7 +355,7 @@ describe.concurrent("Renewal, waiting for another", () => {
     }))
 })
 
-describe.concurrent("Renewal, in the background", () => {
+describe.concurrent("TokenProvider, a renewal: in the background", () => {
   const inWindow = Effect.gen(function*() {
     const fleet = yield* makeFleet(1, { endpoint: { delay: 0, lifetime: "100 seconds", retry: schedule } })
     yield* fleet.processes[0].provider.get()

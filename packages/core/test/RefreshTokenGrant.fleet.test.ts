@@ -2,8 +2,8 @@ import { TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Exit, FastCheck as fc, Number as Num, TestClock } from "effect"
-import { during, value } from "../ProviderBench.js"
-import * as RefreshBench from "../RefreshBench.js"
+import { during, value } from "./ProviderBench.js"
+import * as RefreshBench from "./RefreshBench.js"
 
 const all = <A, E>(
   processes: ReadonlyArray<RefreshBench.Process>,
@@ -12,7 +12,7 @@ const all = <A, E>(
 
 const once = (uses: ReadonlyArray<number>) => uses.filter((times) => times > 1)
 
-describe.concurrent("RefreshTokens, in a fleet (fleet rule 13)", () => {
+describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
   it.scoped("a stampede uses one refresh token, once", () =>
     Effect.gen(function*() {
       const { processes, uses } = yield* RefreshBench.make({ size: 8 })
@@ -237,7 +237,7 @@ const play = Effect.fnUntraced(function*(
 // More of them in CI
 const numRuns = process.env.THOROUGH === undefined ? 2 : 10
 
-describe.concurrent("RefreshTokens, whatever happens", () => {
+describe.concurrent("RefreshTokenGrant, whatever happens", () => {
   it.effect.prop(
     "while processes live, none is used twice, and in the end all are served",
     [fc.array(fault, { maxLength: 6 }).filter(isBearable)],

@@ -28,7 +28,7 @@ const provided = (options?: TestAuthorizationServer.Options) =>
 const aToken = (request?: Parameters<TokenEndpoint.TokenEndpoint["Type"]["resolve"]>[0]) =>
   Effect.flatMap(TokenEndpoint.TokenEndpoint, (endpoint) => endpoint.attempt(endpoint.resolve(request)))
 
-describe("TestTokenQueries", () => {
+describe("TestAuthorizationServer, queries of tokens", () => {
   it.effect("RFC 7662 §2.2: tells of a token what the server knows, while it is valid", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
