@@ -1,9 +1,9 @@
 import type { AccessToken } from "@effect-alf/core"
-import { OAuthError, RetryPolicy, TokenStore } from "@effect-alf/core"
+import { OAuthError, RefreshTokenGrant, RetryPolicy, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Schedule, Scope, TestClock } from "effect"
+import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Redacted, Schedule, Scope, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
 
@@ -167,6 +167,26 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
 })
 
 describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
+  it.scoped("rule 7: the endpoint is told which attempt of a renewal it is, with a refresh token as well", () =>
+    Effect.gen(function*() {
+      for (const request of [undefined, { grant: RefreshTokenGrant.make(Redacted.make("refresh")) }]) {
+        const numbers: Array<number | undefined> = []
+        const { provider, tokens } = yield* ProviderBench.make({
+          endpoint: { retry: schedule },
+          wrapEndpoint: (endpoint) => ({
+            ...endpoint,
+            attempt: (request, attempt) => {
+              numbers.push(attempt)
+              return endpoint.attempt(request, attempt)
+            }
+          })
+        })
+        yield* tokens.failNext(2)
+        assert.strictEqual(value(yield* during("10 seconds")(provider.get(request))), "token-1")
+        deepStrictEqual(numbers, [1, 2, 3])
+      }
+    }))
+
   it.scoped("fleet rule 3: a failed attempt paces the fleet, and the others go first", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
