@@ -53,7 +53,7 @@ const renewed = (reason: string, links: string) => [
   "    http.client POST http.response.status_code=200"
 ]
 
-describe("Telemetry", () => {
+describe("OAuthMetrics, what exporters are given", () => {
   situation(
     "reuse: the first request waits, those after it leave no trace but their own",
     {},

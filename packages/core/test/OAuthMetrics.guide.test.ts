@@ -100,7 +100,7 @@ const sources = ["core/src", "node/src"].flatMap((folder) =>
 
 const parts = (text: string, placeholder: RegExp) => text.split(placeholder).filter((part) => part.trim().length > 3)
 
-describe("the guide about telemetry", () => {
+describe("OAuthMetrics, the guide about telemetry", () => {
   it.effect("has each metric as it is exported: name, kind, unit, tags and their values", () =>
     Effect.gen(function*() {
       deepStrictEqual(
