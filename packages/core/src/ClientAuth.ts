@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import { ClientCertificate } from "./ClientCertificate.js"
 import { fingerprint } from "./disclosure/Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
+import * as LayerOptions from "./LayerOptions.js"
 import { CredentialsError, oneLine } from "./OAuthError.js"
 
 /**
@@ -84,7 +85,11 @@ export interface ClientAuth<out R = never> {
 export type Secret<R = never> = Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown, R>
 
 const read = <R>(secret: Secret<R>): Effect.Effect<Redacted.Redacted, unknown, R> =>
-  Effect.isEffect(secret) ? secret : Effect.succeed(secret)
+  Effect.filterOrFail(
+    Effect.isEffect(secret) ? secret : Effect.succeed(secret),
+    (secret) => !LayerOptions.hasControlCharacters(Redacted.value(secret)),
+    () => new CredentialsError({ description: "the client secret holds a line break or another control character" })
+  )
 
 const versionOf = (secret: Redacted.Redacted): string => fingerprint(Redacted.value(secret))
 

@@ -76,13 +76,13 @@ export const make = <A>(
 export const text = (name: string, description: string) => make(name, description, (text) => Either.right(text.trim()))
 
 /**
- * A text that is shown nowhere.
+ * A text that is shown nowhere, without the line break at its end.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const secret = (name: string, description: string) =>
-  make(name, description, (text) => Either.right(Redacted.make(text)), true)
+  make(name, description, (text) => Either.right(Redacted.make(text.replace(/(\r?\n)+$/, ""))), true)
 
 /**
  * Items with spaces or commas between.

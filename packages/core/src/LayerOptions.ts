@@ -154,18 +154,35 @@ export const invalid = (option: string, description: string): Effect.Effect<neve
   Effect.fail(new InvalidOptions({ option, description }))
 
 /**
- * A text that must be there.
+ * A text that must be there, in one line.
  *
  * @since 0.1.0
  * @category checks
  */
 export const text = (option: string, value: string): Effect.Effect<string, InvalidOptions> => {
   if (typeof value !== "string") return invalid(option, "is missing")
-  return value.trim() === "" ? invalid(option, "is empty") : Effect.succeed(value)
+  return value.trim() === ""
+    ? invalid(option, "is empty")
+    : hasControlCharacters(value)
+    ? invalid(option, holdsControlCharacters)
+    : Effect.succeed(value)
 }
 
 /**
- * A secret that must be there, `Redacted`, and not empty.
+ * Whether a text has characters that neither a client id nor a secret may have
+ * (RFC 6749 A.1, A.2), such as the line break at the end of a file. Others beyond
+ * ASCII are in use, and have a form that all servers understand.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+// eslint-disable-next-line no-control-regex
+export const hasControlCharacters = (text: string): boolean => /[\u0000-\u001f\u007f]/.test(text)
+
+const holdsControlCharacters = "holds a line break or another control character"
+
+/**
+ * A secret that must be there, `Redacted`, in one line, and not empty.
  *
  * @since 0.1.0
  * @category checks
@@ -176,7 +193,11 @@ export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<
   // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
   const secret: unknown = Redacted.value(value)
   if (typeof secret !== "string") return invalid(option, secret === undefined ? "is missing" : "is not a string")
-  return secret.trim() === "" ? invalid(option, "is empty") : Effect.succeed(value)
+  return secret.trim() === ""
+    ? invalid(option, "is empty")
+    : hasControlCharacters(secret)
+    ? invalid(option, holdsControlCharacters)
+    : Effect.succeed(value)
 }
 
 /**

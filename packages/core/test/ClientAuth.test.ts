@@ -1,4 +1,4 @@
-import { ClientAuth, OAuthError } from "@effect-alf/core"
+import { ClientAuth, LayerOptions, OAuthError } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted, Ref } from "effect"
@@ -28,6 +28,8 @@ const serverDecodes = (header: string, options?: { readonly raw: boolean }) => {
 
 // A lone surrogate has no UTF-8 form, so no server can be sent one
 const text = anyString({ maxLength: 20 })
+// RFC 6749 A.2
+const secretText = text.filter((text) => !LayerOptions.hasControlCharacters(text))
 
 describe("ClientAuth", () => {
   describe("formEncode (RFC 6749 Appendix B)", () => {
@@ -61,6 +63,22 @@ describe("ClientAuth", () => {
     })
   })
 
+  it.effect("RFC 6749 A.2: a secret with a line break is not sent, whatever it came from", () =>
+    rowsEffect(
+      [ClientAuth.secretBasic, ClientAuth.secretPost].flatMap((method) =>
+        [Redacted.make("s3cr3t\n"), Effect.succeed(Redacted.make("s3\u0000cr3t"))].map((secret) => method(secret))
+      ),
+      ({ method }) => method,
+      (auth) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(authenticate(auth))
+          assert.strictEqual(
+            OAuthError.describe(error),
+            "the client secret holds a line break or another control character"
+          )
+        })
+    ))
+
   describe("secretBasic (RFC 6749 §2.3.1)", () => {
     const table: ReadonlyArray<readonly [id: string, secret: string, pair: string]> = [
       ["app", "secret", "app:secret"],
@@ -83,14 +101,14 @@ describe("ClientAuth", () => {
           })
       ))
 
-    it.prop("a server that decodes reads the same id and secret", [text, text], ([id, secret]) => {
+    it.prop("a server that decodes reads the same id and secret", [text, secretText], ([id, secret]) => {
       const credentials = Effect.runSync(authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id))
       deepStrictEqual(serverDecodes(header(credentials)), [id, secret])
     })
 
     it.prop(
       "raw: a server that does not decode reads the same id and secret",
-      [text.filter((id) => !id.includes(":")), text],
+      [text.filter((id) => !id.includes(":")), secretText],
       ([id, secret]) => {
         const auth = ClientAuth.secretBasic(Redacted.make(secret), { raw: true })
         const credentials = Effect.runSync(authenticate(auth, id))

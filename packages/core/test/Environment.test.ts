@@ -32,6 +32,13 @@ describe("Environment.read", () => {
       assert.isUndefined(environment.issuer)
     }))
 
+  it.effect("a secret is taken as it is, but for the line breaks at its end", () =>
+    rowsEffect(["s3cr3t\n", "s3cr3t\r\n", "s3cr3t\n\n"], JSON.stringify, (secret) =>
+      Effect.gen(function*() {
+        const { clientSecret } = yield* read({ ALF_CLIENT_SECRET: secret })
+        assert.strictEqual(clientSecret && Redacted.value(clientSecret), "s3cr3t")
+      })))
+
   it.effect("an empty one counts as if it were not there", () =>
     Effect.gen(function*() {
       const { maxWait, names, origins, scope } = yield* read({ ALF_SCOPE: " ", ALF_ORIGINS: "", ALF_MAX_WAIT: "" })

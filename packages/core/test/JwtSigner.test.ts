@@ -33,6 +33,7 @@ describe("JwtSigner", () => {
           `${certificatePem}Bag Attributes\n${pemOf(key)}`.replaceAll("\n", "\\n")
         ),
         "a PEM with the line ends of Windows": Redacted.make(pemOf(key).replaceAll("\n", "\r\n")),
+        "a PEM with those in four characters each": Redacted.make(pemOf(key).replaceAll("\n", "\\r\\n")),
         JWK: Redacted.make(jwk),
         "JWK as text": Redacted.make(JSON.stringify(jwk, null, 2)),
         "JWK as text with a byte order mark": Redacted.make(`\ufeff${JSON.stringify(jwk)}\n`)

@@ -1105,7 +1105,7 @@ describe("TokenEndpoint", () => {
         `${unavailable}: Service not found: @effect/platform/FileSystem`
       ],
       ["answers an empty secret", Effect.succeed(Redacted.make("")), empty],
-      ["answers a blank secret", Effect.succeed(Redacted.make(" \n")), empty],
+      ["answers a blank secret", Effect.succeed(Redacted.make("  ")), empty],
       ["answers a secret that is not set", Effect.succeed(Redacted.make(nothing)), empty],
       ["answers what is not Redacted", Effect.succeed(nothing), unavailable]
     ]
@@ -1258,9 +1258,16 @@ describe("TokenEndpoint", () => {
       [{ url: "https://auth.example.com/token#x" }, "TokenEndpoint.url must not have a fragment"],
       [{ clientId: undefined }, "TokenEndpoint.clientId is missing"],
       [{ clientId: "" }, "TokenEndpoint.clientId is empty"],
+      [{ clientId: "c\n" }, "TokenEndpoint.clientId holds a line break or another control character"],
       [{ request: { params: { tenant: undefined } } }, "TokenEndpoint.request params.tenant is not a string"],
       [{ clientSecret: undefined }, "TokenEndpoint.clientSecret is missing"],
       [{ clientSecret: Redacted.make("") }, "TokenEndpoint.clientSecret is empty"],
+      ...["s\n", "s\r\n", "\u0000s", "s\u007f"].map((secret) =>
+        [
+          { clientSecret: Redacted.make(secret) },
+          "TokenEndpoint.clientSecret holds a line break or another control character"
+        ] as const
+      ),
       [{ clientSecret: Redacted.make(undefined) }, "TokenEndpoint.clientSecret is missing"],
       [{ clientSecret: secret }, "TokenEndpoint.clientSecret must be made by Redacted.make"],
       [{ timeout: -1 }, "TokenEndpoint.timeout is negative"],
@@ -1432,7 +1439,6 @@ describe("TokenEndpoint", () => {
       ["secretBasic", { clientSecret: Redacted.make(secret) }],
       ["raw secretBasic", { clientAuth: ClientAuth.secretBasic(Redacted.make(secret), { raw: true }) }],
       ["secretPost", { clientAuth: ClientAuth.secretPost(Redacted.make(secret)) }],
-      ["secretBasic with a line break in it", { clientSecret: Redacted.make(`${secret}\n`) }],
       [
         "an authentication of the app's own",
         {

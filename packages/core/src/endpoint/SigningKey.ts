@@ -249,11 +249,11 @@ const toJwk = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsErr
   return fail(Array.isArray(json.value.keys) ? "the key is a JWK Set: give one of its keys" : "the JWK has no kty")
 }
 
-/** The blocks of a PEM (RFC 7468), by label. A variable of the environment may hold `\n` in two characters. */
+/** The blocks of a PEM (RFC 7468), by label. A variable of the environment may hold `\r\n` in four characters. */
 const pemBlocks = (text: string): ReadonlyMap<string, string> =>
   new Map(
     Array.from(
-      text.replaceAll("\\n", "\n").matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g),
+      text.replaceAll("\\r", "").replaceAll("\\n", "\n").matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g),
       ([block, label]) => [label, block] as const
     ).reverse()
   )
