@@ -18,26 +18,17 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as ClientAuth from "./ClientAuth.js"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
+import * as Field from "./endpoint/Field.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
 import * as RetryPolicy from "./RetryPolicy.js"
 
-const says = (message: string) => ({ message: () => ({ message, override: true }) })
-
-const Text = Schema.String.annotations(says("is not a string"))
-const Names = Schema.Array(Schema.String.annotations(says("is not a list of names"))).annotations(
-  says("is not a list of names")
-)
-
-const optional = <A, I>(schema: Schema.Schema<A, I>) =>
-  Schema.optionalWith(schema, { nullable: true, exact: true, as: "Option" })
-
 const Endpoints = Schema.Struct({
-  token_endpoint: optional(Text),
-  revocation_endpoint: optional(Text),
-  introspection_endpoint: optional(Text)
+  token_endpoint: Field.optional(Field.Text),
+  revocation_endpoint: Field.optional(Field.Text),
+  introspection_endpoint: Field.optional(Field.Text)
 })
 
 /**
@@ -48,14 +39,14 @@ const Endpoints = Schema.Struct({
  * @category schemas
  */
 export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/AuthorizationServer/Metadata")({
-  issuer: Schema.propertySignature(Text).annotations({ missingMessage: () => "is missing" }),
+  issuer: Field.required(Field.Text),
   ...Endpoints.fields,
-  jwks_uri: optional(Text),
-  grant_types_supported: optional(Names),
-  token_endpoint_auth_methods_supported: optional(Names),
-  dpop_signing_alg_values_supported: optional(Names),
+  jwks_uri: Field.optional(Field.Text),
+  grant_types_supported: Field.optional(Field.Names),
+  token_endpoint_auth_methods_supported: Field.optional(Field.Names),
+  dpop_signing_alg_values_supported: Field.optional(Field.Names),
   /** Where a client with a certificate finds the same endpoints (RFC 8705 §5). */
-  mtls_endpoint_aliases: optional(Endpoints)
+  mtls_endpoint_aliases: Field.optional(Endpoints)
 }) {}
 
 /**

@@ -11,16 +11,9 @@ import * as Schema from "effect/Schema"
 import type { AccessToken } from "./AccessToken.js"
 import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
+import * as Field from "./endpoint/Field.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
-
-const says = (message: string) => ({ message: () => ({ message, override: true }) })
-
-const Text = Schema.String.annotations(says("is not a string"))
-const Seconds = Schema.Union(Schema.Number, Schema.NumberFromString).annotations(says("is not a number of seconds"))
-
-const optional = <A, I>(schema: Schema.Schema<A, I>) =>
-  Schema.optionalWith(schema, { nullable: true, exact: true, as: "Option" })
 
 /**
  * The answer of RFC 7662 §2.2. Times are seconds since 1970, as the server
@@ -31,25 +24,19 @@ const optional = <A, I>(schema: Schema.Schema<A, I>) =>
  * @category schemas
  */
 export class Introspection extends Schema.Class<Introspection>("@effect-alf/core/TokenIntrospection")({
-  active: Schema.propertySignature(Schema.Boolean.annotations(says("is not true or false"))).annotations({
-    missingMessage: () => "is missing"
-  }),
-  scope: optional(Text),
-  client_id: optional(Text),
-  username: optional(Text),
-  token_type: optional(Text),
-  exp: optional(Seconds),
-  iat: optional(Seconds),
-  nbf: optional(Seconds),
-  sub: optional(Text),
-  aud: optional(
-    Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is neither a string nor a list of them"))
-  ),
-  iss: optional(Text),
-  jti: optional(Text),
-  cnf: optional(
-    Schema.Record({ key: Schema.String, value: Schema.Unknown }).annotations(says("is not an object"))
-  )
+  active: Field.required(Field.Flag),
+  scope: Field.optional(Field.Text),
+  client_id: Field.optional(Field.Text),
+  username: Field.optional(Field.Text),
+  token_type: Field.optional(Field.Text),
+  exp: Field.optional(Field.Seconds),
+  iat: Field.optional(Field.Seconds),
+  nbf: Field.optional(Field.Seconds),
+  sub: Field.optional(Field.Text),
+  aud: Field.optional(Field.texts("is neither a string nor a list of them")),
+  iss: Field.optional(Field.Text),
+  jti: Field.optional(Field.Text),
+  cnf: Field.optional(Field.Dictionary)
 }) {}
 
 /**

@@ -16,15 +16,15 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import * as Redaction from "../disclosure/Redaction.js"
 import { codeOf, describe, oneLine, TokenEndpointError } from "../OAuthError.js"
+import * as Field from "./Field.js"
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
@@ -164,18 +164,12 @@ export const make = (options: {
 export const decodeWith = <A, I>(
   schema: Schema.Schema<A, I>
 ): (answer: Answer) => Either.Either<A, TokenEndpointError> => {
-  const decode = Schema.decodeUnknownEither(schema)
+  const decode = Field.decode(schema)
   return ({ body, headers, reject, text }) => {
     if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers(), text)}`))
     if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
-    return Either.mapLeft(decode(body.value), (error) => reject(describeIssue(error)))
+    return Either.mapLeft(decode(body.value), reject)
   }
-}
-
-/** Names the field at fault and says what is wrong with it. */
-export const describeIssue = (error: ParseResult.ParseError): string => {
-  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
-  return issue === undefined ? "the JSON is not what it should be" : `${issue.path.join(".")} ${issue.message}`
 }
 
 /** Says what a body is without showing any of it. */

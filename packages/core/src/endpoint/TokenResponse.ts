@@ -5,14 +5,11 @@
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { oneLine } from "../OAuthError.js"
-
-// Only at the innermost schema: an outer message would hide the inner ones
-const says = (message: string) => ({ message: () => ({ message, override: true }) })
+import * as Field from "./Field.js"
 
 // RFC 6749 Appendix A.12: an access token is printable ASCII; anything else could break out of a header
 const printableAscii = /^[\x20-\x7e]+$/
@@ -21,21 +18,17 @@ const printableAscii = /^[\x20-\x7e]+$/
 const maxTokenLength = 64 * 1024
 
 /** The characters that an access token may have. */
-export const AccessTokenValue = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) =>
-    value.trim() === ""
-      ? "is empty"
-      : value.length > maxTokenLength
-      ? `is longer than ${maxTokenLength} characters`
-      : printableAscii.test(value) || "holds characters that no token may have"
-  )
-)
+export const AccessTokenValue = Field.check(Field.Text, (value) =>
+  value.trim() === ""
+    ? "is empty"
+    : value.length > maxTokenLength
+    ? `is longer than ${maxTokenLength} characters`
+    : printableAscii.test(value) || "holds characters that no token may have")
 
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
-const TokenType = Schema.String.annotations(says("is not a string")).pipe(
-  Schema.filter((value) =>
-    ["bearer", "dpop"].includes(value.toLowerCase()) || `is ${shown(value)}, which this client does not know`
-  )
+const TokenType = Field.check(
+  Field.Text,
+  (value) => ["bearer", "dpop"].includes(value.toLowerCase()) || `is ${shown(value)}, which this client does not know`
 )
 
 // Never a part of it: a secret that was cut would not be recognized as one
@@ -43,15 +36,16 @@ const shown = (value: string): string => value.length > 40 ? `${value.length} ch
 
 const decimal = /^\s*[+-]?\d+(\.\d+)?\s*$/
 
-const Seconds = Schema.transform(
-  Schema.Union(
+const Seconds = Field.check(
+  Schema.transform(
+    Field.is(
+      Schema.Union(Schema.Number, Schema.String.pipe(Schema.filter((value) => decimal.test(value)))),
+      "is not a number of seconds"
+    ),
     Schema.Number,
-    Schema.String.pipe(Schema.filter((value) => decimal.test(value)))
-  ).annotations(says("is not a number of seconds")),
-  Schema.Number,
-  { strict: true, decode: Number, encode: (value) => value }
-).pipe(
-  Schema.filter((value) => value >= 0 || "is negative")
+    { strict: true, decode: Number, encode: (value) => value }
+  ),
+  (value) => value >= 0 || "is negative"
 )
 
 /**
@@ -60,14 +54,10 @@ const Seconds = Schema.transform(
  * absent `token_type` means Bearer.
  */
 export const TokenResponse = Schema.Struct({
-  access_token: Schema.propertySignature(Schema.Redacted(AccessTokenValue)).annotations({
-    missingMessage: () => "is missing"
-  }),
+  access_token: Field.required(Schema.Redacted(AccessTokenValue)),
   token_type: Schema.optional(Schema.NullOr(TokenType)),
   expires_in: Schema.optional(Schema.NullOr(Seconds)),
-  scope: Schema.optional(
-    Schema.NullOr(Schema.Union(Schema.String, Schema.Array(Schema.String)).annotations(says("is not a string")))
-  )
+  scope: Schema.optional(Schema.NullOr(Field.texts("is not a string")))
 })
 
 /** What is read from it. */
@@ -105,13 +95,10 @@ export const decodeError = (
 export const decode = (body: unknown): Either.Either<TokenResponse, string> => {
   if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
   if (Predicate.isNotNullable(body.error) && body.error !== "") return Either.left("error is not a string")
-  return Either.mapLeft(decodeResponse(body), (error) => {
-    const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
-    return issue === undefined ? "no token" : `${issue.path.join(".")} ${issue.message}`
-  })
+  return decodeResponse(body)
 }
 
-const decodeResponse = Schema.decodeUnknownEither(TokenResponse)
+const decodeResponse = Field.decode(TokenResponse)
 
 /** The token's lifetime in seconds, where the server said it. */
 export const lifetime = (self: TokenResponse): Option.Option<number> =>

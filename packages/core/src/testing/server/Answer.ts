@@ -2,12 +2,13 @@
  * What the requests of a test meet: an answer in plain values, or a connection
  * that breaks; once, a number of times, or until it is told otherwise.
  */
-import * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Answer, Reply } from "../TestExchange.js"
+import * as Requests from "./Requests.js"
 
 /** A failure that may pass by itself: 503. */
 export const unavailable: Reply = { status: 503, body: "the test server was told to fail" }
@@ -21,7 +22,7 @@ export const send = (
   Effect.suspend(() => {
     if (answer === "hang") return Effect.never
     if (answer === "reset") {
-      return Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause: reset() }))
+      return Effect.fail(Requests.transportError(request)(reset()))
     }
     const web = answer === "cut"
       ? cut()

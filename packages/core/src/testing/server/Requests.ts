@@ -61,7 +61,8 @@ const readWeb = (request: HttpClientRequest.HttpClientRequest, body: BodyInit) =
     catch: transportError(request)
   })
 
-const transportError = (request: HttpClientRequest.HttpClientRequest) => (cause: unknown) =>
+/** The failure of a connection. */
+export const transportError = (request: HttpClientRequest.HttpClientRequest) => (cause: unknown) =>
   new HttpClientError.RequestError({ request, reason: "Transport", cause })
 
 const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
