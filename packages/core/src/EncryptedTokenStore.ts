@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type { InvalidOptions } from "./OAuthError.js"
 import * as PayloadCipher from "./store/PayloadCipher.js"
-import { type Entry, TokenStore } from "./TokenStore.js"
+import { byTurns, type Entry, lastWriteWins, TokenStore } from "./TokenStore.js"
 
 /**
  * A key, and the name that what it has written is known by.
@@ -58,7 +58,7 @@ export const make = (
       Effect.map(cipher.open(key, entry.payload), (payload): Entry => ({ ...entry, payload }))
 
     return TokenStore.of({
-      isShared: store.isShared,
+      sharing: store.sharing.isShared ? byTurns : lastWriteWins,
       get: (key) => Effect.flatMap(store.get(key), Effect.transposeMapOption((entry) => open(key, entry))),
       set: Effect.fnUntraced(function*(key, entry, replaces) {
         const sealed = { ...entry, payload: yield* cipher.seal(key, entry.payload) }

@@ -15,7 +15,6 @@ import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type * as AccessToken from "./AccessToken.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
@@ -32,9 +31,7 @@ import * as RenewalLog from "./provider/RenewalLog.js"
 import * as Reports from "./provider/Reports.js"
 import * as TokenAttempts from "./provider/TokenAttempts.js"
 import * as TokenCache from "./provider/TokenCache.js"
-import * as BoundedStore from "./store/BoundedStore.js"
-import * as FleetNotes from "./store/FleetNotes.js"
-import * as SharedTokens from "./store/SharedTokens.js"
+import * as Sharing from "./store/Sharing.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
 import type { TokenRequest } from "./TokenRequest.js"
 import type * as TokenStatus from "./TokenStatus.js"
@@ -192,15 +189,11 @@ export const make: (
     storeTimeout: positiveDuration("storeTimeout", options),
     leaseDuration: positiveDuration("leaseDuration", options)
   })
-  const { defaultLifetime, maxWait, storeTimeout } = settings
+  const { maxWait } = settings
   const capacity = yield* LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
   const endpoint = yield* TokenEndpoint
   const { proofKey } = endpoint
-  // A token whose key no other process has is of no use to any
-  const isShared = options.shareTokens !== false && proofKey?.isShared !== false
-  const store = isShared ? yield* BoundedStore.make({ timeout: storeTimeout }) : BoundedStore.none
-  const tokens = SharedTokens.make(store, { defaultLifetime, proofKey })
-  const notes = store.isShared ? FleetNotes.make(store) : FleetNotes.none
+  const store = yield* TokenStore
   // Once for this process, so that the processes of a fleet differ from each other
   const jitter = yield* Random.next
 
@@ -212,27 +205,22 @@ export const make: (
   const attempt = yield* TokenAttempts.make({
     ...settings,
     endpoint,
-    store: options.shareTokens === false ? undefined : yield* TokenStore,
+    store: options.shareTokens === false ? undefined : store,
     update
   })
 
   const fork = yield* FiberSet.makeRuntime<never, void>()
+  // A token whose key no other process has is of no use to any
+  const isShared = options.shareTokens !== false && proofKey?.isShared !== false
+  const fleet = isShared
+    ? yield* Sharing.of(store).join(store, { ...settings, proofKey, retry: endpoint.retry, fork, update })
+    : Sharing.none
   const slots = TokenCache.make(endpoint, capacity)
   const log = RenewalLog.make({ fork, now })
   const acceptances = new OriginVerdicts.Acceptances()
-  const adoption = Adoption.make({
-    ...settings,
-    acceptances,
-    jitter,
-    slots,
-    tokens,
-    isShared: store.isShared,
-    log,
-    now,
-    update
-  })
-  const reports = Reports.make({ store, notes, acceptances, fork, now })
-  const renew = Renewal.make({ ...settings, endpoint, attempt, store, tokens, notes, fork, update })
+  const adoption = Adoption.make({ ...settings, acceptances, jitter, slots, fleet, log, now, update })
+  const reports = Reports.make({ fleet, acceptances, fork, now })
+  const renew = Renewal.make({ ...settings, endpoint, attempt, fleet })
   const flights = Flights.make({
     ...settings,
     endpoint,
@@ -241,7 +229,7 @@ export const make: (
     reports,
     log,
     renew,
-    store,
+    fleet,
     fork,
     now,
     update
@@ -256,9 +244,9 @@ export const make: (
       slots.close()
       flights.abandon(closedError())
       const { revokeOnClose: revoke } = options
-      return revoke === undefined || store.isShared
+      return revoke === undefined || fleet.isShared
         ? Effect.void
-        : ClosingRevocation.make({ held: own, store, tokens, revoke })
+        : ClosingRevocation.make({ held: own, fleet, revoke })
     })
   )
 
@@ -291,7 +279,7 @@ export const make: (
 
   const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
     if (slots.isClosed()) return Effect.fail(closedError())
-    const decision = KeyState.decideRenewal(slot.state, "expiry", store, now())
+    const decision = KeyState.decideRenewal(slot.state, "expiry", fleet, now())
     return Effect.flatMap(
       follow(slot, decision, call),
       (token) => token === undefined ? need(slot, call) : Effect.succeed(token)
@@ -322,7 +310,7 @@ export const make: (
         return token === held.token && HeldToken.isAlive(newest, now()) ? newest.token : token
       })
     }
-    const decision = KeyState.decide(slot, { origin, isShared: store.isShared }, now())
+    const decision = KeyState.decide(slot, { origin, isShared: fleet.isShared }, now())
     if (decision._tag === "ServeAndRenew") flights.launch(slot, "background", origin)
     if (isServing(decision)) return serve(decision.held, decision.use, onUse)
     const call = waiting(origin, onUse)
@@ -344,7 +332,7 @@ export const make: (
     Effect.suspend(() => {
       if (slots.isClosed()) return Effect.fail(closedError())
       const { origin } = call
-      const decision = KeyState.decide(slot, { origin, rejected, isShared: store.isShared }, now())
+      const decision = KeyState.decide(slot, { origin, rejected, isShared: fleet.isShared }, now())
       if (isServing(decision)) return Effect.succeed(decision.held.token)
       if (decision._tag === "Keep") return Effect.succeed(decision.token)
       return Effect.flatMap(follow(slot, decision, call), (token) => {
@@ -362,7 +350,7 @@ export const make: (
     deadline: now() + Duration.toMillis(maxWait)
   })
 
-  fork(Effect.interruptible(Stream.runForEach(store.changes, adoption.changed)))
+  fork(Effect.interruptible(fleet.watch(adoption.changed)))
 
   return TokenProvider.of({
     ...OriginVerdicts.forClients(acceptances),
@@ -392,7 +380,7 @@ export const make: (
       Effect.sync(() =>
         KeyState.status(
           slots.find(endpoint.resolve(request).key),
-          !isShared ? "unused" : store.isFailing() ? "failing" : "working",
+          !isShared ? "unused" : fleet.isFailing() ? "failing" : "working",
           now()
         )
       )

@@ -19,6 +19,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as LayerOptions from "./LayerOptions.js"
 import { describeCause, type InvalidOptions, TokenStoreError } from "./OAuthError.js"
+import * as Fleet from "./store/Fleet.js"
+import * as MemoryTokens from "./store/MemoryTokens.js"
 
 /**
  * What a store keeps under a key.
@@ -36,6 +38,19 @@ export interface Entry {
 }
 
 /**
+ * The way in which the providers of a store share its tokens: `byTurns` or
+ * `lastWriteWins`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Sharing {
+  readonly _tag: "TokenSharing"
+  /** Whether other processes use the store and keep to its leases. */
+  readonly isShared: boolean
+}
+
+/**
  * Every write is conditional: `replaces` is the version that the writer has
  * seen, `None` when it has seen nothing it could read. A write answers `false`,
  * and changes nothing, when another version is there. An entry that the store
@@ -49,11 +64,8 @@ export interface Entry {
 export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
   TokenStore,
   {
-    /**
-     * Whether other processes use this store and keep to its leases: the
-     * provider then takes turns with them, one attempt each.
-     */
-    readonly isShared: boolean
+    /** How its providers share the tokens. */
+    readonly sharing: Sharing
     readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, TokenStoreError>
     /** Compare-and-set. */
     readonly set: (
@@ -81,6 +93,23 @@ export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
     readonly changes: Stream.Stream<string, TokenStoreError>
   }
 >() {}
+
+/**
+ * Other processes use the store and keep to its leases: a provider takes turns
+ * with them, one attempt each.
+ *
+ * @since 0.1.0
+ * @category sharing
+ */
+export const byTurns: Sharing = Fleet.make(true)
+
+/**
+ * Each process renews for itself, and goes on with what another has stored.
+ *
+ * @since 0.1.0
+ * @category sharing
+ */
+export const lastWriteWins: Sharing = Fleet.make(false)
 
 /**
  * What `make` accepts from a method: the value, a promise of it or an Effect.
@@ -156,7 +185,7 @@ export const make = (backend: GetSet): TokenStore["Type"] => {
 const shortestTime = 1
 
 const withoutLeases = {
-  isShared: false,
+  sharing: lastWriteWins,
   acquireLease: () => Effect.succeed(true),
   extendLease: () => Effect.succeed(true),
   releaseLease: () => Effect.void,
@@ -274,8 +303,11 @@ const maxNotices = 256
 export interface MemoryOptions {
   /** How many keys are kept. The default is 10,000. */
   readonly capacity?: number | undefined
-  /** `true` for a store that stands in for one of many processes, as in a test of a fleet. The default is `false`. */
-  readonly isShared?: boolean | undefined
+  /**
+   * How providers share it. By default they are of one process: access tokens stay as they are, and are no entries of
+   * the store. A store that stands in for one of many processes, as in a test of a fleet, is shared `byTurns`.
+   */
+  readonly sharing?: Sharing | undefined
 }
 
 const anyText = /^/
@@ -343,7 +375,7 @@ export const makeMemory: {
     )
 
     return TokenStore.of({
-      isShared: options?.isShared ?? false,
+      sharing: options?.sharing ?? MemoryTokens.make(capacity),
       get: (key) => withNow((now) => find(key, now)),
       set: (key, entry, replaces) =>
         notify(

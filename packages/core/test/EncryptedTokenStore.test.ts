@@ -35,7 +35,7 @@ const entry = (version: string, timeToLive = Duration.minutes(1)): TokenStore.En
   timeToLive
 })
 
-const makeMemory = TokenStore.makeMemory({ isShared: true })
+const makeMemory = TokenStore.makeMemory({ sharing: TokenStore.byTurns })
 
 const encrypt = (store: Store, ...keys: ReadonlyArray<EncryptedTokenStore.EncryptionKey>) =>
   EncryptedTokenStore.make(store, { keys: keys.length === 0 ? [key("a")] : keys })
@@ -112,7 +112,7 @@ describe("EncryptedTokenStore", () => {
     Effect.gen(function*() {
       const memory = yield* makeMemory
       class Own {
-        readonly isShared = true
+        readonly sharing = TokenStore.byTurns
         readonly changes = Stream.make("changed")
         readonly calls: Array<ReadonlyArray<unknown>> = []
         get(key: string) {
@@ -139,7 +139,7 @@ describe("EncryptedTokenStore", () => {
       }
       const own = new Own()
       const store = yield* encrypt(own)
-      assert.isTrue(store.isShared)
+      assert.isTrue(store.sharing.isShared)
       deepStrictEqual(yield* Stream.runCollect(store.changes), Chunk.of("changed"))
       const minute = Duration.minutes(1)
       deepStrictEqual(

@@ -31,7 +31,7 @@ export interface Options {
 export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const { client, server } = yield* TestAuthorizationServer.make({ tokenDelay: "100 millis", ...options.server })
   const initial = yield* server.issueRefreshToken
-  const sharedStore = options.sharedStore ?? (yield* TokenStore.makeMemory({ isShared: true }))
+  const sharedStore = options.sharedStore ?? (yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
 
   const launch = Effect.gen(function*() {
     const { control, store } = TestTokenStore.make(sharedStore)

@@ -187,7 +187,7 @@ const play = Effect.fnUntraced(function*(
     size: 3,
     server: { lifetime: "20 seconds", refreshGracePeriod: options.grace },
     provider: { storeTimeout: undefined },
-    sharedStore: yield* TokenStore.makeMemory({ isShared: true })
+    sharedStore: yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
   })
   const { server } = bench
   const processes = [...bench.processes]

@@ -70,7 +70,7 @@ describe.concurrent("RefreshTokenGrant", () => {
 
   it.scoped("its entry does not end, and no capacity drops it", () =>
     Effect.gen(function*() {
-      const sharedStore = yield* TokenStore.makeMemory({ capacity: 3, isShared: true })
+      const sharedStore = yield* TokenStore.makeMemory({ capacity: 3, sharing: TokenStore.byTurns })
       const { key, processes: [one], uses } = yield* RefreshBench.make({ sharedStore })
       for (let i = 0; i < 10; i++) yield* during("1 second")(get(one, `scope-${i}`))
       yield* TestClock.adjust("3650 days")
@@ -207,7 +207,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
 
   it.scoped("an entry that does not decrypt is an error, and not written over", () =>
     Effect.gen(function*() {
-      const memory = yield* TokenStore.makeMemory({ isShared: true })
+      const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const encrypted = (id: string, byte: number) =>
         EncryptedTokenStore.make(memory, { keys: [{ id, key: Redacted.make(new Uint8Array(32).fill(byte)) }] })
       const { key, processes: [one], sent } = yield* RefreshBench.make({ sharedStore: yield* encrypted("new", 1) })
@@ -289,7 +289,7 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
 
   it.scoped("a write that happened though its answer was lost is found", () =>
     Effect.gen(function*() {
-      const sharedStore = yield* TokenStore.makeMemory({ isShared: true })
+      const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       let isLossy = true
       const { processes: [one], stored, uses } = yield* RefreshBench.make({
         provider: { storeTimeout: undefined },

@@ -183,7 +183,7 @@ export const run = <A, E>(
   return Effect.gen(function*() {
     const context = yield* Effect.orDie(Layer.build(TestAuthorizationServer.layer(serverOptions)))
     const scope = yield* Effect.scope
-    const memory = yield* Effect.orDie(TokenStore.makeMemory({ isShared: true }))
+    const memory = yield* Effect.orDie(TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
     const spawn = Effect.gen(function*() {
       const built = yield* Layer.build(
         Layer.fresh(app).pipe(

@@ -69,7 +69,7 @@ describe("TokenProvider, at its end", () => {
   it.effect("not where other processes use the same store", () =>
     Effect.gen(function*() {
       const { close, provider, revoked } = yield* make({
-        sharedStore: yield* TokenStore.makeMemory({ isShared: true })
+        sharedStore: yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       })
       yield* provider.get()
       yield* close

@@ -9,7 +9,7 @@ import { settle, value, warnings } from "./ProviderBench.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
-const makeShared = TokenStore.makeMemory({ isShared: true })
+const makeShared = TokenStore.makeMemory({ sharing: TokenStore.byTurns })
 
 /** A fleet's store and the control of it, for processes that share all of it. */
 const makeControlled = Effect.map(makeShared, TestTokenStore.make)
@@ -34,7 +34,9 @@ describe.concurrent("TokenProvider, waits", () => {
   for (const isShared of [false, true]) {
     it.scoped(`a token that is rejected at once is renewed without any time passing (isShared ${isShared})`, () =>
       Effect.gen(function*() {
-        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const sharedStore = yield* TokenStore.makeMemory({
+          sharing: isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
+        })
         const { provider } = yield* ProviderBench.make({ sharedStore })
         const fiber = yield* Effect.fork(Effect.gen(function*() {
           const token = yield* provider.get()
@@ -84,7 +86,11 @@ describe.concurrent("TokenProvider, stores", () => {
   it.scoped("acquireLease answers no boolean: the request gets its token", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({
-        wrapStore: (store) => ({ ...store, isShared: true, acquireLease: () => Effect.succeed(undefined as never) })
+        wrapStore: (store) => ({
+          ...store,
+          sharing: TokenStore.byTurns,
+          acquireLease: () => Effect.succeed(undefined as never)
+        })
       })
       const fiber = yield* Effect.fork(bench.provider.get())
       yield* TestClock.adjust("1 seconds")
@@ -97,7 +103,7 @@ describe.concurrent("TokenProvider, stores", () => {
       const bench = yield* ProviderBench.make({
         wrapStore: (store) => ({
           ...store,
-          isShared: true,
+          sharing: TokenStore.byTurns,
           set: (key, entry, replaces) =>
             Effect.zipRight(store.set(key, entry, replaces), store.set(key, entry, replaces))
         })
@@ -240,7 +246,9 @@ describe.concurrent("TokenProvider, schedules in a fleet", () => {
       const retry = Schedule.spaced("500 millis").pipe(Schedule.upTo("2 seconds"))
       const counts: Array<number> = []
       for (const isShared of [false, true]) {
-        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const sharedStore = yield* TokenStore.makeMemory({
+          sharing: isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
+        })
         const { provider, tokens } = yield* ProviderBench.make({ sharedStore, endpoint: { retry } })
         yield* tokens.failNext(100)
         const fiber = yield* Effect.fork(Effect.flip(provider.get()))
@@ -435,7 +443,9 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
   it.scoped("a Schedule that never ends lands its flight within maxWait, store or not", () =>
     Effect.gen(function*() {
       for (const isShared of [true, false]) {
-        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const sharedStore = yield* TokenStore.makeMemory({
+          sharing: isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
+        })
         const { provider, requestTimes, tokens } = yield* ProviderBench.make({
           sharedStore,
           endpoint: { retry: Schedule.spaced("1 minute") }
@@ -482,7 +492,9 @@ describe.concurrent("TokenProvider, what a wait in vain says", () => {
   for (const isShared of [true, false]) {
     it.scoped(`after maxWait the caller hears what the endpoint said (isShared ${isShared})`, () =>
       Effect.gen(function*() {
-        const sharedStore = yield* TokenStore.makeMemory({ isShared })
+        const sharedStore = yield* TokenStore.makeMemory({
+          sharing: isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
+        })
         const { provider, tokens } = yield* ProviderBench.make({
           sharedStore,
           maxWait: "2 seconds",

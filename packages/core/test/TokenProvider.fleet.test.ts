@@ -11,7 +11,7 @@ const bad = "https://bad.test"
 
 /** The processes of a fleet; the endpoint of each answers with tokens of its own number. */
 const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<ProviderBench.Options, "sharedStore"> = {}) {
-  const sharedStore = yield* TokenStore.makeMemory({ isShared: true })
+  const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
   const processes = yield* Effect.forEach(
     Arr.range(1, size),
     (index) =>

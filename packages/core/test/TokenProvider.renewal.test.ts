@@ -14,7 +14,7 @@ const schedule = RetryPolicy.exponential({ base: "1 second", jitter: false, time
 
 /** The processes of a fleet over one store, each with an endpoint of its own that tells what it was asked. */
 const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<ProviderBench.Options, "sharedStore"> = {}) {
-  const sharedStore = yield* TokenStore.makeMemory({ isShared: true })
+  const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
   const processes = yield* Effect.forEach(Arr.range(1, size), (index) =>
     ProviderBench.make({
       ...options,

@@ -2,8 +2,7 @@
  * One store for all processes, with the true time as its clock, and a
  * connection for each of them over a network that delays, loses and lies.
  */
-import type { TokenStore } from "@effect-alf/core"
-import { OAuthError } from "@effect-alf/core"
+import { OAuthError, TokenStore } from "@effect-alf/core"
 import { Duration, Effect, Option, Stream } from "effect"
 import type { Dice, Range } from "./Dice.js"
 import type { Machine } from "./Machine.js"
@@ -151,7 +150,7 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
       })
 
     return {
-      isShared: true,
+      sharing: TokenStore.byTurns,
       get: (key) =>
         command("get", () =>
           Option.map(Option.fromNullable(find(entries, key)), ({ endsAt, payload, version }) => ({

@@ -356,11 +356,11 @@ const telling = (world: World) => logged(Effect.exit(Effect.flatMap(makeProvider
 /** A store in memory, some of whose methods are others. */
 const storeWith = (
   change: (store: TokenStore.TokenStore["Type"]) => Partial<TokenStore.TokenStore["Type"]>,
-  options: TokenStore.MemoryOptions = {}
+  sharing: TokenStore.Sharing = TokenStore.lastWriteWins
 ) =>
   Layer.effect(
     TokenStore.TokenStore,
-    Effect.map(Effect.orDie(TokenStore.makeMemory(options)), (store) => ({ ...store, ...change(store) }))
+    Effect.map(Effect.orDie(TokenStore.makeMemory({ sharing })), (store) => ({ ...store, ...change(store) }))
   )
 
 const storeError = (method: OAuthError.TokenStoreError["method"]) =>
@@ -662,7 +662,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   }),
   "No token within 10s: another process asks https://auth.example.com/token, and has stored no token after 10s":
     providingDuring({
-      store: storeWith(() => ({ acquireLease: () => Effect.succeed(false) }), { isShared: true })
+      store: storeWith(() => ({ acquireLease: () => Effect.succeed(false) }), TokenStore.byTurns)
     }),
   "No token within 10s: another renewal is sending the same refresh token to https://auth.example.com/token":
     providingDuring({
@@ -1034,7 +1034,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   }),
   "Tokens that other processes were issued are rejected here, as if they were bound to the process that asked for them: this process no longer shares its tokens":
     during(logged(Effect.gen(function*() {
-      const memory = yield* TokenStore.makeMemory({ isShared: true })
+      const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const store = Layer.succeed(TokenStore.TokenStore, memory)
       let issued = 0
       const answer = () => token({ access_token: `token-${++issued}` })

@@ -11,7 +11,7 @@
 import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
-import { type Entry, TokenStore } from "@effect-alf/core/TokenStore"
+import { byTurns, type Entry, TokenStore } from "@effect-alf/core/TokenStore"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -289,7 +289,7 @@ const fromConnection = Effect.fnUntraced(function*(
   const leaseKey = (key: string) => `${prefix}{${key}}#lease`
 
   return TokenStore.of({
-    isShared: true,
+    sharing: byTurns,
     get: (key) => Effect.flatMap(run("get", entryKey(key), []), decodeReply),
     set: (key, entry, replaces) =>
       test("set", entryKey(key), [

@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "../AccessToken.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
-import type { SharedTokens } from "../store/SharedTokens.js"
+import type { Found } from "../store/SharedTokens.js"
+import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
 import type { Acceptances } from "./OriginVerdicts.js"
@@ -24,11 +25,11 @@ export interface Adoption {
     token: AccessToken.AccessToken,
     reason: OAuthMetrics.RenewalReason
   ) => boolean
-  /** The token of the store, if it is worth taking. */
-  readonly find: (
+  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
+  readonly look: (
     slot: TokenCache.Slot,
     reason: OAuthMetrics.RenewalReason
-  ) => Effect.Effect<HeldToken.HeldToken | undefined>
+  ) => Effect.Effect<Option.Option<Found>>
   /** The token that the renewal under way brought; the endpoint works. */
   readonly take: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
   /** A token that came another way, while a renewal may be under way. */
@@ -48,9 +49,7 @@ export interface Adoption {
 export const make = (
   options: Parameters<typeof AccessToken.windows>[1] & {
     readonly slots: TokenCache.TokenCache
-    readonly tokens: SharedTokens
-    /** Whether other processes write to the store as well. */
-    readonly isShared: boolean
+    readonly fleet: Pick<Fleet, "isShared" | "tokens">
     readonly acceptances: Acceptances
     readonly log: RenewalLog
     readonly defaultLifetime: Duration.Duration
@@ -59,18 +58,21 @@ export const make = (
     readonly update: OAuthMetrics.Update
   }
 ): Adoption => {
-  const { acceptances, defaultLifetime, isShared, now, log, slots, tokens, update } = options
+  const { acceptances, defaultLifetime, fleet: { isShared, tokens }, now, log, slots, update } = options
 
   const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
 
-  const read = (slot: TokenCache.Slot, reason: OAuthMetrics.RenewalReason) =>
-    Effect.map(tokens.read(slot.request.key), (found) => {
-      const held = Option.map(Option.flatMap(found, ({ token }) => token), (token) => hold(token, false))
-      return {
-        version: Option.flatMap(found, ({ version }) => version),
-        held: Option.getOrUndefined(Option.filter(held, (held) => KeyState.isWorthTaking(slot, held, reason, now())))
-      }
-    })
+  const isAdoptable: Adoption["isAdoptable"] = (slot, token, reason) =>
+    KeyState.isWorthTaking(slot, hold(token, false), reason, now())
+
+  const look: Adoption["look"] = (slot, reason) =>
+    Effect.map(
+      tokens.read(slot.request.key),
+      Option.map(({ token, version }) => ({
+        token: Option.filter(token, (token) => isAdoptable(slot, token, reason)),
+        version
+      }))
+    )
 
   const takeBy = (transition: typeof KeyState.obtained): Adoption["take"] => (slot, held) => {
     if (slots.isClosed()) return
@@ -85,8 +87,8 @@ export const make = (
 
   return {
     hold,
-    isAdoptable: (slot, token, reason) => KeyState.isWorthTaking(slot, hold(token, false), reason, now()),
-    find: (slot, reason) => Effect.map(read(slot, reason), ({ held }) => held),
+    isAdoptable,
+    look,
     take: takeBy(KeyState.obtained),
     found,
     share: Effect.fnUntraced(function*(slot, token, replaces, reason) {
@@ -94,11 +96,12 @@ export const make = (
       const written = yield* tokens.write(slot.request.key, token, replaces)
       slot.apply(KeyState.written)
       if (written) return
-      const winner = yield* read(slot, reason)
-      if (winner.held === undefined) {
-        yield* tokens.write(slot.request.key, token, winner.version)
-      } else if (isHeld(slot, token) && !HeldToken.is(winner.held, token)) {
-        found(slot, winner.held)
+      const seen = yield* look(slot, reason)
+      const winner = tokenOf(seen)
+      if (winner === undefined) {
+        yield* tokens.write(slot.request.key, token, Option.flatMap(seen, ({ version }) => version))
+      } else if (isHeld(slot, token) && !isHeld(slot, winner)) {
+        found(slot, hold(winner, false))
       }
     }),
     changed: (key) =>
@@ -113,12 +116,17 @@ export const make = (
         // Without a token, and without a failure that it could end, nobody waits for this one
         if (!KeyState.isNews(slot.state, now()) || !TokenCache.sharesTokens(slot)) return Effect.void
         const before = slot.state.held?.token
-        return Effect.map(read(slot, "expiry"), ({ held }) => {
-          if (held !== undefined && isHeld(slot, before) && !isHeld(slot, held.token)) found(slot, held)
+        return Effect.map(look(slot, "expiry"), (seen) => {
+          const token = tokenOf(seen)
+          if (token !== undefined && isHeld(slot, before) && !isHeld(slot, token)) found(slot, hold(token, false))
         })
       })
   }
 }
+
+/** The token that a look has brought. */
+export const tokenOf = (seen: Option.Option<Found>): AccessToken.AccessToken | undefined =>
+  Option.getOrUndefined(Option.flatMap(seen, ({ token }) => token))
 
 const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken.AccessToken | undefined): boolean =>
   token === undefined ? held === undefined : held !== undefined && HeldToken.is(held, token)

@@ -8,8 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { AccessToken } from "../AccessToken.js"
 import { isOAuthError } from "../OAuthError.js"
-import type { BoundedStore } from "../store/BoundedStore.js"
-import type { SharedTokens } from "../store/SharedTokens.js"
+import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
 
 /** An app that ends waits no longer for it; the tokens expire by themselves. */
@@ -24,17 +23,16 @@ const concurrency = 16
 export const make = (options: {
   /** The keys of the tokens, and the tokens. */
   readonly held: ReadonlyArray<readonly [key: string, held: HeldToken.HeldToken]>
-  readonly store: BoundedStore
-  readonly tokens: SharedTokens
+  readonly fleet: Pick<Fleet, "tokens" | "remove">
   readonly revoke: (token: AccessToken) => Effect.Effect<void, unknown>
 }): Effect.Effect<void> => {
-  const { held, revoke, store, tokens } = options
+  const { fleet, held, revoke } = options
 
   const forget = (key: string, held: HeldToken.HeldToken) =>
-    Effect.flatMap(tokens.read(key), (found) => {
+    Effect.flatMap(fleet.tokens.read(key), (found) => {
       const isHeld = Option.exists(Option.flatMap(found, ({ token }) => token), (token) => HeldToken.is(held, token))
       const version = Option.flatMap(found, ({ version }) => version)
-      return isHeld && Option.isSome(version) ? store.remove(key, version.value) : Effect.void
+      return isHeld && Option.isSome(version) ? fleet.remove(key, version.value) : Effect.void
     })
 
   const end = (key: string, held: HeldToken.HeldToken) =>

@@ -15,14 +15,14 @@ import type { AccessToken } from "../AccessToken.js"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import { TokenProviderError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
-import type { BoundedStore } from "../store/BoundedStore.js"
+import * as Sharing from "../store/Sharing.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
-import type { Adoption } from "./Adoption.js"
+import * as Adoption from "./Adoption.js"
 import * as Cooldown from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Flight } from "./KeyState.js"
 import * as KeyState from "./KeyState.js"
-import * as Renewal from "./Renewal.js"
+import type * as Renewal from "./Renewal.js"
 import type { RenewalLog } from "./RenewalLog.js"
 import type { Reports } from "./Reports.js"
 import type { Slot } from "./TokenCache.js"
@@ -49,11 +49,11 @@ const maxLinks = 32
 export const make = (options: {
   readonly endpoint: TokenEndpoint["Type"]
   readonly slots: TokenCache.TokenCache
-  readonly adoption: Adoption
+  readonly adoption: Adoption.Adoption
   readonly reports: Reports
   readonly log: RenewalLog
-  readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Renewal.Outcome, Cooldown.Failure>
-  readonly store: BoundedStore
+  readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Sharing.Outcome, Cooldown.Failure>
+  readonly fleet: Pick<Sharing.Fleet, "isShared">
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
   /** Runs a flight, until the provider ends. */
@@ -62,7 +62,7 @@ export const make = (options: {
   readonly now: () => number
   readonly update: OAuthMetrics.Update
 }): Flights => {
-  const { adoption, endpoint, failureCooldown, fork, maxWait, now, log, renew, reports, slots, store, update } = options
+  const { adoption, endpoint, failureCooldown, fleet, fork, maxWait, now, log, renew, reports, slots, update } = options
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 
@@ -74,7 +74,9 @@ export const make = (options: {
 
   /** What ends a cool-down early: a token of another process, or other credentials. */
   const lookAround = Effect.fnUntraced(function*(slot: Slot, reason: OAuthMetrics.RenewalReason) {
-    const stored = store.isShared && TokenCache.sharesTokens(slot) ? yield* adoption.find(slot, reason) : undefined
+    const stored = fleet.isShared && TokenCache.sharesTokens(slot)
+      ? Adoption.tokenOf(yield* adoption.look(slot, reason))
+      : undefined
     if (stored === undefined && KeyState.mayChange(slot.state)) {
       slot.apply(KeyState.credentialsRead(yield* credentials))
     }
@@ -99,7 +101,7 @@ export const make = (options: {
     flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
     if (KeyState.answering(slot.state, now()) !== undefined) {
       const stored = yield* lookAround(slot, reason)
-      if (stored !== undefined) return Renewal.Outcome.Adopted({ token: stored.token })
+      if (stored !== undefined) return Sharing.Outcome.Adopted({ token: stored })
       const failure = KeyState.answering(slot.state, now())
       flight.isAnswered = failure !== undefined
       if (failure !== undefined) return yield* failure
@@ -111,6 +113,7 @@ export const make = (options: {
       sharesTokens: TokenCache.sharesTokens(slot),
       deadline: now() + Duration.toMillis(maxWait),
       isAdoptable: (token) => adoption.isAdoptable(slot, token, reason),
+      look: adoption.look(slot, reason),
       changed,
       onAsk: () => {
         flight.attempts++
@@ -176,7 +179,7 @@ export const make = (options: {
     return isCurrent && TokenCache.sharesTokens(slot) ? adoption.share(slot, token, replaces, reason) : Effect.void
   }
 
-  const arrive = (slot: Slot, flight: Flight, outcome: Renewal.Outcome): Effect.Effect<void> => {
+  const arrive = (slot: Slot, flight: Flight, outcome: Sharing.Outcome): Effect.Effect<void> => {
     const { origin } = flight
     switch (outcome._tag) {
       case "Adopted":
@@ -200,7 +203,7 @@ export const make = (options: {
   }
 
   /** What it has come to is shown in its span, and counted where the endpoint was asked for it, or the fleet. */
-  const record = (flight: Flight, exit: Exit.Exit<Renewal.Outcome, Cooldown.Failure>) => {
+  const record = (flight: Flight, exit: Exit.Exit<Sharing.Outcome, Cooldown.Failure>) => {
     if (Exit.isInterrupted(exit)) return
     const outcome = flight.outcome = Exit.isSuccess(exit) ? outcomes[exit.value._tag] : "failed"
     flight.span?.attribute("oauth.outcome", outcome)
@@ -285,7 +288,7 @@ export const make = (options: {
 
 const linkTo = (span: Tracer.Span): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
 
-const outcomes: Record<Renewal.Outcome["_tag"], OAuthMetrics.RenewalOutcome> = {
+const outcomes: Record<Sharing.Outcome["_tag"], OAuthMetrics.RenewalOutcome> = {
   Adopted: "adopted",
   Issued: "issued",
   Held: "held",

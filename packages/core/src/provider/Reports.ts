@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { AccessToken } from "../AccessToken.js"
-import type { BoundedStore } from "../store/BoundedStore.js"
-import * as FleetNotes from "../store/FleetNotes.js"
+import type { Hold } from "../store/FleetNotes.js"
+import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
 import * as OriginVerdicts from "./OriginVerdicts.js"
@@ -28,31 +28,30 @@ export interface Reports {
   /** A renewal for the origin brought the token that it rejects. */
   readonly unchanged: (slot: Slot, origin: string) => void
   /** The fleet has paused renewals for the origin. */
-  readonly paused: (slot: Slot, origin: string, pause: FleetNotes.Hold) => void
+  readonly paused: (slot: Slot, origin: string, pause: Hold) => void
 }
 
 /** Makes it for one provider. */
 export const make = (options: {
-  readonly store: BoundedStore
-  readonly notes: FleetNotes.FleetNotes
+  readonly fleet: Pick<Fleet, "isShared" | "countHold" | "forgetHold">
   readonly acceptances: OriginVerdicts.Acceptances
   /** Runs what nobody waits for. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** Epoch milliseconds. */
   readonly now: () => number
 }): Reports => {
-  const { acceptances, fork, notes, now, store } = options
+  const { acceptances, fleet, fork, now } = options
 
   /** Where a renewal that brought nothing pauses further ones, the fleet hears of it. */
   const fruitless = (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => {
     const before = slot.state.verdicts
     slot.apply(KeyState.heard(verdict))
     const pause = OriginVerdicts.newPause(before, slot.state.verdicts, origin)
-    if (pause === undefined || !store.isShared) return
-    const key = FleetNotes.holdKey(slot.request.key, origin)
-    fork(Effect.flatMap(notes.countHold(key, pause), (counted) => {
+    if (pause === undefined || !fleet.isShared) return
+    const { key } = slot.request
+    fork(Effect.flatMap(fleet.countHold(key, origin, pause), (counted) => {
       // It has ended here in the meantime
-      if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return notes.forget(key)
+      if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return fleet.forgetHold(key, origin)
       slot.apply(KeyState.heard(OriginVerdicts.paused(origin, counted, now())))
       return Effect.void
     }))
@@ -92,7 +91,7 @@ export const make = (options: {
         slot.apply(KeyState.heard(OriginVerdicts.accepted(digest, origin)))
       }
       const hasEnded = OriginVerdicts.standing(verdicts, origin)._tag !== "Trusted"
-      if (hasEnded && store.isShared) fork(notes.forget(FleetNotes.holdKey(slot.request.key, origin)))
+      if (hasEnded && fleet.isShared) fork(fleet.forgetHold(slot.request.key, origin))
       if (known !== undefined) slot.habits?.accepted(known, origin, now())
     },
     asked: (slot, origin) => slot.apply(KeyState.heard(OriginVerdicts.asked(origin, now()))),

@@ -1,5 +1,5 @@
 /**
- * The token store as `TokenProvider` uses it: it never fails. Every call is
+ * The token store as a fleet uses it: it never fails. Every call is
  * bounded in time, a store that failed is left alone for a while, and what went
  * wrong is said once.
  */
@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { constFalse, type LazyArg } from "effect/Function"
+import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -17,14 +17,40 @@ import * as Stream from "effect/Stream"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import { describeCause, TokenStoreError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
-import { type Entry, TokenStore } from "../TokenStore.js"
+
+/** `TokenStore.Entry`, as seen from below. */
+export interface Entry {
+  readonly version: string
+  readonly payload: string
+  readonly timeToLive: Duration.Duration
+}
+
+/** `TokenStore`, as seen from below. */
+export interface Driver {
+  readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, TokenStoreError>
+  readonly set: (
+    key: string,
+    entry: Entry,
+    replaces: Option.Option<string>
+  ) => Effect.Effect<boolean, TokenStoreError>
+  readonly remove: (key: string, version: string) => Effect.Effect<boolean, TokenStoreError>
+  readonly acquireLease: LeaseMethod
+  readonly extendLease: LeaseMethod
+  readonly releaseLease: (key: string, owner: string) => Effect.Effect<void, TokenStoreError>
+  readonly changes: Stream.Stream<string, TokenStoreError>
+}
+
+type LeaseMethod = (
+  key: string,
+  owner: string,
+  duration: Duration.Duration
+) => Effect.Effect<boolean, TokenStoreError>
 
 /**
  * The methods of a `TokenStore`. Each answers `None` when the store failed or
  * is left alone.
  */
 export interface BoundedStore {
-  readonly isShared: boolean
   /** Whether the last calls failed; of a store that is left alone, those before. */
   readonly isFailing: () => boolean
   /** An entry that the store cannot read counts as absent. `decode` is part of the call: what it throws is a failure. */
@@ -80,26 +106,12 @@ const resubscribe = Schedule.exponential("200 millis").pipe(
   Schedule.modifyDelay((_, delay) => Duration.min(delay, cooldown))
 )
 
-/** No store at all: everything stays in the process. */
-export const none: BoundedStore = {
-  isShared: false,
-  isFailing: constFalse,
-  get: () => Effect.succeedNone,
-  set: () => Effect.succeedNone,
-  remove: () => Effect.succeedNone,
-  acquireLease: () => Effect.succeedNone,
-  extendLease: () => Effect.succeedNone,
-  releaseLease: () => Effect.void,
-  changes: Stream.empty,
-  reportUnreadable: () => Effect.void
-}
-
-/** Wraps the `TokenStore` of the context. */
-export const make = (options: {
+/** Wraps a store. */
+export const make = (store: Driver, options: {
   /** How long one call may take. */
   readonly timeout: Duration.Duration
-}): Effect.Effect<BoundedStore, never, TokenStore> =>
-  Effect.map(Effect.all([TokenStore, OAuthMetrics.makeUpdate]), ([store, update]) => {
+}): Effect.Effect<BoundedStore> =>
+  Effect.map(OAuthMetrics.makeUpdate, (update) => {
     const call = makeCall(options.timeout, update)
 
     // What failed when it was last done: a store may well be read and not be written
@@ -178,7 +190,6 @@ export const make = (options: {
       })
 
     return {
-      isShared: store.isShared,
       isFailing: () => down.size > 0,
       get: (key, decode) =>
         ask("get", () =>

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import { AccessToken, maxLifetime } from "../AccessToken.js"
 import type { ProofKey } from "../DPoP.js"
 import { AccessTokenValue } from "../endpoint/TokenResponse.js"
-import type { Entry } from "../TokenStore.js"
+import type { Entry } from "./BoundedStore.js"
 
 const Envelope = Schema.parseJson(Schema.Struct({
   v: Schema.Literal(1),

@@ -105,8 +105,12 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
   const delays = new Map<Method, Duration.Duration>()
   const hanging = new Set<Method>()
 
+  // Through their methods: the memory of a process has a shorter way
+  const sharing = memory.sharing.isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
+
   const backing = TokenStore.TokenStore.of({
     ...memory,
+    sharing,
     set: (key, entry, replaces) =>
       Effect.suspend(() => {
         keys.add(key)
@@ -134,7 +138,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
 
   return {
     store: TokenStore.TokenStore.of({
-      isShared: memory.isShared,
+      sharing,
       get: (key) =>
         record({ method: "get", key }).pipe(
           Effect.zipRight(backing.get(key)),

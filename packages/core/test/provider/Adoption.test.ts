@@ -23,11 +23,7 @@ const make = Effect.fnUntraced(function*(isShared = true) {
   const time = { now: 0 }
   const { endpoint } = yield* TestTokenEndpoint.make()
   const memory = yield* TokenStore.makeMemory()
-  const store = yield* Effect.provideService(
-    BoundedStore.make({ timeout: Duration.seconds(1) }),
-    TokenStore.TokenStore,
-    memory
-  )
+  const store = yield* BoundedStore.make(memory, { timeout: Duration.seconds(1) })
   const tokens = SharedTokens.make(store, { defaultLifetime })
   const slots = TokenCache.make(endpoint, 10)
   const acceptances = new OriginVerdicts.Acceptances()
@@ -38,8 +34,7 @@ const make = Effect.fnUntraced(function*(isShared = true) {
     defaultLifetime,
     jitter: 0,
     slots,
-    tokens,
-    isShared,
+    fleet: { isShared, tokens },
     log: RenewalLog.make({ fork: Effect.runFork, now: () => time.now }),
     now: () => time.now,
     update: yield* OAuthMetrics.makeUpdate

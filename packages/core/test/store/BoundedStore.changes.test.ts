@@ -11,9 +11,7 @@ type Store = TokenStore.TokenStore["Type"]
 const make = Effect.fnUntraced(function*(broken: Partial<Store>) {
   const memory = yield* TokenStore.makeMemory()
   const logs: Array<ProviderBench.Log> = []
-  const store = yield* BoundedStore.make({ timeout: Duration.seconds(1) }).pipe(
-    Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken })
-  )
+  const store = yield* BoundedStore.make({ ...memory, ...broken }, { timeout: Duration.seconds(1) })
   return { logs, store, logged: ProviderBench.collectLogs(logs) }
 })
 
@@ -187,11 +185,7 @@ describe.concurrent("BoundedStore, changes", () => {
           }
         })
         const logs: Array<ProviderBench.Log> = []
-        const store = yield* Effect.provideService(
-          BoundedStore.make({ timeout: Duration.seconds(1) }),
-          TokenStore.TokenStore,
-          broken
-        )
+        const store = yield* BoundedStore.make(broken, { timeout: Duration.seconds(1) })
         const logged = ProviderBench.collectLogs(logs)
         const fiber = yield* Effect.fork(logged(Stream.runDrain(store.changes)))
         yield* TestClock.adjust("20 seconds")

@@ -1,7 +1,7 @@
 import { AccessToken, OAuthError, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Chunk, Clock, DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted, Stream, TestClock } from "effect"
+import { Clock, DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as StoredToken from "../../src/store/StoredToken.js"
 import * as ProviderBench from "../ProviderBench.js"
@@ -25,9 +25,7 @@ const fails = (
 const make = Effect.fnUntraced(function*(broken: (memory: Store) => Partial<Store> = () => ({})) {
   const memory = yield* TokenStore.makeMemory()
   const logs: Array<ProviderBench.Log> = []
-  const store = yield* BoundedStore.make({ timeout }).pipe(
-    Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken(memory) })
-  )
+  const store = yield* BoundedStore.make({ ...memory, ...broken(memory) }, { timeout })
   return { memory, logs, store, logged: ProviderBench.collectLogs(logs) }
 })
 
@@ -77,15 +75,6 @@ const stoodStill = (lost: number) =>
   })
 
 describe.concurrent("BoundedStore", () => {
-  it.effect("none: it is not shared and answers nothing, as a store that fails", () =>
-    Effect.gen(function*() {
-      assert.isFalse(BoundedStore.none.isShared)
-      for (const method of methods) deepStrictEqual(yield* call(BoundedStore.none, method), Option.none())
-      yield* BoundedStore.none.releaseLease(key, owner)
-      yield* BoundedStore.none.reportUnreadable(key, "it is garbage")
-      deepStrictEqual(yield* Stream.runCollect(BoundedStore.none.changes), Chunk.empty())
-    }))
-
   it.effect("rule 8: an answer that came while the process stood still came in time", () =>
     Effect.gen(function*() {
       for (const lost of [0, 1, 600, 60_000]) {
@@ -106,9 +95,6 @@ describe.concurrent("BoundedStore", () => {
 
   it.effect("what a store that works answers is passed on", () =>
     Effect.gen(function*() {
-      for (const isShared of [true, false]) {
-        assert.strictEqual((yield* make(() => ({ isShared }))).store.isShared, isShared)
-      }
       const { logged, logs, memory, store } = yield* make()
       const length = ({ payload }: TokenStore.Entry) => payload.length
       yield* logged(Effect.gen(function*() {

@@ -1,4 +1,3 @@
-import { TokenStore } from "@effect-alf/core"
 import { TestTokenStore } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -16,7 +15,7 @@ const make = Effect.gen(function*() {
   const { control, store } = yield* TestTokenStore.makeMemory
   const logs: Array<ProviderBench.Log> = []
   const join = Effect.map(
-    Effect.provideService(BoundedStore.make({ timeout: Duration.seconds(1) }), TokenStore.TokenStore, store),
+    BoundedStore.make(store, { timeout: Duration.seconds(1) }),
     FleetNotes.make
   )
   return {

@@ -18,9 +18,7 @@ const unavailable = (method: OAuthError.TokenStoreError["method"], description =
 const make = Effect.fnUntraced(function*(broken: (memory: Store) => Partial<Store> = () => ({})) {
   const memory = yield* TokenStore.makeMemory()
   const logs: Array<ProviderBench.Log> = []
-  const store = yield* BoundedStore.make({ timeout }).pipe(
-    Effect.provideService(TokenStore.TokenStore, { ...memory, ...broken(memory) })
-  )
+  const store = yield* BoundedStore.make({ ...memory, ...broken(memory) }, { timeout })
   const shared = SharedTokens.make(store, { defaultLifetime: Duration.hours(1) })
   const logged = ProviderBench.collectLogs(logs)
   return {
@@ -38,13 +36,6 @@ const token = (value: string, expiresIn?: Duration.DurationInput) =>
 const shown = (logs: ReadonlyArray<ProviderBench.Log>) => logs.map(({ level, text }) => `${level} ${text}`)
 
 describe("SharedTokens", () => {
-  it.effect("none: finds nothing, and takes every write for done", () =>
-    Effect.gen(function*() {
-      const none = SharedTokens.make(BoundedStore.none, { defaultLifetime: Duration.hours(1) })
-      deepStrictEqual(yield* none.read(key), Option.none())
-      assert.isTrue(yield* none.write(key, yield* token("a"), Option.none()))
-    }))
-
   it.effect("a token comes back as it was written, with the version that a write must replace", () =>
     Effect.gen(function*() {
       const { memory, read, write } = yield* make()

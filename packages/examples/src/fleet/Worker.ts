@@ -27,7 +27,7 @@ const withoutLeases = Layer.effect(
   Effect.map(TokenStore.TokenStore, (store) =>
     TokenStore.TokenStore.of({
       ...store,
-      isShared: false,
+      sharing: TokenStore.lastWriteWins,
       acquireLease: () => Effect.succeed(true),
       extendLease: () => Effect.succeed(true),
       releaseLease: () => Effect.void,

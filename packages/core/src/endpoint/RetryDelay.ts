@@ -1,0 +1,42 @@
+/** A Schedule of retries driven by hand: how long to wait after a failure. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import type { TokenEndpointError } from "../OAuthError.js"
+
+/** Tells after each failure how many milliseconds to wait; `None` when the Schedule is over. */
+export type DelayAfter = (error: TokenEndpointError) => Effect.Effect<Option.Option<number>>
+
+/** Beyond this many failures in a row no Schedule is followed any further. */
+const maxSteps = 30
+
+/** Begins a Schedule. */
+export const make = (schedule: Schedule.Schedule<unknown, TokenEndpointError>): DelayAfter => {
+  let state: unknown = schedule.initial
+  return Effect.fnUntraced(function*(error) {
+    const now = yield* Clock.currentTimeMillis
+    const [next, , decision] = yield* schedule.step(now, error, state)
+    if (ScheduleDecision.isDone(decision)) return Option.none<number>()
+    state = next
+    return Option.some(Math.max(0, ScheduleIntervals.start(decision.intervals) - now))
+  })
+}
+
+/** The last delay that a Schedule asks for in so many failures, wherever it ends. */
+export const nth = Effect.fnUntraced(function*(
+  schedule: Schedule.Schedule<unknown, TokenEndpointError>,
+  error: TokenEndpointError,
+  n: number
+) {
+  const delayAfter = make(schedule)
+  let last = Option.none<number>()
+  for (let step = 0; step < Math.min(n, maxSteps); step++) {
+    const delay = yield* delayAfter(error)
+    if (Option.isNone(delay)) break
+    last = delay
+  }
+  return last
+})

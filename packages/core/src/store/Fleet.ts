@@ -1,0 +1,167 @@
+/**
+ * How the processes of a fleet share a store: tokens are read and written within
+ * bounds of time, and they take turns at asking the endpoint. A turn is a lease
+ * of the store, and covers one attempt.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as RetryDelay from "../endpoint/RetryDelay.js"
+import type { TokenEndpointError } from "../OAuthError.js"
+import * as OAuthMetrics from "../OAuthMetrics.js"
+import * as RetryPolicy from "../RetryPolicy.js"
+import * as BoundedStore from "./BoundedStore.js"
+import * as FleetNotes from "./FleetNotes.js"
+import * as SharedTokens from "./SharedTokens.js"
+import * as Sharing from "./Sharing.js"
+
+/** A lease is extended so often while its attempt runs that one lost extension does not end it. */
+const extensions = 3
+/** The longest pace of the fleet (ms): whoever waits for a token must still see an attempt within `maxWait`. */
+const maxPace = 5_000
+/** The others come one after the other, within this part of the pace. */
+const paceJitter = 0.2
+
+/** Makes it; `isShared` says whether there are others who keep to leases and notes. */
+export const make = (isShared: boolean): Sharing.Sharing => ({
+  _tag: "TokenSharing",
+  isShared,
+  join: (store, options) =>
+    Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
+})
+
+/** What one process of it does. */
+export const join = (
+  store: BoundedStore.BoundedStore,
+  isShared: boolean,
+  options: Sharing.Options
+): Sharing.Fleet => {
+  const { failureCooldown, fork, leaseDuration, retry, update } = options
+  const notes = isShared ? FleetNotes.make(store) : FleetNotes.none
+
+  /** Keeps the lease while an effect runs. One that the store has lost, as in a failover, is taken anew. */
+  const extending = (key: string, owner: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    const extend = Effect.flatMap(
+      store.extendLease(key, owner, leaseDuration),
+      (extended) =>
+        Option.contains(extended, false) ? store.acquireLease(key, owner, leaseDuration) : Effect.succeed(extended)
+    )
+    const interval = Duration.millis(Duration.toMillis(leaseDuration) / extensions)
+    return Effect.raceFirst(effect, Effect.forever(Effect.delay(extend, interval)))
+  }
+
+  /** A failed attempt slows the whole fleet down, and this process more than the others. */
+  const slowDown = Effect.fnUntraced(function*(
+    { attempts, delayAfter, key, tryAgain }: Sharing.Renewal,
+    error: TokenEndpointError,
+    pace: Option.Option<FleetNotes.Found>
+  ) {
+    const own = yield* delayAfter(error)
+    if (!isShared) return yield* tryAgain(error, own, 0)
+    // A definite answer is for the process that got it: another may have other credentials
+    if (Option.isNone(own) && !RetryPolicy.transient(error)) return yield* error
+    const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
+    const delay = count === attempts() ? own : yield* RetryDelay.nth(retry, error, count)
+    const remaining = Math.min(
+      maxPace,
+      Math.max(
+        Option.getOrElse(delay, () => Duration.toMillis(failureCooldown)),
+        Option.isNone(own) ? Duration.toMillis(failureCooldown) : 0,
+        Duration.toMillis(error.retryAfter ?? Duration.zero)
+      )
+    )
+    const replaces = Option.map(pace, ({ version }) => version)
+    yield* notes.write(FleetNotes.paceKey(key), { count, remaining }, replaces)
+    return yield* tryAgain(error, own, remaining)
+  })
+
+  /** With the lease in hand. */
+  const useTurn = Effect.fnUntraced(function*(
+    renewal: Sharing.Renewal,
+    owner: string,
+    found: SharedTokens.Found
+  ) {
+    const { ask, key, look, onBusy } = renewal
+    // Whoever had the turn before may have stored a token since, or failed
+    const seen = Option.getOrElse(yield* look, () => found)
+    if (Option.isSome(seen.token)) return Sharing.Outcome.Adopted({ token: seen.token.value })
+    const pace = yield* notes.read(FleetNotes.paceKey(key))
+    if (Option.isSome(pace) && isInForce(pace.value)) {
+      onBusy()
+      return pace.value.remaining * (1 + paceJitter * (yield* Random.next))
+    }
+    const forget = Option.match(pace, {
+      onNone: () => Effect.void,
+      onSome: ({ version }) => notes.remove(FleetNotes.paceKey(key), version)
+    })
+    return yield* extending(key, owner)(ask).pipe(
+      Effect.map((token) =>
+        Sharing.Outcome.Issued({
+          token,
+          replaces: seen.version,
+          finish: Effect.zipRight(store.releaseLease(key, owner), forget)
+        })
+      ),
+      Effect.catchTag("TokenEndpointError", (error) => slowDown(renewal, error, pace))
+    )
+  })
+
+  const enter = (renewal: Sharing.Renewal): Sharing.Turns => {
+    const { askAlone, key, onBusy, origin, reason } = renewal
+    /** Since when another process has the turn (epoch milliseconds). */
+    let waitingSince: number | undefined
+
+    /** A renewal in the background does not wait. */
+    const endWait = Effect.map(Clock.currentTimeMillis, (now) => {
+      if (waitingSince === undefined) return
+      if (reason !== "background") update(OAuthMetrics.leaseWaitDuration, (now - waitingSince) / 1000)
+      waitingSince = undefined
+    })
+
+    return {
+      leave: endWait,
+      take: Effect.fnUntraced(function*(found) {
+        const hold = reason === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
+        if (Option.isSome(hold) && isInForce(hold.value)) return Sharing.Outcome.Held({ hold: hold.value })
+
+        const owner = yield* SharedTokens.randomName
+        const release = store.releaseLease(key, owner)
+        const granted = yield* Effect.onInterrupt(store.acquireLease(key, owner, leaseDuration), () => release)
+        if (Option.isNone(granted)) {
+          // It may have been granted all the same
+          fork(release)
+          return yield* askAlone
+        }
+        if (!granted.value) {
+          waitingSince ??= yield* Clock.currentTimeMillis
+          onBusy()
+          return yield* Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
+        }
+        yield* endWait
+        return yield* Effect.onExit(useTurn(renewal, owner, found), (exit) => {
+          if (Exit.isInterrupted(exit)) return release
+          return Exit.isSuccess(exit) && isIssued(exit.value) ? Effect.void : Effect.sync(() => fork(release))
+        })
+      })
+    }
+  }
+
+  return {
+    isShared,
+    isFailing: store.isFailing,
+    tokens: SharedTokens.make(store, options),
+    remove: store.remove,
+    enter,
+    countHold: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
+    forgetHold: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin)),
+    watch: (changed) => Stream.runForEach(store.changes, changed)
+  }
+}
+
+const isInForce = (note: FleetNotes.Note): boolean => note.remaining > 0
+
+const isIssued = (result: Sharing.Outcome | number): boolean => typeof result !== "number" && result._tag === "Issued"

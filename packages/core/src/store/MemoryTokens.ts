@@ -1,0 +1,57 @@
+/**
+ * How the providers of one process share its memory: the tokens are there as
+ * they are, and for each key one provider at a time asks the endpoint.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type { AccessToken } from "../AccessToken.js"
+import * as Sharing from "./Sharing.js"
+
+/** Makes it for one store, of so many keys. */
+export const make = (capacity: number): Sharing.Sharing => {
+  // In the order in which they were written
+  const tokens = new Map<string, AccessToken>()
+  const busy = new Set<string>()
+
+  const write = (key: string, token: AccessToken) => {
+    tokens.delete(key)
+    if (tokens.size >= capacity) tokens.delete(Array.from(tokens.keys())[0])
+    tokens.set(key, token)
+    return true
+  }
+
+  const enter: Sharing.Fleet["enter"] = ({ askAlone, key, onBusy }) => ({
+    take: () =>
+      Effect.suspend(() => {
+        if (busy.has(key)) {
+          onBusy()
+          return Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
+        }
+        busy.add(key)
+        return Effect.ensuring(
+          Effect.tap(askAlone, (result) => {
+            if (typeof result !== "number" && result._tag === "Issued") write(key, result.token)
+          }),
+          Effect.sync(() => busy.delete(key))
+        )
+      }),
+    leave: Effect.void
+  })
+
+  const fleet: Sharing.Fleet = {
+    ...Sharing.none,
+    tokens: {
+      read: (key) =>
+        Effect.sync(() => {
+          const token = Option.fromNullable(tokens.get(key))
+          return Option.some({ token, version: Option.as(token, "") })
+        }),
+      write: (key, token) => Effect.sync(() => write(key, token))
+    },
+    remove: (key) => Effect.sync(() => tokens.delete(key)),
+    enter
+  }
+
+  return { _tag: "TokenSharing", isShared: false, join: () => Effect.succeed(fleet) }
+}

@@ -1,0 +1,131 @@
+/**
+ * What a provider asks of the way in which its store is shared. A store brings
+ * it; where there is nobody to share with there is next to nothing behind it.
+ */
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { constFalse } from "effect/Function"
+import type * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type { AccessToken } from "../AccessToken.js"
+import type { ProofKey } from "../DPoP.js"
+import type { DelayAfter } from "../endpoint/RetryDelay.js"
+import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import type * as OAuthMetrics from "../OAuthMetrics.js"
+import type { Driver } from "./BoundedStore.js"
+import type { Hold } from "./FleetNotes.js"
+import type { Found, SharedTokens } from "./SharedTokens.js"
+
+/** `TokenStore.Sharing`, as seen from below. */
+export interface Sharing {
+  readonly _tag: "TokenSharing"
+  readonly isShared: boolean
+  readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
+}
+
+/** The way of a store. */
+export const of = (store: { readonly sharing: Omit<Sharing, "join"> }): Sharing => store.sharing as Sharing
+
+/** What a provider tells of itself. */
+export interface Options {
+  readonly storeTimeout: Duration.Duration
+  readonly leaseDuration: Duration.Duration
+  readonly failureCooldown: Duration.Duration
+  readonly defaultLifetime: Duration.Duration
+  /** The key that all of its tokens are bound to, if they are. */
+  readonly proofKey: ProofKey | undefined
+  readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
+  /** Runs what nobody waits for. */
+  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly update: OAuthMetrics.Update
+}
+
+/** Those who share the tokens of a store, as one of them sees the others. */
+export interface Fleet {
+  /** Whether other processes are among them. */
+  readonly isShared: boolean
+  readonly isFailing: () => boolean
+  readonly tokens: SharedTokens
+  readonly remove: (key: string, version: string) => Effect.Effect<unknown>
+  /** A renewal has begun, and waits for its turns. */
+  readonly enter: (renewal: Renewal) => Turns
+  /** Counts a hold, unless one is in force; answers with the one that is now. */
+  readonly countHold: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
+  readonly forgetHold: (key: string, origin: string) => Effect.Effect<void>
+  /** Tells of keys that were written or removed, for as long as it runs. */
+  readonly watch: (changed: (key: string) => Effect.Effect<void>) => Effect.Effect<void>
+}
+
+/** The turns of one renewal. */
+export interface Turns {
+  /** Takes a turn after this look at the store: what comes of it, or the milliseconds until the next look. */
+  readonly take: (found: Found) => Effect.Effect<Outcome | number, Failure>
+  /** The renewal has ended. */
+  readonly leave: Effect.Effect<void>
+}
+
+type Failure = TokenEndpointError | TokenProviderError
+
+/** A renewal, as those who share the store know it. */
+export interface Renewal {
+  readonly key: string
+  readonly origin: string
+  readonly reason: OAuthMetrics.RenewalReason
+  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
+  readonly look: Effect.Effect<Option.Option<Found>>
+  /** Asks the endpoint. */
+  readonly ask: Effect.Effect<AccessToken, Failure>
+  /** How often the endpoint was asked. */
+  readonly attempts: () => number
+  /** Asks the endpoint without regard for others. */
+  readonly askAlone: Effect.Effect<Outcome | number, Failure>
+  /** What the Schedule says to a failure. */
+  readonly delayAfter: DelayAfter
+  /** How long until this process tries again, if it does; `pace` is what it asks of the others. */
+  readonly tryAgain: (
+    error: TokenEndpointError,
+    own: Option.Option<number>,
+    pace: number
+  ) => Effect.Effect<number, TokenEndpointError>
+  /** Others are at it. */
+  readonly onBusy: () => void
+}
+
+/**
+ * What a renewal brings:
+ *
+ * - `Adopted`: the token of the store.
+ * - `Issued`: a new token, to be written in place of the version `replaces`.
+ *   Once it is written, `finish` passes the turn on.
+ * - `Held`: nothing, for the fleet holds renewals for this origin.
+ * - `Busy`: nothing, for another process is at it and nobody here waits.
+ */
+export type Outcome = Data.TaggedEnum<{
+  Adopted: { readonly token: AccessToken }
+  Issued: {
+    readonly token: AccessToken
+    readonly replaces: Option.Option<string>
+    readonly finish: Effect.Effect<void>
+  }
+  Held: { readonly hold: Hold }
+  Busy: { readonly again: number }
+}>
+
+/** Makes outcomes. */
+export const Outcome = Data.taggedEnum<Outcome>()
+
+/** Who waits for a turn looks this often, unless it is told before (ms). */
+export const pollInterval = { min: 100, max: 300 }
+
+/** Without a store: everything stays in the provider. */
+export const none: Fleet = {
+  isShared: false,
+  isFailing: constFalse,
+  tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
+  remove: () => Effect.void,
+  enter: ({ askAlone }) => ({ take: () => askAlone, leave: Effect.void }),
+  countHold: (_key, _origin, hold) => Effect.succeed(hold),
+  forgetHold: () => Effect.void,
+  watch: () => Effect.void
+}

@@ -1,0 +1,126 @@
+import { TokenStore } from "@effect-alf/core"
+import { TestTokenEndpoint } from "@effect-alf/core/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
+import * as ProviderBench from "./ProviderBench.js"
+import { during, settle, value } from "./ProviderBench.js"
+
+const api = "https://api.example.com"
+
+/** Providers of one process over its memory, as an app has it. */
+const makeProcess = Effect.fnUntraced(function*(memory?: TokenStore.TokenStore["Type"]) {
+  const store = memory ?? (yield* TokenStore.makeMemory())
+  return (options: ProviderBench.Options = {}) => ProviderBench.make({ ...options, wrapStore: () => store })
+})
+
+const unusable = Effect.die("the memory of a process has a shorter way")
+
+describe.concurrent("TokenProvider, over the memory of its process", () => {
+  it.scoped("rule 1: two providers do not ask twice", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      const one = yield* makeProvider({ endpoint: { delay: "5 seconds" } })
+      const two = yield* makeProvider()
+      const tokens = yield* during("6 seconds")(
+        Effect.all([one.provider.get(), two.provider.get()], { concurrency: "unbounded" })
+      )
+      deepStrictEqual(tokens.map(value), ["token-1", "token-1"])
+      deepStrictEqual(yield* two.tokens.requests, [])
+    }))
+
+  it.scoped("rule 4: the token of another is adopted before the endpoint is asked, unless it is the rejected one", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      const one = yield* makeProvider()
+      const two = yield* makeProvider({ endpoint: { tokenPrefix: "other-" } })
+      const first = yield* one.provider.get()
+      assert.strictEqual(yield* two.provider.get(), first)
+      const second = yield* one.provider.renew(first, undefined, api)
+      assert.strictEqual(value(second), "token-2")
+      assert.strictEqual(yield* two.provider.renew(first, undefined, api), second)
+      deepStrictEqual(yield* two.tokens.requests, [])
+      assert.strictEqual(value(yield* two.provider.renew(second, undefined, api)), "other-1")
+    }))
+
+  it.scoped("rule 1: when one has failed, the turn is the other's", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      const one = yield* makeProvider({ endpoint: { delay: "1 second" } })
+      const two = yield* makeProvider()
+      yield* one.tokens.failNext(1, TestTokenEndpoint.invalidClient)
+      const [failed, token] = yield* during("2 seconds")(
+        Effect.all([Effect.exit(one.provider.get()), two.provider.get()], { concurrency: "unbounded" })
+      )
+      assert.isTrue(Exit.isFailure(failed))
+      assert.strictEqual(value(token), "token-1")
+    }))
+
+  it.scoped("rule 1: a provider that ends in the middle of its turn leaves it to the other", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      const scope = yield* Scope.make()
+      const one = yield* Scope.extend(makeProvider({ endpoint: { delay: "5 seconds" } }), scope)
+      const two = yield* makeProvider()
+      yield* Effect.fork(Effect.exit(one.provider.get()))
+      yield* settle
+      const fiber = yield* Effect.fork(two.provider.get())
+      yield* TestClock.adjust("1 second")
+      deepStrictEqual(yield* two.tokens.requests, [])
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* Fiber.join(fiber)), "token-1")
+    }))
+
+  it.scoped("who waits for the other's turn is told so when its time is over", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      const one = yield* makeProvider({ endpoint: { delay: "1 minute" } })
+      const two = yield* makeProvider()
+      yield* Effect.fork(Effect.exit(one.provider.get()))
+      yield* settle
+      const error = yield* during("10 seconds")(Effect.flip(two.provider.get()))
+      assert.match(error.message, /^No token within 10s: another process asks/)
+    }))
+
+  it.scoped("beyond its capacity the token that was written longest ago is dropped", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess(yield* TokenStore.makeMemory({ capacity: 2 }))
+      const one = yield* makeProvider()
+      for (const scope of ["a", "b", "c"]) yield* one.provider.get({ scope })
+      const two = yield* makeProvider({ endpoint: { tokenPrefix: "other-" } })
+      const tokens = yield* Effect.forEach(["c", "b", "a"], (scope) => two.provider.get({ scope }))
+      deepStrictEqual(tokens.map(value), ["token-3", "token-2", "other-1"])
+    }))
+
+  it.scoped("a token that was revoked at the end of its provider is not handed on", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      const scope = yield* Scope.make()
+      const one = yield* Scope.extend(makeProvider({ revokeOnClose: () => Effect.void }), scope)
+      yield* one.provider.get()
+      yield* Scope.close(scope, Exit.void)
+      const two = yield* makeProvider({ endpoint: { tokenPrefix: "other-" } })
+      assert.strictEqual(value(yield* two.provider.get()), "other-1")
+    }))
+
+  it.scoped("no lease, no notice, no read and no write: neither is there anything that could fail", () =>
+    Effect.gen(function*() {
+      const memory = yield* TokenStore.makeMemory()
+      const makeProvider = yield* makeProcess({
+        ...memory,
+        get: () => unusable,
+        set: () => unusable,
+        remove: () => unusable,
+        acquireLease: () => unusable,
+        extendLease: () => unusable,
+        releaseLease: () => unusable,
+        changes: Stream.fromEffect(unusable)
+      })
+      const { logs, provider } = yield* makeProvider({ revokeOnClose: () => Effect.void })
+      const token = yield* provider.get()
+      yield* provider.renew(token, undefined, api)
+      assert.strictEqual((yield* provider.status()).store, "working")
+      deepStrictEqual(logs, [])
+    }))
+})
