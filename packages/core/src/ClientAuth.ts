@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import { ClientCertificate } from "./ClientCertificate.js"
-import { fingerprint } from "./disclosure/Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { CredentialsError, oneLine } from "./OAuthError.js"
@@ -31,6 +30,15 @@ export interface Context {
 }
 
 /**
+ * What credentials are known by: themselves, or what stands for them. Two are
+ * the same where they are equal by `Equal`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Version = string | Redacted.Redacted
+
+/**
  * What a client authentication adds to a token request. The endpoint encodes
  * the form; the values given here are not encoded yet.
  *
@@ -43,11 +51,11 @@ export interface Credentials {
   /** Further secrets that must never be seen in an answer's description. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   /**
-   * A fingerprint of what was used. When the server knows it no longer
+   * What was used, or a fingerprint of it. When the server knows it no longer
    * (`invalid_client`, or any 401), the client authenticates once more, and a
    * request with another version is made at once.
    */
-  readonly version?: string | undefined
+  readonly version?: Version | undefined
 }
 
 /**
@@ -66,7 +74,7 @@ export interface ClientAuth<out R = never> {
    * Changes when the credentials change. Where it is there, a failure such as
    * `invalid_client` is forgotten as soon as it changes.
    */
-  readonly version?: Effect.Effect<string, unknown, R> | undefined
+  readonly version?: Effect.Effect<Version, unknown, R> | undefined
   /**
    * What the issued tokens are bound to: run once, it gives a function that
    * tells the thumbprint of the key or certificate now. It is part of the
@@ -91,10 +99,8 @@ const read = <R>(secret: Secret<R>): Effect.Effect<Redacted.Redacted, unknown, R
     () => new CredentialsError({ description: "the client secret holds a line break or another control character" })
   )
 
-const versionOf = (secret: Redacted.Redacted): string => fingerprint(Redacted.value(secret))
-
-const version = <R>(secret: Secret<R>): Effect.Effect<string, unknown, R> | undefined =>
-  Effect.isEffect(secret) ? Effect.map(secret, versionOf) : undefined
+const version = <R>(secret: Secret<R>): Effect.Effect<Version, unknown, R> | undefined =>
+  Effect.isEffect(secret) ? secret : undefined
 
 /**
  * `client_secret_basic`: HTTP Basic with the id and the secret form-encoded
@@ -123,7 +129,7 @@ export const secretBasic = <R = never>(
         return Effect.succeed({
           headers: { authorization: Redacted.make(`Basic ${Encoding.encodeBase64(pair)}`) },
           secrets: [secret],
-          version: versionOf(secret)
+          version: secret
         })
       }),
     version: version(secret)
@@ -141,7 +147,7 @@ export const secretPost = <R = never>(secret: Secret<R>): ClientAuth<R> => ({
   authenticate: ({ clientId }) =>
     Effect.map(read(secret), (secret) => ({
       params: { client_id: clientId, client_secret: secret },
-      version: versionOf(secret)
+      version: secret
     })),
   version: version(secret)
 })
@@ -189,7 +195,8 @@ export const secretJwt = <R = never>(
       const signer = JwtSigner.make({ ...options, key: secret, algorithm: options?.algorithm ?? "HS256" })
       return Effect.map(signAssertion(signer, context, options ?? {}), (credentials) => ({
         ...credentials,
-        secrets: [secret]
+        secrets: [secret],
+        version: secret
       }))
     }),
   version: version(secret)
@@ -266,7 +273,7 @@ const audience = (
 const assertionCredentials = (
   { clientId }: Context,
   assertion: Redacted.Redacted,
-  version: string,
+  version: Version,
   options: AssertionOptions
 ): Credentials => ({
   params: {
@@ -312,7 +319,7 @@ export const assertion = <R = never>(
   method: options.method ?? "private_key_jwt",
   // Without a version of its own: a source may make a new assertion whenever it is asked
   authenticate: (context) =>
-    Effect.map(read(source), (assertion) => assertionCredentials(context, assertion, versionOf(assertion), options))
+    Effect.map(read(source), (assertion) => assertionCredentials(context, assertion, assertion, options))
 })
 
 /**

@@ -70,10 +70,10 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
     readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
     /**
-     * A fingerprint of the credentials that the next attempt would use; `None`
+     * What the credentials are known by that the next attempt would use; `None`
      * when they cannot change. A failure never fails it: it is `None` too.
      */
-    readonly credentials: Effect.Effect<Option.Option<string>>
+    readonly credentials: Effect.Effect<Option.Option<ClientAuth.Version>>
   }
 >() {}
 

@@ -212,10 +212,11 @@ export const make: (
   const fork = yield* FiberSet.makeRuntime<never, void>()
   // A token whose key no other process has is of no use to any
   const isShared = options.shareTokens !== false && proofKey?.isShared !== false
+  const sharing = Sharing.of(store)
   const fleet = isShared
-    ? yield* Sharing.of(store).join(store, { ...settings, proofKey, retry: endpoint.retry, fork, update })
+    ? yield* sharing.join(store, { ...settings, proofKey, retry: endpoint.retry, fork, update })
     : Sharing.none
-  const slots = TokenCache.make(endpoint, capacity)
+  const slots = TokenCache.make(endpoint, sharing, capacity)
   const log = RenewalLog.make({ fork, now })
   const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({ ...settings, acceptances, jitter, slots, fleet, log, now, update })
@@ -238,7 +239,7 @@ export const make: (
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      const own = Array.from(slots.all()).flatMap(({ request: { key }, state: { held } }) =>
+      const own = Array.from(slots.all()).flatMap(({ key, state: { held } }) =>
         HeldToken.isAlive(held, now()) && held.isOwn ? [[key, held] as const] : []
       )
       slots.close()
@@ -337,8 +338,8 @@ export const make: (
       if (decision._tag === "Keep") return Effect.succeed(decision.token)
       return Effect.flatMap(follow(slot, decision, call), (token) => {
         if (token === undefined) return replace(slot, rejected, call)
-        const { held, verdicts } = slot.state
-        if (!OriginVerdicts.has(verdicts, HeldToken.digestOf(token, held), origin)) return Effect.succeed(token)
+        const { verdicts } = slot.state
+        if (!OriginVerdicts.has(verdicts, HeldToken.identity(token), origin)) return Effect.succeed(token)
         reports.unchanged(slot, origin)
         return Effect.succeed(rejected)
       })
@@ -379,7 +380,7 @@ export const make: (
     status: (request) =>
       Effect.sync(() =>
         KeyState.status(
-          slots.find(endpoint.resolve(request).key),
+          slots.peek(request),
           !isShared ? "unused" : fleet.isFailing() ? "failing" : "working",
           now()
         )

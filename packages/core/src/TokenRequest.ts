@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { fingerprint } from "./disclosure/Fingerprint.js"
+import * as Redacted from "effect/Redacted"
 import * as Grant from "./Grant.js"
 
 /**
@@ -35,10 +35,11 @@ export interface TokenRequest {
  */
 export interface ResolvedTokenRequest {
   /**
-   * A digest of everything that decides the token: two requests with different
-   * keys never share a token, a store entry or a flight. It can be shown.
+   * Everything that decides the token, as one text: two requests with different
+   * keys never share a token, a store entry or a flight. A header or parameter
+   * in it may be a secret: what leaves the process is a digest of it.
    */
-  readonly key: string
+  readonly key: Redacted.Redacted
   /** The form parameters, without those that authenticate the client or are made anew for each attempt. */
   readonly params: ReadonlyArray<readonly [name: string, value: string]>
   readonly grant: Grant.Grant
@@ -98,7 +99,7 @@ export const resolve = (identity: Identity, request: TokenRequest): ResolvedToke
   ]
   // A parameter must not be sent twice (RFC 6749 §3.2): what is given by name takes the place of ours
   const params = standard.filter(([name]) => !extra.some(([given]) => given === name)).concat(extra)
-  return { key: digest(identity, grant, params), params, grant, binding }
+  return { key: keyOf(identity, grant, params), params, grant, binding }
 }
 
 // Once for all of them: there may be a hundred thousand
@@ -118,13 +119,13 @@ export const scopes = (scope: TokenRequest["scope"]): ReadonlyArray<string> =>
   Array.from(new Set(list(scope).flatMap((item) => item.split(" ")).filter((item) => item !== ""))).sort()
 
 // Sorted, so that neither the order of resources nor of extra parameters makes another token
-const digest = (
+const keyOf = (
   identity: Identity,
   grant: Grant.Grant,
   params: ReadonlyArray<readonly [string, string]>
-): string => {
+): Redacted.Redacted => {
   const sort = (pairs: ReadonlyArray<readonly [string, string]>) => pairs.map((pair) => JSON.stringify(pair)).sort()
-  return fingerprint(JSON.stringify([
+  return Redacted.make(JSON.stringify([
     identity.endpoint,
     identity.clientId,
     identity.authMethod,

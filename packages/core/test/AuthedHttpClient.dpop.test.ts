@@ -7,6 +7,7 @@ import { Cause, Context, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as jose from "jose"
 import { leaks } from "./Secrets.js"
 import * as SpanRecord from "./SpanRecord.js"
+import { storeKey } from "./support/StoreKey.js"
 
 const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
 
@@ -326,7 +327,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
               clientSecret: Redacted.make("secret"),
               dpop
             }),
-            (endpoint) => endpoint.resolve().key
+            (endpoint) => storeKey(endpoint.resolve())
           ))
         assert.strictEqual(new Set(keys).size, 3)
       }).pipe(Effect.provide(TestAuthorizationServer.layer())))

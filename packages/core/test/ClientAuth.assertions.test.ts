@@ -2,7 +2,7 @@ import { ClientAuth, type JwtSigner } from "@effect-alf/core"
 import { Error as PlatformError, FileSystem } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Layer, Redacted, Ref, TestClock } from "effect"
+import { Effect, Equal, Layer, Redacted, Ref, TestClock } from "effect"
 import * as jose from "jose"
 import { createSecretKey, randomUUID } from "node:crypto"
 import { leaks } from "./Secrets.js"
@@ -182,12 +182,12 @@ describe("ClientAuth.secretJwt (OpenID Connect Core §9)", () => {
       const auth = ClientAuth.secretJwt(Effect.map(Ref.get(current), Redacted.make))
       const version = auth.version ?? Effect.die("no version")
       const first = yield* auth.authenticate(context)
-      assert.strictEqual(first.version, yield* version)
+      assert.isTrue(Equal.equals(first.version, yield* version))
       yield* Ref.set(current, `${secret}!`)
       const second = yield* auth.authenticate(context)
       yield* verify(second, createSecretKey(Buffer.from(`${secret}!`)))
-      assert.strictEqual(second.version, yield* version)
-      assert.notStrictEqual(second.version, first.version)
+      assert.isTrue(Equal.equals(second.version, yield* version))
+      assert.isFalse(Equal.equals(second.version, first.version))
     }))
 
   it("a secret that cannot change has no version", () => {
@@ -288,7 +288,7 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
       const first = yield* auth.authenticate(context)
       const second = yield* auth.authenticate(context)
       assert.notStrictEqual(assertionOf(first), assertionOf(second))
-      assert.notStrictEqual(first.version, second.version)
+      assert.isFalse(Equal.equals(first.version, second.version))
     }))
 
   it("has no version of its own: a source may give another assertion whenever it is asked", () => {
@@ -323,13 +323,13 @@ describe("ClientAuth.assertionFile", () => {
       yield* Effect.gen(function*() {
         const first = yield* auth.authenticate(context)
         assert.strictEqual(assertionOf(first), "one.jwt.signed")
-        assert.strictEqual(first.version, yield* version)
+        assert.isTrue(Equal.equals(first.version, yield* version))
         deepStrictEqual(leaks([auth, first], ["one.jwt.signed"]), [])
         yield* Ref.set(content, "two.jwt.signed")
         const second = yield* auth.authenticate(context)
         assert.strictEqual(assertionOf(second), "two.jwt.signed")
-        assert.strictEqual(second.version, yield* version)
-        assert.notStrictEqual(second.version, first.version)
+        assert.isTrue(Equal.equals(second.version, yield* version))
+        assert.isFalse(Equal.equals(second.version, first.version))
       }).pipe(Effect.provide(disk(content)))
     }))
 

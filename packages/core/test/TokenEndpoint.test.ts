@@ -2,7 +2,7 @@ import type { TokenRequest } from "@effect-alf/core"
 import { AccessToken, ClientAuth, Environment, Grant, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { deepStrictEqual, notDeepStrictEqual } from "@effect/vitest/utils"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import {
   Cause,
   Config,
@@ -13,6 +13,7 @@ import {
   Duration,
   Effect,
   Either,
+  Equal,
   Exit,
   Fiber,
   Layer,
@@ -27,6 +28,7 @@ import {
 import { format, inspect } from "node:util"
 import { leaks } from "./Secrets.js"
 import { rowsEffect } from "./support/Rows.js"
+import { storeKey } from "./support/StoreKey.js"
 
 const url = "https://auth.example.com/token"
 const clientId = "my app"
@@ -1052,17 +1054,17 @@ describe("TokenEndpoint", () => {
         const unbound = yield* make({ clientAuth: ClientAuth.none })
         const request: TokenRequest.TokenRequest = { grant: Grant.clientCredentials }
         const first = endpoint.resolve()
-        assert.notStrictEqual(first.key, unbound.resolve().key)
+        assert.notStrictEqual(storeKey(first), storeKey(unbound.resolve()))
         assert.isTrue(endpoint.isCurrent(first))
         thumbprint = "b"
         assert.isFalse(endpoint.isCurrent(first))
         const second = endpoint.resolve()
-        assert.notStrictEqual(second.key, first.key)
+        assert.notStrictEqual(storeKey(second), storeKey(first))
         assert.isTrue(endpoint.isCurrent(second))
         assert.strictEqual(endpoint.resolve(request), endpoint.resolve(request))
         assert.strictEqual(endpoint.resolve(request).binding, "b")
         thumbprint = "a"
-        assert.strictEqual(endpoint.resolve().key, first.key)
+        assert.strictEqual(storeKey(endpoint.resolve()), storeKey(first))
       }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
 
     it.effect("must be known when the layer is built", () =>
@@ -1151,15 +1153,15 @@ describe("TokenEndpoint", () => {
         deepStrictEqual(yield* credentials({ clientSecret: Effect.die("sealed") }), Option.none())
       }))
 
-    it.effect("a fingerprint that follows the secret, and does not show it", () =>
+    it.effect("it follows the secret, and does not show it", () =>
       Effect.gen(function*() {
         const current = yield* Ref.make("one-secret")
         const options = { clientSecret: Effect.map(Ref.get(current), Redacted.make) }
         const first = yield* credentials(options)
-        deepStrictEqual(yield* credentials(options), first)
+        assert.isTrue(Option.isSome(first) && Equal.equals(yield* credentials(options), first))
         yield* Ref.set(current, "two-secret")
         const second = yield* credentials(options)
-        notDeepStrictEqual(second, first)
+        assert.isFalse(Equal.equals(second, first))
         assert.notMatch(JSON.stringify([first, second]), /one-secret|two-secret/)
       }))
   })
@@ -1176,9 +1178,9 @@ describe("TokenEndpoint", () => {
           ["scope", "write"],
           ["audience", "aud"]
         ])
-        assert.strictEqual(resolve({}).key, resolve().key)
-        assert.strictEqual(resolve({ scope: "read", audience: "aud" }).key, resolve().key)
-        assert.notStrictEqual(resolve({ scope: "write" }).key, resolve().key)
+        assert.strictEqual(storeKey(resolve({})), storeKey(resolve()))
+        assert.strictEqual(storeKey(resolve({ scope: "read", audience: "aud" })), storeKey(resolve()))
+        assert.notStrictEqual(storeKey(resolve({ scope: "write" })), storeKey(resolve()))
       }))
 
     it.effect("rule 12: computes the key of a request object with a grant once, as of the defaults", () =>
@@ -1191,7 +1193,7 @@ describe("TokenEndpoint", () => {
 
     it.effect("rule 2: the key tells endpoints, clients and methods apart, and nothing else", () =>
       Effect.gen(function*() {
-        const key = (options?: Options) => Effect.map(resolver(options), (resolve) => resolve().key)
+        const key = (options?: Options) => Effect.map(resolver(options), (resolve) => storeKey(resolve()))
         const keys = yield* Effect.all([
           key(),
           key({ url: `${url}2` }),

@@ -5,6 +5,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Fiber, Option, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
+import { storeKey } from "./support/StoreKey.js"
 
 const good = "https://good.test"
 const bad = "https://bad.test"
@@ -183,7 +184,7 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
       const { processes: [one, two, three], sharedStore } = yield* makeFleet(3)
       assert.strictEqual(yield* call(one, bad, nothing), 401)
       yield* settle
-      const key = (yield* one.tokens.requests)[0].request.key
+      const key = storeKey((yield* one.tokens.requests)[0].request)
       const holds = Effect.map(three.store.callsOf("get"), (calls) => calls.map((call) => call.key))
       assert.strictEqual(yield* call(three, bad, nothing), 401)
       const holdKey = (yield* holds).find((read) => read.startsWith(`${key}#hold:`))!

@@ -6,6 +6,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { value } from "./ProviderBench.js"
+import { storeKey } from "./support/StoreKey.js"
 
 const origins = ["https://a.test", "https://b.test"]
 const scopes = ["", "read"]
@@ -87,14 +88,14 @@ const makeWorld = Effect.gen(function*() {
       retry: RetryPolicy.exponential({ base: "500 millis", jitter: false, times: 2 })
     },
     wrapEndpoint: (endpoint) => {
-      keyFor = (scope) => endpoint.resolve({ scope }).key
+      keyFor = (scope) => storeKey(endpoint.resolve({ scope }))
       const watch = (
         request: Parameters<typeof endpoint.attempt>[0],
         attempt: number | undefined,
         ask: Effect.Effect<AccessToken.AccessToken, OAuthError.TokenEndpointError>
       ) =>
         Effect.gen(function*() {
-          const { key } = request
+          const key = storeKey(request)
           const { attributes } = yield* Effect.orDie(Effect.currentSpan)
           const isBackground = attributes.get("oauth.renewal.reason") === "background"
           const startedAt = yield* Clock.currentTimeMillis

@@ -6,6 +6,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Redacted, Schedule, Scope, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
+import { storeKey } from "./support/StoreKey.js"
 
 /** Somebody else of the fleet, of whom only the lease is seen. */
 const ghost = "ghost"
@@ -23,7 +24,7 @@ const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<Provid
     }))
   const key = yield* Effect.map(
     TestTokenEndpoint.make(options.endpoint),
-    ({ endpoint }) => endpoint.resolve().key
+    ({ endpoint }) => storeKey(endpoint.resolve())
   )
   return {
     processes,

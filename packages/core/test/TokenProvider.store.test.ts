@@ -5,6 +5,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as ProviderBench from "./ProviderBench.js"
 import { during, settle, value, warnings } from "./ProviderBench.js"
+import { storeKey } from "./support/StoreKey.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
@@ -110,7 +111,7 @@ describe("TokenProvider, the store", () => {
       deepStrictEqual(first.replaces, Option.none())
       // Counted from the start of the request, two seconds ago
       assert.strictEqual(Duration.toMillis(first.entry.timeToLive), 98_000)
-      assert.strictEqual(first.key, (yield* bench.tokens.requests)[0].request.key)
+      assert.strictEqual(first.key, storeKey((yield* bench.tokens.requests)[0].request))
       yield* during("2 seconds")(provider.renew(token))
       yield* settle
       const [, second] = yield* store.callsOf("set")

@@ -2,7 +2,9 @@ import { Grant, TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc, Redacted } from "effect"
+import { leaks } from "./Secrets.js"
 import { rows } from "./support/Rows.js"
+import { storeKey } from "./support/StoreKey.js"
 
 const identity: TokenRequest.Identity = {
   endpoint: "https://auth.example.com/token",
@@ -13,7 +15,7 @@ const identity: TokenRequest.Identity = {
 const params = (request: TokenRequest.TokenRequest) => TokenRequest.resolve(identity, request).params
 
 const key = (request: TokenRequest.TokenRequest, of: TokenRequest.Identity = identity) =>
-  TokenRequest.resolve(of, request).key
+  storeKey(TokenRequest.resolve(of, request))
 
 const scopeToken = fc.stringMatching(/^[!#-[\]-~]{1,8}$/)
 const text = fc.string({ unit: "grapheme", maxLength: 12 })
@@ -89,7 +91,12 @@ describe("TokenRequest", () => {
   })
 
   describe("key", () => {
-    it("can be shown: 43 characters of base64url that hold nothing of the request", () => {
+    it("rule 9: it is redacted, as a header or parameter of it may be a secret", () => {
+      const request = { scope: "read", params: { password: "hunter2" } }
+      deepStrictEqual(leaks([TokenRequest.resolve(identity, request).key], ["hunter2"]), [])
+    })
+
+    it("what a store knows it by can be shown: 43 characters of base64url that hold nothing of the request", () => {
       assert.match(key({ scope: "read", params: { password: "hunter2" } }), /^[A-Za-z0-9_-]{43}$/)
     })
 

@@ -10,6 +10,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as FiberRef from "effect/FiberRef"
 import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
@@ -135,7 +136,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
       (credentials) =>
         Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
           authenticate.pipe(
-            Effect.filterOrFail(({ version }) => version !== credentials.version),
+            Effect.filterOrFail(({ version }) => !Equal.equals(version, credentials.version)),
             Effect.orElseFail(() => error),
             Effect.flatMap(post)
           ))

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import type { Metadata } from "../AuthorizationServer.js"
 import * as ClientAuth from "../ClientAuth.js"
 import * as LayerOptions from "../LayerOptions.js"
@@ -45,10 +46,13 @@ export const merge = <R>(
   const versions = candidates.flatMap(({ version }) => version === undefined ? [] : [version])
   return {
     method: candidates.map(({ method }) => method).join(" "),
-    version: versions.length === 0 ? undefined : Effect.map(Effect.all(versions), (versions) => versions.join(" ")),
+    version: versions.length === 0 ? undefined : Effect.map(Effect.all(versions), mergeVersions),
     binding: candidates.find(({ binding }) => binding !== undefined)?.binding
   }
 }
+
+const mergeVersions = (versions: ReadonlyArray<ClientAuth.Version>): ClientAuth.Version =>
+  Redacted.make(versions.map((one) => Redacted.isRedacted(one) ? Redacted.value(one) : one).join(" "))
 
 /** IANA "OAuth Token Endpoint Authentication Methods"; a method of the app's own is in no server's metadata. */
 const registered = [

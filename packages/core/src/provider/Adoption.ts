@@ -67,7 +67,7 @@ export const make = (
 
   const look: Adoption["look"] = (slot, reason) =>
     Effect.map(
-      tokens.read(slot.request.key),
+      tokens.read(slot.key),
       Option.map(({ token, version }) => ({
         token: Option.filter(token, (token) => isAdoptable(slot, token, reason)),
         version
@@ -93,13 +93,13 @@ export const make = (
     found,
     share: Effect.fnUntraced(function*(slot, token, replaces, reason) {
       slot.apply(KeyState.writing)
-      const written = yield* tokens.write(slot.request.key, token, replaces)
+      const written = yield* tokens.write(slot.key, token, replaces)
       slot.apply(KeyState.written)
       if (written) return
       const seen = yield* look(slot, reason)
       const winner = tokenOf(seen)
       if (winner === undefined) {
-        yield* tokens.write(slot.request.key, token, Option.flatMap(seen, ({ version }) => version))
+        yield* tokens.write(slot.key, token, Option.flatMap(seen, ({ version }) => version))
       } else if (isHeld(slot, token) && !isHeld(slot, winner)) {
         found(slot, hold(winner, false))
       }

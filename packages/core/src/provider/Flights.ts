@@ -69,7 +69,7 @@ export const make = (options: {
   const credentials = Effect.timeoutTo(endpoint.credentials, {
     duration: maxWait,
     onSuccess: (credentials) => credentials,
-    onTimeout: () => Option.none<string>()
+    onTimeout: () => Option.none()
   })
 
   /** What ends a cool-down early: a token of another process, or other credentials. */
@@ -107,6 +107,7 @@ export const make = (options: {
       if (failure !== undefined) return yield* failure
     }
     return yield* renew({
+      key: slot.key,
       request: slot.request,
       reason,
       origin,
@@ -173,7 +174,7 @@ export const make = (options: {
     // What tokens are bound to has changed on the way, most likely before the server saw it
     const isCurrent = endpoint.isCurrent(slot.request)
     if (!isCurrent) adoptRebound(slots.of(slot.source), held)
-    if (reason === "rejection") reports.renewed(slot, origin, held.digest)
+    if (reason === "rejection") reports.renewed(slot, origin, HeldToken.identity(held))
     land(slot, flight, Exit.succeed(token))
     // Nobody waits for this; at the end of a process it is worth its bounded calls
     return isCurrent && TokenCache.sharesTokens(slot) ? adoption.share(slot, token, replaces, reason) : Effect.void
@@ -221,7 +222,7 @@ export const make = (options: {
           Effect.withSpan("TokenProvider.renew", {
             root: true,
             captureStackTrace: false,
-            attributes: { "oauth.renewal.reason": flight.reason, "oauth.token.key": slot.request.key }
+            attributes: { "oauth.renewal.reason": flight.reason, "oauth.token.key": slot.name }
           }),
           Effect.interruptible,
           restore,

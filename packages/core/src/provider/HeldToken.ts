@@ -2,7 +2,6 @@
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as AccessToken from "../AccessToken.js"
-import { fingerprint } from "../disclosure/Fingerprint.js"
 import type * as ServerHabits from "./ServerHabits.js"
 
 /** Times are epoch milliseconds. */
@@ -25,7 +24,7 @@ export const make = (
 ): HeldToken => {
   // What is no token fails here, before anyone sends it
   Redacted.value(token.value)
-  return new Held(token, AccessToken.windows(token, options), options.isOwn, undefined)
+  return new Held(token, AccessToken.windows(token, options), options.isOwn)
 }
 
 // One for each key: it is to be small
@@ -34,32 +33,28 @@ class Held implements HeldToken {
   readonly isOwn: boolean
   readonly refreshAt: number
   readonly freshUntil: number
-  #digest: string | undefined
 
   constructor(
     token: AccessToken.AccessToken,
     { freshUntil, refreshAt }: Pick<AccessToken.Windows, "refreshAt" | "freshUntil">,
-    isOwn: boolean,
-    digest: string | undefined
+    isOwn: boolean
   ) {
     this.token = token
     this.isOwn = isOwn
     this.refreshAt = refreshAt
     this.freshUntil = freshUntil
-    this.#digest = digest
   }
 
   get expiresAt(): number {
     return endOf(this.token)
   }
 
-  /** Computed when it is first needed, and once: it costs more than all else that is done about a token. */
-  get digest(): string {
-    return this.#digest ??= fingerprint(Redacted.value(this.token.value))
+  get value(): Redacted.Redacted {
+    return this.token.value
   }
 
   own(): HeldToken {
-    return this.isOwn ? this : new Held(this.token, this, true, this.#digest)
+    return this.isOwn ? this : new Held(this.token, this, true)
   }
 }
 
@@ -71,22 +66,21 @@ export const phase = ({ expiresAt, freshUntil, refreshAt }: HeldToken, now: numb
 export const isAlive = (self: HeldToken | undefined, now: number): self is HeldToken =>
   self !== undefined && now < self.expiresAt
 
-/** Whether this is the held token: its identity is its value. */
+/** What a token is known by: its value, which is a secret. */
+export const identity = ({ value }: Pick<AccessToken.AccessToken, "value">): string => Redacted.value(value)
+
+/** Whether this is the held token. */
 export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
-  self.token === token || Redacted.value(self.token.value) === Redacted.value(token.value)
+  self.token === token || identity(self) === identity(token)
 
 /** What is kept of a token when another takes its place. */
-export const replaced = ({ digest, isOwn }: HeldToken): ServerHabits.Token => ({ digest, isOwn })
+export const replaced = ({ isOwn, value }: HeldToken): ServerHabits.Token => ({ value, isOwn })
 
 /** The time of a token; an unknown end is never. */
 export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({
   obtainedAt: token.obtainedAt.epochMillis,
   expiresAt: endOf(token)
 })
-
-/** The digest of a token, taken from where it is held: every 401 asks for it. */
-export const digestOf = (token: AccessToken.AccessToken, held: HeldToken | undefined): string =>
-  token === held?.token ? held.digest : fingerprint(Redacted.value(token.value))
 
 const endOf = ({ expiresAt }: AccessToken.AccessToken): number =>
   Option.isSome(expiresAt) ? expiresAt.value.epochMillis : Number.POSITIVE_INFINITY

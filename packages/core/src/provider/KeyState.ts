@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "../AccessToken.js"
 import type { TokenEndpointError } from "../OAuthError.js"
@@ -94,7 +95,7 @@ export interface Answer {
   /** When it is time to look for what ends it. */
   readonly lookAt: number
   /** The credentials that failed, as far as they can change: others end it. */
-  readonly credentials: Option.Option<string>
+  readonly credentials: Option.Option<string | Redacted.Redacted>
 }
 
 /** No renewal is under way. */
@@ -258,7 +259,7 @@ export const died = (failing: Failing, now: number): Transition => (state) => ({
 })
 
 /** The credentials are known that the failure which answers since `from` was given for. */
-export const failedWith = (credentials: Option.Option<string>, from: number): Transition => (state) => {
+export const failedWith = (credentials: Answer["credentials"], from: number): Transition => (state) => {
   const rest = restOf(state)
   return rest._tag === "Failed" && rest.answer !== undefined && rest.answer.from === from
     ? withRest(state, { ...rest, answer: { ...rest.answer, credentials } })
@@ -266,7 +267,7 @@ export const failedWith = (credentials: Option.Option<string>, from: number): Tr
 }
 
 /** The credentials were read again: others than those that failed end the answer. */
-export const credentialsRead = (credentials: Option.Option<string>): Transition => (state) => {
+export const credentialsRead = (credentials: Answer["credentials"]): Transition => (state) => {
   const rest = restOf(state)
   if (rest._tag !== "Failed" || rest.answer === undefined) return state
   const failed = rest.answer.credentials
@@ -303,7 +304,7 @@ export const isRejected = (
   { state: { verdicts } }: Key,
   held: HeldToken.HeldToken,
   origin?: string
-): boolean => verdicts.rejections.size > 0 && OriginVerdicts.has(verdicts, held.digest, origin)
+): boolean => verdicts.rejections.size > 0 && OriginVerdicts.has(verdicts, HeldToken.identity(held), origin)
 
 /** The token that can be sent to this origin: until its time has really run out. */
 export const usable = (key: Key, origin: string, now: number): HeldToken.HeldToken | undefined => {
@@ -320,7 +321,7 @@ export const isWorthTaking = (
 ): boolean => {
   const { replaced } = key.state
   const isFresh = now < (reason === "background" ? candidate.refreshAt : candidate.freshUntil)
-  const isOld = replaced !== undefined && replaced.digest === candidate.digest
+  const isOld = replaced !== undefined && Equal.equals(replaced.value, candidate.value)
   return isFresh && !isOld && !isRejected(key, candidate)
 }
 
@@ -331,7 +332,7 @@ export const isNews = (state: KeyState, now: number): boolean =>
 /** What is known of a token, while it is held or has just been replaced. */
 export const known = ({ held, replaced }: KeyState, token: AccessToken): ServerHabits.Token | undefined => {
   if (held !== undefined && HeldToken.is(held, token)) return held
-  return replaced !== undefined && replaced.digest === HeldToken.digestOf(token, held) ? replaced : undefined
+  return replaced !== undefined && Equal.equals(replaced.value, token.value) ? replaced : undefined
 }
 
 /** How it stands with the key, for a health endpoint. */

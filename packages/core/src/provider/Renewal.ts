@@ -21,6 +21,8 @@ import type { TokenAttempts } from "./TokenAttempts.js"
 
 /** A renewal to be made, and what its maker wants to hear of it. */
 export interface Renewal {
+  /** Under which the store has the token. */
+  readonly key: string
   readonly request: ResolvedTokenRequest
   readonly reason: OAuthMetrics.RenewalReason
   readonly origin: string
@@ -60,7 +62,7 @@ export const make = (options: {
 
   return (renewal) =>
     Effect.suspend(() => {
-      const { changed, deadline, look, onAsk, onBusy, onFailure, origin, reason, request, sharesTokens } = renewal
+      const { changed, deadline, key, look, onAsk, onBusy, onFailure, origin, reason, sharesTokens } = renewal
       const delayAfter = RetryDelay.make(endpoint.retry)
       let attempts = 0
       /** When the last attempt failed, and before when none is made (epoch milliseconds). */
@@ -90,7 +92,7 @@ export const make = (options: {
       )
 
       const turns = fleet.enter({
-        key: request.key,
+        key,
         origin,
         reason,
         look,

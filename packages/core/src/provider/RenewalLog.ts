@@ -66,7 +66,7 @@ export const make = (options: {
       const isError = consequence !== "serves" || !Cooldown.isPassing(failure)
       const log = isError ? Effect.logError : Effect.logWarning
       fork(Effect.annotateLogs(log(`${beginnings[consequence]}. ${failure.message}`), {
-        "oauth.token.key": slot.request.key,
+        "oauth.token.key": slot.name,
         ...attributes
       }))
     },
@@ -77,7 +77,7 @@ export const make = (options: {
       const said = current.get(subject)
       if (said === undefined) return
       current.delete(subject)
-      fork(Effect.annotateLogs(Effect.logInfo(ends[said.consequence]), "oauth.token.key", slot.request.key))
+      fork(Effect.annotateLogs(Effect.logInfo(ends[said.consequence]), "oauth.token.key", slot.name))
     }
   }
 }

@@ -24,7 +24,7 @@ export interface Reports {
   /** The endpoint is asked because of the origin's 401. */
   readonly asked: (slot: Slot, origin: string) => void
   /** A renewal for the origin brought this token. */
-  readonly renewed: (slot: Slot, origin: string, digest: string) => void
+  readonly renewed: (slot: Slot, origin: string, identity: string) => void
   /** A renewal for the origin brought the token that it rejects. */
   readonly unchanged: (slot: Slot, origin: string) => void
   /** The fleet has paused renewals for the origin. */
@@ -48,7 +48,7 @@ export const make = (options: {
     slot.apply(KeyState.heard(verdict))
     const pause = OriginVerdicts.newPause(before, slot.state.verdicts, origin)
     if (pause === undefined || !fleet.isShared) return
-    const { key } = slot.request
+    const { key } = slot
     fork(Effect.flatMap(fleet.countHold(key, origin, pause), (counted) => {
       // It has ended here in the meantime
       if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return fleet.forgetHold(key, origin)
@@ -58,19 +58,19 @@ export const make = (options: {
   }
 
   const rejected: Reports["rejected"] = (slot, token, origin) => {
-    const { held, verdicts } = slot.state
+    const { verdicts } = slot.state
     const known = KeyState.known(slot.state, token)
-    const digest = known?.digest ?? HeldToken.digestOf(token, held)
+    const identity = HeldToken.identity(token)
     const life = HeldToken.life(token)
-    if (known !== undefined && !OriginVerdicts.has(verdicts, digest, origin)) {
+    if (known !== undefined && !OriginVerdicts.has(verdicts, identity, origin)) {
       const hasWorked = acceptances.hasWorked(token, origin)
       const habit = (slot.habits ??= ServerHabits.make()).rejected(known, life, origin, hasWorked, now())
       if (habit !== undefined) {
-        fork(Effect.annotateLogs(Effect.logWarning(habits[habit]), "oauth.token.key", slot.request.key))
+        fork(Effect.annotateLogs(Effect.logWarning(habits[habit]), "oauth.token.key", slot.name))
       }
     }
     acceptances.rejected(token, origin)
-    slot.apply(KeyState.heard(OriginVerdicts.rejected(digest, origin, life.expiresAt, now())))
+    slot.apply(KeyState.heard(OriginVerdicts.rejected(identity, origin, life.expiresAt, now())))
   }
 
   return {
@@ -79,23 +79,22 @@ export const make = (options: {
       rejected(slot, token, origin)
       const { held } = slot.state
       if (held === undefined || !held.isOwn || !HeldToken.is(held, token)) return
-      fruitless(slot, origin, OriginVerdicts.fruitless(held.digest, origin, now()))
+      fruitless(slot, origin, OriginVerdicts.fruitless(HeldToken.identity(held), origin, now()))
     },
     accepted: (slot, token, origin) => {
-      const { held, verdicts } = slot.state
+      const { verdicts } = slot.state
       const known = KeyState.known(slot.state, token)
       acceptances.accepted(token, origin)
-      // Most keys never see a 401: nothing is to be cleared, and no digest to be made
+      // Most keys never see a 401: nothing is to be cleared
       if (verdicts !== OriginVerdicts.none) {
-        const digest = known?.digest ?? HeldToken.digestOf(token, held)
-        slot.apply(KeyState.heard(OriginVerdicts.accepted(digest, origin)))
+        slot.apply(KeyState.heard(OriginVerdicts.accepted(HeldToken.identity(token), origin)))
       }
       const hasEnded = OriginVerdicts.standing(verdicts, origin)._tag !== "Trusted"
-      if (hasEnded && fleet.isShared) fork(fleet.forgetHold(slot.request.key, origin))
+      if (hasEnded && fleet.isShared) fork(fleet.forgetHold(slot.key, origin))
       if (known !== undefined) slot.habits?.accepted(known, origin, now())
     },
     asked: (slot, origin) => slot.apply(KeyState.heard(OriginVerdicts.asked(origin, now()))),
-    renewed: (slot, origin, digest) => fruitless(slot, origin, OriginVerdicts.renewed(digest, origin, now())),
+    renewed: (slot, origin, identity) => fruitless(slot, origin, OriginVerdicts.renewed(identity, origin, now())),
     unchanged: (slot, origin) => fruitless(slot, origin, OriginVerdicts.unchanged(origin, now())),
     paused: (slot, origin, pause) => {
       slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))

@@ -4,6 +4,8 @@
  * whether a new token ends the one before. The bookkeeping of one key; without
  * Effects.
  */
+import * as Equal from "effect/Equal"
+import type * as Redacted from "effect/Redacted"
 
 /**
  * A habit of the server that somebody should know of:
@@ -20,7 +22,7 @@ export type Habit = "BoundTokens" | "OneActiveToken"
  * the one that was replaced says nothing.
  */
 export interface Token {
-  readonly digest: string
+  readonly value: Redacted.Redacted
   /** Issued to this process, not adopted from the store. */
   readonly isOwn: boolean
 }
@@ -77,7 +79,7 @@ interface OriginState {
 export const make = (): ServerHabits => new Record()
 
 interface Death {
-  readonly digest: string
+  readonly token: Redacted.Redacted
   readonly at: number
 }
 
@@ -102,7 +104,7 @@ class Record implements ServerHabits {
       return this.#foreignFailed(origin, now)
     }
     const youth = Math.min(maxYoung, (life.expiresAt - life.obtainedAt) * youngShare)
-    return hasWorked && now - life.obtainedAt < youth ? this.#died(token.digest, now) : undefined
+    return hasWorked && now - life.obtainedAt < youth ? this.#died(token.value, now) : undefined
   }
 
   held(origin: string): void {
@@ -139,11 +141,11 @@ class Record implements ServerHabits {
   }
 
   /** Once for each token: a revocation by hand may be told by many origins. */
-  #died(digest: string, now: number): Habit | undefined {
+  #died(token: Redacted.Redacted, now: number): Habit | undefined {
     if (this.#isSaid) return undefined
     this.#deaths = [
-      ...this.#deaths.filter((death) => death.digest !== digest && now - death.at < deathsMemory),
-      { digest, at: now }
+      ...this.#deaths.filter((death) => !Equal.equals(death.token, token) && now - death.at < deathsMemory),
+      { token, at: now }
     ]
     if (this.#deaths.length < minDeaths) return undefined
     this.#isSaid = true

@@ -17,7 +17,7 @@ export type TokenAttempts = (
 ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
 
 /** What an attempt is for. */
-export interface Need extends Omit<RefreshTokens.Need, "key" | "send"> {
+export interface Need extends Omit<RefreshTokens.Need, "send"> {
   readonly request: ResolvedTokenRequest
 }
 
@@ -57,12 +57,11 @@ export const make: (
 
   return (need, attempt) =>
     Effect.suspend(() => {
-      const { grant: { refreshTokens }, key } = need.request
+      const { refreshTokens } = need.request.grant
       return refreshTokens === undefined
         ? Effect.map(endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
         : keptBy((refreshTokens as RefreshTokens.Start).make).attempt(refreshTokens.initial, {
           ...need,
-          key,
           send: send(need, attempt)
         })
     })

@@ -2,6 +2,8 @@
  * All that a provider knows of each key: the token, the renewal under way, and
  * what has been said of either. The keys used last are kept.
  */
+import * as Redacted from "effect/Redacted"
+import type { Sharing } from "../store/Sharing.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
 import type { ResolvedTokenRequest, TokenRequest } from "../TokenRequest.js"
 import * as KeyState from "./KeyState.js"
@@ -10,6 +12,10 @@ import type * as ServerHabits from "./ServerHabits.js"
 /** Everything known about one key. */
 export interface Slot extends Pick<KeyState.Cell, "state" | "apply"> {
   readonly request: ResolvedTokenRequest
+  /** Under which a store has the token. */
+  readonly key: string
+  /** What logs and spans call it. */
+  readonly name: string
   /** The request as callers make it; `undefined` is the default one. */
   readonly source: TokenRequest | undefined
   /** What the fate of its tokens says of the server; nothing, until one has been rejected. */
@@ -26,9 +32,15 @@ class Entry extends KeyState.Cell implements Slot {
 
   constructor(
     readonly source: TokenRequest | undefined,
-    readonly request: ResolvedTokenRequest
+    readonly request: ResolvedTokenRequest,
+    readonly key: string,
+    readonly sharing: Pick<Sharing, "nameOf">
   ) {
     super()
+  }
+
+  get name(): string {
+    return this.sharing.nameOf(this.key)
   }
 }
 
@@ -38,6 +50,8 @@ export interface TokenCache {
   readonly of: (request: TokenRequest | undefined) => Slot
   /** The slot of a key that is in use. */
   readonly find: (key: string) => Slot | undefined
+  /** The slot of a request, if it is in use. */
+  readonly peek: (request: TokenRequest | undefined) => Slot | undefined
   readonly all: () => Iterable<Slot>
   /** Forgets all tokens, for good. */
   readonly close: () => void
@@ -45,12 +59,18 @@ export interface TokenCache {
 }
 
 /** Makes the slots of an endpoint's keys, `capacity` of them beside the default. */
-export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenCache => {
-  const makeSlot = (source: TokenRequest | undefined, request = endpoint.resolve(source)) => new Entry(source, request)
+export const make = (
+  endpoint: TokenEndpoint["Type"],
+  sharing: Pick<Sharing, "keyOf" | "nameOf">,
+  capacity: number
+): TokenCache => {
+  const keyOf = ({ key }: ResolvedTokenRequest) => sharing.keyOf(Redacted.value(key))
+  const makeSlot = (source: TokenRequest | undefined, request = endpoint.resolve(source), key = keyOf(request)) =>
+    new Entry(source, request, key, sharing)
   let first = makeSlot(undefined)
   let closed = false
   const others = new Map<string, Entry>()
-  // The digest of a key costs more than all else that is done for a token in memory
+  // What decides a key costs more than all else that is done for a token in memory
   const byText = new Map<string, Entry>()
   let oldest: Entry | undefined
   let newest: Entry | undefined
@@ -82,7 +102,7 @@ export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenCa
     while (slot !== undefined && others.size >= capacity) {
       const { newer } = slot
       if (KeyState.flightOf(slot.state) === undefined) {
-        others.delete(slot.request.key)
+        others.delete(slot.key)
         if (slot.text !== undefined && byText.get(slot.text) === slot) byText.delete(slot.text)
         unlink(slot)
         slot.older = slot.newer = undefined
@@ -91,12 +111,12 @@ export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenCa
     }
   }
 
-  const find = (key: string) => key === first.request.key ? first : others.get(key)
+  const find = (key: string) => key === first.key ? first : others.get(key)
 
-  const add = (source: TokenRequest, request: ResolvedTokenRequest) => {
-    const slot = makeSlot(source, request)
+  const add = (source: TokenRequest, request: ResolvedTokenRequest, key: string) => {
+    const slot = makeSlot(source, request, key)
     dropOldest()
-    others.set(request.key, slot)
+    others.set(key, slot)
     append(slot)
     return slot
   }
@@ -113,8 +133,9 @@ export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenCa
       const known = text === undefined ? undefined : byText.get(text)
       if (known !== undefined) return used(known)
       const resolved = endpoint.resolve(request)
-      const found = find(resolved.key)
-      const slot = found === undefined ? add(request, resolved) : used(found)
+      const key = keyOf(resolved)
+      const found = find(key)
+      const slot = found === undefined ? add(request, resolved, key) : used(found)
       // The first of the texts that come to the same key
       if (text !== undefined && (slot.text === undefined || !byText.has(slot.text))) {
         slot.text = text
@@ -124,6 +145,7 @@ export const make = (endpoint: TokenEndpoint["Type"], capacity: number): TokenCa
     },
     all: () => [first, ...others.values()],
     find,
+    peek: (request) => find(keyOf(endpoint.resolve(request))),
     isClosed: () => closed,
     close: () => {
       closed = true

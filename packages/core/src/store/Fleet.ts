@@ -7,9 +7,11 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
+import { fingerprint } from "../disclosure/Fingerprint.js"
 import * as RetryDelay from "../endpoint/RetryDelay.js"
 import type { TokenEndpointError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
@@ -30,6 +32,8 @@ const paceJitter = 0.2
 export const make = (isShared: boolean): Sharing.Sharing => ({
   _tag: "TokenSharing",
   isShared,
+  keyOf: fingerprint,
+  nameOf: identity,
   join: (store, options) =>
     Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
 })

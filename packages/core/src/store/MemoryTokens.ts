@@ -3,6 +3,8 @@
  * they are, and for each key one provider at a time asks the endpoint.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { AccessToken } from "../AccessToken.js"
@@ -16,7 +18,10 @@ export const make = (capacity: number): Sharing.Sharing => {
 
   const write = (key: string, token: AccessToken) => {
     tokens.delete(key)
-    if (tokens.size >= capacity) tokens.delete(Array.from(tokens.keys())[0])
+    for (const oldest of tokens.keys()) {
+      if (tokens.size < capacity) break
+      tokens.delete(oldest)
+    }
     tokens.set(key, token)
     return true
   }
@@ -53,5 +58,12 @@ export const make = (capacity: number): Sharing.Sharing => {
     enter
   }
 
-  return { _tag: "TokenSharing", isShared: false, join: () => Effect.succeed(fleet) }
+  return {
+    _tag: "TokenSharing",
+    isShared: false,
+    keyOf: identity,
+    // Two keys may come to the same one: it tells them apart well enough for who reads it
+    nameOf: (key) => (Hash.string(key) >>> 0).toString(36),
+    join: () => Effect.succeed(fleet)
+  }
 }

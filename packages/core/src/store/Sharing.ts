@@ -21,11 +21,15 @@ import type { Found, SharedTokens } from "./SharedTokens.js"
 export interface Sharing {
   readonly _tag: "TokenSharing"
   readonly isShared: boolean
+  /** The key of a store for what decides a token, which may hold secrets. */
+  readonly keyOf: (text: string) => string
+  /** What logs and spans call a key. */
+  readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
 }
 
 /** The way of a store. */
-export const of = (store: { readonly sharing: Omit<Sharing, "join"> }): Sharing => store.sharing as Sharing
+export const of = (store: { readonly sharing: Pick<Sharing, "_tag" | "isShared"> }): Sharing => store.sharing as Sharing
 
 /** What a provider tells of itself. */
 export interface Options {

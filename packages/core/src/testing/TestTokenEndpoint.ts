@@ -206,7 +206,7 @@ export const make = (
         const result = Effect.suspend(() =>
           told instanceof TokenEndpointError
             ? Effect.fail(told)
-            : Effect.succeed(issue(request.key, told, DateTime.unsafeMake(time)))
+            : Effect.succeed(issue(Redacted.value(request.key), told, DateTime.unsafeMake(time)))
         )
         return Duration.toMillis(delay) > 0 ? Effect.delay(result, delay) : result
       })

@@ -10,6 +10,7 @@ import * as RenewalLog from "../../src/provider/RenewalLog.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as SharedTokens from "../../src/store/SharedTokens.js"
+import * as Sharing from "../../src/store/Sharing.js"
 import { value } from "../ProviderBench.js"
 
 const api = "https://api.example.com"
@@ -25,7 +26,7 @@ const make = Effect.fnUntraced(function*(isShared = true) {
   const memory = yield* TokenStore.makeMemory()
   const store = yield* BoundedStore.make(memory, { timeout: Duration.seconds(1) })
   const tokens = SharedTokens.make(store, { defaultLifetime })
-  const slots = TokenCache.make(endpoint, 10)
+  const slots = TokenCache.make(endpoint, Sharing.of(yield* TokenStore.makeMemory()), 10)
   const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({
     acceptances,
@@ -66,8 +67,7 @@ describe("Adoption", () => {
       adoption.take(slot, adoption.hold(token("b"), true))
       assert.isFalse(adoption.isAdoptable(slot, token("a"), "expiry"))
       assert.isTrue(adoption.isAdoptable(slot, token("c"), "expiry"))
-      const { digest } = adoption.hold(token("c"), false)
-      slot.apply(KeyState.heard(OriginVerdicts.rejected(digest, api, Infinity, 0)))
+      slot.apply(KeyState.heard(OriginVerdicts.rejected("c", api, Infinity, 0)))
       assert.isFalse(adoption.isAdoptable(slot, token("c"), "expiry"))
     }))
 
@@ -110,7 +110,7 @@ describe("Adoption", () => {
   it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
     Effect.gen(function*() {
       const { adoption, slot, tokens } = yield* make()
-      assert.isTrue(yield* tokens.write(slot.request.key, token("first"), Option.none()))
+      assert.isTrue(yield* tokens.write(slot.key, token("first"), Option.none()))
       const own = adoption.hold(token("second"), true)
       adoption.take(slot, own)
       yield* adoption.share(slot, own.token, Option.none(), "expiry")
@@ -122,14 +122,13 @@ describe("Adoption", () => {
   it.effect("a token of the store that is not worth taking is written over", () =>
     Effect.gen(function*() {
       const { adoption, slot, tokens } = yield* make()
-      assert.isTrue(yield* tokens.write(slot.request.key, token("rejected"), Option.none()))
-      const { digest } = adoption.hold(token("rejected"), false)
-      slot.apply(KeyState.heard(OriginVerdicts.rejected(digest, api, Infinity, 0)))
+      assert.isTrue(yield* tokens.write(slot.key, token("rejected"), Option.none()))
+      slot.apply(KeyState.heard(OriginVerdicts.rejected("rejected", api, Infinity, 0)))
       const own = adoption.hold(token("good"), true)
       adoption.take(slot, own)
       yield* adoption.share(slot, own.token, Option.none(), "expiry")
       assert.strictEqual(slot.state.held, own)
-      const found = Option.flatMap(yield* tokens.read(slot.request.key), ({ token }) => token)
+      const found = Option.flatMap(yield* tokens.read(slot.key), ({ token }) => token)
       assert.strictEqual(value(Option.getOrThrow(found)), "good")
     }))
 
@@ -137,14 +136,14 @@ describe("Adoption", () => {
     Effect.gen(function*() {
       const { adoption, slot, tokens } = yield* make()
       adoption.take(slot, adoption.hold(token("old"), true))
-      yield* tokens.write(slot.request.key, token("new"), Option.none())
+      yield* tokens.write(slot.key, token("new"), Option.none())
       slot.apply(KeyState.writing)
-      yield* adoption.changed(slot.request.key)
+      yield* adoption.changed(slot.key)
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
       slot.apply(KeyState.written)
       yield* adoption.changed("another key")
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
-      yield* adoption.changed(slot.request.key)
+      yield* adoption.changed(slot.key)
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "new")
     }))
 

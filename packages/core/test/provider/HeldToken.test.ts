@@ -2,7 +2,7 @@ import { AccessToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, FastCheck as fc, Redacted } from "effect"
-import * as Fingerprint from "../../src/disclosure/Fingerprint.js"
+import { inspect } from "node:util"
 import * as HeldToken from "../../src/provider/HeldToken.js"
 import * as KeyState from "../../src/provider/KeyState.js"
 import * as Secrets from "../Secrets.js"
@@ -40,17 +40,16 @@ describe("HeldToken", () => {
     assert.isFalse(hold(token("a"), false).isOwn)
   })
 
-  it("the same token, issued to this process, has the same times and digest", () => {
+  it("the same token, issued to this process, has the same times", () => {
     const held = hold(token("a", "1 hour"), false)
     const owned = held.own()
-    const { digest, expiresAt, freshUntil, refreshAt, token: same } = owned
+    const { expiresAt, freshUntil, refreshAt, token: same } = owned
     deepStrictEqual([held.isOwn, owned.isOwn], [false, true])
     assert.strictEqual(owned.own(), owned)
     deepStrictEqual(
-      { token: same, digest, expiresAt, freshUntil, refreshAt },
+      { token: same, expiresAt, freshUntil, refreshAt },
       {
         token: held.token,
-        digest: held.digest,
         expiresAt: held.expiresAt,
         freshUntil: held.freshUntil,
         refreshAt: held.refreshAt
@@ -88,31 +87,15 @@ describe("HeldToken", () => {
     assert.isFalse(HeldToken.is(held, token("b", "1 hour")))
   })
 
-  it("fleet rule 5: the same value has the same digest, and another value another", () => {
-    const { digest } = hold(token("a", "1 hour"))
-    assert.strictEqual(digest, hold(token("a", "2 hours", 5000), false).digest)
-    assert.strictEqual(digest, HeldToken.digestOf(token("a"), undefined))
-    assert.strictEqual(digest, HeldToken.digestOf(token("a"), hold(token("b"))))
-    assert.notStrictEqual(digest, hold(token("b", "1 hour")).digest)
+  it("fleet rule 5: the same value has the same identity, and another value another", () => {
+    const identity = HeldToken.identity(hold(token("a", "1 hour")))
+    assert.strictEqual(identity, HeldToken.identity(hold(token("a", "2 hours", 5000), false)))
+    assert.strictEqual(identity, HeldToken.identity(token("a")))
+    assert.notStrictEqual(identity, HeldToken.identity(hold(token("b", "1 hour"))))
   })
 
-  it("rule 12: the digest is computed when it is first needed, and once", () => {
-    let reads = 0
-    const watched: AccessToken.AccessToken = Object.create(token("a"), {
-      value: {
-        get: () => {
-          reads++
-          return Redacted.make("a")
-        }
-      }
-    })
-    const held = hold(watched)
-    const before = reads
-    const { digest } = held
-    assert.strictEqual(held.digest, digest)
-    assert.strictEqual(HeldToken.digestOf(watched, held), digest)
-    assert.strictEqual(reads, before + 1)
-    assert.strictEqual(digest, Fingerprint.fingerprint("a"))
+  it("rule 9: shown, it does not show the token", () => {
+    assert.notInclude(inspect(hold(token("s3cr3t", "1 hour")), { depth: 9, showHidden: true, getters: true }), "s3cr3t")
   })
 
   it("the life of a token is from when it was asked for to its end; an unknown end is never", () => {
@@ -120,9 +103,11 @@ describe("HeldToken", () => {
     assert.strictEqual(HeldToken.life(token("a")).expiresAt, Infinity)
   })
 
-  it("of one that was replaced remain its digest and whose it was", () => {
-    const held = hold(token("a", "1 hour"))
-    deepStrictEqual(HeldToken.replaced(held), { digest: Fingerprint.fingerprint("a"), isOwn: true })
+  it("of one that was replaced remain its value, redacted, and whose it was", () => {
+    const { value, ...rest } = HeldToken.replaced(hold(token("a", "1 hour")))
+    assert.strictEqual(Redacted.value(value), "a")
+    assert.notInclude(inspect(value), "\"a\"")
+    deepStrictEqual(rest, { isOwn: true })
   })
 
   it("rule 9: neither it nor what remains of it shows the token", () => {

@@ -223,8 +223,9 @@ describe("KeyState", () => {
   describe("the token", () => {
     /** What an origin says of a token. */
     const rejected = (name: string, origin = api) =>
-      KeyState.heard(OriginVerdicts.rejected(hold(name).digest, origin, Infinity, 0))
-    const accepted = (name: string, origin = api) => KeyState.heard(OriginVerdicts.accepted(hold(name).digest, origin))
+      KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold(name)), origin, Infinity, 0))
+    const accepted = (name: string, origin = api) =>
+      KeyState.heard(OriginVerdicts.accepted(HeldToken.identity(hold(name)), origin))
 
     it("rule 4: a rejected token is quiet no more, until it is accepted everywhere", () => {
       const quiet = (...transitions: ReadonlyArray<KeyState.Transition>) => after(held, ...transitions).quietUntil
@@ -283,7 +284,7 @@ describe("KeyState", () => {
     ): KeyState.Key => ({
       state: rejected.reduce(
         (state, [name, origin]) =>
-          KeyState.heard(OriginVerdicts.rejected(hold(name).digest, origin, Infinity, 0))(state),
+          KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold(name)), origin, Infinity, 0))(state),
         state
       )
     })
@@ -404,8 +405,9 @@ describe("KeyState", () => {
     const events: Record<string, (step: Step, state: KeyState.KeyState, now: number) => KeyState.Transition> = {
       obtained: ({ isOwn, name }, _, now) => KeyState.obtained(hold(name, isOwn, now), taking, now),
       found: ({ name }, _, now) => KeyState.found(hold(name, false, now), taking, now),
-      rejected: ({ name }) => KeyState.heard(OriginVerdicts.rejected(hold(name).digest, other, Infinity, 0)),
-      accepted: ({ name }) => KeyState.heard(OriginVerdicts.accepted(hold(name).digest, other)),
+      rejected: ({ name }) =>
+        KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold(name)), other, Infinity, 0)),
+      accepted: ({ name }) => KeyState.heard(OriginVerdicts.accepted(HeldToken.identity(hold(name)), other)),
       writing: () => KeyState.writing,
       written: () => KeyState.written,
       closed: () => KeyState.closed,
@@ -481,9 +483,9 @@ describe("KeyState", () => {
             isRest(renewal.before, error)
           } else isRest(renewal, error)
 
-          if (event === "rejected") rejected.add(hold(step.name).digest)
-          if (event === "accepted") rejected.delete(hold(step.name).digest)
-          const isRejected = held !== undefined && rejected.has(held.digest)
+          if (event === "rejected") rejected.add(HeldToken.identity(hold(step.name)))
+          if (event === "accepted") rejected.delete(HeldToken.identity(hold(step.name)))
+          const isRejected = held !== undefined && rejected.has(HeldToken.identity(held))
           assert.strictEqual(quietUntil, held === undefined || isRejected ? -Infinity : held.refreshAt)
 
           const decided = KeyState.decide(cell, { origin: api, isShared: true }, now)

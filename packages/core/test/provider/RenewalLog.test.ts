@@ -1,10 +1,11 @@
-import { OAuthError } from "@effect-alf/core"
+import { OAuthError, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 import * as RenewalLog from "../../src/provider/RenewalLog.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
+import * as Sharing from "../../src/store/Sharing.js"
 import * as ProviderBench from "../ProviderBench.js"
 
 const unavailable = new OAuthError.TokenEndpointError({
@@ -29,7 +30,7 @@ const is401 = "Token endpoint https://auth.test/token answered 401 invalid_clien
 
 const make = Effect.gen(function*() {
   const { control, endpoint } = yield* TestTokenEndpoint.make()
-  const slots = TokenCache.make(endpoint, 10_000)
+  const slots = TokenCache.make(endpoint, Sharing.of(yield* TokenStore.makeMemory()), 10_000)
   const logs: Array<ProviderBench.Log> = []
   const time = { now: 0 }
   const log = RenewalLog.make({

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { FastCheck as fc } from "effect"
+import { FastCheck as fc, Redacted } from "effect"
 import * as ServerHabits from "../../src/provider/ServerHabits.js"
 
 const api = "https://api.example.com"
@@ -14,8 +14,8 @@ interface Token extends ServerHabits.Token, ServerHabits.Life {
   readonly acceptedBy: Set<string>
 }
 
-const token = (digest: string, obtainedAt = 0, lifetime = hour): Token => ({
-  digest,
+const token = (value: string, obtainedAt = 0, lifetime = hour): Token => ({
+  value: Redacted.make(value),
   isOwn: false,
   acceptedBy: new Set(),
   obtainedAt,
@@ -40,8 +40,8 @@ const make = () => {
     sharesTokens: habits.sharesTokens.bind(habits),
     own,
     /** Another's token fails on its first use, and the replay with one of our own works. */
-    foreignFails: (digest: string, now: number, replayedAfter = 100, origin = api) => {
-      const habit = rejected(token(digest, now), origin, now)
+    foreignFails: (value: string, now: number, replayedAfter = 100, origin = api) => {
+      const habit = rejected(token(value, now), origin, now)
       accepted(own(now), origin, now + replayedAfter)
       return habit
     }

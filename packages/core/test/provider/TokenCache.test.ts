@@ -4,18 +4,22 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
 import { constVoid } from "effect/Function"
+import { fingerprint } from "../../src/disclosure/Fingerprint.js"
 import * as HeldToken from "../../src/provider/HeldToken.js"
 import * as KeyState from "../../src/provider/KeyState.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
 import { runs } from "../Runs.js"
+import { storeKey } from "../support/StoreKey.js"
 
 const origin = "https://api.example.com"
 const scopes = ["a", "b", "c", "d", "e", "f", "g"]
 
+const sharing = { keyOf: fingerprint, nameOf: (key: string) => `name of ${key}` }
+
 const make = (capacity: number, request = {}) =>
   Effect.map(TestTokenEndpoint.make({ request }), ({ endpoint }) => ({
     endpoint,
-    slots: TokenCache.make(endpoint, capacity)
+    slots: TokenCache.make(endpoint, sharing, capacity)
   }))
 
 const flight = () => KeyState.makeFlight("expiry", origin, { wait: () => Effect.never, tell: constVoid })
@@ -55,13 +59,17 @@ describe("TokenCache", () => {
     Effect.gen(function*() {
       const { control, endpoint } = yield* TestTokenEndpoint.make()
       let resolved = 0
-      const slots = TokenCache.make({
-        ...endpoint,
-        resolve: (request) => {
-          resolved++
-          return endpoint.resolve(request)
-        }
-      }, 10)
+      const slots = TokenCache.make(
+        {
+          ...endpoint,
+          resolve: (request) => {
+            resolved++
+            return endpoint.resolve(request)
+          }
+        },
+        sharing,
+        10
+      )
       for (const binding of ["a", "b", "a"]) {
         yield* control.setBinding(binding)
         slots.of({ scope: "read" })
@@ -80,7 +88,9 @@ describe("TokenCache", () => {
       deepStrictEqual([state, habits], [KeyState.initial, undefined])
       assert.isTrue(TokenCache.sharesTokens(slot))
       const other = slots.of({ scope: "b" })
-      assert.notStrictEqual(other.request.key, request.key)
+      assert.notStrictEqual(other.key, slot.key)
+      assert.strictEqual(slot.key, storeKey(request))
+      assert.strictEqual(slot.name, `name of ${slot.key}`)
       slot.apply(KeyState.writing)
       assert.strictEqual(other.state, KeyState.initial)
     }))
@@ -88,14 +98,16 @@ describe("TokenCache", () => {
   it.effect("a key is found while it is in use, and to find it is no use", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
-      const key = (scope: string) => endpoint.resolve({ scope }).key
-      assert.strictEqual(slots.find(endpoint.resolve().key), slots.of(undefined))
+      const key = (scope: string) => storeKey(endpoint.resolve({ scope }))
+      assert.strictEqual(slots.find(storeKey(endpoint.resolve())), slots.of(undefined))
       assert.isUndefined(slots.find(key("a")))
       const a = slots.of({ scope: "a" })
       slots.of({ scope: "b" })
       assert.strictEqual(slots.find(key("a")), a)
+      assert.strictEqual(slots.peek({ scope: "a" }), a)
       slots.of({ scope: "c" })
       assert.isUndefined(slots.find(key("a")))
+      assert.isUndefined(slots.peek({ scope: "a" }))
       assert.isDefined(slots.find(key("b")))
     }))
 
@@ -109,13 +121,13 @@ describe("TokenCache", () => {
       assert.strictEqual(slots.of({ scope: "a" }), a)
       for (let n = 0; n < 10; n++) slots.of({ scope: `${n}` })
       assert.strictEqual(slots.of(undefined), first)
-      assert.strictEqual(slots.find(endpoint.resolve().key), first)
+      assert.strictEqual(slots.find(storeKey(endpoint.resolve())), first)
     }))
 
   it.effect("rule 1: a slot with a flight is not dropped, and the room is taken back once it has landed", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
-      const inUse = () => scopes.filter((scope) => slots.find(endpoint.resolve({ scope }).key) !== undefined)
+      const inUse = () => scopes.filter((scope) => slots.find(storeKey(endpoint.resolve({ scope }))) !== undefined)
       const flying = scopes.slice(0, 3).map((scope) => slots.of({ scope }))
       deepStrictEqual(inUse(), ["b", "c"])
       const aFlight = flight()
@@ -139,7 +151,7 @@ describe("TokenCache", () => {
       assert.isFalse(slots.isClosed())
       slots.close()
       assert.isTrue(slots.isClosed())
-      assert.isUndefined(slots.find(endpoint.resolve({ scope: "a" }).key))
+      assert.isUndefined(slots.find(storeKey(endpoint.resolve({ scope: "a" }))))
       assert.notStrictEqual(slots.of({ scope: "a" }), a)
       assert.strictEqual(slots.of(undefined), first)
       assert.isUndefined(first.state.held)
@@ -158,7 +170,7 @@ describe("TokenCache", () => {
     ([capacity, uses]) =>
       Effect.gen(function*() {
         const { endpoint, slots } = yield* make(capacity)
-        const keys = scopes.map((scope) => [scope, endpoint.resolve({ scope }).key] as const)
+        const keys = scopes.map((scope) => [scope, storeKey(endpoint.resolve({ scope }))] as const)
         const aFlight = flight()
         // The same as one would write it down: in the order of their last use
         let expected: ReadonlyArray<{ readonly scope: string; readonly slot: TokenCache.Slot }> = []

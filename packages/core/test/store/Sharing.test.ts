@@ -1,0 +1,51 @@
+import { AccessToken, TokenStore } from "@effect-alf/core"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { DateTime, Effect, Option, Redacted } from "effect"
+import { fingerprint } from "../../src/disclosure/Fingerprint.js"
+import * as FleetNotes from "../../src/store/FleetNotes.js"
+import * as Sharing from "../../src/store/Sharing.js"
+
+const token = AccessToken.make({ value: Redacted.make("a"), obtainedAt: DateTime.unsafeMake(0) })
+
+describe("Sharing", () => {
+  it.effect("none: it finds nothing, takes every write for done and tells nothing", () =>
+    Effect.gen(function*() {
+      const { none } = Sharing
+      assert.isFalse(none.isShared)
+      assert.isFalse(none.isFailing())
+      deepStrictEqual(yield* none.tokens.read("key"), Option.none())
+      assert.isTrue(yield* none.tokens.write("key", token, Option.none()))
+      yield* none.remove("key", "version")
+      const hold = FleetNotes.nthHold(3)
+      deepStrictEqual(yield* none.countHold("key", "https://api.example.com", hold), hold)
+      yield* none.forgetHold("key", "https://api.example.com")
+      yield* none.watch(() => Effect.die("told of a change"))
+    }))
+
+  it.effect("rule 9: what leaves the process is a digest, and what stays in it is shown as a short hash", () =>
+    Effect.gen(function*() {
+      const memory = Sharing.of(yield* TokenStore.makeMemory())
+      const text = JSON.stringify(["https://auth.example.com/token", "app", ["tenant", "s3cr3t"]])
+      for (const sharing of [TokenStore.byTurns, TokenStore.lastWriteWins]) {
+        const { keyOf, nameOf } = Sharing.of({ sharing })
+        assert.strictEqual(keyOf(text), fingerprint(text))
+        assert.strictEqual(nameOf(keyOf(text)), fingerprint(text))
+      }
+      assert.strictEqual(memory.keyOf(text), text)
+      assert.match(memory.nameOf(text), /^[0-9a-z]{1,7}$/)
+      assert.strictEqual(memory.nameOf(text), memory.nameOf(`${text}`))
+      assert.notStrictEqual(memory.nameOf(text), memory.nameOf(`${text}.`))
+    }))
+
+  it.effect("whether others keep to leases is told by the store", () =>
+    Effect.gen(function*() {
+      const memory = yield* TokenStore.makeMemory()
+      assert.isFalse(memory.sharing.isShared)
+      assert.isFalse(TokenStore.lastWriteWins.isShared)
+      assert.isTrue(TokenStore.byTurns.isShared)
+      assert.strictEqual(TokenStore.make(new Map<string, string>()).sharing, TokenStore.lastWriteWins)
+      const shared = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+      assert.strictEqual(shared.sharing, TokenStore.byTurns)
+    }))
+})
