@@ -90,17 +90,6 @@ export default tseslint.config(
     }
   },
   {
-    files: ["packages/*/src/**/*.ts", "packages/*/test/**/*.ts"],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
-    rules: {
-      "@typescript-eslint/await-thenable": "error",
-      "@typescript-eslint/no-floating-promises": "error",
-      "@typescript-eslint/no-misused-promises": "error",
-      "@typescript-eslint/no-unnecessary-type-assertion": "error",
-      "@typescript-eslint/switch-exhaustiveness-check": "error"
-    }
-  },
-  {
     files: ["packages/*/test/**/*.ts"],
     rules: {
       "no-restricted-syntax": [

@@ -37,7 +37,7 @@ assert.strictEqual(noSigner._tag, "CredentialsError")
 
 /** Says what went wrong, if anything. */
 export const runWithoutOptional = async (consumer: string): Promise<ReadonlyArray<string>> => {
-  for (const name of absent) rmSync(join(consumer, "node_modules", name), { recursive: true })
+  for (const name of absent) rmSync(join(consumer, "node_modules", name), { force: true, recursive: true })
   writeFileSync(join(consumer, "optional.mjs"), program)
   const steps = {
     compiled: () => execFileSync("npx", ["--no-install", "tsc", "-p", "."], { cwd: consumer, encoding: "utf8" }),

@@ -1,7 +1,8 @@
-// Packs the published packages as for the registry, installs them in an empty project outside the workspace, and there
-// imports and type-checks every entry point, and runs the tests of the guide, as a user would.
-import { execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+// Packs the published packages as for the registry, has publint and attw judge them, and installs them in an empty project
+// outside the workspace, without the peers that are optional. There every public module is imported and no private one can
+// be, the declarations are compiled by a strict user, and the tests of the guide run.
+import { execFileSync, spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { runGuideTests } from "./guideTests.js"
@@ -61,12 +62,9 @@ try {
     const [packed] = JSON.parse(
       run(root, "npm", "pack", "--json", "--pack-destination", consumer, "--workspace", manifest.name)
     ) as [Packed]
-    const isPublic = ([name]: [string, unknown]) => !name.startsWith("@effect-alf/")
-    Object.assign(
-      peers,
-      manifest.peerDependencies,
-      Object.fromEntries(Object.entries(manifest.devDependencies ?? {}).filter(isPublic))
-    )
+    for (const [peer, range] of Object.entries<string>(manifest.peerDependencies)) {
+      if (manifest.peerDependenciesMeta?.[peer]?.optional !== true) peers[peer] = range
+    }
     tarballs[manifest.name] = `file:${packed.filename}`
 
     const paths = new Set(packed.files.map(({ path }) => path))
@@ -80,28 +78,25 @@ try {
     for (const path of paths) {
       problems.push(`${packed.filename}: should not have ${path}`)
     }
+    const tarball = join(consumer, packed.filename)
+    run(root, "publint", "run", "--strict", tarball)
+    if (entryPoints(folder).length > 0) {
+      // What is loaded from CommonJS is an ES module, which Node 20.19 and newer can require
+      const options = ["--ignore-rules", "cjs-resolves-to-esm", "--format", "ascii"]
+      run(root, "attw", tarball, ...options, "--entrypoints", ...entryPoints(folder))
+    }
     importable.push(...entryPoints(folder).map((entry) => entry === "." ? manifest.name : `${manifest.name}/${entry}`))
     closed.push(...rooms(folder).map((room) => `${manifest.name}/${room}`))
   }
 
   const write = (file: string, content: unknown) =>
     writeFileSync(join(consumer, file), typeof content === "string" ? content : JSON.stringify(content))
-  const { "@effect/vitest": effectVitest, "@types/node": nodeTypes, typescript, vitest } = devDependencies
+  const tools = ["@effect/vitest", "@types/node", "@typescript/native", "typescript", "vitest"]
   write("package.json", {
     private: true,
     type: "module",
     dependencies: { ...peers, ...tarballs },
-    devDependencies: { "@effect/vitest": effectVitest, "@types/node": nodeTypes, typescript, vitest }
-  })
-  write("tsconfig.json", {
-    compilerOptions: {
-      target: "ES2022",
-      module: "NodeNext",
-      strict: true,
-      noEmit: true,
-      exactOptionalPropertyTypes: true
-    },
-    files: ["main.ts"]
+    devDependencies: Object.fromEntries(tools.map((name) => [name, devDependencies[name]]))
   })
   const imports = importable.map((entryPoint, index) => `import * as m${index} from ${JSON.stringify(entryPoint)}`)
   const used = `console.log([${importable.map((_, index) => `m${index}`)}].length, "entry points")\n`
@@ -115,10 +110,36 @@ console.log(${closed.length}, "private modules")
   write("main.mjs", `${imports.join("\n")}\n${used}${program}${isClosed}`)
 
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+  if (existsSync(join(consumer, "node_modules/ioredis"))) problems.push("ioredis is installed, which is optional")
   console.log(run(consumer, "node", "main.mjs").trim())
-  run(consumer, "npx", "--no-install", "tsc", "-p", ".")
+  for (const compiler of ["typescript", "@typescript/native"]) {
+    const tsc = join(consumer, "node_modules", compiler, "bin/tsc")
+    for (const moduleResolution of ["nodenext", "bundler"]) {
+      const module = moduleResolution === "bundler" ? "esnext" : moduleResolution
+      const options = ["--strict", "--exactOptionalPropertyTypes", "--noEmit", "--skipLibCheck", "false", "--target"]
+      const { stdout } = spawnSync(
+        "node",
+        [
+          tsc,
+          ...options,
+          "es2022",
+          "--types",
+          "node",
+          "--module",
+          module,
+          "--moduleResolution",
+          moduleResolution,
+          "main.ts"
+        ],
+        { cwd: consumer, encoding: "utf8" }
+      )
+      // Effect's own types have faults of their own
+      const found = stdout.split("\n").filter((line) => /^(main\.ts|error|node_modules\/@effect-alf\/)/.test(line))
+      problems.push(...found.map((line) => `${compiler}, ${moduleResolution}: ${line}`))
+    }
+  }
   console.log("alf", run(consumer, "npx", "--no-install", "alf", "--version").trim())
-  problems.push(...runGuideTests(consumer))
+  runGuideTests(consumer, (command, ...args) => run(consumer, command, ...args))
   // Takes packages away: nothing comes after it
   problems.push(...await runWithoutOptional(consumer))
 } catch (error) {

@@ -78,7 +78,7 @@ const readTypes = () => {
     compilerOptions: { target: "ES2022", module: "NodeNext", strict: true, noEmit: true, types: ["node"] },
     files: ["main.ts"]
   })
-  const { stdout } = spawnSync("npx", ["--no-install", "tsc", "-p", "."], { cwd: copy, encoding: "utf8" })
+  const { stdout } = spawnSync("node", ["node_modules/typescript/bin/tsc", "-p", "."], { cwd: copy, encoding: "utf8" })
   // Effect's own types have faults of their own
   const found = stdout.split("\n").filter((line) => /^(main|packages\/)/.test(line))
   console.log(`${asked} peers: published types: ${found.length === 0 ? "ok" : "failed"}`)
@@ -130,7 +130,13 @@ try {
       console.log(`${name} ${read(join(copy, "node_modules", name, "package.json")).version}`)
     }
     readTypes()
-    run("sources", "npx", "--no-install", "tsc", "-b", ...published.map((name) => `packages/${name}/tsconfig.src.json`))
+    run(
+      "sources",
+      "node",
+      "node_modules/typescript/bin/tsc",
+      "-b",
+      ...published.map((name) => `packages/${name}/tsconfig.src.json`)
+    )
     run("tests", "npm", "test", "--", ...options.includes("--all") ? [] : ["packages/core"])
   }
 } finally {

@@ -39,7 +39,11 @@ const passphrase = "the-passphrase"
 /** What openssl makes is gone from the disk as soon as it is read. */
 const inDirectory = async <A>(use: (path: (name: string) => string) => Promise<A>): Promise<A> => {
   const directory = await makeDirectory()
-  return use((name) => join(directory, name)).finally(() => remove(directory))
+  try {
+    return await use((name) => join(directory, name))
+  } finally {
+    await remove(directory)
+  }
 }
 
 const makeAuthority = () =>
