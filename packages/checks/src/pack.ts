@@ -1,7 +1,7 @@
 // Packs the published packages as for the registry, has publint and attw judge them, and installs them in an empty project
 // outside the workspace, without the peers that are optional. There every public module is imported and no private one can
 // be, the declarations are compiled by a strict user, and the tests of the guide run.
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -112,32 +112,6 @@ console.log(${closed.length}, "private modules")
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
   if (existsSync(join(consumer, "node_modules/ioredis"))) problems.push("ioredis is installed, which is optional")
   console.log(run(consumer, "node", "main.mjs").trim())
-  for (const compiler of ["typescript", "@typescript/native"]) {
-    const tsc = join(consumer, "node_modules", compiler, "bin/tsc")
-    for (const moduleResolution of ["nodenext", "bundler"]) {
-      const module = moduleResolution === "bundler" ? "esnext" : moduleResolution
-      const options = ["--strict", "--exactOptionalPropertyTypes", "--noEmit", "--skipLibCheck", "false", "--target"]
-      const { stdout } = spawnSync(
-        "node",
-        [
-          tsc,
-          ...options,
-          "es2022",
-          "--types",
-          "node",
-          "--module",
-          module,
-          "--moduleResolution",
-          moduleResolution,
-          "main.ts"
-        ],
-        { cwd: consumer, encoding: "utf8" }
-      )
-      // Effect's own types have faults of their own
-      const found = stdout.split("\n").filter((line) => /^(main\.ts|error|node_modules\/@effect-alf\/)/.test(line))
-      problems.push(...found.map((line) => `${compiler}, ${moduleResolution}: ${line}`))
-    }
-  }
   console.log("alf", run(consumer, "npx", "--no-install", "alf", "--version").trim())
   runGuideTests(consumer, (command, ...args) => run(consumer, command, ...args))
   // Takes packages away: nothing comes after it

@@ -52,7 +52,16 @@ const declarationsOf = (node: ts.Statement): ReadonlyArray<Declaration> => {
 }
 
 const formatter = createFromBuffer(readFileSync(Dprint.getPath()))
-formatter.setConfig({ indentWidth: 2, lineWidth: 100 }, { semiColons: "asi", trailingCommas: "never" })
+// The word declare goes
+formatter.setConfig({ indentWidth: 2, lineWidth: 120 + "declare ".length }, {
+  semiColons: "asi",
+  trailingCommas: "never",
+  // What fits in a line takes one
+  preferSingleLine: true,
+  "typeParameters.preferHanging": "always",
+  "classDeclaration.bracePosition": "sameLine",
+  "interfaceDeclaration.bracePosition": "sameLine"
+})
 
 /** How the declarations of a module look to its users, formatted as our own code is. */
 export const print = (
@@ -78,6 +87,7 @@ export const print = (
     })
     .trim()
     .replaceAll(/^(export )?declare /gm, "$1")
+    .replaceAll(/\{\n\}/g, "{}")
 }
 
 /** The text of a node. The order of a union or an intersection is the compiler's whim where it was inferred: sorted. */
@@ -101,8 +111,10 @@ const textOf = (node: ts.Node): string => {
   return text + source.slice(position, node.end)
 }
 
-/** `Data.TaggedError("Name")`, and `Data.TaggedClass`, as they are written. */
+/** `Data.TaggedError("Name")` and `Data.TaggedClass` as they are written; of `Schema.Class` what the rest follows from. */
 const asBase = (type: string): string => {
+  const [, schema] = /^(Schema\.Class<\w+, (\{.*\})), Schema\.Struct\.Encoded<\2>, /s.exec(type) ?? []
+  if (schema !== undefined) return `${schema}>`
   if (!type.startsWith("new <")) return type
   const [, tag] = /_tag: ("\w+")/.exec(type) ?? []
   return `Data.${type.includes("YieldableError") ? "TaggedError" : "TaggedClass"}(${tag})`
