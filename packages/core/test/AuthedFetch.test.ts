@@ -3,9 +3,9 @@ import { FetchHttpClient, HttpClient, HttpClientError } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Deferred, Effect, Fiber, Layer, Stream, TestClock } from "effect"
-import * as Resource from "./Resource.js"
-import * as Secrets from "./Secrets.js"
+import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
+import * as Secrets from "./support/Secrets.js"
 
 interface Arrived {
   readonly url: string

@@ -2,7 +2,7 @@ import { AuthedHttpClient, WwwAuthenticate } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Option, TestClock } from "effect"
-import * as Resource from "./Resource.js"
+import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
 
 const refuse = (challenge: string | undefined, status = 401) => ({ index }: { readonly index: number }) =>

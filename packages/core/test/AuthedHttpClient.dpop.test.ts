@@ -5,8 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Context, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as jose from "jose"
-import { leaks } from "./Secrets.js"
-import * as SpanRecord from "./SpanRecord.js"
+import { leaks } from "./support/Secrets.js"
+import * as SpanRecord from "./support/SpanRecord.js"
 import { storeKey } from "./support/StoreKey.js"
 
 const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer

@@ -4,10 +4,10 @@ import { HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc } from "effect"
-import * as Resource from "./Resource.js"
-import { runs } from "./Runs.js"
 import { anyString } from "./support/anyString.js"
+import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
+import { runs } from "./support/Runs.js"
 
 /** Sends a request to each address and says where it went, or why it did not. */
 const send = (options: AuthedHttpClient.Options, urls: ReadonlyArray<string | URL>) =>

@@ -3,8 +3,8 @@ import { FetchHttpClient, Headers, HttpBody, HttpClient, HttpClientRequest } fro
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Exit, Option, Scope, Stream, TestClock } from "effect"
-import * as Resource from "./Resource.js"
-import * as Secrets from "./Secrets.js"
+import * as Resource from "./support/Resource.js"
+import * as Secrets from "./support/Secrets.js"
 
 const redirect = (location: string, status = 302) => new Response("moved", { status, headers: { location } })
 

@@ -4,7 +4,7 @@ import { Headers, HttpBody, HttpClient, HttpClientError, HttpClientRequest } fro
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Metric, Option, Redacted, Ref, Stream, TestClock } from "effect"
-import * as Resource from "./Resource.js"
+import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
 
 const utf8 = new TextEncoder()

@@ -21,9 +21,9 @@ import {
   Tracer
 } from "effect"
 import { inspect } from "node:util"
-import * as Resource from "./Resource.js"
-import * as Secrets from "./Secrets.js"
+import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
+import * as Secrets from "./support/Secrets.js"
 
 const tokenPrefix = "acc3ss/t0ken+"
 const clientSecret = Redacted.make("cl13nt/secr3t+&=ä")

@@ -21,9 +21,9 @@ import {
   TestClock,
   type Tracer
 } from "effect"
-import * as Resource from "./Resource.js"
-import * as SpanRecord from "./SpanRecord.js"
+import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
+import * as SpanRecord from "./support/SpanRecord.js"
 
 const transport = (request: HttpClientRequest.HttpClientRequest) =>
   new HttpClientError.RequestError({ request, reason: "Transport", cause: new Error("connection refused") })

@@ -5,9 +5,9 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Equal, Layer, Redacted, Ref, TestClock } from "effect"
 import * as jose from "jose"
 import { createSecretKey, randomUUID } from "node:crypto"
-import { leaks } from "./Secrets.js"
-import { algorithms, certificatePem, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
 import { rowsEffect } from "./support/Rows.js"
+import { leaks } from "./support/Secrets.js"
+import { algorithms, certificatePem, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./support/SigningKeys.js"
 
 const context: ClientAuth.Context = {
   clientId: "app",

@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Equal, Redacted, Ref } from "effect"
 import { inspect } from "node:util"
-import { leaks } from "./Secrets.js"
 import { anyString } from "./support/anyString.js"
 import { rows, rowsEffect } from "./support/Rows.js"
+import { leaks } from "./support/Secrets.js"
 
 const context = (clientId: string, attempt = 1): ClientAuth.Context => ({
   clientId,

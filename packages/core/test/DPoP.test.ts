@@ -6,10 +6,10 @@ import { DateTime, Effect, FastCheck as fc, Option, Random, Redacted, TestClock 
 import * as jose from "jose"
 import { createHash } from "node:crypto"
 import * as SigningKey from "../src/endpoint/SigningKey.js"
-import { runs } from "./Runs.js"
-import { leaks, reaches } from "./Secrets.js"
-import { algorithms, jwkOf, keyOf, kinds, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
 import { rowsEffect } from "./support/Rows.js"
+import { runs } from "./support/Runs.js"
+import { leaks, reaches } from "./support/Secrets.js"
+import { algorithms, jwkOf, keyOf, kinds, pemOf, publicOf, secretsOf } from "./support/SigningKeys.js"
 
 const url = "https://api.example.com/orders"
 

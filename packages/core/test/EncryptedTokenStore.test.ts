@@ -18,10 +18,10 @@ import {
   Stream,
   TestClock
 } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { settle, value, warnings } from "./ProviderBench.js"
-import * as Secrets from "./Secrets.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { settle, value, warnings } from "./support/ProviderBench.js"
 import { rowsEffect } from "./support/Rows.js"
+import * as Secrets from "./support/Secrets.js"
 
 type Store = TokenStore.TokenStore["Type"]
 

@@ -4,10 +4,20 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc, Random, Redacted, Ref, TestClock } from "effect"
 import * as jose from "jose"
 import { createSecretKey, X509Certificate } from "node:crypto"
-import { runs } from "./Runs.js"
-import { leaks } from "./Secrets.js"
-import { algorithms, certificatePem, jwkOf, keyOf, kinds, make, pemOf, publicOf, secretsOf } from "./SigningKeys.js"
 import { rowsEffect } from "./support/Rows.js"
+import { runs } from "./support/Runs.js"
+import { leaks } from "./support/Secrets.js"
+import {
+  algorithms,
+  certificatePem,
+  jwkOf,
+  keyOf,
+  kinds,
+  make,
+  pemOf,
+  publicOf,
+  secretsOf
+} from "./support/SigningKeys.js"
 
 const sign = <R = never>(options: JwtSigner.Options<R>, claims: JwtSigner.Claims = {}) =>
   Effect.map(JwtSigner.make(options).sign(claims), ({ jwt }) => Redacted.value(jwt))

@@ -9,8 +9,8 @@ import type { Metric } from "effect"
 import { Effect, Struct } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import * as ErrorAttributes from "../src/disclosure/ErrorAttributes.js"
-import { settle } from "./ProviderBench.js"
-import * as TelemetryBench from "./TelemetryBench.js"
+import { settle } from "./support/ProviderBench.js"
+import * as TelemetryBench from "./support/TelemetryBench.js"
 
 const root = new URL("../../", import.meta.url)
 const guide = readFileSync(new URL("guides/telemetry.md", root), "utf8").split("\n")

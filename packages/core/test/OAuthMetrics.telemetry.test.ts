@@ -4,9 +4,9 @@ import { HttpBody, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted, Stream, TestClock } from "effect"
-import { during, settle } from "./ProviderBench.js"
-import * as Secrets from "./Secrets.js"
-import * as TelemetryBench from "./TelemetryBench.js"
+import { during, settle } from "./support/ProviderBench.js"
+import * as Secrets from "./support/Secrets.js"
+import * as TelemetryBench from "./support/TelemetryBench.js"
 
 const situation = <E>(
   name: string,

@@ -2,8 +2,8 @@ import { OAuthError, OAuthMetrics } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Metric, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { settle } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { settle } from "./support/ProviderBench.js"
 
 /** What was counted by the services that were made with this tag. */
 const count = (metric: Metric.Metric.Counter<number>, test: string) =>

@@ -2,8 +2,8 @@ import { TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Effect, Exit, FastCheck as fc, Number as Num, TestClock } from "effect"
-import { during, value } from "./ProviderBench.js"
-import * as RefreshBench from "./RefreshBench.js"
+import { during, value } from "./support/ProviderBench.js"
+import * as RefreshBench from "./support/RefreshBench.js"
 
 const all = <A, E>(
   processes: ReadonlyArray<RefreshBench.Process>,

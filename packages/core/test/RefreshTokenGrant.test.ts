@@ -4,8 +4,8 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Fiber, Inspectable, Option, Redacted, TestClock } from "effect"
 import * as RefreshTokens from "../src/store/RefreshTokens.js"
 import * as StoredToken from "../src/store/StoredToken.js"
-import { during, settle, value } from "./ProviderBench.js"
-import * as RefreshBench from "./RefreshBench.js"
+import { during, settle, value } from "./support/ProviderBench.js"
+import * as RefreshBench from "./support/RefreshBench.js"
 
 const { messageOf } = RefreshBench
 

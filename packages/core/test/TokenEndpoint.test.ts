@@ -26,8 +26,8 @@ import {
   Tracer
 } from "effect"
 import { format, inspect } from "node:util"
-import { leaks } from "./Secrets.js"
 import { rowsEffect } from "./support/Rows.js"
+import { leaks } from "./support/Secrets.js"
 import { storeKey } from "./support/StoreKey.js"
 
 const url = "https://auth.example.com/token"

@@ -2,8 +2,8 @@ import { TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { during, settle, value } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { during, settle, value } from "./support/ProviderBench.js"
 
 describe("TokenProvider, whose tokens are bound to a certificate", () => {
   it.scoped("rule 2: another certificate is another key, with and without a request of its own", () =>

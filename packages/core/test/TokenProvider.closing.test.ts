@@ -2,8 +2,8 @@ import { OAuthError, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { value, warnings } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { value, warnings } from "./support/ProviderBench.js"
 
 /** A provider whose scope ends when the test says so, and what was revoked. */
 const make = (

@@ -3,8 +3,8 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Fiber, Option, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { during, settle, value } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { during, settle, value } from "./support/ProviderBench.js"
 
 const { invalidClient, unavailable } = TestTokenEndpoint
 

@@ -2,8 +2,8 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { type Clock, Duration, Effect, Fiber, Option, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { during, settle, value, warnings } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { during, settle, value, warnings } from "./support/ProviderBench.js"
 
 /** One caller who asks every `step` for some time: what it was given, with the time in seconds. */
 const traffic = (bench: ProviderBench.Bench, duration: Duration.DurationInput, step: Duration.DurationInput) =>

@@ -4,8 +4,8 @@ import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope, TestClock, Tracer } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { settle, value, warnings } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { settle, value, warnings } from "./support/ProviderBench.js"
 
 type Store = TokenStore.TokenStore["Type"]
 

@@ -16,8 +16,8 @@ import {
   TestClock,
   Tracer
 } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { during, settle, value } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { during, settle, value } from "./support/ProviderBench.js"
 import { rowsEffect } from "./support/Rows.js"
 
 const closed = (exit: Exit.Exit<unknown, unknown>): boolean =>

@@ -4,8 +4,8 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { value } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { value } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
 
 const origins = ["https://a.test", "https://b.test"]

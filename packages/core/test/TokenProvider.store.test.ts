@@ -3,8 +3,8 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { during, settle, value, warnings } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { during, settle, value, warnings } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
 
 type Store = TokenStore.TokenStore["Type"]

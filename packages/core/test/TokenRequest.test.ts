@@ -2,8 +2,8 @@ import { Grant, TokenRequest } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc, Redacted } from "effect"
-import { leaks } from "./Secrets.js"
 import { rows } from "./support/Rows.js"
+import { leaks } from "./support/Secrets.js"
 import { storeKey } from "./support/StoreKey.js"
 
 const identity: TokenRequest.Identity = {

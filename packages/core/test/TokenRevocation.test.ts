@@ -3,7 +3,7 @@ import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Effect, Exit, Fiber, Layer, Option, Redacted, TestClock } from "effect"
-import { leaks } from "./Secrets.js"
+import { leaks } from "./support/Secrets.js"
 
 const token = "t0k3n-value"
 const secret = "cl13nt-s3cret"

@@ -3,8 +3,8 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Option, TestClock } from "effect"
-import * as ProviderBench from "./ProviderBench.js"
-import { settle } from "./ProviderBench.js"
+import * as ProviderBench from "./support/ProviderBench.js"
+import { settle } from "./support/ProviderBench.js"
 
 const nothing = { token: Option.none(), isRenewing: false, lastError: Option.none(), store: "working" as const }
 

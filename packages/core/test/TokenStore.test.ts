@@ -5,7 +5,7 @@ import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Duration, Effect, Exit, Fiber, Layer, Option, Stream, TestClock } from "effect"
-import { settle } from "./ProviderBench.js"
+import { settle } from "./support/ProviderBench.js"
 import { rowsEffect } from "./support/Rows.js"
 
 type Store = TokenStore.TokenStore["Type"]

@@ -3,9 +3,9 @@ import { Headers, HttpClientRequest, HttpClientResponse } from "@effect/platform
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, FastCheck as fc, Option } from "effect"
-import { runs } from "./Runs.js"
 import { anyString } from "./support/anyString.js"
 import { rows } from "./support/Rows.js"
+import { runs } from "./support/Runs.js"
 
 const challenge = (
   scheme: string,

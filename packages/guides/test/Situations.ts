@@ -44,8 +44,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { vi } from "vitest"
-import { keyOf } from "../../core/test/SigningKeys.js"
 import { hang } from "../../core/test/support/hang.js"
+import { keyOf } from "../../core/test/support/SigningKeys.js"
 import * as RedisNotices from "../../node/src/redis/RedisNotices.js"
 
 /** Brings the message, or the lines of the log, that the page shows a part of. */

@@ -4,7 +4,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Exit, Scope } from "effect"
 import { inspect } from "node:util"
 import * as AddressedRequest from "../../src/client/AddressedRequest.js"
-import * as Resource from "../Resource.js"
+import * as Resource from "../support/Resource.js"
 import { rowsEffect } from "../support/Rows.js"
 
 const asMade = HttpClientRequest.post("/orders", {

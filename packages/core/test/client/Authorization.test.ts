@@ -4,8 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Effect, FiberRef, HashMap, Redacted } from "effect"
 import * as Authorization from "../../src/client/Authorization.js"
-import * as Resource from "../Resource.js"
-import * as Secrets from "../Secrets.js"
+import * as Resource from "../support/Resource.js"
+import * as Secrets from "../support/Secrets.js"
 
 // What is shown of a request with a token, in every way, is in AuthedHttpClient.secrets.test.ts
 

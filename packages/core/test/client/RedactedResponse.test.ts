@@ -11,8 +11,8 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Effect, Exit, FastCheck as fc, FiberId, Option, Schema, Stream } from "effect"
 import { inspect } from "node:util"
 import * as RedactedResponse from "../../src/client/RedactedResponse.js"
-import * as Secrets from "../Secrets.js"
 import { rowsEffect } from "../support/Rows.js"
+import * as Secrets from "../support/Secrets.js"
 
 const token = "tok-3n/very+secret=="
 

@@ -5,9 +5,19 @@ import { Effect, Fiber, Redacted, Ref } from "effect"
 import type * as jose from "jose"
 import { createPrivateKey, generateKeyPairSync } from "node:crypto"
 import * as SigningKey from "../../src/endpoint/SigningKey.js"
-import { leaks, reaches } from "../Secrets.js"
-import { certificatePem, jwkOf, keyOf, kinds, make, pemOf, pssPem, publicOf, secretsOf } from "../SigningKeys.js"
 import { rowsEffect } from "../support/Rows.js"
+import { leaks, reaches } from "../support/Secrets.js"
+import {
+  certificatePem,
+  jwkOf,
+  keyOf,
+  kinds,
+  make,
+  pemOf,
+  pssPem,
+  publicOf,
+  secretsOf
+} from "../support/SigningKeys.js"
 
 // That each kind of key signs with each of its algorithms is shown in JwtSigner.test.ts
 describe("SigningKey", () => {

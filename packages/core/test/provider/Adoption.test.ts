@@ -11,7 +11,7 @@ import * as TokenCache from "../../src/provider/TokenCache.js"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as SharedTokens from "../../src/store/SharedTokens.js"
 import * as Sharing from "../../src/store/Sharing.js"
-import { value } from "../ProviderBench.js"
+import { value } from "../support/ProviderBench.js"
 
 const api = "https://api.example.com"
 const defaultLifetime = Duration.hours(1)

@@ -5,7 +5,7 @@ import { DateTime, Duration, FastCheck as fc, Redacted } from "effect"
 import { inspect } from "node:util"
 import * as HeldToken from "../../src/provider/HeldToken.js"
 import * as KeyState from "../../src/provider/KeyState.js"
-import * as Secrets from "../Secrets.js"
+import * as Secrets from "../support/Secrets.js"
 
 const token = (value: string, expiresIn?: Duration.DurationInput, obtainedAt = 0) =>
   AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(obtainedAt), expiresIn })

@@ -8,8 +8,8 @@ import * as Cooldown from "../../src/provider/Cooldown.js"
 import * as HeldToken from "../../src/provider/HeldToken.js"
 import * as KeyState from "../../src/provider/KeyState.js"
 import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
-import { runs } from "../Runs.js"
 import { ruleTable } from "../support/ruleTable.js"
+import { runs } from "../support/Runs.js"
 
 const { invalidClient, unavailable } = TestTokenEndpoint
 const defect = new OAuthError.TokenProviderError({ reason: "Defect" })

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import * as RenewalLog from "../../src/provider/RenewalLog.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
 import * as Sharing from "../../src/store/Sharing.js"
-import * as ProviderBench from "../ProviderBench.js"
+import * as ProviderBench from "../support/ProviderBench.js"
 
 const unavailable = new OAuthError.TokenEndpointError({
   endpoint: "https://auth.test/token",

@@ -8,7 +8,7 @@ import { fingerprint } from "../../src/disclosure/Fingerprint.js"
 import * as HeldToken from "../../src/provider/HeldToken.js"
 import * as KeyState from "../../src/provider/KeyState.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
-import { runs } from "../Runs.js"
+import { runs } from "../support/Runs.js"
 import { storeKey } from "../support/StoreKey.js"
 
 const origin = "https://api.example.com"

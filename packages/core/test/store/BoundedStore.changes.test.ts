@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Clock, Duration, Effect, Exit, Fiber, Option, Queue, Stream, TestClock } from "effect"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
-import * as ProviderBench from "../ProviderBench.js"
+import * as ProviderBench from "../support/ProviderBench.js"
 
 type Store = TokenStore.TokenStore["Type"]
 

@@ -4,7 +4,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as StoredToken from "../../src/store/StoredToken.js"
-import * as ProviderBench from "../ProviderBench.js"
+import * as ProviderBench from "../support/ProviderBench.js"
 import { rowsEffect } from "../support/Rows.js"
 
 type Store = TokenStore.TokenStore["Type"]

@@ -4,8 +4,8 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, FastCheck as fc, Option, TestClock } from "effect"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as FleetNotes from "../../src/store/FleetNotes.js"
-import * as ProviderBench from "../ProviderBench.js"
-import { runs } from "../Runs.js"
+import * as ProviderBench from "../support/ProviderBench.js"
+import { runs } from "../support/Runs.js"
 
 const key = "key"
 const memory = 2 * 60_000

@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } from "effect"
 import * as PayloadCipher from "../../src/store/PayloadCipher.js"
-import { runs } from "../Runs.js"
 import { anyString } from "../support/anyString.js"
 import { rowsEffect } from "../support/Rows.js"
+import { runs } from "../support/Runs.js"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
 

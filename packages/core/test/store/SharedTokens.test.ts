@@ -4,7 +4,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Option, Redacted, TestClock } from "effect"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as SharedTokens from "../../src/store/SharedTokens.js"
-import * as ProviderBench from "../ProviderBench.js"
+import * as ProviderBench from "../support/ProviderBench.js"
 
 type Store = TokenStore.TokenStore["Type"]
 

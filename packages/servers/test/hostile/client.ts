@@ -39,8 +39,8 @@ import {
 import { setImmediate } from "node:timers/promises"
 import { inspect } from "node:util"
 import { GCProfiler, getHeapStatistics } from "node:v8"
-import * as Secrets from "../../../core/test/Secrets.js"
 import { hang } from "../../../core/test/support/hang.js"
+import * as Secrets from "../../../core/test/support/Secrets.js"
 import { pause, startsAt, timeLimit } from "../../src/hostile/Behaviour.js"
 import { issued } from "../../src/hostile/Token.js"
 import {

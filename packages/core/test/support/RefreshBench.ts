@@ -7,7 +7,7 @@ import { RefreshTokenGrant, TokenEndpoint, TokenProvider, TokenStore } from "@ef
 import { TestAuthorizationServer, TestTokenStore } from "@effect-alf/core/testing"
 import { HttpClient } from "@effect/platform"
 import { Array as Arr, Context, Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
-import * as RefreshTokens from "../src/store/RefreshTokens.js"
+import * as RefreshTokens from "../../src/store/RefreshTokens.js"
 import { collectLogs, type Log, patient, value } from "./ProviderBench.js"
 
 export interface Process {
