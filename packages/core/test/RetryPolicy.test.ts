@@ -234,7 +234,8 @@ describe("RetryPolicy", () => {
         "EAI_AGAIN",
         "EPIPE",
         "ERR_STREAM_PREMATURE_CLOSE",
-        "UND_ERR_SOCKET"
+        "UND_ERR_SOCKET",
+        "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR"
       ]
         .map((code) => [{ reason: "Transport", status: undefined, code }, true] as const),
       ...[

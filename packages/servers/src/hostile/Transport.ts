@@ -364,6 +364,9 @@ const protocol: ReadonlyArray<Behaviour> = [
   )
 ]
 
+/** What no later attempt mends. */
+const final = (says: RegExp) => refused("Transport", says, { visits: 1 })
+
 const tls: ReadonlyArray<Behaviour> = [
   row(
     "TLS",
@@ -375,17 +378,17 @@ const tls: ReadonlyArray<Behaviour> = [
       certificate: "trusted"
     }
   ),
-  row("unknown authority", "has a certificate that it made itself", () => {}, broken(/self[- ]signed|certificate/i), {
+  row("unknown authority", "has a certificate that it made itself", () => {}, final(/self[- ]signed|certificate/i), {
     scheme: "https",
     certificate: "unknown",
     deaf: true
   }),
-  row("certificate expired", "has a certificate whose days are over", () => {}, broken(/expired/i), {
+  row("certificate expired", "has a certificate whose days are over", () => {}, final(/expired/i), {
     scheme: "https",
     certificate: "expired",
     deaf: true
   }),
-  row("certificate of another", "has a certificate of another host", () => {}, broken(/altnames|does not match/i), {
+  row("certificate of another", "has a certificate of another host", () => {}, final(/altnames|does not match/i), {
     scheme: "https",
     certificate: "other host",
     deaf: true
@@ -396,7 +399,7 @@ const tls: ReadonlyArray<Behaviour> = [
     ({ socket }) => {
       socket.once("data", () => socket.end(http(400, {}, "")))
     },
-    broken(/SSL|TLS|wrong version/i),
+    final(/SSL|TLS|wrong version/i),
     {
       scheme: "https"
     }
@@ -411,7 +414,7 @@ const tls: ReadonlyArray<Behaviour> = [
     ({ socket }) => {
       socket.once("data", () => socket.end(Buffer.from("15030100020228", "hex")))
     },
-    broken(/alert|handshake|SSL/i),
+    final(/alert|handshake|SSL/i),
     { scheme: "https" }
   ),
   row(
