@@ -83,6 +83,42 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.match(error.message, /^No token within 10s: another process asks/)
     }))
 
+  it.scoped("rule 8: what is no token is not kept for the next renewal", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      let isBroken = true
+      const { provider } = yield* makeProvider({
+        wrapEndpoint: (endpoint) => ({
+          ...endpoint,
+          attempt: (...args) =>
+            Effect.map(endpoint.attempt(...args), (token) =>
+              isBroken ? ({ ...token, value: "no secret" } as never) : token)
+        })
+      })
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(provider.get())))
+      isBroken = false
+      assert.strictEqual(value(yield* provider.get()), "token-2")
+    }))
+
+  it.scoped("rule 2: a token that was issued as another certificate came is not handed on under the key of the old one", () =>
+    Effect.gen(function*() {
+      const makeProvider = yield* makeProcess()
+      let isCurrent = true
+      const one = yield* makeProvider({
+        wrapEndpoint: (endpoint) => ({
+          ...endpoint,
+          isCurrent: () => isCurrent,
+          attempt: (...args) =>
+            Effect.tap(endpoint.attempt(...args), () => {
+              isCurrent = false
+            })
+        })
+      })
+      yield* one.provider.get()
+      const two = yield* makeProvider({ endpoint: { tokenPrefix: "other-" } })
+      assert.strictEqual(value(yield* two.provider.get()), "other-1")
+    }))
+
   it.scoped("beyond its capacity the token that was written longest ago is dropped", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess(yield* TokenStore.makeMemory({ capacity: 2 }))

@@ -34,12 +34,7 @@ export const make = (capacity: number): Sharing.Sharing => {
           return Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
         }
         busy.add(key)
-        return Effect.ensuring(
-          Effect.tap(askAlone, (result) => {
-            if (typeof result !== "number" && result._tag === "Issued") write(key, result.token)
-          }),
-          Effect.sync(() => busy.delete(key))
-        )
+        return Effect.ensuring(askAlone, Effect.sync(() => busy.delete(key)))
       }),
     leave: Effect.void
   })
