@@ -373,6 +373,24 @@ describe("AuthedHttpClient", () => {
         )
       }))
 
+    it.scoped("rule 9: nor does a span of an inner client's that ends with the request show the token", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make()
+        const { client } = yield* Resource.over({
+          ...resource,
+          client: HttpClient.mapRequestEffect(
+            resource.client,
+            (request) =>
+              Effect.withSpan(Effect.succeed(HttpClientRequest.setHeader(request, "x-inner", "yes")), "inner")
+          )
+        })
+        const { spans } = yield* recordSpans(client.get("/orders"))
+        const [{ status }] = spans.filter(({ name }) => name === "inner")
+        assert(status._tag === "Ended" && Exit.isSuccess(status.exit))
+        const request = status.exit.value as HttpClientRequest.HttpClientRequest
+        deepStrictEqual([request.url, Object.keys(request.headers)], ["https://api.test/orders", []])
+      }))
+
     it.scoped("the caller's trace reaches the resource", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make())

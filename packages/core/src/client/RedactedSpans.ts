@@ -1,8 +1,9 @@
 /**
  * The spans of a signed request. Whoever makes one, platform or an app's own
- * client, ends it with what came back, and that holds the request with its
- * token: a tracer is shown the caller's request in its place.
+ * client, ends it with what came back, or with the request that goes on, and both
+ * hold the token: a tracer is shown the caller's request in its place.
  */
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -47,8 +48,16 @@ const redactExit = (
 ): Exit.Exit<unknown, unknown> =>
   Exit.match(exit, {
     onFailure: (cause) => Exit.failCause(RedactedResponse.redactCause(cause, AddressedRequest.toRequest(asked))),
-    onSuccess: (value) => isResponse(value) ? Exit.succeed(RedactedResponse.make(value, asked)) : exit
+    onSuccess: (value) =>
+      isResponse(value)
+        ? Exit.succeed(RedactedResponse.make(value, asked))
+        : isRequest(value)
+        ? Exit.succeed(AddressedRequest.toRequest(asked))
+        : exit
   })
+
+const isRequest = (u: unknown): u is HttpClientRequest.HttpClientRequest =>
+  Predicate.hasProperty(u, HttpClientRequest.TypeId)
 
 const isResponse = (u: unknown): u is HttpClientResponse.HttpClientResponse =>
   Predicate.hasProperty(u, HttpClientResponse.TypeId)
