@@ -141,7 +141,7 @@ export const variables = {
   proxy: Environment.make<Redacted.Redacted | false>(
     "ALF_PROXY",
     "The proxy to go through, or `none`. By default that of `HTTPS_PROXY` and `HTTP_PROXY`",
-    (text) => Either.right(text.trim() === "none" ? false : Redacted.make(text)),
+    (text) => Either.right(text.trim() === "none" ? false : Redacted.make(text.trim())),
     true
   ),
   connectTimeout: Environment.duration("ALF_CONNECT_TIMEOUT", "How long it may take to connect")

@@ -50,6 +50,13 @@ describe("NodeAuthedHttpClient.readEnvironment", () => {
       ])
     }))
 
+  it.effect("an address of a proxy is taken without the line break of a file", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* read({ ALF_PROXY: "http://proxy.example.com:3128\n" })
+      assert(Redacted.isRedacted(proxy))
+      assert.strictEqual(Redacted.value(proxy), "http://proxy.example.com:3128")
+    }))
+
   it.effect("says what is wrong with one of node's by its name", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(read({ ALF_CONNECT_TIMEOUT: "10" }))
