@@ -92,11 +92,11 @@ export interface ClientAuth<out R = never> {
  */
 export type Secret<R = never> = Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown, R>
 
-const read = <R>(secret: Secret<R>): Effect.Effect<Redacted.Redacted, unknown, R> =>
+const read = <R>(secret: Secret<R>, name = "the client secret"): Effect.Effect<Redacted.Redacted, unknown, R> =>
   Effect.filterOrFail(
     Effect.isEffect(secret) ? secret : Effect.succeed(secret),
     (secret) => !LayerOptions.hasControlCharacters(Redacted.value(secret)),
-    () => new CredentialsError({ description: "the client secret holds a line break or another control character" })
+    () => new CredentialsError({ description: `${name} holds a line break or another control character` })
   )
 
 const version = <R>(secret: Secret<R>): Effect.Effect<Version, unknown, R> | undefined =>
@@ -319,7 +319,10 @@ export const assertion = <R = never>(
   method: options.method ?? "private_key_jwt",
   // Without a version of its own: a source may make a new assertion whenever it is asked
   authenticate: (context) =>
-    Effect.map(read(source), (assertion) => assertionCredentials(context, assertion, assertion, options))
+    Effect.map(
+      read(source, "the assertion"),
+      (assertion) => assertionCredentials(context, assertion, assertion, options)
+    )
 })
 
 /**

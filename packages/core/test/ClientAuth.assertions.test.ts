@@ -1,4 +1,4 @@
-import { ClientAuth, type JwtSigner } from "@effect-alf/core"
+import { ClientAuth, type JwtSigner, OAuthError } from "@effect-alf/core"
 import { Error as PlatformError, FileSystem } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -280,6 +280,15 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
         client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:saml2-bearer",
         client_assertion: assertion
       })
+    }))
+
+  it.effect("one with a line break is not sent, and told as what it is", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ClientAuth.assertion(Redacted.make("a.b.c\n")).authenticate(context))
+      assert.strictEqual(
+        OAuthError.describe(error),
+        "the assertion holds a line break or another control character"
+      )
     }))
 
   it.effect("an Effect is run at every attempt, and another assertion is another version", () =>
