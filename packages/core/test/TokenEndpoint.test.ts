@@ -1827,6 +1827,33 @@ describe("TokenEndpoint", () => {
           HttpClient.make((request) => Effect.die(new HttpClientError.RequestError({ request, reason: "Transport" })))
         ]
       ]
+      it.effect("of an inner client's own hold nothing of the request either", () =>
+        rowsEffect(
+          [
+            ...failing,
+            [
+              "an answer",
+              HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, granted())))
+            ] as const
+          ],
+          ([what]) => `of ${what} hold nothing of the request`,
+          ([, client]) =>
+            Effect.gen(function*() {
+              const inner = client.pipe(
+                HttpClient.mapRequestEffect((request) => Effect.withSpan(Effect.succeed(request), "inner request")),
+                HttpClient.transform(Effect.withSpan("inner"))
+              )
+              const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, inner)
+              const spans = yield* traced(endpoint.request(endpoint.resolve()))
+              deepStrictEqual(spans.slice(3).map(({ name }) => name), ["inner request", "inner"])
+              const basic = btoa(`my+app:${ClientAuth.formEncode(secret)}`)
+              for (const { exit } of spans) {
+                const shown = inspect(exit, { depth: 20, showHidden: true })
+                for (const mark of ["s3cr3t", basic]) assert.notInclude(shown, mark)
+              }
+            })
+        ))
+
       it.effect("of a failure hold nothing of the request", () =>
         rowsEffect(
           failing,

@@ -14,13 +14,13 @@ import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as AccessToken from "../AccessToken.js"
+import * as RedactedSpans from "../disclosure/RedactedSpans.js"
 import * as DPoP from "../DPoP.js"
 import * as StatusFailure from "../endpoint/StatusFailure.js"
 import type { TokenUse } from "../TokenStatus.js"
 import * as WwwAuthenticate from "../WwwAuthenticate.js"
 import * as AddressedRequest from "./AddressedRequest.js"
 import * as RedactedResponse from "./RedactedResponse.js"
-import * as RedactedSpans from "./RedactedSpans.js"
 import * as Replay from "./Replay.js"
 
 /** One request on its way with one token. */
@@ -71,10 +71,16 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     attempt: A,
     receive: Receive<A, E>
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> =>
-    Effect.matchCauseEffect(RedactedSpans.redact(annotate(executed, attempt.use, attempt.resends), attempt), {
-      onFailure: (cause) => receiveFailure(cause, attempt, receive),
-      onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
-    })
+    Effect.matchCauseEffect(
+      RedactedSpans.make(
+        annotate(executed, attempt.use, attempt.resends),
+        (exit) => RedactedResponse.redactExit(exit, attempt)
+      ),
+      {
+        onFailure: (cause) => receiveFailure(cause, attempt, receive),
+        onSuccess: (response) => receive(RedactedResponse.make(response, attempt), attempt)
+      }
+    )
 
   /** RFC 9449 §7.1: the token, and a proof for this request alone. */
   const sendProven = <A extends Attempt, E>(

@@ -1,13 +1,14 @@
 /**
- * A response, and the errors of reading it, as the caller may see them: with
- * the request that the caller made, not the one that carries the token.
+ * A response, and the errors of reading it, as the caller and a tracer may see
+ * them: with the request that the caller made, not the one that carries the token.
  */
 import * as HttpClientError from "@effect/platform/HttpClientError"
-import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
@@ -47,6 +48,27 @@ export const redactCause = <E>(
     onSequential: Cause.sequential,
     onParallel: Cause.parallel
   })
+
+/** The same for what a span ends with. Where that is the request which goes on, it is the caller's. */
+export const redactExit = (
+  exit: Exit.Exit<unknown, unknown>,
+  asked: AddressedRequest.AddressedRequest
+): Exit.Exit<unknown, unknown> =>
+  Exit.match(exit, {
+    onFailure: (cause) => Exit.failCause(redactCause(cause, AddressedRequest.toRequest(asked))),
+    onSuccess: (value) =>
+      isResponse(value)
+        ? Exit.succeed(make(value, asked))
+        : isRequest(value)
+        ? Exit.succeed(AddressedRequest.toRequest(asked))
+        : exit
+  })
+
+const isRequest = (u: unknown): u is HttpClientRequest.HttpClientRequest =>
+  Predicate.hasProperty(u, HttpClientRequest.TypeId)
+
+const isResponse = (u: unknown): u is HttpClientResponse.HttpClientResponse =>
+  Predicate.hasProperty(u, HttpClientResponse.TypeId)
 
 const redactUnknown = <A>(u: A, request: HttpClientRequest.HttpClientRequest) =>
   HttpClientError.isHttpClientError(u) ? redactError(u, request) : u

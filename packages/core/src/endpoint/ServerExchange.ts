@@ -9,11 +9,13 @@ import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -22,6 +24,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
+import * as RedactedSpans from "../disclosure/RedactedSpans.js"
 import * as Redaction from "../disclosure/Redaction.js"
 import { codeOf, describe, oneLine, TokenEndpointError } from "../OAuthError.js"
 import * as Field from "./Field.js"
@@ -88,14 +91,23 @@ export const make = (options: {
           description: describe(cause, clean),
           code: codeOf(cause)
         })
-      return client.execute(request).pipe(
+      const refused = (cause: HttpClientError.HttpClientError) =>
+        transportError(cause.cause ?? cause.description ?? cause.reason)
+      // What a client below shows in spans of its own would hold the credentials
+      const redact: RedactedSpans.Redact = (exit) => {
+        if (Exit.isSuccess(exit)) return Exit.void
+        if (Cause.isInterruptedOnly(exit.cause)) return exit
+        const failure = Cause.squash(exit.cause)
+        return Exit.fail(HttpClientError.isHttpClientError(failure) ? refused(failure) : transportError(failure))
+      }
+      return RedactedSpans.make(client.execute(request), redact).pipe(
         Effect.catchAllDefect((defect) =>
           HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
         ),
         // What a status means is decided here, also for a client that filters them
         Effect.catchIf(isStatusFailure, ({ response }) => Effect.succeed(response)),
         // Within the span, which would keep what the client fails with, and with it the request
-        Effect.mapError((cause) => transportError(cause.cause ?? cause.description ?? cause.reason)),
+        Effect.mapError(refused),
         Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
         Effect.flatMap((response) =>
           Effect.matchEffect(readBody(response, maxResponseBytes), {
