@@ -593,9 +593,8 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the client_secret_basic credentials are unavailable: Service not found: @effect/platform/FileSystem": proving(
     ClientAuth.secretBasic(ClientAuth.secretFile("/run/secrets/client-secret")) as ClientAuth.ClientAuth
   ),
-  "the client secret holds a line break or another control character": proving(
-    ClientAuth.secretBasic(Redacted.make("s3cr3t\n"))
-  ),
+  "the client_secret_basic credentials are unavailable: the client secret holds a line break or another control character":
+    proving(ClientAuth.secretBasic(Redacted.make("s3cr3t\n"))),
   "the client id holds a colon, which must be encoded: without raw": asking(() => token(), {
     clientId: "client:id",
     clientAuth: ClientAuth.secretBasic(clientSecret, { raw: true })
@@ -762,7 +761,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   // An option is wrong
   "TokenEndpoint.clientId is missing": endpointWith({ clientId: undefined }),
   "TokenEndpoint.clientId is empty": endpointWith({ clientId: "" }),
-  "TokenEndpoint.clientId holds a line break or another control character": endpointWith({ clientId: "id\n" }),
+  "TokenEndpoint.clientId holds a line break or another control character": endpointWith({ clientId: "client-id\n" }),
   "TokenEndpoint.clientSecret must be made by Redacted.make": endpointWith({ clientSecret: "client-secret" }),
   "TokenEndpoint.clientSecret is not a string": endpointWith({ clientSecret: Redacted.make(1) }),
   "TokenEndpoint.url is not an absolute URL": endpointWith({ url: "/token" }),

@@ -66,7 +66,7 @@ export const none: OriginVerdicts = { origins: new Map(), rejections: new Map() 
 // transitions
 // -----------------------------------------------------------------------------
 
-/** The origin answered 401 to the token. That is remembered until the token expires. */
+/** The origin rejected the token. That is remembered until the token expires. */
 export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
   const rejections = new Map(Array.from(verdicts.rejections).filter(([, { expiresAt }]) => now < expiresAt))
   const known = rejections.get(token)
@@ -83,7 +83,7 @@ export const rejected = (token: string, origin: string, expiresAt: number, now: 
   return { ...doubted, rejections: new Map(newest(Array.from(rejections), maxTokens)) }
 }
 
-/** The origin gave another answer than 401: both are in order again. */
+/** The origin gave an answer that does not reject the token: both are in order again. */
 export const accepted = (token: string, origin: string): Transition => (verdicts) => {
   const { origins, rejections } = verdicts
   const state = origins.get(origin)
