@@ -1,8 +1,8 @@
 /**
  * Connections to a host with several addresses. Node tries them one after the
  * other and gives each a quarter of a second, be the host as far away as it may:
- * where all have failed and some only for that, they are tried once more in all of
- * the time that is left.
+ * where all have failed and some only for that, they are tried once more, and these
+ * share all of the time that is left.
  */
 import * as Undici from "undici"
 
@@ -16,14 +16,17 @@ export const make = (
     first(target, (...[error, socket]) => {
       if (error === null) return callback(null, socket)
       const timeout = Math.floor(options.timeout - (performance.now() - start))
-      if (timeout <= 0 || !isGivenUp(error)) return callback(error, null)
-      const second = Undici.buildConnector({ ...options, timeout, autoSelectFamilyAttemptTimeout: timeout })
+      const count = givenUp(error)
+      if (timeout <= 0 || count === 0) return callback(error, null)
+      const autoSelectFamilyAttemptTimeout = Math.ceil(timeout / count)
+      const second = Undici.buildConnector({ ...options, timeout, autoSelectFamilyAttemptTimeout })
       second(target, callback)
     })
   }
 }
 
-/** Whether an address was given up for the next one, and none of them took the connection. */
-const isGivenUp = (error: Error): boolean =>
-  error instanceof AggregateError &&
-  error.errors.some((attempt) => attempt?.code === "ETIMEDOUT" && attempt.syscall === "connect")
+/** How many addresses were given up for the next one, where none of them took the connection. */
+const givenUp = (error: Error): number =>
+  error instanceof AggregateError
+    ? error.errors.filter((attempt) => attempt?.code === "ETIMEDOUT" && attempt.syscall === "connect").length
+    : 0
