@@ -191,8 +191,8 @@ export const writing: Transition = (state) => ({ ...state, isWriting: true })
 /** It is there, or another. */
 export const written: Transition = (state) => ({ ...state, isWriting: false })
 
-/** The provider has ended. */
-export const closed: Transition = (state) => ({ ...state, held: undefined, quietUntil: Number.NEGATIVE_INFINITY })
+/** The provider has ended: no token is kept, nor what was said of any. */
+export const closed: Transition = ({ renewal }) => ({ ...initial, renewal })
 
 // -----------------------------------------------------------------------------
 // transitions of the renewal

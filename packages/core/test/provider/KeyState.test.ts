@@ -272,8 +272,10 @@ describe("KeyState", () => {
     })
 
     it("at the end of the provider there is none", () => {
-      const { held: none, quietUntil } = after(held, KeyState.closed)
-      deepStrictEqual([none, quietUntil], [undefined, -Infinity])
+      const rejected = KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold("a")), other, Infinity, 0))
+      const known = after(held, rejected, KeyState.found(hold("b"), taking, 0))
+      assert.isDefined(known.replaced)
+      deepStrictEqual(KeyState.closed(known), { ...KeyState.initial, renewal: known.renewal })
     })
   })
 
@@ -484,6 +486,7 @@ describe("KeyState", () => {
           } else isRest(renewal, error)
 
           if (event === "rejected") rejected.add(HeldToken.identity(hold(step.name)))
+          if (event === "closed") rejected.clear()
           if (event === "accepted") rejected.delete(HeldToken.identity(hold(step.name)))
           const isRejected = held !== undefined && rejected.has(HeldToken.identity(held))
           assert.strictEqual(quietUntil, held === undefined || isRejected ? -Infinity : held.refreshAt)
