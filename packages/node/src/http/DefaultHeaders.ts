@@ -14,11 +14,15 @@ export const userAgent = "effect-alf/0.1.0"
 export const add: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const headers: unknown = options.headers ?? {}
   if (!Predicate.isRecord(headers)) return dispatch(options, handler)
-  const isNamed = "user-agent" in headers
-  const isCoded = "accept-encoding" in headers || "range" in headers
+  const isNamed = has(headers, "user-agent")
+  const isCoded = has(headers, "accept-encoding") || has(headers, "range")
   if (isNamed && isCoded) return dispatch(options, handler)
   const completed: Record<string, unknown> = { ...headers }
   if (!isNamed) completed["user-agent"] = userAgent
   if (!isCoded) completed["accept-encoding"] = ContentCoding.accepted
   return dispatch({ ...options, headers: completed as Record<string, string> }, handler)
 }
+
+/** Our client has all names in lower case; whoever uses the dispatcher itself may write them as they like. */
+const has = (headers: object, name: string): boolean =>
+  name in headers || Object.keys(headers).some((key) => key.length === name.length && key.toLowerCase() === name)

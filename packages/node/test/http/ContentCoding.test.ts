@@ -175,6 +175,21 @@ describe("DefaultHeaders", () => {
       deepStrictEqual(server.asked.map((headers) => headers["user-agent"]), [`effect-alf/${version}`, "orders/2.0"])
     }))
 
+  it.scopedLive("who uses the dispatcher itself may write names in any case", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer((response) => response.end())
+      const dispatcher = yield* NodeHttp.makeDispatcher(unhurried)
+      const headers = { "User-Agent": "orders/2.0", "Accept-Encoding": "identity" }
+      const { body } = yield* Effect.promise(() =>
+        dispatcher.request({ origin: new URL(server.url).origin, path: "/", method: "GET", headers })
+      )
+      yield* Effect.promise(() => body.dump())
+      deepStrictEqual(
+        server.asked.map((headers) => [headers["user-agent"], headers["accept-encoding"]]),
+        [["orders/2.0", "identity"]]
+      )
+    }))
+
   it.scopedLive("the codings gzip and br are accepted, unless the request says otherwise or asks for a range", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => response.end())
