@@ -7,10 +7,11 @@
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Struct from "effect/Struct"
-import type { ProofKey } from "./DPoP.js"
+import type { Algorithm } from "./JwtSigner.js"
 
 /**
  * An access token as the token endpoint issued it.
@@ -35,6 +36,58 @@ export class AccessToken extends Data.TaggedClass("AccessToken")<{
   /** The key that the token is bound to: without a proof of it the token is of no use (RFC 9449). */
   readonly proofKey?: ProofKey | undefined
 }> {}
+
+/**
+ * A key, and the proofs that it makes. Its private part cannot be reached.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProofKey {
+  /** What a token that is bound to the key names it by, `jkt` (RFC 7638, RFC 9449 §6.1). */
+  readonly thumbprint: string
+  /** Never one with a shared secret (RFC 9449 §4.2). */
+  readonly algorithm: Exclude<Algorithm, `HS${string}`>
+  /** Whether other processes have the key too. Tokens of a key that none of them has are never stored. */
+  readonly isShared: boolean
+  /** The newest nonce that each origin gave; the next proof for it has it (RFC 9449 §8.2). */
+  readonly nonces: Nonces
+  /**
+   * The value of the `DPoP` header for one request (RFC 9449 §4.2): a secret,
+   * as is the token that it is to be sent with.
+   */
+  readonly proof: (options: {
+    readonly method: string
+    readonly url: string | URL
+    /** The access token that the request carries; none at the token endpoint. */
+    readonly token?: Redacted.Redacted | undefined
+  }) => Effect.Effect<string>
+  /** How requests and forms are sent with its proofs. */
+  readonly sending: ProofSending
+}
+
+/**
+ * What a key brings to those who send something with its proofs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProofSending {
+  readonly _tag: "ProofSending"
+}
+
+/**
+ * The newest nonce of each origin. A nonce of one server is never sent to
+ * another (RFC 9449 §8.2).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Nonces {
+  readonly get: (origin: string) => string | undefined
+  /** Takes the `DPoP-Nonce` of any answer, a success too; what is no nonce is ignored. */
+  readonly set: (origin: string, nonce: string | undefined) => void
+}
 
 /**
  * The value of the `Authorization` header (RFC 6750 §2.1). It is a secret:

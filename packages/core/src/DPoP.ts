@@ -8,7 +8,11 @@ import type * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type * as AccessToken from "./AccessToken.js"
+import type * as Authorization from "./client/Authorization.js"
+import * as ProvenRequest from "./client/ProvenRequest.js"
 import { fingerprint } from "./disclosure/Fingerprint.js"
+import * as ProvenForm from "./endpoint/ProvenForm.js"
 import * as SigningKey from "./endpoint/SigningKey.js"
 import * as JwtSigner from "./JwtSigner.js"
 import { CredentialsError } from "./OAuthError.js"
@@ -19,25 +23,7 @@ import { CredentialsError } from "./OAuthError.js"
  * @since 0.1.0
  * @category models
  */
-export interface ProofKey {
-  /** What a token that is bound to the key names it by, `jkt` (RFC 7638, RFC 9449 §6.1). */
-  readonly thumbprint: string
-  readonly algorithm: Algorithm
-  /** Whether other processes have the key too. Tokens of a key that none of them has are never stored. */
-  readonly isShared: boolean
-  /** The newest nonce that each origin gave; the next proof for it has it (RFC 9449 §8.2). */
-  readonly nonces: Nonces
-  /**
-   * The value of the `DPoP` header for one request (RFC 9449 §4.2): a secret,
-   * as is the token that it is to be sent with.
-   */
-  readonly proof: (options: {
-    readonly method: string
-    readonly url: string | URL
-    /** The access token that the request carries; none at the token endpoint. */
-    readonly token?: Redacted.Redacted | undefined
-  }) => Effect.Effect<string>
-}
+export type ProofKey = AccessToken.ProofKey
 
 /**
  * How proofs are signed: never with a shared secret (RFC 9449 §4.2).
@@ -45,7 +31,7 @@ export interface ProofKey {
  * @since 0.1.0
  * @category models
  */
-export type Algorithm = Exclude<JwtSigner.Algorithm, `HS${string}`>
+export type Algorithm = AccessToken.ProofKey["algorithm"]
 
 /**
  * Makes a key that nobody else has and that ends with the process.
@@ -97,26 +83,31 @@ const make = Effect.fnUntraced(function*(key: SigningKey.Signing<Algorithm>, isS
   const thumbprint = yield* SigningKey.thumbprint(key)
   const header = { typ: "dpop+jwt", jwk: publicJwk }
   const nonces = makeNonces()
-  const proofKey: ProofKey = {
-    thumbprint,
-    algorithm,
-    isShared,
-    nonces,
-    proof: Effect.fnUntraced(function*({ method, token, url }) {
-      const { origin, pathname } = new URL(url)
-      const nonce = nonces.get(origin)
-      const claims = {
-        jti: yield* JwtSigner.makeId,
-        htm: method,
-        // As it goes over the wire: whoever compares it normalizes both sides (RFC 9449 §4.3)
-        htu: origin + pathname,
-        iat: yield* JwtSigner.now,
-        ...(token && { ath: fingerprint(Redacted.value(token)) }),
-        ...(nonce !== undefined && { nonce })
-      }
-      return yield* Effect.promise(() => key.sign(header, claims))
-    })
+  const proof: ProofKey["proof"] = Effect.fnUntraced(function*({ method, token, url }) {
+    const { origin, pathname } = new URL(url)
+    const nonce = nonces.get(origin)
+    const claims = {
+      jti: yield* JwtSigner.makeId,
+      htm: method,
+      // As it goes over the wire: whoever compares it normalizes both sides (RFC 9449 §4.3)
+      htu: origin + pathname,
+      iat: yield* JwtSigner.now,
+      ...(token && { ath: fingerprint(Redacted.value(token)) }),
+      ...(nonce !== undefined && { nonce })
+    }
+    return yield* Effect.promise(() => key.sign(header, claims))
+  })
+  const sending: Authorization.ProofSending & ProvenForm.Sending = {
+    _tag: "ProofSending",
+    request: ProvenRequest.make(
+      { nonces, proof },
+      ({ headers, status }, error) => isRequired({ status, headers, error })
+    ),
+    form: ProvenForm.make({ nonces, proof }),
+    wantsNonce: ({ error, headers, status }) =>
+      status !== undefined && headers !== undefined && isRequired({ status, headers, error })
   }
+  const proofKey: ProofKey = { thumbprint, algorithm, isShared, nonces, proof, sending }
   return proofKey
 })
 
@@ -131,11 +122,7 @@ const make = Effect.fnUntraced(function*(key: SigningKey.Signing<Algorithm>, isS
  * @since 0.1.0
  * @category nonces
  */
-export interface Nonces {
-  readonly get: (origin: string) => string | undefined
-  /** Takes the `DPoP-Nonce` of any answer, a success too; what is no nonce is ignored. */
-  readonly set: (origin: string, nonce: string | undefined) => void
-}
+export type Nonces = AccessToken.Nonces
 
 // More servers than an app speaks to with one key; one that is forgotten asks for its nonce again
 const maxOrigins = 100
@@ -181,3 +168,5 @@ export const requiredNonce = (answer: {
   answer.error === "use_dpop_nonce" && (answer.status === 400 || answer.status === 401)
     ? Option.liftPredicate(answer.headers["dpop-nonce"], isNonce)
     : Option.none()
+
+const isRequired = (answer: Parameters<typeof requiredNonce>[0]): boolean => Option.isSome(requiredNonce(answer))

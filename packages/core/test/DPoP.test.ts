@@ -329,8 +329,16 @@ describe("DPoP", () => {
         )
         assert.strictEqual(exported, "no")
         for (const key of [yield* DPoP.generate(), yield* DPoP.fromKey(Redacted.make(rfc8037))]) {
-          deepStrictEqual(Object.keys(key).sort(), ["algorithm", "isShared", "nonces", "proof", "thumbprint"])
+          deepStrictEqual(Object.keys(key).sort(), [
+            "algorithm",
+            "isShared",
+            "nonces",
+            "proof",
+            "sending",
+            "thumbprint"
+          ])
           deepStrictEqual(Object.keys(key.nonces).sort(), ["get", "set"])
+          deepStrictEqual(Object.keys(key.sending).sort(), ["_tag", "form", "request", "wantsNonce"])
         }
       }))
   })

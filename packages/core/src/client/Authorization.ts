@@ -2,26 +2,21 @@
  * How a request is signed with a token, and how the signature is kept from
  * whatever comes back.
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as AccessToken from "../AccessToken.js"
 import * as RedactedSpans from "../disclosure/RedactedSpans.js"
-import * as DPoP from "../DPoP.js"
 import * as StatusFailure from "../endpoint/StatusFailure.js"
 import type { TokenUse } from "../TokenStatus.js"
-import * as WwwAuthenticate from "../WwwAuthenticate.js"
 import * as AddressedRequest from "./AddressedRequest.js"
 import * as RedactedResponse from "./RedactedResponse.js"
-import * as Replay from "./Replay.js"
 
 /** One request on its way with one token. */
 export interface Attempt extends AddressedRequest.AddressedRequest {
@@ -49,6 +44,31 @@ export type Receive<A extends Attempt, E = never> = (
   attempt: A
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
 
+/** The same for a request that the client has been given. */
+export type SendExecuted = <A extends Attempt, E>(
+  executed: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>,
+  attempt: A,
+  receive: Receive<A, E>
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
+
+/** `AccessToken.ProofSending`, as requests see it. */
+export interface ProofSending extends AccessToken.ProofSending {
+  /** RFC 9449 §7.1: sends the token, and a proof for this request alone. */
+  readonly request: <A extends Attempt, E>(
+    via: Via,
+    attempt: A,
+    receive: Receive<A, E>
+  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
+}
+
+/** What requests with any token are sent by. */
+export interface Via {
+  readonly client: HttpClient.HttpClient
+  readonly requestInit: RequestInit | undefined
+  readonly sign: (attempt: Attempt) => HttpClientRequest.HttpClientRequest
+  readonly send: SendExecuted
+}
+
 /**
  * Signs for the given client. The header of the last token is kept ready.
  * `requestInit` is what the app gave platform's fetch client.
@@ -66,11 +86,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
   }
 
   // The hot path: with a stream of combinators each request would pay for each
-  const send = <A extends Attempt, E>(
-    executed: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>,
-    attempt: A,
-    receive: Receive<A, E>
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> =>
+  const send: SendExecuted = (executed, attempt, receive) =>
     Effect.matchCauseEffect(
       RedactedSpans.make(
         annotate(executed, attempt.use, attempt.resends),
@@ -82,50 +98,11 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
       }
     )
 
-  /** RFC 9449 §7.1: the token, and a proof for this request alone. */
-  const sendProven = <A extends Attempt, E>(
-    attempt: A,
-    { nonces, proof }: DPoP.ProofKey,
-    receive: Receive<A, E>
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
-    const { call, token } = attempt
-    const request = AddressedRequest.toRequest(attempt)
-    const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
-    // Platform fails it, for it can be sent nowhere
-    if (url === undefined) return client.execute(request)
-    const prove = (attempt: A, receive: Receive<A, HttpClientError.HttpClientError | E>) =>
-      Effect.flatMap(proof({ method: request.method, url, token: token.value }), (proof) => {
-        const signed = sign(attempt)
-        const proven = AddressedRequest.carryScope(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
-        return send(executeProven(proven), attempt, (response, attempt) => {
-          nonces.set(url.origin, response.headers["dpop-nonce"])
-          return receive(response, attempt)
-        })
-      })
-    return prove(attempt, (response, attempt) =>
-      // RFC 9449 §9: the nonce is known by now
-      wantsNonce(response) && Replay.canReplay(request.body, call.replayable)
-        ? Effect.zipRight(Replay.drainLater(response), prove({ ...attempt, resends: attempt.resends + 1 }, receive))
-        : receive(response, attempt))
+  return (attempt, receive) => {
+    const { proofKey } = attempt.token
+    if (proofKey === undefined) return send(client.execute(sign(attempt)), attempt, receive)
+    return (proofKey.sending as ProofSending).request({ client, requestInit, sign, send }, attempt, receive)
   }
-
-  const executeProven = (proven: HttpClientRequest.HttpClientRequest) =>
-    client.execute(proven).pipe(
-      Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
-      // A proof is for one address. Where fetch follows a redirect, it would take the proof along
-      Effect.mapInputContext((context: Context.Context<never>) =>
-        Context.add(context, FetchHttpClient.RequestInit, {
-          ...requestInit,
-          ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
-          redirect: "manual"
-        })
-      )
-    )
-
-  return (attempt, receive) =>
-    attempt.token.proofKey === undefined
-      ? send(client.execute(sign(attempt)), attempt, receive)
-      : sendProven(attempt, attempt.token.proofKey, receive)
 }
 
 /** An answer that comes as a failure is received like any other, and goes on as the failure that it was. */
@@ -144,15 +121,6 @@ const receiveFailure = <A extends Attempt, E>(
       )
   })
 }
-
-const wantsNonce = (response: HttpClientResponse.HttpClientResponse): boolean =>
-  response.status === 401 && Option.isSome(DPoP.requiredNonce({
-    status: response.status,
-    headers: response.headers,
-    error: Option.getOrUndefined(
-      Option.map(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), "dpop"), ({ code }) => code)
-    )
-  }))
 
 /**
  * Keeps the signature out of platform's spans, which show every header that is

@@ -16,14 +16,14 @@ import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import { AccessToken } from "../AccessToken.js"
+import { AccessToken, type ProofKey } from "../AccessToken.js"
 import type * as AuthorizationServer from "../AuthorizationServer.js"
 import * as ClientAuth from "../ClientAuth.js"
-import * as DPoP from "../DPoP.js"
 import type * as Grant from "../Grant.js"
 import * as LayerOptions from "../LayerOptions.js"
 import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "../OAuthError.js"
 import * as Origin from "../Origin.js"
+import type * as ProvenForm from "./ProvenForm.js"
 import * as ServerExchange from "./ServerExchange.js"
 
 /**
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   role: TokenEndpointError["role"],
   destination: Effect.Effect<Destination<R>, TokenEndpointError>,
   options: Omit<AuthorizationServer.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
-    readonly proofKey?: DPoP.ProofKey | undefined
+    readonly proofKey?: ProofKey | undefined
   }
 ) {
   const clientId = yield* LayerOptions.text(`${name}.clientId`, options.clientId)
@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
   const headers = Headers.fromInput(options.headers)
   const ownSecrets = redactedOf(Headers.redact(headers, yield* FiberRef.get(Headers.currentRedactedNames))).map(reveal)
-  const { proofKey } = options
+  const proofs = options.proofKey?.sending as ProvenForm.Sending | undefined
 
   const send = (
     { clientAuth, issuer, url }: Destination<R>,
@@ -117,19 +117,15 @@ export const make = Effect.fnUntraced(function*<R = never>(
           (params) => !redactedOf(params).some(isMissing),
           () => unavailable(`the parameters of the grant ${grant.type} are empty`)
         )
-      const proof = proofKey && { dpop: Redacted.make(yield* proofKey.proof({ method: "POST", url })) }
-      const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
       // Never sent twice (RFC 6749 §3.2): what the request names takes the place of what the grant does
       const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
-      const request = makeRequest(url, headers, [...form.params, ...beside], proven)
-      return yield* Effect.tapBoth(exchange(subject, request, [...ownSecrets, ...secretsOf(proven, form, params)]), {
-        onFailure: ({ headers }) => keepNonce(() => headers),
-        onSuccess: ({ headers }) => keepNonce(headers)
-      })
+      const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
+        const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
+        const request = makeRequest(url, headers, [...form.params, ...beside], proven)
+        return exchange(subject, request, [...ownSecrets, ...secretsOf(proven, form, params)])
+      }
+      return yield* proofs === undefined ? sendWith(undefined) : proofs.form(url, sendWith)
     })
-
-    const keepNonce = (headers: () => Headers.Headers | undefined) =>
-      Effect.sync(() => proofKey?.nonces.set(url.origin, headers()?.["dpop-nonce"]))
 
     const authenticatedPost = Effect.flatMap(
       authenticate,
@@ -143,7 +139,9 @@ export const make = Effect.fnUntraced(function*<R = never>(
     )
 
     // What was signed for the first request may be worth nothing for the second: both are made anew
-    return Effect.catchIf(authenticatedPost, wantsNonce(proofKey), () => authenticatedPost)
+    return proofs === undefined
+      ? authenticatedPost
+      : Effect.catchIf(authenticatedPost, proofs.wantsNonce, () => authenticatedPost)
   }
 
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
@@ -243,11 +241,6 @@ const missingService = /Service not found: (@effect\/platform\/FileSystem|@effec
 /** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
   version !== undefined && (error === "invalid_client" || (status === 401 && error !== "use_dpop_nonce"))
-
-/** RFC 9449 §8: the same request with a proof that has the server's nonce, which is known by now. */
-const wantsNonce = (proofKey: DPoP.ProofKey | undefined) => ({ error, headers, status }: TokenEndpointError): boolean =>
-  proofKey !== undefined && status !== undefined && headers !== undefined &&
-  Option.isSome(DPoP.requiredNonce({ status, headers, error }))
 
 const makeRequest = (
   url: URL,

@@ -1,0 +1,70 @@
+/**
+ * A request with a token that is bound to a key, and with a proof of that key.
+ * The key brings it, so that only who has one ships it.
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Headers from "@effect/platform/Headers"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as AccessToken from "../AccessToken.js"
+import * as WwwAuthenticate from "../WwwAuthenticate.js"
+import * as AddressedRequest from "./AddressedRequest.js"
+import type * as Authorization from "./Authorization.js"
+import * as Replay from "./Replay.js"
+
+/** Sends with the proofs of a key; `requiresNonce` says whether the error of a challenge asks for a nonce. */
+export const make = (
+  { nonces, proof }: Pick<AccessToken.ProofKey, "nonces" | "proof">,
+  requiresNonce: (response: HttpClientResponse.HttpClientResponse, error: string | undefined) => boolean
+): Authorization.ProofSending["request"] => {
+  const wantsNonce = (response: HttpClientResponse.HttpClientResponse) =>
+    response.status === 401 && requiresNonce(
+      response,
+      Option.getOrUndefined(
+        Option.map(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), "dpop"), ({ code }) => code)
+      )
+    )
+
+  return <A extends Authorization.Attempt, E>(
+    via: Authorization.Via,
+    attempt: A,
+    receive: Authorization.Receive<A, E>
+  ) => {
+    const { call, token } = attempt
+    const request = AddressedRequest.toRequest(attempt)
+    const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
+    // Platform fails it, for it can be sent nowhere
+    if (url === undefined) return via.client.execute(request)
+    const prove = (attempt: A, receive: Authorization.Receive<A, HttpClientError.HttpClientError | E>) =>
+      Effect.flatMap(proof({ method: request.method, url, token: token.value }), (proof) => {
+        const signed = via.sign(attempt)
+        const proven = AddressedRequest.carryScope(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
+        return via.send(execute(via, proven), attempt, (response, attempt) => {
+          nonces.set(url.origin, response.headers["dpop-nonce"])
+          return receive(response, attempt)
+        })
+      })
+    return prove(attempt, (response, attempt) =>
+      // RFC 9449 §9: the nonce is known by now
+      wantsNonce(response) && Replay.canReplay(request.body, call.replayable)
+        ? Effect.zipRight(Replay.drainLater(response), prove({ ...attempt, resends: attempt.resends + 1 }, receive))
+        : receive(response, attempt))
+  }
+}
+
+const execute = ({ client, requestInit }: Authorization.Via, proven: HttpClientRequest.HttpClientRequest) =>
+  client.execute(proven).pipe(
+    Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
+    // A proof is for one address. Where fetch follows a redirect, it would take the proof along
+    Effect.mapInputContext((context: Context.Context<never>) =>
+      Context.add(context, FetchHttpClient.RequestInit, {
+        ...requestInit,
+        ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+        redirect: "manual"
+      })
+    )
+  )
