@@ -20,7 +20,7 @@ import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as Adoption from "./provider/Adoption.js"
-import * as ClosingRevocation from "./provider/ClosingRevocation.js"
+import type { ClosingRevocation } from "./provider/ClosingRevocation.js"
 import type * as Cooldown from "./provider/Cooldown.js"
 import * as Flights from "./provider/Flights.js"
 import * as HeldToken from "./provider/HeldToken.js"
@@ -34,6 +34,7 @@ import * as TokenCache from "./provider/TokenCache.js"
 import * as Sharing from "./store/Sharing.js"
 import { TokenEndpoint } from "./TokenEndpoint.js"
 import type { TokenRequest } from "./TokenRequest.js"
+import type { OnClose } from "./TokenRevocation.js"
 import type * as TokenStatus from "./TokenStatus.js"
 import { TokenStore } from "./TokenStore.js"
 
@@ -127,10 +128,10 @@ export interface Options {
   /** `false` keeps tokens in this process and out of the store. */
   readonly shareTokens?: boolean | undefined
   /**
-   * Revokes the tokens of this process when its layer's scope ends, as the function that `TokenRevocation.make` brings
-   * does. Tokens of a shared store are left to the others. By default tokens expire by themselves.
+   * Revokes the tokens of this process when its layer's scope ends, as `TokenRevocation.onClose` has it. Tokens of a
+   * shared store are left to the others. By default tokens expire by themselves.
    */
-  readonly revokeOnClose?: ((token: AccessToken.AccessToken) => Effect.Effect<void, unknown>) | undefined
+  readonly revocation?: OnClose | undefined
   /** How many different tokens are kept in memory. The default is 10,000. */
   readonly capacity?: number | undefined
 }
@@ -239,15 +240,11 @@ export const make: (
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      const own = Array.from(slots.all()).flatMap(({ key, state: { held } }) =>
-        HeldToken.isAlive(held, now()) && held.isOwn ? [[key, held] as const] : []
-      )
+      const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
+      const revoked = revocation?.run(slots.all(), fleet, now())
       slots.close()
       flights.abandon(closedError())
-      const { revokeOnClose: revoke } = options
-      return revoke === undefined || fleet.isShared
-        ? Effect.void
-        : ClosingRevocation.make({ held: own, fleet, revoke })
+      return revoked ?? Effect.void
     })
   )
 

@@ -10,6 +10,7 @@ import type { AccessToken } from "./AccessToken.js"
 import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import * as ClosingRevocation from "./provider/ClosingRevocation.js"
 
 /**
  * Revokes a token: that the server knows it no longer is what was asked for,
@@ -51,3 +52,32 @@ export const make = <R = never>(
     AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", options),
     (ask): Revoke => (token, hint) => Effect.asVoid(ask(token, hint))
   )
+
+/**
+ * The end of a provider's tokens with the provider, as its option `revocation`
+ * takes it.
+ *
+ * @since 0.1.0
+ * @category closing
+ */
+export interface OnClose {
+  readonly _tag: "TokenRevocationOnClose"
+}
+
+/**
+ * Revokes the tokens of a provider when its layer's scope ends, in 2 seconds at
+ * most, by the function that `make` brings or one of the app's own.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient, TokenRevocation } from "@effect-alf/core"
+ *
+ * const client = (revoke: TokenRevocation.Revoke) =>
+ *   AuthedHttpClient.layer({ baseUrl: "https://api.example.com", revocation: TokenRevocation.onClose(revoke) })
+ * ```
+ *
+ * @since 0.1.0
+ * @category closing
+ */
+export const onClose = (revoke: (token: AccessToken) => Effect.Effect<void, unknown>): OnClose =>
+  ClosingRevocation.make(revoke)

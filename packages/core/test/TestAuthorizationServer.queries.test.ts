@@ -129,7 +129,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
         const revoke = yield* TokenRevocation.make({ url: metadata.endpoint("revocation_endpoint"), ...client })
         assert.strictEqual((yield* metadata.endpoint("introspection_endpoint")).href, introspectionUrl)
         const api = yield* Layer.build(
-          AuthedHttpClient.layer({ baseUrl: apiUrl, revokeOnClose: revoke }).pipe(
+          AuthedHttpClient.layer({ baseUrl: apiUrl, revocation: TokenRevocation.onClose(revoke) }).pipe(
             Layer.provide(TokenStore.layerMemory())
           )
         )

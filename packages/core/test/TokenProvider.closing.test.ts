@@ -1,4 +1,4 @@
-import { OAuthError, TokenStore } from "@effect-alf/core"
+import { OAuthError, TokenRevocation, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
@@ -16,7 +16,9 @@ const make = (
     const bench = yield* Scope.extend(
       ProviderBench.make({
         ...options,
-        revokeOnClose: (token) => Effect.zipRight(revoke(value(token)), Effect.sync(() => revoked.push(value(token))))
+        revocation: TokenRevocation.onClose((token) =>
+          Effect.zipRight(revoke(value(token)), Effect.sync(() => revoked.push(value(token))))
+        )
       }),
       scope
     )
@@ -42,7 +44,9 @@ describe("TokenProvider, at its end", () => {
       const revoked: Array<string> = []
       const fiber = yield* Effect.fork(Effect.scoped(Effect.gen(function*() {
         const { provider } = yield* ProviderBench.make({
-          revokeOnClose: (token) => Effect.zipRight(Effect.yieldNow(), Effect.sync(() => revoked.push(value(token))))
+          revocation: TokenRevocation.onClose((token) =>
+            Effect.zipRight(Effect.yieldNow(), Effect.sync(() => revoked.push(value(token))))
+          )
         })
         yield* provider.get()
         yield* Effect.never

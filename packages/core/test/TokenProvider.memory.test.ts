@@ -1,4 +1,4 @@
-import { TokenStore } from "@effect-alf/core"
+import { TokenRevocation, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -133,7 +133,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const scope = yield* Scope.make()
-      const one = yield* Scope.extend(makeProvider({ revokeOnClose: () => Effect.void }), scope)
+      const one = yield* Scope.extend(makeProvider({ revocation: TokenRevocation.onClose(() => Effect.void) }), scope)
       yield* one.provider.get()
       yield* Scope.close(scope, Exit.void)
       const two = yield* makeProvider({ endpoint: { tokenPrefix: "other-" } })
@@ -153,7 +153,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
         releaseLease: () => unusable,
         changes: Stream.fromEffect(unusable)
       })
-      const { logs, provider } = yield* makeProvider({ revokeOnClose: () => Effect.void })
+      const { logs, provider } = yield* makeProvider({ revocation: TokenRevocation.onClose(() => Effect.void) })
       const token = yield* provider.get()
       yield* provider.renew(token, undefined, api)
       assert.strictEqual((yield* provider.status()).store, "working")

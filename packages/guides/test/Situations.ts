@@ -13,6 +13,7 @@ import {
   TokenEndpoint,
   TokenIntrospection,
   TokenProvider,
+  TokenRevocation,
   TokenStore
 } from "@effect-alf/core"
 import { NodeAuthedHttpClient, NodeHttp, RedisTokenStore } from "@effect-alf/node"
@@ -455,9 +456,9 @@ const redirecting = (location: string): Situation =>
     true
   ))
 
-const revoking = (revokeOnClose: TokenProvider.Options["revokeOnClose"]): Situation =>
+const revoking = (revoke: Parameters<typeof TokenRevocation.onClose>[0]): Situation =>
   during(logged(Effect.scoped(
-    Effect.flatMap(makeProvider({ provider: { revokeOnClose } }), (it) => it.get())
+    Effect.flatMap(makeProvider({ provider: { revocation: TokenRevocation.onClose(revoke) } }), (it) => it.get())
   )))
 
 /** Rotates a certificate, at first with the wrong key. */

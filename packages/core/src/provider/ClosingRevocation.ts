@@ -10,51 +10,63 @@ import type { AccessToken } from "../AccessToken.js"
 import { isOAuthError } from "../OAuthError.js"
 import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
+import type { Slot } from "./TokenCache.js"
 
 /** An app that ends waits no longer for it; the tokens expire by themselves. */
 const maxWait = Duration.seconds(2)
 /** At once, so that an app of many tenants is done in time. */
 const concurrency = 16
 
-/**
- * Revokes tokens, and takes each out of the store first. It never fails, and is
- * over in 2 seconds.
- */
-export const make = (options: {
-  /** The keys of the tokens, and the tokens. */
-  readonly held: ReadonlyArray<readonly [key: string, held: HeldToken.HeldToken]>
-  readonly fleet: Pick<Fleet, "tokens" | "remove">
-  readonly revoke: (token: AccessToken) => Effect.Effect<void, unknown>
-}): Effect.Effect<void> => {
-  const { fleet, held, revoke } = options
-
-  const forget = (key: string, held: HeldToken.HeldToken) =>
-    Effect.flatMap(fleet.tokens.read(key), (found) => {
-      const isHeld = Option.exists(Option.flatMap(found, ({ token }) => token), (token) => HeldToken.is(held, token))
-      const version = Option.flatMap(found, ({ version }) => version)
-      return isHeld && Option.isSome(version) ? fleet.remove(key, version.value) : Effect.void
-    })
-
-  const end = (key: string, held: HeldToken.HeldToken) =>
-    Effect.zipRight(forget(key, held), Effect.suspend(() => revoke(held.token)))
-
-  return Effect.forEach(held, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
-    // The time limit must hold for a function that cannot be interrupted, too
-    Effect.disconnect,
-    // Nothing in a finalizer can be interrupted. In a fiber of its own: that which ends may have been interrupted
-    Effect.interruptible,
-    Effect.flatMap((exits) => {
-      const failures = exits.flatMap((exit) => exit._tag === "Failure" ? [exit.cause] : [])
-      return failures.length === 0 ? Effect.void : Effect.logWarning(describe(failures))
-    }),
-    Effect.timeoutTo({
-      duration: maxWait,
-      onSuccess: () => Effect.void,
-      onTimeout: () => Effect.logWarning(`Tokens were not revoked within ${Duration.format(maxWait)}: they expire`)
-    }),
-    Effect.flatten
-  )
+/** `TokenRevocation.OnClose`, as a provider sees it. */
+export interface ClosingRevocation {
+  readonly _tag: "TokenRevocationOnClose"
+  /**
+   * Revokes the tokens that the slots hold at this moment and that this process was issued, and takes each out of the
+   * store first. It never fails, and is over in 2 seconds.
+   */
+  readonly run: (
+    slots: Iterable<Slot>,
+    fleet: Pick<Fleet, "tokens" | "remove">,
+    now: number
+  ) => Effect.Effect<void>
 }
+
+/** Makes it of what revokes one token. */
+export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown>): ClosingRevocation => ({
+  _tag: "TokenRevocationOnClose",
+  run: (slots, fleet, now) => {
+    const own = Array.from(slots).flatMap(({ key, state: { held } }) =>
+      HeldToken.isAlive(held, now) && held.isOwn ? [[key, held] as const] : []
+    )
+
+    const forget = (key: string, held: HeldToken.HeldToken) =>
+      Effect.flatMap(fleet.tokens.read(key), (found) => {
+        const isHeld = Option.exists(Option.flatMap(found, ({ token }) => token), (token) => HeldToken.is(held, token))
+        const version = Option.flatMap(found, ({ version }) => version)
+        return isHeld && Option.isSome(version) ? fleet.remove(key, version.value) : Effect.void
+      })
+
+    const end = (key: string, held: HeldToken.HeldToken) =>
+      Effect.zipRight(forget(key, held), Effect.suspend(() => revoke(held.token)))
+
+    return Effect.forEach(own, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
+      // The time limit must hold for a function that cannot be interrupted, too
+      Effect.disconnect,
+      // Nothing in a finalizer can be interrupted. In a fiber of its own: that which ends may have been interrupted
+      Effect.interruptible,
+      Effect.flatMap((exits) => {
+        const failures = exits.flatMap((exit) => exit._tag === "Failure" ? [exit.cause] : [])
+        return failures.length === 0 ? Effect.void : Effect.logWarning(describe(failures))
+      }),
+      Effect.timeoutTo({
+        duration: maxWait,
+        onSuccess: () => Effect.void,
+        onTimeout: () => Effect.logWarning(`Tokens were not revoked within ${Duration.format(maxWait)}: they expire`)
+      }),
+      Effect.flatten
+    )
+  }
+})
 
 /** What a function of the app's own fails with is not told, as it could be anything. */
 const describe = (causes: ReadonlyArray<Cause.Cause<unknown>>): string => {
