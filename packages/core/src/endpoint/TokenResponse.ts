@@ -6,8 +6,7 @@ import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import * as Redacted from "effect/Redacted"
 import { oneLine } from "../OAuthError.js"
 import * as Field from "./Field.js"
 
@@ -17,51 +16,66 @@ const printableAscii = /^[\x20-\x7e]+$/
 /** No server takes a header of this size; the largest tokens seen (with group claims) are some 30 kB. */
 const maxTokenLength = 64 * 1024
 
-/** The characters that an access token may have. */
-export const AccessTokenValue = Field.check(Field.Text, (value) =>
-  value.trim() === ""
+/** What is wrong with a text, if it is no token. */
+const faultOfToken = (text: string): string | undefined =>
+  text.trim() === ""
     ? "is empty"
-    : value.length > maxTokenLength
+    : text.length > maxTokenLength
     ? `is longer than ${maxTokenLength} characters`
-    : printableAscii.test(value) || "holds characters that no token may have")
+    : printableAscii.test(text)
+    ? undefined
+    : "holds characters that no token may have"
+
+/** The characters that an access token may have. */
+export const AccessTokenValue = Field.check(Field.Text, (text) => faultOfToken(text) ?? true)
+
+/** Reads the value of a field, or says what is wrong with it and shows no part of it. */
+type Read<A> = (value: unknown) => Either.Either<A, string>
+
+const readText: Read<string> = (value) =>
+  Predicate.isString(value) ? Either.right(value) : Either.left("is not a string")
+
+const readToken: Read<Redacted.Redacted> = (value) =>
+  Either.flatMap(readText(value), (text) => {
+    const fault = faultOfToken(text)
+    return fault === undefined ? Either.right(Redacted.make(text)) : Either.left(fault)
+  })
 
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
-const TokenType = Field.check(
-  Field.Text,
-  (value) => ["bearer", "dpop"].includes(value.toLowerCase()) || `is ${shown(value)}, which this client does not know`
-)
+const readType: Read<string> = (value) =>
+  Either.filterOrLeft(
+    readText(value),
+    (type) => ["bearer", "dpop"].includes(type.toLowerCase()),
+    (type) => `is ${shown(type)}, which this client does not know`
+  )
 
 // Never a part of it: a secret that was cut would not be recognized as one
 const shown = (value: string): string => value.length > 40 ? `${value.length} characters long` : `"${oneLine(value)}"`
 
 const decimal = /^\s*[+-]?\d+(\.\d+)?\s*$/
 
-const Seconds = Field.check(
-  Schema.transform(
-    Field.is(
-      Schema.Union(Schema.Number, Schema.String.pipe(Schema.filter((value) => decimal.test(value)))),
-      "is not a number of seconds"
-    ),
-    Schema.Number,
-    { strict: true, decode: Number, encode: (value) => value }
-  ),
-  (value) => value >= 0 || "is negative"
-)
+const readSeconds: Read<number> = (value) => {
+  if (!Predicate.isNumber(value) && !(Predicate.isString(value) && decimal.test(value))) {
+    return Either.left("is not a number of seconds")
+  }
+  const seconds = Number(value)
+  return seconds >= 0 ? Either.right(seconds) : Either.left("is negative")
+}
+
+const readScope: Read<string> = (value) =>
+  Array.isArray(value) && value.every(Predicate.isString) ? Either.right(value.join(" ")) : readText(value)
 
 /**
  * A token response of RFC 6749 §5.1. `expires_in` may be a number or a numeric
  * string; missing, `null` and 0 all mean that the server does not say. An
- * absent `token_type` means Bearer.
+ * absent `token_type` means Bearer. Some servers send the scope as a list.
  */
-export const TokenResponse = Schema.Struct({
-  access_token: Field.required(Schema.Redacted(AccessTokenValue)),
-  token_type: Schema.optional(Schema.NullOr(TokenType)),
-  expires_in: Schema.optional(Schema.NullOr(Seconds)),
-  scope: Schema.optional(Schema.NullOr(Field.texts("is not a string")))
-})
-
-/** What is read from it. */
-export type TokenResponse = typeof TokenResponse.Type
+export interface TokenResponse {
+  readonly access_token: Redacted.Redacted
+  readonly token_type: string | undefined
+  readonly expires_in: number | undefined
+  readonly scope: string | undefined
+}
 
 /** An error response of RFC 6749 §5.2. */
 export interface ErrorResponse {
@@ -95,10 +109,19 @@ export const decodeError = (
 export const decode = (body: unknown): Either.Either<TokenResponse, string> => {
   if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
   if (Predicate.isNotNullable(body.error) && body.error !== "") return Either.left("error is not a string")
-  return decodeResponse(body)
+  const required = <A>(name: string, read: Read<A>) =>
+    body[name] === undefined
+      ? Either.left(`${name} is missing`)
+      : Either.mapLeft(read(body[name]), (fault) => `${name} ${fault}`)
+  const optional = <A>(name: string, read: Read<A>) =>
+    Predicate.isNullable(body[name]) ? Either.right(undefined) : required(name, read)
+  return Either.all({
+    access_token: required("access_token", readToken),
+    token_type: optional("token_type", readType),
+    expires_in: optional("expires_in", readSeconds),
+    scope: optional("scope", readScope)
+  })
 }
-
-const decodeResponse = Field.decode(TokenResponse)
 
 /** The token's lifetime in seconds, where the server said it. */
 export const lifetime = (self: TokenResponse): Option.Option<number> =>
@@ -111,8 +134,7 @@ export const lifetime = (self: TokenResponse): Option.Option<number> =>
 export const isBound = (self: TokenResponse): boolean => self.token_type?.toLowerCase() === "dpop"
 
 /** The granted scope as one string. */
-export const scope = (self: TokenResponse): Option.Option<string> =>
-  Option.map(Option.fromNullable(self.scope), (scope) => typeof scope === "string" ? scope : scope.join(" "))
+export const scope = (self: TokenResponse): Option.Option<string> => Option.fromNullable(self.scope)
 
 /**
  * The refresh token of an answer: what the next token is asked for with,
@@ -120,9 +142,5 @@ export const scope = (self: TokenResponse): Option.Option<string> =>
  * grants have no use for one.
  */
 export const decodeRefreshToken = (body: unknown): Option.Option<Redacted.Redacted> =>
-  Option.map(decodeRefreshTokenField(body), ({ refresh_token }) => refresh_token)
-
-// RFC 6749 Appendix A.17: the same characters. Some servers send an empty one where they issue none
-const decodeRefreshTokenField = Schema.decodeUnknownOption(
-  Schema.Struct({ refresh_token: Schema.Redacted(AccessTokenValue) })
-)
+  // RFC 6749 Appendix A.17: the same characters. Some servers send an empty one where they issue none
+  Predicate.isRecord(body) ? Either.getRight(readToken(body.refresh_token)) : Option.none()
