@@ -2,10 +2,11 @@
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as AccessToken from "../AccessToken.js"
+import type { Token } from "../store/TokenBinding.js"
 import type * as ServerHabits from "./ServerHabits.js"
 
 /** Times are epoch milliseconds. */
-export interface HeldToken extends AccessToken.Windows, ServerHabits.Token {
+export interface HeldToken extends AccessToken.Windows, Token {
   readonly token: AccessToken.AccessToken
   /** The same token, issued to this process. */
   readonly own: () => HeldToken
@@ -74,7 +75,7 @@ export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
   self.token === token || identity(self) === identity(token)
 
 /** What is kept of a token when another takes its place. */
-export const replaced = ({ isOwn, value }: HeldToken): ServerHabits.Token => ({ value, isOwn })
+export const replaced = ({ isOwn, value }: HeldToken): Token => ({ value, isOwn })
 
 /** The time of a token; an unknown end is never. */
 export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({

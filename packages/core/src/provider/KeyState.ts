@@ -14,11 +14,11 @@ import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "../AccessToken.js"
 import type { TokenEndpointError } from "../OAuthError.js"
 import type { RenewalOutcome, RenewalReason } from "../OAuthMetrics.js"
+import type { Token } from "../store/TokenBinding.js"
 import type { HeldTokenStatus, StoreStatus, TokenStatus } from "../TokenStatus.js"
 import * as Cooldown from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
 import * as OriginVerdicts from "./OriginVerdicts.js"
-import type * as ServerHabits from "./ServerHabits.js"
 import type { WaitingCallers } from "./WaitingCallers.js"
 
 // -----------------------------------------------------------------------------
@@ -118,7 +118,7 @@ export interface KeyState {
   /** Until here the token is handed out without a further look: the hot path's one comparison. */
   readonly quietUntil: number
   /** The token before this one: a store that has missed a write still holds it, and requests are on their way with it. */
-  readonly replaced: ServerHabits.Token | undefined
+  readonly replaced: Token | undefined
   readonly renewal: RenewalState
   readonly verdicts: OriginVerdicts.OriginVerdicts
   /** A new token is on its way into the store: what is there is not news. */
@@ -330,7 +330,7 @@ export const isNews = (state: KeyState, now: number): boolean =>
   !state.isWriting && (state.held !== undefined || answering(state, now) !== undefined)
 
 /** What is known of a token, while it is held or has just been replaced. */
-export const known = ({ held, replaced }: KeyState, token: AccessToken): ServerHabits.Token | undefined => {
+export const known = ({ held, replaced }: KeyState, token: AccessToken): Token | undefined => {
   if (held !== undefined && HeldToken.is(held, token)) return held
   return replaced !== undefined && Equal.equals(replaced.value, token.value) ? replaced : undefined
 }

@@ -33,7 +33,7 @@ export interface Reports {
 
 /** Makes it for one provider. */
 export const make = (options: {
-  readonly fleet: Pick<Fleet, "isShared" | "countHold" | "forgetHold">
+  readonly fleet: Pick<Fleet, "isShared" | "countHold" | "forgetHold" | "makeBinding">
   readonly acceptances: OriginVerdicts.Acceptances
   /** Runs what nobody waits for. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
@@ -64,9 +64,15 @@ export const make = (options: {
     const life = HeldToken.life(token)
     if (known !== undefined && !OriginVerdicts.has(verdicts, identity, origin)) {
       const hasWorked = acceptances.hasWorked(token, origin)
-      const habit = (slot.habits ??= ServerHabits.make()).rejected(known, life, origin, hasWorked, now())
+      const habit = (slot.habits ??= ServerHabits.make(fleet.makeBinding?.())).rejected(
+        known,
+        life,
+        origin,
+        hasWorked,
+        now()
+      )
       if (habit !== undefined) {
-        fork(Effect.annotateLogs(Effect.logWarning(habits[habit]), "oauth.token.key", slot.name))
+        fork(Effect.annotateLogs(Effect.logWarning(habit), "oauth.token.key", slot.name))
       }
     }
     acceptances.rejected(token, origin)
@@ -101,11 +107,4 @@ export const make = (options: {
       slot.habits?.held(origin)
     }
   }
-}
-
-const habits: Record<ServerHabits.Habit, string> = {
-  BoundTokens: "Tokens that other processes were issued are rejected here, as if they were bound to the process that " +
-    "asked for them: this process no longer shares its tokens",
-  OneActiveToken: "Tokens that worked are rejected long before their end: the server seems to keep one active token " +
-    "for each client, so that two scopes or two stores end each other's tokens"
 }

@@ -20,6 +20,7 @@ import * as BoundedStore from "./BoundedStore.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as SharedTokens from "./SharedTokens.js"
 import * as Sharing from "./Sharing.js"
+import * as TokenBinding from "./TokenBinding.js"
 
 /** A lease is extended so often while its attempt runs that one lost extension does not end it. */
 const extensions = 3
@@ -159,6 +160,7 @@ export const join = (
     isFailing: store.isFailing,
     tokens: SharedTokens.make(store, options),
     remove: store.remove,
+    makeBinding: TokenBinding.make,
     enter,
     countHold: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
     forgetHold: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin)),

@@ -16,6 +16,7 @@ import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Driver } from "./BoundedStore.js"
 import type { Hold } from "./FleetNotes.js"
 import type { Found, SharedTokens } from "./SharedTokens.js"
+import type { TokenBinding } from "./TokenBinding.js"
 
 /** `TokenStore.Sharing`, as seen from below. */
 export interface Sharing {
@@ -57,6 +58,8 @@ export interface Fleet {
   /** Counts a hold, unless one is in force; answers with the one that is now. */
   readonly countHold: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
   readonly forgetHold: (key: string, origin: string) => Effect.Effect<void>
+  /** Begins to watch whether the tokens of a key are bound to who asked for them; not where all is one process. */
+  readonly makeBinding?: (() => TokenBinding) | undefined
   /** Tells of keys that were written or removed, for as long as it runs. */
   readonly watch: (changed: (key: string) => Effect.Effect<void>) => Effect.Effect<void>
 }

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc, Redacted } from "effect"
 import * as ServerHabits from "../../src/provider/ServerHabits.js"
+import * as TokenBinding from "../../src/store/TokenBinding.js"
 
 const api = "https://api.example.com"
 const other = "https://other.example.com"
@@ -9,7 +10,7 @@ const second = 1000
 const minute = 60 * second
 const hour = 60 * minute
 
-interface Token extends ServerHabits.Token, ServerHabits.Life {
+interface Token extends TokenBinding.Token, ServerHabits.Life {
   /** The origins that took it. */
   readonly acceptedBy: Set<string>
 }
@@ -24,7 +25,7 @@ const token = (value: string, obtainedAt = 0, lifetime = hour): Token => ({
 
 /** A process and what it is told, in its order. */
 const make = () => {
-  const habits = ServerHabits.make()
+  const habits = ServerHabits.make(TokenBinding.make())
   let issued = 0
   const own = (now: number): Token => ({ ...token(`own-${++issued}`, now), isOwn: true })
   const accepted = (token: Token, origin: string, now: number) => {
@@ -58,7 +59,7 @@ describe("ServerHabits", () => {
       const { foreignFails, sharesTokens } = make()
       assert.isUndefined(foreignFails("a", 0))
       assert.isTrue(sharesTokens())
-      assert.strictEqual(foreignFails("b", minute), "BoundTokens")
+      assert.strictEqual(foreignFails("b", minute), TokenBinding.boundTokens)
       assert.isFalse(sharesTokens())
       assert.isUndefined(foreignFails("c", 2 * minute))
       assert.isFalse(sharesTokens())
@@ -73,11 +74,11 @@ describe("ServerHabits", () => {
       assert.isTrue(sharesTokens())
       assert.isUndefined(foreignFails("c", 6 * minute))
       assert.isTrue(sharesTokens())
-      assert.strictEqual(foreignFails("d", 7 * minute), "BoundTokens")
+      assert.strictEqual(foreignFails("d", 7 * minute), TokenBinding.boundTokens)
     })
 
     it("who was rejected with one of his own within 5 minutes has another problem", () => {
-      for (const [after, habit] of [[5 * minute - 1, undefined], [5 * minute, "BoundTokens"]] as const) {
+      for (const [after, habit] of [[5 * minute - 1, undefined], [5 * minute, TokenBinding.boundTokens]] as const) {
         const { foreignFails, own, rejected, sharesTokens } = make()
         rejected(own(0), other, 0)
         foreignFails("a", second)
@@ -87,7 +88,7 @@ describe("ServerHabits", () => {
     })
 
     it("that our own worked is evidence for 10 minutes", () => {
-      for (const [after, habit] of [[10 * minute - 1, "BoundTokens"], [10 * minute, undefined]] as const) {
+      for (const [after, habit] of [[10 * minute - 1, TokenBinding.boundTokens], [10 * minute, undefined]] as const) {
         const { foreignFails } = make()
         foreignFails("a", 0, second)
         assert.strictEqual(foreignFails("b", second + after), habit)
@@ -104,7 +105,7 @@ describe("ServerHabits", () => {
     })
 
     it("so does another process whose own tokens are rejected here as well", () => {
-      for (const [origin, habit] of [[api, undefined], [other, "BoundTokens"]] as const) {
+      for (const [origin, habit] of [[api, undefined], [other, TokenBinding.boundTokens]] as const) {
         const { foreignFails, held } = make()
         foreignFails("a", 0)
         held(origin)
@@ -118,7 +119,7 @@ describe("ServerHabits", () => {
       accepted(token("b"), other, second)
       assert.isUndefined(foreignFails("c", minute, 100, other))
       assert.isTrue(sharesTokens())
-      assert.strictEqual(foreignFails("d", 2 * minute), "BoundTokens")
+      assert.strictEqual(foreignFails("d", 2 * minute), TokenBinding.boundTokens)
     })
 
     it("only a first use counts: one that has worked here and is rejected later was revoked", () => {
@@ -139,7 +140,7 @@ describe("ServerHabits", () => {
       const mine = own(10)
       for (let i = 0; i < 5; i++) accepted(mine, api, 10 + i)
       assert.isTrue(sharesTokens())
-      assert.strictEqual(rejected(token("next"), api, minute), "BoundTokens")
+      assert.strictEqual(rejected(token("next"), api, minute), TokenBinding.boundTokens)
     })
 
     it("our own must work within 10 s of it: a resource that recovers says nothing of the tokens", () => {
@@ -171,7 +172,7 @@ describe("ServerHabits", () => {
           // The good one takes every token, the other none, neither what was fetched in place of it
           const shown = foreign ? token(`t${i}`, now) : own(now)
           if (origin === api) accepted(shown, origin, now)
-          else assert.notStrictEqual(rejected(shown, origin, now), "BoundTokens")
+          else assert.notStrictEqual(rejected(shown, origin, now), TokenBinding.boundTokens)
           if (origin === other && foreign) rejected(own(now), origin, now + 1)
         })
         assert.isTrue(sharesTokens())
@@ -225,9 +226,18 @@ describe("ServerHabits", () => {
       const { accepted, foreignFails, own, sharesTokens } = make()
       foreignFails("a", 0)
       for (let n = 0; n < 200; n++) accepted(own(second), `https://${n}.example.com`, second)
-      assert.strictEqual(foreignFails("b", minute), "BoundTokens")
+      assert.strictEqual(foreignFails("b", minute), TokenBinding.boundTokens)
       assert.isFalse(sharesTokens())
     })
+  })
+
+  it("fleet rule 11: within one process no token is bound to another", () => {
+    const habits = ServerHabits.make()
+    for (const now of [0, minute, 2 * minute]) {
+      assert.isUndefined(habits.rejected(token(`t${now}`), token("", now), api, false, now))
+      habits.accepted({ ...token(`own-${now}`), isOwn: true }, api, now + 1)
+    }
+    assert.isTrue(habits.sharesTokens())
   })
 
   describe("fleet rule 12: one active token", () => {
@@ -242,12 +252,14 @@ describe("ServerHabits", () => {
       const process = make()
       assert.isUndefined(dies(process, 0, second))
       assert.isUndefined(dies(process, 4 * minute, second))
-      assert.strictEqual(dies(process, 8 * minute, second), "OneActiveToken")
+      assert.strictEqual(dies(process, 8 * minute, second), ServerHabits.oneActiveToken)
       for (let n = 9; n < 20; n++) assert.isUndefined(dies(process, n * minute, second))
     })
 
     it("deaths of longer ago do not count", () => {
-      for (const [third, habit] of [[10 * minute - 1, "OneActiveToken"], [10 * minute, undefined]] as const) {
+      for (
+        const [third, habit] of [[10 * minute - 1, ServerHabits.oneActiveToken], [10 * minute, undefined]] as const
+      ) {
         const process = make()
         dies(process, 0, second)
         dies(process, minute, second)
@@ -258,11 +270,11 @@ describe("ServerHabits", () => {
     it("young is a quarter of its life, and a minute at most", () => {
       for (
         const [lifetime, age, habit] of [
-          [hour, minute - 1, "OneActiveToken"],
+          [hour, minute - 1, ServerHabits.oneActiveToken],
           [hour, minute, undefined],
-          [Infinity, minute - 1, "OneActiveToken"],
+          [Infinity, minute - 1, ServerHabits.oneActiveToken],
           [Infinity, minute, undefined],
-          [40 * second, 10 * second - 1, "OneActiveToken"],
+          [40 * second, 10 * second - 1, ServerHabits.oneActiveToken],
           [40 * second, 10 * second, undefined]
         ] as const
       ) {
@@ -289,7 +301,7 @@ describe("ServerHabits", () => {
         accepted(other, api, n * second)
         return rejected(other, api, n * second + 1)
       })
-      deepStrictEqual(fates, [undefined, undefined, "OneActiveToken"])
+      deepStrictEqual(fates, [undefined, undefined, ServerHabits.oneActiveToken])
       assert.isTrue(sharesTokens())
     })
 
