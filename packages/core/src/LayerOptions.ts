@@ -164,7 +164,7 @@ export const text = (option: string, value: string): Effect.Effect<string, Inval
   return value.trim() === ""
     ? invalid(option, "is empty")
     : hasControlCharacters(value)
-    ? invalid(option, holdsControlCharacters)
+    ? invalid(option, "holds a line break or another control character")
     : Effect.succeed(value)
 }
 
@@ -179,8 +179,6 @@ export const text = (option: string, value: string): Effect.Effect<string, Inval
 // eslint-disable-next-line no-control-regex
 export const hasControlCharacters = (text: string): boolean => /[\u0000-\u001f\u007f]/.test(text)
 
-const holdsControlCharacters = "holds a line break or another control character"
-
 /**
  * A secret that must be there, `Redacted`, in one line, and not empty.
  *
@@ -193,11 +191,7 @@ export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<
   // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
   const secret: unknown = Redacted.value(value)
   if (typeof secret !== "string") return invalid(option, secret === undefined ? "is missing" : "is not a string")
-  return secret.trim() === ""
-    ? invalid(option, "is empty")
-    : hasControlCharacters(secret)
-    ? invalid(option, holdsControlCharacters)
-    : Effect.succeed(value)
+  return Effect.as(text(option, secret), value)
 }
 
 /**

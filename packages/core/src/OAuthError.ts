@@ -302,15 +302,18 @@ const maxCauseDepth = 8
  * @since 0.1.0
  * @category guards
  */
-export const fromUnknown = (u: unknown): Option.Option<OAuthError> => {
-  let current = u
-  for (let depth = 0; depth < maxCauseDepth; depth++) {
-    if (isOAuthError(current)) return Option.some(current)
-    if (!Predicate.hasProperty(current, "cause")) break
-    current = current.cause
+export const fromUnknown = (u: unknown): Option.Option<OAuthError> => Option.fromNullable(chainOf(u).find(isOAuthError))
+
+/** A failure and its causes, each of which the next one has caused. */
+const chainOf = (u: unknown): ReadonlyArray<unknown> => {
+  const chain: Array<unknown> = []
+  for (let next = u; Predicate.isNotNullable(next) && chain.length < maxCauseDepth; next = fieldOf(next, "cause")) {
+    chain.push(next)
   }
-  return Option.none()
+  return chain
 }
+
+const fieldOf = (u: unknown, name: string): unknown => Predicate.hasProperty(u, name) ? u[name] : undefined
 
 const maxDescription = 300
 
@@ -324,11 +327,9 @@ const maxDescription = 300
  */
 export const describe = (u: unknown, clean: (text: string) => string = identity): string => {
   const parts: Array<string> = []
-  let current = u
-  for (let depth = 0; depth < maxCauseDepth && current !== undefined && current !== null; depth++) {
-    const part = describeOne(current)
+  for (const failure of chainOf(u)) {
+    const part = describeOne(failure)
     if (part !== "" && !parts.some((known) => known.includes(part))) parts.push(part)
-    current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
   }
   return oneLine(clean(parts.join(": "))) || "unknown failure"
 }
@@ -340,15 +341,8 @@ export const describe = (u: unknown, clean: (text: string) => string = identity)
  * @since 0.1.0
  * @category accessors
  */
-export const codeOf = (u: unknown): string | undefined => {
-  let current = u
-  for (let depth = 0; depth < maxCauseDepth; depth++) {
-    if (!Predicate.hasProperty(current, "code") && !Predicate.hasProperty(current, "cause")) return undefined
-    if (Predicate.hasProperty(current, "code") && isCode(current.code)) return current.code
-    current = Predicate.hasProperty(current, "cause") ? current.cause : undefined
-  }
-  return undefined
-}
+export const codeOf = (u: unknown): string | undefined =>
+  chainOf(u).map((failure) => fieldOf(failure, "code")).find(isCode)
 
 const isCode = (u: unknown): u is string => typeof u === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(u)
 
@@ -363,10 +357,13 @@ export const describeCause = (cause: Cause.Cause<unknown>): string => describe(C
 const describeOne = (u: unknown): string => {
   if (typeof u === "string") return u
   if (!Predicate.isObject(u)) return String(u)
-  const code = Predicate.hasProperty(u, "code") && typeof u.code === "string" ? u.code : ""
-  const message = Predicate.hasProperty(u, "message") && typeof u.message === "string" ? u.message : ""
-  const tag = Predicate.hasProperty(u, "_tag") && typeof u._tag === "string" ? u._tag : ""
-  if (message === "") return code || tag || (u instanceof Error ? u.name : "")
+  const textOf = (name: string) => {
+    const value = fieldOf(u, name)
+    return typeof value === "string" ? value : ""
+  }
+  const code = textOf("code")
+  const message = textOf("message")
+  if (message === "") return code || textOf("_tag") || (u instanceof Error ? u.name : "")
   return code === "" || message.includes(code) ? message : `${code} ${message}`
 }
 
