@@ -8,7 +8,6 @@ import * as AccessToken from "../AccessToken.js"
 import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import type * as RefreshTokens from "../store/RefreshTokens.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
-import type { ResolvedTokenRequest } from "../TokenRequest.js"
 
 /** Makes one attempt; it counts from 1 within a renewal. */
 export type TokenAttempts = (
@@ -17,9 +16,7 @@ export type TokenAttempts = (
 ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
 
 /** What an attempt is for. */
-export interface Need extends Omit<RefreshTokens.Need, "send"> {
-  readonly request: ResolvedTokenRequest
-}
+export type Need = Omit<RefreshTokens.Need, "attempt">
 
 /** What the attempts are made with. */
 export interface Options extends Omit<RefreshTokens.Options, "scope"> {
@@ -44,17 +41,6 @@ export const make: (
     return known
   }
 
-  const send = ({ request }: Need, attempt: number): RefreshTokens.Need["send"] => (refreshToken, onRefreshToken) =>
-    endpoint.attempt({
-      ...request,
-      grant: {
-        ...request.grant,
-        params: (context) =>
-          Effect.map(request.grant.params(context), (params) => ({ ...params, refresh_token: refreshToken })),
-        onRefreshToken
-      }
-    }, attempt)
-
   return (need, attempt) =>
     Effect.suspend(() => {
       const { refreshTokens } = need.request.grant
@@ -62,7 +48,7 @@ export const make: (
         ? Effect.map(endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
         : keptBy((refreshTokens as RefreshTokens.Start).make).attempt(refreshTokens.initial, {
           ...need,
-          send: send(need, attempt)
+          attempt
         })
     })
 })

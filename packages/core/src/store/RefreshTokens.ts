@@ -24,6 +24,7 @@ import { AccessTokenValue } from "../endpoint/TokenResponse.js"
 import type * as Grant from "../Grant.js"
 import { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
+import type { ResolvedTokenRequest } from "../TokenRequest.js"
 import type { TokenStore } from "../TokenStore.js"
 import * as BoundedStore from "./BoundedStore.js"
 import { randomName } from "./SharedTokens.js"
@@ -59,14 +60,9 @@ export interface Need {
   readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
   /** Until when it waits for its turn (epoch milliseconds). */
   readonly deadline: number
-  /**
-   * Asks the endpoint. `onSuccessor` hears of the refresh token in the answer
-   * before the rest of that is read, and perhaps refused.
-   */
-  readonly send: (
-    refreshToken: Redacted.Redacted,
-    onSuccessor: (token: Redacted.Redacted) => void
-  ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+  readonly request: ResolvedTokenRequest
+  /** Counts from 1 within a renewal. */
+  readonly attempt: number
 }
 
 /** What the refreshes are made with. */
@@ -74,6 +70,10 @@ export interface Options {
   /** Who is asked. */
   readonly endpoint: {
     readonly address: string
+    readonly attempt: (
+      request: ResolvedTokenRequest,
+      attempt: number
+    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
     /** Within this time an attempt comes to its end. */
     readonly timeout: Duration.Duration
     readonly proofKey: ProofKey | undefined
@@ -255,16 +255,20 @@ const makeLineage = (
   // the endpoint
   // ---------------------------------------------------------------------------
 
-  const send = (need: Need, { token }: Known) =>
-    Effect.timeoutFail(
-      need.send(token, (successor) => {
+  const send = ({ attempt, request }: Need, { token }: Known) => {
+    const grant: Grant.Grant = {
+      ...request.grant,
+      params: (context) => Effect.map(request.grant.params(context), (params) => ({ ...params, refresh_token: token })),
+      // Before the rest of the answer is read, and perhaps refused
+      onRefreshToken: (successor) => {
         answered = successor
-      }),
-      {
-        duration: attemptLimit,
-        onTimeout: () => fail(`the endpoint has not answered within ${Duration.format(attemptLimit)}`)
       }
-    )
+    }
+    return Effect.timeoutFail(endpoint.attempt({ ...request, grant }, attempt), {
+      duration: attemptLimit,
+      onTimeout: () => fail(`the endpoint has not answered within ${Duration.format(attemptLimit)}`)
+    })
+  }
 
   /** Sends the newest token, and once more where that can help. */
   const spend = (need: Need, owner: string) => {
