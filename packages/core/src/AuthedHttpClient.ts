@@ -113,6 +113,8 @@ export interface RedirectOptions<E> {
   readonly replayable: boolean
   /** The headers that no other origin may see, beside those that hold credentials by standard. */
   readonly secretHeaders: ReadonlyArray<string | RegExp>
+  /** What the app gave platform's fetch client, which is not to follow by itself. */
+  readonly requestInit?: RequestInit | undefined
 }
 
 /**
@@ -272,12 +274,12 @@ export const make: (
   const route = yield* Origin.makeRoute(options)
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
-  const requestInit = yield* Effect.serviceOption(FetchHttpClient.RequestInit)
+  const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
   const merge = memoizeMerge(options.request)
   const withToken = yield* WithToken.make
   const rejects = options.isRejection
   const signed = withToken<Attempt, HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, never>({
-    send: Authorization.make(inner, Option.getOrUndefined(requestInit)),
+    send: Authorization.make(inner, requestInit),
     isRejection: rejects === undefined
       ? isRejection
       : (response, attempt) => rejects(response, isRejection(response, attempt)),
@@ -330,29 +332,6 @@ export const make: (
       ? inner.execute(AddressedRequest.toRequest({ request, url }))
       : sendSigned(request, url, origin, call)
 
-  const sendWithRedirects = (
-    request: HttpClientRequest.HttpClientRequest,
-    url: string,
-    origin: string | undefined,
-    call: CallOptions,
-    redirects: RedirectPolicy,
-    fiber: Fiber.RuntimeFiber<unknown, unknown>
-  ) =>
-    Effect.provideService(
-      redirects(AddressedRequest.toRequest({ request, url }), origin, {
-        send: (hop, origin) => send(hop, hop.url, origin, call),
-        named: route.named,
-        replayable: call.replayable,
-        secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames)
-      }),
-      FetchHttpClient.RequestInit,
-      {
-        ...Option.getOrUndefined(requestInit),
-        ...Option.getOrUndefined(Context.getOption(fiber.currentContext, FetchHttpClient.RequestInit)),
-        redirect: "manual"
-      }
-    )
-
   const execute = (
     request: HttpClientRequest.HttpClientRequest
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
@@ -364,7 +343,13 @@ export const make: (
     if (typeof origin === "object") return Effect.fail(origin)
     const response = call.redirects === undefined
       ? send(request, url, origin, call)
-      : sendWithRedirects(request, url, origin, call, call.redirects, fiber)
+      : call.redirects(AddressedRequest.toRequest({ request, url }), origin, {
+        send: (hop, origin) => send(hop, hop.url, origin, call),
+        named: route.named,
+        replayable: call.replayable,
+        secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames),
+        requestInit
+      })
     return Authorization.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
   }
 

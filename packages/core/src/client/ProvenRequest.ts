@@ -2,18 +2,17 @@
  * A request with a token that is bound to a key, and with a proof of that key.
  * The key brings it, so that only who has one ships it.
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "../AccessToken.js"
 import * as WwwAuthenticate from "../WwwAuthenticate.js"
 import * as AddressedRequest from "./AddressedRequest.js"
 import type * as Authorization from "./Authorization.js"
+import * as ManualFetch from "./ManualFetch.js"
 import * as Replay from "./Replay.js"
 
 /** Sends with the proofs of a key; `requiresNonce` says whether the error of a challenge asks for a nonce. */
@@ -60,11 +59,5 @@ const execute = ({ client, requestInit }: Authorization.Via, proven: HttpClientR
   client.execute(proven).pipe(
     Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
     // A proof is for one address. Where fetch follows a redirect, it would take the proof along
-    Effect.mapInputContext((context: Context.Context<never>) =>
-      Context.add(context, FetchHttpClient.RequestInit, {
-        ...requestInit,
-        ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
-        redirect: "manual"
-      })
-    )
+    ManualFetch.make(requestInit)
   )

@@ -14,6 +14,7 @@ import { isStatusFailure } from "../endpoint/StatusFailure.js"
 import { RedirectError, type RedirectErrorReason } from "../OAuthError.js"
 import * as Origin from "../Origin.js"
 import * as AddressedRequest from "./AddressedRequest.js"
+import * as ManualFetch from "./ManualFetch.js"
 import * as Replay from "./Replay.js"
 
 /** `AuthedHttpClient.RedirectOptions`, as seen from below. */
@@ -25,14 +26,15 @@ export interface Options<E> {
   readonly named: ReadonlyArray<string>
   readonly replayable: boolean
   readonly secretHeaders: ReadonlyArray<string | RegExp>
+  readonly requestInit?: RequestInit | undefined
 }
 
 /** Returns every redirect as it is. */
 export const manual = <E>(
   request: HttpClientRequest.HttpClientRequest,
   origin: string | undefined,
-  { send }: Options<E>
-): Effect.Effect<HttpClientResponse.HttpClientResponse, E> => send(request, origin)
+  { requestInit, send }: Options<E>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, E> => ManualFetch.make(requestInit)(send(request, origin))
 
 /**
  * Sends a request, and those that its answers redirect to, at most `max` of
@@ -93,7 +95,7 @@ export const follow = (max: number) =>
       onSuccess: (response) => received(response, Effect.succeed(response))
     })
   }
-  return hop(request, origin, max)
+  return ManualFetch.make(options.requestInit)(hop(request, origin, max))
 }
 
 const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()
