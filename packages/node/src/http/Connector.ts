@@ -6,11 +6,14 @@
  */
 import * as Undici from "undici"
 
+type Options = Undici.buildConnector.BuildOptions & { readonly timeout: number }
+
 /** Makes the connector of a pool. `timeout` bounds all attempts at a connection together (milliseconds). */
 export const make = (
-  options: Undici.buildConnector.BuildOptions & { readonly timeout: number }
+  options: Options,
+  build: (options: Options) => Undici.buildConnector.connector = Undici.buildConnector
 ): Undici.buildConnector.connector => {
-  const first = Undici.buildConnector(options)
+  const first = build(options)
   return (target, callback) => {
     const start = performance.now()
     first(target, (...[error, socket]) => {
@@ -19,8 +22,7 @@ export const make = (
       const count = givenUp(error)
       if (timeout <= 0 || count === 0) return callback(error, null)
       const autoSelectFamilyAttemptTimeout = Math.ceil(timeout / count)
-      const second = Undici.buildConnector({ ...options, timeout, autoSelectFamilyAttemptTimeout })
-      second(target, callback)
+      build({ ...options, timeout, autoSelectFamilyAttemptTimeout })(target, callback)
     })
   }
 }
