@@ -121,10 +121,10 @@ export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
 
 /** What no later attempt mends, by the codes of Node, OpenSSL and undici. */
 const isFinalCode = (code: string): boolean =>
-  code !== serverFault && (finalCodes.includes(code) || finalPrefixes.some((prefix) => code.startsWith(prefix)))
+  !passing.test(code) && (finalCodes.includes(code) || finalPrefixes.some((prefix) => code.startsWith(prefix)))
 
-/** An alert of TLS that is about the server's own state (RFC 8446 §6.2). */
-const serverFault = "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR"
+/** Alerts of TLS that are about the server's own state or about the way (RFC 8446 §6.2). */
+const passing = /INTERNAL_ERROR|BAD_RECORD_MAC/
 
 const finalPrefixes = ["CERT_", "CRL_", "ERR_SSL_", "ERR_TLS_CERT_", "ERROR_IN_CERT_", "UNABLE_TO_"]
 

@@ -235,7 +235,8 @@ describe("RetryPolicy", () => {
         "EPIPE",
         "ERR_STREAM_PREMATURE_CLOSE",
         "UND_ERR_SOCKET",
-        "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR"
+        "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR",
+        "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
       ]
         .map((code) => [{ reason: "Transport", status: undefined, code }, true] as const),
       ...[
