@@ -90,7 +90,7 @@ describe("Connector", () => {
       assert.lengthOf(built, 2)
       const [, second] = built
       assert.isAtMost(second.timeout, hang)
-      assert.deepInclude(second, { autoSelectFamilyAttemptTimeout: Math.ceil(second.timeout / 3) })
+      assert.strictEqual(Reflect.get(second, "autoSelectFamilyAttemptTimeout"), Math.ceil(second.timeout / 3))
     }))
 
   it.live("addresses that all refuse are tried once", () =>
