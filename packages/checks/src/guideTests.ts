@@ -31,8 +31,26 @@ export const runGuideTests = (project: string, run: (command: string, ...args: A
   run("node", "node_modules/typescript/bin/tsc", "-p", folder)
   // Whatever else the machine does
   const timeLimit = "--testTimeout=60000"
-  const said = run("npx", "--no-install", "vitest", "run", "--root", folder, "--exclude", "build", timeLimit)
-  if (!said.includes(`${byVitest.length} passed (${byVitest.length})`)) throw new Error(`testing.md: ${said}`)
+  const report = join(folder, "build", "report.json")
+  run(
+    "npx",
+    "--no-install",
+    "vitest",
+    "run",
+    "--root",
+    folder,
+    "--exclude",
+    "build",
+    timeLimit,
+    "--reporter=json",
+    `--outputFile=${report}`
+  )
+  const passed = JSON.parse(readFileSync(report, "utf8")).testResults.filter((file: { readonly status: string }) =>
+    file.status === "passed"
+  )
+  if (passed.length !== byVitest.length) {
+    throw new Error(`testing.md: ${passed.length} files of ${byVitest.length} passed, see ${report}`)
+  }
   for (const name of byNode) run("node", "--test", join(folder, "build", name.replace(/\.ts$/, ".js")))
   console.log(`testing.md: ${byVitest.length} files of tests by Vitest, ${byNode.length} by node --test`)
 }
