@@ -375,9 +375,9 @@ const otherErrors: ReadonlyArray<string> = [
 const isRejection = (response: HttpClientResponse.HttpClientResponse, { token }: Attempt): boolean => {
   // The hot path
   if (response.status < 400) return false
-  const code = Option.map(
-    WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), token.proofKey === undefined ? "bearer" : "dpop"),
-    ({ code }) => code
+  const code = WwwAuthenticate.errorCode(
+    WwwAuthenticate.fromResponse(response),
+    token.proofKey === undefined ? "bearer" : "dpop"
   )
   return response.status === 401
     ? !Option.exists(code, (code) => otherErrors.includes(code))

@@ -29,6 +29,13 @@ export const TypeId: unique symbol = Symbol.for("@effect-alf/core/OAuthError")
  */
 export type TypeId = typeof TypeId
 
+/** With the mark: a field of each class would keep a bundler from leaving out those that an app does not use. */
+const TaggedError: typeof Data.TaggedError = (tag) => {
+  const Base = Data.TaggedError(tag)
+  Object.assign(Base.prototype, { [TypeId]: TypeId })
+  return Base
+}
+
 /**
  * What a request through an `AuthedHttpClient` can fail with, beside platform's
  * own `HttpClientError`.
@@ -45,12 +52,12 @@ export type OAuthError = TokenEndpointError | TokenProviderError | OriginNotAllo
  * @since 0.1.0
  * @category errors
  */
-export class InvalidOptions extends Data.TaggedError("InvalidOptions")<{
+export class InvalidOptions extends TaggedError("InvalidOptions")<{
   /** The option at fault, as the user wrote it: `TokenEndpoint.url`. */
   readonly option: string
   readonly description: string
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     return `${this.option} ${this.description}`
@@ -86,7 +93,7 @@ export type TokenEndpointErrorReason =
  * @since 0.1.0
  * @category errors
  */
-export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
+export class TokenEndpointError extends TaggedError("TokenEndpointError")<{
   readonly reason: TokenEndpointErrorReason
   /** The endpoint's address, without its query. */
   readonly endpoint: string
@@ -111,7 +118,7 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
   /** What to do about it, where that is known. */
   readonly advice?: string | undefined
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     const subject = `${this.role ?? "Token"} endpoint ${this.endpoint}`
@@ -148,7 +155,7 @@ export class TokenEndpointError extends Data.TaggedError("TokenEndpointError")<{
  * @since 0.1.0
  * @category errors
  */
-export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
+export class TokenProviderError extends TaggedError("TokenProviderError")<{
   readonly reason: "Closed" | "MaxWait" | "RefreshToken" | "Defect"
   /** For `MaxWait`: how long the caller waited. */
   readonly waited?: Duration.Duration | undefined
@@ -157,7 +164,7 @@ export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
   /** When it is worth to try again. */
   readonly retryAfter?: Duration.Duration | undefined
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     switch (this.reason) {
@@ -183,12 +190,12 @@ export class TokenProviderError extends Data.TaggedError("TokenProviderError")<{
  * @since 0.1.0
  * @category errors
  */
-export class OriginNotAllowed extends Data.TaggedError("OriginNotAllowed")<{
+export class OriginNotAllowed extends TaggedError("OriginNotAllowed")<{
   /** The origin of the request, or why it has none. */
   readonly origin: string
   readonly allowed: ReadonlyArray<string>
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     const allowed = this.allowed.length === 0 ? "any https origin" : this.allowed.join(", ")
@@ -214,7 +221,7 @@ export type RedirectErrorReason = "TooMany" | "Insecure" | "InvalidLocation"
  * @since 0.1.0
  * @category errors
  */
-export class RedirectError extends Data.TaggedError("RedirectError")<{
+export class RedirectError extends TaggedError("RedirectError")<{
   readonly reason: RedirectErrorReason
   /** What is wrong with the redirect, in words. */
   readonly description: string
@@ -223,7 +230,7 @@ export class RedirectError extends Data.TaggedError("RedirectError")<{
   /** The origin that redirects. */
   readonly origin: string
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     return `A redirect of ${this.origin} (${this.status}) was not followed: ${this.description}`
@@ -237,13 +244,13 @@ export class RedirectError extends Data.TaggedError("RedirectError")<{
  * @since 0.1.0
  * @category errors
  */
-export class TokenStoreError extends Data.TaggedError("TokenStoreError")<{
+export class TokenStoreError extends TaggedError("TokenStoreError")<{
   readonly reason: "Unavailable" | "Timeout" | "InvalidEntry"
   /** The method of the store that failed. */
   readonly method: "get" | "set" | "remove" | "acquireLease" | "extendLease" | "releaseLease" | "changes"
   readonly description: string
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     return `Token store, ${this.method}: ${this.description}`
@@ -259,11 +266,11 @@ export class TokenStoreError extends Data.TaggedError("TokenStoreError")<{
  * @since 0.1.0
  * @category errors
  */
-export class CredentialsError extends Data.TaggedError("CredentialsError")<{
+export class CredentialsError extends TaggedError("CredentialsError")<{
   /** What is wrong, in words that may be shown: `the key is too small`. */
   readonly description: string
 }> {
-  readonly [TypeId]: TypeId = TypeId
+  declare readonly [TypeId]: TypeId
 
   override get message(): string {
     return this.description

@@ -166,21 +166,40 @@ export const print = (challenges: ReadonlyArray<Challenge>): string =>
 export const error = (
   challenges: ReadonlyArray<Challenge>,
   used?: ResourceError["scheme"] | undefined
-): Option.Option<ResourceError> => {
-  const errors = challenges.flatMap(({ params, scheme }): ReadonlyArray<ResourceError> =>
-    (scheme !== "bearer" && scheme !== "dpop") || !params.error ? [] : [{
-      scheme,
-      code: params.error,
-      description: Option.map(Option.fromNullable(params.error_description), oneLine),
-      uri: Option.fromNullable(params.error_uri),
-      scope: words(params.scope),
-      acrValues: words(params.acr_values),
-      maxAge: /^\d{1,10}$/.test(params.max_age ?? "")
-        ? Option.some(Duration.seconds(Number(params.max_age)))
-        : Option.none()
-    }]
+): Option.Option<ResourceError> =>
+  Option.map(refusal(challenges, used), ({ params, scheme }) => ({
+    scheme,
+    code: params.error,
+    description: Option.map(Option.fromNullable(params.error_description), oneLine),
+    uri: Option.fromNullable(params.error_uri),
+    scope: words(params.scope),
+    acrValues: words(params.acr_values),
+    maxAge: /^\d{1,10}$/.test(params.max_age ?? "")
+      ? Option.some(Duration.seconds(Number(params.max_age)))
+      : Option.none()
+  }))
+
+/**
+ * The code of that error.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const errorCode = (
+  challenges: ReadonlyArray<Challenge>,
+  used?: ResourceError["scheme"] | undefined
+): Option.Option<string> => Option.map(refusal(challenges, used), ({ params }) => params.error)
+
+interface Refusal extends Challenge {
+  readonly scheme: ResourceError["scheme"]
+  readonly params: Challenge["params"] & { readonly error: string }
+}
+
+const refusal = (challenges: ReadonlyArray<Challenge>, used: string | undefined): Option.Option<Refusal> => {
+  const refusals = challenges.filter((challenge): challenge is Refusal =>
+    (challenge.scheme === "bearer" || challenge.scheme === "dpop") && !!challenge.params.error
   )
-  return Option.fromNullable(errors.find(({ scheme }) => scheme === used) ?? errors[0])
+  return Option.fromNullable(refusals.find(({ scheme }) => scheme === used) ?? refusals[0])
 }
 
 const words = (text = ""): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")

@@ -23,9 +23,7 @@ export const make = (
   const wantsNonce = (response: HttpClientResponse.HttpClientResponse) =>
     response.status === 401 && requiresNonce(
       response,
-      Option.getOrUndefined(
-        Option.map(WwwAuthenticate.error(WwwAuthenticate.fromResponse(response), "dpop"), ({ code }) => code)
-      )
+      Option.getOrUndefined(WwwAuthenticate.errorCode(WwwAuthenticate.fromResponse(response), "dpop"))
     )
 
   return <A extends Authorization.Attempt, E>(
