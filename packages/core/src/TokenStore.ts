@@ -310,7 +310,50 @@ export interface MemoryOptions {
   readonly sharing?: Sharing | undefined
 }
 
+interface Kept {
+  readonly version: string
+  readonly payload: string
+  readonly expiresAt: number
+}
+
+const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
+
+const alive = (kept: Map<string, Kept>, key: string, now: number): Kept | undefined => {
+  const found = kept.get(key)
+  if (found === undefined || found.expiresAt > now) return found
+  kept.delete(key)
+  return undefined
+}
+
+/** Takes the place of these versions alone; `undefined` is none at all. */
+const write = (
+  kept: Map<string, Kept>,
+  key: string,
+  { payload, timeToLive, version }: Entry,
+  replaced: ReadonlyArray<string | undefined>
+) =>
+  withNow((now) => {
+    if (!replaced.includes(alive(kept, key, now)?.version)) return false
+    // A text that was put together in pieces is kept in pieces, until it is looked through
+    anyText.test(payload)
+    kept.delete(key)
+    kept.set(key, { version, payload, expiresAt: now + Duration.toMillis(timeToLive) })
+    return true
+  })
+
 const anyText = /^/
+
+const drop = (kept: Map<string, Kept>, key: string, version: string) =>
+  withNow((now) => alive(kept, key, now)?.version === version && kept.delete(key))
+
+const dropOldest = (kept: Map<string, Kept>) => {
+  for (const [key, { expiresAt }] of kept) {
+    if (Number.isFinite(expiresAt)) {
+      kept.delete(key)
+      return
+    }
+  }
+}
 
 /**
  * Keeps tokens in the memory of the process, with everything the port offers.
@@ -326,41 +369,10 @@ export const makeMemory: {
 } = (options?: MemoryOptions) =>
   Effect.gen(function*() {
     const capacity = yield* LayerOptions.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
-    const entries = new Map<string, Omit<Entry, "timeToLive"> & { readonly expiresAt: number }>()
-    const leases = new Map<string, { readonly owner: string; readonly expiresAt: number }>()
+    const entries = new Map<string, Kept>()
+    // A lease is kept as an entry is, with its owner for a version
+    const leases = new Map<string, Kept>()
     const notices = new Set<Queue.Queue<string>>()
-
-    const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
-
-    const find = (key: string, now: number): Option.Option<Entry> => {
-      const found = entries.get(key)
-      if (found === undefined) return Option.none()
-      if (found.expiresAt > now) {
-        const { payload, version } = found
-        return Option.some({ version, payload, timeToLive: Duration.millis(found.expiresAt - now) })
-      }
-      entries.delete(key)
-      return Option.none()
-    }
-
-    const dropOldest = () => {
-      for (const [key, { expiresAt }] of entries) {
-        if (Number.isFinite(expiresAt)) {
-          entries.delete(key)
-          return
-        }
-      }
-    }
-
-    const grant = (key: string, owner: string, duration: Duration.Duration, now: number) => {
-      leases.set(key, { owner, expiresAt: now + Duration.toMillis(duration) })
-      return true
-    }
-
-    const holder = (key: string, now: number): string | undefined => {
-      const lease = leases.get(key)
-      return lease !== undefined && lease.expiresAt > now ? lease.owner : undefined
-    }
 
     const notify = (key: string, write: Effect.Effect<boolean>) =>
       Effect.tap(
@@ -374,42 +386,30 @@ export const makeMemory: {
       (queue) => Effect.sync(() => notices.delete(queue))
     )
 
+    const lease = (key: string, owner: string, timeToLive: Duration.Duration, current: string | undefined) =>
+      write(leases, key, { version: owner, payload: "", timeToLive }, [current, owner])
+
     return TokenStore.of({
       sharing: options?.sharing ?? MemoryTokens.make(capacity),
-      get: (key) => withNow((now) => find(key, now)),
+      get: (key) =>
+        withNow((now) => {
+          const found = alive(entries, key, now)
+          if (found === undefined) return Option.none()
+          const { expiresAt, payload, version } = found
+          return Option.some({ version, payload, timeToLive: Duration.millis(expiresAt - now) })
+        }),
       set: (key, entry, replaces) =>
         notify(
           key,
-          withNow((now) => {
-            if (isStale(find(key, now), replaces)) return false
-            entries.delete(key)
-            const { payload, version } = entry
-            // A text that was put together in pieces is kept in pieces, until it is looked through
-            anyText.test(payload)
-            entries.set(key, { version, payload, expiresAt: now + Duration.toMillis(entry.timeToLive) })
-            if (entries.size > capacity) dropOldest()
-            return true
+          Effect.map(write(entries, key, entry, [undefined, Option.getOrUndefined(replaces)]), (written) => {
+            if (entries.size > capacity) dropOldest(entries)
+            return written
           })
         ),
-      remove: (key, version) =>
-        notify(
-          key,
-          withNow((now) => {
-            const current = find(key, now)
-            return Option.isSome(current) && current.value.version === version && entries.delete(key)
-          })
-        ),
-      acquireLease: (key, owner, duration) =>
-        withNow((now) => {
-          const current = holder(key, now)
-          return (current === undefined || current === owner) && grant(key, owner, duration, now)
-        }),
-      extendLease: (key, owner, duration) =>
-        withNow((now) => holder(key, now) === owner && grant(key, owner, duration, now)),
-      releaseLease: (key, owner) =>
-        withNow((now) => {
-          if (holder(key, now) === owner) leases.delete(key)
-        }),
+      remove: (key, version) => notify(key, drop(entries, key, version)),
+      acquireLease: (key, owner, duration) => lease(key, owner, duration, undefined),
+      extendLease: (key, owner, duration) => lease(key, owner, duration, owner),
+      releaseLease: (key, owner) => Effect.asVoid(drop(leases, key, owner)),
       changes: Stream.unwrapScoped(Effect.map(subscribe, (queue) => Stream.fromQueue(queue)))
     })
   }) as Effect.Effect<TokenStore["Type"]>
