@@ -71,6 +71,9 @@ export interface Idle {
   readonly _tag: "Idle"
   /** Before this time no renewal is begun that nobody waits for. */
   readonly notBefore: number
+  readonly answer?: never
+  readonly definite?: never
+  readonly background?: never
 }
 
 /** The last renewal has failed. */
@@ -167,10 +170,8 @@ export interface Taking {
 }
 
 /** The renewal under way has brought a token, of its own or out of the store. */
-export const obtained = (token: HeldToken.HeldToken, taking: Taking, now: number): Transition => (state) => ({
-  ...taken(state, token, taking),
-  renewal: { _tag: "Idle", notBefore: notBeforeWith(state, token, taking, now) }
-})
+export const obtained = (token: HeldToken.HeldToken, taking: Taking, now: number): Transition => (state) =>
+  found(token, taking, now)({ ...state, renewal: restOf(state) })
 
 /** Another process has stored a token. A renewal under way goes on. */
 export const found = (token: HeldToken.HeldToken, taking: Taking, now: number): Transition => (state) =>
@@ -211,8 +212,9 @@ export interface Failing {
 /** A renewal has begun. Where a failure answers, it looks for what ends it. */
 export const started = (flight: Flight, cooldown: number, now: number): Transition => (state) => {
   const before = restOf(state)
-  const isLook = before._tag === "Failed" && before.answer !== undefined && isInForce(before.answer, now)
-  const looked = isLook ? { ...before, answer: { ...before.answer, lookAt: now + cooldown } } : before
+  const looked = before.answer !== undefined && isInForce(before.answer, now)
+    ? { ...before, answer: { ...before.answer, lookAt: now + cooldown } }
+    : before
   return { ...state, renewal: { _tag: "Running", flight, before: looked } }
 }
 
@@ -261,7 +263,7 @@ export const died = (failing: Failing, now: number): Transition => (state) => ({
 /** The credentials are known that the failure which answers since `from` was given for. */
 export const failedWith = (credentials: Answer["credentials"], from: number): Transition => (state) => {
   const rest = restOf(state)
-  return rest._tag === "Failed" && rest.answer !== undefined && rest.answer.from === from
+  return rest.answer !== undefined && rest.answer.from === from
     ? withRest(state, { ...rest, answer: { ...rest.answer, credentials } })
     : state
 }
@@ -269,7 +271,7 @@ export const failedWith = (credentials: Answer["credentials"], from: number): Tr
 /** The credentials were read again: others than those that failed end the answer. */
 export const credentialsRead = (credentials: Answer["credentials"]): Transition => (state) => {
   const rest = restOf(state)
-  if (rest._tag !== "Failed" || rest.answer === undefined) return state
+  if (rest.answer === undefined) return state
   const failed = rest.answer.credentials
   return Option.isNone(failed) || Option.isNone(credentials) || Equal.equals(credentials, failed)
     ? state
@@ -286,16 +288,13 @@ export const flightOf = ({ renewal }: KeyState): Flight | undefined =>
 
 /** The failure that answers for the endpoint, while a renewal looks for what ends it as well. */
 export const answering = (state: KeyState, now: number): Cooldown.Failure | undefined => {
-  const answer = answerOf(state)
+  const { answer } = restOf(state)
   return answer !== undefined && isInForce(answer, now) ? answer.error : undefined
 }
 
-/** Since when the last failure answers that callers waited for. */
-export const answersSince = (state: KeyState): number | undefined => answerOf(state)?.from
-
 /** Whether other credentials would end the answer. */
 export const mayChange = (state: KeyState): boolean => {
-  const answer = answerOf(state)
+  const { answer } = restOf(state)
   return answer !== undefined && Option.isSome(answer.credentials)
 }
 
@@ -413,7 +412,7 @@ export const decide = (key: Key, call: Call, now: number): Decision => {
 /** With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works. */
 const decideServing = (state: KeyState, held: HeldToken.HeldToken, call: Call, now: number): Decision => {
   const rest = restOf(state)
-  const isStale = rest._tag === "Failed" && rest.background > 0
+  const isStale = rest.background !== undefined && rest.background > 0
   const isEarly = now < rest.notBefore
   const phase = HeldToken.phase(held, now)
   if (phase === "leeway" && !isStale && !isEarly) return decideRenewal(state, "expiry", call, now)
@@ -432,7 +431,7 @@ export const decideRenewal = (
   now: number
 ): RenewalDecision => {
   if (state.renewal._tag === "Running") return { _tag: "Join", flight: state.renewal.flight }
-  const answer = answerOf(state)
+  const { answer } = restOf(state)
   if (answer === undefined || !isInForce(answer, now)) return { _tag: "Start", reason }
   const mayLook = (isShared || Option.isSome(answer.credentials)) && now >= answer.lookAt
   return mayLook ? { _tag: "Start", reason } : { _tag: "Answer", error: answer.error }
@@ -452,11 +451,6 @@ const withRest = (state: KeyState, rest: Rest): KeyState => ({
   ...state,
   renewal: state.renewal._tag === "Running" ? { ...state.renewal, before: rest } : rest
 })
-
-const answerOf = (state: KeyState): Answer | undefined => {
-  const rest = restOf(state)
-  return rest._tag === "Failed" ? rest.answer : undefined
-}
 
 /** A clock that was set back must not make it last. */
 const isInForce = ({ from, until }: Answer, now: number): boolean => now >= from && now < until
@@ -486,16 +480,18 @@ const notBeforeWith = (state: KeyState, token: HeldToken.HeldToken, taking: Taki
   return now + Math.max(0, end - now) / 2
 }
 
-const failureAfter = (state: KeyState, { at, error }: Failing): Failed => {
-  const rest = restOf(state)
-  return rest._tag === "Failed"
-    ? { ...rest, error, at }
-    : { ...rest, _tag: "Failed", error, at, answer: undefined, definite: 0, background: 0 }
-}
+const failureAfter = (state: KeyState, { at, error }: Failing): Failed => ({
+  answer: undefined,
+  definite: 0,
+  background: 0,
+  ...restOf(state),
+  _tag: "Failed",
+  error,
+  at
+})
 
 const spacedOut = (state: KeyState, { cooldown, error }: Failing, now: number) => {
-  const rest = restOf(state)
-  const background = rest._tag === "Failed" ? rest.background : 0
+  const { background = 0 } = restOf(state)
   const factor = Math.min(maxBackgroundFactor, 2 ** background)
   return { background: background + 1, notBefore: now + Cooldown.waitAfter(error, factor * cooldown) }
 }

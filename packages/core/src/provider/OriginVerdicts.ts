@@ -46,7 +46,7 @@ export interface OriginState {
 
 /** A token that has been rejected. */
 export interface Rejection {
-  readonly origins: ReadonlySet<string>
+  readonly origins: ReadonlyArray<string>
   readonly expiresAt: number
 }
 
@@ -69,13 +69,9 @@ export const none: OriginVerdicts = { origins: new Map(), rejections: new Map() 
 /** The origin rejected the token. That is remembered until the token expires. */
 export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
   const rejections = new Map(Array.from(verdicts.rejections).filter(([, { expiresAt }]) => now < expiresAt))
-  const known = rejections.get(token)
-  if (known === undefined) {
-    rejections.set(token, { origins: new Set([origin]), expiresAt })
-  } else {
-    const origins = Array.from(known.origins).filter((other) => other !== origin)
-    rejections.set(token, { ...known, origins: new Set([...newest(origins, maxOrigins - 1), origin]) })
-  }
+  const before = rejections.get(token) ?? { origins: [], expiresAt }
+  const others = before.origins.filter((other) => other !== origin)
+  rejections.set(token, { ...before, origins: [...newest(others, maxOrigins - 1), origin] })
   const doubted = withOrigin(verdicts, origin, now, (state) => ({
     ...state,
     standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
@@ -130,7 +126,7 @@ export const standing = ({ origins }: OriginVerdicts, origin: string): Standing 
 /** Whether this origin, or any, has rejected the token. */
 export const has = ({ rejections }: OriginVerdicts, token: string, origin?: string): boolean => {
   const rejection = rejections.get(token)
-  return rejection !== undefined && (origin === undefined || rejection.origins.has(origin))
+  return rejection !== undefined && (origin === undefined || rejection.origins.includes(origin))
 }
 
 /** Whether renewals for the origin are paused. */
@@ -155,48 +151,56 @@ export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: 
 // which origins took a token
 // -----------------------------------------------------------------------------
 
+/** The origins that have taken a token, and those that have rejected it since. */
+interface Heard {
+  readonly took: ReadonlyArray<string>
+  readonly doubt: ReadonlyArray<string>
+}
+
+const nothing: Heard = { took: Origin.none, doubt: Origin.none }
+
 /** Which origins took which token. It is kept for as long as anyone holds the token. */
 export class Acceptances {
-  readonly #origins = new WeakMap<AccessToken, ReadonlyArray<string>>()
-  /** Those of them that have rejected it since. */
-  readonly #doubtful = new WeakMap<AccessToken, ReadonlyArray<string>>()
+  readonly #heard = new WeakMap<AccessToken, Heard>()
   #lastToken: AccessToken | undefined
   #lastOrigin = ""
 
+  #of(token: AccessToken): Heard {
+    return this.#heard.get(token) ?? nothing
+  }
+
   /** The origin took the token. */
   accepted(token: AccessToken, origin: string): void {
-    const origins = this.#origins.get(token) ?? Origin.none
-    const known = Origin.add(origins, origin, maxOrigins)
-    if (known !== origins) this.#origins.set(token, known)
-    const doubtful = this.#doubtful.get(token)
-    if (doubtful !== undefined) this.#doubtful.set(token, doubtful.filter((other) => other !== origin))
+    const { doubt, took } = this.#of(token)
+    this.#heard.set(token, {
+      took: Origin.add(took, origin, maxOrigins),
+      doubt: doubt.filter((other) => other !== origin)
+    })
     this.#lastToken = token
     this.#lastOrigin = origin
   }
 
   /** The origin rejected it. */
   rejected(token: AccessToken, origin: string): void {
-    this.#doubtful.set(token, Origin.add(this.#doubtful.get(token) ?? Origin.none, origin, maxOrigins))
+    const { doubt, took } = this.#of(token)
+    this.#heard.set(token, { took, doubt: Origin.add(doubt, origin, maxOrigins) })
     this.#lastToken = undefined
   }
 
   /** The same token has come once more, with other times: it worked where it worked. */
   renewed(before: AccessToken, token: AccessToken): void {
-    const origins = this.#origins.get(before)
-    if (origins !== undefined) this.#origins.set(token, origins)
-    const doubtful = this.#doubtful.get(before)
-    if (doubtful !== undefined) this.#doubtful.set(token, doubtful)
+    this.#heard.set(token, this.#of(before))
   }
 
   /** Whether the origin has ever taken it. */
   hasWorked(token: AccessToken, origin: string): boolean {
-    return this.#origins.get(token)?.includes(origin) === true
+    return this.#of(token).took.includes(origin)
   }
 
   /** Whether the origin has taken it since it last rejected it: to hear so again says nothing new. */
   works(token: AccessToken, origin: string): boolean {
     return (token === this.#lastToken && origin === this.#lastOrigin) ||
-      (this.hasWorked(token, origin) && this.#doubtful.get(token)?.includes(origin) !== true)
+      (this.hasWorked(token, origin) && !this.#of(token).doubt.includes(origin))
   }
 }
 
@@ -281,10 +285,9 @@ const withOrigin = (
 const without = (rejections: OriginVerdicts["rejections"], token: string, origin: string) => {
   const rejection = rejections.get(token)
   if (rejection === undefined) return rejections
-  const origins = new Set(rejection.origins)
-  origins.delete(origin)
+  const origins = rejection.origins.filter((other) => other !== origin)
   const others = new Map(rejections)
-  if (origins.size === 0) others.delete(token)
+  if (origins.length === 0) others.delete(token)
   else others.set(token, { ...rejection, origins })
   return others
 }

@@ -13,16 +13,18 @@ const { invalidClient, unavailable } = TestTokenEndpoint
 const make = (base: number) => {
   const key = new KeyState.Cell()
   const flight = aFlight()
+  let failedAt = 0
   const fly = (now: number, ...transitions: ReadonlyArray<KeyState.Transition>) => {
     key.apply(KeyState.started(flight, base, now))
     for (const transition of [...transitions, KeyState.ended(flight)]) key.apply(transition)
   }
   return {
     failure: (now: number) => KeyState.answering(key.state, now),
-    begin: (error: Cooldown.Failure, now: number, at = now) =>
-      fly(now, KeyState.failedWaiting({ error, reason: "expiry", at, cooldown: base }, now)),
-    failedWith: (credentials: Option.Option<string>) =>
-      key.apply(KeyState.failedWith(credentials, KeyState.answersSince(key.state) ?? 0)),
+    begin: (error: Cooldown.Failure, now: number, at = now) => {
+      failedAt = now
+      fly(now, KeyState.failedWaiting({ error, reason: "expiry", at, cooldown: base }, now))
+    },
+    failedWith: (credentials: Option.Option<string>) => key.apply(KeyState.failedWith(credentials, failedAt)),
     mayChange: () => KeyState.mayChange(key.state),
     /** Whether a renewal begins that looks for what ends it. */
     mayLook: (now: number) => {

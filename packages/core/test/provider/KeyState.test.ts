@@ -419,7 +419,8 @@ describe("KeyState", () => {
       failedInBackground: ({ error }, _, now) => KeyState.failedInBackground(failing(error, "background", now), now),
       failedWaiting: ({ error, reason }, _, now) => KeyState.failedWaiting(failing(error, reason, now), now),
       died: ({ reason }, _, now) => KeyState.died(failing(defect, reason, now), now),
-      failedWith: ({ credentials }, state) => KeyState.failedWith(credentials, KeyState.answersSince(state) ?? 0),
+      failedWith: ({ credentials }, { renewal }) =>
+        KeyState.failedWith(credentials, (renewal._tag === "Running" ? renewal.before : renewal).answer?.from ?? 0),
       credentialsRead: ({ credentials }) => KeyState.credentialsRead(credentials)
     }
 
