@@ -205,8 +205,9 @@ export const duration = (
   option: string,
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> => {
-  if (isNegative(value)) return invalid(option, "is negative")
-  if (isNaN(value)) return invalid(option, "is not a duration")
+  const parts: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
+  if (parts.some(isNegative)) return invalid(option, "is negative")
+  if (parts.some(Number.isNaN)) return invalid(option, "is not a duration")
   return Effect.try({
     try: () => Duration.decode(value),
     catch: () => new InvalidOptions({ option, description: "is not a duration" })
@@ -229,14 +230,8 @@ export const positiveDuration = (
     () => invalid(option, "must be longer than zero")
   )
 
-const isNegative = (value: Duration.DurationInput): boolean => {
-  if (typeof value === "string") return value.trim().startsWith("-")
-  if (Array.isArray(value)) return value[0] < 0 || value[1] < 0
-  return (typeof value === "number" || typeof value === "bigint") && value < 0
-}
-
-const isNaN = (value: Duration.DurationInput): boolean =>
-  Array.isArray(value) ? value.some(Number.isNaN) : Number.isNaN(value)
+const isNegative = (part: unknown): boolean =>
+  typeof part === "string" ? part.trim().startsWith("-") : (part as number | bigint) < 0
 
 /**
  * A whole number of at least one.

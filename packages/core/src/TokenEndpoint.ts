@@ -216,10 +216,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
 
 const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
   Effect.isEffect(dpop)
-    ? Effect.catchAllCause(
-      dpop,
-      (cause) => LayerOptions.invalid("TokenEndpoint.dpop", `brings no key${AuthenticatedPost.sayWhy(cause)}`)
-    )
+    ? orInvalid(dpop, "dpop", "brings no key")
     : Effect.succeed(dpop)
 
 /** RFC 9449 §5.1: a server may say by which algorithms it takes proofs. */
@@ -239,16 +236,17 @@ const bindingOf = <R>(
   proofKey: DPoP.ProofKey | undefined
 ): Effect.Effect<(() => string) | undefined, InvalidOptions, R> => {
   if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
-  return binding.pipe(
-    Effect.catchAllCause((cause) =>
-      LayerOptions.invalid(
-        "TokenEndpoint.clientAuth",
-        `${method}: what its tokens are bound to is not known${AuthenticatedPost.sayWhy(cause)}`
-      )
-    ),
-    Effect.map((thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`)
+  return Effect.map(
+    orInvalid(binding, "clientAuth", `${method}: what its tokens are bound to is not known`),
+    (thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`
   )
 }
+
+const orInvalid = <A, R>(effect: Effect.Effect<A, unknown, R>, option: string, description: string) =>
+  Effect.catchAllCause(
+    effect,
+    (cause) => LayerOptions.invalid(`TokenEndpoint.${option}`, description + AuthenticatedPost.sayWhy(cause))
+  )
 
 const tellRefreshToken = ({ onRefreshToken }: Grant, body: ServerExchange.Answer["body"]) => {
   const refreshToken = Option.flatMap(body, TokenResponse.decodeRefreshToken)

@@ -13,7 +13,6 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as FiberRef from "effect/FiberRef"
 import type { LazyArg } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { AccessToken, type ProofKey } from "../AccessToken.js"
@@ -224,16 +223,14 @@ export const clientAuthOf = <R>(
  * where nobody checked the types.
  */
 export const sayWhy = (cause: Cause.Cause<unknown>): string => {
-  const error = Option.filter(Cause.failureOption(cause), isCredentialsError)
-  const said = Option.orElse(
-    Option.map(error, ({ description }) => description),
-    () => Option.flatMap(Cause.dieOption(cause), missingLayer)
-  )
-  return Option.match(said, { onNone: () => "", onSome: (said) => `: ${said}` })
+  const failure = Cause.squash(cause)
+  const said = isCredentialsError(failure)
+    ? failure.description
+    : failure instanceof Error
+    ? missingService.exec(failure.message)?.[0]
+    : undefined
+  return said === undefined ? "" : `: ${said}`
 }
-
-const missingLayer = (defect: unknown): Option.Option<string> =>
-  Option.fromNullable(defect instanceof Error ? missingService.exec(defect.message)?.[0] : undefined)
 
 // The services that credentials of this package need, as Effect says that they are not there
 const missingService = /Service not found: (@effect\/platform\/FileSystem|@effect-alf\/core\/ClientCertificate)\b/

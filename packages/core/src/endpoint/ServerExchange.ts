@@ -91,8 +91,7 @@ export const make = (options: {
           description: describe(cause, clean),
           code: codeOf(cause)
         })
-      const refused = (cause: HttpClientError.HttpClientError) =>
-        transportError(cause.cause ?? cause.description ?? cause.reason)
+      const refused = (error: HttpClientError.HttpClientError) => transportError(causeOf(error))
       // What a client below shows in spans of its own would hold the credentials
       const redact: RedactedSpans.Redact = (exit) => {
         if (Exit.isSuccess(exit)) return Exit.void
@@ -111,16 +110,14 @@ export const make = (options: {
         Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
         Effect.flatMap((response) =>
           Effect.matchEffect(readBody(response, maxResponseBytes), {
-            onFailure: ({ cause, reason }) =>
+            onFailure: ({ cause }) =>
               Effect.flatMap(Clock.currentTimeMillis, (now) => {
                 const fields: ErrorFields = {
+                  ...fieldsOf(response, clean, now),
                   reason: reasonOf(response.status),
-                  description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`,
-                  status: response.status,
-                  headers: Redaction.headers(response.headers, clean),
-                  retryAfter: parseRetryAfter(response.headers["retry-after"], now)
+                  description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
                 }
-                return reason === "TooLarge"
+                return cause === undefined
                   ? new TokenEndpointError({ ...fields, ...subject })
                   : transportError(cause, fields)
               }),
@@ -144,10 +141,10 @@ export const make = (options: {
       const { status } = response
       const body = parse(response.headers, text)
       const clean = Redaction.make([...secrets, ...tokensOf(body)])
+      const now = yield* Clock.currentTimeMillis
       const headers = () => Redaction.headers(response.headers, clean)
-      const retryAfter = parseRetryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
       const error = (fields: ErrorFields) =>
-        new TokenEndpointError({ status, headers: headers(), retryAfter, ...fields, ...subject })
+        new TokenEndpointError({ ...fieldsOf(response, clean, now), ...fields, ...subject })
       if (reasonOf(status) === "Redirect") {
         return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
       }
@@ -194,6 +191,16 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
     : `, ${oneLine(encoding)} though identity was asked for`
   return `a body of ${body.length} characters (${type}${encoded})`
 }
+
+/** What an error tells of the answer. */
+const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, clean: Redaction.Clean, now: number) => ({
+  status,
+  headers: Redaction.headers(headers, clean),
+  retryAfter: parseRetryAfter(headers["retry-after"], now)
+})
+
+const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError): unknown =>
+  cause ?? description ?? reason
 
 /** What is wrong with an answer that says nothing of it. */
 const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {
@@ -250,8 +257,8 @@ const traced = <A>(
  * may be logged: this holds no request, which has the credentials.
  */
 interface BodyError {
-  readonly _tag: "BodyError"
-  readonly reason: "TooLarge" | "Empty" | "Broken"
+  readonly isEmpty: boolean
+  /** None, and not empty: it is too large. */
   readonly cause?: unknown
 }
 
@@ -260,24 +267,20 @@ const readBody = (
   maxBytes: number
 ): Effect.Effect<string, BodyError> =>
   Effect.suspend(() => {
-    const tooLarge: BodyError = { _tag: "BodyError", reason: "TooLarge" }
+    const tooLarge: BodyError = { isEmpty: false }
     if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
     const decoder = new TextDecoder()
     let bytes = 0
     let text = ""
     return response.stream.pipe(
-      Stream.mapError(({ cause, description, reason }): BodyError =>
-        reason === "EmptyBody"
-          ? { _tag: "BodyError", reason: "Empty" }
-          : { _tag: "BodyError", reason: "Broken", cause: cause ?? description ?? reason }
-      ),
+      Stream.mapError((error): BodyError => ({ isEmpty: error.reason === "EmptyBody", cause: causeOf(error) })),
       Stream.runForEach((chunk) => {
         bytes += chunk.byteLength
         if (bytes > maxBytes) return Effect.fail(tooLarge)
         text += decoder.decode(chunk, { stream: true })
         return Effect.void
       }),
-      Effect.catchIf((error) => error.reason === "Empty", () => Effect.void),
+      Effect.catchIf(({ isEmpty }) => isEmpty, () => Effect.void),
       Effect.map(() => text + decoder.decode())
     )
   })

@@ -66,11 +66,7 @@ export const make = (options: {
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 
-  const credentials = Effect.timeoutTo(endpoint.credentials, {
-    duration: maxWait,
-    onSuccess: (credentials) => credentials,
-    onTimeout: () => Option.none()
-  })
+  const credentials = Effect.map(Effect.timeoutOption(endpoint.credentials, maxWait), Option.flatten)
 
   /** What ends a cool-down early: a token of another process, or other credentials. */
   const lookAround = Effect.fnUntraced(function*(slot: Slot, reason: OAuthMetrics.RenewalReason) {
@@ -146,18 +142,15 @@ export const make = (options: {
     const failing: KeyState.Failing = { error, reason, at: failedAt, cooldown: cooldownMillis }
     const isAlive = HeldToken.isAlive(slot.state.held, now())
     log.failed(slot, !isAlive ? "missing" : reason === "rejection" ? "rejected" : "serves", error)
-    if (reason === "background") {
-      slot.apply(KeyState.failedInBackground(failing, now()))
-      return Effect.void
-    }
     // A defect is a bug in a custom endpoint: it is told to those who wait
-    if (failure === undefined) {
-      slot.apply(KeyState.died(failing, now()))
-      return Effect.void
-    }
+    const fails = reason === "background"
+      ? KeyState.failedInBackground
+      : failure === undefined
+      ? KeyState.died
+      : KeyState.failedWaiting
     const from = now()
-    slot.apply(KeyState.failedWaiting(failing, from))
-    return Cooldown.isPassing(failure)
+    slot.apply(fails(failing, from))
+    return fails !== KeyState.failedWaiting || Cooldown.isPassing(error)
       ? Effect.void
       : Effect.map(credentials, (failed) => slot.apply(KeyState.failedWith(failed, from)))
   }
@@ -181,26 +174,23 @@ export const make = (options: {
   }
 
   const arrive = (slot: Slot, flight: Flight, outcome: Sharing.Outcome): Effect.Effect<void> => {
-    const { origin } = flight
     switch (outcome._tag) {
-      case "Adopted":
-        adoption.take(slot, adoption.hold(outcome.token, false))
-        land(slot, flight, Exit.succeed(outcome.token))
-        return Effect.void
       case "Issued":
         return Effect.ensuring(
           Effect.suspend(() => issued(slot, flight, outcome.token, outcome.replaces)),
           outcome.finish
         )
+      case "Adopted":
+        adoption.take(slot, adoption.hold(outcome.token, false))
+        break
       case "Held":
-        reports.paused(slot, origin, outcome.hold)
-        land(slot, flight, Exit.succeed(undefined))
-        return Effect.void
+        reports.paused(slot, flight.origin, outcome.hold)
+        break
       case "Busy":
         slot.apply(KeyState.busyElsewhere(outcome.again, now()))
-        land(slot, flight, Exit.succeed(undefined))
-        return Effect.void
     }
+    land(slot, flight, Exit.succeed(outcome._tag === "Adopted" ? outcome.token : undefined))
+    return Effect.void
   }
 
   /** What it has come to is shown in its span, and counted where the endpoint was asked for it, or the fleet. */
