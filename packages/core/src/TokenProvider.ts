@@ -26,6 +26,7 @@ import * as Flights from "./provider/Flights.js"
 import * as HeldToken from "./provider/HeldToken.js"
 import * as KeyState from "./provider/KeyState.js"
 import * as OriginVerdicts from "./provider/OriginVerdicts.js"
+import * as ProviderMemory from "./provider/ProviderMemory.js"
 import * as Renewal from "./provider/Renewal.js"
 import * as RenewalLog from "./provider/RenewalLog.js"
 import * as Reports from "./provider/Reports.js"
@@ -82,8 +83,6 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
       request?: TokenRequest,
       origin?: string
     ) => Effect.Effect<void>
-    /** How it stands with the token of a request, as far as is known: nothing is asked for. For a health endpoint. */
-    readonly status: (request?: TokenRequest) => Effect.Effect<TokenStatus.TokenStatus>
   }
 >() {}
 
@@ -286,8 +285,7 @@ export const make: (
 
   /** Hands out a token inside its refresh window. */
   const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenStatus.TokenUse | undefined, onUse: OnUse) => {
-    const remaining = expiresAt - now()
-    if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
+    Adoption.measure(update, expiresAt - now())
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
     if (use !== undefined) onUse(use)
     return Effect.succeed(token)
@@ -351,7 +349,12 @@ export const make: (
   fork(Effect.interruptible(fleet.watch(adoption.changed)))
 
   return TokenProvider.of({
-    ...OriginVerdicts.forClients(acceptances),
+    ...ProviderMemory.make({
+      acceptances,
+      slots,
+      store: () => !isShared ? "unused" : fleet.isFailing() ? "failing" : "working",
+      now
+    }),
     peek: (request) => {
       const { held, quietUntil } = slots.of(request).state
       return held !== undefined && now() < quietUntil ? held.token : undefined
@@ -373,17 +376,28 @@ export const make: (
       Effect.sync(() => {
         const slot = slots.of(request)
         reports[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)
-      }),
-    status: (request) =>
-      Effect.sync(() =>
-        KeyState.status(
-          slots.peek(request),
-          !isShared ? "unused" : fleet.isFailing() ? "failing" : "working",
-          now()
-        )
-      )
+      })
   })
 })
+
+/**
+ * How a provider stands with the token of a request, as far as is known: nothing
+ * is asked for. For a health endpoint. A provider that an app made itself knows
+ * of nothing.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const status = (
+  provider: TokenProvider["Type"],
+  request?: TokenRequest | undefined
+): Effect.Effect<TokenStatus.TokenStatus> =>
+  Effect.sync(() => {
+    const memory = ProviderMemory.of(provider)
+    return memory === undefined
+      ? KeyState.status(undefined, "unused", 0)
+      : KeyState.status(memory.slots.peek(request), memory.store(), memory.now())
+  })
 
 /**
  * A function, never a constant: layers are memoized by reference, and two

@@ -142,12 +142,11 @@ describe("AuthedCall", () => {
 
   /** A provider of the app's own, which hands everything on and says what it was told. */
   const ownProvider = (reports: Array<string>) =>
-    Effect.map(TokenProvider.TokenProvider, ({ get, peek, renew, report, status }) =>
+    Effect.map(TokenProvider.TokenProvider, ({ get, peek, renew, report }) =>
       TokenProvider.TokenProvider.of({
         get,
         peek,
         renew,
-        status,
         report: (token, outcome, ...rest) =>
           Effect.zipRight(
             Effect.sync(() => reports.push(`${Redacted.value(token.value)} ${outcome}`)),

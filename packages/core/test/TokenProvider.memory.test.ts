@@ -1,4 +1,4 @@
-import { TokenRevocation, TokenStore } from "@effect-alf/core"
+import { TokenProvider, TokenRevocation, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -156,7 +156,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       const { logs, provider } = yield* makeProvider({ revocation: TokenRevocation.onClose(() => Effect.void) })
       const token = yield* provider.get()
       yield* provider.renew(token, undefined, api)
-      assert.strictEqual((yield* provider.status()).store, "working")
+      assert.strictEqual((yield* TokenProvider.status(provider)).store, "working")
       deepStrictEqual(logs, [])
     }))
 })

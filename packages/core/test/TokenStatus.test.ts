@@ -12,11 +12,20 @@ describe.concurrent("TokenStatus", () => {
   it.scoped("before the first token there is nothing to tell, and asking for it asks nobody", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make()
-      deepStrictEqual(yield* provider.status(), nothing)
-      deepStrictEqual(yield* provider.status({ scope: "unknown" }), nothing)
+      deepStrictEqual(yield* TokenProvider.status(provider), nothing)
+      deepStrictEqual(yield* TokenProvider.status(provider, { scope: "unknown" }), nothing)
       yield* settle
       deepStrictEqual(yield* tokens.requests, [])
       deepStrictEqual(yield* store.callsOf("get"), [])
+    }))
+
+  it.scoped("a provider that an app makes of another has its memory, and of one made otherwise nothing is known", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* ProviderBench.make()
+      yield* provider.get()
+      const { get, peek, renew, report } = provider
+      assert.isTrue(Option.isSome((yield* TokenProvider.status({ ...provider, get: () => get() })).token))
+      deepStrictEqual(yield* TokenProvider.status({ get, peek, renew, report }), { ...nothing, store: "unused" })
     }))
 
   it.scoped("a token has an age and an end, until its time has run out", () =>
@@ -25,7 +34,7 @@ describe.concurrent("TokenStatus", () => {
       yield* tokens.respondNext({ lifetime: "100 seconds", scope: "read" })
       yield* provider.get()
       yield* TestClock.adjust("30 seconds")
-      deepStrictEqual(yield* provider.status(), {
+      deepStrictEqual(yield* TokenProvider.status(provider), {
         ...nothing,
         token: Option.some({
           obtainedAt: DateTime.unsafeMake(0),
@@ -38,15 +47,15 @@ describe.concurrent("TokenStatus", () => {
         })
       })
       yield* TestClock.adjust("70 seconds")
-      deepStrictEqual((yield* provider.status()).token, Option.none())
+      deepStrictEqual((yield* TokenProvider.status(provider)).token, Option.none())
     }))
 
   it.scoped("each request has its own", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make()
       yield* provider.get({ scope: "a" })
-      assert.isTrue(Option.isSome((yield* provider.status({ scope: "a" })).token))
-      assert.isTrue(Option.isNone((yield* provider.status({ scope: "b" })).token))
+      assert.isTrue(Option.isSome((yield* TokenProvider.status(provider, { scope: "a" })).token))
+      assert.isTrue(Option.isNone((yield* TokenProvider.status(provider, { scope: "b" })).token))
     }))
 
   it.scoped("tells a renewal under way, the last error, and its end", () =>
@@ -55,9 +64,9 @@ describe.concurrent("TokenStatus", () => {
       yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
       yield* Effect.fork(Effect.ignore(provider.get()))
       yield* settle
-      assert.isTrue((yield* provider.status()).isRenewing)
+      assert.isTrue((yield* TokenProvider.status(provider)).isRenewing)
       yield* TestClock.adjust("1 second")
-      const failed = yield* provider.status()
+      const failed = yield* TokenProvider.status(provider)
       deepStrictEqual(failed.token, Option.none())
       assert.isFalse(failed.isRenewing)
       const { error, failedAt } = Option.getOrThrow(failed.lastError)
@@ -66,7 +75,7 @@ describe.concurrent("TokenStatus", () => {
       yield* TestClock.adjust("1 minute")
       yield* Effect.fork(provider.get())
       yield* TestClock.adjust("1 second")
-      const { lastError, token } = yield* provider.status()
+      const { lastError, token } = yield* TokenProvider.status(provider)
       deepStrictEqual(lastError, Option.none())
       assert.isTrue(Option.isSome(token))
     }))
@@ -78,7 +87,7 @@ describe.concurrent("TokenStatus", () => {
       })
       yield* Effect.exit(provider.get())
       yield* settle
-      const { error } = Option.getOrThrow((yield* provider.status()).lastError)
+      const { error } = Option.getOrThrow((yield* TokenProvider.status(provider)).lastError)
       assert.include(error, { _tag: "TokenProviderError", reason: "Defect", message: "The token endpoint died" })
     }))
 
@@ -88,10 +97,10 @@ describe.concurrent("TokenStatus", () => {
       const token = yield* one.provider.get()
       const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
       yield* two.provider.get()
-      assert.strictEqual(Option.getOrThrow((yield* two.provider.status()).token).source, "adopted")
+      assert.strictEqual(Option.getOrThrow((yield* TokenProvider.status(two.provider)).token).source, "adopted")
       yield* one.tokens.returnSameToken(true)
       yield* one.provider.renew(token)
-      assert.isTrue(Option.getOrThrow((yield* one.provider.status()).token).isRejected)
+      assert.isTrue(Option.getOrThrow((yield* TokenProvider.status(one.provider)).token).isRejected)
     }))
 
   it.scoped("tells whether the store works, or is used at all", () =>
@@ -100,14 +109,14 @@ describe.concurrent("TokenStatus", () => {
       yield* store.fail("out of order")
       yield* provider.get()
       yield* settle
-      assert.strictEqual((yield* provider.status()).store, "failing")
+      assert.strictEqual((yield* TokenProvider.status(provider)).store, "failing")
       yield* store.fail(undefined)
       yield* TestClock.adjust("1 hour")
       yield* provider.get()
       yield* settle
-      assert.strictEqual((yield* provider.status()).store, "working")
+      assert.strictEqual((yield* TokenProvider.status(provider)).store, "working")
       const alone = yield* ProviderBench.make({ shareTokens: false })
-      assert.strictEqual((yield* alone.provider.status()).store, "unused")
+      assert.strictEqual((yield* TokenProvider.status(alone.provider)).store, "unused")
     }))
 })
 

@@ -63,7 +63,7 @@ export const HealthLive = HttpApiBuilder.group(
       TokenProvider.TokenProvider,
       (provider) =>
         handlers.handle("token", () =>
-          Effect.flatMap(provider.status(), (status) => {
+          Effect.flatMap(TokenProvider.status(provider), (status) => {
             const shown = describe(status)
             if (shown.token === undefined) return new Unhealthy(shown)
             const isDegraded = shown.lastError !== undefined || shown.token.isRejected || shown.store === "failing"

@@ -88,7 +88,7 @@ describe.concurrent.each(formats)("%s access tokens", (format) => {
         yield* response.text
       })
       const traffic = Effect.all([call, call, call], { concurrency: "unbounded", discard: true })
-      const isRenewing = Effect.map(provider.status(), (status) => status.isRenewing)
+      const isRenewing = Effect.map(TokenProvider.status(provider), (status) => status.isRenewing)
       const isAsked = Effect.zipWith(TestClock.sleeps(), TestClock.currentTimeMillis, (ends, now) =>
         Chunk.contains(ends, now + minute))
 

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as AccessToken from "../AccessToken.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 import * as OriginVerdicts from "../provider/OriginVerdicts.js"
+import * as ProviderMemory from "../provider/ProviderMemory.js"
 import { TokenProvider } from "../TokenProvider.js"
 import type { TokenRequest } from "../TokenRequest.js"
 
@@ -44,7 +45,8 @@ const anyOrigin = ""
 /** Makes it for one client of the provider. */
 export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(function*() {
   const provider = yield* TokenProvider
-  const acceptances = OriginVerdicts.acceptancesOf(provider)
+  // With a provider that an app made itself, each client remembers for itself alone
+  const acceptances = ProviderMemory.of(provider)?.acceptances ?? new OriginVerdicts.Acceptances()
   const update = yield* OAuthMetrics.makeUpdate
   const count = (outcome: OAuthMetrics.ReplayOutcome) => update(OAuthMetrics.tokenReplays(outcome), 1)
 

@@ -80,8 +80,7 @@ export const make = (
     if (before !== undefined && HeldToken.is(before, held.token)) acceptances.renewed(before.token, held.token)
     slot.apply(transition(held, { isShared, defaultLifetime: Duration.toMillis(defaultLifetime) }, now()))
     log.ended(slot)
-    const remaining = held.expiresAt - now()
-    if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
+    measure(update, held.expiresAt - now())
   }
   const found = takeBy(KeyState.found)
 
@@ -122,6 +121,11 @@ export const make = (
         })
       })
   }
+}
+
+/** What remains of a token, which may have no end. */
+export const measure = (update: OAuthMetrics.Update, remaining: number): void => {
+  if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
 }
 
 /** The token that a look has brought. */

@@ -204,24 +204,6 @@ export class Acceptances {
   }
 }
 
-const acceptances: unique symbol = Symbol("@effect-alf/core/Acceptances")
-
-/**
- * What a provider keeps for its clients beside its public service: one of them
- * may get the 401, and another the answer that clears it. Spread into a service
- * made of another, it stays the same one.
- */
-export interface ForClients {
-  readonly [acceptances]: Acceptances
-}
-
-/** For a new provider. */
-export const forClients = (kept: Acceptances): ForClients => ({ [acceptances]: kept })
-
-/** Those of a provider. With one that an app made itself, a client remembers for itself alone. */
-export const acceptancesOf = (provider: object): Acceptances =>
-  (provider as Partial<ForClients>)[acceptances] ?? new Acceptances()
-
 // -----------------------------------------------------------------------------
 // parts of these
 // -----------------------------------------------------------------------------

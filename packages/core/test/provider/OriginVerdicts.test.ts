@@ -585,19 +585,4 @@ describe("OriginVerdicts, which origins took a token", () => {
     assert.isAtMost(known.filter(Boolean).length, 256)
     assert.isTrue(known[999])
   })
-
-  it("is one for all clients of a provider, also where an app wraps it", () => {
-    const [provider, another] = [1, 2].map(() => OriginVerdicts.forClients(new OriginVerdicts.Acceptances()))
-    const of = OriginVerdicts.acceptancesOf
-    assert.strictEqual(of({ ...provider, report: undefined }), of(provider))
-    assert.notStrictEqual(of(another), of(provider))
-  })
-
-  it("is each client's own where a provider has none", () => {
-    const provider = {}
-    const [client, other] = [OriginVerdicts.acceptancesOf(provider), OriginVerdicts.acceptancesOf(provider)]
-    client.accepted(one, api)
-    assert.isTrue(client.works(one, api))
-    assert.isFalse(other.works(one, api))
-  })
 })

@@ -16,7 +16,7 @@ import { type Certificate, World } from "./World.js"
 type Servers = World["Type"]
 
 /** Until no renewal is under way. */
-const atRest = Effect.flatMap(TokenProvider.TokenProvider, (provider) => provider.status()).pipe(
+const atRest = Effect.flatMap(TokenProvider.TokenProvider, (provider) => TokenProvider.status(provider)).pipe(
   Effect.zipLeft(TestServices.provideLive(Effect.sleep("5 millis"))),
   Effect.repeat({ while: ({ isRenewing }) => isRenewing })
 )
