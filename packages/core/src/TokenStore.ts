@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import type * as Brand from "effect/Brand"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -39,13 +40,12 @@ export interface Entry {
 
 /**
  * The way in which the providers of a store share its tokens: `byTurns` or
- * `lastWriteWins`.
+ * `lastWriteWins`. It holds what they need for that, so that there is no other.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Sharing {
-  readonly _tag: "TokenSharing"
+export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharing"> {
   /** Whether other processes use the store and keep to its leases. */
   readonly isShared: boolean
 }

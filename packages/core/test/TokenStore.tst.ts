@@ -33,3 +33,9 @@ test("layerMemory can only fail where it has options", () => {
   expect(TokenStore.layerMemory({ capacity: 10 }))
     .type.toBe<Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>>()
 })
+
+test("a way of sharing is one of the two that there are", () => {
+  expect(TokenStore.layerMemory).type.toBeCallableWith({ sharing: TokenStore.byTurns })
+  expect(TokenStore.layerMemory).type.not.toBeCallableWith({ sharing: { isShared: true } })
+  expect(TokenStore.byTurns).type.toBe<Context.Tag.Service<TokenStore.TokenStore>["sharing"]>()
+})

@@ -30,14 +30,14 @@ const maxPace = 5_000
 const paceJitter = 0.2
 
 /** Makes it; `isShared` says whether there are others who keep to leases and notes. */
-export const make = (isShared: boolean): Sharing.Sharing => ({
-  _tag: "TokenSharing",
-  isShared,
-  keyOf: fingerprint,
-  nameOf: identity,
-  join: (store, options) =>
-    Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
-})
+export const make = (isShared: boolean): Sharing.Sharing =>
+  Sharing.make({
+    isShared,
+    keyOf: fingerprint,
+    nameOf: identity,
+    join: (store, options) =>
+      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
+  })
 
 /** What one process of it does. */
 export const join = (

@@ -53,12 +53,11 @@ export const make = (capacity: number): Sharing.Sharing => {
     enter
   }
 
-  return {
-    _tag: "TokenSharing",
+  return Sharing.make({
     isShared: false,
     keyOf: identity,
     // Two keys may come to the same one: it tells them apart well enough for who reads it
     nameOf: (key) => (Hash.string(key) >>> 0).toString(36),
     join: () => Effect.succeed(fleet)
-  }
+  })
 }

@@ -2,6 +2,7 @@
  * What a provider asks of the way in which its store is shared. A store brings
  * it; where there is nobody to share with there is next to nothing behind it.
  */
+import type * as Brand from "effect/Brand"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,8 +20,7 @@ import type { Found, SharedTokens } from "./SharedTokens.js"
 import type { TokenBinding } from "./TokenBinding.js"
 
 /** `TokenStore.Sharing`, as seen from below. */
-export interface Sharing {
-  readonly _tag: "TokenSharing"
+export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharing"> {
   readonly isShared: boolean
   /** The key of a store for what decides a token, which may hold secrets. */
   readonly keyOf: (text: string) => string
@@ -29,8 +29,11 @@ export interface Sharing {
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
 }
 
+/** The brand is of the type alone. */
+export const make = (sharing: Omit<Sharing, Brand.BrandTypeId>): Sharing => sharing as Sharing
+
 /** The way of a store. */
-export const of = (store: { readonly sharing: Pick<Sharing, "_tag" | "isShared"> }): Sharing => store.sharing as Sharing
+export const of = (store: { readonly sharing: { readonly isShared: boolean } }): Sharing => store.sharing as Sharing
 
 /** What a provider tells of itself. */
 export interface Options {
