@@ -2,7 +2,7 @@ import { OAuthError, RetryPolicy } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Cause, Duration, Effect, Fiber, Option, TestClock } from "effect"
+import { Cause, Clock, Duration, Effect, Fiber, Option, Schedule, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value } from "./support/ProviderBench.js"
 
@@ -65,6 +65,48 @@ describe.concurrent("TokenProvider, cool-down", () => {
         assert.strictEqual(error.status, 429)
         deepStrictEqual(error.retryAfter, Duration.seconds(20))
       }
+    }))
+
+  it.scoped("rule 7: a try that would come after the wait fails the caller at once, with Retry-After", () =>
+    Effect.gen(function*() {
+      for (const retry of [RetryPolicy.standard, Schedule.spaced("10 seconds")]) {
+        const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { retry } })
+        yield* tokens.failNext(1, withRetryAfter("30 seconds"))
+        const start = yield* Clock.currentTimeMillis
+        const error = yield* during(0)(Effect.flip(provider.get()))
+        deepStrictEqual(error.retryAfter, Duration.seconds(30))
+        assert.lengthOf(yield* requestTimes, 1)
+        yield* TestClock.adjust("29999 millis")
+        yield* Effect.flip(provider.get())
+        assert.lengthOf(yield* requestTimes, 1)
+        yield* TestClock.adjust(1)
+        assert.strictEqual(value(yield* provider.get()), "token-1")
+        assert.strictEqual(yield* Clock.currentTimeMillis, start + 30_000)
+      }
+    }))
+
+  it.scoped("rule 7: a try within the wait is waited for", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { retry: RetryPolicy.standard } })
+      yield* tokens.failNext(1, withRetryAfter("9 seconds"))
+      assert.strictEqual(value(yield* during("9 seconds")(provider.get())), "token-1")
+    }))
+
+  it.scoped("fleet rule 8: in the leeway a try that would come after the wait serves the old token at once", () =>
+    Effect.gen(function*() {
+      const { provider, requestTimes, tokens } = yield* ProviderBench.make({
+        endpoint: { lifetime: "100 seconds", retry: RetryPolicy.standard }
+      })
+      yield* provider.get()
+      yield* TestClock.adjust("92 seconds")
+      // Whoever has no token can wait for it, who has one for 4 seconds
+      yield* tokens.failNext(1, withRetryAfter("5 seconds"))
+      assert.strictEqual(value(yield* during(0)(provider.get())), "token-1")
+      const late = yield* Effect.forEach([1, 2, 3], () => provider.get())
+      deepStrictEqual(late.map(value), ["token-1", "token-1", "token-1"])
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(value(yield* provider.get()), "token-2")
+      deepStrictEqual(yield* requestTimes, [0, 92, 97])
     }))
 
   it.scoped("rule 7: after a failure that may pass the endpoint is asked once in a second", () =>

@@ -309,6 +309,23 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
 })
 
 describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
+  it.scoped("fleet rule 4: a pace that outlasts the wait fails it at once, and says when to try again", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2, {
+        maxWait: "2 seconds",
+        endpoint: { retry: Schedule.spaced("4 seconds") }
+      })
+      yield* one.tokens.failNext(1)
+      yield* during("200 millis")(Effect.flip(one.provider.get()))
+      yield* TestClock.adjust("1 second")
+      const failure = yield* during(0)(Effect.flip(two.provider.get()))
+      assert.include(failure, { _tag: "TokenProviderError", reason: "MaxWait" })
+      deepStrictEqual(failure.retryAfter, Duration.seconds(3))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(value(yield* during("200 millis")(two.provider.get())), "2-1")
+      deepStrictEqual(yield* requestTimes, [0, 4.2])
+    }))
+
   it.scoped("fleet rule 4: a notice ends the wait, before the next look", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2)

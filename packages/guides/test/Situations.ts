@@ -667,6 +667,18 @@ export const situations: Readonly<Record<string, Situation>> = {
     providingDuring({
       store: storeWith(() => ({ acquireLease: () => Effect.succeed(false) }), TokenStore.byTurns)
     }),
+  "No token within maxWait: another process has failed, and none asks the token endpoint again within this time": Effect
+    .flatMap(
+      Effect.orDie(TokenStore.makeMemory({ sharing: TokenStore.byTurns })),
+      (shared) => {
+        const store = Layer.succeed(TokenStore.TokenStore, shared)
+        const refused: World = {
+          store,
+          answer: () => new Response("", { status: 503, headers: { "retry-after": "5" } })
+        }
+        return Effect.zipRight(providing(refused), providing({ store, provider: { maxWait: "2 seconds" } }))
+      }
+    ),
   "No token within 10s: another renewal is sending the same refresh token to https://auth.example.com/token":
     providingDuring({
       ...refreshing,

@@ -114,13 +114,18 @@ export const make = (options: {
       changed,
       onAsk: () => {
         flight.attempts++
+        flight.callers.nothingBefore(0)
         waits(flight, `attempt ${flight.attempts} at ${endpoint.address} has not ended`)
         if (reason === "rejection") reports.asked(slot, origin)
       },
-      onBusy: () => waits(flight, `another process asks ${endpoint.address}, and has stored no token`),
-      onFailure: (error) => {
+      onBusy: (notBefore = 0) => {
+        waits(flight, `another process asks ${endpoint.address}, and has stored no token`)
+        flight.callers.nothingBefore(notBefore)
+      },
+      onFailure: (error, notBefore) => {
         flight.lastError = error
         flight.failedAt = now()
+        flight.callers.nothingBefore(notBefore)
       }
     })
   })

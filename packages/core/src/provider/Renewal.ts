@@ -38,9 +38,9 @@ export interface Renewal {
   /** The endpoint is about to be asked. */
   readonly onAsk: () => void
   /** Other processes are at it. */
-  readonly onBusy: () => void
-  /** An attempt failed, and is made again if there is time. */
-  readonly onFailure: (error: TokenEndpointError) => void
+  readonly onBusy: Sharing.Renewal["onBusy"]
+  /** An attempt failed, and there is none before this time (epoch milliseconds). */
+  readonly onFailure: (error: TokenEndpointError, notBefore: number) => void
 }
 
 type Failure = TokenEndpointError | TokenProviderError
@@ -78,8 +78,12 @@ export const make = (options: {
       const tryAgain: Sharing.Renewal["tryAgain"] = (error, own, pace) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           if (Option.isNone(own) || reason === "background") return Effect.fail(error)
-          onFailure(error)
           const millis = Math.max(own.value, pace * patience)
+          // Others may try before this process does, yet not before the server wants it
+          const others = pace === 0 ? millis : Math.max(pace, Duration.toMillis(error.retryAfter ?? 0))
+          const earliest = now + Math.min(millis, others)
+          if (earliest >= deadline) return Effect.fail(error)
+          onFailure(error, earliest)
           failedAt = now
           notBefore = now + millis
           return Effect.succeed(millis)
@@ -95,6 +99,7 @@ export const make = (options: {
         key,
         origin,
         reason,
+        deadline,
         look,
         ask,
         attempts: () =>

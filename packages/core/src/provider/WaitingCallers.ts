@@ -12,6 +12,8 @@ import * as FiberId from "effect/FiberId"
 export interface WaitingCallers<A, E> {
   /** Waits until the deadline (epoch milliseconds). Interrupting the caller disturbs no other. */
   readonly wait: (caller: Fiber.RuntimeFiber<unknown, unknown>, deadline: number) => Effect.Effect<A, E>
+  /** Nothing is to be told before this time (epoch milliseconds): whose wait ends by then does not wait for that. */
+  readonly nothingBefore: (time: number) => void
   /** Tells all of them, and whoever comes later. Only the first time counts. */
   readonly tell: (exit: Exit.Exit<A, E>) => void
 }
@@ -38,6 +40,7 @@ export const make = <A, E>(options: {
   const waits: Array<Wait<A, E>> = []
   let timer: Fiber.RuntimeFiber<void> | undefined
   let told: Exit.Exit<A, E> | undefined
+  let earliest = 0
 
   const tellAll = (ended: ReadonlyArray<Wait<A, E>>, exit: Exit.Exit<A, E>) => {
     for (const { callers } of ended) {
@@ -48,15 +51,19 @@ export const make = <A, E>(options: {
 
   const setTimer = (deadline: number, millis: number) => {
     timer?.unsafeInterruptAsFork(FiberId.none)
-    timer = fork(Effect.interruptible(Effect.map(Effect.sleep(millis), () => endUntil(deadline))))
+    timer = fork(Effect.interruptible(Effect.map(Effect.sleep(millis), () => timerEnded(deadline))))
   }
 
-  /** By the timer: a clock that was set back meanwhile makes nobody wait longer, nor does a timer that was late. */
   const endUntil = (deadline: number) => {
-    timer = undefined
     const left = waits.findIndex((wait) => wait.deadline > deadline)
     tellAll(waits.splice(0, left < 0 ? Infinity : left), Exit.fail(timeIsOver()))
-    if (left >= 0) setTimer(waits[0].deadline, Math.min(waits[0].deadline - deadline, waits[0].deadline - now()))
+  }
+
+  /** A clock that was set back meanwhile makes nobody wait longer, nor does a timer that was late. */
+  const timerEnded = (deadline: number) => {
+    timer = undefined
+    endUntil(deadline)
+    if (waits.length > 0) setTimer(waits[0].deadline, Math.min(waits[0].deadline - deadline, waits[0].deadline - now()))
   }
 
   const callersUntil = (deadline: number) => {
@@ -73,7 +80,7 @@ export const make = <A, E>(options: {
     wait: (caller, deadline) =>
       Effect.async((resume) => {
         if (told !== undefined) return resume(told)
-        if (deadline <= now()) return resume(Exit.fail(timeIsOver()))
+        if (deadline <= Math.max(earliest, now())) return resume(Exit.fail(timeIsOver()))
         const callers = callersUntil(deadline)
         // An interrupted fiber ends, and to be told of that costs a fraction of `Effect.onInterrupt`
         const leave = () => {
@@ -87,6 +94,10 @@ export const make = <A, E>(options: {
         onChange(1)
         caller.addObserver(leave)
       }),
+    nothingBefore: (time) => {
+      earliest = time
+      endUntil(time)
+    },
     tell: (exit) => {
       if (told !== undefined) return
       told = exit

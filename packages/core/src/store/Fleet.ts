@@ -13,7 +13,7 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { fingerprint } from "../disclosure/Fingerprint.js"
 import * as RetryDelay from "../endpoint/RetryDelay.js"
-import type { TokenEndpointError } from "../OAuthError.js"
+import { type TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import * as BoundedStore from "./BoundedStore.js"
@@ -28,6 +28,8 @@ const extensions = 3
 const maxPace = 5_000
 /** The others come one after the other, within this part of the pace. */
 const paceJitter = 0.2
+/** Whose wait ends within the pace is told this. */
+const paused = "another process has failed, and none asks the token endpoint again within this time"
 
 /** Makes it; `isShared` says whether there are others who keep to leases and notes. */
 export const make = (isShared: boolean): Sharing.Sharing =>
@@ -90,14 +92,23 @@ export const join = (
     owner: string,
     found: SharedTokens.Found
   ) {
-    const { ask, key, look, onBusy } = renewal
+    const { ask, deadline, key, look, onBusy, reason } = renewal
     // Whoever had the turn before may have stored a token since, or failed
     const seen = Option.getOrElse(yield* look, () => found)
     if (Option.isSome(seen.token)) return Sharing.Outcome.Adopted({ token: seen.token.value })
     const pace = yield* notes.read(FleetNotes.paceKey(key))
     if (Option.isSome(pace) && isInForce(pace.value)) {
-      onBusy()
-      return pace.value.remaining * (1 + paceJitter * (yield* Random.next))
+      const { remaining } = pace.value
+      const notBefore = (yield* Clock.currentTimeMillis) + remaining
+      if (reason !== "background" && notBefore >= deadline) {
+        return yield* new TokenProviderError({
+          reason: "MaxWait",
+          description: paused,
+          retryAfter: Duration.millis(remaining)
+        })
+      }
+      onBusy(notBefore)
+      return remaining * (1 + paceJitter * (yield* Random.next))
     }
     const forget = Option.match(pace, {
       onNone: () => Effect.void,

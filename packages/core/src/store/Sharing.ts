@@ -82,6 +82,8 @@ export interface Renewal {
   readonly key: string
   readonly origin: string
   readonly reason: OAuthMetrics.RenewalReason
+  /** When it must have come to an end (epoch milliseconds). */
+  readonly deadline: number
   /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
   readonly look: Effect.Effect<Option.Option<Found>>
   /** Asks the endpoint. */
@@ -98,8 +100,8 @@ export interface Renewal {
     own: Option.Option<number>,
     pace: number
   ) => Effect.Effect<number, TokenEndpointError>
-  /** Others are at it. */
-  readonly onBusy: () => void
+  /** Others are at it, and bring nothing before this time (epoch milliseconds), if that is known. */
+  readonly onBusy: (notBefore?: number) => void
 }
 
 /**

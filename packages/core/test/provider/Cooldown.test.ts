@@ -36,7 +36,8 @@ const make = (base: number) => {
   }
 }
 
-const aFlight = () => KeyState.makeFlight("expiry", "", { wait: () => Effect.never, tell: constVoid })
+const aFlight = () =>
+  KeyState.makeFlight("expiry", "", { wait: () => Effect.never, nothingBefore: constVoid, tell: constVoid })
 
 const withRetryAfter = (retryAfter: Duration.DurationInput, status = 429) =>
   new OAuthError.TokenEndpointError({

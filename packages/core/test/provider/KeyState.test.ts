@@ -38,7 +38,7 @@ const hold = (name: string, isOwn = true, obtainedAt = 0) =>
 const taking: KeyState.Taking = { isShared: true, defaultLifetime: 3_600_000 }
 
 const makeFlight = (reason: OAuthMetrics.RenewalReason = "expiry", origin = api) =>
-  KeyState.makeFlight(reason, origin, { wait: () => Effect.never, tell: constVoid })
+  KeyState.makeFlight(reason, origin, { wait: () => Effect.never, nothingBefore: constVoid, tell: constVoid })
 
 const after = (...transitions: ReadonlyArray<KeyState.Transition>): KeyState.KeyState =>
   transitions.reduce((state, transition) => transition(state), KeyState.initial)

@@ -22,7 +22,8 @@ const make = (capacity: number, request = {}) =>
     slots: TokenCache.make(endpoint, sharing, capacity)
   }))
 
-const flight = () => KeyState.makeFlight("expiry", origin, { wait: () => Effect.never, tell: constVoid })
+const flight = () =>
+  KeyState.makeFlight("expiry", origin, { wait: () => Effect.never, nothingBefore: constVoid, tell: constVoid })
 
 const aToken = HeldToken.make(
   AccessToken.make({ value: Redacted.make("token"), obtainedAt: DateTime.unsafeMake(0) }),

@@ -98,6 +98,24 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual([changes, timers.length], [[], 0])
     }).pipe(Effect.scoped))
 
+  it.scoped("whose wait ends before anything can come does not wait for it, and the others do", () =>
+    Effect.gen(function*() {
+      const { join, nothingBefore, tell, told, wait, waiting } = yield* make
+      for (const deadline of [100, 300, 200]) yield* join(`until ${deadline}`, deadline)
+      nothingBefore(200)
+      yield* Effect.yieldNow()
+      yield* wait("later", 200)
+      deepStrictEqual(told, ["until 100", "until 200", "later"].map((who) => [who, over, 0]))
+      yield* TestClock.adjust(299)
+      deepStrictEqual(waiting(), 1)
+      nothingBefore(0)
+      yield* join("last", 400)
+      yield* TestClock.adjust(1)
+      tell(Exit.succeed("token"))
+      yield* Effect.yieldNow()
+      deepStrictEqual(told.slice(3), [["until 300", over, 300], ["last", Exit.succeed("token"), 300]])
+    }))
+
   it.scoped("one that is interrupted is counted out at once, and disturbs no other", () =>
     Effect.gen(function*() {
       const { changes, join, tell, told } = yield* make
