@@ -96,7 +96,7 @@ export const none: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.sto
 
 /**
  * Whether the same request may succeed a moment later: no answer, 408, 429 and
- * 5xx. A definite answer such as `invalid_client` is not worth asking for
+ * 5xx, and an answer of no use that says when to ask again. A definite answer such as `invalid_client` is not worth asking for
  * twice, nor is a server whose certificate is not trusted or that does not speak
  * TLS.
  *
@@ -114,8 +114,9 @@ export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
       return isTransientStatus(error.status ?? 0) || error.error === "temporarily_unavailable"
     case "ClientAuth":
     case "Redirect":
-    case "InvalidResponse":
       return false
+    case "InvalidResponse":
+      return error.retryAfter !== undefined
   }
 }
 

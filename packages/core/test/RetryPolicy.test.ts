@@ -260,6 +260,7 @@ describe("RetryPolicy", () => {
       [{ reason: "Redirect", status: 307 }, false],
       [{ reason: "InvalidResponse", status: 200 }, false],
       [{ reason: "InvalidResponse", status: 503 }, false],
+      [{ reason: "InvalidResponse", status: 200, retryAfter: Duration.seconds(1) }, true],
       ...[400, 401, 403, 404, 405, 410, 413, 418, 499].map((status) => [{ reason: "Status", status }, false] as const),
       ...[408, 429, 500, 502, 503, 504, 599].map((status) => [{ reason: "Status", status }, true] as const),
       ...[

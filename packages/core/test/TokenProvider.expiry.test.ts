@@ -1,3 +1,4 @@
+import { RetryPolicy } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -283,6 +284,52 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
 })
 
 describe.concurrent("TokenProvider, the endpoint that keeps to its token", () => {
+  it.scoped("rule 11: the same token without an end, or with a later one, has the end that is known", () =>
+    Effect.gen(function*() {
+      for (const lifetime of ["none", "4 seconds", "1 hour"] as const) {
+        const bench = yield* ProviderBench.make({ endpoint: { retry: RetryPolicy.standard } })
+        yield* bench.tokens.respondNext({ value: "same", lifetime: "4 seconds" })
+        const { expiresAt } = yield* bench.provider.get()
+        yield* TestClock.adjust("3500 millis")
+        yield* bench.tokens.respondNext({ value: "same", lifetime })
+        yield* bench.provider.get()
+        yield* settle
+        assert.lengthOf(yield* bench.tokens.requests, 2)
+        deepStrictEqual((yield* bench.provider.get()).expiresAt, expiresAt)
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual(value(yield* bench.provider.get()), "token-3")
+      }
+    }))
+
+  it.scoped("rule 11: a token that counts down to 0 is not sent after its end: the next one is waited for", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { retry: RetryPolicy.standard } })
+      for (const lifetime of ["4 seconds", "none", "none"] as const) {
+        yield* tokens.respondNext({ value: "same", lifetime })
+      }
+      yield* provider.get()
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-4")
+    }))
+
+  it.scoped("rule 11: nor is it where no other comes: the failure says so, and a later end that is named counts", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make()
+      for (const lifetime of ["4 seconds", "none", "4 seconds"] as const) {
+        yield* tokens.respondNext({ value: "same", lifetime })
+      }
+      yield* provider.get()
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(
+        (yield* Effect.flip(provider.get())).message,
+        "Token endpoint https://auth.test/token answered 200: the token is the one that it gave before, and its time is over"
+      )
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* provider.get()), "same")
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(value(yield* provider.get()), "same")
+    }))
+
   it.scoped("fleet rule 7: after an unchanged value the next try is at half of what remains", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1000 seconds" }, expiryLeeway: 0 })
@@ -344,14 +391,14 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       }
     }))
 
-  it.scoped("fleet rule 7: an endpoint that tells the whole lifetime of the old token again is asked now and then", () =>
+  it.scoped("fleet rule 7: an endpoint that tells the whole lifetime of the old token again is asked before the end that is known", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       yield* bench.provider.get()
       yield* bench.tokens.respondNext({ value: "token-1" })
       yield* TestClock.adjust("80 seconds")
       yield* traffic(bench, "50 seconds", "2 seconds")
-      deepStrictEqual(yield* bench.requestTimes, [0, 80])
+      deepStrictEqual(yield* bench.requestTimes, [0, 80, 96])
     }))
 })
 

@@ -560,6 +560,12 @@ export const situations: Readonly<Record<string, Situation>> = {
   "answered 200: token_type is not a string": issuing({ token_type: 1 }),
   "answered 200: expires_in is not a number of seconds": issuing({ expires_in: "soon" }),
   "answered 200: expires_in is negative": issuing({ expires_in: -1 }),
+  "answered 200: the token is the one that it gave before, and its time is over": during(
+    Effect.flatMap(
+      makeProvider({ answer: (_, count) => token({ expires_in: count === 1 ? 10 : 0 }) }),
+      (it) => Effect.zipRight(Effect.zipRight(it.get(), Effect.sleep("10 seconds")), messageOf(it.get()))
+    )
+  ),
   "answered 200: scope is not a string": issuing({ scope: 1 }),
   "answered 200: error is not a string": asking(() => json({ error: 1 })),
   "answered 200: the body is larger than 262144 bytes (maxResponseBytes)": asking(() =>

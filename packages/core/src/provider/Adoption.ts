@@ -19,6 +19,8 @@ import * as TokenCache from "./TokenCache.js"
 /** Takes tokens into the slots of a provider. */
 export interface Adoption {
   readonly hold: (token: AccessToken.AccessToken, isOwn: boolean) => HeldToken.HeldToken
+  /** A token that the endpoint gave, with no later end than what is known of it; `undefined` when that is over. */
+  readonly ofEndpoint: (slot: TokenCache.Slot, token: AccessToken.AccessToken) => AccessToken.AccessToken | undefined
   /** Whether a token of the store is worth taking. */
   readonly isAdoptable: (
     slot: TokenCache.Slot,
@@ -62,14 +64,18 @@ export const make = (
 
   const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
 
+  const again = ({ state }: TokenCache.Slot, token: AccessToken.AccessToken) =>
+    HeldToken.again(state.held, token, now())
+
   const isAdoptable: Adoption["isAdoptable"] = (slot, token, reason) =>
-    KeyState.isWorthTaking(slot, hold(token, false), reason, now())
+    KeyState.isWorthTaking(slot, hold(again(slot, token), false), reason, now())
 
   const look: Adoption["look"] = (slot, reason) =>
     Effect.map(
       tokens.read(slot.key),
       Option.map(({ token, version }) => ({
-        token: Option.filter(token, (token) => isAdoptable(slot, token, reason)),
+        token: Option.filter(Option.map(token, (token) => again(slot, token)), (token) =>
+          isAdoptable(slot, token, reason)),
         version
       }))
     )
@@ -86,6 +92,13 @@ export const make = (
 
   return {
     hold,
+    ofEndpoint: (slot, token) => {
+      const { held } = slot.state
+      const same = again(slot, token)
+      return held !== undefined && HeldToken.is(held, token) && now() >= HeldToken.life(same).expiresAt
+        ? undefined
+        : same
+    },
     isAdoptable,
     look,
     take: takeBy(KeyState.obtained),

@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "../AccessToken.js"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
-import { TokenProviderError } from "../OAuthError.js"
+import { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 import * as Sharing from "../store/Sharing.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
@@ -109,6 +109,16 @@ export const make = (options: {
       origin,
       sharesTokens: TokenCache.sharesTokens(slot),
       deadline: now() + Duration.toMillis(maxWait),
+      accept: (token) =>
+        Effect.mapError(Effect.fromNullable(adoption.ofEndpoint(slot, token)), () =>
+          new TokenEndpointError({
+            reason: "InvalidResponse",
+            endpoint: endpoint.address,
+            status: 200,
+            description: "the token is the one that it gave before, and its time is over",
+            // A server that keeps to a token until its end gives another one then
+            retryAfter: Duration.zero
+          })),
       isAdoptable: (token) => adoption.isAdoptable(slot, token, reason),
       look: adoption.look(slot, reason),
       changed,

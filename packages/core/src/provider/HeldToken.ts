@@ -74,6 +74,20 @@ export const identity = ({ value }: Pick<AccessToken.AccessToken, "value">): str
 export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
   self.token === token || identity(self) === identity(token)
 
+/**
+ * The token that has come, where it is the held one again: of its end it says no more than what is known. Only when
+ * that is over, another one that is named counts.
+ */
+export const again = (
+  self: HeldToken | undefined,
+  token: AccessToken.AccessToken,
+  now: number
+): AccessToken.AccessToken =>
+  self === undefined || endOf(token) <= self.expiresAt || !is(self, token) ||
+    (now >= self.expiresAt && Option.isSome(token.expiresAt))
+    ? token
+    : new AccessToken.AccessToken({ ...token, expiresAt: self.token.expiresAt })
+
 /** What is kept of a token when another takes its place. */
 export const replaced = ({ isOwn, value }: HeldToken): Token => ({ value, isOwn })
 

@@ -30,6 +30,8 @@ export interface Renewal {
   readonly sharesTokens: boolean
   /** When it must have come to an end (epoch milliseconds); an attempt under way goes on. */
   readonly deadline: number
+  /** Says no where the endpoint has given a token that is of no use. */
+  readonly accept: (token: AccessToken.AccessToken) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
   readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
   /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
   readonly look: Effect.Effect<Option.Option<Found>>
@@ -72,7 +74,7 @@ export const make = (options: {
       const ask = Effect.suspend(() => {
         onAsk()
         attempts++
-        return attempt(renewal, attempts)
+        return Effect.flatMap(attempt(renewal, attempts), renewal.accept)
       })
 
       const tryAgain: Sharing.Renewal["tryAgain"] = (error, own, pace) =>
