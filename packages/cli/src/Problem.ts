@@ -175,12 +175,12 @@ export const describe: (problem: Problem) => Words = Problem.$match({
     cause: `The client ID or its ${kind} is wrong: ${said}`,
     advice: (padded ? `${variable} begins or ends with white space: leave that out, it is sent as it is. ` : "") +
       `Compare ALF_CLIENT_ID (${clientId}) and ${variable} with what the server has; a ${kind} may have been replaced.` +
-      (methods.length === 0 ? "" : ` The server takes ${methods.join(", ")}.`)
+      (methods.length === 0 ? "" : ` The server takes ${listOf(methods)}.`)
   }),
   WrongMethod: ({ methods, taken, used }) => ({
     cause: `The secret is right and sent the wrong way: the server takes it by ${taken}, not by ${used}`,
     advice: `Set ALF_CLIENT_AUTH to ${taken}, or register the client for ${used}.` +
-      (methods.length === 0 ? "" : ` The server's metadata names ${methods.join(", ")}.`)
+      (methods.length === 0 ? "" : ` The server's metadata names ${listOf(methods)}.`)
   }),
   ClientForbidden: ({ clientId, said }) => ({
     cause: `The client ${clientId} may not ask for tokens by itself: ${said}`,
@@ -271,6 +271,10 @@ export const describe: (problem: Problem) => Words = Problem.$match({
 
 const list = (items: ReadonlyArray<string>): string =>
   items.length < 2 ? items.join() : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`
+
+/** Methods of client authentication; one of them has a name that reads as if there were none. */
+const listOf = (methods: ReadonlyArray<string>): string =>
+  methods.map((method) => method === "none" ? "\"none\" (public clients)" : method).join(", ")
 
 /** In the largest unit that there are at least two of. */
 const sayTime = (seconds: number): string => {

@@ -80,6 +80,19 @@ describe("Problem", () => {
       "white space"
     ],
     [
+      P.WrongSecret({
+        clientId: "shop",
+        variable: "ALF_CLIENT_SECRET",
+        kind: "secret",
+        said: "401",
+        methods: ["none"],
+        padded: false
+      }),
+      ExitCode.refused,
+      "The client ID or its secret is wrong",
+      "The server takes \"none\" (public clients)."
+    ],
+    [
       P.WrongMethod({ used: "a", taken: "b", methods: [] }),
       ExitCode.refused,
       "sent the wrong way",

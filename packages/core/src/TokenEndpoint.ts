@@ -18,7 +18,7 @@ import * as Either from "effect/Either"
 import { constTrue } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Predicate from "effect/Predicate"
+import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -220,15 +220,13 @@ const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
     : Effect.succeed(dpop)
 
 /** RFC 9449 §5.1: a server may say by which algorithms it takes proofs. */
-const checkProofs = (
+const doubtOfProofs = (
   proofKey: DPoP.ProofKey | undefined,
   { dpop_signing_alg_values_supported: supported }: AuthorizationServer.Metadata
-): Either.Either<void, string> =>
+): string | undefined =>
   proofKey === undefined || Option.isNone(supported) || supported.value.includes(proofKey.algorithm)
-    ? Either.void
-    : Either.left(
-      `the server takes DPoP proofs by ${supported.value.join(", ")}; the key signs by ${proofKey.algorithm}`
-    )
+    ? undefined
+    : `the server takes DPoP proofs by ${supported.value.join(", ")}; the key signs by ${proofKey.algorithm}`
 
 /** A token may be bound to both, a key and a certificate. */
 const bindingOf = <R>(
@@ -300,8 +298,8 @@ export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "i
   /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
   readonly issuer: string | URL
   /**
-   * One authentication method, or several, of which the first is taken that the server supports. A `clientSecret` is
-   * sent by `client_secret_basic`, `client_secret_post` or `client_secret_jwt`.
+   * One authentication method, or several, of which the first is taken that the server supports; where it says that it
+   * supports none of them, the first of all, with a warning. A `clientSecret` is sent by what the server supports of `client_secret_basic`, `client_secret_post` and `client_secret_jwt`.
    */
   readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
   /** The address of the metadata, for servers that have it elsewhere than RFC 8414 and OpenID Connect say. */
@@ -335,17 +333,26 @@ export const makeDiscovery: <R = never>(
 
     const proofKey = yield* proofKeyOf(options)
 
-    const choose = (metadata: AuthorizationServer.Metadata) =>
-      Either.mapLeft(
-        Either.flatMap(checkProofs(proofKey, metadata), () => ClientAuthChoice.choose(candidates, metadata)),
-        (description) =>
-          new TokenEndpointError({
-            endpoint: server.issuer,
-            role: "Discovery",
-            reason: "ClientAuth",
-            description: oneLine(description)
-          })
-      )
+    let warned = ""
+
+    /** What the app has named is used, whatever the metadata says of it. */
+    const choose = Effect.fnUntraced(function*(metadata: AuthorizationServer.Metadata) {
+      const { clientAuth, doubt } = ClientAuthChoice.choose(candidates, metadata)
+      const failure = (description: string) =>
+        new TokenEndpointError({
+          endpoint: server.issuer,
+          role: "Discovery",
+          reason: "ClientAuth",
+          description: oneLine(description)
+        })
+      if (doubt !== undefined && options.clientAuth === undefined) return yield* failure(doubt)
+      const doubts = [doubt, doubtOfProofs(proofKey, metadata)].filter(Predicate.isString).join("; ")
+      if (doubts !== warned) {
+        warned = doubts
+        if (doubts !== "") yield* Effect.logWarning(`${failure(doubts).message}. That is used all the same`)
+      }
+      return clientAuth
+    })
 
     const destination = Effect.gen(function*() {
       const clientAuth = yield* choose(yield* server.metadata)

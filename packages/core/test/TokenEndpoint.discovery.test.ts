@@ -2,8 +2,9 @@ import { AuthorizationServer, ClientAuth, DPoP, OAuthError, TokenEndpoint } from
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Either, Equal, Fiber, Layer, Option, Redacted, Schema, TestClock } from "effect"
+import { Duration, Effect, Equal, Fiber, Layer, Option, Redacted, Schema, TestClock } from "effect"
 import * as ClientAuthChoice from "../src/endpoint/ClientAuthChoice.js"
+import { collectLogs, type Log } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
 
 const issuer = "https://auth.example.com/realms/shop"
@@ -189,63 +190,80 @@ describe("TokenEndpoint.layerDiscovery", () => {
         }
       }))
 
-    it.scoped("where there is none, the error names those of both sides", () => {
-      const { layer, urls } = serve(() => ({ token_endpoint_auth_methods_supported: ["tls_client_auth", "x"] }))
+    it.scoped("where a secret can be sent by none, the error names those of both sides", () => {
+      const { layer, urls } = serve(() => ({ token_endpoint_auth_methods_supported: ["none", "x"] }))
       return Effect.gen(function*() {
-        const error = yield* Effect.flip(Effect.flatMap(make({ clientAuth: ClientAuth.secretPost(secret) }), attempt))
+        const error = yield* Effect.flip(Effect.flatMap(make(), attempt))
         assert.instanceOf(error, OAuthError.TokenEndpointError)
         assert.strictEqual(error.reason, "ClientAuth")
         assert.strictEqual(
           error.message,
-          `Discovery endpoint ${issuer}: the server takes tls_client_auth, x; the client has client_secret_post`
+          `Discovery endpoint ${issuer}: the server takes "none" (public clients), x; ` +
+            "the client has client_secret_basic, client_secret_post, client_secret_jwt"
         )
         deepStrictEqual(urls(), [metadataUrl])
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("RFC 9449 §5.1: where the server does not take the key's algorithm, the error names those of both sides", () => {
-      const { layer, urls } = serve(() => ({ dpop_signing_alg_values_supported: ["RS256", "PS256"] }))
+    it.scoped("that the app names is used whatever the metadata says, with one warning", () => {
+      const { asked, layer } = serve(() => ({ token_endpoint_auth_methods_supported: ["none"] }))
+      const logs: Array<Log> = []
       return Effect.gen(function*() {
-        const error = yield* Effect.flip(Effect.flatMap(make({ dpop: DPoP.generate() }), attempt))
-        assert.strictEqual(
-          error.message,
-          `Discovery endpoint ${issuer}: the server takes DPoP proofs by RS256, PS256; the key signs by ES256`
-        )
-        deepStrictEqual(urls(), [metadataUrl])
-      }).pipe(Effect.provide(layer))
+        const endpoint = yield* make({ clientAuth: [ClientAuth.secretPost(secret), ClientAuth.secretBasic(secret)] })
+        for (let time = 0; time < 2; time++) yield* attempt(endpoint)
+        deepStrictEqual(asked.slice(1).map(({ form }) => form.get("client_secret")), ["secret", "secret"])
+        deepStrictEqual(logs, [{
+          level: "Warning",
+          text: `Discovery endpoint ${issuer}: the server takes "none" (public clients); ` +
+            "the client has client_secret_post, client_secret_basic. That is used all the same"
+        }])
+      }).pipe(Effect.provide(layer), collectLogs(logs))
+    })
+
+    it.scoped("RFC 9449 §5.1: so is a key whose algorithm the server does not name", () => {
+      const { asked, layer } = serve(() => ({ dpop_signing_alg_values_supported: ["RS256", "PS256"] }))
+      const logs: Array<Log> = []
+      return Effect.gen(function*() {
+        // The server here knows nothing of proofs, and was asked
+        yield* Effect.flip(Effect.flatMap(make({ dpop: DPoP.generate() }), attempt))
+        assert.lengthOf(asked, 2)
+        deepStrictEqual(logs.map(({ text }) => text), [
+          `Discovery endpoint ${issuer}: the server takes DPoP proofs by RS256, PS256; the key signs by ES256. ` +
+          "That is used all the same"
+        ])
+      }).pipe(Effect.provide(layer), collectLogs(logs))
     })
 
     const choose = (
       candidates: ClientAuthChoice.Candidates<never>,
       methods: ReadonlyArray<string> | null
-    ) =>
-      Either.map(
-        ClientAuthChoice.choose(
-          candidates,
-          Schema.decodeUnknownSync(AuthorizationServer.Metadata)({
-            issuer,
-            token_endpoint_auth_methods_supported: methods
-          })
-        ),
-        ({ method }) => method
+    ) => {
+      const { clientAuth, doubt } = ClientAuthChoice.choose(
+        candidates,
+        Schema.decodeUnknownSync(AuthorizationServer.Metadata)({
+          issuer,
+          token_endpoint_auth_methods_supported: methods
+        })
       )
+      return [clientAuth.method, doubt]
+    }
     const basic = ClientAuth.secretBasic(secret)
 
     it("is the client's first that the server lists, or its first where it lists none", () => {
       deepStrictEqual(
         choose([certificate, basic], ["client_secret_basic", "tls_client_auth"]),
-        Either.right("tls_client_auth")
+        ["tls_client_auth", undefined]
       )
-      deepStrictEqual(choose([certificate, basic], ["client_secret_basic"]), Either.right("client_secret_basic"))
-      deepStrictEqual(choose([certificate, basic], null), Either.right("tls_client_auth"))
+      deepStrictEqual(choose([certificate, basic], ["client_secret_basic"]), ["client_secret_basic", undefined])
+      deepStrictEqual(choose([certificate, basic], null), ["tls_client_auth", undefined])
       deepStrictEqual(
         choose([basic], []),
-        Either.left("the server takes no authentication method; the client has client_secret_basic")
+        ["client_secret_basic", "the server takes no authentication method; the client has client_secret_basic"]
       )
     })
 
     it("one of the app's own is in no list, and taken all the same", () => {
-      deepStrictEqual(choose([{ ...basic, method: "of the app" }], ["none"]), Either.right("of the app"))
+      deepStrictEqual(choose([{ ...basic, method: "of the app" }], ["none"]), ["of the app", undefined])
     })
 
     it.effect("the candidates together have the version of all, and the binding of the one that has one", () =>

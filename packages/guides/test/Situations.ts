@@ -613,18 +613,12 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the parameters of the grant urn:ietf:params:oauth:grant-type:jwt-bearer are empty": granting(
     Grant.jwtBearer({ id: "robot", read: () => Effect.succeed(Redacted.make("")) })
   ),
-  "the server takes client_secret_jwt; the client has private_key_jwt": discovering(
-    () => metadata({ token_endpoint_auth_methods_supported: ["client_secret_jwt"] }),
-    { clientAuth: ClientAuth.privateKeyJwt({ key: Redacted.make(rsaPem) }) }
-  ),
-  "the server takes no authentication method; the client has private_key_jwt": discovering(
-    () => metadata({ token_endpoint_auth_methods_supported: [] }),
-    { clientAuth: ClientAuth.privateKeyJwt({ key: Redacted.make(rsaPem) }) }
-  ),
-  "the server takes DPoP proofs by ES256; the key signs by EdDSA": discovering(
-    () => metadata({ dpop_signing_alg_values_supported: ["ES256"] }),
-    { dpop: DPoP.generate({ algorithm: "EdDSA" }) }
-  ),
+  "the server takes private_key_jwt; the client has client_secret_basic, client_secret_post, client_secret_jwt":
+    discovering(() => metadata({ token_endpoint_auth_methods_supported: ["private_key_jwt"] })),
+  "the server takes \"none\" (public clients); the client has client_secret_basic, client_secret_post, client_secret_jwt":
+    discovering(() => metadata({ token_endpoint_auth_methods_supported: ["none"] })),
+  "the server takes no authentication method; the client has client_secret_basic, client_secret_post, client_secret_jwt":
+    discovering(() => metadata({ token_endpoint_auth_methods_supported: [] })),
 
   // Keys
   "the key is missing, empty, or not made by Redacted.make": signing("not redacted"),
@@ -1038,6 +1032,16 @@ export const situations: Readonly<Record<string, Situation>> = {
       "/orders",
       (address, count) => address !== url ? new Response(null, { status: 401 }) : count === 1 ? token() : unavailable()
     )),
+  "the server takes client_secret_jwt; the client has private_key_jwt. That is used all the same": logged(
+    discovering(() => metadata({ token_endpoint_auth_methods_supported: ["client_secret_jwt"] }), {
+      clientAuth: ClientAuth.privateKeyJwt({ key: Redacted.make(rsaPem) })
+    })
+  ),
+  "the server takes DPoP proofs by ES256; the key signs by EdDSA. That is used all the same": logged(
+    discovering(() => metadata({ dpop_signing_alg_values_supported: ["ES256"] }), {
+      dpop: DPoP.generate({ algorithm: "EdDSA" })
+    })
+  ),
   "answered 503: no OAuth error in an empty body. What it said before serves on": rediscovering,
   "Discovery of https://auth.example.com works again": rediscovering,
   "Token renewal failed, the token in use serves on until it expires. The token endpoint died": Effect.suspend(() => {

@@ -3,7 +3,6 @@
  * metadata which it takes (RFC 8414 §2).
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Metadata } from "../AuthorizationServer.js"
@@ -65,22 +64,26 @@ const registered = [
   "self_signed_tls_client_auth"
 ]
 
+/** What a client uses, and why the server may not take it. */
+export interface Choice<R> {
+  readonly clientAuth: ClientAuth.ClientAuth<R>
+  readonly doubt: string | undefined
+}
+
 /**
- * The first one that the server supports, or why there is none. A server that
- * does not say takes what the client likes best.
+ * The first one that the server supports, else the one that the client likes
+ * best: that of a server that does not say what it takes.
  */
-export const choose = <R>(
-  candidates: Candidates<R>,
-  metadata: Metadata
-): Either.Either<ClientAuth.ClientAuth<R>, string> => {
+export const choose = <R>(candidates: Candidates<R>, metadata: Metadata): Choice<R> => {
+  const [preferred] = candidates
   const supported = Option.getOrUndefined(metadata.token_endpoint_auth_methods_supported)
-  if (supported === undefined) return Either.right(candidates[0])
+  if (supported === undefined) return { clientAuth: preferred, doubt: undefined }
   const chosen = candidates.find(({ method }) => supported.includes(method) || !registered.includes(method))
-  return Either.fromNullable(
-    chosen,
-    () =>
-      `the server takes ${supported.join(", ") || "no authentication method"}; the client has ${
-        candidates.map(({ method }) => method).join(", ")
-      }`
-  )
+  if (chosen !== undefined) return { clientAuth: chosen, doubt: undefined }
+  const given = candidates.map(({ method }) => method).join(", ")
+  const taken = supported.map((method) => method === "none" ? "\"none\" (public clients)" : method).join(", ")
+  return {
+    clientAuth: preferred,
+    doubt: `the server takes ${taken || "no authentication method"}; the client has ${given}`
+  }
 }
