@@ -364,7 +364,11 @@ const decodeMetadata = ServerExchange.decodeWith(Metadata)
 
 /** RFC 8414 §3.3: it must be the same to the last character, lest another server speaks for this one. */
 const describeOther = (found: string, issuer: string): string => {
-  const hint = found.replace(/\/$/, "") === issuer.replace(/\/$/, "") ? ": they differ in the slash at the end" : ""
+  const hint = found.trim() === issuer
+    ? ": they differ in white space"
+    : found.replace(/\/$/, "") === issuer.replace(/\/$/, "")
+    ? ": they differ in the slash at the end"
+    : ""
   return oneLine(`issuer is ${found}, not ${issuer}${hint}`)
 }
 

@@ -72,7 +72,7 @@ export class InvalidOptions extends TaggedError("InvalidOptions")<{
  * - `Timeout`: no complete answer arrived in time.
  * - `OAuth`: the server answered with an error code of RFC 6749 §5.2.
  * - `Status`: the server answered with another status than 200, without a code.
- * - `Redirect`: the server answered with a 3xx, which is never followed.
+ * - `Redirect`: the server answered with a 3xx other than 304, which is never followed.
  * - `InvalidResponse`: a 200 that holds no usable token.
  *
  * @since 0.1.0

@@ -117,6 +117,11 @@ describe("AuthorizationServer", () => {
         () => good({ issuer: `${issuer}/` }),
         `${at} answered 200: issuer is ${issuer}/, not ${issuer}: they differ in the slash at the end`
       ],
+      [
+        "the issuer with a blank",
+        () => good({ issuer: ` ${issuer}` }),
+        `${at} answered 200: issuer is  ${issuer}, not ${issuer}: they differ in white space`
+      ],
       ["no issuer", () => good({ issuer: undefined }), `${at} answered 200: issuer is missing`],
       ["an issuer of another type", () => good({ issuer: 1 }), `${at} answered 200: issuer is not a string`],
       [

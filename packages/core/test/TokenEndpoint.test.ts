@@ -552,6 +552,15 @@ describe("TokenEndpoint", () => {
       plain(500, true),
       plain(503, true),
       [
+        "304, which is no redirect",
+        () => new Response(null, { status: 304, headers: { "x-request-id": "r1" } }),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered 304: no OAuth error in an empty body`,
+          isTransient: false
+        }
+      ],
+      [
         "503 with nothing at all",
         body("", "text/plain", 503),
         {

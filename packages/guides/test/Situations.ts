@@ -522,6 +522,8 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
   "answered 404: no OAuth error in an empty body. No metadata was found for this issuer: it may be another one, or its metadata elsewhere (metadataUrl)":
     discovering(() => new Response(null, { status: 404 })),
+  "answered 403: no OAuth error in an empty body": asking(() => new Response(null, { status: 403 })),
+  "answered 304: no OAuth error in an empty body": asking(() => new Response(null, { status: 304 })),
   "answered 403: no OAuth error in a body of 18 characters (text/html)": asking(() => page(403)),
   "answered 429: no OAuth error in an empty body": asking(() => new Response(null, { status: 429 })),
   "answered 502: no OAuth error in a body of 18 characters (text/html)": asking(() => page(502)),
@@ -576,6 +578,8 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
   "answered 200: issuer is https://auth.example.com/, not https://auth.example.com: they differ in the slash at the end":
     discovering(() => metadata({ issuer: `${issuer}/` })),
+  "answered 200: issuer is https://auth.example.com , not https://auth.example.com: they differ in white space":
+    discovering(() => metadata({ issuer: `${issuer} ` })),
   "answered 200: issuer is missing": discovering(() => json({})),
   "answered 200: token_endpoint is missing": discovering(() => json({ issuer })),
   "answered 200: token_endpoint is not an absolute URL": discovering(() => metadata({ token_endpoint: "/token" })),

@@ -205,7 +205,7 @@ const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError
 /** What is wrong with an answer that says nothing of it. */
 const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {
   // A browser hides the status of a redirect that is not followed
-  if (status === 0 || (status >= 300 && status < 400)) return "Redirect"
+  if (status === 0 || (status >= 300 && status < 400 && status !== 304)) return "Redirect"
   return status >= 200 && status < 300 ? "InvalidResponse" : "Status"
 }
 

@@ -44,7 +44,7 @@ const readToken: Read<Redacted.Redacted> = (value) =>
 // RFC 6749 §7.1: a client must not use a token of a type it does not understand
 const readType: Read<string> = (value) =>
   Either.filterOrLeft(
-    readText(value),
+    Either.map(readText(value), (type) => type.trim()),
     (type) => ["bearer", "dpop"].includes(type.toLowerCase()),
     (type) => `is ${shown(type)}, which this client does not know`
   )

@@ -91,7 +91,7 @@ describe("TokenResponse", () => {
       }
     )
 
-    const types: ReadonlyArray<unknown> = [undefined, null, "Bearer", "bearer", "BEARER", "bEaReR"]
+    const types: ReadonlyArray<unknown> = [undefined, null, "Bearer", "bearer", "BEARER", "bEaReR", " Bearer "]
     it("RFC 6749 §7.1: takes a token_type in any letters, or none, for Bearer", () =>
       rows(
         types,
@@ -103,7 +103,7 @@ describe("TokenResponse", () => {
 
     it("RFC 9449 §5: takes a token_type of DPoP in any letters for a token that is bound to a key", () =>
       rows(
-        ["DPoP", "dpop", "DPOP"],
+        ["DPoP", "dpop", "DPOP", "DPoP\t"],
         (token_type) =>
           `RFC 9449 §5: takes a token_type of ${JSON.stringify(token_type)} for a token that is bound to a key`,
         (token_type) => {
@@ -115,7 +115,7 @@ describe("TokenResponse", () => {
       ["mac", "token_type is \"mac\", which this client does not know"],
       ["N_A", "token_type is \"N_A\", which this client does not know"],
       ["", "token_type is \"\", which this client does not know"],
-      ["Bearer ", "token_type is \"Bearer\", which this client does not know"],
+      ["Bearer x", "token_type is \"Bearer x\", which this client does not know"],
       ["a\r\nb", "token_type is \"a b\", which this client does not know"],
       ["x".repeat(41), "token_type is 41 characters long, which this client does not know"],
       [1, "token_type is not a string"],
