@@ -276,11 +276,12 @@ const lookAround = (origin: string): Effect.Effect<Around, never, HttpClient.Htt
 const askForToken = (
   settings: Settings
 ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | InvalidOptions, HttpClient.HttpClient> => {
-  const { allowInsecure, audience, clientId, issuer, resource, scope, timeout, tokenEndpoint } = settings
+  const { allowInsecure, audience, bearerTypes, clientId, issuer, resource, scope, timeout, tokenEndpoint } = settings
   const options = {
     ...NodeAuthedHttpClient.credentials(settings),
     clientId,
     request: { audience, resource, scope },
+    bearerTypes,
     allowInsecure,
     timeout,
     retryWhile: constFalse

@@ -20,6 +20,7 @@ import type * as ClientAuth from "./ClientAuth.js"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import * as Field from "./endpoint/Field.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
+import * as UnreadFields from "./endpoint/UnreadFields.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
@@ -203,6 +204,7 @@ export const make: (
     )
     const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
     const scope = yield* Effect.scope
+    const tellUnread = UnreadFields.makeTell(`Discovery of ${issuer}`)
 
     const ask = (url: URL): Effect.Effect<Metadata, TokenEndpointError> => {
       const subject: ServerExchange.Subject = { endpoint: `${url.origin}${url.pathname}`, role: "Discovery" }
@@ -213,10 +215,12 @@ export const make: (
         Effect.flatMap((answer) =>
           Either.filterOrLeft(
             decodeMetadata(answer),
-            (metadata) => metadata.issuer === issuer,
-            (metadata) => answer.reject(describeOther(metadata.issuer, issuer))
+            ({ fields }) => fields.issuer === issuer,
+            ({ fields }) => answer.reject(describeOther(fields.issuer, issuer))
           )
         ),
+        Effect.tap(({ unread }) => tellUnread(unread)),
+        Effect.map(({ fields }) => fields),
         // The limit must hold whatever cannot be interrupted: the client, or the caller, as a finalizer
         Effect.disconnect,
         Effect.interruptible,
@@ -360,7 +364,9 @@ const wellKnown = ({ origin, pathname }: URL): readonly [URL, URL] => {
   ]
 }
 
-const decodeMetadata = ServerExchange.decodeWith(Metadata)
+const decodeMetadata = ServerExchange.decodeWith(
+  Field.decodeLenient(Metadata, ["issuer", "token_endpoint", "mtls_endpoint_aliases"])
+)
 
 /** RFC 8414 §3.3: it must be the same to the last character, lest another server speaks for this one. */
 const describeOther = (found: string, issuer: string): string => {

@@ -175,6 +175,7 @@ export const variables = {
   scope: text("ALF_SCOPE", "The scopes, with spaces between"),
   resource: list("ALF_RESOURCE", "The resources that tokens are for (RFC 8707), with spaces between"),
   audience: text("ALF_AUDIENCE", "The audience that Auth0 and others ask for"),
+  bearerTypes: list("ALF_BEARER_TYPES", "Further `token_type`s of the server that mean Bearer, with spaces between"),
   baseUrl: text("ALF_BASE_URL", "What relative addresses are joined to; tokens may go to its origin"),
   origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
   timeout: duration("ALF_TIMEOUT", "How long one attempt at a token request may take"),
@@ -197,6 +198,7 @@ export const tokenEndpoint = {
   scope: variables.scope.config,
   resource: variables.resource.config,
   audience: variables.audience.config,
+  bearerTypes: variables.bearerTypes.config,
   timeout: variables.timeout.config,
   allowInsecure: variables.allowInsecure.config
 }

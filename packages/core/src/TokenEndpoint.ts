@@ -31,6 +31,7 @@ import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import * as ClientAuthChoice from "./endpoint/ClientAuthChoice.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as TokenResponse from "./endpoint/TokenResponse.js"
+import * as UnreadFields from "./endpoint/UnreadFields.js"
 import type { Grant } from "./Grant.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
@@ -93,6 +94,11 @@ export interface Options<R = never> extends AuthorizationServer.RequestOptions<R
    * once, when the layer is built.
    */
   readonly dpop?: DPoP.ProofKey | Effect.Effect<DPoP.ProofKey, unknown, R> | undefined
+  /**
+   * Further `token_type`s of the server that mean Bearer, in any case, such as `["JWT"]`: a token of a type that nobody
+   * knows is not used (RFC 6749 §7.1).
+   */
+  readonly bearerTypes?: ReadonlyArray<string> | undefined
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The default is `RetryPolicy.standard`. */
@@ -158,13 +164,36 @@ const makeAt = Effect.fnUntraced(function*<R>(
     headers: Headers.fromInput(options.headers)
   }
 
+  const tellUnread = UnreadFields.makeTell(`Token endpoint ${options.name}`)
+
+  const readToken = Effect.fnUntraced(function*(answer: ServerExchange.Answer) {
+    const { body, clean, headers, reject, sentAt, text } = answer
+    if (Option.isNone(body)) return yield* reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`)
+    const response = yield* Either.mapLeft(TokenResponse.decode(body.value, options.bearerTypes), reject)
+    // RFC 9449 §5: a token that is not bound would be what the client did not ask for
+    if (response.isBound !== (proofKey !== undefined)) {
+      return yield* reject(
+        proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP"
+      )
+    }
+    yield* tellUnread(response.unread)
+    return AccessToken.make({
+      value: response.access_token,
+      proofKey,
+      obtainedAt: DateTime.unsafeMake(sentAt),
+      expiresIn: response.expires_in && Duration.seconds(response.expires_in),
+      scope: response.scope && clean(response.scope),
+      refreshToken: Option.getOrUndefined(TokenResponse.decodeRefreshToken(body.value))
+    })
+  })
+
   const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
     post(request, number).pipe(
       Effect.tapBoth({
         onFailure,
         onSuccess: ({ body }) => Effect.sync(() => tellRefreshToken(request.grant, body))
       }),
-      Effect.flatMap(readToken(proofKey))
+      Effect.flatMap(readToken)
     )
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
@@ -250,32 +279,6 @@ const tellRefreshToken = ({ onRefreshToken }: Grant, body: ServerExchange.Answer
   const refreshToken = Option.flatMap(body, TokenResponse.decodeRefreshToken)
   if (Option.isSome(refreshToken)) onRefreshToken?.(refreshToken.value)
 }
-
-const readToken =
-  (proofKey: DPoP.ProofKey | undefined) =>
-  (answer: ServerExchange.Answer): Either.Either<AccessToken.AccessToken, TokenEndpointError> => {
-    const { body, headers, reject, sentAt, text } = answer
-    return Either.fromOption(body, () => reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`))
-      .pipe(
-        Either.flatMap((body) => Either.mapLeft(TokenResponse.decode(body), reject)),
-        // RFC 9449 §5: a token that is not bound would be what the client did not ask for
-        Either.filterOrLeft(
-          (response) => TokenResponse.isBound(response) === (proofKey !== undefined),
-          () =>
-            reject(proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP")
-        ),
-        Either.map((response) =>
-          AccessToken.make({
-            value: response.access_token,
-            proofKey,
-            obtainedAt: DateTime.unsafeMake(sentAt),
-            expiresIn: Option.getOrUndefined(Option.map(TokenResponse.lifetime(response), Duration.seconds)),
-            scope: Option.getOrUndefined(Option.map(TokenResponse.scope(response), answer.clean)),
-            refreshToken: Option.getOrUndefined(Option.flatMap(body, TokenResponse.decodeRefreshToken))
-          })
-        )
-      )
-  }
 
 /**
  * The service as a layer; it fails with `InvalidOptions` when it is built.
@@ -423,6 +426,7 @@ export interface ConfigurableOptions {
   readonly scope?: string | ReadonlyArray<string> | undefined
   readonly resource?: string | ReadonlyArray<string> | undefined
   readonly audience?: string | ReadonlyArray<string> | undefined
+  readonly bearerTypes?: ReadonlyArray<string> | undefined
   readonly timeout?: Duration.Duration | undefined
   readonly maxResponseBytes?: number | undefined
   readonly allowInsecure?: boolean | undefined

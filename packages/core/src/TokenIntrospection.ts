@@ -64,4 +64,5 @@ export const make = <R = never>(
     (ask): Introspect => (token, hint) => Effect.flatMap(ask(token, hint), decode)
   )
 
-const decode = ServerExchange.decodeWith(Introspection)
+// Whether a token is trusted may depend on any of them: none is passed over
+const decode = ServerExchange.decodeWith(Field.decode(Introspection))

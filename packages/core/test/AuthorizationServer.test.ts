@@ -104,6 +104,28 @@ describe("AuthorizationServer", () => {
       }))
   })
 
+  it.scoped("a field that cannot be read, and that does not say where anything goes, is told once and counts as not said", () => {
+    const odd = { token_endpoint_auth_methods_supported: "client_secret_basic", revocation_endpoint: 7 }
+    const { asked, layer } = serve(() => good({ ...odd, grant_types_supported: ["client_credentials"] }))
+    const warnings: Array<string> = []
+    const logger = Logger.make(({ message }) => warnings.push(String(message)))
+    return Effect.gen(function*() {
+      const server = yield* make()
+      for (let read = 1; read <= 2; read++) {
+        const metadata = yield* server.metadata
+        deepStrictEqual(metadata.token_endpoint_auth_methods_supported, Option.none())
+        deepStrictEqual(metadata.grant_types_supported, Option.some(["client_credentials"]))
+        assert.include((yield* Effect.flip(server.endpoint("revocation_endpoint"))).message, "endpoint is missing")
+        assert.strictEqual(asked.length, read)
+        yield* server.forget
+      }
+      deepStrictEqual(warnings, [
+        `Discovery of ${issuer} answers: revocation_endpoint is not a string, ` +
+        "token_endpoint_auth_methods_supported is not a list of names. It counts as not said"
+      ])
+    }).pipe(Effect.provide(layer), Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+  })
+
   describe("what is wrong with it (rule 11)", () => {
     const at = `Discovery endpoint ${issuer}${rfc8414}`
     const table: ReadonlyArray<readonly [what: string, answer: () => Answer, message: string]> = [
@@ -128,11 +150,6 @@ describe("AuthorizationServer", () => {
         "a token_endpoint of another type",
         () => good({ token_endpoint: [] }),
         `${at} answered 200: token_endpoint is not a string`
-      ],
-      [
-        "methods that are no list",
-        () => good({ token_endpoint_auth_methods_supported: "client_secret_basic" }),
-        `${at} answered 200: token_endpoint_auth_methods_supported is not a list of names`
       ],
       [
         "aliases that are no object",

@@ -556,19 +556,15 @@ export const situations: Readonly<Record<string, Situation>> = {
   "answered 200: access_token is empty": issuing({ access_token: "" }),
   "answered 200: access_token is longer than 65536 characters": issuing({ access_token: "a".repeat(65_537) }),
   "answered 200: access_token holds characters that no token may have": issuing({ access_token: "a\nb" }),
-  "answered 200: token_type is \"mac\", which this client does not know": issuing({ token_type: "mac" }),
+  "answered 200: token_type is \"mac\", which this client does not know (bearerTypes)": issuing({ token_type: "mac" }),
   "answered 200: token_type is \"DPoP\", which nobody asked for": issuing({ token_type: "DPoP" }),
   "answered 200: token_type is not DPoP": issuing({ token_type: "Bearer" }, { dpop: DPoP.generate() }),
-  "answered 200: token_type is not a string": issuing({ token_type: 1 }),
-  "answered 200: expires_in is not a number of seconds": issuing({ expires_in: "soon" }),
-  "answered 200: expires_in is negative": issuing({ expires_in: -1 }),
   "answered 200: the token is the one that it gave before, and its time is over": during(
     Effect.flatMap(
       makeProvider({ answer: (_, count) => token({ expires_in: count === 1 ? 10 : 0 }) }),
       (it) => Effect.zipRight(Effect.zipRight(it.get(), Effect.sleep("10 seconds")), messageOf(it.get()))
     )
   ),
-  "answered 200: scope is not a string": issuing({ scope: 1 }),
   "answered 200: error is not a string": asking(() => json({ error: 1 })),
   "answered 200: the body is larger than 262144 bytes (maxResponseBytes)": asking(() =>
     text(" ".repeat(262_145), 200, "application/json")
@@ -585,9 +581,6 @@ export const situations: Readonly<Record<string, Situation>> = {
   "answered 200: token_endpoint is not an absolute URL": discovering(() => metadata({ token_endpoint: "/token" })),
   "answered 200: token_endpoint is http, and the issuer https": discovering(() =>
     metadata({ token_endpoint: "http://localhost/token" })
-  ),
-  "answered 200: grant_types_supported is not a list of names": discovering(() =>
-    metadata({ grant_types_supported: "all" })
   ),
   "answered 200: active is not true or false": introspecting({ active: "yes" }),
   "answered 200: aud is neither a string nor a list of them": introspecting({ active: true, aud: 1 }),
@@ -1048,6 +1041,18 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
   "answered 503: no OAuth error in an empty body. What it said before serves on": rediscovering,
   "Discovery of https://auth.example.com works again": rediscovering,
+  "Token endpoint https://auth.example.com/token answers: expires_in is not a number of seconds. It counts as not said":
+    logged(Effect.gen(function*() {
+      const endpoint = yield* Effect.provide(TokenEndpoint.make(client), answering(() => token({ expires_in: "soon" })))
+      yield* endpoint.attempt(endpoint.resolve())
+    })),
+  "Discovery of https://auth.example.com answers: grant_types_supported is not a list of names. It counts as not said":
+    Effect.scoped(logged(Effect.gen(function*() {
+      const server = yield* AuthorizationServer.make({ issuer }).pipe(
+        Effect.provide(answering(() => metadata({ grant_types_supported: "all" })))
+      )
+      yield* server.metadata
+    }))),
   "Token renewal failed, the token in use serves on until it expires. The token endpoint died": Effect.suspend(() => {
     let attempts = 0
     return renewingAhead({

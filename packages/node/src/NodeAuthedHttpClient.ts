@@ -263,6 +263,7 @@ const fromEnvironment = <R, ES, RS>(
     scope: environment.scope ?? options.scope,
     resource: environment.resource ?? options.resource,
     audience: environment.audience ?? options.audience,
+    bearerTypes: environment.bearerTypes ?? options.bearerTypes,
     baseUrl: environment.baseUrl ?? options.baseUrl,
     origins: environment.origins ?? options.origins,
     timeout: environment.timeout ?? options.timeout,

@@ -5,6 +5,7 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 
 /**
  * Says `message` where the value is another. Only for the innermost schema: an
@@ -41,10 +42,37 @@ export const Seconds = is(Schema.Union(Schema.Number, Schema.NumberFromString), 
 
 /** Reads the fields of an object, or names the one at fault and says what is wrong with it. */
 export const decode = <A, I>(schema: Schema.Schema<A, I>): (value: unknown) => Either.Either<A, string> => {
+  const decode = decodeOrFault(schema)
+  return (value) => Either.mapLeft(decode(value), ({ says }) => says)
+}
+
+/** What was read, and what is wrong with the fields that could not be. */
+export interface Lenient<A> {
+  readonly fields: A
+  readonly unread: ReadonlyArray<string>
+}
+
+/** The same, but that a field which is not `essential` and cannot be read counts as if it were not there. */
+export const decodeLenient = <A, I>(schema: Schema.Schema<A, I>, essential: ReadonlyArray<string>) => {
+  const decode = decodeOrFault(schema)
+  const from = (value: object, unread: ReadonlyArray<string>): Either.Either<Lenient<A>, string> =>
+    Either.match(decode(value), {
+      onRight: (fields) => Either.right({ fields, unread }),
+      onLeft: ({ name, says }) =>
+        essential.includes(name) || !(name in value)
+          ? Either.left(says)
+          : from(Struct.omit(value as Record<string, unknown>, name), [...unread, says])
+    })
+  return (value: object) => from(value, [])
+}
+
+const decodeOrFault = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = Schema.decodeUnknownEither(schema)
-  return (value) =>
+  return (value: unknown) =>
     Either.mapLeft(decode(value), (error) => {
       const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
-      return issue === undefined ? "the JSON is not what it should be" : `${issue.path.join(".")} ${issue.message}`
+      return issue === undefined
+        ? { name: "", says: "the JSON is not what it should be" }
+        : { name: String(issue.path[0]), says: `${issue.path.join(".")} ${issue.message}` }
     })
 }

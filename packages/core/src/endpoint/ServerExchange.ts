@@ -20,14 +20,12 @@ import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import * as RedactedSpans from "../disclosure/RedactedSpans.js"
 import * as Redaction from "../disclosure/Redaction.js"
 import { codeOf, describe, oneLine, TokenEndpointError } from "../OAuthError.js"
-import * as Field from "./Field.js"
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
@@ -170,16 +168,13 @@ export const make = (options: {
   })
 
 /** Reads a JSON answer, or says which field of it is wrong. */
-export const decodeWith = <A, I>(
-  schema: Schema.Schema<A, I>
-): (answer: Answer) => Either.Either<A, TokenEndpointError> => {
-  const decode = Field.decode(schema)
-  return ({ body, headers, reject, text }) => {
+export const decodeWith =
+  <A>(decode: (value: object) => Either.Either<A, string>) =>
+  ({ body, headers, reject, text }: Answer): Either.Either<A, TokenEndpointError> => {
     if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers(), text)}`))
     if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
     return Either.mapLeft(decode(body.value), reject)
   }
-}
 
 /** Says what a body is without showing any of it. */
 export const describeBody = (headers: Headers.Headers, body: string): string => {

@@ -41,13 +41,11 @@ const readToken: Read<Redacted.Redacted> = (value) =>
     return fault === undefined ? Either.right(Redacted.make(text)) : Either.left(fault)
   })
 
-// RFC 6749 §7.1: a client must not use a token of a type it does not understand
 const readType: Read<string> = (value) =>
-  Either.filterOrLeft(
-    Either.map(readText(value), (type) => type.trim()),
-    (type) => ["bearer", "dpop"].includes(type.toLowerCase()),
-    (type) => `is ${shown(type)}, which this client does not know`
-  )
+  Either.filterOrLeft(readText(value), (type) => type.trim() !== "", () => "is empty")
+
+// Apigee says BearerToken where nobody told it otherwise
+const bearer = /^bearer([ _-]?token)?$/
 
 // Never a part of it: a secret that was cut would not be recognized as one
 const shown = (value: string): string => value.length > 40 ? `${value.length} characters long` : `"${oneLine(value)}"`
@@ -72,9 +70,13 @@ const readScope: Read<string> = (value) =>
  */
 export interface TokenResponse {
   readonly access_token: Redacted.Redacted
-  readonly token_type: string | undefined
+  /** Whether the token is bound to a key, and sent with a proof of it (RFC 9449 §5). */
+  readonly isBound: boolean
+  /** In seconds. */
   readonly expires_in: number | undefined
   readonly scope: string | undefined
+  /** What is wrong with the fields that cannot be read, and count as if they were not there. */
+  readonly unread: ReadonlyArray<string>
 }
 
 /** An error response of RFC 6749 §5.2. */
@@ -103,38 +105,39 @@ export const decodeError = (
 }
 
 /**
- * Reads the token out of an answer, or says which field is wrong. What the
- * field holds is never part of the message.
+ * Reads the token out of an answer, or says why there is none. What a field
+ * holds is never part of the message. `bearerTypes` are further names that the
+ * server has for Bearer.
  */
-export const decode = (body: unknown): Either.Either<TokenResponse, string> => {
+export const decode = (
+  body: unknown,
+  bearerTypes: ReadonlyArray<string> = []
+): Either.Either<TokenResponse, string> => {
   if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
-  if (Predicate.isNotNullable(body.error) && body.error !== "") return Either.left("error is not a string")
-  const required = <A>(name: string, read: Read<A>) =>
-    body[name] === undefined
-      ? Either.left(`${name} is missing`)
-      : Either.mapLeft(read(body[name]), (fault) => `${name} ${fault}`)
+  // Some say in it that there is none: null, false, 0, an empty text
+  if (Predicate.isTruthy(body.error)) return Either.left("error is not a string")
+  if (body.access_token === undefined) return Either.left("access_token is missing")
+  const token = readToken(body.access_token)
+  if (Either.isLeft(token)) return Either.left(`access_token ${token.left}`)
+  const unread: Array<string> = []
   const optional = <A>(name: string, read: Read<A>) =>
-    Predicate.isNullable(body[name]) ? Either.right(undefined) : required(name, read)
-  return Either.all({
-    access_token: required("access_token", readToken),
-    token_type: optional("token_type", readType),
-    expires_in: optional("expires_in", readSeconds),
-    scope: optional("scope", readScope)
-  })
+    Predicate.isNullable(body[name]) ? undefined : Either.getOrElse(read(body[name]), (fault) => {
+      unread.push(`${name} ${fault}`)
+      return undefined
+    })
+  const type = optional("token_type", readType) ?? "bearer"
+  const name = type.trim().toLowerCase()
+  // RFC 6749 §7.1: a client must not use a token of a type it does not understand
+  return name === "dpop" || bearer.test(name) || bearerTypes.some((type) => type.toLowerCase() === name)
+    ? Either.right({
+      access_token: token.right,
+      isBound: name === "dpop",
+      expires_in: optional("expires_in", readSeconds) || undefined,
+      scope: optional("scope", readScope),
+      unread
+    })
+    : Either.left(`token_type is ${shown(type)}, which this client does not know (bearerTypes)`)
 }
-
-/** The token's lifetime in seconds, where the server said it. */
-export const lifetime = (self: TokenResponse): Option.Option<number> =>
-  Option.filter(Option.fromNullable(self.expires_in), (seconds) => seconds > 0)
-
-/**
- * Whether the token is bound to a key, and sent with a proof of it (RFC 9449
- * §5).
- */
-export const isBound = (self: TokenResponse): boolean => self.token_type?.toLowerCase() === "dpop"
-
-/** The granted scope as one string. */
-export const scope = (self: TokenResponse): Option.Option<string> => Option.fromNullable(self.scope)
 
 /**
  * The refresh token of an answer: what the next token is asked for with,

@@ -179,7 +179,7 @@ const echoes: ReadonlyArray<Behaviour> = [
       refused("OAuth", /invalid_request/)
     )
   ]),
-  ...["error", "error_uri", "error_description", "token_type", "expires_in"].map((field) =>
+  ...["error", "error_uri", "error_description", "token_type"].map((field) =>
     row(
       `secrets in ${field}`,
       "tells there what it was sent",
@@ -240,9 +240,9 @@ const echoes: ReadonlyArray<Behaviour> = [
   ),
   row(
     "a token in a bad answer",
-    "issues a token with a lifetime that is none, and tells it in a header",
-    answer(() => json(200, { access_token: issued, expires_in: "never" }, { "x-token": issued })),
-    refused("InvalidResponse", /expires_in/)
+    "issues a token of another type, and tells it in a header",
+    answer(() => json(200, { access_token: issued, token_type: "mac" }, { "x-token": issued })),
+    refused("InvalidResponse", /token_type/)
   ),
   row(
     "secrets as the scope",
