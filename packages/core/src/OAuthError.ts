@@ -109,7 +109,7 @@ export class TokenEndpointError extends TaggedError("TokenEndpointError")<{
   readonly headers?: Headers.Headers | undefined
   /** `error` of RFC 6749 §5.2, as the server sent it. */
   readonly error?: string | undefined
-  /** `error_description` of RFC 6749 §5.2. */
+  /** `error_description` of RFC 6749 §5.2, and what the server says beside it in fields of its own, such as `hint`. */
   readonly errorDescription?: string | undefined
   /** `error_uri` of RFC 6749 §5.2. */
   readonly errorUri?: string | undefined
@@ -380,8 +380,8 @@ const describeOne = (u: unknown): string => {
  * @since 0.1.0
  * @category formatting
  */
-export const oneLine = (text: string): string => {
+export const oneLine = (text: string, maxLength: number = maxDescription): string => {
   // eslint-disable-next-line no-control-regex
   const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim()
-  return clean.length > maxDescription ? `${clean.slice(0, maxDescription)}…` : clean
+  return clean.length > maxLength ? `${clean.slice(0, maxLength)}…` : clean
 }

@@ -618,8 +618,91 @@ describe("TokenEndpoint", () => {
         json({ error: { code: 401, message: "no" } }, 401),
         {
           reason: "Status",
-          message: `Token endpoint ${url} answered 401: no OAuth error in a body of 37 characters (application/json)`
+          message:
+            `Token endpoint ${url} answered 401: no OAuth error in a body of 37 characters (application/json): no`
         }
+      ],
+      [
+        "Okta's error",
+        json({ errorCode: "E0000022", errorSummary: "no such app", errorId: "oae1", errorCauses: [] }, 403),
+        {
+          reason: "Status",
+          message:
+            `Token endpoint ${url} answered 403: no OAuth error in a body of 87 characters (application/json): no such app`
+        }
+      ],
+      [
+        "a problem of RFC 9457, of many lines",
+        json({ type: "about:blank", title: "Forbidden", detail: "not\r\nfrom here", status: 403 }, 403),
+        {
+          reason: "Status",
+          message:
+            `Token endpoint ${url} answered 403: no OAuth error in a body of 83 characters (application/json): Forbidden, not from here`
+        }
+      ],
+      [
+        "400 with reasons in lists, and at length",
+        json({ fault: { faultstring: "no" }, errors: ["no", "not so", { message: "m".repeat(300), id: "i" }] }, 400),
+        {
+          reason: "Status",
+          message:
+            `Token endpoint ${url} answered 400: no OAuth error in a body of 379 characters (application/json): ` +
+            `no, not so, ${"m".repeat(188)}…`
+        }
+      ],
+      [
+        "401 in plain text",
+        body("your key is blocked\n", "text/plain; charset=utf-8", 401),
+        {
+          reason: "Status",
+          message:
+            `Token endpoint ${url} answered 401: no OAuth error in a body of 20 characters (text/plain): your key is blocked`
+        }
+      ],
+      [
+        "a page that is called plain text",
+        body("<h1>no</h1>", "text/plain", 401),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered 401: no OAuth error in a body of 11 characters (text/plain)`
+        }
+      ],
+      [
+        "the half of a token that is called plain text",
+        body(`{"access_token":"${accessToken}`, "text/plain", 400),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered 400: no OAuth error in a body of 30 characters (text/plain)`
+        }
+      ],
+      [
+        "a word in plain text that may be a token",
+        body(`${"a1".repeat(16)} is spent`, "text/plain", 400),
+        {
+          reason: "Status",
+          message: `Token endpoint ${url} answered 400: no OAuth error in a body of 41 characters (text/plain)`
+        }
+      ],
+      [
+        "200 in plain text",
+        body("abc def", "text/plain"),
+        invalid("no valid JSON in a body of 7 characters (text/plain)")
+      ],
+      ["200 with a message", json({ message: "try later" }), invalid("access_token is missing: try later")],
+      ["200 with an error that is an object", json({ error: { message: "no" } }), invalid("error is not a string: no")],
+      [
+        "an OAuth error with a hint, and its description twice",
+        json({ error: "invalid_request", error_description: "no", message: "no", hint: "check client_id" }, 400),
+        {
+          reason: "OAuth",
+          error: "invalid_request",
+          message: `Token endpoint ${url} answered 400 invalid_request: no, check client_id`
+        }
+      ],
+      [
+        "an OAuth error with a message for its description",
+        json({ error: "Unauthorized", message: "no", path: "/token" }, 401),
+        { reason: "OAuth", error: "Unauthorized", message: `Token endpoint ${url} answered 401 Unauthorized: no` }
       ],
       redirect(301, "https://evil.example.com/token"),
       redirect(302, "https://evil.example.com/token"),
@@ -1551,6 +1634,11 @@ describe("TokenEndpoint", () => {
         Response.json({ error: "invalid_client", error_description: `not ${echo}!` }, { status: 401 }),
       "200 with a description": (echo) => Response.json({ error: "invalid_client", error_description: echo }),
       "an error code": (echo) => Response.json({ error: echo }, { status: 400 }),
+      "fields of the server's own": (echo) =>
+        Response.json({ errorSummary: echo, errors: [echo, { message: echo }], hint: `not ${echo}` }, { status: 400 }),
+      "a hint beside an error": (echo) => Response.json({ error: "e", hint: echo }, { status: 400 }),
+      "plain text": (echo) => new Response(echo, { status: 403, headers: { "content-type": "text/plain" } }),
+      "a message of a 200": (echo) => Response.json({ message: echo }),
       "an error_uri": (echo) => Response.json({ error: "e", error_uri: `https://help?q=${echo}` }, { status: 400 }),
       "a description beside a token": (echo) =>
         Response.json({ error: "e", error_description: `${accessToken} ${echo}`, access_token: accessToken }),
@@ -1594,6 +1682,9 @@ describe("TokenEndpoint", () => {
       "a description": (echo) =>
         Response.json({ error: "e", error_description: long + echo, error_uri: long + echo }, { status: 400 }),
       "an error code": (echo) => Response.json({ error: long + echo }, { status: 400 }),
+      "a reason of the server's own": (echo) => Response.json({ message: long.slice(100) + echo }, { status: 400 }),
+      "plain text": (echo) =>
+        new Response(`${"x ".repeat(95)}${echo}`, { status: 403, headers: { "content-type": "text/plain" } }),
       "a content encoding": (echo) =>
         new Response("x", { headers: { "content-type": "a/b", "content-encoding": long + header(echo) } }),
       "a token_type": (echo) => Response.json({ access_token: accessToken, token_type: echo + long }),

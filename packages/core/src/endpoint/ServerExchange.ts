@@ -150,8 +150,19 @@ export const make = (options: {
       if (Option.isSome(failure)) {
         return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
       }
+      const withReason = (description: string, plain: string) => {
+        const reason = Option.match(body, {
+          onNone: () => plain,
+          onSome: (body) => TokenResponse.decodeReason(body, clean)
+        })
+        return reason === "" ? description : `${description}: ${reason}`
+      }
       if (reasonOf(status) === "Status") {
-        return yield* error({ reason: "Status", description: `no OAuth error in ${describeBody(headers(), text)}` })
+        const described = `no OAuth error in ${describeBody(headers(), text)}`
+        return yield* error({
+          reason: "Status",
+          description: withReason(described, plainReason(response.headers, text, clean))
+        })
       }
       return {
         sentAt,
@@ -159,7 +170,9 @@ export const make = (options: {
         text,
         body,
         clean,
-        reject: (description: string) => error({ reason: "InvalidResponse", description: clean(description) })
+        // A text in place of a token may be one
+        reject: (description: string) =>
+          error({ reason: "InvalidResponse", description: withReason(clean(description), "") })
       }
     })
 
@@ -196,6 +209,12 @@ const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, cl
 
 const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError): unknown =>
   cause ?? description ?? reason
+
+/** A short text for a person: not a page, not the half of a document, and no word that could be a token. */
+const plainReason = (headers: Headers.Headers, text: string, clean: Redaction.Clean): string => {
+  const reason = /^(text\/plain|$)/i.test(headers["content-type"] ?? "") && /^\s*[^\s<{[]/.test(text) ? clean(text) : ""
+  return /[^\s.]{32}/.test(reason) ? "" : TokenResponse.oneReason(reason)
+}
 
 /** What is wrong with an answer that says nothing of it. */
 const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {

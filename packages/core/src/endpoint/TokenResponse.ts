@@ -97,12 +97,39 @@ export const decodeError = (
 ): Option.Option<ErrorResponse> => {
   if (!Predicate.isRecord(body) || typeof body.error !== "string" || body.error === "") return Option.none()
   const line = (value: unknown) => typeof value === "string" && value !== "" ? oneLine(clean(value)) : undefined
+  const { error, error_description, error_uri, ...others } = body
   return Option.some({
-    error: oneLine(clean(body.error)),
-    errorDescription: line(body.error_description),
-    errorUri: line(body.error_uri)
+    error: oneLine(clean(error as string)),
+    errorDescription: [line(error_description), decodeReason(others, clean, error_description)]
+      .filter(Predicate.isTruthy).join(", ") || undefined,
+    errorUri: line(error_uri)
   })
 }
+
+// Okta's errorSummary, the hint of The PHP League's server, detail of RFC 9457; error where it is no code but an object
+const saysWhy = /(^error|message|msg|summary|hint|detail|reason|description|title|faultstring)s?$/i
+
+const maxReason = 200
+
+/**
+ * What a server says in fields of its own of what went wrong, without what is
+ * `known` already. Fields of other names may hold a secret.
+ */
+export const decodeReason = (body: unknown, clean: (text: string) => string, known?: unknown): string => {
+  const found = new Set<string>()
+  const look = (value: unknown, name: string, depth: number): void => {
+    if (Predicate.isString(value)) {
+      if (value !== known && value !== "" && saysWhy.test(name)) found.add(value)
+    } else if (depth > 0 && Predicate.isObject(value)) {
+      for (const [key, inner] of Object.entries(value)) look(inner, Array.isArray(value) ? name : key, depth - 1)
+    }
+  }
+  look(body, "", 4)
+  return oneReason(clean(Array.from(found).join(", ")))
+}
+
+/** A reason in one line. */
+export const oneReason = (text: string): string => oneLine(text, maxReason)
 
 /**
  * Reads the token out of an answer, or says why there is none. What a field
