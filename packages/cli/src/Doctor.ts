@@ -14,11 +14,13 @@ import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
 import * as NodeHttp from "@effect-alf/node/NodeHttp"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constFalse } from "effect/Function"
 import * as Option from "effect/Option"
+import * as Order from "effect/Order"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -87,7 +89,10 @@ const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.P
       return yield* Effect.fail(Problem.Wrong({ variable: empty.name, description: "is empty" }))
     }
     const known = Object.values(names).map(({ name }) => name)
-    const unread = variables.filter((name) => /^ALF_/i.test(name) && !known.includes(name)).sort()
+    const unread = variables.filter((name) => /^ALF_/i.test(name) && !known.includes(name)).sort().map((name) => ({
+      name,
+      meant: nearest(name.toUpperCase(), known)
+    }))
     if (missing.length > 0 || clientId === undefined) {
       return yield* Effect.fail(Problem.Missing({
         variables: missing.map((keys) => keys.map((key) => names[key].name).join(" or ")),
@@ -95,11 +100,27 @@ const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.P
       }))
     }
     return {
-      says: `client ${clientId} at ${tokenEndpoint ?? issuer}` +
-        (unread.length === 0 ? "" : `; nothing reads ${unread.join(", ")}`),
-      value: { ...environment, clientId }
+      says: `client ${clientId} at ${tokenEndpoint ?? issuer}`,
+      value: { ...environment, clientId },
+      concern: unread.length === 0 ? undefined : Problem.Unread({ variables: unread })
     }
   })
+
+/** The letters to leave out of one and to put in to have the other. */
+const distance = (one: string, other: string): number =>
+  Array.from(one).reduce((above, letter, index) => {
+    const row = [index + 1]
+    for (let i = 0; i < other.length; i++) {
+      row.push(letter === other[i] ? above[i] : Math.min(row[i], above[i + 1]) + 1)
+    }
+    return row
+  }, Array.from({ length: other.length + 1 }, (_, index) => index))[other.length]
+
+/** The name that was likely meant, if most of its letters are there. */
+const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
+  const [meant] = Arr.sortWith(known, (other) => distance(name, other), Order.number)
+  return distance(name, meant) * 3 <= name.length ? meant : undefined
+}
 
 /** What a layer has against an option is said of the variable that holds it. */
 const wrong = (variable: string) => ({ description }: InvalidOptions): Problem =>

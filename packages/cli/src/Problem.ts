@@ -18,6 +18,13 @@ export interface Unreached {
   readonly description: string
 }
 
+/** A variable whose name begins as ours do, and which nothing reads. */
+export interface UnreadVariable {
+  readonly name: string
+  /** The one that was likely meant. */
+  readonly meant: string | undefined
+}
+
 /**
  * A problem. Those of the network say which party they are about; none holds a
  * secret.
@@ -26,9 +33,10 @@ export type Problem = Data.TaggedEnum<{
   /** Variables that must be set are not. */
   Missing: {
     readonly variables: ReadonlyArray<string>
-    /** Variables whose names begin as ours do, and which nothing reads. */
-    readonly unread: ReadonlyArray<string>
+    readonly unread: ReadonlyArray<UnreadVariable>
   }
+  /** Nothing is missing, and variables are there that nothing reads. */
+  Unread: { readonly variables: ReadonlyArray<UnreadVariable> }
   /** A variable has a value that cannot be used. */
   Wrong: { readonly variable: string; readonly description: string }
   /** A secret would go over plain http to another machine. */
@@ -106,7 +114,11 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   Missing: ({ unread, variables }) => ({
     cause: `${nameOptions(list(variables))} ${variables.length === 1 ? "is" : "are"} not set`,
     advice: "Set what is missing in the environment; where an option is named, that does for a try." +
-      (unread.length === 0 ? "" : ` Nothing reads ${list(unread)}: perhaps a slip in the name.`)
+      (unread.length === 0 ? "" : ` ${sayUnread(unread)}.`)
+  }),
+  Unread: ({ variables }) => ({
+    cause: sayUnread(variables),
+    advice: "Correct the name, or leave the variable out: the app goes on as if it were not there."
   }),
   Wrong: ({ description, variable }) => ({
     cause: `${nameOptions(variable)} ${description}`,
@@ -269,6 +281,11 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   })
 })
 
+const sayUnread = (variables: ReadonlyArray<UnreadVariable>): string =>
+  `Nothing reads ${
+    list(variables.map(({ meant, name }) => meant === undefined ? name : `${name} (likely meant: ${meant})`))
+  }`
+
 const list = (items: ReadonlyArray<string>): string =>
   items.length < 2 ? items.join() : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`
 
@@ -305,6 +322,7 @@ const tlsAdvice = (code: string): string => {
 export const exitCode = (problem: Problem): ExitCode => {
   switch (problem._tag) {
     case "Missing":
+    case "Unread":
     case "Wrong":
     case "Insecure":
     case "OriginForeign":

@@ -3,7 +3,7 @@ import { TokenStore } from "@effect-alf/core/TokenStore"
 import * as TokenStores from "@effect-alf/core/TokenStore"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { ConfigProvider, Effect, Option } from "effect"
+import { ConfigProvider, Effect, Option, Record } from "effect"
 import { hang } from "../../core/test/support/hang.js"
 import * as LocalServer from "../../node/test/LocalServer.js"
 import * as Doctor from "../src/Doctor.js"
@@ -77,18 +77,28 @@ describe("Doctor", () => {
           causeOf(findings),
           Problem.Problem.Missing({
             variables: ["ALF_TOKEN_URL or ALF_ISSUER", "ALF_CLIENT_ID"],
-            unread: ["ALF_CLIENTID"]
+            unread: [{ name: "ALF_CLIENTID", meant: "ALF_CLIENT_ID" }]
           })
         )
         deepStrictEqual(findings.map(({ check }) => check), [...Finding.checks])
       }))
 
-    it.effect("tells of variables that nothing reads where none is missing", () =>
+    it.effect("is concerned about variables that nothing reads, and says which were likely meant", () =>
       served({}, ({ env }) =>
         Effect.gen(function*() {
-          const [configuration] = yield* examine({ ...env, ALF_SCOPES: "orders:read" })
-          assert(configuration?._tag === "Ok")
-          assert.match(configuration.says, /; nothing reads ALF_SCOPES$/)
+          const meant = {
+            ALF_CLIENT_SECRT: "ALF_CLIENT_SECRET",
+            ALF_SCOPES: "ALF_SCOPE",
+            ALF_SOMETHING_ELSE: undefined,
+            ALF_TOKEN_URI: "ALF_TOKEN_URL",
+            alf_base_url: "ALF_BASE_URL"
+          }
+          const findings = yield* examine({ ...env, ...Record.map(meant, () => "x") })
+          deepStrictEqual(
+            causeOf(findings),
+            Problem.Problem.Unread({ variables: Object.entries(meant).map(([name, meant]) => ({ name, meant })) })
+          )
+          assert.strictEqual(outcomes(findings).credentials, "Ok")
         })))
 
     it.effect("names a variable that is empty or no address", () =>

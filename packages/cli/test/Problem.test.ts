@@ -8,10 +8,19 @@ const server = { party: "authorization server", host: "auth.example.com", descri
 describe("Problem", () => {
   const problems: ReadonlyArray<readonly [Problem.Problem, ExitCode, cause: string, advice: string]> = [
     [
-      P.Missing({ variables: ["ALF_CLIENT_ID", "ALF_CLIENT_SECRET"], unread: ["ALF_SECRET"] }),
+      P.Missing({
+        variables: ["ALF_CLIENT_ID", "ALF_CLIENT_SECRET"],
+        unread: [{ name: "ALF_SECRET", meant: undefined }]
+      }),
       ExitCode.usage,
       "ALF_CLIENT_ID (--client-id) and ALF_CLIENT_SECRET are not set",
-      "ALF_SECRET"
+      "Nothing reads ALF_SECRET."
+    ],
+    [
+      P.Unread({ variables: [{ name: "ALF_SCOPES", meant: "ALF_SCOPE" }, { name: "ALF_X", meant: undefined }] }),
+      ExitCode.usage,
+      "Nothing reads ALF_SCOPES (likely meant: ALF_SCOPE) and ALF_X",
+      "Correct the name"
     ],
     [
       P.Wrong({ variable: "ALF_SCOPE", description: "is empty" }),
