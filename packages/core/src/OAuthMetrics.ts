@@ -124,6 +124,21 @@ export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth
   description: "Callers that wait for a token at this moment"
 })
 
+/**
+ * How long callers waited for a token, in seconds, whatever came of it; those
+ * that found it in memory are not among them.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenWaitDuration: Metric.Metric.Histogram<number> = Metric.fromMetricKey(
+  inSeconds(MetricKey.histogram(
+    "oauth.token.wait.duration",
+    requestBoundaries,
+    "How long callers waited for a token"
+  ))
+)
+
 const renewals = Metric.counter("oauth.token.renewals", {
   description: "Renewals that have come to an end",
   incremental: true

@@ -66,6 +66,7 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
   tokenRequestDuration: requestOutcomes.map(OAuthMetrics.tokenRequestDuration),
   tokenRetries: [OAuthMetrics.tokenRetries],
   tokenWaiters: [OAuthMetrics.tokenWaiters],
+  tokenWaitDuration: [OAuthMetrics.tokenWaitDuration],
   tokenRenewals: all<OAuthMetrics.RenewalReason>({ background: true, expiry: true, rejection: true }).flatMap((
     reason
   ) =>

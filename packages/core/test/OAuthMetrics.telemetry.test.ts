@@ -73,6 +73,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.request.duration oauth.outcome=issued", 1],
           ["oauth.token.requests oauth.outcome=issued", 1],
           ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.wait.duration", 1],
           ["oauth.token.waiters", 0],
           ...storeCalls(3, 1)
         ])
@@ -110,6 +111,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.requests oauth.outcome=issued", 2],
           // Counted from the start of a request that took a second
           ["oauth.token.time_to_expiry", 3599],
+          ["oauth.token.wait.duration", 1],
           ["oauth.token.waiters", 0],
           ...storeCalls(6, 2)
         ])
@@ -143,6 +145,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.request.duration oauth.outcome=issued", 1],
           ["oauth.token.requests oauth.outcome=issued", 1],
           ["oauth.token.time_to_expiry", 3599],
+          ["oauth.token.wait.duration", 40],
           ["oauth.token.waiters", 0],
           ...storeCalls(3, 1)
         ])
@@ -201,6 +204,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.requests error.type=OAuth oauth.error.code=invalid_client oauth.outcome=failed", 1],
           ["oauth.token.requests oauth.outcome=issued", 3],
           ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.wait.duration", 4],
           ["oauth.token.waiters", 0]
         ])
         deepStrictEqual(shown(telemetry.logs), [
@@ -284,6 +288,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.retries", attempts - 1],
           ["oauth.token.stale_serves", 1],
           ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.wait.duration", 3],
           ["oauth.token.waiters", 0]
         ])
         const cause = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
@@ -341,6 +346,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.request.duration oauth.outcome=issued", 2],
           ["oauth.token.requests oauth.outcome=issued", 2],
           ["oauth.token.time_to_expiry", 3600],
+          ["oauth.token.wait.duration", 1],
           ["oauth.token.waiters", 0],
           ["oauth.token_store.operations error.type=Unavailable oauth.outcome=failed oauth.token_store.method=get", 1],
           ...storeCalls(3, 1),
@@ -386,6 +392,7 @@ describe("OAuthMetrics, what exporters are given", () => {
             ["oauth.token.request.duration oauth.outcome=issued", 1],
             ["oauth.token.requests oauth.outcome=issued", 1],
             ["oauth.token.time_to_expiry", 3599],
+            ["oauth.token.wait.duration", 2],
             ["oauth.token.waiters", 0],
             ["oauth.token_store.lease.wait.duration", 1]
           ]

@@ -56,4 +56,19 @@ describe("OAuthMetrics", () => {
       ])
       deepStrictEqual(buckets.map(([, count]) => count), [...Array(3).fill(0), ...Array(11).fill(1), 2])
     }))
+
+  it.scoped("what callers waited is in seconds, and those that found a token are not among them", () =>
+    Effect.gen(function*() {
+      const bench = yield* Effect.tagMetrics(
+        ProviderBench.make({ endpoint: { delay: "7030 millis" } }),
+        "test",
+        "wait"
+      )
+      yield* ProviderBench.during("7030 millis")(Effect.all([bench.provider.get(), bench.provider.get()], {
+        concurrency: "unbounded"
+      }))
+      yield* bench.provider.get()
+      const { count, sum } = yield* Metric.value(Metric.tagged(OAuthMetrics.tokenWaitDuration, "test", "wait"))
+      deepStrictEqual([count, sum], [2, 14.06])
+    }))
 })

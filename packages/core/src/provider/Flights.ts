@@ -269,7 +269,12 @@ export const make = (options: {
         origin,
         WaitingCallers.make({
           timeIsOver: () => waitIsOver(flight),
-          onChange: (change) => update(OAuthMetrics.tokenWaiters, change),
+          onBegin: () => update(OAuthMetrics.tokenWaiters, 1),
+          onEnd: (waited) => {
+            update(OAuthMetrics.tokenWaiters, -1)
+            // A clock that was set back must not take from the sum
+            update(OAuthMetrics.tokenWaitDuration, Math.max(0, waited) / 1000)
+          },
           fork,
           now
         })

@@ -28,14 +28,16 @@ interface Wait<A, E> {
 export const make = <A, E>(options: {
   /** What a caller is told whose time is over. */
   readonly timeIsOver: () => E
-  /** How many more wait now, or how many fewer. */
-  readonly onChange: (change: number) => void
+  /** One more waits now. */
+  readonly onBegin: () => void
+  /** One fewer waits, after so many milliseconds. */
+  readonly onEnd: (waited: number) => void
   /** Runs a timer. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   /** Epoch milliseconds. */
   readonly now: () => number
 }): WaitingCallers<A, E> => {
-  const { fork, now, onChange, timeIsOver } = options
+  const { fork, now, onBegin, onEnd, timeIsOver } = options
   // The first deadline first; a new one is nearly always the last
   const waits: Array<Wait<A, E>> = []
   let timer: Fiber.RuntimeFiber<void> | undefined
@@ -44,7 +46,6 @@ export const make = <A, E>(options: {
 
   const tellAll = (ended: ReadonlyArray<Wait<A, E>>, exit: Exit.Exit<A, E>) => {
     for (const { callers } of ended) {
-      onChange(-callers.size)
       for (const hear of callers) hear(exit)
     }
   }
@@ -80,18 +81,20 @@ export const make = <A, E>(options: {
     wait: (caller, deadline) =>
       Effect.async((resume) => {
         if (told !== undefined) return resume(told)
-        if (deadline <= Math.max(earliest, now())) return resume(Exit.fail(timeIsOver()))
+        const since = now()
+        if (deadline <= Math.max(earliest, since)) return resume(Exit.fail(timeIsOver()))
         const callers = callersUntil(deadline)
         // An interrupted fiber ends, and to be told of that costs a fraction of `Effect.onInterrupt`
         const leave = () => {
-          if (callers.delete(hear)) onChange(-1)
+          if (callers.delete(hear)) onEnd(now() - since)
         }
         const hear = (exit: Exit.Exit<A, E>) => {
           caller.removeObserver(leave)
+          onEnd(now() - since)
           resume(exit)
         }
         callers.add(hear)
-        onChange(1)
+        onBegin()
         caller.addObserver(leave)
       }),
     nothingBefore: (time) => {

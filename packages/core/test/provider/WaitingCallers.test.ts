@@ -11,11 +11,16 @@ const make = Effect.gen(function*() {
   const offset = { millis: 0 }
   const timers: Array<Fiber.RuntimeFiber<void>> = []
   const changes: Array<number> = []
+  const waits: Array<number> = []
   const told: Array<Told> = []
   const run = yield* FiberSet.makeRuntime<never, void>()
   const callers = WaitingCallers.make<string, string>({
     timeIsOver: () => "time is over",
-    onChange: (change) => changes.push(change),
+    onBegin: () => changes.push(1),
+    onEnd: (waited) => {
+      changes.push(-1)
+      waits.push(waited)
+    },
     fork: (effect) => {
       const timer = run(effect)
       timers.push(timer)
@@ -36,6 +41,7 @@ const make = Effect.gen(function*() {
     join,
     told,
     changes,
+    waits,
     waiting: () => changes.reduce((sum, change) => sum + change, 0),
     running: () => timers.filter((timer) => timer.unsafePoll() === null).length,
     timers,
@@ -66,7 +72,7 @@ describe.concurrent("WaitingCallers", () => {
 
   it.scoped("each waits until its own deadline, with one timer for all", () =>
     Effect.gen(function*() {
-      const { join, running, told, waiting } = yield* make
+      const { join, running, told, waiting, waits } = yield* make
       for (const deadline of [300, 100, 200, 100, 300]) yield* join(`until ${deadline}`, deadline)
       deepStrictEqual(running(), 1)
       yield* TestClock.adjust(99)
@@ -76,6 +82,7 @@ describe.concurrent("WaitingCallers", () => {
       yield* TestClock.adjust(100)
       yield* TestClock.adjust(100)
       deepStrictEqual(told, [100, 100, 200, 300, 300].map((at) => [`until ${at}`, over, at]))
+      deepStrictEqual(waits, [100, 100, 200, 300, 300])
       deepStrictEqual([waiting(), running()], [0, 0])
     }))
 
@@ -118,15 +125,18 @@ describe.concurrent("WaitingCallers", () => {
 
   it.scoped("one that is interrupted is counted out at once, and disturbs no other", () =>
     Effect.gen(function*() {
-      const { changes, join, tell, told } = yield* make
+      const { changes, join, tell, told, waits } = yield* make
       const first = yield* join("a", 1000)
       yield* join("b", 1000)
+      yield* TestClock.adjust(10)
       assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(first)))
       deepStrictEqual(changes, [1, 1, -1])
+      yield* TestClock.adjust(10)
       tell(Exit.succeed("token"))
       yield* Effect.yieldNow()
       deepStrictEqual(told.map(([who]) => who), ["b"])
       deepStrictEqual(changes, [1, 1, -1, -1])
+      deepStrictEqual(waits, [10, 20])
     }))
 
   it.scoped("one that is told and interrupted at the same time is counted out once", () =>
