@@ -14,7 +14,7 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
-import type { TokenEndpointError, TokenStoreError } from "./OAuthError.js"
+import type { TokenEndpointError, TokenProviderError, TokenStoreError } from "./OAuthError.js"
 
 /**
  * Updates a metric, with the tags that the app gives the layer: an app with
@@ -62,10 +62,12 @@ const requestBoundaries = MetricBoundaries.fromIterable([
   10
 ])
 
-const requests = Metric.counter("oauth.token.requests", {
-  description: "Token requests, each attempt by itself",
-  incremental: true
-})
+const histogram = (name: string, description: string) =>
+  Metric.fromMetricKey(inSeconds(MetricKey.histogram(name, requestBoundaries, description)))
+
+const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
+
+const requests = counter("oauth.token.requests", "Token requests, each attempt by itself")
 
 /**
  * What a token request came to.
@@ -86,14 +88,11 @@ export const tokenRequests = (outcome: RequestOutcome): Metric.Metric.Counter<nu
     ? tagged(requests, { "oauth.outcome": outcome })
     : tagged(requests, { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) })
 
-const requestDuration = Metric.fromMetricKey(inSeconds(MetricKey.histogram(
-  "oauth.token.request.duration",
-  requestBoundaries,
-  "How long a token request takes, with all that it needs: credentials, discovery, a nonce"
-)))
+const requestDuration = histogram("oauth.token.request.duration", "How long token requests take")
 
 /**
- * How long a token request takes, in seconds. Why those that failed did is with
+ * How long a token request takes, in seconds, with all that it needs:
+ * credentials, discovery, a nonce. Why those that failed did is with
  * `tokenRequests`: a histogram for each reason would cost too much.
  *
  * @since 0.1.0
@@ -108,10 +107,10 @@ export const tokenRequestDuration = (outcome: RequestOutcome): Metric.Metric.His
  * @since 0.1.0
  * @category metrics
  */
-export const tokenRetries: Metric.Metric.Counter<number> = Metric.counter("oauth.token.retries", {
-  description: "Token requests that repeat a failed one",
-  incremental: true
-})
+export const tokenRetries: Metric.Metric.Counter<number> = counter(
+  "oauth.token.retries",
+  "Token requests that repeat a failed one"
+)
 
 /**
  * Callers that wait for a token at this moment. It goes up and down, and not by
@@ -121,7 +120,7 @@ export const tokenRetries: Metric.Metric.Counter<number> = Metric.counter("oauth
  * @category metrics
  */
 export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth.token.waiters", {
-  description: "Callers that wait for a token at this moment"
+  description: "Callers that wait for a token"
 })
 
 /**
@@ -131,18 +130,12 @@ export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth
  * @since 0.1.0
  * @category metrics
  */
-export const tokenWaitDuration: Metric.Metric.Histogram<number> = Metric.fromMetricKey(
-  inSeconds(MetricKey.histogram(
-    "oauth.token.wait.duration",
-    requestBoundaries,
-    "How long callers waited for a token"
-  ))
+export const tokenWaitDuration: Metric.Metric.Histogram<number> = histogram(
+  "oauth.token.wait.duration",
+  "How long callers waited for a token"
 )
 
-const renewals = Metric.counter("oauth.token.renewals", {
-  description: "Renewals that have come to an end",
-  incremental: true
-})
+const renewals = counter("oauth.token.renewals", "Renewals that have come to an end")
 
 /**
  * What a renewal is made for: ahead of the expiry, because a token is needed,
@@ -178,10 +171,10 @@ export const tokenRenewals = (reason: RenewalReason, outcome: RenewalOutcome): M
  * @since 0.1.0
  * @category metrics
  */
-export const staleServes: Metric.Metric.Counter<number> = Metric.counter("oauth.token.stale_serves", {
-  description: "Requests that got an old token, since it could not be renewed in time",
-  incremental: true
-})
+export const staleServes: Metric.Metric.Counter<number> = counter(
+  "oauth.token.stale_serves",
+  "Requests that got an old token, which could not be renewed"
+)
 
 /**
  * What remained of the token that was taken, or handed out inside its refresh
@@ -193,14 +186,38 @@ export const staleServes: Metric.Metric.Counter<number> = Metric.counter("oauth.
  */
 export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
   inSeconds(MetricKey.gauge("oauth.token.time_to_expiry", {
-    description: "What remained of the token that was taken, or handed out inside its refresh window, last"
+    description: "What remained of the token that was taken last, or handed out while due"
   }))
 )
 
-const replays = Metric.counter("oauth.replays", {
-  description: "What came of requests that were answered 401, and of other calls whose token was rejected",
-  incremental: true
-})
+const failures = counter("oauth.token.failures", "Calls without a token that works")
+
+/**
+ * What a call without a token that works came to:
+ *
+ * - `failed`: there was none, and nothing was sent.
+ * - `rejected`: it was sent, and the caller got the answer that rejects the token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FailureOutcome = "failed" | "rejected"
+
+/**
+ * Calls that went without a token that works, by what their callers saw, and
+ * by why there was none. Where no renewal failed, the tokens that it brings are
+ * rejected too.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const tokenFailures = (
+  outcome: FailureOutcome,
+  failure?: TokenEndpointError | TokenProviderError
+): Metric.Metric.Counter<number> =>
+  tagged(failures, { "oauth.outcome": outcome, ...(failure && ErrorAttributes.make(failure)) })
+
+const replays = counter("oauth.replays", "What came of calls whose token was rejected")
 
 /**
  * What came of a request that was answered 401, or of a call of `AuthedCall`
@@ -226,10 +243,7 @@ export type ReplayOutcome = "accepted" | "rejected" | "failed" | "unreplayable" 
 export const tokenReplays = (outcome: ReplayOutcome): Metric.Metric.Counter<number> =>
   tagged(replays, { "oauth.outcome": outcome })
 
-const storeOperations = Metric.counter("oauth.token_store.operations", {
-  description: "Calls of the token store, by method",
-  incremental: true
-})
+const storeOperations = counter("oauth.token_store.operations", "Calls of the token store, by method")
 
 /**
  * What a call of the store came to. `skipped` is one that was not made, because
@@ -263,10 +277,7 @@ export const tokenStoreOperations = (
  * @since 0.1.0
  * @category metrics
  */
-export const leaseWaitDuration: Metric.Metric.Histogram<number> = Metric.fromMetricKey(
-  inSeconds(MetricKey.histogram(
-    "oauth.token_store.lease.wait.duration",
-    requestBoundaries,
-    "How long renewals waited for the turn that another process had"
-  ))
+export const leaseWaitDuration: Metric.Metric.Histogram<number> = histogram(
+  "oauth.token_store.lease.wait.duration",
+  "How long renewals waited for their turn"
 )

@@ -56,7 +56,8 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
     /** The token in memory if it can be used without any further work; `undefined` means: `get` it. */
     readonly peek: (request?: TokenRequest, origin?: string) => AccessToken.AccessToken | undefined
     /**
-     * A token that can be sent now. Waits only when there is none. `onUse` is told how it came about, unless it was
+     * A token that can be sent now. Waits only when there is none. While no other is to be had, it is one that the
+     * resource has rejected, until its time is over. `onUse` is told how it came about, unless it was
      * simply in memory: for the spans of who sends it.
      */
     readonly get: (
@@ -66,7 +67,7 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
     ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
     /**
      * A token to use in place of one that the resource rejected with 401. It is
-     * the rejected one itself when there is no other to be had at present.
+     * the rejected one itself when no other is worth a request at present.
      */
     readonly renew: (
       rejected: AccessToken.AccessToken,
@@ -301,7 +302,14 @@ export const make: (
     if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
     if (KeyState.isRejected(slot, held, origin)) {
       // With none to be had that this origin takes, it is told by the newest, whose time is not over
-      return Effect.map(replace(slot, held.token, waiting(origin, onUse)), (token) => {
+      const another = Effect.catchAll(
+        replace(slot, held.token, waiting(origin, onUse)),
+        (failure) =>
+          slots.isClosed() || !HeldToken.isAlive(slot.state.held, now())
+            ? Effect.fail(failure)
+            : Effect.succeed(held.token)
+      )
+      return Effect.map(another, (token) => {
         const newest = slot.state.held
         return token === held.token && HeldToken.isAlive(newest, now()) ? newest.token : token
       })
@@ -363,7 +371,12 @@ export const make: (
       Effect.suspend(() => {
         const slot = slots.of(request)
         const { held, quietUntil } = slot.state
-        return held !== undefined && now() < quietUntil ? Effect.succeed(held.token) : acquire(slot, origin, onUse)
+        return held !== undefined && now() < quietUntil
+          ? Effect.succeed(held.token)
+          : Effect.mapError(acquire(slot, origin, onUse), (failure) => {
+            update(OAuthMetrics.tokenFailures("failed", failure), 1)
+            return failure
+          })
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {

@@ -40,6 +40,13 @@ const reasons = all<OAuthError.TokenEndpointErrorReason>({
   InvalidResponse: true
 })
 
+const providerReasons = all<OAuthError.TokenProviderError["reason"]>({
+  Closed: true,
+  MaxWait: true,
+  RefreshToken: true,
+  Defect: true
+})
+
 const storeReasons = all<OAuthError.TokenStoreError["reason"]>({ Unavailable: true, Timeout: true, InvalidEntry: true })
 
 const methods = all<OAuthError.TokenStoreError["method"]>({
@@ -52,13 +59,12 @@ const methods = all<OAuthError.TokenStoreError["method"]>({
   changes: true
 })
 
-const requestOutcomes: ReadonlyArray<OAuthMetrics.RequestOutcome> = [
-  "issued",
-  ...[
-    ...reasons.map((reason) => [reason, undefined] as const),
-    ...ErrorAttributes.errorCodes.map((error) => ["OAuth", error] as const)
-  ].map(([reason, error]) => new Errors.TokenEndpointError({ endpoint: "", reason, description: "", error }))
-]
+const requestErrors = [
+  ...reasons.map((reason) => [reason, undefined] as const),
+  ...ErrorAttributes.errorCodes.map((error) => ["OAuth", error] as const)
+].map(([reason, error]) => new Errors.TokenEndpointError({ endpoint: "", reason, description: "", error }))
+
+const requestOutcomes: ReadonlyArray<OAuthMetrics.RequestOutcome> = ["issued", ...requestErrors]
 
 /** Every metric, with each of the tags that it can have. */
 const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>> = {
@@ -75,6 +81,11 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
   ),
   staleServes: [OAuthMetrics.staleServes],
   timeToExpiry: [OAuthMetrics.timeToExpiry],
+  tokenFailures: all<OAuthMetrics.FailureOutcome>({ failed: true, rejected: true }).flatMap((outcome) => [
+    OAuthMetrics.tokenFailures(outcome),
+    ...requestErrors.map((failure) => OAuthMetrics.tokenFailures(outcome, failure)),
+    ...providerReasons.map((reason) => OAuthMetrics.tokenFailures(outcome, new Errors.TokenProviderError({ reason })))
+  ]),
   tokenReplays: all<OAuthMetrics.ReplayOutcome>({
     accepted: true,
     rejected: true,
@@ -114,7 +125,12 @@ describe("OAuthMetrics, the guide about telemetry", () => {
           for (const metric of Object.values(everything).flat()) update(metric, 1)
           return yield* telemetry.metrics
         }))
-      const errorTypes = (name: string) => name.startsWith("oauth.token_store") ? storeReasons : reasons
+      const errorTypes = (name: string) =>
+        name.startsWith("oauth.token_store")
+          ? storeReasons
+          : name === "oauth.token.failures"
+          ? [...reasons, ...providerReasons]
+          : reasons
       const documented = table("metric").map(([metric, kind, unit, tags]) => {
         const [name] = codes(metric)
         const values = tags === "" ? [] : tags.split("<br>").map((tag): readonly [string, ReadonlyArray<string>] => {
@@ -138,6 +154,7 @@ describe("OAuthMetrics, the guide about telemetry", () => {
   it("has the values of the tags that say why something failed", () => {
     deepStrictEqual(table("tag").map(([, values]) => codes(values)), [
       reasons,
+      providerReasons,
       storeReasons,
       ErrorAttributes.errorCodes
     ])

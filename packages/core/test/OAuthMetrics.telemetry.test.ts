@@ -3,7 +3,7 @@ import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { HttpBody, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Redacted, Stream, TestClock } from "effect"
+import { Effect, Fiber, Redacted, Stream, TestClock } from "effect"
 import { during, settle } from "./support/ProviderBench.js"
 import * as Secrets from "./support/Secrets.js"
 import * as TelemetryBench from "./support/TelemetryBench.js"
@@ -196,6 +196,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.replays oauth.outcome=accepted", 1],
           ["oauth.replays oauth.outcome=unrenewed", 1],
           ["oauth.replays oauth.outcome=unreplayable", 1],
+          [`oauth.token.failures ${failure} ${code} oauth.outcome=rejected`, 1],
           ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=rejection", 1],
           ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 1],
           ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=rejection", 2],
@@ -229,9 +230,34 @@ describe("OAuthMetrics, what exporters are given", () => {
         "  http.client GET http.request.resend_count=1 http.response.status_code=401 oauth.token.use=replayed",
         ...renewed("rejection", " -> TokenProvider.wait")
       ])
-      const replays = (yield* telemetry.series).filter(([name]) => name.startsWith("oauth.replays"))
-      deepStrictEqual(replays, [["oauth.replays oauth.outcome=rejected", 1]])
+      const series = yield* telemetry.series
+      deepStrictEqual(series.filter(([name]) => /^oauth\.(replays|token\.failures)/.test(name)), [
+        ["oauth.replays oauth.outcome=rejected", 1],
+        ["oauth.token.failures oauth.outcome=rejected", 1]
+      ])
     }))
+
+  situation(
+    "rule 4: while the endpoint is down, every caller gets the 401 of a revoked token, and it is counted why",
+    {},
+    (world, telemetry) =>
+      Effect.gen(function*() {
+        const { client, server } = world
+        yield* client.get("/orders")
+        yield* server.setTokenResponse(() => ({ status: 503 }))
+        yield* server.revoke()
+        const calls: Array<Fiber.Fiber<{ readonly status: number }, unknown>> = []
+        for (let i = 0; i < 80; i++) {
+          calls.push(yield* Effect.fork(client.get("/orders")))
+          yield* TestClock.adjust("500 millis")
+        }
+        yield* TestClock.adjust("10 seconds")
+        const statuses = (yield* Fiber.join(Fiber.all(calls))).map(({ status }) => status)
+        deepStrictEqual(new Set(statuses), new Set([401]))
+        const failures = (yield* telemetry.series).filter(([name]) => name.startsWith("oauth.token.failures"))
+        deepStrictEqual(failures, [["oauth.token.failures error.type=Status oauth.outcome=rejected", 80]])
+      })
+  )
 
   situation(
     "outage: the old token serves, then there is none, then it is over: three lines",
@@ -278,6 +304,7 @@ describe("OAuthMetrics, what exporters are given", () => {
         assert.isAbove(attempts, 1)
         const series = yield* telemetry.series
         deepStrictEqual(series.filter(([name]) => !name.startsWith("oauth.token_store.")), [
+          [`oauth.token.failures ${failed} oauth.outcome=failed`, 1],
           ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=background", 1],
           ["oauth.token.renewals oauth.outcome=failed oauth.renewal.reason=expiry", 1],
           ["oauth.token.renewals oauth.outcome=issued oauth.renewal.reason=expiry", 2],

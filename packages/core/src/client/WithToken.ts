@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as AccessToken from "../AccessToken.js"
+import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 import * as OriginVerdicts from "../provider/OriginVerdicts.js"
 import * as ProviderMemory from "../provider/ProviderMemory.js"
@@ -40,6 +41,8 @@ export type WithToken = <T extends Attempt, A, E, R>(
   kind: Kind<T, A, E, R>
 ) => (attempt: T) => Effect.Effect<A, E, R>
 
+type TokenFailure = TokenEndpointError | TokenProviderError
+
 const anyOrigin = ""
 
 /** Makes it for one client of the provider. */
@@ -48,7 +51,10 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
   // With a provider that an app made itself, each client remembers for itself alone
   const acceptances = ProviderMemory.of(provider)?.acceptances ?? new OriginVerdicts.Acceptances()
   const update = yield* OAuthMetrics.makeUpdate
-  const count = (outcome: OAuthMetrics.ReplayOutcome) => update(OAuthMetrics.tokenReplays(outcome), 1)
+  const count = (outcome: OAuthMetrics.ReplayOutcome, failure?: TokenFailure) => {
+    update(OAuthMetrics.tokenReplays(outcome), 1)
+    if (outcome === "unrenewed" || outcome === "rejected") update(OAuthMetrics.tokenFailures("rejected", failure), 1)
+  }
 
   const report = ({ origin, token, tokenRequest }: Attempt, outcome: "accepted" | "rejected") => {
     acceptances[outcome](token, origin ?? anyOrigin)
@@ -67,14 +73,14 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
     const renew = (rejection: A, attempt: T): Effect.Effect<A, E, R> => {
       const { origin, token, tokenRequest } = attempt
       acceptances.rejected(token, origin ?? anyOrigin)
-      const end = (outcome: OAuthMetrics.ReplayOutcome) => {
-        count(outcome)
+      const end = (outcome: OAuthMetrics.ReplayOutcome, failure?: TokenFailure) => {
+        count(outcome, failure)
         return Effect.succeed(rejection)
       }
       const renewed = Effect.onInterrupt(provider.renew(token, tokenRequest, origin), () => discard(rejection))
       return Effect.matchEffect(renewed, {
         // The other side has answered: that says more to the caller than a failed renewal
-        onFailure: () => end("unrenewed"),
+        onFailure: (failure) => end("unrenewed", failure),
         onSuccess: (renewed) => {
           if (renewed === token) return end("unrenewed")
           const second = again(attempt, renewed)

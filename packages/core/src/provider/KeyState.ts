@@ -404,9 +404,11 @@ export const decide = (key: Key, call: Call, now: number): Decision => {
   if (!isAlive) return decideRenewal(state, "expiry", call, now)
   // One that is under way for this origin costs no further token request
   const isNew = flightOf(state)?.origin !== call.origin
-  return isNew && !OriginVerdicts.mayRenew(state.verdicts, call.origin, now)
-    ? { _tag: "Keep", token: rejected }
-    : decideRenewal(state, "rejection", call, now)
+  if (!isNew || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
+    return decideRenewal(state, "rejection", call, now)
+  }
+  const rest = restOf(state)
+  return rest._tag === "Failed" ? { _tag: "Answer", error: rest.error } : { _tag: "Keep", token: rejected }
 }
 
 /** With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works. */

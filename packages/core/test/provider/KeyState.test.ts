@@ -304,7 +304,7 @@ describe("KeyState", () => {
           assert.strictEqual(decided.flight, flight)
           return "Join"
         case "Answer":
-          assert.strictEqual(decided.error, KeyState.answering(key.state, now))
+          assert.strictEqual(decided.error, KeyState.answering(key.state, now) ?? invalidClient)
           return "Answer"
         case "Keep":
           return "Keep"
@@ -377,6 +377,15 @@ describe("KeyState", () => {
       const elsewhere = KeyState.started(makeFlight("expiry", other), cooldown, 0)
       assert.strictEqual(decision(paused(after(held, elsewhere)), 999), "Keep")
       assert.strictEqual(decision(paused(after(held)), 1_000_000), "Start expiry")
+    })
+
+    it("fleet rule 6: where the last renewal failed, it is told so, also when the failure answers no more", () => {
+      const pause = KeyState.heard(OriginVerdicts.paused(api, { count: 4, remaining: 8000 }, 800_000))
+      const paused = { state: pause(key(after(held, cooling), [["a", api]]).state) }
+      deepStrictEqual(
+        [804_999, 805_000, 807_999, 808_000].map((now) => decision(paused, now)),
+        ["Answer", "Answer", "Answer", "Start rejection"]
+      )
     })
 
     it("fleet rule 9: once in a cool-down's base one looks for what ends it, where anything can", () => {
