@@ -99,7 +99,7 @@ export const decodeError = (
   const line = (value: unknown) => typeof value === "string" && value !== "" ? oneLine(clean(value)) : undefined
   const { error, error_description, error_uri, ...others } = body
   return Option.some({
-    error: oneLine(clean(error as string)),
+    error: oneLine(clean(error)),
     errorDescription: [line(error_description), decodeReason(others, clean, error_description)]
       .filter(Predicate.isTruthy).join(", ") || undefined,
     errorUri: line(error_uri)
