@@ -186,7 +186,7 @@ export const staleServes: Metric.Metric.Counter<number> = counter(
  */
 export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
   inSeconds(MetricKey.gauge("oauth.token.time_to_expiry", {
-    description: "What remained of the token that was taken last, or handed out while due"
+    description: "Remaining lifetime of the token that was issued last, or used inside its refresh window"
   }))
 )
 

@@ -999,7 +999,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       )
       return yield* hearing(yield* Effect.flip(Stream.runDrain(changes)))
     }),
-  "Token store tells of changes again": hearing(
+  "Token store reports changes again": hearing(
     new OAuthError.TokenStoreError({ method: "changes", reason: "Unavailable", description: "no connection" })
   ),
 

@@ -367,7 +367,7 @@ const describe = ({ isOwn, token }: HeldToken.HeldToken, isRejected: boolean, no
 /** A call that needs a token. */
 export interface Call {
   readonly origin: string
-  /** The token that the origin answered 401 to. */
+  /** The token that the origin rejected. */
   readonly rejected?: AccessToken | undefined
   /** Whether another process may have stored a token that ends a failure. */
   readonly isShared: boolean

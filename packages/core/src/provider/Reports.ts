@@ -17,9 +17,9 @@ import type { Slot } from "./TokenCache.js"
 export interface Reports {
   /** The origin took the token. */
   readonly accepted: (slot: Slot, token: AccessToken, origin: string) => void
-  /** The origin answered 401 to the token. */
+  /** The origin rejected the token. */
   readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
-  /** The origin answered 401 to the token that took the place of a rejected one. */
+  /** The origin rejected the token that took the place of a rejected one. */
   readonly rejectedAgain: (slot: Slot, token: AccessToken, origin: string) => void
   /** The endpoint is asked because of the origin's 401. */
   readonly asked: (slot: Slot, origin: string) => void

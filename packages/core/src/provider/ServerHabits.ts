@@ -22,7 +22,7 @@ export interface Life {
 export interface ServerHabits {
   /** The origin took the token. */
   readonly accepted: (token: Token, origin: string, now: number) => void
-  /** The origin answered 401 to the token; `hasWorked` if it had taken it before. */
+  /** The origin rejected the token; `hasWorked` if it had accepted it before. */
   readonly rejected: (
     token: Token,
     life: Life,

@@ -172,7 +172,7 @@ export const make = (store: Driver, options: {
       const wasSaid = isSilenceSaid
       silentSince = undefined
       isSilenceSaid = false
-      return wasSaid ? Effect.logInfo("Token store tells of changes again") : Effect.void
+      return wasSaid ? Effect.logInfo("Token store reports changes again") : Effect.void
     })
 
     /** A store that is away altogether has its own warning. */

@@ -23,7 +23,7 @@ export interface Token {
 export interface TokenBinding {
   /** The origin took the token. */
   readonly accepted: (token: Token, origin: string, now: number) => void
-  /** The origin answered 401 to the token; `hasWorked` if it had taken it before. */
+  /** The origin rejected the token; `hasWorked` if it had accepted it before. */
   readonly rejected: (token: Token, origin: string, hasWorked: boolean, now: number) => string | undefined
   /** Another process holds renewals for the origin: its own token was rejected there as well. */
   readonly held: (origin: string) => void

@@ -105,7 +105,7 @@ describe.concurrent("BoundedStore, changes", () => {
       yield* TestClock.adjust("10 minutes")
       deepStrictEqual(seen, ["a", "b"])
       assert.lengthOf(startedAt, 22)
-      const again = "Info Token store tells of changes again"
+      const again = "Info Token store reports changes again"
       deepStrictEqual(shown(logs), [warning, again, warning, again])
     }))
 
@@ -167,7 +167,7 @@ describe.concurrent("BoundedStore, changes", () => {
         assert.isNull(fiber.unsafePoll())
         assert.lengthOf(logs, 2)
         assert.include(logs[0].text, "Token store, changes: ")
-        deepStrictEqual(logs[1], { level: "Info", text: "Token store tells of changes again" })
+        deepStrictEqual(logs[1], { level: "Info", text: "Token store reports changes again" })
       }))
   }
 
