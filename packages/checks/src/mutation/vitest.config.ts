@@ -9,6 +9,6 @@ export default defineConfig({
   root,
   // Through node_modules they would be those of the work tree, without the mutants
   resolve: { alias: [{ find: /^@effect-alf\/(core|node)$/, replacement: `${root}packages/$1/src/index.ts` }] },
-  ssr: { resolve: { conditions: ["@effect-alf/source", "module", "node", "development|production"] } },
+  ssr: { resolve: { conditions: ["@effect-alf/source", "node", "development|production"] } },
   test: { include: ["packages/core/test/**/*.test.ts"], isolate: false, testTimeout: hang, hookTimeout: hang }
 })
