@@ -5,6 +5,7 @@
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
+import type { Tag } from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
@@ -358,7 +359,7 @@ export const assertionFile = (
  * @category constructors
  */
 export const secretFile = Effect.fnUntraced(function*(path: string) {
-  const fs = yield* FileSystem.FileSystem
+  const fs = yield* service(FileSystem.FileSystem)
   const text = yield* Effect.mapError(
     fs.readFileString(path),
     (error) => new CredentialsError({ description: oneLine(`the file ${path} cannot be read: ${reasonOf(error)}`) })
@@ -370,7 +371,11 @@ export const secretFile = Effect.fnUntraced(function*(path: string) {
 
 const reasonOf = (error: PlatformError): string => error._tag === "SystemError" ? error.reason : error._tag
 
-const thumbprint = Effect.map(ClientCertificate, (certificate) => certificate.thumbprint)
+/** A layer that is missing, where nobody checked the types, is named. */
+const service = <I, S>(tag: Tag<I, S>): Effect.Effect<S, CredentialsError, I> =>
+  Effect.catchAllDefect(tag, () => new CredentialsError({ description: `Service not found: ${tag.key}` }))
+
+const thumbprint = Effect.map(service(ClientCertificate), (certificate) => certificate.thumbprint)
 
 // Leaves time for the token request itself, by default 10 seconds
 const refreshLimit = "3 seconds"
@@ -380,7 +385,7 @@ const unreadable = new WeakSet<ClientCertificate["Type"]>()
 
 // Whether the certificate at hand still serves, the server knows best
 const refreshed = Effect.flatMap(
-  ClientCertificate,
+  service(ClientCertificate),
   (certificate) =>
     Effect.matchCauseEffect(Effect.timeout(Effect.disconnect(certificate.refresh), refreshLimit), {
       onFailure: () => {

@@ -92,30 +92,34 @@ export const make = Effect.fnUntraced(function*<R = never>(
     const unavailable = (description: string) =>
       new TokenEndpointError({ ...subject, reason: "ClientAuth", description })
 
-    const obtain = <A>(what: string, effect: LazyArg<Effect.Effect<A, unknown, R>>) =>
+    const obtain = <A>(
+      what: string,
+      effect: LazyArg<Effect.Effect<A, unknown, R>>,
+      secretsIn: (obtained: A) => ReadonlyArray<Redacted.Redacted>
+    ) =>
       Effect.suspend(() => {
         waiting.for = what
         return Effect.provide(Effect.suspend(effect), services)
       }).pipe(
         Effect.catchAllCause((cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))),
-        Effect.tap(() => Effect.sync(() => waiting.for = "answer"))
+        Effect.tap(() => Effect.sync(() => waiting.for = "answer")),
+        Effect.filterOrFail(
+          (obtained) => !secretsIn(obtained).some(isMissing),
+          () => unavailable(`the ${what} are empty`)
+        )
       )
 
-    const authenticate = Effect.filterOrFail(
-      obtain(`${clientAuth.method} credentials`, () => clientAuth.authenticate(context)),
-      (credentials) => !redactedOf(credentials.headers, credentials.params, credentials.secrets).some(isMissing),
-      () => unavailable(`the ${clientAuth.method} credentials are empty`)
+    const authenticate = obtain(
+      `${clientAuth.method} credentials`,
+      () => clientAuth.authenticate(context),
+      ({ headers, params, secrets }) => redactedOf(headers, params, secrets)
     )
 
     const post = Effect.fnUntraced(function*(credentials: ClientAuth.Credentials) {
       const { grant } = form
       const params = grant === undefined
         ? {}
-        : yield* Effect.filterOrFail(
-          obtain(`parameters of the grant ${grant.type}`, () => grant.params(context)),
-          (params) => !redactedOf(params).some(isMissing),
-          () => unavailable(`the parameters of the grant ${grant.type} are empty`)
-        )
+        : yield* obtain(`parameters of the grant ${grant.type}`, () => grant.params(context), redactedOf)
       // Never sent twice (RFC 6749 §3.2): what the request names takes the place of what the grant does
       const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
       const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
@@ -219,21 +223,12 @@ export const clientAuthOf = <R>(
 
 /**
  * Says why credentials are not there. A cause may hold anything, a secret
- * included: only what was made to be shown is told, and a layer that is missing
- * where nobody checked the types.
+ * included: only what was made to be shown is told.
  */
 export const sayWhy = (cause: Cause.Cause<unknown>): string => {
   const failure = Cause.squash(cause)
-  const said = isCredentialsError(failure)
-    ? failure.description
-    : failure instanceof Error
-    ? missingService.exec(failure.message)?.[0]
-    : undefined
-  return said === undefined ? "" : `: ${said}`
+  return isCredentialsError(failure) ? `: ${failure.description}` : ""
 }
-
-// The services that credentials of this package need, as Effect says that they are not there
-const missingService = /Service not found: (@effect\/platform\/FileSystem|@effect-alf\/core\/ClientCertificate)\b/
 
 /** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
