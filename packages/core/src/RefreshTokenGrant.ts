@@ -25,7 +25,10 @@ import * as RefreshTokens from "./store/RefreshTokens.js"
  * @category constructors
  */
 export const make = (initial: Redacted.Redacted): Grant => {
-  const refreshTokens: RefreshTokens.Start = { initial, make: RefreshTokens.make }
+  const refreshTokens: RefreshTokens.Start = {
+    initial,
+    attempt: (need, options) => Effect.flatMap(RefreshTokens.of(options), ({ attempt }) => attempt(initial, need))
+  }
   return {
     type: "refresh_token",
     id: fingerprint(Redacted.value(initial)),

@@ -3,7 +3,8 @@
  * its grant have it.
  */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Scope from "effect/Scope"
 import * as AccessToken from "../AccessToken.js"
 import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import type * as RefreshTokens from "../store/RefreshTokens.js"
@@ -25,30 +26,19 @@ export interface Options extends Omit<RefreshTokens.Options, "scope"> {
 
 /**
  * Makes the attempts of a provider. What refresh tokens could not be stored is
- * tried once more at the end of the scope.
+ * tried once more at the end of the scope, whenever the first of them came.
  */
-export const make: (
-  options: Options
-) => Effect.Effect<TokenAttempts, never, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { endpoint } = options
-  const scope = yield* Effect.scope
-  const kept = new Map<RefreshTokens.Start["make"], RefreshTokens.RefreshTokens>()
-  yield* Effect.addFinalizer(() => Effect.forEach(kept.values(), ({ flush }) => flush, { discard: true }))
-
-  const keptBy = (make: RefreshTokens.Start["make"]) => {
-    const known = kept.get(make) ?? make({ ...options, scope })
-    kept.set(make, known)
-    return known
-  }
-
-  return (need, attempt) =>
-    Effect.suspend(() => {
-      const { refreshTokens } = need.request.grant
-      return refreshTokens === undefined
-        ? Effect.map(endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
-        : keptBy((refreshTokens as RefreshTokens.Start).make).attempt(refreshTokens.initial, {
-          ...need,
-          attempt
+export const make = (options: Options): Effect.Effect<TokenAttempts, never, Scope.Scope> =>
+  Effect.map(
+    Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.sequential)),
+    (scope): TokenAttempts => {
+      const all = { ...options, scope }
+      return (need, attempt) =>
+        Effect.suspend(() => {
+          const { grant } = need.request
+          return grant.refreshTokens === undefined
+            ? Effect.map(options.endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
+            : (grant.refreshTokens as RefreshTokens.Start).attempt({ ...need, attempt }, all)
         })
-    })
-})
+    }
+  )

@@ -16,7 +16,7 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as AccessToken from "../AccessToken.js"
 import { fingerprint } from "../disclosure/Fingerprint.js"
 import type { ProofKey } from "../DPoP.js"
@@ -38,7 +38,7 @@ type Failure = TokenEndpointError | TokenProviderError
  * of it.
  */
 export interface Start extends Grant.RefreshTokens {
-  readonly make: (options: Options) => RefreshTokens
+  readonly attempt: (need: Need, options: Options) => Effect.Effect<AccessToken.AccessToken, Failure>
 }
 
 /**
@@ -133,6 +133,18 @@ const decode = Schema.decodeUnknownOption(Payload)
 const advice =
   "A refresh token that was used or has ended does not come back: obtain a new one, and begin with it in " +
   "another RefreshTokenGrant"
+
+const kept = new WeakMap<Options, RefreshTokens>()
+
+/** The refresh tokens of a provider, which is known by its options. */
+export const of = (options: Options): Effect.Effect<RefreshTokens> =>
+  Effect.suspend(() => {
+    const known = kept.get(options)
+    if (known !== undefined) return Effect.succeed(known)
+    const made = make(options)
+    kept.set(options, made)
+    return Effect.as(Scope.addFinalizer(options.scope, made.flush), made)
+  })
 
 /** The refresh tokens of a store. */
 export const make = (options: Options): RefreshTokens => {
