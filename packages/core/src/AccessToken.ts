@@ -123,7 +123,7 @@ export const make = (options: {
       ? Option.none()
       : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
     scope: Option.fromNullable(options.scope),
-    ...(options.refreshToken === undefined ? {} : { refreshToken: options.refreshToken }),
+    ...(options.refreshToken && { refreshToken: options.refreshToken }),
     ...(options.proofKey && { proofKey: options.proofKey })
   })
 

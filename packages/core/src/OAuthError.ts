@@ -121,25 +121,17 @@ export class TokenEndpointError extends TaggedError("TokenEndpointError")<{
   declare readonly [TypeId]: TypeId
 
   override get message(): string {
-    const subject = `${this.role ?? "Token"} endpoint ${this.endpoint}`
-    const advice = this.advice === undefined ? "" : `. ${this.advice}`
-    switch (this.reason) {
-      case "OAuth": {
-        const details = [this.errorDescription, this.errorUri && `see ${this.errorUri}`].filter(Predicate.isTruthy)
-        const suffix = details.length > 0 ? `: ${details.join(", ")}` : ""
-        return `${subject} answered ${this.status} ${this.error}${suffix}${advice}`
-      }
-      case "Status":
-      case "Redirect":
-      case "InvalidResponse":
-        return `${subject} answered ${this.status}: ${this.description}${advice}`
-      case "ClientAuth":
-      case "Transport":
-      case "Timeout":
-        return `${subject}: ${this.description}${advice}`
-    }
+    const { advice, description, endpoint, error, errorDescription, errorUri, reason, role = "Token", status } = this
+    const details = [errorDescription, errorUri && `see ${errorUri}`].filter(Predicate.isTruthy).join(", ")
+    const said = reason === "OAuth"
+      ? ` answered ${status} ${error}${details && `: ${details}`}`
+      : `${notAnswered.includes(reason) ? "" : ` answered ${status}`}: ${description}`
+    return `${role} endpoint ${endpoint}${said}${advice === undefined ? "" : `. ${advice}`}`
   }
 }
+
+/** Of these an answer tells nothing, if there is one. */
+const notAnswered: ReadonlyArray<TokenEndpointErrorReason> = ["ClientAuth", "Transport", "Timeout"]
 
 /**
  * Why the provider has no token to give:

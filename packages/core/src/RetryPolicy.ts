@@ -122,21 +122,26 @@ export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
 
 /** What no later attempt mends, by the codes of Node, OpenSSL and undici. */
 const isFinalCode = (code: string): boolean =>
-  !passing.test(code) && (finalCodes.includes(code) || finalPrefixes.some((prefix) => code.startsWith(prefix)))
+  !passing.test(code) && finalCodes.some((beginning) => code.startsWith(beginning))
 
 /** Alerts of TLS that are about the server's own state or about the way (RFC 8446 §6.2). */
 const passing = /INTERNAL_ERROR|BAD_RECORD_MAC/
 
-const finalPrefixes = ["CERT_", "CRL_", "ERR_SSL_", "ERR_TLS_CERT_", "ERROR_IN_CERT_", "UNABLE_TO_"]
-
+/** What they begin with. */
 const finalCodes = [
   // Of a certificate, see X509_verify_cert_error_string
+  "CERT_",
+  "CRL_",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
+  "ERR_SSL_",
+  "ERR_TLS_CERT_",
+  "ERROR_IN_CERT_",
   "HOSTNAME_MISMATCH",
   "INVALID_CA",
   "INVALID_PURPOSE",
   "PATH_LENGTH_EXCEEDED",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_",
   // Of the address or the protocol
   "EPROTO",
   "ERR_INVALID_PROTOCOL",

@@ -24,16 +24,10 @@ export const make = (
 export const redactError = (
   error: HttpClientError.HttpClientError,
   request: HttpClientRequest.HttpClientRequest
-): HttpClientError.HttpClientError => {
-  const fields = { request, ...causeOf(error, request), ...descriptionOf(error) }
-  return error._tag === "RequestError"
-    ? new HttpClientError.RequestError({ ...fields, reason: error.reason })
-    : new HttpClientError.ResponseError({
-      ...fields,
-      reason: error.reason,
-      response: make(error.response, { request, url: request.url })
-    })
-}
+): HttpClientError.HttpClientError =>
+  error._tag === "RequestError"
+    ? new HttpClientError.RequestError({ ...fieldsOf(error, request), reason: error.reason })
+    : readError(error, new RedactedResponse(error.response, { request, url: request.url }))
 
 /** The same for everything that a client can end with, defects included. */
 export const redactCause = <E>(
@@ -73,11 +67,14 @@ const isResponse = (u: unknown): u is HttpClientResponse.HttpClientResponse =>
 const redactUnknown = <A>(u: A, request: HttpClientRequest.HttpClientRequest) =>
   HttpClientError.isHttpClientError(u) ? redactError(u, request) : u
 
-const causeOf = (error: HttpClientError.HttpClientError, request: HttpClientRequest.HttpClientRequest) =>
-  error.cause === undefined ? {} : { cause: redactUnknown(error.cause, request) }
-
-const descriptionOf = (error: HttpClientError.HttpClientError) =>
-  error.description === undefined ? {} : { description: error.description }
+const fieldsOf = (
+  { cause, description }: HttpClientError.HttpClientError,
+  request: HttpClientRequest.HttpClientRequest
+) => ({
+  request,
+  ...(cause === undefined ? {} : { cause: redactUnknown(cause, request) }),
+  ...(description === undefined ? {} : { description })
+})
 
 // Made for every response: nothing is kept in it but what it is made of
 class RedactedResponse implements HttpClientResponse.HttpClientResponse {
@@ -162,14 +159,13 @@ class RedactedResponse implements HttpClientResponse.HttpClientResponse {
   }
 }
 
-const read = <A>(body: Effect.Effect<A, HttpClientError.ResponseError>, response: RedactedResponse) =>
-  Effect.mapError(body, (error) => readError(error, response))
+const read = <A>(
+  body: Effect.Effect<A, HttpClientError.ResponseError>,
+  response: RedactedResponse
+): Effect.Effect<A, HttpClientError.ResponseError> => Effect.mapError(body, (error) => readError(error, response))
 
-const readError = (error: HttpClientError.ResponseError, response: RedactedResponse): HttpClientError.ResponseError =>
-  new HttpClientError.ResponseError({
-    ...causeOf(error, response.request),
-    ...descriptionOf(error),
-    reason: error.reason,
-    request: response.request,
-    response
-  })
+const readError = (
+  error: HttpClientError.ResponseError,
+  response: RedactedResponse
+): HttpClientError.ResponseError =>
+  new HttpClientError.ResponseError({ ...fieldsOf(error, response.request), reason: error.reason, response })

@@ -52,12 +52,12 @@ const shown = (value: string): string => value.length > 40 ? `${value.length} ch
 
 const decimal = /^\s*[+-]?\d+(\.\d+)?\s*$/
 
-const readSeconds: Read<number> = (value) => {
+const readSeconds: Read<number | undefined> = (value) => {
   if (!Predicate.isNumber(value) && !(Predicate.isString(value) && decimal.test(value))) {
     return Either.left("is not a number of seconds")
   }
   const seconds = Number(value)
-  return seconds >= 0 ? Either.right(seconds) : Either.left("is negative")
+  return seconds >= 0 ? Either.right(seconds || undefined) : Either.left("is negative")
 }
 
 const readScope: Read<string> = (value) =>
@@ -159,7 +159,7 @@ export const decode = (
     ? Either.right({
       access_token: token.right,
       isBound: name === "dpop",
-      expires_in: optional("expires_in", readSeconds) || undefined,
+      expires_in: optional("expires_in", readSeconds),
       scope: optional("scope", readScope),
       unread
     })
