@@ -174,6 +174,7 @@ export const isExpired = (self: AccessToken, now: DateTime.Utc): boolean =>
  * How early a token is renewed and when it is no longer handed out without a
  * try to renew it. Each is the configured duration or a share of the token's
  * lifetime, whichever is shorter, so that a token of five seconds works too.
+ * Between them there is always the time that a token request needs.
  *
  * @since 0.1.0
  * @category expiry
@@ -191,10 +192,20 @@ export interface Windows {
 const refreshShare = 0.2
 // The leeway must stay well inside the refresh window
 const leewayShare = 0.1
+// In the leeway a request may end that began before it: both are enough for one of a tenth of the lifetime
+const requestShare = 0.05
+// Longer than an attempt takes by default (TokenEndpoint.timeout)
+const maxRequest = 10_000
+// What a request took says roughly what the next one takes
+const requestMargin = 1.5
+// However slow the endpoint, it is not asked more than twice as often
+const maxAheadShare = 0.5
 
 /**
  * Computes the windows of a token. `jitter` (0 to 1) spreads the renewals of a
- * fleet over the last quarter of the window's start.
+ * fleet over the last quarter of the window's start, and takes nothing of the
+ * time that a token request needs: by what the last ones took,
+ * `requestDuration`, and at least a twentieth of the lifetime or 10 seconds.
  *
  * @since 0.1.0
  * @category expiry
@@ -206,6 +217,7 @@ export const windows = (
     readonly expiryLeeway: Duration.Duration
     readonly defaultLifetime: Duration.Duration
     readonly jitter: number
+    readonly requestDuration?: Duration.Duration | undefined
   }
 ): Windows => {
   const obtainedAt = self.obtainedAt.epochMillis
@@ -215,11 +227,17 @@ export const windows = (
   })
   const lifetime = Math.max(0, end - obtainedAt)
   const leeway = Math.min(Duration.toMillis(options.expiryLeeway), lifetime * leewayShare)
-  const ahead = Math.min(Duration.toMillis(options.refreshAhead), lifetime * refreshShare)
-  const freshUntil = end - leeway
+  const request = Math.max(
+    requestMargin * Duration.toMillis(options.requestDuration ?? Duration.zero),
+    Math.min(maxRequest, lifetime * requestShare)
+  )
+  const ahead = Math.max(
+    Math.min(Duration.toMillis(options.refreshAhead), lifetime * refreshShare) * (1 - options.jitter / 4),
+    Math.max(leeway, Math.min(maxRequest, lifetime * leewayShare)) + request * (1.25 - options.jitter / 4)
+  )
   return {
-    refreshAt: Math.min(freshUntil, end - ahead * (1 - options.jitter / 4)),
-    freshUntil,
+    refreshAt: end - Math.min(ahead, lifetime * maxAheadShare),
+    freshUntil: end - leeway,
     expiresAt: Option.isSome(self.expiresAt) ? end : Number.POSITIVE_INFINITY
   }
 }

@@ -95,13 +95,15 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
  */
 export interface Options {
   /**
-   * How long before its expiry a token is renewed in the background, at most a
-   * fifth of its lifetime. The default is 5 minutes.
+   * How long before its expiry a token is renewed in the background: at most a
+   * fifth of its lifetime, and at least as long as a token request is known to
+   * need before the leeway. The default is 5 minutes.
    */
   readonly refreshAhead?: Duration.DurationInput | undefined
   /**
    * How long before its expiry a token is no longer handed out without a try to
-   * renew it, at most a tenth of its lifetime. The default is 10 seconds.
+   * renew it, at most a tenth of its lifetime. Nobody waits where the try began
+   * before that. The default is 10 seconds.
    */
   readonly expiryLeeway?: Duration.DurationInput | undefined
   /** When a token is renewed whose lifetime the server did not say. The default is 1 hour. */

@@ -19,7 +19,10 @@ const defaults = {
 }
 
 /** The windows as milliseconds from the start of the token request. */
-const windows = (expiresIn: Duration.DurationInput | undefined, options?: Partial<typeof defaults>) => {
+const windows = (
+  expiresIn: Duration.DurationInput | undefined,
+  options?: Partial<Parameters<typeof AccessToken.windows>[1]>
+) => {
   const { expiresAt, freshUntil, refreshAt } = AccessToken.windows(token(expiresIn), { ...defaults, ...options })
   return { refreshAt: refreshAt - start, freshUntil: freshUntil - start, expiresAt: expiresAt - start }
 }
@@ -162,9 +165,24 @@ describe("AccessToken", () => {
       assert.strictEqual(windows("1 hour", { jitter: 0.5 }).refreshAt, 3_600_000 - 262_500)
     })
 
-    it("a leeway longer than the refresh window leaves no time to renew in the background", () => {
-      const { freshUntil, refreshAt } = windows("1 hour", { refreshAhead: Duration.seconds(5) })
-      assert.strictEqual(refreshAt, freshUntil)
+    it("rule 3: there is time to renew in the background, however short the window and long the leeway", () => {
+      const ahead = (lifetime: Duration.DurationInput, options: Parameters<typeof windows>[1]) => {
+        const { expiresAt, refreshAt } = windows(lifetime, options)
+        return expiresAt - refreshAt
+      }
+      const refreshAhead = Duration.seconds(3)
+      assert.strictEqual(ahead("1 hour", { refreshAhead, jitter: 1 }), 20_000)
+      assert.strictEqual(ahead("1 hour", { refreshAhead, jitter: 0 }), 22_500)
+      assert.strictEqual(ahead("1 hour", { refreshAhead, jitter: 1, expiryLeeway: Duration.seconds(60) }), 70_000)
+      assert.strictEqual(ahead("30 seconds", { refreshAhead, jitter: 1 }), 4500)
+    })
+
+    it("rule 3: it is one and a half of what the endpoint is known to take, and half of the lifetime at most", () => {
+      const at = (requestDuration: Duration.DurationInput, jitter: number) =>
+        windows("2 seconds", { requestDuration: Duration.decode(requestDuration), jitter })
+      deepStrictEqual(at("200 millis", 1), { refreshAt: 1500, freshUntil: 1800, expiresAt: 2000 })
+      deepStrictEqual(at("200 millis", 0), { refreshAt: 1425, freshUntil: 1800, expiresAt: 2000 })
+      deepStrictEqual(at("1 minute", 0), { refreshAt: 1000, freshUntil: 1800, expiresAt: 2000 })
     })
 
     const millis = (max: number) => fc.integer({ min: 0, max })

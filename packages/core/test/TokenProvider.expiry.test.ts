@@ -121,7 +121,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
 
   it.scoped("rule 3: the window is the configured one, or a fifth of the lifetime if that is shorter", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* renewedAt({ refreshAhead: "6 seconds" }), 44)
+      assert.strictEqual(yield* renewedAt({ refreshAhead: "9 seconds" }), 41)
       assert.strictEqual(yield* renewedAt({}), 40)
     }))
 
@@ -146,13 +146,49 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       }
     }))
 
-  it.scoped("rule 3: refreshAhead 0 renews nothing in the background", () =>
+  it.scoped("rule 3: refreshAhead 0 leaves the time that a token request needs, before the leeway", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ refreshAhead: 0, endpoint: { lifetime: "100 seconds" } })
       const given = yield* traffic(bench, "100 seconds", "2 seconds")
-      // The leeway is 10 seconds
-      deepStrictEqual(given, [...Array(45).fill("token-1"), ...Array(5).fill("token-2")])
-      deepStrictEqual(yield* bench.requestTimes, [0, 90])
+      // The leeway is 10 seconds, a request takes 5, and a quarter of that is for jitter
+      deepStrictEqual(given, [...Array(43).fill("token-1"), ...Array(7).fill("token-2")])
+      deepStrictEqual(yield* bench.requestTimes, [0, 84])
+    }))
+
+  it.scoped("rule 3: an endpoint that was slow is asked earlier, and some renewals later as before", () =>
+    Effect.gen(function*() {
+      const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* tokens.setDelay("20 seconds")
+      yield* Effect.fork(Effect.ignore(provider.get()))
+      yield* TestClock.adjust("20 seconds")
+      yield* tokens.setDelay(0)
+      const ages: Array<number> = []
+      for (let renewal = 0; renewal < 8; renewal++) {
+        let age = renewal === 0 ? 20 : 0
+        for (; provider.peek() !== undefined; age++) yield* TestClock.adjust("1 second")
+        ages.push(age)
+        yield* provider.get()
+        yield* settle
+      }
+      // 10 are the leeway, 20 the request; then it counts less each time
+      assert.strictEqual(ages[0], Math.ceil(100 - (10 + 20 * 1.5 * 1.25)))
+      deepStrictEqual(ages, [...ages].sort((a, b) => a - b))
+      assert.strictEqual(ages.at(-1), 80)
+      assert.lengthOf(yield* requestTimes, 9)
+    }))
+
+  it.scoped("rule 3: who calls in the leeway does not wait for a renewal that began before it", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
+      yield* provider.get()
+      yield* tokens.setDelay("12 seconds")
+      yield* TestClock.adjust("89 seconds")
+      for (let seconds = 89; seconds < 100; seconds++) {
+        assert.strictEqual(value(yield* during(0)(provider.get())), "token-1")
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-2")
+      assert.lengthOf(yield* tokens.requests, 2)
     }))
 
   it.scoped("rule 3: a background renewal that fails is spaced, said once, and the old token serves to its end", () =>
@@ -502,18 +538,19 @@ describe.concurrent("TokenProvider, the end of a token", () => {
 
   it.scoped("rule 3: leeway is at most a tenth of the lifetime, and may be zero", () =>
     Effect.gen(function*() {
-      const leeway = yield* ProviderBench.make({ endpoint: { lifetime: "50 seconds" }, refreshAhead: 0 })
-      yield* leeway.provider.get()
-      yield* TestClock.adjust("44999 millis")
-      assert.isDefined(leeway.provider.peek())
-      yield* TestClock.adjust("1 millis")
-      assert.isUndefined(leeway.provider.peek())
-      const none = yield* ProviderBench.make({ endpoint: { lifetime: "50 seconds" }, refreshAhead: 0, expiryLeeway: 0 })
-      yield* none.provider.get()
-      yield* TestClock.adjust("49999 millis")
-      assert.isDefined(none.provider.peek())
-      yield* TestClock.adjust("1 millis")
-      assert.isUndefined(none.provider.peek())
+      const waits = Effect.fnUntraced(function*(at: number, options: ProviderBench.Options) {
+        const { provider, tokens } = yield* ProviderBench.make({ ...options, endpoint: { lifetime: "50 seconds" } })
+        yield* provider.get()
+        yield* tokens.setDelay("1 second")
+        yield* TestClock.adjust(at)
+        const caller = yield* Effect.fork(provider.get())
+        yield* settle
+        return caller.unsafePoll() === null
+      })
+      assert.isFalse(yield* waits(44_999, {}))
+      assert.isTrue(yield* waits(45_000, {}))
+      assert.isFalse(yield* waits(49_999, { expiryLeeway: 0 }))
+      assert.isTrue(yield* waits(50_000, { expiryLeeway: 0 }))
     }))
 
   it.scoped("fleet rule 8: a token of unknown lifetime is renewed by defaultLifetime, and serves on if that fails", () =>

@@ -3,7 +3,8 @@ import { RetryPolicy } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Redacted, TestClock } from "effect"
+import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Option, Redacted, TestClock } from "effect"
+import * as AuthenticatedPost from "../src/endpoint/AuthenticatedPost.js"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { value } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
@@ -290,5 +291,55 @@ describe("TokenProvider, whatever happens", () => {
       }),
     // The same histories every time; RUNS and SEED explore others
     { fastCheck: { numRuns: Number(process.env.RUNS ?? 12), seed: Number(process.env.SEED ?? 6749) } }
+  )
+})
+
+describe("TokenProvider, with traffic", () => {
+  const share = fc.double({ min: 0, max: 1, noNaN: true })
+
+  it.scoped.prop(
+    "rule 3: nobody waits after the first token, where the endpoint answers within a tenth of the lifetime",
+    [
+      fc.record({
+        // From 2 seconds to a day, as many short ones as long
+        lifetime: fc.double({ min: Math.log(2_000), max: Math.log(86_400_000), noNaN: true }).map(Math.exp).map(
+          Math.ceil
+        ),
+        jitter: share,
+        refreshAhead: fc.oneof(fc.constant(undefined), fc.nat(30_000), fc.nat(86_400_000)),
+        expiryLeeway: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, fc.nat(60_000)),
+        requests: fc.array(share, { minLength: 6, maxLength: 6 })
+      })
+    ],
+    ([{ expiryLeeway, jitter, lifetime, refreshAhead, requests }]) =>
+      Effect.gen(function*() {
+        const { provider, tokens } = yield* ProviderBench.make({
+          refreshAhead,
+          expiryLeeway,
+          jitter,
+          endpoint: { lifetime: Duration.millis(lifetime) }
+        })
+        // No attempt takes longer than the timeout of the endpoint
+        const slowest = Math.min(lifetime / 10, Duration.toMillis(AuthenticatedPost.defaultTimeout))
+        const leeway = Math.min(expiryLeeway ?? 10_000, lifetime / 10)
+        yield* tokens.setDelay(Math.floor(slowest * requests[0]))
+        let { expiresAt } = yield* ProviderBench.during(slowest)(provider.get())
+        for (const [index, request] of requests.slice(1).entries()) {
+          yield* tokens.setDelay(Math.floor(slowest * request))
+          const freshUntil = Option.getOrThrow(expiresAt).epochMillis - leeway
+          while ((yield* tokens.issued).length === index + 1) {
+            const uses: Array<string> = []
+            const caller = yield* Effect.fork(provider.get(undefined, undefined, (use) => uses.push(use)))
+            yield* Effect.yieldNow()
+            assert.isNotNull(caller.unsafePoll(), "waits")
+            assert.notInclude(uses, "awaited")
+            // The nearer the leeway, the more calls there are
+            const now = yield* Clock.currentTimeMillis
+            yield* TestClock.adjust(Math.max(1, Math.floor(Math.max(freshUntil - now, leeway) / 10)))
+          }
+          expiresAt = (yield* tokens.issued)[index + 1].expiresAt
+        }
+      }),
+    { fastCheck: { numRuns: Number(process.env.RUNS ?? 20), seed: Number(process.env.SEED ?? 6749) } }
   )
 })

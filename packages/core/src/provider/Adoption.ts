@@ -47,6 +47,9 @@ export interface Adoption {
   readonly changed: (key: string) => Effect.Effect<void>
 }
 
+/** What is left of the longest token request with each that follows: of one slow answer nothing after a few. */
+const requestMemory = 0.8
+
 /** Makes it for the slots of a provider and the tokens of its fleet. */
 export const make = (
   options: Parameters<typeof AccessToken.windows>[1] & {
@@ -62,7 +65,12 @@ export const make = (
 ): Adoption => {
   const { acceptances, defaultLifetime, fleet: { isShared, tokens }, now, log, slots, update } = options
 
-  const hold: Adoption["hold"] = (token, isOwn) => HeldToken.make(token, { ...options, isOwn })
+  /** How long the token requests of this process take (ms): the longest one counts less from each to the next. */
+  let request = 0
+  const hold: Adoption["hold"] = (token, isOwn) => {
+    if (isOwn) request = Math.max(now() - token.obtainedAt.epochMillis, request * requestMemory)
+    return HeldToken.make(token, { ...options, isOwn, requestDuration: Duration.millis(request) })
+  }
 
   const again = ({ state }: TokenCache.Slot, token: AccessToken.AccessToken) =>
     HeldToken.again(state.held, token, now())

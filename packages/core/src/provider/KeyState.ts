@@ -411,14 +411,19 @@ export const decide = (key: Key, call: Call, now: number): Decision => {
   return rest._tag === "Failed" ? { _tag: "Answer", error: rest.error } : { _tag: "Keep", token: rejected }
 }
 
-/** With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works. */
+/**
+ * With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works; nor need
+ * anybody wait for a renewal that began in time.
+ */
 const decideServing = (state: KeyState, held: HeldToken.HeldToken, call: Call, now: number): Decision => {
   const rest = restOf(state)
   const isStale = rest.background !== undefined && rest.background > 0
   const isEarly = now < rest.notBefore
   const phase = HeldToken.phase(held, now)
-  if (phase === "leeway" && !isStale && !isEarly) return decideRenewal(state, "expiry", call, now)
-  const isRenewed = phase !== "fresh" && !isEarly && state.renewal._tag !== "Running" &&
+  const flight = flightOf(state)
+  const isInTime = flight !== undefined && flight.reason !== "expiry"
+  if (phase === "leeway" && !isStale && !isEarly && !isInTime) return decideRenewal(state, "expiry", call, now)
+  const isRenewed = phase !== "fresh" && !isEarly && flight === undefined &&
     answering(state, now) === undefined
   return isRenewed
     ? { _tag: "ServeAndRenew", held, use: isStale ? "stale" : "renewed_ahead" }
