@@ -372,8 +372,8 @@ const describeOne = (u: unknown): string => {
  * @since 0.1.0
  * @category formatting
  */
-export const oneLine = (text: string, maxLength: number = maxDescription): string => {
+export const oneLine = (text: string): string => {
   // eslint-disable-next-line no-control-regex
   const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim()
-  return clean.length > maxLength ? `${clean.slice(0, maxLength)}…` : clean
+  return clean.length > maxDescription ? `${clean.slice(0, maxDescription)}…` : clean
 }

@@ -129,7 +129,8 @@ export const decodeReason = (body: unknown, clean: (text: string) => string, kno
 }
 
 /** A reason in one line. */
-export const oneReason = (text: string): string => oneLine(text, maxReason)
+export const oneReason = (text: string): string =>
+  oneLine(text.length > maxReason ? `${text.slice(0, maxReason)}…` : text)
 
 /**
  * Reads the token out of an answer, or says why there is none. What a field
