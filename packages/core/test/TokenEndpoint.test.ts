@@ -1073,7 +1073,7 @@ describe("TokenEndpoint", () => {
           { request: { grant: grant(Effect.succeed(Redacted.make("gr4nt-s3cr3t"))) } }
         )
         deepStrictEqual(leaks(failed(exit), ["gr4nt-s3cr3t"]), [])
-        assert.include(failed(exit).message, "token=<redacted>&list=a")
+        assert.include(failed(exit).message, "invalid_grant: <redacted>")
       }))
   })
 
@@ -1784,7 +1784,7 @@ describe("TokenEndpoint", () => {
             Response.json({ error: "access_denied", error_description: `key ${headers.get("x-api-key")}` }, {
               status: 400
             }),
-          { headers: { "x-api-key": "4p1-k3y" } }
+          { headers: { "x-api-key": "4p1-k3y" }, clientSecret: Redacted.make("0ne-w0rd") }
         )
         assert.strictEqual(failed(exit).errorDescription, "key <redacted>")
       }))
@@ -1798,10 +1798,8 @@ describe("TokenEndpoint", () => {
         const { exit } = yield* ask(answer, { clientSecret: Redacted.make("p word") })
         assert.strictEqual(failed(exit).errorDescription, "no client is called app by word")
         const { exit: echoed } = yield* ask(
-          () => Response.json({ error: "invalid_client", error_description: "p word is wrong" }, { status: 401 }),
-          {
-            clientSecret: Redacted.make("p word")
-          }
+          () => Response.json({ error: "invalid_client", error_description: "p-word is wrong" }, { status: 401 }),
+          { clientSecret: Redacted.make("p-word") }
         )
         assert.strictEqual(failed(echoed).errorDescription, "<redacted> is wrong")
       }))

@@ -64,7 +64,7 @@ describe("TokenRevocation (RFC 7009)", () => {
       assert.instanceOf(error, OAuthError.TokenEndpointError)
       assert.strictEqual(
         error.message,
-        `Revocation endpoint ${url} answered 400 unsupported_token_type: token=<redacted> <redacted>`
+        `Revocation endpoint ${url} answered 400 unsupported_token_type: <redacted> <redacted>`
       )
       deepStrictEqual(leaks(error, [token, secret]), [])
     }).pipe(Effect.provide(layer))

@@ -3,9 +3,8 @@
  * it was sent, in any form, and no text of its answer is shown unread.
  */
 import * as Headers from "@effect/platform/Headers"
-import * as Encoding from "effect/Encoding"
 import { identity } from "effect/Function"
-import { escape as escapeRegExp } from "effect/RegExp"
+import * as Predicate from "effect/Predicate"
 
 /** Takes secrets out of a text. */
 export type Clean = (text: string) => string
@@ -14,79 +13,93 @@ const redacted = "<redacted>"
 const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization", "dpop"]
 
 /**
- * Makes the `Clean` of some secrets, in whatever form each may be echoed. The
- * forms are worked out when there is a text: most answers show none.
+ * So many characters in a row are a part of a secret and of nothing else: its
+ * beginning alone is taken out too. Less of it tells nothing.
  */
-export const make = (secrets: ReadonlyArray<string>): Clean => {
-  const given = secrets.filter((secret) => secret !== "")
-  if (given.length === 0) return identity
-  let pattern: RegExp | undefined
-  return (text) => text.replace(pattern ??= patternOf(given), redacted)
-}
+const enough = 8
 
-const patternOf = (secrets: ReadonlyArray<string>): RegExp => {
-  const patterns = new Set(secrets.flatMap(patternsOf).filter((pattern) => pattern !== ""))
-  return new RegExp(Array.from(patterns).sort((a, b) => b.length - a.length).join("|"), "gi")
-}
-
-// An engine takes no pattern without an end: a secret that is longer is known by its beginning, and ends with the word
-const maxPatternLength = 1_024
-
-const patternsOf = (secret: string): ReadonlyArray<string> =>
-  secret.length <= maxPatternLength
-    ? formsOf(secret).map(escapeRegExp)
-    : formsOf(secret.slice(0, maxPatternLength)).map((form) => `${escapeRegExp(form)}\\S*`)
-
-/** Every text form in which a secret could be echoed back. */
-const formsOf = (secret: string): ReadonlyArray<string> =>
-  Array.from(new Set([secret, secret.trim()])).flatMap((secret) => {
-    const form = new URLSearchParams({ "": secret }).toString().slice(1)
-    const percent = form.replaceAll("+", "%20")
-    // As encodeURIComponent does it
-    const component = percent.replaceAll(/%(21|27|28|29|7E)/g, decodeURIComponent)
-    const json = JSON.stringify(secret).slice(1, -1)
-    const bytes = new TextEncoder().encode(secret)
-    return [
-      secret,
-      form,
-      percent,
-      component,
-      // Where a form is a part of the address that a redirect leads to
-      encodeURIComponent(form),
-      encodeURIComponent(component),
-      json,
-      JSON.stringify(json).slice(1, -1),
-      json.replaceAll("/", "\\/"),
-      secret.replaceAll(/[^a-z0-9]/gi, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`),
-      secret.replaceAll(/[&<>"']/g, (char) => htmlEntities[char] ?? char),
-      Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(""),
-      // Of two letters it could be a part of any word
-      ...bytes.length < 4 ? [] : [0, 1, 2].flatMap((offset) => base64At(bytes, offset))
-    ]
-  })
-
-const htmlEntities: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  "\"": "&quot;",
-  "'": "&#39;"
-}
+/** Behind this a text is left out; as is one that is escaped more often. */
+const maxLength = 8192
+const maxEscapes = 16
+/** Base64 of base64, and once more. */
+const maxEncodings = 3
 
 /**
- * A secret's base64, so many bytes into a text, without what comes before it:
- * at the end of the text, and (less the last bits) amid it.
+ * Makes the `Clean` of some secrets, in whatever form each may be echoed: it
+ * compares what is left of a text and of them without escapes and encodings.
+ * The words that hold a part of one are taken out; where a secret may go over
+ * several, the whole text is.
  */
-const base64At = (bytes: Uint8Array, offset: number): ReadonlyArray<string> => {
-  const within = new Uint8Array(offset + bytes.length)
-  within.set(bytes, offset)
-  const start = Math.ceil(offset * 4 / 3)
-  const end = Math.floor(within.length * 4 / 3)
-  return [Encoding.encodeBase64(within), Encoding.encodeBase64Url(within)].flatMap((text) => [
-    text.slice(start),
-    text.slice(start).replace(/=+$/, ""),
-    text.slice(start, end)
-  ])
+export const make = (secrets: ReadonlyArray<string>): Clean => {
+  const given = secrets.map((secret) => secret.trim().replace(/^(basic|bearer|dpop) /i, "")).filter(Predicate.isTruthy)
+  if (given.length === 0) return identity
+  const words = given.some((secret) => /\s/.test(secret)) ? /^[^]*$/ : /\S+/g
+  // Worked out when there is a text: most answers show none
+  let holds: Holds | undefined
+  return (text) => {
+    const hasPart = holds ??= makeHolds(given)
+    const start = text.length > maxLength ? text.slice(0, text.lastIndexOf(" ", maxLength) + 1) + redacted : text
+    if (!hasPart(start)) return start
+    const rest = start.replace(words, (word) => hasPart(word) ? redacted : word)
+    return hasPart(rest) ? redacted : rest
+  }
+}
+
+type Holds = (text: string) => boolean
+
+/** Tells whether a text holds a part of one of the secrets. */
+const makeHolds = (secrets: ReadonlyArray<string>): Holds => {
+  const parts = new Set<string>()
+  for (const secret of secrets) {
+    const plain = normalize(unescapeAll(secret) ?? secret)
+    for (let at = 0; at === 0 || at <= plain.length - enough; at++) parts.add(plain.slice(at, at + enough))
+  }
+  const lengths = new Set(Array.from(parts, (part) => part.length))
+  const holds = (text: string, depth: number): boolean => {
+    const unescaped = unescapeAll(text)
+    if (unescaped === undefined) return true
+    const plain = normalize(unescaped)
+    for (const length of lengths) {
+      for (let at = 0; at <= plain.length - length; at++) if (parts.has(plain.slice(at, at + length))) return true
+    }
+    return depth > 0 && decodings(unescaped).some((inner) => holds(inner, depth - 1))
+  }
+  return (text) => holds(text, maxEncodings)
+}
+
+/** Without what is written otherwise where a text is quoted, in a form or in lines, and in small letters. */
+const normalize = (text: string): string => text.replace(/[\s+\\"'`<>]+/g, "").toLowerCase()
+
+const beyondAscii = /[\u0080-\ud7ff\ue000-\u{10ffff}]+/gu
+
+// Percent-encoding, also of itself and of addresses; JSON and what else escapes by a backslash; HTML
+const escapes = /(?:%(?:25)*|\\x)([0-7][\da-f])|[\\%]u([\da-f]{4})|&#x([\da-f]{1,6});?|&#(\d{1,7});?|&(amp;)|&[a-z]+;/gi
+
+/** The text without escapes, whose characters beyond ASCII are percent-encoded, however they were written. */
+const unescapeAll = (text: string, rounds = maxEscapes): string | undefined => {
+  const plain = text.replace(beyondAscii, encodeURI).replace(
+    escapes,
+    (_, byte?: string, unit?: string, hex?: string, decimal?: string, ampersand?: string) => {
+      const code = decimal === undefined ? Number.parseInt(byte ?? unit ?? hex ?? "", 16) : Number(decimal)
+      return code <= 0x10_ff_ff ? String.fromCodePoint(code) : ampersand === undefined ? "" : "&"
+    }
+  )
+  return plain === text ? plain : rounds === 0 ? undefined : unescapeAll(plain, rounds - 1)
+}
+
+const decoder = new TextDecoder()
+
+/** What the text says if it is base64 or hex, wherever in it that begins: of what is neither, hardly anything. */
+const decodings = (text: string): ReadonlyArray<string> => {
+  const base64 = text.replaceAll("-", "+").replaceAll("_", "/").replace(/[^a-z0-9+/]+/gi, "")
+  const hex = text.replace(/[^a-f0-9]+/gi, "")
+  return [0, 1, 2, 3].flatMap((start) => {
+    const part = base64.slice(start)
+    return [
+      Uint8Array.from(atob(part.slice(0, part.length - (part.length % 4 === 1 ? 1 : 0))), (byte) => byte.charCodeAt(0)),
+      Uint8Array.from(hex.slice(start).match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))
+    ].flatMap((bytes) => decoder.decode(bytes).match(/[^\p{Cc}\ufffd]{4,}/gu)?.join(" ") ?? [])
+  })
 }
 
 /**

@@ -279,6 +279,6 @@ const secretsOf = (
   form: Form,
   grant: Grant.Params
 ): ReadonlyArray<string> => [
-  ...redactedOf(headers, params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
-  ...Object.values(headers ?? {}).map((value) => reveal(value).replace(/^\S+ /, ""))
+  ...redactedOf(params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
+  ...Object.values(headers ?? {}).map(reveal)
 ]

@@ -1,45 +1,130 @@
 import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
 import * as Redaction from "../../src/disclosure/Redaction.js"
 import { rows } from "../support/Rows.js"
 
 const secret = "s3cret/of+the&client=ä\"<'>?~"
 
-describe("Redaction", () => {
-  const forms: Record<string, string> = {
-    "as it is": secret,
-    "form-encoded": new URLSearchParams([["", secret]]).toString().slice(1),
-    "percent-encoded": encodeURIComponent(secret),
-    "percent-encoded in small letters": encodeURIComponent(secret).toLowerCase(),
-    "in a form that is a part of an address": encodeURIComponent(
-      new URLSearchParams([["", secret]]).toString().slice(1)
-    ),
-    "percent-encoded twice": encodeURIComponent(encodeURIComponent(secret)),
-    "in JSON": JSON.stringify(secret),
-    "in JSON within JSON": JSON.stringify(JSON.stringify(secret)),
-    "in JSON with escaped slashes": JSON.stringify(secret).replaceAll("/", "\\/"),
-    "in HTML": "s3cret/of+the&amp;client=ä&quot;&lt;&#39;&gt;?~",
-    "in hex": Buffer.from(secret).toString("hex"),
-    "in base64": Buffer.from(secret).toString("base64"),
-    "in base64url": Buffer.from(secret).toString("base64url"),
-    "in capitals": secret.toUpperCase()
-  }
+const html = (write: (code: number, character: string) => string) => (text: string) =>
+  text.replaceAll(/[^a-z0-9 ]/gi, (character) => write(character.codePointAt(0) ?? 0, character))
 
+/** How servers write a text that they were sent. */
+const writings: Readonly<Record<string, (text: string) => string>> = {
+  "as it is": (text) => text,
+  "form-encoded": (text) => new URLSearchParams([["", text]]).toString().slice(1),
+  "percent-encoded": encodeURIComponent,
+  "percent-encoded in small letters": (text) =>
+    encodeURIComponent(text).replaceAll(/%../g, (byte) => byte.toLowerCase()),
+  "percent-encoded, every byte": (text) => Buffer.from(text).toString("hex").replaceAll(/../g, "%$&"),
+  "in JSON": (text) => JSON.stringify(text),
+  "in JSON with escaped slashes": (text) => JSON.stringify(text).replaceAll("/", "\\/"),
+  "in JSON, all escaped": html((code) => `\\u${code.toString(16).padStart(4, "0")}`),
+  "in JavaScript": (text) => text.replaceAll(/[^a-z0-9]/gi, (c) => c < "\u0080" ? `\\x${percentHex(c)}` : c),
+  "in quotes, escaped by a backslash": (text) => `'${text.replaceAll(/['"\\]/g, "\\$&")}'`,
+  "in HTML by names": (text) =>
+    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
+      .replaceAll("'", "&apos;"),
+  "in HTML as Go writes it": (text) => text.replaceAll("&", "&amp;").replaceAll("\"", "&#34;").replaceAll("'", "&#39;"),
+  "in HTML as Mustache writes it": html((code, c) => c < "\u0080" ? `&#x${code.toString(16).toUpperCase()};` : c),
+  "in HTML by numbers": html((code) => `&#${code};`),
+  "in hex": (text) => Buffer.from(text).toString("hex"),
+  "in hex with colons": (text) => Buffer.from(text).toString("hex").replaceAll(/..(?=.)/g, "$&:"),
+  "in base64": (text) => Buffer.from(text).toString("base64"),
+  "in base64url": (text) => Buffer.from(text).toString("base64url"),
+  "in base64 within more": (text) => Buffer.from(`id:${text}, yes`).toString("base64")
+}
+
+const percentHex = (character: string) => character.charCodeAt(0).toString(16).padStart(2, "0")
+
+const chain = fc.array(fc.constantFrom(...Object.keys(writings)), { minLength: 1, maxLength: 3 })
+
+const write = (names: ReadonlyArray<string>, text: string) =>
+  names.reduce((written, name) => writings[name]?.(written) ?? assert.fail(), text)
+
+/** Of what is random enough not to be a part of any word. */
+const secrets = fc.oneof(
+  fc.stringMatching(/^[!-~]{12,60}$/),
+  fc.uint8Array({ minLength: 12, maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString("base64")),
+  fc.string({ unit: "binary", minLength: 12, maxLength: 40 }).map((text) => text.replaceAll(/[\s\p{Cc}]/gu, "x"))
+).filter((text) => (text.match(/[a-z0-9]/gi) ?? []).length >= 8)
+
+describe("Redaction", () => {
   it("takes out a secret in each of its forms", () =>
-    rows(Object.entries(forms), ([what]) => `takes out a secret ${what}`, ([, form]) => {
+    rows(Object.keys(writings), (name) => `takes out a secret ${name}`, (name) => {
       const clean = Redaction.make([secret])
-      assert.match(clean(`before ${form} after`), /^before "?(\\")?<redacted>=*(\\")?"? after$/)
+      assert.strictEqual(clean(`before ${write([name], secret)} after`), "before <redacted> after")
     }))
+
+  it.prop(
+    "takes out any secret, in any form of a form of a form",
+    [secrets, chain],
+    ([secret, names]) => {
+      const clean = Redaction.make(["another secret".replace(" ", "-"), secret])
+      const written = write(names, secret)
+      fc.pre(!/\s/.test(written))
+      assert.include(["before <redacted> after", "<redacted>"], clean(`before ${written} after`))
+    },
+    { fastCheck: { numRuns: 1000 } }
+  )
+
+  it.prop(
+    "takes out any part of a secret by which it could be known",
+    [fc.stringMatching(/^[a-zA-Z0-9]{16,40}$/), fc.nat(8), chain],
+    ([secret, start, names]) => {
+      const written = write(names, secret.slice(start, start + 8))
+      assert.include(
+        ["starts with <redacted> only", "<redacted>"],
+        Redaction.make([secret])(`starts with ${written} only`)
+      )
+    }
+  )
+
+  it("takes out a secret in capitals", () => {
+    assert.strictEqual(Redaction.make([secret])(`before ${secret.toUpperCase()} after`), "before <redacted> after")
+  })
 
   it("takes out a secret within base64, wherever it is", () =>
     rows([0, 1, 2], (offset) => `takes out a secret within base64, ${offset} bytes into it`, (offset) => {
-      const clean = Redaction.make([secret])
       const text = Buffer.from("x".repeat(offset) + secret + "yz").toString("base64")
-      assert.match(clean(text), /^\w{0,3}<redacted>\w{0,4}=*$/)
+      assert.strictEqual(Redaction.make([secret])(`before ${text} after`), "before <redacted> after")
     }))
 
-  it("takes out a secret of any length, to the end of the word", () => {
-    const long = "t0ken".repeat(100_000)
-    assert.strictEqual(Redaction.make([long])(`before ${long} after`), "before <redacted> after")
+  it("leaves a text out where a secret goes over its words", () =>
+    rows(
+      [
+        ["p4ss w0rd of mine", "it is p4ss w0rd of mine, sir", "<redacted>"],
+        ["a1b2c3d4e5f6", "61 31 62 32 63 33 64 34 65 35 66 36", "<redacted>"],
+        ["a1b2c3d4e5f6", "a1b2c3 d4e5f6", "<redacted>"]
+      ] as const,
+      ([secret]) => secret,
+      ([secret, text, clean]) => {
+        assert.strictEqual(Redaction.make([secret])(text), clean)
+      }
+    ))
+
+  it("leaves a text out that cannot be shown to be clean", () =>
+    rows(
+      [
+        ["that is too long for one word", secret, "word".repeat(10_000)],
+        [
+          "that is escaped too often",
+          secret,
+          Array.from({ length: 20 }).reduce(
+            (text: string) => text.replaceAll("%", "&#37;").replaceAll("&", "%26"),
+            "%3C"
+          )
+        ],
+        ["beside a secret of nothing but quotes", "'\"'", "word"]
+      ] as const,
+      ([what]) => what,
+      ([, secret, text]) => {
+        assert.strictEqual(Redaction.make([secret])(text), "<redacted>")
+      }
+    ))
+
+  it("reads no more of a text than anybody will", () => {
+    const clean = Redaction.make([secret])
+    assert.match(clean("word ".repeat(10_000) + secret), /^(word ){1600,1700}<redacted>$/)
   })
 
   it("takes a secret out of the names of headers, too", () => {
@@ -47,7 +132,12 @@ describe("Redaction", () => {
     assert.notProperty(headers, "x-s3cret")
   })
 
-  it("leaves a text as it is where there is no secret", () => {
-    assert.strictEqual(Redaction.make([""])("a b"), "a b")
-  })
+  it("leaves a text as it is that holds none, whatever it is written in", () =>
+    rows(
+      ["a b", "100 %, &c. \\o/ eyJhbGciOiJIUzI1NiJ9 c3RhdHVz &lt;h1&gt; äöü 💥", "x".repeat(300)],
+      (text) => text,
+      (text) => {
+        assert.strictEqual(Redaction.make([secret, "Basic bXktaWQ6czNjcmV0LW9m", ""])(text), text)
+      }
+    ))
 })
