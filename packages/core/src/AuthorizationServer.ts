@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type * as Headers from "@effect/platform/Headers"
+import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Clock from "effect/Clock"
@@ -18,6 +18,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as ClientAuth from "./ClientAuth.js"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
+import * as Redaction from "./disclosure/Redaction.js"
 import * as Field from "./endpoint/Field.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
@@ -105,6 +106,11 @@ export interface Options {
   readonly timeout?: Duration.DurationInput | undefined
   /** The default is 262,144 bytes. */
   readonly maxResponseBytes?: number | undefined
+  /**
+   * Further headers of the request; their values are kept out of spans, and those that platform's
+   * `Headers.currentRedactedNames` names out of errors.
+   */
+  readonly headers?: Headers.Input | undefined
   /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
   readonly requestInit?: RequestInit | undefined
   /** Allows plain http to other machines, for the issuer and for what it names. */
@@ -203,15 +209,17 @@ export const make: (
       options.maxResponseBytes ?? defaultMaxResponseBytes
     )
     const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
+    const headers = Headers.fromInput(options.headers)
+    const secrets = yield* Redaction.secretsOf(headers)
     const scope = yield* Effect.scope
     const tellUnread = UnreadFields.makeTell(`Discovery of ${issuer}`)
 
     const ask = (url: URL): Effect.Effect<Metadata, TokenEndpointError> => {
       const subject: ServerExchange.Subject = { endpoint: `${url.origin}${url.pathname}`, role: "Discovery" }
       const request = HttpClientRequest.get(url.href).pipe(
-        HttpClientRequest.setHeaders({ accept: "application/json", "accept-encoding": "identity" })
+        HttpClientRequest.setHeaders({ accept: "application/json", "accept-encoding": "identity", ...headers })
       )
-      return exchange(subject, request, []).pipe(
+      return exchange(subject, request, secrets).pipe(
         Effect.flatMap((answer) =>
           Either.filterOrLeft(
             decodeMetadata(answer),

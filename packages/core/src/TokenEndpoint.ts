@@ -326,6 +326,7 @@ export const makeDiscovery: <R = never>(
     const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
     const server = yield* AuthorizationServer.make({
       allowInsecure: options.allowInsecure,
+      headers: options.headers,
       issuer,
       maxResponseBytes: options.maxResponseBytes,
       metadataUrl,

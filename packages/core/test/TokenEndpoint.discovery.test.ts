@@ -68,6 +68,27 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.scoped("its headers reach the metadata too, and no error", () => {
+    const seen: Array<unknown> = []
+    const { layer } = serve(() => ({ issuer: `not ${seen.at(-1)}` }))
+    const headers = { "x-tenant": "t1", "X-Api-Key": "4p1-k3y-0f-m1ne", accept: "application/json, application/jwt" }
+    return Effect.gen(function*() {
+      const http = HttpClient.mapRequest(yield* HttpClient.HttpClient, (request) => {
+        const { accept, "x-api-key": key, "x-tenant": tenant } = request.headers
+        deepStrictEqual({ accept, tenant }, { accept: headers.accept, tenant: "t1" })
+        seen.push(key)
+        return request
+      })
+      const error = yield* make({ headers, metadataUrl }).pipe(
+        Effect.flatMap(attempt),
+        Effect.provideService(HttpClient.HttpClient, http),
+        Effect.flip
+      )
+      deepStrictEqual(seen, ["4p1-k3y-0f-m1ne"])
+      assert.include(error.message, "issuer is not <redacted> not")
+    }).pipe(Effect.provide(layer))
+  })
+
   it.scoped("a failure of the discovery is a failure of the attempt, and can pass", () => {
     let issuerSaid: unknown = "https://evil.example.com"
     const { layer } = serve(() => ({ issuer: issuerSaid }))

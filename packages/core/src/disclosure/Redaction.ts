@@ -3,8 +3,11 @@
  * it was sent, in any form, and no text of its answer is shown unread.
  */
 import * as Headers from "@effect/platform/Headers"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 
 /** Takes secrets out of a text. */
 export type Clean = (text: string) => string
@@ -111,4 +114,14 @@ export const headers = (headers: Headers.Headers, clean: Clean): Headers.Headers
     Object.entries(headers).map(([name, value]) =>
       [clean(name), secretHeaders.includes(name) ? redacted : clean(value)] as const
     )
+  )
+
+/** The values of an app's own headers that platform knows for secrets. */
+export const secretsOf = (headers: Headers.Headers): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(
+    FiberRef.get(Headers.currentRedactedNames),
+    (names) =>
+      Object.values(Headers.redact(headers, names)).flatMap((value) =>
+        Redacted.isRedacted(value) ? Redacted.value(value) : []
+      )
   )

@@ -11,13 +11,13 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as FiberRef from "effect/FiberRef"
 import type { LazyArg } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { AccessToken, type ProofKey } from "../AccessToken.js"
 import type * as AuthorizationServer from "../AuthorizationServer.js"
 import * as ClientAuth from "../ClientAuth.js"
+import * as Redaction from "../disclosure/Redaction.js"
 import type * as Grant from "../Grant.js"
 import * as LayerOptions from "../LayerOptions.js"
 import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "../OAuthError.js"
@@ -77,7 +77,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const services = yield* Effect.context<R>()
   const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
   const headers = Headers.fromInput(options.headers)
-  const ownSecrets = redactedOf(Headers.redact(headers, yield* FiberRef.get(Headers.currentRedactedNames))).map(reveal)
+  const ownSecrets = yield* Redaction.secretsOf(headers)
   const proofs = options.proofKey?.sending as ProvenForm.Sending | undefined
 
   const send = (
