@@ -37,6 +37,9 @@ export interface Alf<O = Options> {
   readonly run: (args: ReadonlyArray<string>, options?: O) => Effect.Effect<Outcome>
 }
 
+/** No situation is that something takes long: on a busy machine the doctor is asked again. */
+export const isLate = ({ stdout }: Outcome): boolean => /no answer within|ETIMEDOUT|^The store is slow/.test(stdout)
+
 // Nothing of what the machine sets, proxies among it; and no limit that a busy machine reaches
 const environment = (env: Environment | undefined): Environment => ({
   PATH: process.env.PATH,

@@ -8,7 +8,7 @@ import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import * as Certificates from "../../node/test/Certificates.js"
 import * as Tunnel from "../../node/test/Tunnel.js"
-import { type Alf, type Environment, here, type Outcome } from "./Alf.js"
+import { type Alf, type Environment, here, isLate, type Outcome } from "./Alf.js"
 import * as ClientServer from "./ClientServer.js"
 
 export interface Situation {
@@ -41,9 +41,6 @@ export type Name =
   | "proxyUsed"
 
 const corporate = { auth: "auth.corp.test", api: "api.corp.test" }
-
-/** No situation is that something takes long: on a busy machine the doctor is asked again. */
-const isLate = ({ stdout }: Outcome) => /no answer within|ETIMEDOUT|^The store is slow/.test(stdout)
 
 /** Each is played in this process, but for the one that needs an authority that Node reads when it starts. */
 export const play = (alf: Alf) =>

@@ -112,3 +112,25 @@ export const run = <A, E>(
     if (!clock.advance()) return Either.left("deadlock")
   }
 }
+
+// The body of a response is read in one; nothing that is in memory needs more
+const turns = 3
+
+/**
+ * The same for an effect that also waits for promises, as for the bodies of responses: these are kept before time goes
+ * on, where nothing of the machine is behind them.
+ */
+export const runPromise = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A, E>> => {
+  const clock = new VirtualClock()
+  const scheduler = new Scheduler.ControlledScheduler()
+  const fiber = Effect.runFork(Effect.withClock(effect, clock), { scheduler })
+  for (;;) {
+    do {
+      while (scheduler.tasks.buckets.length > 0) scheduler.step()
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
+    } while (scheduler.tasks.buckets.length > 0)
+    const exit = fiber.unsafePoll()
+    if (exit !== null) return exit
+    if (!clock.advance()) throw new Error("Everybody waits for something that no timer will bring")
+  }
+}

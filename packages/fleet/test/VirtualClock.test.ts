@@ -51,6 +51,18 @@ describe("VirtualClock", () => {
     assert.strictEqual(clock.elapsed(), Duration.toMillis("3 minutes"))
   })
 
+  it("keeps promises of what is in memory before time goes on", async () => {
+    const order: Array<string> = []
+    const note = (what: string) => Effect.sync(() => order.push(what))
+    const body = Effect.promise(() => Response.json("a body").text())
+    const exit = await VirtualClock.runPromise(
+      Effect.zip(Effect.zipRight(body, note("body")), Effect.zipRight(Effect.sleep(1), note("time")), {
+        concurrent: true
+      })
+    )
+    deepStrictEqual([Exit.isSuccess(exit), order], [true, ["body", "time"]])
+  })
+
   it("tells when everybody waits for nothing", () => {
     const stuck = Effect.flatMap(Deferred.make<void>(), Deferred.await)
     deepStrictEqual(VirtualClock.run(stuck), Either.left("deadlock" as const))
