@@ -76,8 +76,9 @@ export const outages: Readonly<Record<string, Outage>> = {
       return { ...(yield* environmentOf({ opaque: true })), ALF_BASE_URL: apiUrl }
     })
   },
+  // With one renewal in it
   "Redis is down": {
-    lifetime: "2 minutes",
+    lifetime: "10 minutes",
     during: ({ store }) => store.fail("Redis is not connected: connect ECONNREFUSED 127.0.0.1:6379"),
     environment: Effect.gen(function*() {
       const redis = yield* RedisServer.make()

@@ -37,15 +37,39 @@ export const evaluate = (query: string, scrapes: ReadonlyArray<Scrape>, now: num
     const [first, second, ...rest] = childrenOf(node)
     switch (node.name) {
       case "BinaryExpr":
-        return second.name === "Gtr"
-          ? vector(first).filter(({ value }) => value > Number(textOf(rest[0])))
-          : unless(vector(first), labelsIn(rest[0]), vector(rest[1]))
+        return binary(second.name, vector(first), rest)
       case "AggregateExpr":
         return sum(labelsIn(second), vector(childrenOf(rest[0])[0]))
       case "FunctionCall":
         return call(textOf(first), childrenOf(second))
+      case "VectorSelector":
+        return instant(node, now)
+      case "ParenExpr":
+        return vector(first)
+      case "OffsetExpr":
+        return instant(first, now - secondsOf(rest[0]))
       default:
         throw new Error(`not spoken here: ${node.name} in ${query}`)
+    }
+  }
+
+  const binary = (operator: string, left: Vector, rest: ReadonlyArray<SyntaxNode>): Vector => {
+    const right = rest[rest.length - 1]
+    const identity = ({ labels }: Sample) =>
+      keyOf(rest.length > 1 ? only(labels, labelsIn(rest[0])) : without(labels, "__name__"))
+    const notIn = (others: Vector) => {
+      const identities = others.map(identity)
+      return (sample: Sample) => !identities.includes(identity(sample))
+    }
+    switch (operator) {
+      case "Gtr":
+        return left.filter(({ value }) => value > Number(textOf(right)))
+      case "Unless":
+        return left.filter(notIn(vector(right)))
+      case "Or":
+        return [...left, ...vector(right).filter(notIn(left))]
+      default:
+        throw new Error(`not spoken here: ${operator} in ${query}`)
     }
   }
 
@@ -57,7 +81,7 @@ export const evaluate = (query: string, scrapes: ReadonlyArray<Scrape>, now: num
       case "increase":
         return increase(args[0])
       case "rate":
-        return increase(args[0]).map(({ labels, value }) => ({ labels, value: value / range(args[0]) }))
+        return increase(args[0]).map(({ labels, value }) => ({ labels, value: value / secondsOf(args[0].lastChild!) }))
       case "histogram_quantile":
         return quantile(Number(textOf(args[0])), vector(args[1]))
       default:
@@ -65,13 +89,19 @@ export const evaluate = (query: string, scrapes: ReadonlyArray<Scrape>, now: num
     }
   }
 
-  const range = (matrix: SyntaxNode): number => Number(/(\d+)m$/.exec(textOf(matrix.lastChild!))![1]) * 60
+  const secondsOf = (duration: SyntaxNode): number => {
+    const [, count, unit] = /^(\d+)([mh])$/.exec(textOf(duration))!
+    return Number(count) * (unit === "h" ? 3600 : 60)
+  }
+
+  const instant = (selector: SyntaxNode, at: number): Vector =>
+    scrapes.filter((scrape) => scrape.at <= at).at(-1)?.samples.filter(matches(selector)) ?? []
 
   /** Prometheus extends it to the ends of the range, too: by a factor, which no alert asks about. */
   const increase = (matrix: SyntaxNode): Vector => {
     const isWanted = matches(matrix.firstChild!)
     const found = scrapes
-      .filter(({ at }) => at > now - range(matrix) && at <= now)
+      .filter(({ at }) => at > now - secondsOf(matrix.lastChild!) && at <= now)
       .flatMap(({ samples }) => samples.filter(isWanted))
     return grouped(found, (labels) => labels).filter(([, samples]) => samples.length > 1).map(([labels, samples]) => ({
       labels: without(labels, "__name__"),
@@ -127,11 +157,6 @@ const sum = (names: ReadonlyArray<string>, vector: Vector): Vector =>
     labels,
     value: samples.reduce((sum, { value }) => sum + value, 0)
   }))
-
-const unless = (left: Vector, names: ReadonlyArray<string>, right: Vector): Vector => {
-  const found = right.map(({ labels }) => keyOf(only(labels, names)))
-  return left.filter(({ labels }) => !found.includes(keyOf(only(labels, names))))
-}
 
 const quantile = (q: number, vector: Vector): Vector =>
   grouped(vector, (labels) => without(labels, "le")).map(([labels, samples]) => {
