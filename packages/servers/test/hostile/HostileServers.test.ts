@@ -39,7 +39,11 @@ const droppedTimeout = 100
 
 /** Rows that could take much memory have little company, or none. */
 const batchOf = ({ behaviour, group, id }: Row, index: number) =>
-  behaviour.floods === true ? id : group === "size" ? `size ${Math.floor(index / 4)}` : String(Math.floor(index / 16))
+  behaviour.floods === true
+    ? id
+    : group === "size"
+    ? `size ${Math.floor(index / 4)}`
+    : `others ${Math.floor(index / 16)}`
 
 const planted = "pl4nted/where+it=must&not ä be"
 const secrets = [clientSecret, assertion, Token.issued].flatMap((secret) => [
@@ -48,10 +52,19 @@ const secrets = [clientSecret, assertion, Token.issued].flatMap((secret) => [
   secret.slice(-12)
 ])
 
-// In CI both clients meet every behaviour; else they share them
+interface Meeting extends Row {
+  readonly http: HttpName
+}
+
+const meetings: ReadonlyArray<Meeting> = all.flatMap((row) => https.map((http) => ({ ...row, http })))
+const behaviours = Array.from(new Set(all.map(({ behaviour }) => behaviour)))
+
+// In CI each behaviour is met by all that may meet it, with both clients; else by one of them, with one
 const isThorough = process.env.THOROUGH !== undefined
-const rowsOf = (http: HttpName) =>
-  isThorough ? all : all.filter((_, index) => index % https.length === https.indexOf(http))
+const met = isThorough ? meetings : behaviours.map((behaviour, index) => {
+  const own = meetings.filter((meeting) => meeting.behaviour === behaviour)
+  return own[index % own.length]
+})
 
 /** A row, asked with one of the clients. */
 interface Asked extends Row {
@@ -95,7 +108,7 @@ const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect
       batch: name,
       collects: false
     })
-    const served = yield* Effect.forEach(rowsOf(http), (row, index) => {
+    const served = yield* Effect.forEach(met.filter((row) => row.http === http), (row, index) => {
       const { behaviour, consumer, id } = row
       const job: Job = { ...jobOf(id), consumer, batch: batchOf(row, index) }
       return HostileServer.listen(behaviour, {
