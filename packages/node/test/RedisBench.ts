@@ -136,12 +136,16 @@ export const makeProxy = (port: number) =>
     const sockets = new Set<Socket>()
     const asked: Array<string> = []
     let connections = 0
+    let swallows = false
     let afterAnswer: readonly [matching: RegExp, act: () => void] | undefined
     yield* Effect.acquireRelease(
       Effect.async<ReturnType<typeof createServer>>((resume) => {
         const server = createServer((inbound) => {
           const outbound = createConnection({ host: "127.0.0.1", port })
+          connections++
+          sockets.add(inbound).add(outbound)
           for (const socket of [inbound, outbound]) socket.on("error", () => {})
+          if (swallows) return void inbound.resume()
           inbound.pipe(outbound)
           inbound.on("data", (chunk) => asked.push(chunk.toString()))
           outbound.on("data", (chunk) => {
@@ -151,8 +155,6 @@ export const makeProxy = (port: number) =>
             setImmediate(afterAnswer[1])
             afterAnswer = undefined
           }).on("end", () => inbound.end())
-          sockets.add(inbound).add(outbound)
-          connections++
         })
         server.listen(path, () => resume(Effect.succeed(server)))
       }),
@@ -172,8 +174,14 @@ export const makeProxy = (port: number) =>
       afterAnswer: (matching: RegExp, act: () => void) => {
         afterAnswer = [matching, act]
       },
+      /** What is sent from now on is lost, on old connections and on new ones, until `pass`. */
       swallow: () => {
+        swallows = true
         for (const socket of sockets) socket.unpipe().pause()
+      },
+      /** New connections work again; those from before have been forgotten by the other side. */
+      pass: () => {
+        swallows = false
       },
       cut: () => {
         for (const socket of sockets) socket.destroy()

@@ -49,7 +49,7 @@ const outages: Record<string, Outage> = {
   "it loads its data": {
     begin: (server) => Effect.zipRight(loadForLong(server), isFoundBy(1)(server)),
     end: tell("CONFIG", "SET", "key-load-delay", "0"),
-    cause: /: Redis is not connected: .* it may still load its data/,
+    cause: /: LOADING /,
     meanwhile: time,
     atStart: (server) => Effect.zipRight(isFoundBy(2)(server), time)
   },

@@ -13,7 +13,7 @@ import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { flow, identity, type LazyArg } from "effect/Function"
+import { constVoid, identity, type LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -40,12 +40,10 @@ export interface Connection {
 
 // Outlasts the first retransmission of a lost SYN (1 s); an app that starts without Redis waits no longer
 const defaultConnectTimeout = Duration.seconds(2)
-// The first try after a restart of the server is quick; a server that stays away is asked every other second
+// The first try after a restart of the server is quick; a server that stays away is asked every second
 const firstReconnectDelay = 50
-const maxReconnectDelay = 2_000
+const maxReconnectDelay = 1_000
 const reconnectDelay = (times: number) => Math.min(firstReconnectDelay * 2 ** (times - 1), maxReconnectDelay)
-// How often a server that is still loading its data is asked whether it has finished
-const loadingPollInterval = 1_000
 // For the other side to answer the end of a connection; afterwards it is cut
 const disconnectTimeout = 500
 // A node that was lost, another one that knows who took over, and that one; with the delay between, within one call
@@ -56,6 +54,18 @@ const maxTimeout = Duration.millis(2 ** 31 - 1)
 // comes before the answer in a process that stood still
 const netTimeout = (commandTimeout: Duration.Duration) =>
   Duration.toMillis(Duration.min(Duration.times(commandTimeout, 5), maxTimeout))
+
+/**
+ * What a connection of ours is made with. Nothing is asked by ioredis itself, which prints what is refused: we ask
+ * whether the server answers. A sentinel that is silent is left for the next one.
+ */
+const boundsOf = (connectTimeout: Duration.Duration, commandTimeout: Duration.Duration) => ({
+  connectTimeout: Duration.toMillis(connectTimeout),
+  commandTimeout: netTimeout(commandTimeout),
+  sentinelCommandTimeout: Duration.toMillis(commandTimeout),
+  enableReadyCheck: false,
+  disableClientInfo: true
+})
 
 /** A time limit that a timer can keep. */
 export const checkTimeout = (
@@ -71,26 +81,26 @@ export const make: (
   const connectTimeout = yield* checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
   const address = yield* checkAddress(options)
   const bounds = {
+    ...boundsOf(connectTimeout, options.commandTimeout),
     lazyConnect: true,
-    connectTimeout: Duration.toMillis(connectTimeout),
-    commandTimeout: netTimeout(options.commandTimeout),
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    maxLoadingRetryTime: loadingPollInterval,
     // From ioredis 6 on, where it is part of the type of a client: answers as they were before
     replyMapping: "legacy" as const
   }
   const own = options.redis as RedisOptions | undefined
   const redisOptions: RedisOptions = { disconnectTimeout, ...own, ...address, ...bounds }
   const { Cluster, Redis } = yield* loadIoredis
+  // Since the server has answered: who is let in and sent away at once must not come back at once
+  let attempts = 0
   const redis = yield* Effect.acquireRelease(
     Effect.try({
       try: (): Redis | Cluster =>
         options.cluster === undefined
           ? new Redis({
             ...redisOptions,
-            retryStrategy: reconnectDelay,
+            retryStrategy: () => reconnectDelay(++attempts),
             // A primary that became a replica keeps its connections: only a new one finds the new primary
             reconnectOnError: (error) => error.message.includes("READONLY")
           })
@@ -110,12 +120,18 @@ export const make: (
     }),
     (redis) => Effect.sync(() => redis.disconnect())
   )
-  const whyNotConnected = rememberErrors(redis, redisOptions.tls !== undefined)
+  const link = watch(redis, {
+    isTls: redisOptions.tls !== undefined,
+    commandTimeout: options.commandTimeout,
+    onAnswer: () => {
+      attempts = 0
+    }
+  })
   // Without a queue a call would fail while the first connect is under way. If it fails, it is tried again behind us
-  yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => redis.connect()), connectTimeout))
+  yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => redis.connect().then(link.answered)), connectTimeout))
   return {
-    client: mapAnswers(redis, flow(bounded(options.commandTimeout), dropSilent(redis))),
-    whyNotConnected,
+    client: asking(redis, link.ask),
+    whyNotConnected: link.whyNotConnected,
     keyPrefix: keyPrefixOf(redis),
     listener: listenerOf(redis, bounds)
   }
@@ -126,13 +142,10 @@ export const fromClient = (
   client: Client,
   options: { readonly commandTimeout: Duration.Duration }
 ): Connection => ({
-  client: mapAnswers(client, bounded(options.commandTimeout)),
+  client: asking(client, bounded(options.commandTimeout)),
   whyNotConnected: () => "the client is not connected",
   keyPrefix: keyPrefixOf(client),
-  listener: listenerOf(client, {
-    connectTimeout: Duration.toMillis(defaultConnectTimeout),
-    commandTimeout: netTimeout(options.commandTimeout)
-  })
+  listener: listenerOf(client, boundsOf(defaultConnectTimeout, options.commandTimeout))
 })
 
 const loadIoredis = Effect.tryPromise({
@@ -212,38 +225,121 @@ const startNodes = ({ nodes = [] }: ClusterAddress, { host, port }: RedisOptions
 // commands
 // -----------------------------------------------------------------------------
 
-/** Keeps the reason of the last failure to connect, until a connection works. */
-const rememberErrors = (redis: Redis | Cluster, isTls: boolean) => {
+const silent = new Error("it accepts connections, but does not answer")
+
+/**
+ * Watches the connections of a client: one counts when the server has answered on it, one on which it has gone silent
+ * (its other end vanished without a word) is given up for a new one, and why there is none is remembered.
+ */
+const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
+  readonly isTls: boolean
+  readonly commandTimeout: Duration.Duration
+  readonly onAnswer: () => void
+}) => {
   const events: EventEmitter = redis
+  let connections = 0
   let lastError: unknown
-  let wasReady = false
+  let wasAnswered = false
+  // A cluster is ready when one of its nodes has answered
+  let isAnswered = isCluster(redis)
+  let first: Promise<unknown> | undefined
+  /** Those who wait for an answer on the connection there is: ioredis tells them of its end only after the next one's. */
+  const waiting = new Set<(error: unknown) => void>()
+
   const remember = (error: unknown) => {
-    // That a connection is closed is no reason for it
-    if (lastError === undefined || !RedisError.isNotConnected(error)) lastError = error
+    // That a connection is closed is no reason for it, nor is that it was closed upon what the server has said
+    const isLoss = RedisError.isNotConnected(error) || RedisError.isReply(lastError) && RedisError.isCut(error)
+    if (lastError === undefined || !isLoss) lastError = error
   }
+
+  const hear = (answer: Promise<unknown>): Promise<unknown> => {
+    const connection = connections
+    answer.then(() => {
+      wasAnswered = true
+      lastError = undefined
+      onAnswer()
+    }, (error) => {
+      // While it connects, ioredis would take this for the end and never connect again
+      if (!RedisError.isTimeout(error) || connection !== connections || redis.status !== "ready") return
+      remember(silent)
+      redis.disconnect(true)
+    })
+    return new Promise((resolve, reject) => {
+      waiting.add(reject)
+      answer.finally(() => waiting.delete(reject)).then(resolve, reject)
+    })
+  }
+
   // Without a listener ioredis would print every failed attempt
   events.on("error", remember)
   events.on("node error", remember)
   events.on("connect", () => {
+    connections++
     // What the server has said, such as WRONGPASS, holds until it says otherwise
     if (!RedisError.isReply(lastError)) lastError = undefined
   })
-  events.on("ready", () => {
-    wasReady = true
-    lastError = undefined
-  })
-  return () => {
-    if (lastError !== undefined) {
-      return RedisError.describe(lastError) + (wasReady ? "" : RedisError.hintAtTls(lastError, isTls))
-    }
-    if (redis.status === "connect") return "it accepts connections, but is not ready: it may still load its data"
-    if (redis.status === "connecting") {
-      return isTls && !wasReady ? `still connecting${RedisError.hintAtNoTls}` : "still connecting"
-    }
-    return wasReady || isTls
-      ? "the connection was lost"
-      : "the server closes connections before it answers, as a port for TLS does: that is rediss://"
+  if (isCluster(redis)) {
+    events.on("+node", hush)
+    events.on("ready", () => {
+      wasAnswered = true
+      lastError = undefined
+    })
+  } else {
+    const authenticated = hush(redis)
+    events.on("ready", () => {
+      // One after the other: whoever writes to a connection that was closed may no longer read why
+      first = hear(bounded(commandTimeout)(() => authenticated().then(() => redis.ping()))).then(() => {
+        isAnswered = true
+      }, (error) => {
+        if (!RedisError.isReply(error)) return
+        isAnswered = true
+        remember(error)
+      })
+    })
+    events.on("close", () => {
+      isAnswered = false
+    })
   }
+  events.on("close", () => {
+    for (const lose of waiting) lose(RedisError.notConnected())
+  })
+
+  return {
+    /** When the connection that has just been made has been answered on, or was given up. */
+    answered: () => first,
+    ask: (call: LazyArg<Promise<unknown>>): Promise<unknown> =>
+      isAnswered ? hear(bounded(commandTimeout)(call)) : Promise.reject(RedisError.notConnected()),
+    whyNotConnected: () => {
+      if (lastError !== undefined) {
+        return RedisError.describe(lastError) + (wasAnswered ? "" : RedisError.hintAtTls(lastError, isTls))
+      }
+      if (redis.status === "ready") return silent.message
+      if (redis.status === "connecting") {
+        return isTls && !wasAnswered ? `still connecting${RedisError.hintAtNoTls}` : "still connecting"
+      }
+      return wasAnswered || isTls
+        ? "the connection was lost"
+        : "the server closes connections before it answers, as a port for TLS does: that is rediss://"
+    }
+  }
+}
+
+/**
+ * With a password where none is needed ioredis goes on as well, and prints that at every connection. It gives what waits
+ * for the answer to the last password.
+ */
+const hush = (redis: Redis): () => Promise<unknown> => {
+  type Callback = (error: unknown) => void
+  const auth = redis.auth.bind(redis) as (credentials: unknown, callback: Callback) => Promise<"OK">
+  let answered: Promise<unknown> = Promise.resolve()
+  Object.assign(redis, {
+    auth: (credentials: unknown, callback: Callback) => {
+      const answer = auth(credentials, (error) => callback(RedisError.isNeedlessPassword(error) ? null : error))
+      answered = answer.catch(constVoid)
+      return answer
+    }
+  })
+  return () => answered
 }
 
 /** What has arrived is read before the next turn of the event loop comes to this. */
@@ -264,33 +360,12 @@ export const answerWithin = (limit: Duration.Duration) => <A>(ask: LazyArg<Promi
   )
 
 /** It goes on when nobody waits for it any more: only so is a silent connection found out. */
-const bounded = (commandTimeout: Duration.Duration) => (answer: Promise<unknown>): Promise<unknown> =>
-  Effect.runPromise(Effect.either(answerWithin(commandTimeout)(() => answer))).then(Either.getOrThrowWith(identity))
+const bounded = (commandTimeout: Duration.Duration) => (call: LazyArg<Promise<unknown>>): Promise<unknown> =>
+  Effect.runPromise(Effect.either(answerWithin(commandTimeout)(call))).then(Either.getOrThrowWith(identity))
 
-/**
- * A connection that swallows what is sent on it (its other end vanished without
- * a word) would do so for minutes: after an answer that did not come it is made
- * anew.
- */
-const dropSilent = (redis: Redis | Cluster) => {
-  const events: EventEmitter = redis
-  let connections = 0
-  events.on("connect", () => {
-    connections++
-  })
-  return (answer: Promise<unknown>): Promise<unknown> => {
-    const connection = connections
-    answer.catch((error) => {
-      // While it connects, ioredis would take this for the end and never connect again
-      if (RedisError.isTimeout(error) && connection === connections && redis.status === "ready") redis.disconnect(true)
-    })
-    return answer
-  }
-}
-
-const mapAnswers = (client: Client, map: (answer: Promise<unknown>) => Promise<unknown>): Client => ({
-  evalsha: (sha1, numberOfKeys, ...args) => map(client.evalsha(sha1, numberOfKeys, ...args)),
-  eval: (script, numberOfKeys, ...args) => map(client.eval(script, numberOfKeys, ...args))
+const asking = (client: Client, ask: (call: LazyArg<Promise<unknown>>) => Promise<unknown>): Client => ({
+  evalsha: (sha1, numberOfKeys, ...args) => ask(() => client.evalsha(sha1, numberOfKeys, ...args)),
+  eval: (script, numberOfKeys, ...args) => ask(() => client.eval(script, numberOfKeys, ...args))
 })
 
 // -----------------------------------------------------------------------------
@@ -310,13 +385,18 @@ const listenerOf = (client: unknown, bounds: RedisOptions): Connection["listener
     reconnectOnError: null,
     readOnly: false
   }
+  const duplicate = (redis: Pick<Redis, "duplicate">) => {
+    const listener = redis.duplicate(options)
+    hush(listener)
+    return listener
+  }
   if (isCluster(client)) {
     return Effect.map(
       Effect.flatMap(Effect.sync(() => client.nodes()), Random.shuffle),
-      (nodes) => Option.map(Chunk.head(nodes), (node) => node.duplicate(options))
+      (nodes) => Option.map(Chunk.head(nodes), duplicate)
     )
   }
-  return isRedis(client) ? Effect.sync(() => Option.some(client.duplicate(options))) : undefined
+  return isRedis(client) ? Effect.sync(() => Option.some(duplicate(client))) : undefined
 }
 
 const isCluster = (client: unknown): client is Pick<Cluster, "nodes"> =>

@@ -16,6 +16,9 @@ const timeoutMessage = "Command timed out"
 /** The error of a command whose answer did not come in time. */
 export const timedOut = (): Error => new Error(timeoutMessage)
 
+/** The error of a command that was not sent. */
+export const notConnected = (): Error => new Error("Connection is closed.")
+
 /** A command was sent, and its answer did not come in time. */
 export const isTimeout = (error: unknown): boolean => textOf(error, "message") === timeoutMessage
 
@@ -27,7 +30,7 @@ export const isReply = (error: unknown): boolean => textOf(error, "name") === "R
 
 // How ioredis says that there is no connection, or that it was lost before the answer; or that one node of a cluster
 // only knows another that is gone
-const notConnected = new RegExp([
+const withoutConnection = new RegExp([
   "^Stream isn't writeable",
   "^Cluster isn't ready",
   "^Reached the max retries per request limit",
@@ -39,7 +42,14 @@ const notConnected = new RegExp([
  * The command did not reach a server, or the connection was lost before its
  * answer.
  */
-export const isNotConnected = (error: unknown): boolean => notConnected.test(textOf(error, "message"))
+export const isNotConnected = (error: unknown): boolean => withoutConnection.test(textOf(error, "message"))
+
+/** The other side has ended the connection. */
+export const isCut = (error: unknown): boolean => /^(read|write) (ECONNRESET|EPIPE)/.test(textOf(error, "message"))
+
+/** A password was given to a server that needs none. */
+export const isNeedlessPassword = (error: unknown): boolean =>
+  /no password is set|without any password configured/.test(textOf(error, "message"))
 
 // How OpenSSL and Node say that the other side speaks no TLS; Redis itself waits for the rest of a line, and says nothing
 const noTls = /wrong version number|packet length too long|before secure TLS connection|connect ETIMEDOUT/i

@@ -113,11 +113,11 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // Rare beside anything else that a server does, and quick enough for what may be lost without harm
-const pingPause = 10
+const pingPause = 5
 
 // As quick and as patient as the connection for commands; a fleet does not come back in one moment
 const reconnect = Schedule.exponential("50 millis").pipe(
-  Schedule.union(Schedule.spaced("2 seconds")),
+  Schedule.union(Schedule.spaced("1 second")),
   Schedule.jittered,
   Schedule.resetAfter("10 seconds")
 )
