@@ -20,6 +20,8 @@ const loopback = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/
 export const isSecure = (url: URL): boolean =>
   url.protocol === "https:" || (url.protocol === "http:" && loopback.test(url.hostname))
 
+const isHttp = ({ protocol }: URL): boolean => protocol === "https:" || protocol === "http:"
+
 const absolute = /^[a-z][a-z0-9+.-]*:[/\\]{2}/i
 
 /**
@@ -80,7 +82,7 @@ export const startsWith = (url: string, origin: string): boolean => {
 export const parse = (url: string): URL | undefined => {
   if (!isAbsolute(url) || !URL.canParse(url)) return undefined
   const parsed = new URL(url)
-  return parsed.protocol === "https:" || parsed.protocol === "http:" ? parsed : undefined
+  return isHttp(parsed) ? parsed : undefined
 }
 
 /**
@@ -121,12 +123,8 @@ export const checkUrl = Effect.fnUntraced(function*(
   const given = yield* LayerOptions.text(option, value instanceof URL ? value.href : value)
   if (!URL.canParse(given)) return yield* LayerOptions.invalid(option, "is not an absolute URL")
   const parsed = new URL(given)
-  if (parsed.protocol !== "https:" && parsed.protocol !== "http:") {
-    return yield* LayerOptions.invalid(option, `must be an https URL, not ${parsed.protocol}`)
-  }
-  if (parsed.username !== "" || parsed.password !== "") {
-    return yield* LayerOptions.invalid(option, "must not hold credentials")
-  }
+  if (!isHttp(parsed)) return yield* LayerOptions.invalid(option, `must be an https URL, not ${parsed.protocol}`)
+  if (parsed.username + parsed.password !== "") return yield* LayerOptions.invalid(option, "must not hold credentials")
   // An empty fragment leaves its mark in the text alone
   if (parsed.href.includes("#")) return yield* LayerOptions.invalid(option, "must not have a fragment")
   if (options?.allowInsecure !== true && !isSecure(parsed)) {
@@ -190,8 +188,9 @@ export interface Route {
  */
 export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOptions> = Effect.fnUntraced(
   function*(options) {
-    const any = options.origins === "any"
-    if (!any && options.origins !== undefined && !Array.isArray(options.origins)) {
+    const { origins = [] } = options
+    const any = origins === "any"
+    if (!any && !Array.isArray(origins)) {
       return yield* LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
     }
     const baseUrl = options.baseUrl === undefined
@@ -201,7 +200,7 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
       return yield* LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
     }
     const listed: Array<string> = []
-    for (const origin of Array.isArray(options.origins) ? options.origins : []) {
+    for (const origin of any ? [] : origins) {
       const url = yield* checkUrl("AuthedHttpClient.origins", origin, options)
       if (url.pathname !== "/" || url.search !== "") {
         return yield* LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${url.origin}`)
@@ -228,10 +227,12 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
         if (startsWith(url, origin)) return origin
       }
       const parsed = parse(url)
-      if (parsed === undefined) return new OriginNotAllowed({ origin: "an address without an origin", allowed })
-      return (any && (allowInsecure || isSecure(parsed))) || allowed.includes(parsed.origin)
+      return parsed !== undefined && ((any && (allowInsecure || isSecure(parsed))) || allowed.includes(parsed.origin))
         ? parsed.origin
-        : new OriginNotAllowed({ origin: parsed.origin, allowed: any ? [] : allowed })
+        : new OriginNotAllowed({
+          origin: parsed?.origin ?? "an address without an origin",
+          allowed: any ? [] : allowed
+        })
     }
 
     return { complete, originOf, named: allowed }

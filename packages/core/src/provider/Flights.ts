@@ -211,7 +211,9 @@ export const make = (options: {
   /** What it has come to is shown in its span, and counted where the endpoint was asked for it, or the fleet. */
   const record = (flight: Flight, exit: Exit.Exit<Sharing.Outcome, Cooldown.Failure>) => {
     if (Exit.isInterrupted(exit)) return
-    const outcome = flight.outcome = Exit.isSuccess(exit) ? outcomes[exit.value._tag] : "failed"
+    const outcome = flight.outcome = Exit.isSuccess(exit)
+      ? exit.value._tag.toLowerCase() as Lowercase<Sharing.Outcome["_tag"]>
+      : "failed"
     flight.span?.attribute("oauth.outcome", outcome)
     flight.span?.attribute("oauth.renewal.attempts", flight.attempts)
     if (!flight.isAnswered) update(OAuthMetrics.tokenRenewals(flight.reason, outcome), 1)
@@ -298,13 +300,6 @@ export const make = (options: {
 }
 
 const linkTo = (span: Tracer.Span): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
-
-const outcomes: Record<Sharing.Outcome["_tag"], OAuthMetrics.RenewalOutcome> = {
-  Adopted: "adopted",
-  Issued: "issued",
-  Held: "held",
-  Busy: "busy"
-}
 
 /** The wait is over, and who says so does not know what for. */
 const isBare = (failure: Cooldown.Failure): boolean =>

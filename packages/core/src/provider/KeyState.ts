@@ -36,16 +36,16 @@ export interface Flight {
   readonly callers: WaitingCallers<AccessToken | undefined, Cooldown.Failure>
   /** Opened when the store has changed. */
   readonly changed: Effect.Latch
-  span: Tracer.Span | undefined
+  span?: Tracer.Span | undefined
   links: number
   attempts: number
   /** What it waits for, in words, and since when (epoch milliseconds). */
-  waitsFor: { readonly what: string; readonly since: number } | undefined
+  waitsFor?: { readonly what: string; readonly since: number }
   /** What it has come to. */
-  outcome: RenewalOutcome | undefined
+  outcome?: RenewalOutcome
   /** What the last attempt said, while it is made again. */
-  lastError: TokenEndpointError | undefined
-  failedAt: number | undefined
+  lastError?: TokenEndpointError
+  failedAt?: number
   /** A cool-down answered for the endpoint: its failure is the old one, told again. */
   isAnswered: boolean
 }
@@ -56,13 +56,8 @@ export const makeFlight = (reason: RenewalReason, origin: string, callers: Fligh
   origin,
   callers,
   changed: Effect.unsafeMakeLatch(),
-  span: undefined,
   links: 0,
   attempts: 0,
-  waitsFor: undefined,
-  outcome: undefined,
-  lastError: undefined,
-  failedAt: undefined,
   isAnswered: false
 })
 

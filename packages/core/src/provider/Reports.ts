@@ -33,26 +33,28 @@ export interface Reports {
 
 /** Makes it for one provider. */
 export const make = (options: {
-  readonly fleet: Pick<Fleet, "isShared" | "countHold" | "forgetHold" | "makeBinding">
+  readonly fleet: Pick<Fleet, "holds" | "makeBinding">
   readonly acceptances: OriginVerdicts.Acceptances
   /** Runs what nobody waits for. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** Epoch milliseconds. */
   readonly now: () => number
 }): Reports => {
-  const { acceptances, fleet, fork, now } = options
+  const { acceptances, fleet: { holds, makeBinding }, fork, now } = options
+
+  const hear = (slot: Slot, verdict: OriginVerdicts.Transition) => slot.apply(KeyState.heard(verdict))
 
   /** Where a renewal that brought nothing pauses further ones, the fleet hears of it. */
   const fruitless = (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => {
     const before = slot.state.verdicts
-    slot.apply(KeyState.heard(verdict))
+    hear(slot, verdict)
     const pause = OriginVerdicts.newPause(before, slot.state.verdicts, origin)
-    if (pause === undefined || !fleet.isShared) return
+    if (pause === undefined || holds === undefined) return
     const { key } = slot
-    fork(Effect.flatMap(fleet.countHold(key, origin, pause), (counted) => {
+    fork(Effect.flatMap(holds.count(key, origin, pause), (counted) => {
       // It has ended here in the meantime
-      if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return fleet.forgetHold(key, origin)
-      slot.apply(KeyState.heard(OriginVerdicts.paused(origin, counted, now())))
+      if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return holds.forget(key, origin)
+      hear(slot, OriginVerdicts.paused(origin, counted, now()))
       return Effect.void
     }))
   }
@@ -64,7 +66,7 @@ export const make = (options: {
     const life = HeldToken.life(token)
     if (known !== undefined && !OriginVerdicts.has(verdicts, identity, origin)) {
       const hasWorked = acceptances.hasWorked(token, origin)
-      const habit = (slot.habits ??= ServerHabits.make(fleet.makeBinding?.())).rejected(
+      const habit = (slot.habits ??= ServerHabits.make(makeBinding?.())).rejected(
         known,
         life,
         origin,
@@ -76,7 +78,7 @@ export const make = (options: {
       }
     }
     acceptances.rejected(token, origin)
-    slot.apply(KeyState.heard(OriginVerdicts.rejected(identity, origin, life.expiresAt, now())))
+    hear(slot, OriginVerdicts.rejected(identity, origin, life.expiresAt, now()))
   }
 
   return {
@@ -93,17 +95,17 @@ export const make = (options: {
       acceptances.accepted(token, origin)
       // Most keys never see a 401: nothing is to be cleared
       if (verdicts !== OriginVerdicts.none) {
-        slot.apply(KeyState.heard(OriginVerdicts.accepted(HeldToken.identity(token), origin)))
+        hear(slot, OriginVerdicts.accepted(HeldToken.identity(token), origin))
       }
       const hasEnded = OriginVerdicts.standing(verdicts, origin)._tag !== "Trusted"
-      if (hasEnded && fleet.isShared) fork(fleet.forgetHold(slot.key, origin))
+      if (hasEnded && holds !== undefined) fork(holds.forget(slot.key, origin))
       if (known !== undefined) slot.habits?.accepted(known, origin, now())
     },
-    asked: (slot, origin) => slot.apply(KeyState.heard(OriginVerdicts.asked(origin, now()))),
+    asked: (slot, origin) => hear(slot, OriginVerdicts.asked(origin, now())),
     renewed: (slot, origin, identity) => fruitless(slot, origin, OriginVerdicts.renewed(identity, origin, now())),
     unchanged: (slot, origin) => fruitless(slot, origin, OriginVerdicts.unchanged(origin, now())),
     paused: (slot, origin, pause) => {
-      slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
+      hear(slot, OriginVerdicts.paused(origin, pause, now()))
       slot.habits?.held(origin)
     }
   }

@@ -173,8 +173,12 @@ export const join = (
     remove: store.remove,
     makeBinding: TokenBinding.make,
     enter,
-    countHold: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
-    forgetHold: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin)),
+    holds: isShared
+      ? {
+        count: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
+        forget: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin))
+      }
+      : undefined,
     watch: (changed) => Stream.runForEach(store.changes, changed)
   }
 }

@@ -58,9 +58,12 @@ export interface Fleet {
   readonly remove: (key: string, version: string) => Effect.Effect<unknown>
   /** A renewal has begun, and waits for its turns. */
   readonly enter: (renewal: Renewal) => Turns
-  /** Counts a hold, unless one is in force; answers with the one that is now. */
-  readonly countHold: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
-  readonly forgetHold: (key: string, origin: string) => Effect.Effect<void>
+  /** The holds that all of them keep to; not where all is one process. */
+  readonly holds?: {
+    /** Counts a hold, unless one is in force; answers with the one that is now. */
+    readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
+    readonly forget: (key: string, origin: string) => Effect.Effect<void>
+  } | undefined
   /** Begins to watch whether the tokens of a key are bound to who asked for them; not where all is one process. */
   readonly makeBinding?: (() => TokenBinding) | undefined
   /** Tells of keys that were written or removed, for as long as it runs. */
@@ -137,7 +140,5 @@ export const none: Fleet = {
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
   enter: ({ askAlone }) => ({ take: () => askAlone, leave: Effect.void }),
-  countHold: (_key, _origin, hold) => Effect.succeed(hold),
-  forgetHold: () => Effect.void,
   watch: () => Effect.void
 }

@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Effect, Option, Redacted } from "effect"
 import { fingerprint } from "../../src/disclosure/Fingerprint.js"
-import * as FleetNotes from "../../src/store/FleetNotes.js"
 import * as Sharing from "../../src/store/Sharing.js"
 
 const token = AccessToken.make({ value: Redacted.make("a"), obtainedAt: DateTime.unsafeMake(0) })
@@ -17,9 +16,7 @@ describe("Sharing", () => {
       deepStrictEqual(yield* none.tokens.read("key"), Option.none())
       assert.isTrue(yield* none.tokens.write("key", token, Option.none()))
       yield* none.remove("key", "version")
-      const hold = FleetNotes.nthHold(3)
-      deepStrictEqual(yield* none.countHold("key", "https://api.example.com", hold), hold)
-      yield* none.forgetHold("key", "https://api.example.com")
+      assert.isUndefined(none.holds)
       yield* none.watch(() => Effect.die("told of a change"))
     }))
 
