@@ -299,7 +299,6 @@ export const make: (
     origin: string,
     onUse: OnUse
   ): Effect.Effect<AccessToken.AccessToken, Failure> => {
-    if (slots.isClosed()) return Effect.fail(closedError())
     const { held } = slot.state
     if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
     if (KeyState.isRejected(slot, held, origin)) {

@@ -72,11 +72,11 @@ export const rejected = (token: string, origin: string, expiresAt: number, now: 
   const before = rejections.get(token) ?? { origins: [], expiresAt }
   const others = before.origins.filter((other) => other !== origin)
   rejections.set(token, { ...before, origins: [...newest(others, maxOrigins - 1), origin] })
-  const doubted = withOrigin(verdicts, origin, now, (state) => ({
+  const doubted = withOrigin(origin, now, (state) => ({
     ...state,
     standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
   }))
-  return { ...doubted, rejections: new Map(newest(Array.from(rejections), maxTokens)) }
+  return { ...doubted(verdicts), rejections: new Map(newest(Array.from(rejections), maxTokens)) }
 }
 
 /** The origin gave an answer that does not reject the token: both are in order again. */
@@ -92,28 +92,28 @@ export const accepted = (token: string, origin: string): Transition => (verdicts
 }
 
 /** The endpoint is asked because of the origin. */
-export const asked = (origin: string, now: number): Transition => (verdicts) =>
-  withOrigin(verdicts, origin, now, (state) => ({ ...state, requests: Math.max(0, state.requests - 1) }))
+export const asked = (origin: string, now: number): Transition =>
+  withOrigin(origin, now, (state) => ({ ...state, requests: Math.max(0, state.requests - 1) }))
 
 /** A renewal for the origin brought a token that it rejected as well; counted once for each token. */
-export const fruitless = (token: string, origin: string, now: number): Transition => (verdicts) =>
-  withOrigin(verdicts, origin, now, (state) =>
+export const fruitless = (token: string, origin: string, now: number): Transition =>
+  withOrigin(origin, now, (state) =>
     state.counted.includes(token) ? state : pausedAgain(
       { ...state, counted: [...newest(state.counted, maxTokens - 1), token] },
       now
     ))
 
 /** A renewal for the origin brought the same token once more. */
-export const unchanged = (origin: string, now: number): Transition => (verdicts) =>
-  withOrigin(verdicts, origin, now, (state) => pausedAgain(state, now))
+export const unchanged = (origin: string, now: number): Transition =>
+  withOrigin(origin, now, (state) => pausedAgain(state, now))
 
 /** A renewal for the origin brought a token. After a pause, and until the origin takes one, it counts as fruitless. */
 export const renewed = (token: string, origin: string, now: number): Transition => (verdicts) =>
   standing(verdicts, origin)._tag === "Paused" ? fruitless(token, origin, now)(verdicts) : verdicts
 
 /** Another process has begun a pause. */
-export const paused = (origin: string, { count, remaining }: Hold, now: number): Transition => (verdicts) =>
-  withOrigin(verdicts, origin, now, (state) => ({ ...state, standing: pause(count, remaining, now) }))
+export const paused = (origin: string, { count, remaining }: Hold, now: number): Transition =>
+  withOrigin(origin, now, (state) => ({ ...state, standing: pause(count, remaining, now) }))
 
 // -----------------------------------------------------------------------------
 // questions
@@ -248,21 +248,17 @@ const filled = (state: OriginState, now: number): OriginState => {
     : { ...state, requests, filledAt: state.filledAt + refills * refill }
 }
 
-const withOrigin = (
-  verdicts: OriginVerdicts,
-  origin: string,
-  now: number,
-  change: (state: OriginState) => OriginState
-): OriginVerdicts => {
-  const known = verdicts.origins.get(origin)
-  const state = known ?? { standing: trusted, counted: [], requests: maxRequests, filledAt: now }
-  const origins = Array.from(verdicts.origins)
-  const kept = new Map(known === undefined ? newest(origins, maxOrigins - 1) : origins)
-  return {
-    ...verdicts,
-    origins: kept.set(origin, change(filled({ ...state, standing: withClock(state.standing, now) }, now)))
+const withOrigin =
+  (origin: string, now: number, change: (state: OriginState) => OriginState): Transition => (verdicts) => {
+    const known = verdicts.origins.get(origin)
+    const state = known ?? { standing: trusted, counted: [], requests: maxRequests, filledAt: now }
+    const origins = Array.from(verdicts.origins)
+    const kept = new Map(known === undefined ? newest(origins, maxOrigins - 1) : origins)
+    return {
+      ...verdicts,
+      origins: kept.set(origin, change(filled({ ...state, standing: withClock(state.standing, now) }, now)))
+    }
   }
-}
 
 const without = (rejections: OriginVerdicts["rejections"], token: string, origin: string) => {
   const rejection = rejections.get(token)

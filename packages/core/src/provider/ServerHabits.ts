@@ -44,50 +44,35 @@ const maxYoung = 60_000
 const minDeaths = 3
 const deathsMemory = 10 * 60_000
 
-/** An empty record: a server that does as RFC 6749 has it. `binding` is there where others share the tokens. */
-export const make = (binding?: TokenBinding): ServerHabits => new Record(binding)
-
 interface Death {
   readonly token: Redacted.Redacted
   readonly at: number
 }
 
-class Record implements ServerHabits {
-  readonly #binding: TokenBinding | undefined
-  #deaths: ReadonlyArray<Death> = []
-  #isSaid = false
-
-  constructor(binding: TokenBinding | undefined) {
-    this.#binding = binding
-  }
-
-  accepted(token: Token, origin: string, now: number): void {
-    this.#binding?.accepted(token, origin, now)
-  }
-
-  rejected(token: Token, life: Life, origin: string, hasWorked: boolean, now: number): string | undefined {
-    const bound = this.#binding?.rejected(token, origin, hasWorked, now)
-    const youth = Math.min(maxYoung, (life.expiresAt - life.obtainedAt) * youngShare)
-    return hasWorked && now - life.obtainedAt < youth ? this.#died(token.value, now) : bound
-  }
-
-  held(origin: string): void {
-    this.#binding?.held(origin)
-  }
-
-  sharesTokens(): boolean {
-    return this.#binding?.sharesTokens() !== false
-  }
+/** An empty record: a server that does as RFC 6749 has it. `binding` is there where others share the tokens. */
+export const make = (binding?: TokenBinding): ServerHabits => {
+  let deaths: ReadonlyArray<Death> = []
+  let isSaid = false
 
   /** Once for each token: a revocation by hand may be told by many origins. */
-  #died(token: Redacted.Redacted, now: number): string | undefined {
-    if (this.#isSaid) return undefined
-    this.#deaths = [
-      ...this.#deaths.filter((death) => !Equal.equals(death.token, token) && now - death.at < deathsMemory),
+  const died = (token: Redacted.Redacted, now: number): string | undefined => {
+    if (isSaid) return undefined
+    deaths = [
+      ...deaths.filter((death) => !Equal.equals(death.token, token) && now - death.at < deathsMemory),
       { token, at: now }
     ]
-    if (this.#deaths.length < minDeaths) return undefined
-    this.#isSaid = true
-    return oneActiveToken
+    isSaid = deaths.length >= minDeaths
+    return isSaid ? oneActiveToken : undefined
+  }
+
+  return {
+    accepted: (...report) => binding?.accepted(...report),
+    rejected: (token, life, origin, hasWorked, now) => {
+      const bound = binding?.rejected(token, origin, hasWorked, now)
+      const youth = Math.min(maxYoung, (life.expiresAt - life.obtainedAt) * youngShare)
+      return hasWorked && now - life.obtainedAt < youth ? died(token.value, now) : bound
+    },
+    held: (origin) => binding?.held(origin),
+    sharesTokens: () => binding?.sharesTokens() !== false
   }
 }
