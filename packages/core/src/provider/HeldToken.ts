@@ -12,12 +12,6 @@ export interface HeldToken extends AccessToken.Windows, Token {
   readonly own: () => HeldToken
 }
 
-/**
- * How it stands with the time of a token: nothing is to be done; it is renewed
- * in the background; it is renewed first, and served when that fails; it is over.
- */
-export type Phase = "fresh" | "due" | "leeway" | "over"
-
 /** Takes a token into memory. */
 export const make = (
   token: AccessToken.AccessToken,
@@ -58,10 +52,6 @@ class Held implements HeldToken {
     return this.isOwn ? this : new Held(this.token, this, true)
   }
 }
-
-/** Where a token stands at this time. */
-export const phase = ({ expiresAt, freshUntil, refreshAt }: HeldToken, now: number): Phase =>
-  now >= expiresAt ? "over" : now >= freshUntil ? "leeway" : now >= refreshAt ? "due" : "fresh"
 
 /** Whether there is a token whose time has not run out. */
 export const isAlive = (self: HeldToken | undefined, now: number): self is HeldToken =>

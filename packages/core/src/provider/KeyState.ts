@@ -414,11 +414,10 @@ const decideServing = (state: KeyState, held: HeldToken.HeldToken, call: Call, n
   const rest = restOf(state)
   const isStale = rest.background !== undefined && rest.background > 0
   const isEarly = now < rest.notBefore
-  const phase = HeldToken.phase(held, now)
   const flight = flightOf(state)
   const isInTime = flight !== undefined && flight.reason !== "expiry"
-  if (phase === "leeway" && !isStale && !isEarly && !isInTime) return decideRenewal(state, "expiry", call, now)
-  const isRenewed = phase !== "fresh" && !isEarly && flight === undefined &&
+  if (now >= held.freshUntil && !isStale && !isEarly && !isInTime) return decideRenewal(state, "expiry", call, now)
+  const isRenewed = now >= held.refreshAt && !isEarly && flight === undefined &&
     answering(state, now) === undefined
   return isRenewed
     ? { _tag: "ServeAndRenew", held, use: isStale ? "stale" : "renewed_ahead" }
