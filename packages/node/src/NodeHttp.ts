@@ -41,8 +41,9 @@ import type * as TlsCertificate from "./TlsCertificate.js"
  */
 export interface Options {
   /**
-   * How many connections to one origin there are at most; further requests wait. There is no limit by default, but no
-   * more than 64 are opened at the same time.
+   * How many connections to one origin there are at most; further requests wait. While they do, up to 1 MiB is kept of
+   * a body that nobody reads, and after 5 seconds it is given up with its connection. There is no limit by default, but
+   * no more than 64 are opened at the same time.
    */
   readonly connections?: number | undefined
   /** How long it may take to connect, TLS included. The default is 5 seconds. */
@@ -115,7 +116,10 @@ export const makeDispatcher: (
  * @category layers
  */
 export const layer = (options?: Options | undefined): Layer.Layer<HttpClient.HttpClient, InvalidOptions> =>
-  Layer.scoped(HttpClient.HttpClient, Effect.flatMap(makeDispatcher(options), UndiciHttpClient.make))
+  Layer.scoped(
+    HttpClient.HttpClient,
+    Effect.flatMap(makeDispatcher(options), (dispatcher) => UndiciHttpClient.make(dispatcher, options?.connections))
+  )
 
 /**
  * The options that a configuration can hold. The address of a proxy may hold a
@@ -204,7 +208,7 @@ export const layerMutualTls = <R = never>(
   Layer.unwrapScoped(Effect.map(makeMutualTls(options), ({ certificate, dispatcher }) =>
     Layer.merge(
       Layer.succeed(ClientCertificate.ClientCertificate, certificate),
-      Layer.effect(HttpClient.HttpClient, UndiciHttpClient.make(dispatcher))
+      Layer.effect(HttpClient.HttpClient, UndiciHttpClient.make(dispatcher, options.connections))
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {

@@ -1,15 +1,30 @@
-import { NodeHttp } from "@effect-alf/node"
+import { AuthedHttpClient } from "@effect-alf/core"
+import { NodeAuthedHttpClient, NodeHttp } from "@effect-alf/node"
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import type { Undici } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, ConfigProvider, Deferred, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import {
+  Array as Arr,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Redacted,
+  Scope,
+  Stream
+} from "effect"
 import diagnostics from "node:diagnostics_channel"
 import { createServer } from "node:http"
 import { createServer as createTcpServer, type Socket } from "node:net"
 import { inspect } from "node:util"
 import { hang } from "../../core/test/support/hang.js"
 import { rowsEffect } from "../../core/test/support/Rows.js"
+import * as Certificates from "./Certificates.js"
 import * as LocalServer from "./LocalServer.js"
 import { makeProxy } from "./Tunnel.js"
 import { until } from "./until.js"
@@ -102,6 +117,61 @@ describe("NodeHttp, connections", () => {
         indices.map(String)
       )
       assert.lengthOf(server.sockets, 2)
+    }))
+
+  it.scopedLive("a body that nobody reads gives its connection back to a request that waits for it", () =>
+    Effect.gen(function*() {
+      const body = "x".repeat(512 * 1024)
+      const { certificate, key } = yield* Effect.flatMap(Certificates.make, ({ issue }) => issue("one"))
+      const options = { connections: 2, connectTimeout: hang, proxy: false } as const
+      const tokenIn = (url: string): NodeAuthedHttpClient.Options => ({
+        tokenEndpoint: `${url}/token`,
+        clientId: "shop",
+        clientSecret: Redacted.make("secret"),
+        baseUrl: url,
+        http: options
+      })
+      type Client = Effect.Effect<HttpClient.HttpClient.With<unknown>, unknown, Scope.Scope>
+      const clients: Record<string, (url: string) => Client> = {
+        layer: () => Effect.map(Layer.build(NodeHttp.layer(options)), Context.get(HttpClient.HttpClient)),
+        layerMutualTls: () =>
+          Effect.map(
+            Layer.build(NodeHttp.layerMutualTls({ ...options, certificate: { certificate, key: Redacted.make(key) } })),
+            Context.get(HttpClient.HttpClient)
+          ),
+        "NodeAuthedHttpClient.layer": (url) =>
+          Effect.map(
+            Layer.build(NodeAuthedHttpClient.layer(tokenIn(url))),
+            Context.get(AuthedHttpClient.AuthedHttpClient)
+          )
+      }
+      yield* rowsEffect(Object.entries(clients), ([name]) => name, ([, make]) =>
+        Effect.gen(function*() {
+          const server = yield* LocalServer.make((request, response) =>
+            response.end(request.url === "/token" ? JSON.stringify({ access_token: "a", expires_in: 3600 }) : body)
+          )
+          const client = yield* make(server.url)
+          const responses = yield* Effect.replicateEffect(client.get(server.url), 5)
+          deepStrictEqual(responses.map(({ status }) => status), Array(5).fill(200))
+          assert.lengthOf(server.sockets, 2)
+          // And who reads it after all has it whole
+          assert.strictEqual(yield* responses[0].text, body)
+        }))
+    }))
+
+  it.scopedLive("so does one without an end, after 5 seconds, and not one that somebody reads", () =>
+    Effect.gen(function*() {
+      const server = yield* LocalServer.make((request, response) => {
+        if (request.url === "/endless") response.write("x")
+        else response.end("ok")
+      })
+      const client = yield* makeClient({ connections: 2 })
+      const read = yield* client.get(`${server.url}/endless`)
+      const reader = yield* Effect.fork(Stream.runDrain(read.stream))
+      const unread = yield* client.get(`${server.url}/endless`)
+      assert.strictEqual(yield* Effect.flatMap(client.get(server.url), ({ text }) => text), "ok")
+      assert.match(String((yield* Effect.flip(unread.text)).cause), /the body was not read for 5 seconds/)
+      assert.isNull(reader.unsafePoll())
     }))
 
   it.scopedLive("a burst does not connect all at once, and every request is answered", () =>

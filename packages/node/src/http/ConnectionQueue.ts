@@ -11,6 +11,8 @@ import type { Observer, UndiciExchange } from "./UndiciExchange.js"
 const limit = 64
 // When the system tries again, and then after 2 seconds more: who waits for that gains nothing by having waited
 const patience = 1000
+// Who has waited for so long for one of a limited number of connections waits for one that is in use
+const busyAfter = 100
 
 /** The requests to one origin that have no connection. */
 interface Origin {
@@ -29,13 +31,18 @@ interface Origin {
  * that gets its connection lets another connect, and each that ends lets
  * another have the one that it leaves. One that ends without, after more than a
  * second, lets all connect: where nobody answers, none waits for the time limits
- * of those before it.
+ * of those before it. Where connections are limited, bodies that nobody reads
+ * do not keep them from those that wait.
  */
 export class ConnectionQueue implements Observer {
   /** Those with a request that has no connection. */
   readonly #origins = new Map<string, Origin>()
 
-  constructor(readonly dispatcher: Undici.Dispatcher) {}
+  /** Those whose response has begun, where connections are limited. */
+  readonly #responding = new Set<UndiciExchange>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(readonly dispatcher: Undici.Dispatcher, readonly isLimited = false) {}
 
   /** Gives the exchange to undici, at once or later. */
   dispatch(exchange: UndiciExchange): void {
@@ -54,7 +61,14 @@ export class ConnectionQueue implements Observer {
     if (origin?.connecting.delete(exchange) === true) this.#settle(origin)
   }
 
+  onResponse(exchange: UndiciExchange): void {
+    if (!this.isLimited) return
+    this.#responding.add(exchange)
+    this.#makeRoom()
+  }
+
   onEnd(exchange: UndiciExchange): void {
+    this.#responding.delete(exchange)
     const origin = this.#find(exchange)
     if (origin === undefined) return
     if (!origin.waiting.delete(exchange) && !hasClosed(exchange)) origin.left++
@@ -86,6 +100,21 @@ export class ConnectionQueue implements Observer {
       this.#origins.set(key, origin)
     }
     origin.connecting.set(exchange, performance.now())
+    this.#makeRoom()
+  }
+
+  /** Looks again and again, while there are responses that have not ended and requests without a connection. */
+  #makeRoom(): void {
+    if (this.#timer !== undefined || this.#responding.size === 0 || this.#origins.size === 0) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      const now = performance.now()
+      for (const exchange of this.#responding) {
+        const [since = now] = this.#find(exchange)?.connecting.values() ?? []
+        if (now - since >= busyAfter) exchange.makeRoom()
+      }
+      this.#makeRoom()
+    }, busyAfter).unref()
   }
 
   #settle(origin: Origin): void {

@@ -13,16 +13,21 @@ type Controller = Undici.Dispatcher.DispatchController
 export type OnResponse = (error: Error | undefined) => void
 
 /**
- * Is told once that the exchange has a connection, if it ever has, and once
- * that it has ended.
+ * Is told once that the exchange has a connection, that its response has begun,
+ * if it ever has, and that it has ended.
  */
 export interface Observer {
   readonly onStart: (exchange: UndiciExchange) => void
   readonly onEnd: (exchange: UndiciExchange) => void
+  readonly onResponse: (exchange: UndiciExchange) => void
 }
 
 // As undici's own
 const defaultHighWaterMark = 64 * 1024
+// Of a body that nobody reads and whose connection others wait for: most end within it
+const unreadHighWaterMark = 1024 * 1024
+// As long as platform waits for a reader where it cannot know that there is none
+const unreadPatience = 5000
 
 /** A body can be taken in pieces, or be awaited whole. */
 export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.DispatchHandler {
@@ -37,6 +42,8 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   #size = 0
   /** How much is kept before the server has to wait. */
   #capacity: number
+  /** When the response began, while nobody has read any of its body. */
+  #unreadSince: number | undefined = undefined
   #listeners: Array<() => void> | undefined = undefined
   #onResponse: OnResponse | undefined
 
@@ -54,6 +61,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
 
   /** What has arrived since the last time; the server may go on. */
   take(): ReadonlyArray<Buffer> {
+    this.#unreadSince = undefined
     const chunks = this.#chunks
     if (chunks.length > 0) {
       this.#chunks = []
@@ -65,6 +73,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
 
   /** From now on the server does not wait, and listeners hear of nothing but the end. */
   awaitWhole(): void {
+    this.#unreadSince = undefined
     this.#capacity = Infinity
     this.#resume()
   }
@@ -87,6 +96,17 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.onResponseError(undefined, error)
   }
 
+  /** Others wait for the connection: a body that nobody reads is kept up to a larger size, and not for ever. */
+  makeRoom(): void {
+    if (this.#unreadSince === undefined) return
+    if (performance.now() - this.#unreadSince >= unreadPatience) {
+      this.abort(new Error("the body was not read for 5 seconds, and others waited for its connection"))
+    } else if (this.#size < unreadHighWaterMark) {
+      this.#capacity = Math.max(this.#capacity, unreadHighWaterMark)
+      this.#resume()
+    }
+  }
+
   onRequestStart(controller: Controller): void {
     this.#controller = controller
     this.observer?.onStart(this)
@@ -102,6 +122,8 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.#controller = controller
     this.status = status
     this.headers = headers
+    this.#unreadSince = performance.now()
+    this.observer?.onResponse(this)
     this.#respond(undefined)
   }
 

@@ -31,14 +31,15 @@ const headersTimeout = 60 * 60 * 1000
 
 /**
  * A client over the dispatcher. Where a request finds no service in its own
- * context, it is served from the one in which the client is made.
+ * context, it is served from the one in which the client is made. `connections`
+ * is how many to one origin there are at most, if there is a limit.
  */
-export const make = (dispatcher: Undici.Dispatcher): Effect.Effect<HttpClient.HttpClient> =>
+export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(Effect.context<never>(), (context) => {
     const inContext = Effect.mapInputContext((own: Context.Context<never>) => Context.merge(context, own))
     const fallback = optionsIn(context)
     const targetOf = RequestTarget.make()
-    const send = makeSend(new ConnectionQueue(dispatcher))
+    const send = makeSend(new ConnectionQueue(dispatcher, connections !== undefined))
 
     return HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
       Effect.flatMap((request) =>
