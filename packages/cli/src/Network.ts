@@ -2,7 +2,7 @@
  * The way to a host, step by step: the proxy, the name, the connection, the
  * certificate. What an HTTP client tells in one error is told apart here.
  */
-import type { Proxies } from "@effect-alf/node/HttpProxy"
+import * as HttpProxy from "@effect-alf/node/HttpProxy"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -35,17 +35,17 @@ export interface Unread {
   readonly value: string
 }
 
-/** Finds the way that requests to an address take, as undici does it. */
+/** Finds the way that requests to an address take, as `NodeHttp` does it. */
 export const route = (
   party: Party,
   url: URL,
-  proxies: Proxies | undefined,
+  proxies: HttpProxy.Proxies | undefined,
   unread: ReadonlyArray<Unread> = []
 ): Route => {
   const { httpProxy = "", httpsProxy = "", noProxy = "" } = proxies ?? {}
   const secure = httpsProxy || httpProxy
   const named = parseProxy(url.protocol === "https:" ? secure : httpProxy)
-  const excluded = named !== undefined && isExcluded(url, noProxy)
+  const excluded = named !== undefined && HttpProxy.isDirect(noProxy)(url)
   const other = unread.flatMap(({ name, value }) => {
     const proxy = parseProxy(value)
     return proxy === undefined ? [] : [{ proxy, reason: `${name} is not read` }]
@@ -75,15 +75,6 @@ const parseProxy = (address: string): URL | undefined => {
 const credentialsOf = Option.liftThrowable(({ password, username }: URL) =>
   `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
 )
-
-const isExcluded = (url: URL, noProxy: string): boolean =>
-  noProxy === "*" || noProxy.split(/[,\s]/).some((entry) => {
-    if (entry === "") return false
-    const [, name, port] = /^(.+?)(?::(\d+))?$/.exec(entry) ?? []
-    const host = (name ?? "").replace(/^\*?\./, "").toLowerCase()
-    const matches = url.hostname === host || url.hostname.endsWith(`.${host}`)
-    return matches && (port === undefined || Number(port) === portOf(url))
-  })
 
 const portOf = ({ port, protocol }: URL): number => port === "" ? (protocol === "https:" ? 443 : 80) : Number(port)
 

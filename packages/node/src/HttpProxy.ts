@@ -10,6 +10,7 @@ import type * as Undici from "@effect/platform-node/Undici"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { BlockList, isIP } from "node:net"
 
 /**
  * The proxy at this address, none, or that of the `"environment"`.
@@ -20,8 +21,8 @@ import * as Redacted from "effect/Redacted"
 export type Options = "environment" | false | string | URL | Redacted.Redacted
 
 /**
- * What undici is told. All three are always given, so that it does not read
- * the environment past `Config`.
+ * The proxies for http and https, and the hosts that are reached without them,
+ * as `NO_PROXY` lists them. Where there is none, it is empty.
  *
  * @since 0.1.0
  * @category models
@@ -50,6 +51,45 @@ const proxiesOfEnvironment: Effect.Effect<Proxies | undefined, InvalidOptions> =
   if (httpProxy === "" && httpsProxy === "") return undefined
   return { httpProxy, httpsProxy, noProxy: yield* variable("NO_PROXY") }
 })
+
+/**
+ * Tells which requests go to their host itself, as curl and Go read `NO_PROXY`:
+ * a name with all that ends with it, an address or a range of them (CIDR), of
+ * IPv4 or IPv6, a host at one port, or `*` for all. No name is looked up.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const isDirect = (noProxy: string): (url: URL) => boolean => {
+  const entries = noProxy.toLowerCase().split(/[\s,]+/).filter((entry) => entry !== "")
+  const addresses = new BlockList()
+  for (const entry of entries) {
+    const [host = "", prefix = ""] = entry.split("/")
+    const address = withoutBrackets(host)
+    const family = isIP(address)
+    if (family === 0) continue
+    const length = family === 6 ? 128 : 32
+    if (!entry.includes("/")) addresses.addAddress(address, families[family])
+    else if (/^\d+$/.test(prefix) && Number(prefix) <= length) {
+      addresses.addSubnet(address, Number(prefix), families[family])
+    }
+  }
+  const names = entries.map((entry) => /^\*?\.?(.+?)(?::(\d+))?$/.exec(entry) ?? [])
+  return ({ hostname, port, protocol }) => {
+    const address = withoutBrackets(hostname)
+    const family = isIP(address)
+    return entries.includes("*") ||
+      (family !== 0 && addresses.check(address, families[family])) ||
+      names.some(([, name = "", only]) =>
+        (only === undefined || only === (port || (protocol === "https:" ? "443" : "80"))) &&
+        (hostname === name || hostname.endsWith(`.${name}`))
+      )
+  }
+}
+
+const families: Readonly<Record<number, "ipv4" | "ipv6">> = { 4: "ipv4", 6: "ipv6" }
+
+const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, "$1")
 
 const variable = (name: string): Effect.Effect<string, InvalidOptions> =>
   Config.string(name.toLowerCase()).pipe(

@@ -27,6 +27,7 @@ import { createSecureContext } from "node:tls"
 import * as Connector from "./http/Connector.js"
 import * as ContentCoding from "./http/ContentCoding.js"
 import * as DefaultHeaders from "./http/DefaultHeaders.js"
+import * as ProxiedDispatcher from "./http/ProxiedDispatcher.js"
 import * as SwitchedDispatcher from "./http/SwitchedDispatcher.js"
 import * as TlsIdentity from "./http/TlsIdentity.js"
 import * as UndiciHttpClient from "./http/UndiciHttpClient.js"
@@ -273,9 +274,13 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
       connect: Connector.make({ ...tls, timeout: connectTimeout }),
       ...(connections === undefined ? {} : { connections })
     }
-    return proxies === undefined ? new Undici.Agent(agent) : new Undici.EnvHttpProxyAgent({
+    const direct = new Undici.Agent(agent)
+    if (proxies === undefined) return direct
+    const proxied = new Undici.EnvHttpProxyAgent({
       ...agent,
       ...proxies,
+      // It knows no ranges of addresses; where nothing is said, it reads the environment past Config
+      noProxy: "",
       requestTls: { ...tls, timeout: connectTimeout },
       clientFactory: (origin) =>
         new Undici.Pool(origin, {
@@ -284,6 +289,7 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
           headersTimeout: connectTimeout
         })
     })
+    return ProxiedDispatcher.make({ direct, proxied, isDirect: HttpProxy.isDirect(proxies.noProxy) })
   }
   return { ca, makePool }
 })

@@ -360,7 +360,8 @@ describe("NodeHttp, proxy", () => {
         ["http_proxy", (proxy) => ({ http_proxy: proxy.url })],
         ["both, the lower case counts", (proxy) => ({ http_proxy: proxy.url, HTTP_PROXY: "http://127.0.0.1:1" })],
         ["without a scheme", (proxy) => ({ HTTP_PROXY: `127.0.0.1:${proxy.port}` })],
-        ["NO_PROXY of another host", (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "example.com" })]
+        ["NO_PROXY of another host", (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "example.com" })],
+        ["NO_PROXY of another range", (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "10.0.0.0/8" })]
       ],
       ([name]) => name,
       ([_, variables]) =>
@@ -377,6 +378,7 @@ describe("NodeHttp, proxy", () => {
     >(
       [
         ["NO_PROXY", {}, (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "localhost,127.0.0.1" })],
+        ["NO_PROXY of a range", {}, (proxy) => ({ HTTP_PROXY: proxy.url, NO_PROXY: "10.0.0.0/8,127.0.0.0/8" })],
         ["NO_PROXY=*", {}, (proxy) => ({ HTTP_PROXY: proxy.url, no_proxy: "*" })],
         ["an empty HTTP_PROXY", {}, () => ({ HTTP_PROXY: "" })],
         ["only HTTPS_PROXY", {}, (proxy) => ({ HTTPS_PROXY: proxy.url })],
