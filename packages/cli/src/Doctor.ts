@@ -297,12 +297,24 @@ const lookAround = (origin: string): Effect.Effect<Around, never, HttpClient.Htt
 const askForToken = (
   settings: Settings
 ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | InvalidOptions, HttpClient.HttpClient> => {
-  const { allowInsecure, audience, bearerTypes, clientId, issuer, resource, scope, timeout, tokenEndpoint } = settings
+  const {
+    allowInsecure,
+    audience,
+    bearerTypes,
+    clientId,
+    issuer,
+    resource,
+    scope,
+    timeout,
+    tokenEndpoint,
+    tokenField
+  } = settings
   const options = {
     ...NodeAuthedHttpClient.credentials(settings),
     clientId,
     request: { audience, resource, scope },
     bearerTypes,
+    tokenField,
     allowInsecure,
     timeout,
     retryWhile: constFalse

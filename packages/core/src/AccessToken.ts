@@ -33,6 +33,11 @@ export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly scope: Option.Option<string>
   /** What came with it to ask for the next one (RFC 6749 §1.5). `TokenProvider` keeps it to itself. */
   readonly refreshToken?: Redacted.Redacted | undefined
+  /**
+   * What else the answer said, of what the endpoint's option `fields` names; redacted, as a server may put anything there.
+   * Tokens in a store have them too.
+   */
+  readonly fields?: Readonly<Record<string, Redacted.Redacted<unknown>>> | undefined
   /** The key that the token is bound to: without a proof of it the token is of no use (RFC 9449). */
   readonly proofKey?: ProofKey | undefined
 }> {}
@@ -113,6 +118,7 @@ export const make = (options: {
   readonly expiresIn?: Duration.DurationInput | undefined
   readonly scope?: string | undefined
   readonly refreshToken?: Redacted.Redacted | undefined
+  readonly fields?: AccessToken["fields"]
   readonly proofKey?: ProofKey | undefined
 }): AccessToken =>
   new AccessToken({
@@ -124,6 +130,7 @@ export const make = (options: {
       : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
     scope: Option.fromNullable(options.scope),
     ...(options.refreshToken && { refreshToken: options.refreshToken }),
+    ...(options.fields && { fields: options.fields }),
     ...(options.proofKey && { proofKey: options.proofKey })
   })
 

@@ -176,6 +176,7 @@ export const variables = {
   resource: list("ALF_RESOURCE", "The resources that tokens are for (RFC 8707), with spaces between"),
   audience: text("ALF_AUDIENCE", "The audience that Auth0 and others ask for"),
   bearerTypes: list("ALF_BEARER_TYPES", "Further `token_type`s of the server that mean Bearer, with spaces between"),
+  tokenField: text("ALF_TOKEN_FIELD", "The field of the answer that is the token, such as `id_token`"),
   baseUrl: text("ALF_BASE_URL", "What relative addresses are joined to; tokens may go to its origin"),
   origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
   timeout: duration("ALF_TIMEOUT", "How long one attempt at a token request may take"),
@@ -199,6 +200,7 @@ export const tokenEndpoint = {
   resource: variables.resource.config,
   audience: variables.audience.config,
   bearerTypes: variables.bearerTypes.config,
+  tokenField: variables.tokenField.config,
   timeout: variables.timeout.config,
   allowInsecure: variables.allowInsecure.config
 }

@@ -99,6 +99,10 @@ export interface Options<R = never> extends AuthorizationServer.RequestOptions<R
    * knows is not used (RFC 6749 §7.1).
    */
   readonly bearerTypes?: ReadonlyArray<string> | undefined
+  /** The field of the answer that is the token: `id_token` for Cloud Run and IAP. The default is `access_token`. */
+  readonly tokenField?: string | undefined
+  /** Further fields of the answer that come with the token, as `AccessToken.fields`: `["instance_url"]`. */
+  readonly fields?: ReadonlyArray<string> | undefined
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The default is `RetryPolicy.standard`. */
@@ -158,7 +162,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const update = yield* OAuthMetrics.makeUpdate
   const binding = yield* bindingOf(clientAuth, proofKey)
   const identity: TokenRequest.Identity = {
-    endpoint: options.identity,
+    endpoint: options.identity + readingOf(options),
     clientId,
     authMethod: clientAuth.method,
     headers: Headers.fromInput(options.headers)
@@ -169,7 +173,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const readToken = Effect.fnUntraced(function*(answer: ServerExchange.Answer) {
     const { body, clean, headers, reject, sentAt, text } = answer
     if (Option.isNone(body)) return yield* reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`)
-    const response = yield* Either.mapLeft(TokenResponse.decode(body.value, options.bearerTypes), reject)
+    const response = yield* Either.mapLeft(TokenResponse.decode(body.value, options), reject)
     // RFC 9449 §5: a token that is not bound would be what the client did not ask for
     if (response.isBound !== (proofKey !== undefined)) {
       return yield* reject(
@@ -183,7 +187,8 @@ const makeAt = Effect.fnUntraced(function*<R>(
       obtainedAt: DateTime.unsafeMake(sentAt),
       expiresIn: response.expires_in && Duration.seconds(response.expires_in),
       scope: response.scope && clean(response.scope),
-      refreshToken: Option.getOrUndefined(TokenResponse.decodeRefreshToken(body.value))
+      refreshToken: Option.getOrUndefined(TokenResponse.decodeRefreshToken(body.value)),
+      fields: options.fields && TokenResponse.pick(body.value, options.fields)
     })
   })
 
@@ -242,6 +247,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
       : Effect.option(Effect.sandbox(Effect.disconnect(Effect.provide(clientAuth.version, services))))
   })
 })
+
+/** Part of the key: what others read of the same answers is another token, or lacks what is asked for here. */
+const readingOf = <R>({ fields, tokenField }: Pick<Options<R>, "fields" | "tokenField">): string =>
+  fields === undefined && tokenField === undefined ? "" : ` ${tokenField ?? ""} ${[...fields ?? []].sort().join(" ")}`
 
 const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
   Effect.isEffect(dpop)
@@ -428,6 +437,7 @@ export interface ConfigurableOptions {
   readonly resource?: string | ReadonlyArray<string> | undefined
   readonly audience?: string | ReadonlyArray<string> | undefined
   readonly bearerTypes?: ReadonlyArray<string> | undefined
+  readonly tokenField?: string | undefined
   readonly timeout?: Duration.Duration | undefined
   readonly maxResponseBytes?: number | undefined
   readonly allowInsecure?: boolean | undefined

@@ -1,5 +1,16 @@
 import type { TokenRequest } from "@effect-alf/core"
-import { AccessToken, ClientAuth, Environment, Grant, OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
+import {
+  AccessToken,
+  ClientAuth,
+  EncryptedTokenStore,
+  Environment,
+  Grant,
+  OAuthError,
+  RetryPolicy,
+  TokenEndpoint,
+  TokenProvider,
+  TokenStore
+} from "@effect-alf/core"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -399,6 +410,62 @@ describe("TokenEndpoint", () => {
         )
         assert.strictEqual(AccessToken.authorization(token), `Bearer ${accessToken}`)
       }))
+
+    describe("tokenField and fields", () => {
+      const body = {
+        id_token: "t0k3n.of-id",
+        instance_url: "https://na1.example.com",
+        other: { signature: "s1gn" },
+        id: 7
+      }
+      const fields = ["instance_url", "other", "toString", "absent"]
+
+      it.effect("another field is the token, which no error shows", () =>
+        Effect.gen(function*() {
+          const { exit } = yield* ask(() => Response.json(body), { tokenField: "id_token" })
+          assert.strictEqual(AccessToken.authorization(tokenOf(exit)), "Bearer t0k3n.of-id")
+          assert.isUndefined(tokenOf(exit).fields)
+          const { exit: missing } = yield* ask(() => granted(), { tokenField: "id_token" })
+          assert.include(failed(missing).message, "answered 200: id_token is missing")
+          const { exit: refused } = yield* ask(
+            () => Response.json({ jwt: "t0k3n.of-jwt" }, { status: 400, headers: { "x-token": "t0k3n.of-jwt" } }),
+            { tokenField: "jwt" }
+          )
+          deepStrictEqual(leaks(failed(refused), ["t0k3n.of-jwt"]), [])
+        }))
+
+      it.effect("rule 9: what else the answer said comes with the token, redacted", () =>
+        Effect.gen(function*() {
+          const token = tokenOf((yield* ask(() => granted(body), { fields })).exit)
+          deepStrictEqual(Object.entries(token.fields ?? {}).map(([name, value]) => [name, Redacted.value(value)]), [
+            ["instance_url", body.instance_url],
+            ["other", body.other]
+          ])
+          deepStrictEqual(leaks(token, ["na1.example.com", "s1gn"]), [])
+        }))
+
+      it.scoped("fleet: tokens of an encrypted store have them too, and endpoints that read answers otherwise share none", () =>
+        Effect.gen(function*() {
+          const { layer, sent } = fetchOf(() => granted({ ...body, access_token: `${accessToken}-${sent.length}` }))
+          const store = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+          const key = { id: "1", key: Redacted.make(Buffer.alloc(32, 7).toString("base64")) }
+          const process = (options: Options) =>
+            TokenProvider.make().pipe(
+              Effect.provideServiceEffect(TokenEndpoint.TokenEndpoint, make(options)),
+              Effect.provideServiceEffect(TokenStore.TokenStore, EncryptedTokenStore.make(store, { keys: [key] })),
+              Effect.flatMap((provider) => provider.get()),
+              Effect.map((token) => [Redacted.value(token.value), token.fields?.instance_url]),
+              Effect.provide(layer)
+            )
+          const url = Redacted.make(body.instance_url)
+          deepStrictEqual(yield* process({ fields }), [`${accessToken}-1`, url])
+          deepStrictEqual(yield* process({ fields: [...fields].reverse() }), [`${accessToken}-1`, url])
+          deepStrictEqual(yield* process({}), [`${accessToken}-2`, undefined])
+          deepStrictEqual(yield* process({ tokenField: "id_token" }), ["t0k3n.of-id", undefined])
+          deepStrictEqual(yield* process({ fields: ["id"] }), [`${accessToken}-4`, undefined])
+          assert.lengthOf(sent, 4)
+        }))
+    })
 
     it.effect("takes 201, a byte order mark and any content type", () =>
       Effect.gen(function*() {

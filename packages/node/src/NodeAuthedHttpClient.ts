@@ -264,6 +264,7 @@ const fromEnvironment = <R, ES, RS>(
     resource: environment.resource ?? options.resource,
     audience: environment.audience ?? options.audience,
     bearerTypes: environment.bearerTypes ?? options.bearerTypes,
+    tokenField: environment.tokenField ?? options.tokenField,
     baseUrl: environment.baseUrl ?? options.baseUrl,
     origins: environment.origins ?? options.origins,
     timeout: environment.timeout ?? options.timeout,

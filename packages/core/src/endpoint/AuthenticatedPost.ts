@@ -66,6 +66,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   destination: Effect.Effect<Destination<R>, TokenEndpointError>,
   options: Omit<AuthorizationServer.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
     readonly proofKey?: ProofKey | undefined
+    readonly tokenField?: string | undefined
   }
 ) {
   const clientId = yield* LayerOptions.text(`${name}.clientId`, options.clientId)
@@ -75,7 +76,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
     options.maxResponseBytes ?? defaultMaxResponseBytes
   )
   const services = yield* Effect.context<R>()
-  const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
+  const exchange = yield* ServerExchange.make({ ...options, maxResponseBytes })
   const headers = Headers.fromInput(options.headers)
   const ownSecrets = yield* Redaction.secretsOf(headers)
   const proofs = options.proofKey?.sending as ProvenForm.Sending | undefined

@@ -64,6 +64,8 @@ export type ServerExchange = (
 export const make = (options: {
   readonly maxResponseBytes: number
   readonly requestInit?: RequestInit | undefined
+  /** The field of an answer that is the token, where it has another name. */
+  readonly tokenField?: string | undefined
 }): Effect.Effect<ServerExchange, never, HttpClient.HttpClient> =>
   Effect.map(Effect.context<HttpClient.HttpClient>(), (context) => {
     const { maxResponseBytes } = options
@@ -138,7 +140,7 @@ export const make = (options: {
       const { response, text } = yield* receive(subject, request, Redaction.make(secrets), span)
       const { status } = response
       const body = parse(response.headers, text)
-      const clean = Redaction.make([...secrets, ...tokensOf(body)])
+      const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
       const now = yield* Clock.currentTimeMillis
       const headers = () => Redaction.headers(response.headers, clean)
       const error = (fields: ErrorFields) =>
@@ -321,10 +323,12 @@ const formFields = (form: URLSearchParams): Readonly<Record<string, string>> => 
 }
 
 /** The tokens of an answer, which may be refused for another reason. */
-const tokensOf = (body: Option.Option<unknown>): ReadonlyArray<string> =>
-  Option.isSome(body) && Predicate.isRecord(body.value)
-    ? [body.value.access_token, body.value.refresh_token, body.value.id_token].filter(Predicate.isString)
+const tokensOf = (body: Option.Option<unknown>, tokenField = "access_token"): ReadonlyArray<string> => {
+  const fields = Option.getOrUndefined(body)
+  return Predicate.isRecord(fields)
+    ? [tokenField, "access_token", "refresh_token", "id_token"].map((name) => fields[name]).filter(Predicate.isString)
     : []
+}
 
 // RFC 9110 §10.2.3: a number of seconds or a date, which begins with the day of the week
 const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {

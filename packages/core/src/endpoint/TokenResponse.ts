@@ -7,6 +7,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import type { AccessToken } from "../AccessToken.js"
 import { oneLine } from "../OAuthError.js"
 import * as Field from "./Field.js"
 
@@ -135,18 +136,21 @@ export const oneReason = (text: string): string =>
 /**
  * Reads the token out of an answer, or says why there is none. What a field
  * holds is never part of the message. `bearerTypes` are further names that the
- * server has for Bearer.
+ * server has for Bearer, and `tokenField` is what it calls the token.
  */
 export const decode = (
   body: unknown,
-  bearerTypes: ReadonlyArray<string> = []
+  { bearerTypes = [], tokenField = "access_token" }: {
+    readonly bearerTypes?: ReadonlyArray<string> | undefined
+    readonly tokenField?: string | undefined
+  } = {}
 ): Either.Either<TokenResponse, string> => {
   if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
   // Some say in it that there is none: null, false, 0, an empty text
   if (Predicate.isTruthy(body.error)) return Either.left("error is not a string")
-  if (body.access_token === undefined) return Either.left("access_token is missing")
-  const token = readToken(body.access_token)
-  if (Either.isLeft(token)) return Either.left(`access_token ${token.left}`)
+  if (body[tokenField] === undefined) return Either.left(`${tokenField} is missing`)
+  const token = readToken(body[tokenField])
+  if (Either.isLeft(token)) return Either.left(`${tokenField} ${token.left}`)
   const unread: Array<string> = []
   const optional = <A>(name: string, read: Read<A>) =>
     Predicate.isNullable(body[name]) ? undefined : Either.getOrElse(read(body[name]), (fault) => {
@@ -166,6 +170,14 @@ export const decode = (
     })
     : Either.left(`token_type is ${shown(type)}, which this client does not know (bearerTypes)`)
 }
+
+/** Fields of an answer by their names, each redacted: a server may put anything there. */
+export const pick = (body: unknown, names: ReadonlyArray<string>): AccessToken["fields"] =>
+  Predicate.isRecord(body)
+    ? Object.fromEntries(
+      names.filter((name) => Object.hasOwn(body, name)).map((name) => [name, Redacted.make(body[name])])
+    )
+    : undefined
 
 /**
  * The refresh token of an answer: what the next token is asked for with,

@@ -6,6 +6,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { AccessToken, maxLifetime } from "../AccessToken.js"
@@ -19,7 +20,8 @@ const Envelope = Schema.parseJson(Schema.Struct({
   type: Schema.Literal("Bearer", "DPoP"),
   scope: Schema.NullOr(Schema.String),
   /** Milliseconds from issue to expiry; `null` when the server did not say. */
-  lifetime: Schema.NullOr(Schema.Positive)
+  lifetime: Schema.NullOr(Schema.Positive),
+  fields: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
 }))
 
 const encodeEnvelope = Schema.encodeSync(Envelope)
@@ -35,7 +37,8 @@ export const encode = (token: AccessToken): string =>
     scope: Option.getOrNull(token.scope),
     lifetime: Option.getOrNull(
       Option.map(token.expiresAt, (expiresAt) => expiresAt.epochMillis - token.obtainedAt.epochMillis)
-    )
+    ),
+    ...(token.fields && { fields: Record.map(token.fields, Redacted.value) })
   })
 
 /**
@@ -55,7 +58,7 @@ export const decode = (
   Option.zipWith(
     Option.filter(decodeEnvelope(entry.payload), ({ type }) => (type === "DPoP") === (options.proofKey !== undefined)),
     Duration.decodeUnknown(entry.timeToLive),
-    ({ lifetime, scope, token, type }, timeToLive) => {
+    ({ fields, lifetime, scope, token, type }, timeToLive) => {
       const whole = Math.min(lifetime ?? Duration.toMillis(options.defaultLifetime), Duration.toMillis(maxLifetime))
       const end = options.readAt + Math.min(Duration.toMillis(timeToLive), whole)
       return new AccessToken({
@@ -64,6 +67,7 @@ export const decode = (
         obtainedAt: DateTime.unsafeMake(Math.floor(end - whole)),
         expiresAt: lifetime === null ? Option.none() : Option.some(DateTime.unsafeMake(Math.floor(end))),
         scope: Option.fromNullable(scope),
+        ...(fields && { fields: Record.map(fields, (value) => Redacted.make(value)) }),
         ...(options.proofKey && { proofKey: options.proofKey })
       })
     }

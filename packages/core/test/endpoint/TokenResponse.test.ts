@@ -127,7 +127,7 @@ describe("TokenResponse", () => {
         ([token_type, shown]) => {
           const message = `token_type is ${shown}, which this client does not know (bearerTypes)`
           assert.strictEqual(invalid(answer({ token_type })), message)
-          const told = TokenResponse.decode(answer({ token_type }), ["jwt", token_type.toUpperCase()])
+          const told = TokenResponse.decode(answer({ token_type }), { bearerTypes: ["jwt", token_type.toUpperCase()] })
           deepStrictEqual(Either.map(told, ({ isBound }) => isBound), Either.right(false))
         }
       ))

@@ -1,7 +1,7 @@
 import { AccessToken } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Duration, FastCheck as fc, Option, Redacted } from "effect"
+import { DateTime, Duration, FastCheck as fc, Option, Record, Redacted } from "effect"
 import * as StoredToken from "../../src/store/StoredToken.js"
 import { rows } from "../support/Rows.js"
 
@@ -22,6 +22,8 @@ const read = (payload: string, timeToLive: Duration.Duration, readAt: number, de
 const envelope = (fields: Record<string, unknown>) =>
   JSON.stringify({ v: 1, token: "abc.def", type: "Bearer", scope: null, lifetime: hour, ...fields })
 
+const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+
 const times = (token: Option.Option<AccessToken.AccessToken>) =>
   Option.getOrThrow(Option.map(token, ({ expiresAt, obtainedAt }) => ({
     obtainedAt: obtainedAt.epochMillis - start,
@@ -34,20 +36,23 @@ describe("StoredToken", () => {
     [
       fc.stringMatching(/^[!-~]([ -~]{0,60}[!-~])?$/),
       fc.option(fc.integer({ min: 1, max: 1e9 }), { nil: undefined }),
-      fc.option(fc.string(), { nil: undefined })
+      fc.option(fc.string(), { nil: undefined }),
+      fc.option(fc.dictionary(fc.stringMatching(/^[a-z]\w{0,20}$/i), fc.jsonValue()), { nil: undefined })
     ],
-    ([value, expiresIn, scope]) => {
+    ([value, expiresIn, scope, fields]) => {
       const written = AccessToken.make({
         value: Redacted.make(value),
         obtainedAt: DateTime.unsafeMake(start),
         expiresIn,
-        scope
+        scope,
+        fields: fields && Record.map(fields, (value) => Redacted.make<unknown>(value))
       })
       const timeToLive = Duration.millis(expiresIn ?? hour)
       const found = Option.getOrThrow(read(StoredToken.encode(written), timeToLive, start))
       assert.strictEqual(Redacted.value(found.value), value)
       assert.strictEqual(found.tokenType, "Bearer")
       deepStrictEqual(found.scope, written.scope)
+      deepStrictEqual(found.fields && Record.map(found.fields, Redacted.value), fields && asJson(fields))
       deepStrictEqual(found.obtainedAt, written.obtainedAt)
       deepStrictEqual(found.expiresAt, written.expiresAt)
     }
