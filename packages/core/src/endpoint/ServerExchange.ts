@@ -152,19 +152,11 @@ export const make = (options: {
       if (Option.isSome(failure)) {
         return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
       }
-      const withReason = (description: string, plain: string) => {
-        const reason = Option.match(body, {
-          onNone: () => plain,
-          onSome: (body) => TokenResponse.decodeReason(body, clean)
-        })
-        return reason === "" ? description : `${description}: ${reason}`
-      }
+      const reasons = () => TokenResponse.reasonsOf(Option.getOrUndefined(body))
       if (reasonOf(status) === "Status") {
-        const described = `no OAuth error in ${describeBody(headers(), text)}`
-        return yield* error({
-          reason: "Status",
-          description: withReason(described, plainReason(response.headers, text, clean))
-        })
+        const description = `no OAuth error in ${describeBody(headers(), text)}`
+        const reason = clean(reasons() || plainReason(response.headers, text))
+        return yield* error({ reason: "Status", description: withReason(description, reason) })
       }
       return {
         sentAt,
@@ -174,7 +166,7 @@ export const make = (options: {
         clean,
         // A text in place of a token may be one
         reject: (description: string) =>
-          error({ reason: "InvalidResponse", description: withReason(clean(description), "") })
+          error({ reason: "InvalidResponse", description: withReason(clean(description), clean(reasons())) })
       }
     })
 
@@ -212,11 +204,18 @@ const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, cl
 const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError): unknown =>
   cause ?? description ?? reason
 
-/** A short text for a person: not a page, not the half of a document, and no word that could be a token. */
-const plainReason = (headers: Headers.Headers, text: string, clean: Redaction.Clean): string => {
-  const reason = /^(text\/plain|$)/i.test(headers["content-type"] ?? "") && /^\s*[^\s<{[]/.test(text) ? clean(text) : ""
-  return /[^\s.]{32}/.test(reason) ? "" : TokenResponse.oneReason(reason)
-}
+/** A text for a person: not a page, not the half of a document, and no word that could be a token. */
+const plainReason = (headers: Headers.Headers, text: string): string =>
+  /^(text\/plain|$)/i.test(headers["content-type"] ?? "") && /^\s*[^\s<{[]/.test(text) && !/[^\s.]{32}/.test(text)
+    ? text
+    : ""
+
+const maxReason = 200
+
+const withReason = (description: string, reason: string): string =>
+  reason === ""
+    ? description
+    : `${description}: ${oneLine(reason.length > maxReason ? `${reason.slice(0, maxReason)}…` : reason)}`
 
 /** What is wrong with an answer that says nothing of it. */
 const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {

@@ -97,41 +97,35 @@ export const decodeError = (
   clean: (text: string) => string = identity
 ): Option.Option<ErrorResponse> => {
   if (!Predicate.isRecord(body) || typeof body.error !== "string" || body.error === "") return Option.none()
-  const line = (value: unknown) => typeof value === "string" && value !== "" ? oneLine(clean(value)) : undefined
   const { error, error_description, error_uri, ...others } = body
+  const line = (text: string) => oneLine(clean(text)) || undefined
   return Option.some({
     error: oneLine(clean(error)),
-    errorDescription: [line(error_description), decodeReason(others, clean, error_description)]
-      .filter(Predicate.isTruthy).join(", ") || undefined,
-    errorUri: line(error_uri)
+    errorDescription: line(reasonsOf({ error_description, ...others })),
+    errorUri: Predicate.isString(error_uri) ? line(error_uri) : undefined
   })
 }
 
 // Okta's errorSummary, the hint of The PHP League's server, detail of RFC 9457; error where it is no code but an object
 const saysWhy = /(^error|message|msg|summary|hint|detail|reason|description|title|faultstring)s?$/i
 
-const maxReason = 200
-
 /**
- * What a server says in fields of its own of what went wrong, without what is
- * `known` already. Fields of other names may hold a secret.
+ * What a server says in words of what went wrong, in fields of its own too.
+ * Fields of other names may hold a secret, and this is not clean of what it was
+ * sent.
  */
-export const decodeReason = (body: unknown, clean: (text: string) => string, known?: unknown): string => {
+export const reasonsOf = (body: unknown): string => {
   const found = new Set<string>()
   const look = (value: unknown, name: string, depth: number): void => {
     if (Predicate.isString(value)) {
-      if (value !== known && value !== "" && saysWhy.test(name)) found.add(value)
+      if (value !== "" && saysWhy.test(name)) found.add(value)
     } else if (depth > 0 && Predicate.isObject(value)) {
       for (const [key, inner] of Object.entries(value)) look(inner, Array.isArray(value) ? name : key, depth - 1)
     }
   }
   look(body, "", 4)
-  return oneReason(clean(Array.from(found).join(", ")))
+  return Array.from(found).join(", ")
 }
-
-/** A reason in one line. */
-export const oneReason = (text: string): string =>
-  oneLine(text.length > maxReason ? `${text.slice(0, maxReason)}…` : text)
 
 /**
  * Reads the token out of an answer, or says why there is none. What a field
