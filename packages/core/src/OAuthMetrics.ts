@@ -125,7 +125,8 @@ export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth
 
 /**
  * How long callers waited for a token, in seconds, whatever came of it; those
- * that found it in memory are not among them.
+ * that found it in memory are not among them. Who waits for two renewals, one
+ * after the other, is counted for each.
  *
  * @since 0.1.0
  * @category metrics
