@@ -235,7 +235,7 @@ const play = Effect.fnUntraced(function*(
 }, Effect.scoped)
 
 // More of them in CI
-const numRuns = process.env.THOROUGH === undefined ? 2 : 10
+const numRuns = process.env.THOROUGH === undefined ? 1 : 10
 
 describe.concurrent("RefreshTokenGrant, whatever happens", () => {
   it.effect.prop(
