@@ -75,7 +75,10 @@ export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
     ) => Effect.Effect<boolean, TokenStoreError>
     /** Compare-and-remove. */
     readonly remove: (key: string, version: string) => Effect.Effect<boolean, TokenStoreError>
-    /** Grants the lease of a key to one owner for a time; `false` while another holds it. */
+    /**
+     * Grants the lease of a key to one owner for a time; `false` while another holds it. One without an end, or that
+     * lasts more than ten times as long as the one that is asked for, is nobody's.
+     */
     readonly acquireLease: (
       key: string,
       owner: string,
@@ -389,6 +392,13 @@ export const makeMemory: {
     const lease = (key: string, owner: string, timeToLive: Duration.Duration, current: string | undefined) =>
       write(leases, key, { version: owner, payload: "", timeToLive }, [current, owner])
 
+    // As after a clock was set back
+    const dropEndless = (key: string, duration: Duration.Duration) =>
+      withNow((now) => {
+        const current = leases.get(key)
+        if (current !== undefined && current.expiresAt - now > 10 * Duration.toMillis(duration)) leases.delete(key)
+      })
+
     return TokenStore.of({
       sharing: options?.sharing ?? MemoryTokens.make(capacity),
       get: (key) =>
@@ -407,7 +417,8 @@ export const makeMemory: {
           })
         ),
       remove: (key, version) => notify(key, drop(entries, key, version)),
-      acquireLease: (key, owner, duration) => lease(key, owner, duration, undefined),
+      acquireLease: (key, owner, duration) =>
+        Effect.zipRight(dropEndless(key, duration), lease(key, owner, duration, undefined)),
       extendLease: (key, owner, duration) => lease(key, owner, duration, owner),
       releaseLease: (key, owner) => Effect.asVoid(drop(leases, key, owner)),
       changes: Stream.unwrapScoped(Effect.map(subscribe, (queue) => Stream.fromQueue(queue)))

@@ -376,9 +376,9 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
   it.scoped("one lost lease extension does not end the lease", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
-      const endpoint = { delay: "8 seconds" } as const
-      const one = yield* ProviderBench.make({ sharedStore, endpoint })
-      const two = yield* ProviderBench.make({ sharedStore, endpoint })
+      const options = { sharedStore, maxWait: "20 seconds", endpoint: { delay: "8 seconds" } } as const
+      const one = yield* ProviderBench.make(options)
+      const two = yield* ProviderBench.make(options)
       yield* one.store.fail("hiccup", "extendLease")
       yield* Effect.fork(one.provider.get())
       yield* settle

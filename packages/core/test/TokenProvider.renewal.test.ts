@@ -36,7 +36,17 @@ const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<Provid
       (times) => times.flat().sort((a, b) => a - b)
     ),
     lease: sharedStore.acquireLease(key, ghost, Duration.seconds(3)),
-    isLeased: Effect.map(sharedStore.acquireLease(key, "probe", Duration.millis(1)), (granted) => !granted).pipe(
+    /** Another process asks, and for so long nobody else does. */
+    keepBusy: (duration: Duration.Duration) =>
+      Effect.zipRight(
+        sharedStore.acquireLease(key, ghost, duration),
+        sharedStore.set(`${key}#claim`, {
+          version: ghost,
+          payload: JSON.stringify({ v: 1, count: 1, memory: 1_000 }),
+          timeToLive: Duration.sum(duration, Duration.seconds(1))
+        }, Option.none())
+      ),
+    isLeased: Effect.map(sharedStore.acquireLease(key, "probe", Duration.seconds(3)), (granted) => !granted).pipe(
       Effect.zipLeft(sharedStore.releaseLease(key, "probe"))
     )
   }
@@ -59,9 +69,9 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
 
   it.scoped("rule 1: nor do two providers of one process, over its memory, ask twice", () =>
     Effect.gen(function*() {
-      const one = yield* ProviderBench.make({ endpoint: { delay: "5 seconds" } })
+      const one = yield* ProviderBench.make({ endpoint: { delay: "4 seconds" } })
       const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
-      const tokens = yield* during("6 seconds")(getAll([one, two]))
+      const tokens = yield* during("5 seconds")(getAll([one, two]))
       deepStrictEqual(values(tokens), ["token-1"])
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
@@ -80,6 +90,7 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
   it.scoped("fleet rule 3: the lease lasts as long as the attempt, however long that is", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one, two], requestTimes } = yield* makeFleet(2, {
+        maxWait: "30 seconds",
         endpoint: { delay: "9 seconds" }
       })
       const first = yield* Effect.fork(one.provider.get())
@@ -350,8 +361,8 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
 
   it.scoped("fleet rule 4: after maxWait it is a typed failure, which says when to try again", () =>
     Effect.gen(function*() {
-      const { key, processes: [one], sharedStore } = yield* makeFleet(1)
-      yield* sharedStore.acquireLease(key, ghost, Duration.hours(1))
+      const { keepBusy, processes: [one] } = yield* makeFleet(1)
+      yield* keepBusy(Duration.seconds(30))
       const failure = yield* during("10 seconds")(Effect.flip(one.provider.get()))
       assert.strictEqual(failure._tag, "TokenProviderError")
       assert.include(failure, { reason: "MaxWait" })
@@ -370,10 +381,69 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.include(yield* during("10 seconds")(Effect.flip(one.provider.get())), { status: 503 })
     }))
 
+  it.scoped("fleet rule 4: a fleet whose lease nobody gives back asks without it, one process at a time", () =>
+    Effect.gen(function*() {
+      const { processes, requestTimes, sharedStore, key } = yield* makeFleet(20)
+      const held = Effect.forever(Effect.delay(sharedStore.acquireLease(key, ghost, Duration.seconds(3)), "1 second"))
+      yield* sharedStore.acquireLease(key, ghost, Duration.seconds(3))
+      yield* Effect.forkScoped(held)
+      const tokens = yield* during("10 seconds")(getAll(processes))
+      assert.lengthOf(values(tokens), 1)
+      const times = yield* requestTimes
+      assert.lengthOf(times, 1)
+      assert.isTrue(times[0] >= 5 && times[0] < 5.3, `asked at ${times[0]} s`)
+    }))
+
+  it.scoped("fleet rule 4: where the endpoint has just failed it is left to the pace", () =>
+    Effect.gen(function*() {
+      const { processes: [one], sharedStore, key } = yield* makeFleet(1)
+      yield* sharedStore.acquireLease(key, ghost, Duration.seconds(12))
+      yield* TestClock.adjust("3 seconds")
+      yield* sharedStore.set(`${key}#pace`, {
+        version: ghost,
+        payload: JSON.stringify({ v: 1, count: 1, memory: 60_000 }),
+        timeToLive: Duration.seconds(61)
+      }, Option.none())
+      const token = yield* Effect.fork(one.provider.get())
+      // In force for 1 second, and remembered for 5 more
+      yield* TestClock.adjust("5900 millis")
+      deepStrictEqual(yield* one.requestTimes, [])
+      yield* TestClock.adjust("600 millis")
+      assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
+    }))
+
+  const lies: Record<string, (store: TokenStore.TokenStore["Type"]) => Partial<TokenStore.TokenStore["Type"]>> = {
+    "that it is busy": () => ({ acquireLease: () => Effect.succeed(false) }),
+    "no to everything": () => ({
+      get: () => Effect.succeedNone,
+      set: () => Effect.succeed(false),
+      remove: () => Effect.succeed(false),
+      acquireLease: () => Effect.succeed(false),
+      extendLease: () => Effect.succeed(false)
+    }),
+    "that the endpoint has just failed": (store) => ({
+      get: (key) =>
+        key.endsWith("#pace")
+          ? Effect.succeedSome({
+            version: ghost,
+            payload: JSON.stringify({ v: 1, count: 1, memory: 0 }),
+            timeToLive: Duration.seconds(3)
+          })
+          : store.get(key)
+    })
+  }
+  for (const [name, lie] of Object.entries(lies)) {
+    it.scoped(`rule 8: a store that says ${name}, for ever, costs a wait and no request`, () =>
+      Effect.gen(function*() {
+        const { processes: [one] } = yield* makeFleet(1, { wrapStore: (store) => ({ ...store, ...lie(store) }) })
+        assert.strictEqual(value(yield* during("10 seconds")(one.provider.get())), "1-1")
+      }))
+  }
+
   it.scoped("fleet rule 9: a wait in vain is not begun again at once", () =>
     Effect.gen(function*() {
-      const { key, processes: [one], sharedStore } = yield* makeFleet(1)
-      yield* sharedStore.acquireLease(key, ghost, Duration.seconds(10.5))
+      const { keepBusy, processes: [one] } = yield* makeFleet(1)
+      yield* keepBusy(Duration.seconds(10.5))
       yield* during("10 seconds")(Effect.flip(one.provider.get()))
       assert.strictEqual((yield* Effect.flip(one.provider.get()))._tag, "TokenProviderError")
       yield* TestClock.adjust("1 second")

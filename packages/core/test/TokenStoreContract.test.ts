@@ -57,6 +57,7 @@ const rows = {
   leaseElsewhere: "acquireLease: refuses while another process holds it",
   leaseRace: "acquireLease: of many at once one gets it",
   leaseExpiry: "acquireLease: a lease is free when its time is over",
+  leaseEndless: "acquireLease: a lease of more than ten times the time that is asked for is nobody's",
   extend: "extendLease: is for the holder alone",
   extendTime: "extendLease: counts from now on",
   release: "releaseLease: frees it for others, by its holder alone",
@@ -299,11 +300,25 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       rows.leaseElsewhere,
       rows.leaseRace,
       rows.leaseExpiry,
+      rows.leaseEndless,
       rows.extend,
       rows.extendTime,
       rows.release,
       rows.leasesApart
     ]
+  ],
+  "grants a lease that lasts for ever to nobody else": [
+    change((memory) => {
+      const held = new Set<string>()
+      return {
+        acquireLease: (key, owner, duration) =>
+          held.has(key) ? Effect.succeed(false) : Effect.suspend(() => {
+            if (Duration.greaterThan(duration, Duration.minutes(1))) held.add(key)
+            return memory.acquireLease(key, owner, duration)
+          })
+      }
+    }),
+    [rows.leaseEndless]
   ],
   "grants every lease": [
     change(() => ({ acquireLease: () => Effect.succeed(true) })),
@@ -311,6 +326,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
       rows.exclusive,
       rows.leaseElsewhere,
       rows.leaseRace,
+      rows.leaseEndless,
       rows.extend,
       rows.extendTime,
       rows.release,
@@ -342,7 +358,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
   ],
   "keeps leases for ever": [
     change((memory) => ({ acquireLease: (key, owner) => memory.acquireLease(key, owner, endless) })),
-    [rows.leaseExpiry]
+    [rows.leaseExpiry, rows.leaseEndless]
   ],
   "extends for everybody": [
     change(() => ({ extendLease: () => Effect.succeed(true) })),

@@ -173,10 +173,12 @@ export const make = (time: VirtualClock, dice: Dice, options: Options = defaultO
           return true
         }),
       acquireLease: (key, owner, duration) =>
-        command(
-          "acquireLease",
-          () => (find(leases, key)?.owner ?? owner) === owner && grant(key, owner, duration)
-        ),
+        command("acquireLease", () => {
+          const held = find(leases, key)
+          const isFree = held === undefined || held.owner === owner ||
+            held.endsAt - time.elapsed() > 10 * Duration.toMillis(duration)
+          return isFree && grant(key, owner, duration)
+        }),
       extendLease: (key, owner, duration) =>
         command("extendLease", () => find(leases, key)?.owner === owner && grant(key, owner, duration)),
       releaseLease: (key, owner) =>

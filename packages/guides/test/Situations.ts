@@ -364,6 +364,13 @@ const storeWith = (
     Effect.map(Effect.orDie(TokenStore.makeMemory({ sharing })), (store) => ({ ...store, ...change(store) }))
   )
 
+/** That another process asks, without the lease. */
+const claim: TokenStore.Entry = {
+  version: "version",
+  payload: JSON.stringify({ v: 1, count: 1, memory: 0 }),
+  timeToLive: Duration.minutes(1)
+}
+
 const storeError = (method: OAuthError.TokenStoreError["method"]) =>
   Effect.fail(new OAuthError.TokenStoreError({ method, reason: "Unavailable", description: "no connection" }))
 
@@ -662,7 +669,10 @@ export const situations: Readonly<Record<string, Situation>> = {
   }),
   "No token within 10s: another process asks https://auth.example.com/token, and has stored no token after 10s":
     providingDuring({
-      store: storeWith(() => ({ acquireLease: () => Effect.succeed(false) }), TokenStore.byTurns)
+      store: storeWith((store) => ({
+        acquireLease: () => Effect.succeed(false),
+        get: (key) => key.endsWith("#claim") ? Effect.succeedSome(claim) : store.get(key)
+      }), TokenStore.byTurns)
     }),
   "No token within maxWait: another process has failed, and none asks the token endpoint again within this time": Effect
     .flatMap(
@@ -937,6 +947,13 @@ export const situations: Readonly<Record<string, Situation>> = {
   "Token store, get: no answer within 500ms. Tokens stay in this process until the store is back": during(
     telling({ store: storeWith(() => ({ get: () => Effect.never })) })
   ),
+  "Token store, acquireLease: its answers for one token take more than 500ms. Tokens stay in this process until the store is back":
+    during(telling({
+      store: storeWith((store) => ({
+        get: (key) => Effect.delay(store.get(key), "400 millis"),
+        acquireLease: () => Effect.never
+      }))
+    })),
   "Token store, get: Redis gave no answer within 10ms": Effect.flatMap(
     RedisTokenStore.fromClient(
       { evalsha: () => new Promise(() => {}), eval: () => new Promise(() => {}) },

@@ -197,13 +197,16 @@ interface Script {
 
 const script = (lua: string): Script => ({ lua, sha1: createHash("sha1").update(lua).digest("hex") })
 
-// What another program left under the key counts as an entry that cannot be read, of whatever type it is
-const readEntry = `
+// What another program left under the key counts as a text of nobody, of whatever type it is
+const readValue = `
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
   if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
   value = ''
 end
+`
+
+const readEntry = `${readValue}
 local header = value and string.match(value, '^alf1:[0-9a-f]*\\n')
 `
 
@@ -227,18 +230,21 @@ redis.call('DEL', KEYS[1])
 ${RedisNotices.publish}
 return 1
 `),
-  acquireLease: script(`
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+  // A lease that has no end, as in a backup that was restored, or a far one, is nobody's
+  acquireLease: script(`${readValue}
+if value and value ~= ARGV[1] then
+  local remaining = redis.call('PTTL', KEYS[1])
+  if remaining >= 0 and remaining <= 10 * ARGV[2] then return 0 end
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 `),
-  extendLease: script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+  extendLease: script(`${readValue}
+if value ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 `),
-  releaseLease: script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+  releaseLease: script(`${readValue}
+if value ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 `)
 }

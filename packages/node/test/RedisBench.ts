@@ -137,6 +137,8 @@ export const makeProxy = (port: number) =>
     const asked: Array<string> = []
     let connections = 0
     let swallows = false
+    let delay = 0
+    let answers = 0
     let afterAnswer: readonly [matching: RegExp, act: () => void] | undefined
     yield* Effect.acquireRelease(
       Effect.async<ReturnType<typeof createServer>>((resume) => {
@@ -148,8 +150,13 @@ export const makeProxy = (port: number) =>
           if (swallows) return void inbound.resume()
           inbound.pipe(outbound)
           inbound.on("data", (chunk) => asked.push(chunk.toString()))
-          outbound.on("data", (chunk) => {
+          const answer = (chunk: Buffer) => {
+            answers++
             inbound.write(chunk)
+          }
+          outbound.on("data", (chunk) => {
+            if (delay > 0) return void setTimeout(answer, delay, chunk)
+            answer(chunk)
             if (afterAnswer === undefined || !afterAnswer[0].test(chunk.toString())) return
             // The timers come before the client's next look at its socket
             setImmediate(afterAnswer[1])
@@ -170,6 +177,12 @@ export const makeProxy = (port: number) =>
       asked,
       /** How many there have been. */
       connections: () => connections,
+      /** How many answers there have been. */
+      answers: () => answers,
+      /** Holds answers back for so many milliseconds. */
+      slowDown: (millis: number) => {
+        delay = millis
+      },
       /** Acts when an answer has arrived, and before the client has read it. */
       afterAnswer: (matching: RegExp, act: () => void) => {
         afterAnswer = [matching, act]

@@ -126,7 +126,7 @@ export const make = (options: {
       const rounds = Effect.gen(function*() {
         while (true) {
           changed.unsafeClose()
-          const result = yield* round()
+          const result = yield* turns.bound(round())
           if (typeof result !== "number") return result
           if (reason === "background") return Sharing.Outcome.Busy({ again: Math.max(result, busyInterval) })
           const rest = deadline - (yield* Clock.currentTimeMillis)

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -87,6 +88,26 @@ export interface BoundedStore {
 /** How long a store that failed is left alone. */
 const cooldown = Duration.toMillis("5 seconds")
 
+/** Of the time of the store, what one call of a slow one may take: so many are made for one token. */
+const slowShare = 1 / 4
+
+/** When what waits for the store together must have come to its end (epoch milliseconds). */
+const deadline = FiberRef.unsafeMake<number | undefined>(undefined)
+
+/** The calls of an effect take no longer together than one of them may. */
+export const bounded =
+  (timeout: Duration.Duration) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => Effect.locally(effect, deadline, now + Duration.toMillis(timeout))
+    )
+
+/** Each call of an effect has a time of its own. */
+export const unbounded: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.locally(
+  deadline,
+  undefined
+)
+
 /** What a call does: one that is seldom made is in order again with the usual one of its kind. */
 const kinds = {
   get: "read",
@@ -113,6 +134,10 @@ export const make = (store: Driver, options: {
 }): Effect.Effect<BoundedStore> =>
   Effect.map(OAuthMetrics.makeUpdate, (update) => {
     const call = makeCall(options.timeout, update)
+    const timeout = Duration.toMillis(options.timeout)
+
+    // Its answers took too long: until one comes in a share of the time, all others are given no more
+    let isSlow = false
 
     // What failed when it was last done: a store may well be read and not be written
     const down = new Set<string>()
@@ -124,6 +149,7 @@ export const make = (store: Driver, options: {
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const isKnown = down.size > 0
         failedAt = now
+        isSlow ||= error.reason === "Timeout"
         down.add(kinds[method])
         return isKnown
           ? Effect.void
@@ -134,9 +160,10 @@ export const make = (store: Driver, options: {
       })
 
     const worked = (method: Method) =>
-      Effect.suspend(() =>
-        down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
-      )
+      Effect.suspend(() => {
+        isSlow = false
+        return down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
+      })
 
     const ask = <A>(
       method: Method,
@@ -149,17 +176,23 @@ export const make = (store: Driver, options: {
           update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
           return Effect.succeedNone
         }
-        return call(method, effect, secret).pipe(
-          Effect.zipLeft(worked(method)),
-          Effect.asSome,
-          Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
-        )
+        return Effect.flatMap(FiberRef.get(deadline), (deadline = Infinity) =>
+          call(method, effect, secret, Math.max(0, Math.min(isSlow ? timeout * slowShare : timeout, deadline - now)))
+            .pipe(
+              Effect.zipLeft(worked(method)),
+              Effect.asSome,
+              Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
+            ))
       })
 
     const reportUnreadable = (key: string, description: string) =>
       Effect.suspend(() => {
-        if (unreadable.has(key)) return Effect.void
-        if (unreadable.size >= maxReported) unreadable.clear()
+        if (unreadable.has(key)) {
+          return Effect.void
+        }
+        if (unreadable.size >= maxReported) {
+          unreadable.clear()
+        }
         unreadable.add(key)
         return Effect.logWarning(`Token store entry ${key} counts as absent: ${description}`)
       })
@@ -181,7 +214,9 @@ export const make = (store: Driver, options: {
         const error = toStoreError("changes", cause)
         update(OAuthMetrics.tokenStoreOperations("changes", error), 1)
         silentSince ??= now
-        if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) return Effect.void
+        if (isSilenceSaid || down.size > 0 || now - silentSince < cooldown) {
+          return Effect.void
+        }
         isSilenceSaid = true
         return annotate(
           error,
@@ -190,7 +225,8 @@ export const make = (store: Driver, options: {
       })
 
     return {
-      isFailing: () => down.size > 0,
+      isFailing: () =>
+        down.size > 0,
       get: (key, decode) =>
         ask("get", () =>
           Effect.catchIf(
@@ -226,12 +262,12 @@ export const make = (store: Driver, options: {
 export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
   // A process that stood still finds its timer before the answer that has been there for long, and perhaps many other
   // timers: it gives the store the time that it lost itself, up to the same limit
-  const limit = Duration.toMillis(timeout)
-  const patience = Effect.flatMap(Clock.currentTimeMillis, (start) =>
-    Effect.sleep(timeout).pipe(
-      Effect.zipRight(Clock.currentTimeMillis),
-      Effect.flatMap((now) => Effect.sleep(Math.max(0, Math.min(now - start - limit, limit))))
-    ))
+  const patience = (limit: number) =>
+    Effect.flatMap(Clock.currentTimeMillis, (start) =>
+      Effect.sleep(limit).pipe(
+        Effect.zipRight(Clock.currentTimeMillis),
+        Effect.flatMap((now) => Effect.sleep(Math.max(0, Math.min(now - start - limit, limit))))
+      ))
 
   const count = (method: TokenStoreError["method"], outcome: OAuthMetrics.StoreOutcome) =>
     Effect.sync(() => update(OAuthMetrics.tokenStoreOperations(method, outcome), 1))
@@ -239,14 +275,15 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
   return <A>(
     method: TokenStoreError["method"],
     call: LazyArg<Effect.Effect<A, TokenStoreError>>,
-    secret?: Redacted.Redacted
+    secret?: Redacted.Redacted,
+    limit = Duration.toMillis(timeout)
   ): Effect.Effect<A, TokenStoreError> =>
     Effect.suspend(call).pipe(
       // Effect logs a fiber that fails with its cause, and the cause may hold the token
       Effect.exit,
       // A driver that cannot be interrupted must not hold up the time limit
       Effect.disconnect,
-      Effect.raceFirst(Effect.map(patience, () => Exit.fail(timedOut(method, timeout)))),
+      Effect.raceFirst(Effect.map(patience(limit), () => Exit.fail(timedOut(method, timeout, limit)))),
       // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
       Effect.interruptible,
       Effect.disconnect,
@@ -270,8 +307,14 @@ const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolea
     () => new TokenStoreError({ method, reason: "Unavailable", description: "it answered neither true nor false" })
   )
 
-const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration) =>
-  new TokenStoreError({ method, reason: "Timeout", description: `no answer within ${Duration.format(timeout)}` })
+const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration, limit: number) =>
+  new TokenStoreError({
+    method,
+    reason: "Timeout",
+    description: limit < Duration.toMillis(timeout)
+      ? `its answers for one token take more than ${Duration.format(timeout)}`
+      : `no answer within ${Duration.format(timeout)}`
+  })
 
 /** What a failed store says, whatever it failed with, and without the token it was given. */
 const toStoreError = (

@@ -31,6 +31,9 @@ const paceJitter = 0.2
 /** Whose wait ends within the pace is told this. */
 const paused = "another process has failed, and none asks the token endpoint again within this time"
 
+/** Who waits has lost patience when this part of its time is over, or later by chance, so that not all of them do at once. */
+const patience = { atLeast: 0.5, jitter: 0.25 }
+
 /** Makes it; `isShared` says whether there are others who keep to leases and notes. */
 export const make = (isShared: boolean): Sharing.Sharing =>
   Sharing.make({
@@ -47,7 +50,7 @@ export const join = (
   isShared: boolean,
   options: Sharing.Options
 ): Sharing.Fleet => {
-  const { failureCooldown, fork, leaseDuration, retry, update } = options
+  const { failureCooldown, fork, leaseDuration, retry, storeTimeout, update } = options
   const notes = isShared ? FleetNotes.make(store) : FleetNotes.none
 
   /** Keeps the lease while an effect runs. One that the store has lost, as in a failover, is taken anew. */
@@ -92,11 +95,11 @@ export const join = (
     owner: string,
     found: SharedTokens.Found
   ) {
-    const { ask, deadline, key, look, onBusy, reason } = renewal
+    const { ask, deadline, key, onBusy, reason } = renewal
     // Whoever had the turn before may have stored a token since, or failed
-    const seen = Option.getOrElse(yield* look, () => found)
+    const [look, pace] = yield* Effect.all([renewal.look, notes.read(FleetNotes.paceKey(key))], { concurrency: 2 })
+    const seen = Option.getOrElse(look, () => found)
     if (Option.isSome(seen.token)) return Sharing.Outcome.Adopted({ token: seen.token.value })
-    const pace = yield* notes.read(FleetNotes.paceKey(key))
     if (Option.isSome(pace) && isInForce(pace.value)) {
       const { remaining } = pace.value
       const notBefore = (yield* Clock.currentTimeMillis) + remaining
@@ -122,14 +125,17 @@ export const join = (
           finish: Effect.zipRight(store.releaseLease(key, owner), forget)
         })
       ),
-      Effect.catchTag("TokenEndpointError", (error) => slowDown(renewal, error, pace))
+      Effect.catchTag("TokenEndpointError", (error) => slowDown(renewal, error, pace)),
+      BoundedStore.unbounded
     )
   })
 
   const enter = (renewal: Sharing.Renewal): Sharing.Turns => {
-    const { askAlone, key, onBusy, origin, reason } = renewal
+    const { askAlone, deadline, key, onBusy, origin, reason } = renewal
     /** Since when another process has the turn (epoch milliseconds). */
     let waitingSince: number | undefined
+    let patienceEnds = Infinity
+    let wasRefused = false
 
     /** A renewal in the background does not wait. */
     const endWait = Effect.map(Clock.currentTimeMillis, (now) => {
@@ -138,7 +144,33 @@ export const join = (
       waitingSince = undefined
     })
 
+    /** Another process has the turn. */
+    const wait = Effect.fnUntraced(function*() {
+      if (waitingSince !== undefined) return
+      waitingSince = yield* Clock.currentTimeMillis
+      const part = patience.atLeast + patience.jitter * (yield* Random.next)
+      patienceEnds = waitingSince + part * (deadline - waitingSince)
+    })
+
+    /**
+     * Whatever holds the lease brings no token. One process of the fleet at a time asks without it, unless the endpoint
+     * has just failed; and so does one that the store refuses this twice without another that claims it.
+     */
+    const claims = Effect.fnUntraced(function*() {
+      if (reason === "background" || (yield* Clock.currentTimeMillis) < patienceEnds) return false
+      const pace = yield* notes.read(FleetNotes.paceKey(key))
+      if (Option.exists(pace, ({ count, remaining }) => count > 0 && remaining > -maxPace)) return false
+      const claim = yield* notes.read(FleetNotes.claimKey(key))
+      if (Option.exists(claim, isInForce)) return false
+      const note = { count: 1, remaining: Duration.toMillis(leaseDuration) }
+      const isClaimed = yield* notes.write(FleetNotes.claimKey(key), note, Option.map(claim, ({ version }) => version))
+      const isLast = isClaimed || wasRefused
+      wasRefused = !isClaimed
+      return isLast
+    })
+
     return {
+      bound: BoundedStore.bounded(storeTimeout),
       leave: endWait,
       take: Effect.fnUntraced(function*(found) {
         const hold = reason === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
@@ -153,9 +185,9 @@ export const join = (
           return yield* askAlone
         }
         if (!granted.value) {
-          waitingSince ??= yield* Clock.currentTimeMillis
+          yield* wait()
           onBusy()
-          return yield* Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
+          if (!(yield* claims())) return yield* Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
         }
         yield* endWait
         return yield* Effect.onExit(useTurn(renewal, owner, found), (exit) => {

@@ -4,6 +4,7 @@
  * have brought nothing, so stop (the hold). Each note is an ordinary entry of
  * the store under a derived key; its time is the store's.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -46,8 +47,8 @@ export interface Found extends Note {
 /** Reads and writes the notes of a store. Where the store fails there are none. */
 export interface FleetNotes {
   readonly read: (key: string) => Effect.Effect<Option.Option<Found>>
-  /** Does nothing when another process has written since. */
-  readonly write: (key: string, note: Note, replaces: Option.Option<string>) => Effect.Effect<void>
+  /** `false`, and nothing is done, when another process has written since. */
+  readonly write: (key: string, note: Note, replaces: Option.Option<string>) => Effect.Effect<boolean>
   readonly remove: (key: string, version: string) => Effect.Effect<void>
   /** Removes a note that this process has not seen. */
   readonly forget: (key: string) => Effect.Effect<void>
@@ -57,6 +58,9 @@ export interface FleetNotes {
 
 /** Where the pace of a key is kept. */
 export const paceKey = (key: string): string => `${key}#pace`
+
+/** Where it is kept that a process asks without the lease of a key. */
+export const claimKey = (key: string): string => `${key}#claim`
 
 /** Where the hold of a key for an origin is kept. */
 export const holdKey = (key: string, origin: string): string => `${key}#hold:${fingerprint(origin)}`
@@ -68,6 +72,9 @@ const countMemory = Duration.toMillis("2 minutes")
 const maxRemaining = Duration.toMillis("1 minute")
 
 const maxCount = 1_000_000
+
+/** Notes in force that are remembered. */
+const maxSeen = 1_000
 
 const Payload = Schema.parseJson(Schema.Struct({
   v: Schema.Literal(1),
@@ -82,7 +89,7 @@ const decode = Schema.decodeUnknownOption(Payload)
 /** Where a process is alone nobody reads notes. */
 export const none: FleetNotes = {
   read: () => Effect.succeedNone,
-  write: () => Effect.void,
+  write: () => Effect.succeed(true),
   remove: () => Effect.void,
   forget: () => Effect.void,
   countHold: (_, hold) => Effect.succeed(hold)
@@ -90,26 +97,45 @@ export const none: FleetNotes = {
 
 /** The notes of a store. */
 export const make = (store: BoundedStore): FleetNotes => {
+  /** The notes in force and their ends by this clock (epoch milliseconds): what a store says of one can only end sooner. */
+  const seen = new Map<string, { readonly version: string; readonly endsAt: number }>()
+
+  const remember = (key: string, note: Found) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const known = seen.get(key)
+      const remaining = known?.version === note.version ? Math.min(note.remaining, known.endsAt - now) : note.remaining
+      if (seen.size >= maxSeen) seen.clear()
+      seen.set(key, { version: note.version, endsAt: now + remaining })
+      return { ...note, remaining }
+    })
+
   const read = (key: string) =>
-    Effect.map(
+    Effect.flatMap(
       store.get(key, ({ payload, timeToLive, version }): Found =>
         Option.match(decode(payload), {
           // Whatever it is, it may be written over
           onNone: () => ({ count: 0, remaining: 0, version }),
           onSome: ({ count, memory }) => {
             const remaining = Duration.toMillis(timeToLive) - memory
-            return { count, remaining: remaining > maxRemaining ? 0 : remaining, version }
+            return { count, remaining: remaining > maxRemaining ? Number.NEGATIVE_INFINITY : remaining, version }
           }
         })),
-      Option.flatten
+      (answer) => {
+        const found = Option.flatten(answer)
+        if (Option.isSome(found) && found.value.remaining > 0) return Effect.asSome(remember(key, found.value))
+        return Effect.succeed(found)
+      }
     )
   const write = (key: string, { count, remaining }: Note, replaces: Option.Option<string>) =>
     Effect.flatMap(randomName, (version) =>
-      store.set(key, {
-        version,
-        payload: encode({ v: 1, count: Math.min(count, maxCount), memory: countMemory }),
-        timeToLive: Duration.millis(remaining + countMemory)
-      }, replaces))
+      Effect.map(
+        store.set(key, {
+          version,
+          payload: encode({ v: 1, count: Math.min(count, maxCount), memory: countMemory }),
+          timeToLive: Duration.millis(remaining + countMemory)
+        }, replaces),
+        Option.getOrElse(() => true)
+      ))
   return {
     read,
     write,

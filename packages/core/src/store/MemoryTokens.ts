@@ -27,6 +27,7 @@ export const make = (capacity: number): Sharing.Sharing => {
   }
 
   const enter: Sharing.Fleet["enter"] = ({ askAlone, key, onBusy }) => ({
+    bound: identity,
     take: () =>
       Effect.suspend(() => {
         if (busy.has(key)) {

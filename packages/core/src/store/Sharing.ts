@@ -6,7 +6,7 @@ import type * as Brand from "effect/Brand"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constFalse } from "effect/Function"
+import { constFalse, identity } from "effect/Function"
 import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type { AccessToken } from "../AccessToken.js"
@@ -72,6 +72,8 @@ export interface Fleet {
 
 /** The turns of one renewal. */
 export interface Turns {
+  /** Bounds what a look at the store and the turn that follows wait for it, together. */
+  readonly bound: <A, E>(round: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Takes a turn after this look at the store: what comes of it, or the milliseconds until the next look. */
   readonly take: (found: Found) => Effect.Effect<Outcome | number, Failure>
   /** The renewal has ended. */
@@ -85,7 +87,7 @@ export interface Renewal {
   readonly key: string
   readonly origin: string
   readonly reason: OAuthMetrics.RenewalReason
-  /** When it must have come to an end (epoch milliseconds). */
+  /** When who waits for it is told that there is no token (epoch milliseconds). */
   readonly deadline: number
   /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
   readonly look: Effect.Effect<Option.Option<Found>>
@@ -139,6 +141,6 @@ export const none: Fleet = {
   isFailing: constFalse,
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
-  enter: ({ askAlone }) => ({ take: () => askAlone, leave: Effect.void }),
+  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, leave: Effect.void }),
   watch: () => Effect.void
 }

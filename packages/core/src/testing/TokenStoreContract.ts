@@ -496,6 +496,23 @@ const sources: ReadonlyArray<RowSource> = [
     })
   },
   {
+    name: "acquireLease: a lease of more than ten times the time that is asked for is nobody's",
+    claims: ["leases"],
+    check: Effect.fnUntraced(function*(probe: Probe) {
+      const { key, store } = probe
+      const endless = `${key}-endless`
+      const short = Duration.times(longTime, 0.2)
+      yield* store.acquireLease(key, "a", longTime)
+      const held = store.acquireLease(key, "b", short)
+      yield* expectAnswer(probe, false, held, "acquireLease by another, for a fifth of the time")
+      yield* store.releaseLease(key, "a")
+      yield* store.acquireLease(endless, "a", Duration.times(longTime, 20))
+      const free = store.acquireLease(endless, "b", short)
+      yield* expectAnswer(probe, true, free, "acquireLease by another, for a hundredth of the time")
+      yield* store.releaseLease(endless, "b")
+    })
+  },
+  {
     name: "extendLease: is for the holder alone",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {

@@ -281,8 +281,22 @@ describe.concurrent("FleetNotes", () => {
         const { control, notes } = yield* make
         const payload = JSON.stringify({ v: 1, count: 2, memory })
         yield* control.backing.set(key, { version: "v", payload, timeToLive }, Option.none())
-        deepStrictEqual(yield* notes.read(key), Option.some({ count: 2, remaining: 0, version: "v" }))
+        deepStrictEqual(yield* notes.read(key), Option.some({ count: 2, remaining: -Infinity, version: "v" }))
         deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(3))
+      }
+    }))
+
+  it.effect("rule 8: a note is in force no longer than it was at first, whatever the store makes of its time", () =>
+    Effect.gen(function*() {
+      const { control, notes } = yield* make
+      const payload = JSON.stringify({ v: 1, count: 2, memory })
+      for (const version of ["v", "another"]) {
+        for (const remaining of [5_000, 2_000, -1_000]) {
+          const before = Option.map(yield* control.backing.get(key), ({ version }) => version)
+          yield* control.backing.set(key, { version, payload, timeToLive: Duration.millis(5_000 + memory) }, before)
+          deepStrictEqual(yield* notes.read(key), Option.some({ count: 2, remaining, version }))
+          yield* TestClock.adjust("3 seconds")
+        }
       }
     }))
 

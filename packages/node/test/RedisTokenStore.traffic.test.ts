@@ -1,0 +1,145 @@
+import { AuthedHttpClient } from "@effect-alf/core"
+import { NodeAuthedHttpClient } from "@effect-alf/node"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Redacted, Schedule } from "effect"
+import { hang } from "../../core/test/support/hang.js"
+import * as OAuthServer from "./OAuthServer.js"
+import { makeProxy, patient } from "./RedisBench.js"
+import { until } from "./until.js"
+
+/** Two processes over one Redis. */
+const makeProcesses = Effect.fnUntraced(function*(options: Partial<NodeAuthedHttpClient.Options>) {
+  const server = yield* OAuthServer.make()
+  const messages: Array<string> = []
+  const logger = Logger.make(({ message }) => messages.push(Arr.ensure(message).join(" ")))
+  const log = Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+  const clients = yield* Effect.forEach([1, 2], () =>
+    Effect.map(
+      log(Layer.build(NodeAuthedHttpClient.layer({
+        tokenEndpoint: server.tokenEndpoint,
+        clientId: "the-client",
+        clientSecret: Redacted.make("the-client-secret"),
+        baseUrl: server.url,
+        maxWait: hang,
+        timeout: hang,
+        ...options
+      }))),
+      (context) => Context.get(context, AuthedHttpClient.AuthedHttpClient)
+    ))
+  let scopes = 0
+  /** A request of each, with a token that nobody has yet: how many token requests that costs. */
+  const request = log(Effect.suspend(() => {
+    const scope = `scope-${scopes++}`
+    const before = server.tokenRequests.length
+    return Effect.map(
+      Effect.forEach(clients, (client) => client.get("/").pipe(AuthedHttpClient.withTokenScope(scope))),
+      (responses) => {
+        deepStrictEqual(responses.map(({ status }) => status), [200, 200])
+        return server.tokenRequests.length - before
+      }
+    )
+  }))
+  return { log, messages, request, clients, server }
+})
+
+const isWarning = (message: string) => message.includes("Tokens stay in this process")
+
+describe.concurrent("RedisTokenStore, under traffic", () => {
+  // Time stands still: nobody waits for a limit
+  it.scoped("rule 8: a lease that has no end is taken over, of whatever type, and nobody waits", () =>
+    Effect.gen(function*() {
+      const redis = yield* RedisServer.make()
+      const { clients, log, messages, server } = yield* makeProcesses({ redis: { ...patient, url: redis.url } })
+      const get = log(Effect.forEach(clients, (client) => client.get("/"), { concurrency: "unbounded" }))
+      yield* get
+      const [key] = yield* RedisServer.ask(redis.port, (client) => client.keys("effect-alf:*"))
+      const lease = `${key}#lease`
+      const leaseWith: ReadonlyArray<ReadonlyArray<string>> = [
+        ["SET", lease, "x"],
+        ["SET", lease, "x", "EX", "3600"],
+        ["RPUSH", lease, "x"]
+      ]
+      for (const [name, ...args] of leaseWith) {
+        yield* RedisServer.ask(redis.port, (client) => client.call(name, ...args))
+        server.revokeAll()
+        const responses = yield* get
+        deepStrictEqual(responses.map(({ status }) => status), [200, 200])
+        yield* Effect.repeat(RedisServer.ask(redis.port, (client) => client.exists(lease)), {
+          until: (count) => count === 0
+        })
+      }
+      assert.isAtMost(server.tokenRequests.length, 1 + 2 * leaseWith.length)
+      deepStrictEqual(messages.filter(isWarning), [])
+    }))
+
+  it.scopedLive("rule 8: no request fails while all keys are overwritten again and again", () =>
+    Effect.gen(function*() {
+      const redis = yield* RedisServer.make()
+      const { clients, log, messages, request, server } = yield* makeProcesses({
+        storeTimeout: hang,
+        redis: { ...patient, url: redis.url }
+      })
+      const overwrite = RedisServer.ask(redis.port, async (client) => {
+        const keys = await client.keys("effect-alf:*")
+        await Promise.all(keys.flatMap((key) => [client.set(key, "x"), client.set(`${key}#lease`, "x")]))
+      })
+      const get = Effect.suspend(() => {
+        server.revokeAll()
+        return Effect.forEach(clients, (client) => client.get("/"), { concurrency: "unbounded" })
+      })
+      const statuses = yield* log(Effect.raceFirst(
+        Effect.forever(overwrite),
+        Effect.map(Effect.replicateEffect(get, 100), (all) => all.flat().map(({ status }) => status))
+      ))
+      assert.lengthOf(statuses, 200)
+      deepStrictEqual(messages.filter(isWarning), [])
+      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
+    }))
+
+  it.scopedLive("rule 8: no request fails while the network swallows everything, and then the token is shared again", () =>
+    Effect.gen(function*() {
+      const redis = yield* RedisServer.make()
+      const proxy = yield* makeProxy(redis.port)
+      const { messages, request } = yield* makeProcesses({ redis: { redis: { path: proxy.path } } })
+      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
+      messages.splice(0)
+      proxy.swallow()
+      // Until the connections after these have been swallowed as well
+      const before = proxy.connections()
+      const requests = Effect.repeat(request, {
+        until: () => proxy.connections() > before + 4,
+        schedule: Schedule.spaced("100 millis")
+      })
+      yield* requests
+      assert.isAtMost(messages.filter(isWarning).length, 2)
+      proxy.pass()
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })
+    }))
+
+  it.scopedLive("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
+    Effect.gen(function*() {
+      const redis = yield* RedisServer.make()
+      const proxy = yield* makeProxy(redis.port)
+      const { messages, request, server } = yield* makeProcesses({
+        storeTimeout: "1 second",
+        redis: { ...patient, redis: { path: proxy.path } }
+      })
+      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
+      messages.splice(0)
+      proxy.slowDown(600)
+      const before = proxy.answers()
+      const asked = server.tokenRequests.length
+      const first = yield* Effect.fork(request)
+      yield* until(() => server.tokenRequests.length > asked)
+      // The look, and perhaps the lease; it would take twice as many
+      assert.isAtMost(proxy.answers(), before + 2)
+      yield* Fiber.join(first)
+      yield* Effect.replicateEffect(request, 10)
+      assert.isAtMost(messages.filter(isWarning).length, 2)
+      assert.match(messages.join("\n"), /take more than 1s|no answer within 1s/)
+      proxy.slowDown(0)
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })
+    }))
+})
