@@ -19,8 +19,8 @@ import * as TokenCache from "./TokenCache.js"
 /** Takes tokens into the slots of a provider. */
 export interface Adoption {
   readonly hold: (token: AccessToken.AccessToken, isOwn: boolean) => HeldToken.HeldToken
-  /** A token that the endpoint gave, with no later end than what is known of it; `undefined` when that is over. */
-  readonly ofEndpoint: (slot: TokenCache.Slot, token: AccessToken.AccessToken) => AccessToken.AccessToken | undefined
+  /** A token that has come, with no later end than what is known of it. */
+  readonly again: (slot: TokenCache.Slot, token: AccessToken.AccessToken) => AccessToken.AccessToken
   /** Whether a token of the store is worth taking. */
   readonly isAdoptable: (
     slot: TokenCache.Slot,
@@ -72,8 +72,7 @@ export const make = (
     return HeldToken.make(token, { ...options, isOwn, requestDuration: Duration.millis(request) })
   }
 
-  const again = ({ state }: TokenCache.Slot, token: AccessToken.AccessToken) =>
-    HeldToken.again(state.held, token, now())
+  const again: Adoption["again"] = ({ state }, token) => HeldToken.again(state.held, token, now())
 
   const isAdoptable: Adoption["isAdoptable"] = (slot, token, reason) =>
     KeyState.isWorthTaking(slot, hold(again(slot, token), false), reason, now())
@@ -100,13 +99,7 @@ export const make = (
 
   return {
     hold,
-    ofEndpoint: (slot, token) => {
-      const { held } = slot.state
-      const same = again(slot, token)
-      return held !== undefined && HeldToken.is(held, token) && now() >= HeldToken.life(same).expiresAt
-        ? undefined
-        : same
-    },
+    again,
     isAdoptable,
     look,
     take: takeBy(KeyState.obtained),

@@ -109,16 +109,19 @@ export const make = (options: {
       origin,
       sharesTokens: TokenCache.sharesTokens(slot),
       deadline: now() + Duration.toMillis(maxWait),
-      accept: (token) =>
-        Effect.mapError(Effect.fromNullable(adoption.ofEndpoint(slot, token)), () =>
-          new TokenEndpointError({
+      accept: (given) => {
+        const token = adoption.again(slot, given)
+        return token === given || now() < HeldToken.life(token).expiresAt
+          ? Effect.succeed(token)
+          : new TokenEndpointError({
             reason: "InvalidResponse",
             endpoint: endpoint.address,
             status: 200,
             description: "the token is the one that it gave before, and its time is over",
             // A server that keeps to a token until its end gives another one then
             retryAfter: Duration.zero
-          })),
+          })
+      },
       isAdoptable: (token) => adoption.isAdoptable(slot, token, reason),
       look: adoption.look(slot, reason),
       changed,

@@ -77,12 +77,10 @@ export const make = (options: {
         return Effect.flatMap(attempt(renewal, attempts), renewal.accept)
       })
 
-      const tryAgain: Sharing.Renewal["tryAgain"] = (error, own, pace) =>
+      const tryAgain: Sharing.Renewal["tryAgain"] = (error, own, pace, others) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           if (Option.isNone(own) || reason === "background") return Effect.fail(error)
           const millis = Math.max(own.value, pace * patience)
-          // Others may try before this process does, yet not before the server wants it
-          const others = pace === 0 ? millis : Math.max(pace, Duration.toMillis(error.retryAfter ?? 0))
           const earliest = now + Math.min(millis, others)
           if (earliest >= deadline) return Effect.fail(error)
           onFailure(error, earliest)
@@ -94,7 +92,7 @@ export const make = (options: {
       const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
         Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
         Effect.catchTag("TokenEndpointError", (error) =>
-          Effect.flatMap(delayAfter(error), (own) => tryAgain(error, own, 0)))
+          Effect.flatMap(delayAfter(error), (own) => tryAgain(error, own, 0, Infinity)))
       )
 
       const turns = fleet.enter({

@@ -71,22 +71,24 @@ export const join = (
     pace: Option.Option<FleetNotes.Found>
   ) {
     const own = yield* delayAfter(error)
-    if (!isShared) return yield* tryAgain(error, own, 0)
+    if (!isShared) return yield* tryAgain(error, own, 0, Infinity)
     // A definite answer is for the process that got it: another may have other credentials
     if (Option.isNone(own) && !RetryPolicy.transient(error)) return yield* error
     const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
     const delay = count === attempts() ? own : yield* RetryDelay.nth(retry, error, count)
+    const asked = Duration.toMillis(error.retryAfter ?? Duration.zero)
     const remaining = Math.min(
       maxPace,
       Math.max(
         Option.getOrElse(delay, () => Duration.toMillis(failureCooldown)),
         Option.isNone(own) ? Duration.toMillis(failureCooldown) : 0,
-        Duration.toMillis(error.retryAfter ?? Duration.zero)
+        asked
       )
     )
     const replaces = Option.map(pace, ({ version }) => version)
     yield* notes.write(FleetNotes.paceKey(key), { count, remaining }, replaces)
-    return yield* tryAgain(error, own, remaining)
+    // Before the server wants it nobody is given a token
+    return yield* tryAgain(error, own, remaining, Math.max(remaining, asked))
   })
 
   /** With the lease in hand. */

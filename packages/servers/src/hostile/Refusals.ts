@@ -270,7 +270,7 @@ export const redirects: ReadonlyArray<Behaviour> = [
   ...[300, 301, 302, 303, 305, 306, 307, 308].map((status) =>
     redirect(`redirect ${status}`, status, (elsewhere) => ({ location: `${elsewhere}/token` }))
   ),
-  redirect("304", 304, () => ({})),
+  row("304", "has nothing new", answer(() => http(304, {}, "")), refused("Status", /answered 304/)),
   redirect("redirect without a place", 302, () => ({})),
   redirect("redirect to itself", 307, () => ({ location: "/token" })),
   redirect("redirect to //", 307, (elsewhere) => ({ location: elsewhere.replace("http:", "") })),
