@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
-import type { LazyArg } from "effect/Function"
+import { constVoid, type LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -91,22 +91,22 @@ const cooldown = Duration.toMillis("5 seconds")
 /** Of the time of the store, what one call of a slow one may take: so many are made for one token. */
 const slowShare = 1 / 4
 
-/** When what waits for the store together must have come to its end (epoch milliseconds). */
-const deadline = FiberRef.unsafeMake<number | undefined>(undefined)
+/** What the calls that are waited for together may still take, in milliseconds. */
+const allowance = FiberRef.unsafeMake<{ left: number } | undefined>(undefined)
 
 /** The calls of an effect take no longer together than one of them may. */
 export const bounded =
   (timeout: Duration.Duration) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => Effect.locally(effect, deadline, now + Duration.toMillis(timeout))
-    )
+    Effect.suspend(() => Effect.locally(effect, allowance, { left: Duration.toMillis(timeout) }))
 
 /** Each call of an effect has a time of its own. */
 export const unbounded: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.locally(
-  deadline,
+  allowance,
   undefined
 )
+
+/** In so many steps the time of a call is counted. */
+const steps = 10
 
 /** What a call does: one that is seldom made is in order again with the usual one of its kind. */
 const kinds = {
@@ -176,13 +176,17 @@ export const make = (store: Driver, options: {
           update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
           return Effect.succeedNone
         }
-        return Effect.flatMap(FiberRef.get(deadline), (deadline = Infinity) =>
-          call(method, effect, secret, Math.max(0, Math.min(isSlow ? timeout * slowShare : timeout, deadline - now)))
-            .pipe(
-              Effect.zipLeft(worked(method)),
-              Effect.asSome,
-              Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
-            ))
+        return Effect.flatMap(FiberRef.get(allowance), (allowance = { left: timeout }) =>
+          call(method, effect, secret, {
+            limit: Math.min(isSlow ? timeout * slowShare : timeout, allowance.left),
+            spend: (millis) => {
+              allowance.left = Math.max(0, allowance.left - millis)
+            }
+          }).pipe(
+            Effect.zipLeft(worked(method)),
+            Effect.asSome,
+            Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
+          ))
       })
 
     const reportUnreadable = (key: string, description: string) =>
@@ -225,8 +229,7 @@ export const make = (store: Driver, options: {
       })
 
     return {
-      isFailing: () =>
-        down.size > 0,
+      isFailing: () => down.size > 0,
       get: (key, decode) =>
         ask("get", () =>
           Effect.catchIf(
@@ -255,19 +258,33 @@ export const make = (store: Driver, options: {
     }
   })
 
+/** What a call may take, in milliseconds, and who hears what it has taken. */
+interface Time {
+  readonly limit: number
+  readonly spend: (millis: number) => void
+}
+
 /**
  * Makes calls of a store that are bounded in time and counted, and fail with
  * what the store says without the `secret` that it was given.
  */
 export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
   // A process that stood still finds its timer before the answer that has been there for long, and perhaps many other
-  // timers: it gives the store the time that it lost itself, up to the same limit
-  const patience = (limit: number) =>
-    Effect.flatMap(Clock.currentTimeMillis, (start) =>
-      Effect.sleep(limit).pipe(
-        Effect.zipRight(Clock.currentTimeMillis),
-        Effect.flatMap((now) => Effect.sleep(Math.max(0, Math.min(now - start - limit, limit))))
-      ))
+  // timers: the time is counted in steps, and what one takes longer the process has lost itself
+  const whole: Time = { limit: Duration.toMillis(timeout), spend: constVoid }
+  const step = Math.ceil(whole.limit / steps)
+  const patience = ({ limit, spend }: Time) =>
+    Effect.suspend(() => {
+      let left = limit
+      const wait = Effect.suspend(() => {
+        const millis = Math.min(left, step)
+        return Effect.map(Effect.sleep(millis), () => {
+          left -= millis
+          spend(millis)
+        })
+      })
+      return Effect.repeat(wait, { until: () => left <= 0 })
+    })
 
   const count = (method: TokenStoreError["method"], outcome: OAuthMetrics.StoreOutcome) =>
     Effect.sync(() => update(OAuthMetrics.tokenStoreOperations(method, outcome), 1))
@@ -276,14 +293,14 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
     method: TokenStoreError["method"],
     call: LazyArg<Effect.Effect<A, TokenStoreError>>,
     secret?: Redacted.Redacted,
-    limit = Duration.toMillis(timeout)
+    time = whole
   ): Effect.Effect<A, TokenStoreError> =>
     Effect.suspend(call).pipe(
       // Effect logs a fiber that fails with its cause, and the cause may hold the token
       Effect.exit,
       // A driver that cannot be interrupted must not hold up the time limit
       Effect.disconnect,
-      Effect.raceFirst(Effect.map(patience(limit), () => Exit.fail(timedOut(method, timeout, limit)))),
+      Effect.raceFirst(Effect.map(patience(time), () => Exit.fail(timedOut(method, timeout, time.limit)))),
       // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
       Effect.interruptible,
       Effect.disconnect,
