@@ -152,7 +152,7 @@ describe.concurrent("RedisConnection", () => {
           size: 1,
           args: [
             ...["--tls-cluster", "yes", "--tls-port", `${port}`, ...args],
-            ...["--user", "app", "on", ">correct-horse", ...(yield* documentedRights()), "+cluster"]
+            ...["--user", "app", "on", ">correct-horse", ...(yield* documentedRights()), "+cluster", "+client", "+info"]
           ]
         })
         const options = (password: string) => ({
