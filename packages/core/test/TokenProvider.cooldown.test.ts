@@ -67,6 +67,24 @@ describe.concurrent("TokenProvider, cool-down", () => {
       }
     }))
 
+  it.scoped("rule 7: Retry-After counts from the failure that said it, not from the first", () =>
+    Effect.gen(function*() {
+      const { provider, requestTimes, tokens } = yield* ProviderBench.make({
+        endpoint: { retry: Schedule.intersect(Schedule.spaced("5 seconds"), Schedule.recurs(1)) }
+      })
+      yield* tokens.failNext(1)
+      const waiting = yield* Effect.fork(Effect.flip(provider.get()))
+      yield* settle
+      yield* tokens.failNext(1, withRetryAfter("20 seconds"))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(waiting)).message, withRetryAfter("20 seconds").message)
+      yield* TestClock.adjust("19999 millis")
+      yield* Effect.flip(provider.get())
+      yield* TestClock.adjust("1 millis")
+      yield* provider.get()
+      deepStrictEqual(yield* requestTimes, [0, 5, 25])
+    }))
+
   it.scoped("rule 7: a try that would come after the wait fails the caller at once, with Retry-After", () =>
     Effect.gen(function*() {
       for (const retry of [RetryPolicy.standard, Schedule.spaced("10 seconds")]) {

@@ -154,10 +154,11 @@ export const make = (options: {
   }
 
   const failed = (slot: Slot, flight: Flight, failure: Cooldown.Failure | undefined) => {
-    const { failedAt = now(), isAnswered, reason } = flight
+    const { failedAt, isAnswered, lastError, reason } = flight
     if (isAnswered || slots.isClosed()) return Effect.void
     const error = failure ?? new TokenProviderError({ reason: "Defect" })
-    const failing: KeyState.Failing = { error, reason, at: failedAt, cooldown: cooldownMillis }
+    const at = failure === lastError ? failedAt ?? now() : now()
+    const failing: KeyState.Failing = { error, reason, at, cooldown: cooldownMillis }
     const isAlive = HeldToken.isAlive(slot.state.held, now())
     log.failed(slot, !isAlive ? "missing" : reason === "rejection" ? "rejected" : "serves", error)
     // A defect is a bug in a custom endpoint: it is told to those who wait
