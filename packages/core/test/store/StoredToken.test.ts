@@ -37,7 +37,7 @@ describe("StoredToken", () => {
       fc.stringMatching(/^[!-~]([ -~]{0,60}[!-~])?$/),
       fc.option(fc.integer({ min: 1, max: 1e9 }), { nil: undefined }),
       fc.option(fc.string(), { nil: undefined }),
-      fc.option(fc.dictionary(fc.stringMatching(/^[a-z]\w{0,20}$/i), fc.jsonValue()), { nil: undefined })
+      fc.option(fc.dictionary(fc.stringMatching(/^[A-Za-z]\w{0,20}$/), fc.jsonValue()), { nil: undefined })
     ],
     ([value, expiresIn, scope, fields]) => {
       const written = AccessToken.make({
