@@ -67,6 +67,12 @@ const histogram = (name: string, description: string) =>
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
+/** The tags of what something came to, with the reason of a failure. */
+const tagsOf = (outcome: string | TokenEndpointError | TokenStoreError) =>
+  typeof outcome === "string"
+    ? { "oauth.outcome": outcome }
+    : { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) }
+
 const requests = counter("oauth.token.requests", "Token requests, each attempt by itself")
 
 /**
@@ -84,11 +90,9 @@ export type RequestOutcome = "issued" | TokenEndpointError
  * @category metrics
  */
 export const tokenRequests = (outcome: RequestOutcome): Metric.Metric.Counter<number> =>
-  outcome === "issued"
-    ? tagged(requests, { "oauth.outcome": outcome })
-    : tagged(requests, { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) })
+  tagged(requests, tagsOf(outcome))
 
-const requestDuration = histogram("oauth.token.request.duration", "How long token requests take")
+const requestDuration = histogram("oauth.token.request.duration", "How long a token request takes")
 
 /**
  * How long a token request takes, in seconds, with all that it needs:
@@ -99,7 +103,7 @@ const requestDuration = histogram("oauth.token.request.duration", "How long toke
  * @category metrics
  */
 export const tokenRequestDuration = (outcome: RequestOutcome): Metric.Metric.Histogram<number> =>
-  tagged(requestDuration, { "oauth.outcome": outcome === "issued" ? outcome : "failed" })
+  tagged(requestDuration, tagsOf(outcome === "issued" ? outcome : "failed"))
 
 /**
  * Token requests that repeat a failed one. Each is among `tokenRequests` too.
@@ -133,10 +137,10 @@ export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth
  */
 export const tokenWaitDuration: Metric.Metric.Histogram<number> = histogram(
   "oauth.token.wait.duration",
-  "How long callers waited for a token"
+  "How long callers wait for a token"
 )
 
-const renewals = counter("oauth.token.renewals", "Renewals that have come to an end")
+const renewals = counter("oauth.token.renewals", "Token renewals")
 
 /**
  * What a renewal is made for: ahead of the expiry, because a token is needed,
@@ -163,7 +167,7 @@ export type RenewalOutcome = "issued" | "adopted" | "held" | "busy" | "failed"
  * @category metrics
  */
 export const tokenRenewals = (reason: RenewalReason, outcome: RenewalOutcome): Metric.Metric.Counter<number> =>
-  tagged(renewals, { "oauth.renewal.reason": reason, "oauth.outcome": outcome })
+  tagged(renewals, { "oauth.renewal.reason": reason, ...tagsOf(outcome) })
 
 /**
  * Requests that got an old token, since it could not be renewed in time. They
@@ -174,7 +178,7 @@ export const tokenRenewals = (reason: RenewalReason, outcome: RenewalOutcome): M
  */
 export const staleServes: Metric.Metric.Counter<number> = counter(
   "oauth.token.stale_serves",
-  "Requests that got an old token, which could not be renewed"
+  "Requests that got a token which could not be renewed"
 )
 
 /**
@@ -187,7 +191,7 @@ export const staleServes: Metric.Metric.Counter<number> = counter(
  */
 export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
   inSeconds(MetricKey.gauge("oauth.token.time_to_expiry", {
-    description: "Remaining lifetime of the token that was issued last, or used inside its refresh window"
+    description: "Remaining lifetime of the token"
   }))
 )
 
@@ -216,9 +220,9 @@ export const tokenFailures = (
   outcome: FailureOutcome,
   failure?: TokenEndpointError | TokenProviderError
 ): Metric.Metric.Counter<number> =>
-  tagged(failures, { "oauth.outcome": outcome, ...(failure && ErrorAttributes.make(failure)) })
+  tagged(failures, { ...tagsOf(outcome), ...(failure && ErrorAttributes.make(failure)) })
 
-const replays = counter("oauth.replays", "What came of calls whose token was rejected")
+const replays = counter("oauth.replays", "Calls whose token was rejected")
 
 /**
  * What came of a request that was answered 401, or of a call of `AuthedCall`
@@ -242,7 +246,7 @@ export type ReplayOutcome = "accepted" | "rejected" | "failed" | "unreplayable" 
  * @category metrics
  */
 export const tokenReplays = (outcome: ReplayOutcome): Metric.Metric.Counter<number> =>
-  tagged(replays, { "oauth.outcome": outcome })
+  tagged(replays, tagsOf(outcome))
 
 const storeOperations = counter("oauth.token_store.operations", "Calls of the token store, by method")
 
@@ -264,12 +268,8 @@ export type StoreOutcome = "ok" | "skipped" | TokenStoreError
 export const tokenStoreOperations = (
   method: TokenStoreError["method"],
   outcome: StoreOutcome
-): Metric.Metric.Counter<number> => {
-  const tags = typeof outcome === "string"
-    ? { "oauth.outcome": outcome }
-    : { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) }
-  return tagged(storeOperations, { "oauth.token_store.method": method, ...tags })
-}
+): Metric.Metric.Counter<number> =>
+  tagged(storeOperations, { "oauth.token_store.method": method, ...tagsOf(outcome) })
 
 /**
  * How long renewals waited for the turn that another process had, in seconds;

@@ -42,21 +42,11 @@ export const isAbsolute = (url: string): boolean => absolute.test(url)
  * @category combinators
  */
 export const join = (base: string, url: string): string => {
-  if (url === "") return base
-  const first = url.charCodeAt(0)
-  if (first === questionMark || first === hash) return base + url
-  const open = base.charCodeAt(base.length - 1) === slash
-  return first === slash
-    ? open ? base + url.slice(1) : base + url
-    : open
-    ? base + url
-    : `${base}/${url}`
+  const first = url[0]
+  if (first === undefined || first === "?" || first === "#") return base + url
+  const path = first === "/" ? url : `/${url}`
+  return base.endsWith("/") ? base + path.slice(1) : base + path
 }
-
-const slash = 0x2f
-const questionMark = 0x3f
-const hash = 0x23
-const backslash = 0x5c
 
 /**
  * Whether an address begins with an origin, by comparing text alone: the
@@ -67,8 +57,8 @@ const backslash = 0x5c
  */
 export const startsWith = (url: string, origin: string): boolean => {
   if (!url.startsWith(origin)) return false
-  const next = url.charCodeAt(origin.length)
-  return Number.isNaN(next) || next === slash || next === questionMark || next === hash || next === backslash
+  const next = url[origin.length]
+  return next === undefined || next === "/" || "?#\\".includes(next)
 }
 
 /**

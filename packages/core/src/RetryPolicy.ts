@@ -120,35 +120,15 @@ export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
   }
 }
 
-/** What no later attempt mends, by the codes of Node, OpenSSL and undici. */
-const isFinalCode = (code: string): boolean =>
-  !passing.test(code) && finalCodes.some((beginning) => code.startsWith(beginning))
+/** What no later attempt mends, by the codes of Node, OpenSSL (see X509_verify_cert_error_string) and undici. */
+const isFinalCode = (code: string): boolean => final.test(code) && !passing.test(code)
+
+/** Of a certificate, of TLS, of the address. */
+const final =
+  /CERT|^(CRL_|EPROTO|ERR_INVALID_URL|ERR_SSL_|ERR_(TLS_)?INVALID_PROTOCOL|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|UNABLE_TO_|UND_ERR_INVALID_ARG)/
 
 /** Alerts of TLS that are about the server's own state or about the way (RFC 8446 §6.2). */
 const passing = /INTERNAL_ERROR|BAD_RECORD_MAC/
-
-/** What they begin with. */
-const finalCodes = [
-  // Of a certificate, see X509_verify_cert_error_string
-  "CERT_",
-  "CRL_",
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "ERR_SSL_",
-  "ERR_TLS_CERT_",
-  "ERROR_IN_CERT_",
-  "HOSTNAME_MISMATCH",
-  "INVALID_CA",
-  "INVALID_PURPOSE",
-  "PATH_LENGTH_EXCEEDED",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_",
-  // Of the address or the protocol
-  "EPROTO",
-  "ERR_INVALID_PROTOCOL",
-  "ERR_INVALID_URL",
-  "ERR_TLS_INVALID_PROTOCOL_VERSION",
-  "UND_ERR_INVALID_ARG"
-]
 
 const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
