@@ -245,8 +245,7 @@ export type ReplayOutcome = "accepted" | "rejected" | "failed" | "unreplayable" 
  * @since 0.1.0
  * @category metrics
  */
-export const tokenReplays = (outcome: ReplayOutcome): Metric.Metric.Counter<number> =>
-  tagged(replays, tagsOf(outcome))
+export const tokenReplays = (outcome: ReplayOutcome): Metric.Metric.Counter<number> => tagged(replays, tagsOf(outcome))
 
 const storeOperations = counter("oauth.token_store.operations", "Calls of the token store, by method")
 
@@ -268,8 +267,7 @@ export type StoreOutcome = "ok" | "skipped" | TokenStoreError
 export const tokenStoreOperations = (
   method: TokenStoreError["method"],
   outcome: StoreOutcome
-): Metric.Metric.Counter<number> =>
-  tagged(storeOperations, { "oauth.token_store.method": method, ...tagsOf(outcome) })
+): Metric.Metric.Counter<number> => tagged(storeOperations, { "oauth.token_store.method": method, ...tagsOf(outcome) })
 
 /**
  * How long renewals waited for the turn that another process had, in seconds;

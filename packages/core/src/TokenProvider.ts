@@ -26,6 +26,7 @@ import * as Flights from "./provider/Flights.js"
 import * as HeldToken from "./provider/HeldToken.js"
 import * as KeyState from "./provider/KeyState.js"
 import * as OriginVerdicts from "./provider/OriginVerdicts.js"
+import type * as OtherProcesses from "./provider/OtherProcesses.js"
 import * as ProviderMemory from "./provider/ProviderMemory.js"
 import * as Renewal from "./provider/Renewal.js"
 import * as RenewalLog from "./provider/RenewalLog.js"
@@ -223,7 +224,10 @@ export const make: (
   const log = RenewalLog.make({ fork, now })
   const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({ ...settings, acceptances, jitter, slots, fleet, log, now, update })
-  const reports = Reports.make({ fleet, acceptances, fork, now })
+  const others = isShared
+    ? (sharing.others as OtherProcesses.Make | undefined)?.({ fleet, slots, adoption, fork, now })
+    : undefined
+  const reports = Reports.make({ fleet, others, acceptances, fork, now })
   const renew = Renewal.make({ ...settings, endpoint, attempt, fleet })
   const flights = Flights.make({
     ...settings,
@@ -231,6 +235,7 @@ export const make: (
     slots,
     adoption,
     reports,
+    others,
     log,
     renew,
     fleet,
@@ -354,8 +359,6 @@ export const make: (
     onUse,
     deadline: now() + Duration.toMillis(maxWait)
   })
-
-  fork(Effect.interruptible(fleet.watch(adoption.changed)))
 
   return TokenProvider.of({
     ...ProviderMemory.make({

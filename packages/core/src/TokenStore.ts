@@ -20,6 +20,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as LayerOptions from "./LayerOptions.js"
 import { describeCause, type InvalidOptions, TokenStoreError } from "./OAuthError.js"
+import * as OtherProcesses from "./provider/OtherProcesses.js"
 import * as Fleet from "./store/Fleet.js"
 import * as MemoryTokens from "./store/MemoryTokens.js"
 
@@ -104,7 +105,7 @@ export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
  * @since 0.1.0
  * @category sharing
  */
-export const byTurns: Sharing = Fleet.make(true)
+export const byTurns: Sharing = Fleet.make(true, OtherProcesses.make)
 
 /**
  * Each process renews for itself, and goes on with what another has stored.
@@ -112,7 +113,7 @@ export const byTurns: Sharing = Fleet.make(true)
  * @since 0.1.0
  * @category sharing
  */
-export const lastWriteWins: Sharing = Fleet.make(false)
+export const lastWriteWins: Sharing = Fleet.make(false, OtherProcesses.make)
 
 /**
  * What `make` accepts from a method: the value, a promise of it or an Effect.

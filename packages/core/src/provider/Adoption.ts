@@ -14,7 +14,7 @@ import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
 import type { Acceptances } from "./OriginVerdicts.js"
 import type { RenewalLog } from "./RenewalLog.js"
-import * as TokenCache from "./TokenCache.js"
+import type * as TokenCache from "./TokenCache.js"
 
 /** Takes tokens into the slots of a provider. */
 export interface Adoption {
@@ -43,8 +43,6 @@ export interface Adoption {
     replaces: Option.Option<string>,
     reason: OAuthMetrics.RenewalReason
   ) => Effect.Effect<void>
-  /** Another process has stored a token: it is adopted before the next request, and nobody waits for that. */
-  readonly changed: (key: string) => Effect.Effect<void>
 }
 
 /** What is left of the longest token request with each that follows: of one slow answer nothing after a few. */
@@ -116,24 +114,7 @@ export const make = (
       } else if (isHeld(slot, token) && !isHeld(slot, winner)) {
         found(slot, hold(winner, false))
       }
-    }),
-    changed: (key) =>
-      Effect.suspend(() => {
-        const slot = slots.find(key)
-        if (slot === undefined) return Effect.void
-        const flight = KeyState.flightOf(slot.state)
-        if (flight !== undefined) {
-          flight.changed.unsafeOpen()
-          return Effect.void
-        }
-        // Without a token, and without a failure that it could end, nobody waits for this one
-        if (!KeyState.isNews(slot.state, now()) || !TokenCache.sharesTokens(slot)) return Effect.void
-        const before = slot.state.held?.token
-        return Effect.map(look(slot, "expiry"), (seen) => {
-          const token = tokenOf(seen)
-          if (token !== undefined && isHeld(slot, before) && !isHeld(slot, token)) found(slot, hold(token, false))
-        })
-      })
+    })
   }
 }
 
@@ -146,5 +127,6 @@ export const measure = (update: OAuthMetrics.Update, remaining: number): void =>
 export const tokenOf = (seen: Option.Option<Found>): AccessToken.AccessToken | undefined =>
   Option.getOrUndefined(Option.flatMap(seen, ({ token }) => token))
 
-const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken.AccessToken | undefined): boolean =>
+/** Whether the slot holds this token, or none. */
+export const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken.AccessToken | undefined): boolean =>
   token === undefined ? held === undefined : held !== undefined && HeldToken.is(held, token)

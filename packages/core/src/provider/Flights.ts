@@ -22,6 +22,7 @@ import * as Cooldown from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Flight } from "./KeyState.js"
 import * as KeyState from "./KeyState.js"
+import type { OtherProcesses } from "./OtherProcesses.js"
 import type * as Renewal from "./Renewal.js"
 import type { RenewalLog } from "./RenewalLog.js"
 import type { Reports } from "./Reports.js"
@@ -51,6 +52,7 @@ export const make = (options: {
   readonly slots: TokenCache.TokenCache
   readonly adoption: Adoption.Adoption
   readonly reports: Reports
+  readonly others: OtherProcesses | undefined
   readonly log: RenewalLog
   readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Sharing.Outcome, Cooldown.Failure>
   readonly fleet: Pick<Sharing.Fleet, "isShared">
@@ -62,7 +64,8 @@ export const make = (options: {
   readonly now: () => number
   readonly update: OAuthMetrics.Update
 }): Flights => {
-  const { adoption, endpoint, failureCooldown, fleet, fork, maxWait, now, log, renew, reports, slots, update } = options
+  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, renew, reports, slots, update } =
+    options
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 
@@ -203,7 +206,7 @@ export const make = (options: {
         adoption.take(slot, adoption.hold(outcome.token, false))
         break
       case "Held":
-        reports.paused(slot, flight.origin, outcome.hold)
+        others?.paused(slot, flight.origin, outcome.hold)
         break
       case "Busy":
         slot.apply(KeyState.busyElsewhere(outcome.again, now()))

@@ -139,6 +139,10 @@ export const mayRenew = ({ origins }: OriginVerdicts, origin: string, now: numbe
   return state === undefined || (!isInForce(state.standing, now) && filled(state, now).requests > 0)
 }
 
+/** Whether a transition has ended all doubt of the origin. */
+export const hasRecovered = (before: OriginVerdicts, after: OriginVerdicts, origin: string): boolean =>
+  standing(before, origin)._tag !== "Trusted" && standing(after, origin)._tag === "Trusted"
+
 /** The pause that a transition has begun, as other processes are told of it. */
 export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: string): Hold | undefined => {
   const begun = standing(after, origin)

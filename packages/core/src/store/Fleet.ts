@@ -35,9 +35,10 @@ const paused = "another process has failed, and none asks the token endpoint aga
 const patience = { atLeast: 0.5, jitter: 0.25 }
 
 /** Makes it; `isShared` says whether there are others who keep to leases and notes. */
-export const make = (isShared: boolean): Sharing.Sharing =>
+export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing =>
   Sharing.make({
     isShared,
+    others,
     keyOf: fingerprint,
     nameOf: identity,
     join: (store, options) =>

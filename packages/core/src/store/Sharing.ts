@@ -27,7 +27,12 @@ export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharin
   /** What logs and spans call a key. */
   readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
+  /** What a provider does about other processes; not where all is one process. */
+  readonly others?: Others | undefined
 }
+
+/** `OtherProcesses.Make`, as seen from below. */
+export type Others = (options: never) => unknown
 
 /** The brand is of the type alone. */
 export const make = (sharing: Omit<Sharing, Brand.BrandTypeId>): Sharing => sharing as Sharing

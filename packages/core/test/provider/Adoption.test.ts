@@ -1,47 +1,13 @@
-import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Duration, Effect, Option, Redacted } from "effect"
-import * as Adoption from "../../src/provider/Adoption.js"
+import { Effect, Option } from "effect"
 import * as KeyState from "../../src/provider/KeyState.js"
 import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
-import * as RenewalLog from "../../src/provider/RenewalLog.js"
-import * as TokenCache from "../../src/provider/TokenCache.js"
-import * as BoundedStore from "../../src/store/BoundedStore.js"
-import * as SharedTokens from "../../src/store/SharedTokens.js"
-import * as Sharing from "../../src/store/Sharing.js"
+import { make, token } from "../support/AdoptionBench.js"
 import { value } from "../support/ProviderBench.js"
 
 const api = "https://api.example.com"
-const defaultLifetime = Duration.hours(1)
-
-/** A token that lives for 1000 s from 0 on: renewed from 800 s on, fresh until 900 s. */
-const token = (name: string) =>
-  AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1000 seconds" })
-
-const make = Effect.fnUntraced(function*(isShared = true) {
-  const time = { now: 0 }
-  const { endpoint } = yield* TestTokenEndpoint.make()
-  const memory = yield* TokenStore.makeMemory()
-  const store = yield* BoundedStore.make(memory, { timeout: Duration.seconds(1) })
-  const tokens = SharedTokens.make(store, { defaultLifetime })
-  const slots = TokenCache.make(endpoint, Sharing.of(yield* TokenStore.makeMemory()), 10)
-  const acceptances = new OriginVerdicts.Acceptances()
-  const adoption = Adoption.make({
-    acceptances,
-    refreshAhead: Duration.seconds(200),
-    expiryLeeway: Duration.seconds(100),
-    defaultLifetime,
-    jitter: 0,
-    slots,
-    fleet: { isShared, tokens },
-    log: RenewalLog.make({ fork: Effect.runFork, now: () => time.now }),
-    now: () => time.now,
-    update: yield* OAuthMetrics.makeUpdate
-  })
-  return { acceptances, adoption, slot: slots.of(undefined), slots, time, tokens }
-})
 
 describe("Adoption", () => {
   it.effect("a token of the store is taken while it is fresh, for a renewal in the background while that is not due", () =>
@@ -130,21 +96,6 @@ describe("Adoption", () => {
       assert.strictEqual(slot.state.held, own)
       const found = Option.flatMap(yield* tokens.read(slot.key), ({ token }) => token)
       assert.strictEqual(value(Option.getOrThrow(found)), "good")
-    }))
-
-  it.effect("fleet rule 10: a change is read and adopted, unless this process is writing or a renewal looks itself", () =>
-    Effect.gen(function*() {
-      const { adoption, slot, tokens } = yield* make()
-      adoption.take(slot, adoption.hold(token("old"), true))
-      yield* tokens.write(slot.key, token("new"), Option.none())
-      slot.apply(KeyState.writing)
-      yield* adoption.changed(slot.key)
-      assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
-      slot.apply(KeyState.written)
-      yield* adoption.changed("another key")
-      assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
-      yield* adoption.changed(slot.key)
-      assert.strictEqual(slot.state.held && value(slot.state.held.token), "new")
     }))
 
   it.effect("what a renewal brings ends a failure; after the end of the provider it is not kept", () =>

@@ -1,0 +1,79 @@
+/**
+ * What a provider hears of the other processes that use its store, and what it
+ * tells them: of their tokens, and of pauses. A store that others share brings it.
+ */
+import * as Effect from "effect/Effect"
+import type { Hold } from "../store/FleetNotes.js"
+import type { Fleet } from "../store/Sharing.js"
+import * as Adoption from "./Adoption.js"
+import * as KeyState from "./KeyState.js"
+import * as OriginVerdicts from "./OriginVerdicts.js"
+import * as TokenCache from "./TokenCache.js"
+
+/** The other processes, as one provider deals with them. */
+export interface OtherProcesses {
+  /** An origin was heard: where that begins or ends a pause, they are told. */
+  readonly heard: (slot: TokenCache.Slot, origin: string, before: OriginVerdicts.OriginVerdicts) => void
+  /** They have paused renewals for the origin. */
+  readonly paused: (slot: TokenCache.Slot, origin: string, pause: Hold) => void
+}
+
+/** `Sharing.Others`, as a provider sees it. */
+export type Make = (options: {
+  readonly fleet: Pick<Fleet, "holds" | "watch">
+  readonly slots: TokenCache.TokenCache
+  readonly adoption: Adoption.Adoption
+  /** Runs what nobody waits for. */
+  readonly fork: (effect: Effect.Effect<void>) => unknown
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}) => OtherProcesses
+
+/** Makes it for one provider, which hears of them from now on. */
+export const make: Make = ({ adoption, fleet: { holds, watch }, fork, now, slots }) => {
+  const pause = (slot: TokenCache.Slot, origin: string, pause: Hold) =>
+    slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
+
+  /** One has stored a token: it is adopted before the next request, and nobody waits for that. */
+  const changed = (key: string) =>
+    Effect.suspend(() => {
+      const slot = slots.find(key)
+      if (slot === undefined) return Effect.void
+      const flight = KeyState.flightOf(slot.state)
+      if (flight !== undefined) {
+        flight.changed.unsafeOpen()
+        return Effect.void
+      }
+      // Without a token, and without a failure that it could end, nobody waits for this one
+      if (!KeyState.isNews(slot.state, now()) || !TokenCache.sharesTokens(slot)) return Effect.void
+      const before = slot.state.held?.token
+      return Effect.map(adoption.look(slot, "expiry"), (seen) => {
+        const token = Adoption.tokenOf(seen)
+        if (token !== undefined && Adoption.isHeld(slot, before) && !Adoption.isHeld(slot, token)) {
+          adoption.found(slot, adoption.hold(token, false))
+        }
+      })
+    })
+
+  fork(Effect.interruptible(watch(changed)))
+
+  return {
+    heard: (slot, origin, before) => {
+      if (holds === undefined) return
+      const { key, state: { verdicts } } = slot
+      if (OriginVerdicts.hasRecovered(before, verdicts, origin)) fork(holds.forget(key, origin))
+      const begun = OriginVerdicts.newPause(before, verdicts, origin)
+      if (begun === undefined) return
+      fork(Effect.flatMap(holds.count(key, origin, begun), (counted) => {
+        // It has ended here in the meantime
+        if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return holds.forget(key, origin)
+        pause(slot, origin, counted)
+        return Effect.void
+      }))
+    },
+    paused: (slot, origin, hold) => {
+      pause(slot, origin, hold)
+      slot.habits?.held(origin)
+    }
+  }
+}
