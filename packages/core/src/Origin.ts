@@ -112,16 +112,18 @@ export const checkUrl = Effect.fnUntraced(function*(
 ) {
   const given = yield* LayerOptions.text(option, value instanceof URL ? value.href : value)
   if (!URL.canParse(given)) return yield* LayerOptions.invalid(option, "is not an absolute URL")
-  const parsed = new URL(given)
-  if (!isHttp(parsed)) return yield* LayerOptions.invalid(option, `must be an https URL, not ${parsed.protocol}`)
-  if (parsed.username + parsed.password !== "") return yield* LayerOptions.invalid(option, "must not hold credentials")
-  // An empty fragment leaves its mark in the text alone
-  if (parsed.href.includes("#")) return yield* LayerOptions.invalid(option, "must not have a fragment")
-  if (options?.allowInsecure !== true && !isSecure(parsed)) {
-    return yield* LayerOptions.invalid(option, `is http to ${parsed.hostname}: use https, or set allowInsecure`)
-  }
-  return parsed
+  const url = new URL(given)
+  const fault = faultOf(url, options?.allowInsecure === true)
+  return fault === undefined ? url : yield* LayerOptions.invalid(option, fault)
 })
+
+const faultOf = (url: URL, allowInsecure: boolean): string | undefined => {
+  if (!isHttp(url)) return `must be an https URL, not ${url.protocol}`
+  if (url.username + url.password !== "") return "must not hold credentials"
+  // An empty fragment leaves its mark in the text alone
+  if (url.href.includes("#")) return "must not have a fragment"
+  return allowInsecure || isSecure(url) ? undefined : `is http to ${url.hostname}: use https, or set allowInsecure`
+}
 
 // -----------------------------------------------------------------------------
 // routes

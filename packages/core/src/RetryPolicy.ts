@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import { identity } from "effect/Function"
 import type * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import type { TokenEndpointError } from "./OAuthError.js"
@@ -41,21 +42,25 @@ const defaultRetryAfterCap = Duration.seconds(10)
  * @since 0.1.0
  * @category constructors
  */
-export const exponential = (options?: {
+export const exponential = ({
+  base = defaultBase,
+  factor = 2,
+  jitter = true,
+  max = defaultMax,
+  times = defaultTimes
+}: {
   readonly base?: Duration.DurationInput | undefined
   readonly factor?: number | undefined
   readonly max?: Duration.DurationInput | undefined
   readonly times?: number | undefined
   readonly jitter?: boolean | undefined
-}): Schedule.Schedule<unknown, TokenEndpointError> => {
-  const max = Duration.decode(options?.max ?? defaultMax)
-  const backoff = Schedule.exponential(options?.base ?? defaultBase, options?.factor ?? 2).pipe(
-    options?.jitter === false ? (schedule) => schedule : Schedule.jittered,
+} = {}): Schedule.Schedule<unknown, TokenEndpointError> =>
+  Schedule.exponential(base, factor).pipe(
+    jitter ? Schedule.jittered : identity,
     // Whole milliseconds: a fraction of one brings the clock of tests to a halt in older releases of effect
-    Schedule.modifyDelay((_, delay) => Duration.min(Duration.millis(Math.ceil(Duration.toMillis(delay))), max))
+    Schedule.modifyDelay((_, delay) => Duration.min(Duration.millis(Math.ceil(Duration.toMillis(delay))), max)),
+    Schedule.intersect(Schedule.recurs(times))
   )
-  return Schedule.intersect(backoff, Schedule.recurs(options?.times ?? defaultTimes))
-}
 
 /**
  * Waits as long as the server asks for with Retry-After (RFC 9110 §10.2.3), but

@@ -14,6 +14,7 @@ import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type * as AccessToken from "./AccessToken.js"
 import * as LayerOptions from "./LayerOptions.js"
@@ -139,21 +140,23 @@ export interface Options {
   readonly capacity?: number | undefined
 }
 
-const defaults = {
+/** The options that are durations: what is checked of each, and its default. */
+const durations = {
   // Azure and Google renew at about this distance: it outlasts an outage that pages somebody
-  refreshAhead: Duration.minutes(5),
+  refreshAhead: [LayerOptions.duration, Duration.minutes(5)],
   // Covers a slow request on its way to the resource
-  expiryLeeway: Duration.seconds(10),
-  defaultLifetime: Duration.hours(1),
-  failureCooldown: Duration.seconds(1),
+  expiryLeeway: [LayerOptions.duration, Duration.seconds(10)],
+  defaultLifetime: [LayerOptions.positiveDuration, Duration.hours(1)],
+  failureCooldown: [LayerOptions.duration, Duration.seconds(1)],
   // Outlasts one silent attempt, and the retries of RetryPolicy.standard while the endpoint answers; gateways wait longer
-  maxWait: Duration.seconds(10),
+  maxWait: [LayerOptions.positiveDuration, Duration.seconds(10)],
   // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
-  storeTimeout: Duration.millis(500),
+  storeTimeout: [LayerOptions.positiveDuration, Duration.millis(500)],
   // A third of it bears a lost extension and a pause of the process; a caller can wait for three
-  leaseDuration: Duration.seconds(3),
-  capacity: 10_000
-}
+  leaseDuration: [LayerOptions.positiveDuration, Duration.seconds(3)]
+} as const
+
+const defaultCapacity = 10_000
 
 /** Tokens that an app starts with are asked for so many at once. */
 const warmConcurrency = 16
@@ -184,17 +187,11 @@ export const make: (
   InvalidOptions,
   TokenEndpoint | TokenStore | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
-  const settings = yield* Effect.all({
-    refreshAhead: duration("refreshAhead", options),
-    expiryLeeway: duration("expiryLeeway", options),
-    defaultLifetime: positiveDuration("defaultLifetime", options),
-    failureCooldown: duration("failureCooldown", options),
-    maxWait: positiveDuration("maxWait", options),
-    storeTimeout: positiveDuration("storeTimeout", options),
-    leaseDuration: positiveDuration("leaseDuration", options)
-  })
+  const settings = yield* Effect.all(
+    Record.map(durations, ([check, byDefault], name) => check(`TokenProvider.${name}`, options[name] ?? byDefault))
+  )
   const { maxWait } = settings
-  const capacity = yield* LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaults.capacity)
+  const capacity = yield* LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaultCapacity)
   const endpoint = yield* TokenEndpoint
   const { proofKey } = endpoint
   const store = yield* TokenStore
@@ -216,33 +213,19 @@ export const make: (
   const fork = yield* FiberSet.makeRuntime<never, void>()
   // A token whose key no other process has is of no use to any
   const isShared = options.shareTokens !== false && proofKey?.isShared !== false
+  const parts = { ...settings, endpoint, fork, now, update }
   const sharing = Sharing.of(store)
-  const fleet = isShared
-    ? yield* sharing.join(store, { ...settings, proofKey, retry: endpoint.retry, fork, update })
-    : Sharing.none
+  const fleet = isShared ? yield* sharing.join(store, { ...parts, proofKey, retry: endpoint.retry }) : Sharing.none
   const slots = TokenCache.make(endpoint, sharing, capacity)
-  const log = RenewalLog.make({ fork, now })
+  const log = RenewalLog.make(parts)
   const acceptances = new OriginVerdicts.Acceptances()
-  const adoption = Adoption.make({ ...settings, acceptances, jitter, slots, fleet, log, now, update })
+  const adoption = Adoption.make({ ...parts, acceptances, jitter, slots, fleet, log })
   const others = isShared
-    ? (sharing.others as OtherProcesses.Make | undefined)?.({ fleet, slots, adoption, fork, now })
+    ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...parts, fleet, slots, adoption })
     : undefined
-  const reports = Reports.make({ fleet, others, acceptances, fork, now })
-  const renew = Renewal.make({ ...settings, endpoint, attempt, fleet })
-  const flights = Flights.make({
-    ...settings,
-    endpoint,
-    slots,
-    adoption,
-    reports,
-    others,
-    log,
-    renew,
-    fleet,
-    fork,
-    now,
-    update
-  })
+  const reports = Reports.make({ ...parts, fleet, others, acceptances })
+  const renew = Renewal.make({ ...parts, attempt, fleet })
+  const flights = Flights.make({ ...parts, slots, adoption, reports, others, log, renew })
 
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>
@@ -321,8 +304,10 @@ export const make: (
       })
     }
     const decision = KeyState.decide(slot, { origin, isShared: fleet.isShared }, now())
-    if (decision._tag === "ServeAndRenew") flights.launch(slot, "background", origin)
-    if (isServing(decision)) return serve(decision.held, decision.use, onUse)
+    if (decision._tag === "Serve") {
+      if (decision.isRenewed) flights.launch(slot, "background", origin)
+      return serve(decision.held, decision.use, onUse)
+    }
     const call = waiting(origin, onUse)
     const half = now() + (held.expiresAt - now()) / 2
     return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
@@ -343,7 +328,7 @@ export const make: (
       if (slots.isClosed()) return Effect.fail(closedError())
       const { origin } = call
       const decision = KeyState.decide(slot, { origin, rejected, isShared: fleet.isShared }, now())
-      if (isServing(decision)) return Effect.succeed(decision.held.token)
+      if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
       if (decision._tag === "Keep") return Effect.succeed(decision.token)
       return Effect.flatMap(follow(slot, decision, call), (token) => {
         if (token === undefined) return replace(slot, rejected, call)
@@ -548,17 +533,4 @@ export function layerWarm(options?: WarmOptions) {
   return Layer.effectDiscard(warm(options))
 }
 
-const isServing = (
-  decision: KeyState.Decision
-): decision is Extract<KeyState.Decision, { readonly _tag: "Serve" | "ServeAndRenew" }> =>
-  decision._tag === "Serve" || decision._tag === "ServeAndRenew"
-
 const closedError = () => new TokenProviderError({ reason: "Closed" })
-
-type DurationOption = Exclude<keyof typeof defaults, "capacity">
-
-const duration = (name: DurationOption, options: Options) =>
-  LayerOptions.duration(`TokenProvider.${name}`, options[name] ?? defaults[name])
-
-const positiveDuration = (name: DurationOption, options: Options) =>
-  LayerOptions.positiveDuration(`TokenProvider.${name}`, options[name] ?? defaults[name])

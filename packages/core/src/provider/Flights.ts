@@ -55,7 +55,6 @@ export const make = (options: {
   readonly others: OtherProcesses | undefined
   readonly log: RenewalLog
   readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Sharing.Outcome, Cooldown.Failure>
-  readonly fleet: Pick<Sharing.Fleet, "isShared">
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
   /** Runs a flight, until the provider ends. */
@@ -64,7 +63,7 @@ export const make = (options: {
   readonly now: () => number
   readonly update: OAuthMetrics.Update
 }): Flights => {
-  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, renew, reports, slots, update } =
+  const { adoption, endpoint, failureCooldown, fork, log, maxWait, now, others, renew, reports, slots, update } =
     options
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
@@ -73,9 +72,7 @@ export const make = (options: {
 
   /** What ends a cool-down early: a token of another process, or other credentials. */
   const lookAround = Effect.fnUntraced(function*(slot: Slot, reason: OAuthMetrics.RenewalReason) {
-    const stored = fleet.isShared && TokenCache.sharesTokens(slot)
-      ? Adoption.tokenOf(yield* adoption.look(slot, reason))
-      : undefined
+    const stored = TokenCache.sharesTokens(slot) ? Adoption.tokenOf(yield* adoption.look(slot, reason)) : undefined
     if (stored === undefined && KeyState.mayChange(slot.state)) {
       slot.apply(KeyState.credentialsRead(yield* credentials))
     }

@@ -215,9 +215,7 @@ export const started = (flight: Flight, cooldown: number, now: number): Transiti
 
 /** The renewal under way has ended: with nothing new, unless another transition has said what it brought. */
 export const ended = (flight: Flight): Transition => (state) =>
-  state.renewal._tag === "Running" && state.renewal.flight === flight
-    ? { ...state, renewal: state.renewal.before }
-    : state
+  flightOf(state) === flight ? { ...state, renewal: restOf(state) } : state
 
 /** Another process is at it, and nobody here waits: it is looked at again after so many milliseconds. */
 export const busyElsewhere = (again: number, now: number): Transition => (state) => ({
@@ -284,7 +282,7 @@ export const flightOf = ({ renewal }: KeyState): Flight | undefined =>
 /** The failure that answers for the endpoint, while a renewal looks for what ends it as well. */
 export const answering = (state: KeyState, now: number): Cooldown.Failure | undefined => {
   const { answer } = restOf(state)
-  return answer !== undefined && isInForce(answer, now) ? answer.error : undefined
+  return isInForce(answer, now) ? answer.error : undefined
 }
 
 /** Whether other credentials would end the answer. */
@@ -378,9 +376,13 @@ export type RenewalDecision =
 /** What a call does. */
 export type Decision =
   | RenewalDecision
-  /** `use` says how the token comes to be served, unless it is simply there. */
-  | { readonly _tag: "Serve"; readonly held: HeldToken.HeldToken; readonly use: "stale" | undefined }
-  | { readonly _tag: "ServeAndRenew"; readonly held: HeldToken.HeldToken; readonly use: "stale" | "renewed_ahead" }
+  /** `use` says how the token comes to be served, unless it is simply there, and `isRenewed` whether one ahead begins. */
+  | {
+    readonly _tag: "Serve"
+    readonly held: HeldToken.HeldToken
+    readonly use: "stale" | "renewed_ahead" | undefined
+    readonly isRenewed: boolean
+  }
   /** No other token is worth a request: the rejected one is the answer. */
   | { readonly _tag: "Keep"; readonly token: AccessToken }
 
@@ -388,15 +390,12 @@ export type Decision =
 export const decide = (key: Key, call: Call, now: number): Decision => {
   const { state } = key
   const { held } = state
-  const isAlive = HeldToken.isAlive(held, now)
-  const isRefused = isAlive && isRejected(key, held, call.origin)
-  const rejected = call.rejected ?? (isRefused ? held.token : undefined)
-  if (rejected === undefined) {
-    return isAlive ? decideServing(state, held, call, now) : decideRenewal(state, "expiry", call, now)
-  }
-  if (isAlive && !isRefused && !HeldToken.is(held, rejected)) return { _tag: "Serve", held, use: undefined }
   // Whatever the origin says of it: a token whose time is over is renewed
-  if (!isAlive) return decideRenewal(state, "expiry", call, now)
+  if (!HeldToken.isAlive(held, now)) return decideRenewal(state, "expiry", call, now)
+  const isRefused = isRejected(key, held, call.origin)
+  const rejected = call.rejected ?? (isRefused ? held.token : undefined)
+  if (rejected === undefined) return decideServing(state, held, call, now)
+  if (!isRefused && !HeldToken.is(held, rejected)) return { _tag: "Serve", held, use: undefined, isRenewed: false }
   // One that is under way for this origin costs no further token request
   const isNew = flightOf(state)?.origin !== call.origin
   if (!isNew || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
@@ -411,17 +410,14 @@ export const decide = (key: Key, call: Call, now: number): Decision => {
  * anybody wait for a renewal that began in time.
  */
 const decideServing = (state: KeyState, held: HeldToken.HeldToken, call: Call, now: number): Decision => {
-  const rest = restOf(state)
-  const isStale = rest.background !== undefined && rest.background > 0
-  const isEarly = now < rest.notBefore
+  const { background = 0, notBefore } = restOf(state)
+  const isStale = background > 0
+  const isEarly = now < notBefore
   const flight = flightOf(state)
   const isInTime = flight !== undefined && flight.reason !== "expiry"
   if (now >= held.freshUntil && !isStale && !isEarly && !isInTime) return decideRenewal(state, "expiry", call, now)
-  const isRenewed = now >= held.refreshAt && !isEarly && flight === undefined &&
-    answering(state, now) === undefined
-  return isRenewed
-    ? { _tag: "ServeAndRenew", held, use: isStale ? "stale" : "renewed_ahead" }
-    : { _tag: "Serve", held, use: isStale ? "stale" : undefined }
+  const isRenewed = now >= held.refreshAt && !isEarly && flight === undefined && answering(state, now) === undefined
+  return { _tag: "Serve", held, use: isStale ? "stale" : isRenewed ? "renewed_ahead" : undefined, isRenewed }
 }
 
 /** What a call does that only a renewal helps, by the state of its key. */
@@ -431,9 +427,10 @@ export const decideRenewal = (
   { isShared }: Pick<Call, "isShared">,
   now: number
 ): RenewalDecision => {
-  if (state.renewal._tag === "Running") return { _tag: "Join", flight: state.renewal.flight }
+  const flight = flightOf(state)
+  if (flight !== undefined) return { _tag: "Join", flight }
   const { answer } = restOf(state)
-  if (answer === undefined || !isInForce(answer, now)) return { _tag: "Start", reason }
+  if (!isInForce(answer, now)) return { _tag: "Start", reason }
   const mayLook = (isShared || Option.isSome(answer.credentials)) && now >= answer.lookAt
   return mayLook ? { _tag: "Start", reason } : { _tag: "Answer", error: answer.error }
 }
@@ -454,7 +451,8 @@ const withRest = (state: KeyState, rest: Rest): KeyState => ({
 })
 
 /** A clock that was set back must not make it last. */
-const isInForce = ({ from, until }: Answer, now: number): boolean => now >= from && now < until
+const isInForce = (answer: Answer | undefined, now: number): answer is Answer =>
+  answer !== undefined && now >= answer.from && now < answer.until
 
 /** The one place that says until when a token needs no further look. */
 const holding = (state: KeyState, held: HeldToken.HeldToken): KeyState => ({

@@ -73,7 +73,7 @@ export const make: Make = ({ adoption, fleet: { holds, watch }, fork, now, slots
     },
     paused: (slot, origin, hold) => {
       pause(slot, origin, hold)
-      slot.habits?.held(origin)
+      slot.habits?.binding?.held(origin)
     }
   }
 }

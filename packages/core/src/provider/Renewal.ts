@@ -64,7 +64,7 @@ export const make = (options: {
 
   return (renewal) =>
     Effect.suspend(() => {
-      const { changed, deadline, key, look, onAsk, onBusy, onFailure, origin, reason, sharesTokens } = renewal
+      const { changed, deadline, look, onAsk, onFailure, reason, sharesTokens } = renewal
       const delayAfter = RetryDelay.make(endpoint.retry)
       let attempts = 0
       /** When the last attempt failed, and before when none is made (epoch milliseconds). */
@@ -96,18 +96,13 @@ export const make = (options: {
       )
 
       const turns = fleet.enter({
-        key,
-        origin,
-        reason,
-        deadline,
-        look,
+        ...renewal,
         ask,
         attempts: () =>
           attempts,
         askAlone,
         delayAfter,
-        tryAgain,
-        onBusy
+        tryAgain
       })
 
       /** One look at the store and what follows from it: an outcome, or the milliseconds until the next look. */

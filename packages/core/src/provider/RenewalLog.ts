@@ -29,11 +29,8 @@ const beginnings: Record<Consequence, string> = {
   missing: "There is no token, and requests fail without one"
 }
 
-const ends: Record<Consequence, string> = {
-  serves: "Token renewal works again",
-  rejected: "Token renewal works again",
-  missing: "There is a token now"
-}
+const endOf = (consequence: Consequence): string =>
+  consequence === "missing" ? "There is a token now" : "Token renewal works again"
 
 /** Makes it for one provider. */
 export const make = (options: {
@@ -77,7 +74,7 @@ export const make = (options: {
       const said = current.get(subject)
       if (said === undefined) return
       current.delete(subject)
-      fork(Effect.annotateLogs(Effect.logInfo(ends[said.consequence]), "oauth.token.key", slot.name))
+      fork(Effect.annotateLogs(Effect.logInfo(endOf(said.consequence)), "oauth.token.key", slot.name))
     }
   }
 }

@@ -84,7 +84,7 @@ export const make = (options: {
       if (slot.state.verdicts !== OriginVerdicts.none) {
         hear(slot, origin, OriginVerdicts.accepted(HeldToken.identity(token), origin))
       }
-      if (known !== undefined) slot.habits?.accepted(known, origin, now())
+      if (known !== undefined) slot.habits?.binding?.accepted(known, origin, now())
     },
     asked: (slot, origin) => hear(slot, origin, OriginVerdicts.asked(origin, now())),
     renewed: (slot, origin, identity) => hear(slot, origin, OriginVerdicts.renewed(identity, origin, now())),

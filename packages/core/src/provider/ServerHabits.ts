@@ -20,8 +20,8 @@ export interface Life {
 
 /** Takes reports, and tells a habit of the server that somebody should know of, in words, when it shows. */
 export interface ServerHabits {
-  /** The origin took the token. */
-  readonly accepted: (token: Token, origin: string, now: number) => void
+  /** Whether tokens are bound to who asked for them, where others share them. */
+  readonly binding: TokenBinding | undefined
   /** The origin rejected the token; `hasWorked` if it had accepted it before. */
   readonly rejected: (
     token: Token,
@@ -30,10 +30,6 @@ export interface ServerHabits {
     hasWorked: boolean,
     now: number
   ) => string | undefined
-  /** Another process holds renewals for the origin: its own token was rejected there as well. */
-  readonly held: (origin: string) => void
-  /** Whether tokens of other processes may be used here. */
-  readonly sharesTokens: () => boolean
 }
 
 /** A token that worked and is rejected before this part of its life is over has died young. */
@@ -66,13 +62,11 @@ export const make = (binding?: TokenBinding): ServerHabits => {
   }
 
   return {
-    accepted: (...report) => binding?.accepted(...report),
+    binding,
     rejected: (token, life, origin, hasWorked, now) => {
       const bound = binding?.rejected(token, origin, hasWorked, now)
       const youth = Math.min(maxYoung, (life.expiresAt - life.obtainedAt) * youngShare)
       return hasWorked && now - life.obtainedAt < youth ? died(token.value, now) : bound
-    },
-    held: (origin) => binding?.held(origin),
-    sharesTokens: () => binding?.sharesTokens() !== false
+    }
   }
 }

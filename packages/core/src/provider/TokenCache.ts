@@ -27,8 +27,8 @@ class Entry extends KeyState.Cell implements Slot {
   /** How a caller wrote the request, where that says all. */
   text: string | undefined = undefined
   /** Those that were used before and after it. */
-  older: Entry | undefined = undefined
-  newer: Entry | undefined = undefined
+  older: Entry = this
+  newer: Entry = this
 
   constructor(
     readonly source: TokenRequest | undefined,
@@ -72,40 +72,37 @@ export const make = (
   const others = new Map<string, Entry>()
   // What decides a key costs more than all else that is done for a token in memory
   const byText = new Map<string, Entry>()
-  let oldest: Entry | undefined
-  let newest: Entry | undefined
+  /** Closes the ring of the others: after it comes the one used longest ago, before it the one used last. */
+  const end = makeSlot(undefined, first.request, first.key)
 
-  const unlink = (slot: Entry) => {
-    if (slot.older === undefined) oldest = slot.newer
-    else slot.older.newer = slot.newer
-    if (slot.newer === undefined) newest = slot.older
-    else slot.newer.older = slot.older
+  const unlink = ({ newer, older }: Entry) => {
+    older.newer = newer
+    newer.older = older
   }
 
   const append = (slot: Entry) => {
-    slot.older = newest
-    slot.newer = undefined
-    if (newest === undefined) oldest = slot
-    else newest.newer = slot
-    newest = slot
+    slot.older = end.older
+    slot.newer = end
+    end.older = slot.older.newer = slot
   }
 
   const used = (slot: Entry) => {
-    if (slot === first || slot === newest) return slot
+    if (slot === first || slot === end.older) return slot
     unlink(slot)
     append(slot)
     return slot
   }
 
   const dropOldest = () => {
-    let slot = oldest
-    while (slot !== undefined && others.size >= capacity) {
+    let slot = end.newer
+    while (slot !== end && others.size >= capacity) {
       const { newer } = slot
       if (KeyState.flightOf(slot.state) === undefined) {
         others.delete(slot.key)
         if (slot.text !== undefined && byText.get(slot.text) === slot) byText.delete(slot.text)
         unlink(slot)
-        slot.older = slot.newer = undefined
+        // Whoever still holds it is not to hold the others
+        slot.older = slot.newer = slot
       }
       slot = newer
     }
@@ -152,13 +149,13 @@ export const make = (
       first.apply(KeyState.closed)
       others.clear()
       byText.clear()
-      oldest = newest = undefined
+      end.older = end.newer = end
     }
   }
 }
 
 /** Whether tokens of other processes may be used for the key. */
-export const sharesTokens = ({ habits }: Slot): boolean => habits === undefined || habits.sharesTokens()
+export const sharesTokens = ({ habits }: Slot): boolean => habits?.binding?.sharesTokens() !== false
 
 const textOf = ({ audience, grant, params, resource, scope }: TokenRequest): string | undefined => {
   // A grant decides by what only itself knows

@@ -295,9 +295,9 @@ describe("KeyState", () => {
       const decided = KeyState.decide(key, { origin: api, isShared: false, ...call }, now)
       switch (decided._tag) {
         case "Serve":
-        case "ServeAndRenew":
           assert.strictEqual(decided.held, key.state.held)
-          return [decided._tag, ...decided.use === undefined ? [] : [decided.use]].join(" ")
+          return [decided.isRenewed ? "ServeAndRenew" : "Serve", ...decided.use === undefined ? [] : [decided.use]]
+            .join(" ")
         case "Start":
           return `Start ${decided.reason}`
         case "Join":
@@ -503,8 +503,8 @@ describe("KeyState", () => {
 
           const decided = KeyState.decide(cell, { origin: api, isShared: true }, now)
           if (now < quietUntil) deepStrictEqual(decided._tag, "Serve")
-          if (decided._tag === "Serve" || decided._tag === "ServeAndRenew") assert.isBelow(now, decided.held.expiresAt)
-          if (decided._tag === "ServeAndRenew" || decided._tag === "Start") {
+          if (decided._tag === "Serve") assert.isBelow(now, decided.held.expiresAt)
+          if (decided._tag === "Start" || (decided._tag === "Serve" && decided.isRenewed)) {
             assert.notStrictEqual(renewal._tag, "Running")
           }
           assert.notStrictEqual(decided._tag, "Keep")
