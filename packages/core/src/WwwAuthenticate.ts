@@ -50,15 +50,20 @@ export interface ResourceError {
 // Node takes no more than this for all headers together
 const maxLength = 16 * 1024
 
-// RFC 9110 §5.6 and §11.2; sticky, as the reader only ever goes forward
-const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
-const token68 = /([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$)/y
-const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)"/sy
-const unquoted = /[^\s,"]*/y
-const equals = /[ \t]*=[ \t]*/y
-const endOfScheme = /[ \t]+|(?=,|$)/y
-const separator = /[\s,]+/y
-const other = /[^,"]+/y
+// RFC 9110 §5.6 and §11.2
+const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/.source
+/** Its text and its end, which may be missing. */
+const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)("|\\?$)/.source
+
+const part = new RegExp(
+  [
+    // A scheme, perhaps with a token68. Only a comma ends a challenge; parameters may do without theirs
+    String.raw`(?:^|\s*,)[\s,]*(${token})(?![ \t]*=)(?:[ \t]+(?:([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$))?|(?=,|$))`,
+    String.raw`[\s,]*(${token})[ \t]*=[ \t]*(?:${quoted}|([^\s,"]*))`,
+    String.raw`[\s,]+|(?:${quoted}|[^,"]+)+`
+  ].join("|"),
+  "gsy"
+)
 
 /**
  * Reads a header, or several that were joined by commas. It never fails: what
@@ -71,35 +76,11 @@ const other = /[^,"]+/y
 export const parse = (header: string): ReadonlyArray<Challenge> => {
   const text = header.length > maxLength ? header.slice(0, header.lastIndexOf(",", maxLength) + 1) : header
   const challenges: Array<Reading> = []
-  let at = 0
-  const read = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at
-    const match = pattern.exec(text)
-    if (match === null) return undefined
-    at = pattern.lastIndex
-    return match[1] ?? match[0]
-  }
-  const readQuoted = () => {
-    const value = read(quoted)
-    if (value === undefined) at = text.length
-    return value
-  }
-  const isQuote = () => text.charCodeAt(at) === quote
-
-  let mayBegin = true
-  while (at < text.length) {
-    // Only a comma ends a challenge; parameters may do without theirs
-    mayBegin = (read(separator)?.includes(",") ?? false) || mayBegin
-    const name = read(token)?.toLowerCase()
-    if (name !== undefined && read(equals) !== undefined) {
-      const value = isQuote() ? readQuoted()?.replace(/\\(.)/gs, "$1") : read(unquoted)
-      if (value !== undefined) addParam(challenges.at(-1), name, value)
-    } else if (name !== undefined && mayBegin && read(endOfScheme) !== undefined) {
-      challenges.push({ scheme: name, token68: read(token68), params: new Map() })
-    } else {
-      while (isQuote() ? readQuoted() !== undefined : read(other) !== undefined);
+  for (const [, scheme, token68, name, quoted, end, word] of text.matchAll(part)) {
+    if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), token68, params: new Map() })
+    else if (name !== undefined && (word !== undefined || end === "\"")) {
+      addParam(challenges.at(-1), name.toLowerCase(), word ?? quoted.replace(/\\(.)/gs, "$1"))
     }
-    mayBegin = false
   }
   return challenges.map(({ params, scheme, token68 }) => ({
     scheme,
@@ -107,8 +88,6 @@ export const parse = (header: string): ReadonlyArray<Challenge> => {
     params: Object.fromEntries(params)
   }))
 }
-
-const quote = 0x22
 
 interface Reading {
   readonly scheme: string
