@@ -73,7 +73,7 @@ const tagsOf = (outcome: string | TokenEndpointError | TokenStoreError) =>
     ? { "oauth.outcome": outcome }
     : { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) }
 
-const requests = counter("oauth.token.requests", "Token requests, each attempt by itself")
+const requests = counter("oauth.token.requests", "Token requests")
 
 /**
  * What a token request came to.
@@ -178,7 +178,7 @@ export const tokenRenewals = (reason: RenewalReason, outcome: RenewalOutcome): M
  */
 export const staleServes: Metric.Metric.Counter<number> = counter(
   "oauth.token.stale_serves",
-  "Requests that got a token which could not be renewed"
+  "Requests with an old token that could not be renewed"
 )
 
 /**

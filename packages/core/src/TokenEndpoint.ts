@@ -143,8 +143,6 @@ const makeAt = Effect.fnUntraced(function*<R>(
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
     readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, TokenEndpointError>
-    /** How long it may take to find the destination. */
-    readonly discoveryTimeout?: Duration.Duration
     readonly onFailure?: (error: TokenEndpointError) => Effect.Effect<void>
   }
 ) {
@@ -236,10 +234,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
         ErrorAttributes.annotateSpan,
         Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
       ),
-    timeout: Duration.sum(
-      Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
-      options.discoveryTimeout ?? Duration.zero
-    ),
+    timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
     proofKey,
     retry,
     credentials: clientAuth.version === undefined
@@ -373,16 +368,16 @@ export const makeDiscovery: <R = never>(
       return { url, issuer: server.issuer, clientAuth }
     })
 
-    return yield* makeAt({
+    const endpoint = yield* makeAt({
       ...rest,
       dpop: proofKey,
       name: server.issuer,
       identity: server.issuer,
       clientAuth: ClientAuthChoice.merge(candidates),
       destination,
-      discoveryTimeout: server.timeout,
       onFailure: (error) => hasMoved(error) ? server.forget : Effect.void
     })
+    return TokenEndpoint.of({ ...endpoint, timeout: Duration.sum(endpoint.timeout, server.timeout) })
   }
 )
 
@@ -517,9 +512,8 @@ const memoizeResolve = (
   }
   let bound = binding?.()
   let current = resolveAll(bound)
-  if (binding === undefined) return current
   return (request?: TokenRequest.TokenRequest) => {
-    const now = binding()
+    const now = binding?.()
     if (now !== bound) {
       bound = now
       current = resolveAll(now)

@@ -322,9 +322,10 @@ interface Kept {
 
 const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
-const alive = (kept: Map<string, Kept>, key: string, now: number): Kept | undefined => {
+/** What is in its time. One that lasts longer than `longest` is out of it, as after a clock was set back. */
+const alive = (kept: Map<string, Kept>, key: string, now: number, longest = Infinity): Kept | undefined => {
   const found = kept.get(key)
-  if (found === undefined || found.expiresAt > now) return found
+  if (found === undefined || (found.expiresAt > now && found.expiresAt - now <= longest)) return found
   kept.delete(key)
   return undefined
 }
@@ -334,10 +335,11 @@ const write = (
   kept: Map<string, Kept>,
   key: string,
   { payload, timeToLive, version }: Entry,
-  replaced: ReadonlyArray<string | undefined>
+  replaced: ReadonlyArray<string | undefined>,
+  longest?: number
 ) =>
   withNow((now) => {
-    if (!replaced.includes(alive(kept, key, now)?.version)) return false
+    if (!replaced.includes(alive(kept, key, now, longest)?.version)) return false
     // A text that was put together in pieces is kept in pieces, until it is looked through
     anyText.test(payload)
     kept.delete(key)
@@ -390,15 +392,13 @@ export const makeMemory: {
       (queue) => Effect.sync(() => notices.delete(queue))
     )
 
-    const lease = (key: string, owner: string, timeToLive: Duration.Duration, current: string | undefined) =>
-      write(leases, key, { version: owner, payload: "", timeToLive }, [current, owner])
-
-    // As after a clock was set back
-    const dropEndless = (key: string, duration: Duration.Duration) =>
-      withNow((now) => {
-        const current = leases.get(key)
-        if (current !== undefined && current.expiresAt - now > 10 * Duration.toMillis(duration)) leases.delete(key)
-      })
+    const lease = (
+      key: string,
+      owner: string,
+      timeToLive: Duration.Duration,
+      replaced: ReadonlyArray<string | undefined>,
+      longest?: number
+    ) => write(leases, key, { version: owner, payload: "", timeToLive }, replaced, longest)
 
     return TokenStore.of({
       sharing: options?.sharing ?? MemoryTokens.make(capacity),
@@ -419,8 +419,8 @@ export const makeMemory: {
         ),
       remove: (key, version) => notify(key, drop(entries, key, version)),
       acquireLease: (key, owner, duration) =>
-        Effect.zipRight(dropEndless(key, duration), lease(key, owner, duration, undefined)),
-      extendLease: (key, owner, duration) => lease(key, owner, duration, owner),
+        lease(key, owner, duration, [undefined, owner], 10 * Duration.toMillis(duration)),
+      extendLease: (key, owner, duration) => lease(key, owner, duration, [owner]),
       releaseLease: (key, owner) => Effect.asVoid(drop(leases, key, owner)),
       changes: Stream.unwrapScoped(Effect.map(subscribe, (queue) => Stream.fromQueue(queue)))
     })

@@ -1102,7 +1102,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         yield* Effect.sleep("2 seconds")
       }
     }))),
-  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client, so that two scopes or two stores end each other's tokens":
+  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client":
     during(logged(Effect.gen(function*() {
       let issued = 0
       const provider = yield* makeProvider({ answer: () => token({ access_token: `token-${++issued}` }) })

@@ -83,14 +83,8 @@ export const make = (options: {
       clean: Redaction.Clean,
       span: Tracer.Span | undefined
     ) => {
-      const transportError = (cause: unknown, answer?: ErrorFields) =>
-        new TokenEndpointError({
-          ...answer,
-          ...subject,
-          reason: "Transport",
-          description: describe(cause, clean),
-          code: codeOf(cause)
-        })
+      const transportError = (cause: unknown) =>
+        new TokenEndpointError({ ...subject, ...transportFields(cause, clean) })
       const refused = (error: HttpClientError.HttpClientError) => transportError(causeOf(error))
       // What a client below shows in spans of its own would hold the credentials
       const redact: RedactedSpans.Redact = (exit) => {
@@ -109,20 +103,7 @@ export const make = (options: {
         Effect.mapError(refused),
         Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
         Effect.flatMap((response) =>
-          Effect.matchEffect(readBody(response, maxResponseBytes), {
-            onFailure: ({ cause }) =>
-              Effect.flatMap(Clock.currentTimeMillis, (now) => {
-                const fields: ErrorFields = {
-                  ...fieldsOf(response, clean, now),
-                  reason: reasonOf(response.status),
-                  description: `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
-                }
-                return cause === undefined
-                  ? new TokenEndpointError({ ...fields, ...subject })
-                  : transportError(cause, fields)
-              }),
-            onSuccess: (text) => Effect.succeed({ response, text })
-          })
+          Effect.map(Effect.either(readBody(response, maxResponseBytes)), (read) => ({ read, response }))
         ),
         // Ends a body that was not read to its end, which would keep its connection busy
         Effect.scoped,
@@ -137,7 +118,8 @@ export const make = (options: {
       span: Tracer.Span | undefined
     ) {
       const sentAt = yield* Clock.currentTimeMillis
-      const { response, text } = yield* receive(subject, request, Redaction.make(secrets), span)
+      const { read, response } = yield* receive(subject, request, Redaction.make(secrets), span)
+      const text = Either.getOrElse(read, () => "")
       const { status } = response
       const body = parse(response.headers, text)
       const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
@@ -145,6 +127,13 @@ export const make = (options: {
       const headers = () => Redaction.headers(response.headers, clean)
       const error = (fields: ErrorFields) =>
         new TokenEndpointError({ ...fieldsOf(response, clean, now), ...fields, ...subject })
+      if (Either.isLeft(read)) {
+        const { cause } = read.left
+        const description = `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
+        return yield* error(
+          cause === undefined ? { reason: reasonOf(status), description } : transportFields(cause, clean)
+        )
+      }
       if (reasonOf(status) === "Redirect") {
         return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
       }
@@ -193,6 +182,13 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
     : `, ${oneLine(encoding)} though identity was asked for`
   return `a body of ${body.length} characters (${type}${encoded})`
 }
+
+/** What an error tells of a failure of the way. */
+const transportFields = (cause: unknown, clean: Redaction.Clean): ErrorFields => ({
+  reason: "Transport",
+  description: describe(cause, clean),
+  code: codeOf(cause)
+})
 
 /** What an error tells of the answer. */
 const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, clean: Redaction.Clean, now: number) => ({

@@ -27,7 +27,7 @@ export interface Adoption {
     token: AccessToken.AccessToken,
     reason: OAuthMetrics.RenewalReason
   ) => boolean
-  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
+  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked, or is not. */
   readonly look: (
     slot: TokenCache.Slot,
     reason: OAuthMetrics.RenewalReason
@@ -77,7 +77,7 @@ export const make = (
 
   const look: Adoption["look"] = (slot, reason) =>
     Effect.map(
-      tokens.read(slot.key),
+      TokenCache.sharesTokens(slot) ? tokens.read(slot.key) : Effect.succeedNone,
       Option.map(({ token, version }) => ({
         token: Option.filter(Option.map(token, (token) => again(slot, token)), (token) =>
           isAdoptable(slot, token, reason)),

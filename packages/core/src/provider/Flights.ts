@@ -70,15 +70,6 @@ export const make = (options: {
 
   const credentials = Effect.map(Effect.timeoutOption(endpoint.credentials, maxWait), Option.flatten)
 
-  /** What ends a cool-down early: a token of another process, or other credentials. */
-  const lookAround = Effect.fnUntraced(function*(slot: Slot, reason: OAuthMetrics.RenewalReason) {
-    const stored = TokenCache.sharesTokens(slot) ? Adoption.tokenOf(yield* adoption.look(slot, reason)) : undefined
-    if (stored === undefined && KeyState.mayChange(slot.state)) {
-      slot.apply(KeyState.credentialsRead(yield* credentials))
-    }
-    return stored
-  })
-
   const waits = (flight: Flight, what: string) => {
     if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
   }
@@ -96,8 +87,10 @@ export const make = (options: {
     const { changed, origin, reason } = flight
     flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
     if (KeyState.answering(slot.state, now()) !== undefined) {
-      const stored = yield* lookAround(slot, reason)
+      // What ends a cool-down early: a token of another process, or other credentials
+      const stored = Adoption.tokenOf(yield* adoption.look(slot, reason))
       if (stored !== undefined) return Sharing.Outcome.Adopted({ token: stored })
+      if (KeyState.mayChange(slot.state)) slot.apply(KeyState.credentialsRead(yield* credentials))
       const failure = KeyState.answering(slot.state, now())
       flight.isAnswered = failure !== undefined
       if (failure !== undefined) return yield* failure
@@ -125,6 +118,7 @@ export const make = (options: {
       isAdoptable: (token) => adoption.isAdoptable(slot, token, reason),
       look: adoption.look(slot, reason),
       changed,
+      waitIsOver: () => waitIsOver(flight),
       onAsk: () => {
         flight.attempts++
         flight.callers.nothingBefore(0)
@@ -227,7 +221,6 @@ export const make = (options: {
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const exit = yield* obtain(slot, flight).pipe(
-          Effect.mapError((failure) => isBare(failure) ? waitIsOver(flight) : failure),
           ErrorAttributes.annotateSpan,
           Effect.onExit((exit) => Effect.sync(() => record(flight, exit))),
           Effect.withSpan("TokenProvider.renew", {
@@ -304,7 +297,3 @@ export const make = (options: {
 }
 
 const linkTo = (span: Tracer.Span): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} })
-
-/** The wait is over, and who says so does not know what for. */
-const isBare = (failure: Cooldown.Failure): boolean =>
-  failure._tag === "TokenProviderError" && failure.reason === "MaxWait" && failure.description === undefined

@@ -8,7 +8,7 @@ import type { Fleet } from "../store/Sharing.js"
 import * as Adoption from "./Adoption.js"
 import * as KeyState from "./KeyState.js"
 import * as OriginVerdicts from "./OriginVerdicts.js"
-import * as TokenCache from "./TokenCache.js"
+import type * as TokenCache from "./TokenCache.js"
 
 /** The other processes, as one provider deals with them. */
 export interface OtherProcesses {
@@ -45,7 +45,7 @@ export const make: Make = ({ adoption, fleet: { holds, watch }, fork, now, slots
         return Effect.void
       }
       // Without a token, and without a failure that it could end, nobody waits for this one
-      if (!KeyState.isNews(slot.state, now()) || !TokenCache.sharesTokens(slot)) return Effect.void
+      if (!KeyState.isNews(slot.state, now())) return Effect.void
       const before = slot.state.held?.token
       return Effect.map(adoption.look(slot, "expiry"), (seen) => {
         const token = Adoption.tokenOf(seen)

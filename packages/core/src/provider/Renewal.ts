@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "../AccessToken.js"
 import * as RetryDelay from "../endpoint/RetryDelay.js"
-import { type TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Found } from "../store/SharedTokens.js"
 import * as Sharing from "../store/Sharing.js"
@@ -26,7 +26,7 @@ export interface Renewal {
   readonly request: ResolvedTokenRequest
   readonly reason: OAuthMetrics.RenewalReason
   readonly origin: string
-  /** `false` leaves the store out of it. */
+  /** `false` leaves the store out of it, as far as tokens go. */
   readonly sharesTokens: boolean
   /** When it must have come to an end (epoch milliseconds); an attempt under way goes on. */
   readonly deadline: number
@@ -37,6 +37,8 @@ export interface Renewal {
   readonly look: Effect.Effect<Option.Option<Found>>
   /** Opened when the store has changed: it is looked at again. */
   readonly changed: Effect.Latch
+  /** What to say when the deadline is over. */
+  readonly waitIsOver: () => Failure
   /** The endpoint is about to be asked. */
   readonly onAsk: () => void
   /** Other processes are at it. */
@@ -57,14 +59,12 @@ export const make = (options: {
   readonly endpoint: Pick<TokenEndpoint["Type"], "retry">
   readonly attempt: TokenAttempts
   readonly fleet: Sharing.Fleet
-  readonly failureCooldown: Duration.Duration
-  readonly maxWait: Duration.Duration
 }): (renewal: Renewal) => Effect.Effect<Sharing.Outcome, Failure> => {
-  const { attempt, endpoint, failureCooldown, fleet, maxWait } = options
+  const { attempt, endpoint, fleet } = options
 
   return (renewal) =>
     Effect.suspend(() => {
-      const { changed, deadline, look, onAsk, onFailure, reason, sharesTokens } = renewal
+      const { changed, deadline, look, onAsk, onFailure, reason } = renewal
       const delayAfter = RetryDelay.make(endpoint.retry)
       let attempts = 0
       /** When the last attempt failed, and before when none is made (epoch milliseconds). */
@@ -107,7 +107,7 @@ export const make = (options: {
 
       /** One look at the store and what follows from it: an outcome, or the milliseconds until the next look. */
       const round = Effect.fnUntraced(function*() {
-        const found = sharesTokens ? yield* look : Option.none()
+        const found = yield* look
         const stored = Option.flatMap(found, ({ token }) => token)
         if (Option.isSome(stored)) return Sharing.Outcome.Adopted({ token: stored.value })
         const now = yield* Clock.currentTimeMillis
@@ -126,7 +126,7 @@ export const make = (options: {
           // In whole milliseconds: a clock that counts in these stands still for less
           yield* Effect.timeoutOption(changed.await, Duration.millis(Math.ceil(Math.min(result, rest))))
           if ((yield* Clock.currentTimeMillis) >= deadline) {
-            return yield* new TokenProviderError({ reason: "MaxWait", waited: maxWait, retryAfter: failureCooldown })
+            return yield* renewal.waitIsOver()
           }
         }
       })

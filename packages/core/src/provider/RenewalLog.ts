@@ -29,8 +29,8 @@ const beginnings: Record<Consequence, string> = {
   missing: "There is no token, and requests fail without one"
 }
 
-const endOf = (consequence: Consequence): string =>
-  consequence === "missing" ? "There is a token now" : "Token renewal works again"
+const endOf = (kind: string): string =>
+  kind.startsWith("missing") ? "There is a token now" : "Token renewal works again"
 
 /** Makes it for one provider. */
 export const make = (options: {
@@ -41,7 +41,7 @@ export const make = (options: {
 }): RenewalLog => {
   const { fork, now } = options
   /** What was said of the failures that go on, whatever their tokens would be bound to. */
-  const current = new Map<string, { readonly kind: string; readonly consequence: Consequence }>()
+  const current = new Map<string, string>()
   /** When it was said last, of whichever key. */
   const saidAt = new Map<string, number>()
 
@@ -52,12 +52,12 @@ export const make = (options: {
       const subject = subjectOf(slot)
       // A clock that was set back must not make it silent
       if (
-        current.get(subject)?.kind === kind ||
+        current.get(subject) === kind ||
         Math.abs(now() - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY)) < interval
       ) {
         return
       }
-      current.set(subject, { kind, consequence })
+      current.set(subject, kind)
       saidAt.set(kind, now())
       // What passes by itself, while nobody is worse off for it, is no error yet
       const isError = consequence !== "serves" || !Cooldown.isPassing(failure)
@@ -74,7 +74,7 @@ export const make = (options: {
       const said = current.get(subject)
       if (said === undefined) return
       current.delete(subject)
-      fork(Effect.annotateLogs(Effect.logInfo(endOf(said.consequence)), "oauth.token.key", slot.name))
+      fork(Effect.annotateLogs(Effect.logInfo(endOf(said)), "oauth.token.key", slot.name))
     }
   }
 }

@@ -9,8 +9,8 @@ import type * as Redacted from "effect/Redacted"
 import type { Token, TokenBinding } from "../store/TokenBinding.js"
 
 /** Tokens die young, as where a server keeps one active token for each client. */
-export const oneActiveToken = "Tokens that worked are rejected long before their end: the server seems to keep one " +
-  "active token for each client, so that two scopes or two stores end each other's tokens"
+export const oneActiveToken =
+  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client"
 
 /** The time of a token (epoch milliseconds). */
 export interface Life {
