@@ -14,7 +14,7 @@ import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
 import type { Acceptances } from "./OriginVerdicts.js"
 import type { RenewalLog } from "./RenewalLog.js"
-import type * as TokenCache from "./TokenCache.js"
+import * as TokenCache from "./TokenCache.js"
 
 /** Takes tokens into the slots of a provider. */
 export interface Adoption {
