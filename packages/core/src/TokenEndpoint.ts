@@ -32,7 +32,6 @@ import * as ClientAuthChoice from "./endpoint/ClientAuthChoice.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as TokenResponse from "./endpoint/TokenResponse.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
-import type { Grant } from "./Grant.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
@@ -168,8 +167,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
 
   const tellUnread = UnreadFields.makeTell(`Token endpoint ${options.name}`)
 
-  const readToken = Effect.fnUntraced(function*(answer: ServerExchange.Answer) {
-    const { body, clean, headers, reject, sentAt, text } = answer
+  const readToken = Effect.fnUntraced(function*(
+    { body, clean, headers, reject, sentAt, text }: ServerExchange.Answer,
+    refreshToken: Redacted.Redacted | undefined
+  ) {
     if (Option.isNone(body)) return yield* reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`)
     const response = yield* Either.mapLeft(TokenResponse.decode(body.value, options), reject)
     // RFC 9449 §5: a token that is not bound would be what the client did not ask for
@@ -185,18 +186,19 @@ const makeAt = Effect.fnUntraced(function*<R>(
       obtainedAt: DateTime.unsafeMake(sentAt),
       expiresIn: response.expires_in && Duration.seconds(response.expires_in),
       scope: response.scope && clean(response.scope),
-      refreshToken: Option.getOrUndefined(TokenResponse.decodeRefreshToken(body.value)),
+      refreshToken,
       fields: options.fields && TokenResponse.pick(body.value, options.fields)
     })
   })
 
   const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
     post(request, number).pipe(
-      Effect.tapBoth({
-        onFailure,
-        onSuccess: ({ body }) => Effect.sync(() => tellRefreshToken(request.grant, body))
-      }),
-      Effect.flatMap(readToken)
+      Effect.tapError(onFailure),
+      Effect.flatMap((answer) => {
+        const refreshToken = Option.getOrUndefined(Option.flatMap(answer.body, TokenResponse.decodeRefreshToken))
+        if (refreshToken !== undefined) request.grant.onRefreshToken?.(refreshToken)
+        return readToken(answer, refreshToken)
+      })
     )
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
@@ -244,8 +246,8 @@ const makeAt = Effect.fnUntraced(function*<R>(
 })
 
 /** Part of the key: what others read of the same answers is another token, or lacks what is asked for here. */
-const readingOf = <R>({ fields, tokenField }: Pick<Options<R>, "fields" | "tokenField">): string =>
-  fields === undefined && tokenField === undefined ? "" : ` ${tokenField ?? ""} ${[...fields ?? []].sort().join(" ")}`
+const readingOf = <R>({ fields = [], tokenField = "" }: Pick<Options<R>, "fields" | "tokenField">): string =>
+  ` ${tokenField} ${[...fields].sort().join(" ")}`.trimEnd()
 
 const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
   Effect.isEffect(dpop)
@@ -278,11 +280,6 @@ const orInvalid = <A, R>(effect: Effect.Effect<A, unknown, R>, option: string, d
     effect,
     (cause) => LayerOptions.invalid(`TokenEndpoint.${option}`, description + AuthenticatedPost.sayWhy(cause))
   )
-
-const tellRefreshToken = ({ onRefreshToken }: Grant, body: ServerExchange.Answer["body"]) => {
-  const refreshToken = Option.flatMap(body, TokenResponse.decodeRefreshToken)
-  if (Option.isSome(refreshToken)) onRefreshToken?.(refreshToken.value)
-}
 
 /**
  * The service as a layer; it fails with `InvalidOptions` when it is built.

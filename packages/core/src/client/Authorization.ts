@@ -149,8 +149,8 @@ export const annotate = <A, E, R>(
       // A thousand requests may have waited for one token: where nobody traces, none pays for it
       fiber.getFiberRef(FiberRef.currentTracerEnabled)
         ? Effect.annotateSpans(effect, {
-          ...(use === undefined ? {} : { "oauth.token.use": use }),
-          ...(resends === 0 ? {} : { "http.request.resend_count": resends })
+          ...(use && { "oauth.token.use": use }),
+          ...(resends > 0 && { "http.request.resend_count": resends })
         })
         : effect
     )

@@ -72,8 +72,8 @@ const fieldsOf = (
   request: HttpClientRequest.HttpClientRequest
 ) => ({
   request,
-  ...(cause === undefined ? {} : { cause: redactUnknown(cause, request) }),
-  ...(description === undefined ? {} : { description })
+  ...(cause !== undefined && { cause: redactUnknown(cause, request) }),
+  ...(description !== undefined && { description })
 })
 
 // Made for every response: nothing is kept in it but what it is made of
