@@ -103,10 +103,7 @@ export const make = (
     take: takeBy(KeyState.obtained),
     found,
     share: Effect.fnUntraced(function*(slot, token, replaces, reason) {
-      slot.apply(KeyState.writing)
-      const written = yield* tokens.write(slot.key, token, replaces)
-      slot.apply(KeyState.written)
-      if (written) return
+      if (yield* tokens.write(slot.key, token, replaces)) return
       const seen = yield* look(slot, reason)
       const winner = tokenOf(seen)
       if (winner === undefined) {

@@ -119,8 +119,6 @@ export interface KeyState {
   readonly replaced: Token | undefined
   readonly renewal: RenewalState
   readonly verdicts: OriginVerdicts.OriginVerdicts
-  /** A new token is on its way into the store: what is there is not news. */
-  readonly isWriting: boolean
 }
 
 /** What becomes of a state. */
@@ -132,8 +130,7 @@ export const initial: KeyState = {
   quietUntil: Number.NEGATIVE_INFINITY,
   replaced: undefined,
   renewal: { _tag: "Idle", notBefore: 0 },
-  verdicts: OriginVerdicts.none,
-  isWriting: false
+  verdicts: OriginVerdicts.none
 }
 
 /** Where the state of a key is kept: only a transition changes it. */
@@ -180,12 +177,6 @@ export const heard = (verdict: OriginVerdicts.Transition): Transition => (state)
   const after = { ...state, verdicts }
   return held === undefined ? after : holding(after, held)
 }
-
-/** A new token goes into the store. */
-export const writing: Transition = (state) => ({ ...state, isWriting: true })
-
-/** It is there, or another. */
-export const written: Transition = (state) => ({ ...state, isWriting: false })
 
 /** The provider has ended: no token is kept, nor what was said of any. */
 export const closed: Transition = ({ renewal }) => ({ ...initial, renewal })
@@ -319,7 +310,7 @@ export const isWorthTaking = (
 
 /** A stored token is news where one is held, or a failure answers that it would end. */
 export const isNews = (state: KeyState, now: number): boolean =>
-  !state.isWriting && (state.held !== undefined || answering(state, now) !== undefined)
+  state.held !== undefined || answering(state, now) !== undefined
 
 /** What is known of a token, while it is held or has just been replaced. */
 export const known = ({ held, replaced }: KeyState, token: AccessToken): Token | undefined => {

@@ -20,7 +20,7 @@ export interface OtherProcesses {
 
 /** `Sharing.Others`, as a provider sees it. */
 export type Make = (options: {
-  readonly fleet: Pick<Fleet, "holds" | "watch">
+  readonly fleet: Pick<Fleet, "holds" | "isWriting" | "watch">
   readonly slots: TokenCache.TokenCache
   readonly adoption: Adoption.Adoption
   /** Runs what nobody waits for. */
@@ -30,7 +30,7 @@ export type Make = (options: {
 }) => OtherProcesses
 
 /** Makes it for one provider, which hears of them from now on. */
-export const make: Make = ({ adoption, fleet: { holds, watch }, fork, now, slots }) => {
+export const make: Make = ({ adoption, fleet: { holds, isWriting, watch }, fork, now, slots }) => {
   const pause = (slot: TokenCache.Slot, origin: string, pause: Hold) =>
     slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
 
@@ -45,7 +45,7 @@ export const make: Make = ({ adoption, fleet: { holds, watch }, fork, now, slots
         return Effect.void
       }
       // Without a token, and without a failure that it could end, nobody waits for this one
-      if (!KeyState.isNews(slot.state, now())) return Effect.void
+      if (isWriting(key) || !KeyState.isNews(slot.state, now())) return Effect.void
       const before = slot.state.held?.token
       return Effect.map(adoption.look(slot, "expiry"), (seen) => {
         const token = Adoption.tokenOf(seen)

@@ -201,10 +201,21 @@ export const join = (
     }
   }
 
+  const tokens = SharedTokens.make(store, options)
+  const writing = new Set<string>()
+
   return {
     isShared,
     isFailing: store.isFailing,
-    tokens: SharedTokens.make(store, options),
+    isWriting: (key) => writing.has(key),
+    tokens: {
+      read: tokens.read,
+      write: (key, ...written) =>
+        Effect.suspend(() => {
+          writing.add(key)
+          return Effect.ensuring(tokens.write(key, ...written), Effect.sync(() => writing.delete(key)))
+        })
+    },
     remove: store.remove,
     makeBinding: TokenBinding.make,
     enter,

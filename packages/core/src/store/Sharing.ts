@@ -71,6 +71,8 @@ export interface Fleet {
   } | undefined
   /** Begins to watch whether the tokens of a key are bound to who asked for them; not where all is one process. */
   readonly makeBinding?: (() => TokenBinding) | undefined
+  /** Whether a new token is on its way into the store: what is there is not news. */
+  readonly isWriting: (key: string) => boolean
   /** Tells of keys that were written or removed, for as long as it runs. */
   readonly watch: (changed: (key: string) => Effect.Effect<void>) => Effect.Effect<void>
 }
@@ -148,6 +150,7 @@ export const pollInterval = { min: 100, max: 300 }
 export const none: Fleet = {
   isShared: false,
   isFailing: constFalse,
+  isWriting: constFalse,
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
   enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, leave: Effect.void }),

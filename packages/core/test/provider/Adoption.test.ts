@@ -82,7 +82,6 @@ describe("Adoption", () => {
       yield* adoption.share(slot, own.token, Option.none(), "expiry")
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "first")
       assert.strictEqual(slot.state.held?.isOwn, false)
-      assert.isFalse(slot.state.isWriting)
     }))
 
   it.effect("a token of the store that is not worth taking is written over", () =>

@@ -262,13 +262,11 @@ describe("KeyState", () => {
       deepStrictEqual(again(800_000, hold("b")), idle())
     })
 
-    it("fleet rule 10: what is stored is news where a token is held or a failure answers, unless this process writes", () => {
+    it("fleet rule 10: what is stored is news where a token is held or a failure answers", () => {
       assert.isFalse(KeyState.isNews(after(), 0))
       assert.isTrue(KeyState.isNews(after(held), 0))
       assert.isTrue(KeyState.isNews(refused(), 4999))
       assert.isFalse(KeyState.isNews(refused(), 5000))
-      assert.isFalse(KeyState.isNews(after(held, KeyState.writing), 0))
-      assert.isTrue(KeyState.isNews(after(held, KeyState.writing, KeyState.written), 0))
     })
 
     it("at the end of the provider there is none", () => {
@@ -419,8 +417,6 @@ describe("KeyState", () => {
       rejected: ({ name }) =>
         KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold(name)), other, Infinity, 0)),
       accepted: ({ name }) => KeyState.heard(OriginVerdicts.accepted(HeldToken.identity(hold(name)), other)),
-      writing: () => KeyState.writing,
-      written: () => KeyState.written,
       closed: () => KeyState.closed,
       started: ({ reason }, _, now) => KeyState.started(flights.find((f) => f.reason === reason)!, cooldown, now),
       ended: ({ reason }) => KeyState.ended(flights.find((f) => f.reason === reason)!),

@@ -92,7 +92,7 @@ describe("TokenCache", () => {
       assert.notStrictEqual(other.key, slot.key)
       assert.strictEqual(slot.key, storeKey(request))
       assert.strictEqual(slot.name, `name of ${slot.key}`)
-      slot.apply(KeyState.writing)
+      slot.apply(KeyState.busyElsewhere(1, 0))
       assert.strictEqual(other.state, KeyState.initial)
     }))
 

@@ -1,7 +1,7 @@
-import { AccessToken, TokenStore } from "@effect-alf/core"
+import { AccessToken, OAuthMetrics, RetryPolicy, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Effect, Option, Redacted } from "effect"
+import { DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted } from "effect"
 import { fingerprint } from "../../src/disclosure/Fingerprint.js"
 import * as Sharing from "../../src/store/Sharing.js"
 
@@ -18,6 +18,37 @@ describe("Sharing", () => {
       yield* none.remove("key", "version")
       assert.isUndefined(none.holds)
       yield* none.watch(() => Effect.die("told of a change"))
+    }))
+
+  it.scoped("fleet rule 10: a token is on its way until the store has answered, whoever waits for that", () =>
+    Effect.gen(function*() {
+      for (const end of ["answer", "interruption"]) {
+        const called = yield* Deferred.make<void>()
+        const answer = yield* Deferred.make<boolean>()
+        const store = TokenStore.TokenStore.of({
+          ...(yield* TokenStore.makeMemory()),
+          set: () => Effect.zipRight(Deferred.succeed(called, undefined), Deferred.await(answer))
+        })
+        const fleet = yield* Sharing.of({ sharing: TokenStore.byTurns }).join(store, {
+          storeTimeout: Duration.seconds(1),
+          leaseDuration: Duration.seconds(1),
+          failureCooldown: Duration.seconds(1),
+          defaultLifetime: Duration.hours(1),
+          proofKey: undefined,
+          retry: RetryPolicy.standard,
+          fork: Effect.runFork,
+          update: yield* OAuthMetrics.makeUpdate
+        })
+        assert.isFalse(fleet.isWriting("key"))
+        const write = yield* Effect.fork(fleet.tokens.write("key", token, Option.none()))
+        yield* Deferred.await(called)
+        assert.isTrue(fleet.isWriting("key"))
+        assert.isFalse(fleet.isWriting("another key"))
+        if (end === "answer") yield* Deferred.succeed(answer, true)
+        else yield* Fiber.interruptFork(write)
+        yield* Fiber.await(write)
+        assert.isFalse(fleet.isWriting("key"), end)
+      }
     }))
 
   it.effect("rule 9: what leaves the process is a digest, and what stays in it is shown as a short hash", () =>
