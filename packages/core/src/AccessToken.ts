@@ -245,6 +245,6 @@ export const windows = (
   return {
     refreshAt: end - Math.min(ahead, lifetime * maxAheadShare),
     freshUntil: end - leeway,
-    expiresAt: Option.isSome(self.expiresAt) ? end : Number.POSITIVE_INFINITY
+    expiresAt: Option.isSome(self.expiresAt) ? end : Infinity
   }
 }

@@ -253,8 +253,8 @@ export const make: (
 
     let known: Metadata | undefined
     /** Between these it is taken as it is (epoch milliseconds): a clock that was set back must not make it last. */
-    let freshFrom = Number.POSITIVE_INFINITY
-    let freshUntil = Number.NEGATIVE_INFINITY
+    let freshFrom = Infinity
+    let freshUntil = -Infinity
     const isFresh = (now: number) => freshFrom <= now && now < freshUntil
     let isDoubtful = false
     let failure: { readonly error: TokenEndpointError; readonly at: number } | undefined
@@ -346,7 +346,7 @@ export const make: (
           })
         }),
       forget: Effect.sync(() => {
-        freshUntil = Number.NEGATIVE_INFINITY
+        freshUntil = -Infinity
         isDoubtful = true
       })
     })

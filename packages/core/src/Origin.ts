@@ -185,31 +185,28 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
     if (!any && !Array.isArray(origins)) {
       return yield* LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
     }
-    const baseUrl = options.baseUrl === undefined
-      ? undefined
-      : yield* checkUrl("AuthedHttpClient.baseUrl", options.baseUrl, options)
-    if (baseUrl !== undefined && baseUrl.search !== "") {
-      return yield* LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
+    const allowed: Array<string> = []
+    /** As the user wrote it but for its origin: a base ends where its path ends, with or without a slash. */
+    let base: string | undefined
+    if (options.baseUrl !== undefined) {
+      const { origin, pathname, search } = yield* checkUrl("AuthedHttpClient.baseUrl", options.baseUrl, options)
+      if (search !== "") return yield* LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
+      allowed.push(origin)
+      base = pathname === "/" ? origin : origin + pathname
     }
-    const listed: Array<string> = []
-    for (const origin of any ? [] : origins) {
-      const url = yield* checkUrl("AuthedHttpClient.origins", origin, options)
-      if (url.pathname !== "/" || url.search !== "") {
-        return yield* LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${url.origin}`)
+    for (const given of any ? [] : origins) {
+      const { origin, pathname, search } = yield* checkUrl("AuthedHttpClient.origins", given, options)
+      if (pathname + search !== "/") {
+        return yield* LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${origin}`)
       }
-      listed.push(url.origin)
+      allowed.push(origin)
     }
-    const allowed = baseUrl === undefined ? listed : [baseUrl.origin, ...listed]
     if (!any && allowed.length === 0) {
       return yield* LayerOptions.invalid(
         "AuthedHttpClient.origins",
         "is missing: say where tokens may go, or give a baseUrl"
       )
     }
-    // As the user wrote it but for its origin: a base ends where its path ends, with or without a slash
-    const base = baseUrl === undefined
-      ? undefined
-      : `${baseUrl.origin}${baseUrl.pathname === "/" ? "" : baseUrl.pathname}`
     const allowInsecure = options.allowInsecure === true
 
     const complete = (url: string) => base === undefined || isAbsolute(url) ? url : join(base, url)

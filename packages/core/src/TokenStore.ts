@@ -232,7 +232,7 @@ const decodeStored = (value: unknown): Effect.Effect<Option.Option<Entry>, Token
       ),
     onSome: (stored) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        const remaining = stored.expiresAt === null ? Number.POSITIVE_INFINITY : stored.expiresAt - now
+        const remaining = stored.expiresAt === null ? Infinity : stored.expiresAt - now
         return remaining <= 0 ? Option.none() : Option.some<Entry>({
           version: stored.version,
           payload: stored.payload,

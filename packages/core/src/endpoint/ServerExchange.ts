@@ -220,8 +220,6 @@ const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => 
   return status >= 200 && status < 300 ? "InvalidResponse" : "Status"
 }
 
-const defaultPorts: Record<string, number> = { "http:": 80, "https:": 443 }
-
 /**
  * A span as OpenTelemetry wants it of an HTTP client, with platform's name, but
  * for what the server chooses: even the name of a header may hold what it was
@@ -241,7 +239,7 @@ const traced = <A>(
     const attributes = {
       "http.request.method": request.method,
       "server.address": hostname,
-      "server.port": port === "" ? defaultPorts[protocol] : Number(port),
+      "server.port": Number(port || (protocol === "https:" ? 443 : 80)),
       "url.full": endpoint,
       "url.scheme": protocol.slice(0, -1)
     }

@@ -79,7 +79,7 @@ export const make = (options: {
     lastError ?? new TokenProviderError({
       reason: "MaxWait",
       waited: maxWait,
-      description: waitsFor && `${waitsFor.what} after ${Duration.format(Duration.millis(now() - waitsFor.since))}`,
+      description: waitsFor && `${waitsFor.what} after ${Duration.format(now() - waitsFor.since)}`,
       retryAfter: failureCooldown
     })
 

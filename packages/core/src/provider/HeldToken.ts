@@ -80,4 +80,4 @@ export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({
 })
 
 const endOf = ({ expiresAt }: AccessToken.AccessToken): number =>
-  Option.isSome(expiresAt) ? expiresAt.value.epochMillis : Number.POSITIVE_INFINITY
+  Option.isSome(expiresAt) ? expiresAt.value.epochMillis : Infinity

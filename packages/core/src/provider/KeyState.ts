@@ -127,7 +127,7 @@ export type Transition = (state: KeyState) => KeyState
 /** Nothing is known of the key. */
 export const initial: KeyState = {
   held: undefined,
-  quietUntil: Number.NEGATIVE_INFINITY,
+  quietUntil: -Infinity,
   replaced: undefined,
   renewal: { _tag: "Idle", notBefore: 0 },
   verdicts: OriginVerdicts.none
@@ -449,7 +449,7 @@ const isInForce = (answer: Answer | undefined, now: number): answer is Answer =>
 const holding = (state: KeyState, held: HeldToken.HeldToken): KeyState => ({
   ...state,
   held,
-  quietUntil: isRejected({ state }, held) ? Number.NEGATIVE_INFINITY : held.refreshAt
+  quietUntil: isRejected({ state }, held) ? -Infinity : held.refreshAt
 })
 
 /** The same token from another side stays whose it was. */

@@ -6,7 +6,6 @@
  * keeps to the Schedule of the endpoint alone.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "../AccessToken.js"
@@ -124,7 +123,7 @@ export const make = (options: {
           if (reason === "background") return Sharing.Outcome.Busy({ again: Math.max(result, busyInterval) })
           const rest = deadline - (yield* Clock.currentTimeMillis)
           // In whole milliseconds: a clock that counts in these stands still for less
-          yield* Effect.timeoutOption(changed.await, Duration.millis(Math.ceil(Math.min(result, rest))))
+          yield* Effect.timeoutOption(changed.await, Math.ceil(Math.min(result, rest)))
           if ((yield* Clock.currentTimeMillis) >= deadline) {
             return yield* renewal.waitIsOver()
           }

@@ -53,7 +53,7 @@ export const make = (options: {
       // A clock that was set back must not make it silent
       if (
         current.get(subject) === kind ||
-        Math.abs(now() - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY)) < interval
+        Math.abs(now() - (saidAt.get(kind) ?? -Infinity)) < interval
       ) {
         return
       }

@@ -141,7 +141,7 @@ export const make = (store: Driver, options: {
 
     // What failed when it was last done: a store may well be read and not be written
     const down = new Set<string>()
-    let failedAt = Number.NEGATIVE_INFINITY
+    let failedAt = -Infinity
     // Keys whose entry could not be read, so that each is reported once
     const unreadable = new Set<string>()
 

@@ -117,7 +117,7 @@ export const make = (store: BoundedStore): FleetNotes => {
           onNone: () => ({ count: 0, remaining: 0, version }),
           onSome: ({ count, memory }) => {
             const remaining = Duration.toMillis(timeToLive) - memory
-            return { count, remaining: remaining > maxRemaining ? Number.NEGATIVE_INFINITY : remaining, version }
+            return { count, remaining: remaining > maxRemaining ? -Infinity : remaining, version }
           }
         })),
       (answer) => {

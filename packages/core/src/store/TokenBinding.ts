@@ -82,7 +82,7 @@ class Record implements TokenBinding {
     const known = origins.get(origin)
     if (known !== undefined) return known
     if (origins.size >= maxOrigins) origins.clear()
-    const state = { foreignFailedAt: Number.NEGATIVE_INFINITY, provenAt: Number.NEGATIVE_INFINITY }
+    const state = { foreignFailedAt: -Infinity, provenAt: -Infinity }
     origins.set(origin, state)
     return state
   }

@@ -146,6 +146,6 @@ const describe = ({ audiences, resources, scope, thumbprint }: Purpose) =>
   JSON.stringify([scope, resources, audiences, thumbprint])
 
 const millisOf = (lifetime: Duration.DurationInput | "none"): number | undefined => {
-  const millis = lifetime === "none" ? Number.POSITIVE_INFINITY : Duration.toMillis(lifetime)
+  const millis = lifetime === "none" ? Infinity : Duration.toMillis(lifetime)
   return Number.isFinite(millis) ? millis : undefined
 }
