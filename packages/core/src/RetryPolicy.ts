@@ -42,25 +42,21 @@ const defaultRetryAfterCap = Duration.seconds(10)
  * @since 0.1.0
  * @category constructors
  */
-export const exponential = ({
-  base = defaultBase,
-  factor = 2,
-  jitter = true,
-  max = defaultMax,
-  times = defaultTimes
-}: {
+export const exponential = (options: {
   readonly base?: Duration.DurationInput | undefined
   readonly factor?: number | undefined
   readonly max?: Duration.DurationInput | undefined
   readonly times?: number | undefined
   readonly jitter?: boolean | undefined
-} = {}): Schedule.Schedule<unknown, TokenEndpointError> =>
-  Schedule.exponential(base, factor).pipe(
+} = {}): Schedule.Schedule<unknown, TokenEndpointError> => {
+  const { base = defaultBase, factor = 2, jitter = true, max = defaultMax, times = defaultTimes } = options
+  return Schedule.exponential(base, factor).pipe(
     jitter ? Schedule.jittered : identity,
     // Whole milliseconds: a fraction of one brings the clock of tests to a halt in older releases of effect
     Schedule.modifyDelay((_, delay) => Duration.min(Duration.millis(Math.ceil(Duration.toMillis(delay))), max)),
     Schedule.intersect(Schedule.recurs(times))
   )
+}
 
 /**
  * Waits as long as the server asks for with Retry-After (RFC 9110 §10.2.3), but
