@@ -19,18 +19,26 @@ export const make = (
 ): HeldToken => {
   // What is no token fails here, before anyone sends it
   Redacted.value(token.value)
-  const { freshUntil, refreshAt } = AccessToken.windows(token, options)
-  return new Held(token, refreshAt, freshUntil, options.isOwn)
+  return new Held(token, AccessToken.windows(token, options), options.isOwn)
 }
 
 // One for each key: it is to be small
 class Held implements HeldToken {
+  readonly token: AccessToken.AccessToken
+  readonly isOwn: boolean
+  readonly refreshAt: number
+  readonly freshUntil: number
+
   constructor(
-    readonly token: AccessToken.AccessToken,
-    readonly refreshAt: number,
-    readonly freshUntil: number,
-    readonly isOwn: boolean
-  ) {}
+    token: AccessToken.AccessToken,
+    { freshUntil, refreshAt }: Pick<AccessToken.Windows, "refreshAt" | "freshUntil">,
+    isOwn: boolean
+  ) {
+    this.token = token
+    this.isOwn = isOwn
+    this.refreshAt = refreshAt
+    this.freshUntil = freshUntil
+  }
 
   get expiresAt(): number {
     return endOf(this.token)
@@ -41,7 +49,7 @@ class Held implements HeldToken {
   }
 
   own(): HeldToken {
-    return this.isOwn ? this : new Held(this.token, this.refreshAt, this.freshUntil, true)
+    return this.isOwn ? this : new Held(this.token, this, true)
   }
 }
 
