@@ -335,7 +335,7 @@ describe("TokenProvider, with traffic", () => {
             assert.notInclude(uses, "awaited")
             // The nearer the leeway, the more calls there are
             const now = yield* Clock.currentTimeMillis
-            yield* TestClock.adjust(Math.max(1, Math.floor(Math.max(freshUntil - now, leeway) / 10)))
+            yield* TestClock.adjust(Math.max(1, Math.floor(Math.max(freshUntil - now, leeway) / 4)))
           }
           expiresAt = (yield* tokens.issued)[index + 1].expiresAt
         }

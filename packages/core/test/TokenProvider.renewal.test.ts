@@ -239,7 +239,7 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
 
   it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes } = yield* makeFleet(12, { endpoint: { delay: 0, retry: schedule } })
+      const { processes, requestTimes } = yield* makeFleet(6, { endpoint: { delay: 0, retry: schedule } })
       for (const { tokens } of processes) yield* tokens.failNext(100)
       yield* Effect.forkScoped(Effect.forEach(
         processes,
@@ -383,7 +383,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
 
   it.scoped("fleet rule 4: a fleet whose lease nobody gives back asks without it, one process at a time", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes, sharedStore, key } = yield* makeFleet(20)
+      const { processes, requestTimes, sharedStore, key } = yield* makeFleet(5)
       const held = Effect.forever(Effect.delay(sharedStore.acquireLease(key, ghost, Duration.seconds(3)), "1 second"))
       yield* sharedStore.acquireLease(key, ghost, Duration.seconds(3))
       yield* Effect.forkScoped(held)
