@@ -93,7 +93,7 @@ describe("NodeHttp.layerConfig", () => {
     }))
 })
 
-describe("NodeHttp, connections", () => {
+describe.concurrent("NodeHttp, connections", () => {
   it.scopedLive("a connection is kept and used again", () =>
     Effect.gen(function*() {
       const server = yield* echo
