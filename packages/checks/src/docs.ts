@@ -1,5 +1,6 @@
 // Every ts block of the READMEs, of the guides and of the doc comments in the published packages is compiled and run,
-// each as a module of its own; every script that an sh block runs is there. Given pages or modules, only theirs:
+// each as a module of its own; every script that an sh block runs is there, and every message is on the page "Errors".
+// Given pages or modules, only theirs:
 //
 //     npm run check:docs -- packages/guides/errors.md
 //
@@ -11,14 +12,17 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import { text } from "node:stream/consumers"
 import ts from "typescript"
+import * as Page from "../../guides/test/Page.js"
 import * as Block from "./docs/Block.js"
 import type { Message, Module } from "./docs/Run.js"
+import * as Texts from "./docs/Texts.js"
 import * as World from "./docs/World.js"
 import { report, root } from "./workspace.js"
 
 const chosen = process.argv.slice(2).map((file) => relative(root, resolve(file)))
 const sources = (chosen.length > 0 ? chosen : Block.sources()).map(Block.read)
-const problems = sources.flatMap(({ problems }) => problems)
+const isErrorsChosen = chosen.length === 0 || chosen.includes(Page.path)
+const problems = [...sources.flatMap(({ problems }) => problems), ...isErrorsChosen ? Texts.problems : []]
 const blocks = sources.flatMap(({ blocks }) => blocks)
 const code = blocks.filter(({ language }) => language === "ts")
 const files = new Map(code.map((block) => [Block.fileOf(block), block]))

@@ -1,7 +1,9 @@
-/** The page about errors, as a test reads it. */
+/** The page about errors, as a test or a check reads it. */
 import { readFileSync } from "node:fs"
 
-const text = readFileSync(new URL("../errors.md", import.meta.url), "utf8")
+export const path = "packages/guides/errors.md"
+
+const text = readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8")
 
 /** The cells of a row of a table. */
 const cellsOf = (line: string): ReadonlyArray<string> => line.split("|").slice(1, -1).map((cell) => cell.trim())
@@ -26,3 +28,8 @@ export const examples: ReadonlyArray<string> = [...text.matchAll(/^```\n(.*)\n``
 
 /** All that is set as code, which is what somebody finds. */
 export const code: string = [...text.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code).concat(examples).join("\n")
+
+const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
+
+/** A text with parts that differ. */
+export const pattern = (text: string, hole: string): RegExp => new RegExp(text.split(hole).map(escape).join("[^\\n]*"))

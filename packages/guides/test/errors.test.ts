@@ -1,32 +1,12 @@
-/** The page "Errors" is what the code says: no message is missing, and none is another. */
+/** The page "Errors" is what the code says; that no message is missing there, `npm run check:docs` tells. */
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Logger, LogLevel } from "effect"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as Page from "./Page.js"
 import { alone, situations } from "./Situations.js"
-import * as Texts from "./Texts.js"
-
-const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
-
-/** A text with parts that differ. */
-const pattern = (text: string, hole: string) => new RegExp(text.split(hole).map(escape).join("[^\\n]*"))
-
-/** What nobody is told: the words of a format, and failures that are tried again where they happen. */
-const isSilent = (text: string) =>
-  /\n|^[A-Z ]+$|^\d+ \w+$/.test(text) ||
-  ["Command timed out", "another attempt is at it", "gzip, br"].includes(text)
 
 describe("the page", () => {
-  it("has every reason and every method that an error can name", () => {
-    deepStrictEqual(Texts.reasons.filter((reason) => !new RegExp(`\\b${reason}\\b`).test(Page.code)), [])
-  })
-
-  it("has every sentence that the code may tell somebody", () => {
-    const missing = Texts.sentences.filter(({ text }) => !isSilent(text) && !pattern(text, Texts.hole).test(Page.code))
-    deepStrictEqual(missing, [])
-  })
-
   it("shows the messages of the situations, each once, and no others", () => {
     deepStrictEqual([...Page.messages].sort(), Object.keys(situations).sort())
   })
@@ -53,7 +33,7 @@ describe("each message", () => {
         Object.entries(situations),
         ([message]) => message,
         ([message, situation]) =>
-          Effect.map(situation, (said) => assert.match(said, pattern(message, "…"))).pipe(
+          Effect.map(situation, (said) => assert.match(said, Page.pattern(message, "…"))).pipe(
             places.withPermits(alone.has(situation) ? concurrency : 1)
           ),
         { concurrency }

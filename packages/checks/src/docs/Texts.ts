@@ -1,6 +1,8 @@
-/** The texts of messages in the source of the libraries. */
-import { readdirSync, readFileSync } from "node:fs"
+/** The texts of messages in the source of the libraries, all of which the page "Errors" has. */
+import { readFileSync } from "node:fs"
 import ts from "typescript"
+import * as Page from "../../../guides/test/Page.js"
+import { libraries, root, sources } from "../workspace.js"
 
 /** Calls whose arguments are, or become, a part of a message. */
 const sayings = [
@@ -28,7 +30,7 @@ const sayings = [
 const isOther = (file: string) => /^(testing\/|index|OAuthMetrics)/.test(file)
 
 /** A template's parts that vary. */
-export const hole = "\u0000"
+const hole = "\u0000"
 
 /** Without the tokens between them, which take as long to read as the file. */
 const childrenOf = (node: ts.Node): ReadonlyArray<ts.Node> => {
@@ -78,29 +80,17 @@ const collect = (node: ts.Node): ReadonlyArray<string> =>
 /** What has a space and a word is said to somebody; anything else is a name. */
 const isSentence = (text: string) => /\p{L}.* .*\p{L}|\p{L} | \p{L}/u.test(text)
 
-const sources = ["core", "node"].flatMap((name) => {
-  const folder = new URL(`../../${name}/src/`, import.meta.url)
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts") && !isOther(file))
-    .map((file) => {
-      const text = readFileSync(new URL(file, folder), "utf8")
-      return { file: `${name}/src/${file}`, source: ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true) }
-    })
-})
-
-export interface Text {
-  readonly file: string
-  readonly text: string
-}
-
-/** Every sentence that may become a part of a message. */
-export const sentences: ReadonlyArray<Text> = sources.flatMap(({ file, source }) =>
-  [...new Set(collect(source))].filter(isSentence).map((text) => ({ file, text }))
+const modules = libraries.flatMap((name) =>
+  sources(name).filter((source) => !isOther(source)).map((source) => {
+    const file = `packages/${name}/src/${source}.ts`
+    const text = readFileSync(root + file, "utf8")
+    return { file, source: ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true) }
+  })
 )
 
 /** The reasons that the errors' types name. */
-export const reasons: ReadonlyArray<string> = sources.flatMap(({ file, source }) => {
-  if (file !== "core/src/OAuthError.ts") return []
+const reasons: ReadonlyArray<string> = modules.flatMap(({ file, source }) => {
+  if (file !== "packages/core/src/OAuthError.ts") return []
   const found: Array<string> = []
   const visit = (node: ts.Node) => {
     if (ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal)) found.push(node.literal.text)
@@ -109,3 +99,20 @@ export const reasons: ReadonlyArray<string> = sources.flatMap(({ file, source })
   visit(source)
   return found
 })
+
+/** What nobody is told: the words of a format, and failures that are tried again where they happen. */
+const isSilent = (text: string) =>
+  /\n|^[A-Z ]+$|^\d+ \w+$/.test(text) ||
+  ["Command timed out", "another attempt is at it", "gzip, br"].includes(text)
+
+/** What the page does not have: reasons and methods that an error can name, and sentences that somebody may be told. */
+export const problems: ReadonlyArray<string> = [
+  ...reasons.filter((reason) => !new RegExp(`\\b${reason}\\b`).test(Page.code)).map((reason) =>
+    `${Page.path}: there is no ${reason}`
+  ),
+  ...modules.flatMap(({ file, source }) =>
+    [...new Set(collect(source))]
+      .filter((text) => isSentence(text) && !isSilent(text) && !Page.pattern(text, hole).test(Page.code))
+      .map((text) => `${file}: ${Page.path} has no "${text.replaceAll(hole, "…")}"`)
+  )
+]
