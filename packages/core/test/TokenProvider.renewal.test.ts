@@ -394,6 +394,24 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.isTrue(times[0] >= 5 && times[0] < 5.3, `asked at ${times[0]} s`)
     }))
 
+  it.scoped("fleet rule 4: nor does one ask that came too late to claim it, and again when that claim has ended", () =>
+    Effect.gen(function*() {
+      const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+      const sharedStore: TokenStore.TokenStore["Type"] = {
+        ...memory,
+        acquireLease: () => Effect.succeed(false),
+        // All of them have seen the same before any has written
+        set: (...entry) => Effect.delay(memory.set(...entry), "10 millis")
+      }
+      const processes = yield* Effect.forEach(
+        Arr.range(1, 5),
+        () => ProviderBench.make({ sharedStore, endpoint: { delay: "20 seconds" } })
+      )
+      yield* during("11 seconds")(Effect.exit(getAll(processes)))
+      const times = yield* Effect.forEach(processes, ({ requestTimes }) => requestTimes)
+      deepStrictEqual(times.flat().sort().map(Math.floor), [5, 8])
+    }))
+
   it.scoped("fleet rule 4: where the endpoint has just failed it is left to the pace", () =>
     Effect.gen(function*() {
       const { processes: [one], sharedStore, key } = yield* makeFleet(1)

@@ -164,7 +164,7 @@ export const join = (
       const pace = yield* notes.read(FleetNotes.paceKey(key))
       if (Option.exists(pace, ({ count, remaining }) => count > 0 && remaining > -maxPace)) return false
       const claim = yield* notes.read(FleetNotes.claimKey(key))
-      if (Option.exists(claim, isInForce)) return false
+      if (Option.exists(claim, isInForce)) return wasRefused = false
       const note = { count: 1, remaining: Duration.toMillis(leaseDuration) }
       const isClaimed = yield* notes.write(FleetNotes.claimKey(key), note, Option.map(claim, ({ version }) => version))
       const isLast = isClaimed || wasRefused
