@@ -8,11 +8,12 @@ import type { Scope } from "effect"
 import { Redis } from "ioredis"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { randomInt } from "node:crypto"
-import { accessSync, constants, existsSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { basename, delimiter, join } from "node:path"
+import { basename, join } from "node:path"
+import * as Executable from "./Executable.js"
 
 export class RedisServerError extends Data.TaggedError("RedisServerError")<{ readonly message: string }> {}
 
@@ -37,24 +38,9 @@ export interface Options {
   readonly configuration?: string | undefined
 }
 
-const executables = ["redis-server", "valkey-server"]
-
 const searchPath = Effect.orDie(Config.withDefault(Config.string("PATH"), ""))
 
-/** Where the server's executable is, if there is one on the PATH. */
-const findExecutable: Effect.Effect<string | undefined> = Effect.map(searchPath, (searchPath) =>
-  executables
-    .flatMap((name) => searchPath.split(delimiter).map((folder) => join(folder, name)))
-    .find(isExecutable))
-
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+const findExecutable = Effect.map(searchPath, Executable.find)
 
 const unavailable = new RedisServerError({
   message: "Neither redis-server nor valkey-server is on the PATH, and Debian's package redis-server could not be " +
@@ -64,7 +50,7 @@ const unavailable = new RedisServerError({
 /** Makes sure that there is an executable to start: installs Debian's package where that is possible. */
 export const install: Effect.Effect<void, RedisServerError> = Effect.gen(function*() {
   if ((yield* findExecutable) !== undefined) return
-  if (process.getuid?.() !== 0 || !aptGet.some(isExecutable)) return yield* unavailable
+  if (process.getuid?.() !== 0 || !aptGet.some(Executable.is)) return yield* unavailable
   yield* Console.error("No redis-server is on the PATH: installing Debian's package redis-server")
   yield* withoutServices(Effect.zipRight(runAptGet("update"), runAptGet("install", "--yes", "redis-server"))).pipe(
     Effect.mapError((error) => new RedisServerError({ message: `${unavailable.message} ${error.message}` }))
