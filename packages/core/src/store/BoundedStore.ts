@@ -16,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
+import * as Redaction from "../disclosure/Redaction.js"
 import { describeCause, TokenStoreError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 
@@ -59,12 +60,12 @@ export interface BoundedStore {
     key: string,
     decode: (entry: Entry) => A
   ) => Effect.Effect<Option.Option<Option.Option<A>>>
-  /** `secret` is what no message may show. */
+  /** `secrets` are what no message may show. */
   readonly set: (
     key: string,
     entry: Entry,
     replaces: Option.Option<string>,
-    secret?: Redacted.Redacted
+    secrets?: ReadonlyArray<Redacted.Redacted>
   ) => Effect.Effect<Option.Option<boolean>>
   readonly remove: (key: string, version: string) => Effect.Effect<Option.Option<boolean>>
   readonly acquireLease: (
@@ -168,7 +169,7 @@ export const make = (store: Driver, options: {
     const ask = <A>(
       method: Method,
       effect: LazyArg<Effect.Effect<A, TokenStoreError>>,
-      secret?: Redacted.Redacted
+      secrets?: ReadonlyArray<Redacted.Redacted>
     ): Effect.Effect<Option.Option<A>> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         // A clock that was set back must not make it last
@@ -177,7 +178,7 @@ export const make = (store: Driver, options: {
           return Effect.succeedNone
         }
         return Effect.flatMap(FiberRef.get(allowance), (allowance = { left: timeout }) =>
-          call(method, effect, secret, {
+          call(method, effect, secrets, {
             limit: Math.min(isSlow ? timeout * slowShare : timeout, allowance.left),
             spend: (millis) => {
               allowance.left = Math.max(0, allowance.left - millis)
@@ -237,7 +238,8 @@ export const make = (store: Driver, options: {
             (error) => error.reason === "InvalidEntry",
             (error) => Effect.as(reportUnreadable(key, error.description), Option.none())
           )),
-      set: (key, entry, replaces, secret) => ask("set", () => yesOrNo("set", store.set(key, entry, replaces)), secret),
+      set: (key, entry, replaces, secrets) =>
+        ask("set", () => yesOrNo("set", store.set(key, entry, replaces)), secrets),
       remove: (key, version) => ask("remove", () => yesOrNo("remove", store.remove(key, version))),
       acquireLease: (key, owner, duration) =>
         ask("acquireLease", () => yesOrNo("acquireLease", store.acquireLease(key, owner, duration))),
@@ -266,7 +268,7 @@ interface Time {
 
 /**
  * Makes calls of a store that are bounded in time and counted, and fail with
- * what the store says without the `secret` that it was given.
+ * what the store says without the `secrets` that it was given.
  */
 export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
   // A process that stood still finds its timer before the answer that has been there for long, and perhaps many other
@@ -292,7 +294,7 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
   return <A>(
     method: TokenStoreError["method"],
     call: LazyArg<Effect.Effect<A, TokenStoreError>>,
-    secret?: Redacted.Redacted,
+    secrets?: ReadonlyArray<Redacted.Redacted>,
     time = whole
   ): Effect.Effect<A, TokenStoreError> =>
     Effect.suspend(call).pipe(
@@ -305,7 +307,7 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
       Effect.interruptible,
       Effect.disconnect,
       Effect.flatten,
-      Effect.catchAllCause((cause) => Effect.fail(toStoreError(method, cause, secret))),
+      Effect.catchAllCause((cause) => Effect.fail(toStoreError(method, cause, secrets))),
       Effect.tapBoth({
         onFailure: (error) => count(method, error),
         onSuccess: () => count(method, "ok")
@@ -333,18 +335,18 @@ const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration,
       : `no answer within ${Duration.format(timeout)}`
   })
 
-/** What a failed store says, whatever it failed with, and without the token it was given. */
+/** What a failed store says, whatever it failed with, and without the secrets it was given. */
 const toStoreError = (
   method: TokenStoreError["method"],
   cause: Cause.Cause<TokenStoreError>,
-  secret?: Redacted.Redacted
+  secrets: ReadonlyArray<Redacted.Redacted> = []
 ): TokenStoreError => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))
-  const description = error?.description ?? describeCause(cause)
+  const texts = secrets.map(Redacted.value)
   return new TokenStoreError({
     method,
     reason: error?.reason ?? "Unavailable",
-    description: secret === undefined ? description : withoutSecret(description, Redacted.value(secret))
+    description: Redaction.make(texts)(texts.reduce(withoutSecret, error?.description ?? describeCause(cause)))
   })
 }
 

@@ -236,7 +236,7 @@ const makeLineage = (
   const write = ({ generation, token, version }: Known, replaces: Option.Option<string>) => {
     const payload = encode({ v: 1, generation, token: Redacted.value(token) })
     return Effect.filterOrFail(
-      call("set", () => store.set(key, { version, payload, timeToLive: Duration.infinity }, replaces), token),
+      call("set", () => store.set(key, { version, payload, timeToLive: Duration.infinity }, replaces), [token]),
       (written) => written,
       () => fail(`another process has written entry ${key} of the token store`)
     )

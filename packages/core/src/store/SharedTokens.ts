@@ -80,7 +80,7 @@ export const make = (
         payload: payload.value,
         timeToLive: Duration.millis(expiresAt - now)
       }
-      const written = yield* store.set(key, entry, replaces, token.value)
+      const written = yield* store.set(key, entry, replaces, [token.value, ...StoredToken.fieldsOf(token)])
       return Option.getOrElse(written, () => true)
     })
   }

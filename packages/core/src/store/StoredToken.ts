@@ -6,6 +6,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -40,6 +41,14 @@ export const encode = (token: AccessToken): string =>
     ),
     ...(token.fields && { fields: Record.map(token.fields, Redacted.value) })
   })
+
+/** What else of a payload is a secret: a server may put anything into a field. */
+export const fieldsOf = ({ fields }: AccessToken): ReadonlyArray<Redacted.Redacted> =>
+  Object.values(fields ?? {})
+    .map((field): unknown => JSON.stringify(Redacted.value(field)))
+    // An empty text is no secret, and is in every text
+    .filter((text): text is string => Predicate.isString(text) && text !== "\"\"")
+    .map((text) => Redacted.make(text))
 
 /**
  * Reads a token back. Its end is what remains of the entry, counted from the

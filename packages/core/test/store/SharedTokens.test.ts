@@ -151,4 +151,22 @@ describe("SharedTokens", () => {
       assert.include(logs[0].text, "<redacted>")
       assert.notInclude(logs[0].text, "secret")
     }))
+
+  it.effect("rule 9: nor what else came with the token, in whatever form it is repeated", () =>
+    Effect.gen(function*() {
+      const fields = {
+        id_token: Redacted.make("an.id.token"),
+        list: Redacted.make([{ text: "a \"quoted\" one" }]),
+        nothing: Redacted.make("")
+      }
+      const repeated = (payload: string) => [payload, JSON.stringify(["SET", key, JSON.stringify({ payload })])]
+      for (const index of [0, 1]) {
+        const { logs, write } = yield* make(() => ({
+          set: (_, { payload }) => unavailable("set", `refused: ${repeated(payload)[index]}`)
+        }))
+        yield* write(new AccessToken.AccessToken({ ...(yield* token("secret", "1 hour")), fields }))
+        assert.lengthOf(logs, 1)
+        for (const text of ["secret", "an.id", "quoted"]) assert.notInclude(logs[0].text, text)
+      }
+    }))
 })
