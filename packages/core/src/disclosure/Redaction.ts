@@ -75,8 +75,9 @@ const normalize = (text: string): string => text.replace(/[\s+\\"'`<>]+/g, "").t
 
 const beyondAscii = /[\u0080-\ud7ff\ue000-\u{10ffff}]+/gu
 
-// Percent-encoding, also of itself and of addresses; JSON and what else escapes by a backslash; HTML
-const escapes = /(?:%(?:25)*|\\x)([0-7][\da-f])|[\\%]u([\da-f]{4})|&#x([\da-f]{1,6});?|&#(\d{1,7});?|&(amp;)|&[a-z]+;/gi
+// Percent-encoding, also of itself and of addresses; what a backslash escapes, or several where it was escaped too; HTML
+const escapes =
+  /(?:%(?:25)*|(?<!\\)\\+x)([0-7][\da-f])|(?:%|(?<!\\)\\+)u([\da-f]{4})|&#x([\da-f]{1,6});?|&#(\d{1,7});?|&(amp;)|&[a-z]+;/gi
 
 /** The text without escapes, whose characters beyond ASCII are percent-encoded, however they were written. */
 const unescapeAll = (text: string, rounds = maxEscapes): string | undefined => {

@@ -79,6 +79,11 @@ describe("Redaction", () => {
     }
   )
 
+  it("takes out what was escaped by a backslash, and that again", () => {
+    const written = write(["in HTML as Mustache writes it", "in JavaScript", "in JSON"], "00!!!0!A!!0000")
+    assert.strictEqual(Redaction.make(["00!!!0!A!!0000"])(`before ${written} after`), "before <redacted> after")
+  })
+
   it("takes out a secret in capitals", () => {
     assert.strictEqual(Redaction.make([secret])(`before ${secret.toUpperCase()} after`), "before <redacted> after")
   })
