@@ -38,11 +38,12 @@ export class ConnectionQueue implements Observer {
   /** Those with a request that has no connection. */
   readonly #origins = new Map<string, Origin>()
 
-  /** Those whose response has begun, where connections are limited. */
-  readonly #responding = new Set<UndiciExchange>()
+  /** Those that have a connection, where there is a limit. */
+  readonly #connected = new Set<UndiciExchange>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(readonly dispatcher: Undici.Dispatcher, readonly isLimited = false) {}
+  /** `connections` is how many to one origin the dispatcher opens at most. */
+  constructor(readonly dispatcher: Undici.Dispatcher, readonly connections = Infinity) {}
 
   /** Gives the exchange to undici, at once or later. */
   dispatch(exchange: UndiciExchange): void {
@@ -57,18 +58,14 @@ export class ConnectionQueue implements Observer {
   }
 
   onStart(exchange: UndiciExchange): void {
+    if (this.connections < Infinity) this.#connected.add(exchange)
+    this.#makeRoom()
     const origin = this.#find(exchange)
     if (origin?.connecting.delete(exchange) === true) this.#settle(origin)
   }
 
-  onResponse(exchange: UndiciExchange): void {
-    if (!this.isLimited) return
-    this.#responding.add(exchange)
-    this.#makeRoom()
-  }
-
   onEnd(exchange: UndiciExchange): void {
-    this.#responding.delete(exchange)
+    this.#connected.delete(exchange)
     const origin = this.#find(exchange)
     if (origin === undefined) return
     if (!origin.waiting.delete(exchange) && !hasClosed(exchange)) origin.left++
@@ -103,15 +100,17 @@ export class ConnectionQueue implements Observer {
     this.#makeRoom()
   }
 
-  /** Looks again and again, while there are responses that have not ended and requests without a connection. */
+  /** Looks again and again, while there are requests without a connection beside those that have one. */
   #makeRoom(): void {
-    if (this.#timer !== undefined || this.#responding.size === 0 || this.#origins.size === 0) return
+    if (this.#timer !== undefined || this.#connected.size === 0 || this.#origins.size === 0) return
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      const now = performance.now()
-      for (const exchange of this.#responding) {
-        const [since = now] = this.#find(exchange)?.connecting.values() ?? []
-        if (now - since >= busyAfter) exchange.makeRoom()
+      for (const { connecting, key } of this.#origins.values()) {
+        const [since = Infinity] = connecting.values()
+        const connected = Array.from(this.#connected).filter(({ options }) => String(options.origin) === key)
+        // With fewer it waits for a connection of its own
+        if (connected.length < this.connections || performance.now() - since < busyAfter) continue
+        for (const exchange of connected) exchange.makeRoom()
       }
       this.#makeRoom()
     }, busyAfter).unref()

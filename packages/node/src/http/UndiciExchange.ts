@@ -13,13 +13,12 @@ type Controller = Undici.Dispatcher.DispatchController
 export type OnResponse = (error: Error | undefined) => void
 
 /**
- * Is told once that the exchange has a connection, that its response has begun,
- * if it ever has, and that it has ended.
+ * Is told once that the exchange has a connection, if it ever has, and once
+ * that it has ended.
  */
 export interface Observer {
   readonly onStart: (exchange: UndiciExchange) => void
   readonly onEnd: (exchange: UndiciExchange) => void
-  readonly onResponse: (exchange: UndiciExchange) => void
 }
 
 // As undici's own
@@ -123,7 +122,6 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.status = status
     this.headers = headers
     this.#unreadSince = performance.now()
-    this.observer?.onResponse(this)
     this.#respond(undefined)
   }
 

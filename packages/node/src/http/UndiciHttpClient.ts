@@ -39,7 +39,7 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
     const inContext = Effect.mapInputContext((own: Context.Context<never>) => Context.merge(context, own))
     const fallback = optionsIn(context)
     const targetOf = RequestTarget.make()
-    const send = makeSend(new ConnectionQueue(dispatcher, connections !== undefined))
+    const send = makeSend(new ConnectionQueue(dispatcher, connections))
 
     return HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
       Effect.flatMap((request) =>

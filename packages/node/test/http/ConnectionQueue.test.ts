@@ -18,7 +18,7 @@ const controller: Undici.Dispatcher.DispatchController = {
 }
 
 /** A queue before connections that open and end when the test says so. */
-const setUp = (dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = () => {}) => {
+const setUp = (dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = () => {}, connections?: number) => {
   const given: Array<UndiciExchange.UndiciExchange> = []
   class Connections extends Undici.Dispatcher {
     override dispatch(
@@ -30,7 +30,7 @@ const setUp = (dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = 
       return true
     }
   }
-  const queue = new ConnectionQueue.ConnectionQueue(new Connections())
+  const queue = new ConnectionQueue.ConnectionQueue(new Connections(), connections)
   const send = (origin = "http://one"): UndiciExchange.UndiciExchange => {
     const exchange = new UndiciExchange.UndiciExchange({ method: "GET", path: "/", origin }, () => {})
     queue.dispatch(exchange)
@@ -222,5 +222,25 @@ describe("ConnectionQueue", () => {
     send()
     await settled()
     assert.strictEqual(given.at(-1), exchange)
+  })
+
+  it("a body that nobody reads is given up for who waits for its connection, not for who opens another one", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "performance"] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    const { send } = setUp(() => {}, 2)
+    const unread = send()
+    unread.onRequestStart(controller)
+    unread.onResponseStart(controller, 200, {})
+    const opening = send()
+    await vi.advanceTimersByTimeAsync(10_000)
+    assert.isFalse(unread.ended)
+    opening.onRequestStart(controller)
+    send()
+    await vi.advanceTimersByTimeAsync(300)
+    assert.match(String(unread.error), /the body was not read/)
+    // Who waits for an answer, or reads it, keeps his
+    assert.isFalse(opening.ended)
   })
 })
