@@ -89,8 +89,8 @@ export interface BoundedStore {
 /** How long a store that failed is left alone. */
 const cooldown = Duration.toMillis("5 seconds")
 
-/** Of the time of the store, what one call of a slow one may take: so many are made for one token. */
-const slowShare = 1 / 4
+/** Of the time of the store, what one call of a slow one may take: so many are made one after the other for a token. */
+const slowShare = 1 / 3
 
 /** What the calls that are waited for together may still take, in milliseconds. */
 const allowance = FiberRef.unsafeMake<{ left: number } | undefined>(undefined)
