@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../AccessToken.js"
+import { errorCodes } from "../disclosure/ErrorAttributes.js"
 import { oneLine } from "../OAuthError.js"
 import * as Field from "./Field.js"
 
@@ -100,7 +101,8 @@ export const decodeError = (
   const { error, error_description, error_uri, ...others } = body
   const line = (text: string) => oneLine(clean(text)) || undefined
   return Option.some({
-    error: oneLine(clean(error)),
+    // What every server says tells nothing of a secret that is made of the same words
+    error: errorCodes.find((code) => code === error) ?? oneLine(clean(error)),
     errorDescription: line(reasonsOf({ error_description, ...others })),
     errorUri: Predicate.isString(error_uri) ? line(error_uri) : undefined
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Either, FastCheck as fc, Option, Redacted } from "effect"
 import { inspect } from "node:util"
+import * as Redaction from "../../src/disclosure/Redaction.js"
 import * as TokenResponse from "../../src/endpoint/TokenResponse.js"
 import { rows } from "../support/Rows.js"
 
@@ -284,6 +285,12 @@ describe("TokenResponse", () => {
       assert.strictEqual(found?.error, "a b")
       assert.match(found?.errorDescription ?? "", /^first second \[31mx{270,}…$/)
       assert.strictEqual(found?.errorUri, "https://a b")
+    })
+
+    it("is the code that everybody knows, whatever secret is made of the same words", () => {
+      const clean = Redaction.make(["invalid_secret"])
+      deepStrictEqual(error({ error: "invalid_client" }, clean)?.error, "invalid_client")
+      deepStrictEqual(error({ error: "invalid_secret" }, clean)?.error, "<redacted>")
     })
 
     it("is cleaned before it is cut", () => {
