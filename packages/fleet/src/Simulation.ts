@@ -22,7 +22,7 @@ export interface Report {
   /** Token requests that arrived, those included that failed. */
   readonly tokenRequests: number
   readonly requestsByScope: Readonly<Record<string, number>>
-  /** Tokens that had to be issued: the one before was revoked, over, or within its last fifth. */
+  /** Tokens that had to be issued: the one before was revoked, over, or within its window of renewal. */
   readonly renewalsDue: number
   readonly tokensIssued: number
   readonly answers: ReadonlyMap<ModelApi.Verdict, number>
@@ -164,7 +164,7 @@ const simulate = (scenario: Scenario.Scenario, seed: number, time: VirtualClock.
       requestsByScope: Object.fromEntries(
         scopes.map((scope) => [scope, endpoint.arrivals.filter((arrival) => arrival.scope === scope).length])
       ),
-      renewalsDue: renewalsDue(endpoint.issued),
+      renewalsDue: renewalsDue(endpoint.issued, scenario),
       tokensIssued: endpoint.issued.length,
       answers: new Map(api.counts),
       calls: calls.length,
@@ -195,18 +195,26 @@ const toFailure = ({ endedAt, outcome, startedAt, target }: Process.Call): Reado
     ? []
     : [{ ...target, startedAt, endedAt, outcome }]
 
-/** A background renewal may come as early as this share of the lifetime, and a little for the way of the request. */
-const refreshShare = 0.2
+/**
+ * How early a background renewal may come (rule 3): in the last fifth of a lifetime, or as early as the slowest token
+ * request makes a process expect, at most a half. With a little for the way of the request.
+ */
+const refreshWindow = (lifetime: number, { endpoint, faults }: Scenario.Scenario): number => {
+  const slowest = endpoint.latency[1] + Math.max(0, ...faults.map((fault) => fault.kind === "slow" ? fault.delay : 0))
+  const expected = lifetime * 0.1 + 1.25 * Math.max(lifetime * 0.05, 1.5 * slowest)
+  return Math.max(lifetime * 0.2, Math.min(lifetime * 0.5, expected)) + requestTime
+}
+
 const requestTime = 1_000
 
-const renewalsDue = (issued: ReadonlyArray<ModelEndpoint.Issued>): number => {
+const renewalsDue = (issued: ReadonlyArray<ModelEndpoint.Issued>, scenario: Scenario.Scenario): number => {
   const current = new Map<string, ModelEndpoint.Issued>()
   let due = 0
   for (const token of issued) {
     const last = current.get(token.scope)
     const isDue = last === undefined ||
       (last.revokedAt !== undefined && last.revokedAt <= token.issuedAt) ||
-      last.endsAt - token.issuedAt <= (last.endsAt - last.issuedAt) * refreshShare + requestTime
+      last.endsAt - token.issuedAt <= refreshWindow(last.endsAt - last.issuedAt, scenario)
     if (!isDue) continue
     due++
     current.set(token.scope, token)
