@@ -381,6 +381,7 @@ const describeRefusal = (
         named: tokenEndpoint === error.endpoint ? undefined : tokenEndpoint
       }))
   }
+  if (error.reason === "InvalidResponse") return Effect.succeed(Problem.TokenUnusable({ said }))
   const unanswered = error.reason === "Transport" || error.reason === "Timeout" || status === 429 || status >= 500
   return Effect.succeed(Problem.TokenRefused({ said, unanswered }))
 }

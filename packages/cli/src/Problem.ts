@@ -71,6 +71,8 @@ export type Problem = Data.TaggedEnum<{
   ClientForbidden: { readonly clientId: string; readonly said: string }
   WrongScope: { readonly scope: string; readonly said: string }
   TokenRefused: { readonly said: string; readonly unanswered: boolean }
+  /** The server answers with success, and without a token that can be used. */
+  TokenUnusable: { readonly said: string }
   ScopeNarrowed: { readonly missing: ReadonlyArray<string>; readonly granted: string }
   LifetimeUnknown: {}
   LifetimeShort: { readonly seconds: number }
@@ -210,6 +212,12 @@ export const describe: (problem: Problem) => Words = Problem.$match({
       ? "It may pass by itself: try again, then ask those who run the server."
       : "Ask those who run the server, with the time of this request: its log says more."
   }),
+  TokenUnusable: ({ said }) => ({
+    cause: `No token is given: ${said}`,
+    advice:
+      "Compare ALF_TOKEN_URL. Where the token is in another field than access_token, ALF_TOKEN_FIELD names that; " +
+      "where the server has a token_type of its own for Bearer, ALF_BEARER_TYPES does."
+  }),
   ScopeNarrowed: ({ granted, missing }) => ({
     cause: `The token lacks a part of its scope: ${missing.join(" ")}`,
     advice: `Granted is: ${
@@ -337,6 +345,7 @@ export const exitCode = (problem: Problem): ExitCode => {
       return ExitCode.unreachable
     case "TokenRefused":
       return problem.unanswered ? ExitCode.unreachable : ExitCode.refused
+    case "TokenUnusable":
     case "OtherIssuer":
     case "NoMetadata":
     case "NoTokenEndpoint":

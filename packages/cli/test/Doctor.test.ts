@@ -213,6 +213,7 @@ describe("Doctor", () => {
           }),
           keycloak: tagOf(answering(401, { error: "unauthorized_client" })),
           down: tagOf(answering(503, {})),
+          elsewhere: tagOf(answering(200, { id_token: "token" })),
           other: tagOf(answering(400, { error: "invalid_request" }))
         }, { concurrency: "unbounded" })
         deepStrictEqual(said, {
@@ -224,6 +225,7 @@ describe("Doctor", () => {
           gateway: "TokenRefused",
           keycloak: "WrongSecret",
           down: "TokenRefused",
+          elsewhere: "TokenUnusable",
           other: "TokenRefused"
         })
       }))

@@ -111,6 +111,7 @@ describe("Problem", () => {
     [P.WrongScope({ scope: "a", said: "400" }), ExitCode.refused, "The scope is wrong", "ALF_SCOPE (a)"],
     [P.TokenRefused({ said: "400", unanswered: false }), ExitCode.refused, "No token is given", "log"],
     [P.TokenRefused({ said: "503", unanswered: true }), ExitCode.unreachable, "No token is given", "try again"],
+    [P.TokenUnusable({ said: "200" }), ExitCode.refused, "No token is given", "ALF_TOKEN_FIELD"],
     [
       P.ScopeNarrowed({ missing: ["a"], granted: "b" }),
       ExitCode.degraded,
