@@ -5,11 +5,11 @@ export const ExitCode = {
   ok: 0,
   /** The authorization server or the API says no. */
   refused: 1,
-  /** The command line or the configuration is wrong: nothing was asked. */
+  /** The command line or the configuration is wrong. */
   usage: 2,
   /** The authorization server, the API or the proxy on the way cannot be reached. */
   unreachable: 3,
-  /** Tokens can be had, but the store or the clock is not as it should be. */
+  /** Tokens can be had, but the store, the clock or the token is not as it should be. */
   degraded: 4,
   /** A fault of the command itself. */
   unexpected: 70,
