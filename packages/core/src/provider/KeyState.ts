@@ -287,7 +287,7 @@ export const isRejected = (
   { state: { verdicts } }: Key,
   held: HeldToken.HeldToken,
   origin?: string
-): boolean => verdicts.rejections.size > 0 && OriginVerdicts.has(verdicts, HeldToken.identity(held), origin)
+): boolean => verdicts.rejections.length > 0 && OriginVerdicts.has(verdicts, HeldToken.identity(held), origin)
 
 /** The token that can be sent to this origin: until its time has really run out. */
 export const usable = (key: Key, origin: string, now: number): HeldToken.HeldToken | undefined => {

@@ -44,23 +44,25 @@ export interface OriginState {
   readonly filledAt: number
 }
 
-/** A token that has been rejected. */
+/** A token that an origin has rejected. */
 export interface Rejection {
-  readonly origins: ReadonlyArray<string>
+  readonly token: string
+  readonly origin: string
   readonly expiresAt: number
 }
 
 /** What has been said of the tokens of one key. */
 export interface OriginVerdicts {
   readonly origins: ReadonlyMap<string, OriginState>
-  readonly rejections: ReadonlyMap<string, Rejection>
+  /** In the order in which they were told last. */
+  readonly rejections: ReadonlyArray<Rejection>
 }
 
 /** What becomes of it. */
 export type Transition = (verdicts: OriginVerdicts) => OriginVerdicts
 
 /** No token has been rejected: so it is with most keys, which share this one. */
-export const none: OriginVerdicts = { origins: new Map(), rejections: new Map() }
+export const none: OriginVerdicts = { origins: new Map(), rejections: [] }
 
 // -----------------------------------------------------------------------------
 // transitions
@@ -68,15 +70,12 @@ export const none: OriginVerdicts = { origins: new Map(), rejections: new Map() 
 
 /** The origin rejected the token. That is remembered until the token expires. */
 export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
-  const rejections = new Map(Array.from(verdicts.rejections).filter(([, { expiresAt }]) => now < expiresAt))
-  const before = rejections.get(token) ?? { origins: [], expiresAt }
-  const others = before.origins.filter((other) => other !== origin)
-  rejections.set(token, { ...before, origins: [...newest(others, maxOrigins - 1), origin] })
+  const others = verdicts.rejections.filter((other) => now < other.expiresAt && !isOf(other, token, origin))
   const doubted = withOrigin(origin, now, (state) => ({
     ...state,
     standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
   }))
-  return { ...doubted(verdicts), rejections: new Map(newest(Array.from(rejections), maxTokens)) }
+  return { ...doubted(verdicts), rejections: [...newest(others, maxRejections - 1), { token, origin, expiresAt }] }
 }
 
 /** The origin gave an answer that does not reject the token: both are in order again. */
@@ -87,7 +86,7 @@ export const accepted = (token: string, origin: string): Transition => (verdicts
   if (isTrusted && !has(verdicts, token, origin)) return verdicts
   return {
     origins: isTrusted ? origins : new Map(origins).set(origin, { ...state, standing: { _tag: "Trusted" } }),
-    rejections: without(rejections, token, origin)
+    rejections: rejections.filter((other) => !isOf(other, token, origin))
   }
 }
 
@@ -124,10 +123,8 @@ export const standing = ({ origins }: OriginVerdicts, origin: string): Standing 
   origins.get(origin)?.standing ?? trusted
 
 /** Whether this origin, or any, has rejected the token. */
-export const has = ({ rejections }: OriginVerdicts, token: string, origin?: string): boolean => {
-  const rejection = rejections.get(token)
-  return rejection !== undefined && (origin === undefined || rejection.origins.includes(origin))
-}
+export const has = ({ rejections }: OriginVerdicts, token: string, origin?: string): boolean =>
+  rejections.some((rejection) => isOf(rejection, token, origin))
 
 /** Whether renewals for the origin are paused. */
 export const isPaused = (verdicts: OriginVerdicts, origin: string, now: number): boolean =>
@@ -212,7 +209,8 @@ export class Acceptances {
 // parts of these
 // -----------------------------------------------------------------------------
 
-/** More rejected tokens than this are not kept: the oldest is forgotten. */
+/** More rejections than this are not kept: the oldest is forgotten. So it is with tokens that were counted as fruitless. */
+const maxRejections = 256
 const maxTokens = 16
 /** With `origins: "any"` the number of origins has no other bound. */
 const maxOrigins = 256
@@ -264,14 +262,7 @@ const withOrigin =
     }
   }
 
-const without = (rejections: OriginVerdicts["rejections"], token: string, origin: string) => {
-  const rejection = rejections.get(token)
-  if (rejection === undefined) return rejections
-  const origins = rejection.origins.filter((other) => other !== origin)
-  const others = new Map(rejections)
-  if (origins.length === 0) others.delete(token)
-  else others.set(token, { ...rejection, origins })
-  return others
-}
+const isOf = (rejection: Rejection, token: string, origin = rejection.origin): boolean =>
+  rejection.token === token && rejection.origin === origin
 
 const newest = <A>(items: ReadonlyArray<A>, most: number): ReadonlyArray<A> => items.slice(-most)
