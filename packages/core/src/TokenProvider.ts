@@ -225,7 +225,7 @@ export const make: (
     : undefined
   const reports = Reports.make({ ...parts, fleet, others, acceptances })
   const renew = Renewal.make({ ...parts, attempt, fleet })
-  const flights = Flights.make({ ...parts, slots, adoption, reports, others, log, renew })
+  const flights = Flights.make({ ...parts, slots, fleet, adoption, reports, others, log, renew })
 
   // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
   yield* Effect.addFinalizer(() =>

@@ -36,13 +36,6 @@ export interface Adoption {
   readonly take: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
   /** A token that came another way, while a renewal may be under way. */
   readonly found: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
-  /** Stores a token. When somebody else was first, theirs is adopted, or replaced if it is no longer worth that. */
-  readonly share: (
-    slot: TokenCache.Slot,
-    token: AccessToken.AccessToken,
-    replaces: Option.Option<string>,
-    reason: OAuthMetrics.RenewalReason
-  ) => Effect.Effect<void>
 }
 
 /** What is left of the longest token request with each that follows: of one slow answer nothing after a few. */
@@ -93,7 +86,6 @@ export const make = (
     log.ended(slot)
     measure(update, held.expiresAt - now())
   }
-  const found = takeBy(KeyState.found)
 
   return {
     hold,
@@ -101,17 +93,7 @@ export const make = (
     isAdoptable,
     look,
     take: takeBy(KeyState.obtained),
-    found,
-    share: Effect.fnUntraced(function*(slot, token, replaces, reason) {
-      if (yield* tokens.write(slot.key, token, replaces)) return
-      const seen = yield* look(slot, reason)
-      const winner = tokenOf(seen)
-      if (winner === undefined) {
-        yield* tokens.write(slot.key, token, Option.flatMap(seen, ({ version }) => version))
-      } else if (isHeld(slot, token) && !isHeld(slot, winner)) {
-        found(slot, hold(winner, false))
-      }
-    })
+    found: takeBy(KeyState.found)
   }
 }
 
@@ -123,7 +105,3 @@ export const measure = (update: OAuthMetrics.Update, remaining: number): void =>
 /** The token that a look has brought. */
 export const tokenOf = (seen: Option.Option<Found>): AccessToken.AccessToken | undefined =>
   Option.getOrUndefined(Option.flatMap(seen, ({ token }) => token))
-
-/** Whether the slot holds this token, or none. */
-export const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken.AccessToken | undefined): boolean =>
-  token === undefined ? held === undefined : held !== undefined && HeldToken.is(held, token)

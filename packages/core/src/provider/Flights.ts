@@ -50,6 +50,7 @@ const maxLinks = 32
 export const make = (options: {
   readonly endpoint: TokenEndpoint["Type"]
   readonly slots: TokenCache.TokenCache
+  readonly fleet: Pick<Sharing.Fleet, "tokens">
   readonly adoption: Adoption.Adoption
   readonly reports: Reports
   readonly others: OtherProcesses | undefined
@@ -63,7 +64,7 @@ export const make = (options: {
   readonly now: () => number
   readonly update: OAuthMetrics.Update
 }): Flights => {
-  const { adoption, endpoint, failureCooldown, fork, log, maxWait, now, others, renew, reports, slots, update } =
+  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, renew, reports, slots, update } =
     options
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
@@ -182,8 +183,12 @@ export const make = (options: {
     if (!isCurrent) adoptRebound(slots.of(slot.source), held)
     if (reason === "rejection") reports.renewed(slot, origin, HeldToken.identity(held))
     land(slot, flight, Exit.succeed(token))
+    if (!isCurrent || !TokenCache.sharesTokens(slot)) return Effect.void
     // Nobody waits for this; at the end of a process it is worth its bounded calls
-    return isCurrent && TokenCache.sharesTokens(slot) ? adoption.share(slot, token, replaces, reason) : Effect.void
+    return Effect.flatMap(
+      fleet.tokens.write(slot.key, token, replaces),
+      (isWritten) => isWritten || others === undefined ? Effect.void : others.overtaken(slot, token, reason)
+    )
   }
 
   const arrive = (slot: Slot, flight: Flight, outcome: Sharing.Outcome): Effect.Effect<void> => {

@@ -3,9 +3,13 @@
  * tells them: of their tokens, and of pauses. A store that others share brings it.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { AccessToken } from "../AccessToken.js"
+import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Hold } from "../store/FleetNotes.js"
 import type { Fleet } from "../store/Sharing.js"
 import * as Adoption from "./Adoption.js"
+import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
 import * as OriginVerdicts from "./OriginVerdicts.js"
 import type * as TokenCache from "./TokenCache.js"
@@ -14,13 +18,19 @@ import type * as TokenCache from "./TokenCache.js"
 export interface OtherProcesses {
   /** An origin was heard: where that begins or ends a pause, they are told. */
   readonly heard: (slot: TokenCache.Slot, origin: string, before: OriginVerdicts.OriginVerdicts) => void
+  /** A token was not stored, for one was first: theirs is adopted, or replaced if it is no longer worth that. */
+  readonly overtaken: (
+    slot: TokenCache.Slot,
+    token: AccessToken,
+    reason: OAuthMetrics.RenewalReason
+  ) => Effect.Effect<void>
   /** They have paused renewals for the origin. */
   readonly paused: (slot: TokenCache.Slot, origin: string, pause: Hold) => void
 }
 
 /** `Sharing.Others`, as a provider sees it. */
 export type Make = (options: {
-  readonly fleet: Pick<Fleet, "holds" | "isWriting" | "watch">
+  readonly fleet: Pick<Fleet, "holds" | "isWriting" | "tokens" | "watch">
   readonly slots: TokenCache.TokenCache
   readonly adoption: Adoption.Adoption
   /** Runs what nobody waits for. */
@@ -30,7 +40,7 @@ export type Make = (options: {
 }) => OtherProcesses
 
 /** Makes it for one provider, which hears of them from now on. */
-export const make: Make = ({ adoption, fleet: { holds, isWriting, watch }, fork, now, slots }) => {
+export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch }, fork, now, slots }) => {
   const pause = (slot: TokenCache.Slot, origin: string, pause: Hold) =>
     slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
 
@@ -49,11 +59,14 @@ export const make: Make = ({ adoption, fleet: { holds, isWriting, watch }, fork,
       const before = slot.state.held?.token
       return Effect.map(adoption.look(slot, "expiry"), (seen) => {
         const token = Adoption.tokenOf(seen)
-        if (token !== undefined && Adoption.isHeld(slot, before) && !Adoption.isHeld(slot, token)) {
-          adoption.found(slot, adoption.hold(token, false))
-        }
+        if (token !== undefined) adopt(slot, token, before)
       })
     })
+
+  /** Takes a token of another process, unless another than this one is held by now. */
+  const adopt = (slot: TokenCache.Slot, token: AccessToken, before: AccessToken | undefined) => {
+    if (isHeld(slot, before) && !isHeld(slot, token)) adoption.found(slot, adoption.hold(token, false))
+  }
 
   fork(Effect.interruptible(watch(changed)))
 
@@ -71,9 +84,19 @@ export const make: Make = ({ adoption, fleet: { holds, isWriting, watch }, fork,
         return Effect.void
       }))
     },
+    overtaken: Effect.fnUntraced(function*(slot, token, reason) {
+      const seen = yield* adoption.look(slot, reason)
+      const winner = Adoption.tokenOf(seen)
+      if (winner !== undefined) return adopt(slot, winner, token)
+      yield* tokens.write(slot.key, token, Option.flatMap(seen, ({ version }) => version))
+    }),
     paused: (slot, origin, hold) => {
       pause(slot, origin, hold)
       slot.habits?.binding?.held(origin)
     }
   }
 }
+
+/** Whether the slot holds this token, or none. */
+const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken | undefined): boolean =>
+  token === undefined ? held === undefined : held !== undefined && HeldToken.is(held, token)

@@ -1,11 +1,10 @@
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import * as KeyState from "../../src/provider/KeyState.js"
 import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
 import { make, token } from "../support/AdoptionBench.js"
-import { value } from "../support/ProviderBench.js"
 
 const api = "https://api.example.com"
 
@@ -71,30 +70,6 @@ describe("Adoption", () => {
       assert.isTrue(held?.isOwn)
       assert.isTrue(acceptances.works(again, api))
       assert.isUndefined(slot.state.replaced)
-    }))
-
-  it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
-    Effect.gen(function*() {
-      const { adoption, slot, tokens } = yield* make()
-      assert.isTrue(yield* tokens.write(slot.key, token("first"), Option.none()))
-      const own = adoption.hold(token("second"), true)
-      adoption.take(slot, own)
-      yield* adoption.share(slot, own.token, Option.none(), "expiry")
-      assert.strictEqual(slot.state.held && value(slot.state.held.token), "first")
-      assert.strictEqual(slot.state.held?.isOwn, false)
-    }))
-
-  it.effect("a token of the store that is not worth taking is written over", () =>
-    Effect.gen(function*() {
-      const { adoption, slot, tokens } = yield* make()
-      assert.isTrue(yield* tokens.write(slot.key, token("rejected"), Option.none()))
-      slot.apply(KeyState.heard(OriginVerdicts.rejected("rejected", api, Infinity, 0)))
-      const own = adoption.hold(token("good"), true)
-      adoption.take(slot, own)
-      yield* adoption.share(slot, own.token, Option.none(), "expiry")
-      assert.strictEqual(slot.state.held, own)
-      const found = Option.flatMap(yield* tokens.read(slot.key), ({ token }) => token)
-      assert.strictEqual(value(Option.getOrThrow(found)), "good")
     }))
 
   it.effect("what a renewal brings ends a failure; after the end of the provider it is not kept", () =>

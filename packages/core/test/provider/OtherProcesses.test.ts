@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Queue } from "effect"
+import * as KeyState from "../../src/provider/KeyState.js"
+import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
 import * as OtherProcesses from "../../src/provider/OtherProcesses.js"
 import * as AdoptionBench from "../support/AdoptionBench.js"
 import { value } from "../support/ProviderBench.js"
+
+const api = "https://api.example.com"
 
 describe("OtherProcesses", () => {
   it.effect("fleet rule 10: a change is read and adopted, unless this process is writing or a renewal looks itself", () =>
@@ -13,7 +17,7 @@ describe("OtherProcesses", () => {
       OtherProcesses.make({
         adoption,
         slots,
-        fleet: { isWriting: (key) => writing.has(key), watch: (changed) => Queue.offer(notices, changed) },
+        fleet: { isWriting: (key) => writing.has(key), tokens, watch: (changed) => Queue.offer(notices, changed) },
         fork: Effect.runFork,
         now: () => time.now
       })
@@ -28,5 +32,29 @@ describe("OtherProcesses", () => {
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "old")
       yield* changed(slot.key)
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "new")
+    }))
+
+  it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
+    Effect.gen(function*() {
+      const { adoption, others, slot, tokens } = yield* AdoptionBench.make()
+      assert.isTrue(yield* tokens.write(slot.key, AdoptionBench.token("first"), Option.none()))
+      const own = adoption.hold(AdoptionBench.token("second"), true)
+      adoption.take(slot, own)
+      yield* others.overtaken(slot, own.token, "expiry")
+      assert.strictEqual(slot.state.held && value(slot.state.held.token), "first")
+      assert.strictEqual(slot.state.held?.isOwn, false)
+    }))
+
+  it.effect("a token of the store that is not worth taking is written over", () =>
+    Effect.gen(function*() {
+      const { adoption, others, slot, tokens } = yield* AdoptionBench.make()
+      assert.isTrue(yield* tokens.write(slot.key, AdoptionBench.token("rejected"), Option.none()))
+      slot.apply(KeyState.heard(OriginVerdicts.rejected("rejected", api, Infinity, 0)))
+      const own = adoption.hold(AdoptionBench.token("good"), true)
+      adoption.take(slot, own)
+      yield* others.overtaken(slot, own.token, "expiry")
+      assert.strictEqual(slot.state.held, own)
+      const found = Option.flatMap(yield* tokens.read(slot.key), ({ token }) => token)
+      assert.strictEqual(value(Option.getOrThrow(found)), "good")
     }))
 })

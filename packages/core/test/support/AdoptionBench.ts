@@ -1,9 +1,10 @@
 /** What tests of the tokens of a provider begin with. */
 import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
-import { DateTime, Duration, Effect, Redacted } from "effect"
+import { DateTime, Duration, Effect, Function, Redacted } from "effect"
 import * as Adoption from "../../src/provider/Adoption.js"
 import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
+import * as OtherProcesses from "../../src/provider/OtherProcesses.js"
 import * as RenewalLog from "../../src/provider/RenewalLog.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
@@ -37,5 +38,12 @@ export const make = Effect.fnUntraced(function*(isShared = true) {
     now: () => time.now,
     update: yield* OAuthMetrics.makeUpdate
   })
-  return { acceptances, adoption, slot: slots.of(undefined), slots, time, tokens }
+  const others = OtherProcesses.make({
+    adoption,
+    fleet: { isWriting: Function.constFalse, tokens, watch: () => Effect.void },
+    fork: Effect.runFork,
+    now: () => time.now,
+    slots
+  })
+  return { acceptances, adoption, others, slot: slots.of(undefined), slots, time, tokens }
 })
