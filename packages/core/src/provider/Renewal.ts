@@ -50,8 +50,6 @@ type Failure = TokenEndpointError | TokenProviderError
 
 /** A background renewal that found another process at it looks again after this at the earliest (ms). */
 const busyInterval = 250
-/** The process that failed lets the others try first: theirs may be the better network. */
-const patience = 1.5
 
 /** Makes renewals over a store and an endpoint. */
 export const make = (options: {
@@ -76,10 +74,10 @@ export const make = (options: {
         return Effect.flatMap(attempt(renewal, attempts), renewal.accept)
       })
 
-      const tryAgain: Sharing.Renewal["tryAgain"] = (error, own, pace, others) =>
+      const tryAgain: Sharing.Renewal["tryAgain"] = (error, delay, others = Infinity) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          if (Option.isNone(own) || reason === "background") return Effect.fail(error)
-          const millis = Math.max(own.value, pace * patience)
+          if (Option.isNone(delay) || reason === "background") return Effect.fail(error)
+          const millis = delay.value
           const earliest = now + Math.min(millis, others)
           if (earliest >= deadline) return Effect.fail(error)
           onFailure(error, earliest)
@@ -91,7 +89,7 @@ export const make = (options: {
       const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
         Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
         Effect.catchTag("TokenEndpointError", (error) =>
-          Effect.flatMap(delayAfter(error), (own) => tryAgain(error, own, 0, Infinity)))
+          Effect.flatMap(delayAfter(error), (delay) => tryAgain(error, delay)))
       )
 
       const turns = fleet.enter({

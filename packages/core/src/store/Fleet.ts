@@ -31,6 +31,8 @@ const paceJitter = 0.2
 /** Whose wait ends within the pace is told this. */
 const paused = "another process has failed, and none asks the token endpoint again within this time"
 
+/** The process that failed lets the others try first: theirs may be the better network. */
+const courtesy = 1.5
 /** Who waits has lost patience when this part of its time is over, or later by chance, so that not all of them do at once. */
 const patience = { atLeast: 0.5, jitter: 0.25 }
 
@@ -72,7 +74,7 @@ export const join = (
     pace: Option.Option<FleetNotes.Found>
   ) {
     const own = yield* delayAfter(error)
-    if (!isShared) return yield* tryAgain(error, own, 0, Infinity)
+    if (!isShared) return yield* tryAgain(error, own)
     // A definite answer is for the process that got it: another may have other credentials
     if (Option.isNone(own) && !RetryPolicy.transient(error)) return yield* error
     const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
@@ -89,7 +91,8 @@ export const join = (
     const replaces = Option.map(pace, ({ version }) => version)
     yield* notes.write(FleetNotes.paceKey(key), { count, remaining }, replaces)
     // Before the server wants it nobody is given a token
-    return yield* tryAgain(error, own, remaining, Math.max(remaining, asked))
+    const behind = Option.map(own, (own) => Math.max(own, remaining * courtesy))
+    return yield* tryAgain(error, behind, Math.max(remaining, asked))
   })
 
   /** With the lease in hand. */

@@ -106,15 +106,11 @@ export interface Renewal {
   readonly askAlone: Effect.Effect<Outcome | number, Failure>
   /** What the Schedule says to a failure. */
   readonly delayAfter: DelayAfter
-  /**
-   * How long until this process tries again, if it does; `pace` is what it asks of the others, of whom none brings a
-   * token before `others` have passed.
-   */
+  /** Tries again after this delay (ms), if there is one; none of the others brings a token before `others` have passed. */
   readonly tryAgain: (
     error: TokenEndpointError,
-    own: Option.Option<number>,
-    pace: number,
-    others: number
+    delay: Option.Option<number>,
+    others?: number
   ) => Effect.Effect<number, TokenEndpointError>
   /** Others are at it, and bring nothing before this time (epoch milliseconds), if that is known. */
   readonly onBusy: (notBefore?: number) => void
