@@ -173,6 +173,31 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
         })
     ))
 
+  it.live("a database that cannot be selected: nothing is written to another", () =>
+    rowsEffect(
+      [
+        ["that the server does not have", "/99", ["+select"], /^Redis is not connected: ERR DB index is out of range$/],
+        ["that the user may not select", "/1", [], /^Redis is not connected: NOPERM .*'?select'?/]
+      ] as const,
+      ([name]) => name,
+      ([_, path, more, expected]) =>
+        Effect.gen(function*() {
+          const server = yield* RedisServer.make()
+          const client = yield* makeClient(server.url)
+          const rights = yield* documentedRights("effect-alf:")
+          yield* Effect.promise(() => client.acl("SETUSER", "app", "on", `>${password}`, ...rights, ...more))
+          const url = `redis://app:${password}@127.0.0.1:${server.port}${path}`
+          const { error } = yield* askBoth({ url })
+          assert.match(error.description, expected)
+          assert.strictEqual(yield* Effect.promise(() => client.dbsize()), 0)
+          if (more.length > 0) return
+          const store = yield* open({ url })
+          yield* Effect.promise(() => client.acl("SETUSER", "app", "+select"))
+          assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
+          assert.strictEqual(yield* Effect.promise(() => client.dbsize()), 0)
+        })
+    ))
+
   it.scopedLive("a user who may not run scripts", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()

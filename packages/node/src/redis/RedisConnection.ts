@@ -286,9 +286,21 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
     })
   } else {
     const authenticated = hush(redis)
+    const { db } = redis.options
+    /** Where it cannot be selected, ioredis would go on in database 0, with the tokens of others. */
+    const select = async () => {
+      try {
+        if (db) await redis.select(db)
+      } catch (error) {
+        if (!RedisError.isReply(error)) throw error
+        remember(error)
+        redis.disconnect(true)
+        throw RedisError.notConnected()
+      }
+    }
     events.on("ready", () => {
       // One after the other: whoever writes to a connection that was closed may no longer read why
-      first = hear(bounded(commandTimeout)(() => authenticated().then(() => redis.ping()))).then(() => {
+      first = hear(bounded(commandTimeout)(() => authenticated().then(select).then(() => redis.ping()))).then(() => {
         isAnswered = true
       }, (error) => {
         if (!RedisError.isReply(error)) return
