@@ -278,12 +278,18 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
   const patience = ({ limit, spend }: Time) =>
     Effect.suspend(() => {
       let left = limit
-      const wait = Effect.suspend(() => {
+      const wait = Effect.flatMap(Clock.currentTimeMillis, (from) => {
         const millis = Math.min(left, step)
-        return Effect.map(Effect.sleep(millis), () => {
-          left -= millis
-          spend(millis)
-        })
+        return Effect.sleep(millis).pipe(
+          Effect.map(() => {
+            left -= millis
+            spend(millis)
+          }),
+          // The answer has come
+          Effect.onInterrupt(() =>
+            Effect.map(Clock.currentTimeMillis, (now) => spend(Math.max(0, Math.min(millis, now - from))))
+          )
+        )
       })
       return Effect.repeat(wait, { until: () => left <= 0 })
     })
