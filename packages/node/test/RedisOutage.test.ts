@@ -1,11 +1,11 @@
 import { AuthedHttpClient } from "@effect-alf/core"
-import { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Context, type Duration, Effect, Layer, Logger, Random, Redacted, TestClock } from "effect"
+import { type Duration, Effect, Random, Redacted, TestClock } from "effect"
 import { hang } from "../../core/test/support/hang.js"
 import * as OAuthServer from "./OAuthServer.js"
+import * as Process from "./Process.js"
 import { loadForLong, open, patient, tellsOf } from "./RedisBench.js"
 
 type Server = RedisServer.RedisServer
@@ -98,19 +98,10 @@ describe.concurrent("While Redis fails, requests are answered, and one warning s
         /** A process of its own: its client, and what it logs. */
         const startProcess = (connectTimeout: Duration.DurationInput = hang) =>
           Effect.gen(function*() {
-            const messages: Array<string> = []
-            const logger = Logger.make(({ message }) => messages.push(Arr.ensure(message).join(" ")))
-            const log = Effect.provide(Logger.replace(Logger.defaultLogger, logger))
-            const context = yield* log(Layer.build(NodeAuthedHttpClient.layer({
-              tokenEndpoint: server.tokenEndpoint,
-              clientId: "the-client",
-              clientSecret: Redacted.make("the-client-secret"),
-              baseUrl: server.url,
-              maxWait: hang,
-              timeout: hang,
+            const { log, messages } = Process.listen()
+            const client = yield* log(Process.make(server, {
               redis: { ...patient, connectTimeout, url, redis: { connectionName: "process" } }
-            })))
-            const client = Context.get(context, AuthedHttpClient.AuthedHttpClient)
+            }))
             /** Needs a token that nobody has yet. */
             const request = Effect.gen(function*() {
               const response = yield* client.get("/resource").pipe(AuthedHttpClient.withTokenScope(`scope-${scopes++}`))

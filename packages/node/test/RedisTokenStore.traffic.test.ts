@@ -1,33 +1,20 @@
 import { AuthedHttpClient } from "@effect-alf/core"
-import { NodeAuthedHttpClient } from "@effect-alf/node"
+import type { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Redacted, Schedule } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { hang } from "../../core/test/support/hang.js"
 import * as OAuthServer from "./OAuthServer.js"
+import * as Process from "./Process.js"
 import { makeProxy, patient } from "./RedisBench.js"
 import { until } from "./until.js"
 
 /** Two processes over one Redis. */
 const makeProcesses = Effect.fnUntraced(function*(options: Partial<NodeAuthedHttpClient.Options>) {
   const server = yield* OAuthServer.make()
-  const messages: Array<string> = []
-  const logger = Logger.make(({ message }) => messages.push(Arr.ensure(message).join(" ")))
-  const log = Effect.provide(Logger.replace(Logger.defaultLogger, logger))
-  const clients = yield* Effect.forEach([1, 2], () =>
-    Effect.map(
-      log(Layer.build(NodeAuthedHttpClient.layer({
-        tokenEndpoint: server.tokenEndpoint,
-        clientId: "the-client",
-        clientSecret: Redacted.make("the-client-secret"),
-        baseUrl: server.url,
-        maxWait: hang,
-        timeout: hang,
-        ...options
-      }))),
-      (context) => Context.get(context, AuthedHttpClient.AuthedHttpClient)
-    ))
+  const { log, messages } = Process.listen()
+  const clients = yield* Effect.replicateEffect(log(Process.make(server, options)), 2)
   let scopes = 0
   /** A request of each, with a token that nobody has yet: how many token requests that costs. */
   const request = log(Effect.suspend(() => {
