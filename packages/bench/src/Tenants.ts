@@ -37,7 +37,9 @@ const endpoint = (lifetime: () => Duration.DurationInput) =>
             }))
       }))
   ).pipe(
-    Layer.provide(TokenEndpoint.layer({ url: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })),
+    Layer.provide(
+      TokenEndpoint.layer({ tokenEndpoint: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })
+    ),
     Layer.provide(transport)
   )
 

@@ -24,9 +24,9 @@ import { Effect, Layer, Redacted } from "effect"
 import assert from "node:assert"
 
 const get = Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => client.get("/orders"))
-const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+const { apiUrl, clientId, clientSecret, tokenEndpoint } = TestAuthorizationServer
 const InMemory = AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
-  Layer.provide(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret })),
+  Layer.provide(TokenEndpoint.layer({ tokenEndpoint, clientId, clientSecret })),
   Layer.provide(TokenStore.layerMemory()),
   Layer.provide(TestAuthorizationServer.layer())
 )

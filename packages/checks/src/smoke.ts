@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 
-const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+const { apiUrl, clientId, clientSecret, tokenEndpoint } = TestAuthorizationServer
 
 const app = (
   endpoint: Partial<TokenEndpoint.Options>,
@@ -13,7 +13,7 @@ const app = (
   store = TokenStore.layerMemory()
 ) =>
   AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
-    Layer.provide(TokenEndpoint.layer({ url: tokenUrl, clientId, ...endpoint })),
+    Layer.provide(TokenEndpoint.layer({ tokenEndpoint, clientId, ...endpoint })),
     Layer.provide(store),
     Layer.provideMerge(TestAuthorizationServer.layer(server))
   )

@@ -322,7 +322,7 @@ const askForToken = (
   return Effect.flatMap(
     tokenEndpoint === undefined
       ? TokenEndpoint.makeDiscovery({ ...options, issuer: issuer ?? "" })
-      : TokenEndpoint.make({ ...options, url: tokenEndpoint, issuer }),
+      : TokenEndpoint.make({ ...options, tokenEndpoint, issuer }),
     (endpoint) => endpoint.attempt(endpoint.resolve())
   ).pipe(Effect.scoped)
 }

@@ -37,7 +37,7 @@ export const fromUnknown = (error: unknown): Failure => {
   if (Predicate.isTagged(error, "InvalidOptions") && error instanceof OAuthError.InvalidOptions) {
     return new Failure({ message: nameOptions(error.message), exitCode: ExitCode.usage, kind: "Configuration" })
   }
-  const known = OAuthError.fromUnknown(error)
+  const known = OAuthError.find(error)
   if (Option.isSome(known)) return fromOAuthError(known.value)
   if (HttpClientError.isHttpClientError(error)) {
     const { method, url } = error.request

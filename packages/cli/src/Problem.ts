@@ -177,13 +177,13 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   }),
   NoMetadata: ({ description, issuer }) => ({
     cause: `The issuer ${issuer} has no metadata: ${description}`,
-    advice: "Compare ALF_ISSUER with what the server calls its issuer, or set ALF_TOKEN_URL in its place."
+    advice: "Compare ALF_ISSUER with what the server calls its issuer, or set ALF_TOKEN_ENDPOINT in its place."
   }),
   NoTokenEndpoint: ({ endpoint, named, status }) => ({
     cause: `There is no token endpoint at ${endpoint}: it answers ${status}${status < 300 ? " with a page" : ""}`,
     advice: named === undefined
-      ? "Correct ALF_TOKEN_URL."
-      : `Set ALF_TOKEN_URL to ${named}, as the server's metadata says.`
+      ? "Correct ALF_TOKEN_ENDPOINT."
+      : `Set ALF_TOKEN_ENDPOINT to ${named}, as the server's metadata says.`
   }),
   WrongSecret: ({ clientId, kind, methods, padded, said, variable }) => ({
     cause: `The client ID or its ${kind} is wrong: ${said}`,
@@ -215,7 +215,7 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   TokenUnusable: ({ said }) => ({
     cause: `No token is given: ${said}`,
     advice:
-      "Compare ALF_TOKEN_URL. Where the token is in another field than access_token, ALF_TOKEN_FIELD names that; " +
+      "Compare ALF_TOKEN_ENDPOINT. Where the token is in another field than access_token, ALF_TOKEN_FIELD names that; " +
       "where the server has a token_type of its own for Bearer, ALF_BEARER_TYPES does."
   }),
   ScopeNarrowed: ({ granted, missing }) => ({

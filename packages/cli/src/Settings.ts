@@ -11,7 +11,7 @@ import * as Record from "effect/Record"
 import { Process } from "./Process.js"
 
 const flags = {
-  tokenEndpoint: "token-url",
+  tokenEndpoint: "token-endpoint",
   issuer: "issuer",
   clientId: "client-id",
   scope: "scope",
@@ -44,7 +44,7 @@ const text = (key: Key, placeholder: string, description = "") =>
     Options.optional
   )
 
-const server = "Who names a server means that one: neither ALF_TOKEN_URL nor ALF_ISSUER is then read."
+const server = "Who names a server means that one: neither ALF_TOKEN_ENDPOINT nor ALF_ISSUER is then read."
 
 /** The options that all commands have. */
 export const options = {

@@ -44,7 +44,7 @@ export const isLate = ({ stdout }: Outcome): boolean => /no answer within|ETIMED
 const environment = (env: Environment | undefined): Environment => ({
   PATH: process.env.PATH,
   TERM: "xterm",
-  ALF_TIMEOUT: `${hang} millis`,
+  ALF_TOKEN_REQUEST_TIMEOUT: `${hang} millis`,
   ALF_CONNECT_TIMEOUT: `${hang} millis`,
   ALF_MAX_WAIT: `${hang} millis`,
   ...env

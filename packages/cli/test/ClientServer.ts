@@ -33,7 +33,7 @@ export interface Options {
 export interface ClientServer {
   readonly url: string
   readonly port: number
-  readonly tokenUrl: string
+  readonly tokenEndpoint: string
   readonly apiUrl: string
   /** Everything secret that it has seen or given. */
   readonly secrets: ReadonlyArray<string>
@@ -138,12 +138,12 @@ const makeAt = (clock: Clock.Clock, options: Options): Effect.Effect<ClientServe
   return Effect.map(Effect.all([listen, listen]), ([{ port, url }, { url: apiUrl }]) => ({
     url,
     port,
-    tokenUrl: `${url}/token`,
+    tokenEndpoint: `${url}/token`,
     apiUrl,
     secrets,
     tokenRequests: () => requests,
     env: {
-      ALF_TOKEN_URL: `${url}/token`,
+      ALF_TOKEN_ENDPOINT: `${url}/token`,
       ALF_CLIENT_ID: clientId,
       ALF_CLIENT_SECRET: clientSecret,
       ALF_SCOPE: "orders:read",

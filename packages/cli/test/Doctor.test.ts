@@ -56,7 +56,7 @@ describe("Doctor", () => {
       Effect.gen(function*() {
         const findings = yield* examine({
           ...env,
-          ALF_TOKEN_URL: undefined,
+          ALF_TOKEN_ENDPOINT: undefined,
           ALF_ISSUER: url,
           ALF_REDIS_URL: "redis://x"
         }, {
@@ -76,7 +76,7 @@ describe("Doctor", () => {
         deepStrictEqual(
           causeOf(findings),
           Problem.Problem.Missing({
-            variables: ["ALF_TOKEN_URL or ALF_ISSUER", "ALF_CLIENT_ID"],
+            variables: ["ALF_TOKEN_ENDPOINT or ALF_ISSUER", "ALF_CLIENT_ID"],
             unread: [{ name: "ALF_CLIENTID", meant: "ALF_CLIENT_ID" }]
           })
         )
@@ -90,7 +90,7 @@ describe("Doctor", () => {
             ALF_CLIENT_SECRT: "ALF_CLIENT_SECRET",
             ALF_SCOPES: "ALF_SCOPE",
             ALF_SOMETHING_ELSE: undefined,
-            ALF_TOKEN_URI: "ALF_TOKEN_URL",
+            ALF_TOKEN_ENDPIONT: "ALF_TOKEN_ENDPOINT",
             alf_base_url: "ALF_BASE_URL"
           }
           const findings = yield* examine({ ...env, ...Record.map(meant, () => "x") })
@@ -104,14 +104,21 @@ describe("Doctor", () => {
     it.effect("names a variable that is empty or no address", () =>
       Effect.gen(function*() {
         const env = { ALF_CLIENT_ID: "shop", ALF_CLIENT_SECRET: "secret" }
-        const empty = yield* examine({ ...env, ALF_TOKEN_URL: " " })
-        deepStrictEqual(causeOf(empty), Problem.Problem.Wrong({ variable: "ALF_TOKEN_URL", description: "is empty" }))
+        const empty = yield* examine({ ...env, ALF_TOKEN_ENDPOINT: " " })
+        deepStrictEqual(
+          causeOf(empty),
+          Problem.Problem.Wrong({ variable: "ALF_TOKEN_ENDPOINT", description: "is empty" })
+        )
         const noAddress = yield* examine({ ...env, ALF_ISSUER: "auth.example.com" })
         deepStrictEqual(
           causeOf(noAddress),
           Problem.Problem.Wrong({ variable: "ALF_ISSUER", description: "is not an absolute URL" })
         )
-        const proxy = yield* examine({ ...env, ALF_TOKEN_URL: "https://auth.test/token", HTTPS_PROXY: "socks5://a:1" })
+        const proxy = yield* examine({
+          ...env,
+          ALF_TOKEN_ENDPOINT: "https://auth.test/token",
+          HTTPS_PROXY: "socks5://a:1"
+        })
         deepStrictEqual(
           causeOf(proxy),
           Problem.Problem.Wrong({ variable: "HTTPS_PROXY", description: "is not an http or https URL" })
@@ -121,18 +128,21 @@ describe("Doctor", () => {
     it.effect("sends nothing over plain http to another machine", () =>
       Effect.gen(function*() {
         const findings = yield* examine({
-          ALF_TOKEN_URL: "http://auth.test/token",
+          ALF_TOKEN_ENDPOINT: "http://auth.test/token",
           ALF_CLIENT_ID: "shop",
           ALF_CLIENT_SECRET: "secret"
         })
-        deepStrictEqual(causeOf(findings), Problem.Problem.Insecure({ variable: "ALF_TOKEN_URL", host: "auth.test" }))
+        deepStrictEqual(
+          causeOf(findings),
+          Problem.Problem.Insecure({ variable: "ALF_TOKEN_ENDPOINT", host: "auth.test" })
+        )
         deepStrictEqual(findings.map(({ check }) => check), [...Finding.checks])
       }))
   })
 
   describe("discovery", () => {
     const discover = (server: ClientServer.ClientServer, issuer: string) =>
-      examine({ ...server.env, ALF_TOKEN_URL: undefined, ALF_ISSUER: issuer })
+      examine({ ...server.env, ALF_TOKEN_ENDPOINT: undefined, ALF_ISSUER: issuer })
 
     it.effect("says how the server calls itself", () =>
       served({ issuer: "https://auth.example.com/" }, (server) =>
@@ -188,7 +198,10 @@ describe("Doctor", () => {
           })
           deepStrictEqual(causeOf(yield* examine(env)), expected)
           // With an issuer the metadata says it
-          deepStrictEqual(causeOf(yield* examine({ ...env, ALF_TOKEN_URL: undefined, ALF_ISSUER: url })), undefined)
+          deepStrictEqual(
+            causeOf(yield* examine({ ...env, ALF_TOKEN_ENDPOINT: undefined, ALF_ISSUER: url })),
+            undefined
+          )
         })))
 
     it.effect("tells apart what else the server has against the request", () =>
@@ -231,12 +244,12 @@ describe("Doctor", () => {
       }))
 
     it.effect("says where the token endpoint is, if the server does", () =>
-      served({}, ({ env, tokenUrl, url }) =>
+      served({}, ({ env, tokenEndpoint, url }) =>
         Effect.gen(function*() {
           const endpoint = `${url}/.well-known/nothing`
           deepStrictEqual(
-            causeOf(yield* examine({ ...env, ALF_TOKEN_URL: endpoint })),
-            Problem.Problem.NoTokenEndpoint({ endpoint, status: 404, named: tokenUrl })
+            causeOf(yield* examine({ ...env, ALF_TOKEN_ENDPOINT: endpoint })),
+            Problem.Problem.NoTokenEndpoint({ endpoint, status: 404, named: tokenEndpoint })
           )
         })))
   })

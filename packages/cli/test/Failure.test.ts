@@ -50,12 +50,12 @@ describe("Failure", () => {
 
   it("names the variables and options that are missing", () => {
     const error = ConfigError.And(
-      ConfigError.MissingData(["ALF_TOKEN_URL"], "Expected ALF_TOKEN_URL or ALF_ISSUER to be set"),
+      ConfigError.MissingData(["ALF_TOKEN_ENDPOINT"], "Expected ALF_TOKEN_ENDPOINT or ALF_ISSUER to be set"),
       ConfigError.MissingData(["ALF_CLIENT_SECRET"], "no value")
     )
     deepStrictEqual(
       Failure.fromUnknown(error).message,
-      "ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer), ALF_CLIENT_SECRET are not set"
+      "ALF_TOKEN_ENDPOINT (--token-endpoint) or ALF_ISSUER (--issuer), ALF_CLIENT_SECRET are not set"
     )
   })
 })

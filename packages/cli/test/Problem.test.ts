@@ -28,7 +28,7 @@ describe("Problem", () => {
       "ALF_SCOPE (--scope) is empty",
       "Correct"
     ],
-    [P.Insecure({ variable: "ALF_TOKEN_URL", host: "a.test" }), ExitCode.usage, "an http address", "https"],
+    [P.Insecure({ variable: "ALF_TOKEN_ENDPOINT", host: "a.test" }), ExitCode.usage, "an http address", "https"],
     [
       P.ProxyUnreachable({ proxy: "http://proxy:1", description: "ECONNREFUSED" }),
       ExitCode.unreachable,

@@ -15,7 +15,7 @@ const none: Settings.Overrides = {
 }
 
 const environment = {
-  ALF_TOKEN_URL: "https://auth.example.com/token",
+  ALF_TOKEN_ENDPOINT: "https://auth.example.com/token",
   ALF_CLIENT_ID: "shop",
   ALF_CLIENT_SECRET: "a, secret",
   ALF_SCOPE: "read",
@@ -29,7 +29,7 @@ describe("Settings", () => {
   it.effect("reads the environment, with the options in place of its variables", () =>
     Effect.gen(function*() {
       const { clientId, clientSecret, scope, tokenEndpoint } = yield* read({ scope: Option.some("write") })
-      deepStrictEqual([tokenEndpoint, clientId, scope], [environment.ALF_TOKEN_URL, "shop", "write"])
+      deepStrictEqual([tokenEndpoint, clientId, scope], [environment.ALF_TOKEN_ENDPOINT, "shop", "write"])
       // A comma is a part of it
       assert.strictEqual(clientSecret && Redacted.value(clientSecret), "a, secret")
     }))
@@ -42,8 +42,8 @@ describe("Settings", () => {
 
   it("names an option beside the variable that it takes the place of, and none for a secret", () => {
     assert.strictEqual(
-      Settings.nameOptions("ALF_TOKEN_URL or ALF_ISSUER and ALF_CLIENT_SECRET"),
-      "ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer) and ALF_CLIENT_SECRET"
+      Settings.nameOptions("ALF_TOKEN_ENDPOINT or ALF_ISSUER and ALF_CLIENT_SECRET"),
+      "ALF_TOKEN_ENDPOINT (--token-endpoint) or ALF_ISSUER (--issuer) and ALF_CLIENT_SECRET"
     )
     assert.strictEqual(Settings.nameOptions("ALF_CLIENT_ID_2"), "ALF_CLIENT_ID_2")
   })

@@ -60,7 +60,7 @@ export const play = (alf: Alf) =>
 
     const base: Environment = { ...server.env, ALF_REDIS_URL: redis.url }
     const behindProxy: Environment = {
-      ALF_TOKEN_URL: `https://${corporate.auth}/token`,
+      ALF_TOKEN_ENDPOINT: `https://${corporate.auth}/token`,
       ALF_BASE_URL: `https://${corporate.api}`,
       NODE_EXTRA_CA_CERTS: ca
     }
@@ -74,7 +74,7 @@ export const play = (alf: Alf) =>
       },
       clockOff: {
         title: "A clock that is off by ten minutes",
-        env: { ALF_TOKEN_URL: late.tokenUrl, ALF_BASE_URL: late.apiUrl },
+        env: { ALF_TOKEN_ENDPOINT: late.tokenEndpoint, ALF_BASE_URL: late.apiUrl },
         args: []
       },
       redisDown: {
@@ -82,7 +82,7 @@ export const play = (alf: Alf) =>
         env: { ALF_REDIS_URL: `redis://127.0.0.1:${closedPort}` },
         args: []
       },
-      plainHttp: { title: "An http address", env: { ALF_TOKEN_URL: "http://auth.example.com/token" }, args: [] },
+      plainHttp: { title: "An http address", env: { ALF_TOKEN_ENDPOINT: "http://auth.example.com/token" }, args: [] },
       proxyNeeded: { title: "A proxy is needed", env: behindProxy, args: [] },
       proxyUsed: {
         title: "The same with the proxy",

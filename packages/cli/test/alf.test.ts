@@ -49,7 +49,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
           assert.match(first("wrongIssuer"), /^The issuer is wrong: the server of .* calls itself /)
           assert.match(first("clockOff"), /^The clock of this machine is 10 minutes behind that of /)
           assert.match(first("redisDown"), /^The store is down: .*ECONNREFUSED/)
-          assert.match(first("plainHttp"), /^ALF_TOKEN_URL .* is an http address/)
+          assert.match(first("plainHttp"), /^ALF_TOKEN_ENDPOINT .* is an http address/)
           assert.match(
             first("proxyNeeded"),
             /^No proxy is used, and auth\.corp\.test is not found .* only reached through a proxy/
@@ -150,7 +150,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         const directory = yield* makeDirectory
         const pipe = join(directory, "pipe")
         execFileSync("mkfifo", [pipe])
-        const down = { ...env, ALF_TOKEN_URL: "http://127.0.0.1:9/token" }
+        const down = { ...env, ALF_TOKEN_ENDPOINT: "http://127.0.0.1:9/token" }
         const [read, piped, missing, folder, full, fullFile] = yield* Effect.all([
           Effect.promise(() => readFile(pipe)),
           Alf.here.run(["request", "GET", "/large", "-o", pipe], { env }),
@@ -182,7 +182,8 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
           {
             exitCode: 2,
             stdout: "",
-            stderr: "alf: ALF_TOKEN_URL (--token-url) or ALF_ISSUER (--issuer), ALF_CLIENT_ID (--client-id), " +
+            stderr:
+              "alf: ALF_TOKEN_ENDPOINT (--token-endpoint) or ALF_ISSUER (--issuer), ALF_CLIENT_ID (--client-id), " +
               "ALF_CLIENT_SECRET or ALF_CLIENT_SECRET_FILE or ALF_CLIENT_KEY_FILE are not set\n"
           },
           { exitCode: 1, stdout: "", stderr: `${JSON.stringify({ error: { kind: "OAuth", message, exitCode: 1 } })}\n` }

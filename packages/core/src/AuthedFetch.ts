@@ -361,7 +361,7 @@ const typeError = (message: string, cause?: unknown): unknown => new TypeError(m
 const failed = (cause: unknown): unknown => typeError("fetch failed", cause)
 
 const toRejection = (error: HttpClientError.HttpClientError | OAuthError.OAuthError): unknown =>
-  Option.getOrElse(OAuthError.fromUnknown(error), () => failed(error))
+  Option.getOrElse(OAuthError.find(error), () => failed(error))
 
 /** What a body that nobody has begun to read comes from, such as a file, is told of the error. */
 const abandon = (request: Request, error: unknown): unknown => {

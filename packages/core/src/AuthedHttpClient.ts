@@ -207,8 +207,11 @@ export const withoutToken: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.E
  * @since 0.1.0
  * @category combinators
  */
-export const replayable: <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R> =
-  HttpClient.transformResponse(withCall((call) => ({ ...call, replayable: true })))
+export const withReplayableBodies: <E, R>(
+  client: HttpClient.HttpClient.With<E, R>
+) => HttpClient.HttpClient.With<E, R> = HttpClient.transformResponse(
+  withCall((call) => ({ ...call, replayable: true }))
+)
 
 // As platform follows
 const defaultMaxRedirects = 10
@@ -219,7 +222,7 @@ const defaultMaxRedirects = 10
  *
  * - Methods and bodies are as with fetch: 301 and 302 make a GET of a POST, 303
  *   of everything but HEAD; 307 and 308 repeat the request. Where the body
- *   cannot be sent again (see `replayable`), the redirect itself is returned.
+ *   cannot be sent again (see `withReplayableBodies`), the redirect itself is returned.
  * - A token goes with a hop to the origin of the first request, or to one that
  *   `baseUrl` or `origins` name, until the redirects have left these. A 401 there
  *   is renewed and replayed once for each hop.
@@ -454,7 +457,7 @@ export const layerConfig = (
  * Provides platform's own `HttpClient`, so that code written for it
  * (HttpApiClient, RPC) is authorised without a change. An `OAuthError` travels
  * as the cause of a `RequestError` with reason `Encode`, which platform's
- * `retryTransient` leaves alone; `OAuthError.fromUnknown` finds it again.
+ * `retryTransient` leaves alone; `OAuthError.find` finds it again.
  *
  * @since 0.1.0
  * @category layers

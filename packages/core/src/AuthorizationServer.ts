@@ -153,14 +153,12 @@ export interface RequestOptions<R = never> {
 export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
 
 /**
- * Options of what posts to one address.
+ * Options of what posts to one endpoint of an authorization server.
  *
  * @since 0.1.0
  * @category options
  */
 export interface EndpointOptions<R = never> extends RequestOptions<R> {
-  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
-  readonly url: Address
   /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
   readonly issuer?: string | undefined
 }

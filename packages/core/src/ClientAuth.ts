@@ -111,7 +111,7 @@ const version = <R>(secret: Secret<R>): Effect.Effect<Version, unknown, R> | und
  * @since 0.1.0
  * @category constructors
  */
-export const secretBasic = <R = never>(
+export const clientSecretBasic = <R = never>(
   secret: Secret<R>,
   options?: { readonly raw?: boolean | undefined } | undefined
 ): ClientAuth<R> => {
@@ -143,7 +143,7 @@ export const secretBasic = <R = never>(
  * @since 0.1.0
  * @category constructors
  */
-export const secretPost = <R = never>(secret: Secret<R>): ClientAuth<R> => ({
+export const clientSecretPost = <R = never>(secret: Secret<R>): ClientAuth<R> => ({
   method: "client_secret_post",
   authenticate: ({ clientId }) =>
     Effect.map(read(secret), (secret) => ({
@@ -181,7 +181,7 @@ export interface SignedAssertionOptions extends JwtSigner.JwtOptions {
  * @since 0.1.0
  * @category constructors
  */
-export const secretJwt = <R = never>(
+export const clientSecretJwt = <R = never>(
   secret: Secret<R>,
   options?:
     | SignedAssertionOptions & {
@@ -351,7 +351,7 @@ export const assertionFile = (
  * ```ts
  * import { ClientAuth } from "@effect-alf/core"
  *
- * const bySecret = ClientAuth.secretBasic(ClientAuth.secretFile("/run/secrets/client-secret"))
+ * const bySecret = ClientAuth.clientSecretBasic(ClientAuth.secretFile("/run/secrets/client-secret"))
  * const byKey = ClientAuth.privateKeyJwt({ key: ClientAuth.secretFile("/run/secrets/client.pem") })
  * ```
  *
@@ -416,7 +416,7 @@ const byCertificate = (method: string): ClientAuth<ClientCertificate> => ({
  * @since 0.1.0
  * @category constructors
  */
-export const tls: ClientAuth<ClientCertificate> = byCertificate("tls_client_auth")
+export const tlsClientAuth: ClientAuth<ClientCertificate> = byCertificate("tls_client_auth")
 
 /**
  * `self_signed_tls_client_auth`: as `tls`, with a certificate that the client
@@ -425,7 +425,7 @@ export const tls: ClientAuth<ClientCertificate> = byCertificate("tls_client_auth
  * @since 0.1.0
  * @category constructors
  */
-export const selfSignedTls: ClientAuth<ClientCertificate> = byCertificate("self_signed_tls_client_auth")
+export const selfSignedTlsClientAuth: ClientAuth<ClientCertificate> = byCertificate("self_signed_tls_client_auth")
 
 /**
  * Another method, over connections with a certificate that the tokens are bound

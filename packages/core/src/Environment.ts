@@ -155,8 +155,8 @@ const clientAuthMethods = [
  * @category variables
  */
 export const variables = {
-  tokenEndpoint: text("ALF_TOKEN_URL", "The token endpoint's address"),
-  issuer: text("ALF_ISSUER", "The issuer, whose metadata tell the token endpoint where `ALF_TOKEN_URL` does not"),
+  tokenEndpoint: text("ALF_TOKEN_ENDPOINT", "The token endpoint's address"),
+  issuer: text("ALF_ISSUER", "The issuer, whose metadata tell the token endpoint where `ALF_TOKEN_ENDPOINT` does not"),
   clientId: text("ALF_CLIENT_ID", "The client's id"),
   clientSecret: secret("ALF_CLIENT_SECRET", "The client's secret"),
   clientSecretFile: text("ALF_CLIENT_SECRET_FILE", "A file with the secret, read anew for every token request"),
@@ -179,7 +179,7 @@ export const variables = {
   tokenField: text("ALF_TOKEN_FIELD", "The field of the answer that is the token, such as `id_token`"),
   baseUrl: text("ALF_BASE_URL", "What relative addresses are joined to; tokens may go to its origin"),
   origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
-  timeout: duration("ALF_TIMEOUT", "How long one attempt at a token request may take"),
+  timeout: duration("ALF_TOKEN_REQUEST_TIMEOUT", "How long one attempt at a token request may take"),
   maxWait: duration("ALF_MAX_WAIT", "How long a caller waits for a token"),
   refreshAhead: duration("ALF_REFRESH_AHEAD", "How long before its end a token is renewed in the background"),
   allowInsecure: flag("ALF_ALLOW_INSECURE", "`true` allows http to other machines, for development")
@@ -192,7 +192,7 @@ export const variables = {
  * @category configurations
  */
 export const tokenEndpoint = {
-  url: variables.tokenEndpoint.config,
+  tokenEndpoint: variables.tokenEndpoint.config,
   issuer: variables.issuer.config,
   clientId: variables.clientId.required,
   clientSecret: variables.clientSecret.config,

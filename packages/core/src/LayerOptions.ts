@@ -24,7 +24,7 @@ import { InvalidOptions } from "./OAuthError.js"
  * @category models
  */
 export interface Name {
-  /** As the environment writes it, prefix included: `BILLING_TOKEN_URL`. */
+  /** As the environment writes it, prefix included: `BILLING_TOKEN_ENDPOINT`. */
   readonly name: string
   readonly isSet: boolean
 }

@@ -53,7 +53,7 @@ export type OAuthError = TokenEndpointError | TokenProviderError | OriginNotAllo
  * @category errors
  */
 export class InvalidOptions extends TaggedError("InvalidOptions")<{
-  /** The option at fault, as the user wrote it: `TokenEndpoint.url`. */
+  /** The option at fault, as the user wrote it: `TokenEndpoint.tokenEndpoint`. */
   readonly option: string
   readonly description: string
 }> {
@@ -301,7 +301,7 @@ const maxCauseDepth = 8
  * @since 0.1.0
  * @category guards
  */
-export const fromUnknown = (u: unknown): Option.Option<OAuthError> => Option.fromNullable(chainOf(u).find(isOAuthError))
+export const find = (u: unknown): Option.Option<OAuthError> => Option.fromNullable(chainOf(u).find(isOAuthError))
 
 /** A failure and its causes, each of which the next one has caused. */
 const chainOf = (u: unknown): ReadonlyArray<unknown> => {

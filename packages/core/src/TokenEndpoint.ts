@@ -85,7 +85,7 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
  */
 export interface Options<R = never> extends AuthorizationServer.RequestOptions<R> {
   /** The token endpoint's address: https, or http on loopback. */
-  readonly url: string | URL
+  readonly tokenEndpoint: string | URL
   /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
   readonly issuer?: string | undefined
   /**
@@ -123,7 +123,7 @@ export const make: <R = never>(
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
   R = never
 >(options: Options<R>) {
-  const url = yield* Origin.checkUrl("TokenEndpoint.url", options.url, options)
+  const url = yield* Origin.checkUrl("TokenEndpoint.tokenEndpoint", options.tokenEndpoint, options)
   const clientAuth = yield* AuthenticatedPost.clientAuthOf("TokenEndpoint", options)
   return yield* makeAt({
     ...options,
@@ -136,7 +136,7 @@ export const make: <R = never>(
 
 /** The service of an endpoint that is known, or will be when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
-  options: Omit<Options<R>, "url" | "clientAuth"> & {
+  options: Omit<Options<R>, "tokenEndpoint" | "clientAuth"> & {
     /** What spans and errors call it. */
     readonly name: string
     readonly identity: string
@@ -298,7 +298,7 @@ export const layer = <R = never>(
  * @since 0.1.0
  * @category options
  */
-export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "url" | "issuer" | "clientAuth"> {
+export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth"> {
   /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
   readonly issuer: string | URL
   /**
@@ -414,14 +414,14 @@ const hasMoved = ({ reason, role, status }: TokenEndpointError): boolean =>
   role === undefined && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
- * The options that a configuration can hold: `url`, or `issuer`, whose metadata
+ * The options that a configuration can hold: `tokenEndpoint`, or `issuer`, whose metadata
  * tells it. The configuration decides which of the two at run time.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ConfigurableOptions {
-  readonly url?: string | undefined
+  readonly tokenEndpoint?: string | undefined
   readonly issuer?: string | undefined
   readonly clientId: string
   readonly clientSecret?: Redacted.Redacted | undefined
@@ -438,14 +438,14 @@ export interface ConfigurableOptions {
 /**
  * What `layerConfig` takes beside the configuration, which counts where both
  * say something. `metadataUrl` and `refreshMetadataEvery` are for an issuer
- * without a url.
+ * without a token endpoint.
  *
  * @since 0.1.0
  * @category options
  */
 export interface LayerConfigOptions<R = never>
   extends
-    Omit<Options<R>, "url" | "issuer" | "clientId">,
+    Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientId">,
     Pick<DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">
 {}
 
@@ -460,12 +460,12 @@ export interface LayerConfigOptions<R = never>
  * import { Config } from "effect"
  *
  * const layer = TokenEndpoint.layerConfig({
- *   url: Config.string("TOKEN_URL"),
+ *   tokenEndpoint: Config.string("TOKEN_ENDPOINT"),
  *   clientId: Config.string("CLIENT_ID"),
  *   clientSecret: Config.redacted("CLIENT_SECRET")
  * })
  *
- * // ALF_TOKEN_URL or ALF_ISSUER, ALF_CLIENT_ID, ALF_CLIENT_SECRET and the like
+ * // ALF_TOKEN_ENDPOINT or ALF_ISSUER, ALF_CLIENT_ID, ALF_CLIENT_SECRET and the like
  * const fromEnvironment = TokenEndpoint.layerConfig(Environment.tokenEndpoint)
  * ```
  *
@@ -476,14 +476,19 @@ export const layerConfig = <R = never>(
   config: Config.Config.Wrap<ConfigurableOptions>,
   options?: LayerConfigOptions<R> | undefined
 ): Layer.Layer<TokenEndpoint, InvalidOptions | ConfigError.ConfigError, HttpClient.HttpClient | R> =>
-  LayerOptions.make(config, ({ audience, issuer, resource, scope, url, ...configured }: ConfigurableOptions) => {
-    const { metadataUrl, refreshMetadataEvery, ...rest } = { ...options, ...configured }
-    const request = TokenRequest.merge(options?.request ?? {}, { audience, resource, scope })
-    if (url !== undefined) return layer<R>({ ...rest, url, issuer, request })
-    return issuer === undefined
-      ? Layer.fail(new InvalidOptions({ option: "TokenEndpoint.url", description: "is missing, and so is the issuer" }))
-      : layerDiscovery<R>({ ...rest, issuer, metadataUrl, refreshMetadataEvery, request })
-  })
+  LayerOptions.make(
+    config,
+    ({ audience, issuer, resource, scope, tokenEndpoint, ...configured }: ConfigurableOptions) => {
+      const { metadataUrl, refreshMetadataEvery, ...rest } = { ...options, ...configured }
+      const request = TokenRequest.merge(options?.request ?? {}, { audience, resource, scope })
+      if (tokenEndpoint !== undefined) return layer<R>({ ...rest, tokenEndpoint, issuer, request })
+      return issuer === undefined
+        ? Layer.fail(
+          new InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing, and so is the issuer" })
+        )
+        : layerDiscovery<R>({ ...rest, issuer, metadataUrl, refreshMetadataEvery, request })
+    }
+  )
 
 /**
  * The same request object with a grant resolves to the same value, so that its

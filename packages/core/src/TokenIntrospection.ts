@@ -51,16 +51,30 @@ export type Introspect = (
 ) => Effect.Effect<Introspection, TokenEndpointError>
 
 /**
+ * Where tokens are introspected, and how the client authenticates there.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> extends AuthorizationServer.EndpointOptions<R> {
+  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
+  readonly introspectionEndpoint: AuthorizationServer.Address
+}
+
+/**
  * Makes the function that introspects tokens.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = <R = never>(
-  options: AuthorizationServer.EndpointOptions<R>
+  options: Options<R>
 ): Effect.Effect<Introspect, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    AuthenticatedPost.aboutToken("TokenIntrospection", "Introspection", options),
+    AuthenticatedPost.aboutToken("TokenIntrospection", "Introspection", {
+      option: "introspectionEndpoint",
+      at: options.introspectionEndpoint
+    }, options),
     (ask): Introspect => (token, hint) => Effect.flatMap(ask(token, hint), decode)
   )
 

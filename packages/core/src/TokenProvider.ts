@@ -511,7 +511,7 @@ export function warm({ onFailure, requests }: WarmOptions = {}) {
  * const Alf = TokenProvider.layerWarm().pipe(
  *   Layer.provideMerge(AuthedHttpClient.layer({ baseUrl: "https://api.example.com" })),
  *   Layer.provide(TokenEndpoint.layer({
- *     url: "https://auth.example.com/token",
+ *     tokenEndpoint: "https://auth.example.com/token",
  *     clientId: "client-id",
  *     clientSecret: Redacted.make("client-secret")
  *   })),

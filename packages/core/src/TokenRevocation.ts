@@ -25,6 +25,17 @@ export type Revoke = (
 ) => Effect.Effect<void, TokenEndpointError>
 
 /**
+ * Where tokens are revoked, and how the client authenticates there.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> extends AuthorizationServer.EndpointOptions<R> {
+  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
+  readonly revocationEndpoint: AuthorizationServer.Address
+}
+
+/**
  * Makes the function that revokes tokens.
  *
  * @example
@@ -34,7 +45,7 @@ export type Revoke = (
  *
  * const program = Effect.gen(function*() {
  *   const revoke = yield* TokenRevocation.make({
- *     url: "https://auth.example.com/revoke",
+ *     revocationEndpoint: "https://auth.example.com/revoke",
  *     clientId: "client-id",
  *     clientSecret: Redacted.make("client-secret")
  *   })
@@ -46,10 +57,13 @@ export type Revoke = (
  * @category constructors
  */
 export const make = <R = never>(
-  options: AuthorizationServer.EndpointOptions<R>
+  options: Options<R>
 ): Effect.Effect<Revoke, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", options),
+    AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", {
+      option: "revocationEndpoint",
+      at: options.revocationEndpoint
+    }, options),
     (ask): Revoke => (token, hint) => Effect.asVoid(ask(token, hint))
   )
 

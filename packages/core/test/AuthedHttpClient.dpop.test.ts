@@ -9,7 +9,7 @@ import { leaks } from "./support/Secrets.js"
 import * as SpanRecord from "./support/SpanRecord.js"
 import { storeKey } from "./support/StoreKey.js"
 
-const { apiUrl, clientId, clientSecret, tokenUrl } = TestAuthorizationServer
+const { apiUrl, clientId, clientSecret, tokenEndpoint } = TestAuthorizationServer
 
 type Server = TestAuthorizationServer.TestAuthorizationServer["Type"]
 
@@ -25,9 +25,9 @@ const layer = (
 ) =>
   AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
     Layer.provide(TokenEndpoint.layer({
-      url: tokenUrl,
+      tokenEndpoint,
       clientId,
-      clientAuth: options?.clientAuth ?? ClientAuth.secretBasic(clientSecret),
+      clientAuth: options?.clientAuth ?? ClientAuth.clientSecretBasic(clientSecret),
       dpop: options?.dpop ?? DPoP.generate()
     })),
     Layer.provide(options?.store ?? TokenStore.layerMemory()),
@@ -130,7 +130,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("token")
-        yield* Effect.provide(get(), layer(client, { clientAuth: ClientAuth.secretJwt(clientSecret) }))
+        yield* Effect.provide(get(), layer(client, { clientAuth: ClientAuth.clientSecretJwt(clientSecret) }))
         const requests = yield* server.tokenRequests
         deepStrictEqual(requests.map(({ clientAuth, status }) => [clientAuth, status]), [
           ["client_secret_jwt", 400],
@@ -205,7 +205,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           )
         )
         const endpoint = yield* TokenEndpoint.make({
-          url: tokenUrl,
+          tokenEndpoint,
           clientId: "app",
           // Another one each time, as of a platform's identity service
           clientAuth: ClientAuth.assertion(Effect.sync(() => Redacted.make(`assertion-${asked}`))),
@@ -251,7 +251,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           const { client, server } = yield* makeWorld
           yield* server.setTokenResponse(() => ({ body: { access_token: "unbound", token_type: tokenType } }))
           const error = yield* Effect.flip(Effect.provide(get(), layer(client)))
-          assert.strictEqual(error.message, `Token endpoint ${tokenUrl} answered 200: token_type is not DPoP`)
+          assert.strictEqual(error.message, `Token endpoint ${tokenEndpoint} answered 200: token_type is not DPoP`)
           deepStrictEqual(yield* answers(server), { token: ["200"], api: [] })
         }))
     }
@@ -267,7 +267,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           )
         )
         const endpoint = yield* TokenEndpoint.make({
-          url: tokenUrl,
+          tokenEndpoint,
           clientId: "app",
           clientSecret: Redacted.make("secret")
         }).pipe(Effect.provideService(HttpClient.HttpClient, client))
@@ -322,7 +322,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         const keys = yield* Effect.forEach([undefined, DPoP.generate(), DPoP.generate()], (dpop) =>
           Effect.map(
             TokenEndpoint.make({
-              url: tokenUrl,
+              tokenEndpoint,
               clientId: "app",
               clientSecret: Redacted.make("secret"),
               dpop
@@ -381,9 +381,9 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       )
       const error = yield* Effect.gen(function*() {
         const endpoint = yield* TokenEndpoint.make({
-          url: tokenUrl,
+          tokenEndpoint,
           clientId: "app",
-          clientAuth: ClientAuth.secretJwt(Redacted.make("s".repeat(32))),
+          clientAuth: ClientAuth.clientSecretJwt(Redacted.make("s".repeat(32))),
           dpop: DPoP.generate()
         })
         return yield* Effect.flip(endpoint.attempt(endpoint.resolve()))

@@ -152,7 +152,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       const following = AuthedHttpClient.followRedirects(client)
       const response = yield* following.post("/old", { body })
       deepStrictEqual([response.status, yield* response.text, sent.length], [307, "moved", 1])
-      assert.strictEqual((yield* AuthedHttpClient.replayable(following).post("/old", { body })).status, 200)
+      assert.strictEqual((yield* AuthedHttpClient.withReplayableBodies(following).post("/old", { body })).status, 200)
       assert.strictEqual(sent.length, 3)
     }))
 
@@ -170,7 +170,7 @@ describe("AuthedHttpClient, followRedirects", () => {
         // And behind platform's client it is found again
         const platform = AuthedHttpClient.followRedirects(AuthedHttpClient.toHttpClient(client))
         const wrapped = yield* Effect.flip(platform.get("/old"))
-        deepStrictEqual(Option.map(OAuthError.fromUnknown(wrapped), ({ _tag }) => _tag), Option.some("RedirectError"))
+        deepStrictEqual(Option.map(OAuthError.find(wrapped), ({ _tag }) => _tag), Option.some("RedirectError"))
       }))
   }
 

@@ -443,7 +443,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         Effect.gen(function*() {
           const { client, sent } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
           const same = body()
-          assert.strictEqual((yield* post(AuthedHttpClient.replayable(client), same)).status, 200)
+          assert.strictEqual((yield* post(AuthedHttpClient.withReplayableBodies(client), same)).status, 200)
           assert.sameOrderedMembers(sent.map(({ request }) => request.body), [same, same])
         })))
 
@@ -454,7 +454,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         yield* server.revoke()
         yield* server.resetRecords
         const body = HttpBody.stream(Stream.make(utf8.encode("one"), utf8.encode("two")))
-        assert.strictEqual((yield* post(AuthedHttpClient.replayable(client), body)).status, 200)
+        assert.strictEqual((yield* post(AuthedHttpClient.withReplayableBodies(client), body)).status, 200)
         const requests = yield* server.apiRequests
         deepStrictEqual(requests.map(({ body }) => Buffer.from(body).toString()), ["onetwo", "onetwo"])
       }))
@@ -462,7 +462,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
     it.scoped("replayable is said of one client, not of the one it was made from", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make(() => 401))
-        const both = AuthedHttpClient.replayable(client).pipe(HttpClient.mapRequest((request) => request))
+        const both = AuthedHttpClient.withReplayableBodies(client).pipe(HttpClient.mapRequest((request) => request))
         yield* post(both, sentOnce.Stream())
         assert.strictEqual(sent.length, 2)
         yield* TestClock.adjust("5 minutes")

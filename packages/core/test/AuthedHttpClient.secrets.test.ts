@@ -207,14 +207,14 @@ describe("AuthedHttpClient, what is shown", () => {
   it.scoped("rule 9: clients, services, tokens, contexts and layers show no secret, before and after use", () =>
     Effect.gen(function*() {
       const endpoint = TokenEndpoint.layer({
-        url: TestAuthorizationServer.tokenUrl,
+        tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
         clientId: TestAuthorizationServer.clientId,
         clientSecret
       })
       const post = TokenEndpoint.layer({
-        url: TestAuthorizationServer.tokenUrl,
+        tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
         clientId: TestAuthorizationServer.clientId,
-        clientAuth: ClientAuth.secretPost(clientSecret)
+        clientAuth: ClientAuth.clientSecretPost(clientSecret)
       })
       const layer = AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl }).pipe(
         Layer.provideMerge(endpoint),
@@ -238,10 +238,10 @@ describe("AuthedHttpClient, what is shown", () => {
           post,
           call,
           read,
-          "the client, said to be replayable": AuthedHttpClient.replayable(client),
+          "the client, said to be replayable": AuthedHttpClient.withReplayableBodies(client),
           "the endpoint's service": Context.get(context, TokenEndpoint.TokenEndpoint),
           "the store's service": Context.get(context, TokenStore.TokenStore),
-          "an authentication": ClientAuth.secretBasic(clientSecret)
+          "an authentication": ClientAuth.clientSecretBasic(clientSecret)
         }
         for (const [name, value] of Object.entries(values)) assertHidden(value, `${name}, ${when}`)
       }

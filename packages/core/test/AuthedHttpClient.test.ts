@@ -647,7 +647,7 @@ describe("AuthedHttpClient", () => {
         assert(error._tag === "RequestError")
         assert.strictEqual(error.reason, "Encode")
         assert.include(error.message, TestTokenEndpoint.invalidClient.message)
-        const found = Option.getOrUndefined(OAuthError.fromUnknown(error))
+        const found = Option.getOrUndefined(OAuthError.find(error))
         assert(found?._tag === "TokenEndpointError")
         deepStrictEqual([found.status, found.error], [401, "invalid_client"])
         deepStrictEqual([(yield* tokens.requests).length, resource.sent.length], [1, 0])
@@ -658,13 +658,13 @@ describe("AuthedHttpClient", () => {
         const { client } = yield* platform(Resource.make(({ request }) => Effect.fail(transport(request))))
         const refused = yield* Effect.flip(client.get("https://evil.test/"))
         deepStrictEqual(
-          Option.map(OAuthError.fromUnknown(refused), ({ _tag }) => _tag),
+          Option.map(OAuthError.find(refused), ({ _tag }) => _tag),
           Option.some("OriginNotAllowed")
         )
         const failed = yield* Effect.flip(client.get("/"))
         assert(failed._tag === "RequestError")
         assert.strictEqual(failed.reason, "Transport")
-        deepStrictEqual(OAuthError.fromUnknown(failed), Option.none())
+        deepStrictEqual(OAuthError.find(failed), Option.none())
       }))
 
     it.scoped("toHttpClient keeps what was done to the client before, and what is done to it later", () =>

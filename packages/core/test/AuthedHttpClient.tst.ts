@@ -36,7 +36,7 @@ describe("layers", () => {
 
   test("nothing but an HttpClient is missing when all is provided", () => {
     const endpoint = TokenEndpoint.layer({
-      url: "https://auth.test/token",
+      tokenEndpoint: "https://auth.test/token",
       clientId: "client",
       clientSecret: Redacted.make("secret")
     })
@@ -92,7 +92,7 @@ describe("the client", () => {
   test("keeps its errors when it follows redirects or replays streams", () => {
     expect(AuthedHttpClient.followRedirects(client)).type.toBe<typeof client>()
     expect(client.pipe(AuthedHttpClient.followRedirects(3))).type.toBe<typeof client>()
-    expect(AuthedHttpClient.replayable(client)).type.toBe<typeof client>()
+    expect(AuthedHttpClient.withReplayableBodies(client)).type.toBe<typeof client>()
   })
 })
 

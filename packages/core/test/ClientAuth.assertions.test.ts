@@ -42,7 +42,7 @@ const pem = pemOf(keyOf("P-256"))
 const secrets = [secret, ...kinds.flatMap((kind) => secretsOf(keyOf(kind)))]
 
 const signing: Record<string, (options?: ClientAuth.SignedAssertionOptions) => ClientAuth.ClientAuth> = {
-  client_secret_jwt: (options) => ClientAuth.secretJwt(Redacted.make(secret), options),
+  client_secret_jwt: (options) => ClientAuth.clientSecretJwt(Redacted.make(secret), options),
   private_key_jwt: (options) => ClientAuth.privateKeyJwt({ key: Redacted.make(pem), ...options })
 }
 
@@ -157,14 +157,16 @@ for (const [method, make] of Object.entries(signing)) {
   })
 }
 
-describe("ClientAuth.secretJwt (OpenID Connect Core §9)", () => {
+describe("ClientAuth.clientSecretJwt (OpenID Connect Core §9)", () => {
   it.effect("a server that knows the secret verifies each algorithm, and HS256 by default", () =>
     rowsEffect(
       [undefined, "HS256", "HS384", "HS512"] as const,
       (algorithm) => `a server that knows the secret verifies ${algorithm ?? "the default, HS256"}`,
       (algorithm) =>
         Effect.gen(function*() {
-          const credentials = yield* ClientAuth.secretJwt(Redacted.make(secret), { algorithm }).authenticate(context)
+          const credentials = yield* ClientAuth.clientSecretJwt(Redacted.make(secret), { algorithm }).authenticate(
+            context
+          )
           const { protectedHeader } = yield* verify(credentials, createSecretKey(Buffer.from(secret)))
           assert.strictEqual(protectedHeader.alg, algorithm ?? "HS256")
         })
@@ -172,14 +174,14 @@ describe("ClientAuth.secretJwt (OpenID Connect Core §9)", () => {
 
   it.effect("names the secret, so that an answer that echoes it can be cleaned", () =>
     Effect.gen(function*() {
-      const credentials = yield* ClientAuth.secretJwt(Redacted.make(secret)).authenticate(context)
+      const credentials = yield* ClientAuth.clientSecretJwt(Redacted.make(secret)).authenticate(context)
       deepStrictEqual(credentials.secrets?.map(Redacted.value), [secret])
     }))
 
   it.effect("a secret that is an Effect is read at every attempt, and its version tells it", () =>
     Effect.gen(function*() {
       const current = yield* Ref.make(secret)
-      const auth = ClientAuth.secretJwt(Effect.map(Ref.get(current), Redacted.make))
+      const auth = ClientAuth.clientSecretJwt(Effect.map(Ref.get(current), Redacted.make))
       const version = auth.version ?? Effect.die("no version")
       const first = yield* auth.authenticate(context)
       assert.isTrue(Equal.equals(first.version, yield* version))
@@ -191,12 +193,12 @@ describe("ClientAuth.secretJwt (OpenID Connect Core §9)", () => {
     }))
 
   it("a secret that cannot change has no version", () => {
-    assert.isUndefined(ClientAuth.secretJwt(Redacted.make(secret)).version)
+    assert.isUndefined(ClientAuth.clientSecretJwt(Redacted.make(secret)).version)
   })
 
   it.effect("a secret that is too short is told in words", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(ClientAuth.secretJwt(Redacted.make("short-secret")).authenticate(context))
+      const error = yield* Effect.flip(ClientAuth.clientSecretJwt(Redacted.make("short-secret")).authenticate(context))
       assert.strictEqual(
         String(error),
         "CredentialsError: the secret is too short: HS256 needs 32 bytes, it has 12"
@@ -373,7 +375,7 @@ describe("ClientAuth.assertionFile", () => {
   it.effect("a secret may lie there as well, and is read at every attempt", () =>
     Effect.gen(function*() {
       const content = yield* Ref.make<string | PlatformError.PlatformError>("one\n")
-      const auth = ClientAuth.secretPost(ClientAuth.secretFile(path))
+      const auth = ClientAuth.clientSecretPost(ClientAuth.secretFile(path))
       yield* Effect.gen(function*() {
         const secrets: Array<string> = []
         for (const next of ["two", ""]) {

@@ -26,7 +26,10 @@ const make = Effect.gen(function*() {
 const binding = <R>(auth: ClientAuth.ClientAuth<R>) => auth.binding ?? Effect.die("no binding")
 const version = <R>(auth: ClientAuth.ClientAuth<R>) => auth.version ?? Effect.die("no version")
 
-const methods = { tls_client_auth: ClientAuth.tls, self_signed_tls_client_auth: ClientAuth.selfSignedTls }
+const methods = {
+  tls_client_auth: ClientAuth.tlsClientAuth,
+  self_signed_tls_client_auth: ClientAuth.selfSignedTlsClientAuth
+}
 
 for (const [method, auth] of Object.entries(methods)) {
   describe(`ClientAuth ${method} (RFC 8705 §2)`, () => {
@@ -91,7 +94,7 @@ describe("ClientAuth.certificateBound (RFC 8705 §3)", () => {
   it.effect("adds the certificate's binding to another method, which it leaves as it is", () =>
     Effect.gen(function*() {
       const { layer, onDisk } = yield* make
-      const inner = ClientAuth.secretPost(Effect.succeed(Redacted.make("secret")))
+      const inner = ClientAuth.clientSecretPost(Effect.succeed(Redacted.make("secret")))
       const auth = ClientAuth.certificateBound(inner)
       assert.strictEqual(auth.method, "client_secret_post")
       yield* Effect.gen(function*() {

@@ -66,7 +66,7 @@ describe("ClientAuth", () => {
 
   it.effect("RFC 6749 A.2: a secret with a line break is not sent, whatever it came from", () =>
     rowsEffect(
-      [ClientAuth.secretBasic, ClientAuth.secretPost].flatMap((method) =>
+      [ClientAuth.clientSecretBasic, ClientAuth.clientSecretPost].flatMap((method) =>
         [Redacted.make("s3cr3t\n"), Effect.succeed(Redacted.make("s3\u0000cr3t"))].map((secret) => method(secret))
       ),
       ({ method }) => method,
@@ -80,7 +80,7 @@ describe("ClientAuth", () => {
         })
     ))
 
-  describe("secretBasic (RFC 6749 §2.3.1)", () => {
+  describe("clientSecretBasic (RFC 6749 §2.3.1)", () => {
     const table: ReadonlyArray<readonly [id: string, secret: string, pair: string]> = [
       ["app", "secret", "app:secret"],
       ["my app", "p@ss word", "my+app:p%40ss+word"],
@@ -96,14 +96,14 @@ describe("ClientAuth", () => {
         ([id, secret, pair]) => `${id} and ${secret} are sent as ${pair}`,
         ([id, secret, pair]) =>
           Effect.gen(function*() {
-            const credentials = yield* authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id)
+            const credentials = yield* authenticate(ClientAuth.clientSecretBasic(Redacted.make(secret)), id)
             assert.strictEqual(header(credentials), `Basic ${Buffer.from(pair).toString("base64")}`)
             assert.isUndefined(credentials.params)
           })
       ))
 
     it.prop("a server that decodes reads the same id and secret", [text, secretText], ([id, secret]) => {
-      const credentials = Effect.runSync(authenticate(ClientAuth.secretBasic(Redacted.make(secret)), id))
+      const credentials = Effect.runSync(authenticate(ClientAuth.clientSecretBasic(Redacted.make(secret)), id))
       deepStrictEqual(serverDecodes(header(credentials)), [id, secret])
     })
 
@@ -111,7 +111,7 @@ describe("ClientAuth", () => {
       "raw: a server that does not decode reads the same id and secret",
       [text.filter((id) => !id.includes(":")), secretText],
       ([id, secret]) => {
-        const auth = ClientAuth.secretBasic(Redacted.make(secret), { raw: true })
+        const auth = ClientAuth.clientSecretBasic(Redacted.make(secret), { raw: true })
         const credentials = Effect.runSync(authenticate(auth, id))
         deepStrictEqual(serverDecodes(header(credentials), { raw: true }), [id, secret])
       }
@@ -119,7 +119,7 @@ describe("ClientAuth", () => {
 
     it.live("raw: an id with a colon would be read as another one, and is refused (RFC 7617 §2)", () =>
       Effect.gen(function*() {
-        const auth = ClientAuth.secretBasic(Redacted.make("secret"), { raw: true })
+        const auth = ClientAuth.clientSecretBasic(Redacted.make("secret"), { raw: true })
         const error = yield* Effect.flip(authenticate(auth, "urn:app"))
         assert.isTrue(OAuthError.isCredentialsError(error))
         assert.include(String(error), "the client id holds a colon")
@@ -128,16 +128,16 @@ describe("ClientAuth", () => {
     it.live("names the secret, so that an answer that echoes it can be cleaned", () =>
       Effect.gen(function*() {
         const secret = Redacted.make("p@ss")
-        const credentials = yield* authenticate(ClientAuth.secretBasic(secret))
+        const credentials = yield* authenticate(ClientAuth.clientSecretBasic(secret))
         deepStrictEqual(credentials.secrets?.map(Redacted.value), ["p@ss"])
       }))
   })
 
-  describe("secretPost (RFC 6749 §2.3.1)", () => {
+  describe("clientSecretPost (RFC 6749 §2.3.1)", () => {
     it.live("sends id and secret as parameters, not yet encoded, and no header", () =>
       Effect.gen(function*() {
         const secret = Redacted.make("p@ss word&x=y")
-        const credentials = yield* authenticate(ClientAuth.secretPost(secret), "my app")
+        const credentials = yield* authenticate(ClientAuth.clientSecretPost(secret), "my app")
         const { version, ...sent } = credentials
         deepStrictEqual(sent, { params: { client_id: "my app", client_secret: secret } })
         assert.isDefined(version)
@@ -168,10 +168,10 @@ describe("ClientAuth", () => {
       read: (c: ClientAuth.Credentials) => unknown
     ]
   > = [
-    ["client_secret_basic", ClientAuth.secretBasic, (credentials) => serverDecodes(header(credentials))[1]],
+    ["client_secret_basic", ClientAuth.clientSecretBasic, (credentials) => serverDecodes(header(credentials))[1]],
     [
       "client_secret_post",
-      ClientAuth.secretPost,
+      ClientAuth.clientSecretPost,
       (credentials) => {
         const secret = credentials.params?.client_secret
         return Redacted.isRedacted(secret) ? Redacted.value(secret) : secret

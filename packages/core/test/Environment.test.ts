@@ -16,10 +16,10 @@ describe("Environment.read", () => {
   it.effect("reads every kind of variable, without the spaces around it", () =>
     Effect.gen(function*() {
       const environment = yield* read({
-        ALF_TOKEN_URL: " https://auth.example.com/token\n",
+        ALF_TOKEN_ENDPOINT: " https://auth.example.com/token\n",
         ALF_CLIENT_SECRET: "the-client-secret ",
         ALF_ORIGINS: "https://a.example.com, https://b.example.com  https://c.example.com",
-        ALF_TIMEOUT: "500 millis",
+        ALF_TOKEN_REQUEST_TIMEOUT: "500 millis",
         ALF_CLIENT_AUTH: "client_secret_post",
         ALF_ALLOW_INSECURE: "TRUE"
       })
@@ -50,7 +50,10 @@ describe("Environment.read", () => {
     }))
 
   const wrong: ReadonlyArray<readonly [Readonly<Record<string, string>>, message: string]> = [
-    [{ ALF_TIMEOUT: "10" }, "ALF_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""],
+    [
+      { ALF_TOKEN_REQUEST_TIMEOUT: "10" },
+      "ALF_TOKEN_REQUEST_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\""
+    ],
     [{ ALF_MAX_WAIT: "-1 second" }, "ALF_MAX_WAIT is not a duration, such as \"10 seconds\" or \"500 millis\""],
     [{ ALF_ALLOW_INSECURE: "yes" }, "ALF_ALLOW_INSECURE is neither true nor false"],
     [
@@ -118,7 +121,7 @@ describe("Environment.requireEach", () => {
         Effect.flatMap(read(variables), (environment) => Environment.requireEach(environment, groups))
       const missing = String(yield* Effect.flip(require({})))
       assert.include(missing, "Expected ALF_CLIENT_ID to be set")
-      assert.include(missing, "Expected ALF_TOKEN_URL or ALF_ISSUER to be set")
+      assert.include(missing, "Expected ALF_TOKEN_ENDPOINT or ALF_ISSUER to be set")
       const empty = yield* Effect.flip(require({ ALF_ISSUER: "" }))
       assert.strictEqual(empty.message, "ALF_ISSUER is empty")
       yield* require({ ALF_CLIENT_ID: "shop", ALF_ISSUER: "https://a" })
@@ -139,7 +142,7 @@ describe("Environment, layer by layer", () => {
   it.effect("gets a token with layers of core alone", () =>
     Effect.gen(function*() {
       const variables = {
-        ALF_TOKEN_URL: "https://auth.example.com/token",
+        ALF_TOKEN_ENDPOINT: "https://auth.example.com/token",
         ALF_CLIENT_ID: "client-id",
         ALF_CLIENT_SECRET: "client-secret",
         ALF_BASE_URL: "https://api.example.com",

@@ -142,8 +142,8 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
   ],
   [
     "InvalidOptions",
-    new OAuthError.InvalidOptions({ option: "TokenEndpoint.url", description: "is missing" }),
-    "TokenEndpoint.url is missing"
+    new OAuthError.InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing" }),
+    "TokenEndpoint.tokenEndpoint is missing"
   ]
 ]
 
@@ -218,7 +218,7 @@ describe("OAuthError", () => {
     it("not any other value", () =>
       rows(others, ([what]) => `not ${what}`, ([, value]) => {
         assert.isFalse(OAuthError.isOAuthError(value))
-        deepStrictEqual(OAuthError.fromUnknown(value), Option.none())
+        deepStrictEqual(OAuthError.find(value), Option.none())
       }))
   })
 
@@ -251,20 +251,20 @@ describe("OAuthError", () => {
     ]
     it("finds an error wherever it is", () =>
       rows(found, ([what]) => `finds ${what}`, ([, value]) => {
-        const result = OAuthError.fromUnknown(value)
+        const result = OAuthError.find(value)
         assert.isTrue(Option.isSome(result))
         assert.strictEqual(Option.getOrThrow(result), error)
       }))
 
     it("finds none in a RequestError of another kind", () => {
-      deepStrictEqual(OAuthError.fromUnknown(wrapped(new Error("ECONNRESET"))), Option.none())
-      deepStrictEqual(OAuthError.fromUnknown(wrapped(undefined)), Option.none())
+      deepStrictEqual(OAuthError.find(wrapped(new Error("ECONNRESET"))), Option.none())
+      deepStrictEqual(OAuthError.find(wrapped(undefined)), Option.none())
     })
 
     it("ends in a circle of causes", () => {
       const circle = new Error("a")
       circle.cause = new Error("b", { cause: circle })
-      deepStrictEqual(OAuthError.fromUnknown(circle), Option.none())
+      deepStrictEqual(OAuthError.find(circle), Option.none())
     })
   })
 

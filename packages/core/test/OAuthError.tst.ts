@@ -41,5 +41,5 @@ test("the reasons can be matched exhaustively", () => {
 
 test("what is unknown is told by a guard, and found behind platform's error", () => {
   expect(OAuthError.isOAuthError).type.toBe<(u: unknown) => u is OAuthError.OAuthError>()
-  expect(OAuthError.fromUnknown(new Error())).type.toBe<Option.Option<OAuthError.OAuthError>>()
+  expect(OAuthError.find(new Error())).type.toBe<Option.Option<OAuthError.OAuthError>>()
 })

@@ -183,7 +183,7 @@ describe("OAuthMetrics, the guide about telemetry", () => {
           yield* client.get("/orders")
           const endpoint = yield* Effect.provideService(
             TokenEndpoint.make({
-              url: TestAuthorizationServer.tokenUrl,
+              tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
               clientId: TestAuthorizationServer.clientId,
               clientSecret: TestAuthorizationServer.clientSecret
             }),

@@ -455,7 +455,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           "http.request.method": "POST",
           "server.address": "auth.test",
           "server.port": 443,
-          "url.full": TestAuthorizationServer.tokenUrl,
+          "url.full": TestAuthorizationServer.tokenEndpoint,
           "url.scheme": "https",
           "http.response.status_code": 200
         })

@@ -55,7 +55,7 @@ const requests = (
     )
     const endpoint = yield* Effect.provideService(
       TokenEndpoint.make({
-        url: "https://auth.example.com/token",
+        tokenEndpoint: "https://auth.example.com/token",
         clientId: "app",
         clientSecret: Redacted.make("s3cr3t"),
         ...options

@@ -14,13 +14,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Option, Redacted, TestClock } from "effect"
 
-const { apiUrl, clientId, clientSecret, introspectionUrl, issuer, revocationUrl, tokenUrl } = TestAuthorizationServer
+const { apiUrl, clientId, clientSecret, introspectionEndpoint, issuer, revocationEndpoint, tokenEndpoint } =
+  TestAuthorizationServer
 
 const client = { clientId, clientSecret }
 
 const provided = (options?: TestAuthorizationServer.Options) =>
   Effect.provide(
-    TokenEndpoint.layer({ url: tokenUrl, ...client }).pipe(
+    TokenEndpoint.layer({ tokenEndpoint, ...client }).pipe(
       Layer.provideMerge(TestAuthorizationServer.layer(options))
     )
   )
@@ -32,7 +33,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
   it.effect("RFC 7662 §2.2: tells of a token what the server knows, while it is valid", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
-      const introspect = yield* TokenIntrospection.make({ url: introspectionUrl, ...client })
+      const introspect = yield* TokenIntrospection.make({ introspectionEndpoint, ...client })
       yield* TestClock.adjust("10 seconds")
       const token = yield* aToken({ scope: "orders:read", resource: "https://api.test" })
       const found = yield* introspect(token, "access_token")
@@ -61,7 +62,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
   it.effect("RFC 7009 §2.2: a token is revoked, and one that nobody knows is no failure", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
-      const revoke = yield* TokenRevocation.make({ url: revocationUrl, ...client })
+      const revoke = yield* TokenRevocation.make({ revocationEndpoint, ...client })
       yield* revoke(yield* aToken())
       yield* revoke(Redacted.make("unknown"))
       deepStrictEqual((yield* server.issued).map(({ revoked }) => revoked), [true])
@@ -74,10 +75,10 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       const first = yield* server.issueRefreshToken
       const { refreshToken } = yield* aToken({ grant: RefreshTokenGrant.make(first) })
       assert.isDefined(refreshToken)
-      const introspect = yield* TokenIntrospection.make({ url: introspectionUrl, ...client })
+      const introspect = yield* TokenIntrospection.make({ introspectionEndpoint, ...client })
       assert.isTrue((yield* introspect(refreshToken)).active)
       assert.isFalse((yield* introspect(first)).active)
-      const revoke = yield* TokenRevocation.make({ url: revocationUrl, ...client })
+      const revoke = yield* TokenRevocation.make({ revocationEndpoint, ...client })
       yield* revoke(refreshToken, "refresh_token")
       assert.isFalse((yield* introspect(refreshToken)).active)
       deepStrictEqual((yield* server.issued).map(({ revoked }) => revoked), [true])
@@ -88,9 +89,9 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       const first = yield* server.issueRefreshToken
       yield* aToken({ grant: RefreshTokenGrant.make(first) })
-      const introspect = yield* TokenIntrospection.make({ url: introspectionUrl, ...client })
+      const introspect = yield* TokenIntrospection.make({ introspectionEndpoint, ...client })
       assert.isTrue((yield* introspect(first)).active)
-      const revoke = yield* TokenRevocation.make({ url: revocationUrl, ...client })
+      const revoke = yield* TokenRevocation.make({ revocationEndpoint, ...client })
       yield* revoke(first, "refresh_token")
       assert.isFalse((yield* introspect(first)).active)
       deepStrictEqual((yield* server.refreshTokens).map(({ revoked }) => revoked), [true, true])
@@ -99,21 +100,21 @@ describe("TestAuthorizationServer, queries of tokens", () => {
   it.effect("refuses who it does not know, and a request without a token", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
-      const revoke = yield* TokenRevocation.make({ url: revocationUrl, clientId, clientSecret: Redacted.make("wrong") })
+      const revoke = yield* TokenRevocation.make({ revocationEndpoint, clientId, clientSecret: Redacted.make("wrong") })
       const token = yield* aToken()
       const error = yield* Effect.flip(revoke(token))
       assert.include(error, { role: "Revocation", status: 401, error: "invalid_client" })
       deepStrictEqual((yield* server.revocationRequests).map(({ error }) => error), ["invalid_client"])
       deepStrictEqual((yield* server.issued).map(({ revoked }) => revoked), [false])
       yield* server.fail("reset")
-      const introspect = yield* TokenIntrospection.make({ url: introspectionUrl, ...client })
+      const introspect = yield* TokenIntrospection.make({ introspectionEndpoint, ...client })
       assert.strictEqual((yield* Effect.flip(introspect(token))).reason, "Transport")
     }).pipe(provided()))
 
   it.effect("RFC 6749 §3.2: a token without a value is none", () =>
     Effect.gen(function*() {
       const http = yield* HttpClient.HttpClient
-      for (const url of [revocationUrl, introspectionUrl]) {
+      for (const url of [revocationEndpoint, introspectionEndpoint]) {
         const urlParams = { client_id: clientId, client_secret: Redacted.value(clientSecret), token: "" }
         const response = yield* http.post(url, { body: HttpBody.urlParams(UrlParams.fromInput(urlParams)) })
         assert.strictEqual(response.status, 400)
@@ -126,8 +127,11 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       yield* Effect.scoped(Effect.gen(function*() {
         const metadata = yield* AuthorizationServer.make({ issuer })
-        const revoke = yield* TokenRevocation.make({ url: metadata.endpoint("revocation_endpoint"), ...client })
-        assert.strictEqual((yield* metadata.endpoint("introspection_endpoint")).href, introspectionUrl)
+        const revoke = yield* TokenRevocation.make({
+          revocationEndpoint: metadata.endpoint("revocation_endpoint"),
+          ...client
+        })
+        assert.strictEqual((yield* metadata.endpoint("introspection_endpoint")).href, introspectionEndpoint)
         const api = yield* Layer.build(
           AuthedHttpClient.layer({ baseUrl: apiUrl, revocation: TokenRevocation.onClose(revoke) }).pipe(
             Layer.provide(TokenStore.layerMemory())

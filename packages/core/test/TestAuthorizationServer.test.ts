@@ -8,7 +8,7 @@ import { Context, Effect, Encoding, Exit, Fiber, Layer, Redacted, Stream, TestCl
 import * as jose from "jose"
 import * as Proofs from "../src/testing/server/Proofs.js"
 
-const { apiUrl, clientId, clientSecret, issuer, tokenUrl } = TestAuthorizationServer
+const { apiUrl, clientId, clientSecret, issuer, tokenEndpoint } = TestAuthorizationServer
 
 const run = <A, E>(
   options: TestAuthorizationServer.Options,
@@ -26,7 +26,7 @@ const tokenRequest = (
   form: string,
   headers: Record<string, string> = authenticated,
   contentType = "application/x-www-form-urlencoded"
-) => HttpClientRequest.post(tokenUrl, { headers, body: HttpBody.text(form, contentType) })
+) => HttpClientRequest.post(tokenEndpoint, { headers, body: HttpBody.text(form, contentType) })
 
 const grant = tokenRequest("grant_type=client_credentials")
 
@@ -107,7 +107,7 @@ describe("TestAuthorizationServer", () => {
             assert.propertyVal(body, "error", error)
             assert.strictEqual(headers["www-authenticate"] !== undefined, status === 401)
           }
-          assert.strictEqual(yield* status(client, HttpClientRequest.get(tokenUrl)), 405)
+          assert.strictEqual(yield* status(client, HttpClientRequest.get(tokenEndpoint)), 405)
           deepStrictEqual(yield* server.issued, [])
           const all = yield* answer(client, grant)
           assert.propertyVal(all.body, "scope", "read write")
@@ -333,7 +333,7 @@ describe("TestAuthorizationServer", () => {
           )
           const type = ClientAuth.formEncode("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
           const form = `grant_type=client_credentials&client_assertion=${assertion}&client_assertion_type=${type}`
-          const tokenProof = yield* key.proof({ method: "POST", url: tokenUrl })
+          const tokenProof = yield* key.proof({ method: "POST", url: tokenEndpoint })
           const { body } = yield* slow(tokenRequest(form, { dpop: tokenProof }))
           includes(body as object, { access_token: "token-1", token_type: "DPoP" })
           const proof = yield* key.proof({ method: "GET", url: `${apiUrl}/orders`, token: Redacted.make("token-1") })
@@ -449,7 +449,7 @@ describe("TestAuthorizationServer", () => {
           includes(token, {
             time: 5000,
             method: "POST",
-            url: tokenUrl,
+            url: tokenEndpoint,
             authorization: authenticated.authorization,
             params: [["grant_type", "client_credentials"], ["resource", "https://a.test"], ["resource", "b"]],
             status: 200
@@ -503,7 +503,7 @@ describe("TestAuthorizationServer", () => {
       ])
     }).pipe(Effect.provide(
       AuthedHttpClient.layer({ baseUrl: apiUrl }).pipe(
-        Layer.provide(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret })),
+        Layer.provide(TokenEndpoint.layer({ tokenEndpoint, clientId, clientSecret })),
         Layer.provide(TokenStore.layerMemory()),
         Layer.provideMerge(TestAuthorizationServer.layer())
       )
@@ -590,13 +590,13 @@ describe("TestAuthorizationServer", () => {
         )
         const key = Redacted.make(yield* Effect.promise(() => jose.exportJWK(privateKey)))
         const clientKey = yield* Effect.promise(() => jose.exportJWK(publicKey))
-        for (const clientAuth of [ClientAuth.secretJwt(clientSecret), ClientAuth.privateKeyJwt({ key })]) {
+        for (const clientAuth of [ClientAuth.clientSecretJwt(clientSecret), ClientAuth.privateKeyJwt({ key })]) {
           yield* Effect.gen(function*() {
             const { client, server } = yield* services
             assert.strictEqual((yield* client.get("/orders")).status, 200)
             assert.strictEqual((yield* server.tokenRequests)[0].clientAuth, clientAuth.method)
           }).pipe(
-            Effect.provide(layer(TokenEndpoint.layer({ url: tokenUrl, clientId, clientAuth }), { clientKey }))
+            Effect.provide(layer(TokenEndpoint.layer({ tokenEndpoint, clientId, clientAuth }), { clientKey }))
           )
         }
       }))
@@ -628,7 +628,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual((yield* server.issued)[0].thumbprint, key.thumbprint)
         }).pipe(
           Effect.provide(
-            layer(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret, dpop: key }), { dpop: "required" })
+            layer(TokenEndpoint.layer({ tokenEndpoint, clientId, clientSecret, dpop: key }), { dpop: "required" })
           )
         )
       }))
@@ -653,7 +653,7 @@ describe("TestAuthorizationServer", () => {
           ["orders:write", 200],
           ["orders:delete", 400]
         ])
-      }).pipe(Effect.provide(layer(TokenEndpoint.layer({ url: tokenUrl, clientId, clientSecret })))))
+      }).pipe(Effect.provide(layer(TokenEndpoint.layer({ tokenEndpoint, clientId, clientSecret })))))
   })
 
   it.effect("layer is a new server each time", () =>

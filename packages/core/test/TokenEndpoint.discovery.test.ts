@@ -230,7 +230,9 @@ describe("TokenEndpoint.layerDiscovery", () => {
       const { asked, layer } = serve(() => ({ token_endpoint_auth_methods_supported: ["none"] }))
       const logs: Array<Log> = []
       return Effect.gen(function*() {
-        const endpoint = yield* make({ clientAuth: [ClientAuth.secretPost(secret), ClientAuth.secretBasic(secret)] })
+        const endpoint = yield* make({
+          clientAuth: [ClientAuth.clientSecretPost(secret), ClientAuth.clientSecretBasic(secret)]
+        })
         for (let time = 0; time < 2; time++) yield* attempt(endpoint)
         deepStrictEqual(asked.slice(1).map(({ form }) => form.get("client_secret")), ["secret", "secret"])
         deepStrictEqual(logs, [{
@@ -268,7 +270,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       )
       return [clientAuth.method, doubt]
     }
-    const basic = ClientAuth.secretBasic(secret)
+    const basic = ClientAuth.clientSecretBasic(secret)
 
     it("is the client's first that the server lists, or its first where it lists none", () => {
       deepStrictEqual(
@@ -289,7 +291,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
 
     it.effect("the candidates together have the version of all, and the binding of the one that has one", () =>
       Effect.gen(function*() {
-        const rotating = (text: string) => ClientAuth.secretBasic(Effect.sync(() => Redacted.make(text)))
+        const rotating = (text: string) => ClientAuth.clientSecretBasic(Effect.sync(() => Redacted.make(text)))
         const { binding, method, version } = ClientAuthChoice.merge([rotating("a"), certificate])
         assert.strictEqual(method, "client_secret_basic tls_client_auth")
         assert.strictEqual((yield* binding ?? Effect.die("none"))(), "thumbprint")

@@ -78,7 +78,7 @@ type Options = Partial<TokenEndpoint.Options>
 
 const make = (options?: Options) =>
   TokenEndpoint.make({
-    url,
+    tokenEndpoint: url,
     clientId,
     retry: RetryPolicy.none,
     ...(options?.clientAuth === undefined ? { clientSecret: Redacted.make(secret) } : {}),
@@ -155,7 +155,7 @@ describe("TokenEndpoint", () => {
 
     it.effect("keeps the query of its address (RFC 6749 §3.2)", () =>
       Effect.gen(function*() {
-        const { sent } = yield* ask(() => granted(), { url: `${url}?tenant=a%20b&x=1` })
+        const { sent } = yield* ask(() => granted(), { tokenEndpoint: `${url}?tenant=a%20b&x=1` })
         assert.strictEqual(sent[0]?.url, `${url}?tenant=a%20b&x=1`)
       }))
 
@@ -179,9 +179,9 @@ describe("TokenEndpoint", () => {
         ])
       }))
 
-    it.effect("secretPost: id and secret are form parameters, and there is no Authorization header", () =>
+    it.effect("clientSecretPost: id and secret are form parameters, and there is no Authorization header", () =>
       Effect.gen(function*() {
-        const { sent } = yield* ask(() => granted(), { clientAuth: ClientAuth.secretPost(Redacted.make(secret)) })
+        const { sent } = yield* ask(() => granted(), { clientAuth: ClientAuth.clientSecretPost(Redacted.make(secret)) })
         assert.strictEqual(sent[0]?.form.get("client_id"), clientId)
         assert.strictEqual(sent[0]?.form.get("client_secret"), secret)
         assert.isNull(sent[0]?.headers.get("authorization"))
@@ -239,7 +239,7 @@ describe("TokenEndpoint", () => {
         const { layer, sent } = fetchOf(() => sent.length < 3 ? new Response("", { status: 503 }) : granted())
         const endpoint = yield* Effect.provide(
           make({
-            url: `${url}?x=1`,
+            tokenEndpoint: `${url}?x=1`,
             clientAuth: {
               method: "assertion",
               authenticate: (context) =>
@@ -282,7 +282,7 @@ describe("TokenEndpoint", () => {
         const reads = yield* Ref.make(0)
         const { layer, sent } = fetchOf(() => sent.length < 2 ? new Response("", { status: 503 }) : granted())
         const tokenEndpoint = TokenEndpoint.layer({
-          url,
+          tokenEndpoint: url,
           clientId: "app",
           clientSecret: Effect.gen(function*() {
             const vault = yield* Vault
@@ -325,7 +325,7 @@ describe("TokenEndpoint", () => {
         )
         const endpoint = yield* Effect.provide(
           make({
-            clientAuth: ClientAuth.secretBasic(Effect.delay(Effect.succeed(Redacted.make("s")), "2 seconds")),
+            clientAuth: ClientAuth.clientSecretBasic(Effect.delay(Effect.succeed(Redacted.make("s")), "2 seconds")),
             retry: RetryPolicy.exponential({ base: "1 second", times: 1, jitter: false })
           }),
           http
@@ -397,7 +397,7 @@ describe("TokenEndpoint", () => {
           Layer.provide(fetchOf(() => granted({ token_type: "Jwt" })).layer),
           Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(
             new Map([
-              ["ALF_TOKEN_URL", url],
+              ["ALF_TOKEN_ENDPOINT", url],
               ["ALF_CLIENT_ID", clientId],
               ["ALF_CLIENT_SECRET", secret],
               ["ALF_BEARER_TYPES", "N_A, JWT"]
@@ -804,7 +804,7 @@ describe("TokenEndpoint", () => {
 
     it.effect("the query of the endpoint's address is in no error", () =>
       Effect.gen(function*() {
-        const { exit } = yield* ask(() => new Response("", { status: 500 }), { url: `${url}?key=abc` })
+        const { exit } = yield* ask(() => new Response("", { status: 500 }), { tokenEndpoint: `${url}?key=abc` })
         assert.strictEqual(failed(exit).endpoint, url)
       }))
 
@@ -1283,7 +1283,7 @@ describe("TokenEndpoint", () => {
     it.effect("and a layer that is missing is named, where nobody checked the types", () =>
       Effect.gen(function*() {
         const none = Context.empty() as Context.Context<any>
-        const clientAuth = { ...ClientAuth.none, binding: Effect.provide(ClientAuth.tls.binding!, none) }
+        const clientAuth = { ...ClientAuth.none, binding: Effect.provide(ClientAuth.tlsClientAuth.binding!, none) }
         const error = yield* Effect.flip(make({ clientAuth }))
         assert.strictEqual(
           error.message,
@@ -1399,18 +1399,18 @@ describe("TokenEndpoint", () => {
         const key = (options?: Options) => Effect.map(resolver(options), (resolve) => storeKey(resolve()))
         const keys = yield* Effect.all([
           key(),
-          key({ url: `${url}2` }),
-          key({ url: `${url}?tenant=2` }),
+          key({ tokenEndpoint: `${url}2` }),
+          key({ tokenEndpoint: `${url}?tenant=2` }),
           key({ clientId: "other" }),
-          key({ clientAuth: ClientAuth.secretPost(Redacted.make(secret)) }),
+          key({ clientAuth: ClientAuth.clientSecretPost(Redacted.make(secret)) }),
           key({ request: { scope: "read" } })
         ])
         assert.strictEqual(new Set(keys).size, keys.length)
         const same = yield* Effect.all([
           key(),
-          key({ url: new URL(url) }),
+          key({ tokenEndpoint: new URL(url) }),
           key({ clientSecret: Redacted.make("rotated") }),
-          key({ clientAuth: ClientAuth.secretBasic(Effect.succeed(Redacted.make("rotated"))) }),
+          key({ clientAuth: ClientAuth.clientSecretBasic(Effect.succeed(Redacted.make("rotated"))) }),
           key({ timeout: "1 second", retry: RetryPolicy.standard })
         ])
         assert.strictEqual(new Set(same).size, 1)
@@ -1445,22 +1445,25 @@ describe("TokenEndpoint", () => {
 
   describe("layer: options are checked when it is built", () => {
     const build = (options: Record<string, unknown>) => {
-      const all: any = { url, clientId, clientSecret: Redacted.make(secret), ...options }
+      const all: any = { tokenEndpoint: url, clientId, clientSecret: Redacted.make(secret), ...options }
       return Layer.build(TokenEndpoint.layer(all)).pipe(Effect.provide(fetchOf(() => granted()).layer), Effect.scoped)
     }
 
     const refused: ReadonlyArray<readonly [options: Record<string, unknown>, message: string]> = [
-      [{ url: undefined }, "TokenEndpoint.url is missing"],
-      [{ url: "" }, "TokenEndpoint.url is empty"],
-      [{ url: "auth.example.com" }, "TokenEndpoint.url is not an absolute URL"],
-      [{ url: "/token" }, "TokenEndpoint.url is not an absolute URL"],
-      [{ url: "ftp://auth.example.com/token" }, "TokenEndpoint.url must be an https URL, not ftp:"],
+      [{ tokenEndpoint: undefined }, "TokenEndpoint.tokenEndpoint is missing"],
+      [{ tokenEndpoint: "" }, "TokenEndpoint.tokenEndpoint is empty"],
+      [{ tokenEndpoint: "auth.example.com" }, "TokenEndpoint.tokenEndpoint is not an absolute URL"],
+      [{ tokenEndpoint: "/token" }, "TokenEndpoint.tokenEndpoint is not an absolute URL"],
+      [{ tokenEndpoint: "ftp://auth.example.com/token" }, "TokenEndpoint.tokenEndpoint must be an https URL, not ftp:"],
       [
-        { url: "http://auth.example.com/token" },
-        "TokenEndpoint.url is http to auth.example.com: use https, or set allowInsecure"
+        { tokenEndpoint: "http://auth.example.com/token" },
+        "TokenEndpoint.tokenEndpoint is http to auth.example.com: use https, or set allowInsecure"
       ],
-      [{ url: "https://user:pass@auth.example.com/token" }, "TokenEndpoint.url must not hold credentials"],
-      [{ url: "https://auth.example.com/token#x" }, "TokenEndpoint.url must not have a fragment"],
+      [
+        { tokenEndpoint: "https://user:pass@auth.example.com/token" },
+        "TokenEndpoint.tokenEndpoint must not hold credentials"
+      ],
+      [{ tokenEndpoint: "https://auth.example.com/token#x" }, "TokenEndpoint.tokenEndpoint must not have a fragment"],
       [{ clientId: undefined }, "TokenEndpoint.clientId is missing"],
       [{ clientId: "" }, "TokenEndpoint.clientId is empty"],
       [{ clientId: "c\n" }, "TokenEndpoint.clientId holds a line break or another control character"],
@@ -1498,11 +1501,11 @@ describe("TokenEndpoint", () => {
 
     const taken: ReadonlyArray<Record<string, unknown>> = [
       { url: new URL(url) },
-      { url: "http://localhost:8080/token" },
-      { url: "http://auth.localhost:8080/token" },
-      { url: "http://127.0.0.1:8080/token" },
-      { url: "http://[::1]:8080/token" },
-      { url: "http://auth.example.com/token", allowInsecure: true },
+      { tokenEndpoint: "http://localhost:8080/token" },
+      { tokenEndpoint: "http://auth.localhost:8080/token" },
+      { tokenEndpoint: "http://127.0.0.1:8080/token" },
+      { tokenEndpoint: "http://[::1]:8080/token" },
+      { tokenEndpoint: "http://auth.example.com/token", allowInsecure: true },
       { clientSecret: Effect.fail("read later") },
       { clientSecret: undefined, clientAuth: ClientAuth.none },
       { timeout: Infinity }
@@ -1517,14 +1520,14 @@ describe("TokenEndpoint", () => {
 
   describe("layerConfig", () => {
     const config = TokenEndpoint.layerConfig({
-      url: Config.string("TOKEN_URL"),
+      tokenEndpoint: Config.string("TOKEN_ENDPOINT"),
       clientId: Config.string("CLIENT_ID"),
       clientSecret: Config.redacted("CLIENT_SECRET"),
       scope: Config.string("SCOPE"),
       timeout: Config.duration("TIMEOUT")
     }, { request: { scope: "default", audience: "aud" }, retry: RetryPolicy.none })
     const variables = {
-      TOKEN_URL: url,
+      TOKEN_ENDPOINT: url,
       CLIENT_ID: "app",
       CLIENT_SECRET: "s3cr3t",
       SCOPE: "read",
@@ -1561,7 +1564,7 @@ describe("TokenEndpoint", () => {
         const { layer, sent } = fetchOf(() => granted())
         const endpoint = yield* build(
           TokenEndpoint.layerConfig({
-            url: Config.string("TOKEN_URL"),
+            tokenEndpoint: Config.string("TOKEN_ENDPOINT"),
             clientId: Config.string("CLIENT_ID"),
             clientSecret: Config.redacted("CLIENT_SECRET")
           }, { request: { scope: "default" } }),
@@ -1589,7 +1592,7 @@ describe("TokenEndpoint", () => {
     it.effect("names the variable whose value is wrong, with its prefix", () =>
       Effect.gen(function*() {
         const wrong = new Map(
-          Object.entries({ ...variables, TOKEN_URL: "nonsense" }).map(([name, value]) =>
+          Object.entries({ ...variables, TOKEN_ENDPOINT: "nonsense" }).map(([name, value]) =>
             [`BILLING_${name}`, value] as const
           )
         )
@@ -1601,7 +1604,7 @@ describe("TokenEndpoint", () => {
           Effect.flip
         )
         assert.strictEqual(error._tag, "InvalidOptions")
-        assert.strictEqual(error.message, "BILLING_TOKEN_URL is not an absolute URL")
+        assert.strictEqual(error.message, "BILLING_TOKEN_ENDPOINT is not an absolute URL")
       }))
 
     it.effect("finds the endpoint in the metadata of an issuer, or says that both are missing", () =>
@@ -1618,14 +1621,14 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(sent.at(-1)?.url, url)
         deepStrictEqual(sent.at(-1)?.form.getAll("resource"), ["https://a", "https://b"])
         const error = yield* Effect.flip(build(fromEnvironment, rest, layer))
-        assert.strictEqual(error.message, "TokenEndpoint.url is missing, and so is the issuer")
+        assert.strictEqual(error.message, "TokenEndpoint.tokenEndpoint is missing, and so is the issuer")
       }))
 
     it.effect("checks what it has read", () =>
       Effect.gen(function*() {
         for (
           const [changed, message] of [
-            [{ TOKEN_URL: "auth.example.com" }, "TOKEN_URL is not an absolute URL"],
+            [{ TOKEN_ENDPOINT: "auth.example.com" }, "TOKEN_ENDPOINT is not an absolute URL"],
             [{ CLIENT_ID: "" }, "CLIENT_ID is empty"],
             [{ CLIENT_SECRET: "" }, "CLIENT_SECRET is empty"],
             [{ TIMEOUT: "0 seconds" }, "TIMEOUT must be longer than zero"]
@@ -1641,9 +1644,9 @@ describe("TokenEndpoint", () => {
     const assertion = `header.${"payload".repeat(200)}.signature`
 
     const methods: ReadonlyArray<readonly [method: string, Options]> = [
-      ["secretBasic", { clientSecret: Redacted.make(secret) }],
-      ["raw secretBasic", { clientAuth: ClientAuth.secretBasic(Redacted.make(secret), { raw: true }) }],
-      ["secretPost", { clientAuth: ClientAuth.secretPost(Redacted.make(secret)) }],
+      ["clientSecretBasic", { clientSecret: Redacted.make(secret) }],
+      ["raw clientSecretBasic", { clientAuth: ClientAuth.clientSecretBasic(Redacted.make(secret), { raw: true }) }],
+      ["clientSecretPost", { clientAuth: ClientAuth.clientSecretPost(Redacted.make(secret)) }],
       [
         "an authentication of the app's own",
         {

@@ -10,7 +10,7 @@ interface Vault {
 
 declare const fromVault: Effect.Effect<Redacted.Redacted, Error, Vault>
 const clientSecret = Redacted.make("secret")
-const client = { url: "https://auth.test/token", clientId: "client" }
+const client = { tokenEndpoint: "https://auth.test/token", clientId: "client" }
 
 type Endpoint<R = never, E = never> = Layer.Layer<
   TokenEndpoint.TokenEndpoint,
@@ -31,9 +31,9 @@ describe("layer", () => {
     const key = ClientAuth.secretFile("/run/secrets/client.pem")
     expect(TokenEndpoint.layer({ ...client, clientAuth: ClientAuth.privateKeyJwt({ key }) }))
       .type.toBe<Endpoint<FileSystem.FileSystem>>()
-    expect(TokenEndpoint.layer({ ...client, clientAuth: ClientAuth.tls }))
+    expect(TokenEndpoint.layer({ ...client, clientAuth: ClientAuth.tlsClientAuth }))
       .type.toBe<Endpoint<ClientCertificate.ClientCertificate>>()
-    expect(TokenEndpoint.layer({ ...client, clientAuth: ClientAuth.secretPost(fromVault) }))
+    expect(TokenEndpoint.layer({ ...client, clientAuth: ClientAuth.clientSecretPost(fromVault) }))
       .type.toBe<Endpoint<Vault>>()
   })
 
@@ -49,7 +49,7 @@ describe("layer", () => {
   test("takes no secret in the clear, and no client without an id", () => {
     expect(TokenEndpoint.layer).type.not.toBeCallableWith({ ...client, clientSecret: "secret" })
     expect(TokenEndpoint.layer).type.not.toBeCallableWith({ ...client, clientSecret: Effect.succeed("secret") })
-    expect(TokenEndpoint.layer).type.not.toBeCallableWith({ url: client.url, clientSecret })
+    expect(TokenEndpoint.layer).type.not.toBeCallableWith({ tokenEndpoint: client.tokenEndpoint, clientSecret })
   })
 })
 
@@ -61,18 +61,22 @@ describe("layerDiscovery", () => {
     expect(
       TokenEndpoint.layerDiscovery({
         ...server,
-        clientAuth: [ClientAuth.secretPost(fromVault), ClientAuth.secretBasic(clientSecret)]
+        clientAuth: [ClientAuth.clientSecretPost(fromVault), ClientAuth.clientSecretBasic(clientSecret)]
       })
     ).type.toBe<Endpoint<Vault>>()
   })
 
   test("finds the address itself", () => {
-    expect(TokenEndpoint.layerDiscovery).type.not.toBeCallableWith({ ...server, clientSecret, url: client.url })
+    expect(TokenEndpoint.layerDiscovery).type.not.toBeCallableWith({
+      ...server,
+      clientSecret,
+      tokenEndpoint: client.tokenEndpoint
+    })
   })
 })
 
 describe("layerConfig", () => {
-  const config = { url: Config.string("TOKEN_URL"), clientId: Config.string("CLIENT_ID") }
+  const config = { tokenEndpoint: Config.string("TOKEN_ENDPOINT"), clientId: Config.string("CLIENT_ID") }
 
   test("fails with what is wrong in the configuration", () => {
     expect(TokenEndpoint.layerConfig({ ...config, clientSecret: Config.redacted("CLIENT_SECRET") }))

@@ -27,7 +27,7 @@ describe("TokenIntrospection (RFC 7662)", () => {
   const introspect = (body: unknown) => {
     const { layer, sent } = fetchOf(body)
     return Effect.gen(function*() {
-      const introspect = yield* TokenIntrospection.make({ ...options, url })
+      const introspect = yield* TokenIntrospection.make({ ...options, introspectionEndpoint: url })
       const answer = yield* Effect.either(introspect(accessToken, "access_token"))
       deepStrictEqual(sent, [`token=${token}&token_type_hint=access_token`])
       return answer

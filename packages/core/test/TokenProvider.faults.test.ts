@@ -472,7 +472,7 @@ describe.concurrent("TokenProvider, what a wait in vain says", () => {
       let requests = 0
       const silent = HttpClient.make(() => Effect.zipRight(Effect.sync(() => requests++), Effect.never))
       const endpoint = TokenEndpoint.layer({
-        url: "https://auth.test/token",
+        tokenEndpoint: "https://auth.test/token",
         clientId: "app",
         clientSecret: Redacted.make("secret")
       })

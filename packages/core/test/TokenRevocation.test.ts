@@ -30,7 +30,7 @@ describe("TokenRevocation (RFC 7009)", () => {
   it.effect("sends the token and the hint with the client's credentials", () => {
     const { layer, sent } = fetchOf(() => new Response(null))
     return Effect.gen(function*() {
-      const revoke = yield* TokenRevocation.make({ ...options, url })
+      const revoke = yield* TokenRevocation.make({ ...options, revocationEndpoint: url })
       yield* revoke(accessToken)
       yield* revoke(Redacted.make("r3fresh"), "refresh_token")
       const authorization = `Basic ${btoa(`app:${secret}`)}`
@@ -48,7 +48,10 @@ describe("TokenRevocation (RFC 7009)", () => {
     )
     return Effect.gen(function*() {
       const server = yield* AuthorizationServer.make({ issuer })
-      const revoke = yield* TokenRevocation.make({ ...options, url: server.endpoint("revocation_endpoint") })
+      const revoke = yield* TokenRevocation.make({
+        ...options,
+        revocationEndpoint: server.endpoint("revocation_endpoint")
+      })
       yield* revoke(accessToken)
       deepStrictEqual(sent.map(({ url }) => url), [`${issuer}/.well-known/oauth-authorization-server`, url])
     }).pipe(Effect.provide(layer), Effect.scoped)
@@ -59,7 +62,7 @@ describe("TokenRevocation (RFC 7009)", () => {
       Response.json({ error: "unsupported_token_type", error_description: `${form} ${secret}` }, { status: 400 })
     )
     return Effect.gen(function*() {
-      const revoke = yield* TokenRevocation.make({ ...options, url })
+      const revoke = yield* TokenRevocation.make({ ...options, revocationEndpoint: url })
       const error = yield* Effect.flip(revoke(accessToken))
       assert.instanceOf(error, OAuthError.TokenEndpointError)
       assert.strictEqual(
@@ -73,7 +76,7 @@ describe("TokenRevocation (RFC 7009)", () => {
   it.effect("its time limit holds in a finalizer, where nothing can be interrupted", () => {
     const fetch = () => new Promise<Response>(() => {})
     return Effect.gen(function*() {
-      const revoke = yield* TokenRevocation.make({ ...options, url })
+      const revoke = yield* TokenRevocation.make({ ...options, revocationEndpoint: url })
       const fiber = yield* Effect.forkDaemon(Effect.uninterruptible(Effect.flip(revoke(accessToken))))
       yield* TestClock.adjust("10 seconds")
       const error = Option.map(yield* Fiber.poll(fiber), Exit.map(({ reason }) => reason))
@@ -85,10 +88,19 @@ describe("TokenRevocation (RFC 7009)", () => {
 
   it.effect("checks its options", () =>
     Effect.gen(function*() {
-      const message = (given: AuthorizationServer.EndpointOptions) =>
+      const message = (given: TokenRevocation.Options) =>
         Effect.map(Effect.flip(TokenRevocation.make(given)), ({ message }) => message)
-      assert.strictEqual(yield* message({ ...options, url: "x" }), "TokenRevocation.url is not an absolute URL")
-      assert.strictEqual(yield* message({ clientId: "app", url }), "TokenRevocation.clientSecret is missing")
-      assert.strictEqual(yield* message({ ...options, clientId: "", url }), "TokenRevocation.clientId is empty")
+      assert.strictEqual(
+        yield* message({ ...options, revocationEndpoint: "x" }),
+        "TokenRevocation.revocationEndpoint is not an absolute URL"
+      )
+      assert.strictEqual(
+        yield* message({ clientId: "app", revocationEndpoint: url }),
+        "TokenRevocation.clientSecret is missing"
+      )
+      assert.strictEqual(
+        yield* message({ ...options, clientId: "", revocationEndpoint: url }),
+        "TokenRevocation.clientId is empty"
+      )
     }).pipe(Effect.provide(fetchOf(() => new Response(null)).layer)))
 })

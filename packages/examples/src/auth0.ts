@@ -31,7 +31,7 @@ const layerAuth0 = Layer.unwrapEffect(Effect.map(
       tokenEndpoint: new URL("/oauth/token", issuer),
       clientId,
       // What a new application is set to; Basic is the other choice (RFC 6749 §2.3.1)
-      clientAuth: ClientAuth.secretPost(clientSecret),
+      clientAuth: ClientAuth.clientSecretPost(clientSecret),
       audience,
       baseUrl
     })

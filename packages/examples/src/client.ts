@@ -1,6 +1,6 @@
 /**
  * A client that gets its tokens itself. The environment says for whom and
- * where: ALF_TOKEN_URL, ALF_CLIENT_ID, ALF_CLIENT_SECRET, ALF_BASE_URL.
+ * where: ALF_TOKEN_ENDPOINT, ALF_CLIENT_ID, ALF_CLIENT_SECRET, ALF_BASE_URL.
  */
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"

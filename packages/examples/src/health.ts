@@ -1,7 +1,7 @@
 /**
  * A service that calls an API with tokens, and tells at /health whether it has
  * one: what an orchestrator asks before it sends traffic here, and a person on
- * call reads first. The environment says for whom and where (ALF_TOKEN_URL,
+ * call reads first. The environment says for whom and where (ALF_TOKEN_ENDPOINT,
  * ALF_CLIENT_ID, ALF_CLIENT_SECRET, ALF_BASE_URL), and PORT.
  */
 import { TokenProvider, type TokenStatus } from "@effect-alf/core"

@@ -205,7 +205,7 @@ describe.concurrent("token requests", () => {
       assert.strictEqual(request.status, 200)
       assert.isUndefined(request.scheme)
     }).pipe(
-      Effect.provide(Shop.clientLayer({ clientAuth: ClientAuth.secretPost(Shop.client.secret) })),
+      Effect.provide(Shop.clientLayer({ clientAuth: ClientAuth.clientSecretPost(Shop.client.secret) })),
       Effect.provide(Shop.layer())
     ))
 
@@ -214,8 +214,8 @@ describe.concurrent("token requests", () => {
   const awkward = { id: `shop ${printable}`, secret: Redacted.make(printable) }
 
   it.live.each([
-    ClientAuth.secretBasic(awkward.secret),
-    ClientAuth.secretPost(awkward.secret)
+    ClientAuth.clientSecretBasic(awkward.secret),
+    ClientAuth.clientSecretPost(awkward.secret)
   ])("by $method take every printable character in id and secret", (clientAuth) =>
     Effect.gen(function*() {
       const { tokenRequests } = yield* AuthorizationServer
@@ -311,7 +311,7 @@ describe.concurrent("layerHttpClient", () => {
       const { tokenEndpoint } = yield* AuthorizationServer
       const { url } = yield* ProtectedApi.ProtectedApi
       return AuthedHttpClient.layerHttpClient({ baseUrl: url }).pipe(
-        Layer.provide(TokenEndpoint.layer({ url: tokenEndpoint, clientId: Shop.client.id, clientSecret })),
+        Layer.provide(TokenEndpoint.layer({ tokenEndpoint, clientId: Shop.client.id, clientSecret })),
         Layer.provide(TokenStore.layerMemory()),
         Layer.provide(NodeHttp.layer())
       )
@@ -339,7 +339,7 @@ describe.concurrent("layerHttpClient", () => {
       const { orders } = yield* makeOrders
       const error = yield* Effect.flip(orders.get({ path: { id: "1" } }))
       assert.strictEqual(error._tag, "RequestError")
-      const found = Option.getOrThrow(OAuthError.fromUnknown(error))
+      const found = Option.getOrThrow(OAuthError.find(error))
       assert.instanceOf(found, OAuthError.TokenEndpointError)
       assert.strictEqual(found.error, "invalid_client")
       const api = yield* ProtectedApi.ProtectedApi
@@ -356,7 +356,7 @@ describe.concurrent("layerFromProvider", () => {
       const provider = yield* Layer.build(
         TokenProvider.layer().pipe(
           Layer.provide(TokenEndpoint.layer({
-            url: tokenEndpoint,
+            tokenEndpoint,
             clientId: Shop.client.id,
             clientSecret: Shop.client.secret
           })),

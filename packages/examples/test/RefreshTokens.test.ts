@@ -29,7 +29,7 @@ const make = Effect.gen(function*() {
     Layer.build(
       AuthedHttpClient.layer({ baseUrl: api.url, maxWait: hang, storeTimeout: hang }).pipe(
         Layer.provide(TokenEndpoint.layer({
-          url: oidc.tokenEndpoint,
+          tokenEndpoint: oidc.tokenEndpoint,
           clientId: "client",
           clientSecret: secret,
           timeout: hang,

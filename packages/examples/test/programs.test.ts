@@ -20,7 +20,7 @@ const run = (name: string, env: Readonly<Record<string, string>> = {}) =>
     const { url } = yield* ProtectedApi.ProtectedApi
     const programs = yield* Program.Programs
     return yield* programs.run(name, {
-      ALF_TOKEN_URL: tokenEndpoint,
+      ALF_TOKEN_ENDPOINT: tokenEndpoint,
       ALF_CLIENT_ID: Shop.client.id,
       ALF_CLIENT_SECRET: Redacted.value(Shop.client.secret),
       ALF_BASE_URL: url,

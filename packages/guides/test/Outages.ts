@@ -118,7 +118,7 @@ const [healthySteps, outageSteps] = [10, 19]
 const app = (job: string, lifetime: Duration.DurationInput) =>
   AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl }).pipe(
     Layer.provide(TokenEndpoint.layer({
-      url: TestAuthorizationServer.tokenUrl,
+      tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
       clientId: TestAuthorizationServer.clientId,
       clientSecret: TestAuthorizationServer.clientSecret
     })),
@@ -179,7 +179,7 @@ export const visit = ({ environment }: Outage): Effect.Effect<string, unknown, S
     const [line] = stdout.split("\n")
     return line
       .replaceAll(new URL(env.ALF_REDIS_URL ?? "redis://none").host, "127.0.0.1:6379")
-      .replaceAll(new URL(env.ALF_TOKEN_URL ?? "").host, "127.0.0.1:8080")
+      .replaceAll(new URL(env.ALF_TOKEN_ENDPOINT ?? "").host, "127.0.0.1:8080")
       .replaceAll(new URL(env.ALF_BASE_URL ?? "").host, "127.0.0.1:8081")
   })
 

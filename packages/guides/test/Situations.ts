@@ -57,7 +57,7 @@ const url = `${issuer}/token`
 const clientId = "client-id"
 const clientSecret = Redacted.make("client-secret")
 const api = "https://api.example.com"
-const client = { url, clientId, clientSecret }
+const client = { tokenEndpoint: url, clientId, clientSecret }
 
 // -----------------------------------------------------------------------------
 // servers
@@ -126,7 +126,7 @@ const discovering = (
   )
 
 const introspecting = (body: unknown): Situation =>
-  TokenIntrospection.make({ ...client, url: `${issuer}/introspect` }).pipe(
+  TokenIntrospection.make({ ...client, introspectionEndpoint: `${issuer}/introspect` }).pipe(
     Effect.flatMap((introspect) => introspect(Redacted.make("a-token"))),
     messageOf,
     Effect.provide(answering(() => json(body)))
@@ -137,7 +137,7 @@ const introspecting = (body: unknown): Situation =>
 // -----------------------------------------------------------------------------
 
 const proving = <R>(clientAuth: ClientAuth.ClientAuth<R>) =>
-  TokenEndpoint.make<R>({ url, clientId, clientAuth }).pipe(
+  TokenEndpoint.make<R>({ tokenEndpoint: url, clientId, clientAuth }).pipe(
     Effect.flatMap((endpoint) => endpoint.attempt(endpoint.resolve())),
     messageOf,
     Effect.provide(answering(() => token()))
@@ -176,7 +176,7 @@ const readingSecret = (content: string | undefined): Situation =>
     const path = join(directory, "client-secret")
     if (content !== undefined) writeFileSync(path, content)
     return Effect.map(
-      proving(ClientAuth.secretBasic(ClientAuth.secretFile(path))),
+      proving(ClientAuth.clientSecretBasic(ClientAuth.secretFile(path))),
       (message) => message.replace(path, "/run/secrets/client-secret")
     )
   }).pipe(Effect.provide(NodeFileSystem.layer))
@@ -254,7 +254,7 @@ const configuredBy = (variables: Readonly<Record<string, string>>, prefix?: stri
   )
 }
 
-const variables = { ALF_TOKEN_URL: url, ALF_CLIENT_ID: clientId, ALF_BASE_URL: api }
+const variables = { ALF_TOKEN_ENDPOINT: url, ALF_CLIENT_ID: clientId, ALF_BASE_URL: api }
 
 const encryptedWith = (...keys: ReadonlyArray<object>): Situation =>
   building(TokenStore.layerMemory().pipe(EncryptedTokenStore.layer({ keys } as never)))
@@ -488,7 +488,7 @@ const refreshingCertificate: Situation = Effect.suspend(() => {
     refresh: Effect.suspend(() => reads++ === 0 ? Effect.fail("no vault") : Effect.void)
   })
   return logged(
-    TokenEndpoint.make({ url, clientId, clientAuth: ClientAuth.tls }).pipe(
+    TokenEndpoint.make({ tokenEndpoint: url, clientId, clientAuth: ClientAuth.tlsClientAuth }).pipe(
       Effect.tap((endpoint) => endpoint.attempt(endpoint.resolve())),
       Effect.flatMap((endpoint) => endpoint.attempt(endpoint.resolve())),
       Effect.provideService(ClientCertificate.ClientCertificate, certificate),
@@ -594,21 +594,23 @@ export const situations: Readonly<Record<string, Situation>> = {
   "answered 200: cnf is not an object": introspecting({ active: true, cnf: "key" }),
 
   // The credentials
-  "the client_secret_basic credentials are unavailable": proving(ClientAuth.secretBasic(Effect.fail("no vault"))),
-  "the client_secret_basic credentials are empty": proving(ClientAuth.secretBasic(Effect.succeed(Redacted.make(" ")))),
+  "the client_secret_basic credentials are unavailable": proving(ClientAuth.clientSecretBasic(Effect.fail("no vault"))),
+  "the client_secret_basic credentials are empty": proving(
+    ClientAuth.clientSecretBasic(Effect.succeed(Redacted.make(" ")))
+  ),
   "the client_secret_basic credentials are unavailable: the file /run/secrets/client-secret cannot be read: NotFound":
     readingSecret(undefined),
   "the client_secret_basic credentials are unavailable: the file /run/secrets/client-secret is empty": readingSecret(
     "\n"
   ),
   "the client_secret_basic credentials are unavailable: Service not found: @effect/platform/FileSystem": proving(
-    ClientAuth.secretBasic(ClientAuth.secretFile("/run/secrets/client-secret")) as ClientAuth.ClientAuth
+    ClientAuth.clientSecretBasic(ClientAuth.secretFile("/run/secrets/client-secret")) as ClientAuth.ClientAuth
   ),
   "the client_secret_basic credentials are unavailable: the client secret holds a line break or another control character":
-    proving(ClientAuth.secretBasic(Redacted.make("s3cr3t\n"))),
+    proving(ClientAuth.clientSecretBasic(Redacted.make("s3cr3t\n"))),
   "the client id holds a colon, which must be encoded: without raw": asking(() => token(), {
     clientId: "client:id",
-    clientAuth: ClientAuth.secretBasic(clientSecret, { raw: true })
+    clientAuth: ClientAuth.clientSecretBasic(clientSecret, { raw: true })
   }),
   "the issuer is not known, which audience: \"issuer\" needs": withKey(rsaPem, { audience: "issuer" }),
   "the parameters of the grant urn:ietf:params:oauth:grant-type:jwt-bearer are unavailable": granting(
@@ -646,14 +648,16 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the key's type is none of RSA, EC (P-256, P-384, P-521) or Ed25519": withJwk({ kty: "EC", crv: "secp256k1" }),
   "the key is an RSA key, but ES256 needs an EC key on P-256": withKey(rsaPem, { algorithm: "ES256" }),
   "the key is too small: RSA needs 2048 bits, it has 1024": withKey(pem(small)),
-  "the secret is too short: HS256 needs 32 bytes, it has 6": proving(ClientAuth.secretJwt(Redacted.make("secret"))),
+  "the secret is too short: HS256 needs 32 bytes, it has 6": proving(
+    ClientAuth.clientSecretJwt(Redacted.make("secret"))
+  ),
   "the algorithm is none that is known": withKey(rsaPem, { algorithm: "RS999" as never }),
   "no key for ES999 can be made here": binding(DPoP.generate({ algorithm: "ES999" as never })),
   "the key is a shared secret, which cannot sign a proof": binding(
     DPoP.fromKey(Redacted.make({ kty: "oct", k: "A".repeat(43) }))
   ),
   "the certificate is neither PEM nor DER": withKey(rsaPem, { certificate: "a certificate" }),
-  "the secret cannot be used": withoutImport(proving(ClientAuth.secretJwt(Redacted.make("s".repeat(32))))),
+  "the secret cannot be used": withoutImport(proving(ClientAuth.clientSecretJwt(Redacted.make("s".repeat(32))))),
   "the claims are not JSON": withKey(rsaPem, { claims: { n: 1n } }),
   "the option lifetime must be longer than zero": withKey(rsaPem, { lifetime: 0 }),
   "WebCrypto is missing (browsers have it on https)": withoutCrypto(withKey(rsaPem)),
@@ -784,19 +788,23 @@ export const situations: Readonly<Record<string, Situation>> = {
   "TokenEndpoint.clientId holds a line break or another control character": endpointWith({ clientId: "client-id\n" }),
   "TokenEndpoint.clientSecret must be made by Redacted.make": endpointWith({ clientSecret: "client-secret" }),
   "TokenEndpoint.clientSecret is not a string": endpointWith({ clientSecret: Redacted.make(1) }),
-  "TokenEndpoint.url is not an absolute URL": endpointWith({ url: "/token" }),
-  "TokenEndpoint.url must be an https URL, not ftp:": endpointWith({ url: "ftp://auth.example.com" }),
-  "TokenEndpoint.url is http to auth.example.com: use https, or set allowInsecure": endpointWith({
-    url: "http://auth.example.com/token"
+  "TokenEndpoint.tokenEndpoint is not an absolute URL": endpointWith({ tokenEndpoint: "/token" }),
+  "TokenEndpoint.tokenEndpoint must be an https URL, not ftp:": endpointWith({
+    tokenEndpoint: "ftp://auth.example.com"
   }),
-  "TokenEndpoint.url must not hold credentials": endpointWith({ url: "https://id:secret@auth.example.com/token" }),
-  "TokenEndpoint.url must not have a fragment": endpointWith({ url: `${url}#here` }),
+  "TokenEndpoint.tokenEndpoint is http to auth.example.com: use https, or set allowInsecure": endpointWith({
+    tokenEndpoint: "http://auth.example.com/token"
+  }),
+  "TokenEndpoint.tokenEndpoint must not hold credentials": endpointWith({
+    tokenEndpoint: "https://id:secret@auth.example.com/token"
+  }),
+  "TokenEndpoint.tokenEndpoint must not have a fragment": endpointWith({ tokenEndpoint: `${url}#here` }),
   "TokenEndpoint.request params.tenant is not a string": endpointWith({ request: { params: { tenant: undefined } } }),
   "TokenEndpoint.dpop brings no key: the key is a shared secret, which cannot sign a proof": endpointWith({
     dpop: DPoP.fromKey(Redacted.make({ kty: "oct", k: "A".repeat(43) }))
   }),
   "TokenEndpoint.clientAuth tls_client_auth: what its tokens are bound to is not known: Service not found: @effect-alf/core/ClientCertificate":
-    endpointWith({ clientAuth: ClientAuth.tls }),
+    endpointWith({ clientAuth: ClientAuth.tlsClientAuth }),
   "TokenEndpoint.clientAuth is an empty list": discoveryWith({ clientAuth: [] }),
   "TokenEndpoint.issuer must not have a query": discoveryWith({ issuer: `${issuer}?tenant=1` }),
   "TokenEndpoint.issuer is the address of the metadata: take the issuer that it names": discoveryWith({
@@ -824,11 +832,11 @@ export const situations: Readonly<Record<string, Situation>> = {
   }),
 
   // From the environment
-  "Expected ALF_TOKEN_URL or ALF_ISSUER to be set": configuredBy({}),
+  "Expected ALF_TOKEN_ENDPOINT or ALF_ISSUER to be set": configuredBy({}),
   "ALF_CLIENT_ID is empty": configuredBy({ ...variables, ALF_CLIENT_ID: "" }),
-  "ALF_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\"": configuredBy({
+  "ALF_TOKEN_REQUEST_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\"": configuredBy({
     ...variables,
-    ALF_TIMEOUT: "soon"
+    ALF_TOKEN_REQUEST_TIMEOUT: "soon"
   }),
   "ALF_ALLOW_INSECURE is neither true nor false": configuredBy({ ...variables, ALF_ALLOW_INSECURE: "yes" }),
   "ALF_CLIENT_AUTH is none of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none":

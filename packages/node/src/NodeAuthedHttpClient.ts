@@ -34,7 +34,7 @@ import * as RedisTokenStore from "./RedisTokenStore.js"
  */
 export interface Options<R = never, ES = never, RS = never>
   extends
-    Omit<TokenEndpoint.Options<R>, "url" | "issuer" | "request" | "requestInit">,
+    Omit<TokenEndpoint.Options<R>, "tokenEndpoint" | "issuer" | "request" | "requestInit">,
     Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
     Origin.Options,
     Pick<AuthedHttpClient.Options, "isRejection" | "retryOn401">,
@@ -120,10 +120,12 @@ const makeEndpoint = <R>(options: Options<R, unknown, unknown>) => {
       const description = "and tokenEndpoint are both given: with an endpoint no metadata is read"
       return Layer.fail(new InvalidOptions({ option: "TokenEndpoint.metadataUrl", description }))
     }
-    return TokenEndpoint.layer<R>({ ...rest, url: tokenEndpoint, issuer: issuer && String(issuer), request })
+    return TokenEndpoint.layer<R>({ ...rest, tokenEndpoint, issuer: issuer && String(issuer), request })
   }
   return issuer === undefined
-    ? Layer.fail(new InvalidOptions({ option: "TokenEndpoint.url", description: "is missing, and so is the issuer" }))
+    ? Layer.fail(
+      new InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing, and so is the issuer" })
+    )
     : TokenEndpoint.layerDiscovery<R>({ ...rest, issuer, request })
 }
 
@@ -195,7 +197,7 @@ export const readEnvironment: Effect.Effect<NodeEnvironment, InvalidOptions | Co
  * Reads the `variables` from the environment, or wherever the app's
  * ConfigProvider reads:
  *
- * - `ALF_TOKEN_URL`, or `ALF_ISSUER`, whose metadata tells it; with both, the issuer is the audience of assertions
+ * - `ALF_TOKEN_ENDPOINT`, or `ALF_ISSUER`, whose metadata tells it; with both, the issuer is the audience of assertions
  * - `ALF_CLIENT_ID`
  * - `ALF_CLIENT_SECRET`, `ALF_CLIENT_SECRET_FILE` or `ALF_CLIENT_KEY_FILE`, unless the options give a `clientAuth`
  * - `ALF_BASE_URL` or `ALF_ORIGINS`, unless the options give `baseUrl` or `origins`
@@ -302,9 +304,9 @@ export const credentials = (environment: Environment.Environment): Pick<Options,
 }
 
 const bySecret = {
-  client_secret_basic: ClientAuth.secretBasic<never>,
-  client_secret_post: ClientAuth.secretPost<never>,
-  client_secret_jwt: ClientAuth.secretJwt<never>
+  client_secret_basic: ClientAuth.clientSecretBasic<never>,
+  client_secret_post: ClientAuth.clientSecretPost<never>,
+  client_secret_jwt: ClientAuth.clientSecretJwt<never>
 }
 
 const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), NodeFileSystem.layer)
@@ -321,7 +323,6 @@ const nameHere = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
   )
 
 const nameInLayer = (option: string): string => {
-  if (option === "TokenEndpoint.url") return "NodeAuthedHttpClient.tokenEndpoint"
   return option
     .replace(/^(TokenEndpoint|AuthedHttpClient|TokenProvider)\./, "NodeAuthedHttpClient.")
     .replace(/^RedisTokenStore\b/, "NodeAuthedHttpClient.redis")

@@ -74,7 +74,7 @@ export interface MutualTlsOptions<R = never> extends Options {
   /** The certificate and its key: paths of files, values, or an effect that reads them from elsewhere. */
   readonly certificate: TlsCertificate.Source<R>
   /**
-   * How often the certificate is read anew, beside every token request with `ClientAuth.tls`. The default is
+   * How often the certificate is read anew, beside every token request with `ClientAuth.tlsClientAuth`. The default is
    * 10 seconds for files; an effect is not run by itself.
    */
   readonly refreshInterval?: Duration.DurationInput | undefined

@@ -47,7 +47,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
         ...unhurried,
         tokenEndpoint: `${server.url}/token`,
         clientId: "the-client",
-        clientAuth: ClientAuth.tls,
+        clientAuth: ClientAuth.tlsClientAuth,
         baseUrl: server.url,
         http: { ...unhurried.http, certificate: Ref.get(current), ca: authority.ca, proxy: false }
       })
@@ -76,10 +76,10 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const authority = yield* Certificates.make
       const server = yield* makeServer(authority)
       const one = yield* authority.issue("one")
-      const variables = { ALF_TOKEN_URL: `${server.url}/token`, ALF_CLIENT_ID: "c", ALF_BASE_URL: server.url }
+      const variables = { ALF_TOKEN_ENDPOINT: `${server.url}/token`, ALF_CLIENT_ID: "c", ALF_BASE_URL: server.url }
       const layer: Layer.Layer<Client, unknown> = NodeAuthedHttpClient.layerConfig({
         ...unhurried,
-        clientAuth: ClientAuth.tls,
+        clientAuth: ClientAuth.tlsClientAuth,
         http: { ...unhurried.http, certificate: pem(one), ca: authority.ca }
       })
       const status = yield* AuthedHttpClient.AuthedHttpClient.pipe(
@@ -96,7 +96,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const layer = NodeAuthedHttpClient.layer({
         tokenEndpoint: "https://auth.example.com/token",
         clientId: "the-client",
-        clientAuth: ClientAuth.tls,
+        clientAuth: ClientAuth.tlsClientAuth,
         baseUrl: "https://api.example.com",
         http: { certificate: { certificateFile: "/no/cert", keyFile: "/no/key" } }
       })
@@ -113,7 +113,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       NodeAuthedHttpClient.layer({
         tokenEndpoint: "https://auth.example.com/token",
         clientId: "the-client",
-        clientAuth: ClientAuth.tls,
+        clientAuth: ClientAuth.tlsClientAuth,
         baseUrl: "https://api.example.com"
       })
     const certificate = Layer.succeed(ClientCertificate.ClientCertificate, {

@@ -91,7 +91,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       const client = yield* makeClient({
         ...optionsFor(server),
         issuer: "https://issuer.example.com",
-        clientAuth: ClientAuth.secretJwt(Redacted.make("s".repeat(32)))
+        clientAuth: ClientAuth.clientSecretJwt(Redacted.make("s".repeat(32)))
       })
       assert.strictEqual(yield* statusOf(client), 200)
       const [, claims] = server.tokenRequests[0].form.client_assertion.split(".")
@@ -113,7 +113,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       const server = yield* OAuthServer.make()
       const client = yield* makeClient({
         ...optionsFor(server),
-        clientAuth: ClientAuth.secretPost(clientSecret),
+        clientAuth: ClientAuth.clientSecretPost(clientSecret),
         grant: Grant.jwtBearer(Redacted.make("an-assertion")),
         scope: ["write", "read"],
         resource: "https://api.example.com",
@@ -278,7 +278,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
   const getResource = Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => statusOf(client))
 
   const variablesFor = (server: OAuthServer.OAuthServer) => ({
-    ALF_TOKEN_URL: server.tokenEndpoint,
+    ALF_TOKEN_ENDPOINT: server.tokenEndpoint,
     ALF_CLIENT_ID: "the-client",
     ALF_CLIENT_SECRET: "the-client-secret",
     ALF_BASE_URL: server.url
@@ -305,17 +305,17 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
         })
     ))
 
-  it.scopedLive("ALF_ISSUER stands in for ALF_TOKEN_URL", () =>
+  it.scopedLive("ALF_ISSUER stands in for ALF_TOKEN_ENDPOINT", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
-      const { ALF_TOKEN_URL: _, ...variables } = variablesFor(server)
+      const { ALF_TOKEN_ENDPOINT: _, ...variables } = variablesFor(server)
       assert.strictEqual(yield* run({ ...variables, ALF_ISSUER: server.url }, getResource), 200)
       assert.lengthOf(server.tokenRequests, 1)
     }))
 
   it.live("ALF_ISSUER is named where it is wrong", () =>
     Effect.gen(function*() {
-      const { ALF_TOKEN_URL: _, ...variables } = complete
+      const { ALF_TOKEN_ENDPOINT: _, ...variables } = complete
       const error = yield* Effect.flip(run({ ...variables, ALF_ISSUER: "nonsense" }, getResource))
       assert.strictEqual(error.message, "ALF_ISSUER is not an absolute URL")
     }))
@@ -438,7 +438,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     }))
 
   const complete = {
-    ALF_TOKEN_URL: "https://auth.example.com/token",
+    ALF_TOKEN_ENDPOINT: "https://auth.example.com/token",
     ALF_CLIENT_ID: "id",
     ALF_CLIENT_SECRET: "the-client-secret",
     ALF_BASE_URL: "https://api.example.com"
@@ -456,8 +456,8 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
   it.live("says which variable is wrong, with the prefix it has, and not what it says", () =>
     rowsEffect<readonly [Readonly<Record<string, string>>, string], unknown, never>(
       [
-        [{ ALF_TOKEN_URL: "" }, "ALF_TOKEN_URL is empty"],
-        [{ ALF_TOKEN_URL: "nonsense" }, "ALF_TOKEN_URL is not an absolute URL"],
+        [{ ALF_TOKEN_ENDPOINT: "" }, "ALF_TOKEN_ENDPOINT is empty"],
+        [{ ALF_TOKEN_ENDPOINT: "nonsense" }, "ALF_TOKEN_ENDPOINT is not an absolute URL"],
         [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
         [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
         [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
@@ -465,7 +465,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
           { ALF_ORIGINS: "https://api.example.com/v1" },
           "ALF_ORIGINS takes origins, without a path: https://api.example.com"
         ],
-        [{ ALF_TIMEOUT: "0 seconds" }, "ALF_TIMEOUT must be longer than zero"],
+        [{ ALF_TOKEN_REQUEST_TIMEOUT: "0 seconds" }, "ALF_TOKEN_REQUEST_TIMEOUT must be longer than zero"],
         [{ ALF_MAX_WAIT: "0 seconds" }, "ALF_MAX_WAIT must be longer than zero"],
         [
           { ALF_CONNECT_TIMEOUT: "soon" },
@@ -474,8 +474,8 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
         [{ ALF_CONNECT_TIMEOUT: "0 seconds" }, "ALF_CONNECT_TIMEOUT must be longer than zero"],
         [{ ALF_PROXY: "socks5://:hunter2@proxy" }, "ALF_PROXY is not an http or https URL"],
         [
-          { ALF_TOKEN_URL: "http://auth.example.com/token" },
-          "ALF_TOKEN_URL is http to auth.example.com: use https, or set ALF_ALLOW_INSECURE"
+          { ALF_TOKEN_ENDPOINT: "http://auth.example.com/token" },
+          "ALF_TOKEN_ENDPOINT is http to auth.example.com: use https, or set ALF_ALLOW_INSECURE"
         ],
         [{ ALF_REDIS_URL: "http://:hunter2@redis" }, "ALF_REDIS_URL must begin with redis://, rediss:// or unix:///"]
       ],
@@ -576,7 +576,7 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
       const redis = yield* ownRedis
       yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
       const output = yield* runProcess("./secondProcess.ts", {
-        ALF_TOKEN_URL: server.tokenEndpoint,
+        ALF_TOKEN_ENDPOINT: server.tokenEndpoint,
         ALF_CLIENT_ID: "the-client",
         ALF_CLIENT_SECRET: "the-client-secret",
         ALF_BASE_URL: server.url,

@@ -34,14 +34,14 @@ describe("layer", () => {
   })
 
   test("needs a FileSystem for a secret in a file", () => {
-    const clientAuth = ClientAuth.secretBasic(ClientAuth.secretFile("/run/secrets/client-secret"))
+    const clientAuth = ClientAuth.clientSecretBasic(ClientAuth.secretFile("/run/secrets/client-secret"))
     expect(NodeAuthedHttpClient.layer({ ...client, clientAuth })).type.toBe<Client<FileSystem.FileSystem>>()
   })
 
   test("needs a certificate for mutual TLS, unless its own HTTP layer has one", () => {
-    expect(NodeAuthedHttpClient.layer({ ...client, clientAuth: ClientAuth.tls, http: { certificate } }))
+    expect(NodeAuthedHttpClient.layer({ ...client, clientAuth: ClientAuth.tlsClientAuth, http: { certificate } }))
       .type.toBe<Client>()
-    expect(NodeAuthedHttpClient.layer({ ...client, clientAuth: ClientAuth.tls }))
+    expect(NodeAuthedHttpClient.layer({ ...client, clientAuth: ClientAuth.tlsClientAuth }))
       .type.toBe<Client<ClientCertificate.ClientCertificate>>()
   })
 

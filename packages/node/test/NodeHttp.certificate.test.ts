@@ -425,7 +425,11 @@ describe("NodeHttp.layerMutualTls, options", () => {
       for (const [server, url, code] of servers) {
         for (const client of clients) {
           const before = server.sockets.length
-          const error = yield* TokenEndpoint.make({ url, clientId: "app", clientSecret: Redacted.make("s3cr3t") }).pipe(
+          const error = yield* TokenEndpoint.make({
+            tokenEndpoint: url,
+            clientId: "app",
+            clientSecret: Redacted.make("s3cr3t")
+          }).pipe(
             Effect.flatMap((endpoint) => Effect.flip(endpoint.request(endpoint.resolve()))),
             Effect.provide(client)
           )

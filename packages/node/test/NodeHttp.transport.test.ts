@@ -20,7 +20,7 @@ const makeEndpoint = (url: string, options?: Partial<TokenEndpoint.Options>, htt
   Effect.map(
     Layer.build(
       TokenEndpoint.layer({
-        url: `${url}/token`,
+        tokenEndpoint: `${url}/token`,
         clientId: "the-client",
         clientSecret: Redacted.make("the-secret"),
         timeout: hang,

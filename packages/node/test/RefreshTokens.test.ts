@@ -41,7 +41,7 @@ shared(Shared.layer)("Refresh tokens in Redis", (it) => {
       const launch = Effect.gen(function*() {
         const context = yield* TokenProvider.layer({ leaseDuration: hang, maxWait: hang, storeTimeout: "1 day" }).pipe(
           Layer.provide(TokenEndpoint.layer({
-            url: server.tokenEndpoint,
+            tokenEndpoint: server.tokenEndpoint,
             clientId: "the-client",
             clientSecret: Redacted.make("the-client-secret"),
             timeout: hang,

@@ -74,7 +74,7 @@ const sample = async (warmUp: number, requests: number) => {
   const runtime = ManagedRuntime.make(
     AuthedHttpClient.layer({ baseUrl: url }).pipe(
       Layer.provide(
-        TokenEndpoint.layer({ url: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })
+        TokenEndpoint.layer({ tokenEndpoint: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })
       ),
       Layer.provide(TokenStore.layerMemory()),
       Layer.provide(servers.layer),

@@ -44,9 +44,10 @@ class Clients extends Effect.Service<Clients>()("@effect-alf/bench/scenarios/Tok
   dependencies: [
     AuthedHttpClient.layer({ baseUrl: url }).pipe(
       Layer.provide(
-        TokenEndpoint.layer({ url: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") }).pipe(
-          Layer.provide(tokenTransport)
-        )
+        TokenEndpoint.layer({ tokenEndpoint: `${url}/token`, clientId: "id", clientSecret: Redacted.make("secret") })
+          .pipe(
+            Layer.provide(tokenTransport)
+          )
       ),
       Layer.provide(TokenStore.layerMemory()),
       Layer.provide(transport)

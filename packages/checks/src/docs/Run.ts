@@ -64,7 +64,7 @@ for (const method of ["debug", "error", "info", "log", "trace", "warn"] as const
 const World = AuthedHttpClient.layer({ baseUrl: "https://api.example.com" }).pipe(
   Layer.provideMerge(Layer.mergeAll(
     TokenEndpoint.layer({
-      url: "https://auth.example.com/token",
+      tokenEndpoint: "https://auth.example.com/token",
       clientId: "client-id",
       clientSecret: Redacted.make("client-secret")
     }),

@@ -17,7 +17,7 @@ export interface World {
 }
 
 const endpoint = {
-  TOKEN_URL: "https://auth.example.com/token",
+  TOKEN_ENDPOINT: "https://auth.example.com/token",
   CLIENT_ID: "client-id",
   CLIENT_SECRET: "client-secret"
 }

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 
 const Api = AuthedHttpClient.layer({ baseUrl: "https://api.example.com" }).pipe(
   Layer.provide(TokenEndpoint.layer({
-    url: "https://auth.example.com/token",
+    tokenEndpoint: "https://auth.example.com/token",
     clientId: "client-id",
     clientSecret: Redacted.make("client-secret")
   })),

@@ -21,7 +21,7 @@ import * as RedactedResponse from "./RedactedResponse.js"
 /** One request on its way with one token. */
 export interface Attempt extends AddressedRequest.AddressedRequest {
   readonly token: AccessToken.AccessToken
-  /** `replayable` is the caller's word for a body that nobody else knows to be so. */
+  /** `withReplayableBodies` is the caller's word for a body that nobody else knows to be so. */
   readonly call: { readonly replayable: boolean }
   /** For the span of the request. */
   readonly use: TokenUse | undefined

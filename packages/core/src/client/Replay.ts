@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
 /**
- * Whether a body is sure to be the same the second time. `replayable` is the
+ * Whether a body is sure to be the same the second time. `withReplayableBodies` is the
  * caller's word for those that nobody else can know about.
  */
 export const canReplay = (body: HttpBody.HttpBody, replayable: boolean): boolean => {

@@ -176,14 +176,21 @@ export type AboutToken<A> = (
   hint?: "access_token" | "refresh_token"
 ) => Effect.Effect<A, TokenEndpointError>
 
+/** The endpoint's address, and the option that gives it. */
+export interface Address {
+  readonly option: string
+  readonly at: AuthorizationServer.Address
+}
+
 /** Makes the sender of what is asked about a token. */
 export const aboutToken = <R>(
   name: string,
   role: TokenEndpointError["role"],
+  address: Address,
   options: AuthorizationServer.EndpointOptions<R>
 ): Effect.Effect<AboutToken<ServerExchange.Answer>, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    makeAt(name, role, options),
+    makeAt(name, role, address, options),
     (post): AboutToken<ServerExchange.Answer> => (token, hint) =>
       post({
         params: [
@@ -197,12 +204,11 @@ export const aboutToken = <R>(
 export const makeAt = Effect.fnUntraced(function*<R = never>(
   name: string,
   role: TokenEndpointError["role"],
+  { at, option }: Address,
   options: AuthorizationServer.EndpointOptions<R>
 ) {
   const { issuer } = options
-  const address = Effect.isEffect(options.url)
-    ? options.url
-    : Effect.succeed(yield* Origin.checkUrl(`${name}.url`, options.url, options))
+  const address = Effect.isEffect(at) ? at : Effect.succeed(yield* Origin.checkUrl(`${name}.${option}`, at, options))
   const clientAuth = yield* clientAuthOf(name, options)
   return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
@@ -215,10 +221,10 @@ export const clientAuthOf = <R>(
   if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
   const secret = options.clientSecret
   return Effect.isEffect(secret)
-    ? Effect.succeed(ClientAuth.secretBasic(secret))
+    ? Effect.succeed(ClientAuth.clientSecretBasic(secret))
     : Effect.map(
       LayerOptions.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
-      (secret) => ClientAuth.secretBasic(secret)
+      (secret) => ClientAuth.clientSecretBasic(secret)
     )
 }
 

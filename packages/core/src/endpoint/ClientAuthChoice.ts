@@ -24,9 +24,9 @@ export const make = <R>(name: string, options: {
       ? Effect.succeed(clientSecret)
       : LayerOptions.secret(`${name}.clientSecret`, clientSecret as never)
     return Effect.map(secret, (secret) => [
-      ClientAuth.secretBasic(secret),
-      ClientAuth.secretPost(secret),
-      ClientAuth.secretJwt(secret)
+      ClientAuth.clientSecretBasic(secret),
+      ClientAuth.clientSecretPost(secret),
+      ClientAuth.clientSecretJwt(secret)
     ])
   }
   const [first, ...others] = Array.isArray(clientAuth) ? clientAuth : [clientAuth]

@@ -125,13 +125,13 @@ export interface Options {
    * that a certificate or the network authenticates.
    */
   readonly clientAuth?: ReadonlyArray<TestExchange.ClientAuthMethod> | undefined
-  /** The issuer identifier, under which the metadata is found (RFC 8414 §3). The default is the origin of `tokenUrl`. */
+  /** The issuer identifier, under which the metadata is found (RFC 8414 §3). The default is the origin of `tokenEndpoint`. */
   readonly issuer?: string | undefined
-  readonly tokenUrl?: string | URL | undefined
-  /** The default is `/revoke` on the origin of `tokenUrl`. */
-  readonly revocationUrl?: string | URL | undefined
-  /** The default is `/introspect` on the origin of `tokenUrl`. */
-  readonly introspectionUrl?: string | URL | undefined
+  readonly tokenEndpoint?: string | URL | undefined
+  /** The default is `/revoke` on the origin of `tokenEndpoint`. */
+  readonly revocationEndpoint?: string | URL | undefined
+  /** The default is `/introspect` on the origin of `tokenEndpoint`. */
+  readonly introspectionEndpoint?: string | URL | undefined
   /**
    * Where the resources are. Any other origin is one too; on the token
    * endpoint's own origin only what is below this address is.
@@ -196,7 +196,7 @@ export const issuer = "https://auth.test"
  * @since 0.1.0
  * @category defaults
  */
-export const tokenUrl = "https://auth.test/token"
+export const tokenEndpoint = "https://auth.test/token"
 
 /**
  * The address of the revocation endpoint by default.
@@ -204,7 +204,7 @@ export const tokenUrl = "https://auth.test/token"
  * @since 0.1.0
  * @category defaults
  */
-export const revocationUrl = "https://auth.test/revoke"
+export const revocationEndpoint = "https://auth.test/revoke"
 
 /**
  * The address of the introspection endpoint by default.
@@ -212,7 +212,7 @@ export const revocationUrl = "https://auth.test/revoke"
  * @since 0.1.0
  * @category defaults
  */
-export const introspectionUrl = "https://auth.test/introspect"
+export const introspectionEndpoint = "https://auth.test/introspect"
 
 /**
  * The address of the resources by default.
@@ -235,9 +235,9 @@ export const make = (
   readonly client: HttpClient.HttpClient
 }> =>
   Effect.sync(() => {
-    const endpoint = new URL(options.tokenUrl ?? tokenUrl)
-    const revocationEndpoint = new URL(options.revocationUrl ?? "/revoke", endpoint)
-    const introspectionEndpoint = new URL(options.introspectionUrl ?? "/introspect", endpoint)
+    const endpoint = new URL(options.tokenEndpoint ?? tokenEndpoint)
+    const revocationEndpoint = new URL(options.revocationEndpoint ?? "/revoke", endpoint)
+    const introspectionEndpoint = new URL(options.introspectionEndpoint ?? "/introspect", endpoint)
     const issuer = options.issuer ?? endpoint.origin
     const isResource = resourceOf(endpoint, new URL(options.apiUrl ?? apiUrl))
     const isMetadata = metadataOf(new URL(issuer))
@@ -400,7 +400,7 @@ export const make = (
  *
  * const TestLayer = AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl }).pipe(
  *   Layer.provide(TokenEndpoint.layer({
- *     url: TestAuthorizationServer.tokenUrl,
+ *     tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
  *     clientId: TestAuthorizationServer.clientId,
  *     clientSecret: TestAuthorizationServer.clientSecret
  *   })),

@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}) {
     )
     const context = yield* TokenProvider.layer({ ...patient, ...options.provider }).pipe(
       Layer.provide(TokenEndpoint.layer({
-        url: TestAuthorizationServer.tokenUrl,
+        tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
         clientId: TestAuthorizationServer.clientId,
         clientSecret: TestAuthorizationServer.clientSecret,
         request: { grant: RefreshTokenGrant.make(initial) },

@@ -115,7 +115,7 @@ export const overServer = (
       })
         .pipe(
           Layer.provide(TokenEndpoint.layer({
-            url: TestAuthorizationServer.tokenUrl,
+            tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
             clientId: TestAuthorizationServer.clientId,
             clientSecret: server.clientSecret ?? TestAuthorizationServer.clientSecret
           })),

@@ -174,7 +174,7 @@ export const run = <A, E>(
     origins: clientOptions.origins ?? []
   }).pipe(
     Layer.provide(TokenEndpoint.layer({
-      url: TestAuthorizationServer.tokenUrl,
+      tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
       clientId: TestAuthorizationServer.clientId,
       clientSecret: TestAuthorizationServer.clientSecret
     }))

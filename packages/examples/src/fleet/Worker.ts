@@ -71,7 +71,7 @@ const App = (traffic: Traffic, waits: Array<Wait>) =>
     // The API is next door: a token that still lives for this long gets there in time
     Layer.provide(TokenProvider.layer({ expiryLeeway: "100 millis" })),
     Layer.provide(TokenEndpoint.layer({
-      url: `${traffic.url}/token`,
+      tokenEndpoint: `${traffic.url}/token`,
       clientId: traffic.client,
       clientSecret: Redacted.make("secret")
     })),

@@ -7,7 +7,7 @@ import { FetchHttpClient } from "@effect/platform"
 import { Layer, ManagedRuntime, Redacted } from "effect"
 
 export interface Environment {
-  readonly TOKEN_URL: string
+  readonly TOKEN_ENDPOINT: string
   readonly CLIENT_ID: string
   readonly CLIENT_SECRET: string
   readonly API_URL: string
@@ -17,7 +17,7 @@ const makeRuntime = (env: Environment) =>
   ManagedRuntime.make(
     AuthedHttpClient.layer({ baseUrl: env.API_URL }).pipe(
       Layer.provide(TokenEndpoint.layer({
-        url: env.TOKEN_URL,
+        tokenEndpoint: env.TOKEN_ENDPOINT,
         clientId: env.CLIENT_ID,
         clientSecret: Redacted.make(env.CLIENT_SECRET)
       })),

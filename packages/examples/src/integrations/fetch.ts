@@ -38,7 +38,7 @@ export const main = Effect.gen(function*() {
     prefixUrl: baseUrl,
     fetch,
     // What could be tried again for a token has been
-    retry: { shouldRetry: ({ error }) => Option.isSome(OAuthError.fromUnknown(error)) ? false : undefined }
+    retry: { shouldRetry: ({ error }) => Option.isSome(OAuthError.find(error)) ? false : undefined }
   })
   const order = yield* Effect.tryPromise(() => http.get("orders/1").json<Order>())
   return { data, order }

@@ -19,7 +19,7 @@ const Http = Layer.unwrapEffect(
   Effect.map(Config.string("ALF_BASE_URL"), (baseUrl) => AuthedHttpClient.layerHttpClient({ baseUrl }))
 ).pipe(
   Layer.provide(TokenEndpoint.layerConfig({
-    url: Config.string("ALF_TOKEN_URL"),
+    tokenEndpoint: Config.string("ALF_TOKEN_ENDPOINT"),
     clientId: Config.string("ALF_CLIENT_ID"),
     clientSecret: Config.redacted("ALF_CLIENT_SECRET")
   })),

@@ -33,7 +33,7 @@ const shop = (collection: string) =>
 const ShopLive = Layer.merge(Layer.effect(Orders, shop("orders")), Layer.effect(Invoices, shop("invoices"))).pipe(
   Layer.provide(TokenProvider.layer()),
   Layer.provide(TokenEndpoint.layerConfig({
-    url: Config.string("ALF_TOKEN_URL"),
+    tokenEndpoint: Config.string("ALF_TOKEN_ENDPOINT"),
     clientId: Config.string("ALF_CLIENT_ID"),
     clientSecret: Config.redacted("ALF_CLIENT_SECRET")
   })),

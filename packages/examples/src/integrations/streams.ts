@@ -4,12 +4,12 @@ import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { HttpBody, HttpClientResponse } from "@effect/platform"
 import { Chunk, Effect, Stream } from "effect"
 
-/** Sends a stream that can be run anew, as that of a file can: `replayable` says so, and a 401 is replayed. */
+/** Sends a stream that can be run anew, as that of a file can: `withReplayableBodies` says so, and a 401 is replayed. */
 export const upload = (report: Stream.Stream<Uint8Array>, bytes: number) =>
   Effect.gen(function*() {
     const client = yield* AuthedHttpClient.AuthedHttpClient
     const body = HttpBody.stream(report, "application/octet-stream", bytes)
-    const response = yield* AuthedHttpClient.replayable(client).post("/report", { body })
+    const response = yield* AuthedHttpClient.withReplayableBodies(client).post("/report", { body })
     return response.status
   })
 

@@ -7,7 +7,7 @@ import { Config, Effect, Layer, LayerMap } from "effect"
 const clientOf = (tenant: string) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const options = yield* Config.all({
-      tokenEndpoint: Config.string("ALF_TOKEN_URL"),
+      tokenEndpoint: Config.string("ALF_TOKEN_ENDPOINT"),
       baseUrl: Config.string("ALF_BASE_URL"),
       clientId: Config.string(`${tenant}_CLIENT_ID`),
       clientSecret: Config.redacted(`${tenant}_CLIENT_SECRET`)

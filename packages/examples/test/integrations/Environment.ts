@@ -10,7 +10,7 @@ import * as Shop from "../Shop.js"
 
 // No limit that a busy machine reaches
 const patient = Object.fromEntries(
-  ["ALF_TIMEOUT", "ALF_CONNECT_TIMEOUT", "ALF_MAX_WAIT"].map((name) => [name, `${hang} millis`])
+  ["ALF_TOKEN_REQUEST_TIMEOUT", "ALF_CONNECT_TIMEOUT", "ALF_MAX_WAIT"].map((name) => [name, `${hang} millis`])
 )
 
 /** Runs an example for the servers at hand. */
@@ -19,7 +19,7 @@ export const run = <A, E, R>(main: Effect.Effect<A, E, R>, variables: Readonly<R
     const { tokenEndpoint } = yield* AuthorizationServer
     const { url } = yield* ProtectedApi
     const environment = new Map(Object.entries({
-      ALF_TOKEN_URL: tokenEndpoint,
+      ALF_TOKEN_ENDPOINT: tokenEndpoint,
       ALF_CLIENT_ID: Shop.client.id,
       ALF_CLIENT_SECRET: Redacted.value(Shop.client.secret),
       ALF_BASE_URL: url,

@@ -66,7 +66,7 @@ describe("edge.ts", () => {
       const { url } = yield* ProtectedApi
       const worker = yield* load
       const env: Bindings = {
-        TOKEN_URL: tokenEndpoint,
+        TOKEN_ENDPOINT: tokenEndpoint,
         CLIENT_ID: Shop.client.id,
         CLIENT_SECRET: Redacted.value(Shop.client.secret),
         API_URL: url

@@ -16,7 +16,7 @@ describe("fetch.ts", () => {
   it.live("what they reject with is an OAuthError", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Environment.run(main, { ALF_CLIENT_SECRET: "wrong" }))
-      deepStrictEqual(Option.map(OAuthError.fromUnknown(error), ({ _tag }) => _tag), Option.some("TokenEndpointError"))
+      deepStrictEqual(Option.map(OAuthError.find(error), ({ _tag }) => _tag), Option.some("TokenEndpointError"))
       deepStrictEqual(yield* Environment.seen, { token: [401], api: [] })
     }).pipe(Effect.provide(Shop.layer())))
 })

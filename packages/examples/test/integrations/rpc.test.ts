@@ -48,7 +48,7 @@ describe("rpc.ts", () => {
     Effect.gen(function*() {
       const { statuses, url } = yield* serve()
       const error = yield* Effect.flip(Environment.run(main, { ALF_BASE_URL: url, ALF_CLIENT_SECRET: "wrong" }))
-      const found = Option.getOrThrow(OAuthError.fromUnknown(error))
+      const found = Option.getOrThrow(OAuthError.find(error))
       assert.instanceOf(found, OAuthError.TokenEndpointError)
       assert.strictEqual(found.error, "invalid_client")
       deepStrictEqual(statuses, [])

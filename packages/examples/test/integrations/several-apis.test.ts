@@ -15,7 +15,7 @@ describe("several-apis.ts", () => {
       const { tokenEndpoint } = yield* AuthorizationServer
       const { requests, url } = yield* ProtectedApi
       const answers = yield* Environment.run(main, {
-        PAYMENTS_ALF_TOKEN_URL: tokenEndpoint,
+        PAYMENTS_ALF_TOKEN_ENDPOINT: tokenEndpoint,
         PAYMENTS_ALF_CLIENT_ID: payments.id,
         PAYMENTS_ALF_CLIENT_SECRET: Redacted.value(payments.secret),
         PAYMENTS_ALF_BASE_URL: url

@@ -216,7 +216,13 @@ const requestToken = (url: string, options?: Partial<TokenEndpoint.Options>) =>
   TokenEndpoint.TokenEndpoint.pipe(
     Effect.flatMap((endpoint) => endpoint.attempt(endpoint.resolve())),
     Effect.provide(
-      TokenEndpoint.layer({ url, clientId: "c", clientSecret: Redacted.make("the-secret"), timeout: hang, ...options })
+      TokenEndpoint.layer({
+        tokenEndpoint: url,
+        clientId: "c",
+        clientSecret: Redacted.make("the-secret"),
+        timeout: hang,
+        ...options
+      })
         .pipe(
           Layer.provide(NodeHttp.layer(unhurried))
         )

@@ -17,7 +17,7 @@ import { shared } from "../../../core/test/support/shared.js"
 import { opaqueAudience, secret, World } from "./World.js"
 
 const clientId = "secret-jwt"
-const clientAuth = ClientAuth.secretJwt(secret)
+const clientAuth = ClientAuth.clientSecretJwt(secret)
 
 shared(World.layer)("the other endpoints of oidc-provider", (it) => {
   it.scopedLive("a token is active until it is revoked; then the app goes on with another", () =>
@@ -37,13 +37,13 @@ shared(World.layer)("the other endpoints of oidc-provider", (it) => {
         const client = yield* AuthedHttpClient.AuthedHttpClient
         const provider = yield* TokenProvider.TokenProvider
         const introspect = yield* TokenIntrospection.make({
-          url: endpoint("introspection_endpoint"),
+          introspectionEndpoint: endpoint("introspection_endpoint"),
           issuer,
           clientId,
           clientAuth
         })
         const revoke = yield* TokenRevocation.make({
-          url: endpoint("revocation_endpoint"),
+          revocationEndpoint: endpoint("revocation_endpoint"),
           issuer,
           clientId,
           clientAuth

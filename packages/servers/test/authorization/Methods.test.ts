@@ -63,50 +63,50 @@ const rows: ReadonlyArray<Row> = [
     method: "client_secret_basic",
     remark: "form-encoded",
     clientId: "id with +:&%/",
-    auth: () => ClientAuth.secretBasic(secret)
+    auth: () => ClientAuth.clientSecretBasic(secret)
   }),
   {
     server: "betterAuth",
     method: "client_secret_basic",
     remark: "form-encoded",
     clientId: "basic",
-    auth: () => ClientAuth.secretBasic(secret),
+    auth: () => ClientAuth.clientSecretBasic(secret),
     format: "JWT"
   },
   ...secretServers({
     method: "client_secret_basic",
     clientId: "basic",
-    auth: () => ClientAuth.secretBasic(plainSecret)
+    auth: () => ClientAuth.clientSecretBasic(plainSecret)
   }),
   ...secretServers({
     method: "client_secret_basic",
     remark: "raw",
     clientId: "raw",
-    auth: () => ClientAuth.secretBasic(secret, { raw: true })
+    auth: () => ClientAuth.clientSecretBasic(secret, { raw: true })
   }),
   ...both({
     server: "oidc",
     method: "client_secret_post",
     clientId: "post",
-    auth: () => ClientAuth.secretPost(secret)
+    auth: () => ClientAuth.clientSecretPost(secret)
   }),
   {
     server: "betterAuth",
     method: "client_secret_post",
     clientId: "post",
-    auth: () => ClientAuth.secretPost(secret),
+    auth: () => ClientAuth.clientSecretPost(secret),
     format: "JWT"
   },
   ...secretServers({
     method: "client_secret_post",
     clientId: "post",
-    auth: () => ClientAuth.secretPost(secret)
+    auth: () => ClientAuth.clientSecretPost(secret)
   }),
   ...both({
     server: "oidc",
     method: "client_secret_jwt",
     clientId: "secret-jwt",
-    auth: () => ClientAuth.secretJwt(secret)
+    auth: () => ClientAuth.clientSecretJwt(secret)
   }),
   ...algorithms.map((algorithm): Row => ({
     server: "oidc",
@@ -141,7 +141,7 @@ const rows: ReadonlyArray<Row> = [
     server: "oidc",
     method: "tls_client_auth",
     clientId: "tls",
-    auth: () => ClientAuth.tls,
+    auth: () => ClientAuth.tlsClientAuth,
     binding: "certificate",
     certificate: "vouched"
   }),
@@ -149,7 +149,7 @@ const rows: ReadonlyArray<Row> = [
     server: "oidc",
     method: "self_signed_tls_client_auth",
     clientId: "self-signed-tls",
-    auth: () => ClientAuth.selfSignedTls,
+    auth: () => ClientAuth.selfSignedTlsClientAuth,
     binding: "certificate",
     certificate: "selfSigned"
   }),
@@ -157,7 +157,7 @@ const rows: ReadonlyArray<Row> = [
     server: "oidc",
     method: "client_secret_basic",
     clientId: "bound-basic",
-    auth: () => ClientAuth.certificateBound(ClientAuth.secretBasic(secret)),
+    auth: () => ClientAuth.certificateBound(ClientAuth.clientSecretBasic(secret)),
     binding: "certificate",
     certificate: "stranger"
   }),
@@ -165,7 +165,7 @@ const rows: ReadonlyArray<Row> = [
     server: "oidc",
     method: "client_secret_basic",
     clientId: "dpop-basic",
-    auth: () => ClientAuth.secretBasic(secret),
+    auth: () => ClientAuth.clientSecretBasic(secret),
     binding: "DPoP",
     dpop: () => DPoP.generate()
   }),
@@ -192,7 +192,7 @@ const rows: ReadonlyArray<Row> = [
     server: "betterAuth",
     method: "client_secret_basic",
     clientId: "dpop-basic",
-    auth: () => ClientAuth.secretBasic(secret),
+    auth: () => ClientAuth.clientSecretBasic(secret),
     format: "JWT",
     binding: "DPoP",
     dpop: () => DPoP.generate({ algorithm: "EdDSA" })
@@ -203,7 +203,7 @@ const rows: ReadonlyArray<Row> = [
     remark: "by discovery",
     isDiscovered: true,
     clientId: "tls",
-    auth: () => ClientAuth.tls,
+    auth: () => ClientAuth.tlsClientAuth,
     format: "JWT",
     binding: "certificate",
     certificate: "vouched"
@@ -214,7 +214,7 @@ const rows: ReadonlyArray<Row> = [
     remark: "by discovery",
     isDiscovered: true,
     clientId: "post",
-    auth: () => ClientAuth.secretPost(secret),
+    auth: () => ClientAuth.clientSecretPost(secret),
     format: "JWT"
   },
   {
@@ -223,7 +223,7 @@ const rows: ReadonlyArray<Row> = [
     remark: "by discovery",
     isDiscovered: true,
     clientId: "post",
-    auth: () => [ClientAuth.secretJwt(secret), ClientAuth.secretPost(secret)],
+    auth: () => [ClientAuth.clientSecretJwt(secret), ClientAuth.clientSecretPost(secret)],
     format: "JWT"
   },
   { server: "oidc", method: "none", clientId: "none", auth: () => ClientAuth.none, format: "JWT" },
@@ -233,7 +233,7 @@ const rows: ReadonlyArray<Row> = [
     method: "client_secret_basic",
     remark: "jwt-bearer",
     clientId: "basic",
-    auth: () => ClientAuth.secretBasic(secret),
+    auth: () => ClientAuth.clientSecretBasic(secret),
     request: ({ oidc, workloadKey }) => ({
       grant: Grant.jwtBearer({
         id: "workload",
@@ -250,7 +250,7 @@ const rows: ReadonlyArray<Row> = [
     method: "client_secret_post",
     remark: "token exchange",
     clientId: "post",
-    auth: () => ClientAuth.secretPost(secret),
+    auth: () => ClientAuth.clientSecretPost(secret),
     request: ({ oidc, workloadKey }) => ({
       grant: Grant.tokenExchange({
         subjectTokenType: Grant.TokenType.jwt,
@@ -273,7 +273,7 @@ const refreshing: ReadonlyArray<Row> = [
     method: "client_secret_basic",
     remark: "refresh token",
     clientId: "basic",
-    auth: () => ClientAuth.secretBasic(secret),
+    auth: () => ClientAuth.clientSecretBasic(secret),
     format: "JWT"
   },
   {
@@ -281,7 +281,7 @@ const refreshing: ReadonlyArray<Row> = [
     method: "client_secret_basic",
     remark: "refresh token",
     clientId: "dpop-basic",
-    auth: () => ClientAuth.secretBasic(secret),
+    auth: () => ClientAuth.clientSecretBasic(secret),
     format: "JWT",
     binding: "DPoP",
     dpop: () => DPoP.generate()
@@ -291,7 +291,7 @@ const refreshing: ReadonlyArray<Row> = [
     method: "tls_client_auth",
     remark: "refresh token",
     clientId: "tls",
-    auth: () => ClientAuth.tls,
+    auth: () => ClientAuth.tlsClientAuth,
     format: "JWT",
     binding: "certificate",
     certificate: "vouched"
@@ -322,7 +322,7 @@ const alf = (servers: Servers, row: Row) => {
     ? TokenEndpoint.layerDiscovery({ ...common, issuer: server.issuer, clientAuth: auth })
     : TokenEndpoint.layer({
       ...common,
-      url: isTls ? oidc.mtlsTokenEndpoint : server.tokenEndpoint,
+      tokenEndpoint: isTls ? oidc.mtlsTokenEndpoint : server.tokenEndpoint,
       clientAuth: [auth].flat()[0]
     })
   const connections = isTls

@@ -10,9 +10,9 @@ import { secret, World } from "./World.js"
 const app = ({ api, oidc }: World["Type"]) =>
   AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
     Layer.provide(TokenEndpoint.layer({
-      url: oidc.tokenEndpoint,
+      tokenEndpoint: oidc.tokenEndpoint,
       clientId: "dpop-basic",
-      clientAuth: ClientAuth.secretBasic(secret),
+      clientAuth: ClientAuth.clientSecretBasic(secret),
       dpop: DPoP.generate()
     })),
     Layer.provide(TokenStore.layerMemory()),

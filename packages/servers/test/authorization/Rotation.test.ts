@@ -41,7 +41,7 @@ const secrets: Kind<Redacted.Redacted> = {
   authentication: (secret) => ({ method: "client_secret_basic", secret }),
   client: ({ api, oidc }, clientId, clientSecret) =>
     AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
-      Layer.provide(TokenEndpoint.layer({ url: oidc.tokenEndpoint, clientId, clientSecret })),
+      Layer.provide(TokenEndpoint.layer({ tokenEndpoint: oidc.tokenEndpoint, clientId, clientSecret })),
       Layer.provide(TokenStore.layerMemory()),
       Layer.provide(NodeHttp.layer())
     )
@@ -54,7 +54,7 @@ const keys: Kind<SigningKey.SigningKey> = {
   client: ({ api, oidc }, clientId, key) =>
     AuthedHttpClient.layer({ baseUrl: api.url }).pipe(
       Layer.provide(TokenEndpoint.layer({
-        url: oidc.tokenEndpoint,
+        tokenEndpoint: oidc.tokenEndpoint,
         clientId,
         clientAuth: ClientAuth.privateKeyJwt({ key: Effect.map(key, ({ jwk }) => jwk) })
       })),
@@ -70,7 +70,11 @@ const certificates: Kind<Certificate> = {
   client: ({ api, authority, oidc }, clientId, certificate) =>
     AuthedHttpClient.layer({ baseUrl: api.tlsUrl }).pipe(
       Layer.provide(
-        TokenEndpoint.layer({ url: oidc.mtlsTokenEndpoint, clientId, clientAuth: ClientAuth.selfSignedTls })
+        TokenEndpoint.layer({
+          tokenEndpoint: oidc.mtlsTokenEndpoint,
+          clientId,
+          clientAuth: ClientAuth.selfSignedTlsClientAuth
+        })
       ),
       Layer.provide(TokenStore.layerMemory()),
       Layer.provide(NodeHttp.layerMutualTls({ ca: authority.certificate, certificate }))

@@ -111,7 +111,7 @@ const paces = new Map<string, Pace>()
 const clientAuth: ClientAuth.ClientAuth = {
   method: "everything",
   authenticate: (context) =>
-    Effect.map(ClientAuth.secretBasic(Redacted.make(clientSecret)).authenticate(context), (credentials) => ({
+    Effect.map(ClientAuth.clientSecretBasic(Redacted.make(clientSecret)).authenticate(context), (credentials) => ({
       ...credentials,
       params: { client_secret: Redacted.make(clientSecret), client_assertion: Redacted.make(assertion) }
     }))
@@ -233,7 +233,7 @@ const ask = (job: Job) => {
         metadataUrl: `${job.origin}/metadata`,
         clientSecret: Redacted.make(clientSecret)
       })
-      : TokenEndpoint.make({ ...options, url: `${job.origin}/token`, clientAuth })
+      : TokenEndpoint.make({ ...options, tokenEndpoint: `${job.origin}/token`, clientAuth })
     for (let number = 1; number < job.asks; number++) {
       yield* endpoint.request(endpoint.resolve())
       // Until the server has done what it does after its answer
