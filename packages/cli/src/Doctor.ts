@@ -4,7 +4,13 @@
  */
 import * as AccessToken from "@effect-alf/core/AccessToken"
 import * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
-import { describe, type InvalidOptions, oneLine, type TokenEndpointError } from "@effect-alf/core/OAuthError"
+import {
+  describe,
+  type DiscoveryError,
+  type InvalidOptions,
+  oneLine,
+  type TokenRequestError
+} from "@effect-alf/core/OAuthError"
 import * as Origin from "@effect-alf/core/Origin"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
@@ -252,7 +258,7 @@ const checkDiscovery = (
     return { says: `the token endpoint is ${endpoint.href}`, value: undefined }
   }).pipe(Effect.scoped)
 
-const describeDiscovery = Effect.fnUntraced(function*(issuer: string, error: TokenEndpointError) {
+const describeDiscovery = Effect.fnUntraced(function*(issuer: string, error: DiscoveryError) {
   const named = /^issuer is (\S+), not /.exec(error.description)?.[1]
   if (named !== undefined) return Problem.OtherIssuer({ issuer, named: named.replace(/:$/, "") })
   const { origin } = new URL(issuer)
@@ -296,7 +302,7 @@ const lookAround = (origin: string): Effect.Effect<Around, never, HttpClient.Htt
 
 const askForToken = (
   settings: Settings
-): Effect.Effect<AccessToken.AccessToken, TokenEndpointError | InvalidOptions, HttpClient.HttpClient> => {
+): Effect.Effect<AccessToken.AccessToken, TokenRequestError | InvalidOptions, HttpClient.HttpClient> => {
   const {
     allowInsecure,
     audience,
@@ -349,7 +355,7 @@ const variableOf = ({ names }: Settings, option: string): string => {
 
 const describeRefusal = (
   settings: Settings,
-  error: TokenEndpointError
+  error: TokenRequestError
 ): Effect.Effect<Problem, never, HttpClient.HttpClient> => {
   const { clientId, scope = "" } = settings
   const said = error.message
@@ -387,7 +393,7 @@ const describeRefusal = (
 }
 
 /** The same secret is sent in the other usual way, once: it may be all that is wrong. */
-const describeRejection = Effect.fnUntraced(function*(settings: Settings, error: TokenEndpointError) {
+const describeRejection = Effect.fnUntraced(function*(settings: Settings, error: TokenRequestError) {
   const { clientAuth, clientId, clientKeyFile, clientSecret, names, tokenEndpoint } = settings
   const { methods } = yield* lookAround(new URL(error.endpoint).origin)
   const [basic, post] = ["client_secret_basic", "client_secret_post"] as const

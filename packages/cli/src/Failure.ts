@@ -62,6 +62,7 @@ const fromOAuthError = (error: OAuthError.OAuthError): Failure => {
   const fail = (exitCode: ExitCode, kind: string) => new Failure({ message: error.message, exitCode, kind })
   switch (error._tag) {
     case "TokenEndpointError":
+    case "DiscoveryError":
       switch (error.reason) {
         case "ClientAuth":
           return fail(ExitCode.usage, error.reason)

@@ -7,7 +7,7 @@ import { ConfigError } from "effect"
 import { ExitCode } from "../src/ExitCode.js"
 import * as Failure from "../src/Failure.js"
 
-const endpointError = (reason: OAuthError.TokenEndpointErrorReason) =>
+const endpointError = (reason: OAuthError.AuthorizationServerErrorReason) =>
   new OAuthError.TokenEndpointError({
     reason,
     endpoint: "https://a.test",

@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import type * as Predicate from "effect/Predicate"
 import type * as AccessToken from "./AccessToken.js"
 import * as WithToken from "./client/WithToken.js"
-import type { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import type { TokenProviderError, TokenRequestError } from "./OAuthError.js"
 import { TokenProvider } from "./TokenProvider.js"
 import type { TokenRequest } from "./TokenRequest.js"
 
@@ -41,7 +41,7 @@ export interface Options<E> {
 export interface AuthedCall<E> {
   <A, R>(
     call: (token: AccessToken.AccessToken) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | TokenEndpointError | TokenProviderError, R>
+  ): Effect.Effect<A, E | TokenRequestError | TokenProviderError, R>
 }
 
 /**

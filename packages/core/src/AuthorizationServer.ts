@@ -23,9 +23,8 @@ import * as Field from "./endpoint/Field.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
 import * as LayerOptions from "./LayerOptions.js"
-import { type InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import { DiscoveryError, type InvalidOptions, oneLine } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
-import * as RetryPolicy from "./RetryPolicy.js"
 
 const Endpoints = Schema.Struct({
   token_endpoint: Field.optional(Field.Text),
@@ -73,12 +72,12 @@ export class AuthorizationServer extends Context.Tag("@effect-alf/core/Authoriza
      * Asked for when it is first needed and kept; renewed in the background,
      * while the old one serves. Its failures are kept for a second.
      */
-    readonly metadata: Effect.Effect<Metadata, TokenEndpointError>
+    readonly metadata: Effect.Effect<Metadata, DiscoveryError>
     /** The address of an endpoint; that for clients with a certificate, where there is one and `mutualTls` asks for it. */
     readonly endpoint: (
       name: Endpoint,
       options?: { readonly mutualTls?: boolean | undefined }
-    ) => Effect.Effect<URL, TokenEndpointError>
+    ) => Effect.Effect<URL, DiscoveryError>
     /** Within this time the metadata has been read, or has failed to be. */
     readonly timeout: Duration.Duration
     /** Asks for the metadata anew when it is next needed, as after an endpoint has moved. */
@@ -150,7 +149,7 @@ export interface RequestOptions<R = never> {
  * @since 0.1.0
  * @category options
  */
-export type Address = string | URL | Effect.Effect<URL, TokenEndpointError>
+export type Address<E = never> = string | URL | Effect.Effect<URL, E>
 
 /**
  * Options of what posts to one endpoint of an authorization server.
@@ -206,18 +205,18 @@ export const make: (
       `${name}.maxResponseBytes`,
       options.maxResponseBytes ?? defaultMaxResponseBytes
     )
-    const exchange = yield* ServerExchange.make({ maxResponseBytes, requestInit: options.requestInit })
+    const exchange = yield* ServerExchange.make(DiscoveryError, { maxResponseBytes, requestInit: options.requestInit })
     const headers = Headers.fromInput(options.headers)
     const secrets = yield* Redaction.secretsOf(headers)
     const scope = yield* Effect.scope
     const tellUnread = UnreadFields.makeTell(`Discovery of ${issuer}`)
 
-    const ask = (url: URL): Effect.Effect<Metadata, TokenEndpointError> => {
-      const subject: ServerExchange.Subject = { endpoint: `${url.origin}${url.pathname}`, role: "Discovery" }
+    const ask = (url: URL): Effect.Effect<Metadata, DiscoveryError> => {
+      const endpoint = `${url.origin}${url.pathname}`
       const request = HttpClientRequest.get(url.href).pipe(
         HttpClientRequest.setHeaders({ accept: "application/json", "accept-encoding": "identity", ...headers })
       )
-      return exchange(subject, request, secrets).pipe(
+      return exchange(endpoint, request, secrets).pipe(
         Effect.flatMap((answer) =>
           Either.filterOrLeft(
             decodeMetadata(answer),
@@ -233,8 +232,8 @@ export const make: (
         Effect.timeoutFail({
           duration: timeout,
           onTimeout: () =>
-            new TokenEndpointError({
-              ...subject,
+            new DiscoveryError({
+              endpoint,
               reason: "Timeout",
               description: `no answer within ${Duration.format(timeout)}`
             })
@@ -243,7 +242,7 @@ export const make: (
     }
 
     /** Whatever is wrong with the first address, the metadata may be at the second. */
-    const discover: Effect.Effect<Metadata, TokenEndpointError> = candidates.slice(1).reduce(
+    const discover: Effect.Effect<Metadata, DiscoveryError> = candidates.slice(1).reduce(
       (first, next) =>
         Effect.catchAll(first, (error) => Effect.mapError(ask(next), (other) => moreTelling(error, other))),
       ask(candidates[0])
@@ -255,12 +254,12 @@ export const make: (
     let freshUntil = -Infinity
     const isFresh = (now: number) => freshFrom <= now && now < freshUntil
     let isDoubtful = false
-    let failure: { readonly error: TokenEndpointError; readonly at: number } | undefined
+    let failure: { readonly error: DiscoveryError; readonly at: number } | undefined
     /** Whether it was said that the metadata serves on. */
     let isSaid = false
     const turn = Effect.unsafeMakeSemaphore(1)
 
-    const read: Effect.Effect<Metadata, TokenEndpointError> = Effect.flatMap(
+    const read: Effect.Effect<Metadata, DiscoveryError> = Effect.flatMap(
       Effect.either(discover),
       (result) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -317,9 +316,8 @@ export const make: (
       )
 
     const invalid = (description: string) =>
-      new TokenEndpointError({
+      new DiscoveryError({
         endpoint: issuer,
-        role: "Discovery",
         reason: "InvalidResponse",
         status: 200,
         description: oneLine(description)
@@ -387,10 +385,10 @@ const describeOther = (found: string, issuer: string): string => {
 const advice = "No metadata was found for this issuer: it may be another one, or its metadata elsewhere (metadataUrl)"
 
 /** Of two failures the one that says more: a server that is away says nothing of where its metadata is. */
-const moreTelling = (first: TokenEndpointError, second: TokenEndpointError): TokenEndpointError => {
-  if (RetryPolicy.transient(first)) return first
-  if (RetryPolicy.transient(second)) return second
-  if (first.status === 404 && second.status === 404) return new TokenEndpointError({ ...second, advice })
+const moreTelling = (first: DiscoveryError, second: DiscoveryError): DiscoveryError => {
+  if (first.isTransient) return first
+  if (second.isTransient) return second
+  if (first.status === 404 && second.status === 404) return new DiscoveryError({ ...second, advice })
   return first.status === 404 || (first.reason !== "InvalidResponse" && second.reason === "InvalidResponse")
     ? second
     : first

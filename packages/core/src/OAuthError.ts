@@ -29,10 +29,13 @@ export const TypeId: unique symbol = Symbol.for("@effect-alf/core/OAuthError")
  */
 export type TypeId = typeof TypeId
 
-/** With the mark: a field of each class would keep a bundler from leaving out those that an app does not use. */
+/**
+ * With the mark, and not transient where the class does not say otherwise: a field of each class would keep a bundler
+ * from leaving out those that an app does not use.
+ */
 const TaggedError: typeof Data.TaggedError = (tag) => {
   const Base = Data.TaggedError(tag)
-  Object.assign(Base.prototype, { [TypeId]: TypeId })
+  Object.assign(Base.prototype, { [TypeId]: TypeId, isTransient: false })
   return Base
 }
 
@@ -43,7 +46,29 @@ const TaggedError: typeof Data.TaggedError = (tag) => {
  * @since 0.1.0
  * @category errors
  */
-export type OAuthError = TokenEndpointError | TokenProviderError | OriginNotAllowed | RedirectError
+export type OAuthError = TokenRequestError | TokenProviderError | OriginNotAllowed | RedirectError
+
+/**
+ * What a request for a token can fail with: the token endpoint, or the metadata
+ * that names it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type TokenRequestError = TokenEndpointError | DiscoveryError
+
+/**
+ * What a request to an authorization server can fail with. The tag says which
+ * request it was.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type AuthorizationServerError =
+  | TokenEndpointError
+  | DiscoveryError
+  | TokenRevocationError
+  | TokenIntrospectionError
 
 /**
  * An option of a layer is missing or wrong. Layers fail with it when they are
@@ -58,6 +83,8 @@ export class InvalidOptions extends TaggedError("InvalidOptions")<{
   readonly description: string
 }> {
   declare readonly [TypeId]: TypeId
+  /** Never: the option has to be changed. */
+  declare readonly isTransient: false
 
   override get message(): string {
     return `${this.option} ${this.description}`
@@ -65,20 +92,20 @@ export class InvalidOptions extends TaggedError("InvalidOptions")<{
 }
 
 /**
- * Why a token request failed:
+ * Why a request to an authorization server failed:
  *
  * - `ClientAuth`: the credentials could not be read or built; nothing was sent.
  * - `Transport`: no complete answer arrived (refused, reset, cut off).
  * - `Timeout`: no complete answer arrived in time.
  * - `OAuth`: the server answered with an error code of RFC 6749 §5.2.
- * - `Status`: the server answered with another status than 200, without a code.
+ * - `Status`: the server answered with another status than 2xx, without a code.
  * - `Redirect`: the server answered with a 3xx other than 304, which is never followed.
- * - `InvalidResponse`: a 200 that holds no usable token.
+ * - `InvalidResponse`: a 2xx without what was requested, such as a usable token.
  *
  * @since 0.1.0
  * @category errors
  */
-export type TokenEndpointErrorReason =
+export type AuthorizationServerErrorReason =
   | "ClientAuth"
   | "Transport"
   | "Timeout"
@@ -88,17 +115,15 @@ export type TokenEndpointErrorReason =
   | "InvalidResponse"
 
 /**
- * A token request failed: the request that needed the token was not sent.
+ * What every error of a request to an authorization server is made of.
  *
  * @since 0.1.0
  * @category errors
  */
-export class TokenEndpointError extends TaggedError("TokenEndpointError")<{
-  readonly reason: TokenEndpointErrorReason
-  /** The endpoint's address, without its query. */
+export interface AuthorizationServerErrorFields {
+  readonly reason: AuthorizationServerErrorReason
+  /** The address of the request, without its query. */
   readonly endpoint: string
-  /** Which endpoint of the authorization server it is, where it is not the token endpoint. */
-  readonly role?: "Discovery" | "Revocation" | "Introspection" | undefined
   /** What happened, in words. */
   readonly description: string
   /** For `Transport`: the code of the runtime's error, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`, where it has one. */
@@ -117,32 +142,120 @@ export class TokenEndpointError extends TaggedError("TokenEndpointError")<{
   readonly retryAfter?: Duration.Duration | undefined
   /** What to do about it, where that is known. */
   readonly advice?: string | undefined
-}> {
-  declare readonly [TypeId]: TypeId
+}
 
-  override get message(): string {
-    const { advice, description, endpoint, error, errorDescription, errorUri, reason, role = "Token", status } = this
-    const details = [errorDescription, errorUri && `see ${errorUri}`].filter(Predicate.isTruthy).join(", ")
-    const said = reason === "OAuth"
-      ? ` answered ${status} ${error}${details && `: ${details}`}`
-      : `${notAnswered.includes(reason) ? "" : ` answered ${status}`}: ${description}`
-    return `${role} endpoint ${endpoint}${said}${advice === undefined ? "" : `. ${advice}`}`
+/** An error of one kind of request to an authorization server. */
+interface ServerError<Tag extends string>
+  extends Cause.YieldableError, AuthorizationServerErrorFields, Record<TypeId, TypeId>
+{
+  readonly _tag: Tag
+  /**
+   * Whether the same request may succeed later: there was no complete answer, or the server says so by 408, 429, 5xx,
+   * `temporarily_unavailable`, `server_error`, `slow_down`, or by Retry-After where its answer is of no use. A definite
+   * answer such as `invalid_client` is not, nor are credentials that cannot be read, a certificate that is not trusted
+   * or a server that does not speak TLS.
+   */
+  readonly isTransient: boolean
+}
+
+const ServerError = <Tag extends string>(
+  tag: Tag,
+  subject: string
+): new(fields: AuthorizationServerErrorFields) => ServerError<Tag> => {
+  class Base extends TaggedError(tag)<AuthorizationServerErrorFields> {
+    declare readonly [TypeId]: TypeId
+
+    override get message(): string {
+      const { advice, description, endpoint, error, errorDescription, errorUri, reason, status } = this
+      const details = [errorDescription, errorUri && `see ${errorUri}`].filter(Predicate.isTruthy).join(", ")
+      const said = reason === "OAuth"
+        ? ` answered ${status} ${error}${details && `: ${details}`}`
+        : `${notAnswered.includes(reason) ? "" : ` answered ${status}`}: ${description}`
+      return `${subject} ${endpoint}${said}${advice === undefined ? "" : `. ${advice}`}`
+    }
+
+    get isTransient(): boolean {
+      const { code, error = "", reason, retryAfter, status = 0 } = this
+      switch (reason) {
+        case "Transport":
+          return code === undefined || !isFinalCode(code)
+        case "Timeout":
+          return true
+        case "OAuth":
+        case "Status":
+          return isTransientStatus(status) || transientErrors.includes(error)
+        case "ClientAuth":
+        case "Redirect":
+          return false
+        case "InvalidResponse":
+          return retryAfter !== undefined
+      }
+    }
   }
+  return Base
 }
 
 /** Of these an answer tells nothing, if there is one. */
-const notAnswered: ReadonlyArray<TokenEndpointErrorReason> = ["ClientAuth", "Transport", "Timeout"]
+const notAnswered: ReadonlyArray<AuthorizationServerErrorReason> = ["ClientAuth", "Transport", "Timeout"]
+
+const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
+
+/** Whatever their status: the first two stand for 503 and 500 (RFC 6749 §4.1.2.1), the last is of RFC 8628 §3.5. */
+const transientErrors = ["temporarily_unavailable", "server_error", "slow_down"]
+
+/** What no later attempt mends, by the codes of Node, OpenSSL (see X509_verify_cert_error_string) and undici. */
+const isFinalCode = (code: string): boolean => final.test(code) && !passing.test(code)
+
+/** Of a certificate, of TLS, of the address. */
+const final =
+  /CERT|^(CRL_|EPROTO|ERR_INVALID_URL|ERR_SSL_|ERR_(TLS_)?INVALID_PROTOCOL|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|UNABLE_TO_|UND_ERR_INVALID_ARG)/
+
+/** Alerts of TLS that are about the server's own state or about the way (RFC 8446 §6.2). */
+const passing = /INTERNAL_ERROR|BAD_RECORD_MAC/
+
+/**
+ * A token request failed: the request that needed the token was not sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenEndpointError extends ServerError("TokenEndpointError", "Token endpoint") {}
+
+/**
+ * The metadata of an authorization server could not be read, or does not say
+ * what is needed (RFC 8414, OpenID Connect Discovery 1.0).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DiscoveryError extends ServerError("DiscoveryError", "Discovery endpoint") {}
+
+/**
+ * A token could not be revoked (RFC 7009): it may still be valid.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenRevocationError extends ServerError("TokenRevocationError", "Revocation endpoint") {}
+
+/**
+ * A token could not be introspected (RFC 7662): nothing is known of it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TokenIntrospectionError extends ServerError("TokenIntrospectionError", "Introspection endpoint") {}
 
 /**
  * Why the provider has no token to give:
  *
- * - `Closed`: its scope has ended.
+ * - `Closed`: its scope is closed.
  * - `MaxWait`: the wait for a renewal that is still running passed `maxWait`.
- * - `RefreshToken`: the store does not give the refresh token, or does not keep
- *   its successor. The grant depends on the store: a token must not be used
- *   twice.
+ * - `RefreshToken`: the refresh token could not be read from the store, or its
+ *   successor not written. The grant depends on the store: a refresh token must
+ *   not be used twice.
  * - `Defect`: a `TokenEndpoint` of the app's own died. Its callers get the
- *   defect itself; this is what `TokenStatus` and the log tell of it.
+ *   defect itself; this is what `TokenStatus` and the log say.
  *
  * @since 0.1.0
  * @category errors
@@ -153,15 +266,31 @@ export class TokenProviderError extends TaggedError("TokenProviderError")<{
   readonly waited?: Duration.Duration | undefined
   /** For `MaxWait`: what it waited for. For `RefreshToken`: what happened. In words. */
   readonly description?: string | undefined
-  /** When it is worth to try again. */
+  /** After how long a new attempt may succeed; absent where none can. */
   readonly retryAfter?: Duration.Duration | undefined
 }> {
   declare readonly [TypeId]: TypeId
 
+  /**
+   * Whether the same call may succeed later: after `MaxWait`, and after `RefreshToken` where the store or another
+   * process may be ready by then.
+   */
+  get isTransient(): boolean {
+    switch (this.reason) {
+      case "MaxWait":
+        return true
+      case "RefreshToken":
+        return this.retryAfter !== undefined
+      case "Closed":
+      case "Defect":
+        return false
+    }
+  }
+
   override get message(): string {
     switch (this.reason) {
       case "Closed":
-        return "The token provider is closed: its layer's scope has ended"
+        return "The token provider is closed, as the scope of its layer is"
       case "MaxWait": {
         const waited = this.waited === undefined ? "maxWait" : Duration.format(this.waited)
         const waitedFor = this.description === undefined ? "" : `: ${this.description}`
@@ -188,6 +317,8 @@ export class OriginNotAllowed extends TaggedError("OriginNotAllowed")<{
   readonly allowed: ReadonlyArray<string>
 }> {
   declare readonly [TypeId]: TypeId
+  /** Never: the address or the options have to be changed. */
+  declare readonly isTransient: false
 
   override get message(): string {
     const allowed = this.allowed.length === 0 ? "any https origin" : this.allowed.join(", ")
@@ -223,6 +354,8 @@ export class RedirectError extends TaggedError("RedirectError")<{
   readonly origin: string
 }> {
   declare readonly [TypeId]: TypeId
+  /** Never: the resource redirects again. */
+  declare readonly isTransient: false
 
   override get message(): string {
     return `A redirect of ${this.origin} (${this.status}) was not followed: ${this.description}`
@@ -244,16 +377,21 @@ export class TokenStoreError extends TaggedError("TokenStoreError")<{
 }> {
   declare readonly [TypeId]: TypeId
 
+  /** Whether the same call may succeed later: not where the entry cannot be read. */
+  get isTransient(): boolean {
+    return this.reason !== "InvalidEntry"
+  }
+
   override get message(): string {
     return `Token store, ${this.method}: ${this.description}`
   }
 }
 
 /**
- * What the client proves itself with cannot be had or used: a key, a
- * certificate, an assertion. An effect that reads credentials may fail with it,
- * to be told in the `TokenEndpointError`: its description must hold no part of
- * them. Of any other failure only the kind is told.
+ * The credentials of the client cannot be read or used: a key, a certificate, an
+ * assertion. An effect that reads credentials may fail with it: the
+ * `TokenEndpointError` then includes its description, which must hold no part of
+ * the credentials. Any other failure is reported without its content.
  *
  * @since 0.1.0
  * @category errors
@@ -263,34 +401,67 @@ export class CredentialsError extends TaggedError("CredentialsError")<{
   readonly description: string
 }> {
   declare readonly [TypeId]: TypeId
+  /** Never: the credentials have to be changed. */
+  declare readonly isTransient: false
 
   override get message(): string {
     return this.description
   }
 }
 
+/** Any error of the family. */
+type Member = OAuthError | AuthorizationServerError | TokenStoreError | CredentialsError | InvalidOptions
+
+const isMember = (u: unknown): u is Member => Predicate.hasProperty(u, TypeId)
+
+const isOneOf = (u: unknown, tags: ReadonlyArray<string>): boolean => isMember(u) && tags.includes(u._tag)
+
 /**
- * Tells an `OAuthError` from any other failure.
+ * Whether a failure is an `OAuthError`.
  *
  * @since 0.1.0
  * @category guards
  */
 export const isOAuthError = (u: unknown): u is OAuthError =>
-  Predicate.hasProperty(u, TypeId) &&
-  (Predicate.isTagged(u, "TokenEndpointError") ||
-    Predicate.isTagged(u, "TokenProviderError") ||
-    Predicate.isTagged(u, "OriginNotAllowed") ||
-    Predicate.isTagged(u, "RedirectError"))
+  isOneOf(u, ["TokenEndpointError", "DiscoveryError", "TokenProviderError", "OriginNotAllowed", "RedirectError"])
 
 /**
- * Tells a `CredentialsError`, which may be shown, from any other failure of the
- * client's authentication.
+ * Whether a failure is an `AuthorizationServerError`.
  *
  * @since 0.1.0
  * @category guards
  */
-export const isCredentialsError = (u: unknown): u is CredentialsError =>
-  Predicate.hasProperty(u, TypeId) && Predicate.isTagged(u, "CredentialsError")
+export const isAuthorizationServerError = (u: unknown): u is AuthorizationServerError =>
+  isOneOf(u, ["TokenEndpointError", "DiscoveryError", "TokenRevocationError", "TokenIntrospectionError"])
+
+/**
+ * Whether a failure is a `CredentialsError`, whose description may be shown.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCredentialsError = (u: unknown): u is CredentialsError => isOneOf(u, ["CredentialsError"])
+
+/**
+ * Whether the same call may succeed later: what `isTransient` of the error says,
+ * or of the error that it wraps, as behind `AuthedHttpClient.layerHttpClient`. A
+ * token request is retried while this holds. It is `false` for a failure that is not of
+ * this library.
+ *
+ * @example
+ * ```ts
+ * import { OAuthError } from "@effect-alf/core"
+ * import { Effect } from "effect"
+ *
+ * // An outage ends by itself; credentials that are refused need a person
+ * const report = (error: OAuthError.OAuthError) =>
+ *   OAuthError.isTransient(error) ? Effect.logWarning(error.message) : Effect.logError(error.message)
+ * ```
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isTransient = (u: unknown): boolean => chainOf(u).find(isMember)?.isTransient === true
 
 const maxCauseDepth = 8
 
@@ -303,7 +474,7 @@ const maxCauseDepth = 8
  */
 export const find = (u: unknown): Option.Option<OAuthError> => Option.fromNullable(chainOf(u).find(isOAuthError))
 
-/** A failure and its causes, each of which the next one has caused. */
+/** A failure, its cause, the cause of that, and so on. */
 const chainOf = (u: unknown): ReadonlyArray<unknown> => {
   const chain: Array<unknown> = []
   for (let next = u; Predicate.isNotNullable(next) && chain.length < maxCauseDepth; next = fieldOf(next, "cause")) {

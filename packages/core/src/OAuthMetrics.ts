@@ -14,7 +14,7 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
-import type { TokenEndpointError, TokenProviderError, TokenStoreError } from "./OAuthError.js"
+import type { TokenProviderError, TokenRequestError, TokenStoreError } from "./OAuthError.js"
 
 /**
  * Updates a metric, with the tags that the app gives the layer: an app with
@@ -68,7 +68,7 @@ const histogram = (name: string, description: string) =>
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
 /** The tags of what something came to, with the reason of a failure. */
-const tagsOf = (outcome: string | TokenEndpointError | TokenStoreError) =>
+const tagsOf = (outcome: string | TokenRequestError | TokenStoreError) =>
   typeof outcome === "string"
     ? { "oauth.outcome": outcome }
     : { "oauth.outcome": "failed", ...ErrorAttributes.make(outcome) }
@@ -81,7 +81,7 @@ const requests = counter("oauth.token.requests", "Token requests")
  * @since 0.1.0
  * @category models
  */
-export type RequestOutcome = "issued" | TokenEndpointError
+export type RequestOutcome = "issued" | TokenRequestError
 
 /**
  * Token requests, each attempt by itself.
@@ -218,7 +218,7 @@ export type FailureOutcome = "failed" | "rejected"
  */
 export const tokenFailures = (
   outcome: FailureOutcome,
-  failure?: TokenEndpointError | TokenProviderError
+  failure?: TokenRequestError | TokenProviderError
 ): Metric.Metric.Counter<number> =>
   tagged(failures, { ...tagsOf(outcome), ...(failure && ErrorAttributes.make(failure)) })
 

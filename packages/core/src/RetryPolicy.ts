@@ -1,6 +1,7 @@
 /**
- * When and how often a token request is tried again: ordinary Schedules and
- * predicates over `TokenEndpointError`, to be combined with Effect's own.
+ * When and how often a token request is retried: ordinary Schedules and
+ * predicates over `AuthorizationServerError`, to be combined with Effect's own.
+ * What is worth a retry, `OAuthError.isTransient` says.
  *
  * @since 0.1.0
  */
@@ -8,7 +9,7 @@ import * as Duration from "effect/Duration"
 import { identity } from "effect/Function"
 import type * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
-import type { TokenEndpointError } from "./OAuthError.js"
+import type { AuthorizationServerError, TokenRequestError } from "./OAuthError.js"
 
 /**
  * A Schedule that decides over failed token requests.
@@ -16,7 +17,7 @@ import type { TokenEndpointError } from "./OAuthError.js"
  * @since 0.1.0
  * @category models
  */
-export type RetryPolicy = Schedule.Schedule<unknown, TokenEndpointError>
+export type RetryPolicy = Schedule.Schedule<unknown, TokenRequestError>
 
 // Short enough that nobody notices one retry, and doubled five times it covers a restart of the server
 const defaultBase = Duration.millis(200)
@@ -48,7 +49,7 @@ export const exponential = (options: {
   readonly max?: Duration.DurationInput | undefined
   readonly times?: number | undefined
   readonly jitter?: boolean | undefined
-} = {}): Schedule.Schedule<unknown, TokenEndpointError> => {
+} = {}): Schedule.Schedule<unknown, AuthorizationServerError> => {
   const { base = defaultBase, factor = 2, jitter = true, max = defaultMax, times = defaultTimes } = options
   return Schedule.exponential(base, factor).pipe(
     jitter ? Schedule.jittered : identity,
@@ -69,9 +70,9 @@ export const exponential = (options: {
  */
 export const retryAfter = (
   cap: Duration.DurationInput = defaultRetryAfterCap
-): Schedule.Schedule<unknown, TokenEndpointError> =>
+): Schedule.Schedule<unknown, AuthorizationServerError> =>
   Schedule.addDelay(
-    Schedule.identity<TokenEndpointError>(),
+    Schedule.identity<AuthorizationServerError>(),
     (error) => error.retryAfter === undefined ? Duration.zero : Duration.min(error.retryAfter, cap)
   )
 
@@ -82,7 +83,7 @@ export const retryAfter = (
  * @since 0.1.0
  * @category constructors
  */
-export const standard: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.intersect(
+export const standard: Schedule.Schedule<unknown, AuthorizationServerError> = Schedule.intersect(
   exponential(),
   retryAfter()
 )
@@ -93,45 +94,7 @@ export const standard: Schedule.Schedule<unknown, TokenEndpointError> = Schedule
  * @since 0.1.0
  * @category constructors
  */
-export const none: Schedule.Schedule<unknown, TokenEndpointError> = Schedule.stop
-
-/**
- * Whether the same request may succeed a moment later: no answer, 408, 429 and
- * 5xx, and an answer of no use that says when to ask again. A definite answer such as `invalid_client` is not worth asking for
- * twice, nor is a server whose certificate is not trusted or that does not speak
- * TLS.
- *
- * @since 0.1.0
- * @category predicates
- */
-export const transient: Predicate.Predicate<TokenEndpointError> = (error) => {
-  switch (error.reason) {
-    case "Transport":
-      return error.code === undefined || !isFinalCode(error.code)
-    case "Timeout":
-      return true
-    case "OAuth":
-    case "Status":
-      return isTransientStatus(error.status ?? 0) || error.error === "temporarily_unavailable"
-    case "ClientAuth":
-    case "Redirect":
-      return false
-    case "InvalidResponse":
-      return error.retryAfter !== undefined
-  }
-}
-
-/** What no later attempt mends, by the codes of Node, OpenSSL (see X509_verify_cert_error_string) and undici. */
-const isFinalCode = (code: string): boolean => final.test(code) && !passing.test(code)
-
-/** Of a certificate, of TLS, of the address. */
-const final =
-  /CERT|^(CRL_|EPROTO|ERR_INVALID_URL|ERR_SSL_|ERR_(TLS_)?INVALID_PROTOCOL|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|UNABLE_TO_|UND_ERR_INVALID_ARG)/
-
-/** Alerts of TLS that are about the server's own state or about the way (RFC 8446 §6.2). */
-const passing = /INTERNAL_ERROR|BAD_RECORD_MAC/
-
-const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
+export const none: Schedule.Schedule<unknown, AuthorizationServerError> = Schedule.stop
 
 /**
  * Retries only these statuses, and nothing else: alf's `status_forcelist`.
@@ -139,5 +102,5 @@ const isTransientStatus = (status: number): boolean => status === 408 || status 
  * @since 0.1.0
  * @category predicates
  */
-export const statuses = (list: ReadonlyArray<number>): Predicate.Predicate<TokenEndpointError> => (error) =>
+export const statuses = (list: ReadonlyArray<number>): Predicate.Predicate<AuthorizationServerError> => (error) =>
   error.status !== undefined && list.includes(error.status)

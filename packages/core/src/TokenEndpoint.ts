@@ -33,7 +33,14 @@ import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as TokenResponse from "./endpoint/TokenResponse.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
 import * as LayerOptions from "./LayerOptions.js"
-import { InvalidOptions, oneLine, TokenEndpointError } from "./OAuthError.js"
+import {
+  DiscoveryError,
+  InvalidOptions,
+  isTransient,
+  oneLine,
+  TokenEndpointError,
+  type TokenRequestError
+} from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as Origin from "./Origin.js"
 import * as RetryPolicy from "./RetryPolicy.js"
@@ -58,17 +65,17 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
     readonly attempt: (
       request: TokenRequest.ResolvedTokenRequest,
       attempt?: number
-    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
     /** Asks for a token, with the retries of the layer's options. */
     readonly request: (
       request: TokenRequest.ResolvedTokenRequest
-    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
     /** Within this time an attempt comes to its end. */
     readonly timeout: Duration.Duration
     /** What tokens are bound to, where they are sent with proofs (RFC 9449). */
     readonly proofKey: DPoP.ProofKey | undefined
     /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
-    readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
+    readonly retry: Schedule.Schedule<unknown, TokenRequestError>
     /**
      * What the credentials are known by that the next attempt would use; `None`
      * when they cannot change. A failure never fails it: it is `None` too.
@@ -105,9 +112,9 @@ export interface Options<R = never> extends AuthorizationServer.RequestOptions<R
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The default is `RetryPolicy.standard`. */
-  readonly retry?: Schedule.Schedule<unknown, TokenEndpointError> | undefined
-  /** Which failures are tried again. The default is `RetryPolicy.transient`. */
-  readonly retryWhile?: Predicate.Predicate<TokenEndpointError> | undefined
+  readonly retry?: Schedule.Schedule<unknown, TokenRequestError> | undefined
+  /** Which failures are tried again. The default is `OAuthError.isTransient`. */
+  readonly retryWhile?: Predicate.Predicate<TokenRequestError> | undefined
 }
 
 /**
@@ -141,8 +148,8 @@ const makeAt = Effect.fnUntraced(function*<R>(
     readonly name: string
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
-    readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, TokenEndpointError>
-    readonly onFailure?: (error: TokenEndpointError) => Effect.Effect<void>
+    readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, DiscoveryError>
+    readonly onFailure?: (error: TokenRequestError) => Effect.Effect<void>
   }
 ) {
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
@@ -153,8 +160,11 @@ const makeAt = Effect.fnUntraced(function*<R>(
     }
   }
   const proofKey = yield* proofKeyOf(options)
-  const post = yield* AuthenticatedPost.make("TokenEndpoint", undefined, options.destination, { ...options, proofKey })
-  const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? RetryPolicy.transient)
+  const post = yield* AuthenticatedPost.make("TokenEndpoint", TokenEndpointError, options.destination, {
+    ...options,
+    proofKey
+  })
+  const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? isTransient)
   const services = yield* Effect.context<R>()
   const update = yield* OAuthMetrics.makeUpdate
   const binding = yield* bindingOf(clientAuth, proofKey)
@@ -168,7 +178,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const tellUnread = UnreadFields.makeTell(`Token endpoint ${options.name}`)
 
   const readToken = Effect.fnUntraced(function*(
-    { body, clean, headers, reject, sentAt, text }: ServerExchange.Answer,
+    { body, clean, headers, reject, sentAt, text }: ServerExchange.Answer<TokenEndpointError>,
     refreshToken: Redacted.Redacted | undefined
   ) {
     if (Option.isNone(body)) return yield* reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`)
@@ -344,9 +354,8 @@ export const makeDiscovery: <R = never>(
     const choose = Effect.fnUntraced(function*(metadata: AuthorizationServer.Metadata) {
       const { clientAuth, doubt } = ClientAuthChoice.choose(candidates, metadata)
       const failure = (description: string) =>
-        new TokenEndpointError({
+        new DiscoveryError({
           endpoint: server.issuer,
-          role: "Discovery",
           reason: "ClientAuth",
           description: oneLine(description)
         })
@@ -410,8 +419,8 @@ const nameHere = (option: string): string =>
     .replace(/\.refreshEvery$/, ".refreshMetadataEvery")
 
 /** There is no token endpoint any more where the metadata said it is. */
-const hasMoved = ({ reason, role, status }: TokenEndpointError): boolean =>
-  role === undefined && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
+const hasMoved = ({ _tag, reason, status }: TokenRequestError): boolean =>
+  _tag === "TokenEndpointError" && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
  * The options that a configuration can hold: `tokenEndpoint`, or `issuer`, whose metadata

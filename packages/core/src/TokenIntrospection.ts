@@ -13,7 +13,7 @@ import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import * as Field from "./endpoint/Field.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
-import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import { type InvalidOptions, TokenIntrospectionError } from "./OAuthError.js"
 
 /**
  * The answer of RFC 7662 §2.2. Times are seconds since 1970, as the server
@@ -45,10 +45,10 @@ export class Introspection extends Schema.Class<Introspection>("@effect-alf/core
  * @since 0.1.0
  * @category models
  */
-export type Introspect = (
+export type Introspect<E = never> = (
   token: AccessToken | Redacted.Redacted,
   hint?: "access_token" | "refresh_token"
-) => Effect.Effect<Introspection, TokenEndpointError>
+) => Effect.Effect<Introspection, TokenIntrospectionError | E>
 
 /**
  * Where tokens are introspected, and how the client authenticates there.
@@ -56,9 +56,9 @@ export type Introspect = (
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never> extends AuthorizationServer.EndpointOptions<R> {
+export interface Options<R = never, E = never> extends AuthorizationServer.EndpointOptions<R> {
   /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
-  readonly introspectionEndpoint: AuthorizationServer.Address
+  readonly introspectionEndpoint: AuthorizationServer.Address<E>
 }
 
 /**
@@ -67,15 +67,15 @@ export interface Options<R = never> extends AuthorizationServer.EndpointOptions<
  * @since 0.1.0
  * @category constructors
  */
-export const make = <R = never>(
-  options: Options<R>
-): Effect.Effect<Introspect, InvalidOptions, HttpClient.HttpClient | R> =>
+export const make = <R = never, E = never>(
+  options: Options<R, E>
+): Effect.Effect<Introspect<E>, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    AuthenticatedPost.aboutToken("TokenIntrospection", "Introspection", {
+    AuthenticatedPost.aboutToken("TokenIntrospection", TokenIntrospectionError, {
       option: "introspectionEndpoint",
       at: options.introspectionEndpoint
     }, options),
-    (ask): Introspect => (token, hint) => Effect.flatMap(ask(token, hint), decode)
+    (ask): Introspect<E> => (token, hint) => Effect.flatMap(ask(token, hint), decode)
   )
 
 // Whether a token is trusted may depend on any of them: none is passed over

@@ -18,7 +18,7 @@ import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type * as AccessToken from "./AccessToken.js"
 import * as LayerOptions from "./LayerOptions.js"
-import { type InvalidOptions, type TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import { type InvalidOptions, TokenProviderError, type TokenRequestError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
 import * as Adoption from "./provider/Adoption.js"
 import type { ClosingRevocation } from "./provider/ClosingRevocation.js"
@@ -66,7 +66,7 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
       request?: TokenRequest,
       origin?: string,
       onUse?: (use: TokenStatus.TokenUse) => void
-    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+    ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
     /**
      * A token to use in place of one that the resource rejected with 401. It is
      * the rejected one itself when no other is worth a request at present.
@@ -75,7 +75,7 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
       rejected: AccessToken.AccessToken,
       request?: TokenRequest,
       origin?: string
-    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+    ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
     /**
      * Tells what the resource said of a token: of one that `renew` gave always,
      * of any other when it is accepted for the first time or again.
@@ -257,7 +257,7 @@ export const make: (
         const joined = join(decision.flight, call)
         // A background flight makes one attempt only: whoever needs a token now asks for himself
         return decision.flight.reason === "background"
-          ? Effect.catchTag(joined, "TokenEndpointError", () => Effect.succeed(undefined))
+          ? Effect.catchTag(joined, "TokenEndpointError", "DiscoveryError", () => Effect.succeed(undefined))
           : joined
       }
       case "Answer":
@@ -486,7 +486,7 @@ export function warm(
 ): Effect.Effect<void, never, TokenProvider>
 export function warm(
   options?: WarmOptions
-): Effect.Effect<void, TokenEndpointError | TokenProviderError, TokenProvider>
+): Effect.Effect<void, TokenRequestError | TokenProviderError, TokenProvider>
 export function warm({ onFailure, requests }: WarmOptions = {}) {
   return Effect.flatMap(
     TokenProvider,
@@ -528,7 +528,7 @@ export function layerWarm(
 ): Layer.Layer<never, never, TokenProvider>
 export function layerWarm(
   options?: WarmOptions
-): Layer.Layer<never, TokenEndpointError | TokenProviderError, TokenProvider>
+): Layer.Layer<never, TokenRequestError | TokenProviderError, TokenProvider>
 export function layerWarm(options?: WarmOptions) {
   return Layer.effectDiscard(warm(options))
 }

@@ -9,7 +9,7 @@ import type * as Redacted from "effect/Redacted"
 import type { AccessToken } from "./AccessToken.js"
 import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
-import type { InvalidOptions, TokenEndpointError } from "./OAuthError.js"
+import { type InvalidOptions, TokenRevocationError } from "./OAuthError.js"
 import * as ClosingRevocation from "./provider/ClosingRevocation.js"
 
 /**
@@ -19,10 +19,10 @@ import * as ClosingRevocation from "./provider/ClosingRevocation.js"
  * @since 0.1.0
  * @category models
  */
-export type Revoke = (
+export type Revoke<E = never> = (
   token: AccessToken | Redacted.Redacted,
   hint?: "access_token" | "refresh_token"
-) => Effect.Effect<void, TokenEndpointError>
+) => Effect.Effect<void, TokenRevocationError | E>
 
 /**
  * Where tokens are revoked, and how the client authenticates there.
@@ -30,9 +30,9 @@ export type Revoke = (
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never> extends AuthorizationServer.EndpointOptions<R> {
+export interface Options<R = never, E = never> extends AuthorizationServer.EndpointOptions<R> {
   /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
-  readonly revocationEndpoint: AuthorizationServer.Address
+  readonly revocationEndpoint: AuthorizationServer.Address<E>
 }
 
 /**
@@ -56,15 +56,15 @@ export interface Options<R = never> extends AuthorizationServer.EndpointOptions<
  * @since 0.1.0
  * @category constructors
  */
-export const make = <R = never>(
-  options: Options<R>
-): Effect.Effect<Revoke, InvalidOptions, HttpClient.HttpClient | R> =>
+export const make = <R = never, E = never>(
+  options: Options<R, E>
+): Effect.Effect<Revoke<E>, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    AuthenticatedPost.aboutToken("TokenRevocation", "Revocation", {
+    AuthenticatedPost.aboutToken("TokenRevocation", TokenRevocationError, {
       option: "revocationEndpoint",
       at: options.revocationEndpoint
     }, options),
-    (ask): Revoke => (token, hint) => Effect.asVoid(ask(token, hint))
+    (ask): Revoke<E> => (token, hint) => Effect.asVoid(ask(token, hint))
   )
 
 /**

@@ -7,7 +7,7 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
-import type { TokenEndpointError, TokenProviderError } from "./OAuthError.js"
+import type { TokenProviderError, TokenRequestError } from "./OAuthError.js"
 
 /**
  * `token` is `None` when there is none that could be sent. `lastError` is why
@@ -21,7 +21,7 @@ export interface TokenStatus {
   readonly token: Option.Option<HeldTokenStatus>
   readonly isRenewing: boolean
   readonly lastError: Option.Option<{
-    readonly error: TokenEndpointError | TokenProviderError
+    readonly error: TokenRequestError | TokenProviderError
     readonly failedAt: DateTime.Utc
   }>
   readonly store: StoreStatus

@@ -48,7 +48,7 @@ const fails = (answer: (url: URL, n: number) => Answer, options?: Partial<Author
   return Effect.gen(function*() {
     const server = yield* make(options)
     const error = yield* Effect.flip(server.endpoint("token_endpoint"))
-    assert.instanceOf(error, OAuthError.TokenEndpointError)
+    assert.instanceOf(error, OAuthError.DiscoveryError)
     return { error, asked }
   }).pipe(Effect.provide(layer))
 }

@@ -86,10 +86,21 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
     failed({ reason: "InvalidResponse", description: "access_token is missing", status: 200 }),
     "Token endpoint https://auth.example.com/token answered 200: access_token is missing"
   ],
+  ...([
+    [OAuthError.DiscoveryError, "Discovery"],
+    [OAuthError.TokenRevocationError, "Revocation"],
+    [OAuthError.TokenIntrospectionError, "Introspection"]
+  ] as const).map(([ServerError, name]) =>
+    [
+      name,
+      new ServerError({ reason: "Transport", endpoint: "https://auth.example.com/x", description: "ECONNREFUSED" }),
+      `${name} endpoint https://auth.example.com/x: ECONNREFUSED`
+    ] as const
+  ),
   [
     "TokenProviderError Closed",
     new OAuthError.TokenProviderError({ reason: "Closed" }),
-    "The token provider is closed: its layer's scope has ended"
+    "The token provider is closed, as the scope of its layer is"
   ],
   [
     "TokenEndpointError OAuth with advice",
@@ -197,6 +208,9 @@ describe("OAuthError", () => {
   describe("isOAuthError", () => {
     it("takes what a request can fail with", () => {
       assert.isTrue(OAuthError.isOAuthError(failed({ reason: "Timeout", description: "" })))
+      assert.isTrue(
+        OAuthError.isOAuthError(new OAuthError.DiscoveryError({ reason: "Timeout", endpoint, description: "" }))
+      )
       assert.isTrue(OAuthError.isOAuthError(new OAuthError.TokenProviderError({ reason: "Closed" })))
       assert.isTrue(OAuthError.isOAuthError(new OAuthError.OriginNotAllowed({ origin: "x", allowed: [] })))
       assert.isTrue(
@@ -208,6 +222,10 @@ describe("OAuthError", () => {
 
     const others: ReadonlyArray<readonly [what: string, value: unknown]> = [
       ["an InvalidOptions", new OAuthError.InvalidOptions({ option: "a", description: "b" })],
+      [
+        "a TokenRevocationError",
+        new OAuthError.TokenRevocationError({ reason: "Timeout", endpoint, description: "" })
+      ],
       ["a TokenStoreError", new OAuthError.TokenStoreError({ reason: "Timeout", method: "get", description: "" })],
       ["an error of the same tag by someone else", { _tag: "TokenEndpointError" }],
       ["an Error", new Error("TokenEndpointError")],
@@ -219,6 +237,125 @@ describe("OAuthError", () => {
       rows(others, ([what]) => `not ${what}`, ([, value]) => {
         assert.isFalse(OAuthError.isOAuthError(value))
         deepStrictEqual(OAuthError.find(value), Option.none())
+      }))
+  })
+
+  describe("isTransient", () => {
+    const table: ReadonlyArray<readonly [Partial<OAuthError.AuthorizationServerErrorFields>, isTransient: boolean]> = [
+      [{ reason: "Transport" }, true],
+      [{ reason: "Transport", status: 200 }, true],
+      ...[
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "EPIPE",
+        "ERR_STREAM_PREMATURE_CLOSE",
+        "UND_ERR_SOCKET",
+        "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR",
+        "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
+      ]
+        .map((code) => [{ reason: "Transport", code }, true] as const),
+      ...[
+        "CERT_HAS_EXPIRED",
+        "CERT_NOT_YET_VALID",
+        "CRL_HAS_EXPIRED",
+        "DEPTH_ZERO_SELF_SIGNED_CERT",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        "HOSTNAME_MISMATCH",
+        "INVALID_PURPOSE",
+        "ERR_TLS_CERT_ALTNAME_INVALID",
+        "ERR_SSL_WRONG_VERSION_NUMBER",
+        "EPROTO",
+        "ERR_INVALID_URL"
+      ].map((code) => [{ reason: "Transport", code }, false] as const),
+      [{ reason: "Timeout" }, true],
+      [{ reason: "ClientAuth" }, false],
+      [{ reason: "Redirect", status: 302 }, false],
+      [{ reason: "Redirect", status: 307 }, false],
+      [{ reason: "InvalidResponse", status: 200 }, false],
+      [{ reason: "InvalidResponse", status: 503 }, false],
+      [{ reason: "InvalidResponse", status: 200, retryAfter: Duration.seconds(1) }, true],
+      ...[400, 401, 403, 404, 405, 410, 413, 418, 499].map((status) => [{ reason: "Status", status }, false] as const),
+      ...[408, 429, 500, 502, 503, 504, 599].map((status) => [{ reason: "Status", status }, true] as const),
+      ...[
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "invalid_target"
+      ].flatMap((error) => [200, 400, 401].map((status) => [{ reason: "OAuth", status, error }, false] as const)),
+      [{ reason: "OAuth", status: 429, error: "slow_down" }, true],
+      [{ reason: "OAuth", status: 500, error: "server_error" }, true],
+      [{ reason: "OAuth", status: 503, error: "temporarily_unavailable" }, true],
+      ...["temporarily_unavailable", "server_error", "slow_down"].flatMap((error) =>
+        [200, 400].map((status) => [{ reason: "OAuth", status, error }, true] as const)
+      )
+    ]
+
+    const request = HttpClientRequest.get("https://api.example.com/")
+    const behindPlatform = (cause: unknown) =>
+      new HttpClientError.RequestError({ request, reason: "Encode", cause, description: "no token" })
+
+    it("rule 7: follows the reason, the status and the code, of every request to an authorization server", () =>
+      rows(
+        table,
+        ([fields, isTransient]) => `${Object.values(fields).join(" ")}: ${isTransient}`,
+        ([fields, isTransient]) => {
+          for (
+            const ServerError of [
+              OAuthError.TokenEndpointError,
+              OAuthError.DiscoveryError,
+              OAuthError.TokenRevocationError,
+              OAuthError.TokenIntrospectionError
+            ]
+          ) {
+            const error = new ServerError({ reason: "Status", endpoint, description: "", ...fields })
+            assert.strictEqual(error.isTransient, isTransient)
+            assert.strictEqual(OAuthError.isTransient(error), isTransient)
+            assert.strictEqual(OAuthError.isTransient(behindPlatform(error)), isTransient)
+          }
+        }
+      ))
+
+    const provider = (fields: ConstructorParameters<typeof OAuthError.TokenProviderError>[0]) =>
+      new OAuthError.TokenProviderError(fields)
+    const store = (reason: OAuthError.TokenStoreError["reason"]) =>
+      new OAuthError.TokenStoreError({ reason, method: "get", description: "" })
+
+    const others: ReadonlyArray<readonly [what: string, value: unknown, isTransient: boolean]> = [
+      ["Closed", provider({ reason: "Closed" }), false],
+      ["MaxWait", provider({ reason: "MaxWait" }), true],
+      [
+        "RefreshToken, which a new attempt may find",
+        provider({ reason: "RefreshToken", retryAfter: Duration.seconds(1) }),
+        true
+      ],
+      ["RefreshToken, which no attempt finds", provider({ reason: "RefreshToken" }), false],
+      ["Defect", provider({ reason: "Defect" }), false],
+      ["a store that is away", store("Unavailable"), true],
+      ["a store that is slow", store("Timeout"), true],
+      ["an entry that cannot be read", store("InvalidEntry"), false],
+      ["OriginNotAllowed", new OAuthError.OriginNotAllowed({ origin: "x", allowed: [] }), false],
+      [
+        "RedirectError",
+        new OAuthError.RedirectError({ reason: "TooMany", description: "", status: 302, origin: "" }),
+        false
+      ],
+      ["InvalidOptions", new OAuthError.InvalidOptions({ option: "a", description: "b" }), false],
+      ["CredentialsError", new OAuthError.CredentialsError({ description: "the key is too small" }), false],
+      ["an error of the API", new HttpClientError.RequestError({ request, reason: "Transport" }), false],
+      ["an error that only says so", { isTransient: true }, false],
+      ["nothing", undefined, false]
+    ]
+
+    it("is said of every error of the family, and of no other failure", () =>
+      rows(others, ([what, , isTransient]) => `${what}: ${isTransient}`, ([, value, isTransient]) => {
+        assert.strictEqual(OAuthError.isTransient(value), isTransient)
       }))
   })
 

@@ -1,13 +1,17 @@
-import { OAuthError } from "@effect-alf/core"
-import type { HttpClientError } from "@effect/platform"
-import { Effect, Match, type Option } from "effect"
+import { type AuthorizationServer, OAuthError, TokenIntrospection, TokenRevocation } from "@effect-alf/core"
+import type { HttpClient, HttpClientError } from "@effect/platform"
+import { Effect, Match, type Option, Redacted } from "effect"
 import { expect, test } from "tstyche"
+
+declare const server: AuthorizationServer.AuthorizationServer["Type"]
+
+type Made<A> = Effect.Effect<A, OAuthError.InvalidOptions, HttpClient.HttpClient>
 
 declare const call: Effect.Effect<string, OAuthError.OAuthError | HttpClientError.HttpClientError>
 
-test("the family is closed: four tags are all of it", () => {
+test("the family is closed: five tags are all of it", () => {
   expect<OAuthError.OAuthError["_tag"]>()
-    .type.toBe<"TokenEndpointError" | "TokenProviderError" | "OriginNotAllowed" | "RedirectError">()
+    .type.toBe<"TokenEndpointError" | "DiscoveryError" | "TokenProviderError" | "OriginNotAllowed" | "RedirectError">()
 })
 
 test("catchTag narrows to one error, and leaves the others", () => {
@@ -22,6 +26,7 @@ test("catchTag narrows to one error, and leaves the others", () => {
 test("catchTags of all leaves the errors of platform", () => {
   const caught = call.pipe(Effect.catchTags({
     TokenEndpointError: (error) => Effect.succeed(error.message),
+    DiscoveryError: (error) => Effect.succeed(error.message),
     TokenProviderError: (error) => Effect.succeed(error.message),
     OriginNotAllowed: (error) => Effect.succeed(error.origin),
     RedirectError: (error) => Effect.succeed(error.message)
@@ -30,13 +35,34 @@ test("catchTags of all leaves the errors of platform", () => {
 })
 
 test("the reasons can be matched exhaustively", () => {
-  const advise = Match.type<OAuthError.TokenEndpointErrorReason>().pipe(
+  const advise = Match.type<OAuthError.AuthorizationServerErrorReason>().pipe(
     Match.whenOr("ClientAuth", "OAuth", () => "credentials"),
     Match.whenOr("Transport", "Timeout", "Status", () => "server"),
     Match.whenOr("Redirect", "InvalidResponse", () => "address"),
     Match.exhaustive
   )
   expect(advise("OAuth")).type.toBe<string>()
+})
+
+test("a request to an authorization server fails with the error of that request alone", () => {
+  const options = { clientId: "id", clientSecret: Redacted.make("secret") }
+  const url = "https://auth.example.com/"
+  expect(TokenRevocation.make({ ...options, revocationEndpoint: url }))
+    .type.toBe<Made<TokenRevocation.Revoke>>()
+  expect<Effect.Effect.Error<ReturnType<TokenRevocation.Revoke>>>().type.toBe<OAuthError.TokenRevocationError>()
+  expect(TokenIntrospection.make({ ...options, introspectionEndpoint: url }))
+    .type.toBe<Made<TokenIntrospection.Introspect>>()
+  expect<Effect.Effect.Error<ReturnType<TokenIntrospection.Introspect>>>()
+    .type.toBe<OAuthError.TokenIntrospectionError>()
+})
+
+test("and with that of discovery where the address is found by it", () => {
+  const options = { clientId: "id", clientSecret: Redacted.make("secret") }
+  expect(server.endpoint("revocation_endpoint")).type.toBe<Effect.Effect<URL, OAuthError.DiscoveryError>>()
+  expect(TokenRevocation.make({ ...options, revocationEndpoint: server.endpoint("revocation_endpoint") }))
+    .type.toBe<Made<TokenRevocation.Revoke<OAuthError.DiscoveryError>>>()
+  expect<Effect.Effect.Error<ReturnType<TokenRevocation.Revoke<OAuthError.DiscoveryError>>>>()
+    .type.toBe<OAuthError.TokenRevocationError | OAuthError.DiscoveryError>()
 })
 
 test("what is unknown is told by a guard, and found behind platform's error", () => {

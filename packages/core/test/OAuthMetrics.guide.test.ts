@@ -30,7 +30,7 @@ const sorted = (values: Iterable<string>): ReadonlyArray<string> => Array.from(n
 /** All members of a union of literals: the compiler counts them. */
 const all = <A extends string>(values: Record<A, true>): ReadonlyArray<A> => Struct.keys(values)
 
-const reasons = all<OAuthError.TokenEndpointErrorReason>({
+const reasons = all<OAuthError.AuthorizationServerErrorReason>({
   ClientAuth: true,
   Transport: true,
   Timeout: true,

@@ -145,7 +145,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       assert.strictEqual((error as OAuthError.TokenProviderError).reason, "RefreshToken")
       assert.strictEqual(
         error.message,
-        "The refresh token cannot be used: it is kept in the store, which TokenProvider.shareTokens leaves out"
+        "The refresh token cannot be used: it is kept in the store, and TokenProvider.shareTokens is false"
       )
       deepStrictEqual(yield* sent, [])
     }))

@@ -3,7 +3,7 @@ import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platfor
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Clock, Duration, Effect, Either, Fiber, Redacted, Schedule, TestClock } from "effect"
-import { rows, rowsEffect } from "./support/Rows.js"
+import { rowsEffect } from "./support/Rows.js"
 
 type Fields = Partial<ConstructorParameters<typeof OAuthError.TokenEndpointError>[0]>
 
@@ -208,7 +208,7 @@ describe("RetryPolicy", () => {
         ],
         [
           "Schedule.whileInput sees the typed error",
-          Schedule.whileInput(exact, (error: OAuthError.TokenEndpointError) => error.status === 500),
+          Schedule.whileInput(exact, (error: OAuthError.TokenRequestError) => error.status === 500),
           []
         ],
         ["a Schedule that knows nothing of us", Schedule.intersect(Schedule.fixed("1 second"), Schedule.recurs(2)), [
@@ -221,71 +221,6 @@ describe("RetryPolicy", () => {
         Effect.gen(function*() {
           deepStrictEqual(yield* waits(policy), expected)
         })))
-  })
-
-  describe("transient (rule 7)", () => {
-    const table: ReadonlyArray<readonly [Fields, isTransient: boolean]> = [
-      [{ reason: "Transport", status: undefined }, true],
-      [{ reason: "Transport", status: 200 }, true],
-      ...[
-        "ECONNREFUSED",
-        "ECONNRESET",
-        "ENOTFOUND",
-        "EAI_AGAIN",
-        "EPIPE",
-        "ERR_STREAM_PREMATURE_CLOSE",
-        "UND_ERR_SOCKET",
-        "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR",
-        "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
-      ]
-        .map((code) => [{ reason: "Transport", status: undefined, code }, true] as const),
-      ...[
-        "CERT_HAS_EXPIRED",
-        "CERT_NOT_YET_VALID",
-        "CRL_HAS_EXPIRED",
-        "DEPTH_ZERO_SELF_SIGNED_CERT",
-        "SELF_SIGNED_CERT_IN_CHAIN",
-        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-        "HOSTNAME_MISMATCH",
-        "INVALID_PURPOSE",
-        "ERR_TLS_CERT_ALTNAME_INVALID",
-        "ERR_SSL_WRONG_VERSION_NUMBER",
-        "EPROTO",
-        "ERR_INVALID_URL"
-      ].map((code) => [{ reason: "Transport", status: undefined, code }, false] as const),
-      [{ reason: "Timeout", status: undefined }, true],
-      [{ reason: "ClientAuth", status: undefined }, false],
-      [{ reason: "Redirect", status: 302 }, false],
-      [{ reason: "Redirect", status: 307 }, false],
-      [{ reason: "InvalidResponse", status: 200 }, false],
-      [{ reason: "InvalidResponse", status: 503 }, false],
-      [{ reason: "InvalidResponse", status: 200, retryAfter: Duration.seconds(1) }, true],
-      ...[400, 401, 403, 404, 405, 410, 413, 418, 499].map((status) => [{ reason: "Status", status }, false] as const),
-      ...[408, 429, 500, 502, 503, 504, 599].map((status) => [{ reason: "Status", status }, true] as const),
-      ...[
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "invalid_target"
-      ].flatMap((error) => [200, 400, 401].map((status) => [{ reason: "OAuth", status, error }, false] as const)),
-      [{ reason: "OAuth", status: 429, error: "slow_down" }, true],
-      [{ reason: "OAuth", status: 500, error: "server_error" }, true],
-      [{ reason: "OAuth", status: 503, error: "temporarily_unavailable" }, true],
-      [{ reason: "OAuth", status: 400, error: "temporarily_unavailable" }, true]
-    ]
-    it("follows the reason, the status and the code of an error", () =>
-      rows(
-        table,
-        ([fields, isTransient]) =>
-          `${Object.values(fields).filter((field) => field !== undefined).join(" ")}: ${isTransient}`,
-        ([fields, isTransient]) => {
-          assert.strictEqual(RetryPolicy.transient(failure(fields)), isTransient)
-        }
-      ))
   })
 
   it("statuses: these and no others, whatever the reason", () => {

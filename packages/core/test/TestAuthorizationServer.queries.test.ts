@@ -103,7 +103,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       const revoke = yield* TokenRevocation.make({ revocationEndpoint, clientId, clientSecret: Redacted.make("wrong") })
       const token = yield* aToken()
       const error = yield* Effect.flip(revoke(token))
-      assert.include(error, { role: "Revocation", status: 401, error: "invalid_client" })
+      assert.include(error, { _tag: "TokenRevocationError", status: 401, error: "invalid_client" })
       deepStrictEqual((yield* server.revocationRequests).map(({ error }) => error), ["invalid_client"])
       deepStrictEqual((yield* server.issued).map(({ revoked }) => revoked), [false])
       yield* server.fail("reset")

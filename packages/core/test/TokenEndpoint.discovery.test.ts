@@ -95,8 +95,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
     return Effect.gen(function*() {
       const endpoint = yield* make()
       const error = yield* Effect.flip(attempt(endpoint))
-      assert.instanceOf(error, OAuthError.TokenEndpointError)
-      assert.strictEqual(error.role, "Discovery")
+      assert.instanceOf(error, OAuthError.DiscoveryError)
       assert.include(error.message, `issuer is https://evil.example.com, not ${issuer}`)
       issuerSaid = issuer
       assert.isTrue(OAuthError.isOAuthError(yield* Effect.flip(attempt(endpoint))))
@@ -215,7 +214,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       const { layer, urls } = serve(() => ({ token_endpoint_auth_methods_supported: ["none", "x"] }))
       return Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.flatMap(make(), attempt))
-        assert.instanceOf(error, OAuthError.TokenEndpointError)
+        assert.instanceOf(error, OAuthError.DiscoveryError)
         assert.strictEqual(error.reason, "ClientAuth")
         assert.strictEqual(
           error.message,

@@ -95,13 +95,13 @@ const ask = (answer: Answer, options?: Options) => {
   }).pipe(Effect.provide(layer))
 }
 
-const failed = (exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenEndpointError>) => {
+const failed = (exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenRequestError>) => {
   const failure = Exit.isFailure(exit) ? Cause.squash(exit.cause) : "the answer was taken"
   assert.instanceOf(failure, OAuthError.TokenEndpointError)
   return failure
 }
 
-const tokenOf = (exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenEndpointError>) =>
+const tokenOf = (exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenRequestError>) =>
   Exit.getOrElse(exit, (cause) => {
     throw new Error(Cause.pretty(cause))
   })
@@ -522,7 +522,7 @@ describe("TokenEndpoint", () => {
 
   describe("bad answers (rule 11)", () => {
     interface Expected {
-      readonly reason: OAuthError.TokenEndpointErrorReason
+      readonly reason: OAuthError.AuthorizationServerErrorReason
       readonly message: string
       readonly error?: string
       readonly isTransient?: boolean
@@ -796,7 +796,7 @@ describe("TokenEndpoint", () => {
             assert.strictEqual(error.headers?.["x-request-id"], "r1")
             assert.strictEqual(error.endpoint, url)
             assert.strictEqual(error.error, expected.error)
-            assert.strictEqual(RetryPolicy.transient(error), expected.isTransient ?? false)
+            assert.strictEqual(OAuthError.isTransient(error), expected.isTransient ?? false)
             // Rule 10: a redirect's other place is never asked
             deepStrictEqual(sent.map(({ url }) => url), [url])
           })
@@ -872,7 +872,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(error.reason, "Transport")
         assert.strictEqual(error.message, `Token endpoint ${url}: fetch failed: read ECONNRESET`)
         assert.isUndefined(error.status)
-        assert.isTrue(RetryPolicy.transient(error))
+        assert.isTrue(OAuthError.isTransient(error))
       }))
 
     it.effect("a connection reset in mid-body: Transport, with what was seen of the answer", () =>
@@ -892,7 +892,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(error.message, `Token endpoint ${url}: terminated`)
         assert.strictEqual(error.status, 200)
         assert.strictEqual(error.headers?.["x-request-id"], "r1")
-        assert.isTrue(RetryPolicy.transient(error))
+        assert.isTrue(OAuthError.isTransient(error))
       }))
 
     /** Runs out the time limit of one request; the error, and what was aborted. */
@@ -917,7 +917,7 @@ describe("TokenEndpoint", () => {
         const { error, isAborted } = yield* timeOut(() => new Promise(() => {}))
         assert.strictEqual(error.reason, "Timeout")
         assert.strictEqual(error.message, `Token endpoint ${url}: no answer within 8s`)
-        assert.isTrue(RetryPolicy.transient(error))
+        assert.isTrue(OAuthError.isTransient(error))
         deepStrictEqual(isAborted, [true])
       }))
 
@@ -1008,7 +1008,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(error.message, message)
         assert.strictEqual(error.status, 200)
         assert.strictEqual(error.headers?.["x-request-id"], "r1")
-        assert.isFalse(RetryPolicy.transient(error))
+        assert.isFalse(OAuthError.isTransient(error))
         assert.isTrue(sent[0]?.init.signal?.aborted)
         assert.isAtMost(pulls, 1)
       }))
@@ -1059,7 +1059,7 @@ describe("TokenEndpoint", () => {
             const { exit } = yield* ask(() => new Response("x".repeat(101), { status }), { maxResponseBytes: 100 })
             assert.strictEqual(failed(exit).status, status)
             assert.strictEqual(failed(exit).reason, reason)
-            assert.isFalse(RetryPolicy.transient(failed(exit)))
+            assert.isFalse(OAuthError.isTransient(failed(exit)))
           })
       ))
 
@@ -1072,7 +1072,7 @@ describe("TokenEndpoint", () => {
         const error = failed(exit)
         assert.strictEqual(error.message, message.replace("200", "503"))
         assert.strictEqual(error.reason, "Status")
-        assert.isTrue(RetryPolicy.transient(error))
+        assert.isTrue(OAuthError.isTransient(error))
         deepStrictEqual(error.retryAfter, Duration.seconds(7))
       }))
 
@@ -1763,7 +1763,7 @@ describe("TokenEndpoint", () => {
     }
 
     /** Everything that a person or a log could see of a failure. */
-    const seen = (exit: Exit.Exit<unknown, OAuthError.TokenEndpointError>) => {
+    const seen = (exit: Exit.Exit<unknown, OAuthError.TokenRequestError>) => {
       const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
       const error = Either.getOrThrow(Either.flip(Cause.failureOrCause(cause)))
       return [exit, cause, error].flatMap((value) => [

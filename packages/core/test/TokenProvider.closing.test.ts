@@ -95,9 +95,8 @@ describe("TokenProvider, at its end", () => {
 
   it.effect("rule 9: a failure is said without what it may hold", () =>
     Effect.gen(function*() {
-      const known = new OAuthError.TokenEndpointError({
+      const known = new OAuthError.TokenRevocationError({
         reason: "Transport",
-        role: "Revocation",
         endpoint: "https://auth.test/revoke",
         description: "refused"
       })

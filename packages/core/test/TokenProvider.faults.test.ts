@@ -263,7 +263,7 @@ describe.concurrent("TokenProvider, schedules in a fleet", () => {
       let taps = 0
       const retry = Schedule.recurs(3).pipe(
         Schedule.addDelay(() => "100 millis"),
-        Schedule.tapInput((_: OAuthError.TokenEndpointError) =>
+        Schedule.tapInput((_: OAuthError.TokenRequestError) =>
           Effect.sync(() => {
             taps++
           })

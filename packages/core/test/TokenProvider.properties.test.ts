@@ -93,7 +93,7 @@ const makeWorld = Effect.gen(function*() {
       const watch = (
         request: Parameters<typeof endpoint.attempt>[0],
         attempt: number | undefined,
-        ask: Effect.Effect<AccessToken.AccessToken, OAuthError.TokenEndpointError>
+        ask: Effect.Effect<AccessToken.AccessToken, OAuthError.TokenRequestError>
       ) =>
         Effect.gen(function*() {
           const key = storeKey(request)

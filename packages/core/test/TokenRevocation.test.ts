@@ -64,7 +64,7 @@ describe("TokenRevocation (RFC 7009)", () => {
     return Effect.gen(function*() {
       const revoke = yield* TokenRevocation.make({ ...options, revocationEndpoint: url })
       const error = yield* Effect.flip(revoke(accessToken))
-      assert.instanceOf(error, OAuthError.TokenEndpointError)
+      assert.instanceOf(error, OAuthError.TokenRevocationError)
       assert.strictEqual(
         error.message,
         `Revocation endpoint ${url} answered 400 unsupported_token_type: <redacted> <redacted>`

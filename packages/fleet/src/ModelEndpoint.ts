@@ -61,7 +61,7 @@ export const defaultScope = "read"
 
 const url = "https://auth.test/token"
 
-const retry = Schedule.whileInput(RetryPolicy.standard, RetryPolicy.transient)
+const retry = Schedule.whileInput(RetryPolicy.standard, OAuthError.isTransient)
 
 const refused = new OAuthError.TokenEndpointError({
   reason: "Status",

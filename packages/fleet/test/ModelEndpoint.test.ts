@@ -35,7 +35,7 @@ const make = (options?: Partial<ModelEndpoint.Options>) => {
 
 const value = ({ value }: AccessToken.AccessToken) => Redacted.value(value)
 
-const reason = <A>(effect: Effect.Effect<A, OAuthError.TokenEndpointError>) =>
+const reason = <A>(effect: Effect.Effect<A, OAuthError.TokenRequestError>) =>
   Effect.map(Effect.flip(effect), (error) => error.error ?? error.status ?? error.reason)
 
 describe("ModelEndpoint", () => {

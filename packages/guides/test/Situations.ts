@@ -664,7 +664,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the package jose, which signs, could not be loaded": withoutPackage("jose", withKey(rsaPem)),
 
   // The provider
-  "The token provider is closed: its layer's scope has ended": Effect.flatMap(
+  "The token provider is closed, as the scope of its layer is": Effect.flatMap(
     Effect.scoped(makeProvider()),
     (closed) => messageOf(closed.get())
   ),
@@ -697,7 +697,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         acquireLease: (key, ...rest) => isRefreshKey(key) ? Effect.succeed(false) : store.acquireLease(key, ...rest)
       }))
     }),
-  "The refresh token cannot be used: it is kept in the store, which TokenProvider.shareTokens leaves out": providing({
+  "The refresh token cannot be used: it is kept in the store, and TokenProvider.shareTokens is false": providing({
     ...refreshing,
     provider: { shareTokens: false }
   }),

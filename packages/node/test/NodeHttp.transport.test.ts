@@ -1,4 +1,4 @@
-import { type OAuthError, RetryPolicy, TokenEndpoint } from "@effect-alf/core"
+import { OAuthError, TokenEndpoint } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
@@ -84,7 +84,7 @@ describe("NodeHttp under a token endpoint, connections that end", () => {
         yield* attempt
         const error = yield* Effect.flip(attempt)
         assert.strictEqual(error.reason, "Transport")
-        assert.isTrue(RetryPolicy.transient(error))
+        assert.isTrue(OAuthError.isTransient(error))
         assert.notInclude(error.message, "the-secret")
         assert.lengthOf(server.sockets, 1)
       })))
@@ -166,7 +166,7 @@ describe.concurrent("NodeHttp under a token endpoint, waiting", () => {
 })
 
 describe("NodeHttp under a token endpoint, informational answers", () => {
-  const attemptWith = (before: string): Effect.Effect<string, OAuthError.TokenEndpointError> =>
+  const attemptWith = (before: string): Effect.Effect<string, OAuthError.TokenRequestError> =>
     Effect.scoped(Effect.gen(function*() {
       const server = yield* makeServer((socket, _, request) => socket.write(before + tokenResponse(request)))
       const { attempt } = yield* Effect.orDie(makeEndpoint(server.url))
@@ -177,7 +177,7 @@ describe("NodeHttp under a token endpoint, informational answers", () => {
     }))
 
   it.live("answers of 1xx before the answer: the answer counts", () =>
-    rowsEffect<readonly [string, string], OAuthError.TokenEndpointError, never>(
+    rowsEffect<readonly [string, string], OAuthError.TokenRequestError, never>(
       [
         ["102 Processing", "HTTP/1.1 102 Processing\r\n\r\n"],
         ["103 Early Hints", "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"],

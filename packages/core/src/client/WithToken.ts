@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as AccessToken from "../AccessToken.js"
-import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 import * as OriginVerdicts from "../provider/OriginVerdicts.js"
 import * as ProviderMemory from "../provider/ProviderMemory.js"
@@ -41,7 +41,7 @@ export type WithToken = <T extends Attempt, A, E, R>(
   kind: Kind<T, A, E, R>
 ) => (attempt: T) => Effect.Effect<A, E, R>
 
-type TokenFailure = TokenEndpointError | TokenProviderError
+type TokenFailure = TokenRequestError | TokenProviderError
 
 const anyOrigin = ""
 

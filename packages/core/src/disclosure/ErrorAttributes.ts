@@ -3,12 +3,12 @@
  * which none comes from a server.
  */
 import * as Effect from "effect/Effect"
-import type { TokenEndpointError, TokenProviderError, TokenStoreError } from "../OAuthError.js"
+import type { AuthorizationServerError, TokenProviderError, TokenStoreError } from "../OAuthError.js"
 
 /** The attributes of a failure. `error.type` is OpenTelemetry's own. */
 export type ErrorAttributes = {
   /** The `reason` of the error. */
-  readonly "error.type": (TokenEndpointError | TokenProviderError | TokenStoreError)["reason"]
+  readonly "error.type": (AuthorizationServerError | TokenProviderError | TokenStoreError)["reason"]
   /** The code that the server answered with, where `error.type` is `OAuth`. */
   readonly "oauth.error.code"?: ErrorCode
 }
@@ -43,8 +43,8 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number]
 
 /** The attributes of an error. */
-export const make = (error: TokenEndpointError | TokenProviderError | TokenStoreError): ErrorAttributes =>
-  error._tag === "TokenEndpointError" && error.reason === "OAuth"
+export const make = (error: AuthorizationServerError | TokenProviderError | TokenStoreError): ErrorAttributes =>
+  error.reason === "OAuth"
     ? { "error.type": error.reason, "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" }
     : { "error.type": error.reason }
 

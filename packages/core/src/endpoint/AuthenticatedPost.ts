@@ -20,7 +20,7 @@ import * as ClientAuth from "../ClientAuth.js"
 import * as Redaction from "../disclosure/Redaction.js"
 import type * as Grant from "../Grant.js"
 import * as LayerOptions from "../LayerOptions.js"
-import { type InvalidOptions, isCredentialsError, TokenEndpointError } from "../OAuthError.js"
+import { type AuthorizationServerError, type InvalidOptions, isCredentialsError } from "../OAuthError.js"
 import * as Origin from "../Origin.js"
 import type * as ProvenForm from "./ProvenForm.js"
 import * as ServerExchange from "./ServerExchange.js"
@@ -50,20 +50,14 @@ export interface Form {
   readonly grant?: Grant.Grant | undefined
 }
 
-/** Sends a form; `attempt` counts from 1 and reaches the client authentication. */
-export type AuthenticatedPost = (
-  form: Form,
-  attempt: number
-) => Effect.Effect<ServerExchange.Answer, TokenEndpointError>
-
 /**
  * Makes the sender of forms to one endpoint. `name` is that of the layer whose
- * options these are.
+ * options these are, and `ServerError` the class of its errors.
  */
-export const make = Effect.fnUntraced(function*<R = never>(
+export const make = Effect.fnUntraced(function*<E extends AuthorizationServerError, D, R = never>(
   name: string,
-  role: TokenEndpointError["role"],
-  destination: Effect.Effect<Destination<R>, TokenEndpointError>,
+  ServerError: ServerExchange.ErrorClass<E>,
+  destination: Effect.Effect<Destination<R>, D>,
   options: Omit<AuthorizationServer.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
     readonly proofKey?: ProofKey | undefined
     readonly tokenField?: string | undefined
@@ -76,22 +70,21 @@ export const make = Effect.fnUntraced(function*<R = never>(
     options.maxResponseBytes ?? defaultMaxResponseBytes
   )
   const services = yield* Effect.context<R>()
-  const exchange = yield* ServerExchange.make({ ...options, maxResponseBytes })
+  const exchange = yield* ServerExchange.make(ServerError, { ...options, maxResponseBytes })
   const headers = Headers.fromInput(options.headers)
   const ownSecrets = yield* Redaction.secretsOf(headers)
   const proofs = options.proofKey?.sending as ProvenForm.Sending | undefined
 
   const send = (
     { clientAuth, issuer, url }: Destination<R>,
-    subject: ServerExchange.Subject,
+    endpoint: string,
     form: Form,
     attempt: number,
     waiting: Waiting
-  ): Effect.Effect<ServerExchange.Answer, TokenEndpointError> => {
+  ): Effect.Effect<ServerExchange.Answer<E>, E> => {
     const context: ClientAuth.Context = { clientId, endpoint: url.href, issuer, attempt }
 
-    const unavailable = (description: string) =>
-      new TokenEndpointError({ ...subject, reason: "ClientAuth", description })
+    const unavailable = (description: string) => new ServerError({ endpoint, reason: "ClientAuth", description })
 
     const obtain = <A>(
       what: string,
@@ -126,7 +119,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
       const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
         const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
         const request = makeRequest(url, headers, [...form.params, ...beside], proven)
-        return exchange(subject, request, [...ownSecrets, ...secretsOf(proven, form, params)])
+        return exchange(endpoint, request, [...ownSecrets, ...secretsOf(proven, form, params)])
       }
       return yield* proofs === undefined ? sendWith(undefined) : proofs.form(url, sendWith)
     })
@@ -148,16 +141,17 @@ export const make = Effect.fnUntraced(function*<R = never>(
       : Effect.catchIf(authenticatedPost, proofs.wantsNonce, () => authenticatedPost)
   }
 
-  return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer, TokenEndpointError> =>
+  /** Sends a form; `attempt` counts from 1 and reaches the client authentication. */
+  return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer<E>, E | D> =>
     Effect.flatMap(destination, (to) => {
-      const subject: ServerExchange.Subject = { endpoint: `${to.url.origin}${to.url.pathname}`, role }
+      const endpoint = `${to.url.origin}${to.url.pathname}`
       const waiting: Waiting = { for: "answer" }
       // The limit must hold whatever cannot be interrupted: the app's own effects, its client, or the caller, as a finalizer
-      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, subject, form, attempt, waiting))), {
+      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, endpoint, form, attempt, waiting))), {
         duration: timeout,
         onTimeout: () =>
-          new TokenEndpointError({
-            ...subject,
+          new ServerError({
+            endpoint,
             reason: "Timeout",
             description: `no ${waiting.for} within ${Duration.format(timeout)}`
           })
@@ -171,27 +165,27 @@ interface Waiting {
 }
 
 /** What is asked about one token (RFC 7009 §2.1, RFC 7662 §2.1). */
-export type AboutToken<A> = (
+export type AboutToken<A, E> = (
   token: AccessToken | Redacted.Redacted,
   hint?: "access_token" | "refresh_token"
-) => Effect.Effect<A, TokenEndpointError>
+) => Effect.Effect<A, E>
 
 /** The endpoint's address, and the option that gives it. */
-export interface Address {
+export interface Address<D> {
   readonly option: string
-  readonly at: AuthorizationServer.Address
+  readonly at: AuthorizationServer.Address<D>
 }
 
 /** Makes the sender of what is asked about a token. */
-export const aboutToken = <R>(
+export const aboutToken = <E extends AuthorizationServerError, D, R>(
   name: string,
-  role: TokenEndpointError["role"],
-  address: Address,
+  ServerError: ServerExchange.ErrorClass<E>,
+  address: Address<D>,
   options: AuthorizationServer.EndpointOptions<R>
-): Effect.Effect<AboutToken<ServerExchange.Answer>, InvalidOptions, HttpClient.HttpClient | R> =>
+): Effect.Effect<AboutToken<ServerExchange.Answer<E>, E | D>, InvalidOptions, HttpClient.HttpClient | R> =>
   Effect.map(
-    makeAt(name, role, address, options),
-    (post): AboutToken<ServerExchange.Answer> => (token, hint) =>
+    makeAt(name, ServerError, address, options),
+    (post): AboutToken<ServerExchange.Answer<E>, E | D> => (token, hint) =>
       post({
         params: [
           ["token", token instanceof AccessToken ? token.value : token],
@@ -201,16 +195,16 @@ export const aboutToken = <R>(
   )
 
 /** Makes the sender of forms to the address of the options. */
-export const makeAt = Effect.fnUntraced(function*<R = never>(
+export const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D, R = never>(
   name: string,
-  role: TokenEndpointError["role"],
-  { at, option }: Address,
+  ServerError: ServerExchange.ErrorClass<E>,
+  { at, option }: Address<D>,
   options: AuthorizationServer.EndpointOptions<R>
 ) {
   const { issuer } = options
   const address = Effect.isEffect(at) ? at : Effect.succeed(yield* Origin.checkUrl(`${name}.${option}`, at, options))
   const clientAuth = yield* clientAuthOf(name, options)
-  return yield* make(name, role, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
+  return yield* make(name, ServerError, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
 
 /** The client authentication that the options name. */
@@ -238,7 +232,7 @@ export const sayWhy = (cause: Cause.Cause<unknown>): string => {
 }
 
 /** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
-const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: TokenEndpointError): boolean =>
+const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: AuthorizationServerError): boolean =>
   version !== undefined && (error === "invalid_client" || (status === 401 && error !== "use_dpop_nonce"))
 
 const makeRequest = (

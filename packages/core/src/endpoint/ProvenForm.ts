@@ -6,18 +6,18 @@ import type * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as AccessToken from "../AccessToken.js"
-import type { TokenEndpointError } from "../OAuthError.js"
+import type { AuthorizationServerError } from "../OAuthError.js"
 import type { Answer } from "./ServerExchange.js"
 
 /** `AccessToken.ProofSending`, as forms see it. */
 export interface Sending extends AccessToken.ProofSending {
   /** RFC 9449 §5: makes a request with a proof for it. */
-  readonly form: (
+  readonly form: <E extends AuthorizationServerError>(
     url: URL,
-    send: (proof: Readonly<Record<"dpop", Redacted.Redacted>>) => Effect.Effect<Answer, TokenEndpointError>
-  ) => Effect.Effect<Answer, TokenEndpointError>
+    send: (proof: Readonly<Record<"dpop", Redacted.Redacted>>) => Effect.Effect<Answer<E>, E>
+  ) => Effect.Effect<Answer<E>, E>
   /** Whether it may succeed when it is made anew: RFC 9449 §8, the server's nonce is known by now. */
-  readonly wantsNonce: (error: TokenEndpointError) => boolean
+  readonly wantsNonce: (error: AuthorizationServerError) => boolean
 }
 
 /** Sends with the proofs of a key. */

@@ -5,16 +5,16 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
-import type { TokenEndpointError } from "../OAuthError.js"
+import type { TokenRequestError } from "../OAuthError.js"
 
 /** Tells after each failure how many milliseconds to wait; `None` when the Schedule is over. */
-export type DelayAfter = (error: TokenEndpointError) => Effect.Effect<Option.Option<number>>
+export type DelayAfter = (error: TokenRequestError) => Effect.Effect<Option.Option<number>>
 
 /** Beyond this many failures in a row no Schedule is followed any further. */
 const maxSteps = 30
 
 /** Begins a Schedule. */
-export const make = (schedule: Schedule.Schedule<unknown, TokenEndpointError>): DelayAfter => {
+export const make = (schedule: Schedule.Schedule<unknown, TokenRequestError>): DelayAfter => {
   let state: unknown = schedule.initial
   return Effect.fnUntraced(function*(error) {
     const now = yield* Clock.currentTimeMillis
@@ -27,8 +27,8 @@ export const make = (schedule: Schedule.Schedule<unknown, TokenEndpointError>): 
 
 /** The last delay that a Schedule asks for in so many failures, wherever it ends. */
 export const nth = Effect.fnUntraced(function*(
-  schedule: Schedule.Schedule<unknown, TokenEndpointError>,
-  error: TokenEndpointError,
+  schedule: Schedule.Schedule<unknown, TokenRequestError>,
+  error: TokenRequestError,
   n: number
 ) {
   const delayAfter = make(schedule)

@@ -25,18 +25,26 @@ import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import * as RedactedSpans from "../disclosure/RedactedSpans.js"
 import * as Redaction from "../disclosure/Redaction.js"
-import { codeOf, describe, oneLine, TokenEndpointError } from "../OAuthError.js"
+import {
+  type AuthorizationServerError,
+  type AuthorizationServerErrorFields,
+  codeOf,
+  describe,
+  oneLine
+} from "../OAuthError.js"
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
-/** Which endpoint is asked, as errors name it. */
-export type Subject = Pick<TokenEndpointError, "endpoint" | "role">
+/** The class of the errors of an endpoint. */
+export interface ErrorClass<E extends AuthorizationServerError> {
+  new(fields: AuthorizationServerErrorFields): E
+}
 
-/** What an error says beside its subject. */
-export type ErrorFields = Omit<ConstructorParameters<typeof TokenEndpointError>[0], keyof Subject>
+/** What an error says beside its endpoint. */
+export type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
 
 /** A good answer: a status of 2xx, and no OAuth error. */
-export interface Answer {
+export interface Answer<E extends AuthorizationServerError> {
   /** When the request was sent (epoch milliseconds). */
   readonly sentAt: number
   /** Without what is secret, which is looked for when they are to be shown. */
@@ -45,28 +53,28 @@ export interface Answer {
   /** The body as JSON or a form, where it is either. */
   readonly body: Option.Option<unknown>
   /** Says that the answer is of no use after all. */
-  readonly reject: (description: string) => TokenEndpointError
+  readonly reject: (description: string) => E
   /** Takes what is secret out of a part of the body. */
   readonly clean: Redaction.Clean
 }
 
-/** Sends a request. `secrets` are what it holds, and what no error may show. */
-export type ServerExchange = (
-  subject: Subject,
+/** Sends a request to an endpoint, as errors name it. `secrets` are what the request holds, and what no error may show. */
+export type ServerExchange<E extends AuthorizationServerError> = (
+  endpoint: string,
   request: HttpClientRequest.HttpClientRequest,
   secrets: ReadonlyArray<string>
-) => Effect.Effect<Answer, TokenEndpointError>
+) => Effect.Effect<Answer<E>, E>
 
 /**
  * Makes exchanges over the given `HttpClient`, which must not follow redirects
  * by itself (platform's `followRedirects` would carry the credentials with it).
  */
-export const make = (options: {
+export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass<E>, options: {
   readonly maxResponseBytes: number
   readonly requestInit?: RequestInit | undefined
   /** The field of an answer that is the token, where it has another name. */
   readonly tokenField?: string | undefined
-}): Effect.Effect<ServerExchange, never, HttpClient.HttpClient> =>
+}): Effect.Effect<ServerExchange<E>, never, HttpClient.HttpClient> =>
   Effect.map(Effect.context<HttpClient.HttpClient>(), (context) => {
     const { maxResponseBytes } = options
     const client = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
@@ -78,13 +86,12 @@ export const make = (options: {
     }
 
     const receive = (
-      subject: Subject,
+      endpoint: string,
       request: HttpClientRequest.HttpClientRequest,
       clean: Redaction.Clean,
       span: Tracer.Span | undefined
     ) => {
-      const transportError = (cause: unknown) =>
-        new TokenEndpointError({ ...subject, ...transportFields(cause, clean) })
+      const transportError = (cause: unknown) => new ServerError({ endpoint, ...transportFields(cause, clean) })
       const refused = (error: HttpClientError.HttpClientError) => transportError(causeOf(error))
       // What a client below shows in spans of its own would hold the credentials
       const redact: RedactedSpans.Redact = (exit) => {
@@ -112,40 +119,39 @@ export const make = (options: {
     }
 
     const exchange = Effect.fnUntraced(function*(
-      subject: Subject,
+      endpoint: string,
       request: HttpClientRequest.HttpClientRequest,
       secrets: ReadonlyArray<string>,
       span: Tracer.Span | undefined
     ) {
       const sentAt = yield* Clock.currentTimeMillis
-      const { read, response } = yield* receive(subject, request, Redaction.make(secrets), span)
+      const { read, response } = yield* receive(endpoint, request, Redaction.make(secrets), span)
       const text = Either.getOrElse(read, () => "")
       const { status } = response
       const body = parse(response.headers, text)
       const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
       const now = yield* Clock.currentTimeMillis
       const headers = () => Redaction.headers(response.headers, clean)
-      const error = (fields: ErrorFields) =>
-        new TokenEndpointError({ ...fieldsOf(response, clean, now), ...fields, ...subject })
+      const error = (fields: ErrorFields) => new ServerError({ ...fieldsOf(response, clean, now), ...fields, endpoint })
       if (Either.isLeft(read)) {
         const { cause } = read.left
         const description = `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
-        return yield* error(
-          cause === undefined ? { reason: reasonOf(status), description } : transportFields(cause, clean)
+        return yield* Effect.fail(
+          error(cause === undefined ? { reason: reasonOf(status), description } : transportFields(cause, clean))
         )
       }
       if (reasonOf(status) === "Redirect") {
-        return yield* error({ reason: "Redirect", description: "a redirect, which is not followed" })
+        return yield* Effect.fail(error({ reason: "Redirect", description: "a redirect, which is not followed" }))
       }
       const failure = Option.flatMap(body, (body) => TokenResponse.decodeError(body, clean))
       if (Option.isSome(failure)) {
-        return yield* error({ reason: "OAuth", description: failure.value.error, ...failure.value })
+        return yield* Effect.fail(error({ reason: "OAuth", description: failure.value.error, ...failure.value }))
       }
       const reasons = () => TokenResponse.reasonsOf(Option.getOrUndefined(body))
       if (reasonOf(status) === "Status") {
         const description = `no OAuth error in ${describeBody(headers(), text)}`
         const reason = clean(reasons() || plainReason(response.headers, text))
-        return yield* error({ reason: "Status", description: withReason(description, reason) })
+        return yield* Effect.fail(error({ reason: "Status", description: withReason(description, reason) }))
       }
       return {
         sentAt,
@@ -159,14 +165,14 @@ export const make = (options: {
       }
     })
 
-    return (subject, request, secrets) =>
-      traced(subject, request, (request, span) => exchange(subject, request, secrets, span))
+    return (endpoint, request, secrets) =>
+      traced(endpoint, request, (request, span) => exchange(endpoint, request, secrets, span))
   })
 
 /** Reads a JSON answer, or says which field of it is wrong. */
 export const decodeWith =
   <A>(decode: (value: object) => Either.Either<A, string>) =>
-  ({ body, headers, reject, text }: Answer): Either.Either<A, TokenEndpointError> => {
+  <E extends AuthorizationServerError>({ body, headers, reject, text }: Answer<E>): Either.Either<A, E> => {
     if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers(), text)}`))
     if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
     return Either.mapLeft(decode(body.value), reject)
@@ -225,14 +231,14 @@ const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => 
  * for what the server chooses: even the name of a header may hold what it was
  * sent. It ends with the body, and fails where the exchange does.
  */
-const traced = <A>(
-  { endpoint }: Subject,
+const traced = <A, E extends AuthorizationServerError>(
+  endpoint: string,
   request: HttpClientRequest.HttpClientRequest,
   exchange: (
     request: HttpClientRequest.HttpClientRequest,
     span: Tracer.Span | undefined
-  ) => Effect.Effect<A, TokenEndpointError>
-): Effect.Effect<A, TokenEndpointError> =>
+  ) => Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
   Effect.withFiberRuntime((fiber) => {
     if (fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)) return exchange(request, undefined)
     const { hostname, port, protocol } = new URL(endpoint)

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { AccessToken } from "../AccessToken.js"
-import { isOAuthError } from "../OAuthError.js"
+import { isAuthorizationServerError } from "../OAuthError.js"
 import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Slot } from "./TokenCache.js"
@@ -70,6 +70,6 @@ export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown
 
 /** What a function of the app's own fails with is not told, as it could be anything. */
 const describe = (causes: ReadonlyArray<Cause.Cause<unknown>>): string => {
-  const known = causes.map(Cause.squash).find(isOAuthError)
+  const known = causes.map(Cause.squash).find(isAuthorizationServerError)
   return `${causes.length} of the tokens were not revoked: they expire. ${known?.message ?? ""}`.trim()
 }

@@ -3,11 +3,10 @@
  * they do not hammer the endpoint: the arithmetic of it.
  */
 import * as Duration from "effect/Duration"
-import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
-import * as RetryPolicy from "../RetryPolicy.js"
+import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 
 /** What a cool-down answers with. */
-export type Failure = TokenEndpointError | TokenProviderError
+export type Failure = TokenRequestError | TokenProviderError
 
 /** A definite failure is held this many times as long as a passing one, and at most so many times. */
 const definiteFactor = 5
@@ -16,13 +15,10 @@ const maxDefiniteFactor = 60
 const maxRetryAfter = Duration.toMillis("1 minute")
 
 /**
- * Whether the same request may succeed a moment later: with credentials that
- * could not be read, the server was not even asked.
+ * Whether the next attempt may come soon: the failure is transient, or it is one
+ * of credentials that could not be read, which costs the server nothing.
  */
-export const isPassing = (failure: Failure): boolean =>
-  failure._tag === "TokenProviderError"
-    ? failure.reason !== "Defect"
-    : failure.reason === "ClientAuth" || RetryPolicy.transient(failure)
+export const isPassing = (failure: Failure): boolean => failure.isTransient || failure.reason === "ClientAuth"
 
 /**
  * How long to wait after a failure: the base times a factor, or as long as the

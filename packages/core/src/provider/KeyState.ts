@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Tracer from "effect/Tracer"
 import type { AccessToken } from "../AccessToken.js"
-import type { TokenEndpointError } from "../OAuthError.js"
+import type { TokenRequestError } from "../OAuthError.js"
 import type { RenewalOutcome, RenewalReason } from "../OAuthMetrics.js"
 import type { Token } from "../store/TokenBinding.js"
 import type { HeldTokenStatus, StoreStatus, TokenStatus } from "../TokenStatus.js"
@@ -44,7 +44,7 @@ export interface Flight {
   /** What it has come to. */
   outcome?: RenewalOutcome
   /** What the last attempt said, while it is made again. */
-  lastError?: TokenEndpointError
+  lastError?: TokenRequestError
   failedAt?: number
   /** A cool-down answered for the endpoint: its failure is the old one, told again. */
   isAnswered: boolean

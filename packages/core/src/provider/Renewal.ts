@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "../AccessToken.js"
 import * as RetryDelay from "../endpoint/RetryDelay.js"
-import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Found } from "../store/SharedTokens.js"
 import * as Sharing from "../store/Sharing.js"
@@ -30,7 +30,7 @@ export interface Renewal {
   /** When it must have come to an end (epoch milliseconds); an attempt under way goes on. */
   readonly deadline: number
   /** Says no where the endpoint has given a token that is of no use. */
-  readonly accept: (token: AccessToken.AccessToken) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+  readonly accept: (token: AccessToken.AccessToken) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
   readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
   /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
   readonly look: Effect.Effect<Option.Option<Found>>
@@ -43,10 +43,10 @@ export interface Renewal {
   /** Other processes are at it. */
   readonly onBusy: Sharing.Renewal["onBusy"]
   /** An attempt failed, and there is none before this time (epoch milliseconds). */
-  readonly onFailure: (error: TokenEndpointError, notBefore: number) => void
+  readonly onFailure: (error: TokenRequestError, notBefore: number) => void
 }
 
-type Failure = TokenEndpointError | TokenProviderError
+type Failure = TokenRequestError | TokenProviderError
 
 /** A background renewal that found another process at it looks again after this at the earliest (ms). */
 const busyInterval = 250
@@ -88,8 +88,9 @@ export const make = (options: {
 
       const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
         Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
-        Effect.catchTag("TokenEndpointError", (error) =>
-          Effect.flatMap(delayAfter(error), (delay) => tryAgain(error, delay)))
+        Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) =>
+          Effect.flatMap(delayAfter(error), (delay) =>
+            tryAgain(error, delay)))
       )
 
       const turns = fleet.enter({

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
-import * as Cooldown from "./Cooldown.js"
+import type * as Cooldown from "./Cooldown.js"
 import type { Slot } from "./TokenCache.js"
 
 /** What a failed renewal means for those who need the token. */
@@ -60,7 +60,7 @@ export const make = (options: {
       current.set(subject, kind)
       saidAt.set(kind, now())
       // What passes by itself, while nobody is worse off for it, is no error yet
-      const isError = consequence !== "serves" || !Cooldown.isPassing(failure)
+      const isError = consequence !== "serves" || !failure.isTransient
       const log = isError ? Effect.logError : Effect.logWarning
       fork(Effect.annotateLogs(log(`${beginnings[consequence]}. ${failure.message}`), {
         "oauth.token.key": slot.name,

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Scope from "effect/Scope"
 import * as AccessToken from "../AccessToken.js"
-import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as RefreshTokens from "../store/RefreshTokens.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
 
@@ -14,7 +14,7 @@ import type { TokenEndpoint } from "../TokenEndpoint.js"
 export type TokenAttempts = (
   need: Need,
   attempt: number
-) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError | TokenProviderError>
+) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
 
 /** What an attempt is for. */
 export type Need = Omit<RefreshTokens.Need, "attempt">

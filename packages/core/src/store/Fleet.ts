@@ -13,9 +13,8 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { fingerprint } from "../disclosure/Fingerprint.js"
 import * as RetryDelay from "../endpoint/RetryDelay.js"
-import { type TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import { TokenProviderError, type TokenRequestError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
-import * as RetryPolicy from "../RetryPolicy.js"
 import * as BoundedStore from "./BoundedStore.js"
 import * as FleetNotes from "./FleetNotes.js"
 import * as SharedTokens from "./SharedTokens.js"
@@ -70,13 +69,13 @@ export const join = (
   /** A failed attempt slows the whole fleet down, and this process more than the others. */
   const slowDown = Effect.fnUntraced(function*(
     { attempts, delayAfter, key, tryAgain }: Sharing.Renewal,
-    error: TokenEndpointError,
+    error: TokenRequestError,
     pace: Option.Option<FleetNotes.Found>
   ) {
     const own = yield* delayAfter(error)
     if (!isShared) return yield* tryAgain(error, own)
     // A definite answer is for the process that got it: another may have other credentials
-    if (Option.isNone(own) && !RetryPolicy.transient(error)) return yield* error
+    if (Option.isNone(own) && !error.isTransient) return yield* error
     const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
     const delay = count === attempts() ? own : yield* RetryDelay.nth(retry, error, count)
     const asked = Duration.toMillis(error.retryAfter ?? Duration.zero)
@@ -131,7 +130,7 @@ export const join = (
           finish: Effect.zipRight(store.releaseLease(key, owner), forget)
         })
       ),
-      Effect.catchTag("TokenEndpointError", (error) => slowDown(renewal, error, pace)),
+      Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) => slowDown(renewal, error, pace)),
       BoundedStore.unbounded
     )
   })

@@ -22,7 +22,7 @@ import { fingerprint } from "../disclosure/Fingerprint.js"
 import type { ProofKey } from "../DPoP.js"
 import { AccessTokenValue } from "../endpoint/TokenResponse.js"
 import type * as Grant from "../Grant.js"
-import { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import { TokenEndpointError, TokenProviderError, type TokenRequestError } from "../OAuthError.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { ResolvedTokenRequest } from "../TokenRequest.js"
 import type { TokenStore } from "../TokenStore.js"
@@ -30,7 +30,7 @@ import * as BoundedStore from "./BoundedStore.js"
 import { randomName } from "./SharedTokens.js"
 import * as StoredToken from "./StoredToken.js"
 
-type Failure = TokenEndpointError | TokenProviderError
+type Failure = TokenRequestError | TokenProviderError
 
 /**
  * The first of the refresh tokens that take each other's place, and what keeps
@@ -73,7 +73,7 @@ export interface Options {
     readonly attempt: (
       request: ResolvedTokenRequest,
       attempt: number
-    ) => Effect.Effect<AccessToken.AccessToken, TokenEndpointError>
+    ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
     /** Within this time an attempt comes to its end. */
     readonly timeout: Duration.Duration
     readonly proofKey: ProofKey | undefined
@@ -169,7 +169,7 @@ export const make = (options: Options): RefreshTokens => {
     attempt: (initial, need) =>
       Effect.suspend(() =>
         store === undefined
-          ? unusable(options, "it is kept in the store, which TokenProvider.shareTokens leaves out")
+          ? unusable("it is kept in the store, and TokenProvider.shareTokens is false")
           : lineageOf(store, initial).attempt(need)
       ),
     flush: Effect.suspend(() =>
@@ -178,8 +178,9 @@ export const make = (options: Options): RefreshTokens => {
   }
 }
 
-const unusable = ({ failureCooldown }: Options, description: string) =>
-  new TokenProviderError({ reason: "RefreshToken", description, retryAfter: failureCooldown })
+/** Without `retryAfter` no new attempt helps. */
+const unusable = (description: string, retryAfter?: Duration.Duration) =>
+  new TokenProviderError({ reason: "RefreshToken", description, retryAfter })
 
 /** The refresh tokens that begin with the same one. */
 interface Lineage {
@@ -217,7 +218,7 @@ const makeLineage = (
   // the store
   // ---------------------------------------------------------------------------
 
-  const fail = (description: string) => unusable(options, description)
+  const fail = (description: string) => unusable(description, failureCooldown)
 
   const call = <A>(...args: Parameters<typeof makeCall<A>>): Effect.Effect<A, TokenProviderError> =>
     Effect.mapError(makeCall(...args), ({ message }) => fail(message))
@@ -227,7 +228,7 @@ const makeLineage = (
     Effect.transposeMapOption(({ payload, version }) =>
       Option.match(decode(payload), {
         // Whatever it is, it may be the newest token
-        onNone: () => fail(`entry ${key} of the token store holds none that this version can read`),
+        onNone: () => unusable(`entry ${key} of the token store holds none that this version can read`),
         onSome: ({ generation, token }) => Effect.succeed({ generation, token: Redacted.make(token), version })
       })
     )
@@ -422,8 +423,7 @@ const wholly = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
 
 /** Nobody knows what the server has done. */
 const isUnknown = (error: Failure): boolean =>
-  error._tag === "TokenEndpointError" && error.role === undefined &&
-  (error.reason === "Transport" || error.reason === "Timeout")
+  error._tag === "TokenEndpointError" && (error.reason === "Transport" || error.reason === "Timeout")
 
 const isInvalidGrant = (error: Failure): error is TokenEndpointError =>
   error._tag === "TokenEndpointError" && error.error === "invalid_grant"

@@ -12,7 +12,7 @@ import type * as Schedule from "effect/Schedule"
 import type { AccessToken } from "../AccessToken.js"
 import type { ProofKey } from "../DPoP.js"
 import type { DelayAfter } from "../endpoint/RetryDelay.js"
-import type { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
+import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Driver } from "./BoundedStore.js"
 import type { Hold } from "./FleetNotes.js"
@@ -48,7 +48,7 @@ export interface Options {
   readonly defaultLifetime: Duration.Duration
   /** The key that all of its tokens are bound to, if they are. */
   readonly proofKey: ProofKey | undefined
-  readonly retry: Schedule.Schedule<unknown, TokenEndpointError>
+  readonly retry: Schedule.Schedule<unknown, TokenRequestError>
   /** Runs what nobody waits for. */
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly update: OAuthMetrics.Update
@@ -87,7 +87,7 @@ export interface Turns {
   readonly leave: Effect.Effect<void>
 }
 
-type Failure = TokenEndpointError | TokenProviderError
+type Failure = TokenRequestError | TokenProviderError
 
 /** A renewal, as those who share the store know it. */
 export interface Renewal {
@@ -108,10 +108,10 @@ export interface Renewal {
   readonly delayAfter: DelayAfter
   /** Tries again after this delay (ms), if there is one; none of the others brings a token before `others` have passed. */
   readonly tryAgain: (
-    error: TokenEndpointError,
+    error: TokenRequestError,
     delay: Option.Option<number>,
     others?: number
-  ) => Effect.Effect<number, TokenEndpointError>
+  ) => Effect.Effect<number, TokenRequestError>
   /** Others are at it, and bring nothing before this time (epoch milliseconds), if that is known. */
   readonly onBusy: (notBefore?: number) => void
 }

@@ -17,7 +17,7 @@ import * as Schedule from "effect/Schedule"
 import * as AccessToken from "../AccessToken.js"
 import type { ProofKey } from "../DPoP.js"
 import * as AuthenticatedPost from "../endpoint/AuthenticatedPost.js"
-import { TokenEndpointError } from "../OAuthError.js"
+import { isAuthorizationServerError, isTransient, TokenEndpointError, type TokenRequestError } from "../OAuthError.js"
 import * as RetryPolicy from "../RetryPolicy.js"
 import { TokenEndpoint } from "../TokenEndpoint.js"
 import * as TokenRequest from "../TokenRequest.js"
@@ -68,9 +68,9 @@ export class TestTokenEndpoint extends Context.Tag("@effect-alf/core/testing/Tes
     /** Forgets the recorded attempts. */
     readonly resetRecords: Effect.Effect<void>
     /** The next `n` attempts fail, after those already told what to do. The default is `unavailable`. */
-    readonly failNext: (n: number, error?: TokenEndpointError) => Effect.Effect<void>
+    readonly failNext: (n: number, error?: TokenRequestError) => Effect.Effect<void>
     /** All other attempts fail; `undefined` ends it. */
-    readonly fail: (error: TokenEndpointError | undefined) => Effect.Effect<void>
+    readonly fail: (error: TokenRequestError | undefined) => Effect.Effect<void>
     /** The next attempt, after those already told what to do, brings this token. */
     readonly respondNext: (token: TokenOptions) => Effect.Effect<void>
     /** How long an attempt waits for its answer. */
@@ -107,9 +107,9 @@ export interface Options {
   /** What is asked for when a call does not say otherwise. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The retries of `request`. The default is none. */
-  readonly retry?: Schedule.Schedule<unknown, TokenEndpointError> | undefined
-  /** The default is `RetryPolicy.transient`. */
-  readonly retryWhile?: Predicate.Predicate<TokenEndpointError> | undefined
+  readonly retry?: Schedule.Schedule<unknown, TokenRequestError> | undefined
+  /** The default is `OAuthError.isTransient`. */
+  readonly retryWhile?: Predicate.Predicate<TokenRequestError> | undefined
 }
 
 const endpoint = "https://auth.test/token"
@@ -161,17 +161,17 @@ export const make = (
       ...options.identity
     }
     const tokenPrefix = options.tokenPrefix ?? "token-"
-    const retry = Schedule.whileInput(options.retry ?? RetryPolicy.none, options.retryWhile ?? RetryPolicy.transient)
+    const retry = Schedule.whileInput(options.retry ?? RetryPolicy.none, options.retryWhile ?? isTransient)
 
     let lifetime: Duration.DurationInput | "none" = options.lifetime ?? "1 hour"
     let delay = Duration.decode(options.delay ?? 0)
-    let failure: TokenEndpointError | undefined
+    let failure: TokenRequestError | undefined
     let hangs = false
     let returnsSame = false
     let credentials = Option.none<string>()
     let binding = options.identity?.binding ?? options.proofKey?.thumbprint
     let requests: Array<Attempt> = []
-    const script: Array<TokenEndpointError | TokenOptions> = []
+    const script: Array<TokenRequestError | TokenOptions> = []
     const issued: Array<AccessToken.AccessToken> = []
     const lastOf = new Map<string, AccessToken.AccessToken>()
 
@@ -198,13 +198,13 @@ export const make = (
       request: TokenRequest.ResolvedTokenRequest,
       via: Attempt["via"],
       attempt: number
-    ): Effect.Effect<AccessToken.AccessToken, TokenEndpointError> =>
+    ): Effect.Effect<AccessToken.AccessToken, TokenRequestError> =>
       Effect.flatMap(Clock.currentTimeMillis, (time) => {
         requests.push({ time, via, attempt, request })
         if (hangs) return Effect.never
         const told = script.shift() ?? failure
         const result = Effect.suspend(() =>
-          told instanceof TokenEndpointError
+          isAuthorizationServerError(told)
             ? Effect.fail(told)
             : Effect.succeed(issue(Redacted.value(request.key), told, DateTime.unsafeMake(time)))
         )

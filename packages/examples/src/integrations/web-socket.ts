@@ -41,7 +41,7 @@ const messages = (url: URL) =>
     const connected = (
       token: AccessToken.AccessToken,
       isRenewed: boolean
-    ): Stream.Stream<string, Closed | OAuthError.TokenEndpointError | OAuthError.TokenProviderError> =>
+    ): Stream.Stream<string, Closed | OAuthError.TokenRequestError | OAuthError.TokenProviderError> =>
       Stream.suspend(() => {
         let isAccepted = false
         const accept = Effect.suspend(() => {

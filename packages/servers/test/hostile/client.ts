@@ -195,7 +195,7 @@ const secrets = [clientSecret, assertion, issued].flatMap((secret) => [
 ])
 
 const outcomeOf = (
-  exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenEndpointError | OAuthError.InvalidOptions>
+  exit: Exit.Exit<AccessToken.AccessToken, OAuthError.TokenRequestError | OAuthError.InvalidOptions>
 ): Outcome => {
   if (Exit.isSuccess(exit)) {
     const { expiresAt, obtainedAt, scope, value } = exit.value
@@ -209,7 +209,7 @@ const outcomeOf = (
     }
   }
   const failure = Cause.failureOption(exit.cause)
-  if (Option.isNone(failure) || failure.value._tag !== "TokenEndpointError") {
+  if (Option.isNone(failure) || failure.value._tag === "InvalidOptions") {
     return { _tag: "Defect", message: Cause.pretty(exit.cause) }
   }
   const { error, message, reason, retryAfter } = failure.value
