@@ -9,8 +9,8 @@ export default [
     test: {
       name: "effect-alf",
       include: ["packages/*/test/**/*.test.ts"],
-      // There is a redis-server to start, or a sentence says how to get one
-      globalSetup: ["packages/servers/src/redis/setup.ts"],
+      // There are a redis-server and a memcached to start, or a sentence says how to get one
+      globalSetup: ["packages/servers/src/setup.ts"],
       testTimeout: hang,
       hookTimeout: hang
     }

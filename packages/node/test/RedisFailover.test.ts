@@ -4,6 +4,7 @@ import * as RedisCluster from "@effect-alf/servers/redis/RedisCluster"
 import * as RedisSentinel from "@effect-alf/servers/redis/RedisSentinel"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import * as TlsCertificate from "@effect-alf/servers/redis/TlsCertificate"
+import * as ServerProcess from "@effect-alf/servers/ServerProcess"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Duration, Effect, Fiber, Layer, Option, Queue, Redacted, Stream } from "effect"
@@ -147,7 +148,7 @@ describe.concurrent("RedisConnection", () => {
     it.scopedLive("what the url says holds for every node", () =>
       Effect.gen(function*() {
         const { args, ca } = yield* TlsCertificate.make
-        const port = yield* RedisServer.freePort
+        const port = yield* ServerProcess.freePort
         const { primaries: [node] } = yield* RedisCluster.make({
           size: 1,
           args: [

@@ -1,5 +1,6 @@
 import { AuthedHttpClient } from "@effect-alf/core"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
+import type { ServerError } from "@effect-alf/servers/ServerError"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { type Duration, Effect, Random, Redacted, TestClock } from "effect"
@@ -11,14 +12,14 @@ import { loadForLong, open, patient, tellsOf } from "./RedisBench.js"
 type Server = RedisServer.RedisServer
 
 interface Outage {
-  readonly begin: (server: Server) => Effect.Effect<unknown, RedisServer.RedisServerError>
-  readonly end: (server: Server) => Effect.Effect<unknown, RedisServer.RedisServerError>
+  readonly begin: (server: Server) => Effect.Effect<unknown, ServerError>
+  readonly end: (server: Server) => Effect.Effect<unknown, ServerError>
   /** What the warning says. */
   readonly cause: RegExp
   /** What goes on while a request waits: a call that was lost with its connection ends by its time limit alone. */
   readonly meanwhile?: Effect.Effect<never>
   /** The same while another process starts that hears nothing of its connection. */
-  readonly atStart?: (server: Server) => Effect.Effect<never, RedisServer.RedisServerError>
+  readonly atStart?: (server: Server) => Effect.Effect<never, ServerError>
 }
 
 const time = Effect.forever(TestClock.adjust("100 millis"))

@@ -1,6 +1,7 @@
 import type { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import * as TlsCertificate from "@effect-alf/servers/redis/TlsCertificate"
+import * as ServerProcess from "@effect-alf/servers/ServerProcess"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Duration, Effect, Either, Option, Redacted } from "effect"
@@ -130,7 +131,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
 
   it.scopedLive("CLUSTERDOWN", () =>
     Effect.gen(function*() {
-      const bus = yield* RedisServer.freePort
+      const bus = yield* ServerProcess.freePort
       const server = yield* RedisServer.make({ args: ["--cluster-enabled", "yes", "--cluster-port", `${bus}`] })
       const { error } = yield* askBoth({ url: server.url })
       assert.match(error.description, /^CLUSTERDOWN /)

@@ -12,8 +12,7 @@ import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import { constVoid, identity, type LazyArg } from "effect/Function"
+import { constVoid, type LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -22,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
 import type { EventEmitter } from "node:events"
 import type { Client, ClusterAddress, Options } from "../RedisClient.js"
+import * as Answer from "../store/Answer.js"
 import * as RedisError from "./RedisError.js"
 
 /** A client, and what its owner knows about it. */
@@ -354,26 +354,11 @@ const hush = (redis: Redis): () => Promise<unknown> => {
   return () => answered
 }
 
-/** What has arrived is read before the next turn of the event loop comes to this. */
-const nextTurn = Effect.async<void>((resume) => {
-  const immediate = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(immediate))
-})
+/** Waits for an answer, and fails with `RedisError.timedOut` when none has come in time. */
+export const answerWithin = (limit: Duration.Duration) => Answer.within(limit, RedisError.timedOut)
 
-/**
- * Waits for an answer, and fails with `RedisError.timedOut` when none has come
- * in time. A process that stood still finds its timer before the answer that
- * has been there for long: it reads once more.
- */
-export const answerWithin = (limit: Duration.Duration) => <A>(ask: LazyArg<Promise<A>>): Effect.Effect<A, unknown> =>
-  Effect.raceFirst(
-    Effect.tryPromise({ try: ask, catch: identity }),
-    Effect.sleep(limit).pipe(Effect.zipRight(nextTurn), Effect.zipRight(Effect.failSync(RedisError.timedOut)))
-  )
-
-/** It goes on when nobody waits for it any more: only so is a silent connection found out. */
-const bounded = (commandTimeout: Duration.Duration) => (call: LazyArg<Promise<unknown>>): Promise<unknown> =>
-  Effect.runPromise(Effect.either(answerWithin(commandTimeout)(call))).then(Either.getOrThrowWith(identity))
+/** The same when nobody waits for it any more. */
+const bounded = (commandTimeout: Duration.Duration) => Answer.bounded(commandTimeout, RedisError.timedOut)
 
 const asking = (client: Client, ask: (call: LazyArg<Promise<unknown>>) => Promise<unknown>): Client => ({
   evalsha: (sha1, numberOfKeys, ...args) => ask(() => client.evalsha(sha1, numberOfKeys, ...args)),

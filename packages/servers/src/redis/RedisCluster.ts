@@ -1,6 +1,8 @@
 /** A real Redis Cluster of several servers, each of which ends with the scope. */
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import type { ServerError } from "../ServerError.js"
+import * as ServerProcess from "../ServerProcess.js"
 import * as RedisServer from "./RedisServer.js"
 
 export interface RedisCluster {
@@ -11,7 +13,7 @@ export interface RedisCluster {
   /** Where all of them are. */
   readonly addresses: ReadonlyArray<{ readonly host: string; readonly port: number }>
   /** Waits until each of them says that it works, and knows all others and who holds each slot. */
-  readonly agrees: Effect.Effect<void, RedisServer.RedisServerError>
+  readonly agrees: Effect.Effect<void, ServerError>
   /** The primary that a key belongs to at the start. */
   readonly primaryOf: (key: string) => Effect.Effect<RedisServer.RedisServer>
 }
@@ -30,7 +32,7 @@ const slots = 16_384
 const startNode = (args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     // The usual one, 10,000 above the other, may be no port at all
-    const bus = yield* RedisServer.freePort
+    const bus = yield* ServerProcess.freePort
     const server = yield* RedisServer.make({
       args: [
         ...["--cluster-enabled", "yes", "--cluster-port", `${bus}`, "--cluster-announce-ip", "127.0.0.1"],
@@ -45,7 +47,7 @@ const startNode = (args: ReadonlyArray<string>) =>
 /** Starts the servers, makes them one cluster and waits until each of them says that it works. */
 export const make = (
   { args = [], replicas: replicaCount = 0, size = 3 }: Options = {}
-): Effect.Effect<RedisCluster, RedisServer.RedisServerError, Scope.Scope> =>
+): Effect.Effect<RedisCluster, ServerError, Scope.Scope> =>
   Effect.gen(function*() {
     const nodes = yield* Effect.replicateEffect(startNode(args), size + replicaCount, {
       concurrency: "unbounded"

@@ -1,6 +1,7 @@
 /** A real primary with a replica, and a sentinel that sees to it that there always is a primary. */
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import type { ServerError } from "../ServerError.js"
 import * as RedisServer from "./RedisServer.js"
 
 export interface RedisSentinel {
@@ -10,11 +11,11 @@ export interface RedisSentinel {
   readonly primary: RedisServer.RedisServer
   readonly replica: RedisServer.RedisServer
   /** From now on the sentinel replaces a primary that does not answer; before it does so at no time. */
-  readonly watch: Effect.Effect<void, RedisServer.RedisServerError>
+  readonly watch: Effect.Effect<void, ServerError>
 }
 
 /** Starts the three of them and waits until they know of each other. */
-export const make: Effect.Effect<RedisSentinel, RedisServer.RedisServerError, Scope.Scope> = Effect.gen(function*() {
+export const make: Effect.Effect<RedisSentinel, ServerError, Scope.Scope> = Effect.gen(function*() {
   const name = "tokens"
   const args = ["--repl-diskless-sync", "no"]
   const primary = yield* RedisServer.make({ args })

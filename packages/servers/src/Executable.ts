@@ -1,11 +1,13 @@
-/** The program that a Redis server is. */
+/** The programs that servers are. */
 import { accessSync, constants } from "node:fs"
 import { delimiter, join } from "node:path"
 
-const names = ["redis-server", "valkey-server"]
+export const redis = ["redis-server", "valkey-server"]
 
-/** The first in the folders of a PATH, if there is one. */
-export const find = (searchPath = ""): string | undefined =>
+export const memcached = ["memcached"]
+
+/** The first of these in the folders of a PATH, if there is one. */
+export const find = (names: ReadonlyArray<string>, searchPath = ""): string | undefined =>
   names
     .flatMap((name) => searchPath.split(delimiter).map((folder) => join(folder, name)))
     .find(is)

@@ -1,0 +1,67 @@
+/**
+ * A real Memcached server for tests and demos: on a free port of the loopback
+ * interface, gone with its scope. Nothing here depends on a test runner.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { createConnection } from "node:net"
+import * as Executable from "../Executable.js"
+import { ServerError } from "../ServerError.js"
+import * as ServerProcess from "../ServerProcess.js"
+import * as ServerProgram from "../ServerProgram.js"
+
+export interface MemcachedServer extends ServerProcess.ServerProcess {
+  /** `host:port` */
+  readonly address: string
+}
+
+export interface Options {
+  /** Further arguments of the server, such as `["-m", "1"]`. */
+  readonly args?: ReadonlyArray<string> | undefined
+}
+
+const program = { names: Executable.memcached }
+
+/** Makes sure that there is an executable to start: installs Debian's package where that is possible. */
+export const install = ServerProgram.install(program)
+
+/** Starts a server and waits until it answers; it must be there, or have been installed. */
+export const make = (options?: Options): Effect.Effect<MemcachedServer, ServerError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const server = yield* ServerProcess.make({
+      executable: yield* ServerProgram.find(program),
+      // Whoever starts it as root must name a user
+      args: (port) => [
+        ...["-u", "root", "-l", "127.0.0.1", "-p", `${port}`, "-U", "0", "-t", "1", "-vv"],
+        ...options?.args ?? []
+      ],
+      readyLine: /server listening/
+    })
+    return { ...server, address: `127.0.0.1:${server.port}` }
+  })
+
+/** Sends lines to the server on a port, and answers with what it says to all of them. */
+export const ask = (port: number, ...lines: ReadonlyArray<string>): Effect.Effect<string, ServerError> =>
+  Effect.async<string, ServerError>((resume) => {
+    let answer = ""
+    // An answer of its own ends the others
+    const end = "MN\r\n"
+    const socket = createConnection({ host: "127.0.0.1", port }, () => socket.write([...lines, "mn", ""].join("\r\n")))
+    const fail = (message: string) =>
+      resume(Effect.fail(new ServerError({ message: `the server on port ${port}: ${message}` })))
+    socket.setEncoding("utf8").on("data", (chunk) => {
+      answer += chunk
+      if (!answer.endsWith(end)) return
+      resume(Effect.succeed(answer.slice(0, -end.length)))
+      socket.destroy()
+    })
+    socket.on("error", ({ message }) => fail(message)).on("close", () => fail("it ended the connection"))
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** How often each command has been processed, by the server's name of it, such as `cmd_meta`. */
+export const commands = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerError> =>
+  Effect.map(ask(port, "stats"), (text) =>
+    new Map(
+      Array.from(text.matchAll(/^STAT (cmd_\w+) (\d+)\r$/gm), ([, name, count]) => [name, Number(count)] as const)
+    ))
