@@ -6,10 +6,18 @@ export const redis = ["redis-server", "valkey-server"]
 
 export const memcached = ["memcached"]
 
-/** The first of these in the folders of a PATH, if there is one. */
-export const find = (names: ReadonlyArray<string>, searchPath = ""): string | undefined =>
+export const postgres = ["postgres"]
+
+export const mariadb = ["mariadbd"]
+
+/** The first of these in the folders of a PATH, and then in others, if there is one. */
+export const find = (
+  names: ReadonlyArray<string>,
+  searchPath = "",
+  folders: ReadonlyArray<string> = []
+): string | undefined =>
   names
-    .flatMap((name) => searchPath.split(delimiter).map((folder) => join(folder, name)))
+    .flatMap((name) => [...searchPath.split(delimiter), ...folders].map((folder) => join(folder, name)))
     .find(is)
 
 export const is = (path: string): boolean => {

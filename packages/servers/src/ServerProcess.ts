@@ -3,6 +3,7 @@ import { Deferred, Effect, Option, Ref } from "effect"
 import type { Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomInt } from "node:crypto"
+import { readdirSync, readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { ServerError } from "./ServerError.js"
 
@@ -12,7 +13,7 @@ export interface ServerProcess {
   readonly kill: Effect.Effect<void>
   /** Starts it again on the same port after a `kill`, with further arguments. */
   readonly start: (args?: ReadonlyArray<string>) => Effect.Effect<void, ServerError>
-  /** Stops the process: connections stay open, nothing is answered. */
+  /** Stops the process, and those that it has started: connections stay open, nothing is answered. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
 }
@@ -22,6 +23,13 @@ export interface Options {
   readonly args: (port: number) => ReadonlyArray<string>
   /** What it has written when it can be asked. */
   readonly readyLine: RegExp
+  /** Whose process it is; by default that of whoever starts it. */
+  readonly user?: User | undefined
+}
+
+export interface User {
+  readonly uid: number
+  readonly gid: number
 }
 
 /** Starts a server and waits until it can be asked. */
@@ -74,11 +82,11 @@ interface Running {
 const children = new Set<ChildProcess>()
 process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")))
 
-const launch = ({ executable, readyLine }: Options, args: ReadonlyArray<string>) =>
+const launch = ({ executable, readyLine, user }: Options, args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const ready = yield* Deferred.make<void, ServerError>()
     const ended = yield* Deferred.make<void>()
-    const child = spawn(executable, args, { stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(executable, args, { ...user, stdio: ["ignore", "pipe", "pipe"] })
     children.add(child)
     let output = ""
     const read = (chunk: string) => {
@@ -100,7 +108,39 @@ const launch = ({ executable, readyLine }: Options, args: ReadonlyArray<string>)
     return running
   })
 
-const signal = (child: ChildProcess, name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
+/** To the process, and to those that it has started before it hears of it. */
+const signal = (child: ChildProcess, name: NodeJS.Signals) =>
+  Effect.sync(() => {
+    const { pid } = child
+    const before = pid === undefined ? [] : startedBy(pid)
+    child.kill(name)
+    const after = pid === undefined ? [] : startedBy(pid)
+    for (const started of new Set([...before, ...after])) {
+      try {
+        process.kill(started, name)
+      } catch {
+        // It has ended meanwhile
+      }
+    }
+  })
+
+/** As Linux tells; elsewhere none are known. */
+const startedBy = (parent: number): ReadonlyArray<number> => {
+  try {
+    return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === parent).map(Number)
+  } catch {
+    return []
+  }
+}
+
+const parentOf = (pid: string): number | undefined => {
+  try {
+    // After the name, which may hold anything, come the state and the parent
+    return Number(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ")[1])
+  } catch {
+    return undefined
+  }
+}
 
 // Below those that a system gives to whoever asks for any: one of these stays free while its server is stopped
 const ports = { from: 12_000, to: 32_000 }

@@ -7,19 +7,29 @@ import * as Executable from "./Executable.js"
 import { ServerError } from "./ServerError.js"
 
 export interface ServerProgram {
-  /** What it may be called; the first is the name of Debian's package as well. */
+  /** What it may be called. */
   readonly names: ReadonlyArray<string>
+  /** Debian's package; by default the first of the names. */
+  readonly package?: string | undefined
+  /** Where it may be besides, when it is looked for. */
+  readonly folders?: (() => ReadonlyArray<string>) | undefined
 }
 
 const searchPath = Effect.orDie(Config.withDefault(Config.string("PATH"), ""))
 
-const search = ({ names }: ServerProgram) => Effect.map(searchPath, (path) => Executable.find(names, path))
+const search = ({ folders, names }: ServerProgram) =>
+  Effect.map(searchPath, (path) => Executable.find(names, path, folders?.()))
 
-const unavailable = ({ names }: ServerProgram, why = "") => {
+const packageOf = (program: ServerProgram) => program.package ?? program.names[0]
+
+const unavailable = (program: ServerProgram, why = "") => {
+  const { names } = program
   const missing = names.length === 1 ? `${names[0]} is not` : `Neither ${names.join(" nor ")} is`
   const advice = names.length === 1 ? "install it" : "install one of them"
   return new ServerError({
-    message: `${missing} on the PATH, and Debian's package ${names[0]} could not be installed: ${advice}.${why}`
+    message: `${missing} on the PATH, and Debian's package ${
+      packageOf(program)
+    } could not be installed: ${advice}.${why}`
   })
 }
 
@@ -35,8 +45,8 @@ export const install = (program: ServerProgram): Effect.Effect<void, ServerError
   Effect.gen(function*() {
     if ((yield* search(program)) !== undefined) return
     if (process.getuid?.() !== 0 || !aptGet.some(Executable.is)) return yield* unavailable(program)
-    const [name] = program.names
-    yield* Console.error(`No ${name} is on the PATH: installing Debian's package ${name}`)
+    const name = packageOf(program)
+    yield* Console.error(`No ${program.names[0]} is on the PATH: installing Debian's package ${name}`)
     yield* withoutServices(Effect.zipRight(runAptGet("update"), runAptGet("install", "--yes", name))).pipe(
       Effect.mapError(({ message }) => unavailable(program, ` ${message}`))
     )
