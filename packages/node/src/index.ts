@@ -26,4 +26,9 @@ export * as RedisTokenStore from "./RedisTokenStore.js"
 /**
  * @since 0.1.0
  */
+export * as SqlTokenStore from "./SqlTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as TlsCertificate from "./TlsCertificate.js"

@@ -1,0 +1,392 @@
+/**
+ * A `TokenStore` in a database, over the `SqlClient` of `@effect/sql`: the
+ * processes of an app share their tokens in Postgres, MySQL, MariaDB or SQLite.
+ * Every write is one conditional statement, and every time is the database's.
+ *
+ * Nothing here needs Node: what a runtime has a client for, it has this store
+ * for. The package `@effect/sql` is loaded when a store is made.
+ *
+ * @since 0.1.0
+ */
+import * as Environment from "@effect-alf/core/Environment"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
+import { TokenStoreError } from "@effect-alf/core/OAuthError"
+import { byTurns, TokenStore } from "@effect-alf/core/TokenStore"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import * as SqlConnection from "./sql/SqlConnection.js"
+import * as SqlFailure from "./sql/SqlFailure.js"
+import * as SqlNotices from "./sql/SqlNotices.js"
+import * as SqlStatements from "./sql/SqlStatements.js"
+
+/**
+ * The databases that the store knows, by the names that Effect has for them;
+ * `mysql` is MariaDB as well.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Dialect = "pg" | "mysql" | "sqlite"
+
+/**
+ * Options of a store.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /**
+   * The table, with its schema if need be: letters, digits and `_`, at most 63 characters in all. The default is
+   * `effect_alf_tokens`.
+   */
+  readonly table?: string | undefined
+  /**
+   * Makes the table where it is not there, when the store is first used. The default is `false`: an app that is
+   * migrated may not make tables, and `migration` belongs to its migrations.
+   */
+  readonly createTable?: boolean | undefined
+  /**
+   * Listens to what other processes store, over LISTEN and NOTIFY of Postgres, if the client is that of
+   * `@effect/sql-pg`. The default is `true`; `false` is for a pooler without sessions, such as PgBouncer in transaction
+   * mode, through which nothing is heard.
+   */
+  readonly notices?: boolean | undefined
+}
+
+/**
+ * Options of a store with a client of its own.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientOptions extends Options {
+  /**
+   * How long one call may take before the client is given up for a new one. TokenProvider's `storeTimeout` counts as
+   * well, and is shorter by default. A synchronous driver, as those of SQLite are, is not bounded by either. The default
+   * is 1 second.
+   */
+  readonly commandTimeout?: Duration.DurationInput | undefined
+  /** How long a client may take to be made. The default is 5 seconds. */
+  readonly connectTimeout?: Duration.DurationInput | undefined
+}
+
+const defaultTable = "effect_alf_tokens"
+// TokenProvider waits half as long: this bounds what goes on after it has given up
+const defaultCommandTimeout = Duration.seconds(1)
+// As long as the clients of @effect/sql wait for themselves
+const defaultConnectTimeout = Duration.seconds(5)
+
+// One beyond the limit of Postgres would be cut; those of MySQL and of channels are no shorter
+const tableName = /^(?=.{1,63}$)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$/
+
+const checkTable = ({ table = defaultTable }: Options): Effect.Effect<string, InvalidOptions> =>
+  tableName.test(table)
+    ? Effect.succeed(table)
+    : LayerOptions.invalid(
+      "SqlTokenStore.table",
+      "is not the name of a table: letters, digits and _, perhaps with a schema before a dot, at most 63 characters"
+    )
+
+const checkDialect = (sql: SqlClient): Effect.Effect<Dialect, InvalidOptions> => {
+  const dialect = SqlStatements.dialectOf(sql)
+  return SqlStatements.isKnown(dialect) ? Effect.succeed(dialect) : LayerOptions.invalid(
+    "SqlTokenStore",
+    `does not know the SQL of ${dialect}: it knows that of Postgres, MySQL and SQLite`
+  )
+}
+
+// -----------------------------------------------------------------------------
+// tables
+// -----------------------------------------------------------------------------
+
+/**
+ * The statement that makes the table, for those who run their statements
+ * themselves.
+ *
+ * @since 0.1.0
+ * @category tables
+ */
+export const ddl = (dialect: Dialect, table: string = defaultTable): string => SqlStatements.ddl(dialect, table)
+
+/**
+ * Makes the table where it is not there: a migration among those of the app.
+ *
+ * @example
+ * ```ts
+ * import { SqlTokenStore } from "@effect-alf/node"
+ * import { Migrator } from "@effect/sql"
+ *
+ * const loader = Migrator.fromRecord({
+ *   "0007_effect_alf_tokens": SqlTokenStore.migration()
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category tables
+ */
+export const migration = (
+  options: Pick<Options, "table"> = {}
+): Effect.Effect<void, InvalidOptions | SqlError, SqlClient> =>
+  Effect.gen(function*() {
+    const sql = yield* Effect.flatten(SqlConnection.Tag)
+    const table = yield* checkTable(options)
+    const dialect = yield* checkDialect(sql)
+    yield* SqlStatements.make(sql, dialect, table).createTable
+  })
+
+// -----------------------------------------------------------------------------
+// stores
+// -----------------------------------------------------------------------------
+
+/**
+ * A store over the app's client, which it neither configures nor closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<TokenStore["Type"], InvalidOptions, SqlClient | Scope.Scope> =>
+  Effect.gen(function*() {
+    const sql = yield* Effect.flatten(SqlConnection.Tag)
+    yield* checkDialect(sql)
+    return yield* fromConnection(SqlConnection.fromClient(sql), options)
+  })
+
+/**
+ * A store with a client of its own. It is a cache and no dependency: it can be
+ * made while the database is down, and works again by itself when that is back.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeWithClient = <E, R>(
+  client: Layer.Layer<SqlClient, E, R>,
+  options: ClientOptions = {}
+): Effect.Effect<TokenStore["Type"], InvalidOptions, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const commandTimeout = yield* LayerOptions.positiveDuration(
+      "SqlTokenStore.commandTimeout",
+      options.commandTimeout ?? defaultCommandTimeout
+    )
+    const connectTimeout = yield* LayerOptions.positiveDuration(
+      "SqlTokenStore.connectTimeout",
+      options.connectTimeout ?? defaultConnectTimeout
+    )
+    yield* checkTable(options)
+    return yield* fromConnection(yield* SqlConnection.make(client, { commandTimeout, connectTimeout }), options)
+  })
+
+/**
+ * A store over the app's client, or over that of a test.
+ *
+ * @example
+ * ```ts
+ * import { SqlTokenStore } from "@effect-alf/node"
+ * import { PgClient } from "@effect/sql-pg"
+ * import { Config, Layer } from "effect"
+ *
+ * const layer = SqlTokenStore.layer().pipe(
+ *   Layer.provide(PgClient.layerConfig({ url: Config.redacted("DATABASE_URL") }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<TokenStore, InvalidOptions, SqlClient> =>
+  Layer.scoped(TokenStore, make(options))
+
+/**
+ * A store with a client of its own, closed with the layer.
+ *
+ * @example
+ * ```ts
+ * import { SqlTokenStore } from "@effect-alf/node"
+ * import { LibsqlClient } from "@effect/sql-libsql"
+ *
+ * const layer = SqlTokenStore.layerWithClient(LibsqlClient.layer({ url: "file:tokens.db" }), { createTable: true })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWithClient = <E, R>(
+  client: Layer.Layer<SqlClient, E, R>,
+  options?: ClientOptions
+): Layer.Layer<TokenStore, InvalidOptions, Exclude<R, Scope.Scope>> =>
+  Layer.scoped(TokenStore, makeWithClient(client, options))
+
+/**
+ * The variables that a store can be told by.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const variables = {
+  sqlTable: Environment.text("ALF_SQL_TABLE", "The table of a database that keeps the tokens"),
+  sqlCreateTable: Environment.flag("ALF_SQL_CREATE_TABLE", "`true` makes that table where it is not there")
+}
+
+/**
+ * The same for `layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const environment = {
+  table: variables.sqlTable.config,
+  createTable: variables.sqlCreateTable.config
+}
+
+/**
+ * Reads the options from a configuration; those of the client are read by its
+ * own `layerConfig`.
+ *
+ * @example
+ * ```ts
+ * import { SqlTokenStore } from "@effect-alf/node"
+ *
+ * const layer = SqlTokenStore.layerConfig(SqlTokenStore.environment)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>,
+  options?: Options
+): Layer.Layer<TokenStore, InvalidOptions | ConfigError.ConfigError, SqlClient> =>
+  LayerOptions.make(config, (configured: Options) => layer({ ...options, ...configured }))
+
+// Another was faster: within the time of one call it is tried again
+const tryAgain = Schedule.intersect(Schedule.jittered(Schedule.exponential("2 millis")), Schedule.recurs(8))
+
+/** What a database takes as a lifetime: whole milliseconds, at least one; none for what has no end. */
+const encodeMillis = (duration: Duration.Duration): number | null =>
+  Duration.isFinite(duration)
+    ? Math.min(Math.max(1, Math.floor(Duration.toMillis(duration))), Number.MAX_SAFE_INTEGER)
+    : null
+
+const decodeMillis = (millis: number | null): Duration.Duration =>
+  millis === null ? Duration.infinity : Duration.millis(millis)
+
+/** As of old: a lease of more than ten times the time that is asked for is nobody's. */
+const longestLease = (duration: Duration.Duration) => encodeMillis(Duration.times(duration, 10))
+
+const toStoreError = (method: TokenStoreError["method"], error: unknown, secret?: string) =>
+  error instanceof SqlConnection.Silence
+    ? new TokenStoreError({
+      method,
+      reason: "Timeout",
+      description: `the database gives no answer within ${Duration.format(error.limit)}`
+    })
+    : new TokenStoreError({ method, reason: "Unavailable", description: SqlFailure.describe(error, secret) })
+
+// A call within a transaction of the app takes no part in it: what it takes or stores others must see at once
+const outsideTransactions = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<never>) =>
+      Context.pick(Tracer.ParentSpan)(context as Context.Context<Tracer.ParentSpan>) as Context.Context<never>
+  )
+
+const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.SqlConnection, options: Options) {
+  const table = yield* checkTable(options)
+  const { announce, changes } = options.notices === false
+    ? SqlNotices.none
+    : yield* SqlNotices.make(connection, table)
+  const fork = yield* FiberSet.makeRuntime<never>()
+  let isCreated = options.createTable !== true
+  let last: { readonly sql: SqlClient; readonly statements: SqlStatements.SqlStatements } | undefined
+
+  const statementsOf = (sql: SqlClient) =>
+    last?.sql === sql ? Effect.succeed(last.statements) : Effect.map(checkDialect(sql), (dialect) => {
+      last = { sql, statements: SqlStatements.make(sql, dialect, table) }
+      return last.statements
+    })
+
+  const createTable = ({ createTable }: SqlStatements.SqlStatements) =>
+    Effect.suspend(() => isCreated ? Effect.void : Effect.map(createTable, () => void (isCreated = true)))
+
+  const run = <A>(
+    method: TokenStoreError["method"],
+    ask: (statements: SqlStatements.SqlStatements) => Effect.Effect<A, SqlError>,
+    secret?: string
+  ): Effect.Effect<A, TokenStoreError> =>
+    connection.use((sql) =>
+      Effect.flatMap(
+        statementsOf(sql),
+        (statements) =>
+          Effect.retry(Effect.zipRight(createTable(statements), ask(statements)), {
+            while: SqlFailure.isConflict,
+            schedule: tryAgain
+          })
+      )
+    ).pipe(
+      outsideTransactions,
+      Effect.sandbox,
+      Effect.mapError((cause) => toStoreError(method, Cause.squash(cause), secret))
+    )
+
+  let isTidying = false
+  const tidy = Effect.suspend(() => {
+    isTidying = true
+    return Effect.ensuring(
+      Effect.ignore(run("remove", ({ removeExpired }) => removeExpired)),
+      Effect.sync(() => {
+        isTidying = false
+      })
+    )
+  })
+
+  const entryId = (key: string) => `entry:${key}`
+  const leaseId = (key: string) => `lease:${key}`
+
+  return TokenStore.of({
+    sharing: byTurns,
+    get: (key) =>
+      Effect.map(
+        run("get", ({ read }) => read(entryId(key))),
+        Option.map(({ payload, remaining, version }) => ({ version, payload, timeToLive: decodeMillis(remaining) }))
+      ),
+    set: (key, { payload, timeToLive, version }, replaces) =>
+      Effect.tap(
+        run("set", ({ write }) =>
+          write(
+            entryId(key),
+            { version, payload, remaining: encodeMillis(timeToLive) },
+            { version: Option.getOrNull(replaces) },
+            announce(key)
+          ), payload),
+        () => {
+          if (!isTidying) fork(tidy)
+        }
+      ),
+    remove: (key, version) => run("remove", ({ remove }) => remove(entryId(key), version, announce(key))),
+    acquireLease: (key, owner, duration) =>
+      run("acquireLease", ({ write }) =>
+        write(
+          leaseId(key),
+          { version: owner, payload: "", remaining: encodeMillis(duration) },
+          { version: owner, longest: longestLease(duration) }
+        )),
+    extendLease: (key, owner, duration) =>
+      run("extendLease", ({ extend }) => extend(leaseId(key), owner, encodeMillis(duration))),
+    releaseLease: (key, owner) => Effect.asVoid(run("releaseLease", ({ remove }) => remove(leaseId(key), owner))),
+    changes
+  })
+})

@@ -1,0 +1,115 @@
+/**
+ * How a store comes by its client: it is the app's, or one of the store's own,
+ * which is made anew where it could not be made or no longer answers.
+ */
+import type { SqlClient } from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+
+/** No answer came in time. */
+export class Silence extends Data.TaggedError("Silence")<{ readonly limit: Duration.Duration }> {}
+
+/** A client, as a store uses it. */
+export interface SqlConnection {
+  readonly client: Effect.Effect<SqlClient, unknown>
+  /** Asks the client. */
+  readonly use: <A>(ask: (sql: SqlClient) => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
+  /** The client does not answer. */
+  readonly giveUp: (sql: SqlClient) => Effect.Effect<void>
+}
+
+/** The tag of `@effect/sql`, which only those have who use it. */
+export const Tag = Effect.promise(async () => (await import("@effect/sql/SqlClient")).SqlClient)
+
+/** Over the app's client, which the app itself sees to. */
+export const fromClient = (sql: SqlClient): SqlConnection => ({
+  client: Effect.succeed(sql),
+  use: (ask) => ask(sql),
+  giveUp: () => Effect.void
+})
+
+interface Attempt {
+  readonly scope: Scope.CloseableScope
+  readonly client: Deferred.Deferred<SqlClient, unknown>
+  sql?: SqlClient
+}
+
+// A process that stood still finds its timers before the answers that have been there for long: it reads between them
+const steps = 4
+
+/** Fails after a time, and does not wait for what does not end. */
+const answerWithin = (limit: Duration.Duration) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Silence> =>
+  Effect.interruptible(Effect.raceFirst(
+    Effect.disconnect(effect),
+    Effect.repeatN(Effect.sleep(Duration.times(limit, 1 / steps)), steps - 1).pipe(
+      Effect.zipRight(Effect.fail(new Silence({ limit })))
+    )
+  ))
+
+/** A client of the store's own: made at once, and again when it is needed and not there. */
+export const make = Effect.fnUntraced(function*<E, R>(
+  layer: Layer.Layer<SqlClient, E, R>,
+  { commandTimeout, connectTimeout }: {
+    readonly commandTimeout: Duration.Duration
+    readonly connectTimeout: Duration.Duration
+  }
+): Effect.fn.Return<SqlConnection, never, R | Scope.Scope> {
+  const context = yield* Effect.context<R>()
+  const ownScope = yield* Effect.scope
+  const oneAtATime = yield* Effect.makeSemaphore(1)
+  let current: Attempt | undefined
+
+  const end = (attempt: Attempt) =>
+    Effect.suspend(() => {
+      if (current === attempt) current = undefined
+      // To part from a server that is silent takes its time
+      return Effect.forkDaemon(Scope.close(attempt.scope, Exit.void))
+    })
+
+  const begin = Effect.gen(function*() {
+    if (current !== undefined) return current
+    const attempt: Attempt = { scope: yield* Scope.make(), client: yield* Deferred.make<SqlClient, unknown>() }
+    current = attempt
+    yield* Layer.buildWithScope(layer, attempt.scope).pipe(
+      Effect.zipWith(Tag, (built, tag) => Context.get(built, tag)),
+      Effect.provide(context),
+      answerWithin(connectTimeout),
+      Effect.tap((sql) => {
+        attempt.sql = sql
+      }),
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : end(attempt)),
+      Effect.intoDeferred(attempt.client),
+      Effect.forkIn(ownScope)
+    )
+    return attempt
+  }).pipe(oneAtATime.withPermits(1), Effect.uninterruptible)
+
+  yield* Effect.addFinalizer(() => current === undefined ? Effect.void : Scope.close(current.scope, Exit.void))
+  yield* begin
+
+  const client = Effect.flatMap(begin, (attempt) => Deferred.await(attempt.client))
+  const giveUp = (sql: SqlClient) => Effect.suspend(() => current?.sql === sql ? end(current) : Effect.void)
+
+  return {
+    client,
+    // It goes on when nobody waits for it any more: only so is a silent client found out
+    use: (ask) =>
+      Effect.flatMap(client, (sql) =>
+        answerWithin(commandTimeout)(ask(sql)).pipe(
+          Effect.tapError((error) => error instanceof Silence ? giveUp(sql) : Effect.void),
+          // Effect logs a fiber that fails with its cause, which may hold a token
+          Effect.exit,
+          Effect.forkIn(ownScope),
+          Effect.flatMap(Fiber.join),
+          Effect.flatten
+        )),
+    giveUp
+  }
+})

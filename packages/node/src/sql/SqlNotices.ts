@@ -1,0 +1,121 @@
+/**
+ * Change notices over LISTEN and NOTIFY, where a client can listen, as that of
+ * `@effect/sql-pg`. The statement that changes a row also tells of it, on one
+ * channel per table.
+ */
+import { TokenStoreError } from "@effect-alf/core/OAuthError"
+import type { TokenStore } from "@effect-alf/core/TokenStore"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as RcRef from "effect/RcRef"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { SqlConnection } from "./SqlConnection.js"
+import * as SqlFailure from "./SqlFailure.js"
+import type { Notice } from "./SqlStatements.js"
+
+/** What `PgClient` has beside other clients. */
+interface Listener {
+  readonly listen: (channel: string) => Stream.Stream<string, SqlError>
+}
+
+const canListen = (sql: SqlClient): sql is SqlClient & Listener =>
+  Predicate.hasProperty(sql, "listen") && Predicate.isFunction(sql.listen)
+
+/** Both ends of the channel. */
+export interface SqlNotices {
+  /** What a statement that changes a key tells others. */
+  readonly announce: (key: string) => Notice | undefined
+  /** What others have announced. */
+  readonly changes: TokenStore["Type"]["changes"]
+}
+
+/** None are sent, and none are heard. */
+export const none: SqlNotices = { announce: () => undefined, changes: Stream.never }
+
+// The client does not say that it has lost the connection on which it listens: now and then it must hear its own voice.
+// Rare beside anything else that a server does, and quick enough for what may be lost without harm
+const echoPause = "5 seconds"
+// The first may be sent before the server listens
+const echo = { limit: "1 second", tries: 3 } as const
+// To end a subscription asks the server, which may hang
+const farewell = "1 second"
+
+/** The notices of one store, which listens while anybody does; a connection that was lost is a failure. */
+export const make = Effect.fnUntraced(function*(connection: SqlConnection, channel: string) {
+  const sender = crypto.randomUUID()
+  // Beyond this many a listener who does not keep up misses some, as it may
+  const notices = yield* PubSub.sliding<string>(256)
+  const echoes = yield* Queue.sliding<void>(1)
+
+  const receive = (message: string) => {
+    if (message === sender) return void echoes.unsafeOffer()
+    const notice = /^([0-9a-f-]{36}) (.+)$/s.exec(message)
+    if (notice !== null && notice[1] !== sender) notices.unsafeOffer(notice[2])
+  }
+
+  const hearEcho = (sql: SqlClient) =>
+    Effect.zipRight(sql`SELECT pg_notify(${channel}, ${sender})`.withoutTransform, Queue.take(echoes)).pipe(
+      Effect.disconnect,
+      Effect.timeoutFail({ duration: echo.limit, onTimeout: () => silent }),
+      Effect.retry({ times: echo.tries - 1, while: (error) => error === silent }),
+      Effect.tapError((error) => error === silent ? connection.giveUp(sql) : Effect.void)
+    )
+
+  // The end of a subscription ends those of the same name that begin before it
+  let last: Fiber.Fiber<unknown, unknown> = Fiber.void
+
+  const listenOn = (sql: SqlClient & Listener) =>
+    Effect.acquireUseRelease(
+      Effect.tap(
+        Effect.forkDaemon(Stream.runForEach(sql.listen(channel), (message) => Effect.sync(() => receive(message)))),
+        (fiber) => {
+          last = fiber
+        }
+      ),
+      (fiber) => Effect.raceFirst(Fiber.join(fiber), Effect.repeat(hearEcho(sql), Schedule.spaced(echoPause))),
+      Fiber.interruptFork
+    )
+
+  const listen = Effect.gen(function*() {
+    const sql = yield* connection.client
+    if (!canListen(sql)) return yield* Effect.never
+    yield* Effect.timeoutOption(Effect.disconnect(Fiber.await(last)), farewell)
+    return yield* listenOn(sql)
+  })
+
+  const listening = yield* RcRef.make({
+    acquire: Effect.gen(function*() {
+      const lost = yield* Deferred.make<never, TokenStoreError>()
+      yield* Effect.catchAllCause(listen, (cause) => Deferred.fail(lost, toStoreError(Cause.squash(cause)))).pipe(
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+      return lost
+    })
+  })
+
+  const changes: SqlNotices["changes"] = Stream.unwrapScoped(Effect.gen(function*() {
+    const received = yield* PubSub.subscribe(notices)
+    const lost = yield* listening
+    return Stream.interruptWhenDeferred(Stream.fromQueue(received), lost)
+  }))
+
+  // Notes about a key are kept under keys with a # and concern nobody who holds its token
+  const announce: SqlNotices["announce"] = (key) =>
+    key.includes("#") ? undefined : { channel, message: `${sender} ${key}` }
+
+  return { announce, changes }
+})
+
+const silent = new Error("what is told by NOTIFY does not come back to LISTEN")
+
+const toStoreError = (error: unknown) =>
+  new TokenStoreError({ method: "changes", reason: "Unavailable", description: SqlFailure.describe(error) })

@@ -1,0 +1,206 @@
+/**
+ * What a store asks of a database, in the words of each. Every call is one
+ * statement, or two where a database has no conditional insert, and every time is
+ * the database's own: milliseconds since 1970, none for what has no end.
+ */
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Fragment, Statement } from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+
+/** The databases that are known, by the names that Effect has for them. */
+export type Dialect = keyof typeof tables
+
+/** A row; its time is what remains (ms). */
+export interface Row {
+  readonly version: string
+  readonly payload: string
+  readonly remaining: number | null
+}
+
+/** Which row a write may take the place of; one whose time is over it always may. */
+export interface Over {
+  readonly version: string | null
+  /** One that lasts longer than this (ms), or for ever, counts for nothing. */
+  readonly longest?: number | null | undefined
+}
+
+/** What other processes are told by the statement that changes a row. */
+export interface Notice {
+  readonly channel: string
+  readonly message: string
+}
+
+/** The statements for one table; writes answer whether they have changed anything. */
+export interface SqlStatements {
+  readonly createTable: Effect.Effect<unknown, SqlError>
+  readonly read: (id: string) => Effect.Effect<Option.Option<Row>, SqlError>
+  readonly write: (
+    id: string,
+    row: Row,
+    over: Over,
+    notice?: Notice | undefined
+  ) => Effect.Effect<boolean, SqlError>
+  readonly extend: (id: string, version: string, millis: number | null) => Effect.Effect<boolean, SqlError>
+  readonly remove: (id: string, version: string, notice?: Notice | undefined) => Effect.Effect<boolean, SqlError>
+  /** Some of those whose time is over. */
+  readonly removeExpired: Effect.Effect<unknown, SqlError>
+}
+
+// What one write adds is less; after an outage or in a restored backup there may be many
+const maxRemoved = 100
+
+// The second key is an index by time, in the one statement that makes the table
+const tables = {
+  pg: (table: string) =>
+    `CREATE TABLE IF NOT EXISTS ${table} (
+  id TEXT PRIMARY KEY,
+  version TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  expires_at BIGINT,
+  UNIQUE (expires_at, id)
+)`,
+  // VARBINARY compares what is there: letters of either case differ, and so do spaces at the end
+  mysql: (table: string) =>
+    `CREATE TABLE IF NOT EXISTS ${table} (
+  id VARBINARY(255) PRIMARY KEY,
+  version VARBINARY(255) NOT NULL,
+  payload MEDIUMTEXT CHARACTER SET utf8mb4 NOT NULL,
+  expires_at BIGINT,
+  UNIQUE (expires_at, id)
+) ENGINE = InnoDB`,
+  sqlite: (table: string) =>
+    `CREATE TABLE IF NOT EXISTS ${table} (
+  id TEXT PRIMARY KEY,
+  version TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  expires_at INTEGER,
+  UNIQUE (expires_at, id)
+) STRICT`
+}
+
+// In Postgres the time at which it is asked for, which may be after a wait for another's lock. MySQL's is UTC, for a
+// local time comes twice when summer ends. SQLite has milliseconds in all its versions only as a Julian day
+const clocks = {
+  pg: "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+  mysql: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000",
+  sqlite: "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+}
+
+/** Whether a name of a dialect is one of those that are known. */
+export const isKnown = (dialect: string): dialect is Dialect => Object.hasOwn(tables, dialect)
+
+/** The statement that makes the table. */
+export const ddl = (dialect: Dialect, table: string): string => {
+  const quote = dialect === "mysql" ? "`" : "\""
+  return tables[dialect](table.split(".").map((part) => `${quote}${part}${quote}`).join("."))
+}
+
+/** The dialect of a client, by the name that Effect has for it. */
+export const dialectOf = (sql: SqlClient): string =>
+  sql.onDialectOrElse({
+    pg: () => "pg",
+    mysql: () => "mysql",
+    sqlite: () => "sqlite",
+    mssql: () => "mssql",
+    clickhouse: () => "clickhouse",
+    orElse: () => "unknown"
+  })
+
+/** The statements for a table of a client. */
+export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlStatements => {
+  const table = sql(name)
+  const now = sql.literal(clocks[dialect])
+  const createTable = sql.unsafe(ddl(dialect, name)).raw
+
+  // An app may have its columns called otherwise: ours are called as they are
+  const rows = <A extends object>(statement: Statement<A>) => statement.withoutTransform
+  const isAny = (statement: Statement<object>) => Effect.map(rows(statement), ({ length }) => length > 0)
+
+  const inTime = sql`(expires_at IS NULL OR expires_at > ${now})`
+
+  const isReplaced = (column: (name: "version" | "expires_at") => Fragment, { longest, version }: Over) =>
+    longest === undefined
+      ? sql`(${column("version")} = ${version} OR ${column("expires_at")} <= ${now})`
+      : sql`(${column("version")} = ${version} OR ${column("expires_at")} IS NULL OR ${
+        column("expires_at")
+      } <= ${now} OR ${column("expires_at")} > ${now} + ${longest})`
+
+  const read = (version: Fragment): SqlStatements["read"] => (id) =>
+    Effect.map(
+      rows(sql<{ version: string; payload: string; remaining: number | string | null }>`
+SELECT ${version} AS version, payload, expires_at - ${now} AS remaining FROM ${table} WHERE id = ${id} AND ${inTime}`),
+      ([row]) =>
+        row === undefined ? Option.none() : Option.some({
+          ...row,
+          // Where numbers may be larger than those of JavaScript they come as texts
+          remaining: row.remaining === null ? null : Number(row.remaining)
+        })
+    )
+
+  if (dialect === "mysql") {
+    /** MySQL does not say which row it has changed, only how many. */
+    const isChanged = (statement: Statement<object>) =>
+      Effect.map(statement.raw, (result) => (result as { readonly affectedRows: number }).affectedRows > 0)
+    const column = (name: string) => sql.literal(name)
+    return {
+      createTable,
+      read: read(sql.literal("CONVERT(version USING utf8mb4)")),
+      write: (id, { payload, remaining, version }, over) =>
+        Effect.flatMap(
+          isChanged(sql`
+UPDATE ${table} SET version = ${version}, payload = ${payload}, expires_at = ${now} + ${remaining}
+WHERE id = ${id} AND ${isReplaced(column, over)}`),
+          (replaced) =>
+            replaced ? Effect.succeed(true) : isChanged(sql`
+INSERT IGNORE INTO ${table} (id, version, payload, expires_at)
+VALUES (${id}, ${version}, ${payload}, ${now} + ${remaining})`)
+        ),
+      extend: (id, version, millis) =>
+        isChanged(sql`
+UPDATE ${table} SET expires_at = ${now} + ${millis} WHERE id = ${id} AND version = ${version} AND ${inTime}`),
+      remove: (id, version) =>
+        isChanged(sql`DELETE FROM ${table} WHERE id = ${id} AND version = ${version} AND ${inTime}`),
+      removeExpired: sql`DELETE FROM ${table} WHERE expires_at <= ${now} LIMIT ${sql.literal(String(maxRemoved))}`.raw
+    }
+  }
+
+  /** Tells of what a statement has changed, with the change itself. */
+  const telling = (change: Statement<object>, notice: Notice | undefined) =>
+    dialect === "pg" && notice !== undefined
+      ? sql`WITH changed AS (${change}) SELECT pg_notify(${notice.channel}, ${notice.message}) FROM changed`
+      : change
+
+  const kept = (name: string) => sql.literal(`kept.${name}`)
+  const locked = sql.literal(dialect === "pg" ? "FOR UPDATE SKIP LOCKED" : "")
+
+  return {
+    createTable,
+    read: read(sql.literal("version")),
+    write: (id, { payload, remaining, version }, over, notice) =>
+      isAny(telling(
+        sql`
+INSERT INTO ${table} AS kept (id, version, payload, expires_at)
+VALUES (${id}, ${version}, ${payload}, ${now} + ${remaining})
+ON CONFLICT (id) DO UPDATE
+SET version = excluded.version, payload = excluded.payload, expires_at = excluded.expires_at
+WHERE ${isReplaced(kept, over)}
+RETURNING id`,
+        notice
+      )),
+    extend: (id, version, millis) =>
+      isAny(sql`
+UPDATE ${table} SET expires_at = ${now} + ${millis} WHERE id = ${id} AND version = ${version} AND ${inTime}
+RETURNING id`),
+    remove: (id, version, notice) =>
+      isAny(telling(
+        sql`DELETE FROM ${table} WHERE id = ${id} AND version = ${version} AND ${inTime} RETURNING id`,
+        notice
+      )),
+    removeExpired: rows(sql`
+DELETE FROM ${table} WHERE id IN (
+  SELECT id FROM ${table} WHERE expires_at <= ${now} LIMIT ${sql.literal(String(maxRemoved))} ${locked}
+)`)
+  }
+}

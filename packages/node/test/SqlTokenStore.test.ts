@@ -1,0 +1,295 @@
+import { EncryptedTokenStore } from "@effect-alf/core"
+import { SqlTokenStore } from "@effect-alf/node"
+import { Reactivity } from "@effect/experimental"
+import { Migrator, SqlClient, Statement } from "@effect/sql"
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Array as Arr, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, String as Str } from "effect"
+import { rowsEffect } from "../../core/test/support/Rows.js"
+import { shared } from "../../core/test/support/shared.js"
+import {
+  assertHides,
+  Database,
+  databases,
+  entry,
+  failureOf,
+  keepsContract,
+  makeStore,
+  newKey,
+  newTable,
+  patient,
+  versionIn
+} from "./SqlBench.js"
+
+/** How many rows there are of the table, or of those that match. */
+const countRows = (like = "%") =>
+  Effect.flatMap(
+    Database,
+    ({ sql, table }) =>
+      Effect.map(
+        sql<{ n: number | string }>`SELECT count(*) AS n FROM ${sql(table)} WHERE id LIKE ${like}`,
+        ([{ n }]) => Number(n)
+      )
+  )
+
+for (const [name, database] of Object.entries(databases)) {
+  shared(database)(`SqlTokenStore over ${name}`, (it) => {
+    it.scopedLive("keeps the contract of a token store", () =>
+      Effect.gen(function*() {
+        const [store, other] = yield* Effect.all([makeStore(), makeStore()])
+        yield* keepsContract({ other, store })
+      }))
+
+    it.scopedLive("keeps it encrypted as well, and the database sees no payload", () =>
+      Effect.gen(function*() {
+        const keys = [{ id: "one", key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) }]
+        const encrypted = Effect.flatMap(makeStore(), (store) => EncryptedTokenStore.make(store, { keys }))
+        const [store, other] = yield* Effect.all([encrypted, encrypted])
+        yield* keepsContract({ other, store })
+        const { sql, table } = yield* Database
+        const key = newKey()
+        yield* store.set(key, entry("v1", "a secret"), Option.none())
+        const stored = yield* sql`SELECT payload FROM ${sql(table)}`
+        assert.notInclude(JSON.stringify(stored), "a secret")
+      }))
+
+    it.live("takes a lifetime of any number of milliseconds", () =>
+      rowsEffect(
+        [0, -5, 0.4, 1.9, 3e9, 1e15, 1e18, Number.MAX_VALUE],
+        (millis) => `${millis} ms`,
+        (millis) =>
+          Effect.gen(function*() {
+            const store = yield* makeStore()
+            const key = newKey()
+            assert.isTrue(yield* store.set(key, entry("v1", "p", Duration.millis(millis)), Option.none()))
+            if (millis > 1e9) {
+              const { timeToLive } = Option.getOrThrow(yield* store.get(key))
+              const most = Math.min(millis, Number.MAX_SAFE_INTEGER)
+              const remaining = Duration.toMillis(timeToLive)
+              assert.isTrue(remaining > most * 0.9 && remaining <= most, `${remaining} ms remain`)
+            }
+          })
+      ))
+
+    it.scopedLive("of many writers at once, exactly one wins", () =>
+      Effect.gen(function*() {
+        const stores = yield* Effect.all(Arr.makeBy(5, () => makeStore()))
+        const key = newKey()
+        for (const round of ["first", "second", "third"]) {
+          const before = yield* versionIn(stores[0], key)
+          const won = yield* Effect.forEach(
+            Arr.makeBy(50, (index) => `${round}-${index}`),
+            (version, index) => stores[index % 5].set(key, entry(version), before),
+            { concurrency: "unbounded" }
+          )
+          const winners = won.flatMap((won, index) => won ? [`${round}-${index}`] : [])
+          assert.lengthOf(winners, 1)
+          deepStrictEqual(yield* versionIn(stores[1], key), Option.some(winners[0]))
+        }
+      }))
+
+    it.scopedLive("a lease without an end or with a far one, as in a restored backup, is nobody's", () =>
+      Effect.gen(function*() {
+        const { sql, table } = yield* Database
+        const store = yield* makeStore()
+        for (const end of [null, 4e12]) {
+          const key = newKey()
+          yield* store.acquireLease(key, "a", Duration.minutes(1))
+          yield* sql`UPDATE ${sql(table)} SET expires_at = ${end} WHERE id = ${`lease:${key}`}`
+          assert.isTrue(yield* store.acquireLease(key, "b", Duration.minutes(1)))
+          assert.isFalse(yield* store.acquireLease(key, "a", Duration.minutes(1)))
+          yield* store.releaseLease(key, "b")
+        }
+      }))
+
+    it.scopedLive("rows whose time is over are removed with later writes, 100 at most with each", () =>
+      Effect.gen(function*() {
+        const { sql, table } = yield* Database
+        const store = yield* makeStore()
+        const old = Arr.makeBy(250, (n) => ({ id: `old ${n}`, version: "v", payload: "p", expires_at: 1 }))
+        yield* sql`INSERT INTO ${sql(table)} ${sql.insert(old)}`
+        yield* store.set(newKey(), entry("v1"), Option.none())
+        yield* Effect.repeat(countRows("old %"), { until: (count) => count === 150 })
+        yield* Effect.repeat(
+          Effect.zipRight(store.set(newKey(), entry("v1"), Option.none()), countRows("old %")),
+          { until: (count) => count === 0 }
+        )
+      }))
+
+    // SQLite's clients have one connection, for which the call waits until the transaction is over
+    if (name !== "SQLite") {
+      it.scopedLive("a call within a transaction of the app takes no part in it", () =>
+        Effect.gen(function*() {
+          const { client, table } = yield* Database
+          const context = yield* Layer.build(client)
+          const sql = Context.get(context, SqlClient.SqlClient)
+          const store = yield* Effect.provide(SqlTokenStore.make({ table }), context)
+          const key = newKey()
+          yield* Effect.exit(sql.withTransaction(
+            Effect.zipRight(store.set(key, entry("v1"), Option.none()), Effect.fail("rolled back"))
+          ))
+          deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
+        }))
+    }
+
+    it.scopedLive("without its table it says what makes one, and createTable does so, of many at once too", () =>
+      Effect.gen(function*() {
+        const { sql } = yield* Database
+        const table = newTable()
+        const lacking = yield* makeStore({ table })
+        const error = yield* failureOf(lacking.set("k", entry("v1", "the-secret"), Option.none()))
+        assert.strictEqual(error.reason, "Unavailable")
+        assert.match(error.description, /; SqlTokenStore\.migration or the option createTable makes it$/)
+        assertHides(error, "the-secret")
+        const stores = yield* Effect.all(Arr.makeBy(8, () => makeStore({ table, createTable: true })))
+        const won = yield* Effect.forEach(stores, (store) => store.set("k", entry("v1"), Option.none()), {
+          concurrency: "unbounded"
+        })
+        assert.lengthOf(won.filter((won) => won), 1)
+        deepStrictEqual(yield* versionIn(lacking, "k"), Option.some("v1"))
+        yield* sql`DROP TABLE ${sql(table)}`
+      }))
+
+    it.scopedLive("the migration is one of an app's, and ddl is its statement", () =>
+      Effect.gen(function*() {
+        const { sql } = yield* Database
+        const [table, migrations] = [newTable(), newTable()]
+        const migrate = Effect.provideService(
+          Migrator.make({})({
+            loader: Migrator.fromRecord({ "0007_tokens": SqlTokenStore.migration({ table }) }),
+            table: migrations
+          }),
+          SqlClient.SqlClient,
+          sql
+        )
+        deepStrictEqual(yield* migrate, [[7, "tokens"]])
+        deepStrictEqual(yield* migrate, [])
+        const dialect = sql.onDialectOrElse({
+          pg: () => "pg" as const,
+          mysql: () => "mysql" as const,
+          orElse: () => "sqlite" as const
+        })
+        // It is there already, and of this form
+        yield* sql.unsafe(SqlTokenStore.ddl(dialect, table))
+        const store = yield* makeStore({ table })
+        assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+        yield* sql`DROP TABLE ${sql(table)}`
+        yield* sql`DROP TABLE ${sql(migrations)}`
+      }))
+  })
+}
+
+shared(databases.Postgres)("SqlTokenStore over a client of Postgres", (it) => {
+  it.scopedLive("that calls tables and columns otherwise: the store's are called as they are", () =>
+    Effect.gen(function*() {
+      const { sql, url } = yield* Database
+      const client = PgClient.layer({
+        url: Redacted.make(url),
+        transformQueryNames: Str.camelToSnake,
+        transformResultNames: (name) => `${name}Column`
+      })
+      const table = `${newTable()}Camels`
+      const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table, createTable: true })
+      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v1"))
+      assert.isTrue(yield* store.remove("k", "v1"))
+      yield* sql`DROP TABLE ${sql(table)}`
+    }))
+
+  it.scopedLive("in a schema of its own", () =>
+    Effect.gen(function*() {
+      const { sql } = yield* Database
+      const schema = `s${crypto.randomUUID().slice(0, 8)}`
+      yield* sql`CREATE SCHEMA ${sql(schema)}`
+      const table = `${schema}.tokens`
+      const store = yield* makeStore({ table, createTable: true })
+      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+      assert.lengthOf(yield* sql`SELECT id FROM ${sql(table)}`, 1)
+      yield* sql`DROP SCHEMA ${sql(schema)} CASCADE`
+    }))
+})
+
+/** A client that asks nothing, of a dialect. */
+const clientOf = (dialect: Statement.Dialect) =>
+  Layer.effect(
+    SqlClient.SqlClient,
+    SqlClient.make({
+      acquirer: Effect.dieMessage("nothing is asked"),
+      compiler: Statement.makeCompiler({
+        dialect,
+        placeholder: () => "?",
+        onIdentifier: (name) => name,
+        onCustom: () => ["", []],
+        onRecordUpdate: () => ["", []]
+      }),
+      spanAttributes: []
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
+const problemOf = (options: SqlTokenStore.ClientOptions, dialect: Statement.Dialect = "sqlite") =>
+  Effect.map(
+    Effect.flip(Layer.build(Layer.provide(SqlTokenStore.layer(options), clientOf(dialect)))),
+    ({ message }) => message
+  )
+
+describe("SqlTokenStore, what it is told", () => {
+  it.live("a name that is none of a table", () =>
+    rowsEffect(
+      [
+        "",
+        "a b",
+        "a;b",
+        "\"a\"",
+        "a.b.c",
+        ".a",
+        "a.",
+        "1a",
+        "ä",
+        "a".repeat(64),
+        `${"a".repeat(40)}.${"b".repeat(30)}`
+      ],
+      (table) => table,
+      (table) =>
+        Effect.gen(function*() {
+          assert.match(yield* problemOf({ table }), /^SqlTokenStore\.table is not the name of a table: /)
+          const own = yield* Effect.flip(SqlTokenStore.makeWithClient(clientOf("sqlite"), { table }))
+          assert.strictEqual(own.option, "SqlTokenStore.table")
+          const migration = Effect.provide(SqlTokenStore.migration({ table }), clientOf("sqlite"))
+          assert.match((yield* Effect.flip(migration)).message, /^SqlTokenStore\.table /)
+        })
+    ))
+
+  it.scopedLive("a database whose SQL it does not know", () =>
+    Effect.gen(function*() {
+      for (const dialect of ["mssql", "clickhouse"] as const) {
+        const expected =
+          `SqlTokenStore does not know the SQL of ${dialect}: it knows that of Postgres, MySQL and SQLite`
+        assert.strictEqual(yield* problemOf({}, dialect), expected)
+        const store = yield* SqlTokenStore.makeWithClient(clientOf(dialect))
+        const error = yield* failureOf(store.get("k"))
+        assert.include(error.message, expected)
+      }
+    }))
+
+  it.live("a time that is none", () =>
+    rowsEffect(["commandTimeout", "connectTimeout"] as const, (name) => name, (name) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(SqlTokenStore.makeWithClient(clientOf("sqlite"), { [name]: 0 }))
+        assert.strictEqual(error.message, `SqlTokenStore.${name} must be longer than zero`)
+      })))
+
+  it.scopedLive("a configuration: a variable at fault is named as it is written", () =>
+    Effect.gen(function*() {
+      const problem = (variables: Record<string, string>) =>
+        SqlTokenStore.layerConfig(SqlTokenStore.environment).pipe(
+          Layer.provide(clientOf("sqlite")),
+          Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))),
+          Layer.build,
+          Effect.flip,
+          Effect.map(String)
+        )
+      assert.match(yield* problem({ ALF_SQL_TABLE: "a b" }), /ALF_SQL_TABLE is not the name of a table/)
+      assert.match(yield* problem({ ALF_SQL_CREATE_TABLE: "maybe" }), /ALF_SQL_CREATE_TABLE.*is neither true nor false/)
+    }))
+})
