@@ -81,7 +81,7 @@ export const age = (duration: Duration.DurationInput) =>
   )
 
 /** Writes under new keys until one is heard of: when a subscription begins to work only the server knows. */
-const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
+export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
   Effect.suspend(() => {
     const written = new Set<string>()
     const writeNew = Effect.suspend(() => {
