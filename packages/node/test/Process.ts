@@ -1,9 +1,10 @@
 /** An app's process over a store that it shares: its client, and what it says. */
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Effect, Layer, Logger, Redacted } from "effect"
 import { hang } from "../../core/test/support/hang.js"
-import type { OAuthServer } from "./OAuthServer.js"
+import * as OAuthServer from "./OAuthServer.js"
 
 /** Hears what an effect logs. */
 export const listen = () => {
@@ -13,7 +14,7 @@ export const listen = () => {
 }
 
 /** Its client waits for a token as long as it takes. */
-export const make = (server: OAuthServer, options: Partial<NodeAuthedHttpClient.Options>) =>
+export const make = (server: OAuthServer.OAuthServer, options: Partial<NodeAuthedHttpClient.Options>) =>
   Effect.map(
     Layer.build(NodeAuthedHttpClient.layer({
       tokenEndpoint: server.tokenEndpoint,
@@ -26,3 +27,27 @@ export const make = (server: OAuthServer, options: Partial<NodeAuthedHttpClient.
     })),
     Context.get(AuthedHttpClient.AuthedHttpClient)
   )
+
+/** Two processes over one store. */
+export const makeTwo = Effect.fnUntraced(function*(options: Partial<NodeAuthedHttpClient.Options>) {
+  const server = yield* OAuthServer.make()
+  const { log, messages } = listen()
+  const clients = yield* Effect.replicateEffect(log(make(server, options)), 2)
+  let scopes = 0
+  /** A request of each, with a token that nobody has yet: how many token requests that costs. */
+  const request = log(Effect.suspend(() => {
+    const scope = `scope-${scopes++}`
+    const before = server.tokenRequests.length
+    return Effect.map(
+      Effect.forEach(clients, (client) => client.get("/").pipe(AuthedHttpClient.withTokenScope(scope))),
+      (responses) => {
+        deepStrictEqual(responses.map(({ status }) => status), [200, 200])
+        return server.tokenRequests.length - before
+      }
+    )
+  }))
+  return { log, messages, request, clients, server }
+})
+
+/** Says that tokens are not shared. */
+export const isWarning = (message: string) => message.includes("Tokens stay in this process")

@@ -1,44 +1,18 @@
-import { AuthedHttpClient } from "@effect-alf/core"
-import type { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Fiber, Schedule } from "effect"
 import { hang } from "../../core/test/support/hang.js"
-import * as OAuthServer from "./OAuthServer.js"
 import * as Process from "./Process.js"
 import { makeProxy, patient } from "./RedisBench.js"
 import { until } from "./until.js"
-
-/** Two processes over one Redis. */
-const makeProcesses = Effect.fnUntraced(function*(options: Partial<NodeAuthedHttpClient.Options>) {
-  const server = yield* OAuthServer.make()
-  const { log, messages } = Process.listen()
-  const clients = yield* Effect.replicateEffect(log(Process.make(server, options)), 2)
-  let scopes = 0
-  /** A request of each, with a token that nobody has yet: how many token requests that costs. */
-  const request = log(Effect.suspend(() => {
-    const scope = `scope-${scopes++}`
-    const before = server.tokenRequests.length
-    return Effect.map(
-      Effect.forEach(clients, (client) => client.get("/").pipe(AuthedHttpClient.withTokenScope(scope))),
-      (responses) => {
-        deepStrictEqual(responses.map(({ status }) => status), [200, 200])
-        return server.tokenRequests.length - before
-      }
-    )
-  }))
-  return { log, messages, request, clients, server }
-})
-
-const isWarning = (message: string) => message.includes("Tokens stay in this process")
 
 describe.concurrent("RedisTokenStore, under traffic", () => {
   // Time stands still: nobody waits for a limit
   it.scoped("rule 8: a lease that has no end is taken over, of whatever type, and nobody waits", () =>
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
-      const { clients, log, messages, server } = yield* makeProcesses({ redis: { ...patient, url: redis.url } })
+      const { clients, log, messages, server } = yield* Process.makeTwo({ redis: { ...patient, url: redis.url } })
       const get = log(Effect.forEach(clients, (client) => client.get("/"), { concurrency: "unbounded" }))
       yield* get
       const [key] = yield* RedisServer.ask(redis.port, (client) => client.keys("effect-alf:*"))
@@ -58,13 +32,13 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
         })
       }
       assert.isAtMost(server.tokenRequests.length, 1 + 2 * leaseWith.length)
-      deepStrictEqual(messages.filter(isWarning), [])
+      deepStrictEqual(messages.filter(Process.isWarning), [])
     }))
 
   it.scopedLive("rule 8: no request fails while all keys are overwritten again and again", () =>
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
-      const { clients, log, messages, request, server } = yield* makeProcesses({
+      const { clients, log, messages, request, server } = yield* Process.makeTwo({
         storeTimeout: hang,
         redis: { ...patient, url: redis.url }
       })
@@ -81,7 +55,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
         Effect.map(Effect.replicateEffect(get, 100), (all) => all.flat().map(({ status }) => status))
       ))
       assert.lengthOf(statuses, 200)
-      deepStrictEqual(messages.filter(isWarning), [])
+      deepStrictEqual(messages.filter(Process.isWarning), [])
       yield* Effect.repeat(request, { until: (requests) => requests === 1 })
     }))
 
@@ -89,7 +63,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
-      const { messages, request } = yield* makeProcesses({ redis: { redis: { path: proxy.path } } })
+      const { messages, request } = yield* Process.makeTwo({ redis: { redis: { path: proxy.path } } })
       yield* Effect.repeat(request, { until: (requests) => requests === 1 })
       messages.splice(0)
       proxy.swallow()
@@ -100,7 +74,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
         schedule: Schedule.spaced("100 millis")
       })
       yield* requests
-      assert.isAtMost(messages.filter(isWarning).length, 2)
+      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       proxy.pass()
       yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })
     }))
@@ -109,7 +83,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
-      const { messages, request, server } = yield* makeProcesses({
+      const { messages, request, server } = yield* Process.makeTwo({
         storeTimeout: "1 second",
         redis: { ...patient, redis: { path: proxy.path } }
       })
@@ -124,7 +98,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       assert.isAtMost(proxy.answers(), before + 2)
       yield* Fiber.join(first)
       yield* Effect.replicateEffect(request, 10)
-      assert.isAtMost(messages.filter(isWarning).length, 2)
+      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       assert.match(messages.join("\n"), /take more than 1s|no answer within 1s/)
       proxy.slowDown(0)
       yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })

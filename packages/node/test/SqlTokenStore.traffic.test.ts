@@ -1,0 +1,147 @@
+import { AuthedHttpClient } from "@effect-alf/core"
+import { SqlTokenStore } from "@effect-alf/node"
+import * as PostgresServer from "@effect-alf/servers/postgres/PostgresServer"
+import * as ServerProcess from "@effect-alf/servers/ServerProcess"
+import { SqlClient } from "@effect/sql"
+import { PgClient } from "@effect/sql-pg"
+import { assert } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Context, Effect, Fiber, Layer, Option, Redacted, Schedule } from "effect"
+import { createServer } from "node:net"
+import { hang } from "../../core/test/support/hang.js"
+import { shared } from "../../core/test/support/shared.js"
+import * as Process from "./Process.js"
+import { entry, eventually, failureOf, makeProxy, newTable, patient, postgresClient, versionIn } from "./SqlBench.js"
+import { until } from "./until.js"
+
+class Server extends Context.Tag("Server")<Server, PostgresServer.PostgresServer>() {
+  static readonly layer = Layer.scoped(Server, Effect.zipRight(PostgresServer.install, PostgresServer.make()))
+}
+
+const clientAt = (port: number) =>
+  PgClient.layer({ url: Redacted.make(`postgres://postgres@127.0.0.1:${port}/postgres`), connectTimeout: "2 seconds" })
+
+/** Two processes over Postgres, with whatever is between. */
+const makeProcesses = (port: number, options: SqlTokenStore.ClientOptions = {}) =>
+  Process.makeTwo({
+    tokenStore: Layer.orDie(
+      SqlTokenStore.layerWithClient(clientAt(port), { table: newTable(), createTable: true, ...options })
+    )
+  })
+
+const makeProxied = Effect.gen(function*() {
+  const server = yield* Server
+  const port = yield* ServerProcess.freePort
+  return { ...(yield* makeProxy(server.port, { port })), port }
+})
+
+const makeTable = Effect.gen(function*() {
+  const { url } = yield* Server
+  const sql = Context.get(yield* Layer.build(postgresClient(url)), SqlClient.SqlClient)
+  const table = newTable()
+  yield* Effect.provideService(SqlTokenStore.migration({ table }), SqlClient.SqlClient, sql)
+  return { sql, table }
+})
+
+const isShared = { until: (requests: number) => requests === 1, schedule: Schedule.spaced("100 millis") }
+
+shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
+  it.scoped("1,000 requests within the life of a token cost no statement", () =>
+    Effect.gen(function*() {
+      const proxy = yield* makeProxied
+      const { sql, table } = yield* makeTable
+      const { clients: [client], log, request } = yield* makeProcesses(proxy.port, { ...patient, table })
+      assert.strictEqual(yield* request, 1)
+      // Until the token is stored and its lease is over
+      yield* Effect.repeat(Effect.orDie(sql`SELECT id FROM ${sql(table)}`), {
+        until: (rows) => rows.length === 1 && String(rows[0].id).startsWith("entry:")
+      })
+      const before = proxy.asked.length
+      const get = client.get("/").pipe(AuthedHttpClient.withTokenScope("scope-0"))
+      yield* log(Effect.replicateEffect(get, 1_000, { concurrency: 16, discard: true }))
+      // What the write has removed in passing, and the end of connections that nobody uses
+      deepStrictEqual(proxy.asked.slice(before).filter((chunk) => !/DELETE|^X/.test(chunk)), [])
+    }))
+
+  it.scopedLive("down at the start: the store can be made, and works when the server is there", () =>
+    Effect.gen(function*() {
+      const server = yield* Server
+      yield* server.kill
+      const table = newTable()
+      const store = yield* SqlTokenStore.makeWithClient(clientAt(server.port), { ...patient, table, createTable: true })
+      const error = yield* failureOf(store.get("k"))
+      assert.match(error.description, /^the database fails: .*ECONNREFUSED/)
+      yield* server.start()
+      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
+    }))
+
+  it.scopedLive("a client that does not answer is given up for a new one", () =>
+    Effect.gen(function*() {
+      const proxy = yield* makeProxied
+      const store = yield* SqlTokenStore.makeWithClient(clientAt(proxy.port), {
+        table: newTable(),
+        createTable: true,
+        commandTimeout: "500 millis",
+        notices: false
+      })
+      yield* eventually(store.set("k", entry("v1"), Option.none()))
+      proxy.swallow()
+      const error = yield* failureOf(store.get("k"))
+      assert.strictEqual(error.reason, "Timeout")
+      assert.strictEqual(error.description, "the database gives no answer within 500ms")
+      proxy.pass()
+      deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
+    }))
+
+  it.scopedLive("rule 8: no request fails while the network swallows everything, and then the token is shared again", () =>
+    Effect.gen(function*() {
+      const proxy = yield* makeProxied
+      const { messages, request } = yield* makeProcesses(proxy.port)
+      yield* Effect.repeat(request, isShared)
+      messages.splice(0)
+      proxy.swallow()
+      // Until the clients after these have been swallowed as well
+      const before = proxy.connections()
+      yield* Effect.repeat(request, {
+        until: () => proxy.connections() > before + 4,
+        schedule: Schedule.spaced("100 millis")
+      })
+      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
+      proxy.pass()
+      yield* Effect.repeat(request, isShared)
+    }))
+
+  it.scopedLive("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
+    Effect.gen(function*() {
+      const proxy = yield* makeProxied
+      const { messages, request, server } = yield* makeProcesses(proxy.port, { commandTimeout: hang })
+      yield* Effect.repeat(request, isShared)
+      messages.splice(0)
+      proxy.slowDown(400)
+      const asked = server.tokenRequests.length
+      const first = yield* Effect.fork(request)
+      yield* until(() => server.tokenRequests.length > asked)
+      yield* Fiber.join(first)
+      yield* Effect.replicateEffect(request, 10)
+      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
+      assert.match(messages.join("\n"), /take more than 500ms|no answer within 500ms/)
+      proxy.slowDown(0)
+      yield* Effect.repeat(request, isShared)
+    }))
+
+  it.scopedLive("rule 8: no request fails where something else answers in place of the database", () =>
+    Effect.gen(function*() {
+      const port = yield* ServerProcess.freePort
+      const garbage = createServer((socket) =>
+        socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+      )
+      yield* Effect.acquireRelease(
+        Effect.async<void>((resume) => void garbage.listen(port, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => garbage.close())
+      )
+      const { messages, request } = yield* makeProcesses(port)
+      assert.strictEqual(yield* request, 2)
+      yield* request
+      assert.lengthOf(messages.filter(Process.isWarning), 2)
+    }))
+})
