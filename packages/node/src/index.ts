@@ -6,6 +6,16 @@ export * as HttpProxy from "./HttpProxy.js"
 /**
  * @since 0.1.0
  */
+export * as MemcachedClient from "./MemcachedClient.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as MemcachedTokenStore from "./MemcachedTokenStore.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as NodeAuthedHttpClient from "./NodeAuthedHttpClient.js"
 
 /**

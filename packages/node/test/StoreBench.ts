@@ -101,6 +101,7 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
     const sockets = new Set<Socket>()
     const asked: Array<string> = []
     let connections = 0
+    let open = 0
     let swallows = false
     let delay = 0
     let answers = 0
@@ -110,6 +111,8 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
         const server = createServer((inbound) => {
           const outbound = createConnection({ host: "127.0.0.1", port })
           connections++
+          open++
+          inbound.on("close", () => open--)
           sockets.add(inbound).add(outbound)
           for (const socket of [inbound, outbound]) socket.on("error", () => {})
           if (swallows) return void inbound.resume()
@@ -142,6 +145,8 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
       asked,
       /** How many there have been. */
       connections: () => connections,
+      /** How many the clients have not ended. */
+      open: () => open,
       /** How many answers there have been. */
       answers: () => answers,
       /** Holds answers back for so many milliseconds. */

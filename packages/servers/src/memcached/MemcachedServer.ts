@@ -4,7 +4,10 @@
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createConnection } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as Executable from "../Executable.js"
 import { ServerError } from "../ServerError.js"
 import * as ServerProcess from "../ServerProcess.js"
@@ -40,13 +43,30 @@ export const make = (options?: Options): Effect.Effect<MemcachedServer, ServerEr
     return { ...server, address: `127.0.0.1:${server.port}` }
   })
 
+/** The same, for who has a password only. */
+export const withPassword = (
+  username: string,
+  password: string
+): Effect.Effect<MemcachedServer, ServerError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const directory = yield* Effect.acquireRelease(
+      Effect.promise(() => mkdtemp(join(tmpdir(), "memcached-"))),
+      (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+    )
+    const file = join(directory, "passwords")
+    yield* Effect.promise(() => writeFile(file, `${username}:${password}\n`))
+    return yield* make({ args: ["-Y", file] })
+  })
+
 /** Sends lines to the server on a port, and answers with what it says to all of them. */
 export const ask = (port: number, ...lines: ReadonlyArray<string>): Effect.Effect<string, ServerError> =>
+  // An answer of its own ends the others
+  converse(port, [...lines, "mn"], "MN\r\n")
+
+const converse = (port: number, lines: ReadonlyArray<string>, end: string) =>
   Effect.async<string, ServerError>((resume) => {
     let answer = ""
-    // An answer of its own ends the others
-    const end = "MN\r\n"
-    const socket = createConnection({ host: "127.0.0.1", port }, () => socket.write([...lines, "mn", ""].join("\r\n")))
+    const socket = createConnection({ host: "127.0.0.1", port }, () => socket.write([...lines, ""].join("\r\n")))
     const fail = (message: string) =>
       resume(Effect.fail(new ServerError({ message: `the server on port ${port}: ${message}` })))
     socket.setEncoding("utf8").on("data", (chunk) => {
@@ -59,9 +79,30 @@ export const ask = (port: number, ...lines: ReadonlyArray<string>): Effect.Effec
     return Effect.sync(() => socket.destroy())
   })
 
-/** How often each command has been processed, by the server's name of it, such as `cmd_meta`. */
-export const commands = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerError> =>
+const stats = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerError> =>
   Effect.map(ask(port, "stats"), (text) =>
     new Map(
-      Array.from(text.matchAll(/^STAT (cmd_\w+) (\d+)\r$/gm), ([, name, count]) => [name, Number(count)] as const)
+      Array.from(text.matchAll(/^STAT (\w+) (\d+)\r$/gm), ([, name, value]) => [name, Number(value)] as const)
     ))
+
+/** How often each command has been given, by the server's name of it, such as `cmd_meta`. */
+export const commands = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerError> =>
+  Effect.map(stats(port), (stats) => new Map(Array.from(stats).filter(([name]) => name.startsWith("cmd_"))))
+
+export interface Item {
+  readonly key: string
+  /** What remains of its time; infinite where it has no end. */
+  readonly seconds: number
+}
+
+/** What a server keeps. */
+export const items = (port: number): Effect.Effect<ReadonlyArray<Item>, ServerError> =>
+  Effect.zipWith(
+    converse(port, ["lru_crawler metadump all"], "END\r\n"),
+    stats(port),
+    (text, stats) =>
+      Array.from(text.matchAll(/^key=(\S+) exp=(-?\d+)/gm), ([, key, end]) => ({
+        key: decodeURIComponent(key),
+        seconds: end === "-1" ? Infinity : Number(end) - (stats.get("time") ?? 0)
+      }))
+  )

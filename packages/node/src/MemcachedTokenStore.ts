@@ -1,0 +1,309 @@
+/**
+ * A `TokenStore` in Memcached 1.6.10 or newer: the processes of an app share
+ * their tokens. Memcached forgets what it has no room for, and all when it is
+ * restarted; then the token is asked for again.
+ *
+ * The package `memcache` is loaded when a layer with connections of its own is
+ * built; whoever uses another store need not install it. Of the clients that are
+ * kept it is the one over which a write can be bound to what was read, and which
+ * bears whatever it is answered. It speaks no TLS.
+ *
+ * @since 0.1.0
+ */
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
+import { InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
+import { byTurns, type Entry, TokenStore } from "@effect-alf/core/TokenStore"
+import * as Clock from "effect/Clock"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as MemcachedCommand from "./memcached/MemcachedCommand.js"
+import * as MemcachedConnection from "./memcached/MemcachedConnection.js"
+import * as MemcachedError from "./memcached/MemcachedError.js"
+import * as MemcachedItem from "./memcached/MemcachedItem.js"
+import * as MemcachedKey from "./memcached/MemcachedKey.js"
+import type * as MemcachedClient from "./MemcachedClient.js"
+import * as StoreVariables from "./store/StoreVariables.js"
+
+/**
+ * Options of a store over a client that the app has already.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientOptions {
+  /** What every key begins with, without spaces. The default is `effect-alf:`. */
+  readonly prefix?: string | undefined
+  /**
+   * How long one command may take, whatever the client's own options say; a read is one command, a write two, and two
+   * more each time that another process was quicker. TokenProvider's `storeTimeout` counts as well, and is shorter by
+   * default. The default is 1 second.
+   */
+  readonly commandTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * Options of a store with connections of its own.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options extends ClientOptions, MemcachedClient.Options {}
+
+const defaultPrefix = "effect-alf:"
+// TokenProvider waits half as long: this bounds what goes on after it has given up
+const defaultCommandTimeout = Duration.seconds(1)
+
+/**
+ * A store with connections of its own. It is a cache and no dependency: it can be
+ * made while Memcached is down, and works again by itself when Memcached is back.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
+  options: Options
+) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
+  const checked = yield* checkOptions(options)
+  return fromConnection(yield* MemcachedConnection.make({ ...options, ...checked }), checked)
+})
+
+/**
+ * A store over the app's own client, which is neither configured nor closed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromClient = (
+  client: MemcachedClient.Client,
+  options: ClientOptions = {}
+): Effect.Effect<TokenStore["Type"], InvalidOptions> =>
+  Effect.map(
+    checkOptions(options),
+    (checked) => fromConnection(MemcachedConnection.fromClient(client, checked), checked)
+  )
+
+/**
+ * A store with connections of its own, closed with the layer.
+ *
+ * @example
+ * ```ts
+ * import { MemcachedTokenStore } from "@effect-alf/node"
+ *
+ * const layer = MemcachedTokenStore.layer({ servers: "localhost:11211" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<TokenStore, InvalidOptions> =>
+  Layer.scoped(TokenStore, make(options))
+
+/**
+ * The options that a configuration can hold. The text of the servers may hold a
+ * password: read it with `Config.redacted`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConfigurableOptions {
+  readonly servers: string | Redacted.Redacted
+  readonly prefix?: string | undefined
+  readonly username?: string | undefined
+  readonly password?: Redacted.Redacted | undefined
+  readonly connectTimeout?: Duration.Duration | undefined
+  readonly commandTimeout?: Duration.Duration | undefined
+}
+
+/**
+ * The variables that say which Memcached it is, for `layerConfig`.
+ *
+ * @since 0.1.0
+ * @category configurations
+ */
+export const environment = {
+  servers: StoreVariables.storeUrl.required,
+  prefix: StoreVariables.storePrefix.config
+}
+
+/**
+ * Reads the options from a configuration; what a configuration cannot hold is
+ * given beside it.
+ *
+ * @example
+ * ```ts
+ * import { MemcachedTokenStore } from "@effect-alf/node"
+ * import { Config } from "effect"
+ *
+ * const layer = MemcachedTokenStore.layerConfig({ servers: Config.string("MEMCACHED_SERVERS") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<ConfigurableOptions>,
+  options?: Omit<Options, "servers"> | undefined
+): Layer.Layer<TokenStore, InvalidOptions | ConfigError.ConfigError> =>
+  LayerOptions.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
+
+/**
+ * A store over the app's own client, or over one that an effect gives. It works
+ * however the client is configured, and does not close it.
+ *
+ * @example
+ * ```ts
+ * import { MemcachedTokenStore } from "@effect-alf/node"
+ * import { Memcache } from "memcache"
+ *
+ * const layer = MemcachedTokenStore.layerFromClient(new Memcache("localhost:11211"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromClient = <E = never, R = never>(
+  client: MemcachedClient.Client | Effect.Effect<MemcachedClient.Client, E, R>,
+  options?: ClientOptions | undefined
+): Layer.Layer<TokenStore, E | InvalidOptions, Exclude<R, Scope.Scope>> =>
+  Layer.scoped(
+    TokenStore,
+    Effect.flatMap(Effect.isEffect(client) ? client : Effect.succeed(client), (client) => fromClient(client, options))
+  )
+
+const checkOptions = Effect.fnUntraced(function*({ commandTimeout, prefix = defaultPrefix }: ClientOptions) {
+  if (!MemcachedKey.isPlain(prefix) || prefix.length > MemcachedKey.maxPrefix) {
+    return yield* new InvalidOptions({
+      option: "MemcachedTokenStore.prefix",
+      description: `must be at most ${MemcachedKey.maxPrefix} characters of ASCII, and none of them a space`
+    })
+  }
+  return {
+    prefix,
+    commandTimeout: yield* MemcachedConnection.checkTimeout("commandTimeout", commandTimeout ?? defaultCommandTimeout)
+  }
+})
+
+// -----------------------------------------------------------------------------
+// entries and leases
+// -----------------------------------------------------------------------------
+
+type Method = TokenStoreError["method"]
+
+const fromConnection = (
+  ask: MemcachedConnection.Connection,
+  { commandTimeout, prefix }: { readonly commandTimeout: Duration.Duration; readonly prefix: string }
+): TokenStore["Type"] => {
+  const toStoreError = (method: Method, error: unknown, secret: string | undefined) => {
+    if (MemcachedError.isTimeout(error)) {
+      const description = `Memcached gave no answer within ${Duration.format(commandTimeout)}`
+      return new TokenStoreError({ method, reason: "Timeout", description })
+    }
+    const description = MemcachedError.describe(error, secret)
+    return new TokenStoreError({
+      method,
+      reason: "Unavailable",
+      description: MemcachedError.isReply(error) ? description : `Memcached is not connected: ${description}`
+    })
+  }
+
+  const run = <A>(method: Method, key: string, command: MemcachedCommand.Command<A>, secret?: string) =>
+    Effect.tryPromise({
+      try: () => ask(key, command),
+      catch: (error) => toStoreError(method, error, secret)
+    })
+
+  const look = (method: Method, key: string): Effect.Effect<Option.Option<MemcachedCommand.Seen>, TokenStoreError> =>
+    Effect.flatMap(
+      run(method, key, MemcachedCommand.look(key)),
+      (seen) => seen === "changed" ? look(method, key) : Effect.succeed(seen)
+    )
+
+  /**
+   * Writes the entry that takes the place of the one that is there, `"nothing"` in its place, or leaves it: `decide` is
+   * asked again when another process was quicker.
+   */
+  const change = (
+    method: Method,
+    key: string,
+    decide: (entry: Option.Option<Entry>) => Entry | "nothing" | "leave"
+  ): Effect.Effect<boolean, TokenStoreError> =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      while (true) {
+        const seen = yield* look(method, key)
+        const entry = Option.filter(Option.flatMap(seen, (found) => MemcachedItem.decode(found, now)), isInItsTime)
+        const next = decide(entry)
+        if (next === "leave" || (next === "nothing" && Option.isNone(seen))) return false
+        const isDone = next === "nothing"
+          ? yield* run(method, key, MemcachedCommand.remove(key, Option.getOrThrow(seen)))
+          : yield* run(method, key, MemcachedCommand.write(key, MemcachedItem.encode(next, now), seen), next.payload)
+        if (isDone) return true
+      }
+    })
+
+  const entryKey = (key: string) => MemcachedKey.encode(prefix, key)
+  const leaseKey = (key: string) => MemcachedKey.encode(prefix, `${key}#lease`)
+
+  // A lease is kept as an entry is, with its owner for a version
+  const lease = (owner: string, timeToLive: Duration.Duration): Entry => ({ version: owner, payload: "", timeToLive })
+
+  return TokenStore.of({
+    sharing: byTurns,
+    get: (key) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.flatMap(
+          look("get", entryKey(key)),
+          Option.match({
+            onNone: () => Effect.succeedNone,
+            onSome: (seen) =>
+              Option.match(MemcachedItem.decode(seen, now), {
+                onNone: () => unreadable,
+                onSome: (entry) => Effect.succeed(Option.liftPredicate(entry, isInItsTime))
+              })
+          })
+        )),
+    set: (key, entry, replaces) =>
+      change("set", entryKey(key), (found) =>
+        found.pipe(
+          Option.filter(({ version }) => !Option.contains(replaces, version)),
+          Option.match({ onNone: () => entry, onSome: () => "leave" })
+        )),
+    remove: (key, version) => change("remove", entryKey(key), (found) => isOf(found, version) ? "nothing" : "leave"),
+    acquireLease: (key, owner, duration) =>
+      change("acquireLease", leaseKey(key), (held) => isHeld(held, owner, duration) ? "leave" : lease(owner, duration)),
+    extendLease: (key, owner, duration) =>
+      change("extendLease", leaseKey(key), (held) => isOf(held, owner) ? lease(owner, duration) : "leave"),
+    releaseLease: (key, owner) =>
+      Effect.asVoid(change("releaseLease", leaseKey(key), (held) => isOf(held, owner) ? "nothing" : "leave")),
+    // Memcached tells nobody of a write: who waits for one looks again and again
+    changes: Stream.never
+  })
+}
+
+const isInItsTime = ({ timeToLive }: Entry): boolean => Duration.greaterThan(timeToLive, Duration.zero)
+
+const isOf = (found: Option.Option<Entry>, version: string): boolean =>
+  Option.exists(found, (entry) => entry.version === version)
+
+/** A lease that has no end, or a far one, is nobody's. */
+const isHeld = (held: Option.Option<Entry>, owner: string, duration: Duration.Duration): boolean =>
+  Option.exists(
+    held,
+    ({ timeToLive, version }) =>
+      version !== owner && Duration.lessThanOrEqualTo(timeToLive, Duration.times(duration, 10))
+  )
+
+const unreadable = Effect.fail(
+  new TokenStoreError({
+    method: "get",
+    reason: "InvalidEntry",
+    description: "the entry was not written by this library; it will be replaced"
+  })
+)

@@ -1,0 +1,117 @@
+import * as MemcachedServer from "@effect-alf/servers/memcached/MemcachedServer"
+import * as ServerProcess from "@effect-alf/servers/ServerProcess"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, Schedule } from "effect"
+import { hang } from "../../core/test/support/hang.js"
+import * as MemcachedApp from "./MemcachedApp.js"
+import { makeProxy } from "./MemcachedBench.js"
+
+const isWarning = (message: string) => message.includes("Tokens stay in this process")
+
+const spaced = Schedule.spaced("50 millis")
+
+/** An app over a server with a proxy between. */
+const makeProxied = Effect.gen(function*() {
+  const memcached = yield* MemcachedServer.make()
+  const port = yield* ServerProcess.freePort
+  return { proxy: yield* makeProxy(memcached.port, { port }), servers: `127.0.0.1:${port}` }
+})
+
+describe.concurrent("MemcachedTokenStore, under traffic", () => {
+  it.scopedLive("rule 10: while a token is good, requests cost no command", () =>
+    Effect.gen(function*() {
+      const memcached = yield* MemcachedServer.make()
+      const { processes: [{ get }] } = yield* MemcachedApp.make({ servers: memcached.address })
+      yield* get("scope")
+      // What follows the first request in the background has ended
+      const given = Effect.map(MemcachedServer.commands(memcached.port), (counts) => {
+        const { cmd_meta: meta, cmd_get: reads, cmd_set: writes } = Object.fromEntries(counts)
+        return [meta - counts.get("cmd_meta_noop")!, reads, writes]
+      })
+      yield* Effect.repeat(MemcachedServer.items(memcached.port), {
+        until: (items) => items.length > 0 && !items.some(({ key }) => key.endsWith("#lease"))
+      })
+      const before = yield* given
+      yield* Effect.replicateEffect(get("scope"), 200)
+      deepStrictEqual(yield* given, before)
+    }))
+
+  it.scopedLive("rule 8: restarted empty, the token held goes on, and what is new is shared again", () =>
+    Effect.gen(function*() {
+      const memcached = yield* MemcachedServer.make()
+      const { processes, request, server } = yield* MemcachedApp.make({ servers: memcached.address })
+      for (const { get } of processes) yield* get("scope")
+      yield* memcached.kill
+      yield* memcached.start()
+      for (const { get } of processes) yield* get("scope")
+      assert.strictEqual(server.tokenRequests.length, 1)
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+    }))
+
+  it.scopedLive("rule 4: an old value that was restored costs one token request, and no call", () =>
+    Effect.gen(function*() {
+      const memcached = yield* MemcachedServer.make()
+      const { processes: [one, other], server, start } = yield* MemcachedApp.make({ servers: memcached.address })
+      yield* one.get("scope")
+      const [{ key }] = (yield* MemcachedServer.items(memcached.port)).filter(({ key }) => !key.includes("#"))
+      const value = (yield* MemcachedServer.ask(memcached.port, `get ${key}`)).split("\r\n")[1]
+      server.revokeAll()
+      yield* one.get("scope")
+      yield* other.get("scope")
+      assert.strictEqual(server.tokenRequests.length, 2)
+      yield* MemcachedServer.ask(memcached.port, `ms ${key} ${Buffer.byteLength(value)} T3600`, value)
+      // Who holds a token goes on with it; who starts finds the old one, and asks once
+      yield* one.get("scope")
+      const late = yield* start
+      yield* late.get("scope")
+      yield* late.get("scope")
+      assert.isAtMost(server.tokenRequests.length, 3)
+    }))
+
+  it.scopedLive("rule 8: no request fails while all that is kept is overwritten again and again", () =>
+    Effect.gen(function*() {
+      const memcached = yield* MemcachedServer.make()
+      const { messages, request } = yield* MemcachedApp.make({ servers: memcached.address }, { storeTimeout: hang })
+      const overwrite = Effect.flatMap(
+        MemcachedServer.items(memcached.port),
+        (items) => MemcachedServer.ask(memcached.port, ...items.flatMap(({ key }) => [`ms ${key} 1 T0`, "x"]))
+      )
+      yield* Effect.raceFirst(
+        Effect.repeat(overwrite, Schedule.spaced("3 millis")),
+        Effect.replicateEffect(request, 25)
+      )
+      deepStrictEqual(messages().filter(isWarning), [])
+      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
+    }))
+
+  it.scopedLive("rule 8: no request fails while the network swallows everything, and then the token is shared again", () =>
+    Effect.gen(function*() {
+      const { proxy, servers } = yield* makeProxied
+      const { messages, processes, request } = yield* MemcachedApp.make({ servers, commandTimeout: "600 millis" })
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+      proxy.swallow()
+      const haveWarned = () => processes.every(({ messages }) => isWarning(messages.at(-1) ?? ""))
+      yield* Effect.repeat(request, { schedule: spaced, until: haveWarned })
+      const before = messages()
+      yield* Effect.replicateEffect(request, 5)
+      deepStrictEqual(messages(), before)
+      proxy.pass()
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+    }))
+
+  it.scopedLive("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
+    Effect.gen(function*() {
+      const { proxy, servers } = yield* makeProxied
+      const { messages, request } = yield* MemcachedApp.make({ servers }, { storeTimeout: "1 second" })
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+      const before = messages().length
+      proxy.slowDown(600)
+      yield* Effect.replicateEffect(request, 10)
+      const warnings = messages().slice(before).filter(isWarning)
+      assert.isTrue(warnings.length > 0 && warnings.length <= 2, warnings.join("\n"))
+      assert.match(warnings.join("\n"), /take more than 1s|no answer within 1s/)
+      proxy.slowDown(0)
+      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+    }))
+})
