@@ -61,6 +61,11 @@ export * as Grant from "./Grant.js"
 /**
  * @since 0.1.0
  */
+export * as HttpTransport from "./HttpTransport.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as JwtSigner from "./JwtSigner.js"
 
 /**

@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as AccessToken from "../AccessToken.js"
 import * as RedactedSpans from "../disclosure/RedactedSpans.js"
 import * as StatusFailure from "../endpoint/StatusFailure.js"
+import * as HttpTransport from "../HttpTransport.js"
 import type { TokenUse } from "../TokenStatus.js"
 import * as AddressedRequest from "./AddressedRequest.js"
 import * as RedactedResponse from "./RedactedResponse.js"
@@ -74,16 +75,17 @@ export interface Via {
  * `requestInit` is what the app gave platform's fetch client.
  */
 export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): Send => {
+  const sendAuthorized = HttpTransport.sendAuthorized(client)
   let lastToken: AccessToken.AccessToken | undefined
   let lastHeader = ""
-  const sign = (attempt: Attempt) => {
-    const { token } = attempt
+  const headerOf = (token: AccessToken.AccessToken) => {
     if (token !== lastToken) {
       lastHeader = AccessToken.authorization(token)
       lastToken = token
     }
-    return AddressedRequest.withHeader(attempt, "authorization", lastHeader)
+    return lastHeader
   }
+  const sign = (attempt: Attempt) => AddressedRequest.withHeader(attempt, "authorization", headerOf(attempt.token))
 
   // The hot path: with a stream of combinators each request would pay for each
   const send: SendExecuted = (executed, attempt, receive) =>
@@ -99,8 +101,14 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     )
 
   return (attempt, receive) => {
-    const { proofKey } = attempt.token
-    if (proofKey === undefined) return send(client.execute(sign(attempt)), attempt, receive)
+    const { resends, token, use } = attempt
+    const { proofKey } = token
+    if (proofKey === undefined) {
+      if (sendAuthorized === undefined) return send(client.execute(sign(attempt)), attempt, receive)
+      // Nothing is to be hidden of what comes back
+      const sent = sendAuthorized(AddressedRequest.toRequest(attempt), headerOf(token))
+      return Effect.flatMap(annotate(sent, use, resends), (response) => receive(response, attempt))
+    }
     return (proofKey.sending as ProofSending).request({ client, requestInit, sign, send }, attempt, receive)
   }
 }

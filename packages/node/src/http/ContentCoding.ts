@@ -46,58 +46,71 @@ export const decode: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch)
 
 /** The decoders in the order in which they are applied: the last coding first. */
 const decodersOf = (header: string | ReadonlyArray<string> | undefined): ReadonlyArray<MakeDecoder> => {
-  const codings = Arr.ensure(header ?? "").join().toLowerCase().split(",").map((coding) => coding.trim())
+  if (header === undefined) return noDecoders
+  const codings = Arr.ensure(header).join().toLowerCase().split(",").map((coding) => coding.trim())
     .filter((coding) => coding !== "" && coding !== "identity")
   const known = codings.flatMap((coding) => Object.hasOwn(decoders, coding) ? [decoders[coding]] : [])
-  return known.length === codings.length && known.length <= maxCodings ? known.reverse() : []
+  return known.length === codings.length && known.length <= maxCodings ? known.reverse() : noDecoders
 }
 
-class Decoder extends ForwardingHandler {
-  #makers: ReadonlyArray<MakeDecoder> = []
+// Most bodies are not coded: they share these
+const noDecoders: ReadonlyArray<MakeDecoder> = []
+const noStages: ReadonlyArray<Transform> = []
+
+/** What the reader of the body controls, where there is something to decode. */
+class Decoder extends ForwardingHandler implements Controller {
+  #source: Controller | undefined
+  #makers: ReadonlyArray<MakeDecoder> = noDecoders
   /** Made with the first byte: a body without any, whatever its header says, is empty. */
-  #stages: ReadonlyArray<Transform> = []
-  #trailers: IncomingHttpHeaders = {}
+  #stages: ReadonlyArray<Transform> = noStages
+  #trailers: IncomingHttpHeaders | undefined
   /** All that the server has sent. */
   #received = false
   #ended = false
-  /** What the reader of the body controls. */
-  #target: Controller | undefined
+
+  get aborted(): boolean {
+    return this.#source?.aborted ?? false
+  }
+
+  get reason(): Error | null {
+    return this.#source?.reason ?? null
+  }
+
+  get paused(): boolean {
+    return this.#stages.at(-1)?.isPaused() ?? this.#source?.paused ?? false
+  }
+
+  pause(): void {
+    ;(this.#stages.at(-1) ?? this.#source)?.pause()
+  }
+
+  resume(): void {
+    this.#stages.at(-1)?.resume()
+    if (this.#stages[0]?.writableNeedDrain !== true) this.#source?.resume()
+  }
+
+  abort(reason: Error): void {
+    this.#source?.abort(reason)
+    // Nothing is told by a source that has ended before its body was decoded
+    this.onResponseError(this, reason)
+  }
 
   override onRequestStart(source: Controller, context: unknown): void {
-    const last = () => this.#stages.at(-1)
-    super.onRequestStart(
-      this.#target = {
-        get aborted() {
-          return source.aborted
-        },
-        get reason() {
-          return source.reason
-        },
-        get paused() {
-          return last()?.isPaused() ?? source.paused
-        },
-        pause: () => {
-          ;(last() ?? source).pause()
-        },
-        resume: () => {
-          last()?.resume()
-          if (this.#stages[0]?.writableNeedDrain !== true) source.resume()
-        },
-        abort: (reason) => this.#fail(source, reason)
-      },
-      context
-    )
+    this.#source = source
+    super.onRequestStart(this, context)
   }
 
   override onResponseStart(source: Controller, status: number, headers: IncomingHttpHeaders, message?: string): void {
-    this.#makers = status < 200 || undecodedStatuses.includes(status) ? [] : decodersOf(headers["content-encoding"])
-    if (this.#makers.length === 0) return super.onResponseStart(this.#target ?? source, status, headers, message)
+    this.#makers = status < 200 || undecodedStatuses.includes(status)
+      ? noDecoders
+      : decodersOf(headers["content-encoding"])
+    if (this.#makers.length === 0) return super.onResponseStart(this, status, headers, message)
     const { "content-encoding": _, "content-length": __, ...decoded } = headers
-    super.onResponseStart(this.#target ?? source, status, decoded, message)
+    super.onResponseStart(this, status, decoded, message)
   }
 
   override onResponseData(source: Controller, chunk: Buffer): void {
-    if (this.#makers.length === 0) return super.onResponseData(this.#target ?? source, chunk)
+    if (this.#makers.length === 0) return super.onResponseData(this, chunk)
     // The last coding has ended: what follows may have no end
     if (this.#ended) return source.abort(new Error("a body that goes on after its end"))
     if (this.#stages.length === 0) this.#stages = this.#makeStages(source, chunk[0])
@@ -106,42 +119,36 @@ class Decoder extends ForwardingHandler {
 
   #makeStages(source: Controller, firstByte: number): ReadonlyArray<Transform> {
     const stages = this.#makers.map((make, index) => index === 0 ? make(firstByte) : make())
-    for (const stage of stages) stage.on("error", (error) => this.#fail(source, error))
+    for (const stage of stages) stage.on("error", (error) => this.abort(error))
     stages[0].on("drain", () => source.resume())
     stages.reduce((from, to) => from.pipe(to))
-      .on("data", (chunk: Buffer) => super.onResponseData(this.#target ?? source, chunk))
+      .on("data", (chunk: Buffer) => super.onResponseData(this, chunk))
       .on("end", () => {
         const hasMore = !this.#received
-        this.#end(source)
+        this.#end()
         // Nobody is left who could wait for it
         if (hasMore) source.abort(new Error("a body that goes on after its end"))
       })
     return stages
   }
 
-  override onResponseEnd(source: Controller, trailers: IncomingHttpHeaders): void {
+  override onResponseEnd(_: Controller, trailers: IncomingHttpHeaders): void {
     this.#trailers = trailers
     this.#received = true
-    if (this.#stages.length === 0) return this.#end(source)
+    if (this.#stages.length === 0) return this.#end()
     this.#stages[0].end()
   }
 
-  override onResponseError(source: Controller, error: Error): void {
+  override onResponseError(_: Controller, error: Error): void {
     if (this.#ended) return
     this.#ended = true
     for (const stage of this.#stages) stage.destroy()
-    super.onResponseError(this.#target ?? source, error)
+    super.onResponseError(this, error)
   }
 
-  #end(source: Controller): void {
+  #end(): void {
     if (this.#ended) return
     this.#ended = true
-    super.onResponseEnd(this.#target ?? source, this.#trailers)
-  }
-
-  #fail(source: Controller, error: Error): void {
-    source.abort(error)
-    // Nothing is told by a source that has ended before its body was decoded
-    this.onResponseError(source, error)
+    super.onResponseEnd(this, this.#trailers ?? {})
   }
 }

@@ -4,13 +4,14 @@
  * firewalls refuse it.
  */
 import type * as Undici from "@effect/platform-node/Undici"
+import type * as Headers from "@effect/platform/Headers"
 import * as Predicate from "effect/Predicate"
 import * as ContentCoding from "./ContentCoding.js"
 
 /** The product and its version. */
 export const userAgent = "effect-alf/0.1.0"
 
-/** Adds them in one step: this is done for every request. A request for a range is for that of the body as it is. */
+/** Adds them to requests of any client. A request for a range is for that of the body as it is. */
 export const add: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const headers: unknown = options.headers ?? {}
   if (!Predicate.isRecord(headers)) return dispatch(options, handler)
@@ -21,6 +22,19 @@ export const add: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) =>
   if (!isNamed) completed["user-agent"] = userAgent
   if (!isCoded) completed["accept-encoding"] = ContentCoding.accepted
   return dispatch({ ...options, headers: completed as Record<string, string> }, handler)
+}
+
+/** The headers of a request of our client, completed. The authorization takes the place of that of the request. */
+export const complete = (
+  headers: Headers.Headers,
+  authorization?: string,
+  more?: Headers.Headers
+): Record<string, string> => {
+  const completed: Record<string, string> = { ...headers, ...more }
+  if (authorization !== undefined) completed["authorization"] = authorization
+  if (!("user-agent" in headers)) completed["user-agent"] = userAgent
+  if (!("accept-encoding" in headers || "range" in headers)) completed["accept-encoding"] = ContentCoding.accepted
+  return completed
 }
 
 /** Our client has all names in lower case; whoever uses the dispatcher itself may write them as they like. */

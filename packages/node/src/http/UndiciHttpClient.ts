@@ -2,6 +2,7 @@
  * Platform's `HttpClient` over a dispatcher of undici, with less work for each
  * request than platform-node's, and the same behaviour.
  */
+import * as HttpTransport from "@effect-alf/core/HttpTransport"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type * as Undici from "@effect/platform-node/Undici"
@@ -17,8 +18,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
+import * as ClientSpan from "./ClientSpan.js"
 import { ConnectionQueue } from "./ConnectionQueue.js"
+import * as DefaultHeaders from "./DefaultHeaders.js"
 import * as RequestScope from "./RequestScope.js"
 import * as RequestTarget from "./RequestTarget.js"
 import { UndiciExchange } from "./UndiciExchange.js"
@@ -37,28 +40,66 @@ const headersTimeout = 60 * 60 * 1000
 export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(Effect.context<never>(), (context) => {
     const inContext = Effect.mapInputContext((own: Context.Context<never>) => Context.merge(context, own))
-    const fallback = optionsIn(context)
+    const outerOptions = optionsIn(context)
+    const outerSpan = Option.getOrUndefined(propagated(Context.getOption(context, Tracer.ParentSpan)))
     const targetOf = RequestTarget.make()
-    const send = makeSend(new ConnectionQueue(dispatcher, connections))
+    const dispatch = makeDispatch(new ConnectionQueue(dispatcher, connections))
 
-    return HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
-      Effect.flatMap((request) =>
-        Effect.withFiberRuntime<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((fiber) => {
-          const traced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
-            !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
-          if (traced) return inContext(trace(request, send))
+    const send = (request: HttpClientRequest.HttpClientRequest, authorization?: string): Response =>
+      Effect.withFiberRuntime((fiber) => {
+        const own = fiber.currentContext
+        const options = optionsIn(own) ?? outerOptions
+        const dispatched = (
+          shown: HttpClientRequest.HttpClientRequest,
+          target: RequestTarget.RequestTarget,
+          more?: Headers.Headers
+        ) => {
+          const headers = DefaultHeaders.complete(shown.headers, authorization, more)
+          const response = dispatch(shown, headers, target, RequestScope.find(request), options)
+          return request.body._tag === "Stream" ? inContext(response) : response
+        }
+
+        const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
+          !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
+        if (!isTraced) {
           const target = targetOf(request)
-          if (Either.isLeft(target)) return Effect.fail(invalidUrl(request, target.left))
-          const sent = send(
-            request,
-            target.right,
-            RequestScope.find(request),
-            optionsIn(fiber.currentContext) ?? fallback
+          return Either.isLeft(target)
+            ? Effect.fail(invalidUrl(request, target.left))
+            : dispatched(request, target.right)
+        }
+        const url = UrlParams.makeUrl(request.url, request.urlParams, request.hash)
+        if (Either.isLeft(url)) return Effect.fail(invalidUrl(request, url.left))
+        const naming = own.unsafeMap.has(HttpClient.SpanNameGenerator.key) ? own : context
+        const parent = own.unsafeMap.has(Tracer.ParentSpan.key) ? undefined : outerSpan
+        const redactedNames = fiber.getFiberRef(Headers.currentRedactedNames)
+        const name = Context.get(naming, HttpClient.SpanNameGenerator)(request)
+        return Effect.useSpan(name, { kind: "client", captureStackTrace: false, parent }, (span) => {
+          ClientSpan.annotateRequest(span, request, url.right, redactedNames)
+          if (authorization !== undefined) ClientSpan.annotateAuthorization(span)
+          const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
+            ? HttpTraceContext.toHeaders(span)
+            : undefined
+          // Who sees no authorization sees the request as it was made
+          const shown = authorization === undefined && trace !== undefined
+            ? HttpClientRequest.setHeaders(request, trace)
+            : request
+          const response = Effect.withParentSpan(
+            dispatched(shown, RequestTarget.fromUrl(url.right), trace),
+            span
           )
-          return request.body._tag === "Stream" ? inContext(sent) : sent
+          return Effect.map(response, (response) => {
+            ClientSpan.annotateResponse(span, response, redactedNames)
+            return response
+          })
         })
+      })
+
+    return HttpTransport.make(
+      HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+        Effect.flatMap((request) => send(request)),
+        Effect.succeed
       ),
-      Effect.succeed
+      send
     )
   })
 
@@ -68,31 +109,40 @@ const optionsIn = (context: Context.Context<never>) =>
 const invalidUrl = (request: HttpClientRequest.HttpClientRequest, cause: Error) =>
   new HttpClientError.RequestError({ request, reason: "InvalidUrl", cause })
 
+/** The nearest span that may have spans within it. */
+const propagated = (span: Option.Option<Tracer.AnySpan>): Option.Option<Tracer.AnySpan> =>
+  Option.flatMap(span, (span) =>
+    Context.get(span.context, Tracer.DisablePropagation)
+      ? span._tag === "Span" ? propagated(span.parent) : Option.none()
+      : Option.some(span))
+
 // -----------------------------------------------------------------------------
 // sending
 // -----------------------------------------------------------------------------
 
-type Send = (
+type Dispatch = (
+  /** As the response and the errors show it. */
   request: HttpClientRequest.HttpClientRequest,
+  headers: Record<string, string>,
   target: RequestTarget.RequestTarget,
   scope: AbortController | undefined,
   options: Undici.Dispatcher.RequestOptions | undefined
 ) => Response
 
-const makeSend = (queue: ConnectionQueue): Send => (request, { origin, path }, scope, options) => {
+const makeDispatch = (queue: ConnectionQueue): Dispatch => (request, headers, { origin, path }, scope, options) => {
   const dispatch = (body: Undici.Dispatcher.DispatchOptions["body"]): Response =>
     Effect.async((resume) => {
+      const own = {
+        method: request.method,
+        headers,
+        origin,
+        path,
+        body: body ?? null,
+        headersTimeout,
+        bodyTimeout: 0
+      }
       const exchange = new UndiciExchange(
-        {
-          ...options,
-          method: request.method,
-          headers: request.headers,
-          origin,
-          path,
-          body: body ?? null,
-          headersTimeout,
-          bodyTimeout: 0
-        },
+        options === undefined ? own : { ...options, ...own },
         (cause) =>
           resume(
             cause === undefined
@@ -121,65 +171,4 @@ const makeSend = (queue: ConnectionQueue): Send => (request, { origin, path }, s
 const abortWith = (signal: AbortSignal, exchange: UndiciExchange): void => {
   if (signal.aborted) return exchange.abort(signal.reason)
   signal.addEventListener("abort", () => exchange.abort(signal.reason), { once: true })
-}
-
-// -----------------------------------------------------------------------------
-// tracing
-// -----------------------------------------------------------------------------
-
-/** The same span as platform's clients make. */
-const trace = (request: HttpClientRequest.HttpClientRequest, send: Send): Response =>
-  Effect.withFiberRuntime((fiber) => {
-    const url = UrlParams.makeUrl(request.url, request.urlParams, request.hash)
-    if (Either.isLeft(url)) return Effect.fail(invalidUrl(request, url.left))
-    const redactedNames = fiber.getFiberRef(Headers.currentRedactedNames)
-    const nameOf = Context.get(fiber.currentContext, HttpClient.SpanNameGenerator)
-    return Effect.useSpan(nameOf(request), { kind: "client", captureStackTrace: false }, (span) => {
-      annotateRequest(span, request, url.right, redactedNames)
-      const propagated = fiber.getFiberRef(HttpClient.currentTracerPropagation)
-        ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span))
-        : request
-      return send(
-        propagated,
-        RequestTarget.fromUrl(url.right),
-        RequestScope.find(request),
-        optionsIn(fiber.currentContext)
-      ).pipe(
-        Effect.withParentSpan(span),
-        Effect.tap((response) => {
-          span.attribute("http.response.status_code", response.status)
-          annotateHeaders(span, "http.response.header", response.headers, redactedNames)
-          return Effect.void
-        })
-      )
-    })
-  })
-
-type RedactedNames = ReadonlyArray<string | RegExp>
-
-const annotateRequest = (
-  span: Tracer.Span,
-  request: HttpClientRequest.HttpClientRequest,
-  url: URL,
-  redactedNames: RedactedNames
-): void => {
-  span.attribute("http.request.method", request.method)
-  span.attribute("server.address", url.origin)
-  if (url.port !== "") span.attribute("server.port", Number(url.port))
-  span.attribute("url.full", url.toString())
-  span.attribute("url.path", url.pathname)
-  span.attribute("url.scheme", url.protocol.slice(0, -1))
-  const query = url.search.slice(1)
-  if (query !== "") span.attribute("url.query", query)
-  annotateHeaders(span, "http.request.header", request.headers, redactedNames)
-}
-
-const annotateHeaders = (
-  span: Tracer.Span,
-  prefix: string,
-  headers: Headers.Headers,
-  redactedNames: RedactedNames
-): void => {
-  const redacted = Headers.redact(headers, redactedNames)
-  for (const name in redacted) span.attribute(`${prefix}.${name}`, String(redacted[name]))
 }

@@ -37,33 +37,37 @@ const abandoned = new FinalizationRegistry<UndiciExchange>((exchange) => exchang
 
 type Read<A> = Exit.Exit<A, HttpClientError.ResponseError>
 
-class UndiciResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
+// What the request was sent with is out of reach of inspect, JSON and structured clones
+class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId = HttpClientResponse.TypeId
-  private reader: "text" | "bytes" | "stream" | undefined = undefined
-  private readText: Read<string> | undefined = undefined
-  private readBytes: Read<Uint8Array<ArrayBuffer>> | undefined = undefined
-  private knownHeaders: Headers.Headers | undefined = undefined
-  private knownCookies: Cookies.Cookies | undefined = undefined
+  readonly #exchange: UndiciExchange
+  readonly #scoped: boolean
+  #reader: "text" | "bytes" | "stream" | undefined = undefined
+  #readText: Read<string> | undefined = undefined
+  #readBytes: Read<Uint8Array<ArrayBuffer>> | undefined = undefined
+  #knownHeaders: Headers.Headers | undefined = undefined
+  #knownCookies: Cookies.Cookies | undefined = undefined
 
   constructor(
     readonly request: HttpClientRequest.HttpClientRequest,
-    private readonly exchange: UndiciExchange,
-    private readonly scoped: boolean
+    exchange: UndiciExchange,
+    scoped: boolean
   ) {
-    super()
+    this.#exchange = exchange
+    this.#scoped = scoped
   }
 
   get status(): number {
-    return this.exchange.status
+    return this.#exchange.status
   }
 
   get headers(): Headers.Headers {
-    return this.knownHeaders ??= Headers.fromInput(this.exchange.headers)
+    return this.#knownHeaders ??= Headers.fromInput(this.#exchange.headers)
   }
 
   get cookies(): Cookies.Cookies {
-    return this.knownCookies ??= Cookies.fromSetCookie(Arr.ensure(this.exchange.headers["set-cookie"] ?? []))
+    return this.#knownCookies ??= Cookies.fromSetCookie(Arr.ensure(this.#exchange.headers["set-cookie"] ?? []))
   }
 
   get remoteAddress(): Option.Option<string> {
@@ -71,11 +75,11 @@ class UndiciResponse extends Inspectable.Class implements HttpClientResponse.Htt
   }
 
   get text(): Effect.Effect<string, HttpClientError.ResponseError> {
-    return Effect.suspend(() => this.readText ?? this.readWhole("text", () => this.readText ??= this.end(toText)))
+    return Effect.suspend(() => this.#readText ?? this.#readWhole("text", () => this.#readText ??= this.#end(toText)))
   }
 
   get json(): Effect.Effect<unknown, HttpClientError.ResponseError> {
-    return Effect.flatMap(this.text, (text) => this.parse(text))
+    return Effect.flatMap(this.text, (text) => this.#parse(text))
   }
 
   get urlParamsBody(): Effect.Effect<UrlParams.UrlParams, HttpClientError.ResponseError> {
@@ -83,99 +87,115 @@ class UndiciResponse extends Inspectable.Class implements HttpClientResponse.Htt
   }
 
   get arrayBuffer(): Effect.Effect<ArrayBuffer, HttpClientError.ResponseError> {
-    return Effect.map(this.bytes, ({ buffer }) => buffer)
+    return Effect.map(this.#bytes, ({ buffer }) => buffer)
   }
 
   get formData(): Effect.Effect<FormData, HttpClientError.ResponseError> {
     const headers = { "content-type": this.headers["content-type"] ?? "" }
-    return Effect.flatMap(this.bytes, (bytes) =>
+    return Effect.flatMap(this.#bytes, (bytes) =>
       Effect.tryPromise({
         try: () => new Response(bytes, { headers }).formData(),
-        catch: (cause) => this.error(cause)
+        catch: (cause) => this.#error(cause)
       }))
   }
 
   get stream(): Stream.Stream<Uint8Array, HttpClientError.ResponseError> {
     return Stream.fromPull(Effect.suspend(() => {
-      if (!this.claim("stream")) return Effect.succeed(Effect.fail(Option.some(this.error(unusable()))))
-      return Effect.as(Effect.addFinalizer(() => Effect.sync(() => this.exchange.abort())), this.pull)
+      if (!this.#claim("stream")) return Effect.succeed(Effect.fail(Option.some(this.#error(unusable()))))
+      return Effect.as(Effect.addFinalizer(() => Effect.sync(() => this.#exchange.abort())), this.#pull)
     }))
   }
 
-  /** Shows a body that has been read, and reads none. */
-  toJSON(): unknown {
-    const body = this.shownBody()
-    return {
-      _id: "@effect/platform/HttpClientResponse",
-      request: this.request.toJSON(),
-      status: this.status,
-      headers: Inspectable.redact(this.headers),
-      remoteAddress: this.remoteAddress.toJSON(),
-      ...(body === undefined ? {} : { body })
+  /**
+   * Shows a body that has been read, and reads none. Effect wraps what a fiber
+   * in a span fails with into a Proxy, on which a method finds no private field:
+   * a getter does.
+   */
+  get toJSON() {
+    return (): unknown => {
+      const body = this.#shownBody()
+      return {
+        _id: "@effect/platform/HttpClientResponse",
+        request: this.request.toJSON(),
+        status: this.status,
+        headers: Inspectable.redact(this.headers),
+        remoteAddress: this.remoteAddress.toJSON(),
+        ...(body === undefined ? {} : { body })
+      }
     }
   }
 
-  private shownBody(): unknown {
-    if (this.readText?._tag !== "Success") return undefined
-    const text = this.readText.value
+  toString(): string {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+
+  #shownBody(): unknown {
+    if (this.#readText?._tag !== "Success") return undefined
+    const text = this.#readText.value
     const contentType = this.headers["content-type"] ?? ""
-    if (contentType.includes("application/json")) return Exit.getOrElse(this.parse(text), () => undefined)
+    if (contentType.includes("application/json")) return Exit.getOrElse(this.#parse(text), () => undefined)
     return contentType.includes("text/") || contentType.includes("urlencoded") ? text : undefined
   }
 
-  private parse(text: string): Read<unknown> {
-    return this.attempt(() => text === "" ? null : JSON.parse(text))
+  #parse(text: string): Read<unknown> {
+    return this.#attempt(() => text === "" ? null : JSON.parse(text))
   }
 
-  private get bytes(): Effect.Effect<Uint8Array<ArrayBuffer>, HttpClientError.ResponseError> {
-    return Effect.suspend(() => this.readBytes ?? this.readWhole("bytes", () => this.readBytes ??= this.end(toBytes)))
+  get #bytes(): Effect.Effect<Uint8Array<ArrayBuffer>, HttpClientError.ResponseError> {
+    return Effect.suspend(() =>
+      this.#readBytes ?? this.#readWhole("bytes", () => this.#readBytes ??= this.#end(toBytes))
+    )
   }
 
-  private readWhole<A>(reader: "text" | "bytes", end: () => Read<A>): Effect.Effect<A, HttpClientError.ResponseError> {
-    if (!this.claim(reader)) return Effect.fail(this.error(unusable()))
-    if (!this.exchange.ended) this.exchange.awaitWhole()
-    return this.exchange.ended ? end() : this.next(end)
+  #readWhole<A>(reader: "text" | "bytes", end: () => Read<A>): Effect.Effect<A, HttpClientError.ResponseError> {
+    if (!this.#claim(reader)) return Effect.fail(this.#error(unusable()))
+    if (!this.#exchange.ended) this.#exchange.awaitWhole()
+    return this.#exchange.ended ? end() : this.#next(end)
   }
 
-  private end<A>(decode: (chunks: ReadonlyArray<Buffer>) => A): Read<A> {
-    const chunks = this.exchange.take()
-    const { error } = this.exchange
-    return error === undefined ? this.attempt(() => decode(chunks)) : Exit.fail(this.error(error))
+  #end<A>(decode: (chunks: ReadonlyArray<Buffer>) => A): Read<A> {
+    const chunks = this.#exchange.take()
+    const { error } = this.#exchange
+    return error === undefined ? this.#attempt(() => decode(chunks)) : Exit.fail(this.#error(error))
   }
 
-  private get pull(): Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<HttpClientError.ResponseError>> {
+  get #pull(): Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<HttpClientError.ResponseError>> {
     return Effect.suspend(() => {
-      const chunks = this.exchange.take()
+      const chunks = this.#exchange.take()
       if (chunks.length > 0) return Effect.succeed(Chunk.unsafeFromArray(chunks))
-      if (!this.exchange.ended) return this.next(() => this.pull)
-      return Effect.fail(Option.map(Option.fromNullable(this.exchange.error), (error) => this.error(error)))
+      if (!this.#exchange.ended) return this.#next(() => this.#pull)
+      return Effect.fail(Option.map(Option.fromNullable(this.#exchange.error), (error) => this.#error(error)))
     })
   }
 
-  private next<A, E>(then: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
+  #next<A, E>(then: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.async((resume) => {
-      const forget = this.exchange.listen(() => resume(Effect.suspend(then)))
+      const forget = this.#exchange.listen(() => resume(Effect.suspend(then)))
       return Effect.sync(() => {
         forget()
-        if (!this.scoped) this.exchange.abort()
+        if (!this.#scoped) this.#exchange.abort()
       })
     })
   }
 
   /** A body is read once, but what was read can be had again. */
-  private claim(reader: "text" | "bytes" | "stream"): boolean {
-    return (this.reader ??= reader) === reader
+  #claim(reader: "text" | "bytes" | "stream"): boolean {
+    return (this.#reader ??= reader) === reader
   }
 
-  private attempt<A>(evaluate: () => A): Read<A> {
+  #attempt<A>(evaluate: () => A): Read<A> {
     try {
       return Exit.succeed(evaluate())
     } catch (cause) {
-      return Exit.fail(this.error(cause))
+      return Exit.fail(this.#error(cause))
     }
   }
 
-  private error(cause: unknown): HttpClientError.ResponseError {
+  #error(cause: unknown): HttpClientError.ResponseError {
     return new HttpClientError.ResponseError({ request: this.request, response: this, reason: "Decode", cause })
   }
 }

@@ -1,0 +1,52 @@
+/**
+ * What the `HttpClient` at the bottom can offer beside sending: it takes the
+ * authorization of a request apart from the request, and shows it to nobody.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as Effect from "effect/Effect"
+import { globalValue } from "effect/GlobalValue"
+
+/**
+ * Sends a request with this `Authorization` header in place of its own. The
+ * response, the errors and the spans show the request as it was given; of the
+ * header a span shows that there is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SendAuthorized = (
+  request: HttpClientRequest.HttpClientRequest,
+  authorization: string
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
+
+const known = globalValue(
+  "@effect-alf/core/HttpTransport",
+  () => new WeakMap<HttpClient.HttpClient, SendAuthorized>()
+)
+
+/**
+ * Says how the client sends a request with an authorization. `AuthedHttpClient`
+ * then leaves that to the client, and has nothing to hide of what comes back.
+ * A client that is made from this one, as by `HttpClient.mapRequest`, does not
+ * inherit it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (client: HttpClient.HttpClient, sendAuthorized: SendAuthorized): HttpClient.HttpClient => {
+  known.set(client, sendAuthorized)
+  return client
+}
+
+/**
+ * How the client sends a request with an authorization, if it has said so.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const sendAuthorized = (client: HttpClient.HttpClient): SendAuthorized | undefined => known.get(client)

@@ -1,0 +1,49 @@
+import { HttpTransport } from "@effect-alf/core"
+import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect } from "effect"
+import * as Resource from "./support/Resource.js"
+
+/** A client that takes the authorization apart from the request, and records both. */
+const makeTransport = (statuses: ReadonlyArray<number> = [200]) => {
+  const sent: Array<readonly [header: string | undefined, authorization: string | undefined]> = []
+  const responses: Array<HttpClientResponse.HttpClientResponse> = []
+  const answer = (request: HttpClientRequest.HttpClientRequest, authorization?: string) =>
+    Effect.sync(() => {
+      sent.push([request.headers["authorization"], authorization])
+      const status = statuses[sent.length - 1] ?? 200
+      const response = HttpClientResponse.fromWeb(request, new Response("{}", { status }))
+      responses.push(response)
+      return response
+    })
+  return { client: HttpTransport.make(HttpClient.make((request) => answer(request)), answer), responses, sent }
+}
+
+describe("HttpTransport under AuthedHttpClient", () => {
+  it.scoped("is given the authorization apart from the request, and its response as it is", () =>
+    Effect.gen(function*() {
+      const { client: transport, responses, sent } = makeTransport()
+      const { client } = yield* Resource.over(transport)
+      const response = yield* client.get("/orders")
+      deepStrictEqual(sent, [[undefined, "Bearer token-1"]])
+      assert.strictEqual(response, responses[0])
+      assert.strictEqual(response.request.url, "https://api.test/orders")
+    }))
+
+  it.scoped("rule 5: after a 401 it is given another one", () =>
+    Effect.gen(function*() {
+      const { client: transport, sent } = makeTransport([401])
+      const { client } = yield* Resource.over(transport)
+      assert.strictEqual((yield* client.get("/orders")).status, 200)
+      deepStrictEqual(sent.map(([_, authorization]) => authorization), ["Bearer token-1", "Bearer token-2"])
+    }))
+
+  it.scoped("under another client the authorization is a header of the request", () =>
+    Effect.gen(function*() {
+      const { client: transport, sent } = makeTransport()
+      const { client } = yield* Resource.over(HttpClient.mapRequest(transport, HttpClientRequest.acceptJson))
+      yield* client.get("/orders")
+      deepStrictEqual(sent, [["Bearer token-1", undefined]])
+    }))
+})
