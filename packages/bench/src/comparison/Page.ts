@@ -1,9 +1,8 @@
-/** The pages that hold the table, between the marks. */
-export const pages: ReadonlyArray<URL> = ["../../../guides/comparison.md", "../../../../README.md"]
-  .map((page) => new URL(page, import.meta.url))
+/** The page that holds the table, between the marks. */
+export const page = new URL("../../../guides/comparison.md", import.meta.url)
 
 const marked = /(<!-- comparison -->\n)[^]*?(<!-- \/comparison -->)/
 
-/** A page with this table in the place of the one that it holds, if it holds one. */
-export const insert = (page: string, table: string): string =>
-  page.replace(marked, (_, begin, end) => `${begin}${table}\n${end}`)
+/** The page with this table in the place of the one that it holds. */
+export const insert = (text: string, table: string): string =>
+  text.replace(marked, (_, begin, end) => `${begin}${table}\n${end}`)

@@ -84,20 +84,13 @@ const meeting = (count: number, onMet: () => void) => {
 }
 
 export const measured: ReadonlyArray<Scenario> = [
-  each("token requests of 50 calls at a cold start", async ({ make, server }) => {
+  each("token requests for 50 first calls", async ({ make, server }) => {
     const { get } = make()
     await Promise.all(times(50, () => get(`${server.url}/orders`)))
     return server.tokenRequests.length
   }),
-  each("token requests of 2 calls when `expires_in` is a string", async ({ make, server }) => {
-    server.expiresIn = "3600"
-    const { get } = make()
-    const first = await succeeds(get(`${server.url}/orders`))
-    const second = await succeeds(get(`${server.url}/orders`))
-    return first && second ? server.tokenRequests.length : "fails"
-  }),
   {
-    title: "30 seconds before a token of an hour ends",
+    title: "30 s before a token of 1 hour expires",
     measure: (contenders) => {
       const meet = meeting(contenders.length, () => advance(3_570_000))
       return each("", async ({ make, server }) => {
@@ -116,17 +109,17 @@ export const measured: ReadonlyArray<Scenario> = [
         const isRenewed = server.tokenRequests.length > 1
         gate.open()
         await Promise.all(calls)
-        return isBlocked ? "calls wait for the renewal" : isRenewed ? "renewed, no call waits" : "not renewed yet"
+        return isBlocked ? "calls wait" : isRenewed ? "renewed in background" : "not renewed"
       }).measure(contenders)
     }
   },
-  each("a revoked token: the call is sent again with a new one", async ({ make, server }) => {
+  each("401: sent again with a new token", async ({ make, server }) => {
     const { get } = make()
     await get(`${server.url}/orders`)
     server.revokeAll()
     return succeeds(get(`${server.url}/orders`))
   }),
-  each("token requests when 50 calls under way are answered 401", async ({ make, server }) => {
+  each("token requests for 50 concurrent 401s", async ({ make, server }) => {
     const { get } = make()
     await get(`${server.url}/orders`)
     server.revokeAll()
@@ -144,36 +137,33 @@ export const measured: ReadonlyArray<Scenario> = [
     }
     const before = server.tokenRequests.length
     const statuses = await Promise.all(times(50, () => get(`${server.url}/orders`)))
-    return statuses.every((status) => status === 200) ? server.tokenRequests.length - before : "none: 401 is returned"
+    return statuses.every((status) => status === 200) ? server.tokenRequests.length - before : "401 returned"
   }),
-  each("a 403 is left alone: no new token", async ({ make, server }) => {
+  each("403: no token request", async ({ make, server }) => {
     const { get } = make()
     await get(`${server.url}/orders`)
     server.answerApi = () => ({ status: 403 })
     await succeeds(get(`${server.url}/orders`))
     return server.tokenRequests.length === 1
   }),
-  each("a token endpoint that answers 503 once is asked again", async ({ make, server }) => {
+  each("503 from the token endpoint: retried", async ({ make, server }) => {
     server.answerToken = (issue) => server.tokenRequests.length === 1 ? { status: 503 } : issue()
     return succeeds(make().get(`${server.url}/orders`))
   }),
-  each(
-    "token requests of 20 calls in a row when the client is unknown (`invalid_client`)",
-    async ({ make, server }) => {
-      server.answerToken = () => ({ status: 401, body: { error: "invalid_client" } })
-      const { get } = make()
-      for (let call = 0; call < 20; call++) await succeeds(get(`${server.url}/orders`))
-      return server.tokenRequests.length
-    }
-  ),
-  each("the secret stays at the token endpoint when that redirects (307)", async ({ make, server }) => {
+  each("token requests for 20 calls after `invalid_client`", async ({ make, server }) => {
+    server.answerToken = () => ({ status: 401, body: { error: "invalid_client" } })
+    const { get } = make()
+    for (let call = 0; call < 20; call++) await succeeds(get(`${server.url}/orders`))
+    return server.tokenRequests.length
+  }),
+  each("307 from the token endpoint: secret not forwarded", async ({ make, server }) => {
     const other = await makeServer()
     server.answerToken = () => ({ status: 307, headers: { location: `${other.url}/token` } })
     await succeeds(make().get(`${server.url}/orders`))
     await other.close()
     return !other.tokenRequests.some((request) => leaks(JSON.stringify(request)))
   }),
-  each("the token is not sent to another origin", async ({ make, server }) => {
+  each("token not sent to another origin", async ({ make, server }) => {
     const other = await makeServer()
     const { get } = make()
     await get(`${server.url}/orders`)
@@ -181,12 +171,12 @@ export const measured: ReadonlyArray<Scenario> = [
     await other.close()
     return other.presented.every((authorization) => authorization === undefined)
   }),
-  each("the second process takes the token of the first from a store", async ({ make, server }) => {
+  each("token shared through a store", async ({ make, server }) => {
     await make().get(`${server.url}/orders`)
     await make().get(`${server.url}/orders`)
     return server.tokenRequests.length === 1
   }),
-  each("no secret in the error of a refused token request (`inspect`, `JSON.stringify`)", async ({ make, server }) => {
+  each("no secret in errors", async ({ make, server }) => {
     server.answerToken = () => ({ status: 400, body: { error: "invalid_scope" } })
     try {
       await make().get(`${server.url}/orders`)
@@ -217,6 +207,6 @@ export const read: ReadonlyArray<Scenario> = [
   documented("`private_key_jwt`", ({ documented }) => documented.privateKeyJwt),
   documented("client certificates (mTLS)", ({ documented }) => documented.mutualTls),
   documented("DPoP (RFC 9449)", ({ documented }) => documented.dpop),
-  documented("signs users in (authorization code grant)", ({ documented }) => documented.authorizationCode),
-  documented("certified by the OpenID Foundation", ({ documented }) => documented.certified)
+  documented("user sign-in (authorization code)", ({ documented }) => documented.authorizationCode),
+  documented("OpenID certified", ({ documented }) => documented.certified)
 ]

@@ -22,7 +22,6 @@ export interface Server {
   /** How the token endpoint answers, and the API. */
   answerToken: (issue: () => Answer) => Answer | Promise<Answer>
   answerApi: (isValid: boolean) => Answer | Promise<Answer>
-  expiresIn: number | string
   readonly revokeAll: () => void
   readonly close: () => Promise<void>
 }
@@ -37,7 +36,7 @@ export const makeServer = async (): Promise<Server> => {
   const issue = (): Answer => {
     const token = `token-${++issued}`
     valid.add(token)
-    return { status: 200, body: { access_token: token, token_type: "Bearer", expires_in: server.expiresIn } }
+    return { status: 200, body: { access_token: token, token_type: "Bearer", expires_in: 3600 } }
   }
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
@@ -70,7 +69,6 @@ export const makeServer = async (): Promise<Server> => {
     presented: [],
     answerToken: (issue) => issue(),
     answerApi: (isValid) => isValid ? ok : unauthorized,
-    expiresIn: 3600,
     revokeAll: () => valid.clear(),
     close: () =>
       new Promise((resolve) => {

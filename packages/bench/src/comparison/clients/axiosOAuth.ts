@@ -22,7 +22,7 @@ export const axiosOAuth: Contender = {
   },
   documented: {
     privateKeyJwt: "no",
-    mutualTls: "by `httpsAgent`",
+    mutualTls: "`httpsAgent`",
     dpop: "no",
     authorizationCode: "yes",
     certified: "no"

@@ -14,10 +14,10 @@ export const azurePipeline: Contender = {
     }
   },
   documented: {
-    privateKeyJwt: "by the credential",
-    mutualTls: "by `tlsSettings`",
+    privateKeyJwt: "by credential",
+    mutualTls: "`tlsSettings`",
     dpop: "no",
-    authorizationCode: "by the credential",
+    authorizationCode: "by credential",
     certified: "no"
   }
 }

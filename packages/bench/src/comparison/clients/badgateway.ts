@@ -20,7 +20,7 @@ export const badgateway: Contender = {
   },
   documented: {
     privateKeyJwt: "no",
-    mutualTls: "by a `fetch` of your own",
+    mutualTls: "your `fetch`",
     dpop: "no",
     authorizationCode: "yes",
     certified: "no"

@@ -27,7 +27,7 @@ export const googleAuth: Contender = {
   },
   documented: {
     privateKeyJwt: "no",
-    mutualTls: "for X.509 federation",
+    mutualTls: "X.509 federation",
     dpop: "no",
     authorizationCode: "yes",
     certified: "no"

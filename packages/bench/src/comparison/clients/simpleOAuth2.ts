@@ -20,7 +20,7 @@ export const simpleOAuth2: Contender = {
   },
   documented: {
     privateKeyJwt: "no",
-    mutualTls: "by its `http` options",
+    mutualTls: "`http` options",
     dpop: "no",
     authorizationCode: "yes",
     certified: "no"
