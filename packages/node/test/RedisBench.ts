@@ -97,7 +97,7 @@ export const loadForLong = (server: RedisServer.RedisServer) =>
 /** What the guide lets a user do, on keys and channels with this prefix. */
 export const documentedRights = (prefix = "effect-alf:") =>
   Effect.promise(async () => {
-    const guide = await readFile(new URL("../../guides/stores-and-fleets.md", import.meta.url), "utf8")
+    const guide = await readFile(new URL("../../guides/redis.md", import.meta.url), "utf8")
     const [rights] = guide.match(/~effect-alf:\*[^`]+/)!
     return ["resetchannels", ...rights.replaceAll("effect-alf:", prefix).trim().split(/\s+/)]
   })
