@@ -1,23 +1,20 @@
-/**
- * A request with the address that it goes to. Each request of a client is one, so
- * platform's requests are made of it only where somebody looks at them.
- */
+/** A request with its complete URL. Platform's request is built from it only when it is needed. */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { globalValue } from "effect/GlobalValue"
 import type * as Types from "effect/Types"
 
-/** A request as the app made it, and its address completed. */
+/** A request as the app made it, and its complete URL. */
 export interface AddressedRequest {
   readonly request: HttpClientRequest.HttpClientRequest
   readonly url: string
 }
 
-/** The request as the app would have made it with the whole address. */
+/** The request as the app would have made it with the complete URL. */
 export const toRequest = ({ request, url }: AddressedRequest): HttpClientRequest.HttpClientRequest =>
   url === request.url ? request : carryScope(request, HttpClientRequest.setUrl(request, url))
 
-/** The same with a header, made in one step. The name is in lower case. */
+/** The same request with a header, made in one step. The name is in lower case. */
 export const withHeader = (
   { request, url }: AddressedRequest,
   name: string,
@@ -33,12 +30,12 @@ export const withHeader = (
   return carryScope(request, whole)
 }
 
-/** What platform's requests have in common. */
+/** The prototype that platform's requests share. */
 const kind: object = Object.getPrototypeOf(HttpClientRequest.get("/"))
 
 /**
- * Hands the scope of a request on to the one made from it, and returns that:
- * platform's `HttpClient.withScope` knows a request by its identity.
+ * Passes the scope of a request on to the request made from it, and returns the
+ * latter: platform's `HttpClient.withScope` identifies a request by reference.
  */
 export const carryScope = (
   from: HttpClientRequest.HttpClientRequest,
@@ -49,7 +46,7 @@ export const carryScope = (
   return to
 }
 
-/** Platform's own, which it does not export. */
+/** Platform's registry, which it does not export. */
 const scopedRequests = globalValue(
   "@effect/platform/HttpClient/scopedRequests",
   () => new WeakMap<HttpClientRequest.HttpClientRequest, AbortController>()

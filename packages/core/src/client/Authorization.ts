@@ -1,7 +1,4 @@
-/**
- * How a request is signed with a token, and how the signature is kept from
- * whatever comes back.
- */
+/** How a token is added to a request, and how it is kept out of everything that comes back. */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
@@ -19,10 +16,10 @@ import type { TokenUse } from "../TokenStatus.js"
 import * as AddressedRequest from "./AddressedRequest.js"
 import * as RedactedResponse from "./RedactedResponse.js"
 
-/** One request on its way with one token. */
+/** One request with one token. */
 export interface Attempt extends AddressedRequest.AddressedRequest {
   readonly token: AccessToken.AccessToken
-  /** `withReplayableBodies` is the caller's word for a body that nobody else knows to be so. */
+  /** `withReplayableBodies` declares that any body can be sent again. */
   readonly call: { readonly replayable: boolean }
   /** For the span of the request. */
   readonly use: TokenUse | undefined
@@ -31,7 +28,7 @@ export interface Attempt extends AddressedRequest.AddressedRequest {
 }
 
 /**
- * Sends a request with its token, and hands the response on. That and the
+ * Sends a request with its token, and passes the response on. Response and
  * errors show the request without the token.
  */
 export type Send = <A extends Attempt, E>(
@@ -39,22 +36,22 @@ export type Send = <A extends Attempt, E>(
   receive: Receive<A, E>
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
 
-/** What becomes of a response. */
+/** Handles a response. */
 export type Receive<A extends Attempt, E = never> = (
   response: HttpClientResponse.HttpClientResponse,
   attempt: A
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
 
-/** The same for a request that the client has been given. */
+/** `Send` for a request that the client has received. */
 export type SendExecuted = <A extends Attempt, E>(
   executed: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>,
   attempt: A,
   receive: Receive<A, E>
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
 
-/** `AccessToken.ProofSending`, as requests see it. */
+/** `AccessToken.ProofSending`, as requests use it. */
 export interface ProofSending extends AccessToken.ProofSending {
-  /** RFC 9449 §7.1: sends the token, and a proof for this request alone. */
+  /** RFC 9449 §7.1: sends the token with a proof for this request. */
   readonly request: <A extends Attempt, E>(
     via: Via,
     attempt: A,
@@ -62,7 +59,7 @@ export interface ProofSending extends AccessToken.ProofSending {
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
 }
 
-/** What requests with any token are sent by. */
+/** What requests with any token are sent with. */
 export interface Via {
   readonly client: HttpClient.HttpClient
   readonly requestInit: RequestInit | undefined
@@ -71,7 +68,7 @@ export interface Via {
 }
 
 /**
- * Signs for the given client. The header of the last token is kept ready.
+ * Adds tokens to the requests of a client. Caches the header of the last token.
  * `requestInit` is what the app gave platform's fetch client.
  */
 export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): Send => {
@@ -87,7 +84,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
   }
   const sign = (attempt: Attempt) => AddressedRequest.withHeader(attempt, "authorization", headerOf(attempt.token))
 
-  // The hot path: with a stream of combinators each request would pay for each
+  // The hot path: each combinator would cost every request
   const send: SendExecuted = (executed, attempt, receive) =>
     Effect.matchCauseEffect(
       RedactedSpans.make(
@@ -113,7 +110,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
   }
 }
 
-/** An answer that comes as a failure is received like any other, and goes on as the failure that it was. */
+/** A response that the client reports as a failure is handled as a response, and then passed on as that failure. */
 const receiveFailure = <A extends Attempt, E>(
   cause: Cause.Cause<HttpClientError.HttpClientError>,
   attempt: A,
@@ -131,8 +128,8 @@ const receiveFailure = <A extends Attempt, E>(
 }
 
 /**
- * Keeps the signature out of platform's spans, which show every header that is
- * not in this list; an app may have replaced the list.
+ * Keeps the token out of platform's spans, which show every header that is not
+ * in this list; an app may have replaced the list.
  */
 export const hide = <A, E>(
   effect: Effect.Effect<A, E>,
@@ -143,8 +140,8 @@ export const hide = <A, E>(
     : Effect.locally(effect, Headers.currentRedactedNames, [...redactedNames, "authorization"])
 
 /**
- * Shows in the spans of an effect how the token came about, and how often the
- * request was sent before, as OpenTelemetry counts it.
+ * Records in the spans of an effect how the token was obtained, and how often
+ * the request was sent before (OpenTelemetry's `resend_count`).
  */
 export const annotate = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
@@ -154,7 +151,7 @@ export const annotate = <A, E, R>(
   use === undefined && resends === 0
     ? effect
     : Effect.withFiberRuntime((fiber) =>
-      // A thousand requests may have waited for one token: where nobody traces, none pays for it
+      // A thousand requests may have waited for one token: without a tracer none pays for this
       fiber.getFiberRef(FiberRef.currentTracerEnabled)
         ? Effect.annotateSpans(effect, {
           ...(use && { "oauth.token.use": use }),

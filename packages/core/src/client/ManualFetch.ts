@@ -1,10 +1,10 @@
-/** Platform's fetch client, which follows redirects by itself unless it is told not to. */
+/** Platform's fetch client follows redirects unless told otherwise. */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 
-/** Has the requests of an effect come back with every redirect; `requestInit` is what the app gave the client. */
+/** Makes the requests of an effect return redirects; `requestInit` is what the app gave the client. */
 export const make =
   (requestInit: RequestInit | undefined) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.mapInputContext(effect, (context: Context.Context<R>) =>

@@ -1,6 +1,6 @@
 /**
  * A request with a token that is bound to a key, and with a proof of that key.
- * The key brings it, so that only who has one ships it.
+ * The key brings this code, so that apps without one do not bundle it.
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
@@ -15,7 +15,7 @@ import type * as Authorization from "./Authorization.js"
 import * as ManualFetch from "./ManualFetch.js"
 import * as Replay from "./Replay.js"
 
-/** Sends with the proofs of a key; `requiresNonce` says whether the error of a challenge asks for a nonce. */
+/** Sends with the proofs of a key; `requiresNonce` says whether the error of a challenge requires a nonce. */
 export const make = (
   { nonces, proof }: Pick<AccessToken.ProofKey, "nonces" | "proof">,
   requiresNonce: (response: HttpClientResponse.HttpClientResponse, error: string | undefined) => boolean
@@ -34,7 +34,7 @@ export const make = (
     const { call, token } = attempt
     const request = AddressedRequest.toRequest(attempt)
     const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
-    // Platform fails it, for it can be sent nowhere
+    // Platform fails it, as it has no valid URL
     if (url === undefined) return via.client.execute(request)
     const prove = (attempt: A, receive: Authorization.Receive<A, HttpClientError.HttpClientError | E>) =>
       Effect.flatMap(proof({ method: request.method, url, token: token.value }), (proof) => {
@@ -46,7 +46,7 @@ export const make = (
         })
       })
     return prove(attempt, (response, attempt) =>
-      // RFC 9449 §9: the nonce is known by now
+      // RFC 9449 §9: the nonce is known now
       wantsNonce(response) && Replay.canReplay(request.body, call.replayable)
         ? Effect.zipRight(Replay.drainLater(response), prove({ ...attempt, resends: attempt.resends + 1 }, receive))
         : receive(response, attempt))
@@ -56,6 +56,6 @@ export const make = (
 const execute = ({ client, requestInit }: Authorization.Via, proven: HttpClientRequest.HttpClientRequest) =>
   client.execute(proven).pipe(
     Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "dpop"]),
-    // A proof is for one address. Where fetch follows a redirect, it would take the proof along
+    // A proof is for one URL. If fetch followed a redirect, it would send the proof there
     ManualFetch.make(requestInit)
   )

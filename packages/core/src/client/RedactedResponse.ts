@@ -1,6 +1,6 @@
 /**
- * A response, and the errors of reading it, as the caller and a tracer may see
- * them: with the request that the caller made, not the one that carries the token.
+ * A response, and errors of reading it, as callers and tracers may see them:
+ * with the caller's request, not the one that carries the token.
  */
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -14,13 +14,13 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import * as AddressedRequest from "./AddressedRequest.js"
 
-/** Wraps a response; its body is read through the wrapper as through the original. */
+/** Wraps a response; its body is read through the wrapper. */
 export const make = (
   original: HttpClientResponse.HttpClientResponse,
   asked: AddressedRequest.AddressedRequest
 ): HttpClientResponse.HttpClientResponse => new RedactedResponse(original, asked)
 
-/** The error with the caller's request in place of the one that carries the token. */
+/** The error with the caller's request instead of the one that carries the token. */
 export const redactError = (
   error: HttpClientError.HttpClientError,
   request: HttpClientRequest.HttpClientRequest
@@ -29,7 +29,7 @@ export const redactError = (
     ? new HttpClientError.RequestError({ ...fieldsOf(error, request), reason: error.reason })
     : readError(error, new RedactedResponse(error.response, { request, url: request.url }))
 
-/** The same for everything that a client can end with, defects included. */
+/** The same for any cause, including defects. */
 export const redactCause = <E>(
   cause: Cause.Cause<E>,
   request: HttpClientRequest.HttpClientRequest
@@ -43,7 +43,7 @@ export const redactCause = <E>(
     onParallel: Cause.parallel
   })
 
-/** The same for what a span ends with. Where that is the request which goes on, it is the caller's. */
+/** The same for the result of a span. A request that is passed on becomes the caller's. */
 export const redactExit = (
   exit: Exit.Exit<unknown, unknown>,
   asked: AddressedRequest.AddressedRequest
@@ -76,9 +76,9 @@ const fieldsOf = (
   ...(description !== undefined && { description })
 })
 
-// Made for every response: nothing is kept in it but what it is made of
+// Created for every response: it keeps only what it is made of
 class RedactedResponse implements HttpClientResponse.HttpClientResponse {
-  // Out of reach of inspect, JSON and structured clones
+  // Unreachable for inspect, JSON and structured clones
   readonly #original: HttpClientResponse.HttpClientResponse
   #asked: AddressedRequest.AddressedRequest
 
@@ -141,8 +141,8 @@ class RedactedResponse implements HttpClientResponse.HttpClientResponse {
     return Stream.mapError(this.#original.stream, (error) => readError(error, this))
   }
 
-  // Effect wraps what a fiber in a span fails with into a Proxy, through which getters work on the
-  // target, but methods do not: they would find no private field
+  // Effect wraps the failure of a fiber with a span in a Proxy. Getters work through it, but methods would not find
+  // their private field
   get toJSON() {
     return (): unknown => {
       const json = this.#original.toJSON()

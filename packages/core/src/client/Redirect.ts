@@ -1,6 +1,6 @@
 /**
- * Redirects (RFC 9110 §15.4), with the rules of fetch for methods and bodies,
- * and stricter ones for what may go where.
+ * Redirects (RFC 9110 §15.4) with fetch's rules for methods and bodies, and
+ * stricter rules for where a token may go.
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
@@ -17,7 +17,7 @@ import * as AddressedRequest from "./AddressedRequest.js"
 import * as ManualFetch from "./ManualFetch.js"
 import * as Replay from "./Replay.js"
 
-/** `AuthedHttpClient.RedirectOptions`, as seen from below. */
+/** `AuthedHttpClient.RedirectOptions`, as used here. */
 export interface Options<E> {
   readonly send: (
     request: HttpClientRequest.HttpClientRequest,
@@ -37,10 +37,9 @@ export const manual = <E>(
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E> => ManualFetch.make(requestInit)(send(request, origin))
 
 /**
- * Sends a request, and those that its answers redirect to, at most `max` of
- * them. Once a redirect has left the origins where a token may go, no later hop
- * has one: an address that somebody else chose is not asked in the caller's
- * name.
+ * Sends a request and follows up to `max` redirects. After a redirect has left
+ * the allowed origins, no later hop carries a token: a URL that somebody else
+ * chose is not requested in the caller's name.
  */
 export const follow = (max: number) =>
 <E>(
@@ -54,7 +53,7 @@ export const follow = (max: number) =>
     origin: string | undefined,
     left: number
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> => {
-    /** `sent` is the response, as the client below reports it. */
+    /** `sent` is the response as the client below reports it. */
     const received = (
       response: HttpClientResponse.HttpClientResponse,
       sent: Effect.Effect<HttpClientResponse.HttpClientResponse, E>
@@ -79,7 +78,7 @@ export const follow = (max: number) =>
             ...(body === request.body ? [] : [bodyHeaders]),
             ...(to.origin === from.origin ? [] : [...credentialHeaders, ...options.secretHeaders])
           ]
-          // As text: the query of an address that was signed must arrive as it was written
+          // As text: the query of a signed URL must arrive unchanged
           const next = HttpClientRequest.make(method)(to.href).pipe(
             HttpClientRequest.setBody(body),
             HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
@@ -103,12 +102,12 @@ const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()
 /** Whether a redirect was followed on the way to this response. */
 export const isRedirected = (response: HttpClientResponse.HttpClientResponse): boolean => redirected.has(response)
 
-/** Credentials of the caller's own, and the name under which it knows the first origin. */
+/** The caller's own credentials, and the name by which it knows the first origin. */
 const credentialHeaders = ["authorization", "proxy-authorization", "cookie", "dpop", "host"]
 
 const bodyHeaders = /^content-/
 
-/** The method of the next hop (RFC 9110 §15.4, as fetch reads it); `undefined` for what is no redirect to follow. */
+/** The method of the next hop (RFC 9110 §15.4, as in fetch); `undefined` if the response is no redirect to follow. */
 const methodAfter = (status: number, method: HttpMethod.HttpMethod): HttpMethod.HttpMethod | undefined => {
   switch (status) {
     case 301:
@@ -129,9 +128,9 @@ type Refusal = Pick<RedirectError, "reason" | "description">
 const refuse = (reason: RedirectErrorReason, description: string): Either.Either<never, Refusal> =>
   Either.left({ reason, description })
 
-/** Where a redirect leads, or why it is not followed. */
+/** The target of a redirect, or why it is not followed. */
 const resolve = (location: string, from: URL): Either.Either<URL, Refusal> => {
-  // A relative address would inherit them
+  // A relative URL would inherit them
   from.username = from.password = ""
   if (!URL.canParse(location, from)) return refuse("InvalidLocation", "its Location is not a URL")
   const to = new URL(location, from)
@@ -144,6 +143,6 @@ const resolve = (location: string, from: URL): Either.Either<URL, Refusal> => {
   return Either.right(to)
 }
 
-/** From https to http, and from loopback into the open. */
+/** From https to http, or from loopback to the network. */
 const isDowngrade = (from: URL, to: URL): boolean =>
   to.protocol === "http:" && (from.protocol === "https:" || (Origin.isSecure(from) && !Origin.isSecure(to)))

@@ -1,15 +1,12 @@
-/**
- * What it takes to send a request a second time: a body that is sure to be the
- * same, and an end for the first answer.
- */
+/** What a replay needs: a body that is certain to be the same, and disposal of the first response. */
 import type * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
 /**
- * Whether a body is sure to be the same the second time. `withReplayableBodies` is the
- * caller's word for those that nobody else can know about.
+ * Whether a body is certain to be the same the second time.
+ * `withReplayableBodies` declares this for bodies that cannot be checked.
  */
 export const canReplay = (body: HttpBody.HttpBody, replayable: boolean): boolean => {
   switch (body._tag) {
@@ -33,25 +30,25 @@ const isRepeatable = (body: unknown): boolean =>
   body instanceof Blob ||
   body instanceof URLSearchParams
 
-/** More of an answer that nobody wants is not read to free its connection. */
+/** At most so much of an unwanted body is read to free its connection. */
 const maxDrainBytes = 64 * 1024
 const maxDrainTime = "1 second"
 
 /**
- * Reads an answer that nobody wants, in the background and within bounds: left
- * alone it would keep its connection busy, and aborting it would close it. An
- * empty one has an end to be read: Node's own client waits for that.
+ * Reads an unwanted body in the background, within limits: unread, it would
+ * keep its connection busy; aborted, it would close it. An empty body must be
+ * read too, as Node's client waits for its end.
  */
 export const drainLater = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<unknown> =>
   Effect.forkDaemon(
     response.headers["content-length"] === "0"
-      // It has arrived with its headers
+      // It arrived with the headers
       ? Effect.ignore(response.arrayBuffer)
-      // A fiber inherits whether it can be interrupted, without which no time limit would hold
+      // A fiber inherits uninterruptibility, under which no time limit would hold
       : Effect.interruptible(Effect.ignore(Effect.timeout(drain(response), maxDrainTime)))
   )
 
-// A run of the stream takes twice as long, and hundreds may be rejected at once
+// Running the stream takes twice as long, and hundreds may be rejected at once
 const drain = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.scoped(Effect.flatMap(Stream.toPull(response.stream), (pull) => {
     let bytes = 0

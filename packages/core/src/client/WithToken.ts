@@ -1,6 +1,6 @@
 /**
- * A call that is made with a token, and once more with another one when the
- * first was rejected: what `AuthedHttpClient` and `AuthedCall` promise.
+ * A call with a token, repeated once with another token if the first was
+ * rejected: what `AuthedHttpClient` and `AuthedCall` promise.
  */
 import * as Effect from "effect/Effect"
 import type * as AccessToken from "../AccessToken.js"
@@ -15,28 +15,28 @@ import type { TokenRequest } from "../TokenRequest.js"
 export interface Attempt {
   readonly token: AccessToken.AccessToken
   readonly tokenRequest: TokenRequest | undefined
-  /** The other side; `undefined` where there is only one. */
+  /** The other side; `undefined` if there is only one. */
   readonly origin: string | undefined
 }
 
-/** What calls of one kind have in common. A rejection is an answer, not a failure. */
+/** What calls of one kind share. A rejection is a response, not a failure. */
 export interface Kind<T extends Attempt, A, E, R> {
-  /** Makes the call, and hands the answer on. */
+  /** Makes the call, and passes the response on. */
   readonly send: (
     attempt: T,
     receive: (answer: A, attempt: T) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
-  /** Whether the answer is about the token. */
+  /** Whether the response rejects the token. */
   readonly isRejection: (answer: A, attempt: T) => boolean
   /** Whether a rejected token is renewed at all. */
   readonly renews: boolean
-  /** The call with another token; `undefined` where it is not sure to be the same the second time. */
+  /** The call with another token; `undefined` if it is not certain to be the same. */
   readonly again: (attempt: T, token: AccessToken.AccessToken) => T | undefined
-  /** Puts an end to a rejection that nobody gets. */
+  /** Disposes of a rejection that nobody gets. */
   readonly discard: (rejection: A) => Effect.Effect<unknown>
 }
 
-/** Makes what calls of one kind are made with, each with the token that it begins with. */
+/** Makes calls of one kind, each with the token that it starts with. */
 export type WithToken = <T extends Attempt, A, E, R>(
   kind: Kind<T, A, E, R>
 ) => (attempt: T) => Effect.Effect<A, E, R>
@@ -48,7 +48,7 @@ const anyOrigin = ""
 /** Makes it for one client of the provider. */
 export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(function*() {
   const provider = yield* TokenProvider
-  // With a provider that an app made itself, each client remembers for itself alone
+  // With a provider that an app made itself, each client has its own memory
   const acceptances = ProviderMemory.of(provider)?.acceptances ?? new OriginVerdicts.Acceptances()
   const update = yield* OAuthMetrics.makeUpdate
   const count = (outcome: OAuthMetrics.ReplayOutcome, failure?: TokenFailure) => {
@@ -79,7 +79,7 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
       }
       const renewed = Effect.onInterrupt(provider.renew(token, tokenRequest, origin), () => discard(rejection))
       return Effect.matchEffect(renewed, {
-        // The other side has answered: that says more to the caller than a failed renewal
+        // The response of the other side tells the caller more than a failed renewal
         onFailure: (failure) => end("unrenewed", failure),
         onSuccess: (renewed) => {
           if (renewed === token) return end("unrenewed")
@@ -98,7 +98,7 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
         count(outcome)
         return Effect.as(report(attempt, outcome), answer)
       }
-      // An answer may come as a failure
+      // A response may arrive as a failure
       return Effect.tapError(send(second, replayed), () => answered ? Effect.void : Effect.sync(() => count("failed")))
     }
 

@@ -1,21 +1,21 @@
 /**
- * How spans, metrics and logs name a failure: in words of a bounded number, of
- * which none comes from a server.
+ * The attributes by which spans, metrics and logs describe a failure: a limited
+ * set of values, none of which comes from a server.
  */
 import * as Effect from "effect/Effect"
 import type { AuthorizationServerError, TokenProviderError, TokenStoreError } from "../OAuthError.js"
 
-/** The attributes of a failure. `error.type` is OpenTelemetry's own. */
+/** The attributes of a failure. `error.type` is defined by OpenTelemetry. */
 export type ErrorAttributes = {
   /** The `reason` of the error. */
   readonly "error.type": (AuthorizationServerError | TokenProviderError | TokenStoreError)["reason"]
-  /** The code that the server answered with, where `error.type` is `OAuth`. */
+  /** The server's error code, if `error.type` is `OAuth`. */
   readonly "oauth.error.code"?: ErrorCode
 }
 
 /**
- * Codes that servers answer a token request with. Any other is `_OTHER`: a
- * server chooses its codes freely, and each would be a time series of its own.
+ * Error codes of token responses. Any other is `_OTHER`: a server chooses its
+ * codes freely, and each would be a time series of its own.
  */
 export const errorCodes = [
   // RFC 6749 §5.2
@@ -25,7 +25,7 @@ export const errorCodes = [
   "unauthorized_client",
   "unsupported_grant_type",
   "invalid_scope",
-  // Of the authorization endpoint (RFC 6749 §4.1.2.1); many servers give them here too
+  // Of the authorization endpoint (RFC 6749 §4.1.2.1); many servers return them here too
   "access_denied",
   "server_error",
   "temporarily_unavailable",
@@ -48,10 +48,7 @@ export const make = (error: AuthorizationServerError | TokenProviderError | Toke
     ? { "error.type": error.reason, "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" }
     : { "error.type": error.reason }
 
-/**
- * Shows in the current span why its effect fails. The span's status says that
- * it does.
- */
+/** Adds to the current span why its effect fails. The span's status already says that it does. */
 export const annotateSpan = <A, E extends Parameters<typeof make>[0], R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => Effect.tapError(effect, (error) => Effect.annotateCurrentSpan(make(error)))

@@ -1,4 +1,4 @@
-/** A digest that can be shown and compared where the text itself must not be. */
+/** A digest that may be shown and compared where the text itself must not be. */
 import { sha256 } from "@noble/hashes/sha2.js"
 
 const utf8 = new TextEncoder()
@@ -7,5 +7,5 @@ const utf8 = new TextEncoder()
 export const fingerprint = (text: string): string =>
   btoa(String.fromCharCode(...sha256(utf8.encode(text)))).replace(/[+/=]/g, (character) => urlSafe[character])
 
-// RFC 4648 §5, without padding. Effect's function leaves a string that keeps the longer ones it was made from
+// RFC 4648 §5, without padding. The result of Effect's function would keep longer strings in memory
 const urlSafe: Record<string, string> = { "+": "-", "/": "_", "=": "" }

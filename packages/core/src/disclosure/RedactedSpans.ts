@@ -1,20 +1,20 @@
 /**
- * The spans of a request that holds a secret. Whoever makes one, platform or an
- * app's own client, ends it with what came back, or with the request that goes
- * on: a tracer is shown something else in its place.
+ * The spans of a request that contains a secret. Platform or an app's own
+ * client ends them with the response or the request; a tracer gets a redacted
+ * value instead.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 
-/** What a span may end with, in place of what its effect has come to. */
+/** Replaces the result of a span. */
 export type Redact = (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>
 
-/** Ends the spans within an effect with what may be shown. */
+/** Ends the spans within an effect with redacted results. */
 export const make = <A, E, R>(effect: Effect.Effect<A, E, R>, redact: Redact): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) =>
-    // Where nobody traces, none pays for it
+    // Without a tracer nobody pays for it
     fiber.getFiberRef(FiberRef.currentTracerEnabled)
       ? Effect.tracerWith((tracer) => Effect.withTracer(effect, redactTracer(tracer, redact)))
       : effect
@@ -26,7 +26,7 @@ const redactTracer = (tracer: Tracer.Tracer, redact: Redact): Tracer.Tracer =>
     context: (execution, fiber) => tracer.context(execution, fiber)
   })
 
-/** The span itself, but for its end: a tracer still knows it as one of its own. */
+/** The span itself, except for its end: a tracer still recognizes it as its own. */
 const redactSpan = (span: Tracer.Span, redact: Redact): Tracer.Span => {
   const methods: Pick<Tracer.Span, "addLinks" | "attribute" | "end" | "event"> = {
     addLinks: (links) => span.addLinks(links),

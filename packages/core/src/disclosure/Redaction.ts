@@ -1,6 +1,6 @@
 /**
- * How secrets are taken out of what comes from outside: a server may echo what
- * it was sent, in any form, and no text of its answer is shown unread.
+ * Removes secrets from text that comes from outside: a server may echo what it
+ * was sent, in any encoding, so no text of a response is shown unchecked.
  */
 import * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
@@ -9,35 +9,35 @@ import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 
-/** Takes secrets out of a text. */
+/** Removes secrets from a text. */
 export type Clean = (text: string) => string
 
 const redacted = "<redacted>"
 const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization", "dpop"]
 
 /**
- * So many characters in a row are a part of a secret and of nothing else: its
- * beginning alone is taken out too. Less of it tells nothing.
+ * So many consecutive characters belong to a secret and nothing else, so even a
+ * secret's beginning is removed. Fewer reveal nothing.
  */
 const enough = 8
 
-/** Behind this a text is left out; as is one that is escaped more often. */
+/** A text is omitted beyond this length, or if it is escaped more often than this. */
 const maxLength = 8192
 const maxEscapes = 16
 /** Base64 of base64, and once more. */
 const maxEncodings = 3
 
 /**
- * Makes the `Clean` of some secrets, in whatever form each may be echoed: it
- * compares what is left of a text and of them without escapes and encodings.
- * The words that hold a part of one are taken out; where a secret may go over
- * several, the whole text is.
+ * Makes the `Clean` of some secrets, in whatever encoding they are echoed:
+ * compares text and secrets without escapes and encodings. Removes the words
+ * that contain part of a secret; if a secret may span several words, removes
+ * the whole text.
  */
 export const make = (secrets: ReadonlyArray<string>): Clean => {
   const given = secrets.map((secret) => secret.trim().replace(/^(basic|bearer|dpop) /i, "")).filter(Predicate.isTruthy)
   if (given.length === 0) return identity
   const words = given.some((secret) => /\s/.test(secret)) ? /^[^]*$/ : /\S+/g
-  // Worked out when there is a text: most answers show none
+  // Computed at the first text: most responses show none
   let holds: Holds | undefined
   return (text) => {
     const hasPart = holds ??= makeHolds(given)
@@ -50,7 +50,7 @@ export const make = (secrets: ReadonlyArray<string>): Clean => {
 
 type Holds = (text: string) => boolean
 
-/** Tells whether a text holds a part of one of the secrets. */
+/** Checks whether a text contains part of a secret. */
 const makeHolds = (secrets: ReadonlyArray<string>): Holds => {
   const parts = new Set<string>()
   for (const secret of secrets) {
@@ -70,16 +70,16 @@ const makeHolds = (secrets: ReadonlyArray<string>): Holds => {
   return (text) => holds(text, maxEncodings)
 }
 
-/** Without what is written otherwise where a text is quoted, in a form or in lines, and in small letters. */
+/** In lower case, and without characters that quoting, forms or line breaks change. */
 const normalize = (text: string): string => text.replace(/[\s+\\"'`<>]+/g, "").toLowerCase()
 
 const beyondAscii = /[\u0080-\ud7ff\ue000-\u{10ffff}]+/gu
 
-// Percent-encoding, also of itself and of addresses; what a backslash escapes, or several where it was escaped too; HTML
+// Percent-encoding (repeated, or of URLs), backslash escapes (repeated), HTML
 const escapes =
   /(?:%(?:25)*|(?<!\\)\\+x)([0-7][\da-f])|(?:%|(?<!\\)\\+)u([\da-f]{4})|&#x([\da-f]{1,6});?|&#(\d{1,7});?|&(amp;)|&[a-z]+;/gi
 
-/** The text without escapes, whose characters beyond ASCII are percent-encoded, however they were written. */
+/** The text without escapes; characters beyond ASCII are percent-encoded, however they were written. */
 const unescapeAll = (text: string, rounds = maxEscapes): string | undefined => {
   const plain = text.replace(beyondAscii, encodeURI).replace(
     escapes,
@@ -93,7 +93,7 @@ const unescapeAll = (text: string, rounds = maxEscapes): string | undefined => {
 
 const decoder = new TextDecoder()
 
-/** What the text says if it is base64 or hex, wherever in it that begins: of what is neither, hardly anything. */
+/** The decoded text if it is base64 or hex, starting at any position; hardly anything if it is neither. */
 const decodings = (text: string): ReadonlyArray<string> => {
   const base64 = text.replaceAll("-", "+").replaceAll("_", "/").replace(/[^a-z0-9+/]+/gi, "")
   const hex = text.replace(/[^a-f0-9]+/gi, "")
@@ -106,10 +106,7 @@ const decodings = (text: string): ReadonlyArray<string> => {
   })
 }
 
-/**
- * The headers of an answer as an error may show them: without cookies and
- * authorization, whatever they hold.
- */
+/** The headers of a response as an error may show them: without cookies and authorization. */
 export const headers = (headers: Headers.Headers, clean: Clean): Headers.Headers =>
   Headers.fromInput(
     Object.entries(headers).map(([name, value]) =>
@@ -117,7 +114,7 @@ export const headers = (headers: Headers.Headers, clean: Clean): Headers.Headers
     )
   )
 
-/** The values of an app's own headers that platform knows for secrets. */
+/** The values of an app's own headers that platform lists as secret. */
 export const secretsOf = (headers: Headers.Headers): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(
     FiberRef.get(Headers.currentRedactedNames),

@@ -1,7 +1,7 @@
 /**
- * Which token a key holds: one that was issued to this process, or one that
- * another has stored. It reads and writes the store, and hands what it finds to
- * the transitions of the key's state.
+ * Which token a key holds: one issued to this process, or one that another
+ * process stored. Reads and writes the store, and passes the tokens to the
+ * transitions of the key's state.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,29 +16,32 @@ import type { Acceptances } from "./OriginVerdicts.js"
 import type { RenewalLog } from "./RenewalLog.js"
 import * as TokenCache from "./TokenCache.js"
 
-/** Takes tokens into the slots of a provider. */
+/** Puts tokens into the slots of a provider. */
 export interface Adoption {
   readonly hold: (token: AccessToken.AccessToken, isOwn: boolean) => HeldToken.HeldToken
-  /** A token that has come, with no later end than what is known of it. */
+  /** A token that was issued, with an expiry no later than the known one. */
   readonly again: (slot: TokenCache.Slot, token: AccessToken.AccessToken) => AccessToken.AccessToken
-  /** Whether a token of the store is worth taking. */
+  /** Whether a stored token is worth adopting. */
   readonly isAdoptable: (
     slot: TokenCache.Slot,
     token: AccessToken.AccessToken,
     reason: OAuthMetrics.RenewalReason
   ) => boolean
-  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked, or is not. */
+  /** The store's entry, with the token only if it is worth adopting; `None` if the store failed or is left alone. */
   readonly look: (
     slot: TokenCache.Slot,
     reason: OAuthMetrics.RenewalReason
   ) => Effect.Effect<Option.Option<Found>>
-  /** The token that the renewal under way brought; the endpoint works. */
+  /** The token that the renewal in progress obtained: the endpoint works. */
   readonly take: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
-  /** A token that came another way, while a renewal may be under way. */
+  /** A token that was obtained otherwise, perhaps during a renewal. */
   readonly found: (slot: TokenCache.Slot, held: HeldToken.HeldToken) => void
 }
 
-/** What is left of the longest token request with each that follows: of one slow answer nothing after a few. */
+/**
+ * What remains of the longest token request's weight after each later one: a
+ * single slow response is forgotten after a few.
+ */
 const requestMemory = 0.8
 
 /** Makes it for the slots of a provider and the tokens of its fleet. */
@@ -56,7 +59,7 @@ export const make = (
 ): Adoption => {
   const { acceptances, defaultLifetime, fleet: { isShared, tokens }, now, log, slots, update } = options
 
-  /** How long the token requests of this process take (ms): the longest one counts less from each to the next. */
+  /** How long token requests of this process take (ms): the longest one, which counts less with each later one. */
   let request = 0
   const hold: Adoption["hold"] = (token, isOwn) => {
     if (isOwn) request = Math.max(now() - token.obtainedAt.epochMillis, request * requestMemory)
@@ -97,11 +100,11 @@ export const make = (
   }
 }
 
-/** What remains of a token, which may have no end. */
+/** What remains of a token, which may not expire. */
 export const measure = (update: OAuthMetrics.Update, remaining: number): void => {
   if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
 }
 
-/** The token that a look has brought. */
+/** The token that was found in the store. */
 export const tokenOf = (seen: Option.Option<Found>): AccessToken.AccessToken | undefined =>
   Option.getOrUndefined(Option.flatMap(seen, ({ token }) => token))

@@ -1,7 +1,4 @@
-/**
- * The end of a provider's tokens with the provider: they are revoked
- * (RFC 7009), where no other process uses them.
- */
+/** Revokes a provider's tokens when the provider closes (RFC 7009), unless other processes use them. */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,17 +9,17 @@ import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Slot } from "./TokenCache.js"
 
-/** An app that ends waits no longer for it; the tokens expire by themselves. */
+/** An app that stops waits no longer; the tokens expire by themselves. */
 const maxWait = Duration.seconds(2)
-/** At once, so that an app of many tenants is done in time. */
+/** In parallel, so that an app with many tenants stops in time. */
 const concurrency = 16
 
-/** `TokenRevocation.OnClose`, as a provider sees it. */
+/** `TokenRevocation.OnClose`, as a provider uses it. */
 export interface ClosingRevocation {
   readonly _tag: "TokenRevocationOnClose"
   /**
-   * Revokes the tokens that the slots hold at this moment and that this process was issued, and takes each out of the
-   * store first. It never fails, and is over in 2 seconds.
+   * Revokes the tokens that the slots hold now and that were issued to this process. Removes each from the store first.
+   * Never fails, and takes at most 2 seconds.
    */
   readonly run: (
     slots: Iterable<Slot>,
@@ -31,7 +28,7 @@ export interface ClosingRevocation {
   ) => Effect.Effect<void>
 }
 
-/** Makes it of what revokes one token. */
+/** Makes it from a function that revokes one token. */
 export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown>): ClosingRevocation => ({
   _tag: "TokenRevocationOnClose",
   run: (slots, fleet, now) => {
@@ -50,9 +47,9 @@ export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown
       Effect.zipRight(forget(key, held), Effect.suspend(() => revoke(held.token)))
 
     return Effect.forEach(own, ([key, held]) => Effect.exit(end(key, held)), { concurrency }).pipe(
-      // The time limit must hold for a function that cannot be interrupted, too
+      // The time limit must also hold for a function that cannot be interrupted
       Effect.disconnect,
-      // Nothing in a finalizer can be interrupted. In a fiber of its own: that which ends may have been interrupted
+      // A finalizer cannot be interrupted. In a fiber of its own, as the closing fiber may have been interrupted
       Effect.interruptible,
       Effect.flatMap((exits) => {
         const failures = exits.flatMap((exit) => exit._tag === "Failure" ? [exit.cause] : [])
@@ -68,7 +65,7 @@ export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown
   }
 })
 
-/** What a function of the app's own fails with is not told, as it could be anything. */
+/** The error of an app's function is not reported, as it could contain anything. */
 const describe = (causes: ReadonlyArray<Cause.Cause<unknown>>): string => {
   const known = causes.map(Cause.squash).find(isAuthorizationServerError)
   return `${causes.length} of the tokens were not revoked: they expire. ${known?.message ?? ""}`.trim()

@@ -1,7 +1,7 @@
 /**
  * The renewals of a provider, each in a fiber and under a root span of its own:
- * how one is begun, how callers wait for it, and what is made of its end. No
- * caller has a say in it.
+ * how a renewal starts, how callers wait for it, and what its result means. It
+ * is independent of any caller.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -31,19 +31,19 @@ import * as TokenCache from "./TokenCache.js"
 import * as WaitingCallers from "./WaitingCallers.js"
 
 /**
- * Renewals under way. `undefined` in place of a token means that a flight
- * brought nothing, and that whoever still needs a token asks again.
+ * Renewals in progress. `undefined` instead of a token means that a renewal
+ * obtained nothing, and that a caller who still needs a token asks again.
  */
 export interface Flights {
-  /** Begins a renewal, where none of this key is under way. */
+  /** Starts a renewal, unless one of this key is in progress. */
   readonly launch: (slot: Slot, reason: OAuthMetrics.RenewalReason, origin: string) => Flight
-  /** Waits for a flight until the deadline (epoch milliseconds). Interrupting the caller does not touch the flight. */
+  /** Waits for a flight until the deadline (epoch milliseconds). Interrupting the caller does not affect the flight. */
   readonly join: (flight: Flight, deadline: number) => Effect.Effect<AccessToken | undefined, Cooldown.Failure>
-  /** The provider has ended: nobody waits for a flight that is gone. */
+  /** The provider is closed: fails all waiting callers. */
   readonly abandon: (error: TokenProviderError) => void
 }
 
-/** A span that waits for a renewal is linked to it, up to this many. */
+/** A waiting span is linked to the renewal's span, up to this many. */
 const maxLinks = 32
 
 /** Makes the flights of one provider. */
@@ -58,7 +58,7 @@ export const make = (options: {
   readonly renew: (renewal: Renewal.Renewal) => Effect.Effect<Sharing.Outcome, Cooldown.Failure>
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
-  /** Runs a flight, until the provider ends. */
+  /** Runs a flight until the provider closes. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -75,7 +75,7 @@ export const make = (options: {
     if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
   }
 
-  /** What the endpoint said says more than that the wait is over. */
+  /** The endpoint's error tells more than that the wait timed out. */
   const waitIsOver = ({ lastError, waitsFor }: Flight): Cooldown.Failure =>
     lastError ?? new TokenProviderError({
       reason: "MaxWait",
@@ -88,7 +88,7 @@ export const make = (options: {
     const { changed, origin, reason } = flight
     flight.span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
     if (KeyState.answering(slot.state, now()) !== undefined) {
-      // What ends a cool-down early: a token of another process, or other credentials
+      // What ends a cool-down early: a token of another process, or changed credentials
       const stored = Adoption.tokenOf(yield* adoption.look(slot, reason))
       if (stored !== undefined) return Sharing.Outcome.Adopted({ token: stored })
       if (KeyState.mayChange(slot.state)) slot.apply(KeyState.credentialsRead(yield* credentials))
@@ -112,7 +112,7 @@ export const make = (options: {
             endpoint: endpoint.address,
             status: 200,
             description: "the token is the one that it gave before, and its time is over",
-            // A server that keeps to a token until its end gives another one then
+            // A server that returns the same token until it expires returns another one then
             retryAfter: Duration.zero
           })
       },
@@ -156,7 +156,7 @@ export const make = (options: {
     const failing: KeyState.Failing = { error, reason, at, cooldown: cooldownMillis }
     const isAlive = HeldToken.isAlive(slot.state.held, now())
     log.failed(slot, !isAlive ? "missing" : reason === "rejection" ? "rejected" : "serves", error)
-    // A defect is a bug in a custom endpoint: it is told to those who wait
+    // A defect is a bug in a custom endpoint: waiting callers get it
     const fails = reason === "background"
       ? KeyState.failedInBackground
       : failure === undefined
@@ -169,7 +169,7 @@ export const make = (options: {
       : Effect.map(credentials, (failed) => slot.apply(KeyState.failedWith(failed, from)))
   }
 
-  /** Nobody else is told of such a token: what it is bound to is only likely, and a 401 says otherwise. */
+  /** Only this process uses such a token: what it is bound to is only likely, and a 401 corrects it. */
   const adoptRebound = (slot: Slot, held: HeldToken.HeldToken) => {
     if (slot.state.held === undefined && KeyState.flightOf(slot.state) === undefined) adoption.found(slot, held)
   }
@@ -178,13 +178,13 @@ export const make = (options: {
     const { origin, reason } = flight
     const held = adoption.hold(token, true)
     adoption.take(slot, held)
-    // What tokens are bound to has changed on the way, most likely before the server saw it
+    // The key or certificate that binds tokens changed during the request, most likely before the server saw it
     const isCurrent = endpoint.isCurrent(slot.request)
     if (!isCurrent) adoptRebound(slots.of(slot.source), held)
     if (reason === "rejection") reports.renewed(slot, origin, HeldToken.identity(held))
     land(slot, flight, Exit.succeed(token))
     if (!isCurrent || !TokenCache.sharesTokens(slot)) return Effect.void
-    // Nobody waits for this; at the end of a process it is worth its bounded calls
+    // Nobody waits for this; a closing process can afford its bounded calls
     return Effect.flatMap(
       fleet.tokens.write(slot.key, token, replaces),
       (isWritten) => isWritten || others === undefined ? Effect.void : others.overtaken(slot, token, reason)
@@ -211,7 +211,7 @@ export const make = (options: {
     return Effect.void
   }
 
-  /** What it has come to is shown in its span, and counted where the endpoint was asked for it, or the fleet. */
+  /** The outcome is recorded in the span, and in the metrics if the endpoint or the fleet was asked. */
   const record = (flight: Flight, exit: Exit.Exit<Sharing.Outcome, Cooldown.Failure>) => {
     if (Exit.isInterrupted(exit)) return
     const outcome = flight.outcome = Exit.isSuccess(exit)
@@ -239,12 +239,12 @@ export const make = (options: {
         )
         if (Exit.isSuccess(exit)) return yield* arrive(slot, flight, exit.value)
         const afterwards = failed(slot, flight, Option.getOrUndefined(Cause.failureOption(exit.cause)))
-        // An endpoint that interrupts itself must not interrupt those who wait
+        // An endpoint that interrupts itself must not interrupt waiting callers
         land(slot, flight, Exit.isInterrupted(exit) ? Exit.die(Cause.squash(exit.cause)) : Exit.failCause(exit.cause))
         yield* Effect.interruptible(afterwards)
       })
     ).pipe(
-      // Whatever else goes wrong, as with a token that is none: the key must not wait for it for ever
+      // Whatever else fails, such as an invalid token: the key must not wait for it for ever
       Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
 
@@ -252,7 +252,7 @@ export const make = (options: {
   // how it is waited for
   // ---------------------------------------------------------------------------
 
-  /** The span of a wait and that of the flight lead to each other. */
+  /** The spans of a wait and of the flight are linked to each other. */
   const traced = <A, E extends Cooldown.Failure>(flight: Flight, waiting: Effect.Effect<A, E>) =>
     Effect.useSpan("TokenProvider.wait", {
       captureStackTrace: false,
@@ -276,7 +276,7 @@ export const make = (options: {
           onBegin: () => update(OAuthMetrics.tokenWaiters, 1),
           onEnd: (waited) => {
             update(OAuthMetrics.tokenWaiters, -1)
-            // A clock that was set back must not take from the sum
+            // A clock that was set back must not reduce the sum
             update(OAuthMetrics.tokenWaitDuration, Math.max(0, waited) / 1000)
           },
           fork,
@@ -291,7 +291,7 @@ export const make = (options: {
     join: (flight, deadline) =>
       Effect.withFiberRuntime((caller) => {
         const waiting = flight.callers.wait(caller, deadline)
-        // A thousand callers may wait: none pays for a span that nobody sees
+        // A thousand callers may wait: none pays for a span that nobody records
         return caller.getFiberRef(FiberRef.currentTracerEnabled) ? traced(flight, waiting) : waiting
       }),
     abandon: (error) => {

@@ -1,4 +1,4 @@
-/** A token in the memory of a provider, and how long it may be handed out. */
+/** A token in the memory of a provider, and how long it may be served. */
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as AccessToken from "../AccessToken.js"
@@ -17,12 +17,12 @@ export const make = (
   token: AccessToken.AccessToken,
   options: Parameters<typeof AccessToken.windows>[1] & { readonly isOwn: boolean }
 ): HeldToken => {
-  // What is no token fails here, before anyone sends it
+  // A value that is no token fails here, before anyone sends it
   Redacted.value(token.value)
   return new Held(token, AccessToken.windows(token, options), options.isOwn)
 }
 
-// One for each key: it is to be small
+// One per key: keep it small
 class Held implements HeldToken {
   readonly token: AccessToken.AccessToken
   readonly isOwn: boolean
@@ -53,11 +53,11 @@ class Held implements HeldToken {
   }
 }
 
-/** Whether there is a token whose time has not run out. */
+/** Whether there is a token that has not expired. */
 export const isAlive = (self: HeldToken | undefined, now: number): self is HeldToken =>
   self !== undefined && now < self.expiresAt
 
-/** What a token is known by: its value, which is a secret. */
+/** What identifies a token: its value, which is a secret. */
 export const identity = ({ value }: Pick<AccessToken.AccessToken, "value">): string => Redacted.value(value)
 
 /** Whether this is the held token. */
@@ -65,8 +65,8 @@ export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
   self.token === token || identity(self) === identity(token)
 
 /**
- * The token that has come, where it is the held one again: of its end it says no more than what is known. Only when
- * that is over, another one that is named counts.
+ * The issued token if it equals the held one: its known expiry stays. Only
+ * after that does another stated expiry count.
  */
 export const again = (
   self: HeldToken | undefined,
@@ -78,10 +78,10 @@ export const again = (
     ? token
     : new AccessToken.AccessToken({ ...token, expiresAt: self.token.expiresAt })
 
-/** What is kept of a token when another takes its place. */
+/** What is kept of a token that was replaced. */
 export const replaced = ({ isOwn, value }: HeldToken): Token => ({ value, isOwn })
 
-/** The time of a token; an unknown end is never. */
+/** The lifetime of a token; an unknown expiry is infinite. */
 export const life = (token: AccessToken.AccessToken): ServerHabits.Life => ({
   obtainedAt: token.obtainedAt.epochMillis,
   expiresAt: endOf(token)

@@ -1,8 +1,8 @@
 /**
- * What a provider knows of one key, as one value: the token, how its renewal
- * stands, and what origins have said. Whatever happens to a key is a transition, and what a call
- * does about it is one decision. All of it is pure and takes the time (epoch
- * milliseconds) as an argument; the table is in RULES.md.
+ * What a provider knows of one key, as one value: the token, its renewal, and
+ * what origins have said. Every event is a transition, and every call is one
+ * decision. All functions are pure and take the time (epoch milliseconds) as an
+ * argument. RULES.md has the table of transitions.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -25,32 +25,32 @@ import type { WaitingCallers } from "./WaitingCallers.js"
 // states
 // -----------------------------------------------------------------------------
 
-/** A renewal under way, which callers wait for. Who flies it writes it. */
+/** A renewal in progress, for which callers wait. Only the fiber that runs it changes it. */
 export interface Flight {
   readonly reason: RenewalReason
   readonly origin: string
   /**
-   * Those who wait for it. They are told `undefined` when it brought nothing,
-   * and whoever still needs a token asks again.
+   * The waiting callers. They get `undefined` if the renewal obtained nothing, and ask again if they still need a
+   * token.
    */
   readonly callers: WaitingCallers<AccessToken | undefined, Cooldown.Failure>
-  /** Opened when the store has changed. */
+  /** Opened when the store changes. */
   readonly changed: Effect.Latch
   span?: Tracer.Span | undefined
   links: number
   attempts: number
   /** What it waits for, in words, and since when (epoch milliseconds). */
   waitsFor?: { readonly what: string; readonly since: number }
-  /** What it has come to. */
+  /** The result. */
   outcome?: RenewalOutcome
-  /** What the last attempt said, while it is made again. */
+  /** The last attempt's error, while the attempt is retried. */
   lastError?: TokenRequestError
   failedAt?: number
-  /** A cool-down answered for the endpoint: its failure is the old one, told again. */
+  /** A cool-down answered instead of the endpoint, with the earlier error. */
   isAnswered: boolean
 }
 
-/** A renewal that has just begun. */
+/** A renewal that starts. */
 export const makeFlight = (reason: RenewalReason, origin: string, callers: Flight["callers"]): Flight => ({
   reason,
   origin,
@@ -61,26 +61,26 @@ export const makeFlight = (reason: RenewalReason, origin: string, callers: Fligh
   isAnswered: false
 })
 
-/** Nothing is under way, and nothing has failed since there was a token last. */
+/** No renewal is in progress, and none has failed since there was a token. */
 export interface Idle {
   readonly _tag: "Idle"
-  /** Before this time no renewal is begun that nobody waits for. */
+  /** No background renewal starts before this time. */
   readonly notBefore: number
   readonly answer?: never
   readonly definite?: never
   readonly background?: never
 }
 
-/** The last renewal has failed. */
+/** The last renewal failed. */
 export interface Failed {
   readonly _tag: "Failed"
   readonly error: Cooldown.Failure
   readonly at: number
-  /** What answers the next callers in place of the endpoint: the last failure that callers waited for. */
+  /** Answers later callers instead of the endpoint: the last failure for which callers waited. */
   readonly answer: Answer | undefined
-  /** The definite failures since there was a token last, or other credentials. */
+  /** How many definite failures there were since the last token or change of credentials. */
   readonly definite: number
-  /** The failures since there was a token last of renewals that the token in use outlived. */
+  /** How many background renewals failed since the last token. */
   readonly background: number
   readonly notBefore: number
 }
@@ -90,41 +90,41 @@ export interface Answer {
   readonly error: Cooldown.Failure
   readonly from: number
   readonly until: number
-  /** When it is time to look for what ends it. */
+  /** When to look for what ends it. */
   readonly lookAt: number
-  /** The credentials that failed, as far as they can change: others end it. */
+  /** The credentials that failed, if they can change: other credentials end it. */
   readonly credentials: Option.Option<string | Redacted.Redacted>
 }
 
-/** No renewal is under way. */
+/** No renewal is in progress. */
 export type Rest = Idle | Failed
 
-/** A renewal is under way. One that brings nothing leaves what was before it. */
+/** A renewal is in progress. If it obtains nothing, the state before it returns. */
 export interface Running {
   readonly _tag: "Running"
   readonly flight: Flight
   readonly before: Rest
 }
 
-/** How the renewal of a key stands. */
+/** The state of a key's renewal. */
 export type RenewalState = Rest | Running
 
 /** The state of a key. */
 export interface KeyState {
   /** The token, if there is one. */
   readonly held: HeldToken.HeldToken | undefined
-  /** Until here the token is handed out without a further look: the hot path's one comparison. */
+  /** The token is served without a check until this time: the one comparison of the hot path. */
   readonly quietUntil: number
-  /** The token before this one: a store that has missed a write still holds it, and requests are on their way with it. */
+  /** The token before this one. A store that missed a write still has it, and requests with it are in progress. */
   readonly replaced: Token | undefined
   readonly renewal: RenewalState
   readonly verdicts: OriginVerdicts.OriginVerdicts
 }
 
-/** What becomes of a state. */
+/** A change of the state. */
 export type Transition = (state: KeyState) => KeyState
 
-/** Nothing is known of the key. */
+/** The state of an unknown key. */
 export const initial: KeyState = {
   held: undefined,
   quietUntil: -Infinity,
@@ -133,7 +133,7 @@ export const initial: KeyState = {
   verdicts: OriginVerdicts.none
 }
 
-/** Where the state of a key is kept: only a transition changes it. */
+/** Holds the state of a key: only a transition changes it. */
 export class Cell {
   #state = initial
 
@@ -146,14 +146,14 @@ export class Cell {
   }
 }
 
-/** A key, of which the state is asked. */
+/** A key whose state is read. */
 export type Key = Pick<Cell, "state">
 
 // -----------------------------------------------------------------------------
 // transitions of the token
 // -----------------------------------------------------------------------------
 
-/** What a transition to another token must know. */
+/** What a transition to another token needs. */
 export interface Taking {
   /** Whether other processes write to the store. */
   readonly isShared: boolean
@@ -161,15 +161,18 @@ export interface Taking {
   readonly defaultLifetime: number
 }
 
-/** The renewal under way has brought a token, of its own or out of the store. */
+/** The renewal in progress obtained a token, from the endpoint or the store. */
 export const obtained = (token: HeldToken.HeldToken, taking: Taking, now: number): Transition => (state) =>
   found(token, taking, now)({ ...state, renewal: restOf(state) })
 
-/** Another process has stored a token. A renewal under way goes on. */
+/** Another process stored a token. A renewal in progress continues. */
 export const found = (token: HeldToken.HeldToken, taking: Taking, now: number): Transition => (state) =>
   withRest(taken(state, token, taking), { _tag: "Idle", notBefore: notBeforeWith(state, token, taking, now) })
 
-/** An origin has said something of a token, or a renewal for it has ended: a token that any rejects is quiet no more. */
+/**
+ * An origin accepted or rejected a token, or a renewal for it ended. A token
+ * that any origin rejects is no longer served without a check.
+ */
 export const heard = (verdict: OriginVerdicts.Transition): Transition => (state) => {
   const verdicts = verdict(state.verdicts)
   if (verdicts === state.verdicts) return state
@@ -178,24 +181,24 @@ export const heard = (verdict: OriginVerdicts.Transition): Transition => (state)
   return held === undefined ? after : holding(after, held)
 }
 
-/** The provider has ended: no token is kept, nor what was said of any. */
+/** The provider is closed: the token and the verdicts are dropped. */
 export const closed: Transition = ({ renewal }) => ({ ...initial, renewal })
 
 // -----------------------------------------------------------------------------
 // transitions of the renewal
 // -----------------------------------------------------------------------------
 
-/** What a transition to a failure must know. */
+/** What a transition to a failure needs. */
 export interface Failing {
   readonly error: Cooldown.Failure
   readonly reason: RenewalReason
-  /** When the endpoint said so. */
+  /** When the endpoint responded. */
   readonly at: number
-  /** For how long a failure answers that may pass by itself (ms). */
+  /** How long a transient failure answers (ms). */
   readonly cooldown: number
 }
 
-/** A renewal has begun. Where a failure answers, it looks for what ends it. */
+/** A renewal starts. If a failure answers, the renewal looks for what ends it. */
 export const started = (flight: Flight, cooldown: number, now: number): Transition => (state) => {
   const before = restOf(state)
   const looked = before.answer !== undefined && isInForce(before.answer, now)
@@ -204,23 +207,23 @@ export const started = (flight: Flight, cooldown: number, now: number): Transiti
   return { ...state, renewal: { _tag: "Running", flight, before: looked } }
 }
 
-/** The renewal under way has ended: with nothing new, unless another transition has said what it brought. */
+/** The renewal in progress ended without a result, unless another transition set one. */
 export const ended = (flight: Flight): Transition => (state) =>
   flightOf(state) === flight ? { ...state, renewal: restOf(state) } : state
 
-/** Another process is at it, and nobody here waits: it is looked at again after so many milliseconds. */
+/** Another process renews, and nobody here waits: look again after `again` milliseconds. */
 export const busyElsewhere = (again: number, now: number): Transition => (state) => ({
   ...state,
   renewal: { ...restOf(state), notBefore: now + again }
 })
 
-/** A renewal that nobody waited for has failed: the tries become fewer. */
+/** A background renewal failed: attempts become rarer. */
 export const failedInBackground = (failing: Failing, now: number): Transition => (state) => ({
   ...state,
   renewal: { ...failureAfter(state, failing), ...spacedOut(state, failing, now) }
 })
 
-/** A renewal that callers waited for has failed, and answers the next ones too. */
+/** A renewal for which callers waited failed: its error answers later callers too. */
 export const failedWaiting = (failing: Failing, now: number): Transition => (state) => {
   const { at, cooldown, error } = failing
   const died = dies(state, failing, now)
@@ -238,13 +241,13 @@ export const failedWaiting = (failing: Failing, now: number): Transition => (sta
   }
 }
 
-/** A renewal that callers waited for has met a bug: that is held against nobody. */
+/** A renewal for which callers waited met a bug, which answers nobody else. */
 export const died = (failing: Failing, now: number): Transition => (state) => ({
   ...state,
   renewal: dies(state, failing, now)
 })
 
-/** The credentials are known that the failure which answers since `from` was given for. */
+/** The credentials for which the failure that answers since `from` occurred. */
 export const failedWith = (credentials: Answer["credentials"], from: number): Transition => (state) => {
   const rest = restOf(state)
   return rest.answer !== undefined && rest.answer.from === from
@@ -252,7 +255,7 @@ export const failedWith = (credentials: Answer["credentials"], from: number): Tr
     : state
 }
 
-/** The credentials were read again: others than those that failed end the answer. */
+/** The credentials were read again: if they differ from those that failed, the failure no longer answers. */
 export const credentialsRead = (credentials: Answer["credentials"]): Transition => (state) => {
   const rest = restOf(state)
   if (rest.answer === undefined) return state
@@ -266,17 +269,17 @@ export const credentialsRead = (credentials: Answer["credentials"]): Transition 
 // questions
 // -----------------------------------------------------------------------------
 
-/** The renewal under way. */
+/** The renewal in progress. */
 export const flightOf = ({ renewal }: KeyState): Flight | undefined =>
   renewal._tag === "Running" ? renewal.flight : undefined
 
-/** The failure that answers for the endpoint, while a renewal looks for what ends it as well. */
+/** The failure that answers instead of the endpoint, also while a renewal looks for what ends it. */
 export const answering = (state: KeyState, now: number): Cooldown.Failure | undefined => {
   const { answer } = restOf(state)
   return isInForce(answer, now) ? answer.error : undefined
 }
 
-/** Whether other credentials would end the answer. */
+/** Whether changed credentials would end the answer. */
 export const mayChange = (state: KeyState): boolean => {
   const { answer } = restOf(state)
   return answer !== undefined && Option.isSome(answer.credentials)
@@ -289,13 +292,13 @@ export const isRejected = (
   origin?: string
 ): boolean => verdicts.rejections.length > 0 && OriginVerdicts.has(verdicts, HeldToken.identity(held), origin)
 
-/** The token that can be sent to this origin: until its time has really run out. */
+/** The token that can be sent to this origin, until it really expires. */
 export const usable = (key: Key, origin: string, now: number): HeldToken.HeldToken | undefined => {
   const { held } = key.state
   return HeldToken.isAlive(held, now) && !isRejected(key, held, origin) ? held : undefined
 }
 
-/** A token of the store is worth taking if it is still fresh, and neither rejected by anyone nor replaced here. */
+/** A stored token is worth adopting if it is fresh, no origin rejected it, and this process did not replace it. */
 export const isWorthTaking = (
   key: Key,
   candidate: HeldToken.HeldToken,
@@ -308,17 +311,17 @@ export const isWorthTaking = (
   return isFresh && !isOld && !isRejected(key, candidate)
 }
 
-/** A stored token is news where one is held, or a failure answers that it would end. */
+/** A stored token is news if a token is held, or if it would end a failure that answers. */
 export const isNews = (state: KeyState, now: number): boolean =>
   state.held !== undefined || answering(state, now) !== undefined
 
-/** What is known of a token, while it is held or has just been replaced. */
+/** What is known of a token while it is held or was just replaced. */
 export const known = ({ held, replaced }: KeyState, token: AccessToken): Token | undefined => {
   if (held !== undefined && HeldToken.is(held, token)) return held
   return replaced !== undefined && Equal.equals(replaced.value, token.value) ? replaced : undefined
 }
 
-/** How it stands with the key, for a health endpoint. */
+/** The status of the key, for a health endpoint. */
 export const status = (key: Key | undefined, store: StoreStatus, now: number): TokenStatus => {
   const state = key === undefined ? initial : key.state
   const rest = restOf(state)
@@ -357,37 +360,40 @@ export interface Call {
   readonly isShared: boolean
 }
 
-/** What a call does that only a renewal helps. */
+/** What a call does if only a renewal helps. */
 export type RenewalDecision =
   | { readonly _tag: "Join"; readonly flight: Flight }
   | { readonly _tag: "Start"; readonly reason: RenewalReason }
-  /** The failure answers in place of the endpoint. */
+  /** The failure answers instead of the endpoint. */
   | { readonly _tag: "Answer"; readonly error: Cooldown.Failure }
 
 /** What a call does. */
 export type Decision =
   | RenewalDecision
-  /** `use` says how the token comes to be served, unless it is simply there, and `isRenewed` whether one ahead begins. */
+  /**
+   * `use` says how the token was obtained, unless it was simply in memory; `isRenewed`, whether a background renewal
+   * starts.
+   */
   | {
     readonly _tag: "Serve"
     readonly held: HeldToken.HeldToken
     readonly use: "stale" | "renewed_ahead" | undefined
     readonly isRenewed: boolean
   }
-  /** No other token is worth a request: the rejected one is the answer. */
+  /** No other token is worth a request: the call gets the rejected one. */
   | { readonly _tag: "Keep"; readonly token: AccessToken }
 
-/** What a call does, by the state of its key. */
+/** What a call does, given the state of its key. */
 export const decide = (key: Key, call: Call, now: number): Decision => {
   const { state } = key
   const { held } = state
-  // Whatever the origin says of it: a token whose time is over is renewed
+  // An expired token is renewed, whatever the origin says of it
   if (!HeldToken.isAlive(held, now)) return decideRenewal(state, "expiry", call, now)
   const isRefused = isRejected(key, held, call.origin)
   const rejected = call.rejected ?? (isRefused ? held.token : undefined)
   if (rejected === undefined) return decideServing(state, held, call, now)
   if (!isRefused && !HeldToken.is(held, rejected)) return { _tag: "Serve", held, use: undefined, isRenewed: false }
-  // One that is under way for this origin costs no further token request
+  // A renewal in progress for this origin costs no further token request
   const isNew = flightOf(state)?.origin !== call.origin
   if (!isNew || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
     return decideRenewal(state, "rejection", call, now)
@@ -397,8 +403,9 @@ export const decide = (key: Key, call: Call, now: number): Decision => {
 }
 
 /**
- * With an endpoint known to fail, or to keep to this token, waiting would gain nothing while it still works; nor need
- * anybody wait for a renewal that began in time.
+ * If the endpoint is known to fail or to return the same token, waiting gains
+ * nothing while the token is valid. Nor does a caller wait for a renewal that
+ * started in time.
  */
 const decideServing = (state: KeyState, held: HeldToken.HeldToken, call: Call, now: number): Decision => {
   const { background = 0, notBefore } = restOf(state)
@@ -411,7 +418,7 @@ const decideServing = (state: KeyState, held: HeldToken.HeldToken, call: Call, n
   return { _tag: "Serve", held, use: isStale ? "stale" : isRenewed ? "renewed_ahead" : undefined, isRenewed }
 }
 
-/** What a call does that only a renewal helps, by the state of its key. */
+/** What a call does if only a renewal helps, given the state of its key. */
 export const decideRenewal = (
   state: KeyState,
   reason: RenewalReason,
@@ -430,38 +437,38 @@ export const decideRenewal = (
 // parts of these
 // -----------------------------------------------------------------------------
 
-/** Background failures are spaced by the cool-down, doubled each time up to this many times. */
+/** Background attempts are spaced by the cool-down, doubled each time up to this factor. */
 const maxBackgroundFactor = 16
 
 const restOf = ({ renewal }: KeyState): Rest => renewal._tag === "Running" ? renewal.before : renewal
 
-/** Another rest, which one under way has before it. */
+/** Another rest, which a renewal in progress has before it. */
 const withRest = (state: KeyState, rest: Rest): KeyState => ({
   ...state,
   renewal: state.renewal._tag === "Running" ? { ...state.renewal, before: rest } : rest
 })
 
-/** A clock that was set back must not make it last. */
+/** A clock that was set back must not prolong it. */
 const isInForce = (answer: Answer | undefined, now: number): answer is Answer =>
   answer !== undefined && now >= answer.from && now < answer.until
 
-/** The one place that says until when a token needs no further look. */
+/** The one place that sets until when a token needs no check. */
 const holding = (state: KeyState, held: HeldToken.HeldToken): KeyState => ({
   ...state,
   held,
   quietUntil: isRejected({ state }, held) ? -Infinity : held.refreshAt
 })
 
-/** The same token from another side stays whose it was. */
+/** The same token from another source keeps its origin: issued here or adopted. */
 const taken = (state: KeyState, token: HeldToken.HeldToken, { isShared }: Taking): KeyState => {
   const { held } = state
   if (held === undefined) return holding(state, token)
   if (HeldToken.is(held, token.token)) return holding(state, held.isOwn ? token.own() : token)
-  // A store of this process alone has missed no write, and an app may have very many keys in it
+  // A store of this process missed no write, and an app may have very many keys in it
   return { ...holding(state, token), replaced: isShared ? HeldToken.replaced(held) : undefined }
 }
 
-/** An endpoint that keeps to its token for now would, asked again at once, bring it once more. */
+/** An endpoint that returned the same token would return it again if asked at once. */
 const notBeforeWith = (state: KeyState, token: HeldToken.HeldToken, taking: Taking, now: number): number => {
   const { held } = state
   if (!token.isOwn || held === undefined || !HeldToken.is(held, token.token)) return 0

@@ -1,9 +1,9 @@
 /**
- * What origins have said of tokens: of those of one key, as one value, which
- * tokens each origin rejected and whether its next 401 may cost a token request
- * (fleet rules 5 and 6); and which origins took a token. All but the latter is
- * pure and takes the time (epoch milliseconds) as an argument; the table is in
- * RULES.md.
+ * What origins said of the tokens of one key, as one value: which tokens each
+ * rejected, and whether its next 401 may cost a token request (fleet rules 5
+ * and 6). Also which origins accepted a token. All but the latter is pure and
+ * takes the time (epoch milliseconds) as an argument. RULES.md has the table of
+ * transitions.
  */
 import type { AccessToken } from "../AccessToken.js"
 import * as Origin from "../Origin.js"
@@ -13,17 +13,17 @@ import { type Hold, nthHold } from "../store/FleetNotes.js"
 // states
 // -----------------------------------------------------------------------------
 
-/** It has rejected no token since it last accepted one. */
+/** It rejected no token since it last accepted one. */
 export interface Trusted {
   readonly _tag: "Trusted"
 }
 
-/** It has rejected a token, and a renewal may help. */
+/** It rejected a token, and a renewal may help. */
 export interface Doubtful {
   readonly _tag: "Doubtful"
 }
 
-/** Renewals for it have brought nothing, `count` times in a row: it costs none until the pause is over. */
+/** Renewals for it were fruitless `count` times in a row: its 401s cost no request until the pause ends. */
 export interface Paused {
   readonly _tag: "Paused"
   readonly count: number
@@ -31,44 +31,44 @@ export interface Paused {
   readonly until: number
 }
 
-/** How an origin stands. */
+/** The standing of an origin. */
 export type Standing = Trusted | Doubtful | Paused
 
-/** An origin that has rejected a token. */
+/** An origin that rejected a token. */
 export interface OriginState {
   readonly standing: Standing
-  /** The tokens that have been counted as fruitless. */
+  /** The tokens that were counted as fruitless. */
   readonly counted: ReadonlyArray<string>
-  /** The token requests that its 401s may cost at present, and when the last one was filled in. */
+  /** How many token requests its 401s may cost now, and when one was last added. */
   readonly requests: number
   readonly filledAt: number
 }
 
-/** A token that an origin has rejected. */
+/** A token that an origin rejected. */
 export interface Rejection {
   readonly token: string
   readonly origin: string
   readonly expiresAt: number
 }
 
-/** What has been said of the tokens of one key. */
+/** What origins said of the tokens of one key. */
 export interface OriginVerdicts {
   readonly origins: ReadonlyMap<string, OriginState>
-  /** In the order in which they were told last. */
+  /** In the order of their last report. */
   readonly rejections: ReadonlyArray<Rejection>
 }
 
-/** What becomes of it. */
+/** A change of the verdicts. */
 export type Transition = (verdicts: OriginVerdicts) => OriginVerdicts
 
-/** No token has been rejected: so it is with most keys, which share this one. */
+/** No token was rejected, as for most keys, which share this value. */
 export const none: OriginVerdicts = { origins: new Map(), rejections: [] }
 
 // -----------------------------------------------------------------------------
 // transitions
 // -----------------------------------------------------------------------------
 
-/** The origin rejected the token. That is remembered until the token expires. */
+/** The origin rejected the token. This is remembered until the token expires. */
 export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
   const others = verdicts.rejections.filter((other) => now < other.expiresAt && !isOf(other, token, origin))
   const doubted = withOrigin(origin, now, (state) => ({
@@ -78,7 +78,7 @@ export const rejected = (token: string, origin: string, expiresAt: number, now: 
   return { ...doubted(verdicts), rejections: [...newest(others, maxRejections - 1), { token, origin, expiresAt }] }
 }
 
-/** The origin gave an answer that does not reject the token: both are in order again. */
+/** The origin's response did not reject the token: both are trusted again. */
 export const accepted = (token: string, origin: string): Transition => (verdicts) => {
   const { origins, rejections } = verdicts
   const state = origins.get(origin)
@@ -90,11 +90,11 @@ export const accepted = (token: string, origin: string): Transition => (verdicts
   }
 }
 
-/** The endpoint is asked because of the origin. */
+/** The endpoint is asked because of the origin's 401. */
 export const asked = (origin: string, now: number): Transition =>
   withOrigin(origin, now, (state) => ({ ...state, requests: Math.max(0, state.requests - 1) }))
 
-/** A renewal for the origin brought a token that it rejected as well; counted once for each token. */
+/** A renewal for the origin obtained a token that it rejected too; counted once per token. */
 export const fruitless = (token: string, origin: string, now: number): Transition =>
   withOrigin(origin, now, (state) =>
     state.counted.includes(token) ? state : pausedAgain(
@@ -102,15 +102,15 @@ export const fruitless = (token: string, origin: string, now: number): Transitio
       now
     ))
 
-/** A renewal for the origin brought the same token once more. */
+/** A renewal for the origin returned the same token. */
 export const unchanged = (origin: string, now: number): Transition =>
   withOrigin(origin, now, (state) => pausedAgain(state, now))
 
-/** A renewal for the origin brought a token. After a pause, and until the origin takes one, it counts as fruitless. */
+/** A renewal for the origin obtained a token. After a pause it counts as fruitless until the origin accepts a token. */
 export const renewed = (token: string, origin: string, now: number): Transition => (verdicts) =>
   standing(verdicts, origin)._tag === "Paused" ? fruitless(token, origin, now)(verdicts) : verdicts
 
-/** Another process has begun a pause. */
+/** Another process began a pause. */
 export const paused = (origin: string, { count, remaining }: Hold, now: number): Transition =>
   withOrigin(origin, now, (state) => ({ ...state, standing: pause(count, remaining, now) }))
 
@@ -118,11 +118,11 @@ export const paused = (origin: string, { count, remaining }: Hold, now: number):
 // questions
 // -----------------------------------------------------------------------------
 
-/** How the origin stands. */
+/** The standing of the origin. */
 export const standing = ({ origins }: OriginVerdicts, origin: string): Standing =>
   origins.get(origin)?.standing ?? trusted
 
-/** Whether this origin, or any, has rejected the token. */
+/** Whether this origin, or any, rejected the token. */
 export const has = ({ rejections }: OriginVerdicts, token: string, origin?: string): boolean =>
   rejections.some((rejection) => isOf(rejection, token, origin))
 
@@ -136,11 +136,11 @@ export const mayRenew = ({ origins }: OriginVerdicts, origin: string, now: numbe
   return state === undefined || (!isInForce(state.standing, now) && filled(state, now).requests > 0)
 }
 
-/** Whether a transition has ended all doubt of the origin. */
+/** Whether a transition made the origin trusted again. */
 export const hasRecovered = (before: OriginVerdicts, after: OriginVerdicts, origin: string): boolean =>
   standing(before, origin)._tag !== "Trusted" && standing(after, origin)._tag === "Trusted"
 
-/** The pause that a transition has begun, as other processes are told of it. */
+/** The pause that a transition began, as other processes are told of it. */
 export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: string): Hold | undefined => {
   const begun = standing(after, origin)
   return begun._tag === "Paused" && begun.until > begun.from && begun !== standing(before, origin)
@@ -152,7 +152,7 @@ export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: 
 // which origins took a token
 // -----------------------------------------------------------------------------
 
-/** The origins that have taken a token, and those that have rejected it since. */
+/** The origins that accepted a token, and those that rejected it since. */
 interface Heard {
   readonly took: ReadonlyArray<string>
   readonly doubt: ReadonlyArray<string>
@@ -160,7 +160,7 @@ interface Heard {
 
 const nothing: Heard = { took: Origin.none, doubt: Origin.none }
 
-/** Which origins took which token. It is kept for as long as anyone holds the token. */
+/** Which origins accepted which token. Kept as long as anyone holds the token. */
 export class Acceptances {
   readonly #heard = new WeakMap<AccessToken, Heard>()
   #lastToken: AccessToken | undefined
@@ -170,7 +170,7 @@ export class Acceptances {
     return this.#heard.get(token) ?? nothing
   }
 
-  /** The origin took the token. */
+  /** The origin accepted the token. */
   accepted(token: AccessToken, origin: string): void {
     const { doubt, took } = this.#of(token)
     this.#heard.set(token, {
@@ -188,17 +188,17 @@ export class Acceptances {
     this.#lastToken = undefined
   }
 
-  /** The same token has come once more, with other times: it worked where it worked. */
+  /** The same token was issued again with other times: its verdicts stay. */
   renewed(before: AccessToken, token: AccessToken): void {
     this.#heard.set(token, this.#of(before))
   }
 
-  /** Whether the origin has ever taken it. */
+  /** Whether the origin ever accepted it. */
   hasWorked(token: AccessToken, origin: string): boolean {
     return this.#of(token).took.includes(origin)
   }
 
-  /** Whether the origin has taken it since it last rejected it: to hear so again says nothing new. */
+  /** Whether the origin accepted it since it last rejected it: another acceptance is no news. */
   works(token: AccessToken, origin: string): boolean {
     return (token === this.#lastToken && origin === this.#lastOrigin) ||
       (this.hasWorked(token, origin) && !this.#of(token).doubt.includes(origin))
@@ -209,12 +209,12 @@ export class Acceptances {
 // parts of these
 // -----------------------------------------------------------------------------
 
-/** More rejections than this are not kept: the oldest is forgotten. So it is with tokens that were counted as fruitless. */
+/** Beyond these numbers the oldest is forgotten: of rejections, and of tokens that were counted as fruitless. */
 const maxRejections = 256
 const maxTokens = 16
-/** With `origins: "any"` the number of origins has no other bound. */
+/** With `origins: "any"` nothing else limits the number of origins. */
 const maxOrigins = 256
-/** Token requests that one origin's 401s may cost in a burst, and how often one more is allowed (ms). */
+/** How many token requests one origin's 401s may cost in a burst, and how often one more is allowed (ms). */
 const maxRequests = 6
 const refill = 5_000
 
@@ -237,14 +237,14 @@ const pausedAgain = (state: OriginState, now: number): OriginState => {
   return { ...state, standing: pause(count, remaining, now) }
 }
 
-/** A clock that was set back must not make it last. */
+/** A clock that was set back must not prolong it. */
 const withClock = (standing: Standing, now: number): Standing =>
   standing._tag === "Paused" && now < standing.from ? pause(standing.count, 0, now) : standing
 
 const filled = (state: OriginState, now: number): OriginState => {
   const refills = Math.floor((now - state.filledAt) / refill)
   const requests = Math.min(maxRequests, state.requests + Math.max(0, refills))
-  // The wait for one more begins when the first is spent, and anew with a clock that was set back
+  // The wait for one more starts when the first is used, and again if the clock was set back
   return requests === maxRequests || now < state.filledAt
     ? { ...state, requests, filledAt: now }
     : { ...state, requests, filledAt: state.filledAt + refills * refill }

@@ -1,6 +1,6 @@
 /**
- * What a provider hears of the other processes that use its store, and what it
- * tells them: of their tokens, and of pauses. A store that others share brings it.
+ * What a provider learns from the other processes that use its store, and what
+ * it tells them: tokens and pauses. Part of a shared store.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,35 +16,38 @@ import type * as TokenCache from "./TokenCache.js"
 
 /** The other processes, as one provider deals with them. */
 export interface OtherProcesses {
-  /** An origin was heard: where that begins or ends a pause, they are told. */
+  /** An origin accepted or rejected a token: if this begins or ends a pause, the other processes are told. */
   readonly heard: (slot: TokenCache.Slot, origin: string, before: OriginVerdicts.OriginVerdicts) => void
-  /** A token was not stored, for one was first: theirs is adopted, or replaced if it is no longer worth that. */
+  /**
+   * A token was not stored because another process was first: its token is adopted, or replaced if it is not worth
+   * adopting.
+   */
   readonly overtaken: (
     slot: TokenCache.Slot,
     token: AccessToken,
     reason: OAuthMetrics.RenewalReason
   ) => Effect.Effect<void>
-  /** They have paused renewals for the origin. */
+  /** Another process paused renewals for the origin. */
   readonly paused: (slot: TokenCache.Slot, origin: string, pause: Hold) => void
 }
 
-/** `Sharing.Others`, as a provider sees it. */
+/** `Sharing.Others`, as a provider uses it. */
 export type Make = (options: {
   readonly fleet: Pick<Fleet, "holds" | "isWriting" | "tokens" | "watch">
   readonly slots: TokenCache.TokenCache
   readonly adoption: Adoption.Adoption
-  /** Runs what nobody waits for. */
+  /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** Epoch milliseconds. */
   readonly now: () => number
 }) => OtherProcesses
 
-/** Makes it for one provider, which hears of them from now on. */
+/** Makes it for one provider, and starts to listen. */
 export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch }, fork, now, slots }) => {
   const pause = (slot: TokenCache.Slot, origin: string, pause: Hold) =>
     slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
 
-  /** One has stored a token: it is adopted before the next request, and nobody waits for that. */
+  /** Another process stored a token: it is adopted before the next request, in the background. */
   const changed = (key: string) =>
     Effect.suspend(() => {
       const slot = slots.find(key)
@@ -54,7 +57,7 @@ export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch 
         flight.changed.unsafeOpen()
         return Effect.void
       }
-      // Without a token, and without a failure that it could end, nobody waits for this one
+      // Without a token, and without a failure that it could end, nobody needs this one
       if (isWriting(key) || !KeyState.isNews(slot.state, now())) return Effect.void
       const before = slot.state.held?.token
       return Effect.map(adoption.look(slot, "expiry"), (seen) => {
@@ -63,7 +66,7 @@ export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch 
       })
     })
 
-  /** Takes a token of another process, unless another than this one is held by now. */
+  /** Adopts a token of another process, unless the held token has changed meanwhile. */
   const adopt = (slot: TokenCache.Slot, token: AccessToken, before: AccessToken | undefined) => {
     if (isHeld(slot, before) && !isHeld(slot, token)) adoption.found(slot, adoption.hold(token, false))
   }
@@ -78,7 +81,7 @@ export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch 
       const begun = OriginVerdicts.newPause(before, verdicts, origin)
       if (begun === undefined) return
       fork(Effect.flatMap(holds.count(key, origin, begun), (counted) => {
-        // It has ended here in the meantime
+        // The pause ended here meanwhile
         if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return holds.forget(key, origin)
         pause(slot, origin, counted)
         return Effect.void

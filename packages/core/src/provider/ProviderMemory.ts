@@ -1,13 +1,13 @@
 /**
- * What a provider keeps beside its public service: for its clients, of which
- * one may get the 401 and another the answer that clears it, and for who asks
- * how it stands.
+ * What a provider keeps in addition to its public service: shared by its
+ * clients, as one client may get the 401 and another the response that clears
+ * it; and for its status.
  */
 import type { StoreStatus } from "../TokenStatus.js"
 import type { Acceptances } from "./OriginVerdicts.js"
 import type { TokenCache } from "./TokenCache.js"
 
-/** Spread into a service made of another, it stays the same one. */
+/** Stays the same when it is spread into another service. */
 export interface ProviderMemory {
   readonly [memory]: {
     readonly acceptances: Acceptances
@@ -20,9 +20,9 @@ export interface ProviderMemory {
 
 const memory: unique symbol = Symbol("@effect-alf/core/ProviderMemory")
 
-/** For a new provider. */
+/** Makes it for a new provider. */
 export const make = (kept: ProviderMemory[typeof memory]): ProviderMemory => ({ [memory]: kept })
 
-/** That of a provider; one that an app made itself has none. */
+/** The memory of a provider; a provider that an app made itself has none. */
 export const of = (provider: object): ProviderMemory[typeof memory] | undefined =>
   (provider as Partial<ProviderMemory>)[memory]

@@ -1,9 +1,10 @@
 /**
- * How one renewal goes: what another process has stored is adopted before the
- * endpoint is asked, and those who share the store take turns at asking.
+ * One renewal: a token that another process stored is adopted before the
+ * endpoint is asked, and the processes that share the store take turns at
+ * asking.
  *
- * Where the store fails, or tokens are not shared, a renewal is on its own and
- * keeps to the Schedule of the endpoint alone.
+ * If the store fails, or tokens are not shared, a renewal follows only the
+ * endpoint's Schedule.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -18,37 +19,37 @@ import type { TokenEndpoint } from "../TokenEndpoint.js"
 import type { ResolvedTokenRequest } from "../TokenRequest.js"
 import type { TokenAttempts } from "./TokenAttempts.js"
 
-/** A renewal to be made, and what its maker wants to hear of it. */
+/** A renewal to be made, and its callbacks. */
 export interface Renewal {
-  /** Under which the store has the token. */
+  /** The key of the token in the store. */
   readonly key: string
   readonly request: ResolvedTokenRequest
   readonly reason: OAuthMetrics.RenewalReason
   readonly origin: string
-  /** `false` leaves the store out of it, as far as tokens go. */
+  /** `false` if tokens are neither read from the store nor written to it. */
   readonly sharesTokens: boolean
-  /** When it must have come to an end (epoch milliseconds); an attempt under way goes on. */
+  /** When it must end (epoch milliseconds); an attempt in progress continues. */
   readonly deadline: number
-  /** Says no where the endpoint has given a token that is of no use. */
+  /** Refuses a token that is of no use. */
   readonly accept: (token: AccessToken.AccessToken) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
   readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
-  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
+  /** The store's entry, with the token only if it is worth adopting; `None` if the store failed. */
   readonly look: Effect.Effect<Option.Option<Found>>
-  /** Opened when the store has changed: it is looked at again. */
+  /** Opened when the store changes, to look again. */
   readonly changed: Effect.Latch
-  /** What to say when the deadline is over. */
+  /** The error after the deadline. */
   readonly waitIsOver: () => Failure
   /** The endpoint is about to be asked. */
   readonly onAsk: () => void
-  /** Other processes are at it. */
+  /** Another process renews. */
   readonly onBusy: Sharing.Renewal["onBusy"]
-  /** An attempt failed, and there is none before this time (epoch milliseconds). */
+  /** An attempt failed, and none is made before this time (epoch milliseconds). */
   readonly onFailure: (error: TokenRequestError, notBefore: number) => void
 }
 
 type Failure = TokenRequestError | TokenProviderError
 
-/** A background renewal that found another process at it looks again after this at the earliest (ms). */
+/** A background renewal that found another process renewing looks again after at least this long (ms). */
 const busyInterval = 250
 
 /** Makes renewals over a store and an endpoint. */
@@ -64,7 +65,7 @@ export const make = (options: {
       const { changed, deadline, look, onAsk, onFailure, reason } = renewal
       const delayAfter = RetryDelay.make(endpoint.retry)
       let attempts = 0
-      /** When the last attempt failed, and before when none is made (epoch milliseconds). */
+      /** When the last attempt failed, and the earliest time of the next (epoch milliseconds). */
       let failedAt = 0
       let notBefore = 0
 
@@ -88,7 +89,7 @@ export const make = (options: {
 
       const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
         Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
-        Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) =>
+        Effect.catchTag("TokenRequestError", "DiscoveryError", (error) =>
           Effect.flatMap(delayAfter(error), (delay) =>
             tryAgain(error, delay)))
       )
@@ -103,13 +104,13 @@ export const make = (options: {
         tryAgain
       })
 
-      /** One look at the store and what follows from it: an outcome, or the milliseconds until the next look. */
+      /** One look at the store and its consequence: an outcome, or the milliseconds until the next look. */
       const round = Effect.fnUntraced(function*() {
         const found = yield* look
         const stored = Option.flatMap(found, ({ token }) => token)
         if (Option.isSome(stored)) return Sharing.Outcome.Adopted({ token: stored.value })
         const now = yield* Clock.currentTimeMillis
-        // A clock that was set back must not make it last
+        // A clock that was set back must not prolong it
         if (now >= failedAt && now < notBefore) return notBefore - now
         return yield* Option.isNone(found) ? askAlone : turns.take(found.value)
       })
@@ -121,7 +122,7 @@ export const make = (options: {
           if (typeof result !== "number") return result
           if (reason === "background") return Sharing.Outcome.Busy({ again: Math.max(result, busyInterval) })
           const rest = deadline - (yield* Clock.currentTimeMillis)
-          // In whole milliseconds: a clock that counts in these stands still for less
+          // In whole milliseconds: a clock that counts in milliseconds does not advance for less
           yield* Effect.timeoutOption(changed.await, Math.ceil(Math.min(result, rest)))
           if ((yield* Clock.currentTimeMillis) >= deadline) {
             return yield* renewal.waitIsOver()

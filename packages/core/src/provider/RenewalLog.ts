@@ -1,17 +1,17 @@
 /**
- * What a person should know of renewals that fail: when it begins, when it
- * becomes worse, and when it is over. However many requests, keys and attempts
- * there are, the lines are few.
+ * What operators need to know of failing renewals: when failing starts, gets
+ * worse and ends. Logs few lines, however many requests, keys and attempts
+ * there are.
  */
 import * as Effect from "effect/Effect"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
 import type * as Cooldown from "./Cooldown.js"
 import type { Slot } from "./TokenCache.js"
 
-/** What a failed renewal means for those who need the token. */
+/** What a failed renewal means for callers that need the token. */
 export type Consequence = "serves" | "rejected" | "missing"
 
-/** Says what becomes of the renewals of each key. */
+/** Logs the renewals of each key. */
 export interface RenewalLog {
   /** A renewal failed. */
   readonly failed: (slot: Slot, consequence: Consequence, failure: Cooldown.Failure) => void
@@ -19,13 +19,13 @@ export interface RenewalLog {
   readonly ended: (slot: Slot) => void
 }
 
-/** Of many keys that fail alike one speaks, at most so often (ms). */
+/** Of many keys that fail alike, one is logged per interval (ms). */
 const interval = 60_000
 
 const beginnings: Record<Consequence, string> = {
   serves: "Token renewal failed, the token in use serves on until it expires",
   rejected: "Token renewal failed, and the token in use is rejected",
-  // Whether there was one before or not
+  // Whether or not there was one before
   missing: "There is no token, and requests fail without one"
 }
 
@@ -34,15 +34,15 @@ const endOf = (kind: string): string =>
 
 /** Makes it for one provider. */
 export const make = (options: {
-  /** Runs what nobody waits for. */
+  /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** Epoch milliseconds. */
   readonly now: () => number
 }): RenewalLog => {
   const { fork, now } = options
-  /** What was said of the failures that go on, whatever their tokens would be bound to. */
+  /** What was logged of failures that continue, whatever their tokens would be bound to. */
   const current = new Map<string, string>()
-  /** When it was said last, of whichever key. */
+  /** When a message was last logged, for any key. */
   const saidAt = new Map<string, number>()
 
   return {
@@ -50,7 +50,7 @@ export const make = (options: {
       const attributes = ErrorAttributes.make(failure)
       const kind = [consequence, ...Object.values(attributes)].join(" ")
       const subject = subjectOf(slot)
-      // A clock that was set back must not make it silent
+      // A clock that was set back must not silence the log
       if (
         current.get(subject) === kind ||
         Math.abs(now() - (saidAt.get(kind) ?? -Infinity)) < interval
@@ -59,7 +59,7 @@ export const make = (options: {
       }
       current.set(subject, kind)
       saidAt.set(kind, now())
-      // What passes by itself, while nobody is worse off for it, is no error yet
+      // A transient failure is no error as long as callers are not affected
       const isError = consequence !== "serves" || !failure.isTransient
       const log = isError ? Effect.logError : Effect.logWarning
       fork(Effect.annotateLogs(log(`${beginnings[consequence]}. ${failure.message}`), {
@@ -68,7 +68,7 @@ export const make = (options: {
       }))
     },
     ended: (slot) => {
-      // As nearly always: nothing to look up
+      // The usual case: nothing to look up
       if (current.size === 0) return
       const subject = subjectOf(slot)
       const said = current.get(subject)
@@ -79,5 +79,5 @@ export const make = (options: {
   }
 }
 
-/** The key without what tokens are bound to: that may change while the endpoint is away. */
+/** The key without what tokens are bound to, which may change while the endpoint is unavailable. */
 const subjectOf = ({ request: { grant, params } }: Slot): string => JSON.stringify([grant.type, grant.id, params])

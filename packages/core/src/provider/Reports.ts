@@ -1,7 +1,7 @@
 /**
- * What is told of tokens, by those who use them and by the renewals that origins
- * have caused: it goes into the state of the key, to other processes, and to a
- * person when the server shows an odd habit.
+ * Reports on tokens, from callers and from renewals that origins caused. Each
+ * report changes the state of the key, reaches other processes, and is logged
+ * if the server shows an unusual habit.
  */
 import * as Effect from "effect/Effect"
 import type { AccessToken } from "../AccessToken.js"
@@ -13,19 +13,19 @@ import type { OtherProcesses } from "./OtherProcesses.js"
 import * as ServerHabits from "./ServerHabits.js"
 import type { Slot } from "./TokenCache.js"
 
-/** Takes reports of tokens. */
+/** Takes reports on tokens. */
 export interface Reports {
-  /** The origin took the token. */
+  /** The origin accepted the token. */
   readonly accepted: (slot: Slot, token: AccessToken, origin: string) => void
   /** The origin rejected the token. */
   readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
-  /** The origin rejected the token that took the place of a rejected one. */
+  /** The origin also rejected the replacement of a rejected token. */
   readonly rejectedAgain: (slot: Slot, token: AccessToken, origin: string) => void
   /** The endpoint is asked because of the origin's 401. */
   readonly asked: (slot: Slot, origin: string) => void
-  /** A renewal for the origin brought this token. */
+  /** A renewal for the origin obtained this token. */
   readonly renewed: (slot: Slot, origin: string, identity: string) => void
-  /** A renewal for the origin brought the token that it rejects. */
+  /** A renewal for the origin returned the token that it rejects. */
   readonly unchanged: (slot: Slot, origin: string) => void
 }
 
@@ -34,7 +34,7 @@ export const make = (options: {
   readonly fleet: Pick<Fleet, "makeBinding">
   readonly others: OtherProcesses | undefined
   readonly acceptances: OriginVerdicts.Acceptances
-  /** Runs what nobody waits for. */
+  /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -80,7 +80,7 @@ export const make = (options: {
     accepted: (slot, token, origin) => {
       const known = KeyState.known(slot.state, token)
       acceptances.accepted(token, origin)
-      // Most keys never see a 401: nothing is to be cleared
+      // Most keys never see a 401: there is nothing to clear
       if (slot.state.verdicts !== OriginVerdicts.none) {
         hear(slot, origin, OriginVerdicts.accepted(HeldToken.identity(token), origin))
       }

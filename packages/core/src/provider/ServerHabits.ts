@@ -1,28 +1,27 @@
 /**
- * What the fate of tokens says about the server that issues them: whether a new
- * token ends the one before, and, where others share the tokens, whether they
- * are bound to the process that asked for them. The bookkeeping of one key;
- * without Effects.
+ * What rejected tokens say about the server that issues them: whether a new
+ * token invalidates the previous one and, for shared tokens, whether they are
+ * bound to the process that requested them. Pure bookkeeping for one key.
  */
 import * as Equal from "effect/Equal"
 import type * as Redacted from "effect/Redacted"
 import type { Token, TokenBinding } from "../store/TokenBinding.js"
 
-/** Tokens die young, as where a server keeps one active token for each client. */
+/** Tokens become invalid early, as with a server that keeps one active token per client. */
 export const oneActiveToken =
   "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client"
 
-/** The time of a token (epoch milliseconds). */
+/** The lifetime of a token (epoch milliseconds). */
 export interface Life {
   readonly obtainedAt: number
   readonly expiresAt: number
 }
 
-/** Takes reports, and tells a habit of the server that somebody should know of, in words, when it shows. */
+/** Takes reports, and returns a message when the server shows a habit that operators should know. */
 export interface ServerHabits {
-  /** Whether tokens are bound to who asked for them, where others share them. */
+  /** Whether tokens are bound to the process that requested them, if tokens are shared. */
   readonly binding: TokenBinding | undefined
-  /** The origin rejected the token; `hasWorked` if it had accepted it before. */
+  /** The origin rejected the token; `hasWorked` if it accepted it before. */
   readonly rejected: (
     token: Token,
     life: Life,
@@ -32,11 +31,11 @@ export interface ServerHabits {
   ) => string | undefined
 }
 
-/** A token that worked and is rejected before this part of its life is over has died young. */
+/** A token that worked and is rejected within this share of its lifetime became invalid early. */
 const youngShare = 0.25
-/** A token whose end is a day away is no longer young after this (ms). */
+/** However long its lifetime is, a token is no longer young after this (ms). */
 const maxYoung = 60_000
-/** So many early deaths in such a time are no revocation by hand (ms). */
+/** So many early rejections within `deathsMemory` (ms) are no manual revocation. */
 const minDeaths = 3
 const deathsMemory = 10 * 60_000
 
@@ -45,12 +44,12 @@ interface Death {
   readonly at: number
 }
 
-/** An empty record: a server that does as RFC 6749 has it. `binding` is there where others share the tokens. */
+/** An empty record, as for a server that follows RFC 6749. `binding` is present if tokens are shared. */
 export const make = (binding?: TokenBinding): ServerHabits => {
   let deaths: ReadonlyArray<Death> = []
   let isSaid = false
 
-  /** Once for each token: a revocation by hand may be told by many origins. */
+  /** Once per token: many origins may report one manual revocation. */
   const died = (token: Redacted.Redacted, now: number): string | undefined => {
     if (isSaid) return undefined
     deaths = [

@@ -1,7 +1,4 @@
-/**
- * One attempt of a renewal: at the endpoint alone, or as the refresh tokens of
- * its grant have it.
- */
+/** One attempt of a renewal: at the endpoint alone, or by the refresh tokens of its grant. */
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Scope from "effect/Scope"
@@ -10,7 +7,7 @@ import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as RefreshTokens from "../store/RefreshTokens.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
 
-/** Makes one attempt; it counts from 1 within a renewal. */
+/** Makes one attempt; `attempt` counts from 1 within a renewal. */
 export type TokenAttempts = (
   need: Need,
   attempt: number
@@ -19,14 +16,14 @@ export type TokenAttempts = (
 /** What an attempt is for. */
 export type Need = Omit<RefreshTokens.Need, "attempt">
 
-/** What the attempts are made with. */
+/** Options of the attempts. */
 export interface Options extends Omit<RefreshTokens.Options, "scope"> {
   readonly endpoint: TokenEndpoint["Type"]
 }
 
 /**
- * Makes the attempts of a provider. What refresh tokens could not be stored is
- * tried once more at the end of the scope, whenever the first of them came.
+ * Makes the attempts of a provider. Refresh tokens that could not be stored are
+ * stored once more when the scope closes.
  */
 export const make = (options: Options): Effect.Effect<TokenAttempts, never, Scope.Scope> =>
   Effect.map(

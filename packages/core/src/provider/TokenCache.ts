@@ -1,6 +1,6 @@
 /**
- * All that a provider knows of each key: the token, the renewal under way, and
- * what has been said of either. The keys used last are kept.
+ * Everything that a provider knows of each key: the token, the renewal in
+ * progress, and verdicts. Keeps the most recently used keys.
  */
 import * as Redacted from "effect/Redacted"
 import type { Sharing } from "../store/Sharing.js"
@@ -12,21 +12,21 @@ import type * as ServerHabits from "./ServerHabits.js"
 /** Everything known about one key. */
 export interface Slot extends Pick<KeyState.Cell, "state" | "apply"> {
   readonly request: ResolvedTokenRequest
-  /** Under which a store has the token. */
+  /** The key of the token in the store. */
   readonly key: string
-  /** What logs and spans call it. */
+  /** The name of the key in logs and spans. */
   readonly name: string
   /** The request as callers make it; `undefined` is the default one. */
   readonly source: TokenRequest | undefined
-  /** What the fate of its tokens says of the server; nothing, until one has been rejected. */
+  /** What its tokens say of the server; `undefined` until one was rejected. */
   habits: ServerHabits.ServerHabits | undefined
 }
 
 class Entry extends KeyState.Cell implements Slot {
   habits: ServerHabits.ServerHabits | undefined = undefined
-  /** How a caller wrote the request, where that says all. */
+  /** The request as a caller wrote it, if that is all there is. */
   text: string | undefined = undefined
-  /** Those that were used before and after it. */
+  /** The entries that were used before and after it. */
   older: Entry = this
   newer: Entry = this
 
@@ -46,19 +46,19 @@ class Entry extends KeyState.Cell implements Slot {
 
 /** The slots of a provider. */
 export interface TokenCache {
-  /** The slot of a request, made where there is none. Without a request it is the default one, which is never dropped. */
+  /** The slot of a request, created if missing. Without a request it is the default slot, which is never dropped. */
   readonly of: (request: TokenRequest | undefined) => Slot
-  /** The slot of a key that is in use. */
+  /** The slot of a key, if it is in use. */
   readonly find: (key: string) => Slot | undefined
   /** The slot of a request, if it is in use. */
   readonly peek: (request: TokenRequest | undefined) => Slot | undefined
   readonly all: () => Iterable<Slot>
-  /** Forgets all tokens, for good. */
+  /** Drops all tokens permanently. */
   readonly close: () => void
   readonly isClosed: () => boolean
 }
 
-/** Makes the slots of an endpoint's keys, `capacity` of them beside the default. */
+/** Makes the slots of an endpoint's keys: `capacity` slots and the default one. */
 export const make = (
   endpoint: TokenEndpoint["Type"],
   sharing: Pick<Sharing, "keyOf" | "nameOf">,
@@ -70,9 +70,9 @@ export const make = (
   let first = makeSlot(undefined)
   let closed = false
   const others = new Map<string, Entry>()
-  // What decides a key costs more than all else that is done for a token in memory
+  // Computing a key costs more than everything else that a token in memory needs
   const byText = new Map<string, Entry>()
-  /** Closes the ring of the others: after it comes the one used longest ago, before it the one used last. */
+  /** Closes the ring: the least recently used entry comes after it, the most recently used before it. */
   const end = makeSlot(undefined, first.request, first.key)
 
   const unlink = ({ newer, older }: Entry) => {
@@ -101,7 +101,7 @@ export const make = (
         others.delete(slot.key)
         if (slot.text !== undefined && byText.get(slot.text) === slot) byText.delete(slot.text)
         unlink(slot)
-        // Whoever still holds it is not to hold the others
+        // Whoever still holds it must not hold the others
         slot.older = slot.newer = slot
       }
       slot = newer
@@ -121,7 +121,7 @@ export const make = (
   return {
     of: (request) => {
       if (!endpoint.isCurrent(first.request)) {
-        // Its tokens are bound to what is no longer presented
+        // Its tokens are bound to a key or certificate that is no longer presented
         first = makeSlot(undefined)
         byText.clear()
       }
@@ -133,7 +133,7 @@ export const make = (
       const key = keyOf(resolved)
       const found = find(key)
       const slot = found === undefined ? add(request, resolved, key) : used(found)
-      // The first of the texts that come to the same key
+      // The first of several texts for one key
       if (text !== undefined && (slot.text === undefined || !byText.has(slot.text))) {
         slot.text = text
         byText.set(text, slot)
@@ -158,7 +158,7 @@ export const make = (
 export const sharesTokens = ({ habits }: Slot): boolean => habits?.binding?.sharesTokens() !== false
 
 const textOf = ({ audience, grant, params, resource, scope }: TokenRequest): string | undefined => {
-  // A grant decides by what only itself knows
+  // Only the grant knows what it depends on
   if (grant !== undefined) return undefined
   const isScopeAlone = resource === undefined && audience === undefined && params === undefined
   return isScopeAlone && typeof scope === "string" && !scope.startsWith("[")

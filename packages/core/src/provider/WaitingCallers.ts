@@ -1,36 +1,36 @@
 /**
- * The callers that wait for one thing, each until its own time is over. A
- * thousand may wait at once: none has a timer of its own, and none pays for the
- * frames of an interruption that seldom comes.
+ * Callers that wait for one result, each until its own deadline. A thousand may
+ * wait at once: none has a timer of its own, and none pays for the frames of an
+ * interruption that is rare.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 
-/** Callers, until they are told what they wait for. */
+/** Callers that wait for a result. */
 export interface WaitingCallers<A, E> {
-  /** Waits until the deadline (epoch milliseconds). Interrupting the caller disturbs no other. */
+  /** Waits until the deadline (epoch milliseconds). Interrupting the caller does not affect others. */
   readonly wait: (caller: Fiber.RuntimeFiber<unknown, unknown>, deadline: number) => Effect.Effect<A, E>
-  /** Nothing is to be told before this time (epoch milliseconds): whose wait ends by then does not wait for that. */
+  /** There is no result before this time (epoch milliseconds): callers whose wait ends by then fail at once. */
   readonly nothingBefore: (time: number) => void
-  /** Tells all of them, and whoever comes later. Only the first time counts. */
+  /** Gives the result to all waiting callers and to later ones. Only the first call counts. */
   readonly tell: (exit: Exit.Exit<A, E>) => void
 }
 
-/** Those with one deadline (epoch milliseconds). */
+/** Callers with the same deadline (epoch milliseconds). */
 interface Wait<A, E> {
   readonly deadline: number
   readonly callers: Set<(exit: Exit.Exit<A, E>) => void>
 }
 
-/** Makes the place where they wait. */
+/** Makes the place where callers wait. */
 export const make = <A, E>(options: {
-  /** What a caller is told whose time is over. */
+  /** The error of a caller whose wait timed out. */
   readonly timeIsOver: () => E
-  /** One more waits now. */
+  /** A caller starts to wait. */
   readonly onBegin: () => void
-  /** One fewer waits, after so many milliseconds. */
+  /** A caller stopped waiting, after so many milliseconds. */
   readonly onEnd: (waited: number) => void
   /** Runs a timer. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
@@ -38,7 +38,7 @@ export const make = <A, E>(options: {
   readonly now: () => number
 }): WaitingCallers<A, E> => {
   const { fork, now, onBegin, onEnd, timeIsOver } = options
-  // The first deadline first; a new one is nearly always the last
+  // Ordered by deadline; a new one is nearly always the last
   const waits: Array<Wait<A, E>> = []
   let timer: Fiber.RuntimeFiber<void> | undefined
   let told: Exit.Exit<A, E> | undefined
@@ -60,7 +60,7 @@ export const make = <A, E>(options: {
     tellAll(waits.splice(0, left < 0 ? Infinity : left), Exit.fail(timeIsOver()))
   }
 
-  /** A clock that was set back meanwhile makes nobody wait longer, nor does a timer that was late. */
+  /** A clock that was set back, or a timer that was late, does not prolong a wait. */
   const timerEnded = (deadline: number) => {
     timer = undefined
     endUntil(deadline)
@@ -84,7 +84,7 @@ export const make = <A, E>(options: {
         const since = now()
         if (deadline <= Math.max(earliest, since)) return resume(Exit.fail(timeIsOver()))
         const callers = callersUntil(deadline)
-        // An interrupted fiber ends, and to be told of that costs a fraction of `Effect.onInterrupt`
+        // An interrupted fiber ends, and observing that costs a fraction of `Effect.onInterrupt`
         const leave = () => {
           if (callers.delete(hear)) onEnd(now() - since)
         }
