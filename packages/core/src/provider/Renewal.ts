@@ -89,7 +89,7 @@ export const make = (options: {
 
       const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
         Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
-        Effect.catchTag("TokenRequestError", "DiscoveryError", (error) =>
+        Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) =>
           Effect.flatMap(delayAfter(error), (delay) =>
             tryAgain(error, delay)))
       )
