@@ -41,11 +41,10 @@ import * as StoreCheck from "./StoreCheck.js"
 export interface Options {
   /** A path of the API, or its whole address, to be asked for with the token. */
   readonly api: Option.Option<string>
-  /** Opens the store. */
-  readonly openStore: (options: {
-    readonly url: Redacted.Redacted
-    readonly prefix: string | undefined
-  }) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope>
+  /** Opens the store that the environment names. */
+  readonly openStore: (
+    environment: NodeAuthedHttpClient.NodeEnvironment
+  ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope>
   /** The names of all variables of the environment, to find slips. */
   readonly variables: ReadonlyArray<string>
   /** What the environment says of proxies that the app does not read. */
@@ -463,17 +462,13 @@ const checkLifetime = (token: AccessToken.AccessToken): Effect.Effect<Finding.Pa
 // store
 // -----------------------------------------------------------------------------
 
-const examineStore = (
-  journal: Finding.Journal,
-  { names, redisPrefix: prefix, redisUrl: url }: Settings,
-  options: Options
-) =>
-  url === undefined
-    ? journal.skip(`${names.redisUrl.name} is not set: each process keeps tokens in its memory`, "store")
+const examineStore = (journal: Finding.Journal, settings: Settings, options: Options) =>
+  (settings.storeUrl ?? settings.redisUrl) === undefined
+    ? journal.skip(`${settings.names.storeUrl.name} is not set: each process keeps tokens in its memory`, "store")
     : journal.note(
       "store",
-      options.openStore({ url, prefix }).pipe(
-        Effect.mapError(wrong(names.redisUrl.name)),
+      options.openStore(settings).pipe(
+        Effect.mapError((error) => wrong(error.option)(error)),
         Effect.flatMap((store) => StoreCheck.check(store, `doctor-${crypto.randomUUID()}`))
       )
     )

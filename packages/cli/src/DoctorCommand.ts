@@ -1,9 +1,12 @@
 /** `alf doctor`: says what is wrong, and what to do. */
-import * as RedisTokenStore from "@effect-alf/node/RedisTokenStore"
+import * as TokenStore from "@effect-alf/core/TokenStore"
+import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Doctor from "./Doctor.js"
@@ -36,7 +39,11 @@ export const doctorCommand = Command.make("doctor", options, (options) =>
     const { env } = yield* Process
     const examination = Doctor.examine({
       api: options.api,
-      openStore: RedisTokenStore.make,
+      openStore: (environment) =>
+        Effect.map(
+          Layer.build(NodeAuthedHttpClient.tokenStore(environment) ?? TokenStore.layerMemory()),
+          Context.get(TokenStore.TokenStore)
+        ),
       variables: Object.keys(env),
       unreadProxies: unreadProxies.flatMap((name) => {
         const value = env[name]

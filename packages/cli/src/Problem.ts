@@ -124,8 +124,8 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   }),
   Wrong: ({ description, variable }) => ({
     cause: `${nameOptions(variable)} ${description}`,
-    advice: /\(npm install ioredis\)/.test(description)
-      ? "Install it beside @effect-alf/cli: npm install ioredis."
+    advice: /\(npm install \w+\)/.test(description)
+      ? `Install it beside @effect-alf/cli: ${/npm install \w+/.exec(description)![0]}.`
       : /the file .+ cannot be read/.test(description)
       ? "Compare its path, and see who may read it."
       : "Correct its value."
@@ -247,15 +247,21 @@ export const describe: (problem: Problem) => Words = Problem.$match({
     cause: `The store is down: ${description}`,
     advice: (/still connecting/.test(description)
       ? "Compare host and port in ALF_REDIS_URL, and take rediss:// where Redis speaks TLS, redis:// where it does not. "
+      : /Memcached/.test(description)
+      ? "Start Memcached or correct ALF_STORE_URL. "
       : "Start Redis or correct ALF_REDIS_URL. ") + "Until then each process asks for tokens of its own."
   }),
   StorePassword: ({ description }) => ({
     cause: `The store does not take the password: ${description}`,
-    advice: "Correct ALF_REDIS_URL: redis://user:password@host:port, with % codes for special characters."
+    advice: /CLIENT_ERROR/.test(description)
+      ? "Correct ALF_STORE_URL: memcached://user:password@host:port, with % codes for special characters."
+      : "Correct ALF_REDIS_URL: redis://user:password@host:port, with % codes for special characters."
   }),
   StoreReadOnly: ({ description }) => ({
     cause: `The store is read-only: ${description}`,
-    advice: "ALF_REDIS_URL names a replica, or Redis may not write: name the primary, or look at its disk and memory."
+    advice: /SERVER_ERROR/.test(description)
+      ? "Memcached is full and may not evict (-M): give it more memory (-m), or let it evict."
+      : "ALF_REDIS_URL names a replica, or Redis may not write: name the primary, or look at its disk and memory."
   }),
   StoreSlow: ({ millis }) => ({
     cause: `The store is slow: a call takes ${millis} ms`,

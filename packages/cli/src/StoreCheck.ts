@@ -65,8 +65,12 @@ export const check = (store: TokenStore["Type"], key: string): Effect.Effect<Pas
   })
 
 const problemOf = (step: string) => ({ description, reason }: TokenStoreError): Problem => {
-  if (/WRONGPASS|NOAUTH|ERR AUTH|invalid password/i.test(description)) return Problem.StorePassword({ description })
-  if (/READONLY|MISCONF|OOM /.test(description)) return Problem.StoreReadOnly({ description })
+  if (/WRONGPASS|NOAUTH|ERR AUTH|invalid password|unauthenticated|authentication failure/i.test(description)) {
+    return Problem.StorePassword({ description })
+  }
+  if (/READONLY|MISCONF|OOM |SERVER_ERROR out of memory/.test(description)) {
+    return Problem.StoreReadOnly({ description })
+  }
   return reason === "Timeout" || /is not connected/.test(description)
     ? Problem.StoreDown({ description })
     : Problem.StoreBroken({ step, description })

@@ -140,6 +140,15 @@ describe("Problem", () => {
       "exp"
     ],
     [P.StoreDown({ description: "refused" }), ExitCode.degraded, "The store is down", "ALF_REDIS_URL"],
+    [P.StoreDown({ description: "Memcached is not" }), ExitCode.degraded, "The store is down", "Start Memcached"],
+    [P.StorePassword({ description: "CLIENT_ERROR" }), ExitCode.degraded, "the password", "memcached://"],
+    [P.StoreReadOnly({ description: "SERVER_ERROR" }), ExitCode.degraded, "read-only", "-M"],
+    [
+      P.Wrong({ variable: "ALF_STORE_URL", description: "needs the package memcache (npm install memcache): none" }),
+      ExitCode.usage,
+      "needs the package memcache",
+      "npm install memcache."
+    ],
     [P.StoreDown({ description: "still connecting" }), ExitCode.degraded, "The store is down", "rediss://"],
     [P.StorePassword({ description: "WRONGPASS" }), ExitCode.degraded, "the password", "ALF_REDIS_URL"],
     [P.StoreReadOnly({ description: "READONLY" }), ExitCode.degraded, "read-only", "replica"],

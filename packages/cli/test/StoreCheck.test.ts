@@ -35,6 +35,8 @@ describe("StoreCheck", () => {
         saying("NOAUTH Authentication required."),
         saying("READONLY You can't write against a read only replica."),
         saying("MISCONF Redis is configured to save RDB snapshots"),
+        saying("CLIENT_ERROR unauthenticated"),
+        saying("SERVER_ERROR out of memory storing object"),
         saying("Redis is not connected: connect ECONNREFUSED 127.0.0.1:1"),
         saying("Redis gave no answer within 1s", "Timeout"),
         saying("NOPERM this user has no permissions")
@@ -43,6 +45,8 @@ describe("StoreCheck", () => {
         "StorePassword",
         "StorePassword",
         "StoreReadOnly",
+        "StoreReadOnly",
+        "StorePassword",
         "StoreReadOnly",
         "StoreDown",
         "StoreDown",

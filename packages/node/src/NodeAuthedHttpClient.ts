@@ -22,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as NodeHttp from "./NodeHttp.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
+import * as StoreUrl from "./store/StoreUrl.js"
 
 /**
  * The options of all layers in one. `grant`, `scope`, `resource`, `audience` and
@@ -165,7 +166,7 @@ export interface MutualTlsLayerConfigOptions<R = never, ES = never, RS = never, 
   extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
 {}
 
-const added = { ...RedisTokenStore.variables, ...NodeHttp.variables }
+const added = { ...StoreUrl.variables, ...NodeHttp.variables }
 
 /**
  * Every variable that `layerConfig` and the command `alf` read.
@@ -201,7 +202,7 @@ export const readEnvironment: Effect.Effect<NodeEnvironment, InvalidOptions | Co
  * - `ALF_CLIENT_ID`
  * - `ALF_CLIENT_SECRET`, `ALF_CLIENT_SECRET_FILE` or `ALF_CLIENT_KEY_FILE`, unless the options give a `clientAuth`
  * - `ALF_BASE_URL` or `ALF_ORIGINS`, unless the options give `baseUrl` or `origins`
- * - `ALF_REDIS_URL`, if it is there; it is not read when the options give a `tokenStore`
+ * - `ALF_STORE_URL` or `ALF_REDIS_URL`, if it is there; it is not read when the options give a `tokenStore`
  * - `ALF_SCOPE` and the others, if they are there
  *
  * A wrong one is named as it is written there, with the prefix of the
@@ -246,7 +247,7 @@ export const layerConfig: {
     ]
     yield* Environment.requireEach(environment, required)
     return LayerOptions.mapInvalid(
-      layer<R, ES, RS>(fromEnvironment(environment, options)),
+      layer<R, ES | InvalidOptions, RS>(fromEnvironment(environment, options)),
       nameInEnvironment(environment, options)
     )
   }))
@@ -254,7 +255,7 @@ export const layerConfig: {
 const fromEnvironment = <R, ES, RS>(
   environment: NodeEnvironment,
   options: LayerConfigOptions<R, ES, RS>
-): Options<R, ES, RS> => {
+): Options<R, ES | InvalidOptions, RS> => {
   const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
   return {
     ...options,
@@ -276,6 +277,8 @@ const fromEnvironment = <R, ES, RS>(
     redis: options.tokenStore !== undefined || (redisUrl ?? options.redis) === undefined
       ? options.redis
       : { ...options.redis, url: redisUrl ?? options.redis?.url, prefix: redisPrefix ?? options.redis?.prefix },
+    ...(options.tokenStore === undefined && environment.storeUrl !== undefined &&
+      { redis: undefined, tokenStore: StoreUrl.layer(environment, options.redis) }),
     http: {
       ...options.http,
       connectTimeout: connectTimeout ?? options.http?.connectTimeout,
@@ -302,6 +305,16 @@ export const credentials = (environment: Environment.Environment): Pick<Options,
     ? { clientSecret }
     : { clientAuth: bySecret[clientAuth](clientSecret) }
 }
+
+/**
+ * The store that the variables name, if they name one.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const tokenStore = (
+  environment: NodeEnvironment
+): Layer.Layer<TokenStore.TokenStore, InvalidOptions> | undefined => StoreUrl.layer(environment)
 
 const bySecret = {
   client_secret_basic: ClientAuth.clientSecretBasic<never>,

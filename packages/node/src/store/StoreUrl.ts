@@ -1,0 +1,75 @@
+/** The store that variables name: which one it is, the beginning of its address says. */
+import type * as Environment from "@effect-alf/core/Environment"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
+import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { TokenStore } from "@effect-alf/core/TokenStore"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as RedisTokenStore from "../RedisTokenStore.js"
+import * as StoreVariables from "./StoreVariables.js"
+
+/** The variables; those of Redis alone are read as well. */
+export const variables = {
+  storeUrl: StoreVariables.storeUrl,
+  storePrefix: StoreVariables.storePrefix,
+  ...RedisTokenStore.variables
+}
+
+interface Address {
+  readonly url: Redacted.Redacted
+  readonly prefix: string | undefined
+}
+
+type Open = (address: Address, redis?: RedisTokenStore.Options) => Layer.Layer<TokenStore, InvalidOptions>
+
+const redis: Open = ({ prefix, url }, redis) =>
+  RedisTokenStore.layer({ ...redis, url, prefix: prefix ?? redis?.prefix })
+
+/** What is not Redis is loaded when it is asked for. */
+const memcached: Open = ({ prefix, url }) =>
+  Layer.unwrapEffect(Effect.map(
+    Effect.promise(() => import("../MemcachedTokenStore.js")),
+    (MemcachedTokenStore) => MemcachedTokenStore.layer({ servers: url, prefix })
+  ))
+
+/** By the scheme of the address. */
+const stores: Readonly<Record<string, Open>> = { redis, rediss: redis, unix: redis, memcached }
+
+const schemes = Object.keys(stores).map((scheme) => `${scheme}:`).join(", ")
+
+/**
+ * The store that the variables name, if they name one; `redis` are further
+ * options, where it is Redis. An option at fault is named as the variable is
+ * written.
+ */
+export const layer = (
+  { names, redisPrefix, redisUrl, storePrefix, storeUrl }: Environment.Reading<typeof variables>,
+  options?: RedisTokenStore.Options
+): Layer.Layer<TokenStore, InvalidOptions> | undefined => {
+  if (storeUrl === undefined) {
+    return redisUrl && named(names.redisUrl, names.redisPrefix, redis({ url: redisUrl, prefix: redisPrefix }, options))
+  }
+  const fail = (description: string) => Layer.fail(new InvalidOptions({ option: names.storeUrl.name, description }))
+  if (redisUrl !== undefined) return fail(`and ${names.redisUrl.name} are both set: one store holds the tokens`)
+  const [, scheme = ""] = /^([a-z][a-z\d+.-]*):/i.exec(Redacted.value(storeUrl).trim()) ?? []
+  const open = stores[scheme.toLowerCase()]
+  return open === undefined
+    ? fail(`must begin with one of ${schemes}`)
+    : named(names.storeUrl, names.storePrefix, open({ url: storeUrl, prefix: storePrefix }, options))
+}
+
+const named = (
+  url: LayerOptions.Name,
+  prefix: LayerOptions.Name,
+  layer: Layer.Layer<TokenStore, InvalidOptions>
+): Layer.Layer<TokenStore, InvalidOptions> =>
+  LayerOptions.mapInvalid(layer, ({ description, option }) => {
+    const [, name = ""] = option.split(".", 2)
+    // What the address does not say is an option of Redis
+    const written = name === "prefix" ? prefix.name : ofAddress.includes(name) ? url.name : option
+    return new InvalidOptions({ option: written, description })
+  })
+
+/** Options that an address says; without a name it is the store itself. */
+const ofAddress = ["", "url", "servers", "username", "password"]
