@@ -1,6 +1,6 @@
 /**
- * An `HttpClient` that signs every request with a token, and answers a 401 with
- * a new token and one replay.
+ * An `HttpClient` that sends every request with an access token. If the
+ * response is a 401, it gets a new token and sends the request once more.
  *
  * @since 0.1.0
  */
@@ -35,7 +35,7 @@ import type { TokenStore } from "./TokenStore.js"
 import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
- * The client that an app asks for in place of platform's `HttpClient`.
+ * The client; apps use it in place of platform's `HttpClient`.
  *
  * @since 0.1.0
  * @category tags
@@ -46,20 +46,20 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
 >() {}
 
 /**
- * Where tokens may go is always said: by `baseUrl`, by `origins`, or by both.
+ * Options of a client. `baseUrl`, `origins` or both are required: they name the
+ * origins that a token may be sent to.
  *
  * @since 0.1.0
  * @category options
  */
 export type Options = Origin.Destination & {
-  /** What the tokens of this client are for, beside the defaults of the endpoint. */
+  /** The token request of this client; what it leaves out comes from the defaults of the endpoint. */
   readonly request?: TokenRequest.TokenRequest | undefined
-  /** `false` returns every 401 as it is, without a new token. The default is `true`. */
+  /** `false` returns every 401 as it is, without requesting a new token. The default is `true`. */
   readonly retryOn401?: boolean | undefined
   /**
-   * Whether a response rejects the token, for an API that says so otherwise, as
-   * with the status 419. `standard` is what RFC 6750 §3.1 says of the response:
-   * that is the default.
+   * Whether a response rejects the token, for an API that answers with another status than 401. `standard` is the
+   * result of the default check (RFC 6750 §3.1).
    */
   readonly isRejection?:
     | ((response: HttpClientResponse.HttpClientResponse, standard: boolean) => boolean)
@@ -67,8 +67,7 @@ export type Options = Origin.Destination & {
 }
 
 /**
- * What a single call says about its token. Set by the combinators of this
- * module.
+ * The settings of a single call, as the combinators of this module set them.
  *
  * @since 0.1.0
  * @category models
@@ -77,14 +76,14 @@ export interface CallOptions {
   readonly request: TokenRequest.TokenRequest | undefined
   readonly unsigned: boolean
   readonly replayable: boolean
-  /** What is done about redirects; `undefined` leaves them to the `HttpClient` below. */
+  /** How redirects are handled; `undefined` leaves them to the `HttpClient` below. */
   readonly redirects: RedirectPolicy | undefined
 }
 
 /**
- * What is done about redirects: set by `followRedirects` or `manualRedirects`.
- * A value with its own code, so that an app which leaves them alone ships none
- * of it.
+ * How redirects are handled, as `followRedirects` and `manualRedirects` set it.
+ * It is a value with its own code, so that the bundle of an app without it does
+ * not contain it.
  *
  * @since 0.1.0
  * @category models
@@ -96,29 +95,29 @@ export type RedirectPolicy = <E>(
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError>
 
 /**
- * How the client sends what a redirect leads to.
+ * How a redirect policy sends the next request.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RedirectOptions<E> {
-  /** Sends the request of one hop; a token goes with it where there is an origin. */
+  /** Sends the request of one hop; with a token if `origin` is given. */
   readonly send: (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
-  /** Where a token may go, beside the origin of the first request. */
+  /** The origins that a token may be sent to, besides the origin of the first request. */
   readonly named: ReadonlyArray<string>
   /** Whether every body can be sent again. */
   readonly replayable: boolean
-  /** The headers that no other origin may see, beside those that hold credentials by standard. */
+  /** The headers that are removed when the origin changes, besides the standard headers for credentials. */
   readonly secretHeaders: ReadonlyArray<string | RegExp>
-  /** What the app gave platform's fetch client, which is not to follow by itself. */
+  /** The `RequestInit` that the app provided to platform's fetch client, whose own redirects are switched off. */
   readonly requestInit?: RequestInit | undefined
 }
 
 /**
- * How the combinators reach the client: through the fiber's context.
+ * The settings of the current call, which combinators set and the client reads.
  *
  * @since 0.1.0
  * @category references
@@ -130,7 +129,7 @@ export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/c
 interface Attempt extends Authorization.Attempt, WithToken.Attempt {}
 
 /**
- * What a request can fail with: platform's own error, or one about its token.
+ * What a request can fail with: platform's own error, or an `OAuthError`.
  *
  * @since 0.1.0
  * @category errors
@@ -143,8 +142,8 @@ const withCall = (change: (call: CallOptions) => CallOptions) => <A, E, R>(effec
   Effect.flatMap(CurrentCall, (call) => Effect.provideService(effect, CurrentCall, change(call)))
 
 /**
- * Asks for another token for the requests of an effect: what is given here takes
- * the place of the client's and the endpoint's own.
+ * Sets the token request for the requests of an effect. It overrides that of
+ * the client and of the endpoint.
  *
  * @since 0.1.0
  * @category combinators
@@ -159,7 +158,7 @@ export const withTokenRequest: {
 )
 
 /**
- * Asks for a token of this scope for the requests of an effect.
+ * Requests a token of this scope for the requests of an effect.
  *
  * @since 0.1.0
  * @category combinators
@@ -174,7 +173,7 @@ export const withTokenScope: {
 )
 
 /**
- * Asks for a token for this resource (RFC 8707) for the requests of an effect.
+ * Requests a token for this resource (RFC 8707) for the requests of an effect.
  *
  * @since 0.1.0
  * @category combinators
@@ -189,7 +188,7 @@ export const withTokenResource: {
 )
 
 /**
- * Sends the requests of an effect without a token, wherever they go.
+ * Sends the requests of an effect without a token, to any origin.
  *
  * @since 0.1.0
  * @category combinators
@@ -200,9 +199,9 @@ export const withoutToken: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.E
 }))
 
 /**
- * Says that the bodies sent through this client can be sent twice, streams
- * included: a stream that reads a consumed source would be replayed as an empty
- * body, so that is never assumed.
+ * Declares that all bodies sent through this client can be sent twice, streams
+ * included. The client never assumes this: a stream over a consumed source
+ * would be sent again as an empty body.
  *
  * @since 0.1.0
  * @category combinators
@@ -217,26 +216,29 @@ export const withReplayableBodies: <E, R>(
 const defaultMaxRedirects = 10
 
 /**
- * Follows redirects, at most `max` (10) in a row; one that is refused fails with
- * a `RedirectError`. Each hop is a request of its own:
+ * Follows redirects, at most `max` (10) in a row. A redirect that is not
+ * followed fails with a `RedirectError`. Each hop is a request of its own:
  *
- * - Methods and bodies are as with fetch: 301 and 302 make a GET of a POST, 303
- *   of everything but HEAD; 307 and 308 repeat the request. Where the body
- *   cannot be sent again (see `withReplayableBodies`), the redirect itself is returned.
- * - A token goes with a hop to the origin of the first request, or to one that
- *   `baseUrl` or `origins` name, until the redirects have left these. A 401 there
- *   is renewed and replayed once for each hop.
- * - What the caller set as Authorization, Cookie, Proxy-Authorization, DPoP or
- *   Host, or named in platform's `Headers.currentRedactedNames`, stays behind
- *   when the origin changes, even to an allowed one.
- * - https never leads to http, nor loopback to http elsewhere.
+ * - Methods and bodies change as with fetch: 301 and 302 turn a POST into a
+ *   GET, 303 every method but HEAD; 307 and 308 repeat the request. If its body
+ *   cannot be sent again (see `withReplayableBodies`), the redirect itself is
+ *   returned.
+ * - The token is sent to the origin of the first request and to those of
+ *   `baseUrl` and `origins`, and not any more after a redirect has left these.
+ *   A 401 of each hop is handled as usual.
+ * - When the origin changes, even to an allowed one, the headers Authorization,
+ *   Cookie, Proxy-Authorization, DPoP and Host of the caller are removed, and
+ *   those in platform's `Headers.currentRedactedNames`.
+ * - A redirect from https to http, or from loopback to http elsewhere, is not
+ *   followed.
  *
- * Platform's own `HttpClient.followRedirects` fails with `OriginNotAllowed` in
- * place of going on without a token, and repeats every method and header.
+ * Do not use platform's own `HttpClient.followRedirects`: it fails with
+ * `OriginNotAllowed` where this one continues without a token, and repeats
+ * every method and header.
  *
- * With platform's fetch client this replaces a `RequestInit` that is provided to
- * the layer of that client alone: provide it to this one too. In a browser,
- * which shows no redirect to a program, the answer has the status 0.
+ * If you use platform's fetch client and provide a `RequestInit` to its layer,
+ * provide the `RequestInit` to this client too. In a browser, which hides
+ * redirects from programs, the response has the status 0.
  *
  * @since 0.1.0
  * @category combinators
@@ -251,9 +253,9 @@ export const followRedirects: {
 )
 
 /**
- * Returns every redirect as it is, over platform's fetch client too, which
- * follows them by itself. What `followRedirects` says of its `RequestInit` and
- * of browsers holds here as well.
+ * Returns every redirect as it is, also over platform's fetch client, which
+ * follows redirects by default. The notes of `followRedirects` on `RequestInit`
+ * and browsers apply here too.
  *
  * @since 0.1.0
  * @category combinators
@@ -262,7 +264,7 @@ export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) =
   HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: Redirect.manual })))
 
 /**
- * Makes a client over the given `HttpClient` and `TokenProvider`.
+ * Makes a client that uses the `HttpClient` and the `TokenProvider` in context.
  *
  * @since 0.1.0
  * @category constructors
@@ -388,7 +390,8 @@ const isRejection = (response: HttpClientResponse.HttpClientResponse, { token }:
 }
 
 /**
- * A client over a `TokenProvider` that several APIs with one credential share.
+ * A client that uses the `TokenProvider` in context, for several APIs with the
+ * same credentials.
  *
  * @since 0.1.0
  * @category layers
@@ -399,7 +402,7 @@ export const layerFromProvider = (
   Layer.effect(AuthedHttpClient, make(options))
 
 /**
- * A client and its provider in one.
+ * A client and its provider.
  *
  * @since 0.1.0
  * @category layers
@@ -413,7 +416,7 @@ export const layer = (
 > => Layer.provideMerge(layerFromProvider(options), TokenProvider.layer(options))
 
 /**
- * The options that a configuration can hold.
+ * The options that a `Config` can hold.
  *
  * @since 0.1.0
  * @category options
@@ -426,8 +429,8 @@ export interface ConfigurableOptions extends TokenProvider.ConfigurableOptions {
 }
 
 /**
- * Reads the options of the client and its provider from a configuration; what
- * it does not say is given beside it.
+ * Reads the options of the client and its provider from a `Config`. Give other
+ * options beside it.
  *
  * @example
  * ```ts
@@ -455,9 +458,9 @@ export const layerConfig = (
 
 /**
  * Provides platform's own `HttpClient`, so that code written for it
- * (HttpApiClient, RPC) is authorised without a change. An `OAuthError` travels
- * as the cause of a `RequestError` with reason `Encode`, which platform's
- * `retryTransient` leaves alone; `OAuthError.find` finds it again.
+ * (HttpApiClient, RPC) sends tokens without a change. An `OAuthError` is the
+ * cause of a `RequestError` with reason `Encode`, which platform's
+ * `retryTransient` does not retry; `OAuthError.find` finds it.
  *
  * @since 0.1.0
  * @category layers
@@ -475,7 +478,7 @@ export const layerHttpClient = (
   )
 
 /**
- * What the handler of `layerTest` answers with.
+ * What the handler of `layerTest` returns.
  *
  * @since 0.1.0
  * @category testing
@@ -483,9 +486,9 @@ export const layerHttpClient = (
 export type TestResponse = Response | HttpClientResponse.HttpClientResponse
 
 /**
- * A client for an app's tests that asks the handler instead of the network, and
- * needs no token. Addresses reach the handler as the app wrote them.
- * `TestAuthedHttpClient` records the requests beside it.
+ * A client for tests that calls the handler in place of the network and needs
+ * no token. The handler sees URLs as the app wrote them. `TestAuthedHttpClient`
+ * also records the requests.
  *
  * @example
  * ```ts
