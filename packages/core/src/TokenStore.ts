@@ -1,7 +1,6 @@
 /**
- * Where tokens are kept: a dumb port of opaque entries. All policy (expiry,
- * waits, who may renew) lives in `TokenProvider`; a store only reads and
- * writes.
+ * Where tokens are cached. A store reads and writes opaque entries;
+ * `TokenProvider` decides everything else: expiry, waiting, and who renews.
  *
  * @since 0.1.0
  */
@@ -25,39 +24,39 @@ import * as Fleet from "./store/Fleet.js"
 import * as MemoryTokens from "./store/MemoryTokens.js"
 
 /**
- * What a store keeps under a key.
+ * An entry of a store.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Entry {
-  /** Random and new with every write; it stays outside of any encryption. */
+  /** A random value, new with every write. It is not encrypted. */
   readonly version: string
-  /** Opaque to the store. It holds a token: a secret. */
+  /** The content, opaque to the store. It contains a token: a secret. */
   readonly payload: string
-  /** What remains of the entry's time by the store's own clock; infinite when it does not expire. */
+  /** The remaining lifetime by the store's clock; infinite if the entry does not expire. */
   readonly timeToLive: Duration.Duration
 }
 
 /**
- * The way in which the providers of a store share its tokens: `byTurns` or
- * `lastWriteWins`. It holds what they need for that, so that there is no other.
+ * How the providers of a store share its tokens: `byTurns` or `lastWriteWins`.
+ * No other values exist.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharing"> {
-  /** Whether other processes use the store and keep to its leases. */
+  /** Whether other processes use the store and its leases. */
   readonly isShared: boolean
 }
 
 /**
- * Every write is conditional: `replaces` is the version that the writer has
- * seen, `None` when it has seen nothing it could read. A write answers `false`,
- * and changes nothing, when another version is there. An entry that the store
- * itself cannot read counts as absent.
+ * A store. Every write is conditional: `replaces` is the version that the
+ * writer has read, `None` if it could not read one. If another version is
+ * there, the write returns `false` and changes nothing. An entry that the store
+ * cannot read counts as absent.
  *
- * A method that was interrupted or timed out may still take effect later.
+ * A call that was interrupted or timed out may still take effect later.
  *
  * @since 0.1.0
  * @category tags
@@ -65,7 +64,7 @@ export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharin
 export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
   TokenStore,
   {
-    /** How its providers share the tokens. */
+    /** How its providers share tokens. */
     readonly sharing: Sharing
     readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, TokenStoreError>
     /** Compare-and-set. */
@@ -77,30 +76,30 @@ export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
     /** Compare-and-remove. */
     readonly remove: (key: string, version: string) => Effect.Effect<boolean, TokenStoreError>
     /**
-     * Grants the lease of a key to one owner for a time; `false` while another holds it. One without an end, or that
-     * lasts more than ten times as long as the one that is asked for, is nobody's.
+     * Grants the lease of a key to one owner for a duration; `false` while another owner has it. A lease without
+     * expiry, or with more than ten times the requested duration left, counts as free.
      */
     readonly acquireLease: (
       key: string,
       owner: string,
       duration: Duration.Duration
     ) => Effect.Effect<boolean, TokenStoreError>
-    /** `false` when the owner no longer holds the lease. */
+    /** `false` if the owner no longer has the lease. */
     readonly extendLease: (
       key: string,
       owner: string,
       duration: Duration.Duration
     ) => Effect.Effect<boolean, TokenStoreError>
-    /** Ends the lease if this owner holds it. */
+    /** Ends the lease if this owner has it. */
     readonly releaseLease: (key: string, owner: string) => Effect.Effect<void, TokenStoreError>
-    /** Keys that were written or removed, perhaps by this process. Some or all may be missing. */
+    /** The keys that were written or removed, possibly by this process. The stream may miss some or all. */
     readonly changes: Stream.Stream<string, TokenStoreError>
   }
 >() {}
 
 /**
- * Other processes use the store and keep to its leases: a provider takes turns
- * with them, one attempt each.
+ * Several processes use the store and its leases: they take turns, one attempt
+ * each.
  *
  * @since 0.1.0
  * @category sharing
@@ -108,7 +107,7 @@ export class TokenStore extends Context.Tag("@effect-alf/core/TokenStore")<
 export const byTurns: Sharing = Fleet.make(true, OtherProcesses.make)
 
 /**
- * Each process renews for itself, and goes on with what another has stored.
+ * Each process renews for itself, and uses a token that another has stored.
  *
  * @since 0.1.0
  * @category sharing
@@ -116,7 +115,7 @@ export const byTurns: Sharing = Fleet.make(true, OtherProcesses.make)
 export const lastWriteWins: Sharing = Fleet.make(false, OtherProcesses.make)
 
 /**
- * What `make` accepts from a method: the value, a promise of it or an Effect.
+ * The result of a method that `make` accepts: a value, a promise or an Effect.
  *
  * @since 0.1.0
  * @category models
@@ -124,22 +123,21 @@ export const lastWriteWins: Sharing = Fleet.make(false, OtherProcesses.make)
 export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
 
 /**
- * Any object that can get and set a string is a store.
+ * An object that gets and sets strings.
  *
  * @since 0.1.0
  * @category models
  */
 export interface GetSet {
   readonly get: (key: string) => Answer<string | null | undefined | Option.Option<string>>
-  /** `timeToLive` is in milliseconds and infinite for an entry that does not expire; it may be ignored. */
+  /** `timeToLive` is in milliseconds, infinite for an entry that does not expire. You may ignore it. */
   readonly set: (key: string, value: string, timeToLive: number) => Answer<unknown>
   readonly remove?: ((key: string) => Answer<unknown>) | undefined
 }
 
 /**
- * Makes a store of any object with `get` and `set`: the last write wins, every
- * lease is granted and there are no notices, so that each process renews for
- * itself.
+ * Makes a store of any object with `get` and `set`. The last write wins, every
+ * lease is granted and there are no notices: each process renews for itself.
  *
  * @example
  * ```ts
@@ -242,7 +240,7 @@ const decodeStored = (value: unknown): Effect.Effect<Option.Option<Entry>, Token
   })
 
 /**
- * Keeps tokens in Effect's `KeyValueStore`. Writes of one process are ordered;
+ * Makes a store of Effect's `KeyValueStore`. Writes of one process are ordered;
  * between processes the last one wins.
  *
  * @since 0.1.0
@@ -280,7 +278,7 @@ const isStale = (current: Option.Option<Entry>, replaces: Option.Option<string>)
   Option.isSome(current) && (Option.isNone(replaces) || replaces.value !== current.value.version)
 
 /**
- * Effect's `KeyValueStore` as a token store, on whatever it keeps its values.
+ * Effect's `KeyValueStore` as a token store.
  *
  * @since 0.1.0
  * @category layers
@@ -299,7 +297,7 @@ const defaultCapacity = 10_000
 const maxNotices = 256
 
 /**
- * Options of the store in memory; without them nothing can be wrong.
+ * Options of the store in memory.
  *
  * @since 0.1.0
  * @category options
@@ -308,8 +306,8 @@ export interface MemoryOptions {
   /** How many keys are kept. The default is 10,000. */
   readonly capacity?: number | undefined
   /**
-   * How providers share it. By default they are of one process: access tokens stay as they are, and are no entries of
-   * the store. A store that stands in for one of many processes, as in a test of a fleet, is shared `byTurns`.
+   * How providers share it. By default they belong to one process and pass tokens on as they are, without entries.
+   * For a test of a fleet, use `byTurns`.
    */
   readonly sharing?: Sharing | undefined
 }
@@ -362,9 +360,9 @@ const dropOldest = (kept: Map<string, Kept>) => {
 }
 
 /**
- * Keeps tokens in the memory of the process, with everything the port offers.
- * Beyond `capacity` keys the one written longest ago is dropped, of those that
- * expire: what has no end is a refresh token, which nothing could bring back.
+ * Makes a store in the memory of the process, with leases and notices. Beyond
+ * `capacity` keys the oldest entry is dropped; entries without expiry, which
+ * hold refresh tokens, are kept.
  *
  * @since 0.1.0
  * @category constructors
