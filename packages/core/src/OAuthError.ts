@@ -1,7 +1,6 @@
 /**
- * The closed family of errors: everything that can go wrong between an app and
- * a token, each with a message that a person on call understands. No error
- * holds a request, a response, a secret or a token, not even as a cause.
+ * The errors of this library. Each message names the cause. No error contains a
+ * request, a response, a secret or a token, not even as a cause.
  *
  * @since 0.1.0
  */
@@ -14,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
 /**
- * Marks every error of the family, across copies of this package.
+ * Marks every error of this library, across copies of this package.
  *
  * @since 0.1.0
  * @category type ids
@@ -40,8 +39,8 @@ const TaggedError: typeof Data.TaggedError = (tag) => {
 }
 
 /**
- * What a request through an `AuthedHttpClient` can fail with, beside platform's
- * own `HttpClientError`.
+ * What a request through an `AuthedHttpClient` can fail with, besides
+ * platform's own `HttpClientError`.
  *
  * @since 0.1.0
  * @category errors
@@ -71,14 +70,14 @@ export type AuthorizationServerError =
   | TokenIntrospectionError
 
 /**
- * An option of a layer is missing or wrong. Layers fail with it when they are
- * built, so that a mistake is found at start-up.
+ * An option of a layer is missing or invalid. Layers fail with it when they are
+ * built.
  *
  * @since 0.1.0
  * @category errors
  */
 export class InvalidOptions extends TaggedError("InvalidOptions")<{
-  /** The option at fault, as the user wrote it: `TokenEndpoint.tokenEndpoint`. */
+  /** The name of the option: `TokenEndpoint.tokenEndpoint`. */
   readonly option: string
   readonly description: string
 }> {
@@ -94,9 +93,9 @@ export class InvalidOptions extends TaggedError("InvalidOptions")<{
 /**
  * Why a request to an authorization server failed:
  *
- * - `ClientAuth`: the credentials could not be read or built; nothing was sent.
- * - `Transport`: no complete answer arrived (refused, reset, cut off).
- * - `Timeout`: no complete answer arrived in time.
+ * - `ClientAuth`: the credentials could not be read or made; nothing was sent.
+ * - `Transport`: no complete response arrived (refused, reset, cut off).
+ * - `Timeout`: no complete response arrived in time.
  * - `OAuth`: the server answered with an error code of RFC 6749 §5.2.
  * - `Status`: the server answered with another status than 2xx, without a code.
  * - `Redirect`: the server answered with a 3xx other than 304, which is never followed.
@@ -126,21 +125,21 @@ export interface AuthorizationServerErrorFields {
   readonly endpoint: string
   /** What happened, in words. */
   readonly description: string
-  /** For `Transport`: the code of the runtime's error, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`, where it has one. */
+  /** For `Transport`: the code of the runtime's error, if it has one, such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. */
   readonly code?: string | undefined
-  /** The status of the answer, if there was one. */
+  /** The status of the response, if there was one. */
   readonly status?: number | undefined
-  /** The headers of the answer; cookies and authorization are redacted. */
+  /** The headers of the response; cookies and authorization are redacted. */
   readonly headers?: Headers.Headers | undefined
   /** `error` of RFC 6749 §5.2, as the server sent it. */
   readonly error?: string | undefined
-  /** `error_description` of RFC 6749 §5.2, and what the server says beside it in fields of its own, such as `hint`. */
+  /** `error_description` of RFC 6749 §5.2, and what the server says in fields of its own, such as `hint`. */
   readonly errorDescription?: string | undefined
   /** `error_uri` of RFC 6749 §5.2. */
   readonly errorUri?: string | undefined
-  /** How long the server asks to wait (RFC 9110 §10.2.3). */
+  /** How long to wait before another request, from Retry-After (RFC 9110 §10.2.3). */
   readonly retryAfter?: Duration.Duration | undefined
-  /** What to do about it, where that is known. */
+  /** What to do, if it is known. */
   readonly advice?: string | undefined
 }
 
@@ -247,15 +246,14 @@ export class TokenRevocationError extends ServerError("TokenRevocationError", "R
 export class TokenIntrospectionError extends ServerError("TokenIntrospectionError", "Introspection endpoint") {}
 
 /**
- * Why the provider has no token to give:
+ * Why the provider has no token:
  *
- * - `Closed`: its scope is closed.
- * - `MaxWait`: the wait for a renewal that is still running passed `maxWait`.
- * - `RefreshToken`: the refresh token could not be read from the store, or its
- *   successor not written. The grant depends on the store: a refresh token must
- *   not be used twice.
- * - `Defect`: a `TokenEndpoint` of the app's own died. Its callers get the
- *   defect itself; this is what `TokenStatus` and the log say.
+ * - `Closed`: its scope has ended.
+ * - `MaxWait`: the caller waited `maxWait`; the renewal is still running.
+ * - `RefreshToken`: the store could not return or keep the refresh token. The
+ *   grant depends on the store, since a refresh token must not be used twice.
+ * - `Defect`: a `TokenEndpoint` of your own died. Its callers get the defect;
+ *   `TokenStatus` and the log report this error.
  *
  * @since 0.1.0
  * @category errors
@@ -264,9 +262,9 @@ export class TokenProviderError extends TaggedError("TokenProviderError")<{
   readonly reason: "Closed" | "MaxWait" | "RefreshToken" | "Defect"
   /** For `MaxWait`: how long the caller waited. */
   readonly waited?: Duration.Duration | undefined
-  /** For `MaxWait`: what it waited for. For `RefreshToken`: what happened. In words. */
+  /** What happened, in words: for `MaxWait`, what the caller waited for. */
   readonly description?: string | undefined
-  /** After how long a new attempt may succeed; absent where none can. */
+  /** When a retry may succeed. */
   readonly retryAfter?: Duration.Duration | undefined
 }> {
   declare readonly [TypeId]: TypeId
@@ -305,7 +303,7 @@ export class TokenProviderError extends TaggedError("TokenProviderError")<{
 }
 
 /**
- * A request would have sent a token where it was not meant to go; it was not
+ * The token may not be sent to the origin of this request. The request was not
  * sent.
  *
  * @since 0.1.0
@@ -329,9 +327,10 @@ export class OriginNotAllowed extends TaggedError("OriginNotAllowed")<{
 /**
  * Why a redirect was not followed:
  *
- * - `TooMany`: more in a row than are followed.
+ * - `TooMany`: the limit of redirects in a row was reached.
  * - `Insecure`: from https to http, or from loopback to http elsewhere.
- * - `InvalidLocation`: its address is none, not http, or holds credentials.
+ * - `InvalidLocation`: its URL is invalid, is not http, or contains
+ *   credentials.
  *
  * @since 0.1.0
  * @category errors
@@ -339,7 +338,7 @@ export class OriginNotAllowed extends TaggedError("OriginNotAllowed")<{
 export type RedirectErrorReason = "TooMany" | "Insecure" | "InvalidLocation"
 
 /**
- * A resource redirected to where `AuthedHttpClient.followRedirects` does not go.
+ * `AuthedHttpClient.followRedirects` did not follow a redirect.
  *
  * @since 0.1.0
  * @category errors
@@ -350,7 +349,7 @@ export class RedirectError extends TaggedError("RedirectError")<{
   readonly description: string
   /** The status of the redirect. */
   readonly status: number
-  /** The origin that redirects. */
+  /** The origin that sent the redirect. */
   readonly origin: string
 }> {
   declare readonly [TypeId]: TypeId
@@ -363,15 +362,15 @@ export class RedirectError extends TaggedError("RedirectError")<{
 }
 
 /**
- * A store could not do what it was asked. It never fails a request: the
- * provider carries on without the store.
+ * A call of the store failed. It never fails a request: the provider continues
+ * without the store.
  *
  * @since 0.1.0
  * @category errors
  */
 export class TokenStoreError extends TaggedError("TokenStoreError")<{
   readonly reason: "Unavailable" | "Timeout" | "InvalidEntry"
-  /** The method of the store that failed. */
+  /** The method that failed. */
   readonly method: "get" | "set" | "remove" | "acquireLease" | "extendLease" | "releaseLease" | "changes"
   readonly description: string
 }> {
@@ -388,10 +387,10 @@ export class TokenStoreError extends TaggedError("TokenStoreError")<{
 }
 
 /**
- * The credentials of the client cannot be read or used: a key, a certificate, an
- * assertion. An effect that reads credentials may fail with it: the
- * `TokenEndpointError` then includes its description, which must hold no part of
- * the credentials. Any other failure is reported without its content.
+ * A key, certificate, secret or assertion cannot be read or used. An effect
+ * that reads credentials may fail with it to have the cause reported: its
+ * description, which must not contain a secret, becomes part of the
+ * `TokenEndpointError`. Any other failure is reported without its cause.
  *
  * @since 0.1.0
  * @category errors
@@ -426,7 +425,7 @@ export const isOAuthError = (u: unknown): u is OAuthError =>
   isOneOf(u, ["TokenEndpointError", "DiscoveryError", "TokenProviderError", "OriginNotAllowed", "RedirectError"])
 
 /**
- * Whether a failure is an `AuthorizationServerError`.
+ * Whether a failure is a `CredentialsError`.
  *
  * @since 0.1.0
  * @category guards
@@ -466,8 +465,8 @@ export const isTransient = (u: unknown): boolean => chainOf(u).find(isMember)?.i
 const maxCauseDepth = 8
 
 /**
- * Finds the `OAuthError` in an error that wraps it: behind
- * `AuthedHttpClient.layerHttpClient` it is the cause of a `RequestError`.
+ * Finds the `OAuthError` in an error that wraps it, such as the `RequestError`
+ * of a client from `AuthedHttpClient.layerHttpClient`.
  *
  * @since 0.1.0
  * @category guards
@@ -488,9 +487,9 @@ const fieldOf = (u: unknown, name: string): unknown => Predicate.hasProperty(u, 
 const maxDescription = 300
 
 /**
- * Says in one line what an unknown failure is: the code and message of an error
- * and of its causes, without control characters and bounded in length. `clean`
- * takes out what must not be shown, before anything is cut.
+ * Describes an unknown failure in one line of bounded length, without control
+ * characters: the code and message of the error and of its causes. `clean`
+ * removes secrets before the text is cut.
  *
  * @since 0.1.0
  * @category formatting
@@ -505,8 +504,8 @@ export const describe = (u: unknown, clean: (text: string) => string = identity)
 }
 
 /**
- * The code of an unknown failure or of the first of its causes that has one,
- * such as `ECONNREFUSED`.
+ * The code of an unknown failure, or of its first cause that has one, such as
+ * `ECONNREFUSED`.
  *
  * @since 0.1.0
  * @category accessors
@@ -517,7 +516,7 @@ export const codeOf = (u: unknown): string | undefined =>
 const isCode = (u: unknown): u is string => typeof u === "string" && /^[A-Z][A-Z0-9_]{2,63}$/.test(u)
 
 /**
- * Says in one line what a Cause is.
+ * Describes a Cause in one line.
  *
  * @since 0.1.0
  * @category formatting
@@ -538,7 +537,7 @@ const describeOne = (u: unknown): string => {
 }
 
 /**
- * Cuts a text that came from outside to one readable line.
+ * Shortens a text from outside to one readable line.
  *
  * @since 0.1.0
  * @category formatting
