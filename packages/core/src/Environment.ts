@@ -1,7 +1,6 @@
 /**
- * The variables that the layers of this package can be told by, read through the
- * app's ConfigProvider: by default from the environment. Their names are written
- * nowhere else.
+ * The variables of core's layers, read through the app's ConfigProvider, which
+ * by default is the environment.
  *
  * @since 0.1.0
  */
@@ -17,25 +16,25 @@ import * as LayerOptions from "./LayerOptions.js"
 import { InvalidOptions } from "./OAuthError.js"
 
 /**
- * One variable; an empty one counts as if it were not there.
+ * A variable. An empty one counts as not set.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Variable<out A> {
-  /** Its name without any prefix that a ConfigProvider adds. */
+  /** Its name without a prefix of the ConfigProvider. */
   readonly name: string
-  /** What it says, in a line. */
+  /** What it sets, in one line. */
   readonly description: string
   readonly isSecret: boolean
   readonly config: Config.Config<A | undefined>
-  /** The same, where the app cannot do without it. */
+  /** The same, but missing data is an error. */
   readonly required: Config.Config<A>
 }
 
 /**
- * Makes a variable. `parse` answers with what is wrong, in the words that follow
- * the variable's name; it is not asked about an empty text.
+ * Makes a variable. `parse` returns the value, or what is wrong, in words that
+ * follow the variable's name. It is not called for an empty text.
  *
  * @since 0.1.0
  * @category constructors
@@ -76,7 +75,7 @@ export const make = <A>(
 export const text = (name: string, description: string) => make(name, description, (text) => Either.right(text.trim()))
 
 /**
- * A text that is shown nowhere, without the line break at its end.
+ * A text that is never shown, without the line break at its end.
  *
  * @since 0.1.0
  * @category constructors
@@ -85,7 +84,7 @@ export const secret = (name: string, description: string) =>
   make(name, description, (text) => Either.right(Redacted.make(text.replace(/(\r?\n)+$/, ""))), true)
 
 /**
- * Items with spaces or commas between.
+ * Items separated by spaces or commas.
  *
  * @since 0.1.0
  * @category constructors
@@ -132,7 +131,7 @@ export const flag = (name: string, description: string) =>
       : Either.left("is neither true nor false"))
 
 /**
- * How the client proves itself, by the names of the IANA registry "OAuth Token
+ * How the client authenticates, by the names of the IANA registry "OAuth Token
  * Endpoint Authentication Methods".
  *
  * @since 0.1.0
@@ -149,7 +148,7 @@ const clientAuthMethods = [
 ] as const
 
 /**
- * The variables that say what core's layers are told.
+ * The variables of core's layers.
  *
  * @since 0.1.0
  * @category variables
@@ -230,7 +229,8 @@ export const authedHttpClient = {
 }
 
 /**
- * What variables say, and what they are called with the prefix in force.
+ * The values of variables, and their names with the prefix of the
+ * ConfigProvider.
  *
  * @since 0.1.0
  * @category models
@@ -240,7 +240,7 @@ export type Reading<V extends Variables> = ValuesOf<V> & {
 }
 
 /**
- * Variables by the names that an app knows them by.
+ * Variables by the names of the options that they set.
  *
  * @since 0.1.0
  * @category models
@@ -248,7 +248,7 @@ export type Reading<V extends Variables> = ValuesOf<V> & {
 export type Variables = Readonly<Record<string, Variable<unknown>>>
 
 /**
- * What variables say.
+ * The values of variables.
  *
  * @since 0.1.0
  * @category models
@@ -258,7 +258,7 @@ export type ValuesOf<V extends Variables> = {
 }
 
 /**
- * What the variables of this module say.
+ * The values of the variables of this module.
  *
  * @since 0.1.0
  * @category models
@@ -274,9 +274,9 @@ export type Values = ValuesOf<typeof variables>
 export type Environment = Reading<typeof variables>
 
 /**
- * Reads the variables of this module, and others beside them. One that is wrong,
- * or two that contradict each other, are named as they are written, and no value
- * is shown.
+ * Reads the variables of this module and further ones. The error names a
+ * variable that is wrong, or two that contradict each other, and shows no
+ * value.
  *
  * @since 0.1.0
  * @category accessors
@@ -306,7 +306,7 @@ export const readWith = <V extends Variables>(
 export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.ConfigError> = readWith({})
 
 /**
- * Variables of which one at least must say something.
+ * Variables of which at least one is required.
  *
  * @since 0.1.0
  * @category models
@@ -314,9 +314,8 @@ export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.Confi
 export type Alternatives = readonly [keyof Values, ...ReadonlyArray<keyof Values>]
 
 /**
- * Fails unless one at least of each of these alternatives says something, and
- * names all that are missing at once: who sets them one by one starts the app
- * as many times. One that is empty is told alone.
+ * Fails unless at least one of each of these alternatives is set. The error
+ * names all that are missing; one that is empty is reported alone.
  *
  * @since 0.1.0
  * @category checks
