@@ -1,7 +1,7 @@
 /**
- * How a layer checks its options when it is built, and takes them from a
- * configuration: an option at fault is named, or the variable that it came from,
- * with the prefix that the ConfigProvider adds.
+ * How a layer checks its options when it is built, and reads them from a
+ * `Config`. Errors name the option, or the variable that it was read from, with
+ * the prefix of the ConfigProvider.
  *
  * @since 0.1.0
  */
@@ -18,20 +18,20 @@ import * as Redacted from "effect/Redacted"
 import { InvalidOptions } from "./OAuthError.js"
 
 /**
- * What a variable is called where it is looked for, and whether it is there.
+ * The name of a variable, and whether it is set.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Name {
-  /** As the environment writes it, prefix included: `BILLING_TOKEN_ENDPOINT`. */
+  /** As the environment writes it, with its prefix: `BILLING_TOKEN_ENDPOINT`. */
   readonly name: string
   readonly isSet: boolean
 }
 
 /**
- * Makes a layer of the options that a configuration holds. What it does not
- * hold is left out of them, so that they can be spread over others.
+ * Makes a layer of the options that a `Config` reads. Options that are not set
+ * are left out, so that you can spread the others over your own.
  *
  * @since 0.1.0
  * @category constructors
@@ -48,7 +48,7 @@ export const make = <A extends object, ROut, E, RIn>(
   }))
 
 /**
- * Says otherwise which option is at fault.
+ * Changes the name of the option in an `InvalidOptions`.
  *
  * @since 0.1.0
  * @category combinators
@@ -73,8 +73,8 @@ const namesOf = (config: object): Effect.Effect<Record<string, string>> =>
   )
 
 /**
- * Reads a configuration. Behind `ConfigProvider.nested` a value ends at its
- * first comma: that is an error here, not half a secret.
+ * Reads a `Config`. `ConfigProvider.nested` cuts a value at its first comma;
+ * this is an error here, so that half a secret is never used.
  *
  * @since 0.1.0
  * @category accessors
@@ -91,8 +91,8 @@ export const load = <A>(config: Config.Config<A>): Effect.Effect<A, ConfigError.
   )
 
 /**
- * What a configuration is called in the provider at hand: of several variables
- * that it may come from, the first one that is set. A constant has no name.
+ * The name of the variable that a `Config` reads; of several alternatives, the
+ * first that is set. A constant has no name.
  *
  * @since 0.1.0
  * @category accessors
@@ -154,7 +154,7 @@ export const invalid = (option: string, description: string): Effect.Effect<neve
   Effect.fail(new InvalidOptions({ option, description }))
 
 /**
- * A text that must be there, in one line.
+ * A required text of one line.
  *
  * @since 0.1.0
  * @category checks
@@ -169,9 +169,9 @@ export const text = (option: string, value: string): Effect.Effect<string, Inval
 }
 
 /**
- * Whether a text has characters that neither a client id nor a secret may have
- * (RFC 6749 A.1, A.2), such as the line break at the end of a file. Others beyond
- * ASCII are in use, and have a form that all servers understand.
+ * Whether a text has control characters, which neither a client id nor a secret
+ * may have (RFC 6749 A.1, A.2), such as the line break at the end of a file.
+ * Characters beyond ASCII are allowed: servers understand their encoding.
  *
  * @since 0.1.0
  * @category checks
@@ -180,7 +180,7 @@ export const text = (option: string, value: string): Effect.Effect<string, Inval
 export const hasControlCharacters = (text: string): boolean => /[\u0000-\u001f\u007f]/.test(text)
 
 /**
- * A secret that must be there, `Redacted`, in one line, and not empty.
+ * A required secret: `Redacted`, of one line, not empty.
  *
  * @since 0.1.0
  * @category checks
@@ -234,7 +234,7 @@ const isNegative = (part: unknown): boolean =>
   typeof part === "string" ? part.trim().startsWith("-") : (part as number | bigint) < 0
 
 /**
- * A whole number of at least one.
+ * An integer of at least one.
  *
  * @since 0.1.0
  * @category checks
