@@ -1,7 +1,7 @@
 /**
- * The token endpoint (RFC 6749 §3.2) as a service: one POST that turns client
- * credentials and a `TokenRequest` into an `AccessToken`, tried again by a
- * Schedule where that can help.
+ * The token endpoint (RFC 6749 §3.2) as a service: it sends client credentials
+ * and a `TokenRequest`, and returns an `AccessToken`. Failed requests are
+ * retried by a Schedule.
  *
  * @since 0.1.0
  */
@@ -47,7 +47,7 @@ import * as RetryPolicy from "./RetryPolicy.js"
 import * as TokenRequest from "./TokenRequest.js"
 
 /**
- * What `TokenProvider` asks for tokens; an app's tests replace it.
+ * The service that requests tokens. Tests can replace it.
  *
  * @since 0.1.0
  * @category tags
@@ -55,30 +55,29 @@ import * as TokenRequest from "./TokenRequest.js"
 export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")<
   TokenEndpoint,
   {
-    /** What errors call it: its address without the query, or the issuer whose metadata tells it. */
+    /** Its name in errors: the URL without its query, or the issuer whose metadata contains the URL. */
     readonly address: string
-    /** Merges a request into the defaults and computes its key. */
+    /** Merges a request with the defaults and computes its cache key. */
     readonly resolve: (request?: TokenRequest.TokenRequest) => TokenRequest.ResolvedTokenRequest
-    /** Whether what the tokens of this request are bound to is still what new ones would be bound to. */
+    /** Whether new tokens of this request would be bound to the same key or certificate. */
     readonly isCurrent: (request: TokenRequest.ResolvedTokenRequest) => boolean
-    /** Asks for a token once. `attempt` counts from 1 and reaches the client authentication. */
+    /** Requests a token once. `attempt` counts from 1 and is passed to the client authentication. */
     readonly attempt: (
       request: TokenRequest.ResolvedTokenRequest,
       attempt?: number
     ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
-    /** Asks for a token, with the retries of the layer's options. */
+    /** Requests a token, with the retries of the options. */
     readonly request: (
       request: TokenRequest.ResolvedTokenRequest
     ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
-    /** Within this time an attempt comes to its end. */
+    /** The longest time of an attempt. */
     readonly timeout: Duration.Duration
-    /** What tokens are bound to, where they are sent with proofs (RFC 9449). */
+    /** The key that tokens are bound to, if they are (RFC 9449). */
     readonly proofKey: DPoP.ProofKey | undefined
-    /** By what `request` tries again; a provider that takes turns with other processes drives it itself. */
+    /** The Schedule by which `request` retries. A provider that takes turns with other processes retries by itself. */
     readonly retry: Schedule.Schedule<unknown, TokenRequestError>
     /**
-     * What the credentials are known by that the next attempt would use; `None`
-     * when they cannot change. A failure never fails it: it is `None` too.
+     * The version of the credentials that the next attempt would use; `None` if they cannot change or cannot be read.
      */
     readonly credentials: Effect.Effect<Option.Option<ClientAuth.Version>>
   }
@@ -91,36 +90,39 @@ export class TokenEndpoint extends Context.Tag("@effect-alf/core/TokenEndpoint")
  * @category options
  */
 export interface Options<R = never> extends AuthorizationServer.RequestOptions<R> {
-  /** The token endpoint's address: https, or http on loopback. */
+  /** The URL of the token endpoint: https, or http on loopback. */
   readonly tokenEndpoint: string | URL
-  /** The authorization server's issuer identifier (RFC 8414 §2): the audience of the client's assertions, where there are any. */
+  /** The issuer identifier of the authorization server (RFC 8414 §2): the audience of the client's assertions. */
   readonly issuer?: string | undefined
   /**
-   * The key that tokens are bound to (DPoP, RFC 9449), as `DPoP.generate()` or `DPoP.fromKey` makes it. An effect is run
-   * once, when the layer is built.
+   * The key that tokens are bound to (DPoP, RFC 9449), from `DPoP.generate()` or `DPoP.fromKey`. An effect runs once,
+   * when the layer is built.
    */
   readonly dpop?: DPoP.ProofKey | Effect.Effect<DPoP.ProofKey, unknown, R> | undefined
   /**
-   * Further `token_type`s of the server that mean Bearer, in any case, such as `["JWT"]`: a token of a type that nobody
-   * knows is not used (RFC 6749 §7.1).
+   * Further values of `token_type` that mean Bearer, in any case: `["JWT"]`. Tokens of an unknown type are rejected
+   * (RFC 6749 §7.1).
    */
   readonly bearerTypes?: ReadonlyArray<string> | undefined
-  /** The field of the answer that is the token: `id_token` for Cloud Run and IAP. The default is `access_token`. */
+  /**
+   * The field of the response that contains the token: `id_token` for Cloud Run and IAP. The default is
+   * `access_token`.
+   */
   readonly tokenField?: string | undefined
-  /** Further fields of the answer that come with the token, as `AccessToken.fields`: `["instance_url"]`. */
+  /** Further fields of the response to keep with the token, as `AccessToken.fields`: `["instance_url"]`. */
   readonly fields?: ReadonlyArray<string> | undefined
-  /** What is asked for when a call does not say otherwise. */
+  /** The default token request; calls can override it. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The default is `RetryPolicy.standard`. */
   readonly retry?: Schedule.Schedule<unknown, TokenRequestError> | undefined
-  /** Which failures are tried again. The default is `OAuthError.isTransient`. */
+  /** Which failures are retried. The default is `OAuthError.isTransient`. */
   readonly retryWhile?: Predicate.Predicate<TokenRequestError> | undefined
 }
 
 /**
- * Checks the options and makes the service over the given `HttpClient`, which
- * must not follow redirects by itself (platform's `followRedirects` would carry
- * the credentials with it).
+ * Checks the options and makes the service over the `HttpClient` in context,
+ * which must not follow redirects (platform's `followRedirects` would send the
+ * credentials along).
  *
  * @since 0.1.0
  * @category constructors
@@ -292,7 +294,7 @@ const orInvalid = <A, R>(effect: Effect.Effect<A, unknown, R>, option: string, d
   )
 
 /**
- * The service as a layer; it fails with `InvalidOptions` when it is built.
+ * The service as a layer. It fails with `InvalidOptions` when it is built.
  *
  * @since 0.1.0
  * @category layers
@@ -302,29 +304,30 @@ export const layer = <R = never>(
 ): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | R> => Layer.effect(TokenEndpoint, make(options))
 
 /**
- * Options of `layerDiscovery`. What the client can prove itself with is given
- * as for `layer`; the server says in its metadata what it takes.
+ * Options of `layerDiscovery`. The metadata says which authentication methods
+ * the server supports.
  *
  * @since 0.1.0
  * @category options
  */
 export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth"> {
-  /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
+  /** The issuer identifier, exactly as the server writes it: an https URL, or http on loopback. */
   readonly issuer: string | URL
   /**
-   * One authentication method, or several, of which the first is taken that the server supports; where it says that it
-   * supports none of them, the first of all, with a warning. A `clientSecret` is sent by what the server supports of `client_secret_basic`, `client_secret_post` and `client_secret_jwt`.
+   * One authentication method, or several: the first that the server supports is used; if it supports none, the
+   * first, with a warning. A `clientSecret` is sent with `client_secret_basic`, `client_secret_post` or
+   * `client_secret_jwt`, as the server supports.
    */
   readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
-  /** The address of the metadata, for servers that have it elsewhere than RFC 8414 and OpenID Connect say. */
+  /** The URL of the metadata, if it is not at the well-known one. */
   readonly metadataUrl?: string | URL | undefined
-  /** How old the metadata may become before it is asked for again. The default is 1 hour. */
+  /** The age at which the metadata is requested again. The default is 1 hour. */
   readonly refreshMetadataEvery?: Duration.DurationInput | undefined
 }
 
 /**
  * Makes the service of an endpoint that is found in the metadata of its
- * authorization server, when the first token is needed.
+ * authorization server when the first token is needed.
  *
  * @since 0.1.0
  * @category constructors
@@ -389,8 +392,8 @@ export const makeDiscovery: <R = never>(
 
 /**
  * The service of an endpoint that is found in the metadata of its authorization
- * server (RFC 8414, OpenID Connect Discovery 1.0). The metadata is read when
- * the first token is needed, so that an app starts while the server is away.
+ * server (RFC 8414, OpenID Connect Discovery 1.0). The metadata is requested
+ * with the first token, so that an app starts while the server is down.
  *
  * @example
  * ```ts
@@ -423,8 +426,8 @@ const hasMoved = ({ _tag, reason, status }: TokenRequestError): boolean =>
   _tag === "TokenEndpointError" && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
 /**
- * The options that a configuration can hold: `tokenEndpoint`, or `issuer`, whose metadata
- * tells it. The configuration decides which of the two at run time.
+ * The options that a `Config` can hold: `tokenEndpoint`, or `issuer`, whose
+ * metadata contains it. Which one is decided at run time.
  *
  * @since 0.1.0
  * @category options
@@ -445,9 +448,9 @@ export interface ConfigurableOptions {
 }
 
 /**
- * What `layerConfig` takes beside the configuration, which counts where both
- * say something. `metadataUrl` and `refreshMetadataEvery` are for an issuer
- * without a token endpoint.
+ * What `layerConfig` takes besides the `Config`, which takes precedence.
+ * `metadataUrl` and `refreshMetadataEvery` apply to an issuer without
+ * `tokenEndpoint`.
  *
  * @since 0.1.0
  * @category options
@@ -459,9 +462,8 @@ export interface LayerConfigOptions<R = never>
 {}
 
 /**
- * Reads the options from a configuration; what a configuration cannot hold is
- * given beside it. An option that is wrong is named as the variable that it
- * came from.
+ * Reads the options from a `Config`. Give other options beside it. Errors name
+ * the variable that is wrong.
  *
  * @example
  * ```ts
