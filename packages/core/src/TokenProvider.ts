@@ -1,7 +1,6 @@
 /**
- * The only place with policy: when a token is reused, renewed, adopted from the
- * store or refused. However many callers need a token, one token request is
- * under way.
+ * Decides when a token is reused, renewed, taken from the store or refused.
+ * However many callers need a token, one token request is under way.
  *
  * @since 0.1.0
  */
@@ -42,12 +41,11 @@ import type * as TokenStatus from "./TokenStatus.js"
 import { TokenStore } from "./TokenStore.js"
 
 /**
- * Gives tokens to whoever needs one: `AuthedHttpClient`, or a client of its
- * own kind such as gRPC or a WebSocket.
+ * Provides tokens to `AuthedHttpClient`, and to other clients such as gRPC or a
+ * WebSocket.
  *
- * `origin` says which resource a token is for, so that one that rejects good
- * tokens does not disturb the others. It may be left out where there is one
- * resource.
+ * `origin` names the API that a token is sent to, so that one that rejects
+ * valid tokens does not affect the others. Leave it out if there is one API.
  *
  * @since 0.1.0
  * @category tags
@@ -55,30 +53,27 @@ import { TokenStore } from "./TokenStore.js"
 export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")<
   TokenProvider,
   {
-    /** The token in memory if it can be used without any further work; `undefined` means: `get` it. */
+    /** The token in memory if it needs no renewal; if `undefined`, call `get`. */
     readonly peek: (request?: TokenRequest, origin?: string) => AccessToken.AccessToken | undefined
     /**
-     * A token that can be sent now. Waits only when there is none. While no other is to be had, it is one that the
-     * resource has rejected, until its time is over. `onUse` is told how it came about, unless it was
-     * simply in memory: for the spans of who sends it.
+     * A token that can be sent now. It waits only if there is none. If the API has rejected the token and no other is
+     * available, it returns the rejected one until that expires. `onUse` is called with where the token came from,
+     * unless it was in memory: for the span of the request.
      */
     readonly get: (
       request?: TokenRequest,
       origin?: string,
       onUse?: (use: TokenStatus.TokenUse) => void
     ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
-    /**
-     * A token to use in place of one that the resource rejected with 401. It is
-     * the rejected one itself when no other is worth a request at present.
-     */
+    /** Another token in place of one that the API rejected with 401. It is the same token if no other is available. */
     readonly renew: (
       rejected: AccessToken.AccessToken,
       request?: TokenRequest,
       origin?: string
     ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
     /**
-     * Tells what the resource said of a token: of one that `renew` gave always,
-     * of any other when it is accepted for the first time or again.
+     * Reports whether the API accepted a token: always for one from `renew`; for others when an API accepts it for
+     * the first time, or again.
      */
     readonly report: (
       token: AccessToken.AccessToken,
@@ -90,50 +85,46 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
 >() {}
 
 /**
- * Every option has a default that suits most servers.
+ * Options of a provider. The defaults suit most servers.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options {
   /**
-   * How long before its expiry a token is renewed in the background: at most a
-   * fifth of its lifetime, and at least as long as a token request is known to
-   * need before the leeway. The default is 5 minutes.
+   * How long before its expiry a token is renewed in the background: at most a fifth of its lifetime, and early
+   * enough to finish before the leeway. The default is 5 minutes.
    */
   readonly refreshAhead?: Duration.DurationInput | undefined
   /**
-   * How long before its expiry a token is no longer handed out without a try to
-   * renew it, at most a tenth of its lifetime. Nobody waits where the try began
-   * before that. The default is 10 seconds.
+   * How long before its expiry callers wait for a renewal first: at most a tenth of the lifetime. They do not wait if
+   * the renewal started earlier. The default is 10 seconds.
    */
   readonly expiryLeeway?: Duration.DurationInput | undefined
-  /** When a token is renewed whose lifetime the server did not say. The default is 1 hour. */
+  /** The lifetime after which a token is renewed if the server sent no `expires_in`. The default is 1 hour. */
   readonly defaultLifetime?: Duration.DurationInput | undefined
   /**
-   * For how long a failed token request answers the next callers too: this long
-   * after a failure that may pass by itself; five times as long, doubling to
-   * sixty times, after a definite one. The default is 1 second.
+   * How long a failed token request is the answer to further callers: this long after a failure that may pass; five
+   * times as long after a definite one, doubling up to sixty times. The default is 1 second.
    */
   readonly failureCooldown?: Duration.DurationInput | undefined
   /**
-   * How long a caller waits for a token at most. Longer than the `timeout` of the endpoint, it leaves time to hear who
-   * did not answer. The default is 10 seconds.
+   * How long a caller waits for a token. If it is longer than the `timeout` of the endpoint, the error names the
+   * cause. The default is 10 seconds.
    */
   readonly maxWait?: Duration.DurationInput | undefined
-  /** How long one call of the store may take. The default is 500 milliseconds. */
+  /** The time limit of one call of the store. The default is 500 milliseconds. */
   readonly storeTimeout?: Duration.DurationInput | undefined
   /**
-   * For how long the right to ask the endpoint is taken; it is extended while
-   * the attempt runs. A process that dies with it holds up the others for so
-   * long. The default is 3 seconds.
+   * The duration of the lease that a process needs to request a token. It is extended during the attempt. If the
+   * process dies, the others wait until it expires. The default is 3 seconds.
    */
   readonly leaseDuration?: Duration.DurationInput | undefined
   /** `false` keeps tokens in this process and out of the store. */
   readonly shareTokens?: boolean | undefined
   /**
-   * Revokes the tokens of this process when its layer's scope ends, as `TokenRevocation.onClose` has it. Tokens of a
-   * shared store are left to the others. By default tokens expire by themselves.
+   * Revokes the tokens of this process when its layer closes (`TokenRevocation.onClose`), except those in a shared
+   * store. By default tokens are left to expire.
    */
   readonly revocation?: OnClose | undefined
   /** How many different tokens are kept in memory. The default is 10,000. */
@@ -175,7 +166,7 @@ interface Need {
 }
 
 /**
- * Makes a provider whose renewals end with the scope.
+ * Makes a provider. Its renewals end with the scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -383,9 +374,8 @@ export const make: (
 })
 
 /**
- * How a provider stands with the token of a request, as far as is known: nothing
- * is asked for. For a health endpoint. A provider that an app made itself knows
- * of nothing.
+ * The state of a token, from memory: nothing is requested. Use it for a health
+ * endpoint. A provider that you made yourself has no state.
  *
  * @since 0.1.0
  * @category accessors
@@ -402,8 +392,9 @@ export const status = (
   })
 
 /**
- * A function, never a constant: layers are memoized by reference, and two
- * providers must not share one memory by accident.
+ * The provider as a layer. It is a function, not a constant: layers are
+ * memoized by reference, and two providers must not share one memory by
+ * accident.
  *
  * @since 0.1.0
  * @category layers
@@ -413,7 +404,7 @@ export const layer = (
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
 
 /**
- * The options that a configuration can hold.
+ * The options that a `Config` can hold.
  *
  * @since 0.1.0
  * @category options
@@ -431,8 +422,7 @@ export interface ConfigurableOptions {
 }
 
 /**
- * Reads the options from a configuration; what it does not say is given beside
- * it.
+ * Reads the options from a `Config`. Give other options beside it.
  *
  * @example
  * ```ts
@@ -458,18 +448,18 @@ export const layerConfig = (
  * @category options
  */
 export interface WarmOptions {
-  /** What tokens are for, each a request of its own. By default the one that calls get when they say nothing. */
+  /** The token requests. The default is the one of calls without options. */
   readonly requests?: ReadonlyArray<TokenRequest> | undefined
   /**
-   * What becomes of a token that cannot be had: `"fail"` fails with its error, so that an app does not start; `"log"`
-   * leaves it at the line that the provider logs when a renewal fails, and the first call tries again. The default is `"fail"`.
+   * What happens if a token cannot be requested: `"fail"` fails with the error, so that the app does not start;
+   * `"log"` continues with the line that the provider logs, and the first call tries again. The default is `"fail"`.
    */
   readonly onFailure?: "fail" | "log" | undefined
 }
 
 /**
- * Gets tokens before the first call needs them: at the start of an app, or
- * ahead of a rush. Each takes `maxWait` at most, and 16 are asked for at once.
+ * Requests tokens before the first call needs them, at the start of an app or
+ * before a peak. Each takes at most `maxWait`; 16 are requested at once.
  *
  * @example
  * ```ts
@@ -499,8 +489,8 @@ export function warm({ onFailure, requests }: WarmOptions = {}) {
 }
 
 /**
- * Does `warm` when an app's layers are built. Merge it where the provider is,
- * so that what needs either waits for it.
+ * Runs `warm` when the layers are built. Merge it with the provider, so that
+ * what needs the provider waits for it.
  *
  * @example
  * ```ts
