@@ -1,6 +1,5 @@
 /**
- * The value this library is about: an access token (RFC 6749 §1.4) and when it
- * ends.
+ * An access token (RFC 6749 §1.4), and when it expires and is renewed.
  *
  * @since 0.1.0
  */
@@ -16,63 +15,60 @@ import type { Algorithm } from "./JwtSigner.js"
 /**
  * An access token as the token endpoint issued it.
  *
- * `expiresAt` counts from the start of the token request, so that a slow answer
- * never makes a token look younger than it is. It is `None` when the server
- * did not say how long the token lives.
+ * `expiresAt` counts from the start of the token request, so that a slow
+ * response does not extend the token's lifetime. It is `None` if the server
+ * sent no `expires_in`.
  *
  * @since 0.1.0
  * @category models
  */
 export class AccessToken extends Data.TaggedClass("AccessToken")<{
   readonly value: Redacted.Redacted
-  /** `Bearer` or `DPoP`, whatever case the server wrote it in (RFC 6749 §7.1). */
+  /** `Bearer` or `DPoP`, in this spelling however the server wrote it (RFC 6749 §7.1). */
   readonly tokenType: string
   readonly obtainedAt: DateTime.Utc
   readonly expiresAt: Option.Option<DateTime.Utc>
-  /** The granted scope; `None` when the server granted what was asked for (RFC 6749 §5.1). */
+  /** The granted scope; `None` if the server granted the requested scope (RFC 6749 §5.1). */
   readonly scope: Option.Option<string>
-  /** What came with it to ask for the next one (RFC 6749 §1.5). `TokenProvider` keeps it to itself. */
+  /** The refresh token that was issued with it (RFC 6749 §1.5). `TokenProvider` does not pass it on. */
   readonly refreshToken?: Redacted.Redacted | undefined
   /**
-   * What else the answer said, of what the endpoint's option `fields` names; redacted, as a server may put anything there.
-   * Tokens in a store have them too.
+   * The fields of the response that the endpoint's option `fields` names, redacted. Tokens in a store have them too.
    */
   readonly fields?: Readonly<Record<string, Redacted.Redacted<unknown>>> | undefined
-  /** The key that the token is bound to: without a proof of it the token is of no use (RFC 9449). */
+  /** The key that the token is bound to (RFC 9449). Without a proof made with it the token is useless. */
   readonly proofKey?: ProofKey | undefined
 }> {}
 
 /**
- * A key, and the proofs that it makes. Its private part cannot be reached.
+ * A key and the function that makes proofs with it. The private key cannot be
+ * read.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ProofKey {
-  /** What a token that is bound to the key names it by, `jkt` (RFC 7638, RFC 9449 §6.1). */
+  /** The thumbprint of the public key (RFC 7638), which the server writes into the token as `jkt` (RFC 9449 §6.1). */
   readonly thumbprint: string
-  /** Never one with a shared secret (RFC 9449 §4.2). */
+  /** The algorithm of the proofs; never one with a shared secret (RFC 9449 §4.2). */
   readonly algorithm: Exclude<Algorithm, `HS${string}`>
-  /** Whether other processes have the key too. Tokens of a key that none of them has are never stored. */
+  /** Whether other processes have the key too. If not, tokens bound to it are never stored. */
   readonly isShared: boolean
-  /** The newest nonce that each origin gave; the next proof for it has it (RFC 9449 §8.2). */
+  /** The newest nonce of each origin, which the next proof for that origin contains (RFC 9449 §8.2). */
   readonly nonces: Nonces
-  /**
-   * The value of the `DPoP` header for one request (RFC 9449 §4.2): a secret,
-   * as is the token that it is to be sent with.
-   */
+  /** The value of the `DPoP` header for one request (RFC 9449 §4.2). It is as secret as the token. */
   readonly proof: (options: {
     readonly method: string
     readonly url: string | URL
     /** The access token that the request carries; none at the token endpoint. */
     readonly token?: Redacted.Redacted | undefined
   }) => Effect.Effect<string>
-  /** How requests and forms are sent with its proofs. */
+  /** How requests and forms are sent with proofs. */
   readonly sending: ProofSending
 }
 
 /**
- * What a key brings to those who send something with its proofs.
+ * What `ProofKey.sending` contains is private to this library.
  *
  * @since 0.1.0
  * @category models
@@ -90,13 +86,13 @@ export interface ProofSending {
  */
 export interface Nonces {
   readonly get: (origin: string) => string | undefined
-  /** Takes the `DPoP-Nonce` of any answer, a success too; what is no nonce is ignored. */
+  /** Keeps the `DPoP-Nonce` of a response, successful or not; an invalid nonce is ignored. */
   readonly set: (origin: string, nonce: string | undefined) => void
 }
 
 /**
- * The value of the `Authorization` header (RFC 6750 §2.1). It is a secret:
- * built where a request is signed, and kept nowhere else.
+ * The value of the `Authorization` header (RFC 6750 §2.1). It is a secret: do
+ * not store or log it.
  *
  * @since 0.1.0
  * @category accessors
@@ -106,7 +102,7 @@ export const authorization = (self: AccessToken): string =>
   `${self.proofKey === undefined ? self.tokenType : "DPoP"} ${Redacted.value(self.value)}`
 
 /**
- * Makes an access token; `obtainedAt` and `expiresIn` decide when it expires.
+ * Makes an access token, which expires `expiresIn` after `obtainedAt`.
  *
  * @since 0.1.0
  * @category constructors
@@ -135,7 +131,7 @@ export const make = (options: {
   })
 
 /**
- * The access token alone, as it is given to those who only use it.
+ * The same token without its refresh token.
  *
  * @since 0.1.0
  * @category combinators
@@ -144,8 +140,7 @@ export const withoutRefreshToken = (self: AccessToken): AccessToken =>
   self.refreshToken === undefined ? self : new AccessToken(Struct.omit(self, "refreshToken"))
 
 /**
- * What anyone may claim as a lifetime is bounded by what a date can hold; nobody
- * keeps a token for ten years.
+ * The longest lifetime, ten years: a longer `expires_in` is shortened to it.
  *
  * @since 0.1.0
  * @category expiry
@@ -155,8 +150,8 @@ export const maxLifetime = Duration.days(3650)
 const capLifetime = Duration.min(maxLifetime)
 
 /**
- * How long the token still lives; zero when it has expired, `None` when its end
- * is not known.
+ * The remaining lifetime: zero if the token has expired, `None` if its expiry
+ * is unknown.
  *
  * @since 0.1.0
  * @category expiry
@@ -168,8 +163,8 @@ export const remaining = (self: AccessToken, now: DateTime.Utc): Option.Option<D
   )
 
 /**
- * Whether the token's time has run out. A token whose end is not known never
- * expires by the clock: a 401 ends it.
+ * Whether the token has expired. A token whose expiry is unknown never expires
+ * by the clock; a 401 ends its use.
  *
  * @since 0.1.0
  * @category expiry
@@ -178,10 +173,10 @@ export const isExpired = (self: AccessToken, now: DateTime.Utc): boolean =>
   Option.isSome(self.expiresAt) && self.expiresAt.value.epochMillis <= now.epochMillis
 
 /**
- * How early a token is renewed and when it is no longer handed out without a
- * try to renew it. Each is the configured duration or a share of the token's
+ * When a token is renewed in the background, and when requests begin to wait
+ * for a new one. Each window is the configured duration or a share of the
  * lifetime, whichever is shorter, so that a token of five seconds works too.
- * Between them there is always the time that a token request needs.
+ * The time of a token request always fits between the two.
  *
  * @since 0.1.0
  * @category expiry
@@ -189,9 +184,9 @@ export const isExpired = (self: AccessToken, now: DateTime.Utc): boolean =>
 export interface Windows {
   /** From here on a request starts a renewal in the background (epoch milliseconds). */
   readonly refreshAt: number
-  /** Until here the token is handed out without waiting (epoch milliseconds). */
+  /** Until here requests use the token without waiting (epoch milliseconds). */
   readonly freshUntil: number
-  /** Here its time has run out; infinite when the end is not known. */
+  /** The expiry (epoch milliseconds); infinite if it is unknown. */
   readonly expiresAt: number
 }
 
@@ -209,10 +204,11 @@ const requestMargin = 1.5
 const maxAheadShare = 0.5
 
 /**
- * Computes the windows of a token. `jitter` (0 to 1) spreads the renewals of a
- * fleet over the last quarter of the window's start, and takes nothing of the
- * time that a token request needs: by what the last ones took,
- * `requestDuration`, and at least a twentieth of the lifetime or 10 seconds.
+ * Computes the windows of a token. `jitter` (0 to 1) delays the renewal by up
+ * to a quarter of `refreshAhead`, so that the processes of a fleet do not renew
+ * at once. The window is extended where it does not fit a token request: 1.5
+ * times `requestDuration`, the time of the last ones, and at least a twentieth
+ * of the lifetime or 10 seconds, whichever is shorter.
  *
  * @since 0.1.0
  * @category expiry

@@ -1,7 +1,7 @@
 /**
- * A call that is not HTTP (gRPC, a message broker, the login of a database)
- * with the promise of `AuthedHttpClient`: it is made with a token, and once more
- * with another one when the first was rejected.
+ * Calls that are not HTTP (gRPC, a message broker, the login of a database)
+ * with a token. If the token is rejected, the call is made once more with
+ * another token, as `AuthedHttpClient` does.
  *
  * @since 0.1.0
  */
@@ -17,23 +17,26 @@ import { TokenProvider } from "./TokenProvider.js"
 import type { TokenRequest } from "./TokenRequest.js"
 
 /**
- * How a call tells that its token was rejected, and what its token is for.
+ * How a rejected token is recognised, and which token is requested.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options<E> {
-  /** Whether a failure is about the token, as UNAUTHENTICATED of gRPC is. */
+  /** Whether a failure means that the token was rejected, as UNAUTHENTICATED of gRPC does. */
   readonly isRejection: Predicate.Predicate<E>
-  /** What is asked for, beside the defaults of the endpoint. */
+  /** The token request; what it leaves out comes from the defaults of the endpoint. */
   readonly request?: TokenRequest | undefined
-  /** The other side, where there are several: one that rejects good tokens does not disturb the others. */
+  /**
+   * The name of the service that is called, if there are several: one that rejects valid tokens does not affect the
+   * others.
+   */
   readonly origin?: string | undefined
 }
 
 /**
- * Makes a call with a token. It fails with what the call failed with, or
- * without a call when there is no token.
+ * Makes a call with a token. It fails with the error of the call, or, if there
+ * is no token, without making the call.
  *
  * @since 0.1.0
  * @category models
@@ -45,7 +48,7 @@ export interface AuthedCall<E> {
 }
 
 /**
- * Makes what calls of one kind are made with.
+ * Makes an `AuthedCall` for calls of one kind.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * A `fetch` function over an `AuthedHttpClient`, with its promises, for code
- * that knows nothing of Effect: openapi-fetch, ky, the SDK of a service.
+ * A `fetch` function over an `AuthedHttpClient`, for code that does not use
+ * Effect: openapi-fetch, ky, the SDK of a service.
  *
  * @since 0.1.0
  */
@@ -28,7 +28,7 @@ import * as OAuthError from "./OAuthError.js"
 import * as Origin from "./Origin.js"
 
 /**
- * What every library that takes a `fetch` takes.
+ * The type of `fetch`, as libraries accept it.
  *
  * @since 0.1.0
  * @category models
@@ -42,23 +42,24 @@ const maxRedirects = 20
 const maxBufferedBytes = 1024 * 1024
 
 /**
- * Makes a `fetch` of a client. It does what fetch does, but for this:
+ * Makes a `fetch` of a client. It behaves like fetch, except:
  *
- * - A relative address is joined to the client's `baseUrl`.
- * - Bodies are sent again after a 401 as rule 5 says: all but streams. The body
- *   of a `Request` is a stream for whoever looks at it. Up to 1 MiB of it is read
- *   before it is sent; one that ends by then can be sent again.
- * - Redirects are followed as `AuthedHttpClient.followRedirects` does, at most 20
- *   in a row. With `redirect: "manual"` the redirect itself is returned, as by
- *   the fetch of every server; one that is refused rejects with a `RedirectError`.
- * - An `OAuthError` rejects as it is; everything else that fails on its way is a
- *   `TypeError` with platform's error as its cause, as a fetch has it.
- * - Methods are those that platform knows: none of one's own.
- * - The `statusText` is empty, as over HTTP/2. A cookie without a name is left
- *   out. Over `NodeHttp` no `Pragma` goes with `Cache-Control: no-cache`.
+ * - A relative URL is joined to the client's `baseUrl`.
+ * - After a 401 all bodies except streams are sent again (rule 5). The body of
+ *   a `Request` is a stream; up to 1 MiB of it is buffered before it is sent,
+ *   and a body that ends within this can be sent again.
+ * - Redirects are followed as `AuthedHttpClient.followRedirects` does, at most
+ *   20 in a row. With `redirect: "manual"` the redirect itself is returned, as
+ *   fetch does on servers. A redirect that is not followed rejects with a
+ *   `RedirectError`.
+ * - An `OAuthError` rejects as it is. Every other failure rejects with a
+ *   `TypeError` whose cause is platform's error.
+ * - Only the methods that platform knows are supported.
+ * - `statusText` is empty, as over HTTP/2. A cookie without a name is dropped.
+ *   Over `NodeHttp`, `Cache-Control: no-cache` adds no `Pragma`.
  *
- * What else `init` or a `Request` holds (`cache`, `credentials`, ...) reaches
- * platform's fetch client, if that is below.
+ * Other settings of `init` or a `Request` (`cache`, `credentials`, ...) reach
+ * platform's fetch client, if the client uses it.
  *
  * @since 0.1.0
  * @category constructors
@@ -106,10 +107,11 @@ export const toFetch = (
 }
 
 /**
- * The `fetch` of the `AuthedHttpClient` at hand. It keeps the logger, the tracer
- * and whatever else the effect was run with: made within a span its requests are
- * children of it, made with `AuthedHttpClient.withTokenScope` they have tokens
- * of that scope. It costs next to nothing to make.
+ * The `fetch` of the `AuthedHttpClient` in context. It keeps the context of
+ * this effect, such as the logger and the tracer: made within a span, its
+ * requests are children of the span; made with
+ * `AuthedHttpClient.withTokenScope`, they use tokens of that scope. It is cheap
+ * to make.
  *
  * @example
  * ```ts

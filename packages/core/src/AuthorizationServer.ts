@@ -1,6 +1,6 @@
 /**
- * What an authorization server says of itself: its metadata (RFC 8414, OpenID
- * Connect Discovery 1.0), found by its issuer identifier.
+ * The metadata of an authorization server (RFC 8414, OpenID Connect Discovery
+ * 1.0), found by its issuer identifier.
  *
  * @since 0.1.0
  */
@@ -33,8 +33,7 @@ const Endpoints = Schema.Struct({
 })
 
 /**
- * The metadata of RFC 8414 §2 that a client acts on. What a server says beside
- * it is left out.
+ * The metadata that a client uses (RFC 8414 §2). Other fields are ignored.
  *
  * @since 0.1.0
  * @category schemas
@@ -46,7 +45,7 @@ export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/Authoriza
   grant_types_supported: Field.optional(Field.Names),
   token_endpoint_auth_methods_supported: Field.optional(Field.Names),
   dpop_signing_alg_values_supported: Field.optional(Field.Names),
-  /** Where a client with a certificate finds the same endpoints (RFC 8705 §5). */
+  /** The same endpoints for clients with a certificate (RFC 8705 §5). */
   mtls_endpoint_aliases: Field.optional(Endpoints)
 }) {}
 
@@ -59,7 +58,7 @@ export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/Authoriza
 export type Endpoint = keyof typeof Endpoints.fields
 
 /**
- * An authorization server that is known by its metadata.
+ * An authorization server and its metadata.
  *
  * @since 0.1.0
  * @category tags
@@ -69,82 +68,84 @@ export class AuthorizationServer extends Context.Tag("@effect-alf/core/Authoriza
   {
     readonly issuer: string
     /**
-     * Asked for when it is first needed and kept; renewed in the background,
-     * while the old one serves. Its failures are kept for a second.
+     * The metadata. It is requested when it is first needed and cached; a renewal runs in the background. A failure
+     * is cached for a second.
      */
     readonly metadata: Effect.Effect<Metadata, DiscoveryError>
-    /** The address of an endpoint; that for clients with a certificate, where there is one and `mutualTls` asks for it. */
+    /** The URL of an endpoint; with `mutualTls` that for clients with a certificate, if there is one. */
     readonly endpoint: (
       name: Endpoint,
       options?: { readonly mutualTls?: boolean | undefined }
     ) => Effect.Effect<URL, DiscoveryError>
-    /** Within this time the metadata has been read, or has failed to be. */
+    /** The longest time until `metadata` succeeds or fails. */
     readonly timeout: Duration.Duration
-    /** Asks for the metadata anew when it is next needed, as after an endpoint has moved. */
+    /** Requests the metadata again when it is next needed, for example after an endpoint has moved. */
     readonly forget: Effect.Effect<void>
   }
 >() {}
 
 /**
- * Where the metadata is, and within what bounds it is read.
+ * Where the metadata is, and the limits of a request for it.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options {
-  /** The issuer identifier, exactly as the server writes it: an https address, or http on loopback. */
+  /** The issuer identifier, exactly as the server writes it: an https URL, or http on loopback. */
   readonly issuer: string | URL
   /**
-   * The address of the metadata, for servers that have it elsewhere. The default is that of RFC 8414 §3, then that of
+   * The URL of the metadata, if it is not at the well-known one. The default is that of RFC 8414 §3, then that of
    * OpenID Connect Discovery 1.0 §4.
    */
   readonly metadataUrl?: string | URL | undefined
-  /** How old it may become before it is asked for again. The default is 1 hour. */
+  /** The age at which the metadata is requested again. The default is 1 hour. */
   readonly refreshEvery?: Duration.DurationInput | undefined
-  /** How long it may take to read it at one address. The default is 4 seconds. */
+  /** The time limit of a request to one URL. The default is 4 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
-  /** The default is 262,144 bytes. */
+  /** The longest response. The default is 262,144 bytes. */
   readonly maxResponseBytes?: number | undefined
   /**
-   * Further headers of the request; their values are kept out of spans, and those that platform's
-   * `Headers.currentRedactedNames` names out of errors.
+   * Further headers of the request. Spans do not contain their values; errors do not contain the values of those in
+   * platform's `Headers.currentRedactedNames`.
    */
   readonly headers?: Headers.Input | undefined
   /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
   readonly requestInit?: RequestInit | undefined
-  /** Allows plain http to other machines, for the issuer and for what it names. */
+  /** Allows http to other machines, for the issuer and for its endpoints. */
   readonly allowInsecure?: boolean | undefined
 }
 
 /**
- * Who asks, and within what bounds. `clientAuth` takes precedence over
- * `clientSecret`, which is sent by HTTP Basic; one of the two is required.
+ * The client, and the limits of a request. `clientSecret` is sent with HTTP
+ * Basic; `clientAuth` takes precedence. One of the two is required.
  *
  * @since 0.1.0
  * @category options
  */
 export interface RequestOptions<R = never> {
   readonly clientId: string
-  /** The client secret, or an effect that is run at every request. */
+  /** The client secret, or an effect that runs for every request. */
   readonly clientSecret?: ClientAuth.Secret<R> | undefined
   readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
   /**
-   * Further headers of the request; their values are kept out of spans, and those that platform's
-   * `Headers.currentRedactedNames` names out of errors.
+   * Further headers of the request. Spans do not contain their values; errors do not contain the values of those in
+   * platform's `Headers.currentRedactedNames`.
    */
   readonly headers?: Headers.Input | undefined
   /** Options for `fetch`, used when the HTTP client is platform's fetch client. */
   readonly requestInit?: RequestInit | undefined
-  /** How long one attempt may take, from the credentials to the end of the answer's body. The default is 8 seconds. */
+  /**
+   * The time limit of one attempt, from reading the credentials to the end of the response. The default is 8 seconds.
+   */
   readonly timeout?: Duration.DurationInput | undefined
-  /** The default is 262,144 bytes. */
+  /** The longest response. The default is 262,144 bytes. */
   readonly maxResponseBytes?: number | undefined
-  /** Allows plain http to other machines. */
+  /** Allows http to other machines. */
   readonly allowInsecure?: boolean | undefined
 }
 
 /**
- * The address of an endpoint, or an effect that finds it.
+ * The URL of an endpoint, or an effect that finds it.
  *
  * @since 0.1.0
  * @category options
@@ -152,13 +153,13 @@ export interface RequestOptions<R = never> {
 export type Address<E = never> = string | URL | Effect.Effect<URL, E>
 
 /**
- * Options of what posts to one endpoint of an authorization server.
+ * Options of a request to an endpoint of an authorization server.
  *
  * @since 0.1.0
  * @category options
  */
 export interface EndpointOptions<R = never> extends RequestOptions<R> {
-  /** The authorization server's issuer identifier: the audience of the client's assertions, where there are any. */
+  /** The issuer identifier of the authorization server: the audience of the client's assertions. */
   readonly issuer?: string | undefined
 }
 
@@ -173,8 +174,8 @@ const failureCooldown = 1_000
 const refreshCooldown = 60_000
 
 /**
- * Checks the options. The metadata is read when it is first needed, so that an
- * app starts while its authorization server is away.
+ * Checks the options. The metadata is requested when it is first needed, so
+ * that an app starts while its authorization server is down.
  *
  * @since 0.1.0
  * @category constructors
@@ -349,7 +350,7 @@ export const make: (
   })
 
 /**
- * The server as a layer.
+ * The authorization server as a layer.
  *
  * @since 0.1.0
  * @category layers

@@ -1,5 +1,5 @@
 /**
- * How the client proves itself to the token endpoint (RFC 6749 §2.3).
+ * How the client authenticates at the token endpoint (RFC 6749 §2.3).
  *
  * @since 0.1.0
  */
@@ -15,24 +15,24 @@ import * as LayerOptions from "./LayerOptions.js"
 import { CredentialsError, oneLine } from "./OAuthError.js"
 
 /**
- * What a client authentication knows of the attempt it is made for.
+ * What a client authentication knows about the attempt.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Context {
   readonly clientId: string
-  /** The token endpoint's address. */
+  /** The URL of the token endpoint. */
   readonly endpoint: string
-  /** The authorization server's issuer identifier, where it is known (RFC 8414 §2). */
+  /** The issuer identifier of the authorization server, if it is known (RFC 8414 §2). */
   readonly issuer: string | undefined
-  /** Counts from 1 within one token request and its retries. */
+  /** The number of the attempt within one token request, from 1. */
   readonly attempt: number
 }
 
 /**
- * What credentials are known by: themselves, or what stands for them. Two are
- * the same where they are equal by `Equal`.
+ * Identifies credentials: the credentials themselves, or a fingerprint. Two
+ * versions are compared with `Equal`.
  *
  * @since 0.1.0
  * @category models
@@ -40,8 +40,8 @@ export interface Context {
 export type Version = string | Redacted.Redacted
 
 /**
- * What a client authentication adds to a token request. The endpoint encodes
- * the form; the values given here are not encoded yet.
+ * What a client authentication adds to a token request. Do not encode the
+ * values: the endpoint does.
  *
  * @since 0.1.0
  * @category models
@@ -49,44 +49,39 @@ export type Version = string | Redacted.Redacted
 export interface Credentials {
   readonly headers?: Readonly<Record<string, Redacted.Redacted>> | undefined
   readonly params?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
-  /** Further secrets that must never be seen in an answer's description. */
+  /** Further secrets that must not appear in the description of an error. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   /**
-   * What was used, or a fingerprint of it. When the server knows it no longer
-   * (`invalid_client`, or any 401), the client authenticates once more, and a
-   * request with another version is made at once.
+   * The version of the credentials that were used. If the server rejects them (`invalid_client`, or any 401), the
+   * client authenticates once more, and if the version has changed, the request is repeated at once.
    */
   readonly version?: Version | undefined
 }
 
 /**
- * A way to authenticate a client: a plain value, so that an app can bring its
- * own. It runs anew at every attempt. Of a failure only the kind is told, unless
- * it is a `CredentialsError`.
+ * A way to authenticate a client. It is a plain value, so that you can add your
+ * own. It runs for every attempt. Its failure is reported only if it is a
+ * `CredentialsError`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientAuth<out R = never> {
-  /** A name of the IANA registry "OAuth Token Endpoint Authentication Methods", or the app's own. */
+  /** The name in the IANA registry "OAuth Token Endpoint Authentication Methods", or a name of your own. */
   readonly method: string
   readonly authenticate: (context: Context) => Effect.Effect<Credentials, unknown, R>
-  /**
-   * Changes when the credentials change. Where it is there, a failure such as
-   * `invalid_client` is forgotten as soon as it changes.
-   */
+  /** The current version of the credentials. When it changes, a cached failure such as `invalid_client` is dropped. */
   readonly version?: Effect.Effect<Version, unknown, R> | undefined
   /**
-   * What the issued tokens are bound to: run once, it gives a function that
-   * tells the thumbprint of the key or certificate now. It is part of the
-   * token's key.
+   * What the issued tokens are bound to. It runs once and returns a function that returns the current thumbprint of
+   * the key or certificate, which is part of the token's cache key.
    */
   readonly binding?: Effect.Effect<() => string, unknown, R> | undefined
 }
 
 /**
- * A secret, or an effect that reads it anew for every token request, so that
- * it can be rotated without a restart.
+ * A secret, or an effect that reads it for every token request, so that you can
+ * rotate it without a restart.
  *
  * @since 0.1.0
  * @category models
@@ -104,8 +99,8 @@ const version = <R>(secret: Secret<R>): Effect.Effect<Version, unknown, R> | und
   Effect.isEffect(secret) ? secret : undefined
 
 /**
- * `client_secret_basic`: HTTP Basic with the id and the secret form-encoded
- * first (RFC 6749 §2.3.1). Some servers do not decode them: `raw` sends them as
+ * `client_secret_basic`: HTTP Basic with client id and secret, form-encoded
+ * (RFC 6749 §2.3.1). For servers that do not decode them, `raw` sends them as
  * they are.
  *
  * @since 0.1.0
@@ -138,7 +133,7 @@ export const clientSecretBasic = <R = never>(
 }
 
 /**
- * `client_secret_post`: id and secret as form parameters (RFC 6749 §2.3.1).
+ * `client_secret_post`: client id and secret in the form (RFC 6749 §2.3.1).
  *
  * @since 0.1.0
  * @category constructors
@@ -154,28 +149,28 @@ export const clientSecretPost = <R = never>(secret: Secret<R>): ClientAuth<R> =>
 })
 
 /**
- * Options of the methods that sign an assertion of their own.
+ * Options of the methods that sign an assertion.
  *
  * @since 0.1.0
  * @category options
  */
 export interface SignedAssertionOptions extends JwtSigner.JwtOptions {
   /**
-   * `aud`, whom the assertion is for: the token endpoint, the issuer, both, or
-   * what the server's documentation says. The default is the issuer where it is
-   * known, as an assertion for one server must be of no use at another, else
-   * the token endpoint (RFC 7523 §3).
+   * `aud`: the token endpoint, the issuer, both, or the value that the server documents. The default is the issuer if
+   * it is known, so that no other server accepts the assertion, else the token endpoint (RFC 7523 §3).
    */
   readonly audience?: "issuer" | "tokenEndpoint" | "both" | (string & {}) | ReadonlyArray<string> | undefined
-  /** Further claims, or others in place of `iss`, `sub` and `aud`. */
+  /** Further claims; `iss`, `sub` and `aud` can be overridden. */
   readonly claims?: JwtSigner.Claims | undefined
-  /** The assertion names the client; some servers refuse to be told twice (RFC 7521 §4.2). */
+  /**
+   * Does not send `client_id`, which the assertion contains; some servers reject requests with both (RFC 7521 §4.2).
+   */
   readonly omitClientId?: boolean | undefined
 }
 
 /**
- * `client_secret_jwt`: a JWT signed with the client secret, which itself is not
- * sent (OpenID Connect Core §9). The secret must be as long as the hash: 32
+ * `client_secret_jwt`: a JWT signed with the client secret, which is not sent
+ * (OpenID Connect Core §9). The secret must be at least as long as the hash: 32
  * bytes for HS256.
  *
  * @since 0.1.0
@@ -215,8 +210,7 @@ export interface PrivateKeyJwtOptions<out R = never> extends SignedAssertionOpti
 
 /**
  * `private_key_jwt`: a JWT signed with the client's private key (RFC 7523 §2.2,
- * OpenID Connect Core §9). The key stays here, and may be rotated without a
- * restart.
+ * OpenID Connect Core §9). You can rotate the key without a restart.
  *
  * @example
  * ```ts
@@ -297,18 +291,17 @@ const assertionTypes = {
  * @category options
  */
 export interface AssertionOptions {
-  /** What the assertion is: a JWT (RFC 7523), the default, or SAML 2.0 in base64url (RFC 7522). */
+  /** The type of the assertion: a JWT (RFC 7523), the default, or SAML 2.0 in base64url (RFC 7522). */
   readonly type?: "jwt" | "saml2" | undefined
-  /** The default is `private_key_jwt`, as which servers know it. */
+  /** The name of the method, by which discovery matches it. The default is `private_key_jwt`. */
   readonly method?: string | undefined
-  /** Leaves `client_id` to the assertion. */
+  /** Does not send `client_id`. */
   readonly omitClientId?: boolean | undefined
 }
 
 /**
- * An assertion that somebody else made for this workload (RFC 7521 §4.2):
- * whatever a platform's identity service gives out. An effect is run anew at
- * every attempt.
+ * An assertion that was issued for this workload (RFC 7521 §4.2), for example
+ * by the identity service of a platform. An effect runs for every attempt.
  *
  * @since 0.1.0
  * @category constructors
@@ -327,9 +320,8 @@ export const assertion = <R = never>(
 })
 
 /**
- * An assertion that lies in a file and is replaced there by others, such as the
- * projected service account token of Kubernetes. The file is read anew at every
- * attempt.
+ * An assertion in a file that is replaced from outside, such as the projected
+ * service account token of Kubernetes. The file is read for every attempt.
  *
  * @since 0.1.0
  * @category constructors
@@ -343,9 +335,9 @@ export const assertionFile = (
 }
 
 /**
- * A secret, a key or an assertion that lies in a file and is replaced there by
- * others: the file is read anew at every attempt, by platform's `FileSystem`,
- * which `NodeFileSystem.layer` of `@effect/platform-node` provides.
+ * A secret, key or assertion in a file that may be replaced. The file is read
+ * for every attempt, with platform's `FileSystem`, which `NodeFileSystem.layer`
+ * of `@effect/platform-node` provides.
  *
  * @example
  * ```ts
@@ -408,10 +400,9 @@ const byCertificate = (method: string): ClientAuth<ClientCertificate> => ({
 })
 
 /**
- * `tls_client_auth`: the certificate of the connection, from an authority that
- * the server trusts, is the proof (RFC 8705 §2.1). It is read anew at every
- * attempt, and the tokens are bound to it. `NodeHttp.layerMutualTls` of
- * `@effect-alf/node` provides it.
+ * `tls_client_auth`: a client certificate from an authority that the server
+ * trusts (RFC 8705 §2.1). It is read for every attempt, and tokens are bound to
+ * it. `NodeHttp.layerMutualTls` of `@effect-alf/node` provides it.
  *
  * @since 0.1.0
  * @category constructors
@@ -419,8 +410,8 @@ const byCertificate = (method: string): ClientAuth<ClientCertificate> => ({
 export const tlsClientAuth: ClientAuth<ClientCertificate> = byCertificate("tls_client_auth")
 
 /**
- * `self_signed_tls_client_auth`: as `tls`, with a certificate that the client
- * has registered itself (RFC 8705 §2.2).
+ * `self_signed_tls_client_auth`: as `tlsClientAuth`, with a certificate that
+ * the client registered itself (RFC 8705 §2.2).
  *
  * @since 0.1.0
  * @category constructors
@@ -428,8 +419,8 @@ export const tlsClientAuth: ClientAuth<ClientCertificate> = byCertificate("tls_c
 export const selfSignedTlsClientAuth: ClientAuth<ClientCertificate> = byCertificate("self_signed_tls_client_auth")
 
 /**
- * Another method, over connections with a certificate that the tokens are bound
- * to (RFC 8705 §3).
+ * Another method over connections with a client certificate, to which tokens
+ * are bound (RFC 8705 §3).
  *
  * @since 0.1.0
  * @category combinators
@@ -445,7 +436,8 @@ export const certificateBound = <R>(auth: ClientAuth<R>): ClientAuth<R | ClientC
 })
 
 /**
- * `none`: the client only names itself; a proxy or the network authenticates it.
+ * `none`: sends `client_id` only, for a public client, or one that a proxy or
+ * the network authenticates.
  *
  * @since 0.1.0
  * @category constructors
@@ -456,8 +448,8 @@ export const none: ClientAuth = {
 }
 
 /**
- * No client authentication, and no `client_id` either: the grant says it all
- * (RFC 7521 §4.1), as the assertion of a Google service account does.
+ * No client authentication and no `client_id`: the grant identifies the client
+ * (RFC 7521 §4.1), as with a Google service account.
  *
  * @since 0.1.0
  * @category constructors
@@ -468,8 +460,8 @@ export const omitted: ClientAuth = {
 }
 
 /**
- * Encodes one value as `application/x-www-form-urlencoded` does (WHATWG URL
- * §5.2), as RFC 6749 Appendix B asks for.
+ * Encodes a value as `application/x-www-form-urlencoded` (WHATWG URL §5.2, RFC
+ * 6749 Appendix B).
  *
  * @since 0.1.0
  * @category encoding

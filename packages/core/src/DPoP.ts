@@ -1,6 +1,6 @@
 /**
- * Tokens bound to a key (RFC 9449): each request carries a proof, signed for it
- * alone, that its sender has the key.
+ * Tokens bound to a key (RFC 9449). Each request carries a proof, signed for
+ * that request, that the sender has the key.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,8 @@ import * as JwtSigner from "./JwtSigner.js"
 import { CredentialsError } from "./OAuthError.js"
 
 /**
- * A key, and the proofs that it makes. Its private part cannot be reached.
+ * A key and the function that makes proofs with it. The private key cannot be
+ * read.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +27,7 @@ import { CredentialsError } from "./OAuthError.js"
 export type ProofKey = AccessToken.ProofKey
 
 /**
- * How proofs are signed: never with a shared secret (RFC 9449 §4.2).
+ * The algorithm of the proofs; never one with a shared secret (RFC 9449 §4.2).
  *
  * @since 0.1.0
  * @category models
@@ -34,14 +35,14 @@ export type ProofKey = AccessToken.ProofKey
 export type Algorithm = AccessToken.ProofKey["algorithm"]
 
 /**
- * Makes a key that nobody else has and that ends with the process.
+ * Generates a key that only this process has.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const generate = Effect.fnUntraced(function*(
   options: {
-    /** The default is `ES256`, which is known wherever DPoP is. */
+    /** The default is `ES256`, which every server with DPoP supports. */
     readonly algorithm?: Algorithm | undefined
   } = {}
 ) {
@@ -49,9 +50,9 @@ export const generate = Effect.fnUntraced(function*(
 })
 
 /**
- * Takes a key that all processes of an app have, so that they can share the
- * tokens that are bound to it: PEM (PKCS#8) or a JWK. It is read once, since
- * tokens last no longer than their key.
+ * Imports a key that all processes of an app have, so that they can share the
+ * tokens that are bound to it: PEM (PKCS#8) or a JWK. It is read once: for
+ * another key, build the layer again.
  *
  * @example
  * ```ts
@@ -128,7 +129,7 @@ export type Nonces = AccessToken.Nonces
 const maxOrigins = 100
 
 /**
- * Keeps the nonces of the 100 origins that gave one last.
+ * Keeps the nonces of the 100 origins that sent one last.
  *
  * @since 0.1.0
  * @category nonces
@@ -152,10 +153,9 @@ const nonceText = /^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/
 const isNonce = (text: string | undefined): text is string => text !== undefined && nonceText.test(text)
 
 /**
- * The nonce that a server asks for, instead of doing what it was asked: the
- * same request with a proof that has it may succeed. `error` is that of the
- * token endpoint's JSON (RFC 9449 §8), or of the resource's challenge for DPoP
- * (RFC 9449 §9).
+ * The nonce that a server requires: the same request may succeed with a proof
+ * that contains it. `error` is that of the token endpoint's JSON (RFC 9449 §8),
+ * or of the API's challenge for DPoP (RFC 9449 §9).
  *
  * @since 0.1.0
  * @category nonces

@@ -1,7 +1,7 @@
 /**
- * A `TokenStore` that keeps its entries encrypted, over any other one:
- * AES-256-GCM, by the runtime's WebCrypto. An entry that is moved to another key
- * of the store does not decrypt.
+ * Encrypts the entries of any `TokenStore` with AES-256-GCM, by the runtime's
+ * WebCrypto. An entry that is moved to another key of the store does not
+ * decrypt.
  *
  * @since 0.1.0
  */
@@ -15,13 +15,16 @@ import * as PayloadCipher from "./store/PayloadCipher.js"
 import { byTurns, type Entry, lastWriteWins, TokenStore } from "./TokenStore.js"
 
 /**
- * A key, and the name that what it has written is known by.
+ * An encryption key and its id, which entries contain.
  *
  * @since 0.1.0
  * @category models
  */
 export interface EncryptionKey {
-  /** 1 to 64 ASCII letters, digits or any of `.` `_` `:` `/` `-`. It is no secret, and never means another key. */
+  /**
+   * 1 to 64 ASCII letters, digits or any of `.` `_` `:` `/` `-`. It is not secret. Never use the same id for another
+   * key.
+   */
   readonly id: string
   /** 32 random bytes, as they are or in base64 or base64url: `openssl rand -base64 32`. */
   readonly key: Redacted.Redacted<string | Uint8Array>
@@ -35,16 +38,16 @@ export interface EncryptionKey {
  */
 export interface Options {
   /**
-   * The first key writes, all of them read. To replace a key, give the new one to every process behind the old one,
-   * then in front of it, and take the old one away when what it wrote has expired.
+   * The first key encrypts; all of them decrypt. To rotate, add the new key behind the old one in every process, then
+   * move it to the front, and remove the old one when its entries have expired.
    */
   readonly keys: ReadonlyArray<EncryptionKey>
 }
 
 /**
- * Encrypts the payloads of a store, whichever it is; keys, versions and
- * lifetimes stay as they are. An entry that does not decrypt is one that cannot
- * be read, and may always be overwritten.
+ * Encrypts the payloads of a store; keys, versions and lifetimes are not
+ * encrypted. An entry that does not decrypt counts as unreadable and can be
+ * overwritten.
  *
  * @since 0.1.0
  * @category constructors
@@ -77,7 +80,7 @@ export const make = (
   })
 
 /**
- * Encrypts what the store of a layer keeps.
+ * Encrypts the store of a layer.
  *
  * @example
  * ```ts

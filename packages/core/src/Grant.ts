@@ -1,6 +1,6 @@
 /**
- * How a token is asked for: the grant types of the token endpoint (RFC 6749
- * §1.3, §4.5). A grant is a plain value, so that an app can bring its own.
+ * Grant types of the token endpoint (RFC 6749 §1.3, §4.5). A grant is a plain
+ * value, so that you can add your own.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,8 @@ import { fingerprint } from "./disclosure/Fingerprint.js"
 import * as JwtSigner from "./JwtSigner.js"
 
 /**
- * The form parameters of a grant. A list is sent as one parameter each.
+ * The form parameters of a grant. A list is sent as several parameters of the
+ * same name.
  *
  * @since 0.1.0
  * @category models
@@ -19,8 +20,8 @@ import * as JwtSigner from "./JwtSigner.js"
 export type Params = Readonly<Record<string, string | Redacted.Redacted | ReadonlyArray<string>>>
 
 /**
- * Refresh tokens that take each other's place, by the first of them. `RefreshTokenGrant` makes them, and knows what keeps
- * them.
+ * A rotating refresh token, identified by the first one. `RefreshTokenGrant`
+ * makes it.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +31,7 @@ export interface RefreshTokens {
 }
 
 /**
- * A grant. Its parameters are made anew at every attempt.
+ * A grant. Its parameters are made for every attempt.
  *
  * @since 0.1.0
  * @category models
@@ -39,25 +40,20 @@ export interface Grant {
   /** The `grant_type`. */
   readonly type: string
   /**
-   * Tells two grants of one type apart where they bring different tokens, as
-   * for two subjects; empty where all of them bring the same. It is part of the
-   * token's key, and not a secret.
+   * Distinguishes two grants of the same type that get different tokens, for example for two subjects; empty if all
+   * get the same. It is part of the cache key and must not be secret.
    */
   readonly id: string
   readonly params: (context: Context) => Effect.Effect<Params, unknown>
-  /**
-   * The first of the refresh tokens that take each other's place, and what keeps them. `TokenProvider` has the newest one
-   * in the store and sends it as `refresh_token`.
-   */
+  /** The rotating refresh token. `TokenProvider` keeps the newest one in the store and sends it as `refresh_token`. */
   readonly refreshTokens?: RefreshTokens | undefined
-  /** Hears of the refresh token in an answer before the rest of that is read, and perhaps refused. */
+  /** Is called with the refresh token of a response, even if the rest of the response is then rejected. */
   readonly onRefreshToken?: ((token: Redacted.Redacted) => void) | undefined
 }
 
 /**
- * A token or an assertion as it is, or an effect that reads it anew for every
- * attempt. What such an effect brings is not known beforehand: `id` says in its
- * place whom it speaks for.
+ * A token or an assertion, or an effect that reads it for every attempt. With
+ * an effect, `id` names the subject.
  *
  * @since 0.1.0
  * @category models
@@ -68,8 +64,8 @@ export type Source = Redacted.Redacted | {
 }
 
 /**
- * `client_credentials`: the client asks on its own behalf (RFC 6749 §4.4). The
- * default.
+ * `client_credentials` (RFC 6749 §4.4), the default: the client requests a
+ * token for itself.
  *
  * @since 0.1.0
  * @category constructors
@@ -82,7 +78,7 @@ export const clientCredentials: Grant = {
 
 /**
  * `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 §2.1): a signed
- * assertion speaks for its subject, as for a Google service account.
+ * assertion identifies the subject, such as a Google service account.
  *
  * @since 0.1.0
  * @category constructors
@@ -94,24 +90,24 @@ export const jwtBearer = (assertion: Source): Grant => ({
 })
 
 /**
- * What is written into a JWT that a grant sends, beside its times.
+ * The claims and the key of a JWT that a grant sends.
  *
  * @since 0.1.0
  * @category options
  */
 export interface SignedJwtOptions extends JwtSigner.Options {
-  /** `iss`. The default is the client's id. */
+  /** `iss`. The default is the client id. */
   readonly issuer?: string | undefined
-  /** `sub`, for whom the token is. The default is the issuer. */
+  /** `sub`. The default is the issuer. */
   readonly subject?: string | undefined
   /** `aud`. The default is the token endpoint. */
   readonly audience?: string | ReadonlyArray<string> | undefined
-  /** Further claims, as the `scope` of a Google service account. */
+  /** Further claims, such as the `scope` of a Google service account. */
   readonly claims?: JwtSigner.Claims | undefined
 }
 
 /**
- * A JWT of the app's own, signed anew for each attempt (RFC 7523 §3).
+ * A JWT that the app signs for every attempt (RFC 7523 §3).
  *
  * @example
  * ```ts
@@ -145,7 +141,7 @@ export const signedJwt = (options: SignedJwtOptions): Source => {
 }
 
 /**
- * The names that RFC 8693 §3 gives to the kinds of tokens.
+ * The token type identifiers of RFC 8693 §3.
  *
  * @since 0.1.0
  * @category constants
@@ -160,8 +156,8 @@ export const TokenType = {
 } as const
 
 /**
- * `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693 §2.1): a token of
- * one kind, or for one party, for another.
+ * `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693 §2.1): exchanges
+ * a token for another one.
  *
  * @since 0.1.0
  * @category constructors
@@ -173,7 +169,7 @@ export const tokenExchange = (options: {
   readonly actorToken?: Source | undefined
   /** The default is an access token. */
   readonly actorTokenType?: string | undefined
-  /** What is asked for; left to the server by default. */
+  /** The type of the requested token; by default the server chooses. */
   readonly requestedTokenType?: string | undefined
 }): Grant => {
   const { actorToken, requestedTokenType, subjectToken } = options

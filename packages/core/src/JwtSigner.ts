@@ -1,6 +1,6 @@
 /**
- * Signs JWTs (RFC 7515, RFC 7519), by the package `jose`: the assertions of `ClientAuth`, and
- * those that a grant trades for a token (RFC 7523).
+ * Signs JWTs (RFC 7515, RFC 7519) with the package `jose`: client assertions,
+ * and the assertions of grants (RFC 7523).
  *
  * @since 0.1.0
  */
@@ -14,23 +14,22 @@ import * as LayerOptions from "./LayerOptions.js"
 import { CredentialsError } from "./OAuthError.js"
 
 /**
- * Signs claims with the key of now.
+ * Signs claims with the current key.
  *
  * @since 0.1.0
  * @category models
  */
 export interface JwtSigner<out R = never> {
   /**
-   * Adds `jti`, `iat`, `exp` and, where it is asked for, `nbf` (RFC 7519 §4.1).
-   * A claim that is given takes the place of one that would be added.
+   * Adds `jti`, `iat`, `exp` and, if `notBefore` is set, `nbf` (RFC 7519 §4.1). Claims that you give override these.
    */
   readonly sign: (claims: Claims) => Effect.Effect<SignedJwt, CredentialsError, R>
-  /** A fingerprint of the key, and of the certificate beside it, that the next signature would use. */
+  /** A fingerprint of the current key and its certificate. */
   readonly version: Effect.Effect<string, CredentialsError, R>
 }
 
 /**
- * The claims of a JWT: whatever can be written as JSON.
+ * The claims of a JWT: any JSON values.
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +37,7 @@ export interface JwtSigner<out R = never> {
 export type Claims = Readonly<Record<string, unknown>>
 
 /**
- * A JWT, which is a secret, and a fingerprint of what signed it.
+ * A JWT, which is secret, and the fingerprint of the key that signed it.
  *
  * @since 0.1.0
  * @category models
@@ -49,8 +48,8 @@ export interface SignedJwt {
 }
 
 /**
- * How a JWT is signed (RFC 7518 §3.1, RFC 8037, RFC 9864). `EdDSA` and
- * `Ed25519` make the same signature under two names: servers know one or both.
+ * The algorithm of a signature (RFC 7518 §3.1, RFC 8037, RFC 9864). `EdDSA` and
+ * `Ed25519` are two names of the same algorithm; a server may know only one.
  *
  * @since 0.1.0
  * @category models
@@ -73,7 +72,7 @@ export type Algorithm =
 
 /**
  * A JSON Web Key (RFC 7517 §4) with the members of its type (RFC 7518 §6, RFC
- * 8037 §2). What WebCrypto and Node's crypto export is one.
+ * 8037 §2). WebCrypto and Node's crypto export it.
  *
  * @since 0.1.0
  * @category models
@@ -102,8 +101,8 @@ export interface Jwk {
 }
 
 /**
- * A private key as the user has it: PEM (PKCS#8), a JWK as an object or as JSON
- * text; for HS256 to HS512 the shared secret itself, or a JWK of type `oct`.
+ * A private key: PEM (PKCS#8), or a JWK as an object or JSON text. For HS256 to
+ * HS512: the shared secret, or a JWK of type `oct`.
  *
  * @since 0.1.0
  * @category models
@@ -111,8 +110,8 @@ export interface Jwk {
 export type Key = Redacted.Redacted<string | Jwk>
 
 /**
- * A key, or an effect that reads it anew for every signature, so that it can be
- * rotated without a restart.
+ * A key, or an effect that reads it for every signature, so that you can rotate
+ * it without a restart.
  *
  * @since 0.1.0
  * @category models
@@ -120,7 +119,7 @@ export type Key = Redacted.Redacted<string | Jwk>
 export type Source<R = never> = Key | Effect.Effect<Key, unknown, R>
 
 /**
- * What is written into the header and the times of a JWT, whatever it is for.
+ * The header and the times of a JWT.
  *
  * @since 0.1.0
  * @category options
@@ -130,9 +129,9 @@ export interface JwtOptions {
   readonly keyId?: string | undefined
   /** `typ` (RFC 7515 §4.1.9). The default is `JWT`. */
   readonly typ?: string | undefined
-  /** From `iat` to `exp`. The default is 60 seconds. */
+  /** The time from `iat` to `exp`. The default is 60 seconds. */
   readonly lifetime?: Duration.DurationInput | undefined
-  /** Adds `nbf`, so long before `iat`: zero where the server only wants it to be there. */
+  /** Adds `nbf`, this long before `iat`; may be zero. */
   readonly notBefore?: Duration.DurationInput | undefined
 }
 
@@ -143,13 +142,13 @@ export interface JwtOptions {
  * @category options
  */
 export interface Options<out R = never> extends JwtOptions {
-  /** PEM (PKCS#8), a JWK, for HS256 to HS512 the shared secret, or an effect that is run at every signature. */
+  /** PEM (PKCS#8), a JWK, for HS256 to HS512 the shared secret, or an effect that runs for every signature. */
   readonly key: Source<R>
   /** The default is that of the JWK, else RS256, ES256, ES384, ES512, EdDSA or HS256 by the type of the key. */
   readonly algorithm?: Algorithm | undefined
   /**
-   * The certificate of the key, PEM or DER, from which `x5t` and `x5t#S256` are
-   * computed. The default is the first one in the PEM of the key.
+   * The certificate of the key, PEM or DER, from which `x5t` and `x5t#S256` are computed. The default is the first
+   * certificate in the PEM of the key.
    */
   readonly certificate?: string | Uint8Array | Effect.Effect<string | Uint8Array, unknown, R> | undefined
   /** `x5t` (RFC 7515 §4.1.7): SHA-1 of the certificate's DER in base64url. */
@@ -162,8 +161,8 @@ export interface Options<out R = never> extends JwtOptions {
 const defaultLifetime = Duration.seconds(60)
 
 /**
- * Makes a signer. A key that cannot be used is told at the first signature,
- * since it may not be there before.
+ * Makes a signer. The first signature fails if the key cannot be used, since
+ * the key may not exist before.
  *
  * @since 0.1.0
  * @category constructors
@@ -201,8 +200,8 @@ export const make = <R = never>(options: Options<R>): JwtSigner<R> => {
 }
 
 /**
- * A value for `jti`, never the same twice: 128 bits of WebCrypto's randomness.
- * Effect's Random can be seeded, and a server refuses what it has seen before.
+ * A random value for `jti`: 128 bits from WebCrypto. Effect's Random can be
+ * seeded, and a server rejects a `jti` that it has seen.
  *
  * @since 0.1.0
  * @category constructors
@@ -212,7 +211,7 @@ export const makeId: Effect.Effect<string> = Effect.sync(() =>
 )
 
 /**
- * The time in whole seconds since 1970, as JWTs tell it (RFC 7519 §2).
+ * The time in whole seconds since 1970, as in JWTs (RFC 7519 §2).
  *
  * @since 0.1.0
  * @category accessors

@@ -1,9 +1,8 @@
 /**
- * Every metric of the library, in Effect's registry: whatever exports that
- * exports these. Their tags have a bounded number of values, none of which
- * comes from a server, a token, a key or an address.
+ * The metrics of the library, in Effect's registry. Their tags have a bounded
+ * number of values; no value comes from a server, a token, a key or an address.
  *
- * A reused token is not counted: the hot path has no metric.
+ * A reused token is not counted: the hot path updates no metric.
  *
  * @since 0.1.0
  */
@@ -17,8 +16,8 @@ import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import type { TokenProviderError, TokenRequestError, TokenStoreError } from "./OAuthError.js"
 
 /**
- * Updates a metric, with the tags that the app gives the layer: an app with
- * several credentials tells them apart by `Effect.tagMetrics`.
+ * Updates a metric, with the tags of the layer: tag the layers of several
+ * credentials with `Effect.tagMetrics`.
  *
  * @since 0.1.0
  * @category models
@@ -26,9 +25,9 @@ import type { TokenProviderError, TokenRequestError, TokenStoreError } from "./O
 export type Update = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, input: In) => void
 
 /**
- * Makes the function by which a service updates its metrics. The tags are those
- * of its layer, whichever fiber calls: a caller's own have no bound that is
- * known here, and no waiter would be counted out with other ones than in.
+ * Makes the function that updates the metrics of a service. The tags are those
+ * of its layer, whichever fiber calls it: the tags of callers are unbounded,
+ * and would differ between the two updates of `tokenWaiters`.
  *
  * @since 0.1.0
  * @category constructors
@@ -76,7 +75,7 @@ const tagsOf = (outcome: string | TokenRequestError | TokenStoreError) =>
 const requests = counter("oauth.token.requests", "Token requests")
 
 /**
- * What a token request came to.
+ * The result of a token request.
  *
  * @since 0.1.0
  * @category models
@@ -84,7 +83,7 @@ const requests = counter("oauth.token.requests", "Token requests")
 export type RequestOutcome = "issued" | TokenRequestError
 
 /**
- * Token requests, each attempt by itself.
+ * Counts the attempts of token requests.
  *
  * @since 0.1.0
  * @category metrics
@@ -95,9 +94,9 @@ export const tokenRequests = (outcome: RequestOutcome): Metric.Metric.Counter<nu
 const requestDuration = histogram("oauth.token.request.duration", "How long a token request takes")
 
 /**
- * How long a token request takes, in seconds, with all that it needs:
- * credentials, discovery, a nonce. Why those that failed did is with
- * `tokenRequests`: a histogram for each reason would cost too much.
+ * The duration of a token request in seconds, including credentials, discovery
+ * and nonces. The reasons of failures are in `tokenRequests`: a histogram for
+ * each would cost too much.
  *
  * @since 0.1.0
  * @category metrics
@@ -106,7 +105,8 @@ export const tokenRequestDuration = (outcome: RequestOutcome): Metric.Metric.His
   tagged(requestDuration, tagsOf(outcome === "issued" ? outcome : "failed"))
 
 /**
- * Token requests that repeat a failed one. Each is among `tokenRequests` too.
+ * Counts the token requests that repeat a failed one; `tokenRequests` counts
+ * them too.
  *
  * @since 0.1.0
  * @category metrics
@@ -117,8 +117,8 @@ export const tokenRetries: Metric.Metric.Counter<number> = counter(
 )
 
 /**
- * Callers that wait for a token at this moment. It goes up and down, and not by
- * being set, so that it is the sum over the providers of a process.
+ * The number of callers that wait for a token. It is a counter that goes up and
+ * down, so that the providers of a process add up.
  *
  * @since 0.1.0
  * @category metrics
@@ -128,9 +128,9 @@ export const tokenWaiters: Metric.Metric.Counter<number> = Metric.counter("oauth
 })
 
 /**
- * How long callers waited for a token, in seconds, whatever came of it; those
- * that found it in memory are not among them. Who waits for two renewals, one
- * after the other, is counted for each.
+ * How long callers waited for a token, in seconds, successfully or not. Tokens
+ * from memory are not included. A caller that waits for two renewals is counted
+ * for each.
  *
  * @since 0.1.0
  * @category metrics
@@ -143,8 +143,8 @@ export const tokenWaitDuration: Metric.Metric.Histogram<number> = histogram(
 const renewals = counter("oauth.token.renewals", "Token renewals")
 
 /**
- * What a renewal is made for: ahead of the expiry, because a token is needed,
- * or because an origin answered 401.
+ * Why a token is renewed: ahead of its expiry, because a caller needs one, or
+ * because an origin answered 401.
  *
  * @since 0.1.0
  * @category models
@@ -152,7 +152,13 @@ const renewals = counter("oauth.token.renewals", "Token renewals")
 export type RenewalReason = "background" | "expiry" | "rejection"
 
 /**
- * What a renewal comes to, as `Renewal.Outcome` names it, or `failed`.
+ * The result of a renewal:
+ *
+ * - `issued`: the endpoint issued a token.
+ * - `adopted`: another process had stored a token.
+ * - `held`: the fleet pauses renewals for the origin that rejects tokens.
+ * - `busy`: another process is renewing, and no caller waits.
+ * - `failed`: there is no token.
  *
  * @since 0.1.0
  * @category models
@@ -160,8 +166,8 @@ export type RenewalReason = "background" | "expiry" | "rejection"
 export type RenewalOutcome = "issued" | "adopted" | "held" | "busy" | "failed"
 
 /**
- * Renewals that have come to an end, by what they were made for. Those in the
- * background, for which nobody waits, are the normal ones.
+ * Counts renewals by reason and result. Most are `background`, for which no
+ * caller waits.
  *
  * @since 0.1.0
  * @category metrics
@@ -170,8 +176,8 @@ export const tokenRenewals = (reason: RenewalReason, outcome: RenewalOutcome): M
   tagged(renewals, { "oauth.renewal.reason": reason, ...tagsOf(outcome) })
 
 /**
- * Requests that got an old token, since it could not be renewed in time. They
- * succeed; when the token ends they no longer will.
+ * Counts the requests with an old token that could not be renewed in time. They
+ * succeed; after the token's expiry they would not.
  *
  * @since 0.1.0
  * @category metrics
@@ -182,9 +188,9 @@ export const staleServes: Metric.Metric.Counter<number> = counter(
 )
 
 /**
- * What remained of the token that was taken, or handed out inside its refresh
- * window, last. It falls while renewals fail, and there is traffic: one that is
- * far from its end is handed out without a look at any metric.
+ * The remaining lifetime of the token when it was last issued or adopted, or
+ * used within its refresh window. It falls while renewals fail and requests
+ * continue. A token outside of the window is used without an update.
  *
  * @since 0.1.0
  * @category metrics
@@ -198,10 +204,11 @@ export const timeToExpiry: Metric.Metric.Gauge<number> = Metric.fromMetricKey(
 const failures = counter("oauth.token.failures", "Calls without a token that works")
 
 /**
- * What a call without a token that works came to:
+ * The result of a call without a valid token:
  *
- * - `failed`: there was none, and nothing was sent.
- * - `rejected`: it was sent, and the caller got the answer that rejects the token.
+ * - `failed`: there was no token, and nothing was sent.
+ * - `rejected`: the request was sent, and the response that rejects the token
+ *   was returned.
  *
  * @since 0.1.0
  * @category models
@@ -209,9 +216,8 @@ const failures = counter("oauth.token.failures", "Calls without a token that wor
 export type FailureOutcome = "failed" | "rejected"
 
 /**
- * Calls that went without a token that works, by what their callers saw, and
- * by why there was none. Where no renewal failed, the tokens that it brings are
- * rejected too.
+ * Counts the calls without a valid token by result and by the reason of the
+ * last failed renewal. If no renewal failed, new tokens are rejected too.
  *
  * @since 0.1.0
  * @category metrics
@@ -225,13 +231,14 @@ export const tokenFailures = (
 const replays = counter("oauth.replays", "Calls whose token was rejected")
 
 /**
- * What came of a request that was answered 401, or of a call of `AuthedCall`
+ * The result of a request that was answered 401, or of a call of `AuthedCall`
  * whose token was rejected:
  *
- * - `accepted`: with another token it was answered otherwise.
- * - `rejected`: with another token it was answered 401 too.
- * - `failed`: with another token it was not answered, or the call failed for another reason.
- * - `unreplayable`: there is another token, and the body cannot be sent again.
+ * - `accepted`: another token was accepted.
+ * - `rejected`: another token was rejected too.
+ * - `failed`: with another token there was no response, or the call failed for
+ *   another reason.
+ * - `unreplayable`: there is another token, but the body cannot be sent again.
  * - `unrenewed`: there is no other token.
  *
  * @since 0.1.0
@@ -240,7 +247,8 @@ const replays = counter("oauth.replays", "Calls whose token was rejected")
 export type ReplayOutcome = "accepted" | "rejected" | "failed" | "unreplayable" | "unrenewed"
 
 /**
- * Requests that were answered 401, and calls whose token was rejected, by what came of them.
+ * Counts requests that were answered 401, and calls whose token was rejected,
+ * by result.
  *
  * @since 0.1.0
  * @category metrics
@@ -250,8 +258,8 @@ export const tokenReplays = (outcome: ReplayOutcome): Metric.Metric.Counter<numb
 const storeOperations = counter("oauth.token_store.operations", "Calls of the token store, by method")
 
 /**
- * What a call of the store came to. `skipped` is one that was not made, because
- * a store that failed is left alone for a while.
+ * The result of a call of the store. `skipped`: not made, because the store
+ * failed shortly before.
  *
  * @since 0.1.0
  * @category models
@@ -259,7 +267,7 @@ const storeOperations = counter("oauth.token_store.operations", "Calls of the to
 export type StoreOutcome = "ok" | "skipped" | TokenStoreError
 
 /**
- * Calls of the token store. In steady state there are none.
+ * Counts the calls of the token store. In steady state there are none.
  *
  * @since 0.1.0
  * @category metrics
@@ -270,8 +278,8 @@ export const tokenStoreOperations = (
 ): Metric.Metric.Counter<number> => tagged(storeOperations, { "oauth.token_store.method": method, ...tagsOf(outcome) })
 
 /**
- * How long renewals waited for the turn that another process had, in seconds;
- * those that found it free are not among them.
+ * How long renewals waited for the lease of another process, in seconds.
+ * Renewals that found it free are not included.
  *
  * @since 0.1.0
  * @category metrics

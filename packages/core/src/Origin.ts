@@ -1,6 +1,6 @@
 /**
- * Where a token may go: origins (RFC 6454), how a relative address is joined to
- * one, and which of them are safe to send a secret to.
+ * The origins (RFC 6454) that a token may be sent to, and how a relative URL is
+ * joined to a base.
  *
  * @since 0.1.0
  */
@@ -11,8 +11,7 @@ import { type InvalidOptions, OriginNotAllowed } from "./OAuthError.js"
 const loopback = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 /**
- * Whether what is sent to this address is protected on its way: https, or
- * plain http that does not leave the machine.
+ * Whether what is sent to this URL is protected: https, or http on loopback.
  *
  * @since 0.1.0
  * @category predicates
@@ -25,8 +24,8 @@ const isHttp = ({ protocol }: URL): boolean => protocol === "https:" || protocol
 const absolute = /^[a-z][a-z0-9+.-]*:[/\\]{2}/i
 
 /**
- * Whether an address names its own origin. Anything else is joined to a base
- * as text, which cannot change the base's origin.
+ * Whether a URL is absolute. Any other is joined to a base as text, which
+ * cannot change the base's origin.
  *
  * @since 0.1.0
  * @category predicates
@@ -34,9 +33,9 @@ const absolute = /^[a-z][a-z0-9+.-]*:[/\\]{2}/i
 export const isAbsolute = (url: string): boolean => absolute.test(url)
 
 /**
- * Joins a relative address to a base with exactly one slash between them. As
- * the base ends its authority with that slash, no text after it can lead to
- * another origin: neither `@evil.com`, nor `//evil.com`, nor `/\evil.com`.
+ * Joins a relative URL to a base with exactly one slash between them. The slash
+ * ends the authority of the base, so that no text after it leads to another
+ * origin: neither `@evil.com` nor `//evil.com` nor `/\evil.com`.
  *
  * @since 0.1.0
  * @category combinators
@@ -49,8 +48,8 @@ export const join = (base: string, url: string): string => {
 }
 
 /**
- * Whether an address begins with an origin, by comparing text alone: the
- * cheap answer for addresses written as the origin is. `false` means: parse it.
+ * Whether a URL begins with an origin, compared as text. This is fast for URLs
+ * that write the origin the same way; if it is `false`, parse the URL.
  *
  * @since 0.1.0
  * @category predicates
@@ -62,9 +61,9 @@ export const startsWith = (url: string, origin: string): boolean => {
 }
 
 /**
- * The origin of an absolute http or https address, `undefined` for any other.
- * In a browser `https:evil.com` is relative to the page, here it would not be:
- * what two readers could take for different addresses is none.
+ * Parses an absolute http or https URL; `undefined` for any other.
+ * `https:evil.com` counts as invalid, since browsers read it as relative to the
+ * page.
  *
  * @since 0.1.0
  * @category accessors
@@ -76,7 +75,7 @@ export const parse = (url: string): URL | undefined => {
 }
 
 /**
- * No origin.
+ * No origins.
  *
  * @since 0.1.0
  * @category lists
@@ -87,7 +86,7 @@ export const none: ReadonlyArray<string> = []
 let alone: ReadonlyArray<string> = none
 
 /**
- * A list with one more origin. Beyond `most` it begins anew.
+ * A list with one more origin. At `most` origins it starts again.
  *
  * @since 0.1.0
  * @category lists
@@ -99,8 +98,8 @@ export const add = (origins: ReadonlyArray<string>, origin: string, most: number
 }
 
 /**
- * An absolute http or https address without credentials or fragment, on https
- * or loopback unless `allowInsecure` says otherwise.
+ * Checks an absolute http or https URL: without credentials and fragment, on
+ * https or loopback unless `allowInsecure` is set.
  *
  * @since 0.1.0
  * @category checks
@@ -130,22 +129,23 @@ const faultOf = (url: URL, allowInsecure: boolean): string | undefined => {
 // -----------------------------------------------------------------------------
 
 /**
- * Where tokens may go is always said: by `baseUrl`, by `origins`, or by both.
+ * Options for the origins that a token may be sent to. `baseUrl`, `origins` or
+ * both are required.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options {
-  /** Relative addresses are joined to it, and its origin is allowed. */
+  /** Relative URLs are joined to it. Its origin is allowed. */
   readonly baseUrl?: string | URL | undefined
-  /** The origins that a token may be sent to; `"any"` allows every one that is on https or loopback. */
+  /** The origins that a token may be sent to; `"any"` allows every origin on https or loopback. */
   readonly origins?: ReadonlyArray<string | URL> | "any" | undefined
-  /** Allows plain http to other machines. */
+  /** Allows http to other machines. */
   readonly allowInsecure?: boolean | undefined
 }
 
 /**
- * Options of which one says where tokens may go.
+ * Options that contain at least one of `baseUrl` and `origins`.
  *
  * @since 0.1.0
  * @category options
@@ -158,22 +158,22 @@ export type Destination =
   )
 
 /**
- * The way of every request of a client.
+ * The checked options of a client.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Route {
-  /** The address of a request as a whole: joined to the `baseUrl` where it is relative. */
+  /** The whole URL of a request: joined to the `baseUrl` if it is relative. */
   readonly complete: (url: string) => string
-  /** The origin that a token may go to with a request to this address, or why there is none. */
+  /** The origin of a URL that a token may be sent to, or the error if it may not. */
   readonly originOf: (url: string) => string | OriginNotAllowed
-  /** The origins that were named; with `origins: "any"` that is the one of `baseUrl` at most. */
+  /** The allowed origins; with `origins: "any"` only that of `baseUrl`, if there is one. */
   readonly named: ReadonlyArray<string>
 }
 
 /**
- * Checks the options, and makes the route that they describe.
+ * Checks the options and makes the route.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,5 +1,6 @@
 /**
- * The grant of refresh tokens, of which the provider keeps the newest in the store: the one grant that needs a store.
+ * The grant of refresh tokens (RFC 6749 §6). The provider keeps the newest
+ * refresh token in the store.
  *
  * @since 0.1.0
  */
@@ -10,16 +11,16 @@ import type { Grant } from "./Grant.js"
 import * as RefreshTokens from "./store/RefreshTokens.js"
 
 /**
- * `refresh_token` (RFC 6749 §6), for a server that was once asked in another
- * way, as by a person who gave consent. `initial` is where it begins: when the
- * server answers with another refresh token, `TokenProvider` keeps that one in
- * the store and goes on with it, in all processes that begin with this one.
+ * `refresh_token` (RFC 6749 §6), for a refresh token that was issued before,
+ * for example when a user gave consent. `initial` is the first one. When the
+ * server issues another, `TokenProvider` keeps it in the store and uses it in
+ * all processes that start with the same `initial`.
  *
- * Give the processes a store that they share and that forgets nothing: whoever
- * sends a refresh token that was used already is locked out by many servers. A
- * client without authentication may find its refresh tokens bound to the key
- * (RFC 9449 §5) or certificate (RFC 8705 §4) they were issued to: it needs that
- * one in all its processes, `DPoP.fromKey` and not `DPoP.generate`.
+ * Use a store that all processes share and that loses nothing: many servers
+ * revoke all tokens when a refresh token is used twice. The refresh tokens of a
+ * public client may be bound to its key (RFC 9449 §5) or certificate (RFC 8705
+ * §4): then all processes need the same one, so use `DPoP.fromKey` and not
+ * `DPoP.generate`.
  *
  * @since 0.1.0
  * @category constructors

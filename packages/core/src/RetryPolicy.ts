@@ -12,7 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type { AuthorizationServerError, TokenRequestError } from "./OAuthError.js"
 
 /**
- * A Schedule that decides over failed token requests.
+ * A Schedule over failed token requests.
  *
  * @since 0.1.0
  * @category models
@@ -29,8 +29,8 @@ const defaultRetryAfterCap = Duration.seconds(10)
 
 /**
  * Exponential backoff: waits `base`, then `factor` times as long each time, at
- * most `max`, `times` times. Each wait is spread by up to a fifth either way
- * unless `jitter` is false.
+ * most `max`, `times` times. Each wait varies by up to a fifth, unless `jitter`
+ * is false.
  *
  * @example
  * ```ts
@@ -60,10 +60,9 @@ export const exponential = (options: {
 }
 
 /**
- * Waits as long as the server asks for with Retry-After (RFC 9110 §10.2.3), but
- * never longer than `cap`; not at all when it asks for nothing. It never ends
- * by itself: intersect it with a Schedule that does, which then waits for the
- * longer of both.
+ * Waits as long as Retry-After says (RFC 9110 §10.2.3), at most `cap`; without
+ * Retry-After it does not wait. It has no end: intersect it with a Schedule
+ * that has one. The result waits for the longer of both.
  *
  * @since 0.1.0
  * @category constructors
@@ -77,8 +76,8 @@ export const retryAfter = (
   )
 
 /**
- * The default: exponential from 200 ms, jittered, at most 5 s apart, 5 retries,
- * and never earlier than Retry-After asks for (at most 10 s).
+ * The default: exponential from 200 ms with jitter, at most 5 s, 5 retries, and
+ * never earlier than Retry-After says (at most 10 s).
  *
  * @since 0.1.0
  * @category constructors
@@ -89,7 +88,7 @@ export const standard: Schedule.Schedule<unknown, AuthorizationServerError> = Sc
 )
 
 /**
- * One attempt and no more.
+ * One attempt, no retry.
  *
  * @since 0.1.0
  * @category constructors
@@ -97,7 +96,7 @@ export const standard: Schedule.Schedule<unknown, AuthorizationServerError> = Sc
 export const none: Schedule.Schedule<unknown, AuthorizationServerError> = Schedule.stop
 
 /**
- * Retries only these statuses, and nothing else: alf's `status_forcelist`.
+ * Retries these statuses and nothing else, like alf's `status_forcelist`.
  *
  * @since 0.1.0
  * @category predicates

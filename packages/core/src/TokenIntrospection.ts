@@ -1,6 +1,5 @@
 /**
- * The introspection endpoint (RFC 7662): what the authorization server knows of
- * a token.
+ * The introspection endpoint (RFC 7662): the server's state of a token.
  *
  * @since 0.1.0
  */
@@ -16,9 +15,9 @@ import * as ServerExchange from "./endpoint/ServerExchange.js"
 import { type InvalidOptions, TokenIntrospectionError } from "./OAuthError.js"
 
 /**
- * The answer of RFC 7662 §2.2. Times are seconds since 1970, as the server
- * writes them; `cnf` says what the token is bound to (RFC 8705 §3.2, RFC 9449
- * §6.2). Nothing but `active` can be relied on when it is `false`.
+ * The response (RFC 7662 §2.2). Times are seconds since 1970. `cnf` says what
+ * the token is bound to (RFC 8705 §3.2, RFC 9449 §6.2). If `active` is `false`,
+ * ignore the other fields.
  *
  * @since 0.1.0
  * @category schemas
@@ -40,7 +39,7 @@ export class Introspection extends Schema.Class<Introspection>("@effect-alf/core
 }) {}
 
 /**
- * Asks for what is known of a token.
+ * Requests the state of a token.
  *
  * @since 0.1.0
  * @category models
@@ -51,13 +50,13 @@ export type Introspect<E = never> = (
 ) => Effect.Effect<Introspection, TokenIntrospectionError | E>
 
 /**
- * Where tokens are introspected, and how the client authenticates there.
+ * The introspection endpoint, and how the client authenticates there.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options<R = never, E = never> extends AuthorizationServer.EndpointOptions<R> {
-  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
+  /** The URL of the endpoint, or an effect that finds it, such as `endpoint` of an `AuthorizationServer`. */
   readonly introspectionEndpoint: AuthorizationServer.Address<E>
 }
 

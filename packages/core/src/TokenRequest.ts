@@ -1,6 +1,6 @@
 /**
- * What is asked for at the token endpoint (RFC 6749 §4.4.2), and the key under
- * which the answer is kept.
+ * The parameters of a token request (RFC 6749 §4.4.2), and the key under which
+ * its token is cached.
  *
  * @since 0.1.0
  */
@@ -8,47 +8,47 @@ import * as Redacted from "effect/Redacted"
 import * as Grant from "./Grant.js"
 
 /**
- * What a token is for. Every field is optional; what a call leaves out comes
- * from the defaults of the `TokenEndpoint`.
+ * The parameters of a token request. All are optional; the defaults are those
+ * of the `TokenEndpoint`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TokenRequest {
-  /** How the token is asked for. The default is `Grant.clientCredentials`. */
+  /** The grant. The default is `Grant.clientCredentials`. */
   readonly grant?: Grant.Grant | undefined
   /** Scopes, as a list or as one string with spaces (RFC 6749 §3.3). Their order does not matter. */
   readonly scope?: string | ReadonlyArray<string> | undefined
   /** The protected resources, as absolute URIs (RFC 8707 §2). */
   readonly resource?: string | ReadonlyArray<string> | undefined
-  /** The audience parameter that Auth0 and others know. */
+  /** The audience, for Auth0 and others. */
   readonly audience?: string | ReadonlyArray<string> | undefined
   /** Any further form parameters. */
   readonly params?: Readonly<Record<string, string>> | undefined
 }
 
 /**
- * A request with the defaults of its endpoint merged in, ready to be sent.
+ * A request merged with the defaults of its endpoint, ready to be sent.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ResolvedTokenRequest {
   /**
-   * Everything that decides the token, as one text: two requests with different
-   * keys never share a token, a store entry or a flight. A header or parameter
-   * in it may be a secret: what leaves the process is a digest of it.
+   * Everything that decides the token, as one text: two requests with different keys never share a token, a store
+   * entry or a renewal. It may contain a secret header or parameter; outside of the process only a digest of it is
+   * used.
    */
   readonly key: Redacted.Redacted
-  /** The form parameters, without those that authenticate the client or are made anew for each attempt. */
+  /** The form parameters, except those that are made for every attempt: client authentication and grant. */
   readonly params: ReadonlyArray<readonly [name: string, value: string]>
   readonly grant: Grant.Grant
-  /** The thumbprint of what its tokens are bound to, if they are. */
+  /** The thumbprint of the key or certificate that its tokens are bound to, if there is one. */
   readonly binding: string | undefined
 }
 
 /**
- * Says which endpoint and client a request is for; part of every key.
+ * The endpoint and client of a request, as part of every key.
  *
  * @since 0.1.0
  * @category models
@@ -57,15 +57,14 @@ export interface Identity {
   readonly endpoint: string
   readonly clientId: string
   readonly authMethod: string
-  /** Further headers of the token request: servers of several tenants decide by them. */
+  /** Further headers of the token request, by which servers distinguish tenants. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** The thumbprint of the key or certificate that tokens are bound to. */
   readonly binding?: string | undefined
 }
 
 /**
- * Merges a request into the defaults, field by field; `params` are merged by
- * name.
+ * Merges a request with the defaults, field by field; `params` by name.
  *
  * @since 0.1.0
  * @category combinators
@@ -109,7 +108,7 @@ const list = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<
   value === undefined ? [] : typeof value === "string" ? [value] : value
 
 /**
- * The scopes of a request in a fixed order and each once: scope is a set
+ * The scopes of a request without duplicates, in a fixed order: scope is a set
  * (RFC 6749 §3.3).
  *
  * @since 0.1.0

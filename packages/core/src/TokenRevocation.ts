@@ -1,5 +1,5 @@
 /**
- * The revocation endpoint (RFC 7009): ends a token before its time.
+ * The revocation endpoint (RFC 7009): revokes a token before it expires.
  *
  * @since 0.1.0
  */
@@ -13,8 +13,8 @@ import { type InvalidOptions, TokenRevocationError } from "./OAuthError.js"
 import * as ClosingRevocation from "./provider/ClosingRevocation.js"
 
 /**
- * Revokes a token: that the server knows it no longer is what was asked for,
- * and no failure (RFC 7009 §2.2).
+ * Revokes a token. It succeeds too if the server does not know the token (RFC
+ * 7009 §2.2).
  *
  * @since 0.1.0
  * @category models
@@ -25,13 +25,13 @@ export type Revoke<E = never> = (
 ) => Effect.Effect<void, TokenRevocationError | E>
 
 /**
- * Where tokens are revoked, and how the client authenticates there.
+ * The revocation endpoint, and how the client authenticates there.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options<R = never, E = never> extends AuthorizationServer.EndpointOptions<R> {
-  /** The endpoint's address, or an effect that finds it, as `endpoint` of an `AuthorizationServer` does. */
+  /** The URL of the endpoint, or an effect that finds it, such as `endpoint` of an `AuthorizationServer`. */
   readonly revocationEndpoint: AuthorizationServer.Address<E>
 }
 
@@ -68,8 +68,8 @@ export const make = <R = never, E = never>(
   )
 
 /**
- * The end of a provider's tokens with the provider, as its option `revocation`
- * takes it.
+ * Revokes the tokens of a provider when it closes; a value for its option
+ * `revocation`.
  *
  * @since 0.1.0
  * @category closing
@@ -79,8 +79,8 @@ export interface OnClose {
 }
 
 /**
- * Revokes the tokens of a provider when its layer's scope ends, in 2 seconds at
- * most, by the function that `make` brings or one of the app's own.
+ * Revokes the tokens of a provider when its layer closes, within 2 seconds,
+ * with a function from `make` or your own.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * How a provider stands with one of its tokens, for a health endpoint. It is
- * read from memory: nothing is asked for, and nothing in it is secret.
+ * The state of a provider's token, for a health endpoint. It is read from
+ * memory: nothing is requested, and it contains no secret.
  *
  * @since 0.1.0
  */
@@ -10,9 +10,9 @@ import type * as Option from "effect/Option"
 import type { TokenProviderError, TokenRequestError } from "./OAuthError.js"
 
 /**
- * `token` is `None` when there is none that could be sent. `lastError` is why
- * the last renewal failed, and `None` again once one has brought a token.
- * `store` is `unused` when tokens stay in the process.
+ * The state of a token. `token` is `None` if there is none that can be sent.
+ * `lastError` is the error of the last renewal if it failed. `store` is
+ * `unused` if tokens stay in the process.
  *
  * @since 0.1.0
  * @category models
@@ -28,8 +28,8 @@ export interface TokenStatus {
 }
 
 /**
- * A token in memory. What the server did not say is `None`: such a token does
- * not expire by itself.
+ * A token in memory. `expiresAt`, `expiresIn` and `scope` are `None` if the
+ * server did not send them.
  *
  * @since 0.1.0
  * @category models
@@ -40,9 +40,9 @@ export interface HeldTokenStatus {
   readonly expiresAt: Option.Option<DateTime.Utc>
   readonly expiresIn: Option.Option<Duration.Duration>
   readonly scope: Option.Option<string>
-  /** It came from the endpoint, or another process has stored it. */
+  /** Whether this process requested the token, or another process stored it. */
   readonly source: "issued" | "adopted"
-  /** A resource answered 401 to it, and none has accepted it since. */
+  /** Whether an API answered 401 to the token and none has accepted it since. */
   readonly isRejected: boolean
 }
 
@@ -55,16 +55,16 @@ export interface HeldTokenStatus {
 export type StoreStatus = "unused" | "working" | "failing"
 
 /**
- * How the token of a request came about, as the span of the request shows it.
- * `undefined` is the usual case, a token that was simply in memory: to say it of
- * every request would cost each a quarter of its span.
+ * Where the token of a request came from, as the request's span shows it.
+ * `undefined` is the usual case, a token that was in memory: to note it in each
+ * span would cost a quarter of the span.
  *
- * - `renewed_ahead`: it was in memory, and the request began its renewal in the
+ * - `renewed_ahead`: it was in memory; the request started its renewal in the
  *   background.
- * - `stale`: it was in memory, and could not be renewed in time.
+ * - `stale`: it was in memory and could not be renewed in time.
  * - `awaited`: the request waited until it was issued.
- * - `adopted`: the request waited, and another process had stored it.
- * - `replayed`: it took the place of one that was answered 401.
+ * - `adopted`: the request waited; another process had stored it.
+ * - `replayed`: it replaced a token that was answered 401.
  *
  * @since 0.1.0
  * @category models

@@ -1,6 +1,6 @@
 /**
- * What a resource says when it refuses a request: the challenges of RFC 9110
- * §11.6.1, and the errors that RFC 6750, RFC 9449 and RFC 9470 write in them.
+ * The challenges of a response (RFC 9110 §11.6.1), and the errors in them (RFC
+ * 6750, RFC 9449, RFC 9470).
  *
  * @since 0.1.0
  */
@@ -11,39 +11,39 @@ import * as Option from "effect/Option"
 import { oneLine } from "./OAuthError.js"
 
 /**
- * One challenge of a `WWW-Authenticate` header. It has a token68 or parameters,
+ * A challenge of a `WWW-Authenticate` header. It has a token68 or parameters,
  * never both.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Challenge {
-  /** In lower case: `bearer`. */
+  /** The scheme in lower case: `bearer`. */
   readonly scheme: string
-  /** What `Negotiate` and its like write in place of parameters. */
+  /** The value that `Negotiate` and others have in place of parameters. */
   readonly token68: Option.Option<string>
-  /** By name, in lower case. Of a name that is given twice the first counts. */
+  /** The parameters by name in lower case. If a name occurs twice, the first counts. */
   readonly params: Readonly<Record<string, string>>
 }
 
 /**
- * What a resource has against a request, said in a challenge of the scheme
- * `Bearer` (RFC 6750 §3) or `DPoP` (RFC 9449 §7.1).
+ * The error in a challenge of the scheme `Bearer` (RFC 6750 §3) or `DPoP` (RFC
+ * 9449 §7.1).
  *
  * @since 0.1.0
  * @category models
  */
 export interface ResourceError {
   readonly scheme: "bearer" | "dpop"
-  /** `invalid_token`, `insufficient_scope`, `use_dpop_nonce` and so on, as the resource wrote it. */
+  /** `invalid_token`, `insufficient_scope`, `use_dpop_nonce` and others, as the API wrote it. */
   readonly code: string
   readonly description: Option.Option<string>
   readonly uri: Option.Option<string>
-  /** The scope that the resource asks for; empty when it does not say (RFC 6750 §3). */
+  /** The scope that the API requires; empty if it does not say (RFC 6750 §3). */
   readonly scope: ReadonlyArray<string>
-  /** The authentication contexts that the resource asks for, the best first (RFC 9470 §3). */
+  /** The authentication contexts that the API accepts, the preferred first (RFC 9470 §3). */
   readonly acrValues: ReadonlyArray<string>
-  /** How long ago the user may have authenticated (RFC 9470 §3). */
+  /** The longest time since the user authenticated (RFC 9470 §3). */
   readonly maxAge: Option.Option<Duration.Duration>
 }
 
@@ -66,9 +66,9 @@ const part = new RegExp(
 )
 
 /**
- * Reads a header, or several that were joined by commas. It never fails: what
- * cannot be read is left out, and behind a quote without an end nothing is read.
- * Of a header above 16 KiB the beginning is read.
+ * Parses a header, or several joined by commas. It never fails: what cannot be
+ * parsed is left out, and after a quote without an end nothing is parsed. Of a
+ * header above 16 KiB only the beginning is parsed.
  *
  * @since 0.1.0
  * @category parsing
@@ -103,7 +103,7 @@ const addParam = (challenge: Reading | undefined, name: string, value: string) =
 }
 
 /**
- * The challenges of a response; none where it has no such header.
+ * The challenges of a response; none if it has no such header.
  *
  * @since 0.1.0
  * @category parsing
@@ -114,7 +114,7 @@ export const fromHeaders = (headers: Headers.Headers): ReadonlyArray<Challenge> 
 }
 
 /**
- * The challenges of a response, whatever its status.
+ * The challenges of a response with any status.
  *
  * @since 0.1.0
  * @category parsing
@@ -123,7 +123,7 @@ export const fromResponse = (response: HttpClientResponse.HttpClientResponse): R
   fromHeaders(response.headers)
 
 /**
- * Writes challenges as a header that `parse` reads as the same.
+ * Writes challenges as a header, which `parse` reads as the same challenges.
  *
  * @since 0.1.0
  * @category formatting
@@ -135,9 +135,9 @@ export const print = (challenges: ReadonlyArray<Challenge>): string =>
   }).join(", ")
 
 /**
- * The first error that a `Bearer` or `DPoP` challenge names: one of the scheme
- * that was used, where it is given and has any. A resource that takes both says
- * of the other one too what it misses (RFC 9449 §7.1).
+ * The first error in a `Bearer` or `DPoP` challenge, preferably of the scheme
+ * that was `used`: an API that accepts both schemes sends a challenge of each
+ * (RFC 9449 §7.1).
  *
  * @since 0.1.0
  * @category accessors
@@ -184,8 +184,8 @@ const refusal = (challenges: ReadonlyArray<Challenge>, used: string | undefined)
 const words = (text = ""): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")
 
 /**
- * What a response says of a token whose scope does not suffice (RFC 6750 §3.1):
- * another token of the same scope would not help, one of `scope` may, by
+ * The error of a response whose token lacks a scope (RFC 6750 §3.1). Another
+ * token of the same scope would not help; one of `scope` may, with
  * `AuthedHttpClient.withTokenScope`.
  *
  * @example
