@@ -154,33 +154,36 @@ const clientAuthMethods = [
  * @category variables
  */
 export const variables = {
-  tokenEndpoint: text("ALF_TOKEN_ENDPOINT", "The token endpoint's address"),
-  issuer: text("ALF_ISSUER", "The issuer, whose metadata tell the token endpoint where `ALF_TOKEN_ENDPOINT` does not"),
-  clientId: text("ALF_CLIENT_ID", "The client's id"),
-  clientSecret: secret("ALF_CLIENT_SECRET", "The client's secret"),
-  clientSecretFile: text("ALF_CLIENT_SECRET_FILE", "A file with the secret, read anew for every token request"),
+  tokenEndpoint: text("ALF_TOKEN_ENDPOINT", "The URL of the token endpoint"),
+  issuer: text(
+    "ALF_ISSUER",
+    "The issuer, whose metadata contains the token endpoint if `ALF_TOKEN_ENDPOINT` is not set"
+  ),
+  clientId: text("ALF_CLIENT_ID", "The client id"),
+  clientSecret: secret("ALF_CLIENT_SECRET", "The client secret"),
+  clientSecretFile: text("ALF_CLIENT_SECRET_FILE", "A file with the client secret"),
   clientKeyFile: text(
     "ALF_CLIENT_KEY_FILE",
-    "A file with the private key, as PEM (PKCS#8) or JWK, for `private_key_jwt`; read anew for every token request"
+    "A file with the private key for `private_key_jwt`: PEM (PKCS#8) or JWK"
   ),
-  clientKeyId: text("ALF_CLIENT_KEY_ID", "The `kid` by which the server knows the key"),
+  clientKeyId: text("ALF_CLIENT_KEY_ID", "The `kid` of the key"),
   clientAuth: oneOf(
     "ALF_CLIENT_AUTH",
-    `How the client proves itself: ${
+    `How the client authenticates: ${
       clientAuthMethods.map((method) => `\`${method}\``).join(", ")
-    }. By default what the issuer's metadata ask for, else \`client_secret_basic\``,
+    }. The default is what the issuer's metadata supports, else \`client_secret_basic\``,
     clientAuthMethods
   ),
-  scope: text("ALF_SCOPE", "The scopes, with spaces between"),
-  resource: list("ALF_RESOURCE", "The resources that tokens are for (RFC 8707), with spaces between"),
-  audience: text("ALF_AUDIENCE", "The audience that Auth0 and others ask for"),
-  bearerTypes: list("ALF_BEARER_TYPES", "Further `token_type`s of the server that mean Bearer, with spaces between"),
-  tokenField: text("ALF_TOKEN_FIELD", "The field of the answer that is the token, such as `id_token`"),
-  baseUrl: text("ALF_BASE_URL", "What relative addresses are joined to; tokens may go to its origin"),
-  origins: list("ALF_ORIGINS", "The origins that tokens may go to, with spaces between"),
-  timeout: duration("ALF_TOKEN_REQUEST_TIMEOUT", "How long one attempt at a token request may take"),
+  scope: text("ALF_SCOPE", "The scopes, separated by spaces"),
+  resource: list("ALF_RESOURCE", "The resources that tokens are for (RFC 8707), separated by spaces"),
+  audience: text("ALF_AUDIENCE", "The audience, for Auth0 and others"),
+  bearerTypes: list("ALF_BEARER_TYPES", "Further values of `token_type` that mean Bearer, separated by spaces"),
+  tokenField: text("ALF_TOKEN_FIELD", "The field of the response that contains the token, such as `id_token`"),
+  baseUrl: text("ALF_BASE_URL", "The base of relative URLs; tokens may be sent to its origin"),
+  origins: list("ALF_ORIGINS", "The origins that tokens may be sent to, separated by spaces"),
+  timeout: duration("ALF_TOKEN_REQUEST_TIMEOUT", "The time limit of one attempt of a token request"),
   maxWait: duration("ALF_MAX_WAIT", "How long a caller waits for a token"),
-  refreshAhead: duration("ALF_REFRESH_AHEAD", "How long before its end a token is renewed in the background"),
+  refreshAhead: duration("ALF_REFRESH_AHEAD", "How long before its expiry a token is renewed in the background"),
   allowInsecure: flag("ALF_ALLOW_INSECURE", "`true` allows http to other machines, for development")
 }
 
