@@ -1,7 +1,7 @@
 /**
- * A form sent to an authorization server by a client that proves itself
- * (RFC 6749 §2.3), anew each time: what the token endpoint, revocation and
- * introspection have in common.
+ * A form that an authenticated client posts to an authorization server (RFC
+ * 6749 §2.3), authenticating anew each time: shared by the token, revocation
+ * and introspection endpoints.
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
@@ -26,24 +26,24 @@ import type * as ProvenForm from "./ProvenForm.js"
 import * as ServerExchange from "./ServerExchange.js"
 
 /**
- * How long one attempt may take where the options do not say: longer than it
- * takes to find out that there is no connection, and short enough that whoever
- * waits for a token (`maxWait`) is told who did not answer, after a second try.
+ * The default limit of one attempt: longer than it takes to find out that there
+ * is no connection, and short enough that a caller (`maxWait`) learns after a
+ * second attempt which server did not answer.
  */
 export const defaultTimeout: Duration.Duration = Duration.seconds(8)
 
 // The largest tokens seen (with group claims) are some 30 kB
 const defaultMaxResponseBytes = 256 * 1024
 
-/** Where a form goes, and how the client proves itself there. */
+/** Where a form goes, and how the client authenticates there. */
 export interface Destination<out R = never> {
   readonly url: URL
-  /** The authorization server's issuer identifier, where it is known. */
+  /** The authorization server's issuer identifier, if known. */
   readonly issuer: string | undefined
   readonly clientAuth: ClientAuth.ClientAuth<R>
 }
 
-/** What is sent beside the client's credentials. */
+/** What is sent in addition to the client's credentials. */
 export interface Form {
   readonly params: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]>
   /** Makes further parameters for each attempt, which may be secret. */
@@ -114,7 +114,7 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
       const params = grant === undefined
         ? {}
         : yield* obtain(`parameters of the grant ${grant.type}`, () => grant.params(context), redactedOf)
-      // Never sent twice (RFC 6749 §3.2): what the request names takes the place of what the grant does
+      // Never sent twice (RFC 6749 §3.2): the request's parameters replace those of the grant
       const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
       const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
         const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
@@ -135,7 +135,7 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
           ))
     )
 
-    // What was signed for the first request may be worth nothing for the second: both are made anew
+    // What was signed for the first request may be invalid for the second: both are made anew
     return proofs === undefined
       ? authenticatedPost
       : Effect.catchIf(authenticatedPost, proofs.wantsNonce, () => authenticatedPost)
@@ -146,7 +146,8 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
     Effect.flatMap(destination, (to) => {
       const endpoint = `${to.url.origin}${to.url.pathname}`
       const waiting: Waiting = { for: "answer" }
-      // The limit must hold whatever cannot be interrupted: the app's own effects, its client, or the caller, as a finalizer
+      // The limit must hold even for what cannot be interrupted: the app's own effects or client, or the caller, such
+      // as a finalizer
       return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, endpoint, form, attempt, waiting))), {
         duration: timeout,
         onTimeout: () =>
@@ -159,24 +160,24 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
     })
 })
 
-/** What an attempt waits for, and has not come when its time is over. */
+/** What an attempt waits for when its time is over. */
 interface Waiting {
   for: string
 }
 
-/** What is asked about one token (RFC 7009 §2.1, RFC 7662 §2.1). */
+/** A request about one token (RFC 7009 §2.1, RFC 7662 §2.1). */
 export type AboutToken<A, E> = (
   token: AccessToken | Redacted.Redacted,
   hint?: "access_token" | "refresh_token"
 ) => Effect.Effect<A, E>
 
-/** The endpoint's address, and the option that gives it. */
+/** The URL of the endpoint, and the option that provides it. */
 export interface Address<D> {
   readonly option: string
   readonly at: AuthorizationServer.Address<D>
 }
 
-/** Makes the sender of what is asked about a token. */
+/** Makes the sender of requests about a token. */
 export const aboutToken = <E extends AuthorizationServerError, D, R>(
   name: string,
   ServerError: ServerExchange.ErrorClass<E>,
@@ -194,7 +195,7 @@ export const aboutToken = <E extends AuthorizationServerError, D, R>(
       }, 1)
   )
 
-/** Makes the sender of forms to the address of the options. */
+/** Makes the sender of forms to the URL in the options. */
 export const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D, R = never>(
   name: string,
   ServerError: ServerExchange.ErrorClass<E>,
@@ -207,7 +208,7 @@ export const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerE
   return yield* make(name, ServerError, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
 
-/** The client authentication that the options name. */
+/** The client authentication of the options. */
 export const clientAuthOf = <R>(
   name: string,
   options: Pick<AuthorizationServer.RequestOptions<R>, "clientAuth" | "clientSecret">
@@ -223,15 +224,15 @@ export const clientAuthOf = <R>(
 }
 
 /**
- * Says why credentials are not there. A cause may hold anything, a secret
- * included: only what was made to be shown is told.
+ * Says why there are no credentials. A cause may contain anything, even a
+ * secret: only what was made to be shown is reported.
  */
 export const sayWhy = (cause: Cause.Cause<unknown>): string => {
   const failure = Cause.squash(cause)
   return isCredentialsError(failure) ? `: ${failure.description}` : ""
 }
 
-/** The server no longer knows what the client proved itself with; Keycloak and Auth0 say so by the status alone. */
+/** The server no longer accepts the credentials; Keycloak and Auth0 show this by the status alone. */
 const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }: AuthorizationServerError): boolean =>
   version !== undefined && (error === "invalid_client" || (status === 401 && error !== "use_dpop_nonce"))
 
@@ -247,7 +248,7 @@ const makeRequest = (
   return HttpClientRequest.post(url.href).pipe(
     HttpClientRequest.setHeaders({
       accept: "application/json",
-      // A small answer must not become a large one
+      // A small response must not decompress to a large one
       "accept-encoding": "identity"
     }),
     HttpClientRequest.setHeaders(headers),

@@ -1,6 +1,6 @@
 /**
- * Which of its ways to prove itself a client uses at a server that says in its
- * metadata which it takes (RFC 8414 §2).
+ * Which authentication method a client uses with a server whose metadata lists
+ * the methods that it supports (RFC 8414 §2).
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,10 +10,10 @@ import * as ClientAuth from "../ClientAuth.js"
 import * as LayerOptions from "../LayerOptions.js"
 import type { InvalidOptions } from "../OAuthError.js"
 
-/** The ways of a client, the preferred one first. */
+/** The methods of a client, the preferred one first. */
 export type Candidates<R> = readonly [ClientAuth.ClientAuth<R>, ...ReadonlyArray<ClientAuth.ClientAuth<R>>]
 
-/** The ways that the options name; with a secret there are several. */
+/** The methods of the options; with a secret there are several. */
 export const make = <R>(name: string, options: {
   readonly clientSecret?: ClientAuth.Secret<R> | undefined
   readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
@@ -36,8 +36,8 @@ export const make = <R>(name: string, options: {
 }
 
 /**
- * What the candidates are together: the part of a token's key that says how the
- * client proves itself, and when its credentials have changed.
+ * The candidates as one: the part of a token's key that identifies the client
+ * authentication, and whether its credentials changed.
  */
 export const merge = <R>(
   candidates: Candidates<R>
@@ -53,7 +53,7 @@ export const merge = <R>(
 const mergeVersions = (versions: ReadonlyArray<ClientAuth.Version>): ClientAuth.Version =>
   Redacted.make(versions.map((one) => Redacted.isRedacted(one) ? Redacted.value(one) : one).join(" "))
 
-/** IANA "OAuth Token Endpoint Authentication Methods"; a method of the app's own is in no server's metadata. */
+/** IANA "OAuth Token Endpoint Authentication Methods"; no server's metadata lists an app's own method. */
 const registered = [
   "none",
   "client_secret_post",
@@ -64,15 +64,15 @@ const registered = [
   "self_signed_tls_client_auth"
 ]
 
-/** What a client uses, and why the server may not take it. */
+/** The method that a client uses, and why the server may not accept it. */
 export interface Choice<R> {
   readonly clientAuth: ClientAuth.ClientAuth<R>
   readonly doubt: string | undefined
 }
 
 /**
- * The first one that the server supports, else the one that the client likes
- * best: that of a server that does not say what it takes.
+ * The first method that the server supports. If the server does not list its
+ * methods, or supports none of these, the preferred one.
  */
 export const choose = <R>(candidates: Candidates<R>, metadata: Metadata): Choice<R> => {
   const [preferred] = candidates

@@ -1,6 +1,6 @@
 /**
- * The fields of what a server says, in an answer or in its metadata: each has a
- * schema that says in words what is wrong with it, and shows no part of it.
+ * The fields of a server's response or metadata. The schema of each says what
+ * is wrong with a value, without showing it.
  */
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
@@ -8,21 +8,21 @@ import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 
 /**
- * Says `message` where the value is another. Only for the innermost schema: an
+ * Fails with `message` for any other value. Only for the innermost schema: an
  * outer message would hide the inner ones.
  */
 export const is = <A, I>(schema: Schema.Schema<A, I>, message: string): Schema.Schema<A, I> =>
   schema.annotations({ message: () => ({ message, override: true }) })
 
-/** Also says what `f` says of a value that it does not let pass. */
+/** Also fails with what `f` returns for a value that it does not accept. */
 export const check = <A, I>(schema: Schema.Schema<A, I>, f: (value: A) => true | string): Schema.Schema<A, I> =>
   schema.pipe(Schema.filter((value) => f(value)))
 
-/** A field that must be there. */
+/** A required field. */
 export const required = <A, I>(schema: Schema.Schema<A, I>) =>
   Schema.propertySignature(schema).annotations({ missingMessage: () => "is missing" })
 
-/** One that may be missing or null. */
+/** A field that may be missing or null. */
 export const optional = <A, I>(schema: Schema.Schema<A, I>) =>
   Schema.optionalWith(schema, { nullable: true, exact: true, as: "Option" })
 
@@ -34,25 +34,25 @@ export const Names = is(Schema.Array(is(Schema.String, "is not a list of names")
 
 export const Dictionary = is(Schema.Record({ key: Schema.String, value: Schema.Unknown }), "is not an object")
 
-/** One string, or a list of them. */
+/** A string, or a list of strings. */
 export const texts = (message: string) => is(Schema.Union(Schema.String, Schema.Array(Schema.String)), message)
 
-/** A number of seconds; some servers write it as a string. */
+/** A number of seconds; some servers send it as a string. */
 export const Seconds = is(Schema.Union(Schema.Number, Schema.NumberFromString), "is not a number of seconds")
 
-/** Reads the fields of an object, or names the one at fault and says what is wrong with it. */
+/** Reads the fields of an object, or names the invalid field and says what is wrong with it. */
 export const decode = <A, I>(schema: Schema.Schema<A, I>): (value: unknown) => Either.Either<A, string> => {
   const decode = decodeOrFault(schema)
   return (value) => Either.mapLeft(decode(value), ({ says }) => says)
 }
 
-/** What was read, and what is wrong with the fields that could not be. */
+/** The fields that were read, and what is wrong with the others. */
 export interface Lenient<A> {
   readonly fields: A
   readonly unread: ReadonlyArray<string>
 }
 
-/** The same, but that a field which is not `essential` and cannot be read counts as if it were not there. */
+/** The same, except that an unreadable field counts as absent unless it is `essential`. */
 export const decodeLenient = <A, I>(schema: Schema.Schema<A, I>, essential: ReadonlyArray<string>) => {
   const decode = decodeOrFault(schema)
   const from = (value: object, unread: ReadonlyArray<string>): Either.Either<Lenient<A>, string> =>

@@ -1,6 +1,6 @@
 /**
- * A form for the token endpoint with a proof of the key that the token is to be
- * bound to. The key brings it, so that only who has one ships it.
+ * A form for the token endpoint with a proof of the key that the token is bound
+ * to. The key brings this code, so that apps without one do not bundle it.
  */
 import type * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
@@ -9,14 +9,14 @@ import type * as AccessToken from "../AccessToken.js"
 import type { AuthorizationServerError } from "../OAuthError.js"
 import type { Answer } from "./ServerExchange.js"
 
-/** `AccessToken.ProofSending`, as forms see it. */
+/** `AccessToken.ProofSending`, as forms use it. */
 export interface Sending extends AccessToken.ProofSending {
   /** RFC 9449 §5: makes a request with a proof for it. */
   readonly form: <E extends AuthorizationServerError>(
     url: URL,
     send: (proof: Readonly<Record<"dpop", Redacted.Redacted>>) => Effect.Effect<Answer<E>, E>
   ) => Effect.Effect<Answer<E>, E>
-  /** Whether it may succeed when it is made anew: RFC 9449 §8, the server's nonce is known by now. */
+  /** Whether the request may succeed if it is made anew: the server's nonce is known now (RFC 9449 §8). */
   readonly wantsNonce: (error: AuthorizationServerError) => boolean
 }
 

@@ -1,4 +1,4 @@
-/** A Schedule of retries driven by hand: how long to wait after a failure. */
+/** A Schedule of retries, stepped by hand: how long to wait after a failure. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -7,13 +7,13 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { TokenRequestError } from "../OAuthError.js"
 
-/** Tells after each failure how many milliseconds to wait; `None` when the Schedule is over. */
+/** Returns after each failure how many milliseconds to wait; `None` when the Schedule is done. */
 export type DelayAfter = (error: TokenRequestError) => Effect.Effect<Option.Option<number>>
 
-/** Beyond this many failures in a row no Schedule is followed any further. */
+/** No Schedule is followed beyond this many failures in a row. */
 const maxSteps = 30
 
-/** Begins a Schedule. */
+/** Starts a Schedule. */
 export const make = (schedule: Schedule.Schedule<unknown, TokenRequestError>): DelayAfter => {
   let state: unknown = schedule.initial
   return Effect.fnUntraced(function*(error) {
@@ -25,7 +25,7 @@ export const make = (schedule: Schedule.Schedule<unknown, TokenRequestError>): D
   })
 }
 
-/** The last delay that a Schedule asks for in so many failures, wherever it ends. */
+/** The last delay of a Schedule within so many failures, wherever it ends. */
 export const nth = Effect.fnUntraced(function*(
   schedule: Schedule.Schedule<unknown, TokenRequestError>,
   error: TokenRequestError,

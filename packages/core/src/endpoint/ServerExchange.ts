@@ -1,6 +1,6 @@
 /**
- * One exchange with an authorization server, friendly or hostile: bounded in
- * size, without redirects, and told in an error that holds no secret.
+ * One exchange with an authorization server, friendly or hostile: limited in
+ * size, without redirects, and with errors that contain no secret.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as Headers from "@effect/platform/Headers"
@@ -35,30 +35,30 @@ import {
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
-/** The class of the errors of an endpoint. */
+/** The endpoint, as errors name it. */
 export interface ErrorClass<E extends AuthorizationServerError> {
   new(fields: AuthorizationServerErrorFields): E
 }
 
-/** What an error says beside its endpoint. */
+/** The fields of an error in addition to its subject. */
 export type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
 
-/** A good answer: a status of 2xx, and no OAuth error. */
+/** A good response: a status of 2xx, and no OAuth error. */
 export interface Answer<E extends AuthorizationServerError> {
   /** When the request was sent (epoch milliseconds). */
   readonly sentAt: number
-  /** Without what is secret, which is looked for when they are to be shown. */
+  /** Without secrets, which are searched for only when the headers are shown. */
   readonly headers: () => Headers.Headers
   readonly text: string
-  /** The body as JSON or a form, where it is either. */
+  /** The body, if it is JSON or a form. */
   readonly body: Option.Option<unknown>
-  /** Says that the answer is of no use after all. */
+  /** Makes the error for a response that is of no use after all. */
   readonly reject: (description: string) => E
-  /** Takes what is secret out of a part of the body. */
+  /** Removes secrets from a part of the body. */
   readonly clean: Redaction.Clean
 }
 
-/** Sends a request to an endpoint, as errors name it. `secrets` are what the request holds, and what no error may show. */
+/** Sends a request. `secrets` are those that it contains, which no error may show. */
 export type ServerExchange<E extends AuthorizationServerError> = (
   endpoint: string,
   request: HttpClientRequest.HttpClientRequest,
@@ -67,18 +67,18 @@ export type ServerExchange<E extends AuthorizationServerError> = (
 
 /**
  * Makes exchanges over the given `HttpClient`, which must not follow redirects
- * by itself (platform's `followRedirects` would carry the credentials with it).
+ * itself (platform's `followRedirects` would send the credentials along).
  */
 export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass<E>, options: {
   readonly maxResponseBytes: number
   readonly requestInit?: RequestInit | undefined
-  /** The field of an answer that is the token, where it has another name. */
+  /** The field of a response that contains the token, if it has another name. */
   readonly tokenField?: string | undefined
 }): Effect.Effect<ServerExchange<E>, never, HttpClient.HttpClient> =>
   Effect.map(Effect.context<HttpClient.HttpClient>(), (context) => {
     const { maxResponseBytes } = options
     const client = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
-    // A redirect would carry the credentials to another place
+    // A redirect would send the credentials elsewhere
     const requestInit: RequestInit = {
       ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
       ...options.requestInit,
@@ -93,7 +93,7 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
     ) => {
       const transportError = (cause: unknown) => new ServerError({ endpoint, ...transportFields(cause, clean) })
       const refused = (error: HttpClientError.HttpClientError) => transportError(causeOf(error))
-      // What a client below shows in spans of its own would hold the credentials
+      // A client below could show the credentials in spans of its own
       const redact: RedactedSpans.Redact = (exit) => {
         if (Exit.isSuccess(exit)) return Exit.void
         if (Cause.isInterruptedOnly(exit.cause)) return exit
@@ -104,15 +104,15 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
         Effect.catchAllDefect((defect) =>
           HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
         ),
-        // What a status means is decided here, also for a client that filters them
+        // This code decides what a status means, even if the client below filters them
         Effect.catchIf(isStatusFailure, ({ response }) => Effect.succeed(response)),
-        // Within the span, which would keep what the client fails with, and with it the request
+        // Within the span, which would keep the client's failure and with it the request
         Effect.mapError(refused),
         Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
         Effect.flatMap((response) =>
           Effect.map(Effect.either(readBody(response, maxResponseBytes)), (read) => ({ read, response }))
         ),
-        // Ends a body that was not read to its end, which would keep its connection busy
+        // Ends a body that was not read completely, which would keep its connection busy
         Effect.scoped,
         Effect.provideService(FetchHttpClient.RequestInit, requestInit)
       )
@@ -159,7 +159,7 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
         text,
         body,
         clean,
-        // A text in place of a token may be one
+        // A text instead of a token may be a token
         reject: (description: string) =>
           error({ reason: "InvalidResponse", description: withReason(clean(description), clean(reasons())) })
       }
@@ -169,7 +169,7 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
       traced(endpoint, request, (request, span) => exchange(endpoint, request, secrets, span))
   })
 
-/** Reads a JSON answer, or says which field of it is wrong. */
+/** Reads a JSON response, or says which field is invalid. */
 export const decodeWith =
   <A>(decode: (value: object) => Either.Either<A, string>) =>
   <E extends AuthorizationServerError>({ body, headers, reject, text }: Answer<E>): Either.Either<A, E> => {
@@ -178,7 +178,7 @@ export const decodeWith =
     return Either.mapLeft(decode(body.value), reject)
   }
 
-/** Says what a body is without showing any of it. */
+/** Describes a body without showing any of it. */
 export const describeBody = (headers: Headers.Headers, body: string): string => {
   if (body.trim() === "") return "an empty body"
   const type = oneLine(headers["content-type"]?.split(";")[0] ?? "untyped")
@@ -189,14 +189,14 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
   return `a body of ${body.length} characters (${type}${encoded})`
 }
 
-/** What an error tells of a failure of the way. */
+/** The error fields of a transport failure. */
 const transportFields = (cause: unknown, clean: Redaction.Clean): ErrorFields => ({
   reason: "Transport",
   description: describe(cause, clean),
   code: codeOf(cause)
 })
 
-/** What an error tells of the answer. */
+/** The error fields of a response. */
 const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, clean: Redaction.Clean, now: number) => ({
   status,
   headers: Redaction.headers(headers, clean),
@@ -206,7 +206,7 @@ const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, cl
 const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError): unknown =>
   cause ?? description ?? reason
 
-/** A text for a person: not a page, not the half of a document, and no word that could be a token. */
+/** A text for people: no page, no truncated document, and no word that could be a token. */
 const plainReason = (headers: Headers.Headers, text: string): string =>
   /^(text\/plain|$)/i.test(headers["content-type"] ?? "") && /^\s*[^\s<{[]/.test(text) && !/[^\s.]{32}/.test(text)
     ? text
@@ -219,7 +219,7 @@ const withReason = (description: string, reason: string): string =>
     ? description
     : `${description}: ${oneLine(reason.length > maxReason ? `${reason.slice(0, maxReason)}…` : reason)}`
 
-/** What is wrong with an answer that says nothing of it. */
+/** The reason of a failed response without an OAuth error. */
 const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => {
   // A browser hides the status of a redirect that is not followed
   if (status === 0 || (status >= 300 && status < 400 && status !== 304)) return "Redirect"
@@ -227,9 +227,10 @@ const reasonOf = (status: number): "Redirect" | "Status" | "InvalidResponse" => 
 }
 
 /**
- * A span as OpenTelemetry wants it of an HTTP client, with platform's name, but
- * for what the server chooses: even the name of a header may hold what it was
- * sent. It ends with the body, and fails where the exchange does.
+ * A span as OpenTelemetry defines it for HTTP clients, with platform's name,
+ * but without what the server chooses: even the name of a header may contain
+ * what the server was sent. It ends with the body, and fails if the exchange
+ * does.
  */
 const traced = <A, E extends AuthorizationServerError>(
   endpoint: string,
@@ -259,7 +260,7 @@ const traced = <A, E extends AuthorizationServerError>(
           span
         ).pipe(
           ErrorAttributes.annotateSpan,
-          // The span keeps what its effect comes to, and this holds the token
+          // The span keeps the result, which contains the token
           Effect.map((answer) => Redacted.make(answer)),
           Effect.withParentSpan(span),
           Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
@@ -268,12 +269,12 @@ const traced = <A, E extends AuthorizationServerError>(
   })
 
 /**
- * Why a body was not read. A stream runs in fibers of its own, whose failures
- * may be logged: this holds no request, which has the credentials.
+ * Why a body was not read. A stream runs in its own fibers, whose failures may
+ * be logged: this contains no request, and so no credentials.
  */
 interface BodyError {
   readonly isEmpty: boolean
-  /** None, and not empty: it is too large. */
+  /** `undefined`, not empty: the body is too large. */
   readonly cause?: unknown
 }
 
@@ -300,7 +301,7 @@ const readBody = (
     )
   })
 
-/** JSON, whatever the server calls it; else the form that the first servers of OAuth 2 sent. */
+/** JSON, whatever the content type; else a form, as early OAuth 2 servers sent it. */
 const parse = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
   Option.orElse(parseJson(text), () => parseForm(headers, text))
 
@@ -315,13 +316,13 @@ const parseForm = (headers: Headers.Headers, text: string): Option.Option<unknow
     ? Option.some(formFields(new URLSearchParams(text.trim())))
     : Option.none()
 
-/** Facebook's word for `expires_in` is `expires`. */
+/** Facebook names `expires_in` `expires`. */
 const formFields = (form: URLSearchParams): Readonly<Record<string, string>> => {
   const expires = form.get("expires")
   return { ...(expires === null ? {} : { expires_in: expires }), ...Object.fromEntries(form) }
 }
 
-/** The tokens of an answer, which may be refused for another reason. */
+/** The tokens of a response that may be refused for another reason. */
 const tokensOf = (body: Option.Option<unknown>, tokenField = "access_token"): ReadonlyArray<string> => {
   const fields = Option.getOrUndefined(body)
   return Predicate.isRecord(fields)
@@ -329,12 +330,12 @@ const tokensOf = (body: Option.Option<unknown>, tokenField = "access_token"): Re
     : []
 }
 
-// RFC 9110 §10.2.3: a number of seconds or a date, which begins with the day of the week
+// RFC 9110 §10.2.3: a number of seconds, or a date, which starts with the day of the week
 const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
   const given = value?.trim() ?? ""
   if (/^\d+$/.test(given)) return Duration.seconds(Number(given))
   if (!/^(mon|tue|wed|thu|fri|sat|sun)/i.test(given)) return undefined
-  // The oldest form means GMT without saying so (RFC 9110 §5.6.7)
+  // The oldest format means GMT without saying so (RFC 9110 §5.6.7)
   const date = Date.parse(given.endsWith("GMT") ? given : `${given} GMT`)
   return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
 }

@@ -1,10 +1,9 @@
 /**
- * The key that JWTs are signed with: a PEM, a JWK or a shared secret becomes a
- * key of WebCrypto that nothing can read any more. Whatever is wrong with it is
- * said without showing any part of it.
+ * The key that signs JWTs: a PEM, a JWK or a shared secret becomes a WebCrypto
+ * key that cannot be read. Errors never show any part of it.
  *
- * The package `jose` is loaded when the first key is: who signs nothing goes
- * without it.
+ * The package `jose` is loaded with the first key, so that apps that sign
+ * nothing do not need it.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -55,28 +54,28 @@ type Key = Redacted.Redacted<string | object>
 export interface Signing<A extends Algorithm> {
   readonly algorithm: A
   readonly privateKey: CryptoKey
-  /** The members of the JWK that anyone may know. */
+  /** The public members of the JWK. */
   readonly publicJwk: Readonly<jose.JWK>
-  /** A JWT of these claims, which must be JSON (RFC 7515 §3.1). */
+  /** Signs a JWT with these claims, which must be JSON (RFC 7515 §3.1). */
   readonly sign: (header: Omit<jose.JWTHeaderParameters, "alg">, claims: Claims) => Promise<string>
 }
 
 type Claims = Readonly<Record<string, unknown>>
 
-/** One that was read. */
+/** A key that was read. */
 export interface SigningKey extends Signing<Algorithm> {
   /** `kid` of the JWK (RFC 7517 §4.5). */
   readonly keyId: string | undefined
-  /** The certificate that lies beside the key in the same PEM. */
+  /** The certificate next to the key in the same PEM. */
   readonly certificate: Uint8Array | undefined
   /** A fingerprint of what the key was read from. */
   readonly version: string
 }
 
 /**
- * Reads the source at every run, and imports the key again only when it has
- * changed. Without an algorithm, that of the JWK decides, else the type of the
- * key: RS256, ES256, ES384, ES512, EdDSA, HS256.
+ * Reads the source at every run, and imports the key again only if it changed.
+ * Without an algorithm, the JWK's decides, else the type of the key: RS256,
+ * ES256, ES384, ES512, EdDSA, HS256.
  */
 export const load = <R = never>(
   source: Key | Effect.Effect<Key, unknown, R>,
@@ -102,8 +101,8 @@ export const load = <R = never>(
 }
 
 /**
- * What is told of a failure to read credentials, which could be anything: itself
- * if it is meant to be shown, else only what could not be read.
+ * How a failure to read credentials is reported, which could be anything: as it
+ * is if it was made to be shown, else only what could not be read.
  */
 export const unavailable = (what: string) => (error: unknown): CredentialsError =>
   isCredentialsError(error) ? error : new CredentialsError({ description: `${what} is unavailable` })
@@ -147,7 +146,7 @@ const make = Effect.fnUntraced(function*(
 
   const imported = yield* attempt(
     "the JWK is damaged or incomplete",
-    // Without the members that were judged above
+    // Without the members that were checked above
     () => jose.importJWK(pick(jwk, [...publicMembers, ...privateMembers]), algorithm, { extractable: false })
   )
   const privateKey = yield* imported instanceof Uint8Array ? importSecret(imported, algorithm) : checkSize(imported)
@@ -169,7 +168,7 @@ export const generate = Effect.fnUntraced(function*<A extends Algorithm>(algorit
   return makeSigning(jose, algorithm, privateKey, yield* Effect.promise(() => jose.exportJWK(publicKey)))
 })
 
-/** What a key is known by (RFC 7638). */
+/** The thumbprint of a key (RFC 7638). */
 export const thumbprint = ({ publicJwk }: Signing<Algorithm>): Effect.Effect<string, CredentialsError> =>
   Effect.flatMap(loadJose, (jose) => Effect.promise(() => jose.calculateJwkThumbprint(publicJwk)))
 
@@ -187,7 +186,7 @@ const makeSigning = <A extends Algorithm>(
 
 const fail = (description: string) => Effect.fail(new CredentialsError({ description }))
 
-// What WebCrypto and JSON.parse say can quote the key
+// Errors of WebCrypto and JSON.parse can quote the key
 const attempt = <A>(description: string, evaluate: () => Promise<A>): Effect.Effect<A, CredentialsError> =>
   Effect.tryPromise({ try: evaluate, catch: () => new CredentialsError({ description }) })
 
@@ -249,7 +248,7 @@ const toJwk = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsErr
   return fail(Array.isArray(json.value.keys) ? "the key is a JWK Set: give one of its keys" : "the JWK has no kty")
 }
 
-/** The blocks of a PEM (RFC 7468), by label. A variable of the environment may hold `\r\n` in four characters. */
+/** The blocks of a PEM (RFC 7468), by label. An environment variable may contain `\r\n` as four characters. */
 const pemBlocks = (text: string): ReadonlyMap<string, string> =>
   new Map(
     Array.from(
@@ -274,7 +273,7 @@ const fromPem = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsE
     const found = unusable.find(([label]) => blocks.has(label))
     return fail(found === undefined ? "the PEM has no whole block BEGIN PRIVATE KEY" : `the PEM is ${found[1]}`)
   }
-  // WebCrypto does not tell the type of a key: the one that it takes it for is it
+  // WebCrypto does not report the type of a key: the type that imports is the one
   return Effect.firstSuccessOf(
     Object.values(kinds).filter(({ algorithm }) => algorithm !== "HS256").map(({ algorithm }) =>
       attempt(
@@ -285,9 +284,7 @@ const fromPem = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsE
   )
 }
 
-/**
- * The DER of the first certificate in a PEM, if there is one.
- */
+/** The DER of the first certificate in a PEM, if there is one. */
 export const certificate = (pem: string): Uint8Array | undefined => {
   const block = pemBlocks(pem).get("CERTIFICATE")
   return block === undefined

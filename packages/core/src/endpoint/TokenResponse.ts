@@ -1,6 +1,6 @@
 /**
- * What a token endpoint answers: the token (RFC 6749 §5.1) or an error
- * (RFC 6749 §5.2), read with the tolerance that servers need and no more.
+ * The response of a token endpoint: a token (RFC 6749 §5.1) or an error (RFC
+ * 6749 §5.2), parsed as leniently as real servers require.
  */
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
@@ -12,13 +12,13 @@ import { errorCodes } from "../disclosure/ErrorAttributes.js"
 import { oneLine } from "../OAuthError.js"
 import * as Field from "./Field.js"
 
-// RFC 6749 Appendix A.12: an access token is printable ASCII; anything else could break out of a header
+// RFC 6749 Appendix A.12: an access token is printable ASCII; other characters could break out of a header
 const printableAscii = /^[\x20-\x7e]+$/
 
-/** No server takes a header of this size; the largest tokens seen (with group claims) are some 30 kB. */
+/** No server accepts a larger header; the largest tokens seen (with group claims) are some 30 kB. */
 const maxTokenLength = 64 * 1024
 
-/** What is wrong with a text, if it is no token. */
+/** What is wrong with a text that is no token. */
 const faultOfToken = (text: string): string | undefined =>
   text.trim() === ""
     ? "is empty"
@@ -28,10 +28,10 @@ const faultOfToken = (text: string): string | undefined =>
     ? undefined
     : "holds characters that no token may have"
 
-/** The characters that an access token may have. */
+/** The characters that an access token may contain. */
 export const AccessTokenValue = Field.check(Field.Text, (text) => faultOfToken(text) ?? true)
 
-/** Reads the value of a field, or says what is wrong with it and shows no part of it. */
+/** Reads the value of a field, or says what is wrong with it without showing it. */
 type Read<A> = (value: unknown) => Either.Either<A, string>
 
 const readText: Read<string> = (value) =>
@@ -46,10 +46,10 @@ const readToken: Read<Redacted.Redacted> = (value) =>
 const readType: Read<string> = (value) =>
   Either.filterOrLeft(readText(value), (type) => type.trim() !== "", () => "is empty")
 
-// Apigee says BearerToken where nobody told it otherwise
+// Apigee's default is BearerToken
 const bearer = /^bearer([ _-]?token)?$/
 
-// Never a part of it: a secret that was cut would not be recognized as one
+// Never a part of it: a truncated secret would not be recognized
 const shown = (value: string): string => value.length > 40 ? `${value.length} characters long` : `"${oneLine(value)}"`
 
 const decimal = /^\s*[+-]?\d+(\.\d+)?\s*$/
@@ -66,22 +66,22 @@ const readScope: Read<string> = (value) =>
   Array.isArray(value) && value.every(Predicate.isString) ? Either.right(value.join(" ")) : readText(value)
 
 /**
- * A token response of RFC 6749 §5.1. `expires_in` may be a number or a numeric
- * string; missing, `null` and 0 all mean that the server does not say. An
- * absent `token_type` means Bearer. Some servers send the scope as a list.
+ * A token response (RFC 6749 §5.1). `expires_in` may be a number or a numeric
+ * string; missing, `null` and 0 all mean unknown. An absent `token_type` means
+ * Bearer. Some servers send the scope as a list.
  */
 export interface TokenResponse {
   readonly access_token: Redacted.Redacted
-  /** Whether the token is bound to a key, and sent with a proof of it (RFC 9449 §5). */
+  /** Whether the token is bound to a key, and sent with a proof (RFC 9449 §5). */
   readonly isBound: boolean
   /** In seconds. */
   readonly expires_in: number | undefined
   readonly scope: string | undefined
-  /** What is wrong with the fields that cannot be read, and count as if they were not there. */
+  /** What is wrong with unreadable fields, which count as absent. */
   readonly unread: ReadonlyArray<string>
 }
 
-/** An error response of RFC 6749 §5.2. */
+/** An error response (RFC 6749 §5.2). */
 export interface ErrorResponse {
   readonly error: string
   readonly errorDescription: string | undefined
@@ -89,9 +89,8 @@ export interface ErrorResponse {
 }
 
 /**
- * Reads the error out of an answer, at whatever status it came: some servers
- * send it with 200. `clean` takes out what must not be shown, before anything
- * is cut.
+ * Reads the error of a response with any status: some servers send it with 200.
+ * `clean` removes secrets before anything is truncated.
  */
 export const decodeError = (
   body: unknown,
@@ -101,20 +100,19 @@ export const decodeError = (
   const { error, error_description, error_uri, ...others } = body
   const line = (text: string) => oneLine(clean(text)) || undefined
   return Option.some({
-    // What every server says tells nothing of a secret that is made of the same words
+    // A common message reveals nothing of a secret that consists of the same words
     error: errorCodes.find((code) => code === error) ?? oneLine(clean(error)),
     errorDescription: line(reasonsOf({ error_description, ...others })),
     errorUri: Predicate.isString(error_uri) ? line(error_uri) : undefined
   })
 }
 
-// Okta's errorSummary, the hint of The PHP League's server, detail of RFC 9457; error where it is no code but an object
+// Okta's errorSummary, The PHP League's hint, detail of RFC 9457; `error` if it is an object instead of a code
 const saysWhy = /(^error|message|msg|summary|hint|detail|reason|description|title|faultstring)s?$/i
 
 /**
- * What a server says in words of what went wrong, in fields of its own too.
- * Fields of other names may hold a secret, and this is not clean of what it was
- * sent.
+ * What a server says about the error, also in fields of its own. Other fields
+ * may contain a secret, and the text may echo what the server was sent.
  */
 export const reasonsOf = (body: unknown): string => {
   const found = new Set<string>()
@@ -130,9 +128,9 @@ export const reasonsOf = (body: unknown): string => {
 }
 
 /**
- * Reads the token out of an answer, or says why there is none. What a field
- * holds is never part of the message. `bearerTypes` are further names that the
- * server has for Bearer, and `tokenField` is what it calls the token.
+ * Reads the token of a response, or says why there is none. The message never
+ * contains the value of a field. `bearerTypes` are further names for Bearer,
+ * and `tokenField` is the server's name for the token.
  */
 export const decode = (
   body: unknown,
@@ -142,7 +140,7 @@ export const decode = (
   } = {}
 ): Either.Either<TokenResponse, string> => {
   if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
-  // Some say in it that there is none: null, false, 0, an empty text
+  // Some servers return null, false, 0 or an empty text for no error
   if (Predicate.isTruthy(body.error)) return Either.left("error is not a string")
   if (body[tokenField] === undefined) return Either.left(`${tokenField} is missing`)
   const token = readToken(body[tokenField])
@@ -155,7 +153,7 @@ export const decode = (
     })
   const type = optional("token_type", readType) ?? "bearer"
   const name = type.trim().toLowerCase()
-  // RFC 6749 §7.1: a client must not use a token of a type it does not understand
+  // RFC 6749 §7.1: a client must not use a token of an unknown type
   return name === "dpop" || bearer.test(name) || bearerTypes.some((type) => type.toLowerCase() === name)
     ? Either.right({
       access_token: token.right,
@@ -167,7 +165,7 @@ export const decode = (
     : Either.left(`token_type is ${shown(type)}, which this client does not know (bearerTypes)`)
 }
 
-/** Fields of an answer by their names, each redacted: a server may put anything there. */
+/** The named fields of a response, each redacted: a server may put anything there. */
 export const pick = (body: unknown, names: ReadonlyArray<string>): AccessToken["fields"] =>
   Predicate.isRecord(body)
     ? Object.fromEntries(
@@ -176,10 +174,10 @@ export const pick = (body: unknown, names: ReadonlyArray<string>): AccessToken["
     : undefined
 
 /**
- * The refresh token of an answer: what the next token is asked for with,
- * whatever else is wrong with the answer. What is none is left out, for most
- * grants have no use for one.
+ * The refresh token of a response, with which the next token is requested, even
+ * if the rest of the response is invalid. An invalid one is omitted, as most
+ * grants do not use it.
  */
 export const decodeRefreshToken = (body: unknown): Option.Option<Redacted.Redacted> =>
-  // RFC 6749 Appendix A.17: the same characters. Some servers send an empty one where they issue none
+  // RFC 6749 Appendix A.17: the same characters. Some servers send an empty one if they issue none
   Predicate.isRecord(body) ? Either.getRight(readToken(body.refresh_token)) : Option.none()

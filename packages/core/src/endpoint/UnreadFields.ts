@@ -1,10 +1,7 @@
-/**
- * What a server says that cannot be read, and that nothing depends on: it counts
- * as if it were not said, and is told once, not with every answer.
- */
+/** Unreadable fields on which nothing depends: they count as absent, and are logged once, not with every response. */
 import * as Effect from "effect/Effect"
 
-/** Tells what is wrong with fields, each time with those that were not told before. */
+/** Logs what is wrong with fields, each time only what was not logged before. */
 export const makeTell = (subject: string): (unread: ReadonlyArray<string>) => Effect.Effect<void> => {
   const told = new Set<string>()
   return (unread) => {
