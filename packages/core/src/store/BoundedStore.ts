@@ -1,7 +1,7 @@
 /**
- * The token store as a fleet uses it: it never fails. Every call is
- * bounded in time, a store that failed is left alone for a while, and what went
- * wrong is said once.
+ * The token store as a fleet uses it: it never fails. Every call has a time
+ * limit, a failed store is left alone for a while, and each problem is logged
+ * once.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -20,14 +20,14 @@ import * as Redaction from "../disclosure/Redaction.js"
 import { describeCause, TokenStoreError } from "../OAuthError.js"
 import * as OAuthMetrics from "../OAuthMetrics.js"
 
-/** `TokenStore.Entry`, as seen from below. */
+/** `TokenStore.Entry`, as used here. */
 export interface Entry {
   readonly version: string
   readonly payload: string
   readonly timeToLive: Duration.Duration
 }
 
-/** `TokenStore`, as seen from below. */
+/** `TokenStore`, as used here. */
 export interface Driver {
   readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, TokenStoreError>
   readonly set: (
@@ -48,19 +48,18 @@ type LeaseMethod = (
   duration: Duration.Duration
 ) => Effect.Effect<boolean, TokenStoreError>
 
-/**
- * The methods of a `TokenStore`. Each answers `None` when the store failed or
- * is left alone.
- */
+/** The methods of a `TokenStore`. Each returns `None` if the store failed or is left alone. */
 export interface BoundedStore {
-  /** Whether the last calls failed; of a store that is left alone, those before. */
+  /** Whether the last calls failed, before the store was left alone. */
   readonly isFailing: () => boolean
-  /** An entry that the store cannot read counts as absent. `decode` is part of the call: what it throws is a failure. */
+  /**
+   * An entry that the store cannot read counts as absent. `decode` is part of the call: if it throws, the call fails.
+   */
   readonly get: <A>(
     key: string,
     decode: (entry: Entry) => A
   ) => Effect.Effect<Option.Option<Option.Option<A>>>
-  /** `secrets` are what no message may show. */
+  /** `secrets` are those that no message may show. */
   readonly set: (
     key: string,
     entry: Entry,
@@ -78,38 +77,38 @@ export interface BoundedStore {
     owner: string,
     duration: Duration.Duration
   ) => Effect.Effect<Option.Option<boolean>>
-  /** Tried even while the store is left alone: a lease that nobody uses holds up the others. */
+  /** Made even while the store is left alone: an unused lease delays other processes. */
   readonly releaseLease: (key: string, owner: string) => Effect.Effect<void>
-  /** Goes on whatever happens; what was changed while the store was away is missing. */
+  /** Continues whatever happens; changes during an outage of the store are missing. */
   readonly changes: Stream.Stream<string>
-  /** Says once that the entry of a key cannot be read. */
+  /** Logs once that the entry of a key cannot be read. */
   readonly reportUnreadable: (key: string, description: string) => Effect.Effect<void>
 }
 
-/** How long a store that failed is left alone. */
+/** How long a failed store is left alone. */
 const cooldown = Duration.toMillis("5 seconds")
 
-/** Of the time of the store, what one call of a slow one may take: so many are made one after the other for a token. */
+/** The share of the time limit that one call of a slow store may take: a token needs three in sequence. */
 const slowShare = 1 / 3
 
-/** What the calls that are waited for together may still take, in milliseconds. */
+/** The time left for calls that are awaited together, in milliseconds. */
 const allowance = FiberRef.unsafeMake<{ left: number } | undefined>(undefined)
 
-/** The calls of an effect take no longer together than one of them may. */
+/** Limits all calls of an effect together to the limit of one. */
 export const bounded =
   (timeout: Duration.Duration) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => Effect.locally(effect, allowance, { left: Duration.toMillis(timeout) }))
 
-/** Each call of an effect has a time of its own. */
+/** Gives each call of an effect its own limit. */
 export const unbounded: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.locally(
   allowance,
   undefined
 )
 
-/** In so many steps the time of a call is counted. */
+/** The time of a call is counted in so many steps. */
 const steps = 10
 
-/** What a call does: one that is seldom made is in order again with the usual one of its kind. */
+/** The kind of each method: a rare method is healthy again with the usual one of its kind. */
 const kinds = {
   get: "read",
   set: "write",
@@ -119,10 +118,10 @@ const kinds = {
 
 type Method = keyof typeof kinds
 
-/** Unreadable keys that are remembered; with more of them a repetition does no harm. */
+/** How many unreadable keys are remembered; beyond this, repeated messages do no harm. */
 const maxReported = 1_000
 
-// A connection that comes back is found soon; one that stays away is tried at the rate of any other call
+// A connection that returns is found soon; after a long outage attempts are as rare as other calls
 const resubscribe = Schedule.exponential("200 millis").pipe(
   Schedule.jittered,
   Schedule.modifyDelay((_, delay) => Duration.min(delay, cooldown))
@@ -130,20 +129,20 @@ const resubscribe = Schedule.exponential("200 millis").pipe(
 
 /** Wraps a store. */
 export const make = (store: Driver, options: {
-  /** How long one call may take. */
+  /** The limit of one call. */
   readonly timeout: Duration.Duration
 }): Effect.Effect<BoundedStore> =>
   Effect.map(OAuthMetrics.makeUpdate, (update) => {
     const call = makeCall(options.timeout, update)
     const timeout = Duration.toMillis(options.timeout)
 
-    // Its answers took too long: until one comes in a share of the time, all others are given no more
+    // The store was too slow: until it answers within a share of the limit, every call gets only that
     let isSlow = false
 
-    // What failed when it was last done: a store may well be read and not be written
+    // What failed at the last call: a store may be readable and not writable
     const down = new Set<string>()
     let failedAt = -Infinity
-    // Keys whose entry could not be read, so that each is reported once
+    // Keys whose entry could not be read, so that each is logged once
     const unreadable = new Set<string>()
 
     const failed = (method: Method, error: TokenStoreError) =>
@@ -172,7 +171,7 @@ export const make = (store: Driver, options: {
       secrets?: ReadonlyArray<Redacted.Redacted>
     ): Effect.Effect<Option.Option<A>> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        // A clock that was set back must not make it last
+        // A clock that was set back must not prolong it
         if (now >= failedAt && now < failedAt + cooldown) {
           update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
           return Effect.succeedNone
@@ -202,7 +201,7 @@ export const make = (store: Driver, options: {
         return Effect.logWarning(`Token store entry ${key} counts as absent: ${description}`)
       })
 
-    // Since when there are no notices, and whether that was said
+    // Since when there are no notices, and whether that was logged
     let silentSince: number | undefined
     let isSilenceSaid = false
 
@@ -213,7 +212,7 @@ export const make = (store: Driver, options: {
       return wasSaid ? Effect.logInfo("Token store reports changes again") : Effect.void
     })
 
-    /** A store that is away altogether has its own warning. */
+    /** A store that is down has its own warning. */
     const silent = (cause: Cause.Cause<TokenStoreError>) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const error = toStoreError("changes", cause)
@@ -243,7 +242,7 @@ export const make = (store: Driver, options: {
       remove: (key, version) => ask("remove", () => yesOrNo("remove", store.remove(key, version))),
       acquireLease: (key, owner, duration) =>
         ask("acquireLease", () => yesOrNo("acquireLease", store.acquireLease(key, owner, duration))),
-      // Tried again before the lease ends, whatever becomes of it: one lost call says nothing of the store
+      // Retried before the lease expires, whatever happens: one lost call says nothing about the store
       extendLease: (key, owner, duration) =>
         Effect.option(call("extendLease", () => yesOrNo("extendLease", store.extendLease(key, owner, duration)))),
       releaseLease: (key, owner) => Effect.ignore(call("releaseLease", () => store.releaseLease(key, owner))),
@@ -251,7 +250,7 @@ export const make = (store: Driver, options: {
         Stream.tap(() => heard),
         Stream.tapErrorCause(silent),
         Stream.catchAllCause(() => Stream.fail("lost")),
-        // One that has ended is as good as lost
+        // A stream that ended is as good as lost
         Stream.concat(Stream.fail("lost")),
         Stream.retry(resubscribe),
         Stream.orDie
@@ -260,19 +259,19 @@ export const make = (store: Driver, options: {
     }
   })
 
-/** What a call may take, in milliseconds, and who hears what it has taken. */
+/** How long a call may take, in milliseconds, and a callback with the time it took. */
 interface Time {
   readonly limit: number
   readonly spend: (millis: number) => void
 }
 
 /**
- * Makes calls of a store that are bounded in time and counted, and fail with
- * what the store says without the `secrets` that it was given.
+ * Makes store calls that are limited in time and counted, and whose errors do
+ * not contain the `secrets` of the call.
  */
 export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update) => {
-  // A process that stood still finds its timer before the answer that has been there for long, and perhaps many other
-  // timers: the time is counted in steps, and what one takes longer the process has lost itself
+  // A paused process sees its timer before an answer that arrived long ago, and perhaps many other timers. So the time
+  // is counted in steps, and the excess of a step is the process's own pause
   const whole: Time = { limit: Duration.toMillis(timeout), spend: constVoid }
   const step = Math.ceil(whole.limit / steps)
   const patience = ({ limit, spend }: Time) =>
@@ -285,7 +284,7 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
             left -= millis
             spend(millis)
           }),
-          // The answer has come
+          // The answer arrived
           Effect.onInterrupt(() =>
             Effect.map(Clock.currentTimeMillis, (now) => spend(Math.max(0, Math.min(millis, now - from))))
           )
@@ -304,12 +303,12 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
     time = whole
   ): Effect.Effect<A, TokenStoreError> =>
     Effect.suspend(call).pipe(
-      // Effect logs a fiber that fails with its cause, and the cause may hold the token
+      // Effect logs the cause of a fiber that fails, and the cause may contain the token
       Effect.exit,
-      // A driver that cannot be interrupted must not hold up the time limit
+      // A driver that cannot be interrupted must not delay the time limit
       Effect.disconnect,
       Effect.raceFirst(Effect.map(patience(time), () => Exit.fail(timedOut(method, timeout, time.limit)))),
-      // Nor must a region that cannot be: in it the call is given its time even at the end of the scope
+      // Nor must an uninterruptible region: in it the call gets its time even when the scope closes
       Effect.interruptible,
       Effect.disconnect,
       Effect.flatten,
@@ -324,7 +323,7 @@ export const makeCall = (timeout: Duration.Duration, update: OAuthMetrics.Update
 const annotate = (error: TokenStoreError, log: Effect.Effect<void>) =>
   Effect.annotateLogs(log, { "oauth.token_store.method": error.method, ...ErrorAttributes.make(error) })
 
-/** What is neither would be taken for a lease that another holds, for ever. */
+/** Any other value would count as a lease that another process holds, for ever. */
 const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolean, TokenStoreError>) =>
   Effect.filterOrFail(
     answer,
@@ -341,7 +340,7 @@ const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration,
       : `no answer within ${Duration.format(timeout)}`
   })
 
-/** What a failed store says, whatever it failed with, and without the secrets it was given. */
+/** The error of a store, whatever it failed with, without the secrets of the call. */
 const toStoreError = (
   method: TokenStoreError["method"],
   cause: Cause.Cause<TokenStoreError>,
@@ -356,10 +355,7 @@ const toStoreError = (
   })
 }
 
-/**
- * A description is bounded in length, and may have been cut in the middle of
- * the secret, which a payload holds as JSON writes it.
- */
+/** Limits a description in length. It may have been truncated within the secret, which a payload contains as JSON. */
 const withoutSecret = (description: string, secret: string): string =>
   [JSON.stringify(secret).slice(1, -1), secret].reduce((text, form) => {
     const clean = text.replaceAll(form, "<redacted>")

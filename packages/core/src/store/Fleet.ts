@@ -1,7 +1,7 @@
 /**
- * How the processes of a fleet share a store: tokens are read and written within
- * bounds of time, and they take turns at asking the endpoint. A turn is a lease
- * of the store, and covers one attempt.
+ * How the processes of a fleet share a store: they read and write tokens within
+ * time limits, and take turns at asking the endpoint. A turn is a lease of the
+ * store and covers one attempt.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -21,21 +21,21 @@ import * as SharedTokens from "./SharedTokens.js"
 import * as Sharing from "./Sharing.js"
 import * as TokenBinding from "./TokenBinding.js"
 
-/** A lease is extended so often while its attempt runs that one lost extension does not end it. */
+/** A lease is extended this often per duration, so that one lost extension does not end it. */
 const extensions = 3
-/** The longest pace of the fleet (ms): whoever waits for a token must still see an attempt within `maxWait`. */
+/** The longest pace of the fleet (ms): a waiting caller must see an attempt within `maxWait`. */
 const maxPace = 5_000
-/** The others come one after the other, within this part of the pace. */
+/** The other processes follow one after the other, within this share of the pace. */
 const paceJitter = 0.2
-/** Whose wait ends within the pace is told this. */
+/** The error of a caller whose wait ends within the pace. */
 const paused = "another process has failed, and none asks the token endpoint again within this time"
 
-/** The process that failed lets the others try first: theirs may be the better network. */
+/** The failed process lets others try first: their network may be better. */
 const courtesy = 1.5
-/** Who waits has lost patience when this part of its time is over, or later by chance, so that not all of them do at once. */
+/** After this share of its wait, plus jitter so that not all act at once, a process asks without the lease. */
 const patience = { atLeast: 0.5, jitter: 0.25 }
 
-/** Makes it; `isShared` says whether there are others who keep to leases and notes. */
+/** Makes it; `isShared` says whether other processes follow leases and notes. */
 export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing =>
   Sharing.make({
     isShared,
@@ -46,7 +46,7 @@ export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing
       Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
   })
 
-/** What one process of it does. */
+/** What one process of the fleet does. */
 export const join = (
   store: BoundedStore.BoundedStore,
   isShared: boolean,
@@ -55,7 +55,7 @@ export const join = (
   const { failureCooldown, fork, leaseDuration, retry, storeTimeout, update } = options
   const notes = isShared ? FleetNotes.make(store) : FleetNotes.none
 
-  /** Keeps the lease while an effect runs. One that the store has lost, as in a failover, is taken anew. */
+  /** Extends the lease during an effect. A lease that the store lost, as in a failover, is acquired again. */
   const extending = (key: string, owner: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
     const extend = Effect.flatMap(
       store.extendLease(key, owner, leaseDuration),
@@ -66,7 +66,7 @@ export const join = (
     return Effect.raceFirst(effect, Effect.forever(Effect.delay(extend, interval)))
   }
 
-  /** A failed attempt slows the whole fleet down, and this process more than the others. */
+  /** A failed attempt slows down the whole fleet, and this process more than the others. */
   const slowDown = Effect.fnUntraced(function*(
     { attempts, delayAfter, key, tryAgain }: Sharing.Renewal,
     error: TokenRequestError,
@@ -74,7 +74,7 @@ export const join = (
   ) {
     const own = yield* delayAfter(error)
     if (!isShared) return yield* tryAgain(error, own)
-    // A definite answer is for the process that got it: another may have other credentials
+    // A definite error concerns only this process: another may have other credentials
     if (Option.isNone(own) && !error.isTransient) return yield* error
     const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
     const delay = count === attempts() ? own : yield* RetryDelay.nth(retry, error, count)
@@ -89,19 +89,19 @@ export const join = (
     )
     const replaces = Option.map(pace, ({ version }) => version)
     yield* notes.write(FleetNotes.paceKey(key), { count, remaining }, replaces)
-    // Before the server wants it nobody is given a token
+    // Before the server's `Retry-After` no process gets a token
     const behind = Option.map(own, (own) => Math.max(own, remaining * courtesy))
     return yield* tryAgain(error, behind, Math.max(remaining, asked))
   })
 
-  /** With the lease in hand. */
+  /** Holding the lease. */
   const useTurn = Effect.fnUntraced(function*(
     renewal: Sharing.Renewal,
     owner: string,
     found: SharedTokens.Found
   ) {
     const { ask, deadline, key, onBusy, reason } = renewal
-    // Whoever had the turn before may have stored a token since, or failed
+    // The previous holder may have stored a token since, or failed
     const [look, pace] = yield* Effect.all([renewal.look, notes.read(FleetNotes.paceKey(key))], { concurrency: 2 })
     const seen = Option.getOrElse(look, () => found)
     if (Option.isSome(seen.token)) return Sharing.Outcome.Adopted({ token: seen.token.value })
@@ -142,7 +142,7 @@ export const join = (
     let patienceEnds = Infinity
     let wasRefused = false
 
-    /** A renewal in the background does not wait. */
+    /** A background renewal does not wait. */
     const endWait = Effect.map(Clock.currentTimeMillis, (now) => {
       if (waitingSince === undefined) return
       if (reason !== "background") update(OAuthMetrics.leaseWaitDuration, (now - waitingSince) / 1000)
@@ -158,8 +158,8 @@ export const join = (
     })
 
     /**
-     * Whatever holds the lease brings no token. One process of the fleet at a time asks without it, unless the endpoint
-     * has just failed; and so does one that the store refuses this twice without another that claims it.
+     * The holder of the lease obtains no token. One process of the fleet at a time asks without the lease, unless the
+     * endpoint has just failed. So does a process whose claim the store refuses twice although no other process claims.
      */
     const claims = Effect.fnUntraced(function*() {
       if (reason === "background" || (yield* Clock.currentTimeMillis) < patienceEnds) return false
@@ -185,7 +185,7 @@ export const join = (
         const release = store.releaseLease(key, owner)
         const granted = yield* Effect.onInterrupt(store.acquireLease(key, owner, leaseDuration), () => release)
         if (Option.isNone(granted)) {
-          // It may have been granted all the same
+          // It may have been granted anyway
           fork(release)
           return yield* askAlone
         }

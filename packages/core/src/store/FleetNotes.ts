@@ -1,8 +1,8 @@
 /**
- * What the processes of a fleet tell each other beside the tokens: that the
- * endpoint has just failed, so wait (the pace), and that renewals for a resource
- * have brought nothing, so stop (the hold). Each note is an ordinary entry of
- * the store under a derived key; its time is the store's.
+ * What the processes of a fleet tell each other in addition to tokens: that the
+ * endpoint has just failed, so wait (the pace), and that renewals for a
+ * resource were fruitless, so stop (the hold). Each note is an ordinary entry
+ * under a derived key; its time is the store's.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -13,67 +13,64 @@ import { fingerprint } from "../disclosure/Fingerprint.js"
 import type { BoundedStore } from "./BoundedStore.js"
 import { randomName } from "./SharedTokens.js"
 
-/**
- * Renewals for an origin are held for `remaining` milliseconds, for the
- * `count`th time in a row.
- */
+/** Renewals for an origin are paused for `remaining` milliseconds, for the `count`th time in a row. */
 export interface Hold {
   readonly count: number
   readonly remaining: number
 }
 
-/** The first hold; long enough to stop a storm, short enough that a deploy in progress is not noticed. */
+/** The first pause: long enough to stop a storm, and too short to be noticed during a deployment. */
 const firstHold = 1_000
 const maxHold = 60_000
 
-/** The hold after so many fruitless renewals in a row. */
+/** The pause after `count` fruitless renewals in a row. */
 export const nthHold = (count: number): Hold => ({
   count,
   remaining: Math.min(maxHold, firstHold * 2 ** (count - 1))
 })
 
-/** How often it has happened, and for how many milliseconds it is in force. */
+/** How often it happened, and for how many milliseconds it is in force. */
 export interface Note {
   readonly count: number
-  /** Zero or less when only the count is still known. */
+  /** Zero or less if only the count is still known. */
   readonly remaining: number
 }
 
-/** A note as it was found. */
+/** A note that was read. */
 export interface Found extends Note {
   readonly version: string
 }
 
-/** Reads and writes the notes of a store. Where the store fails there are none. */
+/** Reads and writes the notes of a store. If the store fails, there are none. */
 export interface FleetNotes {
   readonly read: (key: string) => Effect.Effect<Option.Option<Found>>
-  /** `false`, and nothing is done, when another process has written since. */
+  /** Returns `false` and does nothing if another process has written since. */
   readonly write: (key: string, note: Note, replaces: Option.Option<string>) => Effect.Effect<boolean>
   readonly remove: (key: string, version: string) => Effect.Effect<void>
-  /** Removes a note that this process has not seen. */
+  /** Removes a note that this process has not read. */
   readonly forget: (key: string) => Effect.Effect<void>
-  /** Counts a hold, unless one is in force; answers with the one that is now. */
+  /** Counts a pause, unless one is in force; returns the one that is in force then. */
   readonly countHold: (key: string, atLeast: Hold) => Effect.Effect<Hold>
 }
 
-/** Where the pace of a key is kept. */
+/** The key of a key's pace. */
 export const paceKey = (key: string): string => `${key}#pace`
 
-/** Where it is kept that a process asks without the lease of a key. */
+/** The key of the claim to ask without a key's lease. */
 export const claimKey = (key: string): string => `${key}#claim`
 
-/** Where the hold of a key for an origin is kept. */
+/** The key of a key's pause for an origin. */
 export const holdKey = (key: string, origin: string): string => `${key}#hold:${fingerprint(origin)}`
 
-/** How long the count outlasts the note: the next of its kind must find it. */
+/** How long the count outlasts the note, so that the next note finds it. */
 const countMemory = Duration.toMillis("2 minutes")
 
-/** No note is in force for longer: a store that keeps no time must not hold up a fleet for ever. */
+/** No note is in force for longer: a store that ignores lifetimes must not stop a fleet for ever. */
 const maxRemaining = Duration.toMillis("1 minute")
 
 const maxCount = 1_000_000
 
-/** Notes in force that are remembered. */
+/** How many notes in force are remembered. */
 const maxSeen = 1_000
 
 const Payload = Schema.parseJson(Schema.Struct({
@@ -86,7 +83,7 @@ const encode = Schema.encodeSync(Payload)
 
 const decode = Schema.decodeUnknownOption(Payload)
 
-/** Where a process is alone nobody reads notes. */
+/** A process without others reads and writes no notes. */
 export const none: FleetNotes = {
   read: () => Effect.succeedNone,
   write: () => Effect.succeed(true),
@@ -97,7 +94,7 @@ export const none: FleetNotes = {
 
 /** The notes of a store. */
 export const make = (store: BoundedStore): FleetNotes => {
-  /** The notes in force and their ends by this clock (epoch milliseconds): what a store says of one can only end sooner. */
+  /** The notes in force and their ends by this clock (epoch milliseconds): a later reading can only shorten them. */
   const seen = new Map<string, { readonly version: string; readonly endsAt: number }>()
 
   const remember = (key: string, note: Found) =>
@@ -113,7 +110,7 @@ export const make = (store: BoundedStore): FleetNotes => {
     Effect.flatMap(
       store.get(key, ({ payload, timeToLive, version }): Found =>
         Option.match(decode(payload), {
-          // Whatever it is, it may be written over
+          // Whatever it is, it may be overwritten
           onNone: () => ({ count: 0, remaining: 0, version }),
           onSome: ({ count, memory }) => {
             const remaining = Duration.toMillis(timeToLive) - memory

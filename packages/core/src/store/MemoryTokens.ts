@@ -1,6 +1,6 @@
 /**
- * How the providers of one process share its memory: the tokens are there as
- * they are, and for each key one provider at a time asks the endpoint.
+ * How the providers of one process share its memory: tokens are kept as they
+ * are, and per key one provider at a time asks the endpoint.
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -10,7 +10,7 @@ import * as Random from "effect/Random"
 import type { AccessToken } from "../AccessToken.js"
 import * as Sharing from "./Sharing.js"
 
-/** Makes it for one store, of so many keys. */
+/** Makes it for one store with this capacity. */
 export const make = (capacity: number): Sharing.Sharing => {
   // In the order in which they were written
   const tokens = new Map<string, AccessToken>()
@@ -57,7 +57,7 @@ export const make = (capacity: number): Sharing.Sharing => {
   return Sharing.make({
     isShared: false,
     keyOf: identity,
-    // Two keys may come to the same one: it tells them apart well enough for who reads it
+    // Two keys may have the same name: it distinguishes them well enough for a reader
     nameOf: (key) => (Hash.string(key) >>> 0).toString(36),
     join: () => Effect.succeed(fleet)
   })

@@ -1,7 +1,7 @@
 /**
- * Encryption of what a store keeps: AES-256-GCM by the runtime's WebCrypto. A
- * payload becomes a versioned envelope that names its key, and opens only under
- * the store key that it was sealed for.
+ * Encrypts what a store keeps: AES-256-GCM, by the runtime's WebCrypto. A
+ * payload becomes a versioned envelope that names its key and decrypts only
+ * under its store key.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,24 +12,22 @@ import * as Schema from "effect/Schema"
 import * as LayerOptions from "../LayerOptions.js"
 import { InvalidOptions, TokenStoreError } from "../OAuthError.js"
 
-/** What `EncryptedTokenStore` documents. */
+/** Documented by `EncryptedTokenStore`. */
 interface EncryptionKey {
   readonly id: string
   readonly key: Redacted.Redacted<string | Uint8Array>
 }
 
-/**
- * Seals payloads with one key and opens what any of its keys has sealed.
- */
+/** Encrypts payloads with one key, and decrypts those of all keys. */
 export interface PayloadCipher {
   readonly seal: (storeKey: string, payload: string) => Effect.Effect<string, TokenStoreError>
-  /** Fails with an `InvalidEntry` that says in words why the text does not open. */
+  /** Fails with an `InvalidEntry` that says why the text does not decrypt. */
   readonly open: (storeKey: string, sealed: string) => Effect.Effect<string, TokenStoreError>
 }
 
 /**
- * Imports the keys once, so that nothing can read them any more. The first one
- * seals. `option` is what the user knows the keys as.
+ * Imports the keys once, so that nothing can read them. The first key encrypts.
+ * `option` is the user's name for the keys.
  */
 export const make: (
   option: string,
@@ -52,7 +50,7 @@ export const make: (
 
   return {
     seal: Effect.fnUntraced(function*(storeKey, payload) {
-      // The security of GCM rests on it: Effect's Random can be seeded, and is no source of secrets
+      // The security of GCM depends on it: Effect's Random can be seeded, and is no source of secrets
       const nonce = crypto.getRandomValues(new Uint8Array(nonceLength))
       const text = yield* Effect.promise(() =>
         crypto.subtle.encrypt(
@@ -103,7 +101,7 @@ const isKeyId = Schema.is(KeyId)
 const importKey = Effect.fnUntraced(function*(option: string, key: EncryptionKey["key"] | undefined) {
   if (key === undefined || key === null) return yield* LayerOptions.invalid(option, "is missing")
   if (!Redacted.isRedacted(key)) return yield* LayerOptions.invalid(option, "must be made by Redacted.make")
-  // Redacted.make(process.env.KEY!) holds undefined where the variable is not set
+  // Redacted.make(process.env.KEY!) contains undefined if the variable is not set
   const secret: unknown = Redacted.value(key)
   if (secret === undefined) return yield* LayerOptions.invalid(option, "is missing")
   const bytes = secret instanceof Uint8Array ? secret : decodeKey(secret)
@@ -129,10 +127,10 @@ const decodeKey = (secret: unknown): Uint8Array | undefined =>
 // envelope
 // -----------------------------------------------------------------------------
 
-// NIST SP 800-38D §5.2.1.1: the length that GCM is made for
+// NIST SP 800-38D §5.2.1.1: the length for which GCM is designed
 const nonceLength = 12
 
-// Far more than a token takes, and little enough to be decoded in passing
+// Far more than a token needs, and quick to decode
 const maxLength = 1_048_576
 
 const Envelope = Schema.compose(
@@ -149,7 +147,7 @@ const Envelope = Schema.compose(
 
 const encodeEnvelope = Schema.encodeOption(Envelope)
 
-// JSON and base64 have several texts for one value: only the one that was written is taken
+// JSON and base64 have several texts for one value: only the one that was written is accepted
 const decodeEnvelope = (text: string) =>
   Option.filter(Schema.decodeOption(Envelope)(text), (envelope) => Option.contains(encodeEnvelope(envelope), text))
 
@@ -167,6 +165,6 @@ const decoder = new TextDecoder()
 const parameters = (nonce: Uint8Array, id: string, storeKey: string): AesGcmParams => ({
   name: "AES-GCM",
   iv: new Uint8Array(nonce),
-  // What is outside of the ciphertext and must not be exchanged
+  // What is outside the ciphertext and must not be exchanged
   additionalData: encoder.encode(JSON.stringify([1, id, storeKey]))
 })

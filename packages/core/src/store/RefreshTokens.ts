@@ -1,9 +1,8 @@
 /**
- * Refresh tokens that take each other's place (RFC 9700 §4.14.2): one that was
- * used is never used again, for a server that finds it so may end them all. So
- * here the store is no cache: it knows the newest token, and without its lease
- * none is sent. A token's successor is stored before the access token that came
- * with it is used.
+ * Rotating refresh tokens (RFC 9700 §4.14.2): a used token is never used again,
+ * as a server that detects reuse may revoke them all. So the store is no cache
+ * here: it has the newest token, and without its lease none is sent. The next
+ * refresh token is stored before the access token that came with it is used.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -33,28 +32,24 @@ import * as StoredToken from "./StoredToken.js"
 type Failure = TokenRequestError | TokenProviderError
 
 /**
- * The first of the refresh tokens that take each other's place, and what keeps
- * them: a grant brings both, so that an app without refresh tokens ships nothing
- * of it.
+ * The first refresh token of a rotation, and what keeps the tokens: a grant
+ * brings both, so that an app without refresh tokens does not bundle this code.
  */
 export interface Start extends Grant.RefreshTokens {
   readonly attempt: (need: Need, options: Options) => Effect.Effect<AccessToken.AccessToken, Failure>
 }
 
-/**
- * Asks for tokens with the newest refresh token of those that begin with the
- * same one.
- */
+/** Requests tokens with the newest refresh token of a rotation. */
 export interface RefreshTokens {
-  /** One attempt. What another process has stored when its turn has come makes it unnecessary. */
+  /** Makes one attempt, unless another process stored a token before its turn. */
   readonly attempt: (initial: Redacted.Redacted, need: Need) => Effect.Effect<AccessToken.AccessToken, Failure>
-  /** Tries once more to store what could not be stored yet. */
+  /** Stores once more what could not be stored yet. */
   readonly flush: Effect.Effect<void>
 }
 
 /** What an attempt is for. */
 export interface Need {
-  /** Under which the access token is kept. */
+  /** The key of the access token in the store. */
   readonly key: string
   readonly sharesTokens: boolean
   readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
@@ -65,58 +60,59 @@ export interface Need {
   readonly attempt: number
 }
 
-/** What the refreshes are made with. */
+/** Options of the refreshes. */
 export interface Options {
-  /** Who is asked. */
+  /** The token endpoint. */
   readonly endpoint: {
     readonly address: string
     readonly attempt: (
       request: ResolvedTokenRequest,
       attempt: number
     ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
-    /** Within this time an attempt comes to its end. */
+    /** The time limit of an attempt. */
     readonly timeout: Duration.Duration
     readonly proofKey: ProofKey | undefined
   }
-  /** Without one there are no refreshes. */
+  /** Required for refreshes. */
   readonly store: TokenStore["Type"] | undefined
-  /** How long one call of the store may take. */
+  /** The limit of one store call. */
   readonly storeTimeout: Duration.Duration
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
   readonly defaultLifetime: Duration.Duration
   readonly update: OAuthMetrics.Update
-  /** As long as it is open, what could not be stored is tried again. */
+  /** While it is open, storing is retried. */
   readonly scope: Scope.Scope
 }
 
-/** Where the newest of the refresh tokens that begin with this one is kept. */
+/** The key of the newest refresh token that began with this one. */
 export const storeKey = (initial: Redacted.Redacted): string => `${fingerprint(Redacted.value(initial))}#refresh`
 
-/** How long an attempt may take, beyond what the endpoint says of itself, as for discovery. */
+/** How long an attempt may take beyond the endpoint's own limit, for example for discovery. */
 const attemptMargin = Duration.seconds(1)
 /**
- * By how much the lease outlasts an attempt: a store that is away for so long as the answer comes in, as in a failover,
- * takes the new token before another process sends the old one again. When a process dies instead, the lease must end
- * within the grace period of the server, which is 30 seconds at many.
+ * By how much the lease outlasts an attempt. If the store is down when the
+ * response arrives, as in a failover, it gets the new token before another
+ * process sends the old one again. If a process dies, the lease must expire
+ * within the server's grace period, which is often 30 seconds.
  */
 const storeMargin = Duration.seconds(15)
-/** A lease is not spent on an attempt when so much of it was lost on the way, as in a process that stood still (ms). */
+/** If this much of a lease was lost before the attempt, as in a paused process, the lease is not used (ms). */
 const maxDelay = 2_000
-/** Who waits for its turn looks this often (ms). */
+/** A process that waits for its turn looks this often (ms). */
 const pollInterval = { min: 100, max: 300 }
-/** As long as a caller bears it, so often a write is tried again; and then once a second, until the store takes it. */
+/** Writes are retried this often while a caller waits; then once a second, until the store accepts. */
 const writeRetries = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(4))
 const lateRetries = Schedule.spaced("1 second")
-/** Far more than an app has, as one for each of its users. */
+/** Far more than an app has, even with one per user. */
 const capacity = 10_000
 
-/** A refresh token as its entry holds it. */
+/** A refresh token as its entry contains it. */
 interface Known {
-  /** Counts from the initial token, so that it can be told which one is newer. */
+  /** Counts from the initial token, to tell which token is newer. */
   readonly generation: number
   readonly token: Redacted.Redacted
-  /** The version of its entry, however often that must be written. */
+  /** The version of its entry, however often it is written. */
   readonly version: string
 }
 
@@ -136,7 +132,7 @@ const advice =
 
 const kept = new WeakMap<Options, RefreshTokens>()
 
-/** The refresh tokens of a provider, which is known by its options. */
+/** The refresh tokens of a provider, identified by its options. */
 export const of = (options: Options): Effect.Effect<RefreshTokens> =>
   Effect.suspend(() => {
     const known = kept.get(options)
@@ -182,7 +178,7 @@ export const make = (options: Options): RefreshTokens => {
 const unusable = (description: string, retryAfter?: Duration.Duration) =>
   new TokenProviderError({ reason: "RefreshToken", description, retryAfter })
 
-/** The refresh tokens that begin with the same one. */
+/** The refresh tokens that began with the same one. */
 interface Lineage {
   readonly attempt: (need: Need) => Effect.Effect<AccessToken.AccessToken, Failure>
   readonly isIdle: () => boolean
@@ -202,15 +198,15 @@ const makeLineage = (
 
   /** The newest token that this process has seen. */
   let newest: Known = { generation: 0, token: initial, version: "" }
-  /** What the last attempt brought, be it with an access token that is of no use. */
+  /** The last attempt's refresh token, even if its access token is of no use. */
   let answered: Redacted.Redacted | undefined
-  /** It was sent, and no answer came. */
+  /** It was sent, and no response arrived. */
   let doubtful: Known | undefined
-  /** The owner of the lease that is kept while the newest token is not in the store yet. */
+  /** The owner of the lease that is kept until the newest token is stored. */
   let keeper: string | undefined
-  /** What came with it and was not given to anyone. */
+  /** The access token that came with it, while no caller has it. */
   let unclaimed: { readonly key: string; readonly token: AccessToken.AccessToken } | undefined
-  /** Whether somebody here has the turn: a store may grant every lease. */
+  /** Whether this process has the turn: a store may grant every lease. */
   let isBusy = false
   let users = 0
 
@@ -243,7 +239,7 @@ const makeLineage = (
     )
   }
 
-  /** Takes the newest token from the store, or gives back to the store what it has lost. */
+  /** Reads the newest token from the store, or restores what the store lost. */
   const settle = Effect.gen(function*() {
     const found = yield* read
     if (Option.isSome(found) && found.value.generation >= newest.generation) {
@@ -272,7 +268,7 @@ const makeLineage = (
     const grant: Grant.Grant = {
       ...request.grant,
       params: (context) => Effect.map(request.grant.params(context), (params) => ({ ...params, refresh_token: token })),
-      // Before the rest of the answer is read, and perhaps refused
+      // Before the rest of the response is read, and perhaps refused
       onRefreshToken: (successor) => {
         answered = successor
       }
@@ -283,7 +279,7 @@ const makeLineage = (
     })
   }
 
-  /** Sends the newest token, and once more where that can help. */
+  /** Sends the newest token, once more if that can help. */
   const spend = (need: Need, owner: string) => {
     const sent = newest
     const again = (error: Failure) =>
@@ -293,7 +289,7 @@ const makeLineage = (
       )
     return send(need, sent).pipe(
       Effect.catchIf((error) => isUnknown(error) && doubtful !== sent, (error) => {
-        // The server may have taken it: if at all, it bears a repetition for a short time
+        // The server may have received it: if it tolerates a repetition, then only for a short time
         doubtful = sent
         return again(error)
       }),
@@ -305,7 +301,7 @@ const makeLineage = (
     )
   }
 
-  /** Until the newest token is in the store, the lease is kept from those who would send its predecessor again. */
+  /** Keeps the lease until the newest token is stored, so that no process sends the previous one again. */
   const persist = (owner: string) => Effect.zipRight(Effect.ignore(acquire(owner)), settle)
 
   const persistLate = Effect.suspend(() => {
@@ -328,7 +324,7 @@ const makeLineage = (
       Effect.mapError(({ description }) => fail(`its successor is not in the token store yet. ${description}`))
     )
 
-  /** The access token that was stored while this process waited, or left the store alone. */
+  /** The access token that was stored while this process waited or left the store alone. */
   const adopt = Effect.fnUntraced(function*({ isAdoptable, key, sharesTokens }: Need) {
     if (!sharesTokens) return Option.none()
     const readAt = yield* Clock.currentTimeMillis
@@ -342,7 +338,7 @@ const makeLineage = (
     )
   })
 
-  /** With the lease in hand, which was taken at this time. */
+  /** Holding the lease, acquired at this time. */
   const useTurn = Effect.fnUntraced(function*(need: Need, owner: string, takenAt: number) {
     yield* Effect.zipRight(settle, settled)
     const stored = yield* adopt(need)
@@ -381,7 +377,7 @@ const makeLineage = (
           if (!isBusy) {
             isBusy = true
             const owner = keeper ?? (yield* randomName)
-            // When it fails, it may have been granted all the same
+            // If it fails, the lease may have been granted anyway
             const granted = yield* Effect.onError(acquire(owner), () => endTurn(owner))
             if (granted) return yield* Effect.ensuring(wholly(useTurn(need, owner, now)), endTurn(owner))
             isBusy = false
@@ -395,7 +391,7 @@ const makeLineage = (
             })
           }
           const pause = yield* Random.nextRange(pollInterval.min, pollInterval.max)
-          // Whole milliseconds: a fraction of one may be too small to move the clock
+          // Whole milliseconds: a fraction may be too small to advance the clock
           yield* restore(Effect.sleep(Math.ceil(Math.min(pause, need.deadline - now))))
         }
       })
@@ -417,11 +413,14 @@ const makeLineage = (
   }
 }
 
-/** To its end whatever becomes of those who wait for it: half done, it would lose the token. Its parts have time limits. */
+/**
+ * Runs to its end even if its callers are interrupted: otherwise the token
+ * would be lost. Its parts have time limits.
+ */
 const wholly = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.uninterruptible(Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), Fiber.join))
 
-/** Nobody knows what the server has done. */
+/** It is unknown what the server did. */
 const isUnknown = (error: Failure): boolean =>
   error._tag === "TokenEndpointError" && (error.reason === "Transport" || error.reason === "Timeout")
 

@@ -1,5 +1,5 @@
 /**
- * The tokens of the store: how they are found, and how they are written without
+ * The tokens of the store: how they are read, and how they are written without
  * replacing what the writer has not seen.
  */
 import * as Clock from "effect/Clock"
@@ -12,21 +12,21 @@ import type { ProofKey } from "../DPoP.js"
 import type { BoundedStore } from "./BoundedStore.js"
 import * as StoredToken from "./StoredToken.js"
 
-/** What a look into the store brings. */
+/** What a look at the store found. */
 export interface Found {
-  /** The token, if there is one that can be read. */
+  /** The token, if there is a readable one. */
   readonly token: Option.Option<AccessToken.AccessToken>
-  /** What a write must replace. */
+  /** The version that a write must replace. */
   readonly version: Option.Option<string>
 }
 
-/** The two things that are done with a token of the store. */
+/** Reads and writes tokens of the store. */
 export interface SharedTokens {
-  /** `None` when the store could not be asked. */
+  /** `None` if the store failed. */
   readonly read: (key: string) => Effect.Effect<Option.Option<Found>>
   /**
-   * `false` when somebody else has written since: what is there now is worth a
-   * read. A token that the store cannot take counts as written.
+   * Returns `false` if another process has written since: read again. A token that the store cannot keep counts as
+   * written.
    */
   readonly write: (
     key: string,
@@ -37,15 +37,12 @@ export interface SharedTokens {
 
 const nothing: Found = { token: Option.none(), version: Option.none() }
 
-/**
- * The tokens of a store; `defaultLifetime` is how long one of unknown lifetime
- * is kept.
- */
+/** The tokens of a store; `defaultLifetime` is how long a token of unknown lifetime is kept. */
 export const make = (
   store: BoundedStore,
   options: {
     readonly defaultLifetime: Duration.Duration
-    /** The key that all of them are bound to, if they are. */
+    /** The key that all of them are bound to, if any. */
     readonly proofKey?: ProofKey | undefined
   }
 ): SharedTokens => {
@@ -69,11 +66,11 @@ export const make = (
         onNone: () => token.obtainedAt.epochMillis + Duration.toMillis(defaultLifetime),
         onSome: (expiresAt) => expiresAt.epochMillis
       })
-      // What a custom endpoint made of another kind has no form in a store
+      // A token of another kind, from a custom endpoint, cannot be stored
       const isOfKind = token.proofKey === proofKey && token.tokenType === (proofKey === undefined ? "Bearer" : "DPoP")
       if (expiresAt <= now || !isOfKind) return true
       const payload = encode(token)
-      // No other process could read it back
+      // No other process could read it
       if (Option.isNone(payload)) return true
       const entry = {
         version: yield* randomName,
@@ -88,10 +85,7 @@ export const make = (
 
 const encode = Option.liftThrowable(StoredToken.encode)
 
-/**
- * A name that nobody else has: for the version of an entry or the owner of a
- * lease.
- */
+/** A unique name, for the version of an entry or the owner of a lease. */
 export const randomName: Effect.Effect<string> = Effect.map(
   Effect.all([Random.nextInt, Random.nextInt]),
   (parts) => parts.map((part) => part.toString(36)).join("")

@@ -1,6 +1,6 @@
 /**
- * What a provider asks of the way in which its store is shared. A store brings
- * it; where there is nobody to share with there is next to nothing behind it.
+ * How a provider shares its store with others. The store brings the
+ * implementation, which is nearly empty if there is nobody to share with.
  */
 import type * as Brand from "effect/Brand"
 import * as Data from "effect/Data"
@@ -19,111 +19,116 @@ import type { Hold } from "./FleetNotes.js"
 import type { Found, SharedTokens } from "./SharedTokens.js"
 import type { TokenBinding } from "./TokenBinding.js"
 
-/** `TokenStore.Sharing`, as seen from below. */
+/** `TokenStore.Sharing`, as used here. */
 export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharing"> {
   readonly isShared: boolean
-  /** The key of a store for what decides a token, which may hold secrets. */
+  /** The store key for everything that decides a token, which may contain secrets. */
   readonly keyOf: (text: string) => string
-  /** What logs and spans call a key. */
+  /** The name of a key in logs and spans. */
   readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
-  /** What a provider does about other processes; not where all is one process. */
+  /** What a provider does about other processes; `undefined` within one process. */
   readonly others?: Others | undefined
 }
 
-/** `OtherProcesses.Make`, as seen from below. */
+/** `OtherProcesses.Make`, as used here. */
 export type Others = (options: never) => unknown
 
-/** The brand is of the type alone. */
+/** The brand exists only in the type. */
 export const make = (sharing: Omit<Sharing, Brand.BrandTypeId>): Sharing => sharing as Sharing
 
-/** The way of a store. */
+/** The sharing of a store. */
 export const of = (store: { readonly sharing: { readonly isShared: boolean } }): Sharing => store.sharing as Sharing
 
-/** What a provider tells of itself. */
+/** What a provider tells about itself. */
 export interface Options {
   readonly storeTimeout: Duration.Duration
   readonly leaseDuration: Duration.Duration
   readonly failureCooldown: Duration.Duration
   readonly defaultLifetime: Duration.Duration
-  /** The key that all of its tokens are bound to, if they are. */
+  /** The key that all of its tokens are bound to, if any. */
   readonly proofKey: ProofKey | undefined
   readonly retry: Schedule.Schedule<unknown, TokenRequestError>
-  /** Runs what nobody waits for. */
+  /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly update: OAuthMetrics.Update
 }
 
-/** Those who share the tokens of a store, as one of them sees the others. */
+/** The providers that share the tokens of a store, as one of them sees the others. */
 export interface Fleet {
-  /** Whether other processes are among them. */
+  /** Whether they are in several processes. */
   readonly isShared: boolean
   readonly isFailing: () => boolean
   readonly tokens: SharedTokens
   readonly remove: (key: string, version: string) => Effect.Effect<unknown>
-  /** A renewal has begun, and waits for its turns. */
+  /** A renewal starts, and waits for its turns. */
   readonly enter: (renewal: Renewal) => Turns
-  /** The holds that all of them keep to; not where all is one process. */
+  /** The pauses that all of them respect; `undefined` within one process. */
   readonly holds?: {
-    /** Counts a hold, unless one is in force; answers with the one that is now. */
+    /** Counts a pause, unless one is in force; returns the one that is in force then. */
     readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
     readonly forget: (key: string, origin: string) => Effect.Effect<void>
   } | undefined
-  /** Begins to watch whether the tokens of a key are bound to who asked for them; not where all is one process. */
+  /**
+   * Starts to observe whether the tokens of a key are bound to the process that requested them; `undefined` within one
+   * process.
+   */
   readonly makeBinding?: (() => TokenBinding) | undefined
-  /** Whether a new token is on its way into the store: what is there is not news. */
+  /** Whether a new token is being stored: the stored one is no news. */
   readonly isWriting: (key: string) => boolean
-  /** Tells of keys that were written or removed, for as long as it runs. */
+  /** Calls back with keys that were written or removed, as long as it runs. */
   readonly watch: (changed: (key: string) => Effect.Effect<void>) => Effect.Effect<void>
 }
 
 /** The turns of one renewal. */
 export interface Turns {
-  /** Bounds what a look at the store and the turn that follows wait for it, together. */
+  /** Limits a look at the store and the turn that follows, together. */
   readonly bound: <A, E>(round: Effect.Effect<A, E>) => Effect.Effect<A, E>
-  /** Takes a turn after this look at the store: what comes of it, or the milliseconds until the next look. */
+  /** Takes a turn after this look at the store: its outcome, or the milliseconds until the next look. */
   readonly take: (found: Found) => Effect.Effect<Outcome | number, Failure>
-  /** The renewal has ended. */
+  /** The renewal ended. */
   readonly leave: Effect.Effect<void>
 }
 
 type Failure = TokenRequestError | TokenProviderError
 
-/** A renewal, as those who share the store know it. */
+/** A renewal, as the sharing sees it. */
 export interface Renewal {
   readonly key: string
   readonly origin: string
   readonly reason: OAuthMetrics.RenewalReason
-  /** When who waits for it is told that there is no token (epoch milliseconds). */
+  /** When waiting callers fail without a token (epoch milliseconds). */
   readonly deadline: number
-  /** What the store has, the token only where it is worth taking; `None` when the store could not be asked. */
+  /** The store's entry, with the token only if it is worth adopting; `None` if the store failed. */
   readonly look: Effect.Effect<Option.Option<Found>>
   /** Asks the endpoint. */
   readonly ask: Effect.Effect<AccessToken, Failure>
   /** How often the endpoint was asked. */
   readonly attempts: () => number
-  /** Asks the endpoint without regard for others. */
+  /** Asks the endpoint regardless of others. */
   readonly askAlone: Effect.Effect<Outcome | number, Failure>
-  /** What the Schedule says to a failure. */
+  /** The Schedule's delay after a failure. */
   readonly delayAfter: DelayAfter
-  /** Tries again after this delay (ms), if there is one; none of the others brings a token before `others` have passed. */
+  /**
+   * Tries again after this delay (ms), if there is one; no other process obtains a token before `others` have passed.
+   */
   readonly tryAgain: (
     error: TokenRequestError,
     delay: Option.Option<number>,
     others?: number
   ) => Effect.Effect<number, TokenRequestError>
-  /** Others are at it, and bring nothing before this time (epoch milliseconds), if that is known. */
+  /** Others are asking, and obtain nothing before this time (epoch milliseconds), if known. */
   readonly onBusy: (notBefore?: number) => void
 }
 
 /**
- * What a renewal brings:
+ * The outcome of a renewal:
  *
  * - `Adopted`: the token of the store.
  * - `Issued`: a new token, to be written in place of the version `replaces`.
- *   Once it is written, `finish` passes the turn on.
- * - `Held`: nothing, for the fleet holds renewals for this origin.
- * - `Busy`: nothing, for another process is at it and nobody here waits.
+ *   After the write, `finish` passes the turn on.
+ * - `Held`: nothing, as the fleet pauses renewals for this origin.
+ * - `Busy`: nothing, as another process renews and nobody here waits.
  */
 export type Outcome = Data.TaggedEnum<{
   Adopted: { readonly token: AccessToken }
@@ -139,10 +144,10 @@ export type Outcome = Data.TaggedEnum<{
 /** Makes outcomes. */
 export const Outcome = Data.taggedEnum<Outcome>()
 
-/** Who waits for a turn looks this often, unless it is told before (ms). */
+/** How often a waiting process looks, unless a notice arrives first (ms). */
 export const pollInterval = { min: 100, max: 300 }
 
-/** Without a store: everything stays in the provider. */
+/** Without a store: tokens stay in the provider. */
 export const none: Fleet = {
   isShared: false,
   isFailing: constFalse,

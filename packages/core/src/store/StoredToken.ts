@@ -1,7 +1,7 @@
 /**
- * How a token is written into a store's entry: a versioned envelope, checked by
- * a Schema when it is read. No time of any clock is in it: what crosses the
- * store is the remaining lifetime, by the store's own clock.
+ * How a token is stored in an entry: a versioned envelope that a Schema checks
+ * when it is read. It contains no time of any clock: only the remaining
+ * lifetime, by the store's clock, crosses the store.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -20,7 +20,7 @@ const Envelope = Schema.parseJson(Schema.Struct({
   token: AccessTokenValue,
   type: Schema.Literal("Bearer", "DPoP"),
   scope: Schema.NullOr(Schema.String),
-  /** Milliseconds from issue to expiry; `null` when the server did not say. */
+  /** Milliseconds from issue to expiry; `null` if unknown. */
   lifetime: Schema.NullOr(Schema.Positive),
   fields: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
 }))
@@ -42,25 +42,25 @@ export const encode = (token: AccessToken): string =>
     ...(token.fields && { fields: Record.map(token.fields, Redacted.value) })
   })
 
-/** What else of a payload is a secret: a server may put anything into a field. */
+/** The other secrets of a payload: a server may put anything into a field. */
 export const fieldsOf = ({ fields }: AccessToken): ReadonlyArray<Redacted.Redacted> =>
   Object.values(fields ?? {})
     .map((field): unknown => JSON.stringify(Redacted.value(field)))
-    // An empty text is no secret, and is in every text
+    // An empty text is no secret, and part of every text
     .filter((text): text is string => Predicate.isString(text) && text !== "\"\"")
     .map((text) => Redacted.make(text))
 
 /**
- * Reads a token back. Its end is what remains of the entry, counted from the
- * moment the read was started, and never more than its lifetime; `None` when
- * the entry is not one of ours.
+ * Reads a stored token. It expires after the entry's remaining time, counted
+ * from the start of the read, and never later than its lifetime allows. `None`
+ * if the entry is not ours.
  */
 export const decode = (
   entry: Entry,
   options: {
     readonly readAt: number
     readonly defaultLifetime: Duration.Duration
-    /** The key that the tokens of this entry are bound to, if they are. */
+    /** The key that the tokens of this entry are bound to, if any. */
     readonly proofKey?: ProofKey | undefined
   }
 ): Option.Option<AccessToken> =>

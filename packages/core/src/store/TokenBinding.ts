@@ -1,7 +1,6 @@
 /**
- * Whether the tokens of a server are bound to the process that asked for them,
- * so that sharing does harm. The bookkeeping of one key, for a store that others
- * share; without Effects.
+ * Whether a server binds tokens to the process that requested them, so that
+ * sharing does harm. Pure bookkeeping for one key of a shared store.
  */
 import type * as Redacted from "effect/Redacted"
 
@@ -9,46 +8,43 @@ import type * as Redacted from "effect/Redacted"
 export const boundTokens = "Tokens that other processes were issued are rejected here, as if they were bound to the " +
   "process that asked for them: this process no longer shares its tokens"
 
-/**
- * What is known of a token. It is forgotten with the token: what is older than
- * the one that was replaced says nothing.
- */
+/** What is known of a token, kept as long as the token: anything older than the replaced token says nothing. */
 export interface Token {
   readonly value: Redacted.Redacted
   /** Issued to this process, not adopted from the store. */
   readonly isOwn: boolean
 }
 
-/** Takes reports of tokens, and says when they show to be bound. */
+/** Takes reports of tokens, and returns a message when they prove to be bound. */
 export interface TokenBinding {
-  /** The origin took the token. */
+  /** The origin accepted the token. */
   readonly accepted: (token: Token, origin: string, now: number) => void
-  /** The origin rejected the token; `hasWorked` if it had accepted it before. */
+  /** The origin rejected the token; `hasWorked` if it accepted it before. */
   readonly rejected: (token: Token, origin: string, hasWorked: boolean, now: number) => string | undefined
-  /** Another process holds renewals for the origin: its own token was rejected there as well. */
+  /** Another process paused renewals for the origin: its own token was rejected there too. */
   readonly held: (origin: string) => void
   /** Whether tokens of other processes may be used here. */
   readonly sharesTokens: () => boolean
 }
 
-/** After a token of another process has failed, one of our own must work so soon (ms): the replay does. */
+/** After a token of another process failed, an own token must work within this time (ms): the replay does. */
 const maxReplay = 10_000
-/** That it did is evidence for so long (ms). */
+/** How long this counts as evidence (ms). */
 const proofMemory = 10 * 60_000
-/** A process whose own tokens fail too has another problem; after this it counts no more (ms). */
+/** A process whose own tokens fail too has another problem; it counts for so long (ms). */
 const ownFailureMemory = 5 * 60_000
-/** Origins that are remembered. */
+/** How many origins are remembered. */
 const maxOrigins = 64
 
-/** What became of the tokens at an origin. */
+/** The tokens' results at an origin. */
 interface OriginState {
-  /** When one of another process was rejected on its first use. */
+  /** When a token of another process was rejected on its first use. */
   foreignFailedAt: number
-  /** When one of our own worked soon after. */
+  /** When an own token worked soon after. */
   provenAt: number
 }
 
-/** Nothing is known yet. */
+/** The initial, empty record. */
 export const make = (): TokenBinding => new Record()
 
 class Record implements TokenBinding {
@@ -87,7 +83,10 @@ class Record implements TokenBinding {
     return state
   }
 
-  /** One of ours worked between two of others that did not: no revocation does that, and no resource that is away. */
+  /**
+   * An own token worked between two failing tokens of others: neither a revocation nor an unavailable resource does
+   * that.
+   */
   #foreignFailed(origin: string, now: number): string | undefined {
     const state = this.#stateOf(origin)
     state.foreignFailedAt = now
