@@ -1,7 +1,7 @@
 /**
- * An `AuthedHttpClient` that asks a handler instead of the network, and shows
- * what it was asked: for tests of what an app does with an API, where tokens are
- * of no interest.
+ * An `AuthedHttpClient` that calls a handler instead of the network and records
+ * the requests: for tests of how an app uses an API, where tokens do not
+ * matter.
  *
  * @since 0.1.0
  */
@@ -26,9 +26,9 @@ import type * as TestExchange from "./TestExchange.js"
  * @category models
  */
 export interface Request extends TestExchange.Arrival {
-  /** What the call asked of its token, as by `AuthedHttpClient.withTokenScope`. */
+  /** What the call requires of its token, for example by `AuthedHttpClient.withTokenScope`. */
   readonly tokenRequest: TokenRequest.TokenRequest | undefined
-  /** Whether the call was to go without a token, by `AuthedHttpClient.withoutToken`. */
+  /** Whether the call carries no token, by `AuthedHttpClient.withoutToken`. */
   readonly unsigned: boolean
 }
 
@@ -45,7 +45,7 @@ export type Handler = (
 ) => AuthedHttpClient.TestResponse | Effect.Effect<AuthedHttpClient.TestResponse, ClientError>
 
 /**
- * Controls the client and shows what it was asked.
+ * Controls the client and records its requests.
  *
  * @since 0.1.0
  * @category tags
@@ -53,13 +53,13 @@ export type Handler = (
 export class TestAuthedHttpClient extends Context.Tag("@effect-alf/core/testing/TestAuthedHttpClient")<
   TestAuthedHttpClient,
   {
-    /** The requests so far, in their order. Addresses are as the app wrote them, with their query. */
+    /** The requests so far, in order. URLs are as the app wrote them, with their query. */
     readonly requests: Effect.Effect<ReadonlyArray<Request>>
     /** Forgets the recorded requests. */
     readonly resetRecords: Effect.Effect<void>
-    /** The next `n` requests meet this answer or error, after those already told so. The default is a 503. */
+    /** The next `n` requests get this response or error, after those of earlier calls. The default is a 503. */
     readonly failNext: (n: number, answer?: Response | ClientError) => Effect.Effect<void>
-    /** Every request meets this answer or error; `undefined` ends it. */
+    /** Every request gets this response or error, until `undefined`. */
     readonly fail: (answer: Response | ClientError | undefined) => Effect.Effect<void>
   }
 >() {}
@@ -131,7 +131,7 @@ export const layer = (handler: Handler): Layer.Layer<TestAuthedHttpClient | Auth
     )
   }))
 
-/** It may be relative: what comes before it is an option of the real client. */
+/** May be relative: the base URL is an option of the real client. */
 const addressOf = ({ hash, url, urlParams }: HttpClientRequest.HttpClientRequest): string => {
   const query = UrlParams.toString(urlParams)
   const fragment = Option.match(hash, { onNone: () => "", onSome: (hash) => `#${hash}` })

@@ -1,11 +1,10 @@
 /**
- * An authorization server and the resources it protects, in memory: an
- * `HttpClient` that behaves as RFC 6749 §4.4 and §6, RFC 6750, RFC 7009,
- * RFC 7662, RFC 8414 and RFC 9449 say, records what it is asked and can be told
- * to misbehave.
+ * An authorization server and the resources that it protects, in memory: an
+ * `HttpClient` that implements RFC 6749 §4.4 and §6, RFC 6750, RFC 7009, RFC
+ * 7662, RFC 8414 and RFC 9449, records its requests, and can be made to fail.
  *
- * It knows no time but Clock's. Signatures alone (DPoP, assertions) are made and
- * verified in real time, as WebCrypto does it.
+ * Its only time is that of Clock, except that WebCrypto makes and verifies
+ * signatures (DPoP, assertions) in real time.
  *
  * @since 0.1.0
  */
@@ -29,7 +28,7 @@ import * as Tokens from "./server/Tokens.js"
 import type * as TestExchange from "./TestExchange.js"
 
 /**
- * Controls the server and shows what it was asked.
+ * Controls the server and records its requests.
  *
  * @since 0.1.0
  * @category tags
@@ -51,56 +50,54 @@ export class TestAuthorizationServer extends Context.Tag("@effect-alf/core/testi
     readonly issued: Effect.Effect<ReadonlyArray<TestExchange.IssuedToken>>
     /** Every refresh token issued so far, the oldest first. */
     readonly refreshTokens: Effect.Effect<ReadonlyArray<TestExchange.IssuedRefreshToken>>
-    /** Issues the first refresh token of a family, as when a person has given consent. */
+    /** Issues the first refresh token of a family, as after a user's consent. */
     readonly issueRefreshToken: Effect.Effect<Redacted.Redacted>
-    /** Forgets the recorded requests, not the tokens. */
+    /** Forgets the recorded requests, but not the tokens. */
     readonly resetRecords: Effect.Effect<void>
 
-    /** The next `n` token requests meet this answer, after those already told so. The default is a 503. */
+    /** The next `n` token requests get this response, after those of earlier calls. The default is a 503. */
     readonly failNext: (n: number, answer?: TestExchange.Answer) => Effect.Effect<void>
-    /** Every request to the authorization server meets this answer; `undefined` ends it. */
+    /** Every request to the authorization server gets this response, until `undefined`. */
     readonly fail: (answer: TestExchange.Answer | undefined) => Effect.Effect<void>
-    /** Decides over every token request; where it has no answer, the server gives its own. `undefined` ends it. */
+    /** Answers every token request; if it returns none, the server answers itself. `undefined` removes it. */
     readonly setTokenResponse: (respond: Respond | undefined) => Effect.Effect<void>
-    /** The next `n` requests to resources meet this answer, whatever their token. The default is a 503. */
+    /** The next `n` requests to resources get this response, whatever their token. The default is a 503. */
     readonly failApiNext: (n: number, answer?: TestExchange.Answer) => Effect.Effect<void>
-    /** Every request to resources meets this answer; `undefined` ends it. */
+    /** Every request to resources gets this response, until `undefined`. */
     readonly failApi: (answer: TestExchange.Answer | undefined) => Effect.Effect<void>
-    /** How long a token request waits for its answer. */
+    /** Delays the responses to token requests. */
     readonly setTokenDelay: (delay: Duration.DurationInput) => Effect.Effect<void>
-    /** How long a request to a resource waits for its answer. */
+    /** Delays the responses of resources. */
     readonly setApiDelay: (delay: Duration.DurationInput) => Effect.Effect<void>
 
-    /** Revokes one token, or all issued so far. */
+    /** Revokes one token, or all that were issued. */
     readonly revoke: (token?: string) => Effect.Effect<void>
-    /** Lets one token end now, or all issued so far, though the client was told of a later end. */
+    /** Expires one token, or all that were issued, although the client knows a later expiry. */
     readonly expire: (token?: string) => Effect.Effect<void>
-    /** How long the tokens issued from now on live. */
+    /** The lifetime of tokens that are issued from now on. */
     readonly setLifetime: (lifetime: Duration.DurationInput | "none") => Effect.Effect<void>
-    /** Whether a token is issued again, with the lifetime that remains, as long as it is valid. */
+    /** Whether a valid token is issued again, with its remaining lifetime. */
     readonly returnSameToken: (enabled: boolean) => Effect.Effect<void>
-    /** Whether a new token revokes all former ones. */
+    /** Whether a new token revokes all earlier ones. */
     readonly onlyOneActive: (enabled: boolean) => Effect.Effect<void>
 
-    /** From now on only this client secret is right. */
+    /** Accepts only this client secret from now on. */
     readonly rotateSecret: (secret: Redacted.Redacted) => Effect.Effect<void>
-    /** Refuses token requests for what they ask or for who asks. */
+    /** Denies token requests. */
     readonly deny: (denial: TestExchange.Denial) => Effect.Effect<void>
-    /** Takes back what was denied. */
+    /** Undoes `deny`. */
     readonly allow: (denial: TestExchange.Denial) => Effect.Effect<void>
-    /** From now on proofs need a nonce of the server, another one after each call; `false` ends it. */
+    /** Requires proofs with a nonce, a new one after each call; `false` ends it. */
     readonly demandNonce: (side: TestExchange.Side, enabled?: boolean) => Effect.Effect<void>
     /** Whether the resources of this origin reject every token. */
     readonly rejectOrigin: (origin: string, rejects: boolean) => Effect.Effect<void>
-    /**
-     * The resources answer 403 `insufficient_scope` to tokens without this scope (RFC 6750 §3.1); `undefined` ends it.
-     */
+    /** Resources answer 403 `insufficient_scope` to tokens without this scope (RFC 6750 §3.1), until `undefined`. */
     readonly requireScope: (scope: string | undefined) => Effect.Effect<void>
   }
 >() {}
 
 /**
- * Has an answer to a token request in place of the server, or none.
+ * Answers a token request instead of the server, or returns none.
  *
  * @since 0.1.0
  * @category models
@@ -118,14 +115,17 @@ export type Respond = (
 export interface Options {
   readonly clientId?: string | undefined
   readonly clientSecret?: Redacted.Redacted | undefined
-  /** The public key of the client's assertions, as a JWK: without it there is no `private_key_jwt`. */
+  /** The public key of the client's assertions, as a JWK: required for `private_key_jwt`. */
   readonly clientKey?: JwtSigner.Jwk | undefined
   /**
-   * How the client may authenticate. The default is all but `none`, with which a client only names itself, as those do
-   * that a certificate or the network authenticates.
+   * The authentication methods of the client. The default is all but `none`, by which a client only names itself, as
+   * one that a certificate or the network authenticates.
    */
   readonly clientAuth?: ReadonlyArray<TestExchange.ClientAuthMethod> | undefined
-  /** The issuer identifier, under which the metadata is found (RFC 8414 §3). The default is the origin of `tokenEndpoint`. */
+  /**
+   * The issuer identifier, which determines the URL of the metadata (RFC 8414 §3). The default is the origin of
+   * `tokenEndpoint`.
+   */
   readonly issuer?: string | undefined
   readonly tokenEndpoint?: string | URL | undefined
   /** The default is `/revoke` on the origin of `tokenEndpoint`. */
@@ -133,31 +133,28 @@ export interface Options {
   /** The default is `/introspect` on the origin of `tokenEndpoint`. */
   readonly introspectionEndpoint?: string | URL | undefined
   /**
-   * Where the resources are. Any other origin is one too; on the token
-   * endpoint's own origin only what is below this address is.
+   * The URL of the resources. Any other origin is a resource too; on the token endpoint's own origin, only URLs below
+   * this one are.
    */
   readonly apiUrl?: string | URL | undefined
   /** `"none"` issues tokens that do not expire, without `expires_in`. The default is 1 hour. */
   readonly lifetime?: Duration.DurationInput | "none" | undefined
-  /** Tokens are this and a number that counts from 1. The default is `token-`. */
+  /** Tokens are this prefix and a number that counts from 1. The default is `token-`. */
   readonly tokenPrefix?: string | undefined
-  /** The scopes that may be asked for, all of which are granted to who asks for none. The default is any. */
+  /** The scopes that may be requested; a request without a scope gets all of them. The default is any. */
   readonly scopes?: ReadonlyArray<string> | undefined
-  /**
-   * The grants that the server knows. Others than the default, which is `client_credentials` and `refresh_token`, are
-   * given without a look at what they rest on.
-   */
+  /** The supported grants. The default is `client_credentials` and `refresh_token`; others are granted unchecked. */
   readonly grantTypes?: ReadonlyArray<string> | undefined
   /**
-   * Whether a token must be bound to a key by a proof, may be, which is the default, or is not though there is one, as
-   * by a server that knows nothing of RFC 9449.
+   * Whether a token must be bound to a key by a proof (`required`), may be (`optional`, the default), or never is, as
+   * by a server without RFC 9449 (`ignored`).
    */
   readonly dpop?: "optional" | "required" | "ignored" | undefined
-  /** Whether a refresh token is replaced when it is used. The default is `true`. */
+  /** Whether a used refresh token is replaced. The default is `true`. */
   readonly rotatesRefreshTokens?: boolean | undefined
   /**
-   * How long a refresh token that was replaced can still be used. Beyond it that ends its whole family, with the access
-   * tokens (RFC 9700 §4.14.2). The default is 0.
+   * How long a replaced refresh token is still accepted. Later use revokes its whole family and the access tokens (RFC
+   * 9700 §4.14.2). The default is 0.
    */
   readonly refreshGracePeriod?: Duration.DurationInput | undefined
   readonly tokenDelay?: Duration.DurationInput | undefined
@@ -167,7 +164,7 @@ export interface Options {
 }
 
 /**
- * The client identifier that the server knows by default.
+ * The default client identifier.
  *
  * @since 0.1.0
  * @category defaults
@@ -175,7 +172,7 @@ export interface Options {
 export const clientId = "test-client"
 
 /**
- * The client secret that the server knows by default.
+ * The default client secret.
  *
  * @since 0.1.0
  * @category defaults
@@ -183,7 +180,7 @@ export const clientId = "test-client"
 export const clientSecret: Redacted.Redacted = Redacted.make("test-secret-of-32-bytes-or-more!")
 
 /**
- * The issuer identifier by default.
+ * The default issuer identifier.
  *
  * @since 0.1.0
  * @category defaults
@@ -191,7 +188,7 @@ export const clientSecret: Redacted.Redacted = Redacted.make("test-secret-of-32-
 export const issuer = "https://auth.test"
 
 /**
- * The address of the token endpoint by default.
+ * The default URL of the token endpoint.
  *
  * @since 0.1.0
  * @category defaults
@@ -199,7 +196,7 @@ export const issuer = "https://auth.test"
 export const tokenEndpoint = "https://auth.test/token"
 
 /**
- * The address of the revocation endpoint by default.
+ * The default URL of the revocation endpoint.
  *
  * @since 0.1.0
  * @category defaults
@@ -207,7 +204,7 @@ export const tokenEndpoint = "https://auth.test/token"
 export const revocationEndpoint = "https://auth.test/revoke"
 
 /**
- * The address of the introspection endpoint by default.
+ * The default URL of the introspection endpoint.
  *
  * @since 0.1.0
  * @category defaults
@@ -215,7 +212,7 @@ export const revocationEndpoint = "https://auth.test/revoke"
 export const introspectionEndpoint = "https://auth.test/introspect"
 
 /**
- * The address of the resources by default.
+ * The default URL of the resources.
  *
  * @since 0.1.0
  * @category defaults
@@ -223,7 +220,7 @@ export const introspectionEndpoint = "https://auth.test/introspect"
 export const apiUrl = "https://api.test"
 
 /**
- * Makes the server's two faces: the control service and the `HttpClient`.
+ * Makes the control service and the `HttpClient`.
  *
  * @since 0.1.0
  * @category constructors
@@ -320,7 +317,7 @@ export const make = (
       )
     })
 
-    /** RFC 9449 §8.2: who asks for nonces gives the next one with every answer. */
+    /** RFC 9449 §8.2: a server that requires nonces sends the next one with every response. */
     const send = (
       request: HttpClientRequest.HttpClientRequest,
       record: Types.Mutable<TestExchange.TestRequest>,
@@ -437,7 +434,10 @@ const resourceOf = (token: URL, api: URL) => (url: URL): boolean =>
     url.origin === api.origin && `${url.pathname}/`.startsWith(api.pathname.replace(/\/?$/, "/"))
   )
 
-/** RFC 8414 §3.1 puts its path before that of the issuer, OpenID Connect Discovery 1.0 §4.1 behind it. */
+/**
+ * RFC 8414 §3.1 inserts the well-known path before that of the issuer; OpenID
+ * Connect Discovery 1.0 §4.1 appends it.
+ */
 const metadataOf = ({ origin, pathname }: URL) => {
   const path = pathname.replace(/\/$/, "")
   const paths = [`/.well-known/oauth-authorization-server${path}`, `${path}/.well-known/openid-configuration`]
@@ -455,7 +455,7 @@ const metadata = (issuer: string, endpoint: URL, options: Grants.Options) => ({
   ...options.dpop === "ignored" ? {} : { dpop_signing_alg_values_supported: Proofs.algorithms }
 })
 
-/** RFC 8414 §2: who takes assertions says how they may be signed. */
+/** RFC 8414 §2: a server that accepts assertions lists their algorithms. */
 const authMetadata = (endpoint: string, { methods }: Grants.Options) => {
   const algorithms = [
     ...methods.includes("client_secret_jwt") ? ["HS256", "HS384", "HS512"] : [],

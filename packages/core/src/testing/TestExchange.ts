@@ -1,5 +1,6 @@
 /**
- * What the server of a test receives and answers, as values that a test can compare.
+ * What the server of a test receives and sends, as values that a test can
+ * compare.
  *
  * @since 0.1.0
  */
@@ -9,8 +10,8 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /**
- * The ways of the IANA registry "OAuth Token Endpoint Authentication Methods"
- * that can be told apart without a connection.
+ * The methods of the IANA registry "OAuth Token Endpoint Authentication
+ * Methods" that can be distinguished without a connection.
  *
  * @since 0.1.0
  * @category models
@@ -23,9 +24,9 @@ export type ClientAuthMethod =
   | "none"
 
 /**
- * An answer in plain values: 200, no headers and an empty body unless it says
- * otherwise. A body that is neither text nor bytes is sent as JSON; text and
- * JSON have their content type, where `headers` name no other.
+ * A response in plain values; the default is 200 without headers and body. A
+ * body that is neither text nor bytes is sent as JSON; text and JSON have their
+ * content type, unless `headers` set another.
  *
  * @since 0.1.0
  * @category models
@@ -37,8 +38,8 @@ export interface Reply {
 }
 
 /**
- * What a request can meet: an answer, a connection that is reset before the
- * answer (`"reset"`) or in the middle of its body (`"cut"`), or silence
+ * What a request gets: a response, a connection that is reset before the
+ * response (`"reset"`) or within its body (`"cut"`), or no response at all
  * (`"hang"`).
  *
  * @since 0.1.0
@@ -47,7 +48,7 @@ export interface Reply {
 export type Answer = Reply | Response | "reset" | "cut" | "hang"
 
 /**
- * A proof that was found to be right.
+ * A valid proof.
  *
  * @since 0.1.0
  * @category models
@@ -59,7 +60,7 @@ export interface Proof {
 }
 
 /**
- * Who asks for a nonce: the token endpoint or the resources.
+ * The side that requires a nonce: the token endpoint or the resources.
  *
  * @since 0.1.0
  * @category models
@@ -67,7 +68,7 @@ export interface Proof {
 export type Side = "token" | "api"
 
 /**
- * What there is to say of any request.
+ * What all requests have in common.
  *
  * @since 0.1.0
  * @category models
@@ -77,10 +78,10 @@ export interface TestRequest {
   readonly time: number
   readonly method: string
   readonly url: string
-  /** As they were sent, with the credentials. */
+  /** As sent, including the credentials. */
   readonly headers: Headers.Headers
   readonly authorization: string | undefined
-  /** The status of the answer; `undefined` while, or when, there is none. */
+  /** The status of the response; `undefined` if there is none (yet). */
   readonly status: number | undefined
 }
 
@@ -93,19 +94,19 @@ export interface TestRequest {
 export interface TokenRequest extends TestRequest {
   /** The decoded form. */
   readonly params: UrlParams.UrlParams
-  /** Whom the request is from, in its own words. */
+  /** The client identifier in the request. */
   readonly clientId: string | undefined
-  /** How the client authenticated, rightly or not; `undefined` when not at all, or in several ways. */
+  /** How the client authenticated, correctly or not; `undefined` if not at all, or in several ways. */
   readonly clientAuth: ClientAuthMethod | undefined
   readonly grantType: string | undefined
   readonly scope: string | undefined
   readonly resources: ReadonlyArray<string>
   readonly audiences: ReadonlyArray<string>
-  /** What its DPoP proof says, once it was found to be right. */
+  /** The DPoP proof, if it was valid. */
   readonly proof: Proof | undefined
-  /** The token that the answer brought. */
+  /** The token in the response. */
   readonly token: string | undefined
-  /** The OAuth error that the server answered. One that a test told it to answer is not looked at. */
+  /** The server's OAuth error. Responses that a test set are not inspected. */
   readonly error: string | undefined
 }
 
@@ -119,13 +120,13 @@ export interface TokenRequest extends TestRequest {
 export interface TokenQuery extends TestRequest {
   /** The decoded form. */
   readonly params: UrlParams.UrlParams
-  /** Whom the request is from, in its own words. */
+  /** The client identifier in the request. */
   readonly clientId: string | undefined
-  /** How the client authenticated, rightly or not; `undefined` when not at all, or in several ways. */
+  /** How the client authenticated, correctly or not; `undefined` if not at all, or in several ways. */
   readonly clientAuth: ClientAuthMethod | undefined
   readonly token: string | undefined
   readonly tokenTypeHint: string | undefined
-  /** The OAuth error that the server answered. One that a test told it to answer is not looked at. */
+  /** The server's OAuth error. Responses that a test set are not inspected. */
   readonly error: string | undefined
 }
 
@@ -140,13 +141,13 @@ export interface ApiRequest extends TestRequest {
   readonly scheme: "Bearer" | "DPoP" | undefined
   /** The token of the `Authorization` header. */
   readonly token: string | undefined
-  /** What its DPoP proof says, once it was found to be right. */
+  /** The DPoP proof, if it was valid. */
   readonly proof: Proof | undefined
   readonly body: Uint8Array
 }
 
 /**
- * A request and its body, both as they came over the wire.
+ * A request and its body as they arrived.
  *
  * @since 0.1.0
  * @category models
@@ -183,20 +184,20 @@ export interface IssuedToken {
  */
 export interface IssuedRefreshToken {
   readonly value: string
-  /** The one that it began with. */
+  /** The first refresh token of its family. */
   readonly family: string
-  /** When it brought a token, in epoch milliseconds. */
+  /** When it was exchanged for tokens, in epoch milliseconds. */
   readonly usedAt: ReadonlyArray<number>
   readonly revoked: boolean
 }
 
 /**
- * What a request must not ask for, or who must not ask:
- * - `client`: 403 `access_denied`;
- * - `grant`: `unauthorized_client` (RFC 6749 §5.2);
- * - `scope`: `invalid_scope`, for a request that names it (RFC 6749 §5.2);
- * - `resource`: `invalid_target`, for one that names it as resource or audience
- *   (RFC 8707 §2).
+ * Which token requests are denied, and with which error:
+ * - `client`: those of the client, with 403 `access_denied`;
+ * - `grant`: those with the grant, with `unauthorized_client` (RFC 6749 §5.2);
+ * - `scope`: those that name the scope, with `invalid_scope` (RFC 6749 §5.2);
+ * - `resource`: those that name it as resource or audience, with
+ *   `invalid_target` (RFC 8707 §2).
  *
  * @since 0.1.0
  * @category models
@@ -208,7 +209,7 @@ export type Denial =
   | { readonly resource: string }
 
 /**
- * What a resource answers by default. It never holds the token.
+ * What a resource returns by default. It never contains the token.
  *
  * @since 0.1.0
  * @category models
@@ -216,13 +217,13 @@ export type Denial =
 export class Echo extends Schema.Class<Echo>("@effect-alf/core/TestResource/Echo")({
   method: Schema.String,
   path: Schema.String,
-  /** The last value of each name; all are in the address of `apiRequests`. */
+  /** The last value of each name; `apiRequests` has the whole URL. */
   query: Schema.Record({ key: Schema.String, value: Schema.String }),
   /** The scope of the token. */
   scope: Schema.NullOr(Schema.String),
-  /** The body as text; bytes that are no UTF-8 come as replacement characters. */
+  /** The body as text; invalid UTF-8 becomes replacement characters. */
   text: Schema.String,
-  /** The body byte for byte. */
+  /** The body, byte for byte. */
   base64: Schema.String
 }) {}
 

@@ -1,6 +1,6 @@
 /**
- * A `TokenEndpoint` that answers by script, without HTTP: for tests of what
- * stands on top of it. It knows no time but Clock's.
+ * A scripted `TokenEndpoint` without HTTP, for tests of code that uses one. Its
+ * only time is that of Clock.
  *
  * @since 0.1.0
  */
@@ -39,7 +39,7 @@ export interface Attempt {
 }
 
 /**
- * What is special about a token; the rest is as for any other.
+ * The properties of a token that differ from the defaults.
  *
  * @since 0.1.0
  * @category models
@@ -47,13 +47,13 @@ export interface Attempt {
 export interface TokenOptions {
   readonly value?: string | undefined
   readonly tokenType?: string | undefined
-  /** `"none"` for a token whose end is not known. */
+  /** `"none"` for a token of unknown lifetime. */
   readonly lifetime?: Duration.DurationInput | "none" | undefined
   readonly scope?: string | undefined
 }
 
 /**
- * Controls the endpoint and shows what it was asked.
+ * Controls the endpoint and records its attempts.
  *
  * @since 0.1.0
  * @category tags
@@ -67,23 +67,23 @@ export class TestTokenEndpoint extends Context.Tag("@effect-alf/core/testing/Tes
     readonly issued: Effect.Effect<ReadonlyArray<AccessToken.AccessToken>>
     /** Forgets the recorded attempts. */
     readonly resetRecords: Effect.Effect<void>
-    /** The next `n` attempts fail, after those already told what to do. The default is `unavailable`. */
+    /** The next `n` attempts fail, after those of earlier calls. The default is `unavailable`. */
     readonly failNext: (n: number, error?: TokenRequestError) => Effect.Effect<void>
-    /** All other attempts fail; `undefined` ends it. */
+    /** All other attempts fail, until `undefined`. */
     readonly fail: (error: TokenRequestError | undefined) => Effect.Effect<void>
-    /** The next attempt, after those already told what to do, brings this token. */
+    /** The next attempt, after those of earlier calls, returns this token. */
     readonly respondNext: (token: TokenOptions) => Effect.Effect<void>
-    /** How long an attempt waits for its answer. */
+    /** Delays attempts. */
     readonly setDelay: (delay: Duration.DurationInput) => Effect.Effect<void>
-    /** How long the tokens issued from now on live. */
+    /** The lifetime of tokens that are issued from now on. */
     readonly setLifetime: (lifetime: Duration.DurationInput | "none") => Effect.Effect<void>
-    /** Whether attempts that arrive from now on are never answered. */
+    /** Whether attempts from now on never complete. */
     readonly hang: (enabled: boolean) => Effect.Effect<void>
-    /** What `TokenEndpoint.credentials` says; `undefined` is `None`. */
+    /** What `TokenEndpoint.credentials` returns; `undefined` is `None`. */
     readonly setCredentials: (fingerprint: string | undefined) => Effect.Effect<void>
-    /** What the tokens issued from now on are bound to, as by a change of certificate. */
+    /** What tokens from now on are bound to, as after a change of certificate. */
     readonly setBinding: (thumbprint: string | undefined) => Effect.Effect<void>
-    /** Whether a key is given its last token again, with the lifetime that remains. */
+    /** Whether a key gets its last token again, with the remaining lifetime. */
     readonly returnSameToken: (enabled: boolean) => Effect.Effect<void>
   }
 >() {}
@@ -95,16 +95,16 @@ export class TestTokenEndpoint extends Context.Tag("@effect-alf/core/testing/Tes
  * @category options
  */
 export interface Options {
-  /** `"none"` issues tokens whose end is not known. The default is 1 hour. */
+  /** `"none"` issues tokens of unknown lifetime. The default is 1 hour. */
   readonly lifetime?: Duration.DurationInput | "none" | undefined
-  /** Tokens are this and a number that counts from 1. The default is `token-`. */
+  /** Tokens are this prefix and a number that counts from 1. The default is `token-`. */
   readonly tokenPrefix?: string | undefined
   readonly delay?: Duration.DurationInput | undefined
   /** Part of every key. */
   readonly identity?: Partial<TokenRequest.Identity> | undefined
-  /** What the tokens are bound to. */
+  /** The key that the tokens are bound to. */
   readonly proofKey?: ProofKey | undefined
-  /** What is asked for when a call does not say otherwise. */
+  /** The default token request. */
   readonly request?: TokenRequest.TokenRequest | undefined
   /** The retries of `request`. The default is none. */
   readonly retry?: Schedule.Schedule<unknown, TokenRequestError> | undefined
@@ -115,7 +115,7 @@ export interface Options {
 const endpoint = "https://auth.test/token"
 
 /**
- * A failure that may pass by itself: 503.
+ * A transient failure: 503.
  *
  * @since 0.1.0
  * @category errors
@@ -142,7 +142,7 @@ export const invalidClient: TokenEndpointError = new TokenEndpointError({
 })
 
 /**
- * Makes the endpoint and the service that controls it.
+ * Makes the endpoint and its control service.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,6 +1,6 @@
 /**
- * A `TokenStore` in memory that shows what it is asked and can be told to fail,
- * be slow, never answer or hold garbage.
+ * A `TokenStore` in memory that records its calls and can be made to fail, to
+ * be slow, to hang or to contain garbage.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ import * as TokenStore from "../TokenStore.js"
 export type Method = TokenStoreError["method"]
 
 /**
- * A call of the store with its arguments. `time` is when it was made, in epoch
+ * A call of the store with its arguments. `time` is its start, in epoch
  * milliseconds.
  *
  * @since 0.1.0
@@ -51,8 +51,8 @@ export type Call =
   )
 
 /**
- * Controls the store and shows what it was asked. Where a control takes
- * methods, it touches those alone; without any it touches all.
+ * Controls the store and records its calls. A control affects the methods that
+ * it is given, or all of them if none is given.
  *
  * @since 0.1.0
  * @category tags
@@ -60,35 +60,35 @@ export type Call =
 export class TestTokenStore extends Context.Tag("@effect-alf/core/testing/TestTokenStore")<
   TestTokenStore,
   {
-    /** The calls so far, in their order. */
+    /** The calls so far, in order. */
     readonly calls: Effect.Effect<ReadonlyArray<Call>>
-    /** The calls of one method so far, in their order. */
+    /** The calls of one method so far, in order. */
     readonly callsOf: <M extends Method>(
       method: M
     ) => Effect.Effect<ReadonlyArray<Extract<Call, { readonly method: M }>>>
     /** Forgets the recorded calls. */
     readonly resetRecords: Effect.Effect<void>
-    /** What the store holds now, by key, of the keys that were written through this one or its `backing`. */
+    /** The current entries by key, of keys that were written through this store or its `backing`. */
     readonly entries: Effect.Effect<ReadonlyMap<string, TokenStore.Entry>>
-    /** The memory behind it, as another process sees it: it never fails and records nothing. */
+    /** The memory behind the store, as another process sees it: it never fails and records nothing. */
     readonly backing: TokenStore.TokenStore["Type"]
 
-    /** Fails calls with this description; `undefined` ends it. */
+    /** Fails calls with this description, until `undefined`. */
     readonly fail: (description: string | undefined, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
-    /** Makes calls wait this long before they do anything. */
+    /** Delays calls before they do anything. */
     readonly setDelay: (delay: Duration.DurationInput, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
-    /** Whether calls made from now on are never answered. */
+    /** Whether calls from now on never complete. */
     readonly hang: (enabled: boolean, ...methods: ReadonlyArray<Method>) => Effect.Effect<void>
-    /** Puts a payload under a key, whatever is there. It lives as long as what it replaces, else an hour. */
+    /** Overwrites the payload of a key. It keeps the lifetime of the entry that it replaces, or lives an hour. */
     readonly corrupt: (key: string, payload: string) => Effect.Effect<void>
-    /** Runs after each `get` has read and before it answers: the moment in which others write. */
+    /** Runs after each `get` has read and before it returns: the moment in which other processes write. */
     readonly afterGet: (hook: ((key: string) => Effect.Effect<void>) | undefined) => Effect.Effect<void>
   }
 >() {}
 
 /**
- * Puts the control between a store and whoever uses it: over one store of a
- * fleet, each process has its own.
+ * Puts the control between a store and its users: in a test of a fleet, each
+ * process has its own control over one store.
  *
  * @since 0.1.0
  * @category constructors
@@ -105,7 +105,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
   const delays = new Map<Method, Duration.Duration>()
   const hanging = new Set<Method>()
 
-  // Through their methods: the memory of a process has a shorter way
+  // By its methods: providers over the memory of a process would bypass them
   const sharing = memory.sharing.isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
 
   const backing = TokenStore.TokenStore.of({
@@ -118,7 +118,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
       })
   })
 
-  /** Does what the method was told to, before the call itself. */
+  /** Does what a control set for the method, before the call itself. */
   const perturb = (method: Method): Effect.Effect<void, TokenStoreError> =>
     Effect.suspend(() => {
       if (hanging.has(method)) return Effect.never
@@ -229,7 +229,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
 }
 
 /**
- * A new store in memory and the service that controls it.
+ * A new store in memory and its control service.
  *
  * @since 0.1.0
  * @category constructors
@@ -237,7 +237,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
 export const makeMemory: Effect.Effect<ReturnType<typeof make>> = Effect.map(TokenStore.makeMemory(), make)
 
 /**
- * Another process's way to the given store, and its control service.
+ * Another process's access to the given store, and its control service.
  *
  * @since 0.1.0
  * @category layers
@@ -277,7 +277,7 @@ export const layerMemory = (): Layer.Layer<TestTokenStore | TokenStore.TokenStor
 
 /**
  * A store that fails every call, or those of some methods, until
- * `TestTokenStore.fail` says otherwise. An app goes on without it.
+ * `TestTokenStore.fail` changes it. An app continues without it.
  *
  * @example
  * ```ts
@@ -298,7 +298,7 @@ export const layerFailing = (...methods: ReadonlyArray<Method>): Layer.Layer<Tes
   layerWith((control) => control.fail("the test store was told to fail", ...methods))
 
 /**
- * A store whose calls, or those of some methods, take this long by Clock.
+ * A store whose calls, or those of some methods, take this long by `Clock`.
  *
  * @since 0.1.0
  * @category layers
@@ -309,7 +309,7 @@ export const layerSlow = (
 ): Layer.Layer<TestTokenStore | TokenStore.TokenStore> => layerWith((control) => control.setDelay(delay, ...methods))
 
 /**
- * A store that never answers, or only calls of other methods than these.
+ * A store of which all methods, or only these, never answer.
  *
  * @since 0.1.0
  * @category layers

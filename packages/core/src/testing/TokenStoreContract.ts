@@ -1,6 +1,6 @@
 /**
- * What every `TokenStore` must keep to, as a list of named effects: run them
- * against a store of your own in whatever test framework you use.
+ * The contract of every `TokenStore`, as a list of named effects: run them
+ * against your own store in any test framework.
  *
  * @since 0.1.0
  */
@@ -17,7 +17,7 @@ import { describeCause, type TokenStoreError } from "../OAuthError.js"
 import { type Entry, TokenStore } from "../TokenStore.js"
 
 /**
- * A store did not do what its users rely on.
+ * A store violates the contract.
  *
  * @since 0.1.0
  * @category errors
@@ -34,8 +34,8 @@ export class ContractViolation extends Data.TaggedError("ContractViolation")<{
 }
 
 /**
- * One thing that a store must do. Its keys are its own and new each time, so
- * that rows can run together and again on the same store.
+ * One requirement. Its keys are its own and new each time, so that rows can run
+ * in parallel and again on the same store.
  *
  * @since 0.1.0
  * @category models
@@ -46,41 +46,41 @@ export interface Row<R = never> {
 }
 
 /**
- * What the store claims. A claim it does not make takes the rows about it off
- * the list.
+ * What the store promises. Without a promise, the rows about it are omitted.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options<R = never> {
-  /** Lets the store's time pass: `TestClock.adjust` for one in memory, a real wait for a server. */
+  /** Advances the store's time: `TestClock.adjust` for a store in memory, a real delay for a server. */
   readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
-  /** `set` refuses to overwrite what the writer has not seen. The default is `true`. */
+  /** `set` does not overwrite a version that the writer has not seen. The default is `true`. */
   readonly compareAndSet?: boolean | undefined
   /** A lease has one owner at a time. The default is `true`. */
   readonly leases?: boolean | undefined
-  /** Entries and leases end by themselves. The default is `true`. */
+  /** Entries and leases expire. The default is `true`. */
   readonly expiry?: boolean | undefined
-  /** `changes` tells of what was written and removed. The default is `true`. */
+  /** `changes` reports what was written and removed. The default is `true`. */
   readonly notices?: boolean | undefined
   /**
-   * The same store as another process sees it: without it nobody looks whether leases and entries leave the process, and
-   * a store that does not tell a process of its own writes gives no notice. The default is the store itself.
+   * The same store as another process sees it. Without it, nothing tests whether entries and leases are visible outside
+   * the process, and a store that does not report a process's own writes gives no notice. The default is the store
+   * itself.
    */
   readonly other?: Effect.Effect<TokenStore["Type"], unknown, R> | undefined
   /**
-   * How long the entries and leases live whose end is waited for: longer than
-   * a few calls of the store take. The default is 500 milliseconds.
+   * The lifetime of the entries and leases whose expiry is awaited: longer than a few calls of the store. The default
+   * is 500 milliseconds.
    */
   readonly shortTime?: Duration.DurationInput | undefined
 }
 
 type Claim = "compareAndSet" | "leases" | "expiry" | "notices"
 
-/** A row's access to the store: every failure of it is a violation. */
+/** A row's access to the store: every failure is a violation. */
 interface Probe {
   readonly store: TokenStore["Type"]
-  /** The same as another process sees it. */
+  /** The same store as another process sees it. */
   readonly other: TokenStore["Type"]
   readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
   readonly shortTime: Duration.Duration
@@ -96,7 +96,7 @@ interface RowSource {
 }
 
 /**
- * The rows for a store that claims as much.
+ * The rows for a store with these promises.
  *
  * @example
  * ```ts
@@ -141,10 +141,10 @@ export const make = <R = never>(options: Options<R>): ReadonlyArray<Row<Exclude<
   })
 }
 
-// A healthy server answers in a millisecond; a row makes some ten calls
+// A healthy server answers within a millisecond, and a row makes some ten calls
 const defaultShortTime = Duration.millis(500)
 
-// What is left behind when a row fails is gone within a minute
+// What a failed row leaves behind expires within a minute
 const longTime = Duration.minutes(1)
 
 const randomText = Effect.map(
@@ -180,10 +180,10 @@ const expectEntry = (probe: Probe, key: string, entry: Entry, when: string) =>
 const expectNone = (probe: Probe, key: string, when: string) =>
   Effect.flatMap(probe.store.get(key), (found) => expect(probe, Option.isNone(found), `no entry ${when}`, show(found)))
 
-/** Reads how long an entry still lives that was just set to live as long as `set`. */
+/** Reads the remaining lifetime of an entry that was just written with the lifetime `set`. */
 const expectTime = (probe: Probe, key: string, set: Duration.Duration) =>
   Effect.flatMap(probe.store.get(key), (found) => {
-    // A server may be slow, but another unit of time is far below
+    // A server may be slow, but a wrong unit of time is far below
     const least = Duration.times(set, 0.5)
     return expect(
       probe,
@@ -204,7 +204,7 @@ const expectAnswer = (
     (actual) => expect(probe, actual === answer, `${answer} from ${when}`, `the answer was ${String(actual)}`)
   )
 
-/** Writes to a key that holds nothing. */
+/** Writes to an empty key. */
 const put = (probe: Probe, key: string, entry: Entry) =>
   expectAnswer(probe, true, probe.store.set(key, entry, Option.none()), "set on a key that holds nothing")
 
@@ -216,13 +216,13 @@ const roundTrip = (probe: Probe, key: string, payload: string) =>
     yield* probe.store.remove(key, entry.version)
   })
 
-// Every kind of text that an encoding along the way could break; NUL is left out, SQL text has none
+// Every kind of text that an encoding could break; without NUL, which SQL text cannot contain
 const oddPayload = "{\"a\":\"\\u0000\\\\\"} \t\r\n 'quoted' %s $1 ${x} äöü ß 漢字 עברית 👩‍👩‍👧 e\u0301 \u2028 \u007f"
 
-// With encryption and group claims an entry comes near to this
+// With encryption and group claims an entry is nearly as long
 const largePayload = "0123456789abcdef".repeat(4096)
 
-// The longest that the client makes of a key has the fingerprint of an origin
+// The longest suffix of a key that the client uses contains the fingerprint of an origin
 const longKey = `#hold:${"0".repeat(42)}`
 
 const oddKeys = [
@@ -316,7 +316,7 @@ const sources: ReadonlyArray<RowSource> = [
       yield* expectTime(probe, key, longTime)
       yield* advance(shortTime)
       const after = yield* store.get(key)
-      // A timer may fire a little early
+      // A timer may fire slightly early
       const most = Duration.subtract(longTime, Duration.times(shortTime, 0.8))
       const shrank = Option.exists(after, ({ timeToLive }) => Duration.lessThanOrEqualTo(timeToLive, most))
       yield* expect(
@@ -634,7 +634,7 @@ const sources: ReadonlyArray<RowSource> = [
 
 const contenders = ["a", "b", "c", "d", "e", "f", "g", "h"]
 
-/** Listens in the other process, and is done when that has been told of something. */
+/** Listens in the other process, and succeeds when it gets a notice. */
 const listen = Effect.fnUntraced(function*(probe: Probe) {
   const { advance, key, other, shortTime, store } = probe
   const told: Array<string> = []
@@ -653,13 +653,13 @@ const listen = Effect.fnUntraced(function*(probe: Probe) {
       yield* again
       yield* advance(Duration.times(shortTime, 0.04 * 1.3 ** look))
       yield* Effect.yieldNow()
-      // The reason why it is no longer open, if there is one
+      // The error that ended it, if there is one
       yield* Option.getOrElse(yield* Fiber.poll(fiber), () => Effect.void)
     }
     return yield* probe.violation(`a notice of ${what}`, "there was none")
   })
 
-  // When a subscription begins to work nobody can see from outside
+  // It is not visible from outside when a subscription becomes active
   const first = `${key}-first`
   const write = Effect.gen(function*() {
     const entry = yield* makeEntry("payload")
@@ -670,10 +670,10 @@ const listen = Effect.fnUntraced(function*(probe: Probe) {
   return { told, hears }
 })
 
-// With ever longer waits between, some ten seconds in all on a server that is busy
+// With ever longer waits between them, about ten seconds in all on a busy server
 const maxLooks = 20
 
-/** A little longer, as a timer may fire early. */
+/** Slightly longer, as a timer may fire early. */
 const past = (duration: Duration.Duration) => Duration.times(duration, 1.2)
 
 const refusal = Effect.fnUntraced(function*(probe: Probe, seen: Option.Option<string>) {

@@ -1,6 +1,6 @@
 /**
- * What an app tests itself with: an authorization server in memory, layers in place of the real ones, and the contract of
- * every token store.
+ * What an app needs for its tests: an authorization server in memory,
+ * replacements for the real layers, and the contract of every token store.
  *
  * @since 0.1.0
  */

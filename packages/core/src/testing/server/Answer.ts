@@ -1,6 +1,6 @@
 /**
- * What the requests of a test meet: an answer in plain values, or a connection
- * that breaks; once, a number of times, or until it is told otherwise.
+ * What the requests of a test get: a response in plain values, or a broken
+ * connection; once, several times, or until changed.
  */
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import type { Answer, Reply } from "../TestExchange.js"
 import * as Requests from "./Requests.js"
 
-/** A failure that may pass by itself: 503. */
+/** A transient failure: 503. */
 export const unavailable: Reply = { status: 503, body: "the test server was told to fail" }
 
-/** Answers a request. `headers` come on top of those of the answer. */
+/** Sends a response. `headers` are added to its own. */
 export const send = (
   request: HttpClientRequest.HttpClientRequest,
   answer: Answer,
@@ -32,7 +32,7 @@ export const send = (
     return Effect.succeed(HttpClientResponse.fromWeb(request, withHeaders(web, headers)))
   })
 
-/** The headers of a `Response.redirect` cannot be changed. */
+/** The headers of a `Response.redirect` are immutable. */
 const withHeaders = (web: Response, headers: Readonly<Record<string, string>>): Response => {
   const more = Object.entries(headers)
   if (more.length === 0) return web
@@ -43,7 +43,7 @@ const withHeaders = (web: Response, headers: Readonly<Record<string, string>>): 
 
 const reset = () => Object.assign(new Error("the connection was reset"), { code: "ECONNRESET" })
 
-/** The first bytes of an answer, and then the connection breaks. */
+/** The first bytes of a response, after which the connection breaks. */
 const cut = (): Response => {
   let started = false
   return new Response(
@@ -67,29 +67,29 @@ const toWeb = (method: string, { body, headers, status = 200 }: Reply): Response
   if (typeof body === "string" || body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
     return new Response(body as BodyInit, { status, headers: { ...headers } })
   }
-  // Of no bytes a response says no type, as it does of an empty text
+  // A response without bytes has no content type, unlike one with an empty text
   if (body === undefined) return new Response(new Uint8Array(), { status, headers: { ...headers } })
   const web = new Response(JSON.stringify(body), { status, headers: { ...headers } })
   if (new Headers(headers).get("content-type") === null) web.headers.set("content-type", "application/json")
   return web
 }
 
-/** What one endpoint was told to do to the requests that come. */
+/** What one endpoint does with its requests. */
 export interface Script {
-  /** The next `n` requests meet this answer, after those already told so. */
+  /** The next `n` requests get this response, after those of earlier calls. */
   readonly failNext: (n: number, answer: Answer) => void
-  /** All others meet this one; `undefined` ends it. */
+  /** All others get this response, until `undefined`. */
   readonly fail: (answer: Answer | undefined) => void
   readonly setDelay: (delay: Duration.DurationInput) => void
-  /** What the request that has just come is to meet; `undefined` is what the endpoint has to say by itself. */
+  /** The response to the current request; `undefined` if the endpoint answers itself. */
   readonly next: () => Answer | undefined
-  /** What `fail` was told last. */
+  /** The last argument of `fail`. */
   readonly failure: () => Answer | undefined
-  /** Waits as long as was said when it is called. */
+  /** Waits for the delay that was set when it is called. */
   readonly wait: () => Effect.Effect<void>
 }
 
-/** Makes a script that does nothing yet but wait. */
+/** Makes a script that only delays. */
 export const makeScript = (initialDelay: Duration.DurationInput = Duration.zero): Script => {
   const answers: Array<Answer> = []
   let failure: Answer | undefined

@@ -1,6 +1,6 @@
 /**
- * How a test's authorization server knows its client (RFC 6749 §2.3, RFC 7523
- * §3): by its secret, or by an assertion, whose signature is verified.
+ * How a test's authorization server authenticates its client (RFC 6749 §2.3,
+ * RFC 7523 §3): by its secret, or by an assertion, whose signature it verifies.
  */
 import type * as UrlParams from "@effect/platform/UrlParams"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import * as jose from "jose"
 import type * as JwtSigner from "../../JwtSigner.js"
 import type { ClientAuthMethod } from "../TestExchange.js"
 
-/** What a request says of its client. */
+/** The credentials of a request. */
 export interface Presented {
   readonly method: ClientAuthMethod
   readonly clientId: string | undefined
@@ -20,15 +20,12 @@ export interface Presented {
   readonly proof: string | undefined
 }
 
-/**
- * Finds the credentials in a request; `"several"` where there are more than
- * RFC 6749 §2.3 allows.
- */
+/** Reads the credentials of a request; `"several"` if there are more than RFC 6749 §2.3 allows. */
 export const read = (
   authorization: string | undefined,
   params: UrlParams.UrlParams
 ): Presented | "several" | undefined => {
-  // RFC 6749 §3.2: one without a value was not sent
+  // RFC 6749 §3.2: a parameter without a value counts as omitted
   const form = new Map(params.filter(([, value]) => value !== ""))
   const basic = /^Basic +(\S+) *$/i.exec(authorization ?? "")?.[1]
   const secret = form.get("client_secret")
@@ -37,7 +34,7 @@ export const read = (
   if ([basic, secret, assertion].filter((proof) => proof !== undefined).length > 1) return "several"
   if (basic !== undefined) return fromBasic(basic)
   if (assertion !== undefined) {
-    // RFC 7521 §4.2: without its type it says nothing
+    // RFC 7521 §4.2: without its type it means nothing
     return form.get("client_assertion_type") === assertionType ? fromAssertion(assertion, clientId) : undefined
   }
   if (clientId === undefined) return undefined
@@ -69,7 +66,7 @@ const fromAssertion = (assertion: string, clientId: string | undefined): Present
     method: Option.exists(decoded, ({ alg }) => alg?.startsWith("HS") === true)
       ? "client_secret_jwt"
       : "private_key_jwt",
-    // RFC 7521 §4.2: it need not be told twice
+    // RFC 7521 §4.2: client_id is optional
     clientId: clientId ?? Option.getOrUndefined(decoded)?.sub,
     proof: assertion
   }
@@ -81,11 +78,11 @@ export interface Known {
   readonly methods: ReadonlyArray<ClientAuthMethod>
   /** The public key of the client's assertions. */
   readonly clientKey: JwtSigner.Jwk | undefined
-  /** For whom assertions may be: any of these. */
+  /** The accepted audiences of assertions. */
   readonly audiences: ReadonlyArray<string>
 }
 
-/** Makes the check of what clients present. An assertion is taken once. */
+/** Makes the check of credentials. Accepts an assertion once. */
 export const make = (known: Known): (
   presented: Presented,
   secret: Redacted.Redacted,

@@ -1,6 +1,6 @@
 /**
- * What a test's authorization server answers a token request: RFC 6749 §4.4, §5
- * and §6, RFC 8707 and RFC 9449 §5, and what a test told it to deny.
+ * How a test's authorization server answers a token request: RFC 6749 §4.4, §5
+ * and §6, RFC 8707, RFC 9449 §5, and what a test denies.
  */
 import * as UrlParams from "@effect/platform/UrlParams"
 import * as Effect from "effect/Effect"
@@ -12,10 +12,7 @@ import * as ClientAuthentication from "./ClientAuthentication.js"
 import type * as Proofs from "./Proofs.js"
 import type * as Tokens from "./Tokens.js"
 
-/**
- * What the server lets its client do; `TestAuthorizationServer` has the
- * defaults.
- */
+/** What the server allows its client; `TestAuthorizationServer` has the defaults. */
 export interface Options extends ClientAuthentication.Known {
   readonly clientSecret: Redacted.Redacted
   readonly grantTypes: ReadonlyArray<string>
@@ -23,14 +20,14 @@ export interface Options extends ClientAuthentication.Known {
   readonly dpop: "optional" | "required" | "ignored"
 }
 
-/** Decides over token requests. */
+/** Decides token requests. */
 export interface TestGrants {
-  /** The server's own answer; the record learns what was found out on the way to it. */
+  /** The server's own response; adds what it finds out to the record. */
   readonly answer: (
     request: Types.Mutable<TestExchange.TokenRequest>,
     now: number
   ) => Effect.Effect<TestExchange.Reply>
-  /** RFC 6749 §3.2 and §2.3: the form, and who sent it. */
+  /** RFC 6749 §3.2 and §2.3: checks the form and the client. */
   readonly authenticate: (
     request: Pick<TestExchange.TokenRequest, "authorization" | "headers" | "method" | "params">,
     now: number
@@ -40,10 +37,10 @@ export interface TestGrants {
   readonly rotateSecret: (secret: Redacted.Redacted) => void
 }
 
-/** Reads a token request; whether it is right is not judged yet. */
+/** Reads a token request, without checking it. */
 export const read = ({ body, ...request }: TestExchange.Arrival): Types.Mutable<TestExchange.TokenRequest> => {
   const params = Array.from(new URLSearchParams(new TextDecoder().decode(body)))
-  // RFC 6749 §3.2: one without a value was not sent
+  // RFC 6749 §3.2: a parameter without a value counts as omitted
   const sent = params.filter(([, value]) => value !== "")
   const form = new Map(sent)
   const presented = ClientAuthentication.read(request.authorization, params)
@@ -63,7 +60,7 @@ export const read = ({ body, ...request }: TestExchange.Arrival): Types.Mutable<
   }
 }
 
-/** Makes a server's mind over what it has issued and what proofs it has seen. */
+/** Makes the decision from the issued tokens and the known proofs. */
 export const make = (
   options: Options,
   tokens: Tokens.TestTokens,
@@ -97,7 +94,7 @@ export const make = (
     }
   })
 
-  /** Whether the client may have what it asks for. */
+  /** Checks whether the client may have what it requests. */
   const authorize = Effect.fnUntraced(function*(request: TestExchange.TokenRequest) {
     const { audiences, clientId, grantType, resources, scope } = request
     if (clientId !== undefined && isDenied({ client: clientId })) {
@@ -122,7 +119,7 @@ export const make = (
     }
   })
 
-  /** RFC 9449 §5: the proof decides over whether the token is bound. */
+  /** RFC 9449 §5: the proof decides whether the token is bound. */
   const prove = Effect.fnUntraced(function*({ headers, method, time, url }: TestExchange.TokenRequest) {
     const proof = options.dpop === "ignored" ? undefined : headers.dpop
     if (proof !== undefined) {
@@ -150,7 +147,7 @@ export const make = (
   })
 
   const grant = Effect.fnUntraced(function*(request: Types.Mutable<TestExchange.TokenRequest>, now: number) {
-    // However long the answer takes, assertion and proof are as old as they were when they came
+    // However long the response takes, assertion and proof are as old as on arrival
     yield* authenticate(request, request.time)
     yield* authorize(request)
     request.proof = yield* prove(request)
@@ -183,10 +180,10 @@ export const make = (
   }
 }
 
-/** Keeps what is secret out of caches (RFC 6749 §5.1). */
+/** Keeps secrets out of caches (RFC 6749 §5.1). */
 export const noStore: Readonly<Record<string, string>> = { "cache-control": "no-store", pragma: "no-cache" }
 
-/** An error of RFC 6749 §5.2, and the answer that says so. */
+/** An error of RFC 6749 §5.2, and its response. */
 export interface Refusal {
   readonly error: string
   readonly reply: TestExchange.Reply
@@ -204,7 +201,7 @@ export const refuse = (
     reply: { status, headers: { ...noStore, ...headers }, body: { error, error_description: description } }
   })
 
-// RFC 6749 §3.2; RFC 8707 §2 and RFC 8693 §2.1 let these two be repeated
+// RFC 6749 §3.2; RFC 8707 §2 and RFC 8693 §2.1 allow these two to be repeated
 const repeatedParam = (params: UrlParams.UrlParams): string | undefined => {
   const names = params.map(([name]) => name).filter((name) => name !== "resource" && name !== "audience")
   return names.find((name, index) => names.indexOf(name) !== index)

@@ -1,6 +1,6 @@
 /**
- * The DPoP proofs that reach a test's server (RFC 9449 §4.3): each is verified,
- * and may have to carry a nonce of the server (RFC 9449 §8, §9).
+ * The DPoP proofs that a test's server receives (RFC 9449 §4.3): it verifies
+ * each, and may require a nonce (RFC 9449 §8, §9).
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -8,30 +8,30 @@ import * as jose from "jose"
 import { fingerprint } from "../../disclosure/Fingerprint.js"
 import type { Proof, Side } from "../TestExchange.js"
 
-/** A proof that is not taken, and why. */
+/** Why a proof is refused. */
 export class ProofRefused extends Data.TaggedError("ProofRefused")<{
   readonly error: "invalid_dpop_proof" | "use_dpop_nonce"
   readonly description: string
 }> {}
 
-/** Verifies proofs, and gives out nonces. */
+/** Verifies proofs, and issues nonces. */
 export interface TestProofs {
   readonly verify: (request: {
     readonly side: Side
     readonly method: string
     readonly url: string
     readonly proof: string
-    /** The token that the request carries; none at the token endpoint. */
+    /** The token of the request; `undefined` at the token endpoint. */
     readonly token?: string | undefined
     readonly now: number
   }) => Effect.Effect<Proof, ProofRefused>
-  /** The nonce that a side asks for now. */
+  /** The nonce that a side requires now. */
   readonly nonce: (side: Side) => string | undefined
-  /** Asks for a new nonce from now on, or for none. */
+  /** Requires a new nonce from now on, or none. */
   readonly demandNonce: (side: Side, enabled: boolean) => void
 }
 
-/** How proofs may be signed. */
+/** The accepted algorithms. */
 export const algorithms: ReadonlyArray<string> = [
   "ES256",
   "ES384",
@@ -46,14 +46,14 @@ export const algorithms: ReadonlyArray<string> = [
   "Ed25519"
 ]
 
-/** How far the time of a proof may be off, in milliseconds: as a strict server has it (RFC 9449 §11.1). */
+/** How far the time of a proof may differ, in milliseconds, as for a strict server (RFC 9449 §11.1). */
 const maxSkew = 60_000
 
-/** Makes the check. Without being told it asks for no nonces. */
+/** Makes the check. By default it requires no nonces. */
 export const make = (): TestProofs => {
   const seen = new Set<string>()
   const nonces = new Map<Side, string>()
-  /** How many each side gave. */
+  /** How many nonces each side issued. */
   const given = { token: 0, api: 0 }
 
   const invalid = (description: string) => new ProofRefused({ error: "invalid_dpop_proof", description })

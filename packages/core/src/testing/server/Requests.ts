@@ -1,4 +1,4 @@
-/** The requests that reached a test's server, as values that a test can compare. */
+/** The requests that a test's server received, as values that a test can compare. */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Arrival } from "../TestExchange.js"
 
-/** Takes a request in, whatever its body is. */
+/** Records a request, whatever its body is. */
 export const read = (
   request: HttpClientRequest.HttpClientRequest,
   url: string
@@ -48,7 +48,7 @@ const readBody = (request: HttpClientRequest.HttpClientRequest): Effect.Effect<B
   }
 }
 
-/** Leaves it to the runtime how it writes a body, as `fetch` would. */
+/** Lets the runtime serialize the body, as `fetch` would. */
 const readWeb = (request: HttpClientRequest.HttpClientRequest, body: BodyInit) =>
   Effect.tryPromise({
     try: async () => {

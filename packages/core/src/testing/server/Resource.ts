@@ -1,7 +1,4 @@
-/**
- * The resources that a test's authorization server protects: RFC 6750 §3 and
- * RFC 9449 §7.
- */
+/** The resources of a test's authorization server: RFC 6750 §3 and RFC 9449 §7. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
@@ -11,20 +8,20 @@ import type * as TestExchange from "../TestExchange.js"
 import * as Proofs from "./Proofs.js"
 import type * as Tokens from "./Tokens.js"
 
-/** Decides over requests to resources. */
+/** Decides requests to resources. */
 export interface TestResource {
-  /** The resource's own answer; the record learns what was found out on the way to it. */
+  /** The resource's own response; adds what it finds out to the record. */
   readonly answer: (
     request: Types.Mutable<TestExchange.ApiRequest>,
     now: number
   ) => Effect.Effect<TestExchange.Answer>
   /** Whether the resources of this origin reject every token. */
   readonly rejectOrigin: (origin: string, rejects: boolean) => void
-  /** The scope that every token must have; several are parted by spaces. */
+  /** The scope that every token must have; several are separated by spaces. */
   readonly requireScope: (scope: string | undefined) => void
 }
 
-/** Reads a request to a resource; whether it is right is not judged yet. */
+/** Reads a request to a resource, without checking it. */
 export const read = (request: TestExchange.Arrival): Types.Mutable<TestExchange.ApiRequest> => {
   const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(request.authorization ?? "") ?? []
   return {
@@ -35,7 +32,7 @@ export const read = (request: TestExchange.Arrival): Types.Mutable<TestExchange.
   }
 }
 
-/** Makes the resources over what the authorization server has issued. */
+/** Makes the resources for the tokens that the authorization server issued. */
 export const make = (
   handler: Handler,
   tokens: Tokens.TestTokens,
@@ -46,11 +43,11 @@ export const make = (
 
   const judge = Effect.fnUntraced(function*(request: Types.Mutable<TestExchange.ApiRequest>, now: number) {
     const { headers, method, scheme, time, url } = request
-    // RFC 6750 §3.1: without a token there is nothing to call an error
+    // RFC 6750 §3.1: a request without a token gets no error code
     if (scheme === undefined || request.token === undefined) return yield* refuse(401, "Bearer realm=\"test\"")
     const invalid = refuse(401, `${scheme} realm="test", error="invalid_token"${scheme === "DPoP" ? algs : ""}`)
     if (scheme === "DPoP") {
-      // However long the answer takes, the proof is as old as it was when it came
+      // However long the response takes, the proof is as old as on arrival
       request.proof = yield* Effect.catchAll(
         proofs.verify({ side: "api", method, url, proof: headers.dpop ?? "", token: request.token, now: time }),
         ({ error }) => refuse(401, `DPoP realm="test", error="${error}"${algs}`)
@@ -58,7 +55,7 @@ export const make = (
     }
     const token = tokens.find(request.token, now)
     if (token === undefined || rejectingOrigins.has(new URL(url).origin)) return yield* invalid
-    // RFC 9449 §7.2: a bound token is of no use without its key
+    // RFC 9449 §7.2: a bound token is useless without its key
     if (token.thumbprint !== request.proof?.thumbprint) return yield* invalid
     const has = token.scope?.split(" ") ?? []
     if (requiredScope?.split(" ").some((scope) => !has.includes(scope)) === true) {

@@ -1,7 +1,6 @@
 /**
- * What a test's authorization server answers when it is asked about a token
- * that it has issued: its revocation (RFC 7009) and its introspection
- * (RFC 7662).
+ * How a test's authorization server answers requests about a token that it
+ * issued: revocation (RFC 7009) and introspection (RFC 7662).
  */
 import * as Effect from "effect/Effect"
 import type * as Types from "effect/Types"
@@ -10,21 +9,24 @@ import * as ClientAuthentication from "./ClientAuthentication.js"
 import * as Grants from "./Grants.js"
 import type * as Tokens from "./Tokens.js"
 
-/** Answers requests about tokens; the record learns which error that was. */
+/** Answers requests about tokens; adds the error to the record. */
 export interface TestTokenQueries {
-  /** A refresh token ends with all that came of it (RFC 7009 §2.1); one that nobody knows has ended already (§2.2). */
+  /**
+   * Revoking a refresh token revokes everything that came of it (RFC 7009 §2.1); an unknown token counts as revoked
+   * (§2.2).
+   */
   readonly revoke: (request: Types.Mutable<TestExchange.TokenQuery>, now: number) => Effect.Effect<TestExchange.Reply>
-  /** Of a token that is not valid no more is said than that (RFC 7662 §2.2). */
+  /** The response about an invalid token says only that (RFC 7662 §2.2). */
   readonly introspect: (
     request: Types.Mutable<TestExchange.TokenQuery>,
     now: number
   ) => Effect.Effect<TestExchange.Reply>
 }
 
-/** Reads a request about a token; whether it is right is not judged yet. */
+/** Reads a request about a token, without checking it. */
 export const read = ({ body, ...request }: TestExchange.Arrival): Types.Mutable<TestExchange.TokenQuery> => {
   const params = Array.from(new URLSearchParams(new TextDecoder().decode(body)))
-  // RFC 6749 §3.2: one without a value was not sent
+  // RFC 6749 §3.2: a parameter without a value counts as omitted
   const form = new Map(params.filter(([, value]) => value !== ""))
   const presented = ClientAuthentication.read(request.authorization, params)
   const client = presented === "several" ? undefined : presented
@@ -39,7 +41,7 @@ export const read = ({ body, ...request }: TestExchange.Arrival): Types.Mutable<
   }
 }
 
-/** Makes the answers of a server that knows its client by `authenticate`. */
+/** Makes the responses of a server that authenticates its client by `authenticate`. */
 export const make = (options: {
   readonly issuer: string
   readonly clientId: string

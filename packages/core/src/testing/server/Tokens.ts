@@ -1,7 +1,4 @@
-/**
- * The tokens that a test's authorization server has issued, and what became of
- * them.
- */
+/** The tokens that a test's authorization server issued, and their states. */
 import * as Duration from "effect/Duration"
 import type * as Types from "effect/Types"
 import type { IssuedRefreshToken, IssuedToken } from "../TestExchange.js"
@@ -10,9 +7,9 @@ import type { IssuedRefreshToken, IssuedToken } from "../TestExchange.js"
 export interface Options {
   readonly lifetime: Duration.DurationInput | "none"
   readonly tokenPrefix: string
-  /** Whether a refresh token is replaced when it is used. */
+  /** Whether a used refresh token is replaced. */
   readonly rotatesRefreshTokens: boolean
-  /** How long a refresh token that was replaced can still be used. */
+  /** How long a replaced refresh token is still accepted. */
   readonly refreshGracePeriod: Duration.DurationInput
 }
 
@@ -21,14 +18,14 @@ export type Purpose = Pick<IssuedToken, "scope" | "resources" | "audiences" | "t
 
 interface RefreshToken extends Types.Mutable<IssuedRefreshToken> {
   readonly usedAt: Array<number>
-  /** Those that it has brought. */
+  /** The access tokens for which it was exchanged. */
   readonly accessTokens: Array<Types.Mutable<IssuedToken>>
 }
 
-/** Issues tokens and ends them. All times are epoch milliseconds. */
+/** Issues, expires and revokes tokens. All times are epoch milliseconds. */
 export interface TestTokens extends ReturnType<typeof make> {}
 
-/** Makes a server's memory, which is empty. */
+/** Makes the memory of a server, initially empty. */
 export const make = (options: Options) => {
   const tokens = new Map<string, Types.Mutable<IssuedToken>>()
   const refreshTokens = new Map<string, RefreshToken>()
@@ -88,12 +85,12 @@ export const make = (options: Options) => {
   return {
     issue: (purpose: Purpose, now: number): IssuedToken => issue(purpose, now),
     issueRefreshToken,
-    /** RFC 6749 §6: the next access token and the next refresh token; `undefined` for one that is not valid. */
+    /** RFC 6749 §6: the next access token and refresh token; `undefined` if the given one is invalid. */
     refresh: (value: string | undefined, purpose: Purpose, now: number) => {
       const used = refreshTokens.get(value ?? "")
       if (used === undefined) return undefined
       if (!canBeUsed(used, now)) {
-        // It was replaced already, and may have been stolen (RFC 9700 §4.14.2)
+        // It was replaced, and may have been stolen (RFC 9700 §4.14.2)
         revokeFamily(used.family)
         return undefined
       }
@@ -102,12 +99,12 @@ export const make = (options: Options) => {
       used.accessTokens.push(token)
       return { token, next: options.rotatesRefreshTokens ? issueRefreshToken(used.family).value : undefined }
     },
-    /** A token by its value, while it is valid. */
+    /** A valid token by its value. */
     find: (value: string, now: number): IssuedToken | undefined => {
       const token = tokens.get(value)
       return token !== undefined && isValid(token, now) ? token : undefined
     },
-    /** A refresh token by its value, while it is valid. */
+    /** A valid refresh token by its value. */
     findRefreshToken: (value: string, now: number): IssuedRefreshToken | undefined => {
       const token = refreshTokens.get(value)
       return token !== undefined && canBeUsed(token, now) ? token : undefined
@@ -116,7 +113,7 @@ export const make = (options: Options) => {
     revoke,
     /** Revokes all refresh tokens of a family, and the access tokens that came with them (RFC 7009 §2.1). */
     revokeFamily,
-    /** Lets one token, or all, end now. */
+    /** Expires one token, or all. */
     expire: (value: string | undefined, now: number) => {
       for (const token of some(value)) {
         if (isValid(token, now)) token.expiresAt = now
@@ -125,11 +122,11 @@ export const make = (options: Options) => {
     setLifetime: (newLifetime: Duration.DurationInput | "none") => {
       lifetime = millisOf(newLifetime)
     },
-    /** Whether a token is issued again as long as it is valid. */
+    /** Whether a valid token is issued again. */
     returnSame: (enabled: boolean) => {
       returnsSame = enabled
     },
-    /** Whether a new token revokes all former ones. */
+    /** Whether a new token revokes all earlier ones. */
     onlyOneActive: (enabled: boolean) => {
       onlyOneIsActive = enabled
     },
