@@ -1,6 +1,5 @@
 /**
- * The proxy that requests go through: one that is named, or that of the
- * environment.
+ * The proxy for requests: a given one, or that of the environment.
  *
  * @since 0.1.0
  */
@@ -13,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import { BlockList, isIP } from "node:net"
 
 /**
- * The proxy at this address, none, or that of the `"environment"`.
+ * The URL of a proxy, no proxy (`false`), or that of the `"environment"`.
  *
  * @since 0.1.0
  * @category options
@@ -22,7 +21,7 @@ export type Options = "environment" | false | string | URL | Redacted.Redacted
 
 /**
  * The proxies for http and https, and the hosts that are reached without them,
- * as `NO_PROXY` lists them. Where there is none, it is empty.
+ * as in `NO_PROXY`. Empty if there are none.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +29,7 @@ export type Options = "environment" | false | string | URL | Redacted.Redacted
 export type Proxies = Required<Pick<Undici.EnvHttpProxyAgent.Options, "httpProxy" | "httpsProxy" | "noProxy">>
 
 /**
- * Finds out which proxies there are, if any, and checks their addresses.
+ * Determines the proxies, if any, and checks their URLs.
  *
  * @since 0.1.0
  * @category constructors
@@ -53,9 +52,9 @@ const proxiesOfEnvironment: Effect.Effect<Proxies | undefined, InvalidOptions> =
 })
 
 /**
- * Tells which requests go to their host itself, as curl and Go read `NO_PROXY`:
- * a name with all that ends with it, an address or a range of them (CIDR), of
- * IPv4 or IPv6, a host at one port, or `*` for all. No name is looked up.
+ * Tells which requests bypass the proxy, with `NO_PROXY` as in curl and Go: a
+ * name with its subdomains, an IPv4 or IPv6 address or range (CIDR), any of
+ * these with a port, or `*` for all. No name is resolved.
  *
  * @since 0.1.0
  * @category accessors
@@ -104,9 +103,9 @@ const variable = (name: string): Effect.Effect<string, InvalidOptions> =>
 const proxyVariable = (name: string): Effect.Effect<string, InvalidOptions> =>
   Effect.flatMap(variable(name), (value) => value === "" ? Effect.succeed("") : checkProxyUrl(value, ` from ${name}`))
 
-/** The address may hold a password: no description shows any part of it. */
+/** The URL may contain a password: no description shows any part of it. */
 const checkProxyUrl = (given: string, source: string): Effect.Effect<string, InvalidOptions> => {
-  // Many write host:port, as curl takes it
+  // Many write host:port, as curl accepts
   const url = /^\w+:\/\//.test(given) ? given : `http://${given}`
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     return LayerOptions.invalid(`NodeHttp.proxy${source}`, "is not an http or https URL")

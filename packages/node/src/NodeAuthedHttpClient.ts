@@ -1,6 +1,6 @@
 /**
- * Everything wired for Node in one call: undici, a store, the token endpoint,
- * the provider and the client that signs.
+ * Everything for Node in one call: undici, a store, the token endpoint, the
+ * provider and the client.
  *
  * @since 0.1.0
  */
@@ -25,10 +25,10 @@ import * as RedisTokenStore from "./RedisTokenStore.js"
 import * as StoreUrl from "./store/StoreUrl.js"
 
 /**
- * The options of all layers in one. `grant`, `scope`, `resource`, `audience` and
- * `params` say what is asked for; `headers`, `retry`, `retryWhile`, `timeout`
- * and `maxResponseBytes` are about the token request. `tokenEndpoint` or
- * `issuer` is required, and `baseUrl` or `origins`.
+ * The options of all layers. `grant`, `scope`, `resource`, `audience` and
+ * `params` define the token request; `headers`, `retry`, `retryWhile`,
+ * `timeout` and `maxResponseBytes` apply to it. `tokenEndpoint` or `issuer` is
+ * required, as is `baseUrl` or `origins`.
  *
  * @since 0.1.0
  * @category options
@@ -42,23 +42,23 @@ export interface Options<R = never, ES = never, RS = never>
     TokenProvider.Options,
     TokenRequest
 {
-  /** The token endpoint's address: https, or http on loopback. */
+  /** The URL of the token endpoint: https, or http on loopback. */
   readonly tokenEndpoint?: string | URL | undefined
   /**
-   * The authorization server's issuer identifier, exactly as the server writes it. Without a `tokenEndpoint` its metadata
-   * tells where that is (RFC 8414, OpenID Connect Discovery 1.0).
+   * The authorization server's issuer identifier, exactly as the server writes it. Without a `tokenEndpoint` its
+   * metadata provides the URL (RFC 8414, OpenID Connect Discovery 1.0).
    */
   readonly issuer?: string | URL | undefined
-  /** Keeps the tokens in Redis, where the other processes of the app find them. The default is this process' memory. */
+  /** Keeps tokens in Redis, shared with the other processes of the app. The default is the memory of this process. */
   readonly redis?: RedisTokenStore.Options | undefined
-  /** A store of one's own, in place of `redis`. */
+  /** A store of your own, instead of `redis`. */
   readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
-  /** Connections, time limits and the proxy of the HTTP client that both requests and token requests go through. */
+  /** Connections, time limits and proxy of the HTTP client for requests and token requests. */
   readonly http?: NodeHttp.Options | undefined
 }
 
 /**
- * The same with a client certificate, which `clientAuth` may then need.
+ * The same with a client certificate, which `clientAuth` may require.
  *
  * @since 0.1.0
  * @category options
@@ -68,8 +68,8 @@ export interface MutualTlsOptions<R = never, ES = never, RS = never, RC = never>
 }
 
 /**
- * A client and its provider, with all that they need. An effect that reads the
- * secret over HTTP is given the layer's own client.
+ * A client and its provider, with everything they need. An effect that reads
+ * the secret over HTTP gets the layer's own client.
  *
  * @example
  * ```ts
@@ -146,8 +146,8 @@ const makeStore = <ES, RS>(
 }
 
 /**
- * What `layerConfig` takes beside the environment. Where both say something,
- * the environment counts.
+ * What `layerConfig` takes in addition to the environment, which takes
+ * precedence.
  *
  * @since 0.1.0
  * @category options
@@ -177,7 +177,7 @@ const added = { ...StoreUrl.variables, ...NodeHttp.variables }
 export const variables = { ...Environment.variables, ...added }
 
 /**
- * What they say, and what they are called.
+ * The values of the variables, and their names.
  *
  * @since 0.1.0
  * @category configurations
@@ -185,8 +185,8 @@ export const variables = { ...Environment.variables, ...added }
 export type NodeEnvironment = Environment.Environment & Environment.Reading<typeof added>
 
 /**
- * Reads them. One that is wrong, or two that contradict each other, are named as
- * they are written, and no value is shown.
+ * Reads the variables. Errors name an invalid variable, or two contradicting
+ * ones, as written, and show no value.
  *
  * @since 0.1.0
  * @category configurations
@@ -288,8 +288,8 @@ const fromEnvironment = <R, ES, RS>(
 }
 
 /**
- * How the client proves itself by what the variables say: options of a
- * `TokenEndpoint` layer too.
+ * The client authentication that the variables define, as options of a
+ * `TokenEndpoint` layer.
  *
  * @since 0.1.0
  * @category options
@@ -328,7 +328,7 @@ const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), N
 // names of options
 // -----------------------------------------------------------------------------
 
-/** An option at fault is named as it was written here, not as the layer within knows it. */
+/** Names the option at fault as it was written here, not as the inner layer knows it. */
 const nameHere = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
   LayerOptions.mapInvalid(
     layer,

@@ -1,7 +1,7 @@
 /**
- * The HTTP client for Node: undici, with a pool of connections of its own. It keeps connections alive, follows no redirects,
- * goes through the proxy that the environment names, and presents a client
- * certificate where one is given.
+ * The HTTP client for Node: undici, with its own connection pool. It keeps
+ * connections alive, follows no redirects, uses the proxy of the environment,
+ * and presents a client certificate if there is one.
  *
  * @since 0.1.0
  */
@@ -35,66 +35,63 @@ import * as HttpProxy from "./HttpProxy.js"
 import type * as TlsCertificate from "./TlsCertificate.js"
 
 /**
- * How many connections there are, how long they last and where they go.
+ * The number of connections, their lifetimes and their route.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Options {
   /**
-   * How many connections to one origin there are at most; further requests wait. While they do, up to 1 MiB is kept of
-   * a body that nobody reads, and after 5 seconds it is given up with its connection. There is no limit by default, but
-   * no more than 64 are opened at the same time.
+   * The maximum number of connections to one origin; further requests wait. While they do, up to 1 MiB of an unread
+   * body is kept, and after 5 seconds the body and its connection are closed. There is no limit by default, but at most
+   * 64 connections are opened at the same time.
    */
   readonly connections?: number | undefined
-  /** How long it may take to connect, TLS included. The default is 5 seconds. */
+  /** The time limit of a connection attempt, including TLS. The default is 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
-  /**
-   * How long an idle connection is kept. What a server says in `Keep-Alive` takes precedence. The default is
-   * 4 seconds.
-   */
+  /** How long an idle connection is kept, unless the server's `Keep-Alive` says otherwise. The default is 4 seconds. */
   readonly keepAliveTimeout?: Duration.DurationInput | undefined
   /**
-   * The proxy to go through: the one at this address, none, or, by default, that of the `"environment"`:
-   * `HTTPS_PROXY`, `HTTP_PROXY` (for https too where the other is not set) and `NO_PROXY`; in lower case they take
-   * precedence. A proxy is asked for a tunnel (CONNECT), for http as well as for https.
+   * The URL of a proxy, `false` for none, or `"environment"` (the default): `HTTPS_PROXY`, `HTTP_PROXY` (for https too
+   * if the other is not set) and `NO_PROXY`; lower case takes precedence. Requests are tunnelled (CONNECT), for http as
+   * well as for https.
    */
   readonly proxy?: HttpProxy.Options | undefined
-  /** The certificates, in PEM, of the authorities to trust in place of those that Node trusts. */
+  /** The authorities' certificates in PEM, trusted instead of those that Node trusts. */
   readonly ca?: string | ReadonlyArray<string> | undefined
 }
 
 /**
- * The same, and the certificate to present to servers that ask for one.
+ * The same, with the certificate for servers that request one.
  *
  * @since 0.1.0
  * @category options
  */
 export interface MutualTlsOptions<R = never> extends Options {
-  /** The certificate and its key: paths of files, values, or an effect that reads them from elsewhere. */
+  /** The certificate and its key: file paths, values, or an effect that reads them from elsewhere. */
   readonly certificate: TlsCertificate.Source<R>
   /**
-   * How often the certificate is read anew, beside every token request with `ClientAuth.tlsClientAuth`. The default is
-   * 10 seconds for files; an effect is not run by itself.
+   * How often the certificate is read again, in addition to every token request with `ClientAuth.tlsClientAuth`. The
+   * default is 10 seconds for files; an effect does not run periodically.
    */
   readonly refreshInterval?: Duration.DurationInput | undefined
-  /** How long requests may still take that began with the certificate before. The default is 5 minutes. */
+  /** How long requests that started with the previous certificate may continue. The default is 5 minutes. */
   readonly gracePeriod?: Duration.DurationInput | undefined
 }
 
-// Bears two lost SYNs (1 s + 2 s), and leaves time for a retry within TokenEndpoint's 10 seconds
+// Tolerates two lost SYNs (1 s + 2 s), and leaves time for a retry within a caller's wait of 10 seconds
 const defaultConnectTimeout = Duration.seconds(5)
-// Node's own servers close after 5 seconds: a client that keeps longer runs into the reset
+// Node's own servers close after 5 seconds: a client that keeps connections longer runs into the reset
 const defaultKeepAliveTimeout = Duration.seconds(4)
-// Certificates are replaced minutes before their end, and to read two small files costs less than a millisecond
+// Certificates are replaced minutes before they expire, and reading two small files costs less than a millisecond
 const defaultRefreshInterval = Duration.seconds(10)
-// Longer than any request that someone waits for; what streams without an end must begin anew some day
+// Longer than any request that someone waits for; an endless stream must reconnect eventually
 const defaultGracePeriod = Duration.minutes(5)
-// Timers know no longer one
+// The longest delay of a timer
 const maxTimeout = Duration.millis(2 ** 31 - 1)
 
 /**
- * The pool of connections, closed with its scope: what is under way then fails.
+ * The connection pool, closed with its scope: requests in progress then fail.
  *
  * @since 0.1.0
  * @category constructors
@@ -111,7 +108,7 @@ export const makeDispatcher: (
 })
 
 /**
- * An `HttpClient` with a pool of connections of its own.
+ * An `HttpClient` with its own connection pool.
  *
  * @since 0.1.0
  * @category layers
@@ -123,8 +120,8 @@ export const layer = (options?: Options | undefined): Layer.Layer<HttpClient.Htt
   )
 
 /**
- * The options that a configuration can hold. The address of a proxy may hold a
- * password: read it with `Config.redacted`.
+ * The options that a configuration can contain. The URL of a proxy may contain
+ * a password: read it with `Config.redacted`.
  *
  * @since 0.1.0
  * @category options
@@ -137,7 +134,7 @@ export interface ConfigurableOptions {
 }
 
 /**
- * The variables that say which way requests go.
+ * The variables for proxy and time limits.
  *
  * @since 0.1.0
  * @category configurations
@@ -153,7 +150,7 @@ export const variables = {
 }
 
 /**
- * The same for `layerConfig`.
+ * The variables, for `layerConfig`.
  *
  * @since 0.1.0
  * @category configurations
@@ -164,8 +161,8 @@ export const environment = {
 }
 
 /**
- * Reads the options from a configuration; what it does not say is given beside
- * it.
+ * Reads the options from a configuration; the second argument contains the
+ * others.
  *
  * @example
  * ```ts
@@ -186,9 +183,9 @@ export const layerConfig = (
 
 /**
  * The same with a client certificate (mutual TLS, RFC 8705). The certificate is
- * replaced without a restart: when other contents are found and they are a
- * certificate with its key, new connections present it, and requests under way
- * end over those they have. Where they are not, the one before stays, with one
+ * replaced without a restart: new connections present new contents if they are
+ * a certificate with its key, and requests in progress end on their
+ * connections. If they are not, the previous certificate stays, with one
  * warning.
  *
  * @example
@@ -254,7 +251,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
   }
 })
 
-/** Checks the options, and says how to make a pool. */
+/** Checks the options, and returns how to make a pool. */
 const check = Effect.fnUntraced(function*(options: Options | undefined) {
   const connections = options?.connections === undefined
     ? undefined
@@ -263,7 +260,7 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
   const keepAliveTimeout = yield* timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout)
   const proxies = yield* HttpProxy.make(options?.proxy ?? "environment")
   const ca = options?.ca === undefined ? undefined : yield* checkAuthorities(Arr.ensure(options.ca))
-  // A proxy is trusted by the same authorities, and never shown the certificate
+  // The same authorities apply to a proxy, which never sees the certificate
   const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
 
   const makePool = (certificate?: TlsIdentity.TlsIdentity): Undici.Dispatcher => {
@@ -279,13 +276,13 @@ const check = Effect.fnUntraced(function*(options: Options | undefined) {
     const proxied = new Undici.EnvHttpProxyAgent({
       ...agent,
       ...proxies,
-      // It knows no ranges of addresses; where nothing is said, it reads the environment past Config
+      // It does not support address ranges; if nothing is set, it reads the environment, bypassing Config
       noProxy: "",
       requestTls: { ...tls, timeout: connectTimeout },
       clientFactory: (origin) =>
         new Undici.Pool(origin, {
           connect: Connector.make({ ...trusting, timeout: connectTimeout }),
-          // A proxy that takes the connection and never answers to CONNECT
+          // A proxy that accepts the connection and never answers CONNECT
           headersTimeout: connectTimeout
         })
     })
@@ -301,7 +298,7 @@ const checkAuthorities = (ca: ReadonlyArray<string>) =>
     () => LayerOptions.invalid("NodeHttp.ca", "holds no certificate in PEM")
   )
 
-// Node itself trusts nobody, and says nothing, when it finds no certificate
+// Without a certificate in it, Node trusts nobody and does not say so
 const isCertificate = (pem: string): boolean => Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
 
 const timeout = (
@@ -317,7 +314,7 @@ const timeout = (
 // bodies
 // -----------------------------------------------------------------------------
 
-/** What fetch takes as a body and undici's `request` does not. */
+/** Bodies that fetch accepts and undici's `request` does not. */
 const acceptFormBodies: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const body: unknown = options.body
   if (body instanceof URLSearchParams) {
@@ -327,7 +324,7 @@ const acceptFormBodies: Undici.Dispatcher.DispatcherComposeInterceptor = (dispat
   return dispatch(isGlobalFormData(body) ? { ...options, body: convertFormData(body) } : options, handler)
 }
 
-// undici knows only its own FormData, not that of the copy which is built into Node
+// undici accepts only its own FormData, not that of the copy in Node
 const isGlobalFormData = (body: unknown): body is FormData =>
   body instanceof FormData && !(body instanceof Undici.FormData)
 

@@ -1,5 +1,6 @@
 /**
- * What a Redis store is told: where its servers are and how they are reached, or a client that the app has already.
+ * How a Redis store connects: the address and options of its servers, or a
+ * client that the app already has.
  *
  * @since 0.1.0
  */
@@ -7,8 +8,8 @@ import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 
 /**
- * What a store needs of a Redis client: ioredis' `Redis` and `Cluster` have it,
- * and over them it can listen for change notices as well.
+ * What a store needs of a Redis client. With ioredis' `Redis` and `Cluster` it
+ * can also listen for change notices.
  *
  * @since 0.1.0
  * @category models
@@ -19,7 +20,8 @@ export interface Client {
 }
 
 /**
- * Options by the names that ioredis has for them; its own type need not be there where another store is used.
+ * Options as ioredis names them; its type is not required where another store
+ * is used.
  *
  * @since 0.1.0
  * @category options
@@ -29,15 +31,15 @@ export interface IoredisOptions {
   readonly sentinels?:
     | ReadonlyArray<{ readonly host?: string | undefined; readonly port?: number | undefined }>
     | undefined
-  /** Of the primary that sentinels know. */
+  /** The name of the primary, for sentinels. */
   readonly name?: string | undefined
-  /** Of a socket. */
+  /** The path of a socket. */
   readonly path?: string | undefined
   readonly [option: string]: any
 }
 
 /**
- * Where the servers are, and how they are reached.
+ * The address of the servers, and connection options.
  *
  * @since 0.1.0
  * @category options
@@ -48,17 +50,14 @@ export interface Options {
    * Required unless `redis` or `cluster` says where the server is.
    */
   readonly url?: string | URL | Redacted.Redacted | undefined
-  /**
-   * How long one attempt to connect may take, and how long the layer waits for the first one. The default is
-   * 2 seconds.
-   */
+  /** The time limit of one connection attempt, and of the layer's wait for the first one. The default is 2 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
   /**
-   * Further options of ioredis, such as `tls`, `sentinels` or `path` (of a socket); in a cluster they are those of every
-   * node. Those that keep every call bounded and the connection coming back are always ours.
+   * Further options of ioredis, such as `tls`, `sentinels` or `path` (of a socket); in a cluster they apply to every
+   * node. Options that bound calls and restore the connection cannot be overridden.
    */
   readonly redis?: IoredisOptions | undefined
-  /** For a Redis Cluster; the credentials and the TLS of `url` and `redis` are those of every node. */
+  /** For a Redis Cluster; the credentials and TLS of `url` and `redis` apply to every node. */
   readonly cluster?: ClusterAddress | undefined
 }
 
@@ -69,8 +68,8 @@ export interface Options {
  * @category options
  */
 export interface ClusterAddress {
-  /** Nodes to ask for all the others, beside the one that `url` names; the default port is 6379. */
+  /** The first nodes, in addition to that of `url`, from which the others are discovered; the default port is 6379. */
   readonly nodes?: ReadonlyArray<{ readonly host: string; readonly port?: number | undefined }> | undefined
-  /** Further options of ioredis, such as `natMap` or `dnsLookup`; those that keep every call bounded are always ours. */
+  /** Further options of ioredis, such as `natMap` or `dnsLookup`. Options that bound calls cannot be overridden. */
   readonly options?: IoredisOptions | undefined
 }

@@ -1,10 +1,10 @@
 /**
- * A `TokenStore` in Redis, Valkey or whatever else speaks their protocol: the
+ * A `TokenStore` in Redis, Valkey or another server with their protocol: the
  * processes of an app share their tokens. Every write is one Lua script on one
- * key, so that it is atomic on a single server and in a cluster alike.
+ * key, and so atomic on a single server and in a cluster.
  *
- * The package `ioredis` is loaded when a layer with a connection of its own is
- * built; whoever uses another store need not install it.
+ * The package `ioredis` is loaded when a layer with its own connection is
+ * built. Apps with another store need not install it.
  *
  * @since 0.1.0
  */
@@ -27,24 +27,24 @@ import * as RedisNotices from "./redis/RedisNotices.js"
 import type * as RedisClient from "./RedisClient.js"
 
 /**
- * Options of a store over a client that the app has already.
+ * Options of a store over the app's own client.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ClientOptions {
-  /** What every key begins with. The default is `effect-alf:`. */
+  /** The prefix of every key. The default is `effect-alf:`. */
   readonly prefix?: string | undefined
   /**
-   * How long one command may take, whatever the client's own options say; a call is one command, and a second one where
-   * the server has forgotten the script. TokenProvider's `storeTimeout` counts as well, and is shorter by default. The
+   * The time limit of one command, whatever the client's own options are. A call is one command, and a second one if
+   * the server has forgotten the script. TokenProvider's `storeTimeout` applies too, and is shorter by default. The
    * default is 1 second.
    */
   readonly commandTimeout?: Duration.DurationInput | undefined
 }
 
 /**
- * Options of a store with a connection of its own.
+ * Options of a store with its own connection.
  *
  * @since 0.1.0
  * @category options
@@ -52,12 +52,12 @@ export interface ClientOptions {
 export interface Options extends ClientOptions, RedisClient.Options {}
 
 const defaultPrefix = "effect-alf:"
-// TokenProvider waits half as long: this bounds what goes on after it has given up
+// TokenProvider waits half as long: this limits calls that continue after that
 const defaultCommandTimeout = Duration.seconds(1)
 
 /**
- * A store with a connection of its own. It is a cache and no dependency: it can
- * be made while Redis is down, and works again by itself when Redis is back.
+ * A store with its own connection. It is a cache, not a dependency: it can be
+ * created while Redis is down, and works again when Redis does.
  *
  * @since 0.1.0
  * @category constructors
@@ -71,8 +71,8 @@ export const make: (
 })
 
 /**
- * A store over the app's own client, which is neither configured nor closed. Its
- * change notices come over a duplicate of it, closed with the scope.
+ * A store over the app's own client, which is neither configured nor closed.
+ * Change notices use a duplicate of the client, closed with the scope.
  *
  * @since 0.1.0
  * @category constructors
@@ -90,7 +90,7 @@ const checkCommandTimeout = (options: ClientOptions) =>
   RedisConnection.checkTimeout("commandTimeout", options.commandTimeout ?? defaultCommandTimeout)
 
 /**
- * A store with a connection of its own, closed with the layer.
+ * A store with its own connection, closed with the layer.
  *
  * @example
  * ```ts
@@ -106,8 +106,8 @@ export const layer = (options: Options): Layer.Layer<TokenStore, InvalidOptions>
   Layer.scoped(TokenStore, make(options))
 
 /**
- * The options that a configuration can hold. The url may hold a password: read
- * it with `Config.redacted`.
+ * The options that a configuration can contain. The URL may contain a password:
+ * read it with `Config.redacted`.
  *
  * @since 0.1.0
  * @category options
@@ -120,7 +120,7 @@ export interface ConfigurableOptions {
 }
 
 /**
- * The variables that say which Redis it is.
+ * The variables for Redis.
  *
  * @since 0.1.0
  * @category configurations
@@ -131,7 +131,7 @@ export const variables = {
 }
 
 /**
- * The same for `layerConfig`.
+ * The variables, for `layerConfig`.
  *
  * @since 0.1.0
  * @category configurations
@@ -142,8 +142,8 @@ export const environment = {
 }
 
 /**
- * Reads the options from a configuration; what a configuration cannot hold is
- * given beside it.
+ * Reads the options from a configuration; the second argument contains the
+ * others.
  *
  * @example
  * ```ts
@@ -163,8 +163,8 @@ export const layerConfig = (
   LayerOptions.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
- * A store over the app's own client, or over one that an effect gives. It works
- * however the client is configured, and does not close it.
+ * A store over the app's own client, or over one that an effect provides. It
+ * works with any configuration of the client, and does not close it.
  *
  * @example
  * ```ts
@@ -197,7 +197,7 @@ interface Script {
 
 const script = (lua: string): Script => ({ lua, sha1: createHash("sha1").update(lua).digest("hex") })
 
-// What another program left under the key counts as a text of nobody, of whatever type it is
+// A value of another program, whatever its type, counts as an unreadable entry
 const readValue = `
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
@@ -230,7 +230,7 @@ redis.call('DEL', KEYS[1])
 ${RedisNotices.publish}
 return 1
 `),
-  // A lease that has no end, as in a backup that was restored, or a far one, is nobody's
+  // A lease without expiry, as in a restored backup, or with a distant one belongs to nobody
   acquireLease: script(`${readValue}
 if value and value ~= ARGV[1] then
   local remaining = redis.call('PTTL', KEYS[1])
@@ -251,7 +251,10 @@ return redis.call('DEL', KEYS[1])
 
 type Method = keyof typeof scripts
 
-/** The first line of a value: the mark of our format and the version, in characters that mean nothing to Lua. */
+/**
+ * The first line of a value: the mark of the format and the version, in
+ * characters without a meaning in Lua patterns.
+ */
 const encodeHeader = (version: string): string => `alf1:${Buffer.from(version).toString("hex")}\n`
 
 const decodeValue = (value: string): Option.Option<Pick<Entry, "version" | "payload">> => {
@@ -261,7 +264,7 @@ const decodeValue = (value: string): Option.Option<Pick<Entry, "version" | "payl
     : Option.some({ version: Buffer.from(header[1], "hex").toString(), payload: value.slice(header[0].length) })
 }
 
-// What Redis takes as a lifetime: whole milliseconds, at least one
+// Redis requires a lifetime of whole milliseconds, at least one
 const encodeMillis = (duration: Duration.Duration): string =>
   String(Math.min(Math.max(1, Math.floor(Duration.toMillis(duration))), Number.MAX_SAFE_INTEGER))
 

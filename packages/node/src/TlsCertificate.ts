@@ -1,5 +1,6 @@
 /**
- * A certificate and its private key, as an app has them: paths of files, values, or an effect that reads them.
+ * A certificate and its private key: file paths, values, or an effect that
+ * reads them.
  *
  * @since 0.1.0
  */
@@ -7,19 +8,19 @@ import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 
 /**
- * Paths of files in PEM, as cert-manager, SPIFFE helpers and Vault's agent
- * write them. They are read anew, whoever replaces them.
+ * Paths of PEM files, as cert-manager, SPIFFE helpers and Vault's agent write
+ * them. They are read again when they are replaced.
  *
  * @since 0.1.0
  * @category options
  */
 export interface Files {
-  /** The certificate, and after it those between it and the authority. */
+  /** The certificate, followed by the intermediate ones. */
   readonly certificateFile: string
   readonly keyFile: string
-  /** The authorities to trust as servers, in place of the option `ca`. */
+  /** The authorities to trust as servers, instead of the option `ca`. */
   readonly caFile?: string | undefined
-  /** Of an encrypted key. */
+  /** The passphrase of an encrypted key. */
   readonly passphrase?: Redacted.Redacted | undefined
 }
 
@@ -30,12 +31,12 @@ export interface Files {
  * @category options
  */
 export interface Pem {
-  /** The certificate, and after it those between it and the authority. */
+  /** The certificate, followed by the intermediate ones. */
   readonly certificate: string
   readonly key: Redacted.Redacted
-  /** The authorities to trust as servers, in place of the option `ca`. */
+  /** The authorities to trust as servers, instead of the option `ca`. */
   readonly ca?: string | undefined
-  /** Of an encrypted key. */
+  /** The passphrase of an encrypted key. */
   readonly passphrase?: Redacted.Redacted | undefined
 }
 
@@ -47,13 +48,13 @@ export interface Pem {
  */
 export interface Pkcs12 {
   readonly pfx: Redacted.Redacted<Uint8Array>
-  /** The authorities to trust as servers, in place of the option `ca`. */
+  /** The authorities to trust as servers, instead of the option `ca`. */
   readonly ca?: string | undefined
   readonly passphrase?: Redacted.Redacted | undefined
 }
 
 /**
- * Where a certificate comes from. An effect reads it from elsewhere, such as a
+ * The source of a certificate. An effect reads it from elsewhere, such as a
  * vault.
  *
  * @since 0.1.0

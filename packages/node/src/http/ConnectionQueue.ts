@@ -1,51 +1,52 @@
 /**
- * Lets requests wait until others leave their connections, where undici would
- * open one for each of them: to open a thousand at once takes longer than to
- * share fewer, and more than most servers have room for.
+ * Makes requests wait for the connections of others, where undici would open
+ * one for each: opening a thousand at once takes longer than sharing fewer, and
+ * is more than most servers accept.
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import type { Observer, UndiciExchange } from "./UndiciExchange.js"
 
-// Half of the backlog of connections that servers have who ask for little (128); beyond it they are dropped, and tried
-// again after a second
+// Half of the connection backlog of a server with a small one (128); beyond it, connections are dropped and retried
+// after a second
 const limit = 64
-// When the system tries again, and then after 2 seconds more: who waits for that gains nothing by having waited
+// The system retries a connection after this time, and again after 2 more seconds: a request that waits for that gains
+// nothing by waiting
 const patience = 1000
-// Who has waited for so long for one of a limited number of connections waits for one that is in use
+// A request that has waited this long for one of a limited number of connections waits for one that is in use
 const busyAfter = 100
 
 /** The requests to one origin that have no connection. */
 interface Origin {
   readonly key: string
-  /** Given to undici, and when. */
+  /** Passed to undici, and when. */
   readonly connecting: Map<UndiciExchange, number>
-  /** Not given to undici, the first one first. */
+  /** Not passed to undici yet, in order. */
   readonly waiting: Set<UndiciExchange>
-  /** How many exchanges have left their connections, and no other has been sent since. */
+  /** How many exchanges have released their connections while no other was sent. */
   left: number
   isScheduled: boolean
 }
 
 /**
  * At most 64 requests to one origin make undici connect at the same time. Each
- * that gets its connection lets another connect, and each that ends lets
- * another have the one that it leaves. One that ends without, after more than a
- * second, lets all connect: where nobody answers, none waits for the time limits
- * of those before it. Where connections are limited, bodies that nobody reads
- * do not keep them from those that wait.
+ * that gets a connection lets another connect, and each that ends passes its
+ * connection on. If one fails to connect for more than a second, all may
+ * connect: if a server does not answer, none waits for the time limits of those
+ * before it. If connections are limited, an unread body does not keep its
+ * connection from waiting requests.
  */
 export class ConnectionQueue implements Observer {
-  /** Those with a request that has no connection. */
+  /** The origins with a request that has no connection. */
   readonly #origins = new Map<string, Origin>()
 
-  /** Those that have a connection, where there is a limit. */
+  /** The exchanges with a connection, if there is a limit. */
   readonly #connected = new Set<UndiciExchange>()
   #timer: NodeJS.Timeout | undefined
 
-  /** `connections` is how many to one origin the dispatcher opens at most. */
+  /** `connections` is the dispatcher's maximum per origin. */
   constructor(readonly dispatcher: Undici.Dispatcher, readonly connections = Infinity) {}
 
-  /** Gives the exchange to undici, at once or later. */
+  /** Passes the exchange to undici, at once or later. */
   dispatch(exchange: UndiciExchange): void {
     exchange.observer = this
     const origin = this.#find(exchange)
@@ -100,7 +101,7 @@ export class ConnectionQueue implements Observer {
     this.#makeRoom()
   }
 
-  /** Looks again and again, while there are requests without a connection beside those that have one. */
+  /** Looks periodically, while requests without a connection wait for others. */
   #makeRoom(): void {
     if (this.#timer !== undefined || this.#connected.size === 0 || this.#origins.size === 0) return
     this.#timer = setTimeout(() => {
@@ -108,7 +109,7 @@ export class ConnectionQueue implements Observer {
       for (const { connecting, key } of this.#origins.values()) {
         const [since = Infinity] = connecting.values()
         const connected = Array.from(this.#connected).filter(({ options }) => String(options.origin) === key)
-        // With fewer it waits for a connection of its own
+        // With fewer, undici opens a connection for it
         if (connected.length < this.connections || performance.now() - since < busyAfter) continue
         for (const exchange of connected) exchange.makeRoom()
       }
@@ -127,7 +128,7 @@ export class ConnectionQueue implements Observer {
   #schedule(origin: Origin): void {
     if (origin.isScheduled) return
     origin.isScheduled = true
-    // undici takes a connection for free one immediate after the end of what it was used for
+    // undici considers a connection free one immediate after its previous use
     setImmediate(() => setImmediate(() => this.#goOn(origin)))
   }
 
@@ -141,12 +142,12 @@ export class ConnectionQueue implements Observer {
     this.#forget(origin)
   }
 
-  /** Where nothing waits, and nothing is about to be looked at. */
+  /** Forgets an origin without waiting requests and without a scheduled look. */
   #forget(origin: Origin): void {
     if (origin.waiting.size + origin.connecting.size === 0 && !origin.isScheduled) this.#origins.delete(origin.key)
   }
 }
 
-/** It had a connection of HTTP/1.1, and nobody can have that any more (RFC 9112 §9.6). */
+/** Its HTTP/1.1 connection is closed, so that no other request can use it (RFC 9112 §9.6). */
 const hasClosed = ({ error, headers, started }: UndiciExchange): boolean =>
   started && (error !== undefined || /\bclose\b/i.test(String(headers.connection)))

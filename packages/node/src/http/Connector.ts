@@ -1,14 +1,14 @@
 /**
- * Connections to a host with several addresses. Node tries them one after the
- * other and gives each a quarter of a second, be the host as far away as it may:
- * where all have failed and some only for that, they are tried once more, and these
- * share all of the time that is left.
+ * Connections to a host with several addresses. Node tries one after the other
+ * for a quarter of a second each, however distant the host is. If all fail, and
+ * some only because of this limit, they are tried once more with all the
+ * remaining time.
  */
 import * as Undici from "undici"
 
 type Options = Undici.buildConnector.BuildOptions & { readonly timeout: number }
 
-/** Makes the connector of a pool. `timeout` bounds all attempts at a connection together (milliseconds). */
+/** Makes the connector of a pool. `timeout` limits all attempts at a connection together (milliseconds). */
 export const make = (
   options: Options,
   build: (options: Options) => Undici.buildConnector.connector = Undici.buildConnector
@@ -27,7 +27,7 @@ export const make = (
   }
 }
 
-/** How many addresses were given up for the next one, where none of them took the connection. */
+/** How many addresses were abandoned for the next one, if none accepted the connection. */
 const givenUp = (error: Error): number =>
   error instanceof AggregateError
     ? error.errors.filter((attempt) => attempt?.code === "ETIMEDOUT" && attempt.syscall === "connect").length

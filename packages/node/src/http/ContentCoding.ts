@@ -1,7 +1,4 @@
-/**
- * Content codings (RFC 9110 §8.4.1): decodes what servers send. A body is decoded
- * as it is read, and never kept whole.
- */
+/** Content codings (RFC 9110 §8.4.1): decodes responses as they are read, without keeping the whole body. */
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
 import type { IncomingHttpHeaders } from "node:http"
@@ -11,40 +8,40 @@ import { ForwardingHandler } from "./ForwardingHandler.js"
 
 type Controller = Undici.Dispatcher.DispatchController
 
-/** The codings that a request asks for. */
+/** The codings that a request accepts. */
 export const accepted = "gzip, br"
-// One is usual, two are seen behind proxies that compress again; each more multiplies what a few bytes become
+// One is usual, two occur behind proxies that compress again; each further one multiplies what a few bytes become
 const maxCodings = 3
-// No body, a part of one, or none of its own
+// Without a body, or with a part of one
 const undecodedStatuses = [204, 206, 304]
 
-/** Makes a decoder, knowing what the coded body begins with unless it is the outcome of another one. */
+/** Makes a decoder, given the first byte of the coded body, unless the input comes from another decoder. */
 type MakeDecoder = (firstByte?: number) => Transform
 
 // From Node 22.15 on; the types are those of Node 20
 const createZstd = "createZstdDecompress" in zlib
   ? zlib.createZstdDecompress as (options: { readonly params: Readonly<Record<number, number>> }) => Transform
   : undefined
-// RFC 9659: a window of 8 MB and no larger, which zstd otherwise lets the sender choose (ZSTD_d_windowLogMax)
+// RFC 9659: a window of at most 8 MB, which zstd otherwise lets the sender choose (ZSTD_d_windowLogMax)
 const zstdParams = { 100: 23 }
 
 const decoders: Readonly<Record<string, MakeDecoder>> = {
   gzip: () => zlib.createGunzip(),
   "x-gzip": () => zlib.createGunzip(),
   br: () => zlib.createBrotliDecompress(),
-  // Meant with a zlib header (RFC 9110 §8.4.1.2), and often sent without
+  // Specified with a zlib header (RFC 9110 §8.4.1.2), and often sent without
   deflate: (firstByte = 8) => (firstByte & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw(),
   ...(createZstd === undefined ? {} : { zstd: () => createZstd({ params: zstdParams }) })
 }
 
 /**
- * Decodes gzip, br, deflate and, where Node can, zstd. What is coded otherwise
- * stays as it is, with its `content-encoding`.
+ * Decodes gzip, br, deflate and, if Node supports it, zstd. Other codings stay
+ * as they are, with their `content-encoding`.
  */
 export const decode: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
   dispatch(options, options.method === "HEAD" ? handler : new Decoder(handler))
 
-/** The decoders in the order in which they are applied: the last coding first. */
+/** The decoders in the order of application: the last coding first. */
 const decodersOf = (header: string | ReadonlyArray<string> | undefined): ReadonlyArray<MakeDecoder> => {
   if (header === undefined) return noDecoders
   const codings = Arr.ensure(header).join().toLowerCase().split(",").map((coding) => coding.trim())
@@ -111,7 +108,7 @@ class Decoder extends ForwardingHandler implements Controller {
 
   override onResponseData(source: Controller, chunk: Buffer): void {
     if (this.#makers.length === 0) return super.onResponseData(this, chunk)
-    // The last coding has ended: what follows may have no end
+    // The last coding has ended: what follows may be endless
     if (this.#ended) return source.abort(new Error("a body that goes on after its end"))
     if (this.#stages.length === 0) this.#stages = this.#makeStages(source, chunk[0])
     if (!this.#stages[0].write(chunk)) source.pause()
@@ -126,7 +123,7 @@ class Decoder extends ForwardingHandler implements Controller {
       .on("end", () => {
         const hasMore = !this.#received
         this.#end()
-        // Nobody is left who could wait for it
+        // Nobody is left to wait for it
         if (hasMore) source.abort(new Error("a body that goes on after its end"))
       })
     return stages

@@ -1,7 +1,7 @@
 /**
- * What a request says where the app says nothing: which codings it accepts, as
- * fetch does (RFC 9110 §12.5.3), and who sends it (§10.1.5), without which common
- * firewalls refuse it.
+ * The default headers of a request: the accepted codings, as in fetch (RFC 9110
+ * §12.5.3), and the user agent (§10.1.5), without which common firewalls reject
+ * it.
  */
 import type * as Undici from "@effect/platform-node/Undici"
 import type * as Headers from "@effect/platform/Headers"
@@ -11,7 +11,7 @@ import * as ContentCoding from "./ContentCoding.js"
 /** The product and its version. */
 export const userAgent = "effect-alf/0.1.0"
 
-/** Adds them to requests of any client. A request for a range is for that of the body as it is. */
+/** Adds them in one step, as this runs for every request. A range request asks for the uncoded body. */
 export const add: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const headers: unknown = options.headers ?? {}
   if (!Predicate.isRecord(headers)) return dispatch(options, handler)

@@ -1,7 +1,4 @@
-/**
- * A handler of undici that passes on all that happens to a request, to be
- * extended by one that does something else with a part of it.
- */
+/** A handler of undici that forwards all events of a request, as a base for handlers that change some of them. */
 import type * as Undici from "@effect/platform-node/Undici"
 import type { IncomingHttpHeaders } from "node:http"
 import type { Duplex } from "node:stream"

@@ -1,7 +1,7 @@
-/** A pool for what goes to its host itself, and one for what goes through a proxy. */
+/** A pool for direct requests, and one for requests through a proxy. */
 import * as Undici from "@effect/platform-node/Undici"
 
-/** Owns both: they end together, at once. */
+/** Owns both: they close together, at once. */
 export const make = (options: {
   readonly direct: Undici.Dispatcher
   readonly proxied: Undici.Dispatcher

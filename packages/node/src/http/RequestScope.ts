@@ -1,11 +1,8 @@
-/**
- * Platform's `HttpClient.withScope` knows a request by its identity, in a
- * registry that platform does not export.
- */
+/** Platform's `HttpClient.withScope` identifies a request by reference, in a registry that platform does not export. */
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { globalValue } from "effect/GlobalValue"
 
-/** What aborts a request when its scope ends, if it has one. */
+/** The controller that aborts a request when its scope closes, if it has one. */
 export const find = (request: HttpClientRequest.HttpClientRequest): AbortController | undefined =>
   scopedRequests.get(request)
 

@@ -1,7 +1,4 @@
-/**
- * Where a request goes: to which origin, and what stands there in its first
- * line (RFC 9112 §3.2).
- */
+/** The target of a request: the origin, and what the request line contains (RFC 9112 §3.2). */
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
 import * as Either from "effect/Either"
@@ -12,13 +9,10 @@ export interface RequestTarget {
   readonly path: string
 }
 
-/** That of a URL. */
+/** The target of a URL. */
 export const fromUrl = (url: URL): RequestTarget => ({ origin: url.origin, path: url.pathname + url.search })
 
-/**
- * That of requests. A URL that is known to be in the form in which it is sent
- * is cut in two, every other one is parsed.
- */
+/** The target of a request. A URL that is known to be in its final form is split; any other is parsed. */
 export const make = (): (request: HttpClientRequest.HttpClientRequest) => Either.Either<RequestTarget, Error> => {
   const origins = new Set<string>()
   return ({ hash, url, urlParams }) => {
@@ -32,9 +26,9 @@ export const make = (): (request: HttpClientRequest.HttpClientRequest) => Either
   }
 }
 
-// More than an app talks to
+// More than an app calls
 const maxOrigins = 100
 
-// Of the path and the query only what a parser leaves as it is: no segment begins with a dot, plain or encoded, and no
-// query is empty
+// Only paths and queries that a parser does not change: no segment starts with a dot, plain or encoded, and no query is
+// empty
 const plainUrl = /^(https?:\/\/[^/?#\\]+)((?:\/(?!\.|%2e)[\w.~!$&()*+,;=:@?%-]*)+)(?<!\?)$/i

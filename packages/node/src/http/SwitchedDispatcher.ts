@@ -1,6 +1,6 @@
 /**
- * A dispatcher of undici that can be replaced while requests are under way:
- * they end where they began, and the next ones go to its successor.
+ * A dispatcher of undici that can be replaced while requests are in progress:
+ * these end on the old one, and later requests use the new one.
  */
 import * as Undici from "@effect/platform-node/Undici"
 import type * as Duration from "effect/Duration"
@@ -8,17 +8,14 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { ForwardingHandler } from "./ForwardingHandler.js"
 
-/** The dispatcher, and how to replace what is behind it. */
+/** The dispatcher, and how to replace the one behind it. */
 export interface SwitchedDispatcher {
   readonly dispatcher: Undici.Dispatcher
-  /** The one before ends in the background: when its requests have, or the grace period has. */
+  /** Replaces it. The previous one closes in the background, when its requests or the grace period have ended. */
   readonly replace: (next: Undici.Dispatcher) => Effect.Effect<void>
 }
 
-/**
- * Owns the dispatchers that it is given; with the scope all of them end at
- * once.
- */
+/** Owns the dispatchers that it is given; all of them close with the scope, at once. */
 export const make = (
   first: Undici.Dispatcher,
   options: { readonly gracePeriod: Duration.DurationInput }
@@ -38,7 +35,7 @@ export const make = (
           return former.idle.pipe(
             Effect.timeoutOption(options.gracePeriod),
             Effect.ensuring(former.destroy),
-            // A fork inherits that its parent cannot be interrupted
+            // A fork inherits its parent's uninterruptibility
             Effect.interruptible,
             Effect.forkIn(scope)
           )
@@ -57,8 +54,8 @@ class Switched extends Undici.Dispatcher {
 }
 
 /**
- * Knows what is under way. `close` of undici would wait for it as well, but
- * could then not be cut short, and closes a proxy's tunnels too early.
+ * Tracks the requests in progress. undici's `close` would wait for them as
+ * well, but could not be cut short, and closes a proxy's tunnels too early.
  */
 class Tracked {
   readonly #active = new Set<Request>()

@@ -1,6 +1,6 @@
 /**
- * A certificate and its private key, from files or values, checked to belong
- * together before any connection presents them.
+ * A certificate and its private key, from files or values. Checks that they
+ * match before any connection presents them.
  */
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import { Socket } from "node:net"
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls"
 import type { Files, Pem, Pkcs12, Source } from "../TlsCertificate.js"
 
-/** A certificate whose key is the right one. */
+/** A certificate with the matching key. */
 export interface TlsIdentity {
   /** What connections are made with: the certificate, its key and the authorities. */
   readonly context: SecureContext
@@ -21,24 +21,24 @@ export interface TlsIdentity {
   readonly thumbprint: string
 }
 
-/** What a source had when it was read. */
+/** What a source contained when it was read. */
 export interface Contents {
   readonly values: Pem | Pkcs12
   /** The same for the same values. */
   readonly fingerprint: string
-  /** Names the option, and the file, that a value came from. */
+  /** Names the option, and the file, of an invalid value. */
   readonly invalid: (name: "certificate" | "key" | "ca" | "pfx", description: string) => InvalidOptions
 }
 
 const option = "NodeHttp.certificate"
 
 /**
- * Reads a source without judging it. A failure says which file or option is at
- * fault, and nothing of its contents.
+ * Reads a source without checking it. An error names the file or option at
+ * fault, and shows nothing of its contents.
  */
 export const read = <R = never>(source: Source<R>): Effect.Effect<Contents, InvalidOptions, R> => {
   if (Effect.isEffect(source)) {
-    // What it fails with may hold anything, the key included
+    // Its error may contain anything, even the key
     const unavailable = () => new InvalidOptions({ option, description: "is unavailable: the effect failed" })
     return Effect.sandbox(source).pipe(Effect.mapError(unavailable), Effect.flatMap((values) => makeContents(values)))
   }
@@ -63,7 +63,7 @@ const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Conten
     catch: () => new InvalidOptions({ option, description: "is neither files, certificate and key, nor a pfx" })
   })
 
-/** At once, as they belong together; of several that cannot be read the first is named. */
+/** Reads them in parallel, as they belong together. If several cannot be read, the error names the first. */
 const readFiles = (files: Files): Effect.Effect<Pem, InvalidOptions> =>
   Effect.all([
     readText("certificateFile", files.certificateFile),
@@ -99,15 +99,12 @@ const hash = (bytes: string | Uint8Array): string => createHash("sha256").update
 
 const reveal = (secret: Redacted.Redacted | undefined) => secret === undefined ? undefined : Redacted.value(secret)
 
-/**
- * Checks that the certificate can be presented. `ca` are the authorities to
- * trust where the contents name none.
- */
+/** Checks that the certificate can be presented. `ca` are the authorities to trust if the contents have none. */
 export const make = Effect.fnUntraced(function*(
   { invalid, values }: Contents,
   ca?: ReadonlyArray<string> | undefined
 ) {
-  // OpenSSL's own messages are left out, which may quote what they are about
+  // OpenSSL's own messages are omitted, as they may quote their input
   const attempt = <A>(name: Parameters<Contents["invalid"]>[0], description: string, evaluate: () => A) =>
     Effect.try({ try: evaluate, catch: () => invalid(name, description) })
   const passphrase = reveal(values.passphrase)
@@ -141,10 +138,10 @@ export const make = Effect.fnUntraced(function*(
 
 const noCertificate = "holds no certificate in PEM"
 
-/** In place of the authorities that Node trusts. */
+/** Instead of the authorities that Node trusts. */
 const trusted = (ca: ReadonlyArray<string> | undefined) => ca === undefined ? undefined : [...ca]
 
-/** Node reads no PKCS#12 by itself, but tells what a connection would present. */
+/** Node cannot read PKCS#12 itself, but reports what a connection would present. */
 const presentedBy = (secureContext: SecureContext): X509Certificate => {
   const socket = new TLSSocket(new Socket(), { secureContext })
   const certificate = socket.getX509Certificate()

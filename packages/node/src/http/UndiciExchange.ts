@@ -1,6 +1,6 @@
 /**
- * One request and its response, as undici tells of them: keeps the body until
- * someone reads it, and has the server wait where that takes long.
+ * One request and its response, as undici reports them: buffers the body until
+ * it is read, and applies backpressure to the server.
  */
 import * as Undici from "@effect/platform-node/Undici"
 import { AsyncResource } from "node:async_hooks"
@@ -9,56 +9,54 @@ import { Readable } from "node:stream"
 
 type Controller = Undici.Dispatcher.DispatchController
 
-/** Called once: when the response has begun, or with why there is none. */
+/** Called once: when the response starts, or with the error if there is none. */
 export type OnResponse = (error: Error | undefined) => void
 
-/**
- * Is told once that the exchange has a connection, if it ever has, and once
- * that it has ended.
- */
+/** Called once when the exchange gets a connection, if ever, and once when it ends. */
 export interface Observer {
   readonly onStart: (exchange: UndiciExchange) => void
   readonly onEnd: (exchange: UndiciExchange) => void
 }
 
-// As undici's own
+// undici's default
 const defaultHighWaterMark = 64 * 1024
-// Of a body that nobody reads and whose connection others wait for: most end within it
+// Of an unread body whose connection other requests need: most bodies are shorter
 const unreadHighWaterMark = 1024 * 1024
-// As long as platform waits for a reader where it cannot know that there is none
+// As long as platform waits for a reader if it cannot know whether there is one
 const unreadPatience = 5000
 
-/** A body can be taken in pieces, or be awaited whole. */
+/** The body can be read in chunks or awaited as a whole. */
 export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.DispatchHandler {
   status = 0
   headers: IncomingHttpHeaders = {}
-  /** Nothing more will arrive, because all has, or because of `error`. */
+  /** Nothing more will arrive: the exchange is complete, or failed with `error`. */
   ended = false
   error: Error | undefined = undefined
   observer: Observer | undefined = undefined
   #controller: Controller | undefined = undefined
   #chunks: Array<Buffer> = []
   #size = 0
-  /** How much is kept before the server has to wait. */
+  /** How much is buffered before the server has to wait. */
   #capacity: number
-  /** When the response began, while nobody has read any of its body. */
+  /** When the response started, while none of its body has been read. */
   #unreadSince: number | undefined = undefined
   #listeners: Array<() => void> | undefined = undefined
   #onResponse: OnResponse | undefined
 
   constructor(readonly options: Undici.Dispatcher.RequestOptions, onResponse: OnResponse) {
-    // Whoever awaits the response goes on in the asynchronous context of the request, not in that of the connection
+    // A fiber that awaits the response continues in the asynchronous context of the request, not in that of the
+    // connection
     super("UNDICI_REQUEST")
     this.#capacity = options.highWaterMark ?? defaultHighWaterMark
     this.#onResponse = onResponse
   }
 
-  /** It has a connection, or had one. */
+  /** Whether it has, or had, a connection. */
   get started(): boolean {
     return this.#controller !== undefined
   }
 
-  /** What has arrived since the last time; the server may go on. */
+  /** Returns what has arrived since the last call; the server may continue. */
   take(): ReadonlyArray<Buffer> {
     this.#unreadSince = undefined
     const chunks = this.#chunks
@@ -70,14 +68,14 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     return chunks
   }
 
-  /** From now on the server does not wait, and listeners hear of nothing but the end. */
+  /** From now on the server does not wait, and listeners are notified only of the end. */
   awaitWhole(): void {
     this.#unreadSince = undefined
     this.#capacity = Infinity
     this.#resume()
   }
 
-  /** Calls back once, when more has arrived or the exchange has ended; the outcome takes that back. */
+  /** Calls back once, when more has arrived or the exchange has ended; the returned function cancels that. */
   listen(listener: () => void): () => void {
     const listeners = this.#listeners ??= []
     listeners.push(listener)
@@ -87,7 +85,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     }
   }
 
-  /** Ends the exchange, and its connection with it, if it has not ended. */
+  /** Aborts the exchange and its connection, unless it has ended. */
   abort(reason?: Error): void {
     if (this.ended) return
     const error = reason ?? new Undici.errors.RequestAbortedError()
@@ -95,7 +93,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.onResponseError(undefined, error)
   }
 
-  /** Others wait for the connection: a body that nobody reads is kept up to a larger size, and not for ever. */
+  /** Other requests need the connection: an unread body is kept up to a larger size, but not for ever. */
   makeRoom(): void {
     if (this.#unreadSince === undefined) return
     if (performance.now() - this.#unreadSince >= unreadPatience) {

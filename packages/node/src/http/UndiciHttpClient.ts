@@ -1,5 +1,5 @@
 /**
- * Platform's `HttpClient` over a dispatcher of undici, with less work for each
+ * Platform's `HttpClient` over a dispatcher of undici, with less work per
  * request than platform-node's, and the same behaviour.
  */
 import * as HttpTransport from "@effect-alf/core/HttpTransport"
@@ -29,13 +29,13 @@ import * as UndiciResponse from "./UndiciResponse.js"
 
 type Response = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
-// Time limits are the callers': `Effect.timeout`
+// Time limits are up to callers: `Effect.timeout`
 const headersTimeout = 60 * 60 * 1000
 
 /**
- * A client over the dispatcher. Where a request finds no service in its own
- * context, it is served from the one in which the client is made. `connections`
- * is how many to one origin there are at most, if there is a limit.
+ * A client over the dispatcher. A service that is missing in a request's own
+ * context comes from the context in which the client is made. `connections` is
+ * the maximum per origin, if there is a limit.
  */
 export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(Effect.context<never>(), (context) => {
@@ -146,7 +146,7 @@ const makeDispatch = (queue: ConnectionQueue): Dispatch => (request, headers, { 
         (cause) =>
           resume(
             cause === undefined
-              // Only when the fiber goes on is it known whether the body has arrived as well
+              // Only when the fiber continues is it known whether the body has arrived too
               ? Effect.sync(() => UndiciResponse.make(request, exchange, scope !== undefined))
               : Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause }))
           )

@@ -1,7 +1,4 @@
-/**
- * The `HttpClientResponse` of an exchange with undici: a body that has arrived
- * is read without waiting.
- */
+/** The `HttpClientResponse` of an exchange with undici: a body that has arrived is read without waiting. */
 import * as Cookies from "@effect/platform/Cookies"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClientError from "@effect/platform/HttpClientError"
@@ -19,9 +16,9 @@ import * as Stream from "effect/Stream"
 import type { UndiciExchange } from "./UndiciExchange.js"
 
 /**
- * The response of an exchange that has begun. Where nobody reads it to its end,
- * the exchange ends when the response is garbage; that of a `scoped` request
- * belongs to its scope.
+ * The response of an exchange that has started. If nobody reads it completely,
+ * the exchange ends when the response is garbage collected; that of a `scoped`
+ * request belongs to its scope.
  */
 export const make = (
   request: HttpClientRequest.HttpClientRequest,
@@ -106,11 +103,7 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
     }))
   }
 
-  /**
-   * Shows a body that has been read, and reads none. Effect wraps what a fiber
-   * in a span fails with into a Proxy, on which a method finds no private field:
-   * a getter does.
-   */
+  /** Shows a body that was read, and reads none. */
   get toJSON() {
     return (): unknown => {
       const body = this.#shownBody()
@@ -182,7 +175,7 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
     })
   }
 
-  /** A body is read once, but what was read can be had again. */
+  /** A body is read once, but its contents can be read again. */
   #claim(reader: "text" | "bytes" | "stream"): boolean {
     return (this.#reader ??= reader) === reader
   }

@@ -1,11 +1,10 @@
 /**
- * Connections to Redis on which nothing waits: a server, the primary that
- * sentinels name, or a cluster, of our own or the app's. Every call is bounded
- * and fails at once while there is no connection; the connection comes back by
- * itself.
+ * Non-blocking connections to Redis: to a server, the primary of sentinels, or
+ * a cluster, of our own or the app's. Every call has a time limit and fails at
+ * once while there is no connection; connections are restored automatically.
  *
- * The package `ioredis` is loaded when a connection of our own is made; whoever
- * uses another store need not install it.
+ * The package `ioredis` is loaded when a connection of our own is made. Apps
+ * with another store need not install it.
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { InvalidOptions } from "@effect-alf/core/OAuthError"
@@ -24,40 +23,40 @@ import type { Client, ClusterAddress, Options } from "../RedisClient.js"
 import * as Answer from "../store/Answer.js"
 import * as RedisError from "./RedisError.js"
 
-/** A client, and what its owner knows about it. */
+/** A client, and the state of its connection. */
 export interface Connection {
   readonly client: Client
-  /** Why it does not take a command. */
+  /** Why commands fail. */
   readonly whyNotConnected: () => string
-  /** What the client itself puts before every key. */
+  /** The prefix that the client itself adds to every key. */
   readonly keyPrefix: string
   /**
-   * A new client to subscribe with, not connected yet and not for commands; none while no node of a cluster is known.
-   * It is missing where the client cannot make one.
+   * A new, unconnected client for subscriptions only; `None` while no node of a cluster is known, and `undefined` if
+   * the client cannot make one.
    */
   readonly listener: Effect.Effect<Option.Option<Redis>> | undefined
 }
 
-// Outlasts the first retransmission of a lost SYN (1 s); an app that starts without Redis waits no longer
+// Longer than the first retransmission of a lost SYN (1 s); an app that starts without Redis waits no longer
 const defaultConnectTimeout = Duration.seconds(2)
-// The first try after a restart of the server is quick; a server that stays away is asked every second
+// The first attempt after a server's restart is quick; a server that stays down is tried every second
 const firstReconnectDelay = 50
 const maxReconnectDelay = 1_000
 const reconnectDelay = (times: number) => Math.min(firstReconnectDelay * 2 ** (times - 1), maxReconnectDelay)
-// For the other side to answer the end of a connection; afterwards it is cut
+// How long the other side may take to close a connection
 const disconnectTimeout = 500
-// A node that was lost, another one that knows who took over, and that one; with the delay between, within one call
+// A lost node, another one that knows its successor, and the successor; including the delays, within one call
 const maxRedirections = 4
-// setTimeout knows no longer one
+// The longest delay of setTimeout
 const maxTimeout = Duration.millis(2 ** 31 - 1)
-// Our own limit decides. What ioredis sends by itself while it connects has only this one, many times as long: its timer
-// comes before the answer in a process that stood still
+// Our own limit decides. Commands that ioredis sends while it connects have only this one, which is several times as
+// long: in a paused process its timer fires before the answer is read
 const netTimeout = (commandTimeout: Duration.Duration) =>
   Duration.toMillis(Duration.min(Duration.times(commandTimeout, 5), maxTimeout))
 
 /**
- * What a connection of ours is made with. Nothing is asked by ioredis itself, which prints what is refused: we ask
- * whether the server answers. A sentinel that is silent is left for the next one.
+ * Options of our own connections. ioredis itself checks nothing, as it prints
+ * refusals: we check whether the server answers. A silent sentinel is skipped.
  */
 const boundsOf = (connectTimeout: Duration.Duration, commandTimeout: Duration.Duration) => ({
   connectTimeout: Duration.toMillis(connectTimeout),
@@ -67,14 +66,14 @@ const boundsOf = (connectTimeout: Duration.Duration, commandTimeout: Duration.Du
   disableClientInfo: true
 })
 
-/** A time limit that a timer can keep. */
+/** A time limit that a timer supports. */
 export const checkTimeout = (
   name: "connectTimeout" | "commandTimeout",
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> =>
   Effect.map(LayerOptions.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
 
-/** A connection of our own. It can be made while Redis is down. */
+/** Makes a connection of our own, even while Redis is down. */
 export const make: (
   options: Options & { readonly commandTimeout: Duration.Duration }
 ) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
@@ -86,13 +85,13 @@ export const make: (
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    // From ioredis 6 on, where it is part of the type of a client: answers as they were before
+    // Required by the type of a client from ioredis 6 on: replies as before
     replyMapping: "legacy" as const
   }
   const own = options.redis as RedisOptions | undefined
   const redisOptions: RedisOptions = { disconnectTimeout, ...own, ...address, ...bounds }
   const { Cluster, Redis } = yield* loadIoredis
-  // Since the server has answered: who is let in and sent away at once must not come back at once
+  // Counts since the server last answered: if it accepts and closes connections at once, the delay must still grow
   let attempts = 0
   const redis = yield* Effect.acquireRelease(
     Effect.try({
@@ -101,7 +100,7 @@ export const make: (
           ? new Redis({
             ...redisOptions,
             retryStrategy: () => reconnectDelay(++attempts),
-            // A primary that became a replica keeps its connections: only a new one finds the new primary
+            // A demoted primary keeps its connections: only a new one finds the new primary
             reconnectOnError: (error) => error.message.includes("READONLY")
           })
           : new Cluster(startNodes(options.cluster, address), {
@@ -111,7 +110,7 @@ export const make: (
             clusterRetryStrategy: reconnectDelay,
             slotsRefreshTimeout: bounds.connectTimeout,
             maxRedirections,
-            // The nodes themselves say best what a cluster lacks, and a part of it may well work
+            // The nodes' own errors say best what a cluster lacks, and a part of it may work
             enableReadyCheck: false,
             retryDelayOnClusterDown: 0,
             redisOptions
@@ -127,7 +126,8 @@ export const make: (
       attempts = 0
     }
   })
-  // Without a queue a call would fail while the first connect is under way. If it fails, it is tried again behind us
+  // Without an offline queue, calls would fail during the first connection attempt. If it fails, it is retried in the
+  // background
   yield* Effect.ignore(Effect.timeout(Effect.tryPromise(() => redis.connect().then(link.answered)), connectTimeout))
   return {
     client: asking(redis, link.ask),
@@ -149,7 +149,7 @@ export const fromClient = (
 })
 
 const loadIoredis = Effect.tryPromise({
-  // Where its failure is caught, a bundler goes on without the package when it is not installed
+  // With the error caught here, a bundler accepts a missing package
   try: () => import("ioredis").catch((error: unknown) => Promise.reject(error)),
   catch: (error) =>
     new InvalidOptions({
@@ -164,7 +164,7 @@ const loadIoredis = Effect.tryPromise({
 // address
 // -----------------------------------------------------------------------------
 
-/** Parsed here: ioredis would take any of its options from the url's query, and say nothing of a wrong path. */
+/** Parsed here: ioredis would accept any of its options in the query, and would not report an invalid path. */
 const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Options) {
   const elsewhere = cluster === undefined
     ? (redis?.host ?? redis?.path ?? redis?.sentinels) !== undefined
@@ -175,7 +175,7 @@ const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Option
     option,
     Redacted.isRedacted(url) ? Redacted.value(url) : url instanceof URL ? url.href : url as string
   )
-  // The url may hold a password: no description shows any part of it
+  // The URL may contain a password: no description shows any part of it
   if (!URL.canParse(given)) return yield* LayerOptions.invalid(option, "is not a URL")
   const parsed = new URL(given)
   const isSocket = parsed.protocol === "unix:"
@@ -228,8 +228,9 @@ const startNodes = ({ nodes = [] }: ClusterAddress, { host, port }: RedisOptions
 const silent = new Error("it accepts connections, but does not answer")
 
 /**
- * Watches the connections of a client: one counts when the server has answered on it, one on which it has gone silent
- * (its other end vanished without a word) is given up for a new one, and why there is none is remembered.
+ * Watches the connections of a client. A connection counts once the server has
+ * answered on it; a silent one (the other end vanished) is replaced; the reason
+ * for a missing one is remembered.
  */
 const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
   readonly isTls: boolean
@@ -243,11 +244,14 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
   // A cluster is ready when one of its nodes has answered
   let isAnswered = isCluster(redis)
   let first: Promise<unknown> | undefined
-  /** Those who wait for an answer on the connection there is: ioredis tells them of its end only after the next one's. */
+  /**
+   * Callers that wait for an answer on the current connection: ioredis tells them of its loss only after the next
+   * one's.
+   */
   const waiting = new Set<(error: unknown) => void>()
 
   const remember = (error: unknown) => {
-    // That a connection is closed is no reason for it, nor is that it was closed upon what the server has said
+    // A closed connection is not a reason, nor is one that was closed because of the server's reply
     const isLoss = RedisError.isNotConnected(error) || RedisError.isReply(lastError) && RedisError.isCut(error)
     if (lastError === undefined || !isLoss) lastError = error
   }
@@ -259,7 +263,7 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
       lastError = undefined
       onAnswer()
     }, (error) => {
-      // While it connects, ioredis would take this for the end and never connect again
+      // While ioredis connects, it would treat this as the end and never reconnect
       if (!RedisError.isTimeout(error) || connection !== connections || redis.status !== "ready") return
       remember(silent)
       redis.disconnect(true)
@@ -275,7 +279,7 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
   events.on("node error", remember)
   events.on("connect", () => {
     connections++
-    // What the server has said, such as WRONGPASS, holds until it says otherwise
+    // A reply of the server, such as WRONGPASS, is the reason until another reply
     if (!RedisError.isReply(lastError)) lastError = undefined
   })
   if (isCluster(redis)) {
@@ -287,7 +291,7 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
   } else {
     const authenticated = hush(redis)
     const { db } = redis.options
-    /** Where it cannot be selected, ioredis would go on in database 0, with the tokens of others. */
+    /** If the database cannot be selected, ioredis would continue in database 0, with other apps' tokens. */
     const select = async () => {
       try {
         if (db) await redis.select(db)
@@ -299,7 +303,7 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
       }
     }
     events.on("ready", () => {
-      // One after the other: whoever writes to a connection that was closed may no longer read why
+      // One after the other: a write to a closed connection may hide the reason
       first = hear(bounded(commandTimeout)(() => authenticated().then(select).then(() => redis.ping()))).then(() => {
         isAnswered = true
       }, (error) => {
@@ -317,7 +321,7 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
   })
 
   return {
-    /** When the connection that has just been made has been answered on, or was given up. */
+    /** Completes when the server answers on the newest connection, or the connection is abandoned. */
     answered: () => first,
     ask: (call: LazyArg<Promise<unknown>>): Promise<unknown> =>
       isAnswered ? hear(bounded(commandTimeout)(call)) : Promise.reject(RedisError.notConnected()),
@@ -337,8 +341,8 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
 }
 
 /**
- * With a password where none is needed ioredis goes on as well, and prints that at every connection. It gives what waits
- * for the answer to the last password.
+ * If a server needs no password, ioredis continues with a warning at every
+ * connection. It passes the answer to the last AUTH to the waiting call.
  */
 const hush = (redis: Redis): () => Promise<unknown> => {
   type Callback = (error: unknown) => void
@@ -369,9 +373,9 @@ const asking = (client: Client, ask: (call: LazyArg<Promise<unknown>>) => Promis
 // listening
 // -----------------------------------------------------------------------------
 
-/** In a cluster every node tells of everything: a plain connection to any of them is enough. */
+/** In a cluster every node forwards all messages: a plain connection to any of them is enough. */
 const listenerOf = (client: unknown, bounds: RedisOptions): Connection["listener"] => {
-  // Who listens sees to the next connection himself
+  // The subscriber reconnects by itself
   const options: RedisOptions = {
     ...bounds,
     lazyConnect: true,
@@ -402,7 +406,7 @@ const isCluster = (client: unknown): client is Pick<Cluster, "nodes"> =>
 const isRedis = (client: unknown): client is Pick<Redis, "duplicate"> =>
   isIoredis(client) && Predicate.hasProperty(client, "duplicate") && Predicate.isFunction(client.duplicate)
 
-/** What other libraries call by the same name is made otherwise: only ioredis keeps a status. */
+/** Other libraries have methods of the same name with another meaning: only ioredis has a status. */
 const isIoredis = (client: unknown) => Predicate.hasProperty(client, "status")
 
 const keyPrefixOf = (client: unknown): string => {

@@ -1,7 +1,4 @@
-/**
- * What ioredis and Redis say when something went wrong, told apart and put into
- * a line without secrets.
- */
+/** Classifies errors of ioredis and Redis, and describes them in one line without secrets. */
 import * as OAuthError from "@effect-alf/core/OAuthError"
 import * as Predicate from "effect/Predicate"
 
@@ -10,26 +7,25 @@ const textOf = (error: unknown, property: "message" | "name"): string => {
   return typeof text === "string" ? text : ""
 }
 
-// As ioredis says it
+// ioredis' message
 const timeoutMessage = "Command timed out"
 
-/** The error of a command whose answer did not come in time. */
+/** The error of a command that was not answered in time. */
 export const timedOut = (): Error => new Error(timeoutMessage)
 
 /** The error of a command that was not sent. */
 export const notConnected = (): Error => new Error("Connection is closed.")
 
-/** A command was sent, and its answer did not come in time. */
+/** Whether a command was sent but not answered in time. */
 export const isTimeout = (error: unknown): boolean => textOf(error, "message") === timeoutMessage
 
-/** The server does not know a script by its hash: it must be sent whole. */
+/** Whether the server does not know a script by its hash, so that it must be sent whole. */
 export const isUnknownScript = (error: unknown): boolean => textOf(error, "message").includes("NOSCRIPT")
 
-/** A server was asked, and this is its answer. */
+/** Whether the error is a server's reply. */
 export const isReply = (error: unknown): boolean => textOf(error, "name") === "ReplyError"
 
-// How ioredis says that there is no connection, or that it was lost before the answer; or that one node of a cluster
-// only knows another that is gone
+// ioredis' messages for a missing or lost connection, or a cluster node that knows only a lost node
 const withoutConnection = new RegExp([
   "^Stream isn't writeable",
   "^Cluster isn't ready",
@@ -38,31 +34,26 @@ const withoutConnection = new RegExp([
   "(Connection|Cluster) is (closed|ended)\\.$"
 ].join("|"))
 
-/**
- * The command did not reach a server, or the connection was lost before its
- * answer.
- */
+/** Whether the command did not reach a server, or the connection was lost before the answer. */
 export const isNotConnected = (error: unknown): boolean => withoutConnection.test(textOf(error, "message"))
 
-/** The other side has ended the connection. */
+/** Whether the other side closed the connection. */
 export const isCut = (error: unknown): boolean => /^(read|write) (ECONNRESET|EPIPE)/.test(textOf(error, "message"))
 
-/** A password was given to a server that needs none. */
+/** Whether a password was sent to a server that needs none. */
 export const isNeedlessPassword = (error: unknown): boolean =>
   /no password is set|without any password configured/.test(textOf(error, "message"))
 
-// How OpenSSL and Node say that the other side speaks no TLS; Redis itself waits for the rest of a line, and says nothing
+// How OpenSSL and Node report that the other side does not speak TLS; Redis itself waits for the rest of a line,
+// without a message
 const noTls = /wrong version number|packet length too long|before secure TLS connection|connect ETIMEDOUT/i
-// The other side ends what is no handshake, at times with an alert (RFC 8446 §6), which ioredis' parser meets
+// The other side closes what is no handshake, sometimes with an alert (RFC 8446 §6), which ioredis' parser rejects
 const onlyTls = /^(read|write) (ECONNRESET|EPIPE)|^Protocol error, got "\\u0015"/
 
-/** The hint at a port without TLS, which may also never answer at all. */
+/** The hint at a port without TLS, which may also never answer. */
 export const hintAtNoTls = " (a port without TLS does this to rediss://: that is redis://)"
 
-/**
- * Names the likely cause where one side speaks TLS and the other does not; an
- * empty text for anything else.
- */
+/** Names the likely cause if one side speaks TLS and the other does not; otherwise an empty text. */
 export const hintAtTls = (error: unknown, isTls: boolean): string => {
   const message = textOf(error, "message")
   if (isTls) return noTls.test(message) ? hintAtNoTls : ""
@@ -70,11 +61,11 @@ export const hintAtTls = (error: unknown, isTls: boolean): string => {
 }
 
 /**
- * Says in one line what is wrong. Only messages are looked at: an error of
- * ioredis holds the arguments of its command as well.
+ * Describes the error in one line. Uses only messages: an error of ioredis also
+ * contains the arguments of its command.
  */
 export const describe = (error: unknown, secret?: string | undefined): string => {
-  // What one node of a cluster said is the cause; the error itself, that all of them failed
+  // The cause is what one node of a cluster said, not the error that all of them failed
   if (Predicate.hasProperty(error, "lastNodeError")) {
     return `no node of the cluster tells of the others: ${describe(error.lastNodeError, secret)}`
   }

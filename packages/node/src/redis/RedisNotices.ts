@@ -1,6 +1,6 @@
 /**
- * Change notices over Redis' publish and subscribe. The script that writes a
- * key also says so, on one channel per prefix; in a cluster that reaches the
+ * Change notices by Redis' publish and subscribe. The script that writes a key
+ * also publishes it, on one channel per prefix; in a cluster this reaches the
  * subscribers of every node.
  */
 import { TokenStoreError } from "@effect-alf/core/OAuthError"
@@ -21,9 +21,9 @@ import * as RedisError from "./RedisError.js"
 
 /**
  * The end of a script that has written `KEYS[1]`. `ARGV[1]` is the sender, or
- * nothing where nobody is to be told; `ARGV[2]` is the key as the store knows
- * it, and what `KEYS[1]` has before it is the channel's too. A user who may not
- * publish can still write.
+ * empty to notify nobody; `ARGV[2]` is the key as the store knows it. The
+ * prefix of `KEYS[1]` before it is that of the channel too. A user without
+ * permission to publish can still write.
  */
 export const publish = `
 if ARGV[1] ~= '' then
@@ -32,18 +32,18 @@ if ARGV[1] ~= '' then
 end
 `
 
-/** Both ends of the channel. */
+/** Publishes and receives notices. */
 export interface RedisNotices {
   /** The first two arguments of a script that ends with `publish`. */
   readonly announce: (key: string) => readonly [sender: string, key: string]
-  /** What others have announced. */
+  /** The notices of other processes. */
   readonly changes: TokenStore["Type"]["changes"]
 }
 
 /**
- * The notices of one store. The connection to listen on is there while anybody
- * listens, and comes back by itself; only when the server refuses to subscribe
- * it fails.
+ * The notices of one store. The listening connection exists while anybody
+ * listens, and is restored automatically; it fails only if the server refuses
+ * the subscription.
  */
 export const make = Effect.fnUntraced(function*(
   { keyPrefix, listener }: Connection,
@@ -51,12 +51,12 @@ export const make = Effect.fnUntraced(function*(
 ) {
   const sender = randomUUID()
   const channel = `${keyPrefix}${prefix}changes`
-  // Notes about a key are kept under keys with a # and concern nobody who holds its token
+  // Notes about a key have keys with a #, and do not concern processes that hold its token
   const announce: RedisNotices["announce"] = (key) => [key.includes("#") ? "" : sender, key]
   const through = (changes: RedisNotices["changes"]): RedisNotices => ({ announce, changes })
   if (listener === undefined) return through(Stream.never)
 
-  // Beyond this many a listener who does not keep up misses some, as it may
+  // Beyond this a slow listener misses notices, which is allowed
   const notices = yield* PubSub.sliding<string>(256)
 
   const receive = (message: string) => {
@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function*(
       redis.on("message", (_, message) => receive(message))
     })
     const ask = answerWithin(commandTimeout)
-    // A connection on which nothing is sent does not notice that the server hangs
+    // Without traffic, a connection would not detect that the server hangs
     const alive = Effect.repeat(
       Effect.catchIf(ask(() => redis.ping()), RedisError.isReply, () => Effect.void),
       Schedule.spaced(Duration.times(commandTimeout, pingPause))
@@ -81,7 +81,7 @@ export const make = Effect.fnUntraced(function*(
     return Effect.raceFirst(ended, Effect.zipRight(subscribed, alive))
   }
 
-  /** Until the connection is lost. */
+  /** Listens until the connection is lost. */
   const listen = Effect.acquireUseRelease(
     listener,
     Option.match({ onNone: () => Effect.void, onSome: listenOn }),
@@ -112,10 +112,10 @@ export const make = Effect.fnUntraced(function*(
   })))
 })
 
-// Rare beside anything else that a server does, and quick enough for what may be lost without harm
+// Rare for a server, and quick enough for notices, whose loss does no harm
 const pingPause = 5
 
-// As quick and as patient as the connection for commands; a fleet does not come back in one moment
+// The same delays as for the command connection, with jitter so that a fleet does not reconnect at once
 const reconnect = Schedule.exponential("50 millis").pipe(
   Schedule.union(Schedule.spaced("1 second")),
   Schedule.jittered,
