@@ -341,8 +341,9 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
 }
 
 /**
- * If a server needs no password, ioredis continues with a warning at every
- * connection. It passes the answer to the last AUTH to the waiting call.
+ * If a server needs no password, ioredis continues too, but prints a warning at
+ * every connection: this suppresses it. The returned function waits for the
+ * answer to the last password.
  */
 const hush = (redis: Redis): () => Promise<unknown> => {
   type Callback = (error: unknown) => void
