@@ -9,8 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import * as Doctor from "./Doctor.js"
-import * as DoctorReport from "./DoctorReport.js"
 import * as Examples from "./Examples.js"
 import { ExitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
@@ -35,6 +33,10 @@ const unreadProxies = ["ALL_PROXY", "all_proxy"]
 /** The command. */
 export const doctorCommand = Command.make("doctor", options, (options) =>
   Effect.gen(function*() {
+    // The other commands do without them
+    const [Doctor, DoctorReport] = yield* Effect.promise(() =>
+      Promise.all([import("./Doctor.js"), import("./DoctorReport.js")])
+    )
     const spinner = yield* Spinner
     const { env } = yield* Process
     const examination = Doctor.examine({

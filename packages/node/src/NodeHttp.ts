@@ -317,6 +317,8 @@ const timeout = (
 /** Bodies that fetch accepts and undici's `request` does not. */
 const acceptFormBodies: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const body: unknown = options.body
+  // Before the global FormData is looked at: Node loads its own fetch for that
+  if (body === null || typeof body !== "object" || ArrayBuffer.isView(body)) return dispatch(options, handler)
   if (body instanceof URLSearchParams) {
     const headers = { "content-type": "application/x-www-form-urlencoded;charset=UTF-8", ...options.headers }
     return dispatch({ ...options, headers, body: body.toString() }, handler)
