@@ -31,7 +31,7 @@ export const makeAll = (names: ReadonlyArray<string>): Effect.Effect<string, nev
           platform: "node",
           format: "esm",
           conditions: ["@effect-alf/source"],
-          external: ["esbuild", "ioredis", "jose", "oidc-provider", "undici", "ws"]
+          external: ["esbuild", "ioredis", "jose", "memcache", "oidc-provider", "undici", "ws"]
         })
       ),
       () => Effect.promise(() => rm(outdir, { recursive: true }))

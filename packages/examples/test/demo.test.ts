@@ -49,14 +49,14 @@ describe.concurrent("demo.ts", () => {
       deepStrictEqual(unknown, {
         result: false,
         stdout: "",
-        stderr: "The demo does not know --rediss: it takes --redis and --help.\n"
+        stderr: "The demo does not know --rediss: it takes --store, --redis and --help.\n"
       })
       assert.match(
         missing.stderr,
         /Neither redis-server nor valkey-server is on the PATH, .*: install one of them\..* Or set REDIS_URL to the address of a server\.\n$/
       )
       deepStrictEqual({ ...missing, stderr: "" }, { result: false, stdout: "", stderr: "" })
-      assert.include(help.stdout, "--redis")
+      assert.include(help.stdout, "--store")
       deepStrictEqual({ ...help, stdout: "" }, { result: true, stdout: "", stderr: "" })
     }))
 })

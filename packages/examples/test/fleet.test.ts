@@ -13,5 +13,10 @@ describe("fleet.ts", () => {
         stdout: "",
         stderr: "The fleet does not play expired: it knows start, expiry, revocation, steady, crash.\n"
       })
+      deepStrictEqual(yield* Output.of(FleetCommand.run(["--store", "sqlserver", "start"])), {
+        result: false,
+        stdout: "",
+        stderr: "--store takes redis or memcached.\n"
+      })
     }))
 })

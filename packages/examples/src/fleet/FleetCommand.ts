@@ -1,11 +1,10 @@
 /**
  * What `npm run fleet` does: what the processes of a fleet do to get by with
- * one token, with real processes, a real redis-server and a token endpoint that
- * counts.
+ * one token, with real processes, a real store and a token endpoint that counts.
  */
-import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
-import { Clock, Console, Duration, Effect } from "effect"
+import { Clock, Console, Duration, Effect, Either } from "effect"
 import type { Scope } from "effect"
+import * as SharedStore from "../SharedStore.js"
 import * as Style from "../Style.js"
 import * as Fleet from "./Fleet.js"
 import * as OAuthServer from "./OAuthServer.js"
@@ -17,27 +16,28 @@ const size = 8
 const maxPlays = 3
 const names = Object.keys(Scenarios.all)
 
-const usage = `Usage: npm run fleet [-- scenario ...]
+const usage = `Usage: npm run fleet [-- [--store name] [scenario ...]]
 
-Runs an Effect app in ${size} processes that share their token through a redis-server, which it starts
-and stops, and shows how often they ask for one.
+Runs an Effect app in ${size} processes that share their token through a server that it starts and
+stops, and shows how often they ask for one.
+
+  --store   where the token is shared: ${SharedStore.names.join(" or ")}; without it in redis
 
 The scenarios are ${names.join(", ")}; without a name it plays all of them.`
 
 const fail = (message: string) => Effect.as(Console.error(message), false)
 
-const show = (chosen: ReadonlyArray<string>) =>
+const show = (store: SharedStore.Name, chosen: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const style = yield* Style.Style
     const startedAt = yield* Clock.currentTimeMillis
-    yield* RedisServer.install
-    const redis = yield* RedisServer.make()
+    const server = yield* SharedStore.all[store].start
     const fleet = yield* Fleet.make(size)
     const play = <A, E>(scenario: Effect.Effect<A, E, Scenarios.Stage | Scope.Scope>) =>
-      Effect.scoped(Effect.provideService(scenario, Scenarios.Stage, { fleet, redis }))
+      Effect.scoped(Effect.provideService(scenario, Scenarios.Stage, { fleet, server, store }))
     yield* play(Scenarios.rehearsal)
     yield* Console.log(
-      `${style.bold("effect-alf")}: ${size} processes that share a token through ${redis.name}; ` +
+      `${style.bold("effect-alf")}: ${size} processes that share a token through ${server.name}; ` +
         `a token request takes ${Duration.toMillis(OAuthServer.latency)} ms\n`
     )
     yield* Table.header
@@ -63,9 +63,12 @@ const show = (chosen: ReadonlyArray<string>) =>
 /** Brings whether everything went as promised. */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<boolean> => {
   if (args.includes("--help")) return Effect.as(Console.log(usage), true)
-  const unknown = args.find((arg) => !names.includes(arg))
+  const parsed = SharedStore.fromArgs(args)
+  if (Either.isLeft(parsed)) return fail(parsed.left)
+  const { rest, store = "redis" } = parsed.right
+  const unknown = rest.find((arg) => !names.includes(arg))
   if (unknown !== undefined) return fail(`The fleet does not play ${unknown}: it knows ${names.join(", ")}.`)
-  return Effect.matchEffect(show(args.length === 0 ? names : names.filter((name) => args.includes(name))), {
+  return Effect.matchEffect(show(store, rest.length === 0 ? names : names.filter((name) => rest.includes(name))), {
     onFailure: (error) => fail(error.message),
     onSuccess: (passed) => passed ? Effect.succeed(true) : fail("The fleet did not do what it should.")
   })

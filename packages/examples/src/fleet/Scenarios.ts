@@ -1,8 +1,7 @@
 /** What the fleet protocol promises, put to the test. Each scenario has a server of its own, and so tokens of its own. */
-import type { RedisServer } from "@effect-alf/servers/redis/RedisServer"
 import { Clock, Context, Duration, Effect, Schedule } from "effect"
 import type { Scope } from "effect"
-import { Redis } from "ioredis"
+import * as SharedStore from "../SharedStore.js"
 import * as Finding from "./Finding.js"
 import type { Fleet } from "./Fleet.js"
 import * as OAuthServer from "./OAuthServer.js"
@@ -12,7 +11,7 @@ import type { Client, Pattern } from "./Traffic.js"
 /** What all scenarios are played on. */
 export class Stage extends Context.Tag("@effect-alf/examples/fleet/Scenarios/Stage")<
   Stage,
-  { readonly fleet: Fleet; readonly redis: RedisServer }
+  { readonly fleet: Fleet; readonly store: SharedStore.Name; readonly server: SharedStore.Running }
 >() {}
 
 export interface Scenario {
@@ -52,9 +51,9 @@ const perform = Effect.fnUntraced(function*(
   pattern: Pattern,
   until: (server: OAuthServer.OAuthServer) => Effect.Effect<number, never, Stage>
 ): Effect.fn.Return<Cast, never, Stage | Scope.Scope> {
-  const { fleet, redis } = yield* Stage
+  const { fleet, server: { address }, store } = yield* Stage
   const server = yield* OAuthServer.make({ lifetime })
-  const traffic = clients.map((client) => ({ client, url: server.url, redisUrl: redis.url, pattern }))
+  const traffic = clients.map((client) => ({ client, url: server.url, store, address, pattern }))
   const [since, reports] = yield* fleet.run(traffic, until(server))
   const outcome = (client: Client) => Outcome.make(client, server.seen(client), reports, since)
   return { fleet: outcome("fleet"), alone: outcome("alone"), control: outcome("control") }
@@ -191,40 +190,26 @@ const revocation: Scenario = {
 
 const requests = 10_000
 
-/** How often Redis was given each command so far, without this question. */
-const commands = (client: Redis): Effect.Effect<ReadonlyMap<string, number>> =>
-  Effect.map(
-    Effect.promise(() => client.info("commandstats")),
-    (text) =>
-      new Map(
-        Array.from(text.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm), ([, name, calls]) => [name, Number(calls)] as const)
-          .filter(([name]) => name !== "info")
-      )
-  )
-
 const steady: Scenario = {
   title: `${requests.toLocaleString("en")} requests within the life of a token`,
   maxPause: Number.POSITIVE_INFINITY,
   play: Effect.gen(function*() {
-    const { redis } = yield* Stage
-    const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new Redis(redis.url)),
-      (client) => Effect.sync(() => client.disconnect())
-    )
+    const { server, store } = yield* Stage
+    const commands = Effect.orDie(server.commands)
     let answers = 0
     let sent = 0
-    let pings = 0
+    let pings: number | undefined
     const cast = yield* perform(["fleet"], longLife, { callers: 4 }, (server) =>
       Effect.gen(function*() {
         yield* answered(server, ["fleet"])
         yield* epilogue
         const { apiRequests } = server.seen("fleet")
-        const before = yield* commands(client)
+        const before = yield* commands
         const first = apiRequests.length
         const since = yield* Clock.currentTimeMillis
         yield* until(() => apiRequests.length >= first + requests, "30 seconds")
         answers = apiRequests.length - first
-        for (const [name, calls] of yield* commands(client)) {
+        for (const [name, calls] of yield* commands) {
           const more = calls - (before.get(name) ?? 0)
           if (name === "ping") pings = more
           else sent += more
@@ -233,8 +218,8 @@ const steady: Scenario = {
       }))
     return played(cast, [
       Finding.make("requests", answers, { limit: Finding.atLeast(requests) }),
-      Finding.make("Redis commands for them", sent, { limit: Finding.exactly(0) }),
-      Finding.make("pings of the connections that listen", pings),
+      Finding.make(`${SharedStore.all[store].title} commands for them`, sent, { limit: Finding.exactly(0) }),
+      ...(pings === undefined ? [] : [Finding.make("pings of the connections that listen", pings)]),
       Finding.make("failed calls", Outcome.failedCalls(cast.fleet), { limit: Finding.exactly(0) })
     ])
   })

@@ -1,5 +1,7 @@
 /** What the parent and the processes of the fleet say to each other. */
 
+import type * as SharedStore from "../SharedStore.js"
+
 /**
  * Who calls: an app whose processes take turns, the same app without leases and
  * notices, or one that needs no token.
@@ -14,7 +16,8 @@ export interface Traffic {
   readonly client: Client
   /** Of the token endpoint and the API. */
   readonly url: string
-  readonly redisUrl: string
+  readonly store: SharedStore.Name
+  readonly address: SharedStore.Address
   readonly pattern: Pattern
 }
 

@@ -1,9 +1,10 @@
 /** One process of the fleet: the library as an app puts it together, and calls as the parent wants them. */
 import { AuthedHttpClient, OAuthError, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
-import { NodeHttp, RedisTokenStore } from "@effect-alf/node"
+import { NodeHttp } from "@effect-alf/node"
 import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Duration, Effect, Exit, FiberSet, Layer, Queue, Redacted, Schedule, Stream } from "effect"
+import * as SharedStore from "../SharedStore.js"
 import {
   type Call,
   type Command,
@@ -35,9 +36,9 @@ const withoutLeases = Layer.effect(
     }))
 )
 
-const Store = ({ client, redisUrl }: Traffic) => {
-  const Redis = RedisTokenStore.layer({ url: redisUrl })
-  return client === "fleet" ? Redis : Layer.provide(withoutLeases, Redis)
+const Store = ({ address, client, store }: Traffic) => {
+  const Shared = SharedStore.all[store].layer(address)
+  return client === "fleet" ? Shared : Layer.provide(withoutLeases, Shared)
 }
 
 const clocked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>

@@ -134,3 +134,14 @@ export const askUntil = <A>(
     Effect.asVoid(
       Effect.repeat(send(port, client, command), { until: isAwaited, schedule: Schedule.spaced("10 millis") })
     ))
+
+/** How often the server on a port was given each command so far, without this question. */
+export const commands = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerError> =>
+  Effect.map(
+    ask(port, (client) => client.info("commandstats")),
+    (text) =>
+      new Map(
+        Array.from(text.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm), ([, name, calls]) => [name, Number(calls)] as const)
+          .filter(([name]) => name !== "info")
+      )
+  )
