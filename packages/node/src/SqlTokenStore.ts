@@ -196,12 +196,10 @@ export const makeWithClient = <E, R>(
  * @example
  * ```ts
  * import { SqlTokenStore } from "@effect-alf/node"
- * import { PgClient } from "@effect/sql-pg"
- * import { Config, Layer } from "effect"
+ * import { LibsqlClient } from "@effect/sql-libsql"
+ * import { Layer } from "effect"
  *
- * const layer = SqlTokenStore.layer().pipe(
- *   Layer.provide(PgClient.layerConfig({ url: Config.redacted("DATABASE_URL") }))
- * )
+ * const layer = Layer.provide(SqlTokenStore.layer(), LibsqlClient.layer({ url: ":memory:" }))
  * ```
  *
  * @since 0.1.0
@@ -216,9 +214,13 @@ export const layer = (options?: Options): Layer.Layer<TokenStore, InvalidOptions
  * @example
  * ```ts
  * import { SqlTokenStore } from "@effect-alf/node"
- * import { LibsqlClient } from "@effect/sql-libsql"
+ * import { PgClient } from "@effect/sql-pg"
+ * import { Config, Effect, Layer } from "effect"
  *
- * const layer = SqlTokenStore.layerWithClient(LibsqlClient.layer({ url: "file:tokens.db" }), { createTable: true })
+ * const layer = Layer.unwrapEffect(Effect.map(
+ *   Config.redacted("DATABASE_URL"),
+ *   (url) => SqlTokenStore.layerWithClient(PgClient.layer({ url, connectTimeout: "2 seconds" }))
+ * ))
  * ```
  *
  * @since 0.1.0
@@ -259,8 +261,12 @@ export const environment = {
  * @example
  * ```ts
  * import { SqlTokenStore } from "@effect-alf/node"
+ * import { LibsqlClient } from "@effect/sql-libsql"
+ * import { Layer } from "effect"
  *
- * const layer = SqlTokenStore.layerConfig(SqlTokenStore.environment)
+ * const layer = SqlTokenStore.layerConfig(SqlTokenStore.environment).pipe(
+ *   Layer.provide(LibsqlClient.layer({ url: ":memory:" }))
+ * )
  * ```
  *
  * @since 0.1.0

@@ -39,6 +39,7 @@ const environment = {
   ...prefixed("BILLING_", client),
   ...prefixed("BILLING_ALF_", client),
   CONNECT_TIMEOUT: "2 seconds",
+  DATABASE_URL: "postgres://localhost:5432/app",
   ORDERS_URL: "https://api.example.com",
   REDIS_URL: "redis://localhost:6379",
   REFRESH_TOKEN: "refresh-token",

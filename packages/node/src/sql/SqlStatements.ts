@@ -80,12 +80,19 @@ const tables = {
 ) STRICT`
 }
 
-// In Postgres the time at which it is asked for, which may be after a wait for another's lock. MySQL's is UTC, for a
-// local time comes twice when summer ends. SQLite has milliseconds in all its versions only as a Julian day
-const clocks = {
-  pg: "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-  mysql: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000",
-  sqlite: "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+/** What a database says to the time. */
+const clockOf = (dialect: Dialect): string => {
+  switch (dialect) {
+    case "pg":
+      // As of when it is asked for, which may be after a wait for another's lock
+      return "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    case "mysql":
+      // In UTC, for a local time comes twice when summer ends
+      return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
+    case "sqlite":
+      // All versions have milliseconds in a Julian day alone
+      return "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+  }
 }
 
 /** Whether a name of a dialect is one of those that are known. */
@@ -111,7 +118,7 @@ export const dialectOf = (sql: SqlClient): string =>
 /** The statements for a table of a client. */
 export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlStatements => {
   const table = sql(name)
-  const now = sql.literal(clocks[dialect])
+  const now = sql.literal(clockOf(dialect))
   const createTable = sql.unsafe(ddl(dialect, name)).raw
 
   // An app may have its columns called otherwise: ours are called as they are
