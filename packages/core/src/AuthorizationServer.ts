@@ -190,7 +190,7 @@ export const make: (
     if (url.pathname.includes("/.well-known/")) {
       return yield* LayerOptions.invalid(
         `${name}.issuer`,
-        "is the address of the metadata: take the issuer that it names"
+        "is the address of the metadata: give the issuer that the metadata names"
       )
     }
     // As it was written: a slash at its end is a part of it
@@ -282,7 +282,7 @@ export const make: (
             ? Effect.succeed(known)
             : Effect.as(
               Effect.annotateLogs(
-                Effect.logWarning(`${result.left.message}. What it said before serves on`),
+                Effect.logWarning(`${result.left.message}. The metadata that was read before is still used`),
                 ErrorAttributes.make(result.left)
               ),
               known
@@ -383,7 +383,8 @@ const describeOther = (found: string, issuer: string): string => {
   return oneLine(`issuer is ${found}, not ${issuer}${hint}`)
 }
 
-const advice = "No metadata was found for this issuer: it may be another one, or its metadata elsewhere (metadataUrl)"
+const advice =
+  "No metadata was found for this issuer: check the issuer, or give the address of its metadata (metadataUrl)"
 
 /** Of two failures the one that says more: a server that is away says nothing of where its metadata is. */
 const moreTelling = (first: DiscoveryError, second: DiscoveryError): DiscoveryError => {

@@ -92,7 +92,7 @@ const read = <R>(secret: Secret<R>, name = "the client secret"): Effect.Effect<R
   Effect.filterOrFail(
     Effect.isEffect(secret) ? secret : Effect.succeed(secret),
     (secret) => !LayerOptions.hasControlCharacters(Redacted.value(secret)),
-    () => new CredentialsError({ description: `${name} holds a line break or another control character` })
+    () => new CredentialsError({ description: `${name} contains a line break or another control character` })
   )
 
 const version = <R>(secret: Secret<R>): Effect.Effect<Version, unknown, R> | undefined =>
@@ -118,7 +118,7 @@ export const clientSecretBasic = <R = never>(
         // RFC 7617 §2: the first colon ends the id
         if (options?.raw === true && clientId.includes(":")) {
           return new CredentialsError({
-            description: "the client id holds a colon, which must be encoded: without raw"
+            description: "the client id contains a colon, which must be encoded: leave raw out"
           })
         }
         const pair = `${encode(clientId)}:${encode(Redacted.value(secret))}`
@@ -257,7 +257,7 @@ const audience = (
     case "issuer":
     case "both":
       return issuer === undefined
-        ? new CredentialsError({ description: `the issuer is not known, which audience: "${options.audience}" needs` })
+        ? new CredentialsError({ description: `audience: "${options.audience}" needs the issuer, which is not known` })
         : Effect.succeed(options.audience === "issuer" ? issuer : [issuer, endpoint])
     default:
       return Effect.succeed(options.audience)
@@ -383,10 +383,10 @@ const refreshed = Effect.flatMap(
       onFailure: () => {
         if (unreadable.has(certificate)) return Effect.void
         unreadable.add(certificate)
-        return Effect.logWarning("The client certificate could not be read anew: the one at hand is presented")
+        return Effect.logWarning("The client certificate could not be refreshed: the previous one is still presented")
       },
       onSuccess: () =>
-        unreadable.delete(certificate) ? Effect.logInfo("The client certificate is read anew again") : Effect.void
+        unreadable.delete(certificate) ? Effect.logInfo("The client certificate can be refreshed again") : Effect.void
     }).pipe(
       Effect.map(certificate.thumbprint)
     )

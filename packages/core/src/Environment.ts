@@ -115,7 +115,7 @@ export const oneOf = <const A extends string>(name: string, description: string,
   make(name, description, (text) =>
     Either.fromNullable(
       values.find((value) => value === text.trim().toLowerCase()),
-      () => `is none of ${values.join(", ")}`
+      () => `is not one of ${values.join(", ")}`
     ))
 
 /**
@@ -375,13 +375,13 @@ const checkCredentials = (environment: Environment): Effect.Effect<void, Invalid
     ...nameIfSet("clientKeyFile")
   ]
   if (second !== undefined) {
-    return LayerOptions.invalid(first, `and ${second} are both set: the client proves itself by one of them`)
+    return LayerOptions.invalid(first, `and ${second} are both set: the client authenticates with one of them`)
   }
 
   const [keyFile] = nameIfSet("clientKeyFile")
   const [keyId] = nameIfSet("clientKeyId")
   if (keyId !== undefined && keyFile === undefined) {
-    return LayerOptions.invalid(keyId, `is set without ${names.clientKeyFile.name}: it says nothing of a secret`)
+    return LayerOptions.invalid(keyId, `is set without ${names.clientKeyFile.name}: a secret has no key id`)
   }
   if (clientAuth === undefined) return Effect.void
   const isByKey = clientAuth === "private_key_jwt"

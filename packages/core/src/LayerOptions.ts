@@ -86,7 +86,10 @@ export const load = <A>(config: Config.Config<A>): Effect.Effect<A, ConfigError.
         load(path, primitive, split),
         (values) => split === true || values.length < 2,
         () =>
-          ConfigError.InvalidData([...path], "holds a comma, where ConfigProvider.nested cuts it: take mapInputPath")
+          ConfigError.InvalidData(
+            [...path],
+            "contains a comma, where ConfigProvider.nested splits it: use mapInputPath"
+          )
       )).load(config)
   )
 
@@ -164,7 +167,7 @@ export const text = (option: string, value: string): Effect.Effect<string, Inval
   return value.trim() === ""
     ? invalid(option, "is empty")
     : hasControlCharacters(value)
-    ? invalid(option, "holds a line break or another control character")
+    ? invalid(option, "contains a line break or another control character")
     : Effect.succeed(value)
 }
 

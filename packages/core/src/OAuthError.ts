@@ -297,7 +297,7 @@ export class TokenProviderError extends TaggedError("TokenProviderError")<{
       case "RefreshToken":
         return `The refresh token cannot be used: ${this.description}`
       case "Defect":
-        return "The token endpoint died"
+        return "The token endpoint failed with a defect"
     }
   }
 }

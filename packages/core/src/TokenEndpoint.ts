@@ -188,7 +188,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
     // RFC 9449 §5: a token that is not bound would be what the client did not ask for
     if (response.isBound !== (proofKey !== undefined)) {
       return yield* reject(
-        proofKey === undefined ? "token_type is \"DPoP\", which nobody asked for" : "token_type is not DPoP"
+        proofKey === undefined ? "token_type is \"DPoP\", which was not requested" : "token_type is not DPoP"
       )
     }
     yield* tellUnread(response.unread)
@@ -263,7 +263,7 @@ const readingOf = <R>({ fields = [], tokenField = "" }: Pick<Options<R>, "fields
 
 const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
   Effect.isEffect(dpop)
-    ? orInvalid(dpop, "dpop", "brings no key")
+    ? orInvalid(dpop, "dpop", "provides no key")
     : Effect.succeed(dpop)
 
 /** RFC 9449 §5.1: a server may say by which algorithms it takes proofs. */
@@ -273,7 +273,9 @@ const doubtOfProofs = (
 ): string | undefined =>
   proofKey === undefined || Option.isNone(supported) || supported.value.includes(proofKey.algorithm)
     ? undefined
-    : `the server takes DPoP proofs by ${supported.value.join(", ")}; the key signs by ${proofKey.algorithm}`
+    : `the server supports DPoP proofs signed with ${
+      supported.value.join(", ")
+    }; the key signs with ${proofKey.algorithm}`
 
 /** A token may be bound to both, a key and a certificate. */
 const bindingOf = <R>(
@@ -366,7 +368,7 @@ export const makeDiscovery: <R = never>(
       const doubts = [doubt, doubtOfProofs(proofKey, metadata)].filter(Predicate.isString).join("; ")
       if (doubts !== warned) {
         warned = doubts
-        if (doubts !== "") yield* Effect.logWarning(`${failure(doubts).message}. That is used all the same`)
+        if (doubts !== "") yield* Effect.logWarning(`${failure(doubts).message}. It is used anyway`)
       }
       return clientAuth
     })
@@ -495,7 +497,10 @@ export const layerConfig = <R = never>(
       if (tokenEndpoint !== undefined) return layer<R>({ ...rest, tokenEndpoint, issuer, request })
       return issuer === undefined
         ? Layer.fail(
-          new InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing, and so is the issuer" })
+          new InvalidOptions({
+            option: "TokenEndpoint.tokenEndpoint",
+            description: "is missing, and issuer as well: give one of them"
+          })
         )
         : layerDiscovery<R>({ ...rest, issuer, metadataUrl, refreshMetadataEvery, request })
     }

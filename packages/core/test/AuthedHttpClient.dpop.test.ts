@@ -272,7 +272,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
           clientSecret: Redacted.make("secret")
         }).pipe(Effect.provideService(HttpClient.HttpClient, client))
         const error = yield* Effect.flip(endpoint.attempt(endpoint.resolve()))
-        assert.include(error.message, "token_type is \"DPoP\", which nobody asked for")
+        assert.include(error.message, "token_type is \"DPoP\", which was not requested")
       }))
   })
 
@@ -340,7 +340,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         Effect.provide(get(), layer(client, { dpop: DPoP.fromKey(Redacted.make("no key")) }))
       )
       const message = exit._tag === "Failure" ? Cause.pretty(exit.cause) : ""
-      assert.include(message, "TokenEndpoint.dpop brings no key: the key")
+      assert.include(message, "TokenEndpoint.dpop provides no key: the key")
       assert.notInclude(message, "no key\"")
     }))
 

@@ -121,7 +121,7 @@ describe("AuthorizationServer", () => {
       }
       deepStrictEqual(warnings, [
         `Discovery of ${issuer} answers: revocation_endpoint is not a string, ` +
-        "token_endpoint_auth_methods_supported is not a list of names. It counts as not said"
+        "token_endpoint_auth_methods_supported is not a list of names. This is ignored"
       ])
     }).pipe(Effect.provide(layer), Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
@@ -325,7 +325,7 @@ describe("AuthorizationServer", () => {
         // Both addresses, once
         assert.strictEqual(asked.length, 3)
         deepStrictEqual(warnings, [
-          `Discovery endpoint ${issuer}${rfc8414} answered 503: no OAuth error in an empty body. What it said before serves on`
+          `Discovery endpoint ${issuer}${rfc8414} answered 503: no OAuth error in an empty body. The metadata that was read before is still used`
         ])
         works = true
         yield* TestClock.adjust("10 seconds")
@@ -414,7 +414,7 @@ describe("AuthorizationServer", () => {
       [{ issuer: "https://a.example.com?x=1" }, "AuthorizationServer.issuer must not have a query"],
       [
         { issuer: "https://a.example.com/.well-known/openid-configuration" },
-        "AuthorizationServer.issuer is the address of the metadata: take the issuer that it names"
+        "AuthorizationServer.issuer is the address of the metadata: give the issuer that the metadata names"
       ],
       [
         { issuer: "http://a.example.com" },

@@ -142,7 +142,7 @@ for (const [method, make] of Object.entries(signing)) {
             Effect.gen(function*() {
               deepStrictEqual(
                 String(yield* Effect.flip(make({ audience }).authenticate(context))),
-                `CredentialsError: the issuer is not known, which audience: "${audience}" needs`
+                `CredentialsError: audience: "${audience}" needs the issuer, which is not known`
               )
             })
         ))
@@ -289,7 +289,7 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
       const error = yield* Effect.flip(ClientAuth.assertion(Redacted.make("a.b.c\n")).authenticate(context))
       assert.strictEqual(
         OAuthError.describe(error),
-        "the assertion holds a line break or another control character"
+        "the assertion contains a line break or another control character"
       )
     }))
 

@@ -72,7 +72,7 @@ for (const [method, auth] of Object.entries(methods)) {
         )
         assert.strictEqual(credentials.version, "one")
         deepStrictEqual(lines, [
-          "WARN The client certificate could not be read anew: the one at hand is presented 0"
+          "WARN The client certificate could not be refreshed: the previous one is still presented 0"
         ])
       }))
 

@@ -75,7 +75,7 @@ describe("ClientAuth", () => {
           const error = yield* Effect.flip(authenticate(auth))
           assert.strictEqual(
             OAuthError.describe(error),
-            "the client secret holds a line break or another control character"
+            "the client secret contains a line break or another control character"
           )
         })
     ))

@@ -215,7 +215,7 @@ const unreadable: Record<string, readonly [leave: (memory: Store) => Effect.Effe
   ],
   "is of a key that is not there any more": [
     (memory) => Effect.flatMap(encrypt(memory, key("old", 2)), (old) => old.set("key", entry("theirs"), Option.none())),
-    /encrypted with the key old, which is none of ours/
+    /encrypted with the key old, which is not one of the configured keys/
   ],
   "is of another key with the same id": [
     (memory) => Effect.flatMap(encrypt(memory, key("a", 2)), (old) => old.set("key", entry("theirs"), Option.none())),
@@ -391,7 +391,7 @@ describe("EncryptedTokenStore, under a provider", () => {
       assert.lengthOf(warnings(two), 1)
       assert.match(
         warnings(two)[0],
-        /^Token store entry \S+ counts as absent: it is encrypted with the key old, which is none of ours$/
+        /^Token store entry \S+ counts as absent: it is encrypted with the key old, which is not one of the configured keys$/
       )
       const [third] = yield* bench({ sharedStore }, get)
       assert.strictEqual(value(third), "two-2")

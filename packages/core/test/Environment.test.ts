@@ -58,15 +58,15 @@ describe("Environment.read", () => {
     [{ ALF_ALLOW_INSECURE: "yes" }, "ALF_ALLOW_INSECURE is neither true nor false"],
     [
       { ALF_CLIENT_AUTH: "basic" },
-      "ALF_CLIENT_AUTH is none of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none"
+      "ALF_CLIENT_AUTH is not one of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none"
     ],
     [
       { ALF_CLIENT_SECRET: "hunter2", ALF_CLIENT_SECRET_FILE: "/run/secrets/client" },
-      "ALF_CLIENT_SECRET and ALF_CLIENT_SECRET_FILE are both set: the client proves itself by one of them"
+      "ALF_CLIENT_SECRET and ALF_CLIENT_SECRET_FILE are both set: the client authenticates with one of them"
     ],
     [
       { ALF_CLIENT_SECRET_FILE: "/run/secrets/client", ALF_CLIENT_KEY_FILE: "/run/secrets/client.pem" },
-      "ALF_CLIENT_SECRET_FILE and ALF_CLIENT_KEY_FILE are both set: the client proves itself by one of them"
+      "ALF_CLIENT_SECRET_FILE and ALF_CLIENT_KEY_FILE are both set: the client authenticates with one of them"
     ],
     [
       { ALF_CLIENT_AUTH: "none", ALF_CLIENT_SECRET: "hunter2" },
@@ -83,7 +83,7 @@ describe("Environment.read", () => {
     [{ ALF_CLIENT_AUTH: "private_key_jwt" }, "ALF_CLIENT_AUTH is private_key_jwt, which needs ALF_CLIENT_KEY_FILE"],
     [
       { ALF_CLIENT_KEY_ID: "2026-11", ALF_CLIENT_SECRET: "hunter2" },
-      "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: it says nothing of a secret"
+      "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: a secret has no key id"
     ]
   ]
   it.effect("what is wrong is said by the variable's name, with any prefix", () =>

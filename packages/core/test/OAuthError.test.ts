@@ -117,9 +117,9 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
     new OAuthError.TokenProviderError({
       reason: "MaxWait",
       waited: Duration.seconds(30),
-      description: "attempt 1 at https://auth.example.com/token has not ended after 30s"
+      description: "attempt 1 at https://auth.example.com/token is still running after 30s"
     }),
-    "No token within 30s: attempt 1 at https://auth.example.com/token has not ended after 30s"
+    "No token within 30s: attempt 1 at https://auth.example.com/token is still running after 30s"
   ],
   [
     "TokenProviderError MaxWait of unknown cause",

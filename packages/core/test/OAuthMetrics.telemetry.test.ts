@@ -209,7 +209,7 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token.waiters", 0]
         ])
         deepStrictEqual(shown(telemetry.logs), [
-          "ERROR Token renewal failed, and the token in use is rejected. " +
+          "ERROR Token renewal failed, and the current token is rejected. " +
           "Token endpoint https://auth.test/token answered 401 invalid_client"
         ])
       })
@@ -320,9 +320,9 @@ describe("OAuthMetrics, what exporters are given", () => {
         ])
         const cause = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
         deepStrictEqual(shown(telemetry.logs), [
-          `WARN Token renewal failed, the token in use serves on until it expires. ${cause}`,
-          `ERROR There is no token, and requests fail without one. ${cause}`,
-          "INFO There is a token now"
+          `WARN Token renewal failed; the current token is used until it expires. ${cause}`,
+          `ERROR No token is available: requests fail. ${cause}`,
+          "INFO A token is available again"
         ])
         const [{ annotations }] = telemetry.logs
         deepStrictEqual(Object.keys(annotations).sort(), ["error.type", "oauth.token.key"])
@@ -380,8 +380,8 @@ describe("OAuthMetrics, what exporters are given", () => {
           ["oauth.token_store.operations oauth.outcome=skipped oauth.token_store.method=set", 1]
         ])
         deepStrictEqual(shown(telemetry.logs), [
-          "WARN Token store, get: connection refused. Tokens stay in this process until the store is back",
-          "INFO Token store is back"
+          "WARN Token store, get: connection refused. Until the store is available again, tokens are cached in this process only",
+          "INFO Token store is available again"
         ])
         const [{ annotations }] = telemetry.logs
         deepStrictEqual(annotations, { "oauth.token_store.method": "get", "error.type": "Unavailable" })

@@ -122,8 +122,8 @@ describe.concurrent("RefreshTokenGrant", () => {
       const message = yield* messageOf(during("1 second")(get(one)))
       assert.strictEqual(
         message,
-        "Token endpoint https://auth.test/token answered 400 invalid_grant. A refresh token that was used or has ended " +
-          "does not come back: obtain a new one, and begin with it in another RefreshTokenGrant"
+        "Token endpoint https://auth.test/token answered 400 invalid_grant. A refresh token that was used, was " +
+          "revoked or has expired stays invalid: obtain a new one, and make another RefreshTokenGrant with it"
       )
     }))
 
@@ -199,7 +199,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       yield* sharedStore.set(key, strange, Option.none())
       assert.strictEqual(
         yield* messageOf(during("1 second")(get(one))),
-        `The refresh token cannot be used: entry ${key} of the token store holds none that this version can read`
+        `The refresh token cannot be used: entry ${key} of the token store cannot be read by this version`
       )
       deepStrictEqual(yield* sent, [])
       deepStrictEqual(yield* sharedStore.get(key), Option.some(strange))
@@ -216,7 +216,10 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       // Decryption takes its time beside that of TestClock
       const fiber = yield* Effect.fork(messageOf(get(one)))
       yield* TestClock.adjust(0).pipe(Effect.zipRight(Effect.yieldNow()), Effect.repeatN(50))
-      assert.include(yield* Fiber.join(fiber), "it is encrypted with the key old, which is none of ours")
+      assert.include(
+        yield* Fiber.join(fiber),
+        "it is encrypted with the key old, which is not one of the configured keys"
+      )
       deepStrictEqual(yield* sent, [])
       deepStrictEqual(yield* old.get(key), Option.some(entry(3, "newest")))
     }))

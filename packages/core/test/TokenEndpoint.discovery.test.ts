@@ -218,7 +218,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
         assert.strictEqual(error.reason, "ClientAuth")
         assert.strictEqual(
           error.message,
-          `Discovery endpoint ${issuer}: the server takes "none" (public clients), x; ` +
+          `Discovery endpoint ${issuer}: the server supports "none" (public clients), x; ` +
             "the client has client_secret_basic, client_secret_post, client_secret_jwt"
         )
         deepStrictEqual(urls(), [metadataUrl])
@@ -236,8 +236,8 @@ describe("TokenEndpoint.layerDiscovery", () => {
         deepStrictEqual(asked.slice(1).map(({ form }) => form.get("client_secret")), ["secret", "secret"])
         deepStrictEqual(logs, [{
           level: "Warning",
-          text: `Discovery endpoint ${issuer}: the server takes "none" (public clients); ` +
-            "the client has client_secret_post, client_secret_basic. That is used all the same"
+          text: `Discovery endpoint ${issuer}: the server supports "none" (public clients); ` +
+            "the client has client_secret_post, client_secret_basic. It is used anyway"
         }])
       }).pipe(Effect.provide(layer), collectLogs(logs))
     })
@@ -251,7 +251,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
         assert.lengthOf(asked, 2)
         deepStrictEqual(logs.map(({ text }) => text), [
           `Discovery endpoint ${issuer}: the server takes DPoP proofs by RS256, PS256; the key signs by ES256. ` +
-          "That is used all the same"
+          "It is used anyway"
         ])
       }).pipe(Effect.provide(layer), collectLogs(logs))
     })
@@ -280,7 +280,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       deepStrictEqual(choose([certificate, basic], null), ["tls_client_auth", undefined])
       deepStrictEqual(
         choose([basic], []),
-        ["client_secret_basic", "the server takes no authentication method; the client has client_secret_basic"]
+        ["client_secret_basic", "the server supports no authentication method; the client has client_secret_basic"]
       )
     })
 

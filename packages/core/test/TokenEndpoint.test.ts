@@ -382,8 +382,8 @@ describe("TokenEndpoint", () => {
         const ask = endpoint.request(endpoint.resolve())
         yield* Effect.replicateEffect(ask, 6).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
         deepStrictEqual(warnings, [
-          `Token endpoint ${url} answers: expires_in is not a number of seconds, scope is not a string. It counts as not said`,
-          `Token endpoint ${url} answers: token_type is empty. It counts as not said`
+          `Token endpoint ${url} answers: expires_in is not a number of seconds, scope is not a string. This is ignored`,
+          `Token endpoint ${url} answers: token_type is empty. This is ignored`
         ])
       }))
 
@@ -615,7 +615,7 @@ describe("TokenEndpoint", () => {
           new Response(new Uint8Array([0x1f, 0x8b]), {
             headers: { "content-type": "application/json", "content-encoding": "gzip", "x-request-id": "r1" }
           }),
-        invalid("no valid JSON in a body of 2 characters (application/json, gzip though identity was asked for)")
+        invalid("no valid JSON in a body of 2 characters (application/json, gzip though identity was requested)")
       ],
       ["JSON null", json(null), invalid("the JSON is not an object")],
       ["a JSON array", json([accessToken]), invalid("the JSON is not an object")],
@@ -628,12 +628,12 @@ describe("TokenEndpoint", () => {
       [
         "an access_token with a line break",
         token({ access_token: "abc\r\nx-admin: 1" }),
-        invalid("access_token holds characters that no token may have")
+        invalid("access_token contains characters that no token may have")
       ],
       [
         "an access_token that is not ASCII",
         token({ access_token: "tökén" }),
-        invalid("access_token holds characters that no token may have")
+        invalid("access_token contains characters that no token may have")
       ],
       [
         "token_type mac",
@@ -1466,14 +1466,14 @@ describe("TokenEndpoint", () => {
       [{ tokenEndpoint: "https://auth.example.com/token#x" }, "TokenEndpoint.tokenEndpoint must not have a fragment"],
       [{ clientId: undefined }, "TokenEndpoint.clientId is missing"],
       [{ clientId: "" }, "TokenEndpoint.clientId is empty"],
-      [{ clientId: "c\n" }, "TokenEndpoint.clientId holds a line break or another control character"],
+      [{ clientId: "c\n" }, "TokenEndpoint.clientId contains a line break or another control character"],
       [{ request: { params: { tenant: undefined } } }, "TokenEndpoint.request params.tenant is not a string"],
       [{ clientSecret: undefined }, "TokenEndpoint.clientSecret is missing"],
       [{ clientSecret: Redacted.make("") }, "TokenEndpoint.clientSecret is empty"],
       ...["s\n", "s\r\n", "\u0000s", "s\u007f"].map((secret) =>
         [
           { clientSecret: Redacted.make(secret) },
-          "TokenEndpoint.clientSecret holds a line break or another control character"
+          "TokenEndpoint.clientSecret contains a line break or another control character"
         ] as const
       ),
       [{ clientSecret: Redacted.make(undefined) }, "TokenEndpoint.clientSecret is missing"],
@@ -1621,7 +1621,10 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(sent.at(-1)?.url, url)
         deepStrictEqual(sent.at(-1)?.form.getAll("resource"), ["https://a", "https://b"])
         const error = yield* Effect.flip(build(fromEnvironment, rest, layer))
-        assert.strictEqual(error.message, "TokenEndpoint.tokenEndpoint is missing, and so is the issuer")
+        assert.strictEqual(
+          error.message,
+          "TokenEndpoint.tokenEndpoint is missing, and issuer as well: give one of them"
+        )
       }))
 
     it.effect("checks what it has read", () =>

@@ -89,7 +89,7 @@ describe("TokenProvider, at its end", () => {
       assert.isTrue(Option.isNone(yield* Fiber.poll(fiber)))
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(fiber)
-      deepStrictEqual(warnings(bench), ["Tokens were not revoked within 2s: they expire"])
+      deepStrictEqual(warnings(bench), ["Tokens were not revoked within 2s: they stay valid until they expire"])
       deepStrictEqual(revoked, [])
     }))
 
@@ -108,7 +108,7 @@ describe("TokenProvider, at its end", () => {
       yield* provider.get({ scope: "read" })
       yield* close
       deepStrictEqual(warnings(bench), [
-        "2 of the tokens were not revoked: they expire. Revocation endpoint https://auth.test/revoke: refused"
+        "Tokens that were not revoked: 2. They stay valid until they expire. Revocation endpoint https://auth.test/revoke: refused"
       ])
     }))
 })

@@ -358,7 +358,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(
         (yield* Effect.flip(provider.get())).message,
-        "Token endpoint https://auth.test/token answered 200: the token is the one that it gave before, and its time is over"
+        "Token endpoint https://auth.test/token answered 200: the token is the same as before, and it has expired"
       )
       yield* TestClock.adjust("1 second")
       assert.strictEqual(value(yield* provider.get()), "same")

@@ -340,7 +340,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.isDefined(error.retryAfter)
       assert.strictEqual(
         error.message,
-        "No token within 10s: attempt 1 at https://auth.test/token has not ended after 10s"
+        "No token within 10s: attempt 1 at https://auth.test/token is still running after 10s"
       )
       assert.isNull(late.unsafePoll())
       yield* TestClock.adjust("4 seconds")

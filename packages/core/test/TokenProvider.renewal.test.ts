@@ -368,7 +368,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.include(failure, { reason: "MaxWait" })
       assert.strictEqual(
         failure.message,
-        "No token within 10s: another process asks https://auth.test/token, and has stored no token after 10s"
+        "No token within 10s: another process is requesting a token from https://auth.test/token, and has not stored one after 10s"
       )
       deepStrictEqual(failure.retryAfter, Duration.seconds(1))
       deepStrictEqual(yield* one.tokens.requests, [])

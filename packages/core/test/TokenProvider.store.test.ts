@@ -376,7 +376,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       yield* bench.store.setDelay("130 millis")
       yield* getsToken(bench, 200, { scope: "a" })
       assert.lengthOf(warnings(bench), 1)
-      assert.include(warnings(bench)[0], "its answers for one token take more than 200ms")
+      assert.include(warnings(bench)[0], "the calls for one token took more than 200ms")
       for (const scope of ["b", "c", "d"]) {
         yield* TestClock.adjust("5 seconds")
         yield* getsToken(bench, 67, { scope })

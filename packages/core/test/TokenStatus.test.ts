@@ -88,7 +88,11 @@ describe.concurrent("TokenStatus", () => {
       yield* Effect.exit(provider.get())
       yield* settle
       const { error } = Option.getOrThrow((yield* TokenProvider.status(provider)).lastError)
-      assert.include(error, { _tag: "TokenProviderError", reason: "Defect", message: "The token endpoint died" })
+      assert.include(error, {
+        _tag: "TokenProviderError",
+        reason: "Defect",
+        message: "The token endpoint failed with a defect"
+      })
     }))
 
   it.scoped("tells where a token is from, and that a resource has rejected it", () =>
@@ -143,7 +147,7 @@ describe("TokenProvider.warm", () => {
       yield* warm(bench, { onFailure: "log" })
       deepStrictEqual(bench.logs, [{
         level: "Error",
-        text: `There is no token, and requests fail without one. ${TestTokenEndpoint.invalidClient.message}`
+        text: `No token is available: requests fail. ${TestTokenEndpoint.invalidClient.message}`
       }])
     }))
 })

@@ -293,7 +293,7 @@ shared(services)("known servers", (it) => {
         const keycloak = yield* Keycloak.make({ client, methods: ["private_key_jwt", "tls_client_auth"] })
         saysWhy(
           yield* fail("keycloak", environment(keycloak)),
-          `Discovery endpoint ${keycloak.issuer}: the server takes private_key_jwt, tls_client_auth; ` +
+          `Discovery endpoint ${keycloak.issuer}: the server supports private_key_jwt, tls_client_auth; ` +
             "the client has client_secret_basic, client_secret_post, client_secret_jwt",
           Redacted.value(client.secret)
         )

@@ -508,7 +508,7 @@ export const situations: Readonly<Record<string, Situation>> = {
     error_description: "no such client"
   }),
   "answered 400 invalid_grant": refused("invalid_grant"),
-  "answered 400 invalid_grant: revoked. A refresh token that was used or has ended does not come back: obtain a new one, and begin with it in another RefreshTokenGrant":
+  "answered 400 invalid_grant: revoked. A refresh token that was used, was revoked or has expired stays invalid: obtain a new one, and make another RefreshTokenGrant with it":
     providing({ ...refreshing, answer: () => json({ error: "invalid_grant", error_description: "revoked" }, 400) }),
   "answered 400 invalid_scope": refused("invalid_scope"),
   "answered 400 unauthorized_client": refused("unauthorized_client"),
@@ -527,7 +527,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   "answered 404: no OAuth error in a body of 9 characters (text/plain)": asking(() =>
     text("not found", 404, "text/plain")
   ),
-  "answered 404: no OAuth error in an empty body. No metadata was found for this issuer: it may be another one, or its metadata elsewhere (metadataUrl)":
+  "answered 404: no OAuth error in an empty body. No metadata was found for this issuer: check the issuer, or give the address of its metadata (metadataUrl)":
     discovering(() => new Response(null, { status: 404 })),
   "answered 403: no OAuth error in an empty body": asking(() => new Response(null, { status: 403 })),
   "answered 304: no OAuth error in an empty body": asking(() => new Response(null, { status: 304 })),
@@ -553,7 +553,7 @@ export const situations: Readonly<Record<string, Situation>> = {
 
   // The answer is of no use
   "answered 200: no valid JSON in a body of 18 characters (text/html)": asking(() => page(200)),
-  "answered 200: no valid JSON in a body of 3 characters (application/json, gzip though identity was asked for)":
+  "answered 200: no valid JSON in a body of 3 characters (application/json, gzip though identity was requested)":
     asking(
       () => new Response("...", { headers: { "content-type": "application/json", "content-encoding": "gzip" } })
     ),
@@ -562,11 +562,11 @@ export const situations: Readonly<Record<string, Situation>> = {
   "answered 200: access_token is not a string": issuing({ access_token: 1 }),
   "answered 200: access_token is empty": issuing({ access_token: "" }),
   "answered 200: access_token is longer than 65536 characters": issuing({ access_token: "a".repeat(65_537) }),
-  "answered 200: access_token holds characters that no token may have": issuing({ access_token: "a\nb" }),
+  "answered 200: access_token contains characters that no token may have": issuing({ access_token: "a\nb" }),
   "answered 200: token_type is \"mac\", which this client does not know (bearerTypes)": issuing({ token_type: "mac" }),
-  "answered 200: token_type is \"DPoP\", which nobody asked for": issuing({ token_type: "DPoP" }),
+  "answered 200: token_type is \"DPoP\", which was not requested": issuing({ token_type: "DPoP" }),
   "answered 200: token_type is not DPoP": issuing({ token_type: "Bearer" }, { dpop: DPoP.generate() }),
-  "answered 200: the token is the one that it gave before, and its time is over": during(
+  "answered 200: the token is the same as before, and it has expired": during(
     Effect.flatMap(
       makeProvider({ answer: (_, count) => token({ expires_in: count === 1 ? 10 : 0 }) }),
       (it) => Effect.zipRight(Effect.zipRight(it.get(), Effect.sleep("10 seconds")), messageOf(it.get()))
@@ -606,24 +606,24 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the client_secret_basic credentials are unavailable: Service not found: @effect/platform/FileSystem": proving(
     ClientAuth.clientSecretBasic(ClientAuth.secretFile("/run/secrets/client-secret")) as ClientAuth.ClientAuth
   ),
-  "the client_secret_basic credentials are unavailable: the client secret holds a line break or another control character":
+  "the client_secret_basic credentials are unavailable: the client secret contains a line break or another control character":
     proving(ClientAuth.clientSecretBasic(Redacted.make("s3cr3t\n"))),
-  "the client id holds a colon, which must be encoded: without raw": asking(() => token(), {
+  "the client id contains a colon, which must be encoded: leave raw out": asking(() => token(), {
     clientId: "client:id",
     clientAuth: ClientAuth.clientSecretBasic(clientSecret, { raw: true })
   }),
-  "the issuer is not known, which audience: \"issuer\" needs": withKey(rsaPem, { audience: "issuer" }),
+  "audience: \"issuer\" needs the issuer, which is not known": withKey(rsaPem, { audience: "issuer" }),
   "the parameters of the grant urn:ietf:params:oauth:grant-type:jwt-bearer are unavailable": granting(
     Grant.jwtBearer({ id: "robot", read: () => Effect.fail("no vault") })
   ),
   "the parameters of the grant urn:ietf:params:oauth:grant-type:jwt-bearer are empty": granting(
     Grant.jwtBearer({ id: "robot", read: () => Effect.succeed(Redacted.make("")) })
   ),
-  "the server takes private_key_jwt; the client has client_secret_basic, client_secret_post, client_secret_jwt":
+  "the server supports private_key_jwt; the client has client_secret_basic, client_secret_post, client_secret_jwt":
     discovering(() => metadata({ token_endpoint_auth_methods_supported: ["private_key_jwt"] })),
-  "the server takes \"none\" (public clients); the client has client_secret_basic, client_secret_post, client_secret_jwt":
+  "the server supports \"none\" (public clients); the client has client_secret_basic, client_secret_post, client_secret_jwt":
     discovering(() => metadata({ token_endpoint_auth_methods_supported: ["none"] })),
-  "the server takes no authentication method; the client has client_secret_basic, client_secret_post, client_secret_jwt":
+  "the server supports no authentication method; the client has client_secret_basic, client_secret_post, client_secret_jwt":
     discovering(() => metadata({ token_endpoint_auth_methods_supported: [] })),
 
   // Keys
@@ -631,28 +631,28 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the key is unavailable": proving(ClientAuth.privateKeyJwt({ key: Effect.fail("no vault") })),
   "the certificate is unavailable": withKey(rsaPem, { certificate: Effect.fail("no vault") }),
   "the key is neither PEM (PKCS#8) nor a JWK": withKey("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"),
-  "the PEM has no whole block BEGIN PRIVATE KEY": withKey("-----BEGIN PRIVATE KEY-----\nAAAA"),
+  "the PEM has no complete block BEGIN PRIVATE KEY": withKey("-----BEGIN PRIVATE KEY-----\nAAAA"),
   "the PEM is PKCS#1 (RSA PRIVATE KEY): convert it with openssl pkcs8 -topk8 -nocrypt": withKey(pem(rsa, "pkcs1")),
   "the PEM is SEC1 (EC PRIVATE KEY): convert it with openssl pkcs8 -topk8 -nocrypt": withKey(pem(ec, "sec1")),
   "the PEM is encrypted: decrypt it with openssl pkcs8": withKey(block("ENCRYPTED PRIVATE KEY")),
   "the PEM is in OpenSSH's own format: convert it with ssh-keygen -p -m PKCS8": withKey(block("OPENSSH PRIVATE KEY")),
   "the PEM is a public key, without its private part": withKey(block("PUBLIC KEY")),
   "the PEM is a certificate, without its private key": withKey(block("CERTIFICATE")),
-  "the PEM is damaged, or its key none of RSA, EC (P-256, P-384, P-521) or Ed25519": withKey(block("PRIVATE KEY")),
+  "the PEM is damaged, or its key is not one of RSA, EC (P-256, P-384, P-521) or Ed25519": withKey(block("PRIVATE KEY")),
   "the JWK has no kty": withJwk({}),
   "the key is a JWK Set: give one of its keys": withJwk({ keys: [] }),
   "the JWK is a public key, without its private part": withJwk(jwk(createPublicKey(ec))),
   "the JWK is damaged or incomplete": withJwk({ ...jwk(ec), d: "AAAA" }),
-  "the alg of the JWK is none that signs": withJwk({ ...jwk(rsa), alg: "RSA-OAEP" }),
+  "the alg of the JWK is not a signature algorithm": withJwk({ ...jwk(rsa), alg: "RSA-OAEP" }),
   "the use or key_ops of the JWK do not allow it to sign": withJwk({ ...jwk(ec), use: "enc" }),
-  "the key's type is none of RSA, EC (P-256, P-384, P-521) or Ed25519": withJwk({ kty: "EC", crv: "secp256k1" }),
+  "the type of the key is not one of RSA, EC (P-256, P-384, P-521) or Ed25519": withJwk({ kty: "EC", crv: "secp256k1" }),
   "the key is an RSA key, but ES256 needs an EC key on P-256": withKey(rsaPem, { algorithm: "ES256" }),
   "the key is too small: RSA needs 2048 bits, it has 1024": withKey(pem(small)),
   "the secret is too short: HS256 needs 32 bytes, it has 6": proving(
     ClientAuth.clientSecretJwt(Redacted.make("secret"))
   ),
-  "the algorithm is none that is known": withKey(rsaPem, { algorithm: "RS999" as never }),
-  "no key for ES999 can be made here": binding(DPoP.generate({ algorithm: "ES999" as never })),
+  "the algorithm is unknown": withKey(rsaPem, { algorithm: "RS999" as never }),
+  "this runtime cannot make a key for ES999": binding(DPoP.generate({ algorithm: "ES999" as never })),
   "the key is a shared secret, which cannot sign a proof": binding(
     DPoP.fromKey(Redacted.make({ kty: "oct", k: "A".repeat(43) }))
   ),
@@ -668,17 +668,17 @@ export const situations: Readonly<Record<string, Situation>> = {
     Effect.scoped(makeProvider()),
     (closed) => messageOf(closed.get())
   ),
-  "No token within 10s: attempt 1 at https://auth.example.com/token has not ended after 10s": providingDuring({
+  "No token within 10s: attempt 1 at https://auth.example.com/token is still running after 10s": providingDuring({
     custom: { attempt: () => Effect.never }
   }),
-  "No token within 10s: another process asks https://auth.example.com/token, and has stored no token after 10s":
+  "No token within 10s: another process is requesting a token from https://auth.example.com/token, and has not stored one after 10s":
     providingDuring({
       store: storeWith((store) => ({
         acquireLease: () => Effect.succeed(false),
         get: (key) => key.endsWith("#claim") ? Effect.succeedSome(claim) : store.get(key)
       }), TokenStore.byTurns)
     }),
-  "No token within maxWait: another process has failed, and none asks the token endpoint again within this time": Effect
+  "No token within maxWait: another process has failed, and no process requests a token again within this time": Effect
     .flatMap(
       Effect.orDie(TokenStore.makeMemory({ sharing: TokenStore.byTurns })),
       (shared) => {
@@ -731,7 +731,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       return yield* messageOf(provider.get())
     })
   ),
-  "The refresh token cannot be used: entry … of the token store holds none that this version can read": providing({
+  "The refresh token cannot be used: entry … of the token store cannot be read by this version": providing({
     ...refreshing,
     store: storeHolding("not ours")
   }),
@@ -780,12 +780,12 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
   "was not followed: its Location is not a URL": redirecting("https://"),
   "was not followed: its Location is not an http address": redirecting("ftp://api.example.com/orders"),
-  "was not followed: its Location holds credentials": redirecting("https://user@api.example.com/orders"),
+  "was not followed: its Location contains credentials": redirecting("https://user@api.example.com/orders"),
 
   // An option is wrong
   "TokenEndpoint.clientId is missing": endpointWith({ clientId: undefined }),
   "TokenEndpoint.clientId is empty": endpointWith({ clientId: "" }),
-  "TokenEndpoint.clientId holds a line break or another control character": endpointWith({ clientId: "client-id\n" }),
+  "TokenEndpoint.clientId contains a line break or another control character": endpointWith({ clientId: "client-id\n" }),
   "TokenEndpoint.clientSecret must be made by Redacted.make": endpointWith({ clientSecret: "client-secret" }),
   "TokenEndpoint.clientSecret is not a string": endpointWith({ clientSecret: Redacted.make(1) }),
   "TokenEndpoint.tokenEndpoint is not an absolute URL": endpointWith({ tokenEndpoint: "/token" }),
@@ -800,14 +800,14 @@ export const situations: Readonly<Record<string, Situation>> = {
   }),
   "TokenEndpoint.tokenEndpoint must not have a fragment": endpointWith({ tokenEndpoint: `${url}#here` }),
   "TokenEndpoint.request params.tenant is not a string": endpointWith({ request: { params: { tenant: undefined } } }),
-  "TokenEndpoint.dpop brings no key: the key is a shared secret, which cannot sign a proof": endpointWith({
+  "TokenEndpoint.dpop provides no key: the key is a shared secret, which cannot sign a proof": endpointWith({
     dpop: DPoP.fromKey(Redacted.make({ kty: "oct", k: "A".repeat(43) }))
   }),
   "TokenEndpoint.clientAuth tls_client_auth: what its tokens are bound to is not known: Service not found: @effect-alf/core/ClientCertificate":
     endpointWith({ clientAuth: ClientAuth.tlsClientAuth }),
   "TokenEndpoint.clientAuth is an empty list": discoveryWith({ clientAuth: [] }),
   "TokenEndpoint.issuer must not have a query": discoveryWith({ issuer: `${issuer}?tenant=1` }),
-  "TokenEndpoint.issuer is the address of the metadata: take the issuer that it names": discoveryWith({
+  "TokenEndpoint.issuer is the address of the metadata: give the issuer that the metadata names": discoveryWith({
     issuer: `${issuer}/.well-known/openid-configuration`
   }),
   "TokenProvider.maxWait is negative": clientWith({ baseUrl: api, maxWait: -1 }),
@@ -820,7 +820,7 @@ export const situations: Readonly<Record<string, Situation>> = {
     origins: [`${api}/orders`]
   }),
   "AuthedHttpClient.baseUrl must not have a query": clientWith({ baseUrl: `${api}?v=1` }),
-  "NodeAuthedHttpClient.tokenEndpoint is missing, and so is the issuer": nodeWith({}),
+  "NodeAuthedHttpClient.tokenEndpoint is missing, and issuer as well: give one of them": nodeWith({}),
   "NodeAuthedHttpClient.metadataUrl and tokenEndpoint are both given: with an endpoint no metadata is read": nodeWith({
     tokenEndpoint: url,
     metadataUrl: `${issuer}/metadata`
@@ -839,14 +839,14 @@ export const situations: Readonly<Record<string, Situation>> = {
     ALF_TOKEN_REQUEST_TIMEOUT: "soon"
   }),
   "ALF_ALLOW_INSECURE is neither true nor false": configuredBy({ ...variables, ALF_ALLOW_INSECURE: "yes" }),
-  "ALF_CLIENT_AUTH is none of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none":
+  "ALF_CLIENT_AUTH is not one of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, none":
     configuredBy({ ...variables, ALF_CLIENT_AUTH: "basic" }),
-  "ALF_CLIENT_SECRET and ALF_CLIENT_SECRET_FILE are both set: the client proves itself by one of them": configuredBy({
+  "ALF_CLIENT_SECRET and ALF_CLIENT_SECRET_FILE are both set: the client authenticates with one of them": configuredBy({
     ...variables,
     ALF_CLIENT_SECRET: "client-secret",
     ALF_CLIENT_SECRET_FILE: "/run/secrets/client-secret"
   }),
-  "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: it says nothing of a secret": configuredBy({
+  "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: a secret has no key id": configuredBy({
     ...variables,
     ALF_CLIENT_KEY_ID: "2026-11"
   }),
@@ -859,7 +859,7 @@ export const situations: Readonly<Record<string, Situation>> = {
     ...variables,
     ALF_CLIENT_AUTH: "private_key_jwt"
   }),
-  "holds a comma, where ConfigProvider.nested cuts it: take mapInputPath": configuredBy(
+  "contains a comma, where ConfigProvider.nested splits it: use mapInputPath": configuredBy(
     {
       ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [`shop.${name}`, value])),
       "shop.ALF_CLIENT_SECRET": "a,b"
@@ -868,30 +868,30 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
 
   // Keys of an encrypted store
-  "EncryptedTokenStore.keys must hold at least one key": encryptedWith(),
+  "EncryptedTokenStore.keys must contain at least one key": encryptedWith(),
   "EncryptedTokenStore.keys[0].id must be 1 to 64 ASCII letters, digits or any of . _ : / -": encryptedWith(
     { id: "", key: key32 }
   ),
-  "EncryptedTokenStore.keys[1].id is that of another key too": encryptedWith(
+  "EncryptedTokenStore.keys[1].id is also the id of another key": encryptedWith(
     { id: "1", key: key32 },
     { id: "1", key: key32 }
   ),
   "EncryptedTokenStore.keys[0].key is not 32 bytes of base64": encryptedWith({ id: "1", key: Redacted.make("short") }),
-  "EncryptedTokenStore.keys[0].key is of no use here: WebCrypto is missing (browsers have it on https)": withoutImport(
+  "EncryptedTokenStore.keys[0].key cannot be used here: WebCrypto is missing (browsers have it on https)": withoutImport(
     encryptedWith({ id: "1", key: key32 })
   ),
 
   // Redis
   "RedisTokenStore.url is not a URL": redisAt("localhost"),
   "RedisTokenStore.url must begin with redis://, rediss:// or unix:///": redisAt("https://localhost"),
-  "RedisTokenStore.url is a socket, and a cluster has none": redisWith({ url: "unix:///run/redis.sock", cluster: {} }),
+  "RedisTokenStore.url is a socket, which a cluster does not have": redisWith({ url: "unix:///run/redis.sock", cluster: {} }),
   "RedisTokenStore.url has a host before the path of its socket": redisAt("unix://run/redis.sock"),
   "RedisTokenStore.url has no host": redisAt("redis:///2"),
-  "RedisTokenStore.url must not have a query: give such options as redis": redisAt("redis://localhost?family=6"),
+  "RedisTokenStore.url must not have a query: give these options in redis": redisAt("redis://localhost?family=6"),
   "RedisTokenStore.url must not have a fragment: # in a password is %23": redisAt("redis://localhost/0#1"),
   "RedisTokenStore.url has credentials that are not percent-encoded": redisAt("redis://app:100%@localhost"),
   "RedisTokenStore.url has a path that is not the number of a database": redisAt("redis://localhost/tokens"),
-  "RedisTokenStore.url names a database, and a cluster has none but 0": redisWith({
+  "RedisTokenStore.url names a database, but a cluster has only database 0": redisWith({
     url: "redis://localhost/2",
     cluster: {}
   }),
@@ -914,7 +914,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       flattened: ConfigProvider.fromMap(new Map()).flattened
     }))
   ),
-  "NodeHttp.ca holds no certificate in PEM": building(NodeHttp.layer({ ca: "/run/tls/ca.crt" })),
+  "NodeHttp.ca contains no PEM certificate": building(NodeHttp.layer({ ca: "/run/tls/ca.crt" })),
   "NodeHttp.certificate.certificateFile /run/tls/tls.crt cannot be read: ENOENT": Effect.flatMap(
     temporary,
     (directory) =>
@@ -924,20 +924,20 @@ export const situations: Readonly<Record<string, Situation>> = {
       )
   ),
   "NodeHttp.certificate is unavailable: the effect failed": presenting(Effect.fail("no vault")),
-  "NodeHttp.certificate is neither files, certificate and key, nor a pfx": presenting({ certificate: "", key: "" }),
-  "NodeHttp.certificate.certificate holds no certificate in PEM": presenting({
+  "NodeHttp.certificate has neither files, nor certificate and key, nor a pfx": presenting({ certificate: "", key: "" }),
+  "NodeHttp.certificate.certificate contains no PEM certificate": presenting({
     certificate: "",
     key: Redacted.make(rsaPem)
   }),
-  "NodeHttp.certificate.key holds no private key in PEM, or one that needs a passphrase": Effect.flatMap(
+  "NodeHttp.certificate.key contains no PEM private key, or one that needs a passphrase": Effect.flatMap(
     selfSigned,
     ({ good }) => presenting({ ...good, key: Redacted.make("") })
   ),
-  "NodeHttp.certificate.key holds no private key in PEM for this passphrase": Effect.flatMap(
+  "NodeHttp.certificate.key contains no PEM private key for this passphrase": Effect.flatMap(
     selfSigned,
     ({ good }) => presenting({ ...good, key: Redacted.make(""), passphrase: Redacted.make("a-passphrase") })
   ),
-  "NodeHttp.certificate.key holds the key of another certificate": Effect.flatMap(
+  "NodeHttp.certificate.key is the key of another certificate": Effect.flatMap(
     selfSigned,
     ({ good }) => presenting({ ...good, key: Redacted.make(rsaPem) })
   ),
@@ -945,17 +945,17 @@ export const situations: Readonly<Record<string, Situation>> = {
     selfSigned,
     ({ weak }) => presenting(weak)
   ),
-  "NodeHttp.certificate.pfx is no PKCS#12 archive, or its passphrase is another": presenting({
+  "NodeHttp.certificate.pfx is not a PKCS#12 archive, or the passphrase is wrong": presenting({
     pfx: Redacted.make(new Uint8Array(8))
   }),
 
   // The store
-  "Token store, get: Redis is not connected: connect ECONNREFUSED 127.0.0.1:1. Tokens stay in this process until the store is back":
+  "Token store, get: Redis is not connected: connect ECONNREFUSED 127.0.0.1:1. Until the store is available again, tokens are cached in this process only":
     telling({ store: Layer.orDie(RedisTokenStore.layer({ url: "redis://127.0.0.1:1", commandTimeout: hang })) }),
-  "Token store, get: no answer within 500ms. Tokens stay in this process until the store is back": during(
+  "Token store, get: no answer within 500ms. Until the store is available again, tokens are cached in this process only": during(
     telling({ store: storeWith(() => ({ get: () => Effect.never })) })
   ),
-  "Token store, acquireLease: its answers for one token take more than 500ms. Tokens stay in this process until the store is back":
+  "Token store, acquireLease: the calls for one token took more than 500ms. Until the store is available again, tokens are cached in this process only":
     during(telling({
       store: storeWith((store) => ({
         get: (key) => Effect.delay(store.get(key), "400 millis"),
@@ -969,10 +969,10 @@ export const situations: Readonly<Record<string, Situation>> = {
     ),
     (store) => messageOf(store.get("key"))
   ),
-  "Token store, acquireLease: it answered neither true nor false": telling({
+  "Token store, acquireLease: it returned neither true nor false": telling({
     store: storeWith(() => ({ acquireLease: () => Effect.succeed("OK" as never) }))
   }),
-  "Token store is back": during(logged(Effect.gen(function*() {
+  "Token store is available again": during(logged(Effect.gen(function*() {
     let isDown = true
     const provider = yield* makeProvider({
       store: storeWith((store) => ({ get: (key) => isDown ? storeError("get") : store.get(key) }))
@@ -991,7 +991,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   "Token store entry … counts as absent: it is not encrypted, or not in a way that this version knows": telling({
     store: encrypted(storeHolding("not ours"))
   }),
-  "Token store entry … counts as absent: it is encrypted with the key 2026-05, which is none of ours": telling({
+  "Token store entry … counts as absent: it is encrypted with the key 2026-05, which is not one of the configured keys": telling({
     store: encrypted(storeHolding(envelope("2026-05")))
   }),
   "Token store entry … counts as absent: it was tampered with, moved here, or encrypted with another key named 2026-11":
@@ -1002,7 +1002,7 @@ export const situations: Readonly<Record<string, Situation>> = {
     const entry = { version: "1", payload: "a".repeat(1_048_576), timeToLive: Duration.hours(1) }
     return yield* messageOf(store.set("key", entry, Option.none()))
   }),
-  "Token store, changes: Redis refuses a subscription to effect-alf:changes: NOPERM …. What other processes store is found when it is needed":
+  "Token store, changes: Redis refuses a subscription to effect-alf:changes: NOPERM …. Tokens of other processes are read from the store when they are needed":
     Effect.gen(function*() {
       const refusal = Object.assign(new Error("NOPERM this user has no permissions to access one of the channels"), {
         name: "ReplyError"
@@ -1029,9 +1029,9 @@ export const situations: Readonly<Record<string, Situation>> = {
   ),
 
   // In the log
-  "Token renewal failed, the token in use serves on until it expires. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "Token renewal failed; the current token is used until it expires. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     renewingAhead({ answer: (_, count) => count === 1 ? token() : unavailable() }),
-  "There is no token, and requests fail without one. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "No token is available: requests fail. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     telling({ answer: unavailable }),
   "Token renewal works again": during(logged(Effect.gen(function*() {
     const provider = yield* makeProvider({ answer: (_, count) => count === 2 ? unavailable() : token() })
@@ -1041,44 +1041,44 @@ export const situations: Readonly<Record<string, Situation>> = {
       yield* provider.get()
     }
   }))),
-  "There is a token now": during(logged(Effect.gen(function*() {
+  "A token is available again": during(logged(Effect.gen(function*() {
     const provider = yield* makeProvider({ answer: (_, count) => count === 1 ? unavailable() : token() })
     yield* Effect.exit(provider.get())
     yield* Effect.sleep("5 seconds")
     yield* provider.get()
     yield* Effect.sleep("1 second")
   }))),
-  "Token renewal failed, and the token in use is rejected. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
+  "Token renewal failed, and the current token is rejected. Token endpoint https://auth.example.com/token answered 503: no OAuth error in an empty body":
     logged(calling(
       { baseUrl: api },
       "/orders",
       (address, count) => address !== url ? new Response(null, { status: 401 }) : count === 1 ? token() : unavailable()
     )),
-  "the server takes client_secret_jwt; the client has private_key_jwt. That is used all the same": logged(
+  "the server supports client_secret_jwt; the client has private_key_jwt. It is used anyway": logged(
     discovering(() => metadata({ token_endpoint_auth_methods_supported: ["client_secret_jwt"] }), {
       clientAuth: ClientAuth.privateKeyJwt({ key: Redacted.make(rsaPem) })
     })
   ),
-  "the server takes DPoP proofs by ES256; the key signs by EdDSA. That is used all the same": logged(
+  "the server supports DPoP proofs signed with ES256; the key signs with EdDSA. It is used anyway": logged(
     discovering(() => metadata({ dpop_signing_alg_values_supported: ["ES256"] }), {
       dpop: DPoP.generate({ algorithm: "EdDSA" })
     })
   ),
-  "answered 503: no OAuth error in an empty body. What it said before serves on": rediscovering,
+  "answered 503: no OAuth error in an empty body. The metadata that was read before is still used": rediscovering,
   "Discovery of https://auth.example.com works again": rediscovering,
-  "Token endpoint https://auth.example.com/token answers: expires_in is not a number of seconds. It counts as not said":
+  "Token endpoint https://auth.example.com/token answers: expires_in is not a number of seconds. This is ignored":
     logged(Effect.gen(function*() {
       const endpoint = yield* Effect.provide(TokenEndpoint.make(client), answering(() => token({ expires_in: "soon" })))
       yield* endpoint.attempt(endpoint.resolve())
     })),
-  "Discovery of https://auth.example.com answers: grant_types_supported is not a list of names. It counts as not said":
+  "Discovery of https://auth.example.com answers: grant_types_supported is not a list of names. This is ignored":
     Effect.scoped(logged(Effect.gen(function*() {
       const server = yield* AuthorizationServer.make({ issuer }).pipe(
         Effect.provide(answering(() => metadata({ grant_types_supported: "all" })))
       )
       yield* server.metadata
     }))),
-  "Token renewal failed, the token in use serves on until it expires. The token endpoint died": Effect.suspend(() => {
+  "Token renewal failed; the current token is used until it expires. The token endpoint failed with a defect": Effect.suspend(() => {
     let attempts = 0
     return renewingAhead({
       custom: {
@@ -1092,7 +1092,7 @@ export const situations: Readonly<Record<string, Situation>> = {
       }
     })
   }),
-  "Tokens that other processes were issued are rejected here, as if they were bound to the process that asked for them: this process no longer shares its tokens":
+  "Tokens that were issued to other processes are rejected here, as if they were bound to the process that requested them: this process no longer shares its tokens":
     during(logged(Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const store = Layer.succeed(TokenStore.TokenStore, memory)
@@ -1110,7 +1110,7 @@ export const situations: Readonly<Record<string, Situation>> = {
         yield* Effect.sleep("2 seconds")
       }
     }))),
-  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client":
+  "Tokens that worked are rejected long before they expire: the server seems to allow one active token per client":
     during(logged(Effect.gen(function*() {
       let issued = 0
       const provider = yield* makeProvider({ answer: () => token({ access_token: `token-${++issued}` }) })
@@ -1121,10 +1121,10 @@ export const situations: Readonly<Record<string, Situation>> = {
         yield* provider.renew(held, undefined, api)
       }
     }))),
-  "Tokens were not revoked within 2s: they expire": revoking(() => Effect.never),
-  "1 of the tokens were not revoked: they expire": revoking(() => Effect.fail("no connection")),
-  "The client certificate stays as it was: NodeHttp.certificate.key holds the key of another certificate": rotating,
+  "Tokens were not revoked within 2s: they stay valid until they expire": revoking(() => Effect.never),
+  "Tokens that were not revoked: 1. They stay valid until they expire": revoking(() => Effect.fail("no connection")),
+  "The client certificate was not updated: NodeHttp.certificate.key is the key of another certificate": rotating,
   "The client certificate can be read again": rotating,
-  "The client certificate could not be read anew: the one at hand is presented": refreshingCertificate,
-  "The client certificate is read anew again": refreshingCertificate
+  "The client certificate could not be refreshed: the previous one is still presented": refreshingCertificate,
+  "The client certificate can be refreshed again": refreshingCertificate
 }

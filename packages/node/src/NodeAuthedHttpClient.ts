@@ -125,7 +125,7 @@ const makeEndpoint = <R>(options: Options<R, unknown, unknown>) => {
   }
   return issuer === undefined
     ? Layer.fail(
-      new InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing, and so is the issuer" })
+      new InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing, and issuer as well: give one of them" })
     )
     : TokenEndpoint.layerDiscovery<R>({ ...rest, issuer, request })
 }

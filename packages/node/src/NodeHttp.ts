@@ -238,7 +238,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
     Effect.catchAll(({ message }) => {
       if (message === complaint) return Effect.void
       complaint = message
-      return Effect.logWarning(`The client certificate stays as it was: ${message}`)
+      return Effect.logWarning(`The client certificate was not updated: ${message}`)
     }),
     Effect.makeSemaphore(1).pipe(Effect.runSync).withPermits(1)
   )
@@ -295,7 +295,7 @@ const checkAuthorities = (ca: ReadonlyArray<string>) =>
   Effect.filterOrElse(
     Effect.succeed(ca),
     (ca) => ca.length > 0 && ca.every(isCertificate),
-    () => LayerOptions.invalid("NodeHttp.ca", "holds no certificate in PEM")
+    () => LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
   )
 
 // Without a certificate in it, Node trusts nobody and does not say so

@@ -224,7 +224,7 @@ describe("NodeAuthedHttpClient.layer", () => {
   it.live("what is wrong is an InvalidOptions that names it as it is written here", () =>
     rowsEffect<readonly [string, Partial<NodeAuthedHttpClient.Options>], unknown, Scope.Scope>(
       [
-        ["tokenEndpoint is missing, and so is the issuer", { tokenEndpoint: undefined }],
+        ["tokenEndpoint is missing, and issuer as well: give one of them", { tokenEndpoint: undefined }],
         ["tokenEndpoint is empty", { tokenEndpoint: "" }],
         ["tokenEndpoint is not an absolute URL", { tokenEndpoint: "/token" }],
         [

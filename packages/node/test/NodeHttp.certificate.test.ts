@@ -296,15 +296,15 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       yield* write(one.certificate, one.key)
       const { certificate, client } = yield* build({ certificate: files, ca: authority.ca, refreshInterval: "1 hour" })
       const half = (text: string) => text.slice(0, text.length / 2)
-      const stays = "The client certificate stays as it was: NodeHttp.certificate."
+      const stays = "The client certificate was not updated: NodeHttp.certificate."
       const steps: ReadonlyArray<readonly [Effect.Effect<unknown>, string]> = [
-        [write(half(two.certificate), one.key), `certificateFile ${files.certificateFile} holds no certificate in PEM`],
-        [write(two.certificate, one.key), `keyFile ${files.keyFile} holds the key of another certificate`],
+        [write(half(two.certificate), one.key), `certificateFile ${files.certificateFile} contains no PEM certificate`],
+        [write(two.certificate, one.key), `keyFile ${files.keyFile} is the key of another certificate`],
         [
           write(two.certificate, half(two.key)),
-          `keyFile ${files.keyFile} holds no private key in PEM, or one that needs a passphrase`
+          `keyFile ${files.keyFile} contains no PEM private key, or one that needs a passphrase`
         ],
-        [write("", ""), `certificateFile ${files.certificateFile} holds no certificate in PEM`],
+        [write("", ""), `certificateFile ${files.certificateFile} contains no PEM certificate`],
         [Effect.promise(() => rm(files.keyFile)), `keyFile ${files.keyFile} cannot be read: ENOENT`]
       ]
       for (const [step, warning] of steps) {
@@ -332,7 +332,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       yield* Ref.set(current, Effect.die(new Error("hunter2")))
       const [further] = yield* loggedBy(certificate.refresh)
       deepStrictEqual([...messages, ...further], [
-        "The client certificate stays as it was: NodeHttp.certificate is unavailable: the effect failed"
+        "The client certificate was not updated: NodeHttp.certificate is unavailable: the effect failed"
       ])
       assert.strictEqual(certificate.thumbprint(), before)
     }))
@@ -354,37 +354,37 @@ describe("NodeHttp.layerMutualTls, options", () => {
         [{ certificate: { ...files, caFile: "/no/ca" } }, "certificate.caFile /no/ca cannot be read: ENOENT"],
         [
           { certificate: { ...files, keyFile: path("two.key") } },
-          `certificate.keyFile ${path("two.key")} holds the key of another certificate`
+          `certificate.keyFile ${path("two.key")} is the key of another certificate`
         ],
         [
           { certificate: { ...files, caFile: path("one.key") } },
-          `certificate.caFile ${path("one.key")} holds no certificate in PEM`
+          `certificate.caFile ${path("one.key")} contains no PEM certificate`
         ],
-        [{ certificate: { ...pem(one), certificate: one.key } }, "certificate.certificate holds no certificate in PEM"],
+        [{ certificate: { ...pem(one), certificate: one.key } }, "certificate.certificate contains no PEM certificate"],
         [
           { certificate: { ...pem(one), key: Redacted.make(two.key) } },
-          "certificate.key holds the key of another certificate"
+          "certificate.key is the key of another certificate"
         ],
         [
           { certificate: { ...pem(one), key: Redacted.make(one.encryptedKey) } },
-          "certificate.key holds no private key in PEM, or one that needs a passphrase"
+          "certificate.key contains no PEM private key, or one that needs a passphrase"
         ],
         [
           { certificate: { ...pem(one), key: Redacted.make(one.encryptedKey), passphrase: Redacted.make("hunter2") } },
-          "certificate.key holds no private key in PEM for this passphrase"
+          "certificate.key contains no PEM private key for this passphrase"
         ],
         [
           { certificate: { pfx: Redacted.make(one.pfx), passphrase: Redacted.make("hunter2") } },
-          "certificate.pfx is no PKCS#12 archive, or its passphrase is another"
+          "certificate.pfx is not a PKCS#12 archive, or the passphrase is wrong"
         ],
         [
           { certificate: { pfx: Redacted.make(new TextEncoder().encode("hunter2")) } },
-          "certificate.pfx is no PKCS#12 archive, or its passphrase is another"
+          "certificate.pfx is not a PKCS#12 archive, or the passphrase is wrong"
         ],
         [{ certificate: Effect.fail("hunter2") }, "certificate is unavailable: the effect failed"],
-        [{ certificate: {} as never }, "certificate is neither files, certificate and key, nor a pfx"],
-        [{ ca: "hunter2" }, "ca holds no certificate in PEM"],
-        [{ ca: [] }, "ca holds no certificate in PEM"],
+        [{ certificate: {} as never }, "certificate has neither files, nor certificate and key, nor a pfx"],
+        [{ ca: "hunter2" }, "ca contains no PEM certificate"],
+        [{ ca: [] }, "ca contains no PEM certificate"],
         [{ refreshInterval: 0 }, "refreshInterval must be longer than zero"],
         [{ gracePeriod: -1 }, "gracePeriod is negative"]
       ]

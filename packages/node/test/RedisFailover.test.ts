@@ -182,9 +182,9 @@ describe.concurrent("RedisConnection", () => {
           [{ cluster: { nodes: [] } }, "RedisTokenStore.url is missing"],
           [
             { url: "redis://host/2", cluster: {} },
-            "RedisTokenStore.url names a database, and a cluster has none but 0"
+            "RedisTokenStore.url names a database, but a cluster has only database 0"
           ],
-          [{ url: "unix:///path", cluster: {} }, "RedisTokenStore.url is a socket, and a cluster has none"]
+          [{ url: "unix:///path", cluster: {} }, "RedisTokenStore.url is a socket, which a cluster does not have"]
         ],
         ([_, message]) => message,
         ([options, message]) =>

@@ -155,7 +155,7 @@ describe.concurrent("While Redis fails, requests are answered, and one warning s
         yield* end(redis)
         yield* Effect.repeat(Effect.zipRight(leaveAlone, request), { until: () => messages.length > 1 })
         yield* requestAndStore
-        deepStrictEqual(messages.slice(1), ["Token store is back"])
+        deepStrictEqual(messages.slice(1), ["Token store is available again"])
 
         // Who listened before is told again
         const before = told.length

@@ -391,11 +391,11 @@ describe("RedisTokenStore, options", () => {
         ["redis://:hunter2@host:port", "is not a URL"],
         ["redis://:hunter2@host/zero", "has a path that is not the number of a database"],
         ["redis://:hunter2@host/0/1", "has a path that is not the number of a database"],
-        ["redis://:hunter2@host?enableOfflineQueue=true", "must not have a query: give such options as redis"],
+        ["redis://:hunter2@host?enableOfflineQueue=true", "must not have a query: give these options in redis"],
         ["redis://:hunter2@host/0#x", "must not have a fragment: # in a password is %23"],
         ["redis://:hunter2%@host", "has credentials that are not percent-encoded"],
         ["unix://hunter2/redis.sock", "has a host before the path of its socket"],
-        ["unix:///redis.sock?password=hunter2", "must not have a query: give such options as redis"]
+        ["unix:///redis.sock?password=hunter2", "must not have a query: give these options in redis"]
       ] as const,
       ([url]) => `${url}`,
       ([url, description]) =>

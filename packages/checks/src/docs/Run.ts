@@ -86,7 +86,7 @@ const use = (value: unknown): Effect.Effect<unknown, unknown, any> => {
 }
 
 const limited = (what: string) =>
-  Effect.timeoutFail({ duration: timeLimit, onTimeout: () => `${what} has not ended after ${timeLimit}` })
+  Effect.timeoutFail({ duration: timeLimit, onTimeout: () => `${what} is still running after ${timeLimit}` })
 
 /** Until all fibers have ended that were not there before. */
 const settle = (before: ReadonlySet<unknown>): Effect.Effect<void, string> =>

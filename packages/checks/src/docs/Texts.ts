@@ -103,7 +103,7 @@ const reasons: ReadonlyArray<string> = modules.flatMap(({ file, source }) => {
 /** What nobody is told: the words of a format, and failures that are tried again where they happen. */
 const isSilent = (text: string) =>
   /\n|^[A-Z ]+$|^\d+ \w+$/.test(text) ||
-  ["Command timed out", "another attempt is at it", "gzip, br"].includes(text)
+  ["Command timed out", "another attempt is using it", "gzip, br"].includes(text)
 
 /** What the page does not have: reasons and methods that an error can name, and sentences that somebody may be told. */
 export const problems: ReadonlyArray<string> = [

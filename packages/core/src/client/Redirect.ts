@@ -137,7 +137,7 @@ const resolve = (location: string, from: URL): Either.Either<URL, Refusal> => {
   if (to.protocol !== "https:" && to.protocol !== "http:") {
     return refuse("InvalidLocation", "its Location is not an http address")
   }
-  if (to.username !== "" || to.password !== "") return refuse("InvalidLocation", "its Location holds credentials")
+  if (to.username !== "" || to.password !== "") return refuse("InvalidLocation", "its Location contains credentials")
   if (isDowngrade(from, to)) return refuse("Insecure", `it leads to ${to.origin}, which is not protected`)
   to.hash = ""
   return Either.right(to)

@@ -84,6 +84,6 @@ export const choose = <R>(candidates: Candidates<R>, metadata: Metadata): Choice
   const taken = supported.map((method) => method === "none" ? "\"none\" (public clients)" : method).join(", ")
   return {
     clientAuth: preferred,
-    doubt: `the server takes ${taken || "no authentication method"}; the client has ${given}`
+    doubt: `the server supports ${taken || "no authentication method"}; the client has ${given}`
   }
 }

@@ -185,7 +185,7 @@ export const describeBody = (headers: Headers.Headers, body: string): string => 
   const encoding = headers["content-encoding"]
   const encoded = encoding === undefined || encoding === "identity"
     ? ""
-    : `, ${oneLine(encoding)} though identity was asked for`
+    : `, ${oneLine(encoding)} though identity was requested`
   return `a body of ${body.length} characters (${type}${encoded})`
 }
 

@@ -122,16 +122,16 @@ const make = Effect.fnUntraced(function*(
   asked: Algorithm | undefined
 ) {
   if (crypto.subtle === undefined) return yield* fail("WebCrypto is missing (browsers have it on https)")
-  if (asked !== undefined && !isAlgorithm(asked)) return yield* fail("the algorithm is none that is known")
+  if (asked !== undefined && !isAlgorithm(asked)) return yield* fail("the algorithm is unknown")
   if (text.trim() === "") return yield* fail("the key is missing, empty, or not made by Redacted.make")
   const jose = yield* loadJose
   const isSecret = asked !== undefined && algorithms[asked] === "oct" && !isJwk
   const jwk = isSecret ? { kty: "oct", k: Encoding.encodeBase64Url(text) } : yield* toJwk(jose, text)
 
   const kind = kindOf(jwk)
-  if (kind === undefined) return yield* fail(`the key's type is none of ${known}`)
+  if (kind === undefined) return yield* fail(`the type of the key is not one of ${known}`)
   const algorithm = asked ?? jwk.alg ?? kinds[kind].algorithm
-  if (!isAlgorithm(algorithm)) return yield* fail("the alg of the JWK is none that signs")
+  if (!isAlgorithm(algorithm)) return yield* fail("the alg of the JWK is not a signature algorithm")
   const wanted = algorithms[algorithm]
   if (wanted !== kind) {
     return yield* fail(`the key is ${kinds[kind].description}, but ${algorithm} needs ${kinds[wanted].description}`)
@@ -162,7 +162,7 @@ const make = Effect.fnUntraced(function*(
 export const generate = Effect.fnUntraced(function*<A extends Algorithm>(algorithm: A) {
   const jose = yield* loadJose
   const { privateKey, publicKey } = yield* attempt(
-    `no key for ${algorithm} can be made here`,
+    `this runtime cannot make a key for ${algorithm}`,
     () => jose.generateKeyPair(algorithm, { extractable: false })
   )
   return makeSigning(jose, algorithm, privateKey, yield* Effect.promise(() => jose.exportJWK(publicKey)))
@@ -271,13 +271,13 @@ const fromPem = (jose: Jose, text: string): Effect.Effect<jose.JWK, CredentialsE
   const pem = blocks.get("PRIVATE KEY")
   if (pem === undefined) {
     const found = unusable.find(([label]) => blocks.has(label))
-    return fail(found === undefined ? "the PEM has no whole block BEGIN PRIVATE KEY" : `the PEM is ${found[1]}`)
+    return fail(found === undefined ? "the PEM has no complete block BEGIN PRIVATE KEY" : `the PEM is ${found[1]}`)
   }
   // WebCrypto does not report the type of a key: the type that imports is the one
   return Effect.firstSuccessOf(
     Object.values(kinds).filter(({ algorithm }) => algorithm !== "HS256").map(({ algorithm }) =>
       attempt(
-        `the PEM is damaged, or its key none of ${known}`,
+        `the PEM is damaged, or its key is not one of ${known}`,
         async () => jose.exportJWK(await jose.importPKCS8(pem, algorithm, { extractable: true }))
       )
     )

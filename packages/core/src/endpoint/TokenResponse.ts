@@ -26,7 +26,7 @@ const faultOfToken = (text: string): string | undefined =>
     ? `is longer than ${maxTokenLength} characters`
     : printableAscii.test(text)
     ? undefined
-    : "holds characters that no token may have"
+    : "contains characters that no token may have"
 
 /** The characters that an access token may contain. */
 export const AccessTokenValue = Field.check(Field.Text, (text) => faultOfToken(text) ?? true)

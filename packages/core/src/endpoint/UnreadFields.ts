@@ -9,6 +9,6 @@ export const makeTell = (subject: string): (unread: ReadonlyArray<string>) => Ef
     for (const fault of news) told.add(fault)
     return news.length === 0
       ? Effect.void
-      : Effect.logWarning(`${subject} answers: ${news.join(", ")}. It counts as not said`)
+      : Effect.logWarning(`${subject} answers: ${news.join(", ")}. This is ignored`)
   }
 }

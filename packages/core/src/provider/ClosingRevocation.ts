@@ -58,7 +58,10 @@ export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown
       Effect.timeoutTo({
         duration: maxWait,
         onSuccess: () => Effect.void,
-        onTimeout: () => Effect.logWarning(`Tokens were not revoked within ${Duration.format(maxWait)}: they expire`)
+        onTimeout: () =>
+          Effect.logWarning(
+            `Tokens were not revoked within ${Duration.format(maxWait)}: they stay valid until they expire`
+          )
       }),
       Effect.flatten
     )
@@ -68,5 +71,6 @@ export const make = (revoke: (token: AccessToken) => Effect.Effect<void, unknown
 /** The error of an app's function is not reported, as it could contain anything. */
 const describe = (causes: ReadonlyArray<Cause.Cause<unknown>>): string => {
   const known = causes.map(Cause.squash).find(isAuthorizationServerError)
-  return `${causes.length} of the tokens were not revoked: they expire. ${known?.message ?? ""}`.trim()
+  return `Tokens that were not revoked: ${causes.length}. They stay valid until they expire. ${known?.message ?? ""}`
+    .trim()
 }

@@ -111,7 +111,7 @@ export const make = (options: {
             reason: "InvalidResponse",
             endpoint: endpoint.address,
             status: 200,
-            description: "the token is the one that it gave before, and its time is over",
+            description: "the token is the same as before, and it has expired",
             // A server that returns the same token until it expires returns another one then
             retryAfter: Duration.zero
           })
@@ -123,11 +123,11 @@ export const make = (options: {
       onAsk: () => {
         flight.attempts++
         flight.callers.nothingBefore(0)
-        waits(flight, `attempt ${flight.attempts} at ${endpoint.address} has not ended`)
+        waits(flight, `attempt ${flight.attempts} at ${endpoint.address} is still running`)
         if (reason === "rejection") reports.asked(slot, origin)
       },
       onBusy: (notBefore = 0) => {
-        waits(flight, `another process asks ${endpoint.address}, and has stored no token`)
+        waits(flight, `another process is requesting a token from ${endpoint.address}, and has not stored one`)
         flight.callers.nothingBefore(notBefore)
       },
       onFailure: (error, notBefore) => {

@@ -23,14 +23,14 @@ export interface RenewalLog {
 const interval = 60_000
 
 const beginnings: Record<Consequence, string> = {
-  serves: "Token renewal failed, the token in use serves on until it expires",
-  rejected: "Token renewal failed, and the token in use is rejected",
-  // Whether or not there was one before
-  missing: "There is no token, and requests fail without one"
+  serves: "Token renewal failed; the current token is used until it expires",
+  rejected: "Token renewal failed, and the current token is rejected",
+  // Whether there was one before or not
+  missing: "No token is available: requests fail"
 }
 
 const endOf = (kind: string): string =>
-  kind.startsWith("missing") ? "There is a token now" : "Token renewal works again"
+  kind.startsWith("missing") ? "A token is available again" : "Token renewal works again"
 
 /** Makes it for one provider. */
 export const make = (options: {

@@ -9,7 +9,7 @@ import type { Token, TokenBinding } from "../store/TokenBinding.js"
 
 /** Tokens become invalid early, as with a server that keeps one active token per client. */
 export const oneActiveToken =
-  "Tokens that worked are rejected long before their end: the server seems to keep one active token for each client"
+  "Tokens that worked are rejected long before they expire: the server seems to allow one active token per client"
 
 /** The lifetime of a token (epoch milliseconds). */
 export interface Life {

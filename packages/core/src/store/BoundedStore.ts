@@ -155,14 +155,18 @@ export const make = (store: Driver, options: {
           ? Effect.void
           : annotate(
             error,
-            Effect.logWarning(`${error.message}. Tokens stay in this process until the store is back`)
+            Effect.logWarning(
+              `${error.message}. Until the store is available again, tokens are cached in this process only`
+            )
           )
       })
 
     const worked = (method: Method) =>
       Effect.suspend(() => {
         isSlow = false
-        return down.delete(kinds[method]) && down.size === 0 ? Effect.logInfo("Token store is back") : Effect.void
+        return down.delete(kinds[method]) && down.size === 0
+          ? Effect.logInfo("Token store is available again")
+          : Effect.void
       })
 
     const ask = <A>(
@@ -224,7 +228,7 @@ export const make = (store: Driver, options: {
         isSilenceSaid = true
         return annotate(
           error,
-          Effect.logWarning(`${error.message}. What other processes store is found when it is needed`)
+          Effect.logWarning(`${error.message}. Tokens of other processes are read from the store when they are needed`)
         )
       })
 
@@ -328,7 +332,7 @@ const yesOrNo = (method: TokenStoreError["method"], answer: Effect.Effect<boolea
   Effect.filterOrFail(
     answer,
     Predicate.isBoolean,
-    () => new TokenStoreError({ method, reason: "Unavailable", description: "it answered neither true nor false" })
+    () => new TokenStoreError({ method, reason: "Unavailable", description: "it returned neither true nor false" })
   )
 
 const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration, limit: number) =>
@@ -336,7 +340,7 @@ const timedOut = (method: TokenStoreError["method"], timeout: Duration.Duration,
     method,
     reason: "Timeout",
     description: limit < Duration.toMillis(timeout)
-      ? `its answers for one token take more than ${Duration.format(timeout)}`
+      ? `the calls for one token took more than ${Duration.format(timeout)}`
       : `no answer within ${Duration.format(timeout)}`
   })
 

@@ -28,7 +28,7 @@ const maxPace = 5_000
 /** The other processes follow one after the other, within this share of the pace. */
 const paceJitter = 0.2
 /** The error of a caller whose wait ends within the pace. */
-const paused = "another process has failed, and none asks the token endpoint again within this time"
+const paused = "another process has failed, and no process requests a token again within this time"
 
 /** The failed process lets others try first: their network may be better. */
 const courtesy = 1.5

@@ -34,7 +34,7 @@ export const make: (
   keys: ReadonlyArray<EncryptionKey>
 ) => Effect.Effect<PayloadCipher, InvalidOptions> = Effect.fnUntraced(function*(option, keys) {
   if (!Array.isArray(keys) || keys.length === 0) {
-    return yield* LayerOptions.invalid(option, "must hold at least one key")
+    return yield* LayerOptions.invalid(option, "must contain at least one key")
   }
   const cryptoKeys = new Map<string, CryptoKey>()
   for (const [index, given] of keys.entries()) {
@@ -43,7 +43,7 @@ export const make: (
     if (!isKeyId(id)) {
       return yield* LayerOptions.invalid(`${name}.id`, "must be 1 to 64 ASCII letters, digits or any of . _ : / -")
     }
-    if (cryptoKeys.has(id)) return yield* LayerOptions.invalid(`${name}.id`, "is that of another key too")
+    if (cryptoKeys.has(id)) return yield* LayerOptions.invalid(`${name}.id`, "is also the id of another key")
     cryptoKeys.set(id, yield* importKey(`${name}.key`, key))
   }
   const [[sealingId, sealingKey]] = cryptoKeys
@@ -74,7 +74,9 @@ export const make: (
       }
       const { key: id, nonce, text } = envelope.value
       const key = cryptoKeys.get(id)
-      if (key === undefined) return yield* invalidEntry(`it is encrypted with the key ${id}, which is none of ours`)
+      if (key === undefined) {
+        return yield* invalidEntry(`it is encrypted with the key ${id}, which is not one of the configured keys`)
+      }
       const decrypted = yield* Effect.option(
         Effect.tryPromise(() => crypto.subtle.decrypt(parameters(nonce, id, storeKey), key, new Uint8Array(text)))
       )
@@ -114,7 +116,10 @@ const importKey = Effect.fnUntraced(function*(option: string, key: EncryptionKey
   return yield* Effect.tryPromise({
     try: () => crypto.subtle.importKey("raw", new Uint8Array(bytes), "AES-GCM", false, ["encrypt", "decrypt"]),
     catch: () =>
-      new InvalidOptions({ option, description: "is of no use here: WebCrypto is missing (browsers have it on https)" })
+      new InvalidOptions({
+        option,
+        description: "cannot be used here: WebCrypto is missing (browsers have it on https)"
+      })
   })
 })
 

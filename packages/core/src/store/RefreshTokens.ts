@@ -127,8 +127,8 @@ const encode = Schema.encodeSync(Payload)
 const decode = Schema.decodeUnknownOption(Payload)
 
 const advice =
-  "A refresh token that was used or has ended does not come back: obtain a new one, and begin with it in " +
-  "another RefreshTokenGrant"
+  "A refresh token that was used, was revoked or has expired stays invalid: obtain a new one, and make another " +
+  "RefreshTokenGrant with it"
 
 const kept = new WeakMap<Options, RefreshTokens>()
 
@@ -224,7 +224,7 @@ const makeLineage = (
     Effect.transposeMapOption(({ payload, version }) =>
       Option.match(decode(payload), {
         // Whatever it is, it may be the newest token
-        onNone: () => unusable(`entry ${key} of the token store holds none that this version can read`),
+        onNone: () => unusable(`entry ${key} of the token store cannot be read by this version`),
         onSome: ({ generation, token }) => Effect.succeed({ generation, token: Redacted.make(token), version })
       })
     )
@@ -306,7 +306,7 @@ const makeLineage = (
 
   const persistLate = Effect.suspend(() => {
     if (keeper === undefined) return Effect.void
-    if (isBusy) return fail("another attempt is at it")
+    if (isBusy) return fail("another attempt is using it")
     isBusy = true
     const owner = keeper
     return Effect.ensuring(Effect.zipRight(persist(owner), settled), Effect.suspend(() => endTurn(owner)))

@@ -5,8 +5,9 @@
 import type * as Redacted from "effect/Redacted"
 
 /** Tokens of other processes do not work here. They are no longer shared. */
-export const boundTokens = "Tokens that other processes were issued are rejected here, as if they were bound to the " +
-  "process that asked for them: this process no longer shares its tokens"
+export const boundTokens =
+  "Tokens that were issued to other processes are rejected here, as if they were bound to the " +
+  "process that requested them: this process no longer shares its tokens"
 
 /** What is known of a token, kept as long as the token: anything older than the replaced token says nothing. */
 export interface Token {

@@ -114,7 +114,7 @@ describe("SigningKey", () => {
       [
         "a JWK of another type",
         Redacted.make({ ...jwkOf(ec), crv: "secp256k1" }),
-        `the key's type is none of ${known}`
+        `the type of the key is not one of ${known}`
       ],
       ["a public JWK", Redacted.make(publicJwk), "the JWK is a public key, without its private part"],
       ["a JWK that lacks a part", Redacted.make({ ...jwkOf(rsa), n: undefined }), "the JWK is damaged or incomplete"],
@@ -123,7 +123,7 @@ describe("SigningKey", () => {
       [
         "a JWK for encryption",
         Redacted.make({ ...jwkOf(rsa), alg: "RSA-OAEP" }),
-        "the alg of the JWK is none that signs"
+        "the alg of the JWK is not a signature algorithm"
       ],
       [
         "a JWK with use enc",
@@ -160,20 +160,20 @@ describe("SigningKey", () => {
       [
         "a PEM that was cut off",
         Redacted.make(pemOf(rsa).slice(0, 900)),
-        "the PEM has no whole block BEGIN PRIVATE KEY"
+        "the PEM has no complete block BEGIN PRIVATE KEY"
       ],
       [
         "a PEM that lost a line",
         Redacted.make(pemOf(rsa).split("\n").filter((_, line) => line !== 3).join("\n")),
-        `the PEM is damaged, or its key none of ${known}`
+        `the PEM is damaged, or its key is not one of ${known}`
       ],
       [
         "a PEM with other characters",
         Redacted.make(pemOf(ec).replace("MI", "%%")),
-        `the PEM is damaged, or its key none of ${known}`
+        `the PEM is damaged, or its key is not one of ${known}`
       ],
-      ["RSASSA-PSS alone", Redacted.make(pemOf(pss)), `the PEM is damaged, or its key none of ${known}`],
-      ["secp256k1", Redacted.make(pemOf(koblitz)), `the PEM is damaged, or its key none of ${known}`],
+      ["RSASSA-PSS alone", Redacted.make(pemOf(pss)), `the PEM is damaged, or its key is not one of ${known}`],
+      ["secp256k1", Redacted.make(pemOf(koblitz)), `the PEM is damaged, or its key is not one of ${known}`],
       ["1024 bits of RSA", Redacted.make(pemOf(small)), "the key is too small: RSA needs 2048 bits, it has 1024"],
       [
         "RSA for ES256",
@@ -212,7 +212,7 @@ describe("SigningKey", () => {
         "RS256"
       ],
       ["a short secret", Redacted.make("пароль"), "the secret is too short: HS384 needs 48 bytes, it has 12", "HS384"],
-      ["no algorithm", Redacted.make(jwkOf(ec)), "the algorithm is none that is known", "none" as never],
+      ["no algorithm", Redacted.make(jwkOf(ec)), "the algorithm is unknown", "none" as never],
       ["an effect that fails", Effect.fail(pemOf(ec)), "the key is unavailable"],
       [
         "an effect that fails with what may be told",

@@ -57,12 +57,12 @@ describe("TokenResponse", () => {
       [["abc"], "access_token is not a string"],
       ["", "access_token is empty"],
       ["   ", "access_token is empty"],
-      ["abc\r\nx-admin: 1", "access_token holds characters that no token may have"],
-      ["abc\u0000", "access_token holds characters that no token may have"],
-      ["abc\t", "access_token holds characters that no token may have"],
-      ["abc\u007f", "access_token holds characters that no token may have"],
-      ["tökén", "access_token holds characters that no token may have"],
-      ["abc\u2028", "access_token holds characters that no token may have"]
+      ["abc\r\nx-admin: 1", "access_token contains characters that no token may have"],
+      ["abc\u0000", "access_token contains characters that no token may have"],
+      ["abc\t", "access_token contains characters that no token may have"],
+      ["abc\u007f", "access_token contains characters that no token may have"],
+      ["tökén", "access_token contains characters that no token may have"],
+      ["abc\u2028", "access_token contains characters that no token may have"]
     ]
     it("RFC 6749 appendix A.12: refuses an access_token that no token can be", () =>
       rows(
@@ -86,7 +86,7 @@ describe("TokenResponse", () => {
       ],
       ([token, code]) => {
         const message = invalid(answer({ access_token: token + String.fromCharCode(code) + token }))
-        assert.strictEqual(message, "access_token holds characters that no token may have")
+        assert.strictEqual(message, "access_token contains characters that no token may have")
       }
     )
 

@@ -23,8 +23,8 @@ const refused = new OAuthError.TokenEndpointError({
   error: "invalid_client"
 })
 
-const serves = "Token renewal failed, the token in use serves on until it expires."
-const missing = "There is no token, and requests fail without one."
+const serves = "Token renewal failed; the current token is used until it expires."
+const missing = "No token is available: requests fail."
 const is503 = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
 const is401 = "Token endpoint https://auth.test/token answered 401 invalid_client"
 
@@ -57,7 +57,7 @@ describe("RenewalLog", () => {
       deepStrictEqual(said(), [
         `Warning ${serves} ${is503}`,
         `Error ${missing} ${is503}`,
-        "Info There is a token now"
+        "Info A token is available again"
       ])
     }))
 
@@ -66,7 +66,7 @@ describe("RenewalLog", () => {
       const { failed, said, slot } = yield* make
       failed(slot("a"), "serves", refused)
       failed(slot("b"), "serves", new OAuthError.TokenProviderError({ reason: "Defect" }))
-      deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint died`])
+      deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint failed with a defect`])
     }))
 
   it.effect("says that it is over when tokens are bound to another key since", () =>
@@ -97,7 +97,7 @@ describe("RenewalLog", () => {
       }
       for (const key of keys) ended(key)
       const line = `Error ${missing} ${is503}`
-      deepStrictEqual(said(), [line, line, "Info There is a token now", "Info There is a token now"])
+      deepStrictEqual(said(), [line, line, "Info A token is available again", "Info A token is available again"])
     }))
 
   it.effect("one that comes and goes is said once a minute at most", () =>

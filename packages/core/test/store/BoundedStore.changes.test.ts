@@ -46,7 +46,8 @@ describe.concurrent("BoundedStore, changes", () => {
   })
 
   const lost = Stream.fromEffect(failure("changes"))
-  const warning = "Warning Token store, changes: lost. What other processes store is found when it is needed"
+  const warning =
+    "Warning Token store, changes: lost. Tokens of other processes are read from the store when they are needed"
 
   it.effect("fleet rule 10: changes are those of the store, in their order", () =>
     Effect.gen(function*() {
@@ -124,7 +125,7 @@ describe.concurrent("BoundedStore, changes", () => {
       isDown = false
       yield* logged(read(store))
       yield* TestClock.adjust("10 seconds")
-      deepStrictEqual(shown(logs).slice(1), ["Info Token store is back", warning])
+      deepStrictEqual(shown(logs).slice(1), ["Info Token store is available again", warning])
       yield* Fiber.interrupt(fiber)
     }))
 

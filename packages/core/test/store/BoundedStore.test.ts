@@ -196,17 +196,17 @@ describe.concurrent("BoundedStore", () => {
           yield* TestClock.adjust("5 seconds")
         }
         const warning =
-          "Warning Token store, get: ECONNREFUSED 127.0.0.1:6379. Tokens stay in this process until the store is back"
+          "Warning Token store, get: ECONNREFUSED 127.0.0.1:6379. Until the store is available again, tokens are cached in this process only"
         deepStrictEqual(shown(logs), [warning])
         isDown = false
         for (let i = 0; i < 3; i++) {
           yield* logged(call(store, "get"))
           yield* logged(call(store, "set"))
         }
-        deepStrictEqual(shown(logs), [warning, "Info Token store is back"])
+        deepStrictEqual(shown(logs), [warning, "Info Token store is available again"])
         isDown = true
         yield* logged(call(store, "get"))
-        deepStrictEqual(shown(logs), [warning, "Info Token store is back", warning])
+        deepStrictEqual(shown(logs), [warning, "Info Token store is available again", warning])
       }))
 
     it.effect("and can be read and not written is not back with each read", () =>
@@ -227,7 +227,7 @@ describe.concurrent("BoundedStore", () => {
         yield* logged(call(store, "get"))
         assert.lengthOf(logs, 1)
         yield* logged(call(store, "set"))
-        deepStrictEqual(shown(logs).slice(1), ["Info Token store is back"])
+        deepStrictEqual(shown(logs).slice(1), ["Info Token store is available again"])
       }))
 
     it.effect("and does not extend a lease is asked again, and nothing is said of it", () =>

@@ -199,7 +199,7 @@ describe("PayloadCipher", () => {
           yield* make(key("2026-11")),
           "key",
           sealed,
-          /^it is encrypted with the key 2025-01, which is none of ours$/
+          /^it is encrypted with the key 2025-01, which is not one of the configured keys$/
         )
       }))
 
@@ -239,8 +239,8 @@ describe("PayloadCipher", () => {
         assert.strictEqual(yield* both.open("key", before), "before")
         const after = yield* both.seal("key", "after")
         assert.strictEqual(yield* last.open("key", after), "after")
-        yield* failsToOpen(old, "key", after, /the key new, which is none of ours/)
-        yield* failsToOpen(last, "key", before, /the key old, which is none of ours/)
+        yield* failsToOpen(old, "key", after, /the key new, which is not one of the configured keys/)
+        yield* failsToOpen(last, "key", before, /the key old, which is not one of the configured keys/)
       }))
 
     // All of the bits of the alphabet, so that + and / are there
@@ -280,22 +280,22 @@ describe("PayloadCipher", () => {
         const error = yield* Effect.flip(Fiber.join(fiber))
         assert.strictEqual(
           error.message,
-          "keys[0].key is of no use here: WebCrypto is missing (browsers have it on https)"
+          "keys[0].key cannot be used here: WebCrypto is missing (browsers have it on https)"
         )
       }))
 
     const good = key("a")
     const notAnId = "must be 1 to 64 ASCII letters, digits or any of . _ : / -"
     const wrong: Record<string, readonly [keys: ReadonlyArray<any>, message: string]> = {
-      "no keys": [[], "keys must hold at least one key"],
-      "keys that are none": [undefined as never, "keys must hold at least one key"],
+      "no keys": [[], "keys must contain at least one key"],
+      "keys that are none": [undefined as never, "keys must contain at least one key"],
       "nothing in place of a key": [[undefined], `keys[0].id ${notAnId}`],
       "no id": [[{ key: good.key }], `keys[0].id ${notAnId}`],
       "an empty id": [[key("")], `keys[0].id ${notAnId}`],
       "an id with a space": [[good, key("a b")], `keys[1].id ${notAnId}`],
       "an id with a line break": [[key("a\n")], `keys[0].id ${notAnId}`],
       "an id of 65 characters": [[key("a".repeat(65))], `keys[0].id ${notAnId}`],
-      "the same id twice": [[good, key("b"), key("a", 2)], "keys[2].id is that of another key too"],
+      "the same id twice": [[good, key("b"), key("a", 2)], "keys[2].id is also the id of another key"],
       "no key": [[{ id: "a" }], "keys[0].key is missing"],
       "a key that is not redacted": [[{ id: "a", key: "k".repeat(43) }], "keys[0].key must be made by Redacted.make"],
       "a key that is not set": [[{ id: "a", key: Redacted.make(undefined) }], "keys[0].key is missing"],

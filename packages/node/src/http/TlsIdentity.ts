@@ -60,7 +60,7 @@ const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Conten
             description: `${files[`${name}File`]} ${description}`
           })
     }),
-    catch: () => new InvalidOptions({ option, description: "is neither files, certificate and key, nor a pfx" })
+    catch: () => new InvalidOptions({ option, description: "has neither files, nor certificate and key, nor a pfx" })
   })
 
 /** Reads them in parallel, as they belong together. If several cannot be read, the error names the first. */
@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function*(
   const shared = { ca: trusted(values.ca === undefined ? ca : [values.ca]), passphrase }
 
   if ("pfx" in values) {
-    return yield* attempt<TlsIdentity>("pfx", "is no PKCS#12 archive, or its passphrase is another", () => {
+    return yield* attempt<TlsIdentity>("pfx", "is not a PKCS#12 archive, or the passphrase is wrong", () => {
       const context = createSecureContext({ ...shared, pfx: Buffer.from(Redacted.value(values.pfx)) })
       return { context, thumbprint: hash(presentedBy(context).raw) }
     })
@@ -122,13 +122,13 @@ export const make = Effect.fnUntraced(function*(
   const leaf = yield* attempt("certificate", noCertificate, () => new X509Certificate(certificate))
   const privateKey = yield* attempt(
     "key",
-    `holds no private key in PEM${
+    `contains no PEM private key${
       passphrase === undefined ? ", or one that needs a passphrase" : " for this passphrase"
     }`,
     () => createPrivateKey({ key, passphrase })
   )
   if (!leaf.checkPrivateKey(privateKey)) {
-    return yield* invalid("key", "holds the key of another certificate")
+    return yield* invalid("key", "is the key of another certificate")
   }
   return yield* attempt<TlsIdentity>("certificate", "cannot be presented in TLS", () => ({
     context: createSecureContext({ ...shared, cert: certificate, key }),
@@ -136,7 +136,7 @@ export const make = Effect.fnUntraced(function*(
   }))
 })
 
-const noCertificate = "holds no certificate in PEM"
+const noCertificate = "contains no PEM certificate"
 
 /** Instead of the authorities that Node trusts. */
 const trusted = (ca: ReadonlyArray<string> | undefined) => ca === undefined ? undefined : [...ca]

@@ -183,14 +183,14 @@ const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Option
     return yield* LayerOptions.invalid(option, "must begin with redis://, rediss:// or unix:///")
   }
   if (isSocket && cluster !== undefined) {
-    return yield* LayerOptions.invalid(option, "is a socket, and a cluster has none")
+    return yield* LayerOptions.invalid(option, "is a socket, which a cluster does not have")
   }
   if (isSocket && parsed.hostname !== "") {
     return yield* LayerOptions.invalid(option, "has a host before the path of its socket")
   }
   if (!isSocket && parsed.hostname === "") return yield* LayerOptions.invalid(option, "has no host")
   if (parsed.search !== "") {
-    return yield* LayerOptions.invalid(option, "must not have a query: give such options as redis")
+    return yield* LayerOptions.invalid(option, "must not have a query: give these options in redis")
   }
   if (parsed.hash !== "") return yield* LayerOptions.invalid(option, "must not have a fragment: # in a password is %23")
   const [username, password, path] = yield* Effect.try({
@@ -203,7 +203,7 @@ const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Option
     return yield* LayerOptions.invalid(option, "has a path that is not the number of a database")
   }
   if (cluster !== undefined && Number(database) !== 0) {
-    return yield* LayerOptions.invalid(option, "names a database, and a cluster has none but 0")
+    return yield* LayerOptions.invalid(option, "names a database, but a cluster has only database 0")
   }
   const address: RedisOptions = {
     host: parsed.hostname.replace(/^\[|\]$/g, ""),
@@ -335,7 +335,7 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
       }
       return wasAnswered || isTls
         ? "the connection was lost"
-        : "the server closes connections before it answers, as a port for TLS does: that is rediss://"
+        : "the server closes connections before it answers (the port may be for TLS: that is rediss://)"
     }
   }
 }

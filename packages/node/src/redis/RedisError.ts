@@ -50,14 +50,14 @@ const noTls = /wrong version number|packet length too long|before secure TLS con
 // The other side closes what is no handshake, sometimes with an alert (RFC 8446 §6), which ioredis' parser rejects
 const onlyTls = /^(read|write) (ECONNRESET|EPIPE)|^Protocol error, got "\\u0015"/
 
-/** The hint at a port without TLS, which may also never answer. */
-export const hintAtNoTls = " (a port without TLS does this to rediss://: that is redis://)"
+/** The hint at a port without TLS, which may also never answer at all. */
+export const hintAtNoTls = " (the port may be without TLS: that is redis://)"
 
 /** Names the likely cause if one side speaks TLS and the other does not; otherwise an empty text. */
 export const hintAtTls = (error: unknown, isTls: boolean): string => {
   const message = textOf(error, "message")
   if (isTls) return noTls.test(message) ? hintAtNoTls : ""
-  return onlyTls.test(message) ? " (a port for TLS does this to redis://: that is rediss://)" : ""
+  return onlyTls.test(message) ? " (the port may be for TLS: that is rediss://)" : ""
 }
 
 /**

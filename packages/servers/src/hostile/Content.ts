@@ -67,7 +67,7 @@ export const bodies: ReadonlyArray<Behaviour> = [
   ),
   row(
     "gzip",
-    "compresses though identity was asked for",
+    "compresses though identity was requested",
     answer(({ document }) => http(200, { "content-encoding": "gzip" }, gzipSync(document))),
     accepted()
   ),
