@@ -37,7 +37,7 @@ const Unreachable = NodeAuthedHttpClient.layer({
   clientId: "id",
   clientSecret: Redacted.make("secret"),
   baseUrl: "http://127.0.0.1:1",
-  retryWhile: () => false
+  tokenRequest: { retryWhile: () => false }
 })
 const error = await Effect.runPromise(Effect.flip(Effect.provide(get, Unreachable)))
 assert.match(error.message, /^Token endpoint http:\\/\\/127\\.0\\.0\\.1:1\\/token: connect ECONNREFUSED/)

@@ -76,10 +76,10 @@ type Settings = NodeAuthedHttpClient.NodeEnvironment & { readonly clientId: stri
 const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.Passed<Settings>, Problem> =>
   Effect.gen(function*() {
     const environment = yield* Effect.mapError(
-      NodeAuthedHttpClient.readEnvironment,
+      NodeAuthedHttpClient.readEnvironment(),
       (error) =>
         error._tag === "InvalidOptions"
-          ? wrong(error.option)(error)
+          ? wrong(error.problems[0].option)(error)
           : Problem.Wrong({ variable: "The environment", description: `cannot be read: ${oneLine(describe(error))}` })
     )
     const { clientAuth, clientId, issuer, names, tokenEndpoint } = environment
@@ -128,8 +128,11 @@ const nearest = (name: string, known: ReadonlyArray<string>): string | undefined
 }
 
 /** What a layer has against an option is said of the variable that holds it. */
-const wrong = (variable: string) => ({ description }: InvalidOptions): Problem =>
-  Problem.Wrong({ variable, description })
+const wrong = (variable: string) => ({ problems: [{ description }, ...others] }: InvalidOptions): Problem =>
+  Problem.Wrong({
+    variable,
+    description: [description, ...others.map(({ description, option }) => `${option} ${description}`)].join("; ")
+  })
 
 const checkAddress = (
   variable: string,
@@ -191,8 +194,7 @@ const examineServers = Effect.fnUntraced(function*(journal: Finding.Journal, set
   })
   const findRoute = (party: Party, url: URL): Effect.Effect<Network.Route, Problem> =>
     Either.mapBoth(proxies, {
-      onLeft: ({ description, option }) =>
-        Problem.Wrong({ variable: / from (\w+)$/.exec(option)?.[1] ?? names.proxy.name, description }),
+      onLeft: (error) => wrong(/ from (\w+)$/.exec(error.problems[0].option)?.[1] ?? names.proxy.name)(error),
       onRight: (proxies) => Network.route(party, url, proxies, options.unreadProxies)
     })
 
@@ -339,7 +341,7 @@ const checkCredentials = (
     Effect.catchAll((error) =>
       Effect.flatMap(
         error._tag === "InvalidOptions"
-          ? Effect.succeed(wrong(variableOf(settings, error.option))(error))
+          ? Effect.succeed(wrong(variableOf(settings, error.problems[0].option))(error))
           : describeRefusal(settings, error),
         Effect.fail
       )
@@ -348,7 +350,7 @@ const checkCredentials = (
   )
 
 const variableOf = ({ names }: Settings, option: string): string => {
-  const key = option.replace(/^TokenEndpoint\./, "").replace(/^url$/, "tokenEndpoint")
+  const key = option.replace(/^TokenEndpoint\.(request\.)?/, "")
   return Object.entries(names).find(([name]) => name === key)?.[1].name ?? option
 }
 
@@ -468,7 +470,7 @@ const examineStore = (journal: Finding.Journal, settings: Settings, options: Opt
     : journal.note(
       "store",
       options.openStore(settings).pipe(
-        Effect.mapError((error) => wrong(error.option)(error)),
+        Effect.mapError((error) => wrong(error.problems[0].option)(error)),
         Effect.flatMap((store) => StoreCheck.check(store, `doctor-${crypto.randomUUID()}`))
       )
     )
@@ -525,8 +527,7 @@ const findTarget = (
     const isSaid = (baseUrl ?? origins) !== undefined
     const route = yield* Effect.mapError(
       Origin.makeRoute({ baseUrl, origins: isSaid ? origins : [whole?.origin ?? ""], allowInsecure }),
-      ({ description, option }) =>
-        Problem.Wrong({ variable: (option.endsWith("origins") ? names.origins : names.baseUrl).name, description })
+      (error) => wrong((error.problems[0].option.endsWith("origins") ? names.origins : names.baseUrl).name)(error)
     )
     const address = api ?? (baseUrl === undefined ? origins?.[0] : undefined) ?? ""
     const url = route.complete(address)

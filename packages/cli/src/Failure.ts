@@ -58,7 +58,7 @@ const isRefusedByUndici = (cause: unknown): boolean =>
   Predicate.hasProperty(cause, "code") &&
   (cause.code === "UND_ERR_INVALID_ARG" || cause.code === "UND_ERR_NOT_SUPPORTED")
 
-const fromOAuthError = (error: OAuthError.OAuthError): Failure => {
+const fromOAuthError = (error: OAuthError.OAuthError | OAuthError.RedirectError): Failure => {
   const fail = (exitCode: ExitCode, kind: string) => new Failure({ message: error.message, exitCode, kind })
   switch (error._tag) {
     case "TokenEndpointError":

@@ -81,7 +81,7 @@ export const requestCommand = Command.make("request", config, (options) =>
   Effect.gen(function*() {
     const request = yield* makeRequest(options)
     if (Option.isSome(options.output)) yield* checkOutput(options.output.value)
-    const { baseUrl, names, origins } = yield* NodeAuthedHttpClient.readEnvironment
+    const { baseUrl, names, origins } = yield* NodeAuthedHttpClient.readEnvironment()
     if (baseUrl === undefined && !Origin.isAbsolute(options.url)) {
       return yield* Failure.usage(
         Settings.nameOptions(`${names.baseUrl.name} is not set, and ${options.url} is not a whole address`)
@@ -89,7 +89,7 @@ export const requestCommand = Command.make("request", config, (options) =>
     }
     // Who writes out a whole address means that the token goes there
     const isSaid = (baseUrl ?? origins) !== undefined
-    const layer = NodeAuthedHttpClient.layerConfig(isSaid ? {} : { origins: [originOf(options.url)] })
+    const layer = NodeAuthedHttpClient.layerEnv(isSaid ? {} : { origins: [originOf(options.url)] })
     yield* Effect.provide(Effect.scoped(send(request, options)), layer)
   }).pipe(Settings.configured(options))).pipe(
     Command.withDescription(Examples.describe(

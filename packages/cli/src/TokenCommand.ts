@@ -38,7 +38,7 @@ export const tokenCommand = Command.make("token", options, (options) =>
     )
   }).pipe(
     // It sends the token nowhere: where it may go does not matter
-    Effect.provide(NodeAuthedHttpClient.layerConfig({ origins: "any", shareTokens: !options.fresh })),
+    Effect.provide(NodeAuthedHttpClient.layerEnv({ origins: "any", shareTokens: !options.fresh })),
     Settings.configured(options)
   )).pipe(
     Command.withDescription(Examples.describe(

@@ -1,3 +1,4 @@
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import * as OAuthError from "@effect-alf/core/OAuthError"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -24,7 +25,7 @@ describe("Failure", () => {
     const cases: ReadonlyArray<readonly [unknown, ExitCode]> = [
       [Failure.usage("no"), ExitCode.usage],
       [ConfigError.MissingData(["ALF_CLIENT_ID"], "Expected ALF_CLIENT_ID to be set"), ExitCode.usage],
-      [new OAuthError.InvalidOptions({ option: "ALF_SCOPE", description: "is empty" }), ExitCode.usage],
+      [LayerOptions.error("ALF_SCOPE", "is empty"), ExitCode.usage],
       [endpointError("ClientAuth"), ExitCode.usage],
       [endpointError("Transport"), ExitCode.unreachable],
       [endpointError("Timeout"), ExitCode.unreachable],

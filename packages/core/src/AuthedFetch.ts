@@ -9,7 +9,6 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpMethod from "@effect/platform/HttpMethod"
@@ -65,11 +64,11 @@ const maxBufferedBytes = 1024 * 1024
  * @category constructors
  */
 export const toFetch = (
-  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError | OAuthError.OAuthError>,
+  client: AuthedHttpClient.AuthedHttpClient["Type"],
   runtime: Runtime.Runtime<never> = Runtime.defaultRuntime
 ): Fetch => {
   const run = Runtime.runPromiseExit(runtime)
-  const clients: Record<RequestRedirect, typeof client> = {
+  const clients: Record<RequestRedirect, HttpClient.HttpClient.With<Failure>> = {
     follow: AuthedHttpClient.followRedirects(client, maxRedirects),
     manual: AuthedHttpClient.manualRedirects(client),
     error: AuthedHttpClient.followRedirects(client, 0)
@@ -362,8 +361,9 @@ const typeError = (message: string, cause?: unknown): unknown => new TypeError(m
 // The words of Node's fetch, by which libraries know what may be tried again
 const failed = (cause: unknown): unknown => typeError("fetch failed", cause)
 
-const toRejection = (error: HttpClientError.HttpClientError | OAuthError.OAuthError): unknown =>
-  Option.getOrElse(OAuthError.find(error), () => failed(error))
+type Failure = AuthedHttpClient.ClientError | OAuthError.RedirectError
+
+const toRejection = (error: Failure): unknown => Option.getOrElse(OAuthError.find(error), () => failed(error))
 
 /** What a body that nobody has begun to read comes from, such as a file, is told of the error. */
 const abandon = (request: Request, error: unknown): unknown => {

@@ -30,7 +30,7 @@ import * as Origin from "./Origin.js"
 import type { TokenEndpoint } from "./TokenEndpoint.js"
 import * as TokenProvider from "./TokenProvider.js"
 import * as TokenRequest from "./TokenRequest.js"
-import type { TokenUse } from "./TokenStatus.js"
+import type { TokenStatus, TokenUse } from "./TokenStatus.js"
 import type { TokenStore } from "./TokenStore.js"
 import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
@@ -46,8 +46,71 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
 >() {}
 
 /**
- * Options of a client. `baseUrl`, `origins` or both are required: they name the
- * origins that a token may be sent to.
+ * A tag for one of several APIs, and its provider beside it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, AuthedHttpClient["Type"]> {
+  /**
+   * Makes the layer of this API from one that provides an `AuthedHttpClient` with its provider, as every layer of this
+   * module does.
+   */
+  readonly layer: <E, R>(
+    layer: Layer.Layer<AuthedHttpClient | TokenProvider.TokenProvider, E, R>
+  ) => Layer.Layer<Self, E, R>
+  /** The provider of this API's tokens: to get one, or to renew it. */
+  readonly provider: Context.Tag<Self, TokenProvider.TokenProvider["Type"]>
+  /** How the provider of this API stands with the token of a request: see `TokenProvider.status`. */
+  readonly status: (request?: TokenRequest.TokenRequest) => Effect.Effect<TokenStatus, never, Self>
+}
+
+/**
+ * Makes a tag for one of several APIs of an app. What it stands for is a client
+ * like `AuthedHttpClient`, of a layer of its own.
+ *
+ * @example
+ * ```ts
+ * import { AuthedHttpClient, TokenEndpoint } from "@effect-alf/core"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * class Payments extends AuthedHttpClient.Tag("Payments")<Payments>() {}
+ *
+ * const PaymentsLive = Payments.layer(AuthedHttpClient.layer({ baseUrl: "https://payments.example.com" })).pipe(
+ *   Layer.provide(TokenEndpoint.layer({
+ *     tokenEndpoint: "https://auth.example.com/token",
+ *     clientId: "client-id",
+ *     clientSecret: Redacted.make("client-secret")
+ *   }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const payments = yield* Payments
+ *   yield* payments.get("/payments")
+ *   return yield* Payments.status()
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
+  const client = Context.Tag(id)<Self, AuthedHttpClient["Type"]>()
+  const provider = Context.GenericTag<Self, TokenProvider.TokenProvider["Type"]>(`${id}/TokenProvider`)
+  const statics: Pick<TagClass<Self, Id>, "layer" | "provider" | "status"> = {
+    layer: Layer.map((context) =>
+      Context.make(client, Context.get(context, AuthedHttpClient)).pipe(
+        Context.add(provider, Context.get(context, TokenProvider.TokenProvider))
+      )
+    ),
+    provider,
+    status: (request) => Effect.flatMap(provider, (provider) => TokenProvider.status(provider, request))
+  }
+  return Object.assign(client, statics)
+}
+
+/**
+ * Where tokens may go is always said: by `baseUrl`, by `origins`, or by both.
  *
  * @since 0.1.0
  * @category options
@@ -244,11 +307,14 @@ const defaultMaxRedirects = 10
  * @category combinators
  */
 export const followRedirects: {
-  (max?: number): <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R>
-  <E, R>(client: HttpClient.HttpClient.With<E, R>, max?: number): HttpClient.HttpClient.With<E, R>
+  (max?: number): <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E | RedirectError, R>
+  <E, R>(client: HttpClient.HttpClient.With<E, R>, max?: number): HttpClient.HttpClient.With<E | RedirectError, R>
 } = dual(
   (args) => Predicate.hasProperty(args[0], HttpClient.TypeId),
-  <E, R>(client: HttpClient.HttpClient.With<E, R>, max = defaultMaxRedirects): HttpClient.HttpClient.With<E, R> =>
+  <E, R>(
+    client: HttpClient.HttpClient.With<E, R>,
+    max = defaultMaxRedirects
+  ): HttpClient.HttpClient.With<E | RedirectError, R> =>
     HttpClient.transformResponse(client, withCall((call) => ({ ...call, redirects: Redirect.follow(max) })))
 )
 
@@ -264,7 +330,31 @@ export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) =
   HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: Redirect.manual })))
 
 /**
- * Makes a client that uses the `HttpClient` and the `TokenProvider` in context.
+ * Checks the options of the client and its provider, and names all that is wrong
+ * with them. The layers do so by themselves.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = (options: Options & TokenProvider.Options): Effect.Effect<void, InvalidOptions> =>
+  LayerOptions.collect(
+    Effect.all([settingsOf(options), TokenProvider.check(options)], { mode: "validate", discard: true })
+  )
+
+const settingsOf = (options: Options) =>
+  LayerOptions.collect(Effect.all({
+    route: Origin.makeRoute(options),
+    request: TokenRequest.check("AuthedHttpClient.request", options.request),
+    isRejection: LayerOptions.type(
+      "AuthedHttpClient.isRejection",
+      options.isRejection,
+      Predicate.isFunction,
+      "a function"
+    )
+  }, { mode: "validate" }))
+
+/**
+ * Makes a client over the given `HttpClient` and `TokenProvider`.
  *
  * @since 0.1.0
  * @category constructors
@@ -276,7 +366,7 @@ export const make: (
   InvalidOptions,
   TokenProvider.TokenProvider | HttpClient.HttpClient
 > = Effect.fnUntraced(function*(options) {
-  const route = yield* Origin.makeRoute(options)
+  const { route } = yield* settingsOf(options)
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
@@ -339,7 +429,7 @@ export const make: (
 
   const execute = (
     request: HttpClientRequest.HttpClientRequest
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError | RedirectError> => {
     // An effect that gives the fiber would cost more than all of this does
     const fiber = Option.getOrThrow(Fiber.getCurrentFiber())
     const call = Context.get(fiber.currentContext, CurrentCall)
@@ -358,7 +448,8 @@ export const make: (
     return Authorization.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
   }
 
-  return HttpClient.makeWith<ClientError, never, ClientError, never>(Effect.flatMap(execute), Effect.succeed)
+  // Only who follows redirects has them refused: the error is in the type of that client alone
+  return HttpClient.makeWith(Effect.flatMap(execute), Effect.succeed) as AuthedHttpClient["Type"]
 })
 
 /** What a resource can have against a request that another token of the same kind would not change. */
@@ -398,8 +489,15 @@ const isRejection = (response: HttpClientResponse.HttpClientResponse, { token }:
  */
 export const layerFromProvider = (
   options: Options
-): Layer.Layer<AuthedHttpClient, InvalidOptions, TokenProvider.TokenProvider | HttpClient.HttpClient> =>
-  Layer.effect(AuthedHttpClient, make(options))
+): Layer.Layer<
+  AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions,
+  TokenProvider.TokenProvider | HttpClient.HttpClient
+> =>
+  Layer.merge(
+    Layer.effect(AuthedHttpClient, make(options)),
+    Layer.effect(TokenProvider.TokenProvider, TokenProvider.TokenProvider)
+  )
 
 /**
  * A client and its provider.
@@ -413,7 +511,13 @@ export const layer = (
   AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> => Layer.provideMerge(layerFromProvider(options), TokenProvider.layer(options))
+> => checked(options, Layer.effect(AuthedHttpClient, make(options)))
+
+/** Over a provider of its own, where the options of both are right. */
+const checked = <A>(
+  options: Options & TokenProvider.Options,
+  client: Layer.Layer<A, InvalidOptions, TokenProvider.TokenProvider | HttpClient.HttpClient>
+) => Layer.unwrapEffect(Effect.as(check(options), Layer.provideMerge(client, TokenProvider.layer(options))))
 
 /**
  * The options that a `Config` can hold.
@@ -471,11 +575,7 @@ export const layerHttpClient = (
   HttpClient.HttpClient | TokenProvider.TokenProvider,
   InvalidOptions,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> =>
-  Layer.provideMerge(
-    Layer.effect(HttpClient.HttpClient, Effect.map(make(options), toHttpClient)),
-    TokenProvider.layer(options)
-  )
+> => checked(options, Layer.effect(HttpClient.HttpClient, Effect.map(make(options), toHttpClient)))
 
 /**
  * What the handler of `layerTest` returns.
@@ -504,21 +604,24 @@ export type TestResponse = Response | HttpClientResponse.HttpClientResponse
  */
 export const layerTest = (
   handler: (request: HttpClientRequest.HttpClientRequest) => TestResponse | Effect.Effect<TestResponse, ClientError>
-): Layer.Layer<AuthedHttpClient> =>
-  Layer.succeed(
-    AuthedHttpClient,
-    HttpClient.makeWith<ClientError, never, ClientError, never>(
-      Effect.flatMap((request) =>
-        Effect.map(
-          Effect.suspend(() => {
-            const answer = handler(request)
-            return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
-          }),
-          (answer) => answer instanceof Response ? HttpClientResponse.fromWeb(request, answer) : answer
-        )
-      ),
-      Effect.succeed
-    )
+): Layer.Layer<AuthedHttpClient | TokenProvider.TokenProvider> =>
+  Layer.merge(
+    Layer.succeed(
+      AuthedHttpClient,
+      HttpClient.makeWith<ClientError, never, ClientError, never>(
+        Effect.flatMap((request) =>
+          Effect.map(
+            Effect.suspend(() => {
+              const answer = handler(request)
+              return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
+            }),
+            (answer) => answer instanceof Response ? HttpClientResponse.fromWeb(request, answer) : answer
+          )
+        ),
+        Effect.succeed
+      )
+    ),
+    TokenProvider.layerTest
   )
 
 /**
@@ -527,14 +630,16 @@ export const layerTest = (
  * @since 0.1.0
  * @category combinators
  */
-export const toHttpClient = (client: AuthedHttpClient["Type"]): HttpClient.HttpClient =>
+export const toHttpClient = (
+  client: HttpClient.HttpClient.With<ClientError | RedirectError>
+): HttpClient.HttpClient =>
   HttpClient.transform(
     client,
     (effect, request) => Effect.mapError(effect, (error) => toHttpClientError(error, request))
   ) as HttpClient.HttpClient
 
 const toHttpClientError = (
-  error: ClientError,
+  error: ClientError | RedirectError,
   request: HttpClientRequest.HttpClientRequest
 ): HttpClientError.HttpClientError =>
   HttpClientError.isHttpClientError(error)

@@ -116,8 +116,17 @@ export interface Options {
 }
 
 /**
- * The client, and the limits of a request. `clientSecret` is sent with HTTP
- * Basic; `clientAuth` takes precedence. One of the two is required.
+ * A client secret, as `Redacted.make` makes it, or an effect that reads it. A
+ * text in the clear is refused by this name.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type RedactedClientSecret<R = never> = ClientAuth.Secret<R>
+
+/**
+ * Who asks, and within what bounds. `clientAuth` takes precedence over
+ * `clientSecret`, which is sent by HTTP Basic; one of the two is required.
  *
  * @since 0.1.0
  * @category options
@@ -125,7 +134,7 @@ export interface Options {
 export interface RequestOptions<R = never> {
   readonly clientId: string
   /** The client secret, or an effect that runs for every request. */
-  readonly clientSecret?: ClientAuth.Secret<R> | undefined
+  readonly clientSecret?: RedactedClientSecret<R> | undefined
   readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
   /**
    * Further headers of the request. Spans do not contain their values; errors do not contain the values of those in
@@ -173,6 +182,39 @@ const failureCooldown = 1_000
 /** A refresh that failed is tried again after this (ms). */
 const refreshCooldown = 60_000
 
+const name = "AuthorizationServer"
+
+const settingsOf = (options: Options) =>
+  LayerOptions.collect(Effect.all({
+    url: checkIssuer(options),
+    metadataUrl: options.metadataUrl === undefined
+      ? Effect.succeed(undefined)
+      : Origin.checkUrl(`${name}.metadataUrl`, options.metadataUrl, options),
+    refreshEvery: LayerOptions.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery),
+    timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
+    maxResponseBytes: LayerOptions.positiveInteger(
+      `${name}.maxResponseBytes`,
+      options.maxResponseBytes ?? defaultMaxResponseBytes
+    )
+  }, { mode: "validate" }))
+
+const checkIssuer = Effect.fnUntraced(function*(options: Options) {
+  const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
+  if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
+  return url.pathname.includes("/.well-known/")
+    ? yield* LayerOptions.invalid(`${name}.issuer`, "is the address of the metadata: give the issuer that the metadata names")
+    : url
+})
+
+/**
+ * Checks the options, and names all that is wrong with them. The layers do so by
+ * themselves.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = (options: Options): Effect.Effect<void, InvalidOptions> => settingsOf(options)
+
 /**
  * Checks the options. The metadata is requested when it is first needed, so
  * that an app starts while its authorization server is down.
@@ -184,28 +226,11 @@ export const make: (
   options: Options
 ) => Effect.Effect<AuthorizationServer["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope> = Effect
   .fnUntraced(function*(options) {
-    const name = "AuthorizationServer"
-    const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
-    if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
-    if (url.pathname.includes("/.well-known/")) {
-      return yield* LayerOptions.invalid(
-        `${name}.issuer`,
-        "is the address of the metadata: give the issuer that the metadata names"
-      )
-    }
+    const { maxResponseBytes, metadataUrl, timeout, url, ...settings } = yield* settingsOf(options)
     // As it was written: a slash at its end is a part of it
     const issuer = options.issuer instanceof URL ? options.issuer.href : options.issuer
-    const candidates = options.metadataUrl === undefined
-      ? wellKnown(url)
-      : [yield* Origin.checkUrl(`${name}.metadataUrl`, options.metadataUrl, options)]
-    const refreshEvery = Duration.toMillis(
-      yield* LayerOptions.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery)
-    )
-    const timeout = yield* LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
-    const maxResponseBytes = yield* LayerOptions.positiveInteger(
-      `${name}.maxResponseBytes`,
-      options.maxResponseBytes ?? defaultMaxResponseBytes
-    )
+    const candidates = metadataUrl === undefined ? wellKnown(url) : [metadataUrl]
+    const refreshEvery = Duration.toMillis(settings.refreshEvery)
     const exchange = yield* ServerExchange.make(DiscoveryError, { maxResponseBytes, requestInit: options.requestInit })
     const headers = Headers.fromInput(options.headers)
     const secrets = yield* Redaction.secretsOf(headers)
@@ -335,11 +360,7 @@ export const make: (
             : Option.none()
           return Option.match(Option.orElse(alias, () => metadata[name]), {
             onNone: () => Effect.fail(invalid(`${name} is missing`)),
-            onSome: (address) =>
-              Effect.mapError(
-                checkEndpoint(name, address),
-                ({ description, option }) => invalid(`${option} ${description}`)
-              )
+            onSome: (address) => Effect.mapError(checkEndpoint(name, address), ({ message }) => invalid(message))
           })
         }),
       forget: Effect.sync(() => {

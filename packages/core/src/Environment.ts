@@ -6,6 +6,7 @@
  */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -13,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as LayerOptions from "./LayerOptions.js"
-import { InvalidOptions } from "./OAuthError.js"
+import type { InvalidOption, InvalidOptions } from "./OAuthError.js"
 
 /**
  * A variable. An empty one counts as not set.
@@ -282,23 +283,83 @@ export type Environment = Reading<typeof variables>
  * value.
  *
  * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /** What names begin with in place of `ALF`: with `BILLING` it is `BILLING_CLIENT_ID`. */
+  readonly prefix?: string | undefined
+}
+
+/**
+ * What variables say, and what is wrong with them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Inspection<V extends Variables> {
+  /** A variable that is wrong is left out. */
+  readonly environment: Environment & Reading<V>
+  /** Fails with all variables that are wrong, or contradict each other. */
+  readonly check: Effect.Effect<void, InvalidOptions>
+}
+
+/**
+ * Lets an effect read variables that begin with another prefix than `ALF`.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withPrefix = ({ prefix }: Options) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  prefix === undefined ? effect : Effect.configProviderWith((provider) =>
+    Effect.withConfigProvider(
+      effect,
+      ConfigProvider.mapInputPath(provider, (name) => name.replace(/^ALF(?=_)/, prefix))
+    )
+  )
+
+/**
+ * Reads the variables of this module, and others beside them, whatever they say.
+ * It fails only where the ConfigProvider does.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const inspectWith = <V extends Variables>(
+  others: V,
+  options: Options = {}
+): Effect.Effect<Inspection<V>, ConfigError.ConfigError> => {
+  const all: Variables = { ...variables, ...others }
+  const inspect = Effect.gen(function*() {
+    const names = yield* Effect.all(Record.map(all, ({ name }) => nameOf(name)))
+    const read = yield* Effect.all(Record.map(all, ({ config }, key) =>
+      Effect.catchIf(
+        Effect.map(LayerOptions.load(config), Either.right),
+        ConfigError.isInvalidData,
+        ({ message }) => Effect.succeed(Either.left(LayerOptions.error(names[key].name, message)))
+      )))
+    const values = Record.map(read, Either.getOrUndefined)
+    const environment = { ...values, names } as Environment & Reading<V>
+    const check = LayerOptions.collect(
+      Effect.all([...Object.values(read), checkCredentials(environment)], { mode: "validate", discard: true })
+    )
+    return { environment, check }
+  })
+  return withPrefix(options)(inspect)
+}
+
+/**
+ * Reads the variables of this module, and others beside them. Those that are
+ * wrong, or contradict each other, are named as they are written, and no value
+ * is shown.
+ *
+ * @since 0.1.0
  * @category accessors
  */
 export const readWith = <V extends Variables>(
-  others: V
-): Effect.Effect<Environment & Reading<V>, InvalidOptions | ConfigError.ConfigError> => {
-  const all = { ...variables, ...others }
-  return Effect.gen(function*() {
-    const names = yield* Effect.all(Record.map(all as Variables, ({ name }) => nameOf(name)))
-    const values = yield* Effect.mapError(
-      LayerOptions.load(Config.all(Record.map(all as Variables, ({ config }) => config))),
-      (error) => Option.getOrElse(toInvalidOptions(error), () => error)
-    )
-    const environment = { ...values, names } as Environment & Reading<V>
-    yield* checkCredentials(environment)
-    return environment
-  })
-}
+  others: V,
+  options?: Options
+): Effect.Effect<Environment & Reading<V>, InvalidOptions | ConfigError.ConfigError> =>
+  Effect.flatMap(inspectWith(others, options), ({ check, environment }) => Effect.as(check, environment))
 
 /**
  * Reads the variables of this module.
@@ -326,44 +387,33 @@ export type Alternatives = readonly [keyof Values, ...ReadonlyArray<keyof Values
 export const requireEach = (
   environment: Environment,
   groups: ReadonlyArray<Alternatives>
-): Effect.Effect<void, InvalidOptions | ConfigError.ConfigError> =>
-  Effect.validateAll(groups, (keys) => requireOneOf(environment, keys), { discard: true }).pipe(
-    Effect.mapError(([first, ...others]) => others.reduce(both, first))
-  )
+): Effect.Effect<void, InvalidOptions> =>
+  LayerOptions.collect(Effect.all(
+    groups.map((keys) => {
+      const absence = absenceOf(environment, keys)
+      return absence === undefined ? Effect.void : LayerOptions.invalid(absence.option, absence.description)
+    }),
+    { mode: "validate", discard: true }
+  ))
 
-const both = (
-  one: InvalidOptions | ConfigError.ConfigError,
-  other: InvalidOptions | ConfigError.ConfigError
-): InvalidOptions | ConfigError.ConfigError => {
-  if (!ConfigError.isConfigError(one)) return one
-  return ConfigError.isConfigError(other) ? ConfigError.And(one, other) : other
-}
-
-const requireOneOf = (
-  environment: Environment,
-  keys: Alternatives
-): Effect.Effect<void, InvalidOptions | ConfigError.ConfigError> => {
-  if (keys.some((key) => environment[key] !== undefined)) return Effect.void
+/**
+ * What is said of alternatives of which none says anything: all could be set, or
+ * the one that is there and empty.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const absenceOf = (environment: Environment, keys: Alternatives): InvalidOption | undefined => {
+  if (keys.some((key) => environment[key] !== undefined)) return undefined
   const names = keys.map((key) => environment.names[key])
   const empty = names.find(({ isSet }) => isSet)
   return empty === undefined
-    ? Effect.fail(
-      ConfigError.MissingData([names[0].name], `Expected ${names.map(({ name }) => name).join(" or ")} to be set`)
-    )
-    : LayerOptions.invalid(empty.name, "is empty")
+    ? { option: names.map(({ name }) => name).join(" or "), description: "is not set" }
+    : { option: empty.name, description: "is empty" }
 }
 
 const nameOf = (name: string): Effect.Effect<LayerOptions.Name> =>
   Effect.map(LayerOptions.nameOf(Config.string(name)), Option.getOrElse(() => ({ name, isSet: false })))
-
-const toInvalidOptions = ConfigError.reduceWithContext<unknown, Option.Option<InvalidOptions>>(undefined, {
-  andCase: (_, left, right) => Option.orElse(left, () => right),
-  orCase: (_, left, right) => Option.orElse(left, () => right),
-  invalidDataCase: (_, path, description) => Option.some(new InvalidOptions({ option: path.join("_"), description })),
-  missingDataCase: () => Option.none(),
-  sourceUnavailableCase: () => Option.none(),
-  unsupportedCase: () => Option.none()
-})
 
 const checkCredentials = (environment: Environment): Effect.Effect<void, InvalidOptions> => {
   const { clientAuth, names } = environment

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -13,9 +14,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
-import { InvalidOptions } from "./OAuthError.js"
+import { type InvalidOption, InvalidOptions } from "./OAuthError.js"
 
 /**
  * The name of a variable, and whether it is set.
@@ -43,8 +45,10 @@ export const make = <A extends object, ROut, E, RIn>(
   Layer.unwrapEffect(Effect.gen(function*() {
     const configured = yield* load(unwrap(config))
     const names = yield* namesOf(config)
-    return mapInvalid(build(configured), ({ description, option }) =>
-      new InvalidOptions({ option: names[option.replace(/^\w+\./, "")] ?? option, description }))
+    return mapInvalid(
+      build(configured),
+      ({ description, option }) => ({ option: names[option.replace(/^\w+\./, "")] ?? option, description })
+    )
   }))
 
 /**
@@ -55,9 +59,38 @@ export const make = <A extends object, ROut, E, RIn>(
  */
 export const mapInvalid = <ROut, E, RIn>(
   layer: Layer.Layer<ROut, E, RIn>,
-  f: (error: InvalidOptions) => InvalidOptions
+  f: (problem: InvalidOption) => InvalidOption
 ): Layer.Layer<ROut, E, RIn> =>
-  Layer.mapError(layer, (error) => error instanceof InvalidOptions ? f(error) as E & InvalidOptions : error)
+  Layer.mapError(layer, (error) => error instanceof InvalidOptions ? rename(error, f) as E & InvalidOptions : error)
+
+/**
+ * The same options at fault, said otherwise.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const rename = ({ problems }: InvalidOptions, f: (problem: InvalidOption) => InvalidOption): InvalidOptions =>
+  new InvalidOptions({ problems: Arr.map(problems, f) })
+
+/**
+ * Names all options at fault at once: of checks that are made together, by
+ * `Effect.all` with the mode `validate`.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const collect = <A, R>(
+  checks: Effect.Effect<A, ReadonlyArray<Failed> | Readonly<Record<string, Failed>>, R>
+): Effect.Effect<A, InvalidOptions, R> =>
+  Effect.mapError(checks, (failed) => Object.values(failed).flatMap(Option.toArray).reduce(merge))
+
+type Failed = Option.Option<InvalidOptions>
+
+/** An option that two parts of a layer refuse is named once. */
+const merge = ({ problems }: InvalidOptions, other: InvalidOptions): InvalidOptions => {
+  const others = other.problems.filter(({ option }) => !problems.some((named) => named.option === option))
+  return new InvalidOptions({ problems: [...problems, ...others] })
+}
 
 // Config.unwrap dies where a member is undefined
 const unwrap = <A extends object>(wrapped: Config.Config.Wrap<A>): Config.Config<A> =>
@@ -148,13 +181,22 @@ const findName: ConfigError.ConfigErrorReducer<unknown, Option.Option<Name>> = {
 // -----------------------------------------------------------------------------
 
 /**
- * Fails with an `InvalidOptions` that names the option.
+ * The error that names one option.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const error = (option: string, description: string): InvalidOptions =>
+  new InvalidOptions({ problems: [{ option, description }] })
+
+/**
+ * Fails with the error that names one option.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const invalid = (option: string, description: string): Effect.Effect<never, InvalidOptions> =>
-  Effect.fail(new InvalidOptions({ option, description }))
+  Effect.fail(error(option, description))
 
 /**
  * A required text of one line.
@@ -163,7 +205,8 @@ export const invalid = (option: string, description: string): Effect.Effect<neve
  * @category checks
  */
 export const text = (option: string, value: string): Effect.Effect<string, InvalidOptions> => {
-  if (typeof value !== "string") return invalid(option, "is missing")
+  if (value === undefined || value === null) return invalid(option, "is missing")
+  if (typeof value !== "string") return invalid(option, "is not a string")
   return value.trim() === ""
     ? invalid(option, "is empty")
     : hasControlCharacters(value)
@@ -213,7 +256,7 @@ export const duration = (
   if (parts.some(Number.isNaN)) return invalid(option, "is not a duration")
   return Effect.try({
     try: () => Duration.decode(value),
-    catch: () => new InvalidOptions({ option, description: "is not a duration" })
+    catch: () => error(option, "is not a duration")
   })
 }
 
@@ -244,3 +287,41 @@ const isNegative = (part: unknown): boolean =>
  */
 export const positiveInteger = (option: string, value: number): Effect.Effect<number, InvalidOptions> =>
   Number.isInteger(value) && value > 0 ? Effect.succeed(value) : invalid(option, "must be a whole number above zero")
+
+/**
+ * What a value must be; it may be left out. For options that JavaScript, or a
+ * cast, gives another type.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const type = (
+  option: string,
+  value: unknown,
+  isOfType: Predicate.Predicate<unknown>,
+  expected: string
+): Effect.Effect<void, InvalidOptions> =>
+  value === undefined || isOfType(value) ? Effect.void : invalid(option, `is not ${expected}`)
+
+/**
+ * A list of texts, which may be left out.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const texts = (option: string, value: ReadonlyArray<string> | undefined): Effect.Effect<void, InvalidOptions> =>
+  type(option, value, isTexts, "a list of strings")
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(Predicate.isString)
+
+/**
+ * A text or a list of them, which may be left out.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const textOrTexts = (
+  option: string,
+  value: string | ReadonlyArray<string> | undefined
+): Effect.Effect<void, InvalidOptions> =>
+  type(option, value, (value) => Predicate.isString(value) || isTexts(value), "a string or a list of strings")

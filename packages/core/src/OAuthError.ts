@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Headers from "@effect/platform/Headers"
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -45,7 +46,7 @@ const TaggedError: typeof Data.TaggedError = (tag) => {
  * @since 0.1.0
  * @category errors
  */
-export type OAuthError = TokenRequestError | TokenProviderError | OriginNotAllowed | RedirectError
+export type OAuthError = TokenRequestError | TokenProviderError | OriginNotAllowed
 
 /**
  * What a request for a token can fail with: the token endpoint, or the metadata
@@ -74,19 +75,32 @@ export type AuthorizationServerError =
  * built.
  *
  * @since 0.1.0
+ * @category models
+ */
+export interface InvalidOption {
+  /** The name of the option: `TokenEndpoint.tokenEndpoint`. */
+  readonly option: string
+  /** What is wrong with it, in the words that follow its name: `is missing`. */
+  readonly description: string
+}
+
+/**
+ * Options of a layer are missing or wrong. Layers fail with it when they are
+ * built, so that a mistake is found at start-up. It names every option at fault,
+ * so that all can be corrected at once.
+ *
+ * @since 0.1.0
  * @category errors
  */
 export class InvalidOptions extends TaggedError("InvalidOptions")<{
-  /** The name of the option: `TokenEndpoint.tokenEndpoint`. */
-  readonly option: string
-  readonly description: string
+  readonly problems: NonEmptyReadonlyArray<InvalidOption>
 }> {
   declare readonly [TypeId]: TypeId
   /** Never: the option has to be changed. */
   declare readonly isTransient: false
 
   override get message(): string {
-    return `${this.option} ${this.description}`
+    return this.problems.map(({ description, option }) => `${option} ${description}`).join("; ")
   }
 }
 
@@ -421,11 +435,11 @@ const isOneOf = (u: unknown, tags: ReadonlyArray<string>): boolean => isMember(u
  * @since 0.1.0
  * @category guards
  */
-export const isOAuthError = (u: unknown): u is OAuthError =>
+export const isOAuthError = (u: unknown): u is OAuthError | RedirectError =>
   isOneOf(u, ["TokenEndpointError", "DiscoveryError", "TokenProviderError", "OriginNotAllowed", "RedirectError"])
 
 /**
- * Whether a failure is a `CredentialsError`.
+ * Whether a failure is an error of a request to an authorization server.
  *
  * @since 0.1.0
  * @category guards
@@ -471,7 +485,8 @@ const maxCauseDepth = 8
  * @since 0.1.0
  * @category guards
  */
-export const find = (u: unknown): Option.Option<OAuthError> => Option.fromNullable(chainOf(u).find(isOAuthError))
+export const find = (u: unknown): Option.Option<OAuthError | RedirectError> =>
+  Option.fromNullable(chainOf(u).find(isOAuthError))
 
 /** A failure, its cause, the cause of that, and so on. */
 const chainOf = (u: unknown): ReadonlyArray<unknown> => {

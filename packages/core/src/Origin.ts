@@ -151,11 +151,17 @@ export interface Options {
  * @category options
  */
 export type Destination =
-  & Options
   & (
-    | { readonly baseUrl: string | URL }
-    | { readonly origins: ReadonlyArray<string | URL> | "any" }
+    | {
+      /** Relative addresses are joined to it, and its origin is allowed. */
+      readonly baseUrl: string | URL
+    }
+    | {
+      /** The origins that a token may be sent to; `"any"` allows every one that is on https or loopback. */
+      readonly origins: ReadonlyArray<string | URL> | "any"
+    }
   )
+  & Pick<Options, "allowInsecure">
 
 /**
  * The checked options of a client.
@@ -172,6 +178,22 @@ export interface Route {
   readonly named: ReadonlyArray<string>
 }
 
+const checkBaseUrl = (given: string | URL, options: Options) =>
+  Effect.filterOrElse(
+    checkUrl("AuthedHttpClient.baseUrl", given, options),
+    ({ search }) => search === "",
+    () => LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
+  )
+
+const checkOrigin = (given: string | URL, options: Options) =>
+  Effect.flatMap(
+    checkUrl("AuthedHttpClient.origins", given, options),
+    ({ origin, pathname, search }) =>
+      pathname + search === "/"
+        ? Effect.succeed(origin)
+        : LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${origin}`)
+  )
+
 /**
  * Checks the options and makes the route.
  *
@@ -182,25 +204,16 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
   function*(options) {
     const { origins = [] } = options
     const any = origins === "any"
-    if (!any && !Array.isArray(origins)) {
-      return yield* LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
-    }
-    const allowed: Array<string> = []
+    const checked = yield* LayerOptions.collect(Effect.all({
+      baseUrl: options.baseUrl === undefined ? Effect.succeed(undefined) : checkBaseUrl(options.baseUrl, options),
+      origins: any || Array.isArray(origins)
+        ? Effect.forEach(any ? [] : origins, (origin) => checkOrigin(origin, options))
+        : LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
+    }, { mode: "validate" }))
+    const { baseUrl } = checked
+    const allowed = baseUrl === undefined ? checked.origins : [baseUrl.origin, ...checked.origins]
     /** As the user wrote it but for its origin: a base ends where its path ends, with or without a slash. */
-    let base: string | undefined
-    if (options.baseUrl !== undefined) {
-      const { origin, pathname, search } = yield* checkUrl("AuthedHttpClient.baseUrl", options.baseUrl, options)
-      if (search !== "") return yield* LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
-      allowed.push(origin)
-      base = pathname === "/" ? origin : origin + pathname
-    }
-    for (const given of any ? [] : origins) {
-      const { origin, pathname, search } = yield* checkUrl("AuthedHttpClient.origins", given, options)
-      if (pathname + search !== "/") {
-        return yield* LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${origin}`)
-      }
-      allowed.push(origin)
-    }
+    const base = baseUrl && (baseUrl.pathname === "/" ? baseUrl.origin : baseUrl.origin + baseUrl.pathname)
     if (!any && allowed.length === 0) {
       return yield* LayerOptions.invalid(
         "AuthedHttpClient.origins",

@@ -35,7 +35,8 @@ import * as UnreadFields from "./endpoint/UnreadFields.js"
 import * as LayerOptions from "./LayerOptions.js"
 import {
   DiscoveryError,
-  InvalidOptions,
+  type InvalidOption,
+  type InvalidOptions,
   isTransient,
   oneLine,
   TokenEndpointError,
@@ -119,6 +120,37 @@ export interface Options<R = never> extends AuthorizationServer.RequestOptions<R
   readonly retryWhile?: Predicate.Predicate<TokenRequestError> | undefined
 }
 
+const settingsOf = <R>(options: Options<R>) =>
+  LayerOptions.collect(Effect.all({
+    url: Origin.checkUrl("TokenEndpoint.tokenEndpoint", options.tokenEndpoint, options),
+    issuer: LayerOptions.type("TokenEndpoint.issuer", options.issuer, Predicate.isString, "a string"),
+    clientAuth: AuthenticatedPost.clientAuthOf("TokenEndpoint", options),
+    requests: checkRequests(options)
+  }, { mode: "validate" }))
+
+const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer" | "clientAuth">) =>
+  LayerOptions.collect(Effect.all([
+    AuthenticatedPost.check("TokenEndpoint", options),
+    TokenRequest.check("TokenEndpoint.request", options.request),
+    LayerOptions.texts("TokenEndpoint.bearerTypes", options.bearerTypes),
+    options.tokenField === undefined
+      ? Effect.void
+      : LayerOptions.text("TokenEndpoint.tokenField", options.tokenField),
+    LayerOptions.texts("TokenEndpoint.fields", options.fields),
+    LayerOptions.type("TokenEndpoint.headers", options.headers, Predicate.isObject, "a record of headers"),
+    LayerOptions.type("TokenEndpoint.retry", options.retry, Schedule.isSchedule, "a Schedule"),
+    LayerOptions.type("TokenEndpoint.retryWhile", options.retryWhile, Predicate.isFunction, "a function")
+  ], { mode: "validate" }))
+
+/**
+ * Checks the options, and names all that is wrong with them. The layers do so by
+ * themselves.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = <R = never>(options: Options<R>): Effect.Effect<void, InvalidOptions> => settingsOf(options)
+
 /**
  * Checks the options and makes the service over the `HttpClient` in context,
  * which must not follow redirects (platform's `followRedirects` would send the
@@ -132,8 +164,7 @@ export const make: <R = never>(
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
   R = never
 >(options: Options<R>) {
-  const url = yield* Origin.checkUrl("TokenEndpoint.tokenEndpoint", options.tokenEndpoint, options)
-  const clientAuth = yield* AuthenticatedPost.clientAuthOf("TokenEndpoint", options)
+  const { clientAuth, url } = yield* settingsOf(options)
   return yield* makeAt({
     ...options,
     name: `${url.origin}${url.pathname}`,
@@ -145,7 +176,7 @@ export const make: <R = never>(
 
 /** The service of an endpoint that is known, or will be when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
-  options: Omit<Options<R>, "tokenEndpoint" | "clientAuth"> & {
+  options: Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth"> & {
     /** What spans and errors call it. */
     readonly name: string
     readonly identity: string
@@ -155,12 +186,6 @@ const makeAt = Effect.fnUntraced(function*<R>(
   }
 ) {
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
-  for (const [name, value] of Object.entries(options.request?.params ?? {})) {
-    // As of a variable that is not set
-    if (typeof value !== "string") {
-      yield* LayerOptions.invalid("TokenEndpoint.request", `params.${name} is not a string`)
-    }
-  }
   const proofKey = yield* proofKeyOf(options)
   const post = yield* AuthenticatedPost.make("TokenEndpoint", TokenEndpointError, options.destination, {
     ...options,
@@ -327,6 +352,37 @@ export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "tokenEndp
   readonly refreshMetadataEvery?: Duration.DurationInput | undefined
 }
 
+const discoverySettingsOf = <R>(options: DiscoveryOptions<R>) =>
+  LayerOptions.collect(Effect.all({
+    server: Effect.mapError(
+      AuthorizationServer.check(serverOf(options)),
+      (error) => LayerOptions.rename(error, nameHere)
+    ),
+    candidates: ClientAuthChoice.make("TokenEndpoint", options),
+    requests: checkRequests(options)
+  }, { mode: "validate" }))
+
+const serverOf = <R>(options: DiscoveryOptions<R>): AuthorizationServer.Options => ({
+  allowInsecure: options.allowInsecure,
+  headers: options.headers,
+  issuer: options.issuer,
+  maxResponseBytes: options.maxResponseBytes,
+  metadataUrl: options.metadataUrl,
+  refreshEvery: options.refreshMetadataEvery,
+  requestInit: options.requestInit,
+  timeout: options.timeout
+})
+
+/**
+ * Checks the options of `layerDiscovery`, and names all that is wrong with them.
+ * The layer does so by itself.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const checkDiscovery = <R = never>(options: DiscoveryOptions<R>): Effect.Effect<void, InvalidOptions> =>
+  discoverySettingsOf(options)
+
 /**
  * Makes the service of an endpoint that is found in the metadata of its
  * authorization server when the first token is needed.
@@ -338,19 +394,8 @@ export const makeDiscovery: <R = never>(
   options: DiscoveryOptions<R>
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope | R> = Effect.fnUntraced(
   function*<R = never>(options: DiscoveryOptions<R>) {
-    const { issuer, metadataUrl, refreshMetadataEvery, ...rest } = options
-    const candidates = yield* ClientAuthChoice.make("TokenEndpoint", options)
-    const server = yield* AuthorizationServer.make({
-      allowInsecure: options.allowInsecure,
-      headers: options.headers,
-      issuer,
-      maxResponseBytes: options.maxResponseBytes,
-      metadataUrl,
-      refreshEvery: refreshMetadataEvery,
-      requestInit: options.requestInit,
-      timeout: options.timeout
-    }).pipe(Effect.mapError(({ description, option }) => new InvalidOptions({ option: nameHere(option), description })))
-
+    const { candidates } = yield* discoverySettingsOf(options)
+    const server = yield* AuthorizationServer.make(serverOf(options))
     const proofKey = yield* proofKeyOf(options)
 
     let warned = ""
@@ -380,7 +425,7 @@ export const makeDiscovery: <R = never>(
     })
 
     const endpoint = yield* makeAt({
-      ...rest,
+      ...options,
       dpop: proofKey,
       name: server.issuer,
       identity: server.issuer,
@@ -418,10 +463,12 @@ export const layerDiscovery = <R = never>(
   Layer.scoped(TokenEndpoint, makeDiscovery(options))
 
 /** An option at fault is named as it was written here. */
-const nameHere = (option: string): string =>
-  option
+const nameHere = ({ description, option }: InvalidOption): InvalidOption => ({
+  option: option
     .replace(/^AuthorizationServer\./, "TokenEndpoint.")
-    .replace(/\.refreshEvery$/, ".refreshMetadataEvery")
+    .replace(/\.refreshEvery$/, ".refreshMetadataEvery"),
+  description
+})
 
 /** There is no token endpoint any more where the metadata said it is. */
 const hasMoved = ({ _tag, reason, status }: TokenRequestError): boolean =>
@@ -496,12 +543,7 @@ export const layerConfig = <R = never>(
       const request = TokenRequest.merge(options?.request ?? {}, { audience, resource, scope })
       if (tokenEndpoint !== undefined) return layer<R>({ ...rest, tokenEndpoint, issuer, request })
       return issuer === undefined
-        ? Layer.fail(
-          new InvalidOptions({
-            option: "TokenEndpoint.tokenEndpoint",
-            description: "is missing, and issuer as well: give one of them"
-          })
-        )
+        ? Layer.fail(LayerOptions.error("TokenEndpoint.tokenEndpoint", "is missing, and issuer as well: give one of them"))
         : layerDiscovery<R>({ ...rest, issuer, metadataUrl, refreshMetadataEvery, request })
     }
   )

@@ -7,6 +7,7 @@
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -14,8 +15,9 @@ import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Record from "effect/Record"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type * as AccessToken from "./AccessToken.js"
+import * as AccessToken from "./AccessToken.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, TokenProviderError, type TokenRequestError } from "./OAuthError.js"
 import * as OAuthMetrics from "./OAuthMetrics.js"
@@ -165,6 +167,21 @@ interface Need {
   readonly onUse: OnUse
 }
 
+const settingsOf = (options: Options) =>
+  LayerOptions.collect(Effect.all({
+    ...Record.map(durations, ([check, byDefault], name) => check(`TokenProvider.${name}`, options[name] ?? byDefault)),
+    capacity: LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaultCapacity)
+  }, { mode: "validate" }))
+
+/**
+ * Checks the options, and names all that is wrong with them. The layers do so by
+ * themselves.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = (options: Options = {}): Effect.Effect<void, InvalidOptions> => settingsOf(options)
+
 /**
  * Makes a provider. Its renewals end with the scope.
  *
@@ -178,11 +195,8 @@ export const make: (
   InvalidOptions,
   TokenEndpoint | TokenStore | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
-  const settings = yield* Effect.all(
-    Record.map(durations, ([check, byDefault], name) => check(`TokenProvider.${name}`, options[name] ?? byDefault))
-  )
+  const { capacity, ...settings } = yield* settingsOf(options)
   const { maxWait } = settings
-  const capacity = yield* LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaultCapacity)
   const endpoint = yield* TokenEndpoint
   const { proofKey } = endpoint
   const store = yield* TokenStore
@@ -404,7 +418,27 @@ export const layer = (
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
 
 /**
- * The options that a `Config` can hold.
+ * A provider for an app's tests, of the token `test-token`, which never expires.
+ * Nothing is asked for.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const layerTest: Layer.Layer<TokenProvider> = Layer.effect(
+  TokenProvider,
+  Effect.map(DateTime.now, (obtainedAt) => {
+    const token = AccessToken.make({ value: Redacted.make("test-token"), obtainedAt })
+    return TokenProvider.of({
+      peek: () => token,
+      get: () => Effect.succeed(token),
+      renew: () => Effect.succeed(token),
+      report: () => Effect.void
+    })
+  })
+)
+
+/**
+ * The options that a configuration can hold.
  *
  * @since 0.1.0
  * @category options

@@ -1,4 +1,4 @@
-import type { TokenProvider } from "@effect-alf/core"
+import type { TokenProvider, TokenStatus } from "@effect-alf/core"
 import { AuthedHttpClient, type OAuthError, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import type { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import type { Effect } from "effect"
@@ -27,7 +27,7 @@ describe("layers", () => {
   test("layerFromProvider needs a provider, and no endpoint or store", () => {
     expect(AuthedHttpClient.layerFromProvider(options)).type.toBe<
       Layer.Layer<
-        AuthedHttpClient.AuthedHttpClient,
+        AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
         OAuthError.InvalidOptions,
         TokenProvider.TokenProvider | HttpClient.HttpClient
       >
@@ -56,7 +56,8 @@ describe("layers", () => {
   })
 
   test("layerTest needs nothing", () => {
-    expect(AuthedHttpClient.layerTest(() => new Response())).type.toBe<Layer.Layer<AuthedHttpClient.AuthedHttpClient>>()
+    expect(AuthedHttpClient.layerTest(() => new Response()))
+      .type.toBe<Layer.Layer<AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider>>()
   })
 
   test("origins are a list or any", () => {
@@ -89,10 +90,42 @@ describe("the client", () => {
     expect(AuthedHttpClient.toHttpClient(client)).type.toBe<HttpClient.HttpClient>()
   })
 
-  test("keeps its errors when it follows redirects or replays streams", () => {
-    expect(AuthedHttpClient.followRedirects(client)).type.toBe<typeof client>()
-    expect(client.pipe(AuthedHttpClient.followRedirects(3))).type.toBe<typeof client>()
+  test("can fail with a RedirectError where it follows redirects, and nowhere else", () => {
+    type Following = HttpClient.HttpClient.With<AuthedHttpClient.ClientError | OAuthError.RedirectError>
+    expect(AuthedHttpClient.followRedirects(client)).type.toBe<Following>()
+    expect(client.pipe(AuthedHttpClient.followRedirects(3))).type.toBe<Following>()
+    expect<Effect.Effect.Error<ReturnType<typeof client.get>>>().type.not.toBeAssignableFrom<OAuthError.RedirectError>()
+    expect(AuthedHttpClient.manualRedirects(client)).type.toBe<typeof client>()
+    expect(AuthedHttpClient.toHttpClient(AuthedHttpClient.followRedirects(client))).type.toBe<HttpClient.HttpClient>()
+  })
+
+  test("keeps its errors when it replays streams", () => {
     expect(AuthedHttpClient.withReplayableBodies(client)).type.toBe<typeof client>()
+  })
+})
+
+class Payments extends AuthedHttpClient.Tag("Payments")<Payments>() {}
+
+describe("Tag", () => {
+  test("is a client, and its provider and status beside it", () => {
+    expect<Context.Tag.Service<typeof Payments>>().type.toBe<typeof client>()
+    expect(Payments.provider).type.toBe<Context.Tag<Payments, Context.Tag.Service<TokenProvider.TokenProvider>>>()
+    expect(Payments.status()).type.toBe<Effect.Effect<TokenStatus.TokenStatus, never, Payments>>()
+  })
+
+  test("layer provides the tag alone, and needs and fails as the layer does that it is made of", () => {
+    expect(Payments.layer(AuthedHttpClient.layer(options))).type.toBe<
+      Layer.Layer<
+        Payments,
+        OAuthError.InvalidOptions,
+        TokenEndpoint.TokenEndpoint | TokenStore.TokenStore | HttpClient.HttpClient
+      >
+    >()
+    expect(Payments.layer(AuthedHttpClient.layerTest(() => new Response()))).type.toBe<Layer.Layer<Payments>>()
+  })
+
+  test("layer takes no layer of another service", () => {
+    expect(Payments.layer).type.not.toBeCallableWith(TokenStore.layerMemory())
   })
 })
 

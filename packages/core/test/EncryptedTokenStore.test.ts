@@ -183,8 +183,7 @@ describe("EncryptedTokenStore", () => {
         exit,
         Exit.fail(
           new OAuthError.InvalidOptions({
-            option: "EncryptedTokenStore.keys[0].key",
-            description: "is not 32 bytes of base64"
+            problems: [{ option: "EncryptedTokenStore.keys[0].key", description: "is not 32 bytes of base64" }]
           })
         )
       )

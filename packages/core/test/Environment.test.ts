@@ -119,12 +119,30 @@ describe("Environment.requireEach", () => {
     Effect.gen(function*() {
       const require = (variables: Record<string, string>) =>
         Effect.flatMap(read(variables), (environment) => Environment.requireEach(environment, groups))
-      const missing = String(yield* Effect.flip(require({})))
-      assert.include(missing, "Expected ALF_CLIENT_ID to be set")
-      assert.include(missing, "Expected ALF_TOKEN_ENDPOINT or ALF_ISSUER to be set")
+      const missing = yield* Effect.flip(require({}))
+      assert.strictEqual(missing.message, "ALF_CLIENT_ID is not set; ALF_TOKEN_ENDPOINT or ALF_ISSUER is not set")
       const empty = yield* Effect.flip(require({ ALF_ISSUER: "" }))
-      assert.strictEqual(empty.message, "ALF_ISSUER is empty")
+      assert.strictEqual(empty.message, "ALF_CLIENT_ID is not set; ALF_ISSUER is empty")
       yield* require({ ALF_CLIENT_ID: "shop", ALF_ISSUER: "https://a" })
+    }))
+})
+
+describe("Environment.readWith", () => {
+  it.effect("reads under a prefix of its own, and names all that is wrong with it", () =>
+    Effect.gen(function*() {
+      const variables = { BILLING_CLIENT_ID: "shop", ALF_CLIENT_ID: "other", ALF_SCOPE: "other" }
+      const billing = Environment.readWith({}, { prefix: "BILLING" })
+      const environment = yield* Effect.withConfigProvider(billing, from(variables))
+      deepStrictEqual([environment.clientId, environment.scope], ["shop", undefined])
+      deepStrictEqual(environment.names.clientId, { name: "BILLING_CLIENT_ID", isSet: true })
+      const wrong = from({ BILLING_MAX_WAIT: "soon", BILLING_ALLOW_INSECURE: "maybe", BILLING_CLIENT_KEY_ID: "1" })
+      const error = yield* Effect.flip(Effect.withConfigProvider(billing, wrong))
+      assert.strictEqual(
+        error.message,
+        "BILLING_MAX_WAIT is not a duration, such as \"10 seconds\" or \"500 millis\"; " +
+          "BILLING_ALLOW_INSECURE is neither true nor false; " +
+          "BILLING_CLIENT_KEY_ID is set without BILLING_CLIENT_KEY_FILE: it says nothing of a secret"
+      )
     }))
 })
 

@@ -11,7 +11,7 @@ describe("LayerOptions, checks", () => {
       [" app ", undefined],
       [undefined, "option is missing"],
       [null, "option is missing"],
-      [42, "option is missing"],
+      [42, "option is not a string"],
       ["", "option is empty"],
       [" \t\n", "option is empty"]
     ])

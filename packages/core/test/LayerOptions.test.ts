@@ -1,4 +1,5 @@
-import { LayerOptions, OAuthError } from "@effect-alf/core"
+import type { OAuthError } from "@effect-alf/core"
+import { LayerOptions } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Config, ConfigProvider, Context, Effect, Layer, Option, Redacted } from "effect"
@@ -13,7 +14,7 @@ interface GreeterOptions {
 
 const layer = (options: GreeterOptions): Layer.Layer<Greeter, OAuthError.InvalidOptions> =>
   options.name === "nobody"
-    ? Layer.fail(new OAuthError.InvalidOptions({ option: "Greeter.name", description: "is nobody" }))
+    ? Layer.fail(LayerOptions.error("Greeter.name", "is nobody"))
     : Layer.succeed(Greeter, options)
 
 const from = (variables: Readonly<Record<string, string>>) =>

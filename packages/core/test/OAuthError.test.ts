@@ -153,8 +153,13 @@ const messages: ReadonlyArray<readonly [what: string, error: Error & { readonly 
   ],
   [
     "InvalidOptions",
-    new OAuthError.InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing" }),
-    "TokenEndpoint.tokenEndpoint is missing"
+    new OAuthError.InvalidOptions({
+      problems: [
+        { option: "TokenEndpoint.tokenEndpoint", description: "is missing" },
+        { option: "TokenEndpoint.clientId", description: "is empty" }
+      ]
+    }),
+    "TokenEndpoint.tokenEndpoint is missing; TokenEndpoint.clientId is empty"
   ]
 ]
 
@@ -221,7 +226,7 @@ describe("OAuthError", () => {
     })
 
     const others: ReadonlyArray<readonly [what: string, value: unknown]> = [
-      ["an InvalidOptions", new OAuthError.InvalidOptions({ option: "a", description: "b" })],
+      ["an InvalidOptions", new OAuthError.InvalidOptions({ problems: [{ option: "a", description: "b" }] })],
       [
         "a TokenRevocationError",
         new OAuthError.TokenRevocationError({ reason: "Timeout", endpoint, description: "" })
@@ -346,7 +351,7 @@ describe("OAuthError", () => {
         new OAuthError.RedirectError({ reason: "TooMany", description: "", status: 302, origin: "" }),
         false
       ],
-      ["InvalidOptions", new OAuthError.InvalidOptions({ option: "a", description: "b" }), false],
+      ["InvalidOptions", new OAuthError.InvalidOptions({ problems: [{ option: "a", description: "b" }] }), false],
       ["CredentialsError", new OAuthError.CredentialsError({ description: "the key is too small" }), false],
       ["an error of the API", new HttpClientError.RequestError({ request, reason: "Transport" }), false],
       ["an error that only says so", { isTransient: true }, false],

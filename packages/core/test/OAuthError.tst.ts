@@ -28,8 +28,7 @@ test("catchTags of all leaves the errors of platform", () => {
     TokenEndpointError: (error) => Effect.succeed(error.message),
     DiscoveryError: (error) => Effect.succeed(error.message),
     TokenProviderError: (error) => Effect.succeed(error.message),
-    OriginNotAllowed: (error) => Effect.succeed(error.origin),
-    RedirectError: (error) => Effect.succeed(error.message)
+    OriginNotAllowed: (error) => Effect.succeed(error.origin)
   }))
   expect(caught).type.toBe<Effect.Effect<string, HttpClientError.HttpClientError>>()
 })

@@ -1467,7 +1467,26 @@ describe("TokenEndpoint", () => {
       [{ clientId: undefined }, "TokenEndpoint.clientId is missing"],
       [{ clientId: "" }, "TokenEndpoint.clientId is empty"],
       [{ clientId: "c\n" }, "TokenEndpoint.clientId contains a line break or another control character"],
-      [{ request: { params: { tenant: undefined } } }, "TokenEndpoint.request params.tenant is not a string"],
+      [{ request: { params: { tenant: undefined } } }, "TokenEndpoint.request.params.tenant is missing"],
+      [{ request: { params: { tenant: 1 } } }, "TokenEndpoint.request.params.tenant is not a string"],
+      [{ request: { scope: 5 } }, "TokenEndpoint.request.scope is not a string or a list of strings"],
+      [{ request: { resource: [5] } }, "TokenEndpoint.request.resource is not a string or a list of strings"],
+      [{ request: { grant: "client_credentials" } }, "TokenEndpoint.request.grant is not one of those that Grant has"],
+      [{ bearerTypes: "mac" }, "TokenEndpoint.bearerTypes is not a list of strings"],
+      [{ tokenField: "" }, "TokenEndpoint.tokenField is empty"],
+      [{ tokenField: 5 }, "TokenEndpoint.tokenField is not a string"],
+      [{ fields: "instance_url" }, "TokenEndpoint.fields is not a list of strings"],
+      [{ headers: "x-tenant: t1" }, "TokenEndpoint.headers is not a record of headers"],
+      [{ retry: 5 }, "TokenEndpoint.retry is not a Schedule"],
+      [{ retryWhile: true }, "TokenEndpoint.retryWhile is not a function"],
+      [{ clientAuth: "client_secret_post" }, "TokenEndpoint.clientAuth is not one of those that ClientAuth has"],
+      [{ issuer: 5 }, "TokenEndpoint.issuer is not a string"],
+      [
+        { tokenEndpoint: "/token", clientId: "", clientSecret: undefined, timeout: 0, bearerTypes: "mac" },
+        "TokenEndpoint.tokenEndpoint is not an absolute URL; TokenEndpoint.clientSecret is missing; " +
+        "TokenEndpoint.clientId is empty; TokenEndpoint.timeout must be longer than zero; " +
+        "TokenEndpoint.bearerTypes is not a list of strings"
+      ],
       [{ clientSecret: undefined }, "TokenEndpoint.clientSecret is missing"],
       [{ clientSecret: Redacted.make("") }, "TokenEndpoint.clientSecret is empty"],
       ...["s\n", "s\r\n", "\u0000s", "s\u007f"].map((secret) =>

@@ -591,7 +591,7 @@ describe("TokenProvider, its options", () => {
     rowsEffect(bad, ([name]) => name, ([name, options]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(ProviderBench.make(options))
-        assert.strictEqual(error.option, `TokenProvider.${name}`)
+        deepStrictEqual(error.problems.map(({ option }) => option), [`TokenProvider.${name}`])
         assert.include(error.message, name)
       })))
 

@@ -15,6 +15,6 @@ export const main = Effect.gen(function*() {
   const order = yield* alf.get("/orders/42")
   yield* Console.log(yield* order.json)
   yield* alf.del("/orders/42")
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()))
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv()))
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -82,7 +82,7 @@ export const Main = HttpApiBuilder.serve().pipe(
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   Main.pipe(
-    Layer.provide(NodeAuthedHttpClient.layerConfig()),
+    Layer.provide(NodeAuthedHttpClient.layerEnv()),
     Layer.provide(NodeHttpServer.layerConfig(createServer, { port: Config.withDefault(Config.port("PORT"), 3000) })),
     Layer.launch,
     NodeRuntime.runMain

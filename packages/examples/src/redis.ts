@@ -12,6 +12,6 @@ export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/1")
   yield* Console.log(yield* order.json)
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig({ redis: { url: "redis://localhost:6379" } })))
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv({ redis: { url: "redis://localhost:6379" } })))
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -12,9 +12,11 @@ export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/1")
   yield* Console.log(yield* order.json)
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig({
-  retry: RetryPolicy.exponential({ base: "300 millis", times: 5 }),
-  retryWhile: RetryPolicy.statuses([500])
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv({
+  tokenRequest: {
+    retry: RetryPolicy.exponential({ base: "300 millis", times: 5 }),
+    retryWhile: RetryPolicy.statuses([500])
+  }
 })))
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

@@ -27,6 +27,6 @@ export const main = Effect.gen(function*() {
   const alf = yield* AuthedHttpClient.AuthedHttpClient
   const order = yield* alf.get("/orders/1")
   yield* Console.log(yield* order.json)
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig({ tokenStore: layerFiles })))
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv({ tokenStore: layerFiles })))
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) NodeRuntime.runMain(main)

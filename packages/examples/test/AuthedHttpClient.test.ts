@@ -287,7 +287,9 @@ describe.concurrent("token requests", () => {
       assert.isEmpty(yield* api.requests)
       deepStrictEqual(answers(yield* tokenRequests), [503, 503])
     }).pipe(
-      Effect.provide(Shop.clientLayer({ retry: RetryPolicy.exponential({ base: "10 millis", times: 1 }) })),
+      Effect.provide(Shop.clientLayer({
+        tokenRequest: { timeout: hang, retry: RetryPolicy.exponential({ base: "10 millis", times: 1 }) }
+      })),
       Effect.provide(Shop.layer())
     ))
 })

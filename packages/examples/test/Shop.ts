@@ -53,7 +53,7 @@ export const clientLayer = (
       clientSecret: client.secret,
       baseUrl: url,
       http: { proxy: false, connectTimeout: hang },
-      timeout: hang,
+      tokenRequest: { timeout: hang },
       maxWait: hang,
       storeTimeout: hang,
       ...options

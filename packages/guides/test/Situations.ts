@@ -247,7 +247,7 @@ const nodeWith = (options: object): Situation =>
 
 const configuredBy = (variables: Readonly<Record<string, string>>, prefix?: string): Situation => {
   const provider = ConfigProvider.fromMap(new Map(Object.entries(variables)))
-  return Effect.flip(Layer.build(NodeAuthedHttpClient.layerConfig())).pipe(
+  return Effect.flip(Layer.build(NodeAuthedHttpClient.layerEnv())).pipe(
     Effect.map((error) => "message" in error ? error.message : String(error)),
     Effect.withConfigProvider(prefix === undefined ? provider : ConfigProvider.nested(provider, prefix)),
     Effect.provide(NodeFileSystem.layer)
@@ -799,7 +799,16 @@ export const situations: Readonly<Record<string, Situation>> = {
     tokenEndpoint: "https://id:secret@auth.example.com/token"
   }),
   "TokenEndpoint.tokenEndpoint must not have a fragment": endpointWith({ tokenEndpoint: `${url}#here` }),
-  "TokenEndpoint.request params.tenant is not a string": endpointWith({ request: { params: { tenant: undefined } } }),
+  "TokenEndpoint.request.params.tenant is missing": endpointWith({ request: { params: { tenant: undefined } } }),
+  "TokenEndpoint.request.scope is not a string or a list of strings": endpointWith({ request: { scope: 5 } }),
+  "TokenEndpoint.request.grant is not one of those that Grant has": endpointWith({ request: { grant: "jwt" } }),
+  "TokenEndpoint.bearerTypes is not a list of strings": endpointWith({ bearerTypes: "mac" }),
+  "TokenEndpoint.headers is not a record of headers": endpointWith({ headers: "x-tenant: t1" }),
+  "TokenEndpoint.retry is not a Schedule": endpointWith({ retry: 5 }),
+  "TokenEndpoint.retryWhile is not a function": endpointWith({ retryWhile: true }),
+  "TokenEndpoint.clientAuth is not one of those that ClientAuth has": endpointWith({
+    clientAuth: "client_secret_post"
+  }),
   "TokenEndpoint.dpop provides no key: the key is a shared secret, which cannot sign a proof": endpointWith({
     dpop: DPoP.fromKey(Redacted.make({ kty: "oct", k: "A".repeat(43) }))
   }),
@@ -832,7 +841,7 @@ export const situations: Readonly<Record<string, Situation>> = {
   }),
 
   // From the environment
-  "Expected ALF_TOKEN_ENDPOINT or ALF_ISSUER to be set": configuredBy({}),
+  "ALF_TOKEN_ENDPOINT or ALF_ISSUER is not set": configuredBy({}),
   "ALF_CLIENT_ID is empty": configuredBy({ ...variables, ALF_CLIENT_ID: "" }),
   "ALF_TOKEN_REQUEST_TIMEOUT is not a duration, such as \"10 seconds\" or \"500 millis\"": configuredBy({
     ...variables,

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -95,7 +95,7 @@ const variable = (name: string): Effect.Effect<string, InvalidOptions> =>
     Config.orElse(() => Config.string(name)),
     Config.withDefault(""),
     Effect.mapBoth({
-      onFailure: () => new InvalidOptions({ option: "NodeHttp.proxy", description: `from ${name} cannot be read` }),
+      onFailure: () => LayerOptions.error("NodeHttp.proxy", `from ${name} cannot be read`),
       onSuccess: (value) => value.trim()
     })
   )
@@ -113,10 +113,6 @@ const checkProxyUrl = (given: string, source: string): Effect.Effect<string, Inv
   const { password, username } = new URL(url)
   return Effect.try({
     try: () => [username, password].map(decodeURIComponent),
-    catch: () =>
-      new InvalidOptions({
-        option: `NodeHttp.proxy${source}`,
-        description: "has credentials that are not percent-encoded"
-      })
+    catch: () => LayerOptions.error(`NodeHttp.proxy${source}`, "has credentials that are not percent-encoded")
   }).pipe(Effect.as(url))
 }

@@ -11,7 +11,7 @@
  * @since 0.1.0
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
+import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
 import { byTurns, type Entry, TokenStore } from "@effect-alf/core/TokenStore"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
@@ -179,10 +179,10 @@ export const layerFromClient = <E = never, R = never>(
 
 const checkOptions = Effect.fnUntraced(function*({ commandTimeout, prefix = defaultPrefix }: ClientOptions) {
   if (!MemcachedKey.isPlain(prefix) || prefix.length > MemcachedKey.maxPrefix) {
-    return yield* new InvalidOptions({
-      option: "MemcachedTokenStore.prefix",
-      description: `must be at most ${MemcachedKey.maxPrefix} characters of ASCII, and none of them a space`
-    })
+    return yield* LayerOptions.invalid(
+      "MemcachedTokenStore.prefix",
+      `must be at most ${MemcachedKey.maxPrefix} characters of ASCII, and none of them a space`
+    )
   }
   return {
     prefix,

@@ -5,11 +5,12 @@
  * @since 0.1.0
  */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
+import type * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
 import * as ClientAuth from "@effect-alf/core/ClientAuth"
 import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { InvalidOption, InvalidOptions } from "@effect-alf/core/OAuthError"
 import type * as Origin from "@effect-alf/core/Origin"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
@@ -33,27 +34,93 @@ import * as StoreUrl from "./store/StoreUrl.js"
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never, ES = never, RS = never>
+export type EndpointOptions =
+  | {
+    /** The token endpoint's address: https, or http on loopback. */
+    readonly tokenEndpoint: string | URL
+  }
+  | {
+    /**
+     * The authorization server's issuer identifier, exactly as the server writes it. Without a `tokenEndpoint` its
+     * metadata tells where that is (RFC 8414, OpenID Connect Discovery 1.0).
+     */
+    readonly issuer: string | URL
+  }
+
+/**
+ * How the client proves itself.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type AuthenticationOptions<R = never> =
+  | {
+    /** The client secret, or an effect that is run at every token request. */
+    readonly clientSecret: AuthorizationServer.RedactedClientSecret<R>
+  }
+  | {
+    /** Another way to authenticate; it takes precedence over a `clientSecret`. */
+    readonly clientAuth: ClientAuth.ClientAuth<R>
+  }
+
+/**
+ * Where the tokens are kept: by default in the memory of the process.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type StoreOptions<ES = never, RS = never> =
+  | {
+    /** Keeps the tokens in Redis, where the other processes of the app find them. */
+    readonly redis?: RedisTokenStore.Options | undefined
+    readonly tokenStore?: undefined
+  }
+  | {
+    /** A store of one's own, in place of `redis`. */
+    readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
+    readonly redis?: undefined
+  }
+
+/**
+ * How tokens are asked for. It says nothing of the API's own requests: how long
+ * these may take, `Effect.timeout` says.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TokenRequestOptions
   extends
-    Omit<TokenEndpoint.Options<R>, "tokenEndpoint" | "issuer" | "request" | "requestInit">,
+    Pick<TokenEndpoint.Options, "timeout" | "retry" | "retryWhile" | "headers" | "maxResponseBytes">,
+    Pick<TokenRequest, "params">
+{}
+
+/**
+ * What need not be said. `grant`, `scope`, `resource` and `audience` say what
+ * tokens are for.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface FurtherOptions<R = never>
+  extends
+    Omit<TokenRequest, "params">,
+    Pick<TokenEndpoint.Options<R>, "dpop" | "bearerTypes" | "tokenField" | "fields">,
     Pick<TokenEndpoint.DiscoveryOptions<R>, "metadataUrl" | "refreshMetadataEvery">,
-    Origin.Options,
     Pick<AuthedHttpClient.Options, "isRejection" | "retryOn401">,
-    TokenProvider.Options,
-    TokenRequest
+    TokenProvider.Options
 {
-  /** The URL of the token endpoint: https, or http on loopback. */
-  readonly tokenEndpoint?: string | URL | undefined
-  /**
-   * The authorization server's issuer identifier, exactly as the server writes it. Without a `tokenEndpoint` its
-   * metadata provides the URL (RFC 8414, OpenID Connect Discovery 1.0).
-   */
-  readonly issuer?: string | URL | undefined
-  /** Keeps tokens in Redis, shared with the other processes of the app. The default is the memory of this process. */
-  readonly redis?: RedisTokenStore.Options | undefined
-  /** A store of your own, instead of `redis`. */
-  readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
-  /** Connections, time limits and proxy of the HTTP client for requests and token requests. */
+  /** How tokens are asked for: time limit, retries, headers and the like. */
+  readonly tokenRequest?: TokenRequestOptions | undefined
+}
+
+/**
+ * The connections of the HTTP client.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface HttpOptions {
+  /** Connections, their time limits and the proxy, of both the API's requests and the token requests. */
   readonly http?: NodeHttp.Options | undefined
 }
 
@@ -63,13 +130,112 @@ export interface Options<R = never, ES = never, RS = never>
  * @since 0.1.0
  * @category options
  */
-export interface MutualTlsOptions<R = never, ES = never, RS = never, RC = never> extends Options<R, ES, RS> {
+export interface MutualTlsHttpOptions<RC = never> {
+  /** The certificate, beside connections, their time limits and the proxy. */
   readonly http: NodeHttp.MutualTlsOptions<RC>
 }
 
 /**
- * A client and its provider, with everything they need. An effect that reads
- * the secret over HTTP gets the layer's own client.
+ * Who asks for tokens, how it proves itself, and where tokens may go.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ClientOptions<R = never> =
+  & EndpointOptions
+  & {
+    /** The client's id. */
+    readonly clientId: string
+  }
+  & AuthenticationOptions<R>
+  & Origin.Destination
+
+/**
+ * The options of all layers in one. Required are `tokenEndpoint` or `issuer`,
+ * `clientId`, `clientSecret` or `clientAuth`, and `baseUrl` or `origins`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Options<R = never, ES = never, RS = never> = Flat<
+  ClientOptions<R> & StoreOptions<ES, RS> & FurtherOptions<R> & HttpOptions
+>
+
+/**
+ * The same with a client certificate, which `clientAuth` may then need.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type MutualTlsOptions<R = never, ES = never, RS = never, RC = never> = Flat<
+  ClientOptions<R> & StoreOptions<ES, RS> & FurtherOptions<R> & MutualTlsHttpOptions<RC>
+>
+
+/**
+ * Options of several parts as one type.
+ *
+ * @since 0.1.0
+ * @category type checks
+ */
+export type Flat<Options> = { readonly [Name in keyof Options]: Options[Name] }
+
+/**
+ * What the compiler names where an option is not given that is required.
+ *
+ * @since 0.1.0
+ * @category type checks
+ */
+export interface MissingOption<Name extends string> {
+  readonly "is missing": Name
+}
+
+/**
+ * What the compiler names where options are given that exclude each other.
+ *
+ * @since 0.1.0
+ * @category type checks
+ */
+export interface ContradictoryOptions<Names extends string> {
+  readonly "exclude each other": Names
+}
+
+/**
+ * Names the first option that is missing among those that are given, or those
+ * that contradict each other: the error of the compiler would name none in its
+ * first line.
+ *
+ * @since 0.1.0
+ * @category type checks
+ */
+export type Checked<Given> =
+  // The first branch is never taken: the type of what is given is inferred there
+  [Given] extends [never] ? Given
+    : unknown extends Given ? unknown
+    : [ValueOf<Given, "tokenEndpoint" | "issuer">] extends [undefined] ? MissingOption<"tokenEndpoint or issuer">
+    : [ValueOf<Given, "clientId">] extends [undefined] ? MissingOption<"clientId">
+    : [ValueOf<Given, "clientSecret" | "clientAuth">] extends [undefined] ? MissingOption<"clientSecret or clientAuth">
+    : [ValueOf<Given, "baseUrl" | "origins">] extends [undefined] ? MissingOption<"baseUrl or origins">
+    : undefined extends ValueOf<Given, "redis"> | ValueOf<Given, "tokenStore"> ? unknown
+    : ContradictoryOptions<"redis and tokenStore">
+
+/**
+ * What is given by any of these names; `undefined` where nothing is.
+ *
+ * @since 0.1.0
+ * @category type checks
+ */
+export type ValueOf<Given, Name extends string> = Given extends unknown
+  ? [Name & keyof Given] extends [never] ? undefined : Given[Name & keyof Given]
+  : never
+
+type Client = AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider
+
+/**
+ * A client and its provider, with all that they need. An effect that reads the
+ * secret over HTTP is given the layer's own client.
+ *
+ * How long a call of the API may take is for `Effect.timeout` to say; the time
+ * limit of a token request is `tokenRequest.timeout`.
  *
  * @example
  * ```ts
@@ -88,88 +254,133 @@ export interface MutualTlsOptions<R = never, ES = never, RS = never, RC = never>
  * @since 0.1.0
  * @category layers
  */
-export const layer: {
-  <R = never, ES = never, RS = never, RC = never>(
-    options: MutualTlsOptions<R, ES, RS, RC>
-  ): Layer.Layer<
-    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-    InvalidOptions | ES,
-    Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
-  >
-  <R = never, ES = never, RS = never>(
-    options: Options<R, ES, RS>
-  ): Layer.Layer<
-    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-    InvalidOptions | ES,
-    Exclude<R, HttpClient.HttpClient> | RS
-  >
-} = <R, ES, RS, RC>(options: Options<R, ES, RS> | MutualTlsOptions<R, ES, RS, RC>) => {
-  const { http, origins = [], redis, tokenStore } = options
-  return AuthedHttpClient.layer({ ...options, origins }).pipe(
-    Layer.provide(makeEndpoint(options)),
-    Layer.provide(http !== undefined && "certificate" in http ? NodeHttp.layerMutualTls(http) : NodeHttp.layer(http)),
-    nameHere,
-    Layer.provide(makeStore(redis, tokenStore))
-  )
-}
-
-const makeEndpoint = <R>(options: Options<R, unknown, unknown>) => {
-  const { audience, grant, issuer, params, resource, scope, tokenEndpoint, ...rest } = options
-  const request: TokenRequest = { audience, grant, params, resource, scope }
-  if (tokenEndpoint !== undefined) {
-    if (rest.metadataUrl !== undefined) {
-      const description = "and tokenEndpoint are both given: with an endpoint no metadata is read"
-      return Layer.fail(new InvalidOptions({ option: "TokenEndpoint.metadataUrl", description }))
-    }
-    return TokenEndpoint.layer<R>({ ...rest, tokenEndpoint, issuer: issuer && String(issuer), request })
-  }
-  return issuer === undefined
-    ? Layer.fail(
-      new InvalidOptions({ option: "TokenEndpoint.tokenEndpoint", description: "is missing, and issuer as well: give one of them" })
-    )
-    : TokenEndpoint.layerDiscovery<R>({ ...rest, issuer, request })
-}
-
-const makeStore = <ES, RS>(
-  redis: RedisTokenStore.Options | undefined,
-  tokenStore: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
-): Layer.Layer<TokenStore.TokenStore, InvalidOptions | ES, RS> => {
-  if (redis === undefined) return tokenStore ?? TokenStore.layerMemory()
-  return tokenStore === undefined
-    ? nameHere(RedisTokenStore.layer(redis))
-    : Layer.fail(
-      new InvalidOptions({
-        option: "NodeAuthedHttpClient.tokenStore",
-        description: "and redis are both given: one of them holds the tokens"
-      })
-    )
-}
+export const layer = <R = never, ES = never, RS = never, Given = unknown>(
+  options: Options<R, ES, RS> & Checked<Given>
+): Layer.Layer<
+  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ES,
+  Exclude<R, HttpClient.HttpClient> | RS
+> => wire<R, ES, RS>(options)(AuthedHttpClient.layer, NodeHttp.layer(options.http))
 
 /**
  * What `layerConfig` takes in addition to the environment, which takes
  * precedence.
  *
  * @since 0.1.0
- * @category options
+ * @category layers
  */
-export interface LayerConfigOptions<R = never, ES = never, RS = never>
-  extends Omit<Options<R, ES, RS>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
-{}
+export const layerMutualTls = <R = never, ES = never, RS = never, RC = never, Given = unknown>(
+  options: MutualTlsOptions<R, ES, RS, RC> & Checked<Given>
+): Layer.Layer<
+  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ES,
+  Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
+> => wire<R, ES, RS>(options)(AuthedHttpClient.layer, NodeHttp.layerMutualTls(options.http))
 
 /**
- * The same with a client certificate.
+ * Provides platform's own `HttpClient`, so that code written for it
+ * (HttpApiClient, RPC) is authorised without a change: see
+ * `AuthedHttpClient.layerHttpClient`.
  *
  * @since 0.1.0
- * @category options
+ * @category layers
  */
-export interface MutualTlsLayerConfigOptions<R = never, ES = never, RS = never, RC = never>
-  extends Omit<MutualTlsOptions<R, ES, RS, RC>, "tokenEndpoint" | "issuer" | "clientId" | "clientSecret">
-{}
+export const layerHttpClient = <R = never, ES = never, RS = never, Given = unknown>(
+  options: Options<R, ES, RS> & Checked<Given>
+): Layer.Layer<
+  HttpClient.HttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ES,
+  Exclude<R, HttpClient.HttpClient> | RS
+> => wire<R, ES, RS>(options)(AuthedHttpClient.layerHttpClient, NodeHttp.layer(options.http))
+
+/** The options as they may come from an environment, or from plain JavaScript: nothing is sure to be there. */
+interface Given<R, ES, RS> extends FurtherOptions<R>, HttpOptions, Origin.Options {
+  readonly tokenEndpoint?: string | URL | undefined
+  readonly issuer?: string | URL | undefined
+  readonly clientId?: string | undefined
+  readonly clientSecret?: ClientAuth.Secret<R> | undefined
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
+  readonly redis?: RedisTokenStore.Options | undefined
+  readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
+}
+
+const wire = <R, ES, RS>(options: Given<R, ES, RS>) =>
+<A, H, RH>(
+  client: (
+    options: AuthedHttpClient.Options & TokenProvider.Options
+  ) => Layer.Layer<A, InvalidOptions, TokenEndpoint.TokenEndpoint | TokenStore.TokenStore | HttpClient.HttpClient>,
+  http: Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>
+) =>
+  Layer.unwrapEffect(Effect.as(
+    check(options),
+    client(destinationOf(options)).pipe(
+      Layer.provide(endpointOf(options).layer),
+      Layer.provide(http),
+      (layer) => LayerOptions.mapInvalid(layer, nameHere),
+      Layer.provide(storeOf(options))
+    )
+  ))
+
+/** Names all that is wrong at once, before any part is made. */
+const check = <R, ES, RS>(options: Given<R, ES, RS>): Effect.Effect<void, InvalidOptions> =>
+  LayerOptions.collect(Effect.all([
+    refuseIf(options.clientId === undefined, "TokenEndpoint.clientId", "is missing"),
+    endpointOf(options).check,
+    AuthedHttpClient.check(destinationOf(options)),
+    NodeHttp.check(options.http),
+    options.redis === undefined ? Effect.void : RedisTokenStore.check(options.redis),
+    refuseIf(
+      options.redis !== undefined && options.tokenStore !== undefined,
+      "NodeAuthedHttpClient.tokenStore",
+      "and redis are both given: one of them holds the tokens"
+    )
+  ], { mode: "validate", discard: true })).pipe(
+    Effect.mapError((error) => LayerOptions.rename(error, nameHere))
+  )
+
+const destinationOf = <R, ES, RS>(options: Given<R, ES, RS>) => ({ ...options, origins: options.origins ?? [] })
+
+/** The layer of the token endpoint, and the check of its options. */
+const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
+  const { audience, clientId = "", grant, issuer, metadataUrl, resource, scope, tokenEndpoint, tokenRequest } = options
+  const { params, ...bounds } = tokenRequest ?? {}
+  const request: TokenRequest = { audience, grant, params, resource, scope }
+  const common = { ...options, ...bounds, clientId, request }
+  if (tokenEndpoint === undefined && issuer !== undefined) {
+    const found = { ...common, issuer }
+    return { layer: TokenEndpoint.layerDiscovery<R>(found), check: TokenEndpoint.checkDiscovery<R>(found) }
+  }
+  const known = { ...common, tokenEndpoint: tokenEndpoint ?? "", issuer: issuer && String(issuer) }
+  const isDoubtful = tokenEndpoint !== undefined && metadataUrl !== undefined
+  const checks = [
+    refuseIf(tokenEndpoint === undefined, "TokenEndpoint.tokenEndpoint", "is missing, and so is the issuer"),
+    TokenEndpoint.check<R>(known),
+    refuseIf(
+      isDoubtful,
+      "TokenEndpoint.metadataUrl",
+      "and tokenEndpoint are both given: with an endpoint no metadata is read"
+    )
+  ]
+  return {
+    layer: TokenEndpoint.layer<R>(known),
+    check: LayerOptions.collect(Effect.all(checks, { mode: "validate", discard: true }))
+  }
+}
+
+const refuseIf = (isWrong: boolean, option: string, description: string): Effect.Effect<void, InvalidOptions> =>
+  isWrong ? LayerOptions.invalid(option, description) : Effect.void
+
+const storeOf = <R, ES, RS>(
+  { redis, tokenStore }: Given<R, ES, RS>
+): Layer.Layer<TokenStore.TokenStore, InvalidOptions | ES, RS> =>
+  redis === undefined
+    ? tokenStore ?? TokenStore.layerMemory()
+    : LayerOptions.mapInvalid(RedisTokenStore.layer(redis), nameHere)
 
 const added = { ...StoreUrl.variables, ...NodeHttp.variables }
 
 /**
- * Every variable that `layerConfig` and the command `alf` read.
+ * Every variable that `layerEnv` and the command `alf` read.
  *
  * @since 0.1.0
  * @category configurations
@@ -191,8 +402,45 @@ export type NodeEnvironment = Environment.Environment & Environment.Reading<type
  * @since 0.1.0
  * @category configurations
  */
-export const readEnvironment: Effect.Effect<NodeEnvironment, InvalidOptions | ConfigError.ConfigError> = Environment
-  .readWith(added)
+export const readEnvironment = (
+  options?: Environment.Options
+): Effect.Effect<NodeEnvironment, InvalidOptions | ConfigError.ConfigError> => Environment.readWith(added, options)
+
+/**
+ * What `layerEnv` is told beside the environment. Where both say something, the
+ * environment counts.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EnvClientOptions<R = never> extends Environment.Options, Origin.Options {
+  /** How the client proves itself, where the environment does not say it. */
+  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
+}
+
+/**
+ * The options of `layerEnv`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type EnvOptions<R = never, ES = never, RS = never> =
+  & EnvClientOptions<R>
+  & StoreOptions<ES, RS>
+  & FurtherOptions<R>
+  & HttpOptions
+
+/**
+ * The same with a client certificate.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type MutualTlsEnvOptions<R = never, ES = never, RS = never, RC = never> =
+  & EnvClientOptions<R>
+  & StoreOptions<ES, RS>
+  & FurtherOptions<R>
+  & MutualTlsHttpOptions<RC>
 
 /**
  * Reads the `variables` from the environment, or wherever the app's
@@ -205,64 +453,87 @@ export const readEnvironment: Effect.Effect<NodeEnvironment, InvalidOptions | Co
  * - `ALF_STORE_URL` or `ALF_REDIS_URL`, if it is there; it is not read when the options give a `tokenStore`
  * - `ALF_SCOPE` and the others, if they are there
  *
- * A wrong one is named as it is written there, with the prefix of the
- * ConfigProvider.
+ * With `prefix: "BILLING"` these are `BILLING_TOKEN_ENDPOINT` and so on: several
+ * clients of one app have one each. All that are missing or wrong are named at
+ * once, as they are written there.
  *
  * @example
  * ```ts
  * import { RetryPolicy } from "@effect-alf/core"
  * import { NodeAuthedHttpClient } from "@effect-alf/node"
  *
- * const layer = NodeAuthedHttpClient.layerConfig({ retryWhile: RetryPolicy.statuses([500]) })
+ * const layer = NodeAuthedHttpClient.layerEnv({
+ *   tokenRequest: { retryWhile: RetryPolicy.statuses([500]) }
+ * })
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: {
-  <R = never, ES = never, RS = never, RC = never>(
-    options: MutualTlsLayerConfigOptions<R, ES, RS, RC>
-  ): Layer.Layer<
-    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-    InvalidOptions | ConfigError.ConfigError | ES,
-    Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
-  >
-  <R = never, ES = never, RS = never>(
-    options?: LayerConfigOptions<R, ES, RS> | undefined
-  ): Layer.Layer<
-    AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
-    InvalidOptions | ConfigError.ConfigError | ES,
-    Exclude<R, HttpClient.HttpClient> | RS
-  >
-} = <R, ES, RS>(options: LayerConfigOptions<R, ES, RS> = {}) =>
+export const layerEnv = <R = never, ES = never, RS = never>(
+  options: EnvOptions<R, ES, RS> = {}
+): Layer.Layer<
+  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ConfigError.ConfigError | ES,
+  Exclude<R, HttpClient.HttpClient> | RS
+> =>
+  fromEnv<R, ES, RS, Client, Exclude<R, HttpClient.HttpClient> | RS>(
+    options,
+    (given) => wire(given)(AuthedHttpClient.layer, NodeHttp.layer(given.http))
+  )
+
+/**
+ * The same with a client certificate.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerEnvMutualTls = <R = never, ES = never, RS = never, RC = never>(
+  options: MutualTlsEnvOptions<R, ES, RS, RC>
+): Layer.Layer<
+  AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
+  InvalidOptions | ConfigError.ConfigError | ES,
+  Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
+> =>
+  fromEnv<R, ES, RS, Client, Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC>(
+    options,
+    (given) => wire(given)(AuthedHttpClient.layer, NodeHttp.layerMutualTls({ ...options.http, ...given.http }))
+  )
+
+const fromEnv = <R, ES, RS, A, RIn>(
+  options: Given<R, ES, RS> & Environment.Options,
+  make: (options: Given<R, ES | InvalidOptions, RS>) => Layer.Layer<A, InvalidOptions | ES, RIn>
+): Layer.Layer<A, InvalidOptions | ConfigError.ConfigError | ES, RIn> =>
   Layer.unwrapEffect(Effect.gen(function*() {
-    const environment = yield* readEnvironment
-    const isProved = options.clientAuth !== undefined || environment.clientAuth === "none"
-    const isBound = options.baseUrl !== undefined || options.origins !== undefined
+    const inspection = yield* Environment.inspectWith(added, options)
+    const { environment } = inspection
+    const given = fromEnvironment(environment, options)
     const required: ReadonlyArray<Environment.Alternatives> = [
       ["tokenEndpoint", "issuer"],
       ["clientId"],
-      ...(isProved ? [] : [["clientSecret", "clientSecretFile", "clientKeyFile"] as const]),
-      ...(isBound ? [] : [["baseUrl", "origins"] as const])
+      ...(given.clientAuth === undefined ? [["clientSecret", "clientSecretFile", "clientKeyFile"] as const] : []),
+      ...((given.baseUrl ?? given.origins) === undefined ? [["baseUrl", "origins"] as const] : [])
     ]
-    yield* Environment.requireEach(environment, required)
-    return LayerOptions.mapInvalid(
-      layer<R, ES | InvalidOptions, RS>(fromEnvironment(environment, options)),
-      nameInEnvironment(environment, options)
-    )
+    const rename = nameInEnvironment(environment, options, required)
+    yield* LayerOptions.collect(Effect.all([
+      inspection.check,
+      Environment.requireEach(environment, required),
+      Effect.mapError(check(given), (error) => LayerOptions.rename(error, rename))
+    ], { mode: "validate", discard: true }))
+    return LayerOptions.mapInvalid(make(given), rename)
   }))
 
 const fromEnvironment = <R, ES, RS>(
   environment: NodeEnvironment,
-  options: LayerConfigOptions<R, ES, RS>
-): Options<R, ES | InvalidOptions, RS> => {
+  options: Given<R, ES, RS>
+): Given<R, ES | InvalidOptions, RS> => {
   const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
   return {
     ...options,
     ...(options.clientAuth === undefined && credentials(environment)),
     tokenEndpoint: environment.tokenEndpoint,
     issuer: environment.issuer,
-    clientId: environment.clientId ?? "",
+    clientId: environment.clientId,
     scope: environment.scope ?? options.scope,
     resource: environment.resource ?? options.resource,
     audience: environment.audience ?? options.audience,
@@ -270,10 +541,10 @@ const fromEnvironment = <R, ES, RS>(
     tokenField: environment.tokenField ?? options.tokenField,
     baseUrl: environment.baseUrl ?? options.baseUrl,
     origins: environment.origins ?? options.origins,
-    timeout: environment.timeout ?? options.timeout,
     maxWait: environment.maxWait ?? options.maxWait,
     refreshAhead: environment.refreshAhead ?? options.refreshAhead,
     allowInsecure: environment.allowInsecure ?? options.allowInsecure,
+    tokenRequest: { ...options.tokenRequest, timeout: environment.timeout ?? options.tokenRequest?.timeout },
     redis: options.tokenStore !== undefined || (redisUrl ?? options.redis) === undefined
       ? options.redis
       : { ...options.redis, url: redisUrl ?? options.redis?.url, prefix: redisPrefix ?? options.redis?.prefix },
@@ -294,7 +565,9 @@ const fromEnvironment = <R, ES, RS>(
  * @since 0.1.0
  * @category options
  */
-export const credentials = (environment: Environment.Environment): Pick<Options, "clientSecret" | "clientAuth"> => {
+export const credentials = (
+  environment: Environment.Environment
+): Pick<TokenEndpoint.Options, "clientSecret" | "clientAuth"> => {
   const { clientAuth, clientKeyFile, clientKeyId: keyId, clientSecretFile } = environment
   if (clientAuth === "none") return { clientAuth: ClientAuth.none }
   if (clientKeyFile !== undefined) {
@@ -329,31 +602,38 @@ const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), N
 // -----------------------------------------------------------------------------
 
 /** Names the option at fault as it was written here, not as the inner layer knows it. */
-const nameHere = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-  LayerOptions.mapInvalid(
-    layer,
-    ({ description, option }) => new InvalidOptions({ option: nameInLayer(option), description })
-  )
-
-const nameInLayer = (option: string): string => {
-  return option
-    .replace(/^(TokenEndpoint|AuthedHttpClient|TokenProvider)\./, "NodeAuthedHttpClient.")
+const nameHere = ({ description, option }: InvalidOption): InvalidOption => ({
+  option: option
+    .replace(ofTokenRequest, "NodeAuthedHttpClient.tokenRequest.")
+    .replace(/^TokenEndpoint\.request\.|^(TokenEndpoint|AuthedHttpClient|TokenProvider)\./, "NodeAuthedHttpClient.")
     .replace(/^RedisTokenStore\b/, "NodeAuthedHttpClient.redis")
-    .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http")
-}
+    .replace(/^NodeHttp\b/, "NodeAuthedHttpClient.http"),
+  description
+})
 
-const nameInEnvironment = (environment: NodeEnvironment, options: LayerConfigOptions<any, any, any>) => {
+const ofTokenRequest =
+  /^TokenEndpoint\.(request\.(?=params\b)|(?=(timeout|retry|retryWhile|headers|maxResponseBytes)\b))/
+
+/** The same for what came from the environment. What is missing there has the name of all that could say it. */
+const nameInEnvironment = <R, ES, RS>(
+  environment: NodeEnvironment,
+  options: Given<R, ES, RS>,
+  required: ReadonlyArray<Environment.Alternatives>
+) => {
   const { names } = environment
   const isFromOptions = (key: keyof typeof variables) =>
     environment[key] === undefined && (key !== "redisUrl" || options.redis?.url !== undefined)
-  return ({ description, option }: InvalidOptions): InvalidOptions => {
+  return ({ description, option }: InvalidOption): InvalidOption => {
     const key = variableOfOption[option.replace(/^NodeAuthedHttpClient\./, "")]
-    return key === undefined || isFromOptions(key)
-      ? new InvalidOptions({ option, description })
-      : new InvalidOptions({
-        option: names[key].name,
-        description: description.replace("set allowInsecure", `set ${names.allowInsecure.name}`)
-      })
+    if (key === undefined) return { option, description }
+    const absence = required.filter((keys) => keys.some((alternative) => alternative === key)).map((keys) =>
+      Environment.absenceOf(environment, keys)
+    )
+    if (absence[0] !== undefined) return absence[0]
+    return isFromOptions(key) ? { option, description } : {
+      option: names[key].name,
+      description: description.replace("set allowInsecure", `set ${names.allowInsecure.name}`)
+    }
   }
 }
 
@@ -365,7 +645,7 @@ const variableOfOption: Readonly<Record<string, keyof typeof variables>> = {
   clientAuth: "clientAuth",
   baseUrl: "baseUrl",
   origins: "origins",
-  timeout: "timeout",
+  "tokenRequest.timeout": "timeout",
   maxWait: "maxWait",
   refreshAhead: "refreshAhead",
   "redis.url": "redisUrl",

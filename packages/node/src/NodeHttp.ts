@@ -99,7 +99,7 @@ const maxTimeout = Duration.millis(2 ** 31 - 1)
 export const makeDispatcher: (
   options?: Options | undefined
 ) => Effect.Effect<Undici.Dispatcher, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { makePool } = yield* check(options)
+  const { makePool } = yield* settingsOf(options)
   const dispatcher = yield* Effect.acquireRelease(
     Effect.sync(() => makePool()),
     (dispatcher) => Effect.promise(() => dispatcher.destroy())
@@ -210,7 +210,7 @@ export const layerMutualTls = <R = never>(
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
-  const { ca, makePool } = yield* check(options)
+  const { ca, makePool } = yield* settingsOf(options)
   const gracePeriod = yield* timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
   const interval = options.refreshInterval ??
     (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
@@ -251,15 +251,26 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
   }
 })
 
-/** Checks the options, and returns how to make a pool. */
-const check = Effect.fnUntraced(function*(options: Options | undefined) {
-  const connections = options?.connections === undefined
-    ? undefined
-    : yield* LayerOptions.positiveInteger("NodeHttp.connections", options.connections)
-  const connectTimeout = yield* timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout)
-  const keepAliveTimeout = yield* timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout)
-  const proxies = yield* HttpProxy.make(options?.proxy ?? "environment")
-  const ca = options?.ca === undefined ? undefined : yield* checkAuthorities(Arr.ensure(options.ca))
+/**
+ * Checks the options, and names all that is wrong with them. The layers do so by
+ * themselves.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = (options?: Options | undefined): Effect.Effect<void, InvalidOptions> => settingsOf(options)
+
+/** The options, and how to make a pool. */
+const settingsOf = Effect.fnUntraced(function*(options: Options | undefined) {
+  const { ca, connectTimeout, connections, keepAliveTimeout, proxies } = yield* LayerOptions.collect(Effect.all({
+    connections: options?.connections === undefined
+      ? Effect.succeed(undefined)
+      : LayerOptions.positiveInteger("NodeHttp.connections", options.connections),
+    connectTimeout: timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout),
+    keepAliveTimeout: timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout),
+    proxies: HttpProxy.make(options?.proxy ?? "environment"),
+    ca: options?.ca === undefined ? Effect.succeed(undefined) : checkAuthorities(Arr.ensure(options.ca))
+  }, { mode: "validate" }))
   // The same authorities apply to a proxy, which never sees the certificate
   const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
 

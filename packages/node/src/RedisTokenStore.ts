@@ -55,6 +55,21 @@ const defaultPrefix = "effect-alf:"
 // TokenProvider waits half as long: this limits calls that continue after that
 const defaultCommandTimeout = Duration.seconds(1)
 
+const settingsOf = (options: Options) =>
+  LayerOptions.collect(Effect.all({
+    connection: RedisConnection.check(options),
+    commandTimeout: checkCommandTimeout(options)
+  }, { mode: "validate" }))
+
+/**
+ * Checks the options, and names all that is wrong with them. The layer does so
+ * by itself.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const check = (options: Options): Effect.Effect<void, InvalidOptions> => settingsOf(options)
+
 /**
  * A store with its own connection. It is a cache, not a dependency: it can be
  * created while Redis is down, and works again when Redis does.
@@ -65,7 +80,7 @@ const defaultCommandTimeout = Duration.seconds(1)
 export const make: (
   options: Options
 ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const commandTimeout = yield* checkCommandTimeout(options)
+  const { commandTimeout } = yield* settingsOf(options)
   const connection = yield* RedisConnection.make({ ...options, commandTimeout })
   return yield* fromConnection(connection, commandTimeout, options)
 })

@@ -78,8 +78,11 @@ describe("Coming from alf", () => {
       })
       const alf = yield* makeClient({
         ...optionsFor(server),
-        retry: RetryPolicy.exponential({ base: "1 millis", times: 5 }),
-        retryWhile: RetryPolicy.statuses([500]),
+        tokenRequest: {
+          ...unhurried.tokenRequest,
+          retry: RetryPolicy.exponential({ base: "1 millis", times: 5 }),
+          retryWhile: RetryPolicy.statuses([500])
+        },
         // The resource does not know this token
         retryOn401: false
       })
@@ -91,7 +94,10 @@ describe("Coming from alf", () => {
   it.scopedLive("token_request_params={'timeout': ...}: an attempt ends when its time is over", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make({ onTokenRequest: () => {} })
-      const alf = yield* makeClient({ ...optionsFor(server), timeout: "50 millis", retry: RetryPolicy.none })
+      const alf = yield* makeClient({
+        ...optionsFor(server),
+        tokenRequest: { timeout: "50 millis", retry: RetryPolicy.none }
+      })
       const error = yield* Effect.flip(alf.get("/resource"))
       assert.strictEqual(error.message, `Token endpoint ${server.tokenEndpoint}: no answer within 50ms`)
       assert.isEmpty(server.presented)

@@ -43,7 +43,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
       const current = yield* Ref.make(pem(one))
       // Nothing is needed from outside: the type says it
-      const layer: Layer.Layer<Client, OAuthError.InvalidOptions> = NodeAuthedHttpClient.layer({
+      const layer: Layer.Layer<Client, OAuthError.InvalidOptions> = NodeAuthedHttpClient.layerMutualTls({
         ...unhurried,
         tokenEndpoint: `${server.url}/token`,
         clientId: "the-client",
@@ -77,7 +77,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const server = yield* makeServer(authority)
       const one = yield* authority.issue("one")
       const variables = { ALF_TOKEN_ENDPOINT: `${server.url}/token`, ALF_CLIENT_ID: "c", ALF_BASE_URL: server.url }
-      const layer: Layer.Layer<Client, unknown> = NodeAuthedHttpClient.layerConfig({
+      const layer: Layer.Layer<Client, unknown> = NodeAuthedHttpClient.layerEnvMutualTls({
         ...unhurried,
         clientAuth: ClientAuth.tlsClientAuth,
         http: { ...unhurried.http, certificate: pem(one), ca: authority.ca }
@@ -93,7 +93,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
 
   it.live("what a certificate lacks is named as it was written", () =>
     Effect.gen(function*() {
-      const layer = NodeAuthedHttpClient.layer({
+      const layer = NodeAuthedHttpClient.layerMutualTls({
         tokenEndpoint: "https://auth.example.com/token",
         clientId: "the-client",
         clientAuth: ClientAuth.tlsClientAuth,
@@ -103,7 +103,8 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
       assert.strictEqual(
         error.message,
-        "NodeAuthedHttpClient.http.certificate.certificateFile /no/cert cannot be read: ENOENT"
+        "NodeAuthedHttpClient.http.certificate.certificateFile /no/cert cannot be read: ENOENT; " +
+          "NodeAuthedHttpClient.http.certificate.keyFile /no/key cannot be read: ENOENT"
       )
     }))
 

@@ -29,7 +29,7 @@ describe("NodeAuthedHttpClient.variables", () => {
 
 describe("NodeAuthedHttpClient.readEnvironment", () => {
   const read = (variables: Readonly<Record<string, string>>) =>
-    Effect.withConfigProvider(NodeAuthedHttpClient.readEnvironment, from(variables))
+    Effect.withConfigProvider(NodeAuthedHttpClient.readEnvironment(), from(variables))
 
   it.effect("reads the variables of core and those of node, with their names", () =>
     Effect.gen(function*() {

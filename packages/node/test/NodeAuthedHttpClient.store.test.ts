@@ -26,19 +26,19 @@ const variablesFor = (server: OAuthServer.OAuthServer) => ({
 })
 
 /** A process of its own that asks for a resource once. */
-const run = (variables: Variables, options: NodeAuthedHttpClient.LayerConfigOptions = {}) =>
+const run = (variables: Variables, options: NodeAuthedHttpClient.EnvOptions = {}) =>
   Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => client.get("/resource")).pipe(
     Effect.map(({ status }) => status),
     Effect.scoped,
     Effect.provide(
       Layer.provide(
-        NodeAuthedHttpClient.layerConfig({ ...unhurried, ...options }),
+        NodeAuthedHttpClient.layerEnv({ ...unhurried, ...options }),
         Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" }))
       )
     )
   )
 
-describe("NodeAuthedHttpClient.layerConfig, ALF_STORE_URL", () => {
+describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
   const servers = {
     memcached: Effect.map(MemcachedServer.make(), ({ address }) => `memcached://${address}`),
     redis: Effect.map(RedisServer.make(), ({ url }) => url)

@@ -1,9 +1,10 @@
 import { AuthedHttpClient, ClientAuth, Grant, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
+import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { Array as Arr, Cause, ConfigProvider, Context, Effect, Layer, Logger, Option, Redacted, Schedule } from "effect"
 import type { Scope } from "effect"
 import { build } from "esbuild"
 import { Redis } from "ioredis"
@@ -118,8 +119,7 @@ describe("NodeAuthedHttpClient.layer", () => {
         scope: ["write", "read"],
         resource: "https://api.example.com",
         audience: "the-audience",
-        params: { tenant: "t1" },
-        headers: { "x-tenant": "t1" }
+        tokenRequest: { ...unhurried.tokenRequest, params: { tenant: "t1" }, headers: { "x-tenant": "t1" } }
       })
       assert.strictEqual(yield* statusOf(client), 200)
       const [{ form, headers }] = server.tokenRequests
@@ -148,8 +148,11 @@ describe("NodeAuthedHttpClient.layer", () => {
       })
       const layer = NodeAuthedHttpClient.layer({
         ...optionsFor(server),
-        retry: RetryPolicy.exponential({ base: "1 millis", times: 5 }),
-        retryWhile: RetryPolicy.statuses([500])
+        tokenRequest: {
+          ...unhurried.tokenRequest,
+          retry: RetryPolicy.exponential({ base: "1 millis", times: 5 }),
+          retryWhile: RetryPolicy.statuses([500])
+        }
       })
       const token = yield* Effect.provide(Effect.flatMap(TokenProvider.TokenProvider, (tokens) => tokens.get()), layer)
       assert.strictEqual(Redacted.value(token.value), "t")
@@ -221,8 +224,51 @@ describe("NodeAuthedHttpClient.layer", () => {
     baseUrl: "https://api.example.com"
   }
 
+  it.live("all that is missing or wrong is named at once", () =>
+    rowsEffect<readonly [options: object, ReadonlyArray<string>], unknown, Scope.Scope>(
+      [
+        [{ clientId: "c" }, [
+          "tokenEndpoint is missing, and so is the issuer",
+          "clientSecret is missing",
+          "origins is missing: say where tokens may go, or give a baseUrl"
+        ]],
+        [{ ...valid, clientId: undefined, bearerTypes: "mac", tokenField: "", scope: 5 }, [
+          "clientId is missing",
+          "scope is not a string or a list of strings",
+          "bearerTypes is not a list of strings",
+          "tokenField is empty"
+        ]],
+        [
+          {
+            ...valid,
+            maxWait: 0,
+            redis: { url: "localhost", connectTimeout: 0 },
+            tokenStore: TokenStore.layerMemory(),
+            http: { connections: 0, ca: "none" },
+            tokenRequest: { timeout: 0, retry: 3 }
+          },
+          [
+            "tokenRequest.timeout must be longer than zero",
+            "tokenRequest.retry is not a Schedule",
+            "maxWait must be longer than zero",
+            "http.connections must be a whole number above zero",
+            "http.ca holds no certificate in PEM",
+            "redis.url is not a URL",
+            "redis.connectTimeout must be longer than zero",
+            "tokenStore and redis are both given: one of them holds the tokens"
+          ]
+        ]
+      ],
+      ([, [first]]) => first,
+      ([options, problems]) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(makeClient(options as NodeAuthedHttpClient.Options))
+          assert.strictEqual(error.message, problems.map((problem) => `NodeAuthedHttpClient.${problem}`).join("; "))
+        })
+    ))
+
   it.live("what is wrong is an InvalidOptions that names it as it is written here", () =>
-    rowsEffect<readonly [string, Partial<NodeAuthedHttpClient.Options>], unknown, Scope.Scope>(
+    rowsEffect<readonly [string, object], unknown, Scope.Scope>(
       [
         ["tokenEndpoint is missing, and issuer as well: give one of them", { tokenEndpoint: undefined }],
         ["tokenEndpoint is empty", { tokenEndpoint: "" }],
@@ -241,7 +287,8 @@ describe("NodeAuthedHttpClient.layer", () => {
         ["clientSecret is empty", { clientSecret: Redacted.make("") }],
         ["origins is missing: say where tokens may go, or give a baseUrl", { baseUrl: undefined }],
         ["baseUrl is not an absolute URL", { baseUrl: "api" }],
-        ["timeout is negative", { timeout: -1 }],
+        ["tokenRequest.timeout is negative", { tokenRequest: { timeout: -1 } }],
+        ["tokenRequest.params.tenant is missing", { tokenRequest: { params: { tenant: undefined } } }],
         ["refreshAhead is negative", { refreshAhead: -1 }],
         ["redis.url is not a URL", { redis: { url: "localhost" } }],
         ["redis.url is missing", { redis: {} }],
@@ -261,16 +308,49 @@ describe("NodeAuthedHttpClient.layer", () => {
     ))
 })
 
-describe("NodeAuthedHttpClient.layerConfig", () => {
+describe("NodeAuthedHttpClient.layer, of several APIs", () => {
+  class Payments extends AuthedHttpClient.Tag("Payments")<Payments>() {}
+  class Orders extends AuthedHttpClient.Tag("Orders")<Orders>() {}
+
+  it.scopedLive("each has its credential and its provider, over one store", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const stored = new Map<string, string>()
+      const tokenStore = Layer.sync(TokenStore.TokenStore, () => TokenStore.make(stored))
+      const api = (clientId: string) => NodeAuthedHttpClient.layer({ ...optionsFor(server), clientId, tokenStore })
+      yield* Effect.gen(function*() {
+        assert.strictEqual(yield* Effect.flatMap(Payments, (payments) => statusOf(payments)), 200)
+        const states = yield* Effect.all([Payments.status(), Orders.status()])
+        deepStrictEqual(states.map(({ token }) => Option.isSome(token)), [true, false])
+        assert.strictEqual(yield* Effect.flatMap(Orders, (orders) => statusOf(orders)), 200)
+        yield* Effect.flatMap(Orders.provider, ({ get }) => get())
+        assert.strictEqual(stored.size, 2)
+        assert.lengthOf(server.tokenRequests, 2)
+      }).pipe(Effect.provide(Layer.merge(Payments.layer(api("payments")), Orders.layer(api("orders")))))
+    }))
+})
+
+describe("NodeAuthedHttpClient.layerHttpClient", () => {
+  it.scopedLive("provides platform's HttpClient, authorised", () =>
+    Effect.gen(function*() {
+      const server = yield* OAuthServer.make()
+      const layer = NodeAuthedHttpClient.layerHttpClient(optionsFor(server))
+      const { status } = yield* Effect.provide(HttpClient.get("/resource"), layer)
+      assert.strictEqual(status, 200)
+      assert.lengthOf(server.tokenRequests, 1)
+    }))
+})
+
+describe("NodeAuthedHttpClient.layerEnv", () => {
   const run = <A, E, R = never, ES = never, RS = never>(
     variables: Readonly<Record<string, string>>,
     program: Effect.Effect<A, E, AuthedHttpClient.AuthedHttpClient>,
-    options?: NodeAuthedHttpClient.LayerConfigOptions<R, ES, RS>
+    options?: NodeAuthedHttpClient.EnvOptions<R, ES, RS>
   ) =>
     Effect.provide(
       program,
       Layer.provide(
-        NodeAuthedHttpClient.layerConfig({ ...unhurried, ...options }),
+        NodeAuthedHttpClient.layerEnv({ ...unhurried, ...options }),
         Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
       )
     )
@@ -431,10 +511,16 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
         ConfigProvider.mapInputPath(environment, (name) => name.replace(/^ALF_/, "BILLING_"))
       ]
       for (const provider of providers) {
-        const layer = Layer.provide(NodeAuthedHttpClient.layerConfig(unhurried), Layer.setConfigProvider(provider))
+        const layer = Layer.provide(NodeAuthedHttpClient.layerEnv(unhurried), Layer.setConfigProvider(provider))
         assert.strictEqual(yield* Effect.provide(getResource, layer), 200)
       }
-      deepStrictEqual(servers.map(({ tokenRequests }) => tokenRequests.length), [1, 1])
+      // As the option has it
+      const layer = Layer.provide(
+        NodeAuthedHttpClient.layerEnv({ ...unhurried, prefix: "BILLING" }),
+        Layer.setConfigProvider(environment)
+      )
+      assert.strictEqual(yield* Effect.provide(getResource, layer), 200)
+      deepStrictEqual(servers.map(({ tokenRequests }) => tokenRequests.length), [1, 2])
     }))
 
   const complete = {
@@ -444,13 +530,39 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
     ALF_BASE_URL: "https://api.example.com"
   }
 
+  it.live("names all variables that are missing or wrong, with the prefix", () =>
+    Effect.gen(function*() {
+      const variables = new Map([
+        ["BILLING_TOKEN_ENDPOINT", "/token"],
+        ["BILLING_MAX_WAIT", "soon"],
+        ["BILLING_ORIGINS", "https://api.example.com/v1"],
+        ["BILLING_REDIS_URL", "localhost"],
+        ["ALF_CLIENT_ID", "id"]
+      ])
+      const error = yield* NodeAuthedHttpClient.layerEnv({ prefix: "BILLING", http: { connections: 0 } }).pipe(
+        Layer.build,
+        Effect.scoped,
+        Effect.flip,
+        Effect.withConfigProvider(ConfigProvider.fromMap(variables))
+      )
+      deepStrictEqual(error.message.split("; "), [
+        "BILLING_MAX_WAIT is not a duration, such as \"10 seconds\" or \"500 millis\"",
+        "BILLING_CLIENT_ID is not set",
+        "BILLING_CLIENT_SECRET or BILLING_CLIENT_SECRET_FILE or BILLING_CLIENT_KEY_FILE is not set",
+        "BILLING_TOKEN_ENDPOINT is not an absolute URL",
+        "BILLING_ORIGINS takes origins, without a path: https://api.example.com",
+        "NodeAuthedHttpClient.http.connections must be a whole number above zero",
+        "BILLING_REDIS_URL is not a URL"
+      ])
+    }))
+
   it.live("says which variable is missing", () =>
     rowsEffect(Object.keys(complete), (name) => name, (name) =>
       Effect.gen(function*() {
         const variables = new Map(Object.entries(complete))
         variables.delete(name)
         const error = yield* Effect.flip(run(Object.fromEntries(variables), getResource))
-        assert.include(String(error), `Missing data at ${name}`)
+        assert.match(error.message, new RegExp(`\\b${name}\\b.* is not set$`))
       })))
 
   it.live("says which variable is wrong, with the prefix it has, and not what it says", () =>
@@ -494,7 +606,7 @@ describe("NodeAuthedHttpClient.layerConfig", () => {
           const named = yield* Effect.flip(Effect.provide(
             getResource,
             Layer.provide(
-              NodeAuthedHttpClient.layerConfig(),
+              NodeAuthedHttpClient.layerEnv(),
               Layer.setConfigProvider(ConfigProvider.nested(billing, "BILLING"))
             )
           ))

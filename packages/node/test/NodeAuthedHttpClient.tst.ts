@@ -39,8 +39,9 @@ describe("layer", () => {
   })
 
   test("needs a certificate for mutual TLS, unless its own HTTP layer has one", () => {
-    expect(NodeAuthedHttpClient.layer({ ...client, clientAuth: ClientAuth.tlsClientAuth, http: { certificate } }))
-      .type.toBe<Client>()
+    expect(
+      NodeAuthedHttpClient.layerMutualTls({ ...client, clientAuth: ClientAuth.tlsClientAuth, http: { certificate } })
+    ).type.toBe<Client>()
     expect(NodeAuthedHttpClient.layer({ ...client, clientAuth: ClientAuth.tlsClientAuth }))
       .type.toBe<Client<ClientCertificate.ClientCertificate>>()
   })
@@ -55,14 +56,37 @@ describe("layer", () => {
   })
 })
 
-describe("layerConfig", () => {
+describe("what layer takes", () => {
+  test("is a type of one signature, from which options can be made first", () => {
+    const options: Parameters<typeof NodeAuthedHttpClient.layer>[0] = { ...client, clientSecret }
+    const own: NodeAuthedHttpClient.Options = { ...client, clientSecret }
+    const some: Partial<NodeAuthedHttpClient.Options> = {}
+    expect(NodeAuthedHttpClient.layer).type.toBeCallableWith(options)
+    expect(NodeAuthedHttpClient.layer(own)).type.toBe<Client>()
+    expect(NodeAuthedHttpClient.layer({ ...client, clientSecret, ...some })).type.toBe<Client>()
+  })
+
+  test("may have the issuer beside the token endpoint", () => {
+    expect(NodeAuthedHttpClient.layer).type.toBeCallableWith({ ...client, issuer: "https://auth.test", clientSecret })
+  })
+})
+
+describe("layerHttpClient", () => {
+  test("provides platform's HttpClient and the provider", () => {
+    expect(NodeAuthedHttpClient.layerHttpClient({ ...client, clientSecret })).type.toBe<
+      Layer.Layer<HttpClient.HttpClient | TokenProvider.TokenProvider, OAuthError.InvalidOptions>
+    >()
+  })
+})
+
+describe("layerEnv", () => {
   test("needs nothing, and fails with what is wrong in the environment", () => {
-    expect(NodeAuthedHttpClient.layerConfig()).type.toBe<Client<never, ConfigError.ConfigError>>()
-    expect(NodeAuthedHttpClient.layerConfig({ redis: { prefix: "billing:" } }))
+    expect(NodeAuthedHttpClient.layerEnv()).type.toBe<Client<never, ConfigError.ConfigError>>()
+    expect(NodeAuthedHttpClient.layerEnv({ redis: { prefix: "billing:" } }))
       .type.toBe<Client<never, ConfigError.ConfigError>>()
   })
 
   test("leaves to the environment what is read there", () => {
-    expect(NodeAuthedHttpClient.layerConfig).type.not.toBeCallableWith({ clientId: "client" })
+    expect(NodeAuthedHttpClient.layerEnv).type.not.toBeCallableWith({ clientId: "client" })
   })
 })

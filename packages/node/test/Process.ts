@@ -22,7 +22,7 @@ export const make = (server: OAuthServer.OAuthServer, options: Partial<NodeAuthe
       clientSecret: Redacted.make("the-client-secret"),
       baseUrl: server.url,
       maxWait: hang,
-      timeout: hang,
+      tokenRequest: { timeout: hang },
       ...options
     })),
     Context.get(AuthedHttpClient.AuthedHttpClient)

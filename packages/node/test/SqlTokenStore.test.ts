@@ -254,7 +254,7 @@ describe("SqlTokenStore, what it is told", () => {
         Effect.gen(function*() {
           assert.match(yield* problemOf({ table }), /^SqlTokenStore\.table is not the name of a table: /)
           const own = yield* Effect.flip(SqlTokenStore.makeWithClient(clientOf("sqlite"), { table }))
-          assert.strictEqual(own.option, "SqlTokenStore.table")
+          assert.strictEqual(own.problems[0].option, "SqlTokenStore.table")
           const migration = Effect.provide(SqlTokenStore.migration({ table }), clientOf("sqlite"))
           assert.match((yield* Effect.flip(migration)).message, /^SqlTokenStore\.table /)
         })

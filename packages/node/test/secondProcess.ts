@@ -10,7 +10,7 @@ const program = Effect.gen(function*() {
   process.stdout.write(`${response.status} ${yield* response.text}`)
 })
 
-const layer = NodeAuthedHttpClient.layerConfig({
+const layer = NodeAuthedHttpClient.layerEnv({
   ...unhurried,
   redis: { prefix: process.env.REDIS_PREFIX, ...unhurriedRedis }
 })

@@ -2,7 +2,7 @@
 import { hang } from "../../core/test/support/hang.js"
 
 export const unhurried = {
-  timeout: hang,
+  tokenRequest: { timeout: hang },
   maxWait: hang,
   storeTimeout: hang,
   leaseDuration: hang,

@@ -9,6 +9,7 @@ const sayings = [
   "InvalidData",
   "MissingData",
   "attempt",
+  "error",
   "fail",
   "filter",
   "fromNullable",
@@ -20,8 +21,10 @@ const sayings = [
   "logInfo",
   "logWarning",
   "refuse",
+  "refuseIf",
   "reject",
   "says",
+  "type",
   "unavailable",
   "unusable"
 ]

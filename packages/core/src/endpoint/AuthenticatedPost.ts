@@ -63,12 +63,7 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
     readonly tokenField?: string | undefined
   }
 ) {
-  const clientId = yield* LayerOptions.text(`${name}.clientId`, options.clientId)
-  const timeout = yield* LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout)
-  const maxResponseBytes = yield* LayerOptions.positiveInteger(
-    `${name}.maxResponseBytes`,
-    options.maxResponseBytes ?? defaultMaxResponseBytes
-  )
+  const { clientId, maxResponseBytes, timeout } = yield* check(name, options)
   const services = yield* Effect.context<R>()
   const exchange = yield* ServerExchange.make(ServerError, { ...options, maxResponseBytes })
   const headers = Headers.fromInput(options.headers)
@@ -160,6 +155,20 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
     })
 })
 
+/** Checks who asks, and the bounds. */
+export const check = (
+  name: string,
+  options: Pick<AuthorizationServer.RequestOptions, "clientId" | "timeout" | "maxResponseBytes">
+) =>
+  LayerOptions.collect(Effect.all({
+    clientId: LayerOptions.text(`${name}.clientId`, options.clientId),
+    timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
+    maxResponseBytes: LayerOptions.positiveInteger(
+      `${name}.maxResponseBytes`,
+      options.maxResponseBytes ?? defaultMaxResponseBytes
+    )
+  }, { mode: "validate" }))
+
 /** What an attempt waits for when its time is over. */
 interface Waiting {
   for: string
@@ -203,8 +212,13 @@ export const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerE
   options: AuthorizationServer.EndpointOptions<R>
 ) {
   const { issuer } = options
-  const address = Effect.isEffect(at) ? at : Effect.succeed(yield* Origin.checkUrl(`${name}.${option}`, at, options))
-  const clientAuth = yield* clientAuthOf(name, options)
+  const { address, clientAuth } = yield* LayerOptions.collect(Effect.all({
+    address: Effect.isEffect(at)
+      ? Effect.succeed(at)
+      : Effect.map(Origin.checkUrl(`${name}.${option}`, at, options), Effect.succeed),
+    clientAuth: clientAuthOf(name, options),
+    post: check(name, options)
+  }, { mode: "validate" }))
   return yield* make(name, ServerError, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
 
@@ -213,7 +227,7 @@ export const clientAuthOf = <R>(
   name: string,
   options: Pick<AuthorizationServer.RequestOptions<R>, "clientAuth" | "clientSecret">
 ): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
-  if (options.clientAuth !== undefined) return Effect.succeed(options.clientAuth)
+  if (options.clientAuth !== undefined) return checkClientAuth(name, options.clientAuth)
   const secret = options.clientSecret
   return Effect.isEffect(secret)
     ? Effect.succeed(ClientAuth.clientSecretBasic(secret))
@@ -222,6 +236,21 @@ export const clientAuthOf = <R>(
       (secret) => ClientAuth.clientSecretBasic(secret)
     )
 }
+
+/** Plain JavaScript may give the name of a method. */
+export const checkClientAuth = <R>(
+  name: string,
+  clientAuth: ClientAuth.ClientAuth<R>
+): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> =>
+  Effect.as(
+    LayerOptions.type(
+      `${name}.clientAuth`,
+      clientAuth,
+      Predicate.hasProperty("authenticate"),
+      "one of those that ClientAuth has"
+    ),
+    clientAuth
+  )
 
 /**
  * Says why there are no credentials. A cause may contain anything, even a

@@ -9,6 +9,7 @@ import type { Metadata } from "../AuthorizationServer.js"
 import * as ClientAuth from "../ClientAuth.js"
 import * as LayerOptions from "../LayerOptions.js"
 import type { InvalidOptions } from "../OAuthError.js"
+import * as AuthenticatedPost from "./AuthenticatedPost.js"
 
 /** The methods of a client, the preferred one first. */
 export type Candidates<R> = readonly [ClientAuth.ClientAuth<R>, ...ReadonlyArray<ClientAuth.ClientAuth<R>>]
@@ -32,7 +33,7 @@ export const make = <R>(name: string, options: {
   const [first, ...others] = Array.isArray(clientAuth) ? clientAuth : [clientAuth]
   return first === undefined
     ? LayerOptions.invalid(`${name}.clientAuth`, "is an empty list")
-    : Effect.succeed([first, ...others])
+    : Effect.forEach([first, ...others] as const, (one) => AuthenticatedPost.checkClientAuth(name, one))
 }
 
 /**

@@ -10,7 +10,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as LayerOptions from "../LayerOptions.js"
-import { InvalidOptions, TokenStoreError } from "../OAuthError.js"
+import type { InvalidOptions } from "../OAuthError.js"
+import { TokenStoreError } from "../OAuthError.js"
 
 /** Documented by `EncryptedTokenStore`. */
 interface EncryptionKey {
@@ -115,11 +116,7 @@ const importKey = Effect.fnUntraced(function*(option: string, key: EncryptionKey
   }
   return yield* Effect.tryPromise({
     try: () => crypto.subtle.importKey("raw", new Uint8Array(bytes), "AES-GCM", false, ["encrypt", "decrypt"]),
-    catch: () =>
-      new InvalidOptions({
-        option,
-        description: "cannot be used here: WebCrypto is missing (browsers have it on https)"
-      })
+    catch: () => LayerOptions.error(option, "cannot be used here: WebCrypto is missing (browsers have it on https)")
   })
 })
 

@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import type * as Types from "effect/Types"
 import * as AuthedHttpClient from "../AuthedHttpClient.js"
 import type { OAuthError } from "../OAuthError.js"
+import type { TokenProvider } from "../TokenProvider.js"
 import type * as TokenRequest from "../TokenRequest.js"
 import * as Requests from "./server/Requests.js"
 import type * as TestExchange from "./TestExchange.js"
@@ -86,7 +87,9 @@ export class TestAuthedHttpClient extends Context.Tag("@effect-alf/core/testing/
  * @since 0.1.0
  * @category layers
  */
-export const layer = (handler: Handler): Layer.Layer<TestAuthedHttpClient | AuthedHttpClient.AuthedHttpClient> =>
+export const layer = (
+  handler: Handler
+): Layer.Layer<TestAuthedHttpClient | AuthedHttpClient.AuthedHttpClient | TokenProvider> =>
   Layer.unwrapEffect(Effect.sync(() => {
     let requests: Array<Request> = []
     const answers: Array<Response | ClientError> = []

@@ -3,6 +3,7 @@
  */
 import { OAuthError } from "@effect-alf/core"
 import { assert, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted } from "effect"
 import { rows } from "./Rows.js"
 
@@ -12,7 +13,7 @@ const message = <A>(check: Effect.Effect<A, OAuthError.InvalidOptions>) =>
     onSuccess: () => undefined,
     onFailure: (error) => {
       assert.instanceOf(error, OAuthError.InvalidOptions)
-      assert.strictEqual(error.option, "option")
+      deepStrictEqual(error.problems.map(({ option }) => option), ["option"])
       return error.message
     }
   })

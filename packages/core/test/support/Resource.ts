@@ -110,8 +110,7 @@ export const overServer = (
       AuthedHttpClient.layer({
         ...patient,
         baseUrl: TestAuthorizationServer.apiUrl,
-        ...client,
-        origins: client?.origins ?? []
+        ...client
       })
         .pipe(
           Layer.provide(TokenEndpoint.layer({

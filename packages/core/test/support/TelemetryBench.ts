@@ -170,8 +170,7 @@ export const run = <A, E>(
 
   const app = AuthedHttpClient.layer({
     baseUrl: TestAuthorizationServer.apiUrl,
-    ...clientOptions,
-    origins: clientOptions.origins ?? []
+    ...clientOptions
   }).pipe(
     Layer.provide(TokenEndpoint.layer({
       tokenEndpoint: TestAuthorizationServer.tokenEndpoint,

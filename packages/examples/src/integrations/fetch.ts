@@ -42,4 +42,4 @@ export const main = Effect.gen(function*() {
   })
   const order = yield* Effect.tryPromise(() => http.get("orders/1").json<Order>())
   return { data, order }
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()))
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv()))

@@ -55,4 +55,4 @@ export const main = Effect.gen(function*() {
     isRejection: ({ code }: Grpc.ServiceError) => code === Grpc.status.UNAUTHENTICATED
   })
   return [yield* authed(reserve(client, "tea")), yield* authed(reserve(client, "coffee"))]
-}).pipe(Effect.scoped, Effect.provide(NodeAuthedHttpClient.layerConfig()))
+}).pipe(Effect.scoped, Effect.provide(NodeAuthedHttpClient.layerEnv()))

@@ -40,4 +40,4 @@ export const main = Effect.gen(function*() {
   )
   const response = yield* orders.get("/orders/1")
   return response.status
-}).pipe(Effect.scoped, Effect.provide(NodeAuthedHttpClient.layerConfig()))
+}).pipe(Effect.scoped, Effect.provide(NodeAuthedHttpClient.layerEnv()))

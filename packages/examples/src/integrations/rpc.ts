@@ -12,7 +12,7 @@ export class Stock extends RpcGroup.make(
 
 // What asks for platform's HttpClient gets the client of the environment, with platform's type of error
 const Http = Layer.project(
-  NodeAuthedHttpClient.layerConfig(),
+  NodeAuthedHttpClient.layerEnv(),
   AuthedHttpClient.AuthedHttpClient,
   HttpClient.HttpClient,
   AuthedHttpClient.toHttpClient

@@ -1,42 +1,25 @@
 /** Several APIs in one app: a tag for each, with a credential of its own or with one that they share. */
-import { AuthedHttpClient, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, Environment, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeAuthedHttpClient, NodeHttp } from "@effect-alf/node"
-import { Config, ConfigProvider, Context, Effect, identity, Layer } from "effect"
+import { Config, Effect, Layer } from "effect"
 
-type Client = AuthedHttpClient.AuthedHttpClient["Type"]
+class Payments extends AuthedHttpClient.Tag("@effect-alf/examples/integrations/several-apis/Payments")<Payments>() {}
+class Orders extends AuthedHttpClient.Tag("@effect-alf/examples/integrations/several-apis/Orders")<Orders>() {}
+class Invoices extends AuthedHttpClient.Tag("@effect-alf/examples/integrations/several-apis/Invoices")<Invoices>() {}
 
-class Payments extends Context.Tag("@effect-alf/examples/integrations/several-apis/Payments")<Payments, Client>() {}
-class Orders extends Context.Tag("@effect-alf/examples/integrations/several-apis/Orders")<Orders, Client>() {}
-class Invoices extends Context.Tag("@effect-alf/examples/integrations/several-apis/Invoices")<Invoices, Client>() {}
-
-/** For a layer that is to read `PAYMENTS_ALF_CLIENT_ID` where it says `ALF_CLIENT_ID`. */
-const prefixed = (prefix: string) =>
-  Layer.unwrapEffect(
-    Effect.configProviderWith((provider) =>
-      Effect.succeed(Layer.setConfigProvider(ConfigProvider.nested(provider, prefix)))
-    )
-  )
-
-// A credential of its own: a client as any other, under another name
-const PaymentsLive = NodeAuthedHttpClient.layerConfig().pipe(
-  Layer.project(AuthedHttpClient.AuthedHttpClient, Payments, identity),
-  Layer.provide(prefixed("PAYMENTS"))
-)
+// A credential of its own: PAYMENTS_CLIENT_ID and the others
+const PaymentsLive = Payments.layer(NodeAuthedHttpClient.layerEnv({ prefix: "PAYMENTS" }))
 
 const shop = (collection: string) =>
-  Effect.flatMap(
+  Layer.unwrapEffect(Effect.map(
     Config.string("ALF_BASE_URL"),
-    (baseUrl) => AuthedHttpClient.make({ baseUrl, request: { resource: `urn:shop:${collection}` } })
-  )
+    (baseUrl) => AuthedHttpClient.layerFromProvider({ baseUrl, request: { resource: `urn:shop:${collection}` } })
+  ))
 
 // Two APIs with one credential: one provider for both, and each has tokens for its own resource
-const ShopLive = Layer.merge(Layer.effect(Orders, shop("orders")), Layer.effect(Invoices, shop("invoices"))).pipe(
+const ShopLive = Layer.merge(Orders.layer(shop("orders")), Invoices.layer(shop("invoices"))).pipe(
   Layer.provide(TokenProvider.layer()),
-  Layer.provide(TokenEndpoint.layerConfig({
-    tokenEndpoint: Config.string("ALF_TOKEN_ENDPOINT"),
-    clientId: Config.string("ALF_CLIENT_ID"),
-    clientSecret: Config.redacted("ALF_CLIENT_SECRET")
-  })),
+  Layer.provide(TokenEndpoint.layerConfig(Environment.tokenEndpoint)),
   Layer.provide(TokenStore.layerMemory()),
   Layer.provide(NodeHttp.layer())
 )

@@ -31,4 +31,4 @@ const megabyte = new Uint8Array(1024 * 1024)
 export const main = Effect.all({
   events: download,
   status: upload(Stream.make(megabyte, megabyte, megabyte), 3 * megabyte.byteLength)
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()))
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv()))

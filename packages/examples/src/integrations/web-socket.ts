@@ -70,4 +70,4 @@ export const main = Effect.gen(function*() {
   const url = yield* Config.url("EVENTS_URL")
   const first = yield* messages(url).pipe(Stream.take(4), Stream.runCollect)
   return Array.from(first)
-}).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig()))
+}).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv()))

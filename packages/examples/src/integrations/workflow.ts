@@ -40,6 +40,6 @@ export const main = Effect.forEach(
   Effect.provide(ShippingLive.pipe(
     Layer.provideMerge(WorkflowEngine.layerMemory),
     // One client for all workflows, outside of them
-    Layer.provide(NodeAuthedHttpClient.layerConfig())
+    Layer.provide(NodeAuthedHttpClient.layerEnv())
   ))
 )

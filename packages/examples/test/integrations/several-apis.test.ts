@@ -15,10 +15,10 @@ describe("several-apis.ts", () => {
       const { tokenEndpoint } = yield* AuthorizationServer
       const { requests, url } = yield* ProtectedApi
       const answers = yield* Environment.run(main, {
-        PAYMENTS_ALF_TOKEN_ENDPOINT: tokenEndpoint,
-        PAYMENTS_ALF_CLIENT_ID: payments.id,
-        PAYMENTS_ALF_CLIENT_SECRET: Redacted.value(payments.secret),
-        PAYMENTS_ALF_BASE_URL: url
+        PAYMENTS_TOKEN_ENDPOINT: tokenEndpoint,
+        PAYMENTS_CLIENT_ID: payments.id,
+        PAYMENTS_CLIENT_SECRET: Redacted.value(payments.secret),
+        PAYMENTS_BASE_URL: url
       })
       deepStrictEqual(answers, [{ item: "tea" }, { euro: 8.4 }, { item: "tea" }])
       deepStrictEqual(yield* Environment.seen, { token: [200, 200, 200], api: ["GET 200", "GET 200", "GET 200"] })

@@ -81,7 +81,7 @@ describe("streams.ts", () => {
       )
       const sent = yield* Effect.fork(
         Environment.run(
-          upload(report, chunks * chunk.byteLength).pipe(Effect.provide(NodeAuthedHttpClient.layerConfig())),
+          upload(report, chunks * chunk.byteLength).pipe(Effect.provide(NodeAuthedHttpClient.layerEnv())),
           { ALF_BASE_URL: url }
         )
       )

@@ -2,9 +2,9 @@
  * A certificate and its private key, from files or values. Checks that they
  * match before any connection presents them.
  */
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto"
@@ -39,7 +39,7 @@ const option = "NodeHttp.certificate"
 export const read = <R = never>(source: Source<R>): Effect.Effect<Contents, InvalidOptions, R> => {
   if (Effect.isEffect(source)) {
     // Its error may contain anything, even the key
-    const unavailable = () => new InvalidOptions({ option, description: "is unavailable: the effect failed" })
+    const unavailable = () => LayerOptions.error(option, "is unavailable: the effect failed")
     return Effect.sandbox(source).pipe(Effect.mapError(unavailable), Effect.flatMap((values) => makeContents(values)))
   }
   return "certificateFile" in source
@@ -54,13 +54,10 @@ const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Conten
       fingerprint: fingerprint(values),
       invalid: (name, description) =>
         files === undefined || name === "pfx"
-          ? new InvalidOptions({ option: `${option}.${name}`, description })
-          : new InvalidOptions({
-            option: `${option}.${name}File`,
-            description: `${files[`${name}File`]} ${description}`
-          })
+          ? LayerOptions.error(`${option}.${name}`, description)
+          : LayerOptions.error(`${option}.${name}File`, `${files[`${name}File`]} ${description}`)
     }),
-    catch: () => new InvalidOptions({ option, description: "has neither files, nor certificate and key, nor a pfx" })
+    catch: () => LayerOptions.error(option, "has neither files, nor certificate and key, nor a pfx")
   })
 
 /** Reads them in parallel, as they belong together. If several cannot be read, the error names the first. */
@@ -69,8 +66,8 @@ const readFiles = (files: Files): Effect.Effect<Pem, InvalidOptions> =>
     readText("certificateFile", files.certificateFile),
     readText("keyFile", files.keyFile),
     files.caFile === undefined ? Effect.succeed(undefined) : readText("caFile", files.caFile)
-  ], { concurrency: "unbounded", mode: "either" }).pipe(
-    Effect.flatMap(Either.all),
+  ], { concurrency: "unbounded", mode: "validate" }).pipe(
+    LayerOptions.collect,
     Effect.map(([certificate, key, ca]) => ({
       certificate,
       key: Redacted.make(key),
@@ -84,7 +81,7 @@ const readText = (name: string, path: string): Effect.Effect<string, InvalidOpti
     try: () => readFile(path, "utf8"),
     catch: (error) => {
       const code = Predicate.hasProperty(error, "code") ? `: ${String(error.code)}` : ""
-      return new InvalidOptions({ option: `${option}.${name}`, description: `${path} cannot be read${code}` })
+      return LayerOptions.error(`${option}.${name}`, `${path} cannot be read${code}`)
     }
   })
 

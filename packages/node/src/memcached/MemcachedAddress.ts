@@ -1,6 +1,6 @@
 /** Where Memcached servers are, as a text says it. */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash } from "node:crypto"
@@ -79,7 +79,7 @@ const parseUserInfo = (userInfo: string) => {
   return Effect.flatMap(
     Effect.try({
       try: () => [userInfo.slice(0, colon), userInfo.slice(colon + 1)].map(decodeURIComponent),
-      catch: () => new InvalidOptions({ option, description: "has credentials that are not percent-encoded" })
+      catch: () => LayerOptions.error(option, "has credentials that are not percent-encoded")
     }),
     ([username, password]) =>
       colon < 0

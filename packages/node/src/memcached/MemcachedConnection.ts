@@ -7,7 +7,7 @@
  * uses another store need not install it.
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
@@ -61,12 +61,10 @@ const loadMemcache = Effect.tryPromise({
   // Where its failure is caught, a bundler goes on without the package when it is not installed
   try: () => import("memcache").catch((error: unknown) => Promise.reject(error)),
   catch: (error) =>
-    new InvalidOptions({
-      option: "MemcachedTokenStore",
-      description: `needs the package memcache, which could not be loaded (npm install memcache): ${
-        MemcachedError.describe(error)
-      }`
-    })
+    LayerOptions.error(
+      "MemcachedTokenStore",
+      `needs the package memcache, which could not be loaded (npm install memcache): ${MemcachedError.describe(error)}`
+    )
 })
 
 /** The app's own client, which is neither configured nor closed. */

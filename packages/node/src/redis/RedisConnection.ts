@@ -7,7 +7,7 @@
  * with another store need not install it.
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -73,12 +73,18 @@ export const checkTimeout = (
 ): Effect.Effect<Duration.Duration, InvalidOptions> =>
   Effect.map(LayerOptions.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
 
+/** Checks where the servers are, and how they are reached. */
+export const check = (options: Options) =>
+  LayerOptions.collect(Effect.all({
+    address: checkAddress(options),
+    connectTimeout: checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
+  }, { mode: "validate" }))
+
 /** Makes a connection of our own, even while Redis is down. */
 export const make: (
   options: Options & { readonly commandTimeout: Duration.Duration }
 ) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const connectTimeout = yield* checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
-  const address = yield* checkAddress(options)
+  const { address, connectTimeout } = yield* check(options)
   const bounds = {
     ...boundsOf(connectTimeout, options.commandTimeout),
     lazyConnect: true,
@@ -115,7 +121,7 @@ export const make: (
             retryDelayOnClusterDown: 0,
             redisOptions
           }),
-      catch: (error) => new InvalidOptions({ option: "RedisTokenStore.redis", description: RedisError.describe(error) })
+      catch: (error) => LayerOptions.error("RedisTokenStore.redis", RedisError.describe(error))
     }),
     (redis) => Effect.sync(() => redis.disconnect())
   )
@@ -152,12 +158,10 @@ const loadIoredis = Effect.tryPromise({
   // With the error caught here, a bundler accepts a missing package
   try: () => import("ioredis").catch((error: unknown) => Promise.reject(error)),
   catch: (error) =>
-    new InvalidOptions({
-      option: "RedisTokenStore",
-      description: `needs the package ioredis, which could not be loaded (npm install ioredis): ${
-        RedisError.describe(error)
-      }`
-    })
+    LayerOptions.error(
+      "RedisTokenStore",
+      `needs the package ioredis, which could not be loaded (npm install ioredis): ${RedisError.describe(error)}`
+    )
 })
 
 // -----------------------------------------------------------------------------
@@ -195,7 +199,7 @@ const checkAddress = Effect.fnUntraced(function*({ cluster, redis, url }: Option
   if (parsed.hash !== "") return yield* LayerOptions.invalid(option, "must not have a fragment: # in a password is %23")
   const [username, password, path] = yield* Effect.try({
     try: () => [parsed.username, parsed.password, parsed.pathname].map(decodeURIComponent),
-    catch: () => new InvalidOptions({ option, description: "has credentials that are not percent-encoded" })
+    catch: () => LayerOptions.error(option, "has credentials that are not percent-encoded")
   })
   if (isSocket) return { path }
   const database = /^\/?(\d*)$/.exec(path)?.[1]

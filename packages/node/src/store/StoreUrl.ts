@@ -1,7 +1,7 @@
 /** The store that variables name: which one it is, the beginning of its address says. */
 import type * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import { InvalidOptions } from "@effect-alf/core/OAuthError"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -50,7 +50,7 @@ export const layer = (
   if (storeUrl === undefined) {
     return redisUrl && named(names.redisUrl, names.redisPrefix, redis({ url: redisUrl, prefix: redisPrefix }, options))
   }
-  const fail = (description: string) => Layer.fail(new InvalidOptions({ option: names.storeUrl.name, description }))
+  const fail = (description: string) => Layer.fail(LayerOptions.error(names.storeUrl.name, description))
   if (redisUrl !== undefined) return fail(`and ${names.redisUrl.name} are both set: one store holds the tokens`)
   const [, scheme = ""] = /^([a-z][a-z\d+.-]*):/i.exec(Redacted.value(storeUrl).trim()) ?? []
   const open = stores[scheme.toLowerCase()]
@@ -68,7 +68,7 @@ const named = (
     const [, name = ""] = option.split(".", 2)
     // What the address does not say is an option of Redis
     const written = name === "prefix" ? prefix.name : ofAddress.includes(name) ? url.name : option
-    return new InvalidOptions({ option: written, description })
+    return { option: written, description }
   })
 
 /** Options that an address says; without a name it is the store itself. */

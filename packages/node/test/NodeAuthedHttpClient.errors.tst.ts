@@ -1,0 +1,70 @@
+// Nothing here compiles: `check:types` leaves it out, and TSTyche compares what the compiler says
+import { TokenStore } from "@effect-alf/core"
+import { NodeAuthedHttpClient } from "@effect-alf/node"
+import { Redacted } from "effect"
+import { describe, expect, test } from "tstyche"
+
+const clientSecret = Redacted.make("secret")
+const client = { tokenEndpoint: "https://auth.test/token", clientId: "client", baseUrl: "https://api.test" }
+const certificate = { certificateFile: "/run/tls/tls.crt", keyFile: "/run/tls/tls.key" }
+
+describe("what is missing or wrong is named in the first line of the one error", () => {
+  const { baseUrl, clientId, tokenEndpoint } = client
+  const { layer } = NodeAuthedHttpClient
+
+  test("no endpoint", () => {
+    expect(layer({ clientId, clientSecret, baseUrl })).type.toRaiseError(
+      "Argument of type '{ clientId: string; clientSecret: Redacted.Redacted<string>; baseUrl: string; }' is not assignable to parameter of type 'Options<never, never, never> & MissingOption<\"tokenEndpoint or issuer\">'."
+    )
+  })
+
+  test("no client", () => {
+    expect(layer({ tokenEndpoint, clientSecret, baseUrl })).type.toRaiseError(
+      "Argument of type '{ tokenEndpoint: string; clientSecret: Redacted.Redacted<string>; baseUrl: string; }' is not assignable to parameter of type 'Options<never, never, never> & MissingOption<\"clientId\">'."
+    )
+  })
+
+  test("no secret", () => {
+    expect(layer({ tokenEndpoint, clientId, baseUrl })).type.toRaiseError(
+      "Argument of type '{ tokenEndpoint: string; clientId: string; baseUrl: string; }' is not assignable to parameter of type 'Options<never, never, never> & MissingOption<\"clientSecret or clientAuth\">'."
+    )
+  })
+
+  test("no destination", () => {
+    expect(layer({ tokenEndpoint, clientId, clientSecret })).type.toRaiseError(
+      "Argument of type '{ tokenEndpoint: string; clientId: string; clientSecret: Redacted.Redacted<string>; }' is not assignable to parameter of type 'Options<never, never, never> & MissingOption<\"baseUrl or origins\">'."
+    )
+  })
+
+  test("both stores", () => {
+    expect(layer({ ...client, clientSecret, redis: {}, tokenStore: TokenStore.layerMemory() })).type.toRaiseError(
+      "is not assignable to parameter of type 'Options<never, never, never> & ContradictoryOptions<\"redis and tokenStore\">'."
+    )
+  })
+
+  test("a secret in the clear", () => {
+    expect(layer({ ...client, clientSecret: "secret" })).type.toRaiseError(
+      "Type 'string' is not assignable to type 'RedactedClientSecret<never>'."
+    )
+  })
+
+  test("a misspelt option, of the layer or of a group", () => {
+    expect(layer({ ...client, clientSecret, refreshahead: 1 })).type.toRaiseError(
+      "Object literal may only specify known properties, but 'refreshahead' does not exist in type 'Options<never, never, never>'. Did you mean to write 'refreshAhead'?"
+    )
+    expect(layer({ ...client, clientsecret: clientSecret })).type.toRaiseError(
+      "Object literal may only specify known properties, and 'clientsecret' does not exist in type 'Options<never, never, never> & MissingOption<\"clientSecret or clientAuth\">'."
+    )
+    expect(layer({ ...client, clientSecret, tokenRequest: { timout: 1 } })).type.toRaiseError(
+      "Object literal may only specify known properties, but 'timout' does not exist in type 'TokenRequestOptions'. Did you mean to write 'timeout'?"
+    )
+  })
+
+  test("a certificate, which is for layerMutualTls", () => {
+    expect(layer({ ...client, clientSecret, http: { certificate } })).type.toRaiseError(
+      "Object literal may only specify known properties, and 'certificate' does not exist in type 'Options'."
+    )
+    expect(NodeAuthedHttpClient.layerMutualTls({ clientId, clientSecret, baseUrl, http: { certificate } })).type
+      .toRaiseError("& MissingOption<\"tokenEndpoint or issuer\">'.")
+  })
+})
