@@ -1,18 +1,20 @@
-// What an app can do that has neither ioredis, which is optional, nor jose, which only signs: it compiles, imports, and
-// is bundled, and is told what it lacks where it asks for it. Takes both packages away from an installed consumer.
+// What an app can do that has neither ioredis nor memcache, which are optional, nor jose, which only signs: it compiles,
+// imports, and is bundled, and is told what it lacks where it asks for it. Takes these packages away from an installed
+// consumer.
 import * as esbuild from "esbuild"
 import assert from "node:assert"
 import { execFileSync, spawnSync } from "node:child_process"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
-const absent = ["ioredis", "jose"]
+const absent = ["ioredis", "memcache", "jose"]
 
 const program = `
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
 import * as JwtSigner from "@effect-alf/core/JwtSigner"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import * as TokenStore from "@effect-alf/core/TokenStore"
+import * as MemcachedTokenStore from "@effect-alf/node/MemcachedTokenStore"
 import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
 import { Effect, Layer, Redacted } from "effect"
 import assert from "node:assert"
@@ -30,6 +32,11 @@ assert.strictEqual((await build(options))._tag, "Right")
 const { left: noRedis } = await build({ ...options, redis: { url: "redis://127.0.0.1:1" } })
 assert.strictEqual(noRedis._tag, "InvalidOptions")
 assert.match(noRedis.message, /^NodeAuthedHttpClient\\.redis needs the package ioredis, .*\\(npm install ioredis\\)/)
+
+const memcached = MemcachedTokenStore.layer({ servers: "127.0.0.1:1" })
+const { left: noMemcached } = await build({ ...options, tokenStore: memcached })
+assert.strictEqual(noMemcached._tag, "InvalidOptions")
+assert.match(noMemcached.message, /^MemcachedTokenStore needs the package memcache, .*\\(npm install memcache\\)/)
 
 const signer = JwtSigner.make({ key: Redacted.make("secret".repeat(6)), algorithm: "HS256" })
 const { left: noSigner } = await Effect.runPromise(Effect.either(signer.sign({})))
@@ -84,10 +91,10 @@ export const runWithoutOptional = async (consumer: string): Promise<ReadonlyArra
     try {
       await run()
     } catch (error) {
-      return [`without ${absent.join(" and ")} it cannot be ${step}: ${told(error)}`]
+      return [`without ${absent.join(", ")} it cannot be ${step}: ${told(error)}`]
     }
   }
-  console.log(`without ${absent.join(" and ")}: ${Object.keys(steps).join(", ")}`)
+  console.log(`without ${absent.join(", ")}: ${Object.keys(steps).join(", ")}`)
   return []
 }
 

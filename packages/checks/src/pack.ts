@@ -110,7 +110,9 @@ console.log(${closed.length}, "private modules")
   write("main.mjs", `${imports.join("\n")}\n${used}${program}${isClosed}`)
 
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-  if (existsSync(join(consumer, "node_modules/ioredis"))) problems.push("ioredis is installed, which is optional")
+  for (const name of ["ioredis", "memcache"]) {
+    if (existsSync(join(consumer, "node_modules", name))) problems.push(`${name} is installed, which is optional`)
+  }
   console.log(run(consumer, "node", "main.mjs").trim())
   const help = run(consumer, "npx", "--no-install", "alf", "--help")
   console.log(help.split("\n").find((line) => line.trim() !== ""))

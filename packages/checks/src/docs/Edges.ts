@@ -5,6 +5,7 @@ export interface Ports {
   /** Of the servers of example.com, which speak TLS. */
   readonly https: number
   readonly redis: number
+  readonly memcached: number
 }
 
 interface Target {
@@ -24,6 +25,7 @@ export const close = (ports: Ports): void => {
     if (options.path != null) return options
     if (/^(.+\.)?example\.com$/.test(host) && port === 443) return loopback(options, ports.https)
     if (host !== "localhost" && (isIP(host) === 0 || !host.startsWith("127."))) return undefined
+    if (port === 11_211) return loopback(options, ports.memcached)
     return port === 6379 ? loopback(options, ports.redis) : options
   }
 

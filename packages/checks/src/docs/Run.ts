@@ -30,7 +30,7 @@ const timeLimit = "30 seconds"
 /** How long a server is given to fail. */
 const serverTime = "1 second"
 
-const { DOCS_FOLDER: folder = "", DOCS_REDIS_PORT } = process.env
+const { DOCS_FOLDER: folder = "", DOCS_MEMCACHED_PORT, DOCS_REDIS_PORT } = process.env
 
 let current = ""
 let output: Array<string> = []
@@ -125,7 +125,7 @@ const runModule = ({ file, isServer }: Module, context: Context.Context<any>) =>
 const program = Effect.gen(function*() {
   const modules: ReadonlyArray<Module> = JSON.parse(process.argv[2])
   const https = yield* Effect.promise(() => StandIn.listen(folder))
-  Edges.close({ https, redis: Number(DOCS_REDIS_PORT) })
+  Edges.close({ https, redis: Number(DOCS_REDIS_PORT), memcached: Number(DOCS_MEMCACHED_PORT) })
   const context = yield* Layer.build(World)
   yield* Effect.forEach(modules, (module) => runModule(module, context), { discard: true })
 }).pipe(Effect.scoped)

@@ -1,7 +1,8 @@
 /**
- * What the code in the docs takes for granted: hosts of example.com whose certificates are trusted, a Redis, secrets in
+ * What the code in the docs takes for granted: hosts of example.com whose certificates are trusted, a Redis, a Memcached, secrets in
  * files, and the environment. The sockets of a process that lives in it are in Edges.ts, its servers in StandIn.ts.
  */
+import * as MemcachedServer from "@effect-alf/servers/memcached/MemcachedServer"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
@@ -40,6 +41,7 @@ const environment = {
   ...prefixed("BILLING_ALF_", client),
   CONNECT_TIMEOUT: "2 seconds",
   DATABASE_URL: "postgres://localhost:5432/app",
+  MEMCACHED_SERVERS: "localhost:11211",
   ORDERS_URL: "https://api.example.com",
   REDIS_URL: "redis://localhost:6379",
   REFRESH_TOKEN: "refresh-token",
@@ -65,6 +67,8 @@ export const make = Effect.gen(function*() {
   makeFiles(folder)
   yield* RedisServer.install
   const redis = yield* RedisServer.make()
+  yield* MemcachedServer.install
+  const memcached = yield* MemcachedServer.make()
   return {
     folder,
     env: {
@@ -73,7 +77,8 @@ export const make = Effect.gen(function*() {
       ...environment,
       NODE_EXTRA_CA_CERTS: join(folder, "ca.crt"),
       DOCS_FOLDER: folder,
-      DOCS_REDIS_PORT: `${redis.port}`
+      DOCS_REDIS_PORT: `${redis.port}`,
+      DOCS_MEMCACHED_PORT: `${memcached.port}`
     }
   }
 })
