@@ -60,7 +60,7 @@ describe.concurrent("While Memcached fails, requests are answered, and one warni
         yield* Effect.repeat(Effect.zipRight(leaveAlone, Effect.raceFirst(request, time)), {
           until: () => one.messages.length > 1 && other.messages.length > 1
         })
-        for (const { messages } of [one, other]) deepStrictEqual(messages.slice(1), ["Token store is back"])
+        for (const { messages } of [one, other]) deepStrictEqual(messages.slice(1), ["Token store is available again"])
         yield* Effect.repeat(request, { until: (requests) => requests === 1 })
       }).pipe(
         // A jitter of zero: TestClock fails at a fraction of a millisecond

@@ -85,9 +85,12 @@ const stats = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerE
       Array.from(text.matchAll(/^STAT (\w+) (\d+)\r$/gm), ([, name, value]) => [name, Number(value)] as const)
     ))
 
-/** How often each command has been given, by the server's name of it, such as `cmd_meta`. */
+/** How often a server was read from and written to, by its own counters. */
 export const commands = (port: number): Effect.Effect<ReadonlyMap<string, number>, ServerError> =>
-  Effect.map(stats(port), (stats) => new Map(Array.from(stats).filter(([name]) => name.startsWith("cmd_"))))
+  Effect.map(
+    stats(port),
+    (stats) => new Map(Array.from(stats).filter(([name]) => name.startsWith("cmd_")))
+  )
 
 export interface Item {
   readonly key: string
