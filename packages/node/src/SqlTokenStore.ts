@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import { TokenStoreError } from "@effect-alf/core/OAuthError"
@@ -31,6 +30,7 @@ import * as SqlConnection from "./sql/SqlConnection.js"
 import * as SqlFailure from "./sql/SqlFailure.js"
 import * as SqlNotices from "./sql/SqlNotices.js"
 import * as SqlStatements from "./sql/SqlStatements.js"
+import * as StoreVariables from "./store/StoreVariables.js"
 
 /**
  * The databases that the store knows, by the names that Effect has for them;
@@ -239,8 +239,8 @@ export const layerWithClient = <E, R>(
  * @category configurations
  */
 export const variables = {
-  sqlTable: Environment.text("ALF_SQL_TABLE", "The table of a database that keeps the tokens"),
-  sqlCreateTable: Environment.flag("ALF_SQL_CREATE_TABLE", "`true` makes that table where it is not there")
+  sqlTable: StoreVariables.sqlTable,
+  sqlCreateTable: StoreVariables.sqlCreateTable
 }
 
 /**

@@ -1,13 +1,17 @@
 import { TokenStore } from "@effect-alf/core"
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
+import * as MariaDbServer from "@effect-alf/servers/mariadb/MariaDbServer"
 import * as MemcachedServer from "@effect-alf/servers/memcached/MemcachedServer"
+import * as PostgresServer from "@effect-alf/servers/postgres/PostgresServer"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer } from "effect"
+import { join } from "node:path"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as OAuthServer from "./OAuthServer.js"
-import { assertHides } from "./StoreBench.js"
+import { newTable } from "./SqlBench.js"
+import { assertHides, makeDirectory } from "./StoreBench.js"
 import { unhurried } from "./unhurried.js"
 
 type Variables = Readonly<Record<string, string>>
@@ -44,6 +48,12 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
     redis: Effect.map(RedisServer.make(), ({ url }) => url)
   }
 
+  const databases = {
+    Postgres: Effect.zipRight(PostgresServer.install, Effect.map(PostgresServer.make(), ({ url }) => url)),
+    MariaDB: Effect.zipRight(MariaDbServer.install, Effect.map(MariaDbServer.make, ({ url }) => url)),
+    SQLite: Effect.map(makeDirectory, (directory) => `sqlite:${join(directory, "tokens.db")}`)
+  }
+
   it.scopedLive("processes share a token through the store that it names", () =>
     rowsEffect(
       Object.entries(servers),
@@ -60,6 +70,26 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
         }).pipe(Effect.scoped)
     ))
 
+  it.scopedLive("processes share a token through the database that it names, and another table is another store", () =>
+    rowsEffect(
+      Object.entries(databases),
+      ([name]) => name,
+      ([_, database]) =>
+        Effect.gen(function*() {
+          const server = yield* OAuthServer.make()
+          const variables = {
+            ...variablesFor(server),
+            ALF_STORE_URL: yield* database,
+            ALF_SQL_TABLE: newTable(),
+            ALF_SQL_CREATE_TABLE: "true"
+          }
+          for (let process = 0; process < 2; process++) assert.strictEqual(yield* run(variables), 200)
+          assert.lengthOf(server.tokenRequests, 1)
+          yield* run({ ...variables, ALF_SQL_TABLE: newTable() })
+          assert.lengthOf(server.tokenRequests, 2)
+        }).pipe(Effect.scoped)
+    ))
+
   it.scopedLive("is not read where the options give a store, and counts where they give a Redis", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
@@ -72,7 +102,7 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
       assert.lengthOf(server.tokenRequests, 2)
     }))
 
-  const must = "must begin with one of redis:, rediss:, unix:, memcached:"
+  const must = "must begin with one of redis:, rediss:, unix:, memcached:, postgres:, postgresql:, mysql:, sqlite:"
 
   it.live("what is wrong is named as it is written", () =>
     rowsEffect(
@@ -90,6 +120,15 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
           "ALF_STORE_PREFIX must be at most 200 characters of ASCII, and none of them a space"
         ],
         [
+          { ALF_STORE_URL: "sqlite:x", ALF_SQL_TABLE: "a b" },
+          "ALF_SQL_TABLE is not the name of a table: letters, digits and _, perhaps with a schema before a dot, at " +
+          "most 63 characters"
+        ],
+        [
+          { ALF_STORE_URL: "postgres://app:hunter2@x/app", ALF_STORE_PREFIX: "a" },
+          "ALF_STORE_PREFIX is for no database: name a table"
+        ],
+        [
           { ALF_STORE_URL: "memcached://x", ALF_REDIS_URL: "redis://:hunter2@x" },
           "ALF_STORE_URL and ALF_REDIS_URL are both set: one store holds the tokens"
         ]
@@ -104,14 +143,29 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
     ))
 
   it.live("the package that it needs is named when it is not installed", () =>
-    Effect.gen(function*() {
-      vi.doMock("memcache", () => {
-        throw new Error("Cannot find package 'memcache'")
-      })
-      const error = yield* Effect.ensuring(
-        Effect.flip(run({ ...complete, ALF_STORE_URL: "memcached://x" })),
-        Effect.sync(() => vi.doUnmock("memcache"))
-      )
-      assert.match(error.message, /^ALF_STORE_URL needs the package memcache, .*\(npm install memcache\)/)
-    }))
+    rowsEffect(
+      [
+        ["memcached://x", "memcache", /^ALF_STORE_URL needs the package memcache, .*\(npm install memcache\)/],
+        [
+          "postgres://app:hunter2@x/app",
+          "@effect/sql-pg",
+          /^ALF_STORE_URL needs the packages @effect\/sql and @effect\/sql-pg, .*\(npm install @effect\/sql @effect\/sql-pg\)/
+        ],
+        ["mysql://app:hunter2@x/app", "@effect/sql-mysql2", /\(npm install @effect\/sql @effect\/sql-mysql2\)/],
+        ["sqlite:tokens.db", "@effect/sql-libsql", /\(npm install @effect\/sql @effect\/sql-libsql\)/]
+      ] as const,
+      ([_, name]) => name,
+      ([url, name, message]) =>
+        Effect.gen(function*() {
+          vi.doMock(name, () => {
+            throw new Error(`Cannot find package '${name}'`)
+          })
+          const error = yield* Effect.ensuring(
+            Effect.flip(run({ ...complete, ALF_STORE_URL: url })),
+            Effect.sync(() => vi.doUnmock(name))
+          )
+          assert.match(error.message, message)
+          assertHides(error, "hunter2")
+        })
+    ))
 })

@@ -25,8 +25,11 @@ export interface SqlConnection {
   readonly giveUp: (sql: SqlClient) => Effect.Effect<void>
 }
 
-/** The tag of `@effect/sql`, which only those have who use it. */
-export const Tag = Effect.promise(async () => (await import("@effect/sql/SqlClient")).SqlClient)
+/** The tag of `@effect/sql`, which only those have who use it: without it a bundler goes on, as the failure is caught. */
+export const Tag = Effect.promise(async () => {
+  const { SqlClient } = await import("@effect/sql/SqlClient").catch((error: unknown) => Promise.reject(error))
+  return SqlClient
+})
 
 /** Over the app's client, which the app itself sees to. */
 export const fromClient = (sql: SqlClient): SqlConnection => ({

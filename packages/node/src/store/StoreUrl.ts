@@ -5,25 +5,32 @@ import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as RedisTokenStore from "../RedisTokenStore.js"
+import * as SqlUrl from "../sql/SqlUrl.js"
 import * as StoreVariables from "./StoreVariables.js"
 
 /** The variables; those of Redis alone are read as well. */
 export const variables = {
   storeUrl: StoreVariables.storeUrl,
   storePrefix: StoreVariables.storePrefix,
+  sqlTable: StoreVariables.sqlTable,
+  sqlCreateTable: StoreVariables.sqlCreateTable,
   ...RedisTokenStore.variables
 }
 
 interface Address {
   readonly url: Redacted.Redacted
   readonly prefix: string | undefined
+  /** Of a database. */
+  readonly table: string | undefined
+  readonly createTable: boolean | undefined
 }
 
 type Open = (address: Address, redis?: RedisTokenStore.Options) => Layer.Layer<TokenStore, InvalidOptions>
 
-const redis: Open = ({ prefix, url }, redis) =>
+const redis = ({ prefix, url }: Pick<Address, "prefix" | "url">, redis?: RedisTokenStore.Options) =>
   RedisTokenStore.layer({ ...redis, url, prefix: prefix ?? redis?.prefix })
 
 /** What is not Redis is loaded when it is asked for. */
@@ -33,8 +40,21 @@ const memcached: Open = ({ prefix, url }) =>
     (MemcachedTokenStore) => MemcachedTokenStore.layer({ servers: url, prefix })
   ))
 
+const database = (scheme: keyof typeof SqlUrl.databases): Open => ({ createTable, prefix, table, url }) =>
+  prefix === undefined
+    ? SqlUrl.layer(scheme, url, { table, createTable })
+    : Layer.fail(
+      new InvalidOptions({ option: "SqlTokenStore.prefix", description: "is for no database: name a table" })
+    )
+
 /** By the scheme of the address. */
-const stores: Readonly<Record<string, Open>> = { redis, rediss: redis, unix: redis, memcached }
+const stores: Readonly<Record<string, Open>> = {
+  redis,
+  rediss: redis,
+  unix: redis,
+  memcached,
+  ...Record.map(SqlUrl.databases, (_, scheme) => database(scheme))
+}
 
 const schemes = Object.keys(stores).map((scheme) => `${scheme}:`).join(", ")
 
@@ -44,11 +64,16 @@ const schemes = Object.keys(stores).map((scheme) => `${scheme}:`).join(", ")
  * written.
  */
 export const layer = (
-  { names, redisPrefix, redisUrl, storePrefix, storeUrl }: Environment.Reading<typeof variables>,
+  { names, redisPrefix, redisUrl, sqlCreateTable, sqlTable, storePrefix, storeUrl }: Environment.Reading<
+    typeof variables
+  >,
   options?: RedisTokenStore.Options
 ): Layer.Layer<TokenStore, InvalidOptions> | undefined => {
   if (storeUrl === undefined) {
-    return redisUrl && named(names.redisUrl, names.redisPrefix, redis({ url: redisUrl, prefix: redisPrefix }, options))
+    return redisUrl && named(
+      { url: names.redisUrl, prefix: names.redisPrefix },
+      redis({ url: redisUrl, prefix: redisPrefix }, options)
+    )
   }
   const fail = (description: string) => Layer.fail(LayerOptions.error(names.storeUrl.name, description))
   if (redisUrl !== undefined) return fail(`and ${names.redisUrl.name} are both set: one store holds the tokens`)
@@ -56,19 +81,21 @@ export const layer = (
   const open = stores[scheme.toLowerCase()]
   return open === undefined
     ? fail(`must begin with one of ${schemes}`)
-    : named(names.storeUrl, names.storePrefix, open({ url: storeUrl, prefix: storePrefix }, options))
+    : named(
+      { url: names.storeUrl, prefix: names.storePrefix, table: names.sqlTable },
+      open({ url: storeUrl, prefix: storePrefix, table: sqlTable, createTable: sqlCreateTable }, options)
+    )
 }
 
 const named = (
-  url: LayerOptions.Name,
-  prefix: LayerOptions.Name,
+  written: { readonly url: LayerOptions.Name; readonly [option: string]: LayerOptions.Name },
   layer: Layer.Layer<TokenStore, InvalidOptions>
 ): Layer.Layer<TokenStore, InvalidOptions> =>
   LayerOptions.mapInvalid(layer, ({ description, option }) => {
     const [, name = ""] = option.split(".", 2)
     // What the address does not say is an option of Redis
-    const written = name === "prefix" ? prefix.name : ofAddress.includes(name) ? url.name : option
-    return { option: written, description }
+    const { name: variable = option } = written[ofAddress.includes(name) ? "url" : name] ?? {}
+    return { option: variable, description }
   })
 
 /** Options that an address says; without a name it is the store itself. */
