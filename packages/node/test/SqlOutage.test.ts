@@ -156,7 +156,7 @@ shared(Server.layer)("While Postgres fails, requests are answered, and one warni
         )
         yield* Effect.repeat(Effect.zipRight(leaveAlone, request), { until: () => messages.length > 1 })
         yield* requestAndStore
-        deepStrictEqual(messages.slice(1), ["Token store is back"])
+        deepStrictEqual(messages.slice(1), ["Token store is available again"])
       }).pipe(
         // A jitter of zero: TestClock fails at a fraction of a millisecond
         Effect.withRandom(Random.fixed([0.5]))
