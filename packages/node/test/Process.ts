@@ -50,4 +50,4 @@ export const makeTwo = Effect.fnUntraced(function*(options: Partial<NodeAuthedHt
 })
 
 /** Says that tokens are not shared. */
-export const isWarning = (message: string) => message.includes("Tokens stay in this process")
+export const isWarning = (message: string) => message.includes("tokens are cached in this process only")
