@@ -15,13 +15,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as LayerOptions from "./LayerOptions.js"
 import { describeCause, type InvalidOptions, TokenStoreError } from "./OAuthError.js"
 import * as OtherProcesses from "./provider/OtherProcesses.js"
 import * as Fleet from "./store/Fleet.js"
 import * as MemoryTokens from "./store/MemoryTokens.js"
+import * as StoredText from "./store/StoredText.js"
 
 /**
  * An entry of a store.
@@ -128,63 +128,191 @@ export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
  * @since 0.1.0
  * @category models
  */
-export interface GetSet {
-  readonly get: (key: string) => Answer<string | null | undefined | Option.Option<string>>
-  /** `timeToLive` is in milliseconds, infinite for an entry that does not expire. You may ignore it. */
-  readonly set: (key: string, value: string, timeToLive: number) => Answer<unknown>
+export type Value = Text | Option.Option<Text> | Item | ParsedText
+
+type Text = string | Uint8Array | null | undefined
+
+interface Item {
+  readonly value: unknown
+}
+
+interface ParsedText {
+  readonly version: string
+  readonly payload: string
+}
+
+/**
+ * Any object that can get and set a text: a `Map`, a client of Redis or
+ * Memcached, one of your own. It is called with a key and a text, and with a
+ * time to live only where `timeToLive` says how. A time to live is not needed:
+ * an entry carries its expiry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GetSet<TimeToLive = never> {
+  readonly get: (key: string) => Answer<Value>
+  readonly set: (key: string, value: string, ...timeToLive: ReadonlyArray<TimeToLive>) => Answer<unknown>
+  /** Without any of these an empty text takes the place of what is removed. */
   readonly remove?: ((key: string) => Answer<unknown>) | undefined
+  readonly delete?: ((key: string) => Answer<unknown>) | undefined
+  readonly del?: ((key: string) => Answer<unknown>) | undefined
+}
+
+/**
+ * Sets a text that the backend may drop after a time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SetFor = (key: string, value: string, timeToLive: Duration.Duration) => Answer<unknown>
+
+/**
+ * Options of a store over any object with `get` and `set`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface GetSetOptions {
+  /**
+   * How the backend is told after which time it may drop an entry: by a third argument of `set`, which is a whole number
+   * of milliseconds or seconds, or by this function in place of `set`. An entry that does not expire is set without it.
+   * By default the backend is not told, and keeps entries until they are replaced.
+   */
+  readonly timeToLive?: "milliseconds" | "seconds" | SetFor | undefined
+}
+
+/** Options that say nothing of a third argument. */
+interface WithoutThird extends GetSetOptions {
+  readonly timeToLive?: SetFor | undefined
 }
 
 /**
  * Makes a store of any object with `get` and `set`. The last write wins, every
  * lease is granted and there are no notices: each process renews for itself.
  *
- * @example
- * ```ts
- * import { TokenStore } from "@effect-alf/core"
- * import { Layer } from "effect"
- *
- * const tokens = new Map<string, string>()
- *
- * const layer = Layer.succeed(TokenStore.TokenStore, TokenStore.make(tokens))
- * ```
- *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (backend: GetSet): TokenStore["Type"] => {
+export const make: {
+  (backend: GetSet, options?: WithoutThird): TokenStore["Type"]
+  (backend: GetSet<number>, options: GetSetOptions): TokenStore["Type"]
+} = (backend: GetSet, options: GetSetOptions = {}) => fromGetSet(backend, options)
+
+const fromGetSet = (backend: GetSet, { timeToLive }: GetSetOptions): TokenStore["Type"] => {
+  const removal = removals.find((name) => Predicate.isFunction(backend[name]))
+
   const read = (key: string) =>
-    Effect.flatMap(ask("get", () => backend.get(key)), (found) => {
-      const value = Option.isOption(found) ? Option.getOrUndefined(found) : found
-      return value === undefined || value === null ? Effect.succeedNone : decodeStored(value)
-    })
+    Effect.flatMap(
+      ask("get", () => backend.get(nameOf(key))),
+      (found) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const entry = StoredText.decode(found, now)
+          return entry === undefined ? notOurs : Effect.succeed(entry)
+        })
+    )
+
+  const set = (key: string, value: string, duration: Duration.Duration): Answer<unknown> => {
+    const millis = Duration.toMillis(duration)
+    if (timeToLive === undefined || !Number.isFinite(millis)) return backend.set(key, value)
+    if (typeof timeToLive === "function") return timeToLive(key, value, duration)
+    // Not 0: to some backends it is no time at all, to others it has no end
+    return (backend as GetSet<number>).set(
+      key,
+      value,
+      Math.max(1, Math.ceil(timeToLive === "seconds" ? millis / 1000 : millis))
+    )
+  }
+
+  const drop = (key: string): Answer<unknown> =>
+    removal === undefined ? set(key, "", shortestTime) : backend[removal]?.(key)
 
   return TokenStore.of({
     get: read,
     set: (key, entry) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const millis = Duration.toMillis(entry.timeToLive)
-        const value = encodeStored({
-          version: entry.version,
-          payload: entry.payload,
-          expiresAt: Number.isFinite(millis) ? now + millis : null
-        })
-        return Effect.as(ask("set", () => backend.set(key, value, millis)), true)
-      }),
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.flatMap(
+          ask("set", () => set(nameOf(key), StoredText.encode(entry, now), entry.timeToLive)),
+          (answer) => answer === false ? notSet : Effect.succeed(true)
+        )),
     remove: (key, version) =>
-      Effect.flatMap(read(key), (entry) => {
-        if (Option.isNone(entry) || entry.value.version !== version) return Effect.succeed(false)
-        return Effect.as(
-          ask("remove", () => backend.remove === undefined ? backend.set(key, "", shortestTime) : backend.remove(key)),
-          true
-        )
-      }),
+      Effect.flatMap(read(key), (entry) =>
+        Option.isNone(entry) || entry.value.version !== version
+          ? Effect.succeed(false)
+          : Effect.as(ask("remove", () => drop(nameOf(key))), true)),
     ...withoutLeases
   })
 }
 
-/** A backend such as Redis refuses an entry that lives for no time at all. */
-const shortestTime = 1
+/** A key of a provider stays as it is. Of others Memcached takes no space, and to some clients / is :, and ? the end. */
+const nameOf = (key: string): string => key.replace(/[^\w.:#-]/gu, encodeURIComponent)
+
+const removals = ["remove", "delete", "del"] as const
+
+const shortestTime = Duration.millis(1)
+
+const notOurs = Effect.suspend(() =>
+  new TokenStoreError({
+    method: "get",
+    reason: "InvalidEntry",
+    description: "the entry was not written by this library; it will be replaced"
+  })
+)
+
+/** As clients do that report what goes wrong elsewhere. */
+const notSet = Effect.suspend(() =>
+  new TokenStoreError({ method: "set", reason: "Unavailable", description: "the backend returned false" })
+)
+
+/**
+ * A store over any object with `get` and `set`, as `make` makes it: pass a
+ * `Map`, a client of Redis or Memcached, a Keyv, or an object of your own.
+ *
+ * @example
+ * ```ts
+ * import { TokenStore } from "@effect-alf/core"
+ * import { Duration } from "effect"
+ *
+ * const InMemory = TokenStore.layer(new Map<string, string>())
+ *
+ * interface Redis {
+ *   get(key: string): Promise<string | null>
+ *   set(key: string, value: string, unit?: "PX", millis?: number): Promise<"OK">
+ * }
+ *
+ * // With a time to live, after which the server drops an entry
+ * const inRedis = (redis: Redis) =>
+ *   TokenStore.layer(redis, {
+ *     timeToLive: (key, value, duration) => redis.set(key, value, "PX", Math.ceil(Duration.toMillis(duration)))
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: {
+  (backend: GetSet, options?: WithoutThird): Layer.Layer<TokenStore, InvalidOptions>
+  (backend: GetSet<number>, options: GetSetOptions): Layer.Layer<TokenStore, InvalidOptions>
+} = (backend: GetSet, options: GetSetOptions = {}) =>
+  Layer.effect(TokenStore, Effect.map(checkGetSet(backend, options), () => fromGetSet(backend, options)))
+
+/** What a program without types may pass. */
+const checkGetSet = (backend: unknown, { timeToLive }: GetSetOptions): Effect.Effect<void, InvalidOptions> => {
+  const missing = ["get", "set"].filter((name) =>
+    !Predicate.hasProperty(backend, name) || !Predicate.isFunction(backend[name])
+  )
+  if (missing.length > 0) {
+    return LayerOptions.invalid("TokenStore.backend", `has no ${missing.join(" and no ")}: ${howToWrap}`)
+  }
+  return timeToLive === undefined || timeToLive === "milliseconds" || timeToLive === "seconds" ||
+      Predicate.isFunction(timeToLive)
+    ? Effect.void
+    : LayerOptions.invalid("TokenStore.timeToLive", "must be \"milliseconds\", \"seconds\" or a function")
+}
+
+const howToWrap =
+  "wrap the client as { get: (key) => …, set: (key, value) => … }, whose results are values, promises " +
+  "or Effects"
 
 const withoutLeases = {
   sharing: lastWriteWins,
@@ -206,38 +334,6 @@ const ask = <A>(method: TokenStoreError["method"], call: () => Answer<A>): Effec
       new TokenStoreError({ method, reason: "Unavailable", description: describeCause(cause) })
     )
   )
-
-// A backend that only gets and sets keeps no version and no expiry of its own
-const Stored = Schema.parseJson(Schema.Struct({
-  version: Schema.NonEmptyString,
-  payload: Schema.String,
-  expiresAt: Schema.NullOr(Schema.Number)
-}))
-
-const encodeStored = Schema.encodeSync(Stored)
-
-const decodeStoredOption = Schema.decodeUnknownOption(Stored)
-
-const decodeStored = (value: unknown): Effect.Effect<Option.Option<Entry>, TokenStoreError> =>
-  value === "" ? Effect.succeedNone : Option.match(decodeStoredOption(value), {
-    onNone: () =>
-      Effect.fail(
-        new TokenStoreError({
-          method: "get",
-          reason: "InvalidEntry",
-          description: "the entry was not written by this library; it will be replaced"
-        })
-      ),
-    onSome: (stored) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const remaining = stored.expiresAt === null ? Infinity : stored.expiresAt - now
-        return remaining <= 0 ? Option.none() : Option.some<Entry>({
-          version: stored.version,
-          payload: stored.payload,
-          timeToLive: Duration.millis(remaining)
-        })
-      })
-  })
 
 /**
  * Makes a store of Effect's `KeyValueStore`. Writes of one process are ordered;

@@ -18,7 +18,10 @@ const entry = (version: string, timeToLive: Duration.Duration = minute): TokenSt
   timeToLive
 })
 
-const honours = (layer: Layer.Layer<TokenStore.TokenStore>, claims?: Omit<TokenStoreContract.Options, "advance">) => {
+const honours = <E>(
+  layer: Layer.Layer<TokenStore.TokenStore, E>,
+  claims?: Omit<TokenStoreContract.Options, "advance">
+) => {
   it.effect("keeps every promise of a store", () =>
     rowsEffect(
       TokenStoreContract.make({ advance: TestClock.adjust, ...claims }),
@@ -132,18 +135,35 @@ describe("TokenStore.make", () => {
 
   it.effect("tells the backend how long an entry lives, and keeps the time itself where the backend does not", () =>
     Effect.gen(function*() {
-      const times: Array<number> = []
+      const calls: Array<ReadonlyArray<unknown>> = []
       const map = new Map<string, string>()
-      const store = TokenStore.make({
-        get: (key) => map.get(key),
-        set: (key, value, timeToLive) => {
-          times.push(timeToLive)
-          map.set(key, value)
+      const recording = {
+        get: (key: string) => map.get(key),
+        set: (...args: [key: string, value: string, ...timeToLive: Array<number>]) => {
+          calls.push(args.slice(2))
+          map.set(args[0], args[1])
         }
-      })
-      yield* store.set("key", entry("1"), Option.none())
-      yield* store.set("endless", entry("1", Duration.infinity), Option.none())
-      deepStrictEqual(times, [60_000, Infinity])
+      }
+      const setFor: TokenStore.SetFor = (key, value, timeToLive) => {
+        calls.push([timeToLive])
+        map.set(key, value)
+      }
+      const short = entry("1", Duration.millis(0.5))
+      const told = (store: Store) =>
+        Effect.gen(function*() {
+          yield* store.set("short", short, Option.none())
+          yield* store.set("key", entry("1"), Option.none())
+          yield* store.set("endless", entry("1", Duration.infinity), Option.none())
+          return calls.splice(0)
+        })
+      const milliseconds = TokenStore.make(recording, { timeToLive: "milliseconds" })
+      deepStrictEqual(yield* told(milliseconds), [[1], [60_000], []])
+      const seconds = TokenStore.make(recording, { timeToLive: "seconds" })
+      deepStrictEqual(yield* told(seconds), [[1], [60], []])
+      const custom = TokenStore.make(recording, { timeToLive: setFor })
+      deepStrictEqual(yield* told(custom), [[Duration.millis(0.5)], [minute], []])
+      const store = TokenStore.make(recording)
+      deepStrictEqual(yield* told(store), [[], [], []])
       yield* TestClock.adjust("59999 millis")
       deepStrictEqual(
         Option.map(yield* store.get("key"), (found) => found.timeToLive),
@@ -154,14 +174,75 @@ describe("TokenStore.make", () => {
       deepStrictEqual(yield* store.get("endless"), Option.some(entry("1", Duration.infinity)))
     }))
 
+  it.effect("takes a text in every form in which clients give it back", () =>
+    Effect.gen(function*() {
+      const written = yield* Effect.gen(function*() {
+        const map = new Map<string, string>()
+        yield* TokenStore.make(map).set("key", entry("1"), Option.none())
+        return map.get("key")!
+      })
+      const bytes = new TextEncoder().encode(written)
+      const forms: ReadonlyArray<readonly [what: string, value: TokenStore.Value]> = [
+        ["bytes", bytes],
+        ["a Buffer", Buffer.from(written)],
+        ["an item", { value: written }],
+        ["an item with bytes", { value: bytes }],
+        ["an Option of an item", Option.some({ value: written }) as never],
+        ["JSON that was parsed", JSON.parse(written)],
+        ["an item with JSON that was parsed", { value: JSON.parse(written) }]
+      ]
+      yield* rowsEffect(forms, ([what]) => what, ([, value]) =>
+        Effect.gen(function*() {
+          const store = TokenStore.make({ get: () => value, set: () => {} })
+          deepStrictEqual(yield* store.get("key"), Option.some(entry("1")))
+        }))
+      const nothing = [undefined, null, "", new Uint8Array(), { value: undefined }, { value: null }, { value: "" }]
+      yield* rowsEffect(nothing, (value) => `nothing: ${JSON.stringify(value)}`, (value) =>
+        Effect.gen(function*() {
+          const store = TokenStore.make({ get: () => value, set: () => {} })
+          deepStrictEqual(yield* store.get("key"), Option.none())
+        }))
+    }))
+
+  it.effect("removes by whatever a backend has for it: remove, delete or del", () =>
+    rowsEffect(["remove", "delete", "del"] as const, (name) => name, (name) =>
+      Effect.gen(function*() {
+        const map = new Map<string, string>()
+        const store = TokenStore.make({
+          get: (key) => map.get(key),
+          set: (key, value) => void map.set(key, value),
+          [name]: (key: string) => void map.delete(key)
+        })
+        yield* store.set("key", entry("1"), Option.none())
+        assert.isTrue(yield* store.remove("key", "1"))
+        deepStrictEqual(map.size, 0)
+      })))
+
+  it.effect("a backend that answers false has not written", () =>
+    Effect.gen(function*() {
+      const store = TokenStore.make({ get: () => undefined, set: () => Promise.resolve(false) })
+      unavailable("set", "returned false")(yield* Effect.flip(store.set("key", entry("1"), Option.none())))
+    }))
+
+  it.effect("calls a backend with keys that every backend takes, and leaves those of a provider as they are", () =>
+    Effect.gen(function*() {
+      const map = new Map<string, string>()
+      const store = TokenStore.make(map)
+      for (const key of ["3q2-7w_A#hold:0", "a b", "a/b", "a:b", "%2F", "🔑"]) {
+        yield* store.set(key, entry("1"), Option.none())
+      }
+      deepStrictEqual([...map.keys()], ["3q2-7w_A#hold:0", "a%20b", "a%2Fb", "a:b", "%252F", "%F0%9F%94%91"])
+    }))
+
   it.effect("removes through a backend without remove, with a time that every backend takes", () =>
     Effect.gen(function*() {
       const map = new Map<string, string>()
       const store = TokenStore.make({
         get: (key) => map.get(key),
         // As Redis does: ERR invalid expire time
-        set: (key, value, timeToLive) => timeToLive > 0 ? void map.set(key, value) : Promise.reject(new Error("ERR"))
-      })
+        set: (key: string, value: string, timeToLive?: number) =>
+          timeToLive !== 0 ? void map.set(key, value) : Promise.reject(new Error("ERR"))
+      }, { timeToLive: "milliseconds" })
       yield* store.set("key", entry("1"), Option.none())
       assert.isTrue(yield* store.remove("key", "1"))
       deepStrictEqual(yield* store.get("key"), Option.none())
@@ -271,6 +352,30 @@ describe("TokenStore.make", () => {
         expiresAt: 60_000
       })
     }))
+})
+
+describe("TokenStore.layer", () => {
+  honours(TokenStore.layer(new Map<string, string>()), { compareAndSet: false, leases: false, notices: false })
+
+  const refused: ReadonlyArray<readonly [backend: unknown, options: unknown, message: string]> = [
+    [undefined, {}, "TokenStore.backend has no get and no set: wrap the client as "],
+    [{ getItem: () => null, setItem: () => {} }, {}, "TokenStore.backend has no get and no set: wrap the client as "],
+    [{ get: () => undefined, put: () => {} }, {}, "TokenStore.backend has no set: wrap the client as "],
+    [new Map(), { timeToLive: "minutes" }, "TokenStore.timeToLive must be \"milliseconds\", \"seconds\" or a function"]
+  ]
+  it.effect("bad input: what has no get or set is refused when the layer is built", () =>
+    rowsEffect(refused, ([, , message]) => message, ([backend, options, message]) =>
+      Effect.gen(function*() {
+        const build = Layer.build(TokenStore.layer(
+          backend as TokenStore.GetSet,
+          options as TokenStore.GetSetOptions & {
+            readonly timeToLive?: TokenStore.SetFor
+          }
+        ))
+        const error = yield* Effect.flip(Effect.scoped(build))
+        assert.strictEqual(error._tag, "InvalidOptions")
+        assert.isTrue(error.message.startsWith(message), error.message)
+      })))
 })
 
 // -----------------------------------------------------------------------------

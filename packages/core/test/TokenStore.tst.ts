@@ -17,7 +17,7 @@ test("make takes values, promises and effects", () => {
   })
   expect(TokenStore.make).type.toBeCallableWith({
     get: (key: string) => Effect.fail(key),
-    set: (_key: string, _value: string, timeToLive: number) => Effect.log(timeToLive)
+    set: (_key: string, value: string) => Effect.log(value)
   })
   expect(TokenStore.make).type.toBeCallableWith({ get: () => Option.none(), set: () => {}, remove: () => true })
 })
@@ -26,6 +26,36 @@ test("make takes no effect that needs something, and no value that is no string"
   expect(TokenStore.make).type.not.toBeCallableWith({ get: () => needsDatabase, set: () => {} })
   expect(TokenStore.make).type.not.toBeCallableWith({ get: () => 1, set: () => {} })
   expect(TokenStore.make).type.not.toBeCallableWith({ get: () => undefined })
+})
+
+interface Items {
+  get(key: string, callback?: (error: Error | null, value: { readonly value: Uint8Array | null }) => void): Promise<{
+    readonly value: Uint8Array | null
+  }>
+  set(key: string, value: string, options: { readonly expires?: number }): Promise<boolean>
+}
+
+declare const items: Items
+
+declare const callbacks: {
+  get(key: string, callback: (error: Error | null, value: string) => void): void
+  set(key: string, value: string, lifetime: number, callback: (error: Error | null) => void): void
+}
+
+declare const timed: { get(key: string): Promise<string | null>; set(key: string, value: string, ttl?: number): void }
+
+test("a client is taken as it comes, and a third argument only where the client has one for it", () => {
+  expect(TokenStore.layer(items)).type.toBe<Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>>()
+  expect(TokenStore.layer).type.toBeCallableWith(items, {
+    timeToLive: (key: string, value: string) => items.set(key, value, { expires: 60 })
+  })
+  expect(TokenStore.layer).type.toBeCallableWith(timed, { timeToLive: "seconds" as const })
+  expect(TokenStore.layer).type.not.toBeCallableWith(items, { timeToLive: "seconds" as const })
+  expect(TokenStore.layer).type.not.toBeCallableWith(timed, { timeToLive: "minutes" as const })
+})
+
+test("a client that only calls back is refused", () => {
+  expect(TokenStore.layer).type.not.toBeCallableWith(callbacks)
 })
 
 test("layerMemory can only fail where it has options", () => {

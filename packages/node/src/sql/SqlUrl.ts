@@ -2,6 +2,7 @@
  * Stores in the database that an address names. The client of that database is
  * loaded when it is asked for.
  */
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import * as OAuthError from "@effect-alf/core/OAuthError"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
 import type { SqlClient } from "@effect/sql/SqlClient"
@@ -61,13 +62,12 @@ export const layer = (
     const client = yield* Effect.tryPromise({
       try: () => load(url),
       catch: (error) =>
-        new OAuthError.InvalidOptions({
-          option: "SqlTokenStore",
-          description:
-            `needs the packages @effect/sql and ${name}, which could not be loaded (npm install @effect/sql ${name}): ${
-              OAuthError.describe(error)
-            }`
-        })
+        LayerOptions.error(
+          "SqlTokenStore",
+          `needs the packages @effect/sql and ${name}, which could not be loaded (npm install @effect/sql ${name}): ${
+            OAuthError.describe(error)
+          }`
+        )
     })
     const SqlTokenStore = yield* Effect.promise(() => import("../SqlTokenStore.js"))
     return SqlTokenStore.layerWithClient(client, options)

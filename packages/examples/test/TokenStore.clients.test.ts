@@ -1,0 +1,138 @@
+import { type OAuthError, TokenStore } from "@effect-alf/core"
+import { TokenStoreContract } from "@effect-alf/core/testing"
+import * as MemcachedServer from "@effect-alf/servers/memcached/MemcachedServer"
+import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
+import { KeyValueStore } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import KeyvRedis from "@keyv/redis"
+import { Duration, Effect, type Layer, Option, type Scope, TestClock } from "effect"
+import { Redis } from "ioredis"
+import { Redis as Valkey } from "iovalkey"
+import { Keyv } from "keyv"
+import { MemcacheClient } from "memcache-client"
+import { Client as MemJs } from "memjs"
+import { createClient } from "redis"
+import { createStorage } from "unstorage"
+import { hang } from "../../core/test/support/hang.js"
+import { rowsEffect } from "../../core/test/support/Rows.js"
+
+type Store = Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>
+
+// Time passes on the test's clock alone
+const contract = TokenStoreContract.make({
+  advance: TestClock.adjust,
+  shortTime: "20 seconds",
+  compareAndSet: false,
+  leases: false,
+  notices: false
+})
+
+const open = <A>(client: A, close: (client: A) => unknown) =>
+  Effect.acquireRelease(Effect.succeed(client), (client) => Effect.promise(async () => void await close(client)))
+
+/** By the time of a server nothing is over before a test is: a minute of the contract lasts as long as only a hang does. */
+const millis = (duration: Duration.Duration) => Duration.toMinutes(duration) * hang
+
+const seconds = (duration: Duration.Duration) => millis(duration) / 1000
+
+const keyvFor = (keyv: Keyv) => ({
+  timeToLive: (key: string, value: string, time: Duration.Duration) => keyv.set(key, value, millis(time))
+})
+
+/** The clients of the field as they come, and those that take a time to live with it. */
+const clients: Record<string, Effect.Effect<ReadonlyArray<Store>, unknown, Scope.Scope>> = {
+  "a Map": Effect.sync(() => [TokenStore.layer(new Map<string, string>())]),
+  "KeyValueStore of Effect": Effect.map(
+    Effect.provide(KeyValueStore.KeyValueStore, KeyValueStore.layerMemory),
+    (store) => [TokenStore.layer(store)]
+  ),
+  "ioredis": Effect.gen(function*() {
+    const { url } = yield* RedisServer.shared
+    const redis = yield* open(new Redis(url), (redis) => redis.quit())
+    return [
+      TokenStore.layer(redis),
+      TokenStore.layer(redis, { timeToLive: (key, value, time) => redis.set(key, value, "PX", millis(time)) })
+    ]
+  }),
+  "iovalkey": Effect.gen(function*() {
+    const { url } = yield* RedisServer.shared
+    const valkey = yield* open(new Valkey(url), (valkey) => valkey.quit())
+    return [
+      TokenStore.layer(valkey),
+      TokenStore.layer(valkey, { timeToLive: (key, value, time) => valkey.set(key, value, "PX", millis(time)) })
+    ]
+  }),
+  "redis": Effect.gen(function*() {
+    const { url } = yield* RedisServer.shared
+    const redis = yield* open(createClient({ url }), (redis) => redis.close())
+    yield* Effect.promise(() => redis.connect())
+    return [
+      TokenStore.layer(redis),
+      TokenStore.layer(redis, { timeToLive: (key, value, time) => redis.set(key, value, { PX: millis(time) }) })
+    ]
+  }),
+  "memjs": Effect.gen(function*() {
+    const { address } = yield* MemcachedServer.make()
+    const memcached = yield* open(MemJs.create(address, { timeout: hang / 1000 }), (memcached) => memcached.quit())
+    return [
+      TokenStore.layer(memcached),
+      TokenStore.layer(memcached, {
+        timeToLive: (key, value, time) => memcached.set(key, value, { expires: seconds(time) })
+      })
+    ]
+  }),
+  "memcache-client": Effect.gen(function*() {
+    const { address } = yield* MemcachedServer.make()
+    const memcached = yield* open(
+      new MemcacheClient({ server: address, cmdTimeout: hang, connectTimeout: hang }),
+      (memcached) => memcached.shutdown()
+    )
+    return [
+      TokenStore.layer(memcached),
+      TokenStore.layer(memcached, {
+        timeToLive: (key, value, time) => memcached.set(key, value, { lifetime: seconds(time) })
+      })
+    ]
+  }),
+  "keyv in memory": Effect.sync(() => {
+    const keyv = new Keyv()
+    return [TokenStore.layer(keyv), TokenStore.layer(keyv, keyvFor(keyv))]
+  }),
+  "keyv over Redis": Effect.gen(function*() {
+    const { url } = yield* RedisServer.shared
+    const keyv = yield* open(new Keyv(new KeyvRedis(url)), (keyv) => keyv.disconnect())
+    return [TokenStore.layer(keyv), TokenStore.layer(keyv, keyvFor(keyv))]
+  }),
+  "unstorage": Effect.sync(() => [TokenStore.layer(createStorage())])
+}
+
+describe("TokenStore.layer", () => {
+  for (const [name, stores] of Object.entries(clients)) {
+    it.scoped(`keeps the contract of a token store over ${name}`, () =>
+      Effect.flatMap(stores, (stores) =>
+        rowsEffect(
+          stores.flatMap((store, n) => contract.map((row) => ({ ...row, name: `${row.name} (${n})`, store }))),
+          ({ name }) => name,
+          ({ effect, store }) => Effect.provide(effect, store)
+        )))
+  }
+
+  it.scopedLive("tells the server when an entry expires, where it is said how", () =>
+    Effect.gen(function*() {
+      const { url } = yield* RedisServer.shared
+      const redis = yield* open(new Redis(url), (redis) => redis.quit())
+      const keyv = yield* open(new Keyv(new KeyvRedis(url)), (keyv) => keyv.disconnect())
+      const remaining = (key: string, store: TokenStore.TokenStore["Type"]) =>
+        store.set(key, { version: "1", payload: "p", timeToLive: Duration.hours(1) }, Option.none()).pipe(
+          // Keyv puts a namespace before it
+          Effect.andThen(Effect.promise(() => redis.keys(`*${key}`))),
+          Effect.andThen(([name]) => Effect.promise(() => redis.pttl(name)))
+        )
+      assert.strictEqual(yield* remaining("never-expires", TokenStore.make(redis)), -1)
+      const expiring = TokenStore.make(redis, {
+        timeToLive: (key, value, time) => redis.set(key, value, "PX", Duration.toMillis(time))
+      })
+      assert.isAbove(yield* remaining("expires-by-px", expiring), 0)
+      assert.isAbove(yield* remaining("expires-by-keyv", TokenStore.make(keyv, { timeToLive: "milliseconds" })), 0)
+    }))
+})
