@@ -122,7 +122,7 @@ describe("ClientAuth", () => {
         const auth = ClientAuth.clientSecretBasic(Redacted.make("secret"), { raw: true })
         const error = yield* Effect.flip(authenticate(auth, "urn:app"))
         assert.isTrue(OAuthError.isCredentialsError(error))
-        assert.include(String(error), "the client id holds a colon")
+        assert.include(String(error), "the client id contains a colon")
       }))
 
     it.live("names the secret, so that an answer that echoes it can be cleaned", () =>

@@ -200,7 +200,7 @@ describe("DPoP", () => {
       "an effect that fails": [DPoP.fromKey(Effect.fail(pemOf(keyOf("RSA")))), "the key is unavailable"],
       "an algorithm that needs a secret": [
         DPoP.generate({ algorithm: "HS256" as never }),
-        "no key for HS256 can be made here"
+        "this runtime cannot make a key for HS256"
       ]
     }
     it.effect("is named, and not shown", () =>

@@ -250,7 +250,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
         yield* Effect.flip(Effect.flatMap(make({ dpop: DPoP.generate() }), attempt))
         assert.lengthOf(asked, 2)
         deepStrictEqual(logs.map(({ text }) => text), [
-          `Discovery endpoint ${issuer}: the server takes DPoP proofs by RS256, PS256; the key signs by ES256. ` +
+          `Discovery endpoint ${issuer}: the server supports DPoP proofs signed with RS256, PS256; the key signs with ES256. ` +
           "It is used anyway"
         ])
       }).pipe(Effect.provide(layer), collectLogs(logs))

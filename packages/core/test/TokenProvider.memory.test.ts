@@ -80,7 +80,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       yield* Effect.fork(Effect.exit(one.provider.get()))
       yield* settle
       const error = yield* during("10 seconds")(Effect.flip(two.provider.get()))
-      assert.match(error.message, /^No token within 10s: another process asks/)
+      assert.match(error.message, /^No token within 10s: another process is requesting a token from/)
     }))
 
   it.scoped("rule 8: what is no token is not kept for the next renewal", () =>

@@ -47,7 +47,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const { error } = yield* askBoth({ url: `rediss://127.0.0.1:${server.port}`, connectTimeout: "100 millis" })
-      assert.match(error.description, /\(a port without TLS does this to rediss:\/\/: that is redis:\/\/\)$/)
+      assert.match(error.description, /\(the port may be without TLS: that is redis:\/\/\)$/)
     }))
 
   it.scopedLive("redis:// at a port for TLS", () =>
@@ -55,7 +55,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
       const { args } = yield* TlsCertificate.make
       const server = yield* RedisServer.make({ args: (port) => ["--port", "0", "--tls-port", `${port}`, ...args] })
       const { error } = yield* askBoth({ url: `redis://127.0.0.1:${server.port}` })
-      assert.match(error.description, /a port for TLS does( this to redis:\/\/: that|: that) is rediss:\/\/\)?$/)
+      assert.match(error.description, /\(the port may be for TLS: that is rediss:\/\/\)$/)
     }))
 
   it.scopedLive("WRONGPASS", () =>

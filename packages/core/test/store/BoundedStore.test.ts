@@ -465,11 +465,11 @@ describe.concurrent("BoundedStore", () => {
 
     it.effect("nor as the payload writes it, where a quote or a backslash is escaped", () =>
       Effect.gen(function*() {
-        for (const secret of ["ab\"cd\\ef", `ab"${long}`, "\\\"\\\"ab"]) {
+        for (const secret of ["qz\"cd\\ef", `qz"${long}`, "\\\"\\\"qz"]) {
           const payload = StoredToken.encode(tokenOf(secret))
           for (const pad of [0, 200, 270, 280, 285]) {
             for (const said of yield* says(secret, "x".repeat(pad) + payload)) {
-              assert.notInclude(said, "ab")
+              assert.notInclude(said, "qz")
               assert.notInclude(said, "cd")
               assert.notInclude(said, "7:")
             }
