@@ -171,10 +171,11 @@ interface ServerError<Tag extends string>
   readonly isTransient: boolean
 }
 
-const ServerError = <Tag extends string>(
-  tag: Tag,
-  subject: string
-): new(fields: AuthorizationServerErrorFields) => ServerError<Tag> => {
+interface ServerErrorClass<Tag extends string> {
+  new(fields: AuthorizationServerErrorFields): ServerError<Tag>
+}
+
+const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerErrorClass<Tag> => {
   class Base extends TaggedError(tag)<AuthorizationServerErrorFields> {
     declare readonly [TypeId]: TypeId
 
