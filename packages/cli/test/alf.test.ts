@@ -183,8 +183,8 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
             exitCode: 2,
             stdout: "",
             stderr:
-              "alf: ALF_TOKEN_ENDPOINT (--token-endpoint) or ALF_ISSUER (--issuer), ALF_CLIENT_ID (--client-id), " +
-              "ALF_CLIENT_SECRET or ALF_CLIENT_SECRET_FILE or ALF_CLIENT_KEY_FILE are not set\n"
+              "alf: ALF_TOKEN_ENDPOINT (--token-endpoint) or ALF_ISSUER (--issuer) is not set; ALF_CLIENT_ID (--client-id) is not set; " +
+              "ALF_CLIENT_SECRET or ALF_CLIENT_SECRET_FILE or ALF_CLIENT_KEY_FILE is not set\n"
           },
           { exitCode: 1, stdout: "", stderr: `${JSON.stringify({ error: { kind: "OAuth", message, exitCode: 1 } })}\n` }
         ])
