@@ -1,16 +1,5 @@
 import type { Load } from "./Client.js"
 
-/** So many calls in all, shared out among the callers as they go. A call that fails ends the benchmark. */
-export const count = (calls: number): Load => {
-  let left = calls
-  return {
-    next: () => left-- > 0,
-    done: (status) => {
-      if (status !== 200) throw new Error(`A call that nothing disturbs ended with ${status}`)
-    }
-  }
-}
-
 export interface Recorded extends Load {
   /** How long each call took that ended with 200, in milliseconds. */
   readonly latencies: ReadonlyArray<number>
@@ -29,6 +18,19 @@ export const record = (next: () => boolean): Recorded => {
     },
     latencies,
     failed: () => failed
+  }
+}
+
+/** So many calls in all, shared out among the callers as they go. A call that fails ends the benchmark. */
+export const count = (calls: number): Recorded => {
+  let left = calls
+  const load = record(() => left-- > 0)
+  return {
+    ...load,
+    done: (status, millis) => {
+      if (status !== 200) throw new Error(`A call that nothing disturbs ended with ${status}`)
+      load.done(status, millis)
+    }
   }
 }
 

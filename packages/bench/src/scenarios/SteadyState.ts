@@ -3,27 +3,38 @@ import { effectAlf, effectAlfTraced } from "../clients/effectAlf.js"
 import { nodeHttp, nodeHttpTraced, platformUndici, platformUndiciTraced } from "../clients/platform.js"
 import { constantHeaders, peers } from "../Contenders.js"
 import * as Loads from "../Loads.js"
+import * as Pauses from "../Pauses.js"
 import type { Table } from "../Report.js"
 import * as Rounds from "../Rounds.js"
 import type { Scenario, Settings } from "../Scenario.js"
 import * as Servers from "../Servers.js"
 import { surroundings } from "../Servers.js"
-import { ratio } from "../Statistics.js"
+import { quantile, ratio } from "../Statistics.js"
 
 const measureLoad = async (client: Client, callers: number, calls: number): Promise<Rounds.Sample> => {
+  const load = Loads.count(calls)
+  const pauses = Pauses.watch()
   const cpu = process.cpuUsage()
   const start = performance.now()
-  await client.run(callers, Loads.count(calls))
+  await client.run(callers, load)
   const millis = performance.now() - start
   const { system, user } = process.cpuUsage(cpu)
-  return { rate: calls / millis * 1000, cpu: (user + system) / calls }
+  const { collection, delay } = pauses()
+  return {
+    rate: calls / millis * 1000,
+    cpu: (user + system) / calls,
+    collection: collection * 1000 / calls,
+    tail: quantile(load.latencies, 0.999),
+    delay
+  }
 }
 
+// As an app has it that does nothing about it, traced; then without
 const contenders: ReadonlyArray<Contender> = [
+  effectAlfTraced,
   effectAlf,
   ...constantHeaders,
   ...peers,
-  effectAlfTraced,
   nodeHttpTraced,
   platformUndiciTraced
 ]
@@ -43,7 +54,10 @@ const measure = async (
   ),
   measures: [
     { key: "rate", title: "requests", unit: "per s", against: effectAlf.name },
-    { key: "cpu", title: "CPU per request", unit: "µs", against: effectAlf.name }
+    { key: "cpu", title: "CPU per request", unit: "µs", against: effectAlf.name },
+    { key: "collection", title: "held up by collections", unit: "µs" },
+    { key: "tail", title: "99.9% of the calls within", unit: "ms" },
+    { key: "delay", title: "event loop late by", unit: "ms" }
   ]
 })
 
@@ -60,7 +74,8 @@ export const steadyState: Scenario = {
     return {
       method: "Callers that each send a GET as soon as the one before is answered, and read its small JSON body. The " +
         "token was there before. What is not said to be traced has tracing off. The processor time is that of the " +
-        "client's process.",
+        "client's process; the event loop is late by so much at most for 99% of " +
+        "its timers.",
       tables: [many, one],
       goals: [
         {
