@@ -202,7 +202,10 @@ const checkIssuer = Effect.fnUntraced(function*(options: Options) {
   const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
   if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
   return url.pathname.includes("/.well-known/")
-    ? yield* LayerOptions.invalid(`${name}.issuer`, "is the address of the metadata: give the issuer that the metadata names")
+    ? yield* LayerOptions.invalid(
+      `${name}.issuer`,
+      "is the address of the metadata: give the issuer that the metadata names"
+    )
     : url
 })
 

@@ -543,7 +543,9 @@ export const layerConfig = <R = never>(
       const request = TokenRequest.merge(options?.request ?? {}, { audience, resource, scope })
       if (tokenEndpoint !== undefined) return layer<R>({ ...rest, tokenEndpoint, issuer, request })
       return issuer === undefined
-        ? Layer.fail(LayerOptions.error("TokenEndpoint.tokenEndpoint", "is missing, and issuer as well: give one of them"))
+        ? Layer.fail(
+          LayerOptions.error("TokenEndpoint.tokenEndpoint", "is missing, and issuer as well: give one of them")
+        )
         : layerDiscovery<R>({ ...rest, issuer, metadataUrl, refreshMetadataEvery, request })
     }
   )

@@ -638,14 +638,19 @@ export const situations: Readonly<Record<string, Situation>> = {
   "the PEM is in OpenSSH's own format: convert it with ssh-keygen -p -m PKCS8": withKey(block("OPENSSH PRIVATE KEY")),
   "the PEM is a public key, without its private part": withKey(block("PUBLIC KEY")),
   "the PEM is a certificate, without its private key": withKey(block("CERTIFICATE")),
-  "the PEM is damaged, or its key is not one of RSA, EC (P-256, P-384, P-521) or Ed25519": withKey(block("PRIVATE KEY")),
+  "the PEM is damaged, or its key is not one of RSA, EC (P-256, P-384, P-521) or Ed25519": withKey(
+    block("PRIVATE KEY")
+  ),
   "the JWK has no kty": withJwk({}),
   "the key is a JWK Set: give one of its keys": withJwk({ keys: [] }),
   "the JWK is a public key, without its private part": withJwk(jwk(createPublicKey(ec))),
   "the JWK is damaged or incomplete": withJwk({ ...jwk(ec), d: "AAAA" }),
   "the alg of the JWK is not a signature algorithm": withJwk({ ...jwk(rsa), alg: "RSA-OAEP" }),
   "the use or key_ops of the JWK do not allow it to sign": withJwk({ ...jwk(ec), use: "enc" }),
-  "the type of the key is not one of RSA, EC (P-256, P-384, P-521) or Ed25519": withJwk({ kty: "EC", crv: "secp256k1" }),
+  "the type of the key is not one of RSA, EC (P-256, P-384, P-521) or Ed25519": withJwk({
+    kty: "EC",
+    crv: "secp256k1"
+  }),
   "the key is an RSA key, but ES256 needs an EC key on P-256": withKey(rsaPem, { algorithm: "ES256" }),
   "the key is too small: RSA needs 2048 bits, it has 1024": withKey(pem(small)),
   "the secret is too short: HS256 needs 32 bytes, it has 6": proving(
@@ -785,7 +790,9 @@ export const situations: Readonly<Record<string, Situation>> = {
   // An option is wrong
   "TokenEndpoint.clientId is missing": endpointWith({ clientId: undefined }),
   "TokenEndpoint.clientId is empty": endpointWith({ clientId: "" }),
-  "TokenEndpoint.clientId contains a line break or another control character": endpointWith({ clientId: "client-id\n" }),
+  "TokenEndpoint.clientId contains a line break or another control character": endpointWith({
+    clientId: "client-id\n"
+  }),
   "TokenEndpoint.clientSecret must be made by Redacted.make": endpointWith({ clientSecret: "client-secret" }),
   "TokenEndpoint.clientSecret is not a string": endpointWith({ clientSecret: Redacted.make(1) }),
   "TokenEndpoint.tokenEndpoint is not an absolute URL": endpointWith({ tokenEndpoint: "/token" }),
@@ -886,14 +893,18 @@ export const situations: Readonly<Record<string, Situation>> = {
     { id: "1", key: key32 }
   ),
   "EncryptedTokenStore.keys[0].key is not 32 bytes of base64": encryptedWith({ id: "1", key: Redacted.make("short") }),
-  "EncryptedTokenStore.keys[0].key cannot be used here: WebCrypto is missing (browsers have it on https)": withoutImport(
-    encryptedWith({ id: "1", key: key32 })
-  ),
+  "EncryptedTokenStore.keys[0].key cannot be used here: WebCrypto is missing (browsers have it on https)":
+    withoutImport(
+      encryptedWith({ id: "1", key: key32 })
+    ),
 
   // Redis
   "RedisTokenStore.url is not a URL": redisAt("localhost"),
   "RedisTokenStore.url must begin with redis://, rediss:// or unix:///": redisAt("https://localhost"),
-  "RedisTokenStore.url is a socket, which a cluster does not have": redisWith({ url: "unix:///run/redis.sock", cluster: {} }),
+  "RedisTokenStore.url is a socket, which a cluster does not have": redisWith({
+    url: "unix:///run/redis.sock",
+    cluster: {}
+  }),
   "RedisTokenStore.url has a host before the path of its socket": redisAt("unix://run/redis.sock"),
   "RedisTokenStore.url has no host": redisAt("redis:///2"),
   "RedisTokenStore.url must not have a query: give these options in redis": redisAt("redis://localhost?family=6"),
@@ -933,7 +944,10 @@ export const situations: Readonly<Record<string, Situation>> = {
       )
   ),
   "NodeHttp.certificate is unavailable: the effect failed": presenting(Effect.fail("no vault")),
-  "NodeHttp.certificate has neither files, nor certificate and key, nor a pfx": presenting({ certificate: "", key: "" }),
+  "NodeHttp.certificate has neither files, nor certificate and key, nor a pfx": presenting({
+    certificate: "",
+    key: ""
+  }),
   "NodeHttp.certificate.certificate contains no PEM certificate": presenting({
     certificate: "",
     key: Redacted.make(rsaPem)
@@ -961,9 +975,10 @@ export const situations: Readonly<Record<string, Situation>> = {
   // The store
   "Token store, get: Redis is not connected: connect ECONNREFUSED 127.0.0.1:1. Until the store is available again, tokens are cached in this process only":
     telling({ store: Layer.orDie(RedisTokenStore.layer({ url: "redis://127.0.0.1:1", commandTimeout: hang })) }),
-  "Token store, get: no answer within 500ms. Until the store is available again, tokens are cached in this process only": during(
-    telling({ store: storeWith(() => ({ get: () => Effect.never })) })
-  ),
+  "Token store, get: no answer within 500ms. Until the store is available again, tokens are cached in this process only":
+    during(
+      telling({ store: storeWith(() => ({ get: () => Effect.never })) })
+    ),
   "Token store, acquireLease: the calls for one token took more than 500ms. Until the store is available again, tokens are cached in this process only":
     during(telling({
       store: storeWith((store) => ({
@@ -1000,9 +1015,10 @@ export const situations: Readonly<Record<string, Situation>> = {
   "Token store entry … counts as absent: it is not encrypted, or not in a way that this version knows": telling({
     store: encrypted(storeHolding("not ours"))
   }),
-  "Token store entry … counts as absent: it is encrypted with the key 2026-05, which is not one of the configured keys": telling({
-    store: encrypted(storeHolding(envelope("2026-05")))
-  }),
+  "Token store entry … counts as absent: it is encrypted with the key 2026-05, which is not one of the configured keys":
+    telling({
+      store: encrypted(storeHolding(envelope("2026-05")))
+    }),
   "Token store entry … counts as absent: it was tampered with, moved here, or encrypted with another key named 2026-11":
     telling({ store: encrypted(storeHolding(envelope("2026-11"))) }),
   "Token store, set: encrypted, the entry would be longer than 1048576 characters": Effect.gen(function*() {
@@ -1080,27 +1096,28 @@ export const situations: Readonly<Record<string, Situation>> = {
       const endpoint = yield* Effect.provide(TokenEndpoint.make(client), answering(() => token({ expires_in: "soon" })))
       yield* endpoint.attempt(endpoint.resolve())
     })),
-  "Discovery of https://auth.example.com answers: grant_types_supported is not a list of names. This is ignored":
-    Effect.scoped(logged(Effect.gen(function*() {
+  "Discovery of https://auth.example.com answers: grant_types_supported is not a list of names. This is ignored": Effect
+    .scoped(logged(Effect.gen(function*() {
       const server = yield* AuthorizationServer.make({ issuer }).pipe(
         Effect.provide(answering(() => metadata({ grant_types_supported: "all" })))
       )
       yield* server.metadata
     }))),
-  "Token renewal failed; the current token is used until it expires. The token endpoint failed with a defect": Effect.suspend(() => {
-    let attempts = 0
-    return renewingAhead({
-      custom: {
-        attempt: () =>
-          Effect.suspend(() =>
-            ++attempts > 1 ? Effect.die("a defect") : Effect.flatMap(
-              TokenEndpoint.make(client).pipe(Effect.provide(answering(() => token())), Effect.orDie),
-              (endpoint) => endpoint.attempt(endpoint.resolve())
+  "Token renewal failed; the current token is used until it expires. The token endpoint failed with a defect": Effect
+    .suspend(() => {
+      let attempts = 0
+      return renewingAhead({
+        custom: {
+          attempt: () =>
+            Effect.suspend(() =>
+              ++attempts > 1 ? Effect.die("a defect") : Effect.flatMap(
+                TokenEndpoint.make(client).pipe(Effect.provide(answering(() => token())), Effect.orDie),
+                (endpoint) => endpoint.attempt(endpoint.resolve())
+              )
             )
-          )
-      }
-    })
-  }),
+        }
+      })
+    }),
   "Tokens that were issued to other processes are rejected here, as if they were bound to the process that requested them: this process no longer shares its tokens":
     during(logged(Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
