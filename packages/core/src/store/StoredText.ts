@@ -6,7 +6,13 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Entry } from "../TokenStore.js"
+
+/** `TokenStore.Entry`, as a text holds it. */
+interface Entry {
+  readonly version: string
+  readonly payload: string
+  readonly timeToLive: Duration.Duration
+}
 
 const Fields = Schema.Struct({
   version: Schema.NonEmptyString,

@@ -158,7 +158,7 @@ const oddities: ReadonlyArray<Behaviour> = [
 const badToken = (name: string, value: unknown, says: RegExp): Behaviour =>
   row(`access_token: ${name}`, "issues such a token", ok(tokenOf({ access_token: value })), unusable(says))
 
-const characters = /access_token holds characters/
+const characters = /access_token contains characters/
 
 const tokens: ReadonlyArray<Behaviour> = [
   badToken("with CRLF", `${issued}\r\nx-injected: 1`, characters),
