@@ -297,7 +297,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
         yield* TestClock.adjust("10 seconds")
       }
       assert.lengthOf(warnings(bench), 1)
-      assert.include(warnings(bench)[0], "one active token for each client")
+      assert.include(warnings(bench)[0], "one active token per client")
     }))
 
   it.scoped("fleet rule 12: a token from before the one that was replaced says nothing of the server", () =>
