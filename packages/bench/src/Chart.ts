@@ -52,7 +52,7 @@ export const draw = ({ better, measure, table, title }: Picture, own: string): s
     `aria-label="${escape(title)}">`,
     `  <style>${style}\n  </style>`,
     `  <text class="title" x="16" y="24">${escape(title)}</text>`,
-    `  <text class="note" x="16" y="43">${escape(unit)}; ${better} is better</text>`,
+    `  <text class="note" x="16" y="43">${escape(unit === "" ? "" : `${unit}; `)}${better} is better</text>`,
     ...rows,
     "</svg>\n"
   ].join("\n")

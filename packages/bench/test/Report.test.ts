@@ -114,7 +114,6 @@ describe("Page", () => {
 
   it("holds the figures of each scenario between its own marks", () => {
     const inserted = Page.insert(text, report, "Measured here.")
-    assert.include(inserted, "![Time](performance/a-scenario.svg)")
     assert.include(inserted, "How it is measured.")
     assert.include(inserted, "<!-- another -->\nkept\n")
     assert.notInclude(inserted, "old")

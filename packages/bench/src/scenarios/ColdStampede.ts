@@ -46,21 +46,22 @@ export const coldStampede: Scenario = {
     const own = (measure: string) => Rounds.values(samples, effectAlf.name, measure)
     const against = (bare: string) =>
       paired(own("time"), Rounds.values(samples, bare, "time"), (time, other) => time / (other + tokenLatency))
+    const table = {
+      title: "",
+      samples,
+      measures: [
+        { key: "time", title: "until all are done", unit: "ms", against: effectAlf.name },
+        { key: "tokenRequests", title: "token requests", unit: "" },
+        { key: "failed", title: "failed calls", unit: "" }
+      ]
+    }
     return {
       method:
         `${callers.toLocaleString("en")} callers at once, each with one request, through a client that has neither ` +
         `a token nor a connection. The token endpoint takes ${tokenLatency} ms. Clients with a constant header wait for none. ` +
         "Each is measured right after such a burst of its own, in a client of its own: what another client leaves to " +
         "be collected and closed slows down whoever comes next.",
-      tables: [{
-        title: "",
-        samples,
-        measures: [
-          { key: "time", title: "until all are done", unit: "ms", against: effectAlf.name },
-          { key: "tokenRequests", title: "token requests", unit: "" },
-          { key: "failed", title: "failed calls", unit: "" }
-        ]
-      }],
+      tables: [table],
       goals: [
         atMost("token requests", 1, own("tokenRequests")),
         atMost("failed calls", 0, own("failed")),
@@ -78,7 +79,8 @@ export const coldStampede: Scenario = {
           limit: 1.1,
           unit: "×"
         }
-      ]
+      ],
+      picture: { title: "A start with 1,000 requests at once", table, measure: "time", better: "less" }
     }
   }
 }
