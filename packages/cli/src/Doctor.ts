@@ -187,7 +187,7 @@ const examineServers = Effect.fnUntraced(function*(journal: Finding.Journal, set
   const { issuer, names, tokenEndpoint } = settings
   const proxy = settings.proxy ?? "environment"
   const proxies = yield* Effect.either(HttpProxy.make(proxy))
-  // Where the proxy is wrong, nothing is asked
+  // With a wrong proxy nothing is requested
   const http = NodeHttp.layer({
     proxy: Either.isLeft(proxies) ? false : proxy,
     connectTimeout: settings.connectTimeout
@@ -346,7 +346,7 @@ const checkCredentials = (
         Effect.fail
       )
     ),
-    Effect.map((token) => ({ says: `a ${token.tokenType} token was given`, value: token }))
+    Effect.map((token) => ({ says: `a ${token.tokenType} token was issued`, value: token }))
   )
 
 const variableOf = ({ names }: Settings, option: string): string => {
@@ -431,7 +431,7 @@ const checkScope = (
   const granted = Option.match(token.scope, { onNone: () => asked, onSome: words })
   const missing = asked.filter((scope) => !granted.includes(scope))
   return Effect.succeed({
-    says: granted.length === 0 ? "none was asked for" : oneLine(granted.join(" ")),
+    says: granted.length === 0 ? "none was requested" : oneLine(granted.join(" ")),
     value: undefined,
     concern: missing.length === 0 ? undefined : Problem.ScopeNarrowed({ missing, granted: oneLine(granted.join(" ")) })
   })
@@ -507,7 +507,7 @@ const examineApi = Effect.fnUntraced(function*(
     const reached = yield* journal.note("api network", Effect.flatMap(findRoute("API", url), reachApi))
     if (Option.isNone(reached)) return yield* journal.skip("the API cannot be reached", "api")
   }
-  if (api === undefined) return yield* journal.skip("--api PATH asks for something there", "api")
+  if (api === undefined) return yield* journal.skip("--api PATH calls it", "api")
   if (Option.isNone(token)) return yield* journal.skip("there is no token", "api")
   return yield* journal.note("api", checkApi(target.value, token.value))
 })

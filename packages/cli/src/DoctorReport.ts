@@ -4,8 +4,8 @@ import * as Finding from "./Finding.js"
 import * as Problem from "./Problem.js"
 import type { Style } from "./Style.js"
 
-const allIsWell = "Everything works: a token is given, and nothing stands between the app and its API"
-const noApi = "A token is given. No API was looked at: name it in ALF_BASE_URL, or with --base-url"
+const allIsWell = "Everything works: a token was issued, and the API can be reached"
+const noApi = "A token was issued. No API was checked: set ALF_BASE_URL or --base-url"
 
 /** The cause in the first line, then what to do, then every check. */
 export const toText = (findings: ReadonlyArray<Finding.Finding>, style: Style["Type"]): string => {

@@ -1,5 +1,5 @@
 /**
- * How an error of a command is told: in one line, with an exit code, and
+ * How an error of a command is reported: in one line, with an exit code, and
  * without a trace of its insides.
  */
 import * as OAuthError from "@effect-alf/core/OAuthError"
@@ -26,7 +26,7 @@ export const usage = (message: string): Failure => new Failure({ message, exitCo
 export const quiet = (exitCode: ExitCode): Failure => new Failure({ message: "", exitCode, kind: "Quiet" })
 
 /**
- * Says any error. Of one that is none of ours only the message is told: it may
+ * Says any error. Of an unknown error only the message is reported: it may
  * hold a request, and with it a token.
  */
 export const fromUnknown = (error: unknown): Failure => {

@@ -1,5 +1,5 @@
 /**
- * What came of the checks: for each one line, and of all of them the one cause
+ * The results of the checks: for each one line, and of all of them the one cause
  * that comes first.
  */
 import * as Arr from "effect/Array"
@@ -33,7 +33,7 @@ export const checks = [
 /** The name of a check. */
 export type Check = (typeof checks)[number]
 
-/** What came of one check. A concern is a problem with which tokens still work. */
+/** The result of one check. A concern is a problem with which tokens still work. */
 export type Finding = Data.TaggedEnum<{
   Ok: { readonly check: Check; readonly says: string }
   Concern: { readonly check: Check; readonly problem: Problem.Problem }
@@ -56,7 +56,7 @@ export interface Passed<A> {
 
 /** Collects findings while checks run. */
 export interface Journal {
-  /** Runs a check and notes what came of it; its value is there when it passed. */
+  /** Runs a check and notes its result; its value is there when it passed. */
   readonly note: <A, R>(
     check: Check,
     effect: Effect.Effect<Passed<A>, Problem.Problem, R>

@@ -164,7 +164,7 @@ const silence = `no answer within ${Duration.format(connectTimeout)}`
 /** Looks up the name of the host; behind a proxy that is the proxy's part. */
 export const checkName = (route: Route): Effect.Effect<Passed<Route>, Problem> => {
   const host = hostOf(route.url)
-  if (Option.isSome(route.proxy)) return Effect.succeed({ says: `${host} is looked up by the proxy`, value: route })
+  if (Option.isSome(route.proxy)) return Effect.succeed({ says: `${host} is resolved by the proxy`, value: route })
   if (isIP(host) !== 0) return Effect.succeed({ says: `${host} is an address`, value: route })
   return Effect.tryPromise({
     try: () => lookup(host, { all: true }),

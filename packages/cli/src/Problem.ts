@@ -49,7 +49,7 @@ export type Problem = Data.TaggedEnum<{
   ProxyUnused: Unreached & { readonly proxy: string; readonly reason: string }
   HostUnknown: Unreached
   Unreachable: Unreached
-  /** Something listens there that does not speak TLS, or its certificate is no good. */
+  /** Something listens there that does not speak TLS, or its certificate is invalid. */
   Tls: Unreached & { readonly code: string }
   /** The metadata of the issuer is that of another one. */
   OtherIssuer: { readonly issuer: string; readonly named: string }
@@ -66,17 +66,17 @@ export type Problem = Data.TaggedEnum<{
     /** The secret begins or ends with white space. */
     readonly padded: boolean
   }
-  /** The server takes this very secret, sent in another way. */
+  /** The server accepts this secret by another method. */
   WrongMethod: { readonly used: string; readonly taken: string; readonly methods: ReadonlyArray<string> }
   ClientForbidden: { readonly clientId: string; readonly said: string }
   WrongScope: { readonly scope: string; readonly said: string }
   TokenRefused: { readonly said: string; readonly unanswered: boolean }
-  /** The server answers with success, and without a token that can be used. */
+  /** The server answers with success, but without a usable token. */
   TokenUnusable: { readonly said: string }
   ScopeNarrowed: { readonly missing: ReadonlyArray<string>; readonly granted: string }
   LifetimeUnknown: {}
   LifetimeShort: { readonly seconds: number }
-  /** The token's own end is not the one that the server said beside it. */
+  /** The token's exp is not that of expires_in. */
   LifetimeDiffers: { readonly saidSeconds: number; readonly tokenSeconds: number }
   ClockOff: {
     /** How far the clock of this machine is ahead of the server's; negative when it is behind. */
@@ -111,59 +111,57 @@ export interface Words {
   readonly advice: string
 }
 
-/** Says a problem in words. */
+/** Describes a problem. */
 export const describe: (problem: Problem) => Words = Problem.$match({
   Missing: ({ unread, variables }) => ({
     cause: `${nameOptions(list(variables))} ${variables.length === 1 ? "is" : "are"} not set`,
-    advice: "Set what is missing in the environment; where an option is named, that does for a try." +
+    advice: "Set the missing variables. For a test an option is enough." +
       (unread.length === 0 ? "" : ` ${sayUnread(unread)}.`)
   }),
   Unread: ({ variables }) => ({
     cause: sayUnread(variables),
-    advice: "Correct the name, or leave the variable out: the app goes on as if it were not there."
+    advice: "Correct the name, or remove the variable: the app ignores it."
   }),
   Wrong: ({ description, variable }) => ({
     cause: `${nameOptions(variable)} ${description}`,
     advice: /\(npm install \w+\)/.test(description)
       ? `Install it beside @effect-alf/cli: ${/npm install \w+/.exec(description)![0]}.`
       : /the file .+ cannot be read/.test(description)
-      ? "Compare its path, and see who may read it."
+      ? "Check its path and its permissions."
       : "Correct its value."
   }),
   Insecure: ({ host, variable }) => ({
-    cause: `${nameOptions(variable)} is an http address: what is sent to ${host} could be read on its way`,
-    advice: "Use its https address. Plain http is for this machine itself: localhost, 127.0.0.1 or [::1]."
+    cause: `${nameOptions(variable)} uses http: others could read what is sent to ${host}`,
+    advice: "Use its https address. Plain http is allowed to this machine alone: localhost, 127.0.0.1 or [::1]."
   }),
   ProxyUnreachable: ({ description, proxy }) => ({
     cause: `The proxy ${proxy} cannot be reached: ${description}`,
-    advice: "Correct ALF_PROXY, HTTPS_PROXY or HTTP_PROXY, or name in NO_PROXY what needs no proxy."
+    advice: "Correct ALF_PROXY, HTTPS_PROXY or HTTP_PROXY, or add hosts that need no proxy to NO_PROXY."
   }),
   ProxyRefuses: ({ host, proxy, status }) =>
     status === 407
       ? {
-        cause: `The proxy ${proxy} asks for credentials, or takes other ones (407)`,
+        cause: `The proxy ${proxy} requires credentials, or other ones (407)`,
         advice: "Write them into HTTPS_PROXY: http://user:password@host:port, with % codes for special characters."
       }
       : {
-        cause: `The proxy ${proxy} does not lead to ${host}: it answers CONNECT with ${status}`,
-        advice: `Have ${host} allowed there, or name it in NO_PROXY if it can be reached without a proxy.`
+        cause: `The proxy ${proxy} does not connect to ${host}: it answers CONNECT with ${status}`,
+        advice: `Allow ${host} there, or add it to NO_PROXY if it needs no proxy.`
       },
   ProxyUnused: ({ host, party, proxy, reason }) => ({
     cause: `The ${party} ${host} is only reached through the proxy ${proxy}, which is not used: ${reason}`,
-    advice: "Set HTTPS_PROXY to that proxy, and leave the host out of NO_PROXY."
+    advice: "Set HTTPS_PROXY to this proxy, and remove the host from NO_PROXY."
   }),
   HostUnknown: ({ description, host, party }) => ({
-    cause: `No proxy is used, and ${host} is not found by its name (${description}): ` +
-      `the ${party} has another name, or is only reached through a proxy`,
-    advice:
-      "Compare the name with the one you were given, and see whether other names are found. Where requests leave " +
-      "through a proxy, name it: HTTPS_PROXY=http://proxy.example.com:3128."
+    cause: `No proxy is used, and ${host} cannot be resolved (${description}): ` +
+      `the name of the ${party} is wrong, or requests need a proxy`,
+    advice: "Check the name and DNS. If requests need a proxy, set it: HTTPS_PROXY=http://proxy.example.com:3128."
   }),
   Unreachable: ({ description, host, party }) => ({
     cause: `The ${party} ${host} cannot be reached: ${description}`,
     advice: /REFUSED/.test(description)
-      ? "Nothing listens there: compare host and port, and see whether the server runs."
-      : "A firewall may be between, or requests leave through a proxy: then set HTTPS_PROXY."
+      ? "Nothing listens there: check host, port and the server."
+      : "A firewall may block the connection, or requests need a proxy: set HTTPS_PROXY."
   }),
   Tls: ({ code, description, host, party }) => ({
     cause: `No safe connection to the ${party} ${host}: ${description}`,
@@ -172,12 +170,12 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   OtherIssuer: ({ issuer, named }) => ({
     cause: `The issuer is wrong: the server of ${issuer} calls itself ${named}`,
     advice: named.replace(/\/$/, "") === issuer.replace(/\/$/, "")
-      ? `Set ALF_ISSUER to ${named}: the slash at the end is a part of it.`
-      : `If that is the server you mean, set ALF_ISSUER to ${named}; it counts to the last character.`
+      ? `Set ALF_ISSUER to ${named}: the slash at the end is part of it.`
+      : `If that is the server you mean, set ALF_ISSUER to ${named}; every character counts.`
   }),
   NoMetadata: ({ description, issuer }) => ({
     cause: `The issuer ${issuer} has no metadata: ${description}`,
-    advice: "Compare ALF_ISSUER with what the server calls its issuer, or set ALF_TOKEN_ENDPOINT in its place."
+    advice: "Compare ALF_ISSUER with what the server calls its issuer, or set ALF_TOKEN_ENDPOINT instead."
   }),
   NoTokenEndpoint: ({ endpoint, named, status }) => ({
     cause: `There is no token endpoint at ${endpoint}: it answers ${status}${status < 300 ? " with a page" : ""}`,
@@ -187,17 +185,17 @@ export const describe: (problem: Problem) => Words = Problem.$match({
   }),
   WrongSecret: ({ clientId, kind, methods, padded, said, variable }) => ({
     cause: `The client ID or its ${kind} is wrong: ${said}`,
-    advice: (padded ? `${variable} begins or ends with white space: leave that out, it is sent as it is. ` : "") +
-      `Compare ALF_CLIENT_ID (${clientId}) and ${variable} with what the server has; a ${kind} may have been replaced.` +
-      (methods.length === 0 ? "" : ` The server takes ${listOf(methods)}.`)
+    advice: (padded ? `${variable} begins or ends with white space: remove it. ` : "") +
+      `Compare ALF_CLIENT_ID (${clientId}) and ${variable} with the registration; the ${kind} may have been rotated.` +
+      (methods.length === 0 ? "" : ` The server accepts ${listOf(methods)}.`)
   }),
   WrongMethod: ({ methods, taken, used }) => ({
-    cause: `The secret is right and sent the wrong way: the server takes it by ${taken}, not by ${used}`,
+    cause: `The secret is right, but the server accepts it by ${taken}, not by ${used}`,
     advice: `Set ALF_CLIENT_AUTH to ${taken}, or register the client for ${used}.` +
       (methods.length === 0 ? "" : ` The server's metadata names ${listOf(methods)}.`)
   }),
   ClientForbidden: ({ clientId, said }) => ({
-    cause: `The client ${clientId} may not ask for tokens by itself: ${said}`,
+    cause: `The client ${clientId} may not use the client credentials grant: ${said}`,
     advice: "Allow it the grant client_credentials at the server (often called service account or machine-to-machine)."
   }),
   WrongScope: ({ said, scope }) => ({
@@ -207,52 +205,51 @@ export const describe: (problem: Problem) => Words = Problem.$match({
       : `Compare ALF_SCOPE (${scope}) with what the server allows this client.`
   }),
   TokenRefused: ({ said, unanswered }) => ({
-    cause: `No token is given: ${said}`,
+    cause: `No token was issued: ${said}`,
     advice: unanswered
-      ? "It may pass by itself: try again, then ask those who run the server."
-      : "Ask those who run the server, with the time of this request: its log says more."
+      ? "Try again. If it persists, ask the server's owner."
+      : "Ask the server's owner, with the time of this request: the server's log says more."
   }),
   TokenUnusable: ({ said }) => ({
-    cause: `No token is given: ${said}`,
-    advice:
-      "Compare ALF_TOKEN_ENDPOINT. Where the token is in another field than access_token, ALF_TOKEN_FIELD names that; " +
-      "where the server has a token_type of its own for Bearer, ALF_BEARER_TYPES does."
+    cause: `No token was issued: ${said}`,
+    advice: "Check ALF_TOKEN_ENDPOINT. If the token is in another field than access_token, set ALF_TOKEN_FIELD; " +
+      "if the server has its own token_type for Bearer, set ALF_BEARER_TYPES."
   }),
   ScopeNarrowed: ({ granted, missing }) => ({
-    cause: `The token lacks a part of its scope: ${missing.join(" ")}`,
-    advice: `Granted is: ${
+    cause: `The token lacks a part of the scope: ${missing.join(" ")}`,
+    advice: `Granted: ${
       granted === "" ? "nothing" : granted
-    }. Allow the client the rest at the server, or leave it out of ALF_SCOPE.`
+    }. Allow the client the rest at the server, or remove it from ALF_SCOPE.`
   }),
   LifetimeUnknown: () => ({
     cause: "The server does not say how long its tokens live",
-    advice: "They are renewed every hour, and when an API rejects them. The option defaultLifetime says otherwise."
+    advice: "They are renewed every hour, and when an API rejects them. The option defaultLifetime changes that."
   }),
   LifetimeShort: ({ seconds }) => ({
     cause: `Tokens live for ${seconds} s only`,
-    advice: "Each needs a request of its own soon: a minute at least is usual, and an hour spares the server."
+    advice: "Use at least a minute; an hour spares the server."
   }),
   LifetimeDiffers: ({ saidSeconds, tokenSeconds }) => ({
-    cause: `The token ends after ${tokenSeconds} s by its own claims, and the server says ${saidSeconds} s`,
-    advice: "Correct the server: the app goes by what it says (expires_in)."
+    cause: `The token expires after ${tokenSeconds} s by its claims, but after ${saidSeconds} s by expires_in`,
+    advice: "Correct the server: the app uses expires_in."
   }),
   ClockOff: ({ aheadSeconds, evidence, server }) => ({
     cause: `The clock of this machine is ${sayTime(Math.abs(aheadSeconds))} ${
       aheadSeconds > 0 ? "ahead of" : "behind"
     } that of ${server}`,
-    advice: `So says ${evidence}. Set the one that is wrong (timedatectl, chronyc tracking): ` +
+    advice: `Evidence: ${evidence}. Correct the wrong clock (timedatectl, chronyc tracking): ` +
       "until then an API may find new tokens expired or not valid yet."
   }),
   StoreDown: ({ description }) => ({
     cause: `The store is down: ${description}`,
     advice: (/still connecting/.test(description)
-      ? "Compare host and port in ALF_REDIS_URL, and take rediss:// where Redis speaks TLS, redis:// where it does not. "
+      ? "Compare host and port in ALF_REDIS_URL, and use rediss:// if Redis speaks TLS, else redis://. "
       : /Memcached/.test(description)
       ? "Start Memcached or correct ALF_STORE_URL. "
-      : "Start Redis or correct ALF_REDIS_URL. ") + "Until then each process asks for tokens of its own."
+      : "Start Redis or correct ALF_REDIS_URL. ") + "Until then each process requests its own tokens."
   }),
   StorePassword: ({ description }) => ({
-    cause: `The store does not take the password: ${description}`,
+    cause: `The store rejects the password: ${description}`,
     advice: /CLIENT_ERROR/.test(description)
       ? "Correct ALF_STORE_URL: memcached://user:password@host:port, with % codes for special characters."
       : "Correct ALF_REDIS_URL: redis://user:password@host:port, with % codes for special characters."
@@ -261,37 +258,38 @@ export const describe: (problem: Problem) => Words = Problem.$match({
     cause: `The store is read-only: ${description}`,
     advice: /SERVER_ERROR/.test(description)
       ? "Memcached is full and may not evict (-M): give it more memory (-m), or let it evict."
-      : "ALF_REDIS_URL names a replica, or Redis may not write: name the primary, or look at its disk and memory."
+      : "ALF_REDIS_URL names a replica, or Redis may not write: use the primary, or check its disk and memory."
   }),
   StoreSlow: ({ millis }) => ({
     cause: `The store is slow: a call takes ${millis} ms`,
-    advice: "After 500 ms (storeTimeout) the app goes on without it. Look at Redis' load (SLOWLOG) and at the network."
+    advice:
+      "After 500 ms (storeTimeout) the app continues without it. Check the load of Redis (SLOWLOG) and the network."
   }),
   StoreBroken: ({ description, step }) => ({
-    cause: `The store does not keep what it is given: ${step}: ${description}`,
-    advice: "Look at what stands between: a proxy, a replica, another program that writes the same keys."
+    cause: `The store does not keep its entries: ${step}: ${description}`,
+    advice: "Look for a proxy, a replica, or another program that writes the same keys."
   }),
   OriginForeign: ({ allowed, origin }) => ({
     cause: `No token may go to ${origin}: allowed ${allowed.length === 1 ? "is" : "are"} ${list(allowed)}`,
-    advice: "Correct ALF_BASE_URL, or name the origin in ALF_ORIGINS."
+    advice: "Correct ALF_BASE_URL, or add the origin to ALF_ORIGINS."
   }),
   ApiRejects: ({ challenge, error, scope, status, url }) => ({
     cause: `The API rejects the token: ${url} answers ${status}${challenge === undefined ? "" : `, ${challenge}`}`,
     advice: status === 403 || error === "insufficient_scope"
-      ? `The token is good, and does not suffice: ask for ${
+      ? `The token is valid, but not sufficient: request ${
         scope.length === 0 ? "another scope" : `the scope ${scope.join(" ")}`
-      } (ALF_SCOPE), or have the client allowed.`
+      } (ALF_SCOPE), or allow the client more.`
       : error === undefined
       ? "It does not say why: compare issuer, audience and scope of the token (alf token) with what the API expects."
       : "Compare issuer, audience and times of the token (alf token) with what the API expects."
   }),
   ApiFails: ({ status, url }) => ({
-    cause: `The API does not do what it should: ${url} answers ${status}`,
-    advice: status === 404 ? "Compare ALF_BASE_URL and the path." : "Ask those who run it; the token is not at fault."
+    cause: `The API fails: ${url} answers ${status}`,
+    advice: status === 404 ? "Compare ALF_BASE_URL and the path." : "Ask the API's owner; the token is not at fault."
   }),
   ApiSilent: ({ description, url }) => ({
-    cause: `The API gives no answer: ${url}: ${description}`,
-    advice: "Ask those who run it; the token is not at fault."
+    cause: `The API does not answer: ${url}: ${description}`,
+    advice: "Ask the API's owner; the token is not at fault."
   })
 })
 
@@ -316,9 +314,9 @@ const sayTime = (seconds: number): string => {
 const tlsAdvice = (code: string): string => {
   switch (code) {
     case "CERT_HAS_EXPIRED":
-      return "The server needs a new certificate; if it has one, look at the clock of this machine."
+      return "The server needs a new certificate; if it has one, check the clock of this machine."
     case "CERT_NOT_YET_VALID":
-      return "Look at the clock of this machine."
+      return "Check the clock of this machine."
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return "Use the name that the certificate is for."
     case "SELF_SIGNED_CERT_IN_CHAIN":
@@ -326,9 +324,9 @@ const tlsAdvice = (code: string): string => {
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-      return "If the authority is one of your own, name its certificate in NODE_EXTRA_CA_CERTS or in the option http.ca."
+      return "If the authority is your own, set its certificate in NODE_EXTRA_CA_CERTS or in the option http.ca."
     default:
-      return "See whether host and port are those of a server that speaks TLS."
+      return "Check whether the server at this host and port speaks TLS."
   }
 }
 

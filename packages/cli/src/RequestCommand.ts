@@ -216,7 +216,7 @@ const writeOut = <E, R>(content: Stream.Stream<Uint8Array | string, E, R>) =>
 
 const unwritable = (path: string, error: unknown): string => `the file ${path} cannot be written: ${codeOf(error)}`
 
-/** What can be known of that before anything is asked. */
+/** What can be known of that before anything is requested. */
 const checkOutput = (path: string) =>
   Effect.tryPromise({
     try: async () => {

@@ -1,5 +1,5 @@
 /**
- * What the command is told: the variables that the app reads, and options that
+ * The settings of the command: the variables that the app reads, and options that
  * take their place.
  */
 import * as Environment from "@effect-alf/core/Environment"

@@ -13,7 +13,7 @@ export const toText = (token: AccessToken.AccessToken, now: DateTime.Utc, style:
   const lines: Array<readonly [name: string, value: string]> = [
     ["token", `${style.dim("<redacted>")} ${Redacted.value(token.value).length} characters; --reveal shows it`],
     ["type", token.tokenType],
-    ["scope", printable(Option.getOrElse(token.scope, () => "as asked for"))],
+    ["scope", printable(Option.getOrElse(token.scope, () => "as requested"))],
     ["expires", sayExpiry(token, now)],
     ...Option.match(thumbprintOf(token, jwt), {
       onNone: () => [],

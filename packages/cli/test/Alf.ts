@@ -38,7 +38,7 @@ export interface Alf<O = Options> {
 }
 
 /** No situation is that something takes long: on a busy machine the doctor is asked again. */
-export const isLate = ({ stdout }: Outcome): boolean => /no answer within|ETIMEDOUT|^The store is slow/.test(stdout)
+export const isLate = ({ stdout }: Outcome): boolean => /no answer within|ETIMEDOUT|The store is slow/.test(stdout)
 
 // Nothing of what the machine sets, proxies among it; and no limit that a busy machine reaches
 const environment = (env: Environment | undefined): Environment => ({

@@ -38,7 +38,7 @@ describe("DoctorReport", () => {
   it("does not speak for an API that it knows nothing of", () => {
     const unknown = Finding.Skipped({ check: "origin", because: "ALF_BASE_URL is not set" })
     const text = DoctorReport.toText([...findings.slice(0, 1), unknown], Style.make(false))
-    assert.match(text, /^A token is given\. No API was looked at: name it in ALF_BASE_URL/)
+    assert.match(text, /^A token was issued\. No API was checked: set ALF_BASE_URL/)
   })
 
   it("has the same and the particulars as JSON", () => {

@@ -42,7 +42,7 @@ describe("Network", () => {
       const { proxy } = yield* Tunnel.makeProxyAt("127.0.0.1", { "hidden.test:443": `127.0.0.1:${port}` })
       const through = route(hidden, { httpsProxy: proxy.url })
       assert.strictEqual((yield* Network.checkProxy(through)).says, `${proxy.url} leads to hidden.test`)
-      assert.strictEqual((yield* Network.checkName(through)).says, "hidden.test is looked up by the proxy")
+      assert.strictEqual((yield* Network.checkName(through)).says, "hidden.test is resolved by the proxy")
       assert.strictEqual((yield* Network.checkConnection(through)).says, "hidden.test takes connections")
       // Nobody here knows the authority
       const untrusted = yield* Effect.flip(Network.checkCertificate(through))

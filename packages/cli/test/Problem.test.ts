@@ -28,7 +28,7 @@ describe("Problem", () => {
       "ALF_SCOPE (--scope) is empty",
       "Correct"
     ],
-    [P.Insecure({ variable: "ALF_TOKEN_ENDPOINT", host: "a.test" }), ExitCode.usage, "an http address", "https"],
+    [P.Insecure({ variable: "ALF_TOKEN_ENDPOINT", host: "a.test" }), ExitCode.usage, "uses http", "https"],
     [
       P.ProxyUnreachable({ proxy: "http://proxy:1", description: "ECONNREFUSED" }),
       ExitCode.unreachable,
@@ -38,17 +38,17 @@ describe("Problem", () => {
     [
       P.ProxyRefuses({ proxy: "p", host: "h", status: 407 }),
       ExitCode.unreachable,
-      "asks for credentials",
+      "requires credentials",
       "user:password@"
     ],
-    [P.ProxyRefuses({ proxy: "p", host: "h", status: 403 }), ExitCode.unreachable, "does not lead to h", "NO_PROXY"],
+    [P.ProxyRefuses({ proxy: "p", host: "h", status: 403 }), ExitCode.unreachable, "does not connect to h", "NO_PROXY"],
     [
       P.ProxyUnused({ ...server, proxy: "p", reason: "NO_PROXY names this host" }),
       ExitCode.unreachable,
       "NO_PROXY",
       "Set"
     ],
-    [P.HostUnknown(server), ExitCode.unreachable, "only reached through a proxy", "HTTPS_PROXY"],
+    [P.HostUnknown(server), ExitCode.unreachable, "requests need a proxy", "HTTPS_PROXY"],
     [P.Unreachable({ ...server, description: "ECONNREFUSED" }), ExitCode.unreachable, "cannot be reached", "listens"],
     [P.Unreachable({ ...server, description: "ETIMEDOUT" }), ExitCode.unreachable, "cannot be reached", "firewall"],
     [P.Tls({ ...server, code: "CERT_HAS_EXPIRED" }), ExitCode.unreachable, "No safe connection", "new certificate"],
@@ -99,24 +99,24 @@ describe("Problem", () => {
       }),
       ExitCode.refused,
       "The client ID or its secret is wrong",
-      "The server takes \"none\" (public clients)."
+      "The server accepts \"none\" (public clients)."
     ],
     [
       P.WrongMethod({ used: "a", taken: "b", methods: [] }),
       ExitCode.refused,
-      "sent the wrong way",
+      "but the server accepts it by",
       "ALF_CLIENT_AUTH to b"
     ],
-    [P.ClientForbidden({ clientId: "shop", said: "400" }), ExitCode.refused, "may not ask", "client_credentials"],
+    [P.ClientForbidden({ clientId: "shop", said: "400" }), ExitCode.refused, "may not use", "client_credentials"],
     [P.WrongScope({ scope: "a", said: "400" }), ExitCode.refused, "The scope is wrong", "ALF_SCOPE (a)"],
-    [P.TokenRefused({ said: "400", unanswered: false }), ExitCode.refused, "No token is given", "log"],
-    [P.TokenRefused({ said: "503", unanswered: true }), ExitCode.unreachable, "No token is given", "try again"],
-    [P.TokenUnusable({ said: "200" }), ExitCode.refused, "No token is given", "ALF_TOKEN_FIELD"],
+    [P.TokenRefused({ said: "400", unanswered: false }), ExitCode.refused, "No token was issued", "log"],
+    [P.TokenRefused({ said: "503", unanswered: true }), ExitCode.unreachable, "No token was issued", "Try again"],
+    [P.TokenUnusable({ said: "200" }), ExitCode.refused, "No token was issued", "ALF_TOKEN_FIELD"],
     [
       P.ScopeNarrowed({ missing: ["a"], granted: "b" }),
       ExitCode.degraded,
-      "lacks a part of its scope: a",
-      "Granted is: b"
+      "lacks a part of the scope: a",
+      "Granted: b"
     ],
     [P.LifetimeUnknown(), ExitCode.degraded, "does not say how long", "defaultLifetime"],
     [P.LifetimeShort({ seconds: 5 }), ExitCode.degraded, "5 s only", "minute"],
@@ -173,7 +173,7 @@ describe("Problem", () => {
       "the scope w"
     ],
     [P.ApiFails({ url: "u", status: 404 }), ExitCode.refused, "u answers 404", "ALF_BASE_URL"],
-    [P.ApiSilent({ url: "u", description: "ECONNRESET" }), ExitCode.unreachable, "no answer", "not at fault"]
+    [P.ApiSilent({ url: "u", description: "ECONNRESET" }), ExitCode.unreachable, "does not answer", "not at fault"]
   ]
 
   it("says each one in one line, with what to do and an exit code", () => {

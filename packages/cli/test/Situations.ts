@@ -65,7 +65,7 @@ export const play = (alf: Alf) =>
       NODE_EXTRA_CA_CERTS: ca
     }
     const plans: Readonly<Record<Name, Omit<Situation, "outcome">>> = {
-      good: { title: "A good set-up", env: base, args: ["--api", "/orders"] },
+      good: { title: "Everything works", env: base, args: ["--api", "/orders"] },
       wrongSecret: { title: "A wrong secret", env: { ALF_CLIENT_SECRET: "an older one" }, args: [] },
       wrongIssuer: {
         title: "A wrong issuer",
@@ -73,7 +73,7 @@ export const play = (alf: Alf) =>
         args: ["--issuer", `${server.url}/`]
       },
       clockOff: {
-        title: "A clock that is off by ten minutes",
+        title: "The clock is wrong",
         env: { ALF_TOKEN_ENDPOINT: late.tokenEndpoint, ALF_BASE_URL: late.apiUrl },
         args: []
       },
@@ -85,7 +85,7 @@ export const play = (alf: Alf) =>
       plainHttp: { title: "An http address", env: { ALF_TOKEN_ENDPOINT: "http://auth.example.com/token" }, args: [] },
       proxyNeeded: { title: "A proxy is needed", env: behindProxy, args: [] },
       proxyUsed: {
-        title: "The same with the proxy",
+        title: "The proxy is used",
         env: { ...behindProxy, HTTPS_PROXY: proxy.url },
         args: ["--api", "/orders"]
       }
@@ -125,18 +125,33 @@ export const play = (alf: Alf) =>
       situations,
       secrets: [...server.secrets, ...late.secrets, ...hidden.secrets, "an older one"],
       transcript: normalize(
-        Object.values(situations).map((situation) =>
-          show(situation, base)
-        ).join("\n\n")
+        [
+          ...shown.map((name) =>
+            show(situations[name], base)
+          ),
+          table(Object.values(situations).filter((situation) => !shown.some((name) => situations[name] === situation)))
+        ].join("\n\n")
       )
     }
   }))
+
+/** The one whose whole session the guide shows; of the others it shows the first line. */
+const shown: ReadonlyArray<Name> = ["good"]
+
+const table = (situations: ReadonlyArray<Situation>): string =>
+  [
+    "| situation | first line of `alf doctor` | exit code |",
+    "| --- | --- | --- |",
+    ...situations.map(({ outcome, title }) =>
+      `| ${title} | \`${outcome.stdout.split("\n")[0]}\` | ${outcome.exitCode} |`
+    )
+  ].join("\n")
 
 const mapValues = <A, B>(record: Readonly<Record<Name, A>>, map: (value: A, name: Name) => B): Record<Name, B> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name as Name)])) as Record<Name, B>
 
 /** What is set for this one call stands before it, as a shell takes it; the secret is only hinted at. */
-const show = ({ args, env, outcome, title }: Situation, base: Environment): string => {
+const show = ({ args, env, outcome }: Situation, base: Environment): string => {
   const isFirst = env === base
   const settings = Object.entries(env).map(([name, value]) => `${name}=${name === "ALF_CLIENT_SECRET" ? "..." : value}`)
   const call = ["alf", "doctor", ...args].join(" ")
@@ -144,8 +159,6 @@ const show = ({ args, env, outcome, title }: Situation, base: Environment): stri
     ? [...settings.map((setting) => `$ export ${setting}`), `$ ${call}`]
     : [`$ ${[...settings, call].join(" ")}`]
   return [
-    `### ${title}`,
-    "",
     "```console",
     ...lines,
     outcome.stdout.trimEnd(),

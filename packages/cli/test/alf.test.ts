@@ -49,10 +49,10 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
           assert.match(first("wrongIssuer"), /^The issuer is wrong: the server of .* calls itself /)
           assert.match(first("clockOff"), /^The clock of this machine is 10 minutes behind that of /)
           assert.match(first("redisDown"), /^The store is down: .*ECONNREFUSED/)
-          assert.match(first("plainHttp"), /^ALF_TOKEN_ENDPOINT .* is an http address/)
+          assert.match(first("plainHttp"), /^ALF_TOKEN_ENDPOINT .* uses http/)
           assert.match(
             first("proxyNeeded"),
-            /^No proxy is used, and auth\.corp\.test is not found .* only reached through a proxy/
+            /^No proxy is used, and auth\.corp\.test cannot be resolved .* requests need a proxy/
           )
           assert.match(first("proxyUsed"), /^Everything works/)
           const exitCodes = Object.values(situations).map(({ outcome }) => outcome.exitCode)
