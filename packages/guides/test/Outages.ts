@@ -114,6 +114,9 @@ export interface Played {
 const interval = 30
 const [healthySteps, outageSteps] = [10, 19]
 
+/** The minute in which an outage begins. */
+export const beginning = healthySteps * interval / 60
+
 /** An app with a shared store, whose metrics are those of a job. */
 const app = (job: string, lifetime: Duration.DurationInput) =>
   AuthedHttpClient.layer({ baseUrl: TestAuthorizationServer.apiUrl }).pipe(

@@ -39,7 +39,7 @@ export const evaluate = (query: string, scrapes: ReadonlyArray<Scrape>, now: num
       case "BinaryExpr":
         return binary(second.name, vector(first), rest)
       case "AggregateExpr":
-        return sum(labelsIn(second), vector(childrenOf(rest[0])[0]))
+        return aggregate(textOf(first), labelsIn(second), vector(childrenOf(rest[0])[0]))
       case "FunctionCall":
         return call(textOf(first), childrenOf(second))
       case "VectorSelector":
@@ -152,10 +152,15 @@ const grouped = (vector: Vector, labelsOf: (labels: Labels) => Labels): Readonly
   return Array.from(groups.values())
 }
 
-const sum = (names: ReadonlyArray<string>, vector: Vector): Vector =>
-  grouped(vector, (labels) => only(labels, names)).map(([labels, samples]) => ({
+const aggregates: Readonly<Record<string, (values: ReadonlyArray<number>) => number>> = {
+  min: (values) => Math.min(...values),
+  sum: (values) => values.reduce((sum, value) => sum + value, 0)
+}
+
+const aggregate = (name: string, labels: ReadonlyArray<string>, vector: Vector): Vector =>
+  grouped(vector, (all) => only(all, labels)).map(([labels, samples]) => ({
     labels,
-    value: samples.reduce((sum, { value }) => sum + value, 0)
+    value: aggregates[name](samples.map(({ value }) => value))
   }))
 
 const quantile = (q: number, vector: Vector): Vector =>

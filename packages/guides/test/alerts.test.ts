@@ -1,12 +1,13 @@
 /** The alerts, the dashboard and the runbook, over what the client shows of itself in each outage. */
 import { OAuthError, OAuthMetrics } from "@effect-alf/core"
 import { Metrics, Resource } from "@effect/opentelemetry"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, expect, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus"
-import { Effect, Record } from "effect"
+import { Array as Arr, Effect, Record } from "effect"
 import { readFileSync } from "node:fs"
 import { parse } from "yaml"
+import * as Dashboard from "./Dashboard.js"
 import * as Outages from "./Outages.js"
 import * as PromQl from "./PromQl.js"
 
@@ -21,10 +22,7 @@ interface Rule {
 
 const rules: ReadonlyArray<Rule> = parse(read("alerts/alerts.yaml")).groups[0].rules
 
-const dashboard: { readonly panels: ReadonlyArray<{ readonly targets: ReadonlyArray<{ readonly expr: string }> }> } =
-  JSON.parse(read("alerts/dashboard.json"))
-
-const runbook = read("runbook.md").split("\n")
+const runbook = read("runbook.md")
 
 /** Whether it is found long enough, by an evaluation after each scrape. */
 const fires = ({ expr, for: duration = "0m" }: Rule, scrapes: ReadonlyArray<PromQl.Scrape>): boolean => {
@@ -35,30 +33,60 @@ const fires = ({ expr, for: duration = "0m" }: Rule, scrapes: ReadonlyArray<Prom
   })
 }
 
+/** The outage over which the runbook shows the dashboard. */
+const shown = "endpoint down, the token is revoked"
+
+const [begin, end] = ["<!-- The outages, as the tests play them. -->\n", "\n<!-- End of the outages. -->"]
+
+const head = [
+  "outage",
+  "alert that fires",
+  "silent",
+  "callers get",
+  "first line of the log",
+  "first line of `alf doctor`"
+]
+
+const row = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
+
 describe("the runbook", () => {
-  it.scopedLive("says of each outage which alert fires, what callers get, and what the log and the doctor say first", () =>
-    Effect.gen(function*() {
-      const found = yield* Effect.forEach(
-        Record.toEntries(Outages.outages),
-        ([name, outage]) =>
-          Effect.zipWith(Outages.play(name, outage), Outages.visit(outage), ({ log, scrapes, seen }, doctor) => [
-            name,
-            rules.filter((rule) => fires(rule, scrapes)).map(({ alert }) => `[${alert}](#${alert.toLowerCase()})`).join(
-              " "
-            ),
-            seen.join(", "),
-            log === undefined ? "none" : `\`${log}\``,
-            `\`${doctor}\``
-          ], { concurrent: true }),
-        { concurrency: "unbounded" }
-      )
-      const start = runbook.findIndex((line) => line.startsWith("| outage |"))
-      const rows = runbook.slice(start + 2, start + 2 + found.length)
-      deepStrictEqual(rows, found.map((cells) => `| ${cells.join(" | ")} |`))
-    }))
+  it.scopedLive(
+    "says of each outage which alert fires, what callers get, and what the log and the doctor say first",
+    () =>
+      Effect.gen(function*() {
+        const rows = yield* Effect.forEach(
+          Record.toEntries(Outages.outages),
+          ([name, outage]) =>
+            Effect.gen(function*() {
+              const [{ log, scrapes, seen }, doctor] = yield* Effect.all(
+                [Outages.play(name, outage), Outages.visit(outage)],
+                { concurrency: "unbounded" }
+              )
+              if (name === shown) {
+                const picture = yield* Effect.promise(() => Dashboard.picture(name, scrapes, Outages.beginning))
+                yield* Effect.promise(() => expect(picture).toMatchFileSnapshot("../alerts/dashboard.svg"))
+              }
+              const [firing, silent] = Arr.partition(rules, (rule) => !fires(rule, scrapes))
+              return [
+                name,
+                firing.map(({ alert }) => `[${alert}](#${alert.toLowerCase()})`).join(" "),
+                silent.length === rules.length - 1 ? "all others" : silent.map(({ alert }) => alert).join(" "),
+                seen.join(", "),
+                log === undefined ? "none" : `\`${log}\``,
+                `\`${doctor}\``
+              ]
+            }),
+          { concurrency: "unbounded" }
+        )
+        const table = [head, head.map(() => "---"), ...rows].map(row).join("\n")
+        const page = runbook.slice(0, runbook.indexOf(begin) + begin.length) + table +
+          runbook.slice(runbook.indexOf(end))
+        yield* Effect.promise(() => expect(page).toMatchFileSnapshot("../runbook.md"))
+      })
+  )
 
   it("has a section for each alert, and no other", () => {
-    const sections = runbook.flatMap((line) => /^## (OAuth\w+)$/.exec(line)?.[1] ?? [])
+    const sections = runbook.split("\n").flatMap((line) => /^## (OAuth\w+)$/.exec(line)?.[1] ?? [])
     deepStrictEqual(sections, rules.map(({ alert }) => alert))
     for (const { alert, annotations } of rules) {
       assert.strictEqual(annotations.runbook, `packages/guides/runbook.md#${alert.toLowerCase()}`)
@@ -67,10 +95,7 @@ describe("the runbook", () => {
 })
 
 describe("the alerts and the dashboard", () => {
-  const asked = dashboard.panels.flatMap(({ targets }) =>
-    targets.map(({ expr }) => expr.replaceAll("$__rate_interval", "5m"))
-  )
-  const queries = [...asked, ...rules.map(({ expr }) => expr)]
+  const queries = [...Dashboard.queries, ...rules.map(({ expr }) => expr)]
 
   const everything = Effect.gen(function*() {
     const update = yield* Effect.tagMetrics(OAuthMetrics.makeUpdate, "job", "names")
@@ -122,7 +147,7 @@ describe("the alerts and the dashboard", () => {
         const names = samples.map(nameOf)
         deepStrictEqual(patterns(queries).filter((pattern) => !names.some((name) => pattern.test(name))), [])
         const others = names.filter((name) => !/_(sum|count)$/.test(name))
-        deepStrictEqual(others.filter((name) => !patterns(asked).some((pattern) => pattern.test(name))), [])
+        deepStrictEqual(others.filter((name) => !patterns(Dashboard.queries).some((pattern) => pattern.test(name))), [])
       }
     }))
 })
