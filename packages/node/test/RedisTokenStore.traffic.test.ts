@@ -98,7 +98,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       assert.isAtMost(proxy.answers(), before + 2)
       yield* Fiber.join(first)
       yield* Effect.replicateEffect(request, 10)
-      assert.isAtMost(messages.filter(isWarning).length, 2)
+      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       assert.match(messages.join("\n"), /took more than 1s|no answer within 1s/)
       proxy.slowDown(0)
       yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })
