@@ -141,7 +141,7 @@ describe("Environment.readWith", () => {
         error.message,
         "BILLING_MAX_WAIT is not a duration, such as \"10 seconds\" or \"500 millis\"; " +
           "BILLING_ALLOW_INSECURE is neither true nor false; " +
-          "BILLING_CLIENT_KEY_ID is set without BILLING_CLIENT_KEY_FILE: it says nothing of a secret"
+          "BILLING_CLIENT_KEY_ID is set without BILLING_CLIENT_KEY_FILE: a secret has no key id"
       )
     }))
 })

@@ -165,7 +165,7 @@ export const sharing = Effect.gen(function*() {
   const expected = yield* firstToken
   yield* timeline.step({
     title: "Sharing",
-    should: ["A second client, with layers and connections of its own, finds the first one's token in the store."],
+    should: ["A second client, with its own layers and connections, finds the first one's token in the store."],
     run: get("/orders/1"),
     checks: ({ apiRequests, calls, tokenRequests }) => [
       check("the app got", answers(calls), [200]),

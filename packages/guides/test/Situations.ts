@@ -1080,7 +1080,7 @@ export const sections: ReadonlyArray<Section> = [
           (directory) =>
             Effect.map(
               presenting({ certificateFile: join(directory, "tls.crt"), keyFile: join(directory, "tls.key") }),
-              (message) => message.replace(directory, "/run/tls")
+              (message) => message.replaceAll(directory, "/run/tls")
             )
         ),
         presenting(Effect.fail("no vault")),

@@ -353,7 +353,11 @@ const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
   const known = { ...common, tokenEndpoint: tokenEndpoint ?? "", issuer: issuer && String(issuer) }
   const isDoubtful = tokenEndpoint !== undefined && metadataUrl !== undefined
   const checks = [
-    refuseIf(tokenEndpoint === undefined, "TokenEndpoint.tokenEndpoint", "is missing, and so is the issuer"),
+    refuseIf(
+      tokenEndpoint === undefined,
+      "TokenEndpoint.tokenEndpoint",
+      "is missing, and issuer as well: give one of them"
+    ),
     TokenEndpoint.check<R>(known),
     refuseIf(
       isDoubtful,

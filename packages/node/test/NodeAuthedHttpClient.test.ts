@@ -228,7 +228,7 @@ describe("NodeAuthedHttpClient.layer", () => {
     rowsEffect<readonly [options: object, ReadonlyArray<string>], unknown, Scope.Scope>(
       [
         [{ clientId: "c" }, [
-          "tokenEndpoint is missing, and so is the issuer",
+          "tokenEndpoint is missing, and issuer as well: give one of them",
           "clientSecret is missing",
           "origins is missing: say where tokens may go, or give a baseUrl"
         ]],
@@ -252,7 +252,7 @@ describe("NodeAuthedHttpClient.layer", () => {
             "tokenRequest.retry is not a Schedule",
             "maxWait must be longer than zero",
             "http.connections must be a whole number above zero",
-            "http.ca holds no certificate in PEM",
+            "http.ca contains no PEM certificate",
             "redis.url is not a URL",
             "redis.connectTimeout must be longer than zero",
             "tokenStore and redis are both given: one of them holds the tokens"
