@@ -9,9 +9,9 @@ type Made<A> = Effect.Effect<A, OAuthError.InvalidOptions, HttpClient.HttpClient
 
 declare const call: Effect.Effect<string, OAuthError.OAuthError | HttpClientError.HttpClientError>
 
-test("the family is closed: five tags are all of it", () => {
+test("the family is closed: four tags are all of it", () => {
   expect<OAuthError.OAuthError["_tag"]>()
-    .type.toBe<"TokenEndpointError" | "DiscoveryError" | "TokenProviderError" | "OriginNotAllowed" | "RedirectError">()
+    .type.toBe<"TokenEndpointError" | "DiscoveryError" | "TokenProviderError" | "OriginNotAllowed">()
 })
 
 test("catchTag narrows to one error, and leaves the others", () => {
@@ -65,6 +65,6 @@ test("and with that of discovery where the address is found by it", () => {
 })
 
 test("what is unknown is told by a guard, and found behind platform's error", () => {
-  expect(OAuthError.isOAuthError).type.toBe<(u: unknown) => u is OAuthError.OAuthError>()
-  expect(OAuthError.find(new Error())).type.toBe<Option.Option<OAuthError.OAuthError>>()
+  expect(OAuthError.isOAuthError).type.toBe<(u: unknown) => u is OAuthError.OAuthError | OAuthError.RedirectError>()
+  expect(OAuthError.find(new Error())).type.toBe<Option.Option<OAuthError.OAuthError | OAuthError.RedirectError>>()
 })

@@ -4,7 +4,7 @@ import { type Context, type Effect, type Layer } from "effect"
 import { expect, test } from "tstyche"
 
 declare const provider: Context.Tag.Service<TokenProvider.TokenProvider>
-type NoToken = OAuthError.TokenEndpointError | OAuthError.TokenProviderError
+type NoToken = OAuthError.TokenRequestError | OAuthError.TokenProviderError
 
 test("layer is a function that needs an endpoint and a store", () => {
   expect(TokenProvider.layer()).type.toBe<

@@ -40,7 +40,7 @@ export const make = (name: string, users: ReadonlyArray<string>): Effect.Effect<
   })
 
 const findUser = (users: ReadonlyArray<string>): Effect.Effect<User | undefined> =>
-  process.getuid?.() !== 0 ? Effect.succeed(undefined) : Effect.promise(async () => {
+  process.getuid?.() !== 0 ? Effect.void : Effect.promise(async () => {
     const known = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"))
     const found = users.flatMap((user) => known.filter(([name]) => name === user))[0]
     return found && { uid: Number(found[2]), gid: Number(found[3]) }
