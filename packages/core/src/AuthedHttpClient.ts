@@ -46,7 +46,7 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
 >() {}
 
 /**
- * A tag for one of several APIs, and its provider beside it.
+ * A tag for one of several APIs, with its token provider.
  *
  * @since 0.1.0
  * @category models
@@ -61,13 +61,13 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
   ) => Layer.Layer<Self, E, R>
   /** The provider of this API's tokens: to get one, or to renew it. */
   readonly provider: Context.Tag<Self, TokenProvider.TokenProvider["Type"]>
-  /** How the provider of this API stands with the token of a request: see `TokenProvider.status`. */
+  /** The state of the token of a request: see `TokenProvider.status`. */
   readonly status: (request?: TokenRequest.TokenRequest) => Effect.Effect<TokenStatus, never, Self>
 }
 
 /**
- * Makes a tag for one of several APIs of an app. What it stands for is a client
- * like `AuthedHttpClient`, of a layer of its own.
+ * Makes a tag for one of several APIs of an app: a client like
+ * `AuthedHttpClient`, with a layer of its own.
  *
  * @example
  * ```ts
@@ -88,7 +88,7 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
  *   const payments = yield* Payments
  *   yield* payments.get("/payments")
  *   return yield* Payments.status()
- * })
+ * }).pipe(Effect.provide(PaymentsLive))
  * ```
  *
  * @since 0.1.0

@@ -19,10 +19,10 @@ const situationsOf = ({ groups, sections = [] }: Section): ReadonlyArray<Situati
   ...sections.flatMap(situationsOf)
 ]
 
-/** The page, whose every message comes about now. */
+/** The page, with the messages that the situations cause now. */
 export const make = Effect.gen(function*() {
   const situations = sections.flatMap(situationsOf)
-  // Most only wait, as each lets the time of a clock of its own pass
+  // Most only wait: each has its own clock
   const places = yield* Effect.makeSemaphore(concurrency)
   const texts = yield* Effect.forEach(
     situations,

@@ -1,4 +1,4 @@
-/** The page "Errors": what to do, and beside it the real code in each situation, which brings the messages. */
+/** The page "Errors": what to do, and the situations that cause the messages, made with the real code. */
 import {
   AuthedFetch,
   AuthedHttpClient,
@@ -16,12 +16,17 @@ import {
   TokenRevocation,
   TokenStore
 } from "@effect-alf/core"
-import { NodeAuthedHttpClient, NodeHttp, RedisTokenStore } from "@effect-alf/node"
+import { MemcachedTokenStore, NodeAuthedHttpClient, NodeHttp, RedisTokenStore, SqlTokenStore } from "@effect-alf/node"
+import * as Reactivity from "@effect/experimental/Reactivity"
 import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { NodeFileSystem } from "@effect/platform-node"
+import { LibsqlClient } from "@effect/sql-libsql"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Statement from "@effect/sql/Statement"
 import {
   Cause,
   Chunk,
+  Config,
   ConfigError,
   ConfigProvider,
   Duration,
@@ -49,7 +54,7 @@ import { hang } from "../../core/test/support/hang.js"
 import { keyOf } from "../../core/test/support/SigningKeys.js"
 import * as RedisNotices from "../../node/src/redis/RedisNotices.js"
 
-/** Brings a message, or lines of the log. */
+/** Results in a message, or in lines of the log. */
 export type Situation = Effect.Effect<string, unknown, Scope.Scope>
 
 const issuer = "https://auth.example.com"
@@ -97,7 +102,7 @@ const messageOf = <A, E extends { readonly message: string }, R>(effect: Effect.
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
 /** What a token request fails with. */
-const asking = (answer: () => Response | Error, options: Partial<TokenEndpoint.Options> = {}): Situation =>
+const requesting = (answer: () => Response | Error, options: Partial<TokenEndpoint.Options> = {}): Situation =>
   TokenEndpoint.make({ ...client, ...options }).pipe(
     Effect.flatMap((endpoint) => endpoint.attempt(endpoint.resolve())),
     messageOf,
@@ -105,13 +110,13 @@ const asking = (answer: () => Response | Error, options: Partial<TokenEndpoint.O
   )
 
 const refused = (error: string, status = 400, more: Record<string, string> = {}) =>
-  asking(() => json({ error, ...more }, status))
+  requesting(() => json({ error, ...more }, status))
 
 const issuing = (fields: Record<string, unknown>, options?: Partial<TokenEndpoint.Options>) =>
-  asking(() => token(fields), options)
+  requesting(() => token(fields), options)
 
 const failing = (message: string, code?: string) =>
-  asking(() => Object.assign(new Error(message), code === undefined ? {} : { code }))
+  requesting(() => Object.assign(new Error(message), code === undefined ? {} : { code }))
 
 const metadata = (fields: Record<string, unknown> = {}) => json({ issuer, token_endpoint: url, ...fields })
 
@@ -143,7 +148,7 @@ const proving = <R>(clientAuth: ClientAuth.ClientAuth<R>) =>
     Effect.provide(answering(() => token()))
   )
 
-const granting = (grant: Grant.Grant) => asking(() => token(), { request: { grant } })
+const granting = (grant: Grant.Grant) => requesting(() => token(), { request: { grant } })
 
 type KeyOptions = Omit<ClientAuth.PrivateKeyJwtOptions, "key">
 
@@ -181,7 +186,7 @@ const readingSecret = (content: string | undefined): Situation =>
     )
   }).pipe(Effect.provide(NodeFileSystem.layer))
 
-/** Those that change what all others use. */
+/** Situations that change what all others use. */
 export const alone = new Set<Situation>()
 
 const runAlone = (situation: Situation): Situation => {
@@ -189,7 +194,7 @@ const runAlone = (situation: Situation): Situation => {
   return situation
 }
 
-/** While the effect runs, WebCrypto imports no key. */
+/** While the effect runs, the package cannot be loaded. */
 const withoutPackage = (name: string, effect: Situation): Situation =>
   runAlone(Effect.acquireUseRelease(
     Effect.sync(() =>
@@ -197,11 +202,12 @@ const withoutPackage = (name: string, effect: Situation): Situation =>
         throw new Error(`Cannot find package '${name}'`)
       })
     ),
-    // What comes after this is of vitest
+    // The rest of the message comes from vitest
     () => Effect.map(effect, (message) => message.replace(/\[vitest\].*/s, "…")),
     () => Effect.sync(() => vi.doUnmock(name))
   ))
 
+/** While the effect runs, WebCrypto imports no key. */
 const withoutImport = (effect: Situation): Situation =>
   runAlone(Effect.acquireUseRelease(
     Effect.sync(() => vi.spyOn(crypto.subtle, "importKey").mockRejectedValue(new Error("refused"))),
@@ -263,6 +269,40 @@ const encryptedWith = (...keys: ReadonlyArray<object>): Situation =>
 const redisWith = (options: RedisTokenStore.Options): Situation => building(RedisTokenStore.layer(options))
 
 const redisAt = (url: string) => redisWith({ url })
+
+const memcachedWith = (options: object): Situation =>
+  building(MemcachedTokenStore.layer({ servers: "localhost", ...options }))
+
+const memcachedAt = (servers: string) => memcachedWith({ servers })
+
+/** What a command of Memcached fails with when the server answers with this line, or not at all. */
+const memcachedAnswering = (command: () => Promise<never>): Situation =>
+  MemcachedTokenStore.fromClient(
+    { getNodesByKey: () => Promise.resolve([{ command }]) },
+    { commandTimeout: "10 millis" }
+  ).pipe(Effect.flatMap((store) => messageOf(store.get("key"))))
+
+const sqlite = LibsqlClient.layer({ url: ":memory:" })
+
+/** A client of a database that never answers. */
+const silentSql = (dialect: Statement.Dialect) =>
+  Layer.scoped(
+    SqlClient.SqlClient,
+    SqlClient.make({
+      acquirer: Effect.never,
+      compiler: Statement.makeCompiler({
+        dialect,
+        placeholder: () => "?",
+        onIdentifier: (name) => name,
+        onCustom: () => ["", []],
+        onRecordUpdate: () => ["", []]
+      }),
+      spanAttributes: []
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+
+const storeAt = (url: string, more: Readonly<Record<string, string>> = {}) =>
+  configuredBy({ ...variables, ALF_CLIENT_SECRET: "client-secret", ALF_STORE_URL: url, ...more })
 
 const key32 = Redacted.make(new Uint8Array(32))
 
@@ -359,7 +399,7 @@ const providing = (world: World): Situation => messageOf(Effect.flatMap(makeProv
 
 const providingDuring = (world: World): Situation => during(providing(world))
 
-const telling = (world: World) => logged(Effect.exit(Effect.flatMap(makeProvider(world), (it) => it.get())))
+const logging = (world: World) => logged(Effect.exit(Effect.flatMap(makeProvider(world), (it) => it.get())))
 
 /** A store in memory, some of whose methods are others. */
 const storeWith = (
@@ -371,7 +411,7 @@ const storeWith = (
     Effect.map(Effect.orDie(TokenStore.makeMemory({ sharing })), (store) => ({ ...store, ...change(store) }))
   )
 
-/** That another process asks, without the lease. */
+/** The note of another process that requests a token without the lease. */
 const claim: TokenStore.Entry = {
   version: "version",
   payload: JSON.stringify({ v: 1, count: 1, memory: 0 }),
@@ -401,7 +441,7 @@ const encrypted = (store: Layer.Layer<TokenStore.TokenStore>) =>
 
 const envelope = (key: string) => JSON.stringify({ v: 1, key, nonce: "A".repeat(16), text: "A".repeat(64) })
 
-/** Listens to a store that tells of no changes at first, and then does. */
+/** Listens to a store whose notices fail at first, and then work. */
 const hearing = (error: OAuthError.TokenStoreError): Situation =>
   during(logged(Effect.suspend(() => {
     let isSilent = true
@@ -487,7 +527,7 @@ const rotating: Situation = once(Effect.scoped(Effect.flatMap(selfSigned, ({ goo
     yield* refresh
   })))))
 
-/** Asks for tokens with a certificate that cannot be read anew, and then can be. */
+/** Requests tokens with a certificate that cannot be read again at first, and then can be. */
 const refreshingCertificate: Situation = Effect.suspend(() => {
   let reads = 0
   const certificate = ClientCertificate.ClientCertificate.of({
@@ -527,10 +567,11 @@ export interface Section {
 const endpoint = /^\w+ endpoint \S+?(: |(?= answered))\s?/g
 const noError = /^\w+ endpoint \S+ |no OAuth error in (an empty body|a body of \d+ characters \(\S+\)(: not found)?)/g
 const answered200 = /^\w+ endpoint \S+ answered 200: /g
-const credentials = /^(\w+ endpoint \S+: (the \w+ credentials are unavailable: )?|TokenEndpoint.dpop brings no key: )/g
+const credentials =
+  /^(\w+ endpoint \S+: (the \w+ credentials are unavailable: )?|TokenEndpoint.dpop provides no key: )/g
 const refresh = /^The refresh token cannot be used: /g
 const redirect = /^A redirect .* not followed: /g
-const store = /\. Tokens stay in .*$|^Token store entry … counts as absent: /g
+const store = /\. Until the store is .*$|^Token store entry … counts as absent: /g
 const logCause = /(?<=\.) Token endpoint.*$|^Discovery endpoint \S+: /g
 
 /** The page, in its order. */
@@ -587,21 +628,21 @@ export const sections: ReadonlyArray<Section> = [
           "Wait: this was [retried](retries.md#the-token-request) and `Retry-After` honoured. Let processes [share a token](stores-and-fleets.md).",
         messages: [
           refused("temporarily_unavailable", 503),
-          asking(() => page(502)),
-          asking(() => new Response(null, { status: 429 }))
+          requesting(() => page(502)),
+          requesting(() => new Response(null, { status: 429 }))
         ]
       }, {
         advice:
           "Check the address, or use [discovery](authorization-servers.md#discovery). `headers.location` has a redirect's target. 304 comes from a cache.",
         messages: [
-          asking(() => text("not found", 404, "text/plain")),
+          requesting(() => text("not found", 404, "text/plain")),
           discovering(() => new Response(null, { status: 404 })),
-          asking(() => new Response(null, { status: 304 })),
-          asking(() => new Response(null, { status: 302, headers: { location: `${issuer}/login` } }))
+          requesting(() => new Response(null, { status: 304 })),
+          requesting(() => new Response(null, { status: 302, headers: { location: `${issuer}/login` } }))
         ]
       }, {
         advice: "Read the server's log: it may reject the assertion's `audience`. Or a gateway blocks this machine.",
-        messages: [asking(() => new Response(null, { status: 403 })), asking(() => page(403))]
+        messages: [requesting(() => new Response(null, { status: 403 })), requesting(() => page(403))]
       }]
     }, {
       title: "No response",
@@ -625,8 +666,8 @@ export const sections: ReadonlyArray<Section> = [
       }, {
         advice: "Check the server, or the vault. Raise `timeout`, and `maxWait` above it.",
         messages: [
-          during(asking(() => new Response(new ReadableStream()))),
-          during(asking(() => token(), { clientSecret: Effect.never }))
+          during(requesting(() => new Response(new ReadableStream()))),
+          during(requesting(() => token(), { clientSecret: Effect.never }))
         ]
       }]
     }, {
@@ -636,18 +677,18 @@ export const sections: ReadonlyArray<Section> = [
       groups: [{
         advice: "Check the address with `curl -i`. Set `tokenField` (`ALF_TOKEN_FIELD`), or raise `maxResponseBytes`.",
         messages: [
-          asking(() => page(200)),
-          asking(() => json([])),
-          asking(() => json({})),
-          asking(() => json({ error: 1 })),
-          asking(() => text(" ".repeat(262_145), 200, "application/json")),
+          requesting(() => page(200)),
+          requesting(() => json([])),
+          requesting(() => json({})),
+          requesting(() => json({ error: 1 })),
+          requesting(() => text(" ".repeat(262_145), 200, "application/json")),
           discovering(() => json({})),
           introspecting({ active: "yes" })
         ]
       }, {
         advice: "Report it to the server's owner.",
         messages: [
-          asking(
+          requesting(
             () => new Response("...", { headers: { "content-type": "application/json", "content-encoding": "gzip" } })
           ),
           issuing({ access_token: 1 }),
@@ -687,7 +728,8 @@ export const sections: ReadonlyArray<Section> = [
   },
   {
     title: "The credentials",
-    introduction: "Reason `ClientAuth`. `the … credentials are unavailable: …` and `… brings no key: …` are left out.",
+    introduction:
+      "Reason `ClientAuth`. `the … credentials are unavailable: …` and `TokenEndpoint.dpop provides no key: …` are left out.",
     leavesOut: credentials,
     groups: [{
       advice: "Log the cause in your effect, or fail with `CredentialsError`, the only cause that is shown.",
@@ -768,7 +810,7 @@ export const sections: ReadonlyArray<Section> = [
       messages: [
         withKey(rsaPem, { claims: { n: 1n } }),
         withKey(rsaPem, { lifetime: 0 }),
-        asking(() => token(), {
+        requesting(() => token(), {
           clientId: "client:id",
           clientAuth: ClientAuth.clientSecretBasic(clientSecret, { raw: true })
         }),
@@ -941,6 +983,10 @@ export const sections: ReadonlyArray<Section> = [
         endpointWith({ clientId: undefined }),
         endpointWith({ request: { params: { tenant: undefined } } }),
         nodeWith({}),
+        building(
+          TokenEndpoint.layerConfig({ clientId: Config.succeed(clientId), clientSecret: Config.succeed(clientSecret) })
+            .pipe(Layer.provide(answering(() => token())))
+        ),
         configuredBy({}),
         configuredBy({
           ...variables,
@@ -1009,7 +1055,22 @@ export const sections: ReadonlyArray<Section> = [
         endpointWith({ clientSecret: "client-secret" })
       ]
     }, {
-      advice: "Use `mapInputPath` ([Configuration](configuration.md)).",
+      advice: "Give the option a value of this type.",
+      messages: [
+        endpointWith({ clientAuth: "basic" }),
+        endpointWith({ request: { grant: "client_credentials" } }),
+        endpointWith({ request: { scope: 1 } }),
+        endpointWith({ bearerTypes: "JWT" }),
+        endpointWith({ headers: "accept: */*" }),
+        endpointWith({ retry: 5 }),
+        endpointWith({ retryWhile: true }),
+        clientWith({ baseUrl: api, isRejection: 419 }),
+        building(TokenStore.layer({} as never)),
+        building(TokenStore.layer(new Map(), { timeToLive: "minutes" as never }))
+      ]
+    }, {
+      advice:
+        "For `layerEnv` set its [`prefix`](configuration.md#another-prefix) instead; for other layers use `ConfigProvider.mapInputPath`.",
       messages: [configuredBy(
         {
           ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [`shop.${name}`, value])),
@@ -1053,6 +1114,30 @@ export const sections: ReadonlyArray<Section> = [
           "ioredis",
           redisAt("redis://127.0.0.1:1")
         )
+      ]
+    }, {
+      advice:
+        "Write `memcached://user:password@host:11211`, and further servers after commas ([Memcached](memcached.md)).",
+      messages: [
+        memcachedAt("redis://localhost"),
+        memcachedAt("localhost/1"),
+        memcachedAt("localhost:99999"),
+        memcachedAt("memcached://app@localhost"),
+        memcachedAt("memcached://app:100%@localhost"),
+        memcachedWith({ username: "an app", password: clientSecret }),
+        memcachedWith({ username: "app" }),
+        memcachedWith({ prefix: "an app:" }),
+        withoutPackage("memcache", memcachedAt("127.0.0.1:1"))
+      ]
+    }, {
+      advice: "See [SQL](sql.md). Keep one of the two variables.",
+      messages: [
+        building(SqlTokenStore.layerWithClient(sqlite, { table: "a table" })),
+        building(Layer.provide(SqlTokenStore.layer(), silentSql("mssql"))),
+        withoutPackage("@effect/sql-pg", storeAt("postgres://app@db.example.com/app")),
+        storeAt("postgres://app@db.example.com/app", { ALF_STORE_PREFIX: "app:" }),
+        storeAt("redis://localhost", { ALF_REDIS_URL: "redis://localhost" }),
+        storeAt("http://localhost")
       ]
     }, {
       advice: "Write `http://user:50%25@proxy.example.com:3128` for the password `50%`. Check your `ConfigProvider`.",
@@ -1111,13 +1196,24 @@ export const sections: ReadonlyArray<Section> = [
   {
     title: "The store",
     introduction:
-      "A `TokenStoreError` (`Unavailable`, `Timeout`, `InvalidEntry`) fails no request. The log has its method: `get`, `set`, `remove`, `acquireLease`, `extendLease`, `releaseLease` or `changes`. `Token store entry … counts as absent: …` and `…. Tokens stay in this process until the store is back` are left out.",
+      "A `TokenStoreError` (`Unavailable`, `Timeout`, `InvalidEntry`) fails no request. The log has its method: `get`, `set`, `remove`, `acquireLease`, `extendLease`, `releaseLease` or `changes`. `Token store entry … counts as absent: …` and `…. Until the store is available again, tokens are cached in this process only` are left out.",
     leavesOut: store,
     groups: [{
       advice:
-        "[Restore the store](stores-and-fleets.md#when-redis-fails). Meanwhile each process requests its own token.",
+        "Restore the store: see [Redis](redis.md#outages), [Memcached](memcached.md) or [SQL](sql.md). Meanwhile each process requests its own token.",
       messages: [
-        telling({ store: Layer.orDie(RedisTokenStore.layer({ url: "redis://127.0.0.1:1", commandTimeout: hang })) }),
+        logging({ store: Layer.orDie(RedisTokenStore.layer({ url: "redis://127.0.0.1:1", commandTimeout: hang })) }),
+        logging({
+          store: Layer.orDie(MemcachedTokenStore.layer({ servers: "127.0.0.1:1", commandTimeout: hang })),
+          provider: { storeTimeout: hang }
+        }),
+        messageOf(
+          TokenStore.make({ get: () => undefined, set: () => false }).set(
+            "key",
+            { version: "1", payload: "a-token", timeToLive: Duration.hours(1) },
+            Option.none()
+          )
+        ),
         last(during(logged(Effect.gen(function*() {
           let isDown = true
           const provider = yield* makeProvider({
@@ -1133,9 +1229,9 @@ export const sections: ReadonlyArray<Section> = [
       advice: "Check the network, or raise `storeTimeout` or `commandTimeout`.",
       messages: [
         during(
-          telling({ store: storeWith(() => ({ get: () => Effect.never })) })
+          logging({ store: storeWith(() => ({ get: () => Effect.never })) })
         ),
-        during(telling({
+        during(logging({
           store: storeWith((store) => ({
             get: (key) => Effect.delay(store.get(key), "400 millis"),
             acquireLease: () => Effect.never
@@ -1147,16 +1243,36 @@ export const sections: ReadonlyArray<Section> = [
             { commandTimeout: "10 millis" }
           ),
           (store) => messageOf(store.get("key"))
+        ),
+        memcachedAnswering(() => new Promise(() => {})),
+        during(Effect.flatMap(
+          SqlTokenStore.makeWithClient(silentSql("pg"), { notices: false }),
+          (store) => messageOf(store.get("key"))
+        ))
+      ]
+    }, {
+      advice:
+        "Set Memcached's user and password in `ALF_STORE_URL`, or raise its limits (`-m`, `-I`). Create the [table](sql.md#the-table).",
+      messages: [
+        ...[
+          "CLIENT_ERROR unauthenticated",
+          "CLIENT_ERROR authentication failure",
+          "SERVER_ERROR object too large for cache",
+          "SERVER_ERROR out of memory storing object"
+        ].map((line) => memcachedAnswering(() => Promise.reject(new Error(line)))),
+        Effect.flatMap(
+          SqlTokenStore.makeWithClient(sqlite),
+          (store) => messageOf(store.get("key"))
         )
       ]
     }, {
       advice:
-        "Run the [contract](stores-and-fleets.md#a-fleet-store-of-your-own) against a custom store. Give the app its own `prefix`. Request less scope.",
+        "Run the [contract](store-of-your-own.md#the-contract) against a custom store. Give the app its own `prefix`. Request less scope.",
       messages: [
-        telling({
+        logging({
           store: storeWith(() => ({ acquireLease: () => Effect.succeed("OK" as never) }))
         }),
-        telling({
+        logging({
           store: Layer.succeed(TokenStore.TokenStore, TokenStore.make({ get: () => "not ours", set: () => {} }))
         }),
         Effect.gen(function*() {
@@ -1169,10 +1285,10 @@ export const sections: ReadonlyArray<Section> = [
     }, {
       advice: "Ignore during a deployment.",
       messages: [
-        telling({
+        logging({
           store: storeHolding("not ours")
         }),
-        telling({
+        logging({
           store: encrypted(storeHolding("not ours"))
         })
       ]
@@ -1180,13 +1296,13 @@ export const sections: ReadonlyArray<Section> = [
       advice:
         "Give all processes [all keys](stores-and-fleets.md#encrypted-at-rest), and check who can write to the store.",
       messages: [
-        telling({
+        logging({
           store: encrypted(storeHolding(envelope("2026-05")))
         }),
-        telling({ store: encrypted(storeHolding(envelope("2026-11"))) })
+        logging({ store: encrypted(storeHolding(envelope("2026-11"))) })
       ]
     }, {
-      advice: "Allow the Redis user to [subscribe](stores-and-fleets.md#every-redis).",
+      advice: "Allow the Redis user to [subscribe](redis.md#permissions).",
       messages: [
         Effect.gen(function*() {
           const refusal = Object.assign(
@@ -1218,7 +1334,7 @@ export const sections: ReadonlyArray<Section> = [
       ]
     }],
     after:
-      "Correct the URL's scheme:\n\n```\n (a port without TLS does this to rediss://: that is redis://)\n (a port for TLS does this to redis://: that is rediss://)\nthe server closes connections before it answers, as a port for TLS does: that is rediss://\n```"
+      "Correct the URL's scheme:\n\n```\n (the port may be without TLS: that is redis://)\n (the port may be for TLS: that is rediss://)\nthe server closes connections before it answers (the port may be for TLS: that is rediss://)\n```"
   },
   {
     title: "Log lines",
@@ -1246,7 +1362,7 @@ export const sections: ReadonlyArray<Section> = [
           (address, count) =>
             address !== url ? new Response(null, { status: 401 }) : count === 1 ? token() : unavailable()
         )),
-        telling({ answer: unavailable }),
+        logging({ answer: unavailable }),
         during(logged(Effect.gen(function*() {
           const provider = yield* makeProvider({ answer: (_, count) => count === 1 ? unavailable() : token() })
           yield* Effect.exit(provider.get())

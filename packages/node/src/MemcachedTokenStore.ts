@@ -1,12 +1,12 @@
 /**
  * A `TokenStore` in Memcached 1.6.10 or newer: the processes of an app share
- * their tokens. Memcached forgets what it has no room for, and all when it is
- * restarted; then the token is asked for again.
+ * their tokens. Memcached evicts entries when it is full, and all when it is
+ * restarted; then a token is requested again.
  *
  * The package `memcache` is loaded when a layer with connections of its own is
- * built; whoever uses another store need not install it. Of the clients that are
- * kept it is the one over which a write can be bound to what was read, and which
- * bears whatever it is answered. It speaks no TLS.
+ * built; apps with another store need not install it. It is the maintained
+ * client that allows compare-and-set, and that tolerates every answer. It has
+ * no TLS.
  *
  * @since 0.1.0
  */
@@ -181,7 +181,7 @@ const checkOptions = Effect.fnUntraced(function*({ commandTimeout, prefix = defa
   if (!MemcachedKey.isPlain(prefix) || prefix.length > MemcachedKey.maxPrefix) {
     return yield* LayerOptions.invalid(
       "MemcachedTokenStore.prefix",
-      `must be at most ${MemcachedKey.maxPrefix} characters of ASCII, and none of them a space`
+      `must be at most ${MemcachedKey.maxPrefix} ASCII characters, without spaces`
     )
   }
   return {
@@ -282,7 +282,7 @@ const fromConnection = (
       change("extendLease", leaseKey(key), (held) => isOf(held, owner) ? lease(owner, duration) : "leave"),
     releaseLease: (key, owner) =>
       Effect.asVoid(change("releaseLease", leaseKey(key), (held) => isOf(held, owner) ? "nothing" : "leave")),
-    // Memcached tells nobody of a write: who waits for one looks again and again
+    // Memcached has no notices: a waiting process looks repeatedly
     changes: Stream.never
   })
 }
@@ -292,7 +292,7 @@ const isInItsTime = ({ timeToLive }: Entry): boolean => Duration.greaterThan(tim
 const isOf = (found: Option.Option<Entry>, version: string): boolean =>
   Option.exists(found, (entry) => entry.version === version)
 
-/** A lease that has no end, or a far one, is nobody's. */
+/** A lease without expiry, or with a distant one, is ignored. */
 const isHeld = (held: Option.Option<Entry>, owner: string, duration: Duration.Duration): boolean =>
   Option.exists(
     held,

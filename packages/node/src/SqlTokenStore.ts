@@ -3,8 +3,7 @@
  * processes of an app share their tokens in Postgres, MySQL, MariaDB or SQLite.
  * Every write is one conditional statement, and every time is the database's.
  *
- * Nothing here needs Node: what a runtime has a client for, it has this store
- * for. The package `@effect/sql` is loaded when a store is made.
+ * It does not need Node, only a client for the runtime. The package `@effect/sql` is loaded when a store is made.
  *
  * @since 0.1.0
  */
@@ -54,14 +53,14 @@ export interface Options {
    */
   readonly table?: string | undefined
   /**
-   * Makes the table where it is not there, when the store is first used. The default is `false`: an app that is
+   * Creates the table if it is missing, when the store is first used. The default is `false`: an app that is
    * migrated may not make tables, and `migration` belongs to its migrations.
    */
   readonly createTable?: boolean | undefined
   /**
    * Listens to what other processes store, over LISTEN and NOTIFY of Postgres, if the client is that of
    * `@effect/sql-pg`. The default is `true`; `false` is for a pooler without sessions, such as PgBouncer in transaction
-   * mode, through which nothing is heard.
+   * mode, which delivers no notices.
    */
   readonly notices?: boolean | undefined
 }
@@ -167,8 +166,8 @@ export const make = (
   })
 
 /**
- * A store with a client of its own. It is a cache and no dependency: it can be
- * made while the database is down, and works again by itself when that is back.
+ * A store with a client of its own. It is a cache, not a dependency: it can be
+ * built while the database is down, and works again when that is available.
  *
  * @since 0.1.0
  * @category constructors
@@ -233,7 +232,7 @@ export const layerWithClient = <E, R>(
   Layer.scoped(TokenStore, makeWithClient(client, options))
 
 /**
- * The variables that a store can be told by.
+ * The variables of a store.
  *
  * @since 0.1.0
  * @category configurations
@@ -278,10 +277,10 @@ export const layerConfig = (
 ): Layer.Layer<TokenStore, InvalidOptions | ConfigError.ConfigError, SqlClient> =>
   LayerOptions.make(config, (configured: Options) => layer({ ...options, ...configured }))
 
-// Another was faster: within the time of one call it is tried again
+// Conflicts with other processes are retried within the time of one call
 const tryAgain = Schedule.intersect(Schedule.jittered(Schedule.exponential("2 millis")), Schedule.recurs(8))
 
-/** What a database takes as a lifetime: whole milliseconds, at least one; none for what has no end. */
+/** The lifetime for the database: whole milliseconds, at least one; null for an entry that does not expire. */
 const encodeMillis = (duration: Duration.Duration): number | null =>
   Duration.isFinite(duration)
     ? Math.min(Math.max(1, Math.floor(Duration.toMillis(duration))), Number.MAX_SAFE_INTEGER)
@@ -290,7 +289,7 @@ const encodeMillis = (duration: Duration.Duration): number | null =>
 const decodeMillis = (millis: number | null): Duration.Duration =>
   millis === null ? Duration.infinity : Duration.millis(millis)
 
-/** As of old: a lease of more than ten times the time that is asked for is nobody's. */
+/** A lease with more than ten times the requested duration left is ignored. */
 const longestLease = (duration: Duration.Duration) => encodeMillis(Duration.times(duration, 10))
 
 const toStoreError = (method: TokenStoreError["method"], error: unknown, secret?: string) =>
@@ -298,7 +297,7 @@ const toStoreError = (method: TokenStoreError["method"], error: unknown, secret?
     ? new TokenStoreError({
       method,
       reason: "Timeout",
-      description: `the database gives no answer within ${Duration.format(error.limit)}`
+      description: `the database gave no answer within ${Duration.format(error.limit)}`
     })
     : new TokenStoreError({ method, reason: "Unavailable", description: SqlFailure.describe(error, secret) })
 

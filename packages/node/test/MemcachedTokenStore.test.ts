@@ -295,12 +295,12 @@ describe("MemcachedTokenStore, options", () => {
         [{ servers: "memcached://app:hunter%202@localhost" }, "password must be a text without spaces"],
         [{ servers: "localhost/path" }, "servers has a server that is not host or host:port"],
         [{ servers: ["localhost", ""] }, "servers has a server that is not host or host:port"],
-        [{ servers: "localhost:0" }, "servers has a port that there is not"],
-        [{ servers: "localhost:65536" }, "servers has a port that there is not"],
+        [{ servers: "localhost:0" }, "servers has a port that is not between 1 and 65535"],
+        [{ servers: "localhost:65536" }, "servers has a port that is not between 1 and 65535"],
         [{ servers: "localhost", password: Redacted.make("hunter2") }, "username must be a text without spaces"],
         [{ servers: "localhost", username: "app" }, "password must be a text without spaces"],
-        [{ servers: "localhost", prefix: "a b" }, "prefix must be at most 200 characters of ASCII"],
-        [{ servers: "localhost", prefix: "x".repeat(201) }, "prefix must be at most 200 characters of ASCII"],
+        [{ servers: "localhost", prefix: "a b" }, "prefix must be at most 200 ASCII characters"],
+        [{ servers: "localhost", prefix: "x".repeat(201) }, "prefix must be at most 200 ASCII characters"],
         [{ servers: "localhost", commandTimeout: 0 }, "commandTimeout must be longer than zero"],
         [{ servers: "localhost", connectTimeout: -1 }, "connectTimeout is negative"]
       ] as ReadonlyArray<readonly [Partial<MemcachedTokenStore.Options>, string]>,
@@ -330,7 +330,7 @@ describe("MemcachedTokenStore, options", () => {
       assert.match(wrong.description, /^CLIENT_ERROR authentication failure \(the username or the password is wrong\)/)
       assertHides(wrong, "hunter2")
       const none = yield* failureOf((yield* open({ servers: address })).get("k"))
-      assert.match(none.description, /\(the server wants a username and a password\)$/)
+      assert.match(none.description, /\(the server requires a username and a password\)$/)
     }))
 
   it.scopedLive("a password that nobody asks for is not sent", () =>

@@ -114,10 +114,10 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
           "ALF_STORE_URL has a path that is not the number of a database"
         ],
         [{ ALF_STORE_URL: "memcached://:hunter2@x" }, "ALF_STORE_URL must be a text without spaces"],
-        [{ ALF_STORE_URL: "memcached://x:0" }, "ALF_STORE_URL has a port that there is not"],
+        [{ ALF_STORE_URL: "memcached://x:0" }, "ALF_STORE_URL has a port that is not between 1 and 65535"],
         [
           { ALF_STORE_URL: "memcached://x", ALF_STORE_PREFIX: "a b" },
-          "ALF_STORE_PREFIX must be at most 200 characters of ASCII, and none of them a space"
+          "ALF_STORE_PREFIX must be at most 200 ASCII characters, without spaces"
         ],
         [
           { ALF_STORE_URL: "sqlite:x", ALF_SQL_TABLE: "a b" },
@@ -126,7 +126,7 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
         ],
         [
           { ALF_STORE_URL: "postgres://app:hunter2@x/app", ALF_STORE_PREFIX: "a" },
-          "ALF_STORE_PREFIX is for no database: name a table"
+          "ALF_STORE_PREFIX does not apply to a database: name a table"
         ],
         [
           { ALF_STORE_URL: "memcached://x", ALF_REDIS_URL: "redis://:hunter2@x" },

@@ -217,7 +217,7 @@ describe.concurrent("RedisConnection", () => {
         // A slow machine may still be connecting
         yield* Effect.repeat(failureOf(store.get("k")), {
           until: ({ description }) =>
-            description.startsWith("Redis is not connected: no node of the cluster reports the others: "),
+            description.startsWith("Redis is not connected: no node of the cluster knows the others: "),
           schedule: Schedule.spaced("20 millis")
         })
       }))

@@ -80,7 +80,7 @@ const outages: Record<string, Outage> = {
     begin: tell("ALTER TABLE effect_alf_tokens RENAME TO elsewhere"),
     end: tell("ALTER TABLE elsewhere RENAME TO effect_alf_tokens"),
     cause:
-      /: the database fails: 42P01 relation .* does not exist; SqlTokenStore\.migration or the option createTable makes it/
+      /: the database fails: 42P01 relation .* does not exist; SqlTokenStore\.migration or the option createTable creates it/
   },
   "it has another password": {
     begin: tell("ALTER ROLE app PASSWORD 'another'", cutOff),

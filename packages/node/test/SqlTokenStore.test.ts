@@ -140,7 +140,7 @@ for (const [name, database] of Object.entries(databases)) {
         const lacking = yield* makeStore({ table })
         const error = yield* failureOf(lacking.set("k", entry("v1", "the-secret"), Option.none()))
         assert.strictEqual(error.reason, "Unavailable")
-        assert.match(error.description, /; SqlTokenStore\.migration or the option createTable makes it$/)
+        assert.match(error.description, /; SqlTokenStore\.migration or the option createTable creates it$/)
         assertHides(error, "the-secret")
         const stores = yield* Effect.all(Arr.makeBy(8, () => makeStore({ table, createTable: true })))
         const won = yield* Effect.forEach(stores, (store) => store.set("k", entry("v1"), Option.none()), {

@@ -88,7 +88,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       proxy.swallow()
       const error = yield* failureOf(store.get("k"))
       assert.strictEqual(error.reason, "Timeout")
-      assert.strictEqual(error.description, "the database gives no answer within 500ms")
+      assert.strictEqual(error.description, "the database gave no answer within 500ms")
       proxy.pass()
       deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
     }))

@@ -71,7 +71,7 @@ const parseServer = (text: string) => {
   if (host === undefined) return LayerOptions.invalid(option, "has a server that is not host or host:port")
   return number > 0 && number < 65_536
     ? Effect.succeed<Server>({ host, port: number })
-    : LayerOptions.invalid(option, "has a port that there is not")
+    : LayerOptions.invalid(option, "has a port that is not between 1 and 65535")
 }
 
 const parseUserInfo = (userInfo: string) => {

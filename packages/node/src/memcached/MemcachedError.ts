@@ -39,8 +39,8 @@ export const describe = (error: unknown, secret?: string | undefined): string =>
   })
 
 const hints: ReadonlyArray<readonly [said: RegExp, hint: string]> = [
-  [/^SERVER_ERROR object too large/, "an entry is larger than the server takes: its option -I, 1 MiB by default"],
+  [/^SERVER_ERROR object too large/, "the entry is larger than the server accepts: its option -I, 1 MiB by default"],
   [/^SERVER_ERROR out of memory/, "it is full, and may not evict"],
-  [/^CLIENT_ERROR unauthenticated/, "the server wants a username and a password"],
+  [/^CLIENT_ERROR unauthenticated/, "the server requires a username and a password"],
   [/^CLIENT_ERROR authentication failure/, "the username or the password is wrong"]
 ]

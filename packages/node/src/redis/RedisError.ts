@@ -67,7 +67,7 @@ export const hintAtTls = (error: unknown, isTls: boolean): string => {
 export const describe = (error: unknown, secret?: string | undefined): string => {
   // The cause is what one node of a cluster said, not the error that all of them failed
   if (Predicate.hasProperty(error, "lastNodeError")) {
-    return `no node of the cluster reports the others: ${describe(error.lastNodeError, secret)}`
+    return `no node of the cluster knows the others: ${describe(error.lastNodeError, secret)}`
   }
   return OAuthError.describe(error, (text) => {
     // Some messages of Redis quote the arguments, others name the script

@@ -26,7 +26,7 @@ const noTable = /^(42P01|ER_NO_SUCH_TABLE)$/
 const isNoTable = (error: unknown): boolean =>
   noTable.test(String(codeOf(error))) || /no such table/.test(OAuthError.describe(error))
 
-const hint = "; SqlTokenStore.migration or the option createTable makes it"
+const hint = "; SqlTokenStore.migration or the option createTable creates it"
 
 /** Says in one line what is wrong. */
 export const describe = (error: unknown, secret?: string | undefined): string => {

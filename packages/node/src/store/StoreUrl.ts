@@ -43,7 +43,7 @@ const memcached: Open = ({ prefix, url }) =>
 const database = (scheme: keyof typeof SqlUrl.databases): Open => ({ createTable, prefix, table, url }) =>
   prefix === undefined
     ? SqlUrl.layer(scheme, url, { table, createTable })
-    : Layer.fail(LayerOptions.error("SqlTokenStore.prefix", "is for no database: name a table"))
+    : Layer.fail(LayerOptions.error("SqlTokenStore.prefix", "does not apply to a database: name a table"))
 
 /** By the scheme of the address. */
 const stores: Readonly<Record<string, Open>> = {
