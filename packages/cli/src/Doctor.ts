@@ -512,7 +512,7 @@ const examineApi = Effect.fnUntraced(function*(
   return yield* journal.note("api", checkApi(target.value, token.value))
 })
 
-/** The address to ask for: the app's own rules decide whether a token may go there. */
+/** The address to request: the app's own rules decide whether a token may go there. */
 const findTarget = (
   settings: Settings,
   api: string | undefined

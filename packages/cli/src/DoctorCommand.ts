@@ -64,7 +64,7 @@ export const doctorCommand = Command.make("doctor", options, (options) =>
   }).pipe(Settings.configured(options))).pipe(
     Command.withDescription(Examples.describe(
       "Looks at the configuration, the way to the servers, the credentials, the token, the clock, the store and the API, " +
-        "and says in the first line what is wrong. It asks for one token (for another one when the secret is rejected, " +
+        "and says in the first line what is wrong. It requests one token (and another one when the secret is rejected, " +
         "sent in the other usual way), and leaves nothing behind in the store.",
       ["alf doctor", "alf doctor --api /orders", "alf doctor --issuer https://auth.example.com --json"]
     ))

@@ -1,6 +1,6 @@
 /**
  * The way to a host, step by step: the proxy, the name, the connection, the
- * certificate. What an HTTP client tells in one error is told apart here.
+ * certificate. What an HTTP client reports as one error is distinguished here.
  */
 import * as HttpProxy from "@effect-alf/node/HttpProxy"
 import * as Duration from "effect/Duration"

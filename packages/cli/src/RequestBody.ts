@@ -6,8 +6,8 @@ import * as Stream from "effect/Stream"
 import * as Failure from "./Failure.js"
 
 /**
- * A text, `@file`, or `@-` for the standard input, which is read to its end: a
- * body that is known can be sent again after a 401.
+ * A text, `@file`, or `@-` for the standard input, which is read completely, so
+ * that the body can be sent again after a 401.
  */
 export const read = <E>(
   data: string,

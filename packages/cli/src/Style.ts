@@ -1,6 +1,6 @@
 /**
  * Whether the output is read by a person at a terminal: colours are shown
- * there, unless nobody wants them (no-color.org).
+ * there, unless `NO_COLOR` is set (no-color.org).
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"

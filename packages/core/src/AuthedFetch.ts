@@ -365,7 +365,7 @@ type Failure = AuthedHttpClient.ClientError | OAuthError.RedirectError
 
 const toRejection = (error: Failure): unknown => Option.getOrElse(OAuthError.find(error), () => failed(error))
 
-/** What a body that nobody has begun to read comes from, such as a file, is told of the error. */
+/** Cancels the source of a body that was not read, such as a file, with the error. */
 const abandon = (request: Request, error: unknown): unknown => {
   if (request.body?.locked === false) request.body.cancel(error).catch(constVoid)
   return error

@@ -363,7 +363,7 @@ export const secretFile = Effect.fnUntraced(function*(path: string) {
 
 const reasonOf = (error: PlatformError): string => error._tag === "SystemError" ? error.reason : error._tag
 
-/** A layer that is missing, where nobody checked the types, is named. */
+/** Names a missing layer, for programs without type checks. */
 const service = <I, S>(tag: Tag<I, S>): Effect.Effect<S, CredentialsError, I> =>
   Effect.catchAllDefect(tag, () => new CredentialsError({ description: `Service not found: ${tag.key}` }))
 
@@ -372,10 +372,10 @@ const thumbprint = Effect.map(service(ClientCertificate), (certificate) => certi
 // Leaves time for the token request itself, by default 10 seconds
 const refreshLimit = "3 seconds"
 
-/** Those that could not be read anew when it was last tried: it is said once. */
+/** Certificates that could not be refreshed at the last attempt: this is logged once. */
 const unreadable = new WeakSet<ClientCertificate["Type"]>()
 
-// Whether the certificate at hand still serves, the server knows best
+// The server decides whether the current certificate is still valid
 const refreshed = Effect.flatMap(
   service(ClientCertificate),
   (certificate) =>

@@ -90,7 +90,7 @@ const make = Effect.fnUntraced(function*(key: SigningKey.Signing<Algorithm>, isS
     const claims = {
       jti: yield* JwtSigner.makeId,
       htm: method,
-      // As it goes over the wire: whoever compares it normalizes both sides (RFC 9449 §4.3)
+      // As it is sent: the server normalizes both sides before it compares them (RFC 9449 §4.3)
       htu: origin + pathname,
       iat: yield* JwtSigner.now,
       ...(token && { ath: fingerprint(Redacted.value(token)) }),
@@ -125,7 +125,7 @@ const make = Effect.fnUntraced(function*(key: SigningKey.Signing<Algorithm>, isS
  */
 export type Nonces = AccessToken.Nonces
 
-// More servers than an app speaks to with one key; one that is forgotten asks for its nonce again
+// More servers than an app uses with one key; a server whose nonce was dropped requests it again
 const maxOrigins = 100
 
 /**

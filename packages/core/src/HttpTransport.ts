@@ -1,6 +1,6 @@
 /**
- * What the `HttpClient` at the bottom can offer beside sending: it takes the
- * authorization of a request apart from the request, and shows it to nobody.
+ * What the `HttpClient` at the bottom can offer besides sending: it takes the
+ * authorization of a request apart from the request, and never shows it.
  *
  * @since 0.1.0
  */

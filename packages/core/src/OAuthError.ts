@@ -263,7 +263,7 @@ export class TokenIntrospectionError extends ServerError("TokenIntrospectionErro
 /**
  * Why the provider has no token:
  *
- * - `Closed`: its scope has ended.
+ * - `Closed`: its scope is closed.
  * - `MaxWait`: the caller waited `maxWait`; the renewal is still running.
  * - `RefreshToken`: the store could not return or keep the refresh token. The
  *   grant depends on the store, since a refresh token must not be used twice.

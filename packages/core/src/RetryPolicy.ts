@@ -19,12 +19,12 @@ import type { AuthorizationServerError, TokenRequestError } from "./OAuthError.j
  */
 export type RetryPolicy = Schedule.Schedule<unknown, TokenRequestError>
 
-// Short enough that nobody notices one retry, and doubled five times it covers a restart of the server
+// One retry is not noticed; doubled five times, the delays cover a restart of the server
 const defaultBase = Duration.millis(200)
 // Beyond this a caller would rather have the error
 const defaultMax = Duration.seconds(5)
 const defaultTimes = 5
-// The longest wait a server may ask for within one token request
+// The longest Retry-After that is honoured within one token request
 const defaultRetryAfterCap = Duration.seconds(10)
 
 /**

@@ -210,7 +210,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
   ) {
     if (Option.isNone(body)) return yield* reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`)
     const response = yield* Either.mapLeft(TokenResponse.decode(body.value, options), reject)
-    // RFC 9449 §5: a token that is not bound would be what the client did not ask for
+    // RFC 9449 §5: the client requested a bound token
     if (response.isBound !== (proofKey !== undefined)) {
       return yield* reject(
         proofKey === undefined ? "token_type is \"DPoP\", which was not requested" : "token_type is not DPoP"

@@ -232,7 +232,7 @@ export const make: (
   const renew = Renewal.make({ ...parts, attempt, fleet })
   const flights = Flights.make({ ...parts, slots, fleet, adoption, reports, others, log, renew })
 
-  // Registered after the fibers, so it runs before they are interrupted: nobody waits for a flight that is gone
+  // Registered after the fibers, so it runs before they are interrupted: no caller waits for an interrupted flight
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
@@ -260,7 +260,7 @@ export const make: (
         return join(flights.launch(slot, decision.reason, call.origin), call)
       case "Join": {
         const joined = join(decision.flight, call)
-        // A background flight makes one attempt only: whoever needs a token now asks for himself
+        // A background flight makes one attempt only: a caller that needs a token starts another flight
         return decision.flight.reason === "background"
           ? Effect.catchTag(joined, "TokenEndpointError", "DiscoveryError", () => Effect.succeed(undefined))
           : joined
@@ -295,7 +295,7 @@ export const make: (
     const { held } = slot.state
     if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
     if (KeyState.isRejected(slot, held, origin)) {
-      // With none to be had that this origin takes, it is told by the newest, whose time is not over
+      // If no token is available that this origin accepts, the newest one that has not expired is used
       const another = Effect.catchAll(
         replace(slot, held.token, waiting(origin, onUse)),
         (failure) =>

@@ -175,9 +175,9 @@ export type SetFor = (key: string, value: string, timeToLive: Duration.Duration)
  */
 export interface GetSetOptions {
   /**
-   * How the backend is told after which time it may drop an entry: by a third argument of `set`, which is a whole number
-   * of milliseconds or seconds, or by this function in place of `set`. An entry that does not expire is set without it.
-   * By default the backend is not told, and keeps entries until they are replaced.
+   * How the backend learns when it may drop an entry: by a third argument of `set`, which is a whole number of
+   * milliseconds or seconds, or by this function in place of `set`. An entry that does not expire is set without it. By
+   * default the backend keeps entries until they are replaced.
    */
   readonly timeToLive?: "milliseconds" | "seconds" | SetFor | undefined
 }

@@ -52,7 +52,7 @@ const maxLength = 16 * 1024
 
 // RFC 9110 §5.6 and §11.2
 const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/.source
-/** Its text and its end, which may be missing. */
+/** The text and the closing quote, which may be missing. */
 const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)("|\\?$)/.source
 
 const part = new RegExp(

@@ -1,5 +1,5 @@
 /**
- * What a Memcached store is told: where its servers are, or a client that the app has already.
+ * What a Memcached store connects to: servers, or a client of the app.
  *
  * @since 0.1.0
  */
@@ -43,10 +43,10 @@ export interface Options {
    * `host[:port]`; the default port is 11211. Several servers are separated by commas, or are the items of an array. The
    * text may begin with `memcached://[user:password@]`.
    *
-   * A key belongs to one of several servers, by their names: all processes must be told the same ones, in any order.
+   * A key belongs to one of several servers, by their names: all processes need the same names, in any order.
    */
   readonly servers: string | Redacted.Redacted | ReadonlyArray<string>
-  /** For servers that ask for a password in Memcached's text protocol (`-Y`). `servers` may name it as well. */
+  /** For servers that require a password in Memcached's text protocol (`-Y`). `servers` may contain it instead. */
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted | undefined
   /** How long one attempt to connect may take. The default is 2 seconds. */

@@ -26,10 +26,7 @@ import * as RedisTokenStore from "./RedisTokenStore.js"
 import * as StoreUrl from "./store/StoreUrl.js"
 
 /**
- * The options of all layers. `grant`, `scope`, `resource`, `audience` and
- * `params` define the token request; `headers`, `retry`, `retryWhile`,
- * `timeout` and `maxResponseBytes` apply to it. `tokenEndpoint` or `issuer` is
- * required, as is `baseUrl` or `origins`.
+ * The token endpoint, or the issuer whose metadata contains it.
  *
  * @since 0.1.0
  * @category options
@@ -42,13 +39,13 @@ export type EndpointOptions =
   | {
     /**
      * The authorization server's issuer identifier, exactly as the server writes it. Without a `tokenEndpoint` its
-     * metadata tells where that is (RFC 8414, OpenID Connect Discovery 1.0).
+     * metadata contains it (RFC 8414, OpenID Connect Discovery 1.0).
      */
     readonly issuer: string | URL
   }
 
 /**
- * How the client proves itself.
+ * How the client authenticates.
  *
  * @since 0.1.0
  * @category options
@@ -64,7 +61,7 @@ export type AuthenticationOptions<R = never> =
   }
 
 /**
- * Where the tokens are kept: by default in the memory of the process.
+ * Where the tokens are cached: by default in the memory of the process.
  *
  * @since 0.1.0
  * @category options
@@ -82,8 +79,8 @@ export type StoreOptions<ES = never, RS = never> =
   }
 
 /**
- * How tokens are asked for. It says nothing of the API's own requests: how long
- * these may take, `Effect.timeout` says.
+ * How tokens are requested. It does not apply to requests of the API: limit
+ * their time with `Effect.timeout`.
  *
  * @since 0.1.0
  * @category options
@@ -95,8 +92,8 @@ export interface TokenRequestOptions
 {}
 
 /**
- * What need not be said. `grant`, `scope`, `resource` and `audience` say what
- * tokens are for.
+ * Optional settings. `grant`, `scope`, `resource` and `audience` define the
+ * token request.
  *
  * @since 0.1.0
  * @category options
@@ -109,7 +106,7 @@ export interface FurtherOptions<R = never>
     Pick<AuthedHttpClient.Options, "isRejection" | "retryOn401">,
     TokenProvider.Options
 {
-  /** How tokens are asked for: time limit, retries, headers and the like. */
+  /** How tokens are requested: time limit, retries, headers and the like. */
   readonly tokenRequest?: TokenRequestOptions | undefined
 }
 
@@ -120,7 +117,7 @@ export interface FurtherOptions<R = never>
  * @category options
  */
 export interface HttpOptions {
-  /** Connections, their time limits and the proxy, of both the API's requests and the token requests. */
+  /** Connections, their time limits and the proxy, for requests of the API and token requests. */
   readonly http?: NodeHttp.Options | undefined
 }
 
@@ -131,12 +128,12 @@ export interface HttpOptions {
  * @category options
  */
 export interface MutualTlsHttpOptions<RC = never> {
-  /** The certificate, beside connections, their time limits and the proxy. */
+  /** The certificate, and also connections, their time limits and the proxy. */
   readonly http: NodeHttp.MutualTlsOptions<RC>
 }
 
 /**
- * Who asks for tokens, how it proves itself, and where tokens may go.
+ * The server, the client and its authentication, and where tokens may go.
  *
  * @since 0.1.0
  * @category options
@@ -151,8 +148,9 @@ export type ClientOptions<R = never> =
   & Origin.Destination
 
 /**
- * The options of all layers in one. Required are `tokenEndpoint` or `issuer`,
- * `clientId`, `clientSecret` or `clientAuth`, and `baseUrl` or `origins`.
+ * The options of all layers. `clientId` is required, and one of each:
+ * `tokenEndpoint` or `issuer`, `clientSecret` or `clientAuth`, `baseUrl` or
+ * `origins`.
  *
  * @since 0.1.0
  * @category options
@@ -180,7 +178,7 @@ export type MutualTlsOptions<R = never, ES = never, RS = never, RC = never> = Fl
 export type Flat<Options> = { readonly [Name in keyof Options]: Options[Name] }
 
 /**
- * What the compiler names where an option is not given that is required.
+ * What the compiler reports if a required option is missing.
  *
  * @since 0.1.0
  * @category type checks
@@ -190,7 +188,7 @@ export interface MissingOption<Name extends string> {
 }
 
 /**
- * What the compiler names where options are given that exclude each other.
+ * What the compiler reports if options exclude each other.
  *
  * @since 0.1.0
  * @category type checks
@@ -200,15 +198,14 @@ export interface ContradictoryOptions<Names extends string> {
 }
 
 /**
- * Names the first option that is missing among those that are given, or those
- * that contradict each other: the error of the compiler would name none in its
- * first line.
+ * Names the first missing option, or options that contradict each other: the
+ * compiler's own error would name none in its first line.
  *
  * @since 0.1.0
  * @category type checks
  */
 export type Checked<Given> =
-  // The first branch is never taken: the type of what is given is inferred there
+  // The first branch is never taken: the type of the options is inferred there
   [Given] extends [never] ? Given
     : unknown extends Given ? unknown
     : [ValueOf<Given, "tokenEndpoint" | "issuer">] extends [undefined] ? MissingOption<"tokenEndpoint or issuer">
@@ -219,7 +216,7 @@ export type Checked<Given> =
     : ContradictoryOptions<"redis and tokenStore">
 
 /**
- * What is given by any of these names; `undefined` where nothing is.
+ * The type of the properties with these names; `undefined` if there are none.
  *
  * @since 0.1.0
  * @category type checks
@@ -231,11 +228,11 @@ export type ValueOf<Given, Name extends string> = Given extends unknown
 type Client = AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider
 
 /**
- * A client and its provider, with all that they need. An effect that reads the
- * secret over HTTP is given the layer's own client.
+ * A client and its provider, with everything that they need. An effect that
+ * reads the secret over HTTP uses the layer's own client.
  *
- * How long a call of the API may take is for `Effect.timeout` to say; the time
- * limit of a token request is `tokenRequest.timeout`.
+ * Limit the time of an API call with `Effect.timeout`, and that of a token
+ * request with `tokenRequest.timeout`.
  *
  * @example
  * ```ts
@@ -263,8 +260,7 @@ export const layer = <R = never, ES = never, RS = never, Given = unknown>(
 > => wire<R, ES, RS>(options)(AuthedHttpClient.layer, NodeHttp.layer(options.http))
 
 /**
- * What `layerConfig` takes in addition to the environment, which takes
- * precedence.
+ * The same as `layer` with a client certificate.
  *
  * @since 0.1.0
  * @category layers
@@ -411,14 +407,14 @@ export const readEnvironment = (
 ): Effect.Effect<NodeEnvironment, InvalidOptions | ConfigError.ConfigError> => Environment.readWith(added, options)
 
 /**
- * What `layerEnv` is told beside the environment. Where both say something, the
+ * Options in addition to the environment. If both set something, the
  * environment counts.
  *
  * @since 0.1.0
  * @category options
  */
 export interface EnvClientOptions<R = never> extends Environment.Options, Origin.Options {
-  /** How the client proves itself, where the environment does not say it. */
+  /** How the client authenticates, in place of the environment's secret or key. */
   readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
 }
 
@@ -450,16 +446,16 @@ export type MutualTlsEnvOptions<R = never, ES = never, RS = never, RC = never> =
  * Reads the `variables` from the environment, or wherever the app's
  * ConfigProvider reads:
  *
- * - `ALF_TOKEN_ENDPOINT`, or `ALF_ISSUER`, whose metadata tells it; with both, the issuer is the audience of assertions
+ * - `ALF_TOKEN_ENDPOINT`, or `ALF_ISSUER`, whose metadata contains it; with both, the issuer is the audience of assertions
  * - `ALF_CLIENT_ID`
  * - `ALF_CLIENT_SECRET`, `ALF_CLIENT_SECRET_FILE` or `ALF_CLIENT_KEY_FILE`, unless the options give a `clientAuth`
  * - `ALF_BASE_URL` or `ALF_ORIGINS`, unless the options give `baseUrl` or `origins`
- * - `ALF_STORE_URL` or `ALF_REDIS_URL`, if it is there; it is not read when the options give a `tokenStore`
- * - `ALF_SCOPE` and the others, if they are there
+ * - `ALF_STORE_URL` or `ALF_REDIS_URL`, if set, unless the options give a `tokenStore`
+ * - `ALF_SCOPE` and the others, if set
  *
- * With `prefix: "BILLING"` these are `BILLING_TOKEN_ENDPOINT` and so on: several
- * clients of one app have one each. All that are missing or wrong are named at
- * once, as they are written there.
+ * With `prefix: "BILLING"` these are `BILLING_TOKEN_ENDPOINT` and so on, so that
+ * several clients of one app can have one each. The error names all variables
+ * that are missing or wrong.
  *
  * @example
  * ```ts
@@ -584,7 +580,7 @@ export const credentials = (
 }
 
 /**
- * The store that the variables name, if they name one.
+ * The store of the variables, if they name one.
  *
  * @since 0.1.0
  * @category layers

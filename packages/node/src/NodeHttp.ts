@@ -309,7 +309,7 @@ const checkAuthorities = (ca: ReadonlyArray<string>) =>
     () => LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
   )
 
-// Without a certificate in it, Node trusts nobody and does not say so
+// Without a certificate in it, Node trusts no server and does not say so
 const isCertificate = (pem: string): boolean => Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
 
 const timeout = (

@@ -245,7 +245,7 @@ redis.call('DEL', KEYS[1])
 ${RedisNotices.publish}
 return 1
 `),
-  // A lease without expiry, as in a restored backup, or with a distant one belongs to nobody
+  // A lease without expiry, as in a restored backup, or with a distant one is ignored
   acquireLease: script(`${readValue}
 if value and value ~= ARGV[1] then
   local remaining = redis.call('PTTL', KEYS[1])
