@@ -26,7 +26,7 @@ import * as RedisTokenStore from "./RedisTokenStore.js"
 import * as StoreUrl from "./store/StoreUrl.js"
 
 /**
- * The token endpoint, or the issuer whose metadata contains it.
+ * Where tokens are requested: `tokenEndpoint` or `issuer` is required.
  *
  * @since 0.1.0
  * @category options
@@ -198,8 +198,9 @@ export interface ContradictoryOptions<Names extends string> {
 }
 
 /**
- * Names the first missing option, or options that contradict each other: the
- * compiler's own error would name none in its first line.
+ * Names the first option that is missing, or may be, among those that are
+ * given, or those that contradict each other: the error of the compiler would
+ * name none in its first line.
  *
  * @since 0.1.0
  * @category type checks
@@ -208,22 +209,27 @@ export type Checked<Given> =
   // The first branch is never taken: the type of the options is inferred there
   [Given] extends [never] ? Given
     : unknown extends Given ? unknown
-    : [ValueOf<Given, "tokenEndpoint" | "issuer">] extends [undefined] ? MissingOption<"tokenEndpoint or issuer">
-    : [ValueOf<Given, "clientId">] extends [undefined] ? MissingOption<"clientId">
-    : [ValueOf<Given, "clientSecret" | "clientAuth">] extends [undefined] ? MissingOption<"clientSecret or clientAuth">
-    : [ValueOf<Given, "baseUrl" | "origins">] extends [undefined] ? MissingOption<"baseUrl or origins">
-    : undefined extends ValueOf<Given, "redis"> | ValueOf<Given, "tokenStore"> ? unknown
-    : ContradictoryOptions<"redis and tokenStore">
+    : true extends Lacks<Given, "tokenEndpoint" | "issuer"> ? MissingOption<"tokenEndpoint or issuer">
+    : true extends Lacks<Given, "clientId"> ? MissingOption<"clientId">
+    : true extends Lacks<Given, "clientSecret" | "clientAuth"> ? MissingOption<"clientSecret or clientAuth">
+    : true extends Lacks<Given, "baseUrl" | "origins"> ? MissingOption<"baseUrl or origins">
+    : true extends HasBoth<Given, "redis", "tokenStore"> ? ContradictoryOptions<"redis and tokenStore">
+    : unknown
 
-/**
- * The type of the properties with these names; `undefined` if there are none.
- *
- * @since 0.1.0
- * @category type checks
- */
-export type ValueOf<Given, Name extends string> = Given extends unknown
-  ? [Name & keyof Given] extends [never] ? undefined : Given[Name & keyof Given]
+/** Whether none of these options is sure to be given, in any member of a union. */
+type Lacks<Given, Name extends string> = Given extends unknown ? [SureOf<Given, Name>] extends [never] ? true : false
   : never
+
+/** Whether both options may be given, in any member of a union. */
+type HasBoth<Given, One extends string, Other extends string> = Given extends unknown
+  ? [ValueOf<Given, One>] extends [undefined] ? false : [ValueOf<Given, Other>] extends [undefined] ? false : true
+  : never
+
+/** Those of these options that are sure to be given. */
+type SureOf<Given, Name extends string> = Name extends unknown ? undefined extends ValueOf<Given, Name> ? never : Name
+  : never
+
+type ValueOf<Given, Name extends string> = Name extends keyof Given ? Given[Name] : undefined
 
 type Client = AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider
 
@@ -260,7 +266,8 @@ export const layer = <R = never, ES = never, RS = never, Given = unknown>(
 > => wire<R, ES, RS>(options)(AuthedHttpClient.layer, NodeHttp.layer(options.http))
 
 /**
- * The same as `layer` with a client certificate.
+ * The same with a client certificate (mutual TLS, RFC 8705), which
+ * `http.certificate` names.
  *
  * @since 0.1.0
  * @category layers

@@ -8,6 +8,9 @@ const clientSecret = Redacted.make("secret")
 const client = { tokenEndpoint: "https://auth.test/token", clientId: "client", baseUrl: "https://api.test" }
 const certificate = { certificateFile: "/run/tls/tls.crt", keyFile: "/run/tls/tls.key" }
 
+declare const isCloud: boolean
+declare const some: Partial<NodeAuthedHttpClient.Options>
+
 describe("what is missing or wrong is named in the first line of the one error", () => {
   const { baseUrl, clientId, tokenEndpoint } = client
   const { layer } = NodeAuthedHttpClient
@@ -39,6 +42,20 @@ describe("what is missing or wrong is named in the first line of the one error",
   test("both stores", () => {
     expect(layer({ ...client, clientSecret, redis: {}, tokenStore: TokenStore.layerMemory() })).type.toRaiseError(
       "is not assignable to parameter of type 'Options<never, never, never> & ContradictoryOptions<\"redis and tokenStore\">'."
+    )
+  })
+
+  test("what may be missing", () => {
+    expect(layer(some)).type.toRaiseError("& MissingOption<\"tokenEndpoint or issuer\">'.")
+    expect(layer({ clientId, clientSecret, baseUrl, ...(isCloud && { tokenEndpoint }) })).type.toRaiseError(
+      "& MissingOption<\"tokenEndpoint or issuer\">'."
+    )
+  })
+
+  test("what may be both stores", () => {
+    const tokenStore = isCloud ? TokenStore.layerMemory() : undefined
+    expect(layer({ ...client, clientSecret, redis: isCloud ? {} : undefined, tokenStore })).type.toRaiseError(
+      "& ContradictoryOptions<\"redis and tokenStore\">'."
     )
   })
 

@@ -9,6 +9,7 @@ interface Vault {
   readonly _: unique symbol
 }
 
+declare const isCloud: boolean
 declare const fromVault: Effect.Effect<Redacted.Redacted, Error, Vault>
 
 const clientSecret = Redacted.make("secret")
@@ -64,6 +65,13 @@ describe("what layer takes", () => {
     expect(NodeAuthedHttpClient.layer).type.toBeCallableWith(options)
     expect(NodeAuthedHttpClient.layer(own)).type.toBe<Client>()
     expect(NodeAuthedHttpClient.layer({ ...client, clientSecret, ...some })).type.toBe<Client>()
+  })
+
+  test("may have one or the other", () => {
+    const { baseUrl, clientId, tokenEndpoint } = client
+    const endpoint = isCloud ? { issuer: "https://auth.test" } : { tokenEndpoint }
+    const store = isCloud ? { redis: {} } : { tokenStore: TokenStore.layerMemory() }
+    expect(NodeAuthedHttpClient.layer({ clientId, clientSecret, baseUrl, ...endpoint, ...store })).type.toBe<Client>()
   })
 
   test("may have the issuer beside the token endpoint", () => {
