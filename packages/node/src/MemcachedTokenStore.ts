@@ -27,8 +27,8 @@ import * as MemcachedCommand from "./memcached/MemcachedCommand.js"
 import * as MemcachedConnection from "./memcached/MemcachedConnection.js"
 import * as MemcachedError from "./memcached/MemcachedError.js"
 import * as MemcachedItem from "./memcached/MemcachedItem.js"
-import * as MemcachedKey from "./memcached/MemcachedKey.js"
 import type * as MemcachedClient from "./MemcachedClient.js"
+import * as StoredKey from "./store/StoredKey.js"
 import * as StoreVariables from "./store/StoreVariables.js"
 
 /**
@@ -178,10 +178,10 @@ export const layerFromClient = <E = never, R = never>(
   )
 
 const checkOptions = Effect.fnUntraced(function*({ commandTimeout, prefix = defaultPrefix }: ClientOptions) {
-  if (!MemcachedKey.isPlain(prefix) || prefix.length > MemcachedKey.maxPrefix) {
+  if (!StoredKey.isPlain(prefix) || prefix.length > StoredKey.maxPrefix) {
     return yield* LayerOptions.invalid(
       "MemcachedTokenStore.prefix",
-      `must be at most ${MemcachedKey.maxPrefix} ASCII characters, without spaces`
+      `must be at most ${StoredKey.maxPrefix} ASCII characters, without spaces`
     )
   }
   return {
@@ -232,7 +232,8 @@ const fromConnection = (
   const change = (
     method: Method,
     key: string,
-    decide: (entry: Option.Option<Entry>) => Entry | "nothing" | "leave"
+    decide: (entry: Option.Option<Entry>) => Entry | "nothing" | "leave",
+    encode = MemcachedItem.encode
   ): Effect.Effect<boolean, TokenStoreError> =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
@@ -243,16 +244,17 @@ const fromConnection = (
         if (next === "leave" || (next === "nothing" && Option.isNone(seen))) return false
         const isDone = next === "nothing"
           ? yield* run(method, key, MemcachedCommand.remove(key, Option.getOrThrow(seen)))
-          : yield* run(method, key, MemcachedCommand.write(key, MemcachedItem.encode(next, now), seen), next.payload)
+          : yield* run(method, key, MemcachedCommand.write(key, encode(next, now), seen), next.payload)
         if (isDone) return true
       }
     })
 
-  const entryKey = (key: string) => MemcachedKey.encode(prefix, key)
-  const leaseKey = (key: string) => MemcachedKey.encode(prefix, `${key}#lease`)
+  const entryKey = (key: string) => StoredKey.entry(prefix, key)
 
   // A lease is kept as an entry is, with its owner for a version
   const lease = (owner: string, timeToLive: Duration.Duration): Entry => ({ version: owner, payload: "", timeToLive })
+  const changeLease = (method: Method, key: string, decide: Parameters<typeof change>[2]) =>
+    change(method, StoredKey.lease(prefix, key), decide, MemcachedItem.encodeLease)
 
   return TokenStore.of({
     sharing: byTurns,
@@ -277,11 +279,11 @@ const fromConnection = (
         )),
     remove: (key, version) => change("remove", entryKey(key), (found) => isOf(found, version) ? "nothing" : "leave"),
     acquireLease: (key, owner, duration) =>
-      change("acquireLease", leaseKey(key), (held) => isHeld(held, owner, duration) ? "leave" : lease(owner, duration)),
+      changeLease("acquireLease", key, (held) => isHeld(held, owner, duration) ? "leave" : lease(owner, duration)),
     extendLease: (key, owner, duration) =>
-      change("extendLease", leaseKey(key), (held) => isOf(held, owner) ? lease(owner, duration) : "leave"),
+      changeLease("extendLease", key, (held) => isOf(held, owner) ? lease(owner, duration) : "leave"),
     releaseLease: (key, owner) =>
-      Effect.asVoid(change("releaseLease", leaseKey(key), (held) => isOf(held, owner) ? "nothing" : "leave")),
+      Effect.asVoid(changeLease("releaseLease", key, (held) => isOf(held, owner) ? "nothing" : "leave")),
     // Memcached has no notices: a waiting process looks repeatedly
     changes: Stream.never
   })
@@ -297,7 +299,7 @@ const isHeld = (held: Option.Option<Entry>, owner: string, duration: Duration.Du
   Option.exists(
     held,
     ({ timeToLive, version }) =>
-      version !== owner && Duration.lessThanOrEqualTo(timeToLive, Duration.times(duration, 10))
+      version !== owner && Duration.lessThanOrEqualTo(timeToLive, MemcachedItem.longest(Duration.times(duration, 10)))
   )
 
 const unreadable = Effect.fail(

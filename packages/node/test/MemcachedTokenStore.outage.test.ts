@@ -122,6 +122,15 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       yield* server.resume
     }))
 
+  it.scopedLive("a call after the scope was closed fails, and makes no connection", () =>
+    Effect.gen(function*() {
+      const { proxy, servers } = yield* makeProxied
+      const store = yield* Effect.scoped(Effect.tap(open({ servers }), (store) => store.get("k")))
+      const { description } = yield* failureOf(store.get("k"))
+      assert.strictEqual(description, "Memcached is not connected: the store is closed")
+      assert.strictEqual(proxy.connections(), 1)
+    }))
+
   it.scopedLive("a call that is interrupted is left at once, and nothing is thrown afterwards", () =>
     Effect.gen(function*() {
       const server = yield* MemcachedServer.make()

@@ -22,7 +22,8 @@ import {
   versionIn
 } from "./MemcachedBench.js"
 
-const name = (key: string) => `effect-alf:${key}`
+const name = (key: string) => `effect-alf:entry:${key}`
+const leaseName = (key: string) => `effect-alf:lease:${key}`
 
 /** An app's client, disconnected with the scope. */
 const makeClient = Effect.flatMap(
@@ -60,13 +61,13 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(remaining > 3600 - hang / 1000 && remaining <= 3601, `${remaining} s remain`)
     }))
 
-  it.scopedLive("a lifetime is sent in seconds, rounded up; over 30 days as an absolute time; without an end as none", () =>
+  it.scopedLive("a lifetime is sent in seconds, and one more; over 30 days as an absolute time; without an end as none", () =>
     rowsEffect(
       [
-        ["1 millis", 1],
-        ["1001 millis", 2],
-        ["30 days", 2_592_000],
-        ["40 days", 3_456_000],
+        ["1 millis", 2],
+        ["1001 millis", 3],
+        ["30 days", 2_592_001],
+        ["40 days", 3_456_001],
         [Duration.infinity, -1]
       ] as const,
       ([lifetime]) => String(lifetime),
@@ -166,16 +167,35 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
-      yield* ask(`ms ${name(key)}#lease 1 T0`, "x")
+      yield* ask(`ms ${leaseName(key)} 1 T0`, "x")
       assert.isTrue(yield* store.acquireLease(key, "one", Duration.minutes(1)))
       assert.isFalse(yield* store.acquireLease(key, "other", Duration.minutes(1)))
-      yield* ask(`mg ${name(key)}#lease T0`)
+      yield* ask(`mg ${leaseName(key)} T0`)
       assert.isTrue(yield* store.acquireLease(key, "other", Duration.minutes(1)))
+    }))
+
+  it.scopedLive("a lease carries no lifetime beside Memcached's own: no clock of a process ends it", () =>
+    Effect.gen(function*() {
+      const store = yield* makeStore()
+      const key = newKey()
+      yield* store.acquireLease(key, "one", Duration.minutes(1))
+      assert.match(yield* ask(`get ${leaseName(key)}`), /\r\nalf1:[0-9a-f]+::\d+\n/)
+      assert.isTrue(yield* store.extendLease(key, "one", Duration.minutes(1)))
+      assert.isTrue(yield* store.acquireLease(key, "one", Duration.minutes(1)))
+    }))
+
+  it.scopedLive("an entry is not called as a lease is", () =>
+    Effect.gen(function*() {
+      const store = yield* makeStore()
+      const key = newKey()
+      yield* store.set(`${key}#lease`, entry("v1"), Option.none())
+      assert.isTrue(yield* store.acquireLease(key, "one", Duration.minutes(1)))
+      deepStrictEqual(yield* versionIn(store, `${key}#lease`), Option.some("v1"))
     }))
 
   it.scopedLive("keys that Memcached does not take are kept by their digests", () =>
     rowsEffect(
-      ["with space", "line\r\nbreak", "ключ", "x".repeat(240), "x".repeat(5_000), "sha256:x", "#lease", ""],
+      ["with space", "line\r\nbreak", "ключ", "x".repeat(240), "x".repeat(5_000), "sha256:x", ""],
       (key) => key.slice(0, 20),
       (key) =>
         Effect.gen(function*() {
@@ -227,7 +247,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       const encrypted = Effect.flatMap(makeStore({ prefix }), (store) => EncryptedTokenStore.make(store, { keys }))
       const [store, other] = yield* Effect.all([encrypted, encrypted])
       yield* store.set("k", entry("v1", "plain-text"), Option.none())
-      assert.notInclude(yield* ask(`get ${prefix}k`), "plain-text")
+      assert.notInclude(yield* ask(`get ${prefix}entry:k`), "plain-text")
       yield* keepsContract({ store, other, prefix, ports: [port] })
     }))
 })
@@ -248,7 +268,7 @@ describe("MemcachedTokenStore, several servers", () => {
       yield* Effect.forEach(keys, (key) => store.set(key, entry(key), Option.none()))
       for (const key of keys) deepStrictEqual(yield* versionIn(other, key), Option.some(key))
       for (const { port } of servers) {
-        const text = yield* MemcachedServer.ask(port, ...keys.map((key) => `mg ${prefix}${key} s`))
+        const text = yield* MemcachedServer.ask(port, ...keys.map((key) => `mg ${prefix}entry:${key} s`))
         // An even chance would give a server less than this once in some hundred thousand runs
         assert.isAbove(text.split("HD").length - 1, 4)
       }
@@ -299,8 +319,8 @@ describe("MemcachedTokenStore, options", () => {
         [{ servers: "localhost:65536" }, "servers has a port that is not between 1 and 65535"],
         [{ servers: "localhost", password: Redacted.make("hunter2") }, "username must be a text without spaces"],
         [{ servers: "localhost", username: "app" }, "password must be a text without spaces"],
-        [{ servers: "localhost", prefix: "a b" }, "prefix must be at most 200 ASCII characters"],
-        [{ servers: "localhost", prefix: "x".repeat(201) }, "prefix must be at most 200 ASCII characters"],
+        [{ servers: "localhost", prefix: "a b" }, "prefix must be at most 194 ASCII characters"],
+        [{ servers: "localhost", prefix: "x".repeat(201) }, "prefix must be at most 194 ASCII characters"],
         [{ servers: "localhost", commandTimeout: 0 }, "commandTimeout must be longer than zero"],
         [{ servers: "localhost", connectTimeout: -1 }, "connectTimeout is negative"]
       ] as ReadonlyArray<readonly [Partial<MemcachedTokenStore.Options>, string]>,
@@ -356,7 +376,7 @@ describe("MemcachedTokenStore, options", () => {
         Effect.provide(provide([["APP_MEMCACHED", address], ["APP_PREFIX", prefix]]))
       )
       assert.isTrue(written)
-      assert.match(yield* MemcachedServer.ask(port, `mg ${prefix}k s`), /^HD/)
+      assert.match(yield* MemcachedServer.ask(port, `mg ${prefix}entry:k s`), /^HD/)
       const wrong = yield* failureOf(
         Effect.provide(TokenStore.TokenStore, provide([["APP_MEMCACHED", "http://:hunter2@x"], ["APP_PREFIX", prefix]]))
       )

@@ -26,7 +26,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       yield* get("scope")
       // What follows the first request in the background has ended
       yield* Effect.repeat(MemcachedServer.items(memcached.port), {
-        until: (items) => items.length > 0 && !items.some(({ key }) => key.endsWith("#lease"))
+        until: (items) => items.length > 0 && !items.some(({ key }) => key.includes(":lease:"))
       })
       const before = yield* MemcachedServer.commands(memcached.port)
       for (const name of ["cmd_get", "cmd_set"]) assert.isAbove(before.get(name) ?? 0, 0, name)
@@ -51,7 +51,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       const memcached = yield* MemcachedServer.make()
       const { processes: [one, other], server, start } = yield* MemcachedApp.make({ servers: memcached.address })
       yield* one.get("scope")
-      const [{ key }] = (yield* MemcachedServer.items(memcached.port)).filter(({ key }) => !key.includes("#"))
+      const [{ key }] = (yield* MemcachedServer.items(memcached.port)).filter(({ key }) => /:entry:[^#]*$/.test(key))
       const value = (yield* MemcachedServer.ask(memcached.port, `get ${key}`)).split("\r\n")[1]
       server.revokeAll()
       yield* one.get("scope")

@@ -40,7 +40,8 @@ export const make = (name: string, users: ReadonlyArray<string>): Effect.Effect<
   })
 
 const findUser = (users: ReadonlyArray<string>): Effect.Effect<User | undefined> =>
-  process.getuid?.() !== 0 ? Effect.void : Effect.promise(async () => {
+  Effect.promise(async () => {
+    if (process.getuid?.() !== 0) return undefined
     const known = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"))
     const found = users.flatMap((user) => known.filter(([name]) => name === user))[0]
     return found && { uid: Number(found[2]), gid: Number(found[3]) }

@@ -121,9 +121,11 @@ const makeLink = (open: () => MemcacheNode, { commandTimeout, connectTimeout, cr
   }
 
   let current: ReturnType<typeof connect> | undefined
+  let isClosed = false
 
   return {
     ask: async <A>(command: MemcachedCommand.Command<A>): Promise<A> => {
+      if (isClosed) throw MemcachedError.closed()
       const { connected, drop, node, state } = current ??= connect()
       try {
         return await boundedCommand(() => connected.then(() => send(node, command)))
@@ -133,6 +135,9 @@ const makeLink = (open: () => MemcacheNode, { commandTimeout, connectTimeout, cr
         throw error
       }
     },
-    close: () => current?.drop()
+    close: () => {
+      isClosed = true
+      current?.drop()
+    }
   }
 }

@@ -15,6 +15,9 @@ export const timedOut = (): Error => silent
 /** A command was sent, and its answer did not come in time. */
 export const isTimeout = (error: unknown): boolean => error === silent
 
+/** The error of a command after the store was closed. */
+export const closed = (): Error => new Error("the store is closed")
+
 const foreign = new Error("the server does not answer as Memcached 1.6.10 and newer do")
 
 /** The error of an answer that is none of Memcached's. What it says is not shown: it may be anything. */

@@ -29,16 +29,36 @@ const maxSeconds = Duration.toSeconds("30 days")
 const maxExpiry = 2 ** 31 - 1
 
 /** Of an entry that is written now (epoch milliseconds). */
-export const encode = ({ payload, timeToLive, version }: Entry, now: number): Item => {
-  const millis = Math.min(Math.max(1, Math.floor(Duration.toMillis(timeToLive))), Number.MAX_SAFE_INTEGER)
-  const seconds = Math.ceil(millis / second)
-  const lifetime = Duration.isFinite(timeToLive) ? millis : ""
-  return {
-    value: `alf1:${Buffer.from(version).toString("hex")}:${lifetime}:${now}\n${payload}`,
-    expiry: lifetime === ""
-      ? 0
-      : Math.min(maxExpiry, seconds > maxSeconds ? Math.ceil(now / second) + seconds : seconds)
-  }
+export const encode = (entry: Entry, now: number): Item => ({
+  value: encodeValue(entry, Duration.isFinite(entry.timeToLive) ? millisOf(entry.timeToLive) : "", now),
+  expiry: expiryOf(entry.timeToLive, now)
+})
+
+/**
+ * The same of a lease. Its lifetime is not written beside it: it ends when
+ * Memcached drops it, whatever the clocks of those who read it say.
+ */
+export const encodeLease = (lease: Entry, now: number): Item => ({
+  value: encodeValue(lease, "", now),
+  expiry: expiryOf(lease.timeToLive, now)
+})
+
+/** What may remain, by Memcached's clock, of a lifetime that was just written. */
+export const longest = (lifetime: Duration.Duration): Duration.Duration => Duration.seconds(secondsOf(lifetime))
+
+const encodeValue = ({ payload, version }: Entry, lifetime: number | "", now: number) =>
+  `alf1:${Buffer.from(version).toString("hex")}:${lifetime}:${now}\n${payload}`
+
+const millisOf = (lifetime: Duration.Duration): number =>
+  Math.min(Math.max(1, Math.floor(Duration.toMillis(lifetime))), Number.MAX_SAFE_INTEGER)
+
+/** One more than the lifetime has: the first may be over at once, when the clock ticks. */
+const secondsOf = (lifetime: Duration.Duration): number => Math.ceil(millisOf(lifetime) / second) + 1
+
+const expiryOf = (lifetime: Duration.Duration, now: number): number => {
+  if (!Duration.isFinite(lifetime)) return 0
+  const seconds = secondsOf(lifetime)
+  return Math.min(maxExpiry, seconds > maxSeconds ? Math.ceil(now / second) + seconds : seconds)
 }
 
 /** The entry that is read now; `None` where it was not written by `encode`. Its time may be over. */
@@ -65,7 +85,7 @@ export const decode = ({ seconds, value }: Found, now: number): Option.Option<En
  * wrote and read, which may be apart.
  */
 const remaining = (lifetime: number, seconds: number, passed: number): number => {
-  const ticks = Math.ceil(lifetime / second) - seconds
+  const ticks = secondsOf(Duration.millis(lifetime)) - seconds
   const age = Math.min(Math.max(passed, (ticks - 1) * second), (ticks + 1) * second)
   return Math.max(0, lifetime - Math.max(0, age))
 }

@@ -35,6 +35,23 @@ describe("MemcachedItem", () => {
     assert.strictEqual(read(lifetime, { phase, passed, apart: 0 }), lifetime - passed)
   })
 
+  it.prop("nothing is dropped before its time, however Memcached's clock ticks", [lifetime, phase, part], (
+    [lifetime, phase, part]
+  ) => {
+    const passed = Math.min(lifetime - 1, Math.floor(part * lifetime))
+    for (const encode of [MemcachedItem.encode, MemcachedItem.encodeLease]) {
+      const { expiry } = encode({ version: "v", payload: "", timeToLive: Duration.millis(lifetime) }, writtenAt)
+      assert.isAbove(secondsLeft(expiry, phase, passed), 0)
+    }
+  })
+
+  it.prop("no reader's clock ends a lease", [lifetime, fc.integer({ min: -1e9, max: 1e9 })], ([lifetime, apart]) => {
+    const timeToLive = Duration.millis(lifetime)
+    const { expiry, value } = MemcachedItem.encodeLease({ version: "owner", payload: "", timeToLive }, writtenAt)
+    const lease = MemcachedItem.decode({ value, seconds: expiry }, writtenAt + apart)
+    deepStrictEqual(lease, Option.some({ version: "owner", payload: "", timeToLive: MemcachedItem.longest(timeToLive) }))
+  })
+
   it.prop(
     "with clocks that are apart it is less than two seconds off, and never more than was set",
     [lifetime, phase, part, fc.integer({ min: -1e9, max: 1e9 })],
@@ -76,8 +93,9 @@ describe("MemcachedItem", () => {
   it("what is far away is an absolute time, and at most what Memcached can count", () => {
     const expiryOf = (timeToLive: Duration.DurationInput) =>
       MemcachedItem.encode({ version: "v", payload: "", timeToLive: Duration.decode(timeToLive) }, writtenAt).expiry
-    assert.strictEqual(expiryOf("30 days"), 30 * 24 * 60 * 60)
-    assert.strictEqual(expiryOf("31 days"), writtenAt / second + 31 * 24 * 60 * 60)
+    const day = 24 * 60 * 60
+    assert.strictEqual(expiryOf(Duration.seconds(30 * day - 1)), 30 * day)
+    assert.strictEqual(expiryOf("30 days"), writtenAt / second + 30 * day + 1)
     assert.strictEqual(expiryOf(Duration.millis(Number.MAX_VALUE)), 2 ** 31 - 1)
   })
 
