@@ -24,11 +24,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import * as SqlConnection from "./sql/SqlConnection.js"
 import * as SqlFailure from "./sql/SqlFailure.js"
 import * as SqlNotices from "./sql/SqlNotices.js"
 import * as SqlStatements from "./sql/SqlStatements.js"
+import * as StoredKey from "./store/StoredKey.js"
 import * as StoreVariables from "./store/StoreVariables.js"
 
 /**
@@ -302,12 +302,14 @@ const toStoreError = (method: TokenStoreError["method"], error: unknown, secret?
     : new TokenStoreError({ method, reason: "Unavailable", description: SqlFailure.describe(error, secret) })
 
 // A call within a transaction of the app takes no part in it: what it takes or stores others must see at once
-const outsideTransactions = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.mapInputContext(
-    effect,
-    (context: Context.Context<never>) =>
-      Context.pick(Tracer.ParentSpan)(context as Context.Context<Tracer.ParentSpan>) as Context.Context<never>
-  )
+const outsideTransactions: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E> = Effect.mapInputContext(() =>
+  Context.empty()
+)
+
+// The span of a statement ends with what the driver says, which may quote a token
+const withoutSpans = Effect.withTracerEnabled(false)
+
+const closed = new Error("the store is closed")
 
 const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.SqlConnection, options: Options) {
   const table = yield* checkTable(options)
@@ -343,8 +345,12 @@ const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.Sql
       )
     ).pipe(
       outsideTransactions,
+      withoutSpans,
       Effect.sandbox,
-      Effect.mapError((cause) => toStoreError(method, Cause.squash(cause), secret))
+      // Calls end with the scope of the store
+      Effect.mapError((cause) =>
+        toStoreError(method, Cause.isInterruptedOnly(cause) ? closed : Cause.squash(cause), secret)
+      )
     )
 
   let isTidying = false
@@ -358,8 +364,8 @@ const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.Sql
     )
   })
 
-  const entryId = (key: string) => `entry:${key}`
-  const leaseId = (key: string) => `lease:${key}`
+  const entryId = (key: string) => StoredKey.entry("", key)
+  const leaseId = (key: string) => StoredKey.lease("", key)
 
   return TokenStore.of({
     sharing: byTurns,

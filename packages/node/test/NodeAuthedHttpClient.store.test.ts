@@ -117,7 +117,7 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
         [{ ALF_STORE_URL: "memcached://x:0" }, "ALF_STORE_URL has a port that is not between 1 and 65535"],
         [
           { ALF_STORE_URL: "memcached://x", ALF_STORE_PREFIX: "a b" },
-          "ALF_STORE_PREFIX must be at most 200 ASCII characters, without spaces"
+          "ALF_STORE_PREFIX must be at most 194 ASCII characters, without spaces"
         ],
         [
           { ALF_STORE_URL: "sqlite:x", ALF_SQL_TABLE: "a b" },

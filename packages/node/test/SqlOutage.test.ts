@@ -49,7 +49,7 @@ const outages: Record<string, Outage> = {
   "it hangs": {
     begin: ({ server }) => server.pause,
     end: ({ server }) => server.resume,
-    cause: /: (no answer within 500ms|its answers for one token take more than 500ms)/,
+    cause: /: (no answer within 500ms|the calls for one token took more than 500ms)/,
     meanwhile: Effect.forever(TestClock.adjust("100 millis"))
   },
   "it is read-only, as a standby": {

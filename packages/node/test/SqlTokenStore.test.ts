@@ -1,11 +1,23 @@
 import { EncryptedTokenStore } from "@effect-alf/core"
 import { SqlTokenStore } from "@effect-alf/node"
 import { Reactivity } from "@effect/experimental"
-import { Migrator, SqlClient, Statement } from "@effect/sql"
+import { Migrator, SqlClient, SqlError, Statement } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, String as Str } from "effect"
+import {
+  Array as Arr,
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  Redacted,
+  Schedule,
+  String as Str,
+  Tracer
+} from "effect"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import { shared } from "../../core/test/support/shared.js"
 import {
@@ -72,6 +84,26 @@ for (const [name, database] of Object.entries(databases)) {
           })
       ))
 
+    it.live("takes keys of any length and of any characters, and tells them apart", () =>
+      rowsEffect(
+        ["", "with space ", "a\u0000b", "line\r\nbreak", "ключ", "'; DROP TABLE x --", "x".repeat(300), "x".repeat(9_000)],
+        (key) => JSON.stringify(key.slice(0, 20)),
+        (key) =>
+          Effect.gen(function*() {
+            const store = yield* makeStore()
+            const other = `${key}.`
+            for (const name of [key, other]) {
+              assert.isTrue(yield* store.set(name, entry(`of ${name.length}`), Option.none()))
+              assert.isTrue(yield* store.acquireLease(name, "one", Duration.minutes(1)))
+              assert.isFalse(yield* store.acquireLease(name, "another", Duration.minutes(1)))
+            }
+            for (const name of [key, other]) {
+              deepStrictEqual(yield* versionIn(store, name), Option.some(`of ${name.length}`))
+              assert.isTrue(yield* store.remove(name, `of ${name.length}`))
+            }
+          }).pipe(Effect.scoped)
+      ))
+
     it.scopedLive("of many writers at once, exactly one wins", () =>
       Effect.gen(function*() {
         const stores = yield* Effect.all(Arr.makeBy(5, () => makeStore()))
@@ -115,6 +147,19 @@ for (const [name, database] of Object.entries(databases)) {
           Effect.zipRight(store.set(newKey(), entry("v1"), Option.none()), countRows("old %")),
           { until: (count) => count === 0 }
         )
+      }))
+
+    it.scopedLive("a call after the scope was closed fails, and makes no client", () =>
+      Effect.gen(function*() {
+        const { client, table } = yield* Database
+        let clients = 0
+        const counted = Layer.tap(client, () => Effect.sync(() => clients++))
+        const store = yield* Effect.scoped(
+          Effect.tap(SqlTokenStore.makeWithClient(counted, { ...patient, table }), (store) => store.get("k"))
+        )
+        const error = yield* failureOf(store.get("k"))
+        assert.strictEqual(error.description, "the database fails: the store is closed")
+        assert.strictEqual(clients, 1)
       }))
 
     // SQLite's clients have one connection, for which the call waits until the transaction is over
@@ -197,6 +242,25 @@ shared(databases.Postgres)("SqlTokenStore over a client of Postgres", (it) => {
       yield* sql`DROP TABLE ${sql(table)}`
     }))
 
+  it.scopedLive("rows whose time is over are found by an index, of however many there are", () =>
+    Effect.gen(function*() {
+      const { sql } = yield* Database
+      const table = newTable()
+      const store = yield* makeStore({ table, createTable: true })
+      yield* store.get("k")
+      yield* sql`
+INSERT INTO ${sql(table)} SELECT n::text, 'v', 'p', 1e14 + n FROM generate_series(1, 20000) AS n`
+      yield* sql`ANALYZE ${sql(table)}`
+      yield* store.set("k", entry("v1"), Option.none())
+      // A server counts after a while
+      yield* Effect.repeat(
+        sql<{ scans: string }>`
+SELECT idx_scan AS scans FROM pg_stat_user_indexes WHERE relname = ${table} AND indexrelname LIKE '%expires%'`,
+        { until: ([{ scans }]) => Number(scans) > 0, schedule: Schedule.spaced("20 millis") }
+      )
+      yield* sql`DROP TABLE ${sql(table)}`
+    }))
+
   it.scopedLive("in a schema of its own", () =>
     Effect.gen(function*() {
       const { sql } = yield* Database
@@ -232,6 +296,90 @@ const problemOf = (options: SqlTokenStore.ClientOptions, dialect: Statement.Dial
     Effect.flip(Layer.build(Layer.provide(SqlTokenStore.layer(options), clientOf(dialect)))),
     ({ message }) => message
   )
+
+/** A client whose driver fails, and quotes what it was given. */
+const quoting = Layer.effect(
+  SqlClient.SqlClient,
+  Effect.suspend(() => {
+    const fail = (statement: string, values: ReadonlyArray<unknown>) =>
+      Effect.fail(new SqlError.SqlError({ cause: new Error(`cannot run ${values.join()} in ${statement}`) }))
+    return SqlClient.make({
+      acquirer: Effect.succeed({
+        execute: fail,
+        executeRaw: fail,
+        executeStream: fail,
+        executeValues: fail,
+        executeUnprepared: fail
+      }),
+      compiler: Statement.makeCompilerSqlite(),
+      spanAttributes: []
+    })
+  })
+).pipe(Layer.provide(Reactivity.layer))
+
+describe("SqlTokenStore, what it does not show", () => {
+  it.scopedLive("an address with a password, in whatever form a client reports it", () =>
+    rowsEffect(
+      [
+        "connect to postgres://app:hunter2@db/app failed",
+        "URL_INVALID: the URL 'mysql://app:hun/ter2@db/app' is not valid",
+        "libsql://db?authToken=hunter2: unknown",
+        "host=db user=app password=hunter2 dbname=app",
+        "connect {\"password\": \"hunter2\"}"
+      ],
+      (message) => message,
+      (message) =>
+        Effect.gen(function*() {
+          const client = Layer.fail(new SqlError.SqlError({ cause: new Error(message) }))
+          const store = yield* SqlTokenStore.makeWithClient(client)
+          const error = yield* failureOf(store.get("k"))
+          assert.match(error.description, /^the database fails: /)
+          assertHides(error, "hunter2", "ter2@")
+        }).pipe(Effect.scoped)
+    ))
+
+  it.scopedLive("a payload that a driver quotes, in an error or a span", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(quoting)
+      const own = yield* SqlTokenStore.makeWithClient(quoting, patient)
+      const overApp = yield* Effect.provide(SqlTokenStore.make(), context)
+      const spans: Array<unknown> = []
+      const tracer = Tracer.make({
+        context: (f) => f(),
+        span: (name, parent, context, links, startTime, kind) => {
+          const attributes = new Map<string, unknown>()
+          return {
+            _tag: "Span",
+            spanId: name,
+            traceId: "trace",
+            sampled: true,
+            name,
+            parent,
+            context,
+            links,
+            kind,
+            attributes,
+            status: { _tag: "Started", startTime },
+            attribute: (key, value) => void attributes.set(key, value),
+            event: (...event) => void spans.push(event),
+            addLinks: () => {},
+            end: (_, exit) => void spans.push(name, attributes, exit)
+          }
+        }
+      })
+      for (const store of [own, overApp]) {
+        const error = yield* store.set("k", entry("v1", "the-payload"), Option.none()).pipe(
+          failureOf,
+          Effect.withSpan("request"),
+          Effect.withTracer(tracer)
+        )
+        assert.match(error.description, /^the database fails: cannot run .*<redacted>.* in /)
+        assertHides(error, "the-payload")
+      }
+      assert.include(spans, "request")
+      assertHides(spans, "the-payload")
+    }))
+})
 
 describe("SqlTokenStore, what it is told", () => {
   it.live("a name that is none of a table", () =>

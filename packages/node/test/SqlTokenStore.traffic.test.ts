@@ -124,7 +124,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       yield* Fiber.join(first)
       yield* Effect.replicateEffect(request, 10)
       assert.isAtMost(messages.filter(Process.isWarning).length, 2)
-      assert.match(messages.join("\n"), /take more than 500ms|no answer within 500ms/)
+      assert.match(messages.join("\n"), /took more than 500ms|no answer within 500ms/)
       proxy.slowDown(0)
       yield* Effect.repeat(request, isShared)
     }))

@@ -28,8 +28,18 @@ const isNoTable = (error: unknown): boolean =>
 
 const hint = "; SqlTokenStore.migration or the option createTable creates it"
 
+// How to connect, as an address or as options: either may contain a password
+const address = /\b([a-z][a-z\d+.-]*:\/\/)\S+/gi
+const password = /\b(\w*(?:password|passwd|token|secret)\w*["']?\s*[=:]\s*)\S+/gi
+
+const withoutPasswords = (text: string): string =>
+  text.replace(address, "$1<redacted>").replace(password, "$1<redacted>")
+
 /** Says in one line what is wrong. */
 export const describe = (error: unknown, secret?: string | undefined): string => {
-  const text = OAuthError.describe(causeOf(error), (text) => secret ? text.replaceAll(secret, "<redacted>") : text)
+  const text = OAuthError.describe(
+    causeOf(error),
+    (text) => withoutPasswords(secret ? text.replaceAll(secret, "<redacted>") : text)
+  )
   return `the database fails: ${text}${isNoTable(error) ? hint : ""}`
 }

@@ -108,12 +108,15 @@ export const make = Effect.fnUntraced(function*(connection: SqlConnection, chann
     return Stream.interruptWhenDeferred(Stream.fromQueue(received), lost)
   }))
 
-  // Notes about a key are kept under keys with a # and concern nobody who holds its token
   const announce: SqlNotices["announce"] = (key) =>
-    key.includes("#") ? undefined : { channel, message: `${sender} ${key}` }
+    announced.test(key) ? { channel, message: `${sender} ${key}` } : undefined
 
   return { announce, changes }
 })
+
+// Notes about a key are kept under keys with a # and concern nobody who holds its token. A text of Postgres has no NUL,
+// and one that is longer than 8,000 bytes is no message of NOTIFY
+const announced = /^[^#\0]{1,1000}$/
 
 const silent = new Error("what is told by NOTIFY does not come back to LISTEN")
 

@@ -80,12 +80,14 @@ const tables = {
 ) STRICT`
 }
 
+const epochMillis = (timestamp: string) => `floor(extract(epoch FROM ${timestamp}) * 1000)::bigint`
+
 /** What a database says to the time. */
 const clockOf = (dialect: Dialect): string => {
   switch (dialect) {
     case "pg":
       // As of when it is asked for, which may be after a wait for another's lock
-      return "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+      return epochMillis("clock_timestamp()")
     case "mysql":
       // In UTC, for a local time comes twice when summer ends
       return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
@@ -180,7 +182,10 @@ UPDATE ${table} SET expires_at = ${now} + ${millis} WHERE id = ${id} AND version
       : change
 
   const kept = (name: string) => sql.literal(`kept.${name}`)
-  const locked = sql.literal(dialect === "pg" ? "FOR UPDATE SKIP LOCKED" : "")
+  const isPostgres = dialect === "pg"
+  const locked = sql.literal(isPostgres ? "FOR UPDATE SKIP LOCKED" : "")
+  // A time that changes within a statement is looked for in no index of Postgres
+  const atStart = isPostgres ? sql.literal(epochMillis("statement_timestamp()")) : now
 
   return {
     createTable,
@@ -207,7 +212,7 @@ RETURNING id`),
       )),
     removeExpired: rows(sql`
 DELETE FROM ${table} WHERE id IN (
-  SELECT id FROM ${table} WHERE expires_at <= ${now} LIMIT ${sql.literal(String(maxRemoved))} ${locked}
+  SELECT id FROM ${table} WHERE expires_at <= ${atStart} LIMIT ${sql.literal(String(maxRemoved))} ${locked}
 )`)
   }
 }
