@@ -86,7 +86,16 @@ for (const [name, database] of Object.entries(databases)) {
 
     it.live("takes keys of any length and of any characters, and tells them apart", () =>
       rowsEffect(
-        ["", "with space ", "a\u0000b", "line\r\nbreak", "ключ", "'; DROP TABLE x --", "x".repeat(300), "x".repeat(9_000)],
+        [
+          "",
+          "with space ",
+          "a\u0000b",
+          "line\r\nbreak",
+          "ключ",
+          "'; DROP TABLE x --",
+          "x".repeat(300),
+          "x".repeat(9_000)
+        ],
         (key) => JSON.stringify(key.slice(0, 20)),
         (key) =>
           Effect.gen(function*() {

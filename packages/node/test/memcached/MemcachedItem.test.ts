@@ -49,7 +49,10 @@ describe("MemcachedItem", () => {
     const timeToLive = Duration.millis(lifetime)
     const { expiry, value } = MemcachedItem.encodeLease({ version: "owner", payload: "", timeToLive }, writtenAt)
     const lease = MemcachedItem.decode({ value, seconds: expiry }, writtenAt + apart)
-    deepStrictEqual(lease, Option.some({ version: "owner", payload: "", timeToLive: MemcachedItem.longest(timeToLive) }))
+    deepStrictEqual(
+      lease,
+      Option.some({ version: "owner", payload: "", timeToLive: MemcachedItem.longest(timeToLive) })
+    )
   })
 
   it.prop(
