@@ -177,7 +177,8 @@ export interface GetSetOptions {
   /**
    * How the backend learns when it may drop an entry: by a third argument of `set`, which is a whole number of
    * milliseconds or seconds, or by this function in place of `set`. An entry that does not expire is set without it. By
-   * default the backend keeps entries until they are replaced.
+   * default the backend keeps entries until they are replaced. Memcached reads more than 30 days in seconds as a date:
+   * there, pass a function.
    */
   readonly timeToLive?: "milliseconds" | "seconds" | SetFor | undefined
 }

@@ -187,6 +187,55 @@ for (const [name, database] of Object.entries(databases)) {
         }))
     }
 
+    if (name === "Postgres") {
+      it.scopedLive("a client may call tables and columns otherwise: the store's are called as they are", () =>
+        Effect.gen(function*() {
+          const { sql, url } = yield* Database
+          const client = PgClient.layer({
+            url: Redacted.make(url),
+            transformQueryNames: Str.camelToSnake,
+            transformResultNames: (name) => `${name}Column`
+          })
+          const table = `${newTable()}Camels`
+          const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table, createTable: true })
+          assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+          deepStrictEqual(yield* versionIn(store, "k"), Option.some("v1"))
+          assert.isTrue(yield* store.remove("k", "v1"))
+          yield* sql`DROP TABLE ${sql(table)}`
+        }))
+
+      it.scopedLive("rows whose time is over are found by an index, of however many there are", () =>
+        Effect.gen(function*() {
+          const { sql } = yield* Database
+          const table = newTable()
+          const store = yield* makeStore({ table, createTable: true })
+          yield* store.get("k")
+          yield* sql`
+    INSERT INTO ${sql(table)} SELECT n::text, 'v', 'p', 1e14 + n FROM generate_series(1, 20000) AS n`
+          yield* sql`ANALYZE ${sql(table)}`
+          yield* store.set("k", entry("v1"), Option.none())
+          // A server counts after a while
+          yield* Effect.repeat(
+            sql<{ scans: string }>`
+    SELECT idx_scan AS scans FROM pg_stat_user_indexes WHERE relname = ${table} AND indexrelname LIKE '%expires%'`,
+            { until: ([{ scans }]) => Number(scans) > 0, schedule: Schedule.spaced("20 millis") }
+          )
+          yield* sql`DROP TABLE ${sql(table)}`
+        }))
+
+      it.scopedLive("a table may be in a schema of its own", () =>
+        Effect.gen(function*() {
+          const { sql } = yield* Database
+          const schema = `s${crypto.randomUUID().slice(0, 8)}`
+          yield* sql`CREATE SCHEMA ${sql(schema)}`
+          const table = `${schema}.tokens`
+          const store = yield* makeStore({ table, createTable: true })
+          assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+          assert.lengthOf(yield* sql`SELECT id FROM ${sql(table)}`, 1)
+          yield* sql`DROP SCHEMA ${sql(schema)} CASCADE`
+        }))
+    }
+
     it.scopedLive("without its table it says what makes one, and createTable does so, of many at once too", () =>
       Effect.gen(function*() {
         const { sql } = yield* Database
@@ -233,55 +282,6 @@ for (const [name, database] of Object.entries(databases)) {
       }))
   })
 }
-
-shared(databases.Postgres)("SqlTokenStore over a client of Postgres", (it) => {
-  it.scopedLive("that calls tables and columns otherwise: the store's are called as they are", () =>
-    Effect.gen(function*() {
-      const { sql, url } = yield* Database
-      const client = PgClient.layer({
-        url: Redacted.make(url),
-        transformQueryNames: Str.camelToSnake,
-        transformResultNames: (name) => `${name}Column`
-      })
-      const table = `${newTable()}Camels`
-      const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table, createTable: true })
-      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
-      deepStrictEqual(yield* versionIn(store, "k"), Option.some("v1"))
-      assert.isTrue(yield* store.remove("k", "v1"))
-      yield* sql`DROP TABLE ${sql(table)}`
-    }))
-
-  it.scopedLive("rows whose time is over are found by an index, of however many there are", () =>
-    Effect.gen(function*() {
-      const { sql } = yield* Database
-      const table = newTable()
-      const store = yield* makeStore({ table, createTable: true })
-      yield* store.get("k")
-      yield* sql`
-INSERT INTO ${sql(table)} SELECT n::text, 'v', 'p', 1e14 + n FROM generate_series(1, 20000) AS n`
-      yield* sql`ANALYZE ${sql(table)}`
-      yield* store.set("k", entry("v1"), Option.none())
-      // A server counts after a while
-      yield* Effect.repeat(
-        sql<{ scans: string }>`
-SELECT idx_scan AS scans FROM pg_stat_user_indexes WHERE relname = ${table} AND indexrelname LIKE '%expires%'`,
-        { until: ([{ scans }]) => Number(scans) > 0, schedule: Schedule.spaced("20 millis") }
-      )
-      yield* sql`DROP TABLE ${sql(table)}`
-    }))
-
-  it.scopedLive("in a schema of its own", () =>
-    Effect.gen(function*() {
-      const { sql } = yield* Database
-      const schema = `s${crypto.randomUUID().slice(0, 8)}`
-      yield* sql`CREATE SCHEMA ${sql(schema)}`
-      const table = `${schema}.tokens`
-      const store = yield* makeStore({ table, createTable: true })
-      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
-      assert.lengthOf(yield* sql`SELECT id FROM ${sql(table)}`, 1)
-      yield* sql`DROP SCHEMA ${sql(schema)} CASCADE`
-    }))
-})
 
 /** A client that asks nothing, of a dialect. */
 const clientOf = (dialect: Statement.Dialect) =>

@@ -108,7 +108,10 @@ const launch = ({ executable, readyLine, user }: Options, args: ReadonlyArray<st
     return running
   })
 
-/** To the process, and to those that it has started before it hears of it. */
+/**
+ * To the process, and to those that it has started before it hears of it. A
+ * signal to its group would not reach those of Postgres: each leads its own.
+ */
 const signal = (child: ChildProcess, name: NodeJS.Signals) =>
   Effect.sync(() => {
     const { pid } = child
