@@ -31,6 +31,7 @@ import {
   newKey,
   newTable,
   patient,
+  postgresClient,
   versionIn
 } from "./SqlBench.js"
 
@@ -222,6 +223,37 @@ for (const [name, database] of Object.entries(databases)) {
           )
           yield* sql`DROP TABLE ${sql(table)}`
         }))
+
+      it.live("of many writers and contenders at once exactly one wins, at every isolation level", () =>
+        rowsEffect(
+          ["read committed", "repeatable read", "serializable"],
+          (level) => level,
+          (level) =>
+            Effect.gen(function*() {
+              const { table, url } = yield* Database
+              const options = encodeURIComponent(`-c default_transaction_isolation=${level.replace(" ", "\\ ")}`)
+              const client = postgresClient(`${url}?options=${options}`)
+              const sql = Context.get(yield* Layer.build(client), SqlClient.SqlClient)
+              deepStrictEqual(yield* sql`SHOW transaction_isolation`, [{ transaction_isolation: level }])
+              const stores = yield* Effect.replicateEffect(
+                SqlTokenStore.makeWithClient(client, { ...patient, table }),
+                4
+              )
+              const key = newKey()
+              const all = <A, E>(call: (index: number) => Effect.Effect<A, E>) =>
+                Effect.forEach(Arr.range(1, 20), call, { concurrency: "unbounded" })
+              for (const before of [Option.none(), Option.some("first")]) {
+                const won = yield* all((index) => stores[index % 4].set(key, entry(`v${index}`), before))
+                assert.lengthOf(won.filter((won) => won), 1)
+                const version = Option.getOrThrow(yield* versionIn(stores[0], key))
+                assert.isTrue(yield* stores[0].set(key, entry("first"), Option.some(version)))
+              }
+              const granted = yield* all((index) =>
+                stores[index % 4].acquireLease(key, `${index}`, Duration.minutes(1))
+              )
+              assert.lengthOf(granted.filter((granted) => granted), 1)
+            }).pipe(Effect.scoped)
+        ))
 
       it.scopedLive("a table may be in a schema of its own", () =>
         Effect.gen(function*() {
