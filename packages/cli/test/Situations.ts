@@ -58,7 +58,7 @@ export const play = (alf: Alf) =>
       [`${corporate.api}:443`]: `127.0.0.1:${hidden.port}`
     })
 
-    const base: Environment = { ...server.env, ALF_REDIS_URL: redis.url }
+    const base: Environment = { ...server.env, ALF_STORE_URL: redis.url }
     const behindProxy: Environment = {
       ALF_TOKEN_ENDPOINT: `https://${corporate.auth}/token`,
       ALF_BASE_URL: `https://${corporate.api}`,
@@ -79,7 +79,7 @@ export const play = (alf: Alf) =>
       },
       redisDown: {
         title: "Redis is down",
-        env: { ALF_REDIS_URL: `redis://127.0.0.1:${closedPort}` },
+        env: { ALF_STORE_URL: `redis://127.0.0.1:${closedPort}` },
         args: []
       },
       plainHttp: { title: "An http address", env: { ALF_TOKEN_ENDPOINT: "http://auth.example.com/token" }, args: [] },

@@ -142,7 +142,7 @@ export interface ConfigurableOptions {
  */
 export const variables = {
   redisUrl: Environment.secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
-  redisPrefix: Environment.text("ALF_REDIS_PREFIX", "What every key in Redis begins with")
+  redisPrefix: Environment.text("ALF_REDIS_PREFIX", "The prefix of every key in Redis")
 }
 
 /**

@@ -23,7 +23,7 @@ describe("NodeAuthedHttpClient.variables", () => {
     const rows = Object.values(NodeAuthedHttpClient.variables).map(({ description, name }) =>
       `| \`${name}\` | ${description} |`
     )
-    assert.strictEqual(written, ["| variable | what it says |", "| --- | --- |", ...rows].join("\n"))
+    assert.strictEqual(written, ["| variable | meaning |", "| --- | --- |", ...rows].join("\n"))
   })
 })
 

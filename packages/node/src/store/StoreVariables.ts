@@ -6,11 +6,11 @@ export const storeUrl = Environment.secret(
   "Where tokens are shared: `redis://`, `rediss://`, `unix:///`, `memcached://`, `postgres://`, `mysql://` or `sqlite:`"
 )
 
-export const storePrefix = Environment.text("ALF_STORE_PREFIX", "What every key in that store begins with")
+export const storePrefix = Environment.text("ALF_STORE_PREFIX", "The prefix of every key in that store")
 
-export const sqlTable = Environment.text("ALF_SQL_TABLE", "The table of a database that keeps the tokens")
+export const sqlTable = Environment.text("ALF_SQL_TABLE", "The table of a database, for tokens")
 
 export const sqlCreateTable = Environment.flag(
   "ALF_SQL_CREATE_TABLE",
-  "`true` makes that table where it is not there"
+  "`true` creates that table if it is missing"
 )
