@@ -31,6 +31,8 @@ export interface ProcessOptions extends Options {
   readonly interruptAt?: string | undefined
   /** Runs it at a pseudo-terminal, where both outputs are one. */
   readonly terminal?: boolean | undefined
+  /** Runs this shell script in its place, with these arguments; the script can call `alf`. */
+  readonly script?: string | undefined
 }
 
 export interface Alf<O = Options> {
@@ -120,11 +122,14 @@ const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const runProcess = (
   file: string,
   args: ReadonlyArray<string>,
-  { env, interruptAt, output, stdin, terminal }: ProcessOptions = {},
+  { env, interruptAt, output, script, stdin, terminal }: ProcessOptions = {},
   resume: (outcome: Effect.Effect<Outcome>) => void
 ) => {
-  const command = [process.execPath, file, ...args]
-  const [program, ...rest] = terminal === true
+  const alf = [process.execPath, file]
+  const command = [...alf, ...args]
+  const [program, ...rest] = script !== undefined
+    ? ["sh", "-c", `alf() { ${alf.map(quote).join(" ")} "$@"; }; . "$0"`, script, ...args]
+    : terminal === true
     ? ["script", "--quiet", "--return", "--command", command.map(quote).join(" "), "/dev/null"]
     : output === undefined
     ? command

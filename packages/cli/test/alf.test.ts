@@ -15,6 +15,8 @@ class Command extends Context.Tag("Command")<Command, Alf.Alf<Alf.ProcessOptions
 
 const guide = fileURLToPath(new URL("../../guides/command.md", import.meta.url))
 
+const withToken = fileURLToPath(new URL("../../examples/src/tasks/with-token.sh", import.meta.url))
+
 /** Neither a trace nor the insides of an effect, and no colours where there is no terminal. */
 const assertPlain = ({ stderr, stdout }: Alf.Outcome) => {
   assert.notMatch(stdout + stderr, /^\s+at /m)
@@ -188,6 +190,22 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
           },
           { exitCode: 1, stdout: "", stderr: `${JSON.stringify({ error: { kind: "OAuth", message, exitCode: 1 } })}\n` }
         ])
+      }))
+
+    it.scopedLive("a script gets a token and decides by exit codes: with-token.sh", () =>
+      Effect.gen(function*() {
+        const { env, secrets } = yield* ClientServer.make({ ahead: 600 })
+        const alf = yield* Command
+        const run = (variables: Alf.Environment) =>
+          alf.run(["printenv", "API_TOKEN"], { script: withToken, env: { ...env, ...variables } })
+        const concern = yield* run({})
+        assert.strictEqual(concern.exitCode, 0)
+        assert.include(secrets, concern.stdout.trimEnd())
+        assert.match(concern.stderr, /^The clock of this machine is 10 minutes behind[^]*\nGoing on with a problem/)
+        const refused = yield* run({ ALF_CLIENT_SECRET: "wrong" })
+        deepStrictEqual([refused.exitCode, refused.stdout], [78, ""])
+        assert.match(refused.stderr, /^The client ID or its secret is wrong/)
+        for (const { stderr } of [concern, refused]) assert.isEmpty(secrets.filter((secret) => stderr.includes(secret)))
       }))
 
     it.scoped("shows its help, and completes", () =>
