@@ -8,9 +8,8 @@ import { shared } from "../../core/test/support/shared.js"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
 import { main as client } from "../src/client.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
-import { main as redis } from "../src/redis.js"
-import { main as retry } from "../src/retry.js"
 import { main as storage } from "../src/storage.js"
+import { main as sharedRedis } from "../src/tasks/shared-redis.js"
 import * as Program from "./Program.js"
 import * as Shop from "./Shop.js"
 
@@ -39,7 +38,7 @@ const seen = Effect.gen(function*() {
   }
 })
 
-shared(Program.layer({ client, redis, retry, storage }))("programs", (it) => {
+shared(Program.layer({ client, storage, "tasks/shared-redis": sharedRedis }))("programs", (it) => {
   describe.concurrent("client.ts", () => {
     it.live("puts, gets and deletes", () =>
       Effect.gen(function*() {
@@ -72,26 +71,16 @@ shared(Program.layer({ client, redis, retry, storage }))("programs", (it) => {
       }).pipe(Effect.provide(Layer.merge(Shop.layer(), NodeContext.layer))))
   })
 
-  describe.concurrent("redis.ts", () => {
-    it.live("finds the token of the run before", () =>
+  describe.concurrent("tasks/shared-redis.ts", () => {
+    it.live("two processes that start at the same time request one token, and a later one finds it", () =>
       Effect.gen(function*() {
         const { url } = yield* RedisServer.shared
-        const env = { ALF_REDIS_URL: url }
-        for (const { exitCode, stderr } of [yield* run("redis", env), yield* run("redis", env)]) {
+        const start = run("tasks/shared-redis", { ALF_REDIS_URL: url })
+        const both = yield* Effect.all([start, start], { concurrency: "unbounded" })
+        for (const { exitCode, stderr } of [...both, yield* start]) {
           deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
         }
-        deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200"] })
+        deepStrictEqual(yield* seen, { token: [200], api: ["GET 200", "GET 200", "GET 200"] })
       }).pipe(Effect.scoped, Effect.provide(Shop.layer())))
-  })
-
-  describe.concurrent("retry.ts", () => {
-    it.live("asks again after 500", () =>
-      Effect.gen(function*() {
-        const { failNext } = yield* AuthorizationServer
-        yield* failNext(2, 500)
-        const { exitCode, stderr } = yield* run("retry")
-        deepStrictEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" })
-        deepStrictEqual(yield* seen, { token: [500, 500, 200], api: ["GET 200"] })
-      }).pipe(Effect.provide(Shop.layer())))
   })
 })

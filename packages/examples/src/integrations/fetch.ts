@@ -1,4 +1,4 @@
-/** Libraries that know nothing of Effect, but take a fetch function: openapi-fetch and ky. */
+/** AuthedFetch under libraries that take a fetch function: openapi-fetch and ky share one token. */
 import { AuthedFetch, OAuthError } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { Config, Effect, Option } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Tokens in Redis, where all processes of an app find them: at this address,
- * unless ALF_REDIS_URL names another.
+ * Processes share a token in Redis: a later one finds it, and when several need one at the same time, one requests it.
+ * Redis is at this address, unless ALF_REDIS_URL names another.
  */
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
