@@ -53,8 +53,8 @@ export class AuthedHttpClient extends Context.Tag("@effect-alf/core/AuthedHttpCl
  */
 export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, AuthedHttpClient["Type"]> {
   /**
-   * Makes the layer of this API from one that provides an `AuthedHttpClient` with its provider, as every layer of this
-   * module does.
+   * Makes the layer of this API from one that provides an `AuthedHttpClient` with its provider, as `layer` and
+   * `layerFromProvider` do.
    */
   readonly layer: <E, R>(
     layer: Layer.Layer<AuthedHttpClient | TokenProvider.TokenProvider, E, R>
@@ -337,12 +337,10 @@ export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) =
  * @category checks
  */
 export const check = (options: Options & TokenProvider.Options): Effect.Effect<void, InvalidOptions> =>
-  LayerOptions.collect(
-    Effect.all([settingsOf(options), TokenProvider.check(options)], { mode: "validate", discard: true })
-  )
+  LayerOptions.collect([settingsOf(options), TokenProvider.check(options)])
 
 const settingsOf = (options: Options) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     route: Origin.makeRoute(options),
     request: TokenRequest.check("AuthedHttpClient.request", options.request),
     isRejection: LayerOptions.type(
@@ -351,7 +349,7 @@ const settingsOf = (options: Options) =>
       Predicate.isFunction,
       "a function"
     )
-  }, { mode: "validate" }))
+  })
 
 /**
  * Makes a client over the given `HttpClient` and `TokenProvider`.

@@ -185,7 +185,7 @@ const refreshCooldown = 60_000
 const name = "AuthorizationServer"
 
 const settingsOf = (options: Options) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     url: checkIssuer(options),
     metadataUrl: options.metadataUrl === undefined
       ? Effect.succeed(undefined)
@@ -196,7 +196,7 @@ const settingsOf = (options: Options) =>
       `${name}.maxResponseBytes`,
       options.maxResponseBytes ?? defaultMaxResponseBytes
     )
-  }, { mode: "validate" }))
+  })
 
 const checkIssuer = Effect.fnUntraced(function*(options: Options) {
   const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)

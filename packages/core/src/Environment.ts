@@ -278,9 +278,7 @@ export type Values = ValuesOf<typeof variables>
 export type Environment = Reading<typeof variables>
 
 /**
- * Reads the variables of this module and further ones. The error names a
- * variable that is wrong, or two that contradict each other, and shows no
- * value.
+ * How variables are read.
  *
  * @since 0.1.0
  * @category options
@@ -339,9 +337,7 @@ export const inspectWith = <V extends Variables>(
       )))
     const values = Record.map(read, Either.getOrUndefined)
     const environment = { ...values, names } as Environment & Reading<V>
-    const check = LayerOptions.collect(
-      Effect.all([...Object.values(read), checkCredentials(environment)], { mode: "validate", discard: true })
-    )
+    const check = LayerOptions.collect([...Object.values(read), checkCredentials(environment)])
     return { environment, check }
   })
   return withPrefix(options)(inspect)
@@ -388,13 +384,10 @@ export const requireEach = (
   environment: Environment,
   groups: ReadonlyArray<Alternatives>
 ): Effect.Effect<void, InvalidOptions> =>
-  LayerOptions.collect(Effect.all(
-    groups.map((keys) => {
-      const absence = absenceOf(environment, keys)
-      return absence === undefined ? Effect.void : LayerOptions.invalid(absence.option, absence.description)
-    }),
-    { mode: "validate", discard: true }
-  ))
+  LayerOptions.collect(groups.map((keys) => {
+    const absence = absenceOf(environment, keys)
+    return absence === undefined ? Effect.void : LayerOptions.invalid(absence.option, absence.description)
+  }))
 
 /**
  * What is said of alternatives of which none says anything: all could be set, or

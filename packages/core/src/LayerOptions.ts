@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
+import type { Concurrency } from "effect/Types"
 import { type InvalidOption, InvalidOptions } from "./OAuthError.js"
 
 /**
@@ -73,18 +74,37 @@ export const rename = ({ problems }: InvalidOptions, f: (problem: InvalidOption)
   new InvalidOptions({ problems: Arr.map(problems, f) })
 
 /**
- * Names all options at fault at once: of checks that are made together, by
- * `Effect.all` with the mode `validate`.
+ * Makes several checks, and names all options at fault at once.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const collect = <A, R>(
-  checks: Effect.Effect<A, ReadonlyArray<Failed> | Readonly<Record<string, Failed>>, R>
-): Effect.Effect<A, InvalidOptions, R> =>
-  Effect.mapError(checks, (failed) => Object.values(failed).flatMap(Option.toArray).reduce(merge))
+export const collect = <const Checks extends ReadonlyArray<Check> | Readonly<Record<string, Check>>>(
+  checks: Checks,
+  options?: { readonly concurrency?: Concurrency | undefined }
+): Effect.Effect<Checked<Checks>, InvalidOptions> =>
+  Effect.mapBoth(Effect.all(checks as Readonly<Record<string, Check>>, { ...options, mode: "validate" }), {
+    onFailure: (failures) => Object.values(failures).flatMap(Option.toArray).reduce(merge),
+    onSuccess: (values) => values as Checked<Checks>
+  })
 
-type Failed = Option.Option<InvalidOptions>
+/**
+ * A check of options, which brings what they say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Check<A = unknown> = Effect.Effect<A, InvalidOptions>
+
+/**
+ * What several checks bring.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Checked<Checks> = {
+  readonly [Name in keyof Checks]: Checks[Name] extends Check<infer A> ? A : never
+}
 
 /** An option that two parts of a layer refuse is named once. */
 const merge = ({ problems }: InvalidOptions, other: InvalidOptions): InvalidOptions => {

@@ -71,8 +71,7 @@ export type AuthorizationServerError =
   | TokenIntrospectionError
 
 /**
- * An option of a layer is missing or invalid. Layers fail with it when they are
- * built.
+ * An option at fault, and what is wrong with it.
  *
  * @since 0.1.0
  * @category models

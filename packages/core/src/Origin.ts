@@ -153,11 +153,11 @@ export interface Options {
 export type Destination =
   & (
     | {
-      /** Relative addresses are joined to it, and its origin is allowed. */
+      /** Relative URLs are joined to it. Its origin is allowed. */
       readonly baseUrl: string | URL
     }
     | {
-      /** The origins that a token may be sent to; `"any"` allows every one that is on https or loopback. */
+      /** The origins that a token may be sent to; `"any"` allows every origin on https or loopback. */
       readonly origins: ReadonlyArray<string | URL> | "any"
     }
   )
@@ -204,12 +204,12 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
   function*(options) {
     const { origins = [] } = options
     const any = origins === "any"
-    const checked = yield* LayerOptions.collect(Effect.all({
+    const checked = yield* LayerOptions.collect({
       baseUrl: options.baseUrl === undefined ? Effect.succeed(undefined) : checkBaseUrl(options.baseUrl, options),
       origins: any || Array.isArray(origins)
         ? Effect.forEach(any ? [] : origins, (origin) => checkOrigin(origin, options))
         : LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
-    }, { mode: "validate" }))
+    })
     const { baseUrl } = checked
     const allowed = baseUrl === undefined ? checked.origins : [baseUrl.origin, ...checked.origins]
     /** As the user wrote it but for its origin: a base ends where its path ends, with or without a slash. */

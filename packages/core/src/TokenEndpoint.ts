@@ -121,15 +121,15 @@ export interface Options<R = never> extends AuthorizationServer.RequestOptions<R
 }
 
 const settingsOf = <R>(options: Options<R>) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     url: Origin.checkUrl("TokenEndpoint.tokenEndpoint", options.tokenEndpoint, options),
     issuer: LayerOptions.type("TokenEndpoint.issuer", options.issuer, Predicate.isString, "a string"),
     clientAuth: AuthenticatedPost.clientAuthOf("TokenEndpoint", options),
     requests: checkRequests(options)
-  }, { mode: "validate" }))
+  })
 
 const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer" | "clientAuth">) =>
-  LayerOptions.collect(Effect.all([
+  LayerOptions.collect([
     AuthenticatedPost.check("TokenEndpoint", options),
     TokenRequest.check("TokenEndpoint.request", options.request),
     LayerOptions.texts("TokenEndpoint.bearerTypes", options.bearerTypes),
@@ -140,7 +140,7 @@ const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer
     LayerOptions.type("TokenEndpoint.headers", options.headers, Predicate.isObject, "a record of headers"),
     LayerOptions.type("TokenEndpoint.retry", options.retry, Schedule.isSchedule, "a Schedule"),
     LayerOptions.type("TokenEndpoint.retryWhile", options.retryWhile, Predicate.isFunction, "a function")
-  ], { mode: "validate" }))
+  ])
 
 /**
  * Checks the options, and names all that is wrong with them. The layers do so by
@@ -353,14 +353,14 @@ export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "tokenEndp
 }
 
 const discoverySettingsOf = <R>(options: DiscoveryOptions<R>) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     server: Effect.mapError(
       AuthorizationServer.check(serverOf(options)),
       (error) => LayerOptions.rename(error, nameHere)
     ),
     candidates: ClientAuthChoice.make("TokenEndpoint", options),
     requests: checkRequests(options)
-  }, { mode: "validate" }))
+  })
 
 const serverOf = <R>(options: DiscoveryOptions<R>): AuthorizationServer.Options => ({
   allowInsecure: options.allowInsecure,

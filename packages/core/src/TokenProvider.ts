@@ -168,10 +168,10 @@ interface Need {
 }
 
 const settingsOf = (options: Options) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     ...Record.map(durations, ([check, byDefault], name) => check(`TokenProvider.${name}`, options[name] ?? byDefault)),
     capacity: LayerOptions.positiveInteger("TokenProvider.capacity", options.capacity ?? defaultCapacity)
-  }, { mode: "validate" }))
+  })
 
 /**
  * Checks the options, and names all that is wrong with them. The layers do so by

@@ -97,13 +97,13 @@ export const check = (option: string, request: TokenRequest = {}): Effect.Effect
       ? Effect.void
       : LayerOptions.invalid(`${option}.params.${name}`, value === undefined ? "is missing" : "is not a string")
   )
-  return LayerOptions.collect(Effect.all([
+  return LayerOptions.collect([
     LayerOptions.type(`${option}.grant`, grant, Predicate.hasProperty("type"), "one of those that Grant has"),
     LayerOptions.textOrTexts(`${option}.scope`, scope),
     LayerOptions.textOrTexts(`${option}.resource`, resource),
     LayerOptions.textOrTexts(`${option}.audience`, audience),
     ...byName
-  ], { mode: "validate", discard: true }))
+  ])
 }
 
 /**

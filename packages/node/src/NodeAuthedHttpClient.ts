@@ -326,7 +326,7 @@ const wire = <R, ES, RS>(options: Given<R, ES, RS>) =>
 
 /** Names all that is wrong at once, before any part is made. */
 const check = <R, ES, RS>(options: Given<R, ES, RS>): Effect.Effect<void, InvalidOptions> =>
-  LayerOptions.collect(Effect.all([
+  LayerOptions.collect([
     refuseIf(options.clientId === undefined, "TokenEndpoint.clientId", "is missing"),
     endpointOf(options).check,
     AuthedHttpClient.check(destinationOf(options)),
@@ -337,7 +337,7 @@ const check = <R, ES, RS>(options: Given<R, ES, RS>): Effect.Effect<void, Invali
       "NodeAuthedHttpClient.tokenStore",
       "and redis are both given: one of them holds the tokens"
     )
-  ], { mode: "validate", discard: true })).pipe(
+  ]).pipe(
     Effect.mapError((error) => LayerOptions.rename(error, nameHere))
   )
 
@@ -370,7 +370,7 @@ const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
   ]
   return {
     layer: TokenEndpoint.layer<R>(known),
-    check: LayerOptions.collect(Effect.all(checks, { mode: "validate", discard: true }))
+    check: LayerOptions.collect(checks)
   }
 }
 
@@ -522,11 +522,11 @@ const fromEnv = <R, ES, RS, A, RIn>(
       ...((given.baseUrl ?? given.origins) === undefined ? [["baseUrl", "origins"] as const] : [])
     ]
     const rename = nameInEnvironment(environment, options, required)
-    yield* LayerOptions.collect(Effect.all([
+    yield* LayerOptions.collect([
       inspection.check,
       Environment.requireEach(environment, required),
       Effect.mapError(check(given), (error) => LayerOptions.rename(error, rename))
-    ], { mode: "validate", discard: true }))
+    ])
     return LayerOptions.mapInvalid(make(given), rename)
   }))
 

@@ -262,7 +262,7 @@ export const check = (options?: Options | undefined): Effect.Effect<void, Invali
 
 /** The options, and how to make a pool. */
 const settingsOf = Effect.fnUntraced(function*(options: Options | undefined) {
-  const { ca, connectTimeout, connections, keepAliveTimeout, proxies } = yield* LayerOptions.collect(Effect.all({
+  const { ca, connectTimeout, connections, keepAliveTimeout, proxies } = yield* LayerOptions.collect({
     connections: options?.connections === undefined
       ? Effect.succeed(undefined)
       : LayerOptions.positiveInteger("NodeHttp.connections", options.connections),
@@ -270,7 +270,7 @@ const settingsOf = Effect.fnUntraced(function*(options: Options | undefined) {
     keepAliveTimeout: timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout),
     proxies: HttpProxy.make(options?.proxy ?? "environment"),
     ca: options?.ca === undefined ? Effect.succeed(undefined) : checkAuthorities(Arr.ensure(options.ca))
-  }, { mode: "validate" }))
+  })
   // The same authorities apply to a proxy, which never sees the certificate
   const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
 

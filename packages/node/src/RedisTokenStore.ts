@@ -56,10 +56,10 @@ const defaultPrefix = "effect-alf:"
 const defaultCommandTimeout = Duration.seconds(1)
 
 const settingsOf = (options: Options) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     connection: RedisConnection.check(options),
     commandTimeout: checkCommandTimeout(options)
-  }, { mode: "validate" }))
+  })
 
 /**
  * Checks the options, and names all that is wrong with them. The layer does so

@@ -160,14 +160,14 @@ export const check = (
   name: string,
   options: Pick<AuthorizationServer.RequestOptions, "clientId" | "timeout" | "maxResponseBytes">
 ) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     clientId: LayerOptions.text(`${name}.clientId`, options.clientId),
     timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
     maxResponseBytes: LayerOptions.positiveInteger(
       `${name}.maxResponseBytes`,
       options.maxResponseBytes ?? defaultMaxResponseBytes
     )
-  }, { mode: "validate" }))
+  })
 
 /** What an attempt waits for when its time is over. */
 interface Waiting {
@@ -212,13 +212,13 @@ export const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerE
   options: AuthorizationServer.EndpointOptions<R>
 ) {
   const { issuer } = options
-  const { address, clientAuth } = yield* LayerOptions.collect(Effect.all({
+  const { address, clientAuth } = yield* LayerOptions.collect({
     address: Effect.isEffect(at)
       ? Effect.succeed(at)
       : Effect.map(Origin.checkUrl(`${name}.${option}`, at, options), Effect.succeed),
     clientAuth: clientAuthOf(name, options),
     post: check(name, options)
-  }, { mode: "validate" }))
+  })
   return yield* make(name, ServerError, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
 })
 

@@ -35,7 +35,7 @@ import {
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
-/** The endpoint, as errors name it. */
+/** The class of the errors of an endpoint. */
 export interface ErrorClass<E extends AuthorizationServerError> {
   new(fields: AuthorizationServerErrorFields): E
 }

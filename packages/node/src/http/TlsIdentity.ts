@@ -60,14 +60,13 @@ const makeContents = (values: Pem | Pkcs12, files?: Files): Effect.Effect<Conten
     catch: () => LayerOptions.error(option, "has neither files, nor certificate and key, nor a pfx")
   })
 
-/** Reads them in parallel, as they belong together. If several cannot be read, the error names the first. */
+/** Reads them in parallel, as they belong together. */
 const readFiles = (files: Files): Effect.Effect<Pem, InvalidOptions> =>
-  Effect.all([
+  LayerOptions.collect([
     readText("certificateFile", files.certificateFile),
     readText("keyFile", files.keyFile),
     files.caFile === undefined ? Effect.succeed(undefined) : readText("caFile", files.caFile)
-  ], { concurrency: "unbounded", mode: "validate" }).pipe(
-    LayerOptions.collect,
+  ], { concurrency: "unbounded" }).pipe(
     Effect.map(([certificate, key, ca]) => ({
       certificate,
       key: Redacted.make(key),

@@ -75,10 +75,10 @@ export const checkTimeout = (
 
 /** Checks where the servers are, and how they are reached. */
 export const check = (options: Options) =>
-  LayerOptions.collect(Effect.all({
+  LayerOptions.collect({
     address: checkAddress(options),
     connectTimeout: checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
-  }, { mode: "validate" }))
+  })
 
 /** Makes a connection of our own, even while Redis is down. */
 export const make: (
