@@ -650,6 +650,7 @@ const variableOfOption: Readonly<Record<string, keyof typeof variables>> = {
   clientId: "clientId",
   clientSecret: "clientSecret",
   clientAuth: "clientAuth",
+  tokenField: "tokenField",
   baseUrl: "baseUrl",
   origins: "origins",
   "tokenRequest.timeout": "timeout",

@@ -573,6 +573,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
         [{ ALF_CLIENT_ID: " " }, "ALF_CLIENT_ID is empty"],
         [{ ALF_CLIENT_SECRET: "" }, "ALF_CLIENT_SECRET is empty"],
         [{ ALF_BASE_URL: "ftp://api" }, "ALF_BASE_URL must be an https URL, not ftp:"],
+        [{ ALF_TOKEN_FIELD: "id\ntoken" }, "ALF_TOKEN_FIELD contains a line break or another control character"],
         [
           { ALF_ORIGINS: "https://api.example.com/v1" },
           "ALF_ORIGINS takes origins, without a path: https://api.example.com"
