@@ -1202,9 +1202,15 @@ export const sections: ReadonlyArray<Section> = [
       advice:
         "Restore the store: see [Redis](redis.md#outages), [Memcached](memcached.md) or [SQL](sql.md). Meanwhile each process requests its own token.",
       messages: [
-        logging({ store: Layer.orDie(RedisTokenStore.layer({ url: "redis://127.0.0.1:1", commandTimeout: hang })) }),
         logging({
-          store: Layer.orDie(MemcachedTokenStore.layer({ servers: "127.0.0.1:1", commandTimeout: hang })),
+          store: Layer.orDie(
+            RedisTokenStore.layer({ url: "redis://127.0.0.1:1", connectTimeout: hang, commandTimeout: hang })
+          )
+        }),
+        logging({
+          store: Layer.orDie(
+            MemcachedTokenStore.layer({ servers: "127.0.0.1:1", connectTimeout: hang, commandTimeout: hang })
+          ),
           provider: { storeTimeout: hang }
         }),
         messageOf(

@@ -215,7 +215,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       const secret = "secret-".repeat(200_000)
       const error = yield* failureOf(store.set(key, entry("v1", secret), Option.none()))
       assert.strictEqual(error.reason, "Unavailable")
-      assert.match(error.description, /^SERVER_ERROR object too large for cache \(an entry is larger than .* -I/)
+      assert.match(error.description, /^SERVER_ERROR object too large for cache \(the entry is larger than .* -I/)
       assertHides(error, "secret-secret")
       assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
     }))
