@@ -315,6 +315,21 @@ for (const [name, database] of Object.entries(databases)) {
   })
 }
 
+shared(databases.SQLite)("SqlTokenStore with a client of its own for SQLite", (it) => {
+  it.scopedLive("waits for a file that another process writes, for half of commandTimeout", () =>
+    Effect.gen(function*() {
+      const { client, table } = yield* Database
+      const context = yield* Layer.build(client)
+      const sql = Context.get(context, SqlClient.SqlClient)
+      const wait = Effect.map(sql<{ timeout: number }>`PRAGMA busy_timeout`, ([{ timeout }]) => timeout)
+      assert.strictEqual(yield* wait, 0)
+      const options = { ...patient, table, commandTimeout: "30 seconds" } as const
+      const store = yield* SqlTokenStore.makeWithClient(Layer.succeedContext(context), options)
+      assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
+      assert.strictEqual(yield* wait, 15_000)
+    }))
+})
+
 /** A client that asks nothing, of a dialect. */
 const clientOf = (dialect: Statement.Dialect) =>
   Layer.effect(

@@ -38,6 +38,14 @@ export const fromClient = (sql: SqlClient): SqlConnection => ({
   giveUp: () => Effect.void
 })
 
+// libSQL refuses at once what finds the file of SQLite locked, does not end that statement, and commits nothing on the
+// connection until it is collected (tursodatabase/libsql-client-ts#352): the driver has to wait instead
+const waitForFile = (limit: Duration.Duration) => (sql: SqlClient) =>
+  sql.onDialectOrElse({
+    sqlite: () => Effect.ignore(sql.unsafe(`PRAGMA busy_timeout = ${Math.ceil(Duration.toMillis(limit))}`).raw),
+    orElse: () => Effect.void
+  })
+
 interface Attempt {
   readonly scope: Scope.CloseableScope
   readonly client: Deferred.Deferred<SqlClient, unknown>
@@ -82,6 +90,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     current = attempt
     yield* Layer.buildWithScope(layer, attempt.scope).pipe(
       Effect.zipWith(Tag, (built, tag) => Context.get(built, tag)),
+      Effect.tap(waitForFile(Duration.times(commandTimeout, 0.5))),
       Effect.provide(context),
       answerWithin(connectTimeout),
       Effect.tap((sql) => {
