@@ -110,7 +110,7 @@ console.log(${closed.length}, "private modules")
   write("main.mjs", `${imports.join("\n")}\n${used}${program}${isClosed}`)
 
   run(consumer, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-  for (const name of ["ioredis", "memcache"]) {
+  for (const name of ["ioredis", "memcache", "pg", "mysql2", "@libsql/client"]) {
     if (existsSync(join(consumer, "node_modules", name))) problems.push(`${name} is installed, which is optional`)
   }
   console.log(run(consumer, "node", "main.mjs").trim())
