@@ -31,7 +31,18 @@ export const makeAll = (names: ReadonlyArray<string>): Effect.Effect<string, nev
           platform: "node",
           format: "esm",
           conditions: ["@effect-alf/source"],
-          external: ["esbuild", "ioredis", "jose", "memcache", "oidc-provider", "undici", "ws"]
+          external: [
+            "@libsql/client",
+            "esbuild",
+            "ioredis",
+            "jose",
+            "memcache",
+            "oidc-provider",
+            "pg",
+            "pg-cursor",
+            "undici",
+            "ws"
+          ]
         })
       ),
       () => Effect.promise(() => rm(outdir, { recursive: true }))

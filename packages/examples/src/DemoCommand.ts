@@ -21,8 +21,8 @@ const usage = `Usage: npm run demo [-- --store name]
 Runs an Effect app against a real authorization server and a protected API, and shows what it asks
 and what goes over the wire for it.
 
-  --store   keeps the tokens in ${SharedStore.names.join(" or ")}: in a server that the demo starts and stops,
-            or in the Redis that REDIS_URL names
+  --store   where the tokens are kept: ${SharedStore.list}.
+            The demo starts and stops the server, or uses the Redis that REDIS_URL names
   --redis   is short for --store redis
   --help    shows this text`
 

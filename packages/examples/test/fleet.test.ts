@@ -16,7 +16,7 @@ describe("fleet.ts", () => {
       deepStrictEqual(yield* Output.of(FleetCommand.run(["--store", "sqlserver", "start"])), {
         result: false,
         stdout: "",
-        stderr: "--store takes redis or memcached.\n"
+        stderr: "--store takes redis, memcached, postgres, or sqlite.\n"
       })
     }))
 })

@@ -21,7 +21,7 @@ const usage = `Usage: npm run fleet [-- [--store name] [scenario ...]]
 Runs an Effect app in ${size} processes that share their token through a server that it starts and
 stops, and shows how often they ask for one.
 
-  --store   where the token is shared: ${SharedStore.names.join(" or ")}; without it in redis
+  --store   where the token is shared: ${SharedStore.list}; without it in redis
 
 The scenarios are ${names.join(", ")}; without a name it plays all of them.`
 
