@@ -392,7 +392,9 @@ const makeProvider = (
         (made) => TokenEndpoint.TokenEndpoint.of({ ...made, ...custom })
       )
     ),
-    Effect.provide(Layer.merge(store, answering(answer)))
+    // The store stays open as long as the provider does
+    (make) =>
+      Effect.flatMap(Layer.build(Layer.merge(store, answering(answer))), (services) => Effect.provide(make, services))
   )
 
 const providing = (world: World): Situation => messageOf(Effect.flatMap(makeProvider(world), (it) => it.get()))

@@ -30,7 +30,7 @@ const hint = "; SqlTokenStore.migration or the option createTable creates it"
 
 // How to connect, as an address or as options: either may contain a password
 const address = /\b([a-z][a-z\d+.-]*:\/\/)\S+/gi
-const password = /\b(\w*(?:password|passwd|token|secret)\w*["']?\s*[=:]\s*)\S+/gi
+const password = /\b((?:\w*(?:password|passwd|secret)\w*|\w*token)["']?\s*[=:]\s*)\S+/gi
 
 const withoutPasswords = (text: string): string =>
   text.replace(address, "$1<redacted>").replace(password, "$1<redacted>")
