@@ -73,7 +73,7 @@ const postgres: SharedStore = {
     return {
       address: { url },
       name: `Postgres on 127.0.0.1:${port}`,
-      commands: yield* countStatements(url)
+      ...(yield* countStatements(url))
     }
   }),
   layer: ({ url }) => SqlTokenStore.layerWithClient(PgClient.layer({ url: Redacted.make(url) }), { createTable })
@@ -84,12 +84,10 @@ const countStatements = (url: string) =>
   Effect.gen(function*() {
     const sql = yield* PgClient.make({ url: Redacted.make(url) })
     yield* sql`CREATE EXTENSION pg_stat_statements`
-    return Effect.map(
-      toServerError(sql<{ name: string; calls: number }>`
+    const counted = sql<{ name: string; calls: number }>`
 SELECT CASE WHEN query LIKE 'SELECT pg_notify%' THEN 'ping' ELSE query END AS name, sum(calls)::int AS calls
-FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' GROUP BY 1`),
-      (rows) => new Map(rows.map(({ calls, name }) => [name, calls]))
-    )
+FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' GROUP BY 1`
+    return { commands: Effect.map(toServerError(counted), (rows) => new Map(rows.map((row) => [row.name, row.calls]))) }
   }).pipe(Effect.provide(Reactivity.layer), toServerError)
 
 const toServerError = Effect.mapError((error: SqlError) =>

@@ -1,5 +1,5 @@
 /** What the fleet protocol promises, put to the test. Each scenario has a server of its own, and so tokens of its own. */
-import { Clock, Context, Duration, Effect, Schedule } from "effect"
+import { Clock, Context, Duration, Effect, Option, Schedule } from "effect"
 import type { Scope } from "effect"
 import * as SharedStore from "../SharedStore.js"
 import * as Finding from "./Finding.js"
@@ -207,7 +207,7 @@ const steady: Scenario = {
   maxPause: Number.POSITIVE_INFINITY,
   play: Effect.gen(function*() {
     const { server, store } = yield* Stage
-    const commands = Effect.orDie(server.commands ?? Effect.succeed(undefined))
+    const commands = Effect.orDie(Effect.transposeOption(Option.fromNullable(server.commands)))
     let answers = 0
     let sent: number | undefined
     let pings: number | undefined
@@ -222,7 +222,7 @@ const steady: Scenario = {
         yield* until(() => apiRequests.length >= first + requests, "30 seconds")
         answers = apiRequests.length - first
         const after = yield* commands
-        if (before && after) ({ pings, sent } = between(before, after))
+        if (Option.isSome(before) && Option.isSome(after)) ({ pings, sent } = between(before.value, after.value))
         return since
       }))
     return played(cast, [

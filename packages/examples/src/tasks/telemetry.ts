@@ -15,7 +15,6 @@ export const main = Effect.gen(function*() {
   return response.status
 }).pipe(
   Effect.withSpan("orders"),
-  Effect.provide(NodeAuthedHttpClient.layerEnv()),
   // Around the client: renewals run in fibers of their own, with the tracer that the client's layer was built with
-  Effect.provide(OpenTelemetry)
+  Effect.provide(Layer.provideMerge(NodeAuthedHttpClient.layerEnv(), OpenTelemetry))
 )
