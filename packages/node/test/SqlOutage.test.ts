@@ -129,10 +129,10 @@ shared(Server.layer)("While Postgres fails, requests are answered, and one warni
           return oauth.tokenRequests.length
         }))
         const stored = Effect.map(ask("SELECT payload FROM effect_alf_tokens"), (answers) => JSON.stringify(answers))
-        /** Until a new token is in the store. */
+        /** Until a new token is in the store, with time for leases and pauses to end. */
         const requestAndStore = Effect.gen(function*() {
           const first = yield* request
-          yield* Effect.repeat(Effect.zipRight(request, stored), {
+          yield* Effect.repeat(Effect.zipRight(Effect.zipRight(request, TestClock.adjust("1 second")), stored), {
             until: (texts) => [...texts.matchAll(/token-(\d+)-/g)].some(([_, number]) => Number(number) >= first)
           })
         })
