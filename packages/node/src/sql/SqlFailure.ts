@@ -14,9 +14,9 @@ const codeOf = (error: unknown): unknown => {
   return Predicate.hasProperty(cause, "code") ? cause.code : undefined
 }
 
-// Another was faster, and nothing was done: a serialization failure and a deadlock of Postgres (also of two that make the
-// same table at once), a deadlock of MySQL, a file of SQLite that another writes
-const conflicts = /^(40001|40P01|23505|ER_LOCK_DEADLOCK|SQLITE_BUSY.*|SQLITE_LOCKED.*)$/
+// Another was faster, and nothing was done: a serialization failure and a deadlock of Postgres, a row, a type or a table
+// that another process creates at the same time, a deadlock of MySQL, a file of SQLite that another writes
+const conflicts = /^(40001|40P01|23505|42710|42P07|ER_LOCK_DEADLOCK|SQLITE_BUSY.*|SQLITE_LOCKED.*)$/
 
 /** The statement can be tried again at once. */
 export const isConflict = (error: unknown): boolean => conflicts.test(String(codeOf(error)))
