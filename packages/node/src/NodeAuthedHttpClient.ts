@@ -6,7 +6,7 @@
  */
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
 import type * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
-import * as ClientAuth from "@effect-alf/core/ClientAuth"
+import type * as ClientAuth from "@effect-alf/core/ClientAuth"
 import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
@@ -16,11 +16,11 @@ import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
 import type { TokenRequest } from "@effect-alf/core/TokenRequest"
 import * as TokenStore from "@effect-alf/core/TokenStore"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as EnvironmentOptions from "./environment/EnvironmentOptions.js"
 import * as NodeHttp from "./NodeHttp.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
 import * as StoreUrl from "./store/StoreUrl.js"
@@ -297,15 +297,7 @@ export const layerHttpClient = <R = never, ES = never, RS = never, Given = unkno
 > => wire<R, ES, RS>(options)(AuthedHttpClient.layerHttpClient, NodeHttp.layer(options.http))
 
 /** The options as they may come from an environment, or from plain JavaScript: nothing is sure to be there. */
-interface Given<R, ES, RS> extends FurtherOptions<R>, HttpOptions, Origin.Options {
-  readonly tokenEndpoint?: string | URL | undefined
-  readonly issuer?: string | URL | undefined
-  readonly clientId?: string | undefined
-  readonly clientSecret?: ClientAuth.Secret<R> | undefined
-  readonly clientAuth?: ClientAuth.ClientAuth<R> | undefined
-  readonly redis?: RedisTokenStore.Options | undefined
-  readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
-}
+type Given<R, ES, RS> = FurtherOptions<R> & HttpOptions & EnvironmentOptions.Options<R, ES, RS>
 
 const wire = <R, ES, RS>(options: Given<R, ES, RS>) =>
 <A, H, RH>(
@@ -384,15 +376,13 @@ const storeOf = <R, ES, RS>(
     ? tokenStore ?? TokenStore.layerMemory()
     : LayerOptions.mapInvalid(RedisTokenStore.layer(redis), nameHere)
 
-const added = { ...StoreUrl.variables, ...NodeHttp.variables }
-
 /**
  * Every variable that `layerEnv` and the command `alf` read.
  *
  * @since 0.1.0
  * @category configurations
  */
-export const variables = { ...Environment.variables, ...added }
+export const variables = { ...Environment.variables, ...EnvironmentOptions.added }
 
 /**
  * The values of the variables, and their names.
@@ -400,7 +390,7 @@ export const variables = { ...Environment.variables, ...added }
  * @since 0.1.0
  * @category configurations
  */
-export type NodeEnvironment = Environment.Environment & Environment.Reading<typeof added>
+export type NodeEnvironment = Environment.Reading<typeof variables>
 
 /**
  * Reads the variables. Errors name an invalid variable, or two contradicting
@@ -411,7 +401,8 @@ export type NodeEnvironment = Environment.Environment & Environment.Reading<type
  */
 export const readEnvironment = (
   options?: Environment.Options
-): Effect.Effect<NodeEnvironment, InvalidOptions | ConfigError.ConfigError> => Environment.readWith(added, options)
+): Effect.Effect<NodeEnvironment, InvalidOptions | ConfigError.ConfigError> =>
+  Environment.readWith(EnvironmentOptions.added, options)
 
 /**
  * Options in addition to the environment. If both set something, the
@@ -512,58 +503,14 @@ const fromEnv = <R, ES, RS, A, RIn>(
   make: (options: Given<R, ES | InvalidOptions, RS>) => Layer.Layer<A, InvalidOptions | ES, RIn>
 ): Layer.Layer<A, InvalidOptions | ConfigError.ConfigError | ES, RIn> =>
   Layer.unwrapEffect(Effect.gen(function*() {
-    const inspection = yield* Environment.inspectWith(added, options)
-    const { environment } = inspection
-    const given = fromEnvironment(environment, options)
-    const required: ReadonlyArray<Environment.Alternatives> = [
-      ["tokenEndpoint", "issuer"],
-      ["clientId"],
-      ...(given.clientAuth === undefined ? [["clientSecret", "clientSecretFile", "clientKeyFile"] as const] : []),
-      ...((given.baseUrl ?? given.origins) === undefined ? [["baseUrl", "origins"] as const] : [])
-    ]
-    const rename = nameInEnvironment(environment, options, required)
+    const inspection = yield* EnvironmentOptions.inspect(options)
+    const given: Given<R, ES | InvalidOptions, RS> = { ...options, ...inspection.options }
     yield* LayerOptions.collect([
       inspection.check,
-      Environment.requireEach(environment, required),
-      Effect.mapError(check(given), (error) => LayerOptions.rename(error, rename))
+      Effect.mapError(check(given), (error) => LayerOptions.rename(error, inspection.rename))
     ])
-    return LayerOptions.mapInvalid(make(given), rename)
+    return LayerOptions.mapInvalid(make(given), inspection.rename)
   }))
-
-const fromEnvironment = <R, ES, RS>(
-  environment: NodeEnvironment,
-  options: Given<R, ES, RS>
-): Given<R, ES | InvalidOptions, RS> => {
-  const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
-  return {
-    ...options,
-    ...(options.clientAuth === undefined && credentials(environment)),
-    tokenEndpoint: environment.tokenEndpoint,
-    issuer: environment.issuer,
-    clientId: environment.clientId,
-    scope: environment.scope ?? options.scope,
-    resource: environment.resource ?? options.resource,
-    audience: environment.audience ?? options.audience,
-    bearerTypes: environment.bearerTypes ?? options.bearerTypes,
-    tokenField: environment.tokenField ?? options.tokenField,
-    baseUrl: environment.baseUrl ?? options.baseUrl,
-    origins: environment.origins ?? options.origins,
-    maxWait: environment.maxWait ?? options.maxWait,
-    refreshAhead: environment.refreshAhead ?? options.refreshAhead,
-    allowInsecure: environment.allowInsecure ?? options.allowInsecure,
-    tokenRequest: { ...options.tokenRequest, timeout: environment.timeout ?? options.tokenRequest?.timeout },
-    redis: options.tokenStore !== undefined || (redisUrl ?? options.redis) === undefined
-      ? options.redis
-      : { ...options.redis, url: redisUrl ?? options.redis?.url, prefix: redisPrefix ?? options.redis?.prefix },
-    ...(options.tokenStore === undefined && environment.storeUrl !== undefined &&
-      { redis: undefined, tokenStore: StoreUrl.layer(environment, options.redis) }),
-    http: {
-      ...options.http,
-      connectTimeout: connectTimeout ?? options.http?.connectTimeout,
-      proxy: proxy ?? options.http?.proxy
-    }
-  }
-}
 
 /**
  * The client authentication that the variables define, as options of a
@@ -572,19 +519,9 @@ const fromEnvironment = <R, ES, RS>(
  * @since 0.1.0
  * @category options
  */
-export const credentials = (
+export const credentials: (
   environment: Environment.Environment
-): Pick<TokenEndpoint.Options, "clientSecret" | "clientAuth"> => {
-  const { clientAuth, clientKeyFile, clientKeyId: keyId, clientSecretFile } = environment
-  if (clientAuth === "none") return { clientAuth: ClientAuth.none }
-  if (clientKeyFile !== undefined) {
-    return { clientAuth: ClientAuth.privateKeyJwt({ key: readFile(clientKeyFile), keyId }) }
-  }
-  const clientSecret = clientSecretFile === undefined ? environment.clientSecret : readFile(clientSecretFile)
-  return clientSecret === undefined || clientAuth === undefined || clientAuth === "private_key_jwt"
-    ? { clientSecret }
-    : { clientAuth: bySecret[clientAuth](clientSecret) }
-}
+) => Pick<TokenEndpoint.Options, "clientSecret" | "clientAuth"> = EnvironmentOptions.credentials
 
 /**
  * The store of the variables, if they name one.
@@ -595,14 +532,6 @@ export const credentials = (
 export const tokenStore = (
   environment: NodeEnvironment
 ): Layer.Layer<TokenStore.TokenStore, InvalidOptions> | undefined => StoreUrl.layer(environment)
-
-const bySecret = {
-  client_secret_basic: ClientAuth.clientSecretBasic<never>,
-  client_secret_post: ClientAuth.clientSecretPost<never>,
-  client_secret_jwt: ClientAuth.clientSecretJwt<never>
-}
-
-const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), NodeFileSystem.layer)
 
 // -----------------------------------------------------------------------------
 // names of options
@@ -620,44 +549,3 @@ const nameHere = ({ description, option }: InvalidOption): InvalidOption => ({
 
 const ofTokenRequest =
   /^TokenEndpoint\.(request\.(?=params\b)|(?=(timeout|retry|retryWhile|headers|maxResponseBytes)\b))/
-
-/** The same for what came from the environment. What is missing there has the name of all that could say it. */
-const nameInEnvironment = <R, ES, RS>(
-  environment: NodeEnvironment,
-  options: Given<R, ES, RS>,
-  required: ReadonlyArray<Environment.Alternatives>
-) => {
-  const { names } = environment
-  const isFromOptions = (key: keyof typeof variables) =>
-    environment[key] === undefined && (key !== "redisUrl" || options.redis?.url !== undefined)
-  return ({ description, option }: InvalidOption): InvalidOption => {
-    const key = variableOfOption[option.replace(/^NodeAuthedHttpClient\./, "")]
-    if (key === undefined) return { option, description }
-    const absence = required.filter((keys) => keys.some((alternative) => alternative === key)).map((keys) =>
-      Environment.absenceOf(environment, keys)
-    )
-    if (absence[0] !== undefined) return absence[0]
-    return isFromOptions(key) ? { option, description } : {
-      option: names[key].name,
-      description: description.replace("set allowInsecure", `set ${names.allowInsecure.name}`)
-    }
-  }
-}
-
-const variableOfOption: Readonly<Record<string, keyof typeof variables>> = {
-  tokenEndpoint: "tokenEndpoint",
-  issuer: "issuer",
-  clientId: "clientId",
-  clientSecret: "clientSecret",
-  clientAuth: "clientAuth",
-  tokenField: "tokenField",
-  baseUrl: "baseUrl",
-  origins: "origins",
-  "tokenRequest.timeout": "timeout",
-  maxWait: "maxWait",
-  refreshAhead: "refreshAhead",
-  "redis.url": "redisUrl",
-  "redis.prefix": "redisPrefix",
-  "http.proxy": "proxy",
-  "http.connectTimeout": "connectTimeout"
-}
