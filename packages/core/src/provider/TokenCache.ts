@@ -26,9 +26,8 @@ class Entry extends KeyState.Cell implements Slot {
   habits: ServerHabits.ServerHabits | undefined = undefined
   /** The request as a caller wrote it, if that is all there is. */
   text: string | undefined = undefined
-  /** The entries that were used before and after it. */
-  older: Entry = this
-  newer: Entry = this
+  /** Which use of all slots was its last. */
+  lastUse = 0
 
   constructor(
     readonly source: TokenRequest | undefined,
@@ -70,51 +69,34 @@ export const make = (
   let first = makeSlot(undefined)
   let closed = false
   const others = new Map<string, Entry>()
+  let uses = 0
   // Computing a key costs more than everything else that a token in memory needs
   const byText = new Map<string, Entry>()
-  /** Closes the ring: the least recently used entry comes after it, the most recently used before it. */
-  const end = makeSlot(undefined, first.request, first.key)
-
-  const unlink = ({ newer, older }: Entry) => {
-    older.newer = newer
-    newer.older = older
-  }
-
-  const append = (slot: Entry) => {
-    slot.older = end.older
-    slot.newer = end
-    end.older = slot.older.newer = slot
-  }
 
   const used = (slot: Entry) => {
-    if (slot === first || slot === end.older) return slot
-    unlink(slot)
-    append(slot)
+    slot.lastUse = uses++
     return slot
   }
 
+  // A search costs little beside the token request of a new key, and an order kept at every use would cost each call
   const dropOldest = () => {
-    let slot = end.newer
-    while (slot !== end && others.size >= capacity) {
-      const { newer } = slot
-      if (KeyState.flightOf(slot.state) === undefined) {
-        others.delete(slot.key)
-        if (slot.text !== undefined && byText.get(slot.text) === slot) byText.delete(slot.text)
-        unlink(slot)
-        // Whoever still holds it must not hold the others
-        slot.older = slot.newer = slot
+    while (others.size >= capacity) {
+      let oldest: Entry | undefined
+      for (const slot of others.values()) {
+        if (KeyState.flightOf(slot.state) === undefined && !(oldest && oldest.lastUse < slot.lastUse)) oldest = slot
       }
-      slot = newer
+      if (oldest === undefined) return
+      const { key, text } = oldest
+      others.delete(key)
+      if (text !== undefined && byText.get(text) === oldest) byText.delete(text)
     }
   }
 
   const find = (key: string) => key === first.key ? first : others.get(key)
 
-  const add = (source: TokenRequest, request: ResolvedTokenRequest, key: string) => {
-    const slot = makeSlot(source, request, key)
+  const add = (slot: Entry) => {
     dropOldest()
-    others.set(key, slot)
-    append(slot)
+    others.set(slot.key, slot)
     return slot
   }
 
@@ -131,8 +113,7 @@ export const make = (
       if (known !== undefined) return used(known)
       const resolved = endpoint.resolve(request)
       const key = keyOf(resolved)
-      const found = find(key)
-      const slot = found === undefined ? add(request, resolved, key) : used(found)
+      const slot = used(find(key) ?? add(makeSlot(request, resolved, key)))
       // The first of several texts for one key
       if (text !== undefined && (slot.text === undefined || !byText.has(slot.text))) {
         slot.text = text
@@ -149,7 +130,6 @@ export const make = (
       first.apply(KeyState.closed)
       others.clear()
       byText.clear()
-      end.older = end.newer = end
     }
   }
 }
