@@ -9,7 +9,6 @@ import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type * as Effect from "effect/Effect"
-import { globalValue } from "effect/GlobalValue"
 
 /**
  * Sends a request with this `Authorization` header in place of its own. The
@@ -24,10 +23,12 @@ export type SendAuthorized = (
   authorization: string
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
-const known = globalValue(
-  "@effect-alf/core/HttpTransport",
-  () => new WeakMap<HttpClient.HttpClient, SendAuthorized>()
-)
+// Any copy of this module knows it
+const key: unique symbol = Symbol.for("@effect-alf/core/HttpTransport") as never
+
+interface Transport extends HttpClient.HttpClient {
+  readonly [key]?: SendAuthorized
+}
 
 /**
  * Says how the client sends a request with an authorization. `AuthedHttpClient`
@@ -38,10 +39,9 @@ const known = globalValue(
  * @since 0.1.0
  * @category constructors
  */
-export const make = (client: HttpClient.HttpClient, sendAuthorized: SendAuthorized): HttpClient.HttpClient => {
-  known.set(client, sendAuthorized)
-  return client
-}
+export const make = (client: HttpClient.HttpClient, sendAuthorized: SendAuthorized): HttpClient.HttpClient =>
+  // Not enumerable: a client that is spread into another is another one
+  Object.defineProperty(client, key, { value: sendAuthorized })
 
 /**
  * How the client sends a request with an authorization, if it has said so.
@@ -49,4 +49,4 @@ export const make = (client: HttpClient.HttpClient, sendAuthorized: SendAuthoriz
  * @since 0.1.0
  * @category getters
  */
-export const sendAuthorized = (client: HttpClient.HttpClient): SendAuthorized | undefined => known.get(client)
+export const sendAuthorized = (client: HttpClient.HttpClient): SendAuthorized | undefined => (client as Transport)[key]

@@ -42,8 +42,10 @@ describe("HttpTransport under AuthedHttpClient", () => {
   it.scoped("under another client the authorization is a header of the request", () =>
     Effect.gen(function*() {
       const { client: transport, sent } = makeTransport()
-      const { client } = yield* Resource.over(HttpClient.mapRequest(transport, HttpClientRequest.acceptJson))
-      yield* client.get("/orders")
-      deepStrictEqual(sent, [["Bearer token-1", undefined]])
+      for (const other of [HttpClient.mapRequest(transport, HttpClientRequest.acceptJson), { ...transport }]) {
+        const { client } = yield* Resource.over(other)
+        yield* client.get("/orders")
+        deepStrictEqual(sent.splice(0), [["Bearer token-1", undefined]])
+      }
     }))
 })

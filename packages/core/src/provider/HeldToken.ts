@@ -8,8 +8,6 @@ import type * as ServerHabits from "./ServerHabits.js"
 /** Times are epoch milliseconds. */
 export interface HeldToken extends AccessToken.Windows, Token {
   readonly token: AccessToken.AccessToken
-  /** The same token, issued to this process. */
-  readonly own: () => HeldToken
 }
 
 /** Takes a token into memory. */
@@ -19,38 +17,7 @@ export const make = (
 ): HeldToken => {
   // A value that is no token fails here, before anyone sends it
   Redacted.value(token.value)
-  return new Held(token, AccessToken.windows(token, options), options.isOwn)
-}
-
-// One per key: keep it small
-class Held implements HeldToken {
-  readonly token: AccessToken.AccessToken
-  readonly isOwn: boolean
-  readonly refreshAt: number
-  readonly freshUntil: number
-
-  constructor(
-    token: AccessToken.AccessToken,
-    { freshUntil, refreshAt }: Pick<AccessToken.Windows, "refreshAt" | "freshUntil">,
-    isOwn: boolean
-  ) {
-    this.token = token
-    this.isOwn = isOwn
-    this.refreshAt = refreshAt
-    this.freshUntil = freshUntil
-  }
-
-  get expiresAt(): number {
-    return endOf(this.token)
-  }
-
-  get value(): Redacted.Redacted {
-    return this.token.value
-  }
-
-  own(): HeldToken {
-    return this.isOwn ? this : new Held(this.token, this, true)
-  }
+  return { ...AccessToken.windows(token, options), token, value: token.value, isOwn: options.isOwn }
 }
 
 /** Whether there is a token that has not expired. */

@@ -463,7 +463,7 @@ const holding = (state: KeyState, held: HeldToken.HeldToken): KeyState => ({
 const taken = (state: KeyState, token: HeldToken.HeldToken, { isShared }: Taking): KeyState => {
   const { held } = state
   if (held === undefined) return holding(state, token)
-  if (HeldToken.is(held, token.token)) return holding(state, held.isOwn ? token.own() : token)
+  if (HeldToken.is(held, token.token)) return holding(state, held.isOwn ? { ...token, isOwn: true } : token)
   // A store of this process missed no write, and an app may have very many keys in it
   return { ...holding(state, token), replaced: isShared ? HeldToken.replaced(held) : undefined }
 }
