@@ -392,25 +392,21 @@ export const make: (
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
     const tokenRequest = merge(call.request)
     const token = provider.peek(tokenRequest, origin)
-    return token === undefined
-      ? getAndSend(request, url, origin, call, tokenRequest)
-      : signed({ request, url, origin, token, tokenRequest, call, use: undefined, resends: 0 })
+    const attempt = { request, url, origin, token, tokenRequest, call, use: undefined, resends: 0 }
+    return token === undefined ? getAndSend(attempt) : signed(attempt as Attempt)
   }
 
-  const getAndSend = (
-    request: HttpClientRequest.HttpClientRequest,
-    url: string,
-    origin: string,
-    call: CallOptions,
-    tokenRequest: TokenRequest.TokenRequest | undefined
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
+  const getAndSend = (attempt: Omit<Attempt, "token">): Effect.Effect<
+    HttpClientResponse.HttpClientResponse,
+    ClientError
+  > => {
     let use: TokenUse | undefined
     const onUse = (told: TokenUse) => {
       use = told
     }
     return Effect.flatMap(
-      provider.get(tokenRequest, origin, onUse),
-      (token) => signed({ request, url, origin, token, tokenRequest, call, use, resends: 0 })
+      provider.get(attempt.tokenRequest, attempt.origin, onUse),
+      (token) => signed({ ...attempt, token, use })
     )
   }
 

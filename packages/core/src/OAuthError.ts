@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Headers from "@effect/platform/Headers"
+import * as HttpClientError from "@effect/platform/HttpClientError"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
@@ -288,28 +289,18 @@ export class TokenProviderError extends TaggedError("TokenProviderError")<{
    * process may be ready by then.
    */
   get isTransient(): boolean {
-    switch (this.reason) {
-      case "MaxWait":
-        return true
-      case "RefreshToken":
-        return this.retryAfter !== undefined
-      case "Closed":
-      case "Defect":
-        return false
-    }
+    return this.reason === "MaxWait" || (this.reason === "RefreshToken" && this.retryAfter !== undefined)
   }
 
   override get message(): string {
-    switch (this.reason) {
+    const { description, reason, waited } = this
+    switch (reason) {
       case "Closed":
         return "The token provider is closed, as the scope of its layer is"
-      case "MaxWait": {
-        const waited = this.waited === undefined ? "maxWait" : Duration.format(this.waited)
-        const waitedFor = this.description === undefined ? "" : `: ${this.description}`
-        return `No token within ${waited}${waitedFor}`
-      }
+      case "MaxWait":
+        return `No token within ${waited ? Duration.format(waited) : "maxWait"}${description ? `: ${description}` : ""}`
       case "RefreshToken":
-        return `The refresh token cannot be used: ${this.description}`
+        return `The refresh token cannot be used: ${description}`
       case "Defect":
         return "The token endpoint failed with a defect"
     }
@@ -457,9 +448,12 @@ export const isCredentialsError = (u: unknown): u is CredentialsError => isOneOf
 
 /**
  * Whether the same call may succeed later: what `isTransient` of the error says,
- * or of the error that it wraps, as behind `AuthedHttpClient.layerHttpClient`. A
- * token request is retried while this holds. It is `false` for a failure that is not of
- * this library.
+ * or of the error that it wraps, as behind `AuthedHttpClient.layerHttpClient`.
+ *
+ * An error of the API's own response counts as the same one of an authorization
+ * server does: there was no complete answer (`RequestError` with the reason
+ * `Transport`, the `TimeoutException` of `Effect.timeout`), or the status is 408,
+ * 429 or 5xx (`ResponseError`). It is `false` for any other failure.
  *
  * @example
  * ```ts
@@ -474,7 +468,14 @@ export const isCredentialsError = (u: unknown): u is CredentialsError => isOneOf
  * @since 0.1.0
  * @category predicates
  */
-export const isTransient = (u: unknown): boolean => chainOf(u).find(isMember)?.isTransient === true
+export const isTransient = (u: unknown): boolean => {
+  const error = chainOf(u).find(isMember)
+  if (error !== undefined) return error.isTransient
+  if (!HttpClientError.isHttpClientError(u)) return Cause.isTimeoutException(u)
+  return u._tag === "ResponseError"
+    ? isTransientStatus(u.response.status)
+    : u.reason === "Transport" && !isFinalCode(codeOf(u) ?? "")
+}
 
 const maxCauseDepth = 8
 

@@ -37,7 +37,6 @@ import {
   DiscoveryError,
   type InvalidOption,
   type InvalidOptions,
-  isTransient,
   oneLine,
   TokenEndpointError,
   type TokenRequestError
@@ -191,7 +190,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
     ...options,
     proofKey
   })
-  const retry = Schedule.whileInput(options.retry ?? RetryPolicy.standard, options.retryWhile ?? isTransient)
+  const retry = Schedule.whileInput(
+    options.retry ?? RetryPolicy.standard,
+    options.retryWhile ?? (({ isTransient }) => isTransient)
+  )
   const services = yield* Effect.context<R>()
   const update = yield* OAuthMetrics.makeUpdate
   const binding = yield* bindingOf(clientAuth, proofKey)
@@ -558,28 +560,15 @@ export const layerConfig = <R = never>(
 const memoizeResolve = (
   identity: TokenRequest.Identity,
   defaults: TokenRequest.TokenRequest,
-  binding: (() => string) | undefined
+  bindingOf: (() => string) | undefined
 ) => {
-  const resolveAll = (binding: string | undefined) => {
-    const resolve = (request: TokenRequest.TokenRequest | undefined) =>
-      TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(defaults, request))
-    const resolvedDefaults = resolve(undefined)
-    const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
-    return (request?: TokenRequest.TokenRequest) => {
-      if (request === undefined) return resolvedDefaults
-      const resolved = known.get(request) ?? resolve(request)
-      if (request.grant !== undefined) known.set(request, resolved)
-      return resolved
-    }
-  }
-  let bound = binding?.()
-  let current = resolveAll(bound)
-  return (request?: TokenRequest.TokenRequest) => {
-    const now = binding?.()
-    if (now !== bound) {
-      bound = now
-      current = resolveAll(now)
-    }
-    return current(request)
+  const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
+  return (request = defaults) => {
+    const binding = bindingOf?.()
+    const found = known.get(request)
+    if (found !== undefined && found.binding === binding) return found
+    const resolved = TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(defaults, request))
+    if (request === defaults || request.grant !== undefined) known.set(request, resolved)
+    return resolved
   }
 }

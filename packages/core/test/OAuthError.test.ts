@@ -1,5 +1,5 @@
 import { OAuthError } from "@effect-alf/core"
-import { Headers, HttpClientError, HttpClientRequest } from "@effect/platform"
+import { Headers, HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Cause, Duration, Effect, Exit, Option } from "effect"
@@ -332,6 +332,13 @@ describe("OAuthError", () => {
     const store = (reason: OAuthError.TokenStoreError["reason"]) =>
       new OAuthError.TokenStoreError({ reason, method: "get", description: "" })
 
+    const responseError = (status: number) =>
+      new HttpClientError.ResponseError({
+        request,
+        reason: status < 400 ? "Decode" : "StatusCode",
+        response: HttpClientResponse.fromWeb(request, new Response(null, { status }))
+      })
+
     const others: ReadonlyArray<readonly [what: string, value: unknown, isTransient: boolean]> = [
       ["Closed", provider({ reason: "Closed" }), false],
       ["MaxWait", provider({ reason: "MaxWait" }), true],
@@ -353,12 +360,22 @@ describe("OAuthError", () => {
       ],
       ["InvalidOptions", new OAuthError.InvalidOptions({ problems: [{ option: "a", description: "b" }] }), false],
       ["CredentialsError", new OAuthError.CredentialsError({ description: "the key is too small" }), false],
-      ["an error of the API", new HttpClientError.RequestError({ request, reason: "Transport" }), false],
+      ["no answer of the API", new HttpClientError.RequestError({ request, reason: "Transport" }), true],
+      [
+        "an API whose certificate is not trusted",
+        new HttpClientError.RequestError({ request, reason: "Transport", cause: { code: "CERT_HAS_EXPIRED" } }),
+        false
+      ],
+      ["a request that cannot be made", new HttpClientError.RequestError({ request, reason: "InvalidUrl" }), false],
+      ...[[408, true], [429, true], [503, true], [404, false], [200, false]].map(([status, isTransient]) =>
+        [`${status} of the API`, responseError(Number(status)), Boolean(isTransient)] as const
+      ),
+      ["Effect.timeout of a call", new Cause.TimeoutException(), true],
       ["an error that only says so", { isTransient: true }, false],
       ["nothing", undefined, false]
     ]
 
-    it("is said of every error of the family, and of no other failure", () =>
+    it("is said of every error of the family, and of those of a call to the API", () =>
       rows(others, ([what, , isTransient]) => `${what}: ${isTransient}`, ([, value, isTransient]) => {
         assert.strictEqual(OAuthError.isTransient(value), isTransient)
       }))
