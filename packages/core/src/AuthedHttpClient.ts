@@ -24,6 +24,7 @@ import * as Authorization from "./client/Authorization.js"
 import * as Redirect from "./client/Redirect.js"
 import * as Replay from "./client/Replay.js"
 import * as WithToken from "./client/WithToken.js"
+import * as TokenRequestCheck from "./endpoint/TokenRequestCheck.js"
 import * as LayerOptions from "./LayerOptions.js"
 import type { InvalidOptions, OAuthError, RedirectError } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
@@ -342,7 +343,7 @@ export const check = (options: Options & TokenProvider.Options): Effect.Effect<v
 const settingsOf = (options: Options) =>
   LayerOptions.collect({
     route: Origin.makeRoute(options),
-    request: TokenRequest.check("AuthedHttpClient.request", options.request),
+    request: TokenRequestCheck.check("AuthedHttpClient.request", options.request),
     isRejection: LayerOptions.type(
       "AuthedHttpClient.isRejection",
       options.isRejection,

@@ -20,6 +20,7 @@ import type * as ClientAuth from "./ClientAuth.js"
 import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import * as Redaction from "./disclosure/Redaction.js"
 import * as Field from "./endpoint/Field.js"
+import * as IssuerOptions from "./endpoint/IssuerOptions.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
 import * as LayerOptions from "./LayerOptions.js"
@@ -172,51 +173,10 @@ export interface EndpointOptions<R = never> extends RequestOptions<R> {
   readonly issuer?: string | undefined
 }
 
-// What Cache-Control of the large providers says, or less
-const defaultRefreshEvery = Duration.hours(1)
-// Both addresses have their turn before `TokenProvider.maxWait` is over
-const defaultTimeout = Duration.seconds(4)
-const defaultMaxResponseBytes = 256 * 1024
 /** Those who wait for one answer share its failure, and a server that is down is not asked more often (ms). */
 const failureCooldown = 1_000
 /** A refresh that failed is tried again after this (ms). */
 const refreshCooldown = 60_000
-
-const name = "AuthorizationServer"
-
-const settingsOf = (options: Options) =>
-  LayerOptions.collect({
-    url: checkIssuer(options),
-    metadataUrl: options.metadataUrl === undefined
-      ? Effect.succeed(undefined)
-      : Origin.checkUrl(`${name}.metadataUrl`, options.metadataUrl, options),
-    refreshEvery: LayerOptions.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery),
-    timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
-    maxResponseBytes: LayerOptions.positiveInteger(
-      `${name}.maxResponseBytes`,
-      options.maxResponseBytes ?? defaultMaxResponseBytes
-    )
-  })
-
-const checkIssuer = Effect.fnUntraced(function*(options: Options) {
-  const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
-  if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
-  return url.pathname.includes("/.well-known/")
-    ? yield* LayerOptions.invalid(
-      `${name}.issuer`,
-      "is the address of the metadata: give the issuer that the metadata names"
-    )
-    : url
-})
-
-/**
- * Checks the options, and names all that is wrong with them. The layers do so by
- * themselves.
- *
- * @since 0.1.0
- * @category checks
- */
-export const check = (options: Options): Effect.Effect<void, InvalidOptions> => settingsOf(options)
 
 /**
  * Checks the options. The metadata is requested when it is first needed, so
@@ -229,7 +189,7 @@ export const make: (
   options: Options
 ) => Effect.Effect<AuthorizationServer["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope> = Effect
   .fnUntraced(function*(options) {
-    const { maxResponseBytes, metadataUrl, timeout, url, ...settings } = yield* settingsOf(options)
+    const { maxResponseBytes, metadataUrl, timeout, url, ...settings } = yield* IssuerOptions.check(options)
     // As it was written: a slash at its end is a part of it
     const issuer = options.issuer instanceof URL ? options.issuer.href : options.issuer
     const candidates = metadataUrl === undefined ? wellKnown(url) : [metadataUrl]

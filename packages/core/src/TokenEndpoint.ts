@@ -29,7 +29,9 @@ import * as ErrorAttributes from "./disclosure/ErrorAttributes.js"
 import type * as DPoP from "./DPoP.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import * as ClientAuthChoice from "./endpoint/ClientAuthChoice.js"
+import * as IssuerOptions from "./endpoint/IssuerOptions.js"
 import * as ServerExchange from "./endpoint/ServerExchange.js"
+import * as TokenRequestCheck from "./endpoint/TokenRequestCheck.js"
 import * as TokenResponse from "./endpoint/TokenResponse.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
 import * as LayerOptions from "./LayerOptions.js"
@@ -130,7 +132,7 @@ const settingsOf = <R>(options: Options<R>) =>
 const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer" | "clientAuth">) =>
   LayerOptions.collect([
     AuthenticatedPost.check("TokenEndpoint", options),
-    TokenRequest.check("TokenEndpoint.request", options.request),
+    TokenRequestCheck.check("TokenEndpoint.request", options.request),
     LayerOptions.texts("TokenEndpoint.bearerTypes", options.bearerTypes),
     options.tokenField === undefined
       ? Effect.void
@@ -357,7 +359,7 @@ export interface DiscoveryOptions<R = never> extends Omit<Options<R>, "tokenEndp
 const discoverySettingsOf = <R>(options: DiscoveryOptions<R>) =>
   LayerOptions.collect({
     server: Effect.mapError(
-      AuthorizationServer.check(serverOf(options)),
+      IssuerOptions.check(serverOf(options)),
       (error) => LayerOptions.rename(error, nameHere)
     ),
     candidates: ClientAuthChoice.make("TokenEndpoint", options),

@@ -4,12 +4,8 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Grant from "./Grant.js"
-import * as LayerOptions from "./LayerOptions.js"
-import type { InvalidOptions } from "./OAuthError.js"
 
 /**
  * The parameters of a token request. All are optional; the defaults are those
@@ -81,30 +77,6 @@ export const merge = (defaults: TokenRequest, request: TokenRequest | undefined)
     audience: request.audience ?? defaults.audience,
     params: request.params === undefined ? defaults.params : { ...defaults.params, ...request.params }
   }
-
-/**
- * Checks what JavaScript, or a cast, may give another type, and names all that
- * is wrong.
- *
- * @since 0.1.0
- * @category checks
- */
-export const check = (option: string, request: TokenRequest = {}): Effect.Effect<void, InvalidOptions> => {
-  const { audience, grant, params = {}, resource, scope } = request
-  const byName = Object.entries(params).map(([name, value]) =>
-    // As of a variable that is not set
-    typeof value === "string"
-      ? Effect.void
-      : LayerOptions.invalid(`${option}.params.${name}`, value === undefined ? "is missing" : "is not a string")
-  )
-  return LayerOptions.collect([
-    LayerOptions.type(`${option}.grant`, grant, Predicate.hasProperty("type"), "one of those that Grant has"),
-    LayerOptions.textOrTexts(`${option}.scope`, scope),
-    LayerOptions.textOrTexts(`${option}.resource`, resource),
-    LayerOptions.textOrTexts(`${option}.audience`, audience),
-    ...byName
-  ])
-}
 
 /**
  * Computes the form parameters and the key of a request.

@@ -21,7 +21,9 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as EnvironmentOptions from "./environment/EnvironmentOptions.js"
+import * as ConnectionPool from "./http/ConnectionPool.js"
 import * as NodeHttp from "./NodeHttp.js"
+import * as RedisConnection from "./redis/RedisConnection.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
 import * as StoreUrl from "./store/StoreUrl.js"
 
@@ -322,8 +324,8 @@ const check = <R, ES, RS>(options: Given<R, ES, RS>): Effect.Effect<void, Invali
     refuseIf(options.clientId === undefined, "TokenEndpoint.clientId", "is missing"),
     endpointOf(options).check,
     AuthedHttpClient.check(destinationOf(options)),
-    NodeHttp.check(options.http),
-    options.redis === undefined ? Effect.void : RedisTokenStore.check(options.redis),
+    ConnectionPool.make(options.http),
+    options.redis === undefined ? Effect.void : RedisConnection.check(options.redis),
     refuseIf(
       options.redis !== undefined && options.tokenStore !== undefined,
       "NodeAuthedHttpClient.tokenStore",

@@ -11,27 +11,22 @@ import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Undici from "@effect/platform-node/Undici"
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as Arr from "effect/Array"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { X509Certificate } from "node:crypto"
-import { createSecureContext } from "node:tls"
-import * as Connector from "./http/Connector.js"
+import * as ConnectionPool from "./http/ConnectionPool.js"
 import * as ContentCoding from "./http/ContentCoding.js"
 import * as DefaultHeaders from "./http/DefaultHeaders.js"
-import * as ProxiedDispatcher from "./http/ProxiedDispatcher.js"
 import * as SwitchedDispatcher from "./http/SwitchedDispatcher.js"
 import * as TlsIdentity from "./http/TlsIdentity.js"
 import * as UndiciHttpClient from "./http/UndiciHttpClient.js"
-import * as HttpProxy from "./HttpProxy.js"
+import type * as HttpProxy from "./HttpProxy.js"
 import type * as TlsCertificate from "./TlsCertificate.js"
 
 /**
@@ -79,16 +74,10 @@ export interface MutualTlsOptions<R = never> extends Options {
   readonly gracePeriod?: Duration.DurationInput | undefined
 }
 
-// Tolerates two lost SYNs (1 s + 2 s), and leaves time for a retry within a caller's wait of 10 seconds
-const defaultConnectTimeout = Duration.seconds(5)
-// Node's own servers close after 5 seconds: a client that keeps connections longer runs into the reset
-const defaultKeepAliveTimeout = Duration.seconds(4)
 // Certificates are replaced minutes before they expire, and reading two small files costs less than a millisecond
 const defaultRefreshInterval = Duration.seconds(10)
 // Longer than any request that someone waits for; an endless stream must reconnect eventually
 const defaultGracePeriod = Duration.minutes(5)
-// The longest delay of a timer
-const maxTimeout = Duration.millis(2 ** 31 - 1)
 
 /**
  * The connection pool, closed with its scope: requests in progress then fail.
@@ -99,7 +88,7 @@ const maxTimeout = Duration.millis(2 ** 31 - 1)
 export const makeDispatcher: (
   options?: Options | undefined
 ) => Effect.Effect<Undici.Dispatcher, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { makePool } = yield* settingsOf(options)
+  const { makePool } = yield* ConnectionPool.make(options)
   const dispatcher = yield* Effect.acquireRelease(
     Effect.sync(() => makePool()),
     (dispatcher) => Effect.promise(() => dispatcher.destroy())
@@ -210,11 +199,13 @@ export const layerMutualTls = <R = never>(
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
-  const { ca, makePool } = yield* settingsOf(options)
-  const gracePeriod = yield* timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
+  const { ca, makePool } = yield* ConnectionPool.make(options)
+  const gracePeriod = yield* ConnectionPool.timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
   const interval = options.refreshInterval ??
     (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
-  const refreshInterval = interval === undefined ? undefined : yield* timeout("refreshInterval", interval)
+  const refreshInterval = interval === undefined
+    ? undefined
+    : yield* ConnectionPool.timeout("refreshInterval", interval)
   const read = Effect.provide(TlsIdentity.read(options.certificate), yield* Effect.context<R>())
 
   let contents = yield* read
@@ -250,76 +241,6 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
     dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add)
   }
 })
-
-/**
- * Checks the options, and names all that is wrong with them. The layers do so by
- * themselves.
- *
- * @since 0.1.0
- * @category checks
- */
-export const check = (options?: Options | undefined): Effect.Effect<void, InvalidOptions> => settingsOf(options)
-
-/** The options, and how to make a pool. */
-const settingsOf = Effect.fnUntraced(function*(options: Options | undefined) {
-  const { ca, connectTimeout, connections, keepAliveTimeout, proxies } = yield* LayerOptions.collect({
-    connections: options?.connections === undefined
-      ? Effect.succeed(undefined)
-      : LayerOptions.positiveInteger("NodeHttp.connections", options.connections),
-    connectTimeout: timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout),
-    keepAliveTimeout: timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout),
-    proxies: HttpProxy.make(options?.proxy ?? "environment"),
-    ca: options?.ca === undefined ? Effect.succeed(undefined) : checkAuthorities(Arr.ensure(options.ca))
-  })
-  // The same authorities apply to a proxy, which never sees the certificate
-  const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
-
-  const makePool = (certificate?: TlsIdentity.TlsIdentity): Undici.Dispatcher => {
-    const tls = certificate === undefined ? trusting : { secureContext: certificate.context }
-    const agent: Undici.Agent.Options = {
-      connectTimeout,
-      keepAliveTimeout,
-      connect: Connector.make({ ...tls, timeout: connectTimeout }),
-      ...(connections === undefined ? {} : { connections })
-    }
-    const direct = new Undici.Agent(agent)
-    if (proxies === undefined) return direct
-    const proxied = new Undici.EnvHttpProxyAgent({
-      ...agent,
-      ...proxies,
-      // It does not support address ranges; if nothing is set, it reads the environment, bypassing Config
-      noProxy: "",
-      requestTls: { ...tls, timeout: connectTimeout },
-      clientFactory: (origin) =>
-        new Undici.Pool(origin, {
-          connect: Connector.make({ ...trusting, timeout: connectTimeout }),
-          // A proxy that accepts the connection and never answers CONNECT
-          headersTimeout: connectTimeout
-        })
-    })
-    return ProxiedDispatcher.make({ direct, proxied, isDirect: HttpProxy.isDirect(proxies.noProxy) })
-  }
-  return { ca, makePool }
-})
-
-const checkAuthorities = (ca: ReadonlyArray<string>) =>
-  Effect.filterOrElse(
-    Effect.succeed(ca),
-    (ca) => ca.length > 0 && ca.every(isCertificate),
-    () => LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
-  )
-
-// Without a certificate in it, Node trusts no server and does not say so
-const isCertificate = (pem: string): boolean => Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
-
-const timeout = (
-  name: "connectTimeout" | "keepAliveTimeout" | "refreshInterval" | "gracePeriod",
-  value: Duration.DurationInput
-) =>
-  Effect.map(
-    LayerOptions.positiveDuration(`NodeHttp.${name}`, value),
-    (duration) => Duration.toMillis(Duration.min(duration, maxTimeout))
-  )
 
 // -----------------------------------------------------------------------------
 // bodies

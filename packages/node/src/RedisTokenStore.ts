@@ -52,23 +52,6 @@ export interface ClientOptions {
 export interface Options extends ClientOptions, RedisClient.Options {}
 
 const defaultPrefix = "effect-alf:"
-// TokenProvider waits half as long: this limits calls that continue after that
-const defaultCommandTimeout = Duration.seconds(1)
-
-const settingsOf = (options: Options) =>
-  LayerOptions.collect({
-    connection: RedisConnection.check(options),
-    commandTimeout: checkCommandTimeout(options)
-  })
-
-/**
- * Checks the options, and names all that is wrong with them. The layer does so
- * by itself.
- *
- * @since 0.1.0
- * @category checks
- */
-export const check = (options: Options): Effect.Effect<void, InvalidOptions> => settingsOf(options)
 
 /**
  * A store with its own connection. It is a cache, not a dependency: it can be
@@ -80,7 +63,7 @@ export const check = (options: Options): Effect.Effect<void, InvalidOptions> => 
 export const make: (
   options: Options
 ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { commandTimeout } = yield* settingsOf(options)
+  const { commandTimeout } = yield* RedisConnection.check(options)
   const connection = yield* RedisConnection.make({ ...options, commandTimeout })
   return yield* fromConnection(connection, commandTimeout, options)
 })
@@ -97,12 +80,9 @@ export const fromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> =>
   Effect.flatMap(
-    checkCommandTimeout(options),
+    RedisConnection.checkCommandTimeout(options),
     (commandTimeout) => fromConnection(RedisConnection.fromClient(client, { commandTimeout }), commandTimeout, options)
   )
-
-const checkCommandTimeout = (options: ClientOptions) =>
-  RedisConnection.checkTimeout("commandTimeout", options.commandTimeout ?? defaultCommandTimeout)
 
 /**
  * A store with its own connection, closed with the layer.

@@ -37,6 +37,8 @@ export interface Connection {
   readonly listener: Effect.Effect<Option.Option<Redis>> | undefined
 }
 
+// TokenProvider waits half as long: this limits calls that continue after that
+const defaultCommandTimeout = Duration.seconds(1)
 // Longer than the first retransmission of a lost SYN (1 s); an app that starts without Redis waits no longer
 const defaultConnectTimeout = Duration.seconds(2)
 // The first attempt after a server's restart is quick; a server that stays down is tried every second
@@ -67,18 +69,28 @@ const boundsOf = (connectTimeout: Duration.Duration, commandTimeout: Duration.Du
 })
 
 /** A time limit that a timer supports. */
-export const checkTimeout = (
+const checkTimeout = (
   name: "connectTimeout" | "commandTimeout",
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> =>
   Effect.map(LayerOptions.positiveDuration(`RedisTokenStore.${name}`, value), Duration.min(maxTimeout))
 
-/** Checks where the servers are, and how they are reached. */
-export const check = (options: Options) =>
+/** Checks where the servers are, how they are reached, and how long a command may take. */
+export const check = (options: Options & CommandOptions) =>
   LayerOptions.collect({
     address: checkAddress(options),
-    connectTimeout: checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
+    connectTimeout: checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout),
+    commandTimeout: checkCommandTimeout(options)
   })
+
+/** How long a command may take. */
+export interface CommandOptions {
+  readonly commandTimeout?: Duration.DurationInput | undefined
+}
+
+/** The same, with a client of the app. */
+export const checkCommandTimeout = ({ commandTimeout }: CommandOptions) =>
+  checkTimeout("commandTimeout", commandTimeout ?? defaultCommandTimeout)
 
 /** Makes a connection of our own, even while Redis is down. */
 export const make: (

@@ -1,0 +1,48 @@
+/** The options of requests for the metadata of an issuer, checked. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as LayerOptions from "../LayerOptions.js"
+import * as Origin from "../Origin.js"
+
+/** `AuthorizationServer.Options`, as used here. */
+export interface IssuerOptions extends Pick<Origin.Options, "allowInsecure"> {
+  readonly issuer: string | URL
+  readonly metadataUrl?: string | URL | undefined
+  readonly refreshEvery?: Duration.DurationInput | undefined
+  readonly timeout?: Duration.DurationInput | undefined
+  readonly maxResponseBytes?: number | undefined
+}
+
+// What Cache-Control of the large providers says, or less
+const defaultRefreshEvery = Duration.hours(1)
+// Both addresses have their turn before `TokenProvider.maxWait` is over
+const defaultTimeout = Duration.seconds(4)
+const defaultMaxResponseBytes = 256 * 1024
+
+const name = "AuthorizationServer"
+
+/** Names all that is wrong with them, or says what they are. */
+export const check = (options: IssuerOptions) =>
+  LayerOptions.collect({
+    url: checkIssuer(options),
+    metadataUrl: options.metadataUrl === undefined
+      ? Effect.succeed(undefined)
+      : Origin.checkUrl(`${name}.metadataUrl`, options.metadataUrl, options),
+    refreshEvery: LayerOptions.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery),
+    timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
+    maxResponseBytes: LayerOptions.positiveInteger(
+      `${name}.maxResponseBytes`,
+      options.maxResponseBytes ?? defaultMaxResponseBytes
+    )
+  })
+
+const checkIssuer = Effect.fnUntraced(function*(options: IssuerOptions) {
+  const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
+  if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
+  return url.pathname.includes("/.well-known/")
+    ? yield* LayerOptions.invalid(
+      `${name}.issuer`,
+      "is the address of the metadata: give the issuer that the metadata names"
+    )
+    : url
+})

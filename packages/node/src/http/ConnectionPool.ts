@@ -1,0 +1,91 @@
+/** The options of connections, checked, and the pools that are made with them. */
+import * as LayerOptions from "@effect-alf/core/LayerOptions"
+import * as Undici from "@effect/platform-node/Undici"
+import * as Arr from "effect/Array"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { X509Certificate } from "node:crypto"
+import { createSecureContext } from "node:tls"
+import * as HttpProxy from "../HttpProxy.js"
+import * as Connector from "./Connector.js"
+import * as ProxiedDispatcher from "./ProxiedDispatcher.js"
+import type * as TlsIdentity from "./TlsIdentity.js"
+
+/** `NodeHttp.Options`, as used here. */
+export interface Options {
+  readonly connections?: number | undefined
+  readonly connectTimeout?: Duration.DurationInput | undefined
+  readonly keepAliveTimeout?: Duration.DurationInput | undefined
+  readonly proxy?: HttpProxy.Options | undefined
+  readonly ca?: string | ReadonlyArray<string> | undefined
+}
+
+// Tolerates two lost SYNs (1 s + 2 s), and leaves time for a retry within a caller's wait of 10 seconds
+const defaultConnectTimeout = Duration.seconds(5)
+// Node's own servers close after 5 seconds: a client that keeps connections longer runs into the reset
+const defaultKeepAliveTimeout = Duration.seconds(4)
+// The longest delay of a timer
+const maxTimeout = Duration.millis(2 ** 31 - 1)
+
+/** The options, and how to make a pool. */
+export const make = Effect.fnUntraced(function*(options: Options | undefined) {
+  const { ca, connectTimeout, connections, keepAliveTimeout, proxies } = yield* LayerOptions.collect({
+    connections: options?.connections === undefined
+      ? Effect.succeed(undefined)
+      : LayerOptions.positiveInteger("NodeHttp.connections", options.connections),
+    connectTimeout: timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout),
+    keepAliveTimeout: timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout),
+    proxies: HttpProxy.make(options?.proxy ?? "environment"),
+    ca: options?.ca === undefined ? Effect.succeed(undefined) : checkAuthorities(Arr.ensure(options.ca))
+  })
+  // The same authorities apply to a proxy, which never sees the certificate
+  const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
+
+  const makePool = (certificate?: TlsIdentity.TlsIdentity): Undici.Dispatcher => {
+    const tls = certificate === undefined ? trusting : { secureContext: certificate.context }
+    const agent: Undici.Agent.Options = {
+      connectTimeout,
+      keepAliveTimeout,
+      connect: Connector.make({ ...tls, timeout: connectTimeout }),
+      ...(connections === undefined ? {} : { connections })
+    }
+    const direct = new Undici.Agent(agent)
+    if (proxies === undefined) return direct
+    const proxied = new Undici.EnvHttpProxyAgent({
+      ...agent,
+      ...proxies,
+      // It does not support address ranges; if nothing is set, it reads the environment, bypassing Config
+      noProxy: "",
+      requestTls: { ...tls, timeout: connectTimeout },
+      clientFactory: (origin) =>
+        new Undici.Pool(origin, {
+          connect: Connector.make({ ...trusting, timeout: connectTimeout }),
+          // A proxy that accepts the connection and never answers CONNECT
+          headersTimeout: connectTimeout
+        })
+    })
+    return ProxiedDispatcher.make({ direct, proxied, isDirect: HttpProxy.isDirect(proxies.noProxy) })
+  }
+  return { ca, makePool }
+})
+
+const checkAuthorities = (ca: ReadonlyArray<string>) =>
+  Effect.filterOrElse(
+    Effect.succeed(ca),
+    (ca) => ca.length > 0 && ca.every(isCertificate),
+    () => LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
+  )
+
+// Without a certificate in it, Node trusts no server and does not say so
+const isCertificate = (pem: string): boolean => Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
+
+/** A time limit that a timer supports. */
+export const timeout = (
+  name: "connectTimeout" | "keepAliveTimeout" | "refreshInterval" | "gracePeriod",
+  value: Duration.DurationInput
+) =>
+  Effect.map(
+    LayerOptions.positiveDuration(`NodeHttp.${name}`, value),
+    (duration) => Duration.toMillis(Duration.min(duration, maxTimeout))
+  )
