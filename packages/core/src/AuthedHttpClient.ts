@@ -21,7 +21,9 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AddressedRequest from "./client/AddressedRequest.js"
 import * as Authorization from "./client/Authorization.js"
+import * as CallTokenRequest from "./client/CallTokenRequest.js"
 import * as Redirect from "./client/Redirect.js"
+import * as Rejection from "./client/Rejection.js"
 import * as Replay from "./client/Replay.js"
 import * as WithToken from "./client/WithToken.js"
 import * as TokenRequestCheck from "./endpoint/TokenRequestCheck.js"
@@ -33,7 +35,6 @@ import * as TokenProvider from "./TokenProvider.js"
 import * as TokenRequest from "./TokenRequest.js"
 import type { TokenStatus, TokenUse } from "./TokenStatus.js"
 import type { TokenStore } from "./TokenStore.js"
-import * as WwwAuthenticate from "./WwwAuthenticate.js"
 
 /**
  * The client; apps use it in place of platform's `HttpClient`.
@@ -369,14 +370,14 @@ export const make: (
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
-  const merge = memoizeMerge(options.request)
+  const merge = CallTokenRequest.make(options.request)
   const withToken = yield* WithToken.make
   const rejects = options.isRejection
   const signed = withToken<Attempt, HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, never>({
     send: Authorization.make(inner, requestInit),
     isRejection: rejects === undefined
-      ? isRejection
-      : (response, attempt) => rejects(response, isRejection(response, attempt)),
+      ? Rejection.isRejection
+      : (response, attempt) => rejects(response, Rejection.isRejection(response, attempt)),
     renews: options.retryOn401 ?? true,
     again: (attempt, token) =>
       Replay.canReplay(attempt.request.body, attempt.call.replayable)
@@ -446,34 +447,6 @@ export const make: (
   // Only who follows redirects has them refused: the error is in the type of that client alone
   return HttpClient.makeWith(Effect.flatMap(execute), Effect.succeed) as AuthedHttpClient["Type"]
 })
-
-/** What a resource can have against a request that another token of the same kind would not change. */
-const otherErrors: ReadonlyArray<string> = [
-  // RFC 6750 §3.1
-  "invalid_request",
-  "insufficient_scope",
-  // RFC 9470 §3
-  "insufficient_user_authentication",
-  // RFC 9449 §7.1 and §9
-  "invalid_dpop_proof",
-  "use_dpop_nonce"
-]
-
-/**
- * Whether a response is about the token: a 401 that does not say what it is about
- * may be, and whatever the status, so is `invalid_token`.
- */
-const isRejection = (response: HttpClientResponse.HttpClientResponse, { token }: Attempt): boolean => {
-  // The hot path
-  if (response.status < 400) return false
-  const code = WwwAuthenticate.errorCode(
-    WwwAuthenticate.fromResponse(response),
-    token.proofKey === undefined ? "bearer" : "dpop"
-  )
-  return response.status === 401
-    ? !Option.exists(code, (code) => otherErrors.includes(code))
-    : Option.contains(code, "invalid_token")
-}
 
 /**
  * A client that uses the `TokenProvider` in context, for several APIs with the
@@ -640,18 +613,3 @@ const toHttpClientError = (
   HttpClientError.isHttpClientError(error)
     ? error
     : new HttpClientError.RequestError({ request, reason: "Encode", cause: error, description: error.message })
-
-/** The same override merges to the same object, by which the endpoint knows its key. */
-const memoizeMerge = (defaults: TokenRequest.TokenRequest | undefined) => {
-  if (defaults === undefined) return (request: TokenRequest.TokenRequest | undefined) => request
-  const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.TokenRequest>()
-  return (request: TokenRequest.TokenRequest | undefined) => {
-    if (request === undefined) return defaults
-    let merged = known.get(request)
-    if (merged === undefined) {
-      merged = TokenRequest.merge(defaults, request)
-      known.set(request, merged)
-    }
-    return merged
-  }
-}
