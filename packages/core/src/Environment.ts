@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -11,10 +12,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Order from "effect/Order"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as LayerOptions from "./LayerOptions.js"
-import type { InvalidOption, InvalidOptions } from "./OAuthError.js"
+import { type InvalidOption, InvalidOptions } from "./OAuthError.js"
 
 /**
  * A variable. An empty one counts as not set.
@@ -308,12 +310,19 @@ export interface Inspection<V extends Variables> {
  * @category combinators
  */
 export const withPrefix = ({ prefix }: Options) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  prefix === undefined ? effect : Effect.configProviderWith((provider) =>
-    Effect.withConfigProvider(
-      effect,
-      ConfigProvider.mapInputPath(provider, (name) => name.replace(/^ALF(?=_)/, prefix))
+  prefix === undefined ?
+    effect :
+    Effect.configProviderWith((provider) =>
+      Effect.withConfigProvider(effect, ConfigProvider.mapInputPath(provider, (name) => prefixed(name, { prefix })))
     )
-  )
+
+/**
+ * The name of a variable under a prefix.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const prefixed = (name: string, { prefix = "ALF" }: Options): string => name.replace(/^ALF(?=_)/, () => prefix)
 
 /**
  * Reads the variables of this module, and others beside them, whatever they say.
@@ -375,7 +384,8 @@ export type Alternatives = readonly [keyof Values, ...ReadonlyArray<keyof Values
 
 /**
  * Fails unless at least one of each of these alternatives is set. The error
- * names all that are missing; one that is empty is reported alone.
+ * names all that are missing, and variables that seem to be these, misspelt; one
+ * that is empty is reported alone.
  *
  * @since 0.1.0
  * @category checks
@@ -384,10 +394,21 @@ export const requireEach = (
   environment: Environment,
   groups: ReadonlyArray<Alternatives>
 ): Effect.Effect<void, InvalidOptions> =>
-  LayerOptions.collect(groups.map((keys) => {
-    const absence = absenceOf(environment, keys)
-    return absence === undefined ? Effect.void : LayerOptions.invalid(absence.option, absence.description)
-  }))
+  Effect.gen(function*() {
+    const absences = groups.flatMap((keys) => {
+      const absence = absenceOf(environment, keys)
+      return absence === undefined ? [] : [{ ...absence, names: keys.map((key) => environment.names[key]) }]
+    })
+    if (!Arr.isNonEmptyArray(absences)) return
+    const unread = yield* findUnread(environment)
+    const problems = Arr.map(absences, ({ description, names, option }) => {
+      const slip = names.some(({ isSet }) => isSet)
+        ? undefined
+        : unread.find(({ meant }) => names.some(({ name }) => name === meant))
+      return { option, description: slip === undefined ? description : `${description}, but ${slip.name} is` }
+    })
+    return yield* Effect.fail(new InvalidOptions({ problems }))
+  })
 
 /**
  * What is said of alternatives of which none says anything: all could be set, or
@@ -404,6 +425,72 @@ export const absenceOf = (environment: Environment, keys: Alternatives): Invalid
     ? { option: names.map(({ name }) => name).join(" or "), description: "is not set" }
     : { option: empty.name, description: "is empty" }
 }
+
+/**
+ * A variable that is set, and that nothing reads.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UnreadVariable {
+  readonly name: string
+  /** The variable whose name is similar: the likely one. */
+  readonly meant: string | undefined
+}
+
+/**
+ * The variables that begin with the prefix of these, and that nothing reads,
+ * such as misspelt ones. Where the ConfigProvider cannot list its names, there
+ * are none.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const findUnread = (
+  { names }: { readonly names: Readonly<Record<string, LayerOptions.Name>> }
+): Effect.Effect<ReadonlyArray<UnreadVariable>> => {
+  const known = Object.values(names).map(({ name }) => name)
+  const [, prefix = ""] = /^(.+_)CLIENT_ID$/.exec(names.clientId?.name ?? "") ?? []
+  return Effect.map(
+    prefix === "" ? Effect.succeed([]) : namesWith(prefix),
+    (found) =>
+      found.filter((name) => !known.includes(name)).sort().map((name) => ({ name, meant: nearest(name, known) }))
+  )
+}
+
+/** The names that begin with a prefix, in any case. */
+const namesWith = (prefix: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.configProviderWith(({ flattened }) => {
+    const begins = (text: string, beginning: string) => text.toUpperCase().startsWith(beginning.toUpperCase())
+    const search = (path: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, ConfigError.ConfigError> =>
+      Effect.gen(function*() {
+        const name = path.join("_")
+        if (!begins(name, prefix) && !begins(prefix, path.length === 0 ? "" : `${name}_`)) return []
+        const children = yield* flattened.enumerateChildren(path)
+        const below = yield* Effect.forEach(children, (child) => search([...path, child]))
+        const isSet = begins(name, prefix) && (yield* Effect.isSuccess(flattened.load(path, anyText, false)))
+        return [...(isSet ? [name] : []), ...below.flat()]
+      })
+    return Effect.orElseSucceed(search([]), () => [])
+  })
+
+const anyText = Config.string() as Config.Config.Primitive<string>
+
+/** The name that was likely meant, if most of its letters are there. */
+const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
+  const [meant] = Arr.sortWith(known, (other) => distance(name.toUpperCase(), other.toUpperCase()), Order.number)
+  return distance(name.toUpperCase(), meant.toUpperCase()) * 3 <= name.length ? meant : undefined
+}
+
+/** How many letters one text has and the other lacks. */
+const distance = (one: string, other: string): number =>
+  Array.from(one).reduce((above, letter, index) => {
+    const row = [index + 1]
+    for (let i = 0; i < other.length; i++) {
+      row.push(letter === other[i] ? above[i] : Math.min(row[i], above[i + 1]) + 1)
+    }
+    return row
+  }, Array.from({ length: other.length + 1 }, (_, index) => index))[other.length]
 
 const nameOf = (name: string): Effect.Effect<LayerOptions.Name> =>
   Effect.map(LayerOptions.nameOf(Config.string(name)), Option.getOrElse(() => ({ name, isSet: false })))

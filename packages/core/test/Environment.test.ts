@@ -3,7 +3,7 @@ import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Config, ConfigProvider, Duration, Effect, Redacted } from "effect"
+import { Config, ConfigError, ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { rowsEffect } from "./support/Rows.js"
 
 const from = (variables: Readonly<Record<string, string>>) =>
@@ -118,12 +118,67 @@ describe("Environment.requireEach", () => {
   it.effect("names all that is missing and would do, or the one that is empty", () =>
     Effect.gen(function*() {
       const require = (variables: Record<string, string>) =>
-        Effect.flatMap(read(variables), (environment) => Environment.requireEach(environment, groups))
+        Effect.withConfigProvider(
+          Effect.flatMap(Environment.read, (environment) => Environment.requireEach(environment, groups)),
+          from(variables)
+        )
       const missing = yield* Effect.flip(require({}))
       assert.strictEqual(missing.message, "ALF_CLIENT_ID is not set; ALF_TOKEN_ENDPOINT or ALF_ISSUER is not set")
-      const empty = yield* Effect.flip(require({ ALF_ISSUER: "" }))
+      const empty = yield* Effect.flip(require({ ALF_ISSUER: "", ALF_TOKEN_ENDPIONT: "https://a" }))
       assert.strictEqual(empty.message, "ALF_CLIENT_ID is not set; ALF_ISSUER is empty")
+      const misspelt = yield* Effect.flip(
+        require({ ALF_TOKEN_ENDPIONT: "https://a", ALF_CLIENTID: "shop", ALF_X: "x" })
+      )
+      assert.strictEqual(
+        misspelt.message,
+        "ALF_CLIENT_ID is not set, but ALF_CLIENTID is; " +
+          "ALF_TOKEN_ENDPOINT or ALF_ISSUER is not set, but ALF_TOKEN_ENDPIONT is"
+      )
       yield* require({ ALF_CLIENT_ID: "shop", ALF_ISSUER: "https://a" })
+    }))
+})
+
+describe("Environment.findUnread", () => {
+  const set = {
+    ALF_CLIENT_ID: "shop",
+    ALF_CLIENT_SECRT: "x",
+    ALF_SOMETHING_ELSE: "x",
+    ALF_TOKEN: "x",
+    ALF_TOKEN_ENDPIONT: "x",
+    ALFRED: "x",
+    BILLING_SCOPES: "x",
+    PATH: "x",
+    alf_base_url: "x"
+  }
+  const find = (provider: ConfigProvider.ConfigProvider, options?: Environment.Options) =>
+    Effect.withConfigProvider(Effect.flatMap(Environment.readWith({}, options), Environment.findUnread), provider)
+
+  const unread = [
+    { name: "ALF_CLIENT_SECRT", meant: "ALF_CLIENT_SECRET" },
+    { name: "ALF_SOMETHING_ELSE", meant: undefined },
+    { name: "ALF_TOKEN", meant: undefined },
+    { name: "ALF_TOKEN_ENDPIONT", meant: "ALF_TOKEN_ENDPOINT" },
+    { name: "alf_base_url", meant: "ALF_BASE_URL" }
+  ]
+
+  it.effect("lists set variables with the prefix that nothing reads, and the likely one, however names are split", () =>
+    Effect.gen(function*() {
+      deepStrictEqual(yield* find(from(set)), unread)
+      deepStrictEqual(yield* find(ConfigProvider.fromMap(new Map(Object.entries(set)))), unread)
+      deepStrictEqual(yield* find(from(set), { prefix: "BILLING" }), [
+        { name: "BILLING_SCOPES", meant: "BILLING_SCOPE" }
+      ])
+    }))
+
+  it.effect("lists none where the ConfigProvider cannot list its names", () =>
+    Effect.gen(function*() {
+      const { flattened } = from(set)
+      const silent = ConfigProvider.fromFlat(ConfigProvider.makeFlat({
+        load: (path, primitive, split) => flattened.load(path, primitive, split),
+        enumerateChildren: () => Effect.fail(ConfigError.Unsupported([], "no names")),
+        patch: flattened.patch
+      }))
+      deepStrictEqual(yield* find(silent), [])
     }))
 })
 

@@ -989,7 +989,7 @@ export const sections: ReadonlyArray<Section> = [
           TokenEndpoint.layerConfig({ clientId: Config.succeed(clientId), clientSecret: Config.succeed(clientSecret) })
             .pipe(Layer.provide(answering(() => token())))
         ),
-        configuredBy({}),
+        configuredBy({ ALF_TOKEN_ENDPIONT: url }),
         configuredBy({
           ...variables,
           ALF_CLIENT_AUTH: "private_key_jwt"

@@ -18,10 +18,11 @@ import type { TokenRequest } from "@effect-alf/core/TokenRequest"
 import * as TokenStore from "@effect-alf/core/TokenStore"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as EnvironmentOptions from "./environment/EnvironmentOptions.js"
-import * as ConnectionPool from "./http/ConnectionPool.js"
 import * as NodeHttp from "./NodeHttp.js"
 import * as RedisConnection from "./redis/RedisConnection.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
@@ -233,8 +234,6 @@ type SureOf<Given, Name extends string> = Name extends unknown ? undefined exten
 
 type ValueOf<Given, Name extends string> = Name extends keyof Given ? Given[Name] : undefined
 
-type Client = AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider
-
 /**
  * A client and its provider, with everything that they need. An effect that
  * reads the secret over HTTP uses the layer's own client.
@@ -301,38 +300,53 @@ export const layerHttpClient = <R = never, ES = never, RS = never, Given = unkno
 /** The options as they may come from an environment, or from plain JavaScript: nothing is sure to be there. */
 type Given<R, ES, RS> = FurtherOptions<R> & HttpOptions & EnvironmentOptions.Options<R, ES, RS>
 
-const wire = <R, ES, RS>(options: Given<R, ES, RS>) =>
-<A, H, RH>(
-  client: (
-    options: AuthedHttpClient.Options & TokenProvider.Options
-  ) => Layer.Layer<A, InvalidOptions, TokenEndpoint.TokenEndpoint | TokenStore.TokenStore | HttpClient.HttpClient>,
-  http: Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>
-) =>
-  Layer.unwrapEffect(Effect.as(
-    check(options),
-    client(destinationOf(options)).pipe(
-      Layer.provide(endpointOf(options).layer),
-      Layer.provide(http),
-      (layer) => LayerOptions.mapInvalid(layer, nameHere),
-      Layer.provide(storeOf(options))
-    )
-  ))
+type MakeClient<A> = (
+  options: AuthedHttpClient.Options & TokenProvider.Options
+) => Layer.Layer<A, InvalidOptions, TokenEndpoint.TokenEndpoint | TokenStore.TokenStore | HttpClient.HttpClient>
 
-/** Names all that is wrong at once, before any part is made. */
-const check = <R, ES, RS>(options: Given<R, ES, RS>): Effect.Effect<void, InvalidOptions> =>
-  LayerOptions.collect([
-    refuseIf(options.clientId === undefined, "TokenEndpoint.clientId", "is missing"),
-    endpointOf(options).check,
-    AuthedHttpClient.check(destinationOf(options)),
-    ConnectionPool.make(options.http),
-    options.redis === undefined ? Effect.void : RedisConnection.check(options.redis),
-    refuseIf(
-      options.redis !== undefined && options.tokenStore !== undefined,
-      "NodeAuthedHttpClient.tokenStore",
-      "and redis are both given: one of them holds the tokens"
-    )
-  ]).pipe(
-    Effect.mapError((error) => LayerOptions.rename(error, nameHere))
+const wire =
+  <R, ES, RS>(options: Given<R, ES, RS>) =>
+  <A, H, RH>(client: MakeClient<A>, http: Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>) =>
+    Layer.unwrapScoped(Effect.map(check(options, http), (http) => assemble(options, client, http)))
+
+const assemble = <R, ES, RS, A, H>(
+  options: Given<R, ES, RS>,
+  client: MakeClient<A>,
+  http: Context.Context<HttpClient.HttpClient | H>
+) =>
+  client(destinationOf(options)).pipe(
+    Layer.provide(endpointOf(options).layer),
+    Layer.provide(Layer.succeedContext(http)),
+    (layer) => LayerOptions.mapInvalid(layer, nameHere),
+    Layer.provide(storeOf(options))
+  )
+
+/**
+ * Makes the HTTP client, and names all that is wrong with it and the other
+ * options at once.
+ */
+const check = <R, ES, RS, H, RH>(
+  options: Given<R, ES, RS>,
+  http: Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>
+): Effect.Effect<Context.Context<HttpClient.HttpClient | H>, InvalidOptions, RH | Scope.Scope> =>
+  Effect.contextWithEffect((context: Context.Context<RH | Scope.Scope>) =>
+    LayerOptions.collect({
+      clientId: refuseIf(options.clientId === undefined, "TokenEndpoint.clientId", "is missing"),
+      endpoint: endpointOf(options).check,
+      destination: AuthedHttpClient.check(destinationOf(options)),
+      http: Effect.provide(Layer.build(http), context),
+      redis: options.redis === undefined ? Effect.void : RedisConnection.check(options.redis),
+      store: refuseIf(
+        options.redis !== undefined && options.tokenStore !== undefined,
+        "NodeAuthedHttpClient.tokenStore",
+        "and redis are both given: one of them holds the tokens"
+      )
+    })
+  ).pipe(
+    Effect.mapBoth({
+      onFailure: (error) => LayerOptions.rename(error, nameHere),
+      onSuccess: ({ http }) => http
+    })
   )
 
 const destinationOf = <R, ES, RS>(options: Given<R, ES, RS>) => ({ ...options, origins: options.origins ?? [] })
@@ -476,11 +490,7 @@ export const layerEnv = <R = never, ES = never, RS = never>(
   AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ConfigError.ConfigError | ES,
   Exclude<R, HttpClient.HttpClient> | RS
-> =>
-  fromEnv<R, ES, RS, Client, Exclude<R, HttpClient.HttpClient> | RS>(
-    options,
-    (given) => wire(given)(AuthedHttpClient.layer, NodeHttp.layer(given.http))
-  )
+> => fromEnv<R, ES, RS, never, never>(options, (given) => NodeHttp.layer(given.http))
 
 /**
  * The same with a client certificate.
@@ -495,23 +505,30 @@ export const layerEnvMutualTls = <R = never, ES = never, RS = never, RC = never>
   InvalidOptions | ConfigError.ConfigError | ES,
   Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC
 > =>
-  fromEnv<R, ES, RS, Client, Exclude<R, HttpClient.HttpClient | ClientCertificate> | RS | RC>(
+  fromEnv<R, ES, RS, ClientCertificate, RC>(
     options,
-    (given) => wire(given)(AuthedHttpClient.layer, NodeHttp.layerMutualTls({ ...options.http, ...given.http }))
+    (given) => NodeHttp.layerMutualTls({ ...options.http, ...given.http })
   )
 
-const fromEnv = <R, ES, RS, A, RIn>(
+const fromEnv = <R, ES, RS, H, RH>(
   options: Given<R, ES, RS> & Environment.Options,
-  make: (options: Given<R, ES | InvalidOptions, RS>) => Layer.Layer<A, InvalidOptions | ES, RIn>
-): Layer.Layer<A, InvalidOptions | ConfigError.ConfigError | ES, RIn> =>
-  Layer.unwrapEffect(Effect.gen(function*() {
-    const inspection = yield* EnvironmentOptions.inspect(options)
-    const given: Given<R, ES | InvalidOptions, RS> = { ...options, ...inspection.options }
-    yield* LayerOptions.collect([
-      inspection.check,
-      Effect.mapError(check(given), (error) => LayerOptions.rename(error, inspection.rename))
-    ])
-    return LayerOptions.mapInvalid(make(given), inspection.rename)
+  makeHttp: (options: Given<R, ES, RS>) => Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>
+) =>
+  Layer.unwrapScoped(Effect.gen(function*() {
+    const { check: checkVariables, options: set, rename, store } = yield* EnvironmentOptions.inspect(options)
+    const given: Given<R, ES, RS> = { ...options, ...set }
+    const context = yield* Effect.context<RH | Scope.Scope>()
+    const { http, tokenStore } = yield* LayerOptions.collect({
+      variables: checkVariables,
+      http: check(given, makeHttp(given)).pipe(
+        Effect.provide(context),
+        Effect.mapError((error) => LayerOptions.rename(error, rename))
+      ),
+      tokenStore: store === undefined
+        ? Effect.succeed(options.tokenStore)
+        : Effect.map(Effect.provide(Layer.build(store), context), Layer.succeedContext)
+    })
+    return LayerOptions.mapInvalid(assemble({ ...given, tokenStore }, AuthedHttpClient.layer, http), rename)
   }))
 
 /**

@@ -17,6 +17,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -199,17 +200,25 @@ export const layerMutualTls = <R = never>(
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
-  const { ca, makePool } = yield* ConnectionPool.make(options)
-  const gracePeriod = yield* ConnectionPool.timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod)
+  const read = Effect.provide(TlsIdentity.read(options.certificate), yield* Effect.context<R>())
+  // What is wrong with them is named once, among the settings
+  const ca = Option.getOrUndefined(yield* Effect.option(ConnectionPool.authorities(options)))
   const interval = options.refreshInterval ??
     (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
-  const refreshInterval = interval === undefined
-    ? undefined
-    : yield* ConnectionPool.timeout("refreshInterval", interval)
-  const read = Effect.provide(TlsIdentity.read(options.certificate), yield* Effect.context<R>())
+  const { first, gracePeriod, refreshInterval, settings: { makePool } } = yield* LayerOptions.collect({
+    settings: ConnectionPool.make(options),
+    gracePeriod: ConnectionPool.timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod),
+    refreshInterval: interval === undefined
+      ? Effect.succeed(undefined)
+      : ConnectionPool.timeout("refreshInterval", interval),
+    first: Effect.flatMap(
+      read,
+      (contents) => Effect.map(TlsIdentity.make(contents, ca), (identity) => ({ contents, identity }))
+    )
+  })
 
-  let contents = yield* read
-  let current = yield* TlsIdentity.make(contents, ca)
+  let contents = first.contents
+  let current = first.identity
   let complaint: string | undefined
   const { dispatcher, replace } = yield* SwitchedDispatcher.make(makePool(current), { gracePeriod })
 

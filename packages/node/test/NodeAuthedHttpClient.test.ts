@@ -556,6 +556,43 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       ])
     }))
 
+  it.live("a fault of ALF_STORE_URL or of a certificate is named together with the others", () =>
+    rowsEffect(
+      [
+        [{ ALF_STORE_URL: "nonsense" }, /^ALF_STORE_URL must begin with one of /],
+        [{ ALF_STORE_URL: "memcached://x:0" }, /^ALF_STORE_URL has a port/],
+        [{ ALF_STORE_URL: "sqlite:a.db", ALF_SQL_TABLE: "a;b" }, /^ALF_SQL_TABLE /],
+        [{ ALF_STORE_URL: "redis://x", ALF_REDIS_URL: "redis://x" }, /^ALF_STORE_URL and ALF_REDIS_URL are both set/]
+      ] as const,
+      ([_, message]) => String(message),
+      ([variables, message]) =>
+        Effect.gen(function*() {
+          const layer = NodeAuthedHttpClient.layerEnvMutualTls({
+            http: {
+              certificate: { certificateFile: "/no/cert", keyFile: "/no/key" },
+              gracePeriod: 0,
+              refreshInterval: -1
+            }
+          })
+          const { ALF_TOKEN_ENDPOINT, ...others } = complete
+          const error = yield* Effect.flip(Effect.scoped(Layer.build(layer))).pipe(
+            Effect.withConfigProvider(ConfigProvider.fromMap(
+              new Map(Object.entries({ ...others, ...variables, ALF_TOKEN_ENDPIONT: ALF_TOKEN_ENDPOINT })),
+              { pathDelim: "_" }
+            ))
+          )
+          const problems = error.message.split("; ")
+          deepStrictEqual(problems.slice(0, -1), [
+            "ALF_TOKEN_ENDPOINT or ALF_ISSUER is not set, but ALF_TOKEN_ENDPIONT is",
+            "NodeAuthedHttpClient.http.gracePeriod must be longer than zero",
+            "NodeAuthedHttpClient.http.refreshInterval is negative",
+            "NodeAuthedHttpClient.http.certificate.certificateFile /no/cert cannot be read: ENOENT",
+            "NodeAuthedHttpClient.http.certificate.keyFile /no/key cannot be read: ENOENT"
+          ])
+          assert.match(problems.at(-1) ?? "", message)
+        })
+    ))
+
   it.live("says which variable is missing", () =>
     rowsEffect(Object.keys(complete), (name) => name, (name) =>
       Effect.gen(function*() {

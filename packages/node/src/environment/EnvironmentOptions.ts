@@ -47,7 +47,9 @@ export interface Options<R, ES, RS>
 /** What variables and options say together. */
 export interface Inspection<R, ES, RS> {
   /** The options that variables set, in place of the app's. */
-  readonly options: Options<R, ES | InvalidOptions, RS>
+  readonly options: Options<R, ES, RS>
+  /** The store of `ALF_STORE_URL`, unless the app gives one itself. */
+  readonly store: Layer.Layer<TokenStore, InvalidOptions> | undefined
   /** Fails with all variables that are missing or wrong, or contradict each other. */
   readonly check: Effect.Effect<void, InvalidOptions>
   /** Names the variable, where the option at fault comes from one. */
@@ -67,8 +69,10 @@ export const inspect = <R, ES, RS>(
       ...(clientAuth === undefined ? [["clientSecret", "clientSecretFile", "clientKeyFile"] as const] : []),
       ...((options.baseUrl ?? options.origins) === undefined ? [["baseUrl", "origins"] as const] : [])
     ]
+    const isStoreSet = given.tokenStore === undefined && environment.storeUrl !== undefined
     return {
       options,
+      store: isStoreSet ? StoreUrl.layer(environment, given.redis) : undefined,
       check: LayerOptions.collect([check, Environment.requireEach(environment, required)]),
       rename: nameIn(environment, given, required)
     }
@@ -77,7 +81,7 @@ export const inspect = <R, ES, RS>(
 const setBy = <R, ES, RS>(
   environment: Environment.Reading<Variables>,
   options: Options<R, ES, RS>
-): Options<R, ES | InvalidOptions, RS> => {
+): Options<R, ES, RS> => {
   const { connectTimeout, proxy, redisPrefix, redisUrl } = environment
   return {
     ...(options.clientAuth === undefined && credentials(environment)),
@@ -97,9 +101,9 @@ const setBy = <R, ES, RS>(
     tokenRequest: { ...options.tokenRequest, timeout: environment.timeout ?? options.tokenRequest?.timeout },
     redis: options.tokenStore !== undefined || (redisUrl ?? options.redis) === undefined
       ? options.redis
+      : environment.storeUrl !== undefined
+      ? undefined
       : { ...options.redis, url: redisUrl ?? options.redis?.url, prefix: redisPrefix ?? options.redis?.prefix },
-    ...(options.tokenStore === undefined && environment.storeUrl !== undefined &&
-      { redis: undefined, tokenStore: StoreUrl.layer(environment, options.redis) }),
     http: {
       ...options.http,
       connectTimeout: connectTimeout ?? options.http?.connectTimeout,

@@ -1,5 +1,6 @@
 /** The options of connections, checked, and the pools that are made with them. */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
+import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
@@ -37,7 +38,7 @@ export const make = Effect.fnUntraced(function*(options: Options | undefined) {
     connectTimeout: timeout("connectTimeout", options?.connectTimeout ?? defaultConnectTimeout),
     keepAliveTimeout: timeout("keepAliveTimeout", options?.keepAliveTimeout ?? defaultKeepAliveTimeout),
     proxies: HttpProxy.make(options?.proxy ?? "environment"),
-    ca: options?.ca === undefined ? Effect.succeed(undefined) : checkAuthorities(Arr.ensure(options.ca))
+    ca: authorities(options)
   })
   // The same authorities apply to a proxy, which never sees the certificate
   const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
@@ -67,15 +68,18 @@ export const make = Effect.fnUntraced(function*(options: Options | undefined) {
     })
     return ProxiedDispatcher.make({ direct, proxied, isDirect: HttpProxy.isDirect(proxies.noProxy) })
   }
-  return { ca, makePool }
+  return { makePool }
 })
 
-const checkAuthorities = (ca: ReadonlyArray<string>) =>
-  Effect.filterOrElse(
-    Effect.succeed(ca),
-    (ca) => ca.length > 0 && ca.every(isCertificate),
-    () => LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
-  )
+/** The authorities that are trusted in place of Node's own. */
+export const authorities = (
+  options: Options | undefined
+): Effect.Effect<ReadonlyArray<string> | undefined, InvalidOptions> => {
+  const ca = options?.ca === undefined ? undefined : Arr.ensure(options.ca)
+  return ca === undefined || (ca.length > 0 && ca.every(isCertificate))
+    ? Effect.succeed(ca)
+    : LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
+}
 
 // Without a certificate in it, Node trusts no server and does not say so
 const isCertificate = (pem: string): boolean => Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
