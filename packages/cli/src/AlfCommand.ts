@@ -1,5 +1,4 @@
 /** The command `alf`: its parts, its help, and how it ends. */
-import { variables } from "@effect-alf/node/NodeAuthedHttpClient"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -12,35 +11,39 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
-import { doctorCommand } from "./DoctorCommand.js"
+import * as DoctorCommand from "./DoctorCommand.js"
 import { ExitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
+import { Naming } from "./Naming.js"
 import { type Output, Process } from "./Process.js"
-import { requestCommand } from "./RequestCommand.js"
+import * as RequestCommand from "./RequestCommand.js"
+import * as Settings from "./Settings.js"
 import * as Spinner from "./Spinner.js"
 import * as Style from "./Style.js"
-import { tokenCommand } from "./TokenCommand.js"
+import * as TokenCommand from "./TokenCommand.js"
 
-const help = HelpDoc.blocks([
-  HelpDoc.p(
-    "Gets access tokens by client credentials, calls APIs with them, and says what is wrong when that does not work."
-  ),
-  HelpDoc.p(
-    `Reads what the app reads: ${Object.values(variables).map(({ name }) => name).join(", ")}, and HTTPS_PROXY, ` +
-      "HTTP_PROXY and NO_PROXY. Options take their place, but for secrets."
-  ),
-  HelpDoc.p(
-    "Exit codes: 0 all is well, 1 the authorization server or the API says no, 2 the command line or the configuration " +
-      "is wrong, 3 a server cannot be reached, 4 the store, the clock or the token is not as it should be, 70 a fault of " +
-      "this command, 130 ended by Ctrl-C."
+const makeHelp = ({ names }: Naming["Type"]) =>
+  HelpDoc.blocks([
+    HelpDoc.p(
+      "Gets access tokens by client credentials, calls APIs with them, and says what is wrong when that does not work."
+    ),
+    HelpDoc.p(
+      `Reads the variables of the app: ${Object.values(names).join(", ")}, and HTTPS_PROXY, HTTP_PROXY and NO_PROXY. ` +
+        "Options override them, except secrets."
+    ),
+    HelpDoc.p(
+      "Exit codes: 0 success, 1 the authorization server or the API refused, 2 the command line or the configuration is " +
+        "wrong, 3 a server is unreachable, 4 the store, the clock or the token has a problem, 70 a defect of this command, " +
+        "130 Ctrl-C."
+    )
+  ])
+
+/** The whole command; its help names the variables so. */
+const make = (naming: Naming["Type"]) =>
+  Settings.root.pipe(
+    Command.withDescription(makeHelp(naming)),
+    Command.withSubcommands([TokenCommand.make(naming), RequestCommand.make(naming), DoctorCommand.make(naming)])
   )
-])
-
-/** The whole command. */
-export const alfCommand = Command.make("alf").pipe(
-  Command.withDescription(help),
-  Command.withSubcommands([tokenCommand, requestCommand, doctorCommand])
-)
 
 // -----------------------------------------------------------------------------
 // output
@@ -98,12 +101,19 @@ const tell = (failure: Failure.Failure, asJson: boolean): Effect.Effect<ExitCode
   )
 }
 
+/** The library finds `--help` only directly after the name of a command. */
+const placeHelp = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const [node, script, ...rest] = args
+  if (!rest.some((arg) => arg === "--help" || arg === "-h")) return args
+  return [node, script, ...rest.filter((arg) => /^(token|request|doctor)$/.test(arg)).slice(0, 1), "--help"]
+}
+
 /**
  * Runs the command with the arguments of the process; brings its exit code, and
  * fails only when it is interrupted.
  */
 export const run = (args: ReadonlyArray<string>, version: string): Effect.Effect<ExitCode> =>
-  Command.run(alfCommand, { name: "alf", version })(args).pipe(
+  Command.run(make(Naming.make(Settings.prefixOf(args))), { name: "alf", version })(placeHelp(args)).pipe(
     Effect.as<ExitCode>(ExitCode.ok),
     Effect.catchAllCause((cause) => {
       if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)

@@ -4,6 +4,7 @@
  */
 import * as AccessToken from "@effect-alf/core/AccessToken"
 import * as AuthorizationServer from "@effect-alf/core/AuthorizationServer"
+import * as Environment from "@effect-alf/core/Environment"
 import {
   describe,
   type DiscoveryError,
@@ -20,18 +21,17 @@ import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
 import * as NodeHttp from "@effect-alf/node/NodeHttp"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { constFalse } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Order from "effect/Order"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Finding from "./Finding.js"
 import * as JwtClaims from "./JwtClaims.js"
+import { defaultPrefix, Naming } from "./Naming.js"
 import * as Network from "./Network.js"
 import { type Party, Problem } from "./Problem.js"
 import * as ServerClock from "./ServerClock.js"
@@ -45,8 +45,6 @@ export interface Options {
   readonly openStore: (
     environment: NodeAuthedHttpClient.NodeEnvironment
   ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope>
-  /** The names of all variables of the environment, to find slips. */
-  readonly variables: ReadonlyArray<string>
   /** What the environment says of proxies that the app does not read. */
   readonly unreadProxies: ReadonlyArray<Network.Unread>
 }
@@ -55,7 +53,7 @@ export interface Options {
 export const examine = (options: Options): Effect.Effect<ReadonlyArray<Finding.Finding>> =>
   Effect.gen(function*() {
     const journal = yield* Finding.makeJournal
-    const settings = yield* journal.note("configuration", readSettings(options.variables))
+    const settings = yield* journal.note("configuration", readSettings)
     if (Option.isNone(settings)) {
       yield* journal.skip("the configuration comes first", ...Finding.checks.slice(1))
     } else {
@@ -73,59 +71,42 @@ export const examine = (options: Options): Effect.Effect<ReadonlyArray<Finding.F
 
 type Settings = NodeAuthedHttpClient.NodeEnvironment & { readonly clientId: string }
 
-const readSettings = (variables: ReadonlyArray<string>): Effect.Effect<Finding.Passed<Settings>, Problem> =>
-  Effect.gen(function*() {
-    const environment = yield* Effect.mapError(
-      NodeAuthedHttpClient.readEnvironment(),
-      (error) =>
-        error._tag === "InvalidOptions"
-          ? wrong(error.problems[0].option)(error)
-          : Problem.Wrong({ variable: "The environment", description: `cannot be read: ${oneLine(describe(error))}` })
-    )
-    const { clientAuth, clientId, issuer, names, tokenEndpoint } = environment
-    const groups: ReadonlyArray<ReadonlyArray<keyof typeof NodeAuthedHttpClient.variables>> = [
-      ["tokenEndpoint", "issuer"],
-      ["clientId"],
-      ...(clientAuth === "none" ? [] : [["clientSecret", "clientSecretFile", "clientKeyFile"] as const])
-    ]
-    const missing = groups.filter((keys) => keys.every((key) => environment[key] === undefined))
-    const empty = missing.flat().map((key) => names[key]).find(({ isSet }) => isSet)
-    if (empty !== undefined) {
-      return yield* Effect.fail(Problem.Wrong({ variable: empty.name, description: "is empty" }))
-    }
-    const known = Object.values(names).map(({ name }) => name)
-    const unread = variables.filter((name) => /^ALF_/i.test(name) && !known.includes(name)).sort().map((name) => ({
-      name,
-      meant: nearest(name.toUpperCase(), known)
+const readSettings: Effect.Effect<Finding.Passed<Settings>, Problem> = Effect.gen(function*() {
+  const environment = yield* Effect.mapError(
+    NodeAuthedHttpClient.readEnvironment(),
+    (error) =>
+      error._tag === "InvalidOptions"
+        ? wrong(error.problems[0].option)(error)
+        : Problem.Wrong({ variable: "The environment", description: `cannot be read: ${oneLine(describe(error))}` })
+  )
+  const { clientAuth, clientId, issuer, names, tokenEndpoint } = environment
+  const groups: ReadonlyArray<ReadonlyArray<keyof typeof NodeAuthedHttpClient.variables>> = [
+    ["tokenEndpoint", "issuer"],
+    ["clientId"],
+    ...(clientAuth === "none" ? [] : [["clientSecret", "clientSecretFile", "clientKeyFile"] as const])
+  ]
+  const missing = groups.filter((keys) => keys.every((key) => environment[key] === undefined))
+  const empty = missing.flat().map((key) => names[key]).find(({ isSet }) => isSet)
+  if (empty !== undefined) {
+    return yield* Effect.fail(Problem.Wrong({ variable: empty.name, description: "is empty" }))
+  }
+  const { prefix } = yield* Naming
+  // Another prefix may be that of the app's own variables
+  const unread = (yield* Environment.findUnread(environment)).filter(({ meant }) =>
+    meant !== undefined || prefix === defaultPrefix
+  )
+  if (missing.length > 0 || clientId === undefined) {
+    return yield* Effect.fail(Problem.Missing({
+      variables: missing.map((keys) => keys.map((key) => names[key].name).join(" or ")),
+      unread
     }))
-    if (missing.length > 0 || clientId === undefined) {
-      return yield* Effect.fail(Problem.Missing({
-        variables: missing.map((keys) => keys.map((key) => names[key].name).join(" or ")),
-        unread
-      }))
-    }
-    return {
-      says: `client ${clientId} at ${tokenEndpoint ?? issuer}`,
-      value: { ...environment, clientId },
-      concern: unread.length === 0 ? undefined : Problem.Unread({ variables: unread })
-    }
-  })
-
-/** The letters to leave out of one and to put in to have the other. */
-const distance = (one: string, other: string): number =>
-  Array.from(one).reduce((above, letter, index) => {
-    const row = [index + 1]
-    for (let i = 0; i < other.length; i++) {
-      row.push(letter === other[i] ? above[i] : Math.min(row[i], above[i + 1]) + 1)
-    }
-    return row
-  }, Array.from({ length: other.length + 1 }, (_, index) => index))[other.length]
-
-/** The name that was likely meant, if most of its letters are there. */
-const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
-  const [meant] = Arr.sortWith(known, (other) => distance(name, other), Order.number)
-  return distance(name, meant) * 3 <= name.length ? meant : undefined
-}
+  }
+  return {
+    says: `client ${clientId} at ${tokenEndpoint ?? issuer}`,
+    value: { ...environment, clientId },
+    concern: unread.length === 0 ? undefined : Problem.Unread({ variables: unread })
+  }
+})
 
 /** What a layer has against an option is said of the variable that holds it. */
 const wrong = (variable: string) => ({ problems: [{ description }, ...others] }: InvalidOptions): Problem =>

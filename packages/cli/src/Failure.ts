@@ -9,7 +9,7 @@ import * as Data from "effect/Data"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { ExitCode } from "./ExitCode.js"
-import { nameOptions } from "./Settings.js"
+import { defaultPrefix, Naming } from "./Naming.js"
 
 /** What ends a command before its time. */
 export class Failure extends Data.TaggedError("Failure")<{
@@ -29,13 +29,13 @@ export const quiet = (exitCode: ExitCode): Failure => new Failure({ message: "",
  * Says any error. Of an unknown error only the message is reported: it may
  * hold a request, and with it a token.
  */
-export const fromUnknown = (error: unknown): Failure => {
+export const fromUnknown = (error: unknown, naming: Naming["Type"] = Naming.make(defaultPrefix)): Failure => {
   if (error instanceof Failure) return error
   if (ConfigError.isConfigError(error)) {
-    return new Failure({ message: sayConfigError(error), exitCode: ExitCode.usage, kind: "Configuration" })
+    return new Failure({ message: sayConfigError(error, naming), exitCode: ExitCode.usage, kind: "Configuration" })
   }
   if (Predicate.isTagged(error, "InvalidOptions") && error instanceof OAuthError.InvalidOptions) {
-    return new Failure({ message: nameOptions(error.message), exitCode: ExitCode.usage, kind: "Configuration" })
+    return new Failure({ message: naming.nameOptions(error.message), exitCode: ExitCode.usage, kind: "Configuration" })
   }
   const known = OAuthError.find(error)
   if (Option.isSome(known)) return fromOAuthError(known.value)
@@ -94,7 +94,7 @@ const fromOAuthError = (error: OAuthError.OAuthError | OAuthError.RedirectError)
   }
 }
 
-const sayConfigError = (error: ConfigError.ConfigError): string => {
+const sayConfigError = (error: ConfigError.ConfigError, { nameOptions }: Naming["Type"]): string => {
   const missing = missingOf(error)
   return missing.length === 0
     ? OAuthError.oneLine(error.message)

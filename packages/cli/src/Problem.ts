@@ -2,9 +2,10 @@
  * Everything that the doctor can find wrong, as values; and for each the words
  * that say what it is and what to do.
  */
+import type { UnreadVariable } from "@effect-alf/core/Environment"
 import * as Data from "effect/Data"
 import { ExitCode } from "./ExitCode.js"
-import { nameOptions } from "./Settings.js"
+import { defaultPrefix, Naming } from "./Naming.js"
 
 /** Who is to be reached. */
 export type Party = "authorization server" | "API"
@@ -16,13 +17,6 @@ export interface Unreached {
   readonly host: string
   /** What happened: `ENOTFOUND`, `connect ECONNREFUSED 127.0.0.1:1`. */
   readonly description: string
-}
-
-/** A variable whose name begins as ours do, and which nothing reads. */
-export interface UnreadVariable {
-  readonly name: string
-  /** The one that was likely meant. */
-  readonly meant: string | undefined
 }
 
 /**
@@ -111,187 +105,195 @@ export interface Words {
   readonly advice: string
 }
 
-/** Describes a problem. */
-export const describe: (problem: Problem) => Words = Problem.$match({
-  Missing: ({ unread, variables }) => ({
-    cause: `${nameOptions(list(variables))} ${variables.length === 1 ? "is" : "are"} not set`,
-    advice: "Set the missing variables. For a test an option is enough." +
-      (unread.length === 0 ? "" : ` ${sayUnread(unread)}.`)
-  }),
-  Unread: ({ variables }) => ({
-    cause: sayUnread(variables),
-    advice: "Correct the name, or remove the variable: the app ignores it."
-  }),
-  Wrong: ({ description, variable }) => ({
-    cause: `${nameOptions(variable)} ${description}`,
-    advice: /\(npm install \w+\)/.test(description)
-      ? `Install it beside @effect-alf/cli: ${/npm install \w+/.exec(description)![0]}.`
-      : /the file .+ cannot be read/.test(description)
-      ? "Check its path and its permissions."
-      : "Correct its value."
-  }),
-  Insecure: ({ host, variable }) => ({
-    cause: `${nameOptions(variable)} uses http: others could read what is sent to ${host}`,
-    advice: "Use its https address. Plain http is allowed to this machine alone: localhost, 127.0.0.1 or [::1]."
-  }),
-  ProxyUnreachable: ({ description, proxy }) => ({
-    cause: `The proxy ${proxy} cannot be reached: ${description}`,
-    advice: "Correct ALF_PROXY, HTTPS_PROXY or HTTP_PROXY, or add hosts that need no proxy to NO_PROXY."
-  }),
-  ProxyRefuses: ({ host, proxy, status }) =>
-    status === 407
-      ? {
-        cause: `The proxy ${proxy} requires credentials, or other ones (407)`,
-        advice: "Write them into HTTPS_PROXY: http://user:password@host:port, with % codes for special characters."
-      }
-      : {
-        cause: `The proxy ${proxy} does not connect to ${host}: it answers CONNECT with ${status}`,
-        advice: `Allow ${host} there, or add it to NO_PROXY if it needs no proxy.`
-      },
-  ProxyUnused: ({ host, party, proxy, reason }) => ({
-    cause: `The ${party} ${host} is only reached through the proxy ${proxy}, which is not used: ${reason}`,
-    advice: "Set HTTPS_PROXY to this proxy, and remove the host from NO_PROXY."
-  }),
-  HostUnknown: ({ description, host, party }) => ({
-    cause: `No proxy is used, and ${host} cannot be resolved (${description}): ` +
-      `the name of the ${party} is wrong, or requests need a proxy`,
-    advice: "Check the name and DNS. If requests need a proxy, set it: HTTPS_PROXY=http://proxy.example.com:3128."
-  }),
-  Unreachable: ({ description, host, party }) => ({
-    cause: `The ${party} ${host} cannot be reached: ${description}`,
-    advice: /REFUSED/.test(description)
-      ? "Nothing listens there: check host, port and the server."
-      : "A firewall may block the connection, or requests need a proxy: set HTTPS_PROXY."
-  }),
-  Tls: ({ code, description, host, party }) => ({
-    cause: `No safe connection to the ${party} ${host}: ${description}`,
-    advice: tlsAdvice(code)
-  }),
-  OtherIssuer: ({ issuer, named }) => ({
-    cause: `The issuer is wrong: the server of ${issuer} calls itself ${named}`,
-    advice: named.replace(/\/$/, "") === issuer.replace(/\/$/, "")
-      ? `Set ALF_ISSUER to ${named}: the slash at the end is part of it.`
-      : `If that is the server you mean, set ALF_ISSUER to ${named}; every character counts.`
-  }),
-  NoMetadata: ({ description, issuer }) => ({
-    cause: `The issuer ${issuer} has no metadata: ${description}`,
-    advice: "Compare ALF_ISSUER with what the server calls its issuer, or set ALF_TOKEN_ENDPOINT instead."
-  }),
-  NoTokenEndpoint: ({ endpoint, named, status }) => ({
-    cause: `There is no token endpoint at ${endpoint}: it answers ${status}${status < 300 ? " with a page" : ""}`,
-    advice: named === undefined
-      ? "Correct ALF_TOKEN_ENDPOINT."
-      : `Set ALF_TOKEN_ENDPOINT to ${named}, as the server's metadata says.`
-  }),
-  WrongSecret: ({ clientId, kind, methods, padded, said, variable }) => ({
-    cause: `The client ID or its ${kind} is wrong: ${said}`,
-    advice: (padded ? `${variable} begins or ends with white space: remove it. ` : "") +
-      `Compare ALF_CLIENT_ID (${clientId}) and ${variable} with the registration; the ${kind} may have been rotated.` +
-      (methods.length === 0 ? "" : ` The server accepts ${listOf(methods)}.`)
-  }),
-  WrongMethod: ({ methods, taken, used }) => ({
-    cause: `The secret is right, but the server accepts it by ${taken}, not by ${used}`,
-    advice: `Set ALF_CLIENT_AUTH to ${taken}, or register the client for ${used}.` +
-      (methods.length === 0 ? "" : ` The server's metadata names ${listOf(methods)}.`)
-  }),
-  ClientForbidden: ({ clientId, said }) => ({
-    cause: `The client ${clientId} may not use the client credentials grant: ${said}`,
-    advice: "Allow it the grant client_credentials at the server (often called service account or machine-to-machine)."
-  }),
-  WrongScope: ({ said, scope }) => ({
-    cause: `The scope is wrong: ${said}`,
-    advice: scope === ""
-      ? "Set ALF_SCOPE to what the server allows this client."
-      : `Compare ALF_SCOPE (${scope}) with what the server allows this client.`
-  }),
-  TokenRefused: ({ said, unanswered }) => ({
-    cause: `No token was issued: ${said}`,
-    advice: unanswered
-      ? "Try again. If it persists, ask the server's owner."
-      : "Ask the server's owner, with the time of this request: the server's log says more."
-  }),
-  TokenUnusable: ({ said }) => ({
-    cause: `No token was issued: ${said}`,
-    advice: "Check ALF_TOKEN_ENDPOINT. If the token is in another field than access_token, set ALF_TOKEN_FIELD; " +
-      "if the server has its own token_type for Bearer, set ALF_BEARER_TYPES."
-  }),
-  ScopeNarrowed: ({ granted, missing }) => ({
-    cause: `The token lacks a part of the scope: ${missing.join(" ")}`,
-    advice: `Granted: ${
-      granted === "" ? "nothing" : granted
-    }. Allow the client the rest at the server, or remove it from ALF_SCOPE.`
-  }),
-  LifetimeUnknown: () => ({
-    cause: "The server does not say how long its tokens live",
-    advice: "They are renewed every hour, and when an API rejects them. The option defaultLifetime changes that."
-  }),
-  LifetimeShort: ({ seconds }) => ({
-    cause: `Tokens live for ${seconds} s only`,
-    advice: "Use at least a minute; an hour spares the server."
-  }),
-  LifetimeDiffers: ({ saidSeconds, tokenSeconds }) => ({
-    cause: `The token expires after ${tokenSeconds} s by its claims, but after ${saidSeconds} s by expires_in`,
-    advice: "Correct the server: the app uses expires_in."
-  }),
-  ClockOff: ({ aheadSeconds, evidence, server }) => ({
-    cause: `The clock of this machine is ${sayTime(Math.abs(aheadSeconds))} ${
-      aheadSeconds > 0 ? "ahead of" : "behind"
-    } that of ${server}`,
-    advice: `Evidence: ${evidence}. Correct the wrong clock (timedatectl, chronyc tracking): ` +
-      "until then an API may find new tokens expired or not valid yet."
-  }),
-  StoreDown: ({ description }) => ({
-    cause: `The store is down: ${description}`,
-    advice: (/still connecting/.test(description)
-      ? "Compare host and port in ALF_REDIS_URL, and use rediss:// if Redis speaks TLS, else redis://. "
-      : /Memcached/.test(description)
-      ? "Start Memcached or correct ALF_STORE_URL. "
-      : "Start Redis or correct ALF_REDIS_URL. ") + "Until then each process requests its own tokens."
-  }),
-  StorePassword: ({ description }) => ({
-    cause: `The store rejects the password: ${description}`,
-    advice: /CLIENT_ERROR/.test(description)
-      ? "Correct ALF_STORE_URL: memcached://user:password@host:port, with % codes for special characters."
-      : "Correct ALF_REDIS_URL: redis://user:password@host:port, with % codes for special characters."
-  }),
-  StoreReadOnly: ({ description }) => ({
-    cause: `The store is read-only: ${description}`,
-    advice: /SERVER_ERROR/.test(description)
-      ? "Memcached is full and may not evict (-M): give it more memory (-m), or let it evict."
-      : "ALF_REDIS_URL names a replica, or Redis may not write: use the primary, or check its disk and memory."
-  }),
-  StoreSlow: ({ millis }) => ({
-    cause: `The store is slow: a call takes ${millis} ms`,
-    advice:
-      "After 500 ms (storeTimeout) the app continues without it. Check the load of Redis (SLOWLOG) and the network."
-  }),
-  StoreBroken: ({ description, step }) => ({
-    cause: `The store does not keep its entries: ${step}: ${description}`,
-    advice: "Look for a proxy, a replica, or another program that writes the same keys."
-  }),
-  OriginForeign: ({ allowed, origin }) => ({
-    cause: `No token may go to ${origin}: allowed ${allowed.length === 1 ? "is" : "are"} ${list(allowed)}`,
-    advice: "Correct ALF_BASE_URL, or add the origin to ALF_ORIGINS."
-  }),
-  ApiRejects: ({ challenge, error, scope, status, url }) => ({
-    cause: `The API rejects the token: ${url} answers ${status}${challenge === undefined ? "" : `, ${challenge}`}`,
-    advice: status === 403 || error === "insufficient_scope"
-      ? `The token is valid, but not sufficient: request ${
-        scope.length === 0 ? "another scope" : `the scope ${scope.join(" ")}`
-      } (ALF_SCOPE), or allow the client more.`
-      : error === undefined
-      ? "It does not say why: compare issuer, audience and scope of the token (alf token) with what the API expects."
-      : "Compare issuer, audience and times of the token (alf token) with what the API expects."
-  }),
-  ApiFails: ({ status, url }) => ({
-    cause: `The API fails: ${url} answers ${status}`,
-    advice: status === 404 ? "Compare ALF_BASE_URL and the path." : "Ask the API's owner; the token is not at fault."
-  }),
-  ApiSilent: ({ description, url }) => ({
-    cause: `The API does not answer: ${url}: ${description}`,
-    advice: "Ask the API's owner; the token is not at fault."
+/** Describes a problem, with the variables as they are named. */
+export const describe = (problem: Problem, naming: Naming["Type"] = Naming.make(defaultPrefix)): Words =>
+  describeWith(naming)(problem)
+
+const describeWith = ({ nameOptions, names }: Naming["Type"]): (problem: Problem) => Words =>
+  Problem.$match({
+    Missing: ({ unread, variables }) => ({
+      cause: `${nameOptions(list(variables))} ${variables.length === 1 ? "is" : "are"} not set`,
+      advice: "Set the missing variables. For a test an option is enough." +
+        (unread.length === 0 ? "" : ` ${sayUnread(unread)}.`)
+    }),
+    Unread: ({ variables }) => ({
+      cause: sayUnread(variables),
+      advice: "Correct the name, or remove the variable: the app ignores it."
+    }),
+    Wrong: ({ description, variable }) => ({
+      cause: `${nameOptions(variable)} ${description}`,
+      advice: /\(npm install \w+\)/.test(description)
+        ? `Install it beside @effect-alf/cli: ${/npm install \w+/.exec(description)![0]}.`
+        : /the file .+ cannot be read/.test(description)
+        ? "Check its path and its permissions."
+        : "Correct its value."
+    }),
+    Insecure: ({ host, variable }) => ({
+      cause: `${nameOptions(variable)} uses http: others could read what is sent to ${host}`,
+      advice: "Use its https address. Plain http is allowed to this machine alone: localhost, 127.0.0.1 or [::1]."
+    }),
+    ProxyUnreachable: ({ description, proxy }) => ({
+      cause: `The proxy ${proxy} cannot be reached: ${description}`,
+      advice: `Correct ${names.proxy}, HTTPS_PROXY or HTTP_PROXY, or add hosts that need no proxy to NO_PROXY.`
+    }),
+    ProxyRefuses: ({ host, proxy, status }) =>
+      status === 407
+        ? {
+          cause: `The proxy ${proxy} requires credentials, or other ones (407)`,
+          advice: "Write them into HTTPS_PROXY: http://user:password@host:port, with % codes for special characters."
+        }
+        : {
+          cause: `The proxy ${proxy} does not connect to ${host}: it answers CONNECT with ${status}`,
+          advice: `Allow ${host} there, or add it to NO_PROXY if it needs no proxy.`
+        },
+    ProxyUnused: ({ host, party, proxy, reason }) => ({
+      cause: `The ${party} ${host} is only reached through the proxy ${proxy}, which is not used: ${reason}`,
+      advice: "Set HTTPS_PROXY to this proxy, and remove the host from NO_PROXY."
+    }),
+    HostUnknown: ({ description, host, party }) => ({
+      cause: `No proxy is used, and ${host} cannot be resolved (${description}): ` +
+        `the name of the ${party} is wrong, or requests need a proxy`,
+      advice: "Check the name and DNS. If requests need a proxy, set it: HTTPS_PROXY=http://proxy.example.com:3128."
+    }),
+    Unreachable: ({ description, host, party }) => ({
+      cause: `The ${party} ${host} cannot be reached: ${description}`,
+      advice: /REFUSED/.test(description)
+        ? "Nothing listens there: check host, port and the server."
+        : "A firewall may block the connection, or requests need a proxy: set HTTPS_PROXY."
+    }),
+    Tls: ({ code, description, host, party }) => ({
+      cause: `No safe connection to the ${party} ${host}: ${description}`,
+      advice: tlsAdvice(code)
+    }),
+    OtherIssuer: ({ issuer, named }) => ({
+      cause: `The issuer is wrong: the server of ${issuer} calls itself ${named}`,
+      advice: named.replace(/\/$/, "") === issuer.replace(/\/$/, "")
+        ? `Set ${names.issuer} to ${named}: the slash at the end is part of it.`
+        : `If that is the server you mean, set ${names.issuer} to ${named}; every character counts.`
+    }),
+    NoMetadata: ({ description, issuer }) => ({
+      cause: `The issuer ${issuer} has no metadata: ${description}`,
+      advice: `Compare ${names.issuer} with what the server calls its issuer, or set ${names.tokenEndpoint} instead.`
+    }),
+    NoTokenEndpoint: ({ endpoint, named, status }) => ({
+      cause: `There is no token endpoint at ${endpoint}: it answers ${status}${status < 300 ? " with a page" : ""}`,
+      advice: named === undefined
+        ? `Correct ${names.tokenEndpoint}.`
+        : `Set ${names.tokenEndpoint} to ${named}, as the server's metadata says.`
+    }),
+    WrongSecret: ({ clientId, kind, methods, padded, said, variable }) => ({
+      cause: `The client ID or its ${kind} is wrong: ${said}`,
+      advice: (padded ? `${variable} begins or ends with white space: remove it. ` : "") +
+        `Compare ${names.clientId} (${clientId}) and ${variable} with the registration; the ${kind} may have been rotated.` +
+        (methods.length === 0 ? "" : ` The server accepts ${listOf(methods)}.`)
+    }),
+    WrongMethod: ({ methods, taken, used }) => ({
+      cause: `The secret is right, but the server accepts it by ${taken}, not by ${used}`,
+      advice: `Set ${names.clientAuth} to ${taken}, or register the client for ${used}.` +
+        (methods.length === 0 ? "" : ` The server's metadata names ${listOf(methods)}.`)
+    }),
+    ClientForbidden: ({ clientId, said }) => ({
+      cause: `The client ${clientId} may not use the client credentials grant: ${said}`,
+      advice:
+        "Allow it the grant client_credentials at the server (often called service account or machine-to-machine)."
+    }),
+    WrongScope: ({ said, scope }) => ({
+      cause: `The scope is wrong: ${said}`,
+      advice: scope === ""
+        ? `Set ${names.scope} to what the server allows this client.`
+        : `Compare ${names.scope} (${scope}) with what the server allows this client.`
+    }),
+    TokenRefused: ({ said, unanswered }) => ({
+      cause: `No token was issued: ${said}`,
+      advice: unanswered
+        ? "Try again. If it persists, ask the server's owner."
+        : "Ask the server's owner, with the time of this request: the server's log says more."
+    }),
+    TokenUnusable: ({ said }) => ({
+      cause: `No token was issued: ${said}`,
+      advice:
+        `Check ${names.tokenEndpoint}. If the token is in another field than access_token, set ${names.tokenField}; ` +
+        `if the server has its own token_type for Bearer, set ${names.bearerTypes}.`
+    }),
+    ScopeNarrowed: ({ granted, missing }) => ({
+      cause: `The token lacks a part of the scope: ${missing.join(" ")}`,
+      advice: `Granted: ${
+        granted === "" ? "nothing" : granted
+      }. Allow the client the rest at the server, or remove it from ${names.scope}.`
+    }),
+    LifetimeUnknown: () => ({
+      cause: "The server does not say how long its tokens live",
+      advice: "They are renewed every hour, and when an API rejects them. The option defaultLifetime changes that."
+    }),
+    LifetimeShort: ({ seconds }) => ({
+      cause: `Tokens live for ${seconds} s only`,
+      advice: "Use at least a minute; an hour spares the server."
+    }),
+    LifetimeDiffers: ({ saidSeconds, tokenSeconds }) => ({
+      cause: `The token expires after ${tokenSeconds} s by its claims, but after ${saidSeconds} s by expires_in`,
+      advice: "Correct the server: the app uses expires_in."
+    }),
+    ClockOff: ({ aheadSeconds, evidence, server }) => ({
+      cause: `The clock of this machine is ${sayTime(Math.abs(aheadSeconds))} ${
+        aheadSeconds > 0 ? "ahead of" : "behind"
+      } that of ${server}`,
+      advice: `Evidence: ${evidence}. Correct the wrong clock (timedatectl, chronyc tracking): ` +
+        "until then an API may find new tokens expired or not valid yet."
+    }),
+    StoreDown: ({ description }) => ({
+      cause: `The store is down: ${description}`,
+      advice: (/still connecting/.test(description)
+        ? `Compare host and port in ${names.redisUrl}, and use rediss:// if Redis speaks TLS, else redis://. `
+        : /Memcached/.test(description)
+        ? `Start Memcached or correct ${names.storeUrl}. `
+        : `Start Redis or correct ${names.redisUrl}. `) + "Until then each process requests its own tokens."
+    }),
+    StorePassword: ({ description }) => ({
+      cause: `The store rejects the password: ${description}`,
+      advice: /CLIENT_ERROR/.test(description)
+        ? `Correct ${names.storeUrl}: memcached://user:password@host:port, with % codes for special characters.`
+        : `Correct ${names.redisUrl}: redis://user:password@host:port, with % codes for special characters.`
+    }),
+    StoreReadOnly: ({ description }) => ({
+      cause: `The store is read-only: ${description}`,
+      advice: /SERVER_ERROR/.test(description)
+        ? "Memcached is full and may not evict (-M): give it more memory (-m), or let it evict."
+        : `${names.redisUrl} names a replica, or Redis may not write: use the primary, or check its disk and memory.`
+    }),
+    StoreSlow: ({ millis }) => ({
+      cause: `The store is slow: a call takes ${millis} ms`,
+      advice:
+        "After 500 ms (storeTimeout) the app continues without it. Check the load of Redis (SLOWLOG) and the network."
+    }),
+    StoreBroken: ({ description, step }) => ({
+      cause: `The store does not keep its entries: ${step}: ${description}`,
+      advice: "Look for a proxy, a replica, or another program that writes the same keys."
+    }),
+    OriginForeign: ({ allowed, origin }) => ({
+      cause: `No token may go to ${origin}: allowed ${allowed.length === 1 ? "is" : "are"} ${list(allowed)}`,
+      advice: `Correct ${names.baseUrl}, or add the origin to ${names.origins}.`
+    }),
+    ApiRejects: ({ challenge, error, scope, status, url }) => ({
+      cause: `The API rejects the token: ${url} answers ${status}${challenge === undefined ? "" : `, ${challenge}`}`,
+      advice: status === 403 || error === "insufficient_scope"
+        ? `The token is valid, but not sufficient: request ${
+          scope.length === 0 ? "another scope" : `the scope ${scope.join(" ")}`
+        } (${names.scope}), or allow the client more.`
+        : error === undefined
+        ? "It does not say why: compare issuer, audience and scope of the token (alf token) with what the API expects."
+        : "Compare issuer, audience and times of the token (alf token) with what the API expects."
+    }),
+    ApiFails: ({ status, url }) => ({
+      cause: `The API fails: ${url} answers ${status}`,
+      advice: status === 404
+        ? `Compare ${names.baseUrl} and the path.`
+        : "Ask the API's owner; the token is not at fault."
+    }),
+    ApiSilent: ({ description, url }) => ({
+      cause: `The API does not answer: ${url}: ${description}`,
+      advice: "Ask the API's owner; the token is not at fault."
+    })
   })
-})
 
 const sayUnread = (variables: ReadonlyArray<UnreadVariable>): string =>
   `Nothing reads ${

@@ -26,6 +26,7 @@ import { dirname } from "node:path"
 import * as Examples from "./Examples.js"
 import { ExitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
+import { Naming } from "./Naming.js"
 import { Process } from "./Process.js"
 import * as RequestBody from "./RequestBody.js"
 import * as Settings from "./Settings.js"
@@ -41,9 +42,9 @@ const argument = (name: string, description: string) =>
     )
   )
 
-const config = {
+const makeConfig = (naming: Naming["Type"]) => ({
   method: argument("method", "GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS."),
-  url: argument("url", "A path of the API that ALF_BASE_URL names, or a whole address."),
+  url: argument("url", `A path below ${naming.names.baseUrl}, or a URL.`),
   header: Options.text("header").pipe(
     Options.withAlias("H"),
     Options.withPseudoName("name: value"),
@@ -73,36 +74,38 @@ const config = {
     Options.withAlias("f"),
     Options.withDescription("Ends with exit code 1 when the status is 400 or above.")
   ),
-  ...Settings.options
-}
+  ...Settings.makeOptions(naming)
+})
 
 /** The command. */
-export const requestCommand = Command.make("request", config, (options) =>
-  Effect.gen(function*() {
-    const request = yield* makeRequest(options)
-    if (Option.isSome(options.output)) yield* checkOutput(options.output.value)
-    const { baseUrl, names, origins } = yield* NodeAuthedHttpClient.readEnvironment()
-    if (baseUrl === undefined && !Origin.isAbsolute(options.url)) {
-      return yield* Failure.usage(
-        Settings.nameOptions(`${names.baseUrl.name} is not set, and ${options.url} is not a whole address`)
-      )
-    }
-    // Who writes out a whole address means that the token goes there
-    const isSaid = (baseUrl ?? origins) !== undefined
-    const layer = NodeAuthedHttpClient.layerEnv(isSaid ? {} : { origins: [originOf(options.url)] })
-    yield* Effect.provide(Effect.scoped(send(request, options)), layer)
-  }).pipe(Settings.configured(options))).pipe(
-    Command.withDescription(Examples.describe(
-      "Sends a request with a token, and writes the body of the response. A 401 is answered with a new token once. " +
-        "A token goes to the origins of ALF_BASE_URL and ALF_ORIGINS; where neither is set, to that of the address.",
-      [
-        "alf request GET /orders",
-        "alf request POST /orders -d '{\"item\":\"tea\"}' --fail",
-        "alf request PUT /orders/1 -d @order.json -H 'If-Match: \"7\"' -i",
-        "alf request GET https://api.example.com/report.pdf -o report.pdf"
-      ]
-    ))
-  )
+export const make = (naming: Naming["Type"]) =>
+  Command.make("request", makeConfig(naming), (options) =>
+    Effect.gen(function*() {
+      const request = yield* makeRequest(options)
+      if (Option.isSome(options.output)) yield* checkOutput(options.output.value)
+      const { baseUrl, names, origins } = yield* NodeAuthedHttpClient.readEnvironment()
+      if (baseUrl === undefined && !Origin.isAbsolute(options.url)) {
+        return yield* Failure.usage(
+          (yield* Naming).nameOptions(`${names.baseUrl.name} is not set, and ${options.url} is not a URL`)
+        )
+      }
+      // Who writes out a whole address means that the token goes there
+      const isSaid = (baseUrl ?? origins) !== undefined
+      const layer = NodeAuthedHttpClient.layerEnv(isSaid ? {} : { origins: [originOf(options.url)] })
+      yield* Effect.provide(Effect.scoped(send(request, options)), layer)
+    }).pipe(Settings.configured(options))).pipe(
+      Command.withDescription(Examples.describe(
+        "Sends a request with a token, and writes the body of the response. After a 401 it is sent once more with a new " +
+          `token. A token goes to the origins of ${naming.names.baseUrl} and ${naming.names.origins}, or, if neither is ` +
+          "set, to that of the URL.",
+        [
+          "alf request GET /orders",
+          "alf request POST /orders -d '{\"item\":\"tea\"}' --fail",
+          "alf request PUT /orders/1 -d @order.json -H 'If-Match: \"7\"' -i",
+          "alf request GET https://api.example.com/report.pdf -o report.pdf"
+        ]
+      ))
+    )
 
 interface Given {
   readonly method: string

@@ -8,13 +8,13 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Examples from "./Examples.js"
+import type { Naming } from "./Naming.js"
 import * as Settings from "./Settings.js"
 import { Spinner } from "./Spinner.js"
 import { Style } from "./Style.js"
 import * as TokenReport from "./TokenReport.js"
 
 const options = {
-  ...Settings.options,
   reveal: Options.boolean("reveal").pipe(
     Options.withDescription("Writes the token itself and nothing else: for $(alf token --reveal), not for a log.")
   ),
@@ -24,29 +24,30 @@ const options = {
 }
 
 /** The command. */
-export const tokenCommand = Command.make("token", options, (options) =>
-  Effect.gen(function*() {
-    const spinner = yield* Spinner
-    const provider = yield* TokenProvider
-    const token = yield* spinner.during("waiting for a token")(provider.get())
-    const now = yield* DateTime.now
-    if (options.json) {
-      return yield* Console.log(JSON.stringify(TokenReport.toJson(token, now, options), undefined, 2))
-    }
-    yield* Console.log(
-      options.reveal ? Redacted.value(token.value) : TokenReport.toText(token, now, yield* Style)
+export const make = (naming: Naming["Type"]) =>
+  Command.make("token", { ...Settings.makeOptions(naming), ...options }, (options) =>
+    Effect.gen(function*() {
+      const spinner = yield* Spinner
+      const provider = yield* TokenProvider
+      const token = yield* spinner.during("waiting for a token")(provider.get())
+      const now = yield* DateTime.now
+      if (options.json) {
+        return yield* Console.log(JSON.stringify(TokenReport.toJson(token, now, options), undefined, 2))
+      }
+      yield* Console.log(
+        options.reveal ? Redacted.value(token.value) : TokenReport.toText(token, now, yield* Style)
+      )
+    }).pipe(
+      // It sends the token nowhere: where it may go does not matter
+      Effect.provide(NodeAuthedHttpClient.layerEnv({ origins: "any", shareTokens: !options.fresh })),
+      Settings.configured(options)
+    )).pipe(
+      Command.withDescription(Examples.describe(
+        "Gets an access token and shows its type, scope, expiry and, of a JWT, its claims. The token itself is redacted.",
+        [
+          "alf token",
+          "alf token --scope \"orders:read\" --json",
+          "curl -H \"Authorization: Bearer $(alf token --reveal)\" https://api.example.com/orders"
+        ]
+      ))
     )
-  }).pipe(
-    // It sends the token nowhere: where it may go does not matter
-    Effect.provide(NodeAuthedHttpClient.layerEnv({ origins: "any", shareTokens: !options.fresh })),
-    Settings.configured(options)
-  )).pipe(
-    Command.withDescription(Examples.describe(
-      "Gets an access token and shows its type, scope, expiry and, of a JWT, its claims. The token itself is redacted.",
-      [
-        "alf token",
-        "alf token --scope \"orders:read\" --json",
-        "curl -H \"Authorization: Bearer $(alf token --reveal)\" https://api.example.com/orders"
-      ]
-    ))
-  )

@@ -42,13 +42,18 @@ export interface Alf<O = Options> {
 /** No situation is that something takes long: on a busy machine the doctor is asked again. */
 export const isLate = ({ stdout }: Outcome): boolean => /no answer within|ETIMEDOUT|The store is slow/.test(stdout)
 
-// Nothing of what the machine sets, proxies among it; and no limit that a busy machine reaches
+/** Time limits that a busy machine does not reach. */
+export const limits: Environment = {
+  ALF_TOKEN_REQUEST_TIMEOUT: `${hang} millis`,
+  ALF_CONNECT_TIMEOUT: `${hang} millis`,
+  ALF_MAX_WAIT: `${hang} millis`
+}
+
+// No variable of the machine, such as a proxy
 const environment = (env: Environment | undefined): Environment => ({
   PATH: process.env.PATH,
   TERM: "xterm",
-  ALF_TOKEN_REQUEST_TIMEOUT: `${hang} millis`,
-  ALF_CONNECT_TIMEOUT: `${hang} millis`,
-  ALF_MAX_WAIT: `${hang} millis`,
+  ...limits,
   ...env
 })
 

@@ -21,7 +21,6 @@ const examine = (env: Environment, options: Partial<Doctor.Options> = {}) =>
   Doctor.examine({
     api: Option.none(),
     openStore: () => Memory,
-    variables: Object.keys(env),
     unreadProxies: [],
     ...options
   }).pipe(

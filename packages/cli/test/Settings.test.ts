@@ -2,6 +2,7 @@ import * as Environment from "@effect-alf/core/Environment"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Option, Redacted } from "effect"
+import { Naming } from "../src/Naming.js"
 import * as Settings from "../src/Settings.js"
 
 const none: Settings.Overrides = {
@@ -11,7 +12,8 @@ const none: Settings.Overrides = {
   scope: Option.none(),
   resource: Option.none(),
   audience: Option.none(),
-  baseUrl: Option.none()
+  baseUrl: Option.none(),
+  prefix: Option.none()
 }
 
 const environment = {
@@ -22,8 +24,10 @@ const environment = {
   UNSET: undefined
 }
 
+const naming = Naming.make("ALF")
+
 const read = (overrides: Partial<Settings.Overrides>) =>
-  Effect.withConfigProvider(Environment.read, Settings.configProvider({ ...none, ...overrides }, environment))
+  Effect.withConfigProvider(Environment.read, Settings.configProvider({ ...none, ...overrides }, environment, naming))
 
 describe("Settings", () => {
   it.effect("reads the environment, with the options in place of its variables", () =>
@@ -34,17 +38,17 @@ describe("Settings", () => {
       assert.strictEqual(clientSecret && Redacted.value(clientSecret), "a, secret")
     }))
 
-  it.effect("a server that is named on the command line is that one", () =>
+  it.effect("a server on the command line overrides both variables of the server", () =>
     Effect.gen(function*() {
       const { issuer, tokenEndpoint } = yield* read({ issuer: Option.some("https://other.example.com") })
       deepStrictEqual([issuer, tokenEndpoint], ["https://other.example.com", undefined])
     }))
 
-  it("names an option beside the variable that it takes the place of, and none for a secret", () => {
+  it("names an option beside the variable that it overrides, and none for a secret", () => {
     assert.strictEqual(
-      Settings.nameOptions("ALF_TOKEN_ENDPOINT or ALF_ISSUER and ALF_CLIENT_SECRET"),
+      naming.nameOptions("ALF_TOKEN_ENDPOINT or ALF_ISSUER and ALF_CLIENT_SECRET"),
       "ALF_TOKEN_ENDPOINT (--token-endpoint) or ALF_ISSUER (--issuer) and ALF_CLIENT_SECRET"
     )
-    assert.strictEqual(Settings.nameOptions("ALF_CLIENT_ID_2"), "ALF_CLIENT_ID_2")
+    assert.strictEqual(naming.nameOptions("ALF_CLIENT_ID_2"), "ALF_CLIENT_ID_2")
   })
 })

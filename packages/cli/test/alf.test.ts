@@ -208,15 +208,91 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         for (const { stderr } of [concern, refused]) assert.isEmpty(secrets.filter((secret) => stderr.includes(secret)))
       }))
 
+    describe("--prefix", () => {
+      const under = (env: Alf.Environment): Alf.Environment =>
+        Object.fromEntries(
+          Object.entries({ ...Alf.limits, ...env }).map(([name, value]) => [name.replace(/^ALF_/, "BILLING_"), value])
+        )
+
+      it.scoped("reads the variables under another prefix, before and after the name of each command", () =>
+        Effect.gen(function*() {
+          const { env, secrets } = yield* makeServer
+          const environment = { ...under(env), ALF_TOKEN_ENDPOINT: "https://auth.example.com", ALF_CLIENT_ID: "other" }
+          const outcomes = yield* Effect.forEach(
+            [
+              ["--prefix", "BILLING", "token", "--json"],
+              ["token", "--prefix=BILLING", "--scope", "orders:write", "--json"],
+              ["--prefix", "ALF", "request", "--prefix", "BILLING", "GET", "/orders"],
+              ["--prefix=BILLING", "doctor", "--api", "/orders"]
+            ],
+            (args) => Alf.here.run(args, { env: environment }),
+            { concurrency: "unbounded" }
+          )
+          deepStrictEqual(outcomes.map(({ exitCode, stderr }) => [exitCode, stderr]), outcomes.map(() => [0, ""]))
+          const [first, overridden, , doctor] = outcomes
+          deepStrictEqual([first, overridden].map(({ stdout }) => JSON.parse(stdout).scope), [
+            "orders:read",
+            "orders:write"
+          ])
+          assert.match(doctor.stdout, /^Everything works[^]* BILLING_TOKEN_ENDPOINT says where the endpoint is$/m)
+          for (const outcome of outcomes) {
+            assert.notMatch(outcome.stdout, /\bALF_/)
+            assertSecret(outcome, secrets)
+          }
+        }))
+
+      it.scoped("errors, advice and help name the variables with the prefix", () =>
+        Effect.gen(function*() {
+          const { env } = yield* makeServer
+          const billing = under(env)
+          const [missing, wrong, misspelt, ...helps] = yield* Effect.forEach(
+            [
+              [["--prefix", "BILLING", "token"], { BILLING_TOKEN_ENDPIONT: "https://auth.example.com" }],
+              [["--prefix", "BILLING", "doctor"], { ...billing, BILLING_CLIENT_SECRET: "wrong" }],
+              [["doctor", "--prefix", "BILLING"], { ...billing, BILLING_SCOPES: "a", BILLING_DATABASE: "b" }],
+              [["--prefix", "BILLING", "--help"], {}],
+              ...["token", "request", "doctor"].map((name) => [[name, "--prefix=BILLING", "--help"], {}] as const)
+            ] as const,
+            ([args, env]) => Alf.here.run(args, { env }),
+            { concurrency: "unbounded" }
+          )
+          assert.strictEqual(
+            missing.stderr,
+            "alf: BILLING_TOKEN_ENDPOINT (--token-endpoint) or BILLING_ISSUER (--issuer) is not set, but " +
+              "BILLING_TOKEN_ENDPIONT is; BILLING_CLIENT_ID (--client-id) is not set; BILLING_CLIENT_SECRET or " +
+              "BILLING_CLIENT_SECRET_FILE or BILLING_CLIENT_KEY_FILE is not set\n"
+          )
+          assert.include(
+            wrong.stdout,
+            "\nCompare BILLING_CLIENT_ID (shop) and BILLING_CLIENT_SECRET with the registration"
+          )
+          // The app's own variables have this prefix too
+          assert.match(misspelt.stdout, /^Nothing reads BILLING_SCOPES \(likely meant: BILLING_SCOPE\)\n/)
+          for (const help of helps) assert.match(help.stdout, /\bBILLING_/)
+          for (const { stderr, stdout } of [missing, wrong, misspelt, ...helps]) {
+            assert.notMatch(stdout + stderr, /\bALF_/)
+          }
+        }))
+
+      it.scoped("refuses what no variable can begin with", () =>
+        Effect.gen(function*() {
+          const refused = yield* Alf.here.run(["--prefix", "a b", "token"])
+          deepStrictEqual([refused.exitCode, refused.stdout], [2, ""])
+          assert.include(refused.stderr, "A prefix has letters, digits and underscores")
+        }))
+    })
+
     it.scoped("shows its help, and completes", () =>
       Effect.gen(function*() {
-        const [help, completions] = yield* Effect.all([
+        const [help, late, completions] = yield* Effect.all([
           Alf.here.run(["--help"]),
+          Alf.here.run(["request", "GET", "/orders", "-i", "-h"]),
           Alf.here.run(["--completions", "zsh"])
         ], { concurrency: "unbounded" })
-        assert.include(help.stdout, "Exit codes: 0 all is well")
+        assert.include(help.stdout, "Exit codes: 0 success")
+        assert.include(late.stdout, "$ request ")
         assert.include(completions.stdout, "doctor")
-        for (const outcome of [help, completions]) {
+        for (const outcome of [help, late, completions]) {
           assert.strictEqual(outcome.exitCode, 0)
           assertPlain(outcome)
         }
