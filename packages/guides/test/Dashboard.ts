@@ -43,21 +43,23 @@ const pointsOf = (panel: Panel, job: string, scrapes: ReadonlyArray<PromQl.Scrap
           ? [{
             minute: at / 60,
             value,
-            series: target.legendFormat.replaceAll(/\{\{(\w+)\}\}/g, (_, label) => labels[label] ?? "").trim()
+            series: target.legendFormat
+              .replaceAll(/\{\{(\w+)\}\}/g, (_, label) => label === "job" ? "shop" : labels[label] ?? "")
+              .trim()
           }]
           : []
       )
     )
   )
 
-const units: Readonly<Record<string, string>> = { reqps: "per second", s: "seconds", short: "" }
+const units: Readonly<Record<string, string>> = { reqps: "per second", s: "seconds", short: "callers" }
 
 /** The panels over the scrapes of a job, whose outage begins at a minute. */
 export const picture = (job: string, scrapes: ReadonlyArray<PromQl.Scrape>, beginning: number): Promise<string> => {
   const last = Math.max(...scrapes.map(({ at }) => at)) / 60
   return draw({
     title: {
-      text: `effect-alf: tokens, over an outage that begins at minute ${beginning}`,
+      text: `Tokens of the job shop. From minute ${beginning}: ${job}`,
       anchor: "middle",
       offset: 16
     },
@@ -66,7 +68,7 @@ export const picture = (job: string, scrapes: ReadonlyArray<PromQl.Scrape>, begi
     concat: panels.map((panel) => {
       const points = pointsOf(panel, job, scrapes)
       return {
-        title: points.length === 0 ? `${panel.title}: no data` : panel.title,
+        title: panel.title,
         width: 330,
         height: 90,
         layer: [
@@ -90,16 +92,22 @@ export const picture = (job: string, scrapes: ReadonlyArray<PromQl.Scrape>, begi
                 field: "value",
                 type: "quantitative",
                 title: units[panel.fieldConfig.defaults.unit],
-                scale: { domainMin: 0 },
-                axis: points.length === 0 ? { labels: false, tickCount: 1 } : { tickCount: 3 }
+                // A line of zeros is at the bottom, and none is on the frame
+                scale: { domain: [0, Math.max(...points.map(({ value }) => value * 1.1)) || 1], nice: 3 },
+                axis: { tickCount: 3, labels: points.length > 0 }
               },
               color: {
                 field: "series",
                 type: "nominal",
                 title: null,
-                legend: { orient: "bottom", columns: 2, labelLimit: 300 }
+                legend: { orient: "bottom", columns: 3, labelLimit: 300 }
               }
             }
+          },
+          {
+            data: { values: points.length === 0 ? [{ minute: last / 2 }] : [] },
+            mark: { type: "text", text: "No data", fontSize: 14, color: "#59636e" },
+            encoding: { x: { field: "minute", type: "quantitative" }, y: { value: 45 } }
           }
         ]
       }
