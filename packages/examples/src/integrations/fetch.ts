@@ -37,7 +37,7 @@ export const main = Effect.gen(function*() {
   const http = ky.create({
     prefixUrl: baseUrl,
     fetch,
-    // What could be tried again for a token has been
+    // Token requests were retried already
     retry: { shouldRetry: ({ error }) => Option.isSome(OAuthError.find(error)) ? false : undefined }
   })
   const order = yield* Effect.tryPromise(() => http.get("orders/1").json<Order>())
