@@ -21,7 +21,7 @@ import {
 const whileTimePasses = Effect.raceFirst(Effect.forever(TestClock.adjust("1 second")))
 
 shared(databases.Postgres)("SqlTokenStore over Postgres, notices", (it) => {
-  it.scopedLive("others are told of what was written and removed, and not who does so, nor of notes and leases", () =>
+  it.scopedLive("reports writes and removals to other processes, but no own changes, notes or leases", () =>
     Effect.gen(function*() {
       const [store, other] = yield* Effect.all([makeStore(), makeStore()])
       const [own, told] = yield* Effect.all([tellsOf(store), tellsOf(other)])
@@ -41,7 +41,7 @@ shared(databases.Postgres)("SqlTokenStore over Postgres, notices", (it) => {
       assert.isFalse(own.includes(key) || own.includes(last))
     }))
 
-  it.scopedLive("a store of another table is told nothing, nor one that wants no notices", () =>
+  it.scopedLive("a store of another table gets no notices, nor does one without notices", () =>
     Effect.gen(function*() {
       const { table } = yield* Database
       const [store, other, elsewhere] = yield* Effect.all([
@@ -61,7 +61,7 @@ shared(databases.Postgres)("SqlTokenStore over Postgres, notices", (it) => {
       yield* sql`DROP TABLE ${sql(`${table}_2`)}`
     }))
 
-  it.scopedLive("nothing is printed by those who listen and end together", () =>
+  it.scopedLive("listeners that end together print nothing", () =>
     Effect.gen(function*() {
       const printed = yield* spyOnConsole
       const warnings: Array<Error> = []
@@ -83,7 +83,7 @@ shared(databases.Postgres)("SqlTokenStore over Postgres, notices", (it) => {
       deepStrictEqual([printed, warnings], [[], []])
     }))
 
-  it.scoped("a connection that was lost is a failure, and whoever listens again hears again", () =>
+  it.scoped("a lost connection fails the stream, and a new subscription works again", () =>
     Effect.gen(function*() {
       const { sql } = yield* Database
       const [store, other] = yield* Effect.all([makeStore(), makeStore()])
@@ -99,7 +99,7 @@ shared(databases.Postgres)("SqlTokenStore over Postgres, notices", (it) => {
       yield* whileTimePasses(hearsAgain(again, store))
     }))
 
-  it.scoped("through a pooler without sessions nothing is heard: that is said", () =>
+  it.scoped("a pooler without sessions passes no notices on: the failure says so", () =>
     Effect.gen(function*() {
       const { client, table } = yield* Database
       const sql = Context.get(yield* Layer.build(client), SqlClient.SqlClient)

@@ -48,13 +48,13 @@ const countRows = (like = "%") =>
 
 for (const [name, database] of Object.entries(databases)) {
   shared(database)(`SqlTokenStore over ${name}`, (it) => {
-    it.scopedLive("keeps the contract of a token store", () =>
+    it.scopedLive("fulfils the contract of a token store", () =>
       Effect.gen(function*() {
         const [store, other] = yield* Effect.all([makeStore(), makeStore()])
         yield* keepsContract({ other, store })
       }))
 
-    it.scopedLive("keeps it encrypted as well, and the database sees no payload", () =>
+    it.scopedLive("fulfils it with encryption too, and the database sees no payload", () =>
       Effect.gen(function*() {
         const keys = [{ id: "one", key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) }]
         const encrypted = Effect.flatMap(makeStore(), (store) => EncryptedTokenStore.make(store, { keys }))
@@ -67,7 +67,7 @@ for (const [name, database] of Object.entries(databases)) {
         assert.notInclude(JSON.stringify(stored), "a secret")
       }))
 
-    it.live("takes a lifetime of any number of milliseconds", () =>
+    it.live("accepts any lifetime in milliseconds", () =>
       rowsEffect(
         [0, -5, 0.4, 1.9, 3e9, 1e15, 1e18, Number.MAX_VALUE],
         (millis) => `${millis} ms`,
@@ -85,7 +85,7 @@ for (const [name, database] of Object.entries(databases)) {
           })
       ))
 
-    it.live("takes keys of any length and of any characters, and tells them apart", () =>
+    it.live("distinguishes keys of any length and with any characters", () =>
       rowsEffect(
         [
           "",
@@ -114,7 +114,7 @@ for (const [name, database] of Object.entries(databases)) {
           }).pipe(Effect.scoped)
       ))
 
-    it.scopedLive("of many writers at once, exactly one wins", () =>
+    it.scopedLive("exactly one of many simultaneous writers wins", () =>
       Effect.gen(function*() {
         const stores = yield* Effect.all(Arr.makeBy(5, () => makeStore()))
         const key = newKey()
@@ -131,7 +131,7 @@ for (const [name, database] of Object.entries(databases)) {
         }
       }))
 
-    it.scopedLive("a lease without an end or with a far one, as in a restored backup, is nobody's", () =>
+    it.scopedLive("a lease without expiry, or with a distant one as in a restored backup, counts as free", () =>
       Effect.gen(function*() {
         const { sql, table } = yield* Database
         const store = yield* makeStore()
@@ -145,7 +145,7 @@ for (const [name, database] of Object.entries(databases)) {
         }
       }))
 
-    it.scopedLive("rows whose time is over are removed with later writes, 100 at most with each", () =>
+    it.scopedLive("later writes remove expired rows, at most 100 each", () =>
       Effect.gen(function*() {
         const { sql, table } = yield* Database
         const store = yield* makeStore()
@@ -159,7 +159,7 @@ for (const [name, database] of Object.entries(databases)) {
         )
       }))
 
-    it.scopedLive("a call after the scope was closed fails, and makes no client", () =>
+    it.scopedLive("a call after the scope closed fails, and makes no client", () =>
       Effect.gen(function*() {
         const { client, table } = yield* Database
         let clients = 0
@@ -174,7 +174,7 @@ for (const [name, database] of Object.entries(databases)) {
 
     // SQLite's clients have one connection, for which the call waits until the transaction is over
     if (name !== "SQLite") {
-      it.scopedLive("a call within a transaction of the app takes no part in it", () =>
+      it.scopedLive("a call within a transaction of the app is not part of it", () =>
         Effect.gen(function*() {
           const { client, table } = yield* Database
           const context = yield* Layer.build(client)
@@ -189,7 +189,7 @@ for (const [name, database] of Object.entries(databases)) {
     }
 
     if (name === "Postgres") {
-      it.scopedLive("a client may call tables and columns otherwise: the store's are called as they are", () =>
+      it.scopedLive("a client may transform names of tables and columns: those of the store stay the same", () =>
         Effect.gen(function*() {
           const { sql, url } = yield* Database
           const client = PgClient.layer({
@@ -205,7 +205,7 @@ for (const [name, database] of Object.entries(databases)) {
           yield* sql`DROP TABLE ${sql(table)}`
         }))
 
-      it.scopedLive("rows whose time is over are found by an index, of however many there are", () =>
+      it.scopedLive("expired rows are found by an index", () =>
         Effect.gen(function*() {
           const { sql } = yield* Database
           const table = newTable()
@@ -224,7 +224,7 @@ for (const [name, database] of Object.entries(databases)) {
           yield* sql`DROP TABLE ${sql(table)}`
         }))
 
-      it.live("of many writers and contenders at once exactly one wins, at every isolation level", () =>
+      it.live("exactly one of many simultaneous writers and lease holders wins, at every isolation level", () =>
         rowsEffect(
           ["read committed", "repeatable read", "serializable"],
           (level) => level,
@@ -255,7 +255,7 @@ for (const [name, database] of Object.entries(databases)) {
             }).pipe(Effect.scoped)
         ))
 
-      it.scopedLive("a table may be in a schema of its own", () =>
+      it.scopedLive("a table may be in another schema", () =>
         Effect.gen(function*() {
           const { sql } = yield* Database
           const schema = `s${crypto.randomUUID().slice(0, 8)}`
@@ -268,7 +268,7 @@ for (const [name, database] of Object.entries(databases)) {
         }))
     }
 
-    it.scopedLive("without its table it says what makes one, and createTable does so, of many at once too", () =>
+    it.scopedLive("without its table the error says how to create it, and createTable does, also in several processes at once", () =>
       Effect.gen(function*() {
         const { sql } = yield* Database
         const table = newTable()
@@ -286,7 +286,7 @@ for (const [name, database] of Object.entries(databases)) {
         yield* sql`DROP TABLE ${sql(table)}`
       }))
 
-    it.scopedLive("the migration is one of an app's, and ddl is its statement", () =>
+    it.scopedLive("the migration runs among those of an app, and ddl is its statement", () =>
       Effect.gen(function*() {
         const { sql } = yield* Database
         const [table, migrations] = [newTable(), newTable()]
@@ -316,7 +316,7 @@ for (const [name, database] of Object.entries(databases)) {
 }
 
 shared(databases.SQLite)("SqlTokenStore with a client of its own for SQLite", (it) => {
-  it.scopedLive("waits for a file that another process writes, for half of commandTimeout", () =>
+  it.scopedLive("waits for half of commandTimeout while another process writes the file", () =>
     Effect.gen(function*() {
       const { client, table } = yield* Database
       const context = yield* Layer.build(client)
@@ -373,8 +373,8 @@ const quoting = Layer.effect(
   })
 ).pipe(Layer.provide(Reactivity.layer))
 
-describe("SqlTokenStore, what it does not show", () => {
-  it.scopedLive("an address with a password, in whatever form a client reports it", () =>
+describe("SqlTokenStore, secrets", () => {
+  it.scopedLive("hides the password of a URL, in whatever form a client reports it", () =>
     rowsEffect(
       [
         "connect to postgres://app:hunter2@db/app failed",
@@ -394,7 +394,7 @@ describe("SqlTokenStore, what it does not show", () => {
         }).pipe(Effect.scoped)
     ))
 
-  it.scopedLive("a payload that a driver quotes, in an error or a span", () =>
+  it.scopedLive("hides a payload that a driver quotes in an error or a span", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(quoting)
       const own = yield* SqlTokenStore.makeWithClient(quoting, patient)
@@ -437,8 +437,8 @@ describe("SqlTokenStore, what it does not show", () => {
     }))
 })
 
-describe("SqlTokenStore, what it is told", () => {
-  it.live("a name that is none of a table", () =>
+describe("SqlTokenStore, options", () => {
+  it.live("refuses an invalid name of a table", () =>
     rowsEffect(
       [
         "",
@@ -464,7 +464,7 @@ describe("SqlTokenStore, what it is told", () => {
         })
     ))
 
-  it.scopedLive("a database whose SQL it does not know", () =>
+  it.scopedLive("refuses an unsupported database", () =>
     Effect.gen(function*() {
       for (const dialect of ["mssql", "clickhouse"] as const) {
         const expected =
@@ -476,14 +476,14 @@ describe("SqlTokenStore, what it is told", () => {
       }
     }))
 
-  it.live("a time that is none", () =>
+  it.live("refuses an invalid duration", () =>
     rowsEffect(["commandTimeout", "connectTimeout"] as const, (name) => name, (name) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(SqlTokenStore.makeWithClient(clientOf("sqlite"), { [name]: 0 }))
         assert.strictEqual(error.message, `SqlTokenStore.${name} must be longer than zero`)
       })))
 
-  it.scopedLive("a configuration: a variable at fault is named as it is written", () =>
+  it.scopedLive("layerConfig names the variable at fault as it is written", () =>
     Effect.gen(function*() {
       const problem = (variables: Record<string, string>) =>
         SqlTokenStore.layerConfig(SqlTokenStore.environment).pipe(

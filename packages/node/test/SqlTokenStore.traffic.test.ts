@@ -46,7 +46,7 @@ const makeTable = Effect.gen(function*() {
 const isShared = { until: (requests: number) => requests === 1, schedule: Schedule.spaced("100 millis") }
 
 shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
-  it.scoped("100 requests within the life of a token cost no statement", () =>
+  it.scoped("100 requests within the lifetime of a token cost no statement", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
       const { sql, table } = yield* makeTable
@@ -67,7 +67,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       deepStrictEqual(yield* Effect.repeat(statements, { until: (asked) => asked.length === 0, times: 1 }), [])
     }))
 
-  it.scopedLive("down at the start: the store can be made, and works when the server is there", () =>
+  it.scopedLive("if the server is down at the start, the store is made, and works once the server is up", () =>
     Effect.gen(function*() {
       const server = yield* Server
       yield* server.kill
@@ -79,7 +79,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
     }))
 
-  it.scopedLive("a client that does not answer is given up for a new one", () =>
+  it.scopedLive("a client that does not answer is replaced", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
       const store = yield* SqlTokenStore.makeWithClient(clientAt(proxy.port), {
@@ -97,7 +97,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       deepStrictEqual(yield* eventually(versionIn(store, "k")), Option.some("v1"))
     }))
 
-  it.scopedLive("rule 8: no request fails while the network swallows everything, and then the token is shared again", () =>
+  it.scopedLive("rule 8: no request fails while the network drops everything, and afterwards the token is shared again", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
       const { messages, request } = yield* makeProcesses(proxy.port)
@@ -115,7 +115,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       yield* Effect.repeat(request, isShared)
     }))
 
-  it.scopedLive("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
+  it.scopedLive("rule 8: a request waits for slow responses no longer than the limit for one", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
       const { messages, request, server } = yield* makeProcesses(proxy.port, { commandTimeout: hang })
@@ -133,7 +133,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       yield* Effect.repeat(request, isShared)
     }))
 
-  it.scopedLive("rule 8: no request fails where something else answers in place of the database", () =>
+  it.scopedLive("rule 8: no request fails if something other than the database responds", () =>
     Effect.gen(function*() {
       const port = yield* ServerProcess.freePort
       const garbage = createServer((socket) =>

@@ -1,6 +1,6 @@
 /**
- * How a store comes by its client: it is the app's, or one of the store's own,
- * which is made anew where it could not be made or no longer answers.
+ * The client of a store: that of the app, or the store's own. The store makes
+ * its own again if it could not be made or stops answering.
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
@@ -16,30 +16,30 @@ import * as Scope from "effect/Scope"
 /** No answer came in time. */
 export class Silence extends Data.TaggedError("Silence")<{ readonly limit: Duration.Duration }> {}
 
-/** A client, as a store uses it. */
+/** How a store uses a client. */
 export interface SqlConnection {
   readonly client: Effect.Effect<SqlClient, unknown>
   /** Asks the client. */
   readonly use: <A>(ask: (sql: SqlClient) => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
-  /** The client does not answer. */
+  /** Drops a client that does not answer. */
   readonly giveUp: (sql: SqlClient) => Effect.Effect<void>
 }
 
-/** The tag of `@effect/sql`, which only those have who use it: without it a bundler goes on, as the failure is caught. */
+/** The tag of `@effect/sql`, an optional package: a bundler tolerates its absence because the failure is caught. */
 export const Tag = Effect.promise(async () => {
   const { SqlClient } = await import("@effect/sql/SqlClient").catch((error: unknown) => Promise.reject(error))
   return SqlClient
 })
 
-/** Over the app's client, which the app itself sees to. */
+/** Over the app's client, which the app itself makes and closes. */
 export const fromClient = (sql: SqlClient): SqlConnection => ({
   client: Effect.succeed(sql),
   use: (ask) => ask(sql),
   giveUp: () => Effect.void
 })
 
-// libSQL refuses at once what finds the file of SQLite locked, does not end that statement, and commits nothing on the
-// connection until it is collected (tursodatabase/libsql-client-ts#352): the driver has to wait instead
+// If SQLite's file is locked, libSQL fails at once and leaves the statement open; until that is garbage collected, the
+// connection commits nothing (tursodatabase/libsql-client-ts#352). So the driver waits for the file
 const waitForFile = (limit: Duration.Duration) => (sql: SqlClient) =>
   sql.onDialectOrElse({
     sqlite: () => Effect.ignore(sql.unsafe(`PRAGMA busy_timeout = ${Math.ceil(Duration.toMillis(limit))}`).raw),
@@ -52,10 +52,10 @@ interface Attempt {
   sql?: SqlClient
 }
 
-// A process that stood still finds its timers before the answers that have been there for long: it reads between them
+// After a pause of the process its timers run before it reads answers that arrived long ago: it reads between the steps
 const steps = 4
 
-/** Fails after a time, and does not wait for what does not end. */
+/** Fails after the limit, even if the effect cannot be interrupted. */
 const answerWithin = (limit: Duration.Duration) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Silence> =>
   Effect.interruptible(Effect.raceFirst(
     Effect.disconnect(effect),
@@ -64,7 +64,7 @@ const answerWithin = (limit: Duration.Duration) => <A, E>(effect: Effect.Effect<
     )
   ))
 
-/** A client of the store's own: made at once, and again when it is needed and not there. */
+/** A client of the store's own: made at once, and again when it is needed after a loss. */
 export const make = Effect.fnUntraced(function*<E, R>(
   layer: Layer.Layer<SqlClient, E, R>,
   { commandTimeout, connectTimeout }: {
@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const end = (attempt: Attempt) =>
     Effect.suspend(() => {
       if (current === attempt) current = undefined
-      // To part from a server that is silent takes its time
+      // Closing the connection to a silent server takes long
       return Effect.forkDaemon(Scope.close(attempt.scope, Exit.void))
     })
 
@@ -111,12 +111,12 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   return {
     client,
-    // It goes on when nobody waits for it any more: only so is a silent client found out
+    // The query continues when its caller has left: otherwise a silent client would not be noticed
     use: (ask) =>
       Effect.flatMap(client, (sql) =>
         answerWithin(commandTimeout)(ask(sql)).pipe(
           Effect.tapError((error) => error instanceof Silence ? giveUp(sql) : Effect.void),
-          // Effect logs a fiber that fails with its cause, which may hold a token
+          // Effect logs the cause of a failed fiber, which may contain a token
           Effect.exit,
           Effect.forkIn(ownScope),
           Effect.flatMap(Fiber.join),

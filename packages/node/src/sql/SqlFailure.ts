@@ -1,11 +1,11 @@
 /**
- * What databases say when something went wrong, told apart and put into a line
+ * The failures of databases: what kind each is, and its description in one line
  * without secrets.
  */
 import * as OAuthError from "@effect-alf/core/OAuthError"
 import * as Predicate from "effect/Predicate"
 
-/** What an `SqlError` is about: the error of the driver. */
+/** The driver's error in an `SqlError`. */
 const causeOf = (error: unknown): unknown =>
   Predicate.hasProperty(error, "cause") && error.cause !== undefined ? error.cause : error
 
@@ -14,8 +14,8 @@ const codeOf = (error: unknown): unknown => {
   return Predicate.hasProperty(cause, "code") ? cause.code : undefined
 }
 
-// Another was faster, and nothing was done: a serialization failure and a deadlock of Postgres, a row, a type or a table
-// that another process creates at the same time, a deadlock of MySQL, a file of SQLite that another writes
+// Another process was faster, and nothing was written: in Postgres a serialization failure, a deadlock, or a row, type or
+// table that both create; in MySQL a deadlock; in SQLite a file that another process writes
 const conflicts = /^(40001|40P01|23505|42710|42P07|ER_LOCK_DEADLOCK|SQLITE_BUSY.*|SQLITE_LOCKED.*)$/
 
 /** The statement can be tried again at once. */
@@ -28,14 +28,14 @@ const isNoTable = (error: unknown): boolean =>
 
 const hint = "; SqlTokenStore.migration or the option createTable creates it"
 
-// How to connect, as an address or as options: either may contain a password
+// Connection settings, as a URL or as options: either may contain a password
 const address = /\b([a-z][a-z\d+.-]*:\/\/)\S+/gi
 const password = /\b((?:\w*(?:password|passwd|secret)\w*|\w*token)["']?\s*[=:]\s*)\S+/gi
 
 const withoutPasswords = (text: string): string =>
   text.replace(address, "$1<redacted>").replace(password, "$1<redacted>")
 
-/** Says in one line what is wrong. */
+/** Describes the failure in one line. */
 export const describe = (error: unknown, secret?: string | undefined): string => {
   const text = OAuthError.describe(
     causeOf(error),

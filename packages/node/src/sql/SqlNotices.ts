@@ -1,7 +1,7 @@
 /**
- * Change notices over LISTEN and NOTIFY, where a client can listen, as that of
- * `@effect/sql-pg`. The statement that changes a row also tells of it, on one
- * channel per table.
+ * Change notices over LISTEN and NOTIFY, for clients that can listen, such as
+ * that of `@effect/sql-pg`. The statement that changes a row also sends the
+ * notice, on one channel per table.
  */
 import { TokenStoreError } from "@effect-alf/core/OAuthError"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
@@ -21,7 +21,7 @@ import type { SqlConnection } from "./SqlConnection.js"
 import * as SqlFailure from "./SqlFailure.js"
 import type { Notice } from "./SqlStatements.js"
 
-/** What `PgClient` has beside other clients. */
+/** What `PgClient` has and other clients lack. */
 interface Listener {
   readonly listen: (channel: string) => Stream.Stream<string, SqlError>
 }
@@ -31,27 +31,27 @@ const canListen = (sql: SqlClient): sql is SqlClient & Listener =>
 
 /** Both ends of the channel. */
 export interface SqlNotices {
-  /** What a statement that changes a key tells others. */
+  /** The notice that a statement sends when it changes a key. */
   readonly announce: (key: string) => Notice | undefined
-  /** What others have announced. */
+  /** The notices of other processes. */
   readonly changes: TokenStore["Type"]["changes"]
 }
 
-/** None are sent, and none are heard. */
+/** Sends and receives no notices. */
 export const none: SqlNotices = { announce: () => undefined, changes: Stream.never }
 
-// The client does not say that it has lost the connection on which it listens: now and then it must hear its own voice.
-// Rare beside anything else that a server does, and quick enough for what may be lost without harm
+// The client does not report that it lost the connection on which it listens, so the store sends itself a notice at this
+// interval: rare enough for a server, and a late notice does no harm
 const echoPause = "5 seconds"
 // The first may be sent before the server listens
 const echo = { limit: "1 second", tries: 3 } as const
-// To end a subscription asks the server, which may hang
+// Ending a subscription sends a command to the server, which may hang
 const farewell = "1 second"
 
-/** The notices of one store, which listens while anybody does; a connection that was lost is a failure. */
+/** The notices of one store. It listens while somebody reads `changes`; a lost connection fails that stream. */
 export const make = Effect.fnUntraced(function*(connection: SqlConnection, channel: string) {
   const sender = crypto.randomUUID()
-  // Beyond this many a listener who does not keep up misses some, as it may
+  // A reader that is further behind misses notices, which is allowed
   const notices = yield* PubSub.sliding<string>(256)
   const echoes = yield* Queue.sliding<void>(1)
 
@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function*(connection: SqlConnection, chann
       Effect.tapError((error) => error === silent ? connection.giveUp(sql) : Effect.void)
     )
 
-  // The end of a subscription ends those of the same name that begin before it
+  // UNLISTEN also ends newer subscriptions to the same channel, so a new one waits for the end of the last
   let last: Fiber.Fiber<unknown, unknown> = Fiber.void
 
   const listenOn = (sql: SqlClient & Listener) =>
@@ -114,8 +114,8 @@ export const make = Effect.fnUntraced(function*(connection: SqlConnection, chann
   return { announce, changes }
 })
 
-// Notes about a key are kept under keys with a # and concern nobody who holds its token. A text of Postgres has no NUL,
-// and one that is longer than 8,000 bytes is no message of NOTIFY
+// Keys with a # contain notes about a key, which do not change its token. Postgres allows no NUL in a text, and NOTIFY no
+// message of 8,000 bytes or more
 const announced = /^[^#\0]{1,1000}$/
 
 const silent = new Error("what is told by NOTIFY does not come back to LISTEN")

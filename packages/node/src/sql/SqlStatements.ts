@@ -1,7 +1,7 @@
 /**
- * What a store asks of a database, in the words of each. Every call is one
- * statement, or two where a database has no conditional insert, and every time is
- * the database's own: milliseconds since 1970, none for what has no end.
+ * The statements of a store, in the dialect of each database. A call is one
+ * statement, or two if the database has no conditional insert. All times are those
+ * of the database: milliseconds since 1970, or null without an expiry.
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -9,30 +9,30 @@ import type { Fragment, Statement } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 
-/** The databases that are known, by the names that Effect has for them. */
+/** The supported databases, by Effect's names. */
 export type Dialect = keyof typeof tables
 
-/** A row; its time is what remains (ms). */
+/** A row, with its remaining lifetime (ms). */
 export interface Row {
   readonly version: string
   readonly payload: string
   readonly remaining: number | null
 }
 
-/** Which row a write may take the place of; one whose time is over it always may. */
+/** Which row a write may replace. An expired one may always be replaced. */
 export interface Over {
   readonly version: string | null
-  /** One that lasts longer than this (ms), or for ever, counts for nothing. */
+  /** A row with a longer lifetime (ms), or with none, may be replaced. */
   readonly longest?: number | null | undefined
 }
 
-/** What other processes are told by the statement that changes a row. */
+/** The notice that the statement sends to other processes when it changes a row. */
 export interface Notice {
   readonly channel: string
   readonly message: string
 }
 
-/** The statements for one table; writes answer whether they have changed anything. */
+/** The statements for one table. Writes return whether they changed a row. */
 export interface SqlStatements {
   readonly createTable: Effect.Effect<unknown, SqlError>
   readonly read: (id: string) => Effect.Effect<Option.Option<Row>, SqlError>
@@ -44,14 +44,14 @@ export interface SqlStatements {
   ) => Effect.Effect<boolean, SqlError>
   readonly extend: (id: string, version: string, millis: number | null) => Effect.Effect<boolean, SqlError>
   readonly remove: (id: string, version: string, notice?: Notice | undefined) => Effect.Effect<boolean, SqlError>
-  /** Some of those whose time is over. */
+  /** Removes some expired rows. */
   readonly removeExpired: Effect.Effect<unknown, SqlError>
 }
 
-// What one write adds is less; after an outage or in a restored backup there may be many
+// More than a write adds; after an outage, or in a restored backup, many rows may have expired
 const maxRemoved = 100
 
-// The second key is an index by time, in the one statement that makes the table
+// The second key is the index by expiry, created by the same statement as the table
 const tables = {
   pg: (table: string) =>
     `CREATE TABLE IF NOT EXISTS ${table} (
@@ -61,7 +61,7 @@ const tables = {
   expires_at BIGINT,
   UNIQUE (expires_at, id)
 )`,
-  // VARBINARY compares what is there: letters of either case differ, and so do spaces at the end
+  // VARBINARY compares bytes: case and spaces at the end count
   mysql: (table: string) =>
     `CREATE TABLE IF NOT EXISTS ${table} (
   id VARBINARY(255) PRIMARY KEY,
@@ -82,31 +82,31 @@ const tables = {
 
 const epochMillis = (timestamp: string) => `floor(extract(epoch FROM ${timestamp}) * 1000)::bigint`
 
-/** What a database says to the time. */
+/** The database's clock. */
 const clockOf = (dialect: Dialect): string => {
   switch (dialect) {
     case "pg":
-      // As of when it is asked for, which may be after a wait for another's lock
+      // The time of this call, not of the statement's start: in between it may have waited for a lock
       return epochMillis("clock_timestamp()")
     case "mysql":
-      // In UTC, for a local time comes twice when summer ends
+      // In UTC: local time repeats an hour when summer time ends
       return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
     case "sqlite":
-      // All versions have milliseconds in a Julian day alone
+      // In every version only the Julian day has milliseconds
       return "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
   }
 }
 
-/** Whether a name of a dialect is one of those that are known. */
+/** Whether the dialect is supported. */
 export const isKnown = (dialect: string): dialect is Dialect => Object.hasOwn(tables, dialect)
 
-/** The statement that makes the table. */
+/** The statement that creates the table. */
 export const ddl = (dialect: Dialect, table: string): string => {
   const quote = dialect === "mysql" ? "`" : "\""
   return tables[dialect](table.split(".").map((part) => `${quote}${part}${quote}`).join("."))
 }
 
-/** The dialect of a client, by the name that Effect has for it. */
+/** The dialect of a client, by Effect's name. */
 export const dialectOf = (sql: SqlClient): string =>
   sql.onDialectOrElse({
     pg: () => "pg",
@@ -123,7 +123,7 @@ export const make = (sql: SqlClient, dialect: Dialect, name: string): SqlStateme
   const now = sql.literal(clockOf(dialect))
   const createTable = sql.unsafe(ddl(dialect, name)).raw
 
-  // An app may have its columns called otherwise: ours are called as they are
+  // The app's client may transform the names of columns; ours stay as they are
   const rows = <A extends object>(statement: Statement<A>) => statement.withoutTransform
   const isAny = (statement: Statement<object>) => Effect.map(rows(statement), ({ length }) => length > 0)
 
@@ -143,13 +143,13 @@ SELECT ${version} AS version, payload, expires_at - ${now} AS remaining FROM ${t
       ([row]) =>
         row === undefined ? Option.none() : Option.some({
           ...row,
-          // Where numbers may be larger than those of JavaScript they come as texts
+          // Some drivers return a 64-bit integer as a string
           remaining: row.remaining === null ? null : Number(row.remaining)
         })
     )
 
   if (dialect === "mysql") {
-    /** MySQL does not say which row it has changed, only how many. */
+    /** MySQL returns no changed row, only their number. */
     const isChanged = (statement: Statement<object>) =>
       Effect.map(statement.raw, (result) => (result as { readonly affectedRows: number }).affectedRows > 0)
     const column = (name: string) => sql.literal(name)
@@ -175,7 +175,7 @@ UPDATE ${table} SET expires_at = ${now} + ${millis} WHERE id = ${id} AND version
     }
   }
 
-  /** Tells of what a statement has changed, with the change itself. */
+  /** Sends the notice in the same statement as the change. */
   const telling = (change: Statement<object>, notice: Notice | undefined) =>
     dialect === "pg" && notice !== undefined
       ? sql`WITH changed AS (${change}) SELECT pg_notify(${notice.channel}, ${notice.message}) FROM changed`
@@ -184,7 +184,7 @@ UPDATE ${table} SET expires_at = ${now} + ${millis} WHERE id = ${id} AND version
   const kept = (name: string) => sql.literal(`kept.${name}`)
   const isPostgres = dialect === "pg"
   const locked = sql.literal(isPostgres ? "FOR UPDATE SKIP LOCKED" : "")
-  // A time that changes within a statement is looked for in no index of Postgres
+  // Postgres uses no index for a time that changes within a statement
   const atStart = isPostgres ? sql.literal(epochMillis("statement_timestamp()")) : now
 
   return {

@@ -1,6 +1,6 @@
 /**
- * Stores in the database that an address names. The client of that database is
- * loaded when it is asked for.
+ * Stores in the database of a URL. The client of that database is loaded when it
+ * is needed.
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import * as OAuthError from "@effect-alf/core/OAuthError"
@@ -20,7 +20,7 @@ interface Database {
 // Outlasts the first retransmission of a lost SYN (1 s)
 const connectTimeout = "2 seconds"
 
-// Where its failure is caught, a bundler goes on without the package when it is not installed
+// A bundler tolerates a package that is not installed if the failure of its import is caught
 const refuse = (error: unknown) => Promise.reject(error)
 
 const postgres: Database = {
@@ -31,7 +31,7 @@ const postgres: Database = {
   }
 }
 
-/** By the scheme of the address. */
+/** By the scheme of the URL. */
 export const databases = {
   postgres,
   postgresql: postgres,
