@@ -31,8 +31,8 @@ const makeProxied = Effect.gen(function*() {
 })
 
 // `open` gives the stores limits that only a hang reaches
-describe("MemcachedTokenStore, a server that comes and goes", () => {
-  it.scopedLive("down at the start: the store can be made, and works when the server is there", () =>
+describe("MemcachedTokenStore, a server that stops and restarts", () => {
+  it.scopedLive("if the server is down at the start, the store is made, and works once the server is up", () =>
     Effect.gen(function*() {
       const server = yield* MemcachedServer.make()
       yield* server.kill
@@ -45,7 +45,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
     }))
 
-  it.scopedLive("calls at once make one connection", () =>
+  it.scopedLive("simultaneous calls make one connection", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       const store = yield* open({ servers })
@@ -53,7 +53,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       assert.strictEqual(proxy.connections(), 1)
     }))
 
-  it.scopedLive("killed and back empty: no answer is waited for in vain, and it works again by itself", () =>
+  it.scopedLive("after a kill and an empty restart no call waits in vain, and the store works again", () =>
     Effect.gen(function*() {
       const printed = yield* spyOnConsole
       const server = yield* MemcachedServer.make()
@@ -69,7 +69,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       deepStrictEqual(printed, [])
     }))
 
-  it.scopedLive("an address that does not exist", () =>
+  it.scopedLive("reports an address that does not exist", () =>
     Effect.gen(function*() {
       const store = yield* open({ servers: "memcached://app:hunter2@memcached.invalid", connectTimeout: "1 second" })
       const error = yield* failureOf(store.get("k"))
@@ -77,7 +77,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       assertHides(error, "hunter2")
     }))
 
-  it.scopedLive("full: what it may not evict for is refused, and taken when there is room", () =>
+  it.scopedLive("a full server without eviction refuses an entry, and accepts it when there is room", () =>
     Effect.gen(function*() {
       const server = yield* MemcachedServer.make({ args: ["-M", "-m", "2"] })
       const store = yield* open({ servers: server.address })
@@ -94,7 +94,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       assert.isTrue(yield* store.set("k", entry("v", payload), Option.none()))
     }))
 
-  it.scopedLive("full: what it evicts is gone, and the newest is there", () =>
+  it.scopedLive("a full server with eviction has the newest entry, and lost older ones", () =>
     Effect.gen(function*() {
       const server = yield* MemcachedServer.make({ args: ["-m", "2"] })
       const store = yield* open({ servers: server.address })
@@ -106,7 +106,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       assert.isTrue(yield* store.set(keys[0], entry("again"), Option.some(keys[0])))
     }))
 
-  it.scopedLive("the connections are closed with the scope, whatever the server does", () =>
+  it.scopedLive("closes its connections with the scope, whatever the server does", () =>
     Effect.gen(function*() {
       const { proxy, server, servers } = yield* makeProxied
       yield* Effect.scoped(Effect.flatMap(open({ servers }), (store) => store.get("k")))
@@ -122,7 +122,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       yield* server.resume
     }))
 
-  it.scopedLive("a call after the scope was closed fails, and makes no connection", () =>
+  it.scopedLive("a call after the scope closed fails, and makes no connection", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       const store = yield* Effect.scoped(Effect.tap(open({ servers }), (store) => store.get("k")))
@@ -131,7 +131,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
       assert.strictEqual(proxy.connections(), 1)
     }))
 
-  it.scopedLive("a call that is interrupted is left at once, and nothing is thrown afterwards", () =>
+  it.scopedLive("an interrupted call ends at once, and throws nothing later", () =>
     Effect.gen(function*() {
       const server = yield* MemcachedServer.make()
       const store = yield* open({ servers: server.address })
@@ -146,7 +146,7 @@ describe("MemcachedTokenStore, a server that comes and goes", () => {
     }))
 })
 
-describe("MemcachedTokenStore, a server that is none", () => {
+describe("MemcachedTokenStore, another server than Memcached", () => {
   /** Answers whatever it is asked with the same text. */
   const makeForeign = (answer: string) =>
     Effect.gen(function*() {
@@ -173,7 +173,7 @@ describe("MemcachedTokenStore, a server that is none", () => {
       return { asked, servers: `127.0.0.1:${port}` }
     })
 
-  it.scopedLive("whatever it answers, a call fails, nothing is printed, and the payload is not sent", () =>
+  it.scopedLive("whatever it responds, a call fails, prints nothing, and does not send the payload", () =>
     Effect.gen(function*() {
       const printed = yield* spyOnConsole
       yield* rowsEffect(
@@ -215,7 +215,7 @@ describe("MemcachedTokenStore, a connection that goes silent, one test at a time
   const commandTimeout = "500 millis"
   const letItPass = Effect.sync(() => vi.advanceTimersByTime(Duration.toMillis(commandTimeout)))
 
-  it.scopedLive("one whose other end vanished is given up for a new one", () =>
+  it.scopedLive("a connection whose peer vanished is replaced", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       yield* stoppedTimers
@@ -239,7 +239,7 @@ describe("MemcachedTokenStore, a connection that goes silent, one test at a time
       }
     }))
 
-  it.scopedLive("it is given up though whoever asked has left", () =>
+  it.scopedLive("it is replaced even if the caller has left", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       yield* stoppedTimers
@@ -255,7 +255,7 @@ describe("MemcachedTokenStore, a connection that goes silent, one test at a time
       assert.strictEqual(proxy.connections(), 2)
     }))
 
-  it.scopedLive("a process that stood still reads the answer that came meanwhile, and keeps its connection", () =>
+  it.scopedLive("a paused process reads the response that arrived meanwhile, and keeps its connection", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       yield* stoppedTimers
@@ -272,7 +272,7 @@ describe("MemcachedTokenStore, a connection that goes silent, one test at a time
       assert.strictEqual(proxy.connections(), 1)
     }))
 
-  it.scopedLive("the app's own client is bounded too", () =>
+  it.scopedLive("calls over the app's client have a time limit too", () =>
     Effect.gen(function*() {
       yield* stoppedTimers
       const store = yield* MemcachedTokenStore.fromClient({ getNodesByKey: () => new Promise(() => {}) }, {

@@ -36,7 +36,7 @@ const makeClient = Effect.flatMap(
 )
 
 shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
-  it.scopedLive("an entry that was written is read back, with what remains of its time", () =>
+  it.scopedLive("a written entry is read back with its remaining lifetime", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -50,7 +50,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(remaining > whole - hang && remaining <= whole, `${remaining} ms remain`)
     }))
 
-  it.scopedLive("Memcached's clock decides what remains, whatever the clocks of writer and reader say", () =>
+  it.scopedLive("Memcached's clock decides the remaining lifetime, whatever the clocks of writer and reader say", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -61,7 +61,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(remaining > 3600 - hang / 1000 && remaining <= 3601, `${remaining} s remain`)
     }))
 
-  it.scopedLive("a lifetime is sent in seconds, and one more; over 30 days as an absolute time; without an end as none", () =>
+  it.scopedLive("a lifetime is sent in seconds plus one; over 30 days as an absolute time; without expiry as 0", () =>
     rowsEffect(
       [
         ["1 millis", 2],
@@ -84,7 +84,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
         }).pipe(Effect.scoped)
     ))
 
-  it.scopedLive("an entry is gone when its time is over, and may be written again", () =>
+  it.scopedLive("an expired entry is gone, and may be written again", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -93,7 +93,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(yield* store.set(key, entry("v2"), Option.none()))
     }))
 
-  it.scopedLive("takes a lifetime of any number of milliseconds", () =>
+  it.scopedLive("accepts any lifetime in milliseconds", () =>
     rowsEffect(
       [0, -5, 0.4, 1.9, 1e15, 1e18, Number.MAX_VALUE],
       (millis) => `${millis} ms`,
@@ -109,7 +109,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
         }).pipe(Effect.scoped)
     ))
 
-  it.scopedLive("a payload comes back as it was, whatever is in it", () =>
+  it.scopedLive("any payload is read back unchanged", () =>
     rowsEffect(
       ["", "two\nlines", "alf1:x\ny", "Grüße 🌊", "a\r\n\u0000b", "END\r\n", "\r\nEND\r\n", "x".repeat(300_000)],
       (payload) => payload.slice(0, 20),
@@ -126,7 +126,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
         }).pipe(Effect.scoped)
     ))
 
-  it.scopedLive("of many writers at once, exactly one wins, and no reader sees the time of another's entry", () =>
+  it.scopedLive("exactly one of many simultaneous writers wins, and no reader mixes the lifetime of two entries", () =>
     Effect.gen(function*() {
       const stores = yield* Effect.all(Arr.makeBy(5, () => makeStore()), { concurrency: "unbounded" })
       const key = newKey()
@@ -151,7 +151,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       }
     }))
 
-  it.scopedLive("what another program has left under the key cannot be read, and is written over", () =>
+  it.scopedLive("a value of another program is unreadable, and is overwritten", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -163,7 +163,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       deepStrictEqual(yield* versionIn(store, key), Option.some("v1"))
     }))
 
-  it.scopedLive("a lease that another program has left, or that has no end, is taken over", () =>
+  it.scopedLive("a lease of another program, or without expiry, counts as free", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -174,7 +174,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(yield* store.acquireLease(key, "other", Duration.minutes(1)))
     }))
 
-  it.scopedLive("a lease carries no lifetime beside Memcached's own: no clock of a process ends it", () =>
+  it.scopedLive("a lease expires by Memcached's clock alone, not by that of a process", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -184,7 +184,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(yield* store.acquireLease(key, "one", Duration.minutes(1)))
     }))
 
-  it.scopedLive("an entry is not called as a lease is", () =>
+  it.scopedLive("an entry never has the key of a lease", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -193,7 +193,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       deepStrictEqual(yield* versionIn(store, `${key}#lease`), Option.some("v1"))
     }))
 
-  it.scopedLive("keys that Memcached does not take are kept by their digests", () =>
+  it.scopedLive("keys that Memcached does not accept are stored by their digests", () =>
     rowsEffect(
       ["with space", "line\r\nbreak", "ключ", "x".repeat(240), "x".repeat(5_000), "sha256:x", ""],
       (key) => key.slice(0, 20),
@@ -208,7 +208,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
         }).pipe(Effect.scoped)
     ))
 
-  it.scopedLive("an entry that is too large for the server is an error that says so, without the payload", () =>
+  it.scopedLive("an entry that is too large for the server is a clear error, without the payload", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -220,7 +220,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
     }))
 
-  it.scopedLive("keeps the whole contract", () =>
+  it.scopedLive("fulfils the contract", () =>
     Effect.gen(function*() {
       const { port } = yield* Shared
       const prefix = newPrefix()
@@ -228,7 +228,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       yield* keepsContract({ store, other, prefix, ports: [port] })
     }))
 
-  it.scopedLive("keeps the whole contract over an app's own client", () =>
+  it.scopedLive("fulfils the contract over the app's client", () =>
     Effect.gen(function*() {
       const { port } = yield* Shared
       const prefix = newPrefix()
@@ -239,7 +239,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
       yield* keepsContract({ store, other, prefix, ports: [port] })
     }))
 
-  it.scopedLive("keeps the whole contract when it is encrypted", () =>
+  it.scopedLive("fulfils the contract with encryption", () =>
     Effect.gen(function*() {
       const { port } = yield* Shared
       const prefix = newPrefix()
@@ -253,7 +253,7 @@ shared(Shared.layer)("MemcachedTokenStore, entries", (it) => {
 })
 
 describe("MemcachedTokenStore, several servers", () => {
-  it.scopedLive("keeps the whole contract over them, and each holds a part of the keys", () =>
+  it.scopedLive("fulfils the contract over several servers, and each has a part of the keys", () =>
     Effect.gen(function*() {
       const servers = yield* Effect.replicateEffect(MemcachedServer.make(), 3)
       const prefix = newPrefix()
@@ -274,7 +274,7 @@ describe("MemcachedTokenStore, several servers", () => {
       }
     }))
 
-  it.scopedLive("while one of them is lost its keys fail, those of the others do not, and no key moves", () =>
+  it.scopedLive("while one server is down its keys fail, those of the others do not, and no key moves", () =>
     Effect.gen(function*() {
       const servers = yield* Effect.replicateEffect(MemcachedServer.make(), 3)
       const store = yield* open({ servers: servers.map(({ address }) => address) })
@@ -302,7 +302,7 @@ describe("MemcachedTokenStore, options", () => {
   const failure = (options: Partial<MemcachedTokenStore.Options>) =>
     failureOf(Effect.scoped(MemcachedTokenStore.make(options as MemcachedTokenStore.Options)))
 
-  it.live("an option at fault is named, and no password shown", () =>
+  it.live("names the option at fault, and shows no password", () =>
     rowsEffect(
       [
         [{}, "servers is missing"],
@@ -333,7 +333,7 @@ describe("MemcachedTokenStore, options", () => {
         })
     ))
 
-  it.scopedLive("a user and a password, also one that must be encoded, and only where the server asks", () =>
+  it.scopedLive("sends user and password, also encoded ones, only if the server requires them", () =>
     Effect.gen(function*() {
       const { address } = yield* MemcachedServer.withPassword("app", "p@ss:w/rd#%ü")
       const url = (password: string) => Redacted.make(`memcached://app:${encodeURIComponent(password)}@${address}`)
@@ -353,7 +353,7 @@ describe("MemcachedTokenStore, options", () => {
       assert.match(none.description, /\(the server requires a username and a password\)$/)
     }))
 
-  it.scopedLive("a password that nobody asks for is not sent", () =>
+  it.scopedLive("does not send a password that the server does not require", () =>
     Effect.gen(function*() {
       const server = yield* MemcachedServer.make()
       const store = yield* open({ servers: `memcached://app:hunter2@${server.address}` })
@@ -384,7 +384,7 @@ describe("MemcachedTokenStore, options", () => {
       assertHides(wrong, "hunter2")
     }))
 
-  it.live("memcache is asked for when it is not installed", () =>
+  it.live("names the package memcache if it is not installed", () =>
     Effect.gen(function*() {
       vi.doMock("memcache", () => {
         throw new Error("Cannot find package 'memcache'")
@@ -396,7 +396,7 @@ describe("MemcachedTokenStore, options", () => {
       assert.match(error.message, /^MemcachedTokenStore needs the package memcache, .*\(npm install memcache\)/)
     }))
 
-  it("the package's client is one", () => {
+  it("accepts the client of the package", () => {
     const client: MemcachedClient.Client = new Memcache("localhost:1")
     assert.isFunction(client.getNodesByKey)
   })

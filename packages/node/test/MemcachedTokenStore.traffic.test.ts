@@ -19,7 +19,7 @@ const makeProxied = Effect.gen(function*() {
 })
 
 describe.concurrent("MemcachedTokenStore, under traffic", () => {
-  it.scopedLive("rule 10: while a token is good, requests cost no command", () =>
+  it.scopedLive("rule 10: while a token is valid, requests cost no command", () =>
     Effect.gen(function*() {
       const memcached = yield* MemcachedServer.make()
       const { processes: [{ get }] } = yield* MemcachedApp.make({ servers: memcached.address })
@@ -34,7 +34,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       deepStrictEqual(yield* MemcachedServer.commands(memcached.port), before)
     }))
 
-  it.scopedLive("rule 8: restarted empty, the token held goes on, and what is new is shared again", () =>
+  it.scopedLive("rule 8: after an empty restart the held token serves, and the next one is shared again", () =>
     Effect.gen(function*() {
       const memcached = yield* MemcachedServer.make()
       const { processes, request, server } = yield* MemcachedApp.make({ servers: memcached.address })
@@ -46,7 +46,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
     }))
 
-  it.scopedLive("rule 4: an old value that was restored costs one token request, and no call", () =>
+  it.scopedLive("rule 4: a restored old value costs one token request, and no failed call", () =>
     Effect.gen(function*() {
       const memcached = yield* MemcachedServer.make()
       const { processes: [one, other], server, start } = yield* MemcachedApp.make({ servers: memcached.address })
@@ -66,7 +66,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       assert.isAtMost(server.tokenRequests.length, 3)
     }))
 
-  it.scopedLive("rule 8: no request fails while all that is kept is overwritten again and again", () =>
+  it.scopedLive("rule 8: no request fails while another program overwrites all entries", () =>
     Effect.gen(function*() {
       const memcached = yield* MemcachedServer.make()
       const { messages, request } = yield* MemcachedApp.make({ servers: memcached.address }, { storeTimeout: hang })
@@ -82,7 +82,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       yield* Effect.repeat(request, { until: (requests) => requests === 1 })
     }))
 
-  it.scopedLive("rule 8: no request fails while the network swallows everything, and then the token is shared again", () =>
+  it.scopedLive("rule 8: no request fails while the network drops everything, and afterwards the token is shared again", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       const { messages, processes, request } = yield* MemcachedApp.make({ servers, commandTimeout: "600 millis" })
@@ -97,7 +97,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
     }))
 
-  it.scopedLive("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
+  it.scopedLive("rule 8: a request waits for slow responses no longer than the limit for one", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       const { messages, request } = yield* MemcachedApp.make({ servers }, { storeTimeout: "1 second" })

@@ -1,4 +1,4 @@
-/** Where Memcached servers are, as a text says it. */
+/** Reads the addresses of Memcached servers from a text. */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import type { Options } from "../MemcachedClient.js"
 
 export interface Server {
-  /** An IPv6 address stands without its brackets. */
+  /** An IPv6 address has no brackets here. */
   readonly host: string
   readonly port: number
 }
@@ -22,13 +22,13 @@ export interface Address {
   readonly credentials: Credentials | undefined
 }
 
-/** What a server is called, whoever names it. */
+/** The name of a server, the same in every process. */
 export const nameOf = ({ host, port }: Server): string => `${host} ${port}`
 
 /**
- * The server that a key belongs to: the one whose digest with it is the highest.
- * Of n servers a further one takes over an n-th of the keys, and no other key
- * moves. It does not depend on the release of the client.
+ * The server of a key: the one whose digest with the key is the highest. A server
+ * that is added takes its share of the keys, and no other key moves. The result
+ * does not depend on the version of the client.
  */
 export const ownerOf = (key: string, names: ReadonlyArray<string>): string => {
   const digest = (name: string) => createHash("sha256").update(`${name} ${key}`).digest("hex")
@@ -39,7 +39,7 @@ const option = "MemcachedTokenStore.servers"
 
 const defaultPort = 11_211
 
-/** The text may hold a password: no description shows any part of it. */
+/** The text may contain a password: no description shows any part of it. */
 export const parse = Effect.fnUntraced(function*(
   { password, servers, username }: Pick<Options, "password" | "servers" | "username">
 ) {
@@ -93,7 +93,7 @@ const checkCredentials = (
   password: Redacted.Redacted | undefined
 ): Effect.Effect<Credentials | undefined, InvalidOptions> => {
   if (username === undefined && password === undefined) return Effect.succeed(undefined)
-  // They are sent with a space between, and nothing can be quoted
+  // They are sent separated by a space, without quotes
   if (username === undefined || !isWord(username)) {
     return LayerOptions.invalid("MemcachedTokenStore.username", "must be a text without spaces")
   }

@@ -1,12 +1,12 @@
 /**
- * The commands of Memcached's meta protocol that a store needs: each write is
- * made only where an item is still as it was seen, or is not there.
+ * The commands of Memcached's meta protocol that a store needs. A write succeeds
+ * only if the item is unchanged since it was read, or still absent.
  */
 import * as Option from "effect/Option"
 import * as MemcachedError from "./MemcachedError.js"
 import type { Found, Item } from "./MemcachedItem.js"
 
-/** Lines to send one after the other, and what their answers say. It throws at what Memcached does not answer. */
+/** Lines to send in order, and the decoder of their responses. It throws if a response is not one of Memcached. */
 export interface Command<out A> {
   readonly lines: ReadonlyArray<Line>
   readonly decode: (answers: ReadonlyArray<unknown>) => A
@@ -14,19 +14,19 @@ export interface Command<out A> {
 
 export interface Line {
   readonly text: string
-  /** Answered with values, up to a line that ends them. */
+  /** The response is a list of values and a last line. */
   readonly isMultiline?: true
 }
 
-/** An item as it was seen; `unique` changes with every write. */
+/** An item that was read; `unique` changes with every write. */
 export interface Seen extends Found {
   readonly unique: string
 }
 
 /**
- * Reads an item; `"changed"` where it was written meanwhile. The client cannot read a
- * value with its unique number and its time: these stand around it, and must be
- * the same before and after.
+ * Reads an item; `"changed"` if it was written meanwhile. The client cannot read a
+ * value together with its unique number and lifetime: these are read before and
+ * after it, and the number must be the same.
  */
 export const look = (key: string): Command<Option.Option<Seen> | "changed"> => ({
   lines: [{ text: `mg ${key} c t` }, { text: `get ${key}`, isMultiline: true }, { text: `mg ${key} c` }],
@@ -40,7 +40,7 @@ export const look = (key: string): Command<Option.Option<Seen> | "changed"> => (
   }
 })
 
-/** Of a header; `undefined` where nothing is. */
+/** The unique number in a header; `undefined` if there is no item. */
 const uniqueOf = (answer: unknown): string | undefined => {
   if (answer === "EN") return undefined
   const unique = /^HD .*\bc(\d+)/.exec(String(answer))?.[1]
@@ -48,19 +48,19 @@ const uniqueOf = (answer: unknown): string | undefined => {
   return unique
 }
 
-/** Writes an item in the place of the one that was seen, or where none was; `false` where another was quicker. */
+/** Replaces the item that was read, or adds one if there was none; `false` if another process was faster. */
 export const write = (key: string, { expiry, value }: Item, seen: Option.Option<Seen>): Command<boolean> => ({
   lines: [{ text: `ms ${key} ${Buffer.byteLength(value)} T${expiry} ${placeOf(seen)}\r\n${value}` }],
   decode: decodeChange
 })
 
-/** "E" is the mode that only adds. */
+/** Mode "E" adds an item, and replaces none. */
 const placeOf = Option.match({
   onNone: () => "ME",
   onSome: ({ unique }: Seen) => `C${unique}`
 })
 
-/** Takes away the item that was seen; `false` where another was quicker. */
+/** Removes the item that was read; `false` if another process was faster. */
 export const remove = (key: string, { unique }: Seen): Command<boolean> => ({
   lines: [{ text: `md ${key} C${unique}` }],
   decode: decodeChange
@@ -73,7 +73,7 @@ const decodeChange = ([answer]: ReadonlyArray<unknown>): boolean => {
   throw MemcachedError.unexpected()
 }
 
-/** Asks whether somebody answers. */
+/** Checks that the server answers. */
 export const greet: Command<void> = {
   lines: [{ text: "mn" }],
   decode: ([answer]) => {
@@ -81,7 +81,7 @@ export const greet: Command<void> = {
   }
 }
 
-/** Sends credentials, as a value that would be over at once where nobody asks for them. */
+/** Sends credentials in the form of a write; without authentication the server would store an item that expires at once. */
 export const authenticate = (username: string, password: string): Command<void> => {
   const value = `${username} ${password}`
   return {

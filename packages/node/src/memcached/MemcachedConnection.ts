@@ -1,10 +1,10 @@
 /**
- * Connections to Memcached on which nothing waits: to servers of our own choice,
- * or the app's client. Every command is bounded in time. A connection is made
- * when it is needed, and a new one after it was lost.
+ * Connections to Memcached: the store's own, or those of the app's client. Every
+ * command has a time limit. A connection is made when it is needed, and again
+ * after it was lost.
  *
- * The package `memcache` is loaded when connections of our own are made; whoever
- * uses another store need not install it.
+ * The package `memcache` is loaded when the store makes its own connections; an
+ * app with another store need not install it.
  */
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
@@ -20,23 +20,23 @@ import * as MemcachedAddress from "./MemcachedAddress.js"
 import * as MemcachedCommand from "./MemcachedCommand.js"
 import * as MemcachedError from "./MemcachedError.js"
 
-/** Sends a command to the server that a key belongs to. */
+/** Sends a command to the server of a key. */
 export type Connection = <A>(key: string, command: MemcachedCommand.Command<A>) => Promise<A>
 
 // Outlasts the first retransmission of a lost SYN (1 s)
 const defaultConnectTimeout = Duration.seconds(2)
 
-// setTimeout knows no longer one
+// The longest delay of setTimeout
 const maxTimeout = Duration.millis(2 ** 31 - 1)
 
-/** A time limit that a timer can keep. */
+/** A time limit, at most the longest delay of a timer. */
 export const checkTimeout = (
   name: "connectTimeout" | "commandTimeout",
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> =>
   Effect.map(LayerOptions.positiveDuration(`MemcachedTokenStore.${name}`, value), Duration.min(maxTimeout))
 
-/** Connections of our own. */
+/** The store's own connections. */
 export const make: (
   options: Options & { readonly commandTimeout: Duration.Duration }
 ) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
@@ -47,7 +47,7 @@ export const make: (
   const links = new Map(servers.map((server) => [
     MemcachedAddress.nameOf(server),
     makeLink(
-      // It would end a connection on which nothing has been said for so long
+      // The client closes a connection that was idle for this time
       () => createNode(server.host, server.port, { timeout: Duration.toMillis(maxTimeout) }),
       { commandTimeout, connectTimeout, credentials }
     )
@@ -58,7 +58,7 @@ export const make: (
 })
 
 const loadMemcache = Effect.tryPromise({
-  // Where its failure is caught, a bundler goes on without the package when it is not installed
+  // A bundler tolerates a package that is not installed if the failure of its import is caught
   try: () => import("memcache").catch((error: unknown) => Promise.reject(error)),
   catch: (error) =>
     LayerOptions.error(
@@ -73,7 +73,7 @@ export const fromClient = (
   { commandTimeout }: { readonly commandTimeout: Duration.Duration }
 ): Connection => {
   const bounded = Answer.bounded(commandTimeout, MemcachedError.timedOut)
-  // Asked for two keys at once before it is connected, it would connect twice
+  // Two requests at once before it is connected would make the client connect twice
   let nodes: Promise<unknown> = Promise.resolve()
   const nodesOf = (key: string) => {
     const found = nodes.then(() => client.getNodesByKey(key))
@@ -86,7 +86,7 @@ export const fromClient = (
 const send = async <A>(node: Node, { decode, lines }: MemcachedCommand.Command<A>): Promise<A> =>
   decode(await Promise.all(lines.map(({ isMultiline, text }) => node.command(text, isMultiline && { isMultiline }))))
 
-/** The way to one server. */
+/** The connection to one server, made again after a loss. */
 const makeLink = (open: () => MemcacheNode, { commandTimeout, connectTimeout, credentials }: {
   readonly commandTimeout: Duration.Duration
   readonly connectTimeout: Duration.Duration
@@ -97,14 +97,14 @@ const makeLink = (open: () => MemcacheNode, { commandTimeout, connectTimeout, cr
 
   const greet = (node: MemcacheNode) =>
     send(node, MemcachedCommand.greet).catch((error: unknown) => {
-      // Who is not asked for the password does not send it
+      // The password is sent only if the server requires it
       if (credentials === undefined || !MemcachedError.isUnauthenticated(error)) throw error
       const { password, username } = credentials
       return send(node, MemcachedCommand.authenticate(username, Redacted.value(password)))
     })
 
   const connect = () => {
-    // What a connection has left half read stays with its node
+    // A new node, since the old one may hold half of a response
     const node = open()
     const state = { isConnected: false }
     const connected = boundedConnect(() => node.connect().then(() => greet(node)))
@@ -130,7 +130,7 @@ const makeLink = (open: () => MemcacheNode, { commandTimeout, connectTimeout, cr
       try {
         return await boundedCommand(() => connected.then(() => send(node, command)))
       } catch (error) {
-        // Who still connects has a time limit of its own
+        // The connection attempt has a time limit of its own
         if (state.isConnected && !MemcachedError.isRefusal(error)) drop()
         throw error
       }

@@ -1,4 +1,4 @@
-/** What the client and Memcached say when something went wrong, told apart and put into a line. */
+/** The failures of the client and of Memcached: what kind each is, and its description in one line. */
 import * as OAuthError from "@effect-alf/core/OAuthError"
 import * as Predicate from "effect/Predicate"
 
@@ -9,10 +9,10 @@ const messageOf = (error: unknown): string => {
 
 const silent = new Error("no answer in time")
 
-/** The error of a command whose answer did not come in time. */
+/** The error of a command that timed out. */
 export const timedOut = (): Error => silent
 
-/** A command was sent, and its answer did not come in time. */
+/** Whether a command timed out. */
 export const isTimeout = (error: unknown): boolean => error === silent
 
 /** The error of a command after the store was closed. */
@@ -20,20 +20,20 @@ export const closed = (): Error => new Error("the store is closed")
 
 const foreign = new Error("the server does not answer as Memcached 1.6.10 and newer do")
 
-/** The error of an answer that is none of Memcached's. What it says is not shown: it may be anything. */
+/** The error of a response that is not one of Memcached. Its text is not shown, as it could be anything. */
 export const unexpected = (): Error => foreign
 
-/** The server was asked, and this is what it says; the connection is in order. */
+/** Whether the server refused a command; the connection still works. */
 export const isRefusal = (error: unknown): boolean => /^SERVER_ERROR /.test(messageOf(error))
 
-/** The server was asked, and this is what it says. */
+/** Whether this is a response of the server. */
 export const isReply = (error: unknown): boolean =>
   isRefusal(error) || error === foreign || /^(CLIENT_)?ERROR\b/.test(messageOf(error))
 
-/** The server wants a password first. */
+/** Whether the server requires a password. */
 export const isUnauthenticated = (error: unknown): boolean => /^CLIENT_ERROR unauthenticated/.test(messageOf(error))
 
-/** Says in one line what is wrong, without the secret. */
+/** Describes the failure in one line, without the secret. */
 export const describe = (error: unknown, secret?: string | undefined): string =>
   OAuthError.describe(error, (text) => {
     const hint = hints.find(([said]) => said.test(text))?.[1]

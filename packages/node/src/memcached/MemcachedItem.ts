@@ -1,5 +1,5 @@
 /**
- * How an entry is kept as an item of Memcached, whose clock counts whole
+ * How an entry is stored as an item of Memcached, whose clock counts whole
  * seconds.
  */
 import type { Entry } from "@effect-alf/core/TokenStore"
@@ -9,41 +9,41 @@ import * as Option from "effect/Option"
 /** What is written. */
 export interface Item {
   readonly value: string
-  /** As Memcached takes it: seconds, or the time of an end that is far away, or 0 where there is none. */
+  /** In Memcached's format: seconds, a time since 1970 for a distant expiry, or 0 for none. */
   readonly expiry: number
 }
 
 /** What is read. */
 export interface Found {
   readonly value: string
-  /** What remains by Memcached's clock; -1 where there is no end. */
+  /** The remaining lifetime by Memcached's clock; -1 without an expiry. */
   readonly seconds: number
 }
 
 const second = 1_000
 
-// More seconds than these Memcached reads as a time since 1970
+// Memcached reads a larger number of seconds as a time since 1970
 const maxSeconds = Duration.toSeconds("30 days")
 
-// Of a signed number of 32 bits
+// The largest signed integer of 32 bits
 const maxExpiry = 2 ** 31 - 1
 
-/** Of an entry that is written now (epoch milliseconds). */
+/** The item of an entry that is written now (epoch milliseconds). */
 export const encode = (entry: Entry, now: number): Item => ({
   value: encodeValue(entry, Duration.isFinite(entry.timeToLive) ? millisOf(entry.timeToLive) : "", now),
   expiry: expiryOf(entry.timeToLive, now)
 })
 
 /**
- * The same of a lease. Its lifetime is not written beside it: it ends when
- * Memcached drops it, whatever the clocks of those who read it say.
+ * The item of a lease. Its lifetime is not written into the value: a lease ends
+ * when Memcached drops it, whatever the clocks of the readers say.
  */
 export const encodeLease = (lease: Entry, now: number): Item => ({
   value: encodeValue(lease, "", now),
   expiry: expiryOf(lease.timeToLive, now)
 })
 
-/** What may remain, by Memcached's clock, of a lifetime that was just written. */
+/** The longest remaining lifetime, by Memcached's clock, of an item that was just written. */
 export const longest = (lifetime: Duration.Duration): Duration.Duration => Duration.seconds(secondsOf(lifetime))
 
 const encodeValue = ({ payload, version }: Entry, lifetime: number | "", now: number) =>
@@ -52,7 +52,7 @@ const encodeValue = ({ payload, version }: Entry, lifetime: number | "", now: nu
 const millisOf = (lifetime: Duration.Duration): number =>
   Math.min(Math.max(1, Math.floor(Duration.toMillis(lifetime))), Number.MAX_SAFE_INTEGER)
 
-/** One more than the lifetime has: the first may be over at once, when the clock ticks. */
+/** One second more than the lifetime: the first may end at once, when the clock ticks. */
 const secondsOf = (lifetime: Duration.Duration): number => Math.ceil(millisOf(lifetime) / second) + 1
 
 const expiryOf = (lifetime: Duration.Duration, now: number): number => {
@@ -61,7 +61,7 @@ const expiryOf = (lifetime: Duration.Duration, now: number): number => {
   return Math.min(maxExpiry, seconds > maxSeconds ? Math.ceil(now / second) + seconds : seconds)
 }
 
-/** The entry that is read now; `None` where it was not written by `encode`. Its time may be over. */
+/** The entry of an item that is read now; `None` if `encode` did not write it. It may have expired. */
 export const decode = ({ seconds, value }: Found, now: number): Option.Option<Entry> => {
   const header = /^alf1:([0-9a-f]*):(\d*):(-?\d+)\n/.exec(value)
   if (header === null) return Option.none()
@@ -80,9 +80,9 @@ export const decode = ({ seconds, value }: Found, now: number): Option.Option<En
 }
 
 /**
- * What remains of a lifetime. Memcached's clock decides; within the second that it
- * leaves open on either side it is the time that has passed by the clocks of those who
- * wrote and read, which may be apart.
+ * The remaining lifetime. Memcached's clock decides, to a second in either
+ * direction. Within that second the time between the writer's clock and the
+ * reader's counts; these clocks may differ.
  */
 const remaining = (lifetime: number, seconds: number, passed: number): number => {
   const ticks = secondsOf(Duration.millis(lifetime)) - seconds

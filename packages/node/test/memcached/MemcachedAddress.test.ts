@@ -11,7 +11,7 @@ describe("MemcachedAddress.parse", () => {
       user: credentials && `${credentials.username} ${Redacted.value(credentials.password)}`
     }))
 
-  it.effect("knows every form", () =>
+  it.effect("parses every form", () =>
     rowsEffect(
       [
         ["cache", ["cache 11211"], undefined],
@@ -33,7 +33,7 @@ describe("MemcachedAddress.parse", () => {
 describe("MemcachedAddress.ownerOf", () => {
   const keys = Arr.makeBy(1_500, (index) => `key-${index}`)
 
-  it("each server has its part of the keys, in whatever order they are named", () => {
+  it("each server has a part of the keys, whatever the order of the servers", () => {
     const names = ["a 1", "b 1", "c 1"]
     for (const name of names) {
       const count = keys.filter((key) => MemcachedAddress.ownerOf(key, names) === name).length
@@ -44,7 +44,7 @@ describe("MemcachedAddress.ownerOf", () => {
     }
   })
 
-  it("a further server takes keys of the others, and no other key moves", () => {
+  it("an added server takes keys of the others, and no other key moves", () => {
     const before = ["a 1", "b 1"]
     for (const key of keys) {
       const owner = MemcachedAddress.ownerOf(key, [...before, "c 1"])

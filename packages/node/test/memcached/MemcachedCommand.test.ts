@@ -6,7 +6,7 @@ import * as MemcachedCommand from "../../src/memcached/MemcachedCommand.js"
 describe("MemcachedCommand", () => {
   const look = MemcachedCommand.look("k")
 
-  it("look: what stands between two looks at the same number was not changed", () => {
+  it("look: a value between two equal numbers is unchanged", () => {
     deepStrictEqual(
       look.decode(["HD c12 t-1", ["value"], "HD c12"]),
       Option.some({ unique: "12", seconds: -1, value: "value" })
@@ -17,7 +17,7 @@ describe("MemcachedCommand", () => {
     assert.strictEqual(look.decode(["HD c12 t5", undefined, "EN"]), "changed")
   })
 
-  it("what Memcached does not answer is refused, and not shown", () => {
+  it("refuses a foreign response, and does not show it", () => {
     const write = MemcachedCommand.write("k", { value: "v", expiry: 1 }, Option.none())
     for (const answer of ["OK", "HTTP/1.1 400 Bad Request", "", undefined, 7, "HD", "HD cx t1"]) {
       for (const decode of [() => look.decode([answer, ["v"], answer]), () => write.decode([`${answer} `])]) {
@@ -26,7 +26,7 @@ describe("MemcachedCommand", () => {
     }
   })
 
-  it("write: only where nothing is, or what was seen; lengths are those of bytes", () => {
+  it("write: only over nothing, or over the item that was read; lengths are in bytes", () => {
     const item = { value: "ü", expiry: 30 }
     deepStrictEqual(MemcachedCommand.write("k", item, Option.none()).lines, [{ text: "ms k 2 T30 ME\r\nü" }])
     const seen = { unique: "12", seconds: 1, value: "" }

@@ -81,7 +81,7 @@ describe("MemcachedItem", () => {
     }
   )
 
-  it("a time that another program has given an entry is the store's", () => {
+  it("the lifetime that another program gave an entry counts", () => {
     const { value } = MemcachedItem.encode({ version: "v", payload: "", timeToLive: Duration.infinity }, writtenAt)
     const limited = Option.getOrThrow(MemcachedItem.decode({ value, seconds: 7 }, writtenAt))
     deepStrictEqual(limited.timeToLive, Duration.seconds(7))
@@ -93,7 +93,7 @@ describe("MemcachedItem", () => {
     deepStrictEqual(restored.timeToLive, Duration.seconds(7))
   })
 
-  it("what is far away is an absolute time, and at most what Memcached can count", () => {
+  it("a distant expiry is an absolute time, at most the largest that Memcached can count", () => {
     const expiryOf = (timeToLive: Duration.DurationInput) =>
       MemcachedItem.encode({ version: "v", payload: "", timeToLive: Duration.decode(timeToLive) }, writtenAt).expiry
     const day = 24 * 60 * 60
@@ -102,7 +102,7 @@ describe("MemcachedItem", () => {
     assert.strictEqual(expiryOf(Duration.millis(Number.MAX_VALUE)), 2 ** 31 - 1)
   })
 
-  it("what another program has written is none", () => {
+  it("a value of another program is no entry", () => {
     for (const value of ["", "alf1:", "alf1:zz:1:2\np", "{\"alf1\":1}", "alf1:00:1:2"]) {
       assert.isTrue(Option.isNone(MemcachedItem.decode({ value, seconds: 1 }, writtenAt)), value)
     }
