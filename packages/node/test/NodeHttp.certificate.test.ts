@@ -62,7 +62,7 @@ const makeMount = (authority: Certificates.Authority) =>
   })
 
 describe("NodeHttp.layerMutualTls", () => {
-  it.scopedLive("the server sees the certificate that thumbprint() tells, over a connection that is kept", () =>
+  it.scopedLive("the server sees the certificate of thumbprint(), and the connection is kept alive", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority)
@@ -75,7 +75,7 @@ describe("NodeHttp.layerMutualTls", () => {
       assert.lengthOf(server.sockets, 1)
     }))
 
-  it.scopedLive("values, an encrypted key, PKCS#12, files and an effect do alike", () =>
+  it.scopedLive("accepts values, an encrypted key, PKCS#12, files and an effect", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority)
@@ -98,7 +98,7 @@ describe("NodeHttp.layerMutualTls", () => {
         }))
     }))
 
-  it.scopedLive("through a proxy it is shown to the server at the end of the tunnel", () =>
+  it.scopedLive("the server behind a proxy sees the certificate", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority)
@@ -117,7 +117,7 @@ describe("NodeHttp.layerMutualTls", () => {
       assert.lengthOf(tunnels, 2)
     }))
 
-  it.scopedLive("an effect has needs of its own, and is run when refresh is", () =>
+  it.scopedLive("an effect may have requirements, and refresh runs it", () =>
     Effect.gen(function*() {
       class Vault extends Context.Tag("Vault")<Vault, { readonly read: Effect.Effect<Certificates.Certificate> }>() {}
       const authority = yield* Certificates.make
@@ -148,7 +148,7 @@ describe("NodeHttp.layerMutualTls", () => {
 })
 
 describe("NodeHttp.layerMutualTls, rotation", () => {
-  it.scopedLive("files that were swapped are noticed by themselves", () =>
+  it.scopedLive("notices replaced files", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority)
@@ -164,7 +164,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
-  it.scopedLive("under load no request fails, and each is made with a certificate of its time", () =>
+  it.scopedLive("under load no request fails, and each uses a certificate that was current", () =>
     rowsEffect(
       [["directly", false], ["through a proxy", true]] as const,
       ([name]) => name,
@@ -218,7 +218,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
         })
     ))
 
-  it.scopedLive("a request that was under way ends, though others go on with the new certificate", () =>
+  it.scopedLive("a request in progress completes, while others use the new certificate", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const slow = yield* Deferred.make<ServerResponse>()
@@ -244,7 +244,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       assert.isFalse(server.sockets[1].destroyed)
     }))
 
-  it.scopedLive("a request that does not end is ended after gracePeriod", () =>
+  it.scopedLive("a request that does not end is aborted after gracePeriod", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority, (_, response) => response.write("begun "))
@@ -263,7 +263,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
-  it.scopedLive("with the layer everything ends, former connections included", () =>
+  it.scopedLive("closes everything with the layer, earlier connections included", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority, (_, response) => response.write("begun "))
@@ -282,7 +282,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       yield* until(() => server.sockets.every((socket) => socket.destroyed))
     }))
 
-  it.scopedLive("half-written, mismatching or missing files leave the certificate as it was, with one warning each", () =>
+  it.scopedLive("half-written, mismatching or missing files keep the previous certificate, with one warning each", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority)
@@ -320,7 +320,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       assert.lengthOf(server.sockets, 2)
     }))
 
-  it.scopedLive("an effect that fails or dies leaves it as well, and says nothing of the cause", () =>
+  it.scopedLive("a failing or dying effect keeps it too, and its cause is not shown", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const one = pem(yield* authority.issue("one"))
@@ -339,7 +339,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
 })
 
 describe("NodeHttp.layerMutualTls, options", () => {
-  it.scopedLive("what is missing or wrong at the start is an InvalidOptions that names option and file", () =>
+  it.scopedLive("a missing or wrong value at the start is an InvalidOptions that names option and file", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
@@ -398,7 +398,7 @@ describe("NodeHttp.layerMutualTls, options", () => {
         }))
     }))
 
-  it.scopedLive("without the authority's certificate in `ca` the server is not trusted, with it it is", () =>
+  it.scopedLive("trusts the server only with the authority's certificate in `ca`", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* MutualTlsServer.make(authority)
@@ -413,7 +413,7 @@ describe("NodeHttp.layerMutualTls, options", () => {
       assert.notInclude(inspect(yield* Effect.flip(client.get(server.url))), "SELF_SIGNED_CERT")
     }))
 
-  it.scopedLive("rule 7: a token endpoint that cannot be trusted is asked once, over NodeHttp and over fetch", () =>
+  it.scopedLive("rule 7: an untrusted token endpoint is asked once, over NodeHttp and over fetch", () =>
     Effect.gen(function*() {
       const trustless = yield* MutualTlsServer.make(yield* Certificates.make)
       const plain = yield* LocalServer.make((_, response) => response.end())

@@ -70,7 +70,7 @@ const countConnecting = (port: number) =>
   })
 
 describe("NodeHttp.layerConfig", () => {
-  it.effect("names the variable at fault, and not what it says", () =>
+  it.effect("names the variable at fault, and not its value", () =>
     Effect.gen(function*() {
       const variables = { ALF_PROXY: "socks5://:hunter2@proxy", ALF_CONNECT_TIMEOUT: "1 second" }
       const error = yield* Effect.flip(Effect.scoped(Layer.build(
@@ -81,7 +81,7 @@ describe("NodeHttp.layerConfig", () => {
       assert.notInclude(inspect(error), "hunter2")
     }))
 
-  it.scopedLive("ALF_PROXY=none goes past the proxy of the environment", () =>
+  it.scopedLive("ALF_PROXY=none bypasses the proxy of the environment", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const layer = Layer.provide(
@@ -94,7 +94,7 @@ describe("NodeHttp.layerConfig", () => {
 })
 
 describe.concurrent("NodeHttp, connections", () => {
-  it.scopedLive("a connection is kept and used again", () =>
+  it.scopedLive("a connection is kept and reused", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const client = yield* makeClient({ connections: 1 })
@@ -105,7 +105,7 @@ describe.concurrent("NodeHttp, connections", () => {
       assert.lengthOf(server.sockets, 1)
     }))
 
-  it.scopedLive("no more connections are made than allowed, and every request is answered", () =>
+  it.scopedLive("makes no more connections than allowed, and completes every request", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const client = yield* makeClient({ connections: 2 })
@@ -119,7 +119,7 @@ describe.concurrent("NodeHttp, connections", () => {
       assert.lengthOf(server.sockets, 2)
     }))
 
-  it.scopedLive("a body that nobody reads gives its connection back to a request that waits for it", () =>
+  it.scopedLive("an unread body releases its connection for a waiting request", () =>
     Effect.gen(function*() {
       const body = "x".repeat(512 * 1024)
       const { certificate, key } = yield* Effect.flatMap(Certificates.make, ({ issue }) => issue("one"))
@@ -159,7 +159,7 @@ describe.concurrent("NodeHttp, connections", () => {
         }))
     }))
 
-  it.scopedLive("so does one without an end, after 5 seconds, and not one that somebody reads", () =>
+  it.scopedLive("so does an endless body after 5 seconds, unless somebody reads it", () =>
     Effect.gen(function*() {
       const server = yield* LocalServer.make((request, response) => {
         if (request.url === "/endless") response.write("x")
@@ -174,7 +174,7 @@ describe.concurrent("NodeHttp, connections", () => {
       assert.isNull(reader.unsafePoll())
     }))
 
-  it.scopedLive("a burst does not connect all at once, and every request is answered", () =>
+  it.scopedLive("a burst does not connect all at once, and every request completes", () =>
     Effect.gen(function*() {
       const server = yield* LocalServer.make((request, response) => response.end(request.url))
       const connecting = yield* countConnecting(server.port)
@@ -189,7 +189,7 @@ describe.concurrent("NodeHttp, connections", () => {
       assert.strictEqual(connecting.most, 64)
     }))
 
-  it.scopedLive("requests that take long do not keep others from connecting", () =>
+  it.scopedLive("slow requests do not keep others from connecting", () =>
     Effect.gen(function*() {
       const allAreThere = yield* Deferred.make<void>()
       let arrived = 0
@@ -202,7 +202,7 @@ describe.concurrent("NodeHttp, connections", () => {
       assert.lengthOf(server.sockets, 200)
     }))
 
-  it.scopedLive("requests that wait to connect fail with the layer, too", () =>
+  it.scopedLive("requests that wait for a connection fail when the layer closes", () =>
     Effect.gen(function*() {
       const silent = yield* LocalServer.listen(createTcpServer())
       const scope = yield* Scope.make()
@@ -231,7 +231,7 @@ describe.concurrent("NodeHttp, connections", () => {
       yield* closed(server.sockets[0])
     }))
 
-  it.scopedLive("connections are closed with the layer", () =>
+  it.scopedLive("closes its connections with the layer", () =>
     Effect.gen(function*() {
       const server = yield* echo
       yield* Effect.scoped(
@@ -240,7 +240,7 @@ describe.concurrent("NodeHttp, connections", () => {
       yield* closed(server.sockets[0])
     }))
 
-  it.scopedLive("a server that takes the connection and says nothing: connectTimeout", () =>
+  it.scopedLive("a server that accepts the connection and sends nothing: connectTimeout", () =>
     Effect.gen(function*() {
       const silent = yield* LocalServer.listen(createTcpServer())
       const client = yield* makeClient({ connectTimeout: "300 millis" })
@@ -250,7 +250,7 @@ describe.concurrent("NodeHttp, connections", () => {
       assert.include(inspect(error), "UND_ERR_CONNECT_TIMEOUT")
     }))
 
-  it.scopedLive("an interruption ends the request and its connection", () =>
+  it.scopedLive("an interruption aborts the request and its connection", () =>
     Effect.gen(function*() {
       const arrived = yield* Deferred.make<Socket>()
       const server = yield* LocalServer.make((request) => Deferred.unsafeDone(arrived, Effect.succeed(request.socket)))
@@ -278,7 +278,7 @@ describe.concurrent("NodeHttp, connections", () => {
 describe("NodeHttp, bodies", () => {
   const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 7 + (index >> 8)) & 0xff)
 
-  it.scopedLive("the global FormData arrives byte for byte, also a second time", () =>
+  it.scopedLive("the global FormData arrives unchanged, also a second time", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const client = yield* makeClient()
@@ -301,7 +301,7 @@ describe("NodeHttp, bodies", () => {
       }
     }))
 
-  it.scopedLive("what fetch takes as a body arrives byte for byte", () =>
+  it.scopedLive("each kind of body that fetch accepts arrives unchanged", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const client = yield* makeClient()
@@ -326,7 +326,7 @@ describe("NodeHttp, bodies", () => {
         }))
     }))
 
-  it.scopedLive("a content type that was given stays", () =>
+  it.scopedLive("keeps the given content type", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const client = yield* makeClient()
@@ -353,7 +353,7 @@ describe("NodeHttp, proxy", () => {
       return tunnels.map(({ target }) => target === `127.0.0.1:${server.port}` ? "server" : target)
     })
 
-  it.scopedLive("goes through the proxy of the environment", () =>
+  it.scopedLive("uses the proxy of the environment", () =>
     rowsEffect<readonly [string, (proxy: LocalServer.LocalServer) => Record<string, string>], unknown, Scope.Scope>(
       [
         ["HTTP_PROXY", (proxy) => ({ HTTP_PROXY: proxy.url })],
@@ -370,7 +370,7 @@ describe("NodeHttp, proxy", () => {
         })
     ))
 
-  it.scopedLive("goes to the server itself where nothing else is said", () =>
+  it.scopedLive("connects to the server itself by default", () =>
     rowsEffect<
       readonly [string, NodeHttp.Options, (proxy: LocalServer.LocalServer) => Record<string, string>],
       unknown,
@@ -391,7 +391,7 @@ describe("NodeHttp, proxy", () => {
         })
     ))
 
-  it.scopedLive("the environment is read through Config alone", () =>
+  it.scopedLive("reads the environment only through Config", () =>
     Effect.gen(function*() {
       const { proxy, tunnels } = yield* makeProxy
       const server = yield* echo
@@ -405,7 +405,7 @@ describe("NodeHttp, proxy", () => {
       assert.lengthOf(tunnels, 0)
     }))
 
-  it.scopedLive("a proxy that is named in the options, with its credentials", () =>
+  it.scopedLive("uses the proxy of the options, with its credentials", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const { proxy, tunnels } = yield* makeProxy
@@ -439,7 +439,7 @@ describe("NodeHttp, proxy", () => {
 })
 
 describe("NodeHttp, options", () => {
-  it.live("what is wrong is an InvalidOptions that names it, and not what it says", () =>
+  it.live("a wrong option is an InvalidOptions that names it, and not its value", () =>
     rowsEffect<readonly [NodeHttp.Options, Record<string, string>, string], unknown, Scope.Scope>(
       [
         [{ connections: 0 }, {}, "NodeHttp.connections must be a whole number above zero"],
@@ -469,7 +469,7 @@ describe("NodeHttp, options", () => {
         })
     ))
 
-  it.scopedLive("a time limit without an end is taken", () =>
+  it.scopedLive("accepts an infinite time limit", () =>
     Effect.gen(function*() {
       const server = yield* echo
       const client = yield* makeClient({ connectTimeout: Duration.infinity, keepAliveTimeout: Duration.infinity })

@@ -73,8 +73,8 @@ const endings: ReadonlyArray<readonly [string, (socket: Socket) => void]> = [
   ]
 ]
 
-describe("NodeHttp under a token endpoint, connections that end", () => {
-  it.scopedLive("a kept connection that ends as the request arrives is a Transport error", () =>
+describe("NodeHttp and a token endpoint, connections that end", () => {
+  it.scopedLive("a kept connection that closes as the request arrives is a Transport error", () =>
     rowsEffect(endings, ([name]) => name, ([_, end]) =>
       Effect.gen(function*() {
         const server = yield* makeServer((socket, number, request) =>
@@ -89,7 +89,7 @@ describe("NodeHttp under a token endpoint, connections that end", () => {
         assert.lengthOf(server.sockets, 1)
       })))
 
-  it.scopedLive("a server that closes what is idle, just as the next request is sent: no call fails", () =>
+  it.scopedLive("no call fails if the server closes an idle connection just as the next request is sent", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((socket, number, request) =>
         socket.write(tokenResponse(request), () => {
@@ -117,8 +117,8 @@ const trickle = (socket: Socket, text: string, endless = "") => {
   socket.on("close", () => clearInterval(timer))
 }
 
-describe("NodeHttp under a token endpoint, slow servers", () => {
-  it.scopedLive("an answer that arrives byte by byte is an answer", () =>
+describe("NodeHttp and a token endpoint, slow servers", () => {
+  it.scopedLive("a response that arrives byte by byte is read", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((socket, _, request) => trickle(socket, tokenResponse(request)))
       const { request } = yield* makeEndpoint(server.url)
@@ -165,7 +165,7 @@ describe.concurrent("NodeHttp under a token endpoint, waiting", () => {
     }))
 })
 
-describe("NodeHttp under a token endpoint, informational answers", () => {
+describe("NodeHttp and a token endpoint, informational responses", () => {
   const attemptWith = (before: string): Effect.Effect<string, OAuthError.TokenRequestError> =>
     Effect.scoped(Effect.gen(function*() {
       const server = yield* makeServer((socket, _, request) => socket.write(before + tokenResponse(request)))
@@ -176,7 +176,7 @@ describe("NodeHttp under a token endpoint, informational answers", () => {
       return Redacted.value(value)
     }))
 
-  it.live("answers of 1xx before the answer: the answer counts", () =>
+  it.live("responses with 1xx before the final one are skipped", () =>
     rowsEffect<readonly [string, string], OAuthError.TokenRequestError, never>(
       [
         ["102 Processing", "HTTP/1.1 102 Processing\r\n\r\n"],
@@ -188,7 +188,7 @@ describe("NodeHttp under a token endpoint, informational answers", () => {
     ))
 
   // undici closes such a connection, though RFC 9110 §15.2 has a client ignore it
-  it.live("100 Continue that nobody asked for is a Transport error", () =>
+  it.live("an unexpected 100 Continue is a Transport error", () =>
     Effect.map(
       Effect.flip(attemptWith("HTTP/1.1 100 Continue\r\n\r\n")),
       (error) => assert.strictEqual(error.reason, "Transport")
@@ -201,7 +201,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
 
 // Some containers have no IPv6
 describe.runIf(hasIpv6)("NodeHttp over IPv6 (where the machine has ::1)", () => {
-  it.scopedLive("a token endpoint on [::1]", () =>
+  it.scopedLive("reaches a token endpoint on [::1]", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((socket, _, request) => socket.write(tokenResponse(request)), "::1")
       assert.match(server.url, /^http:\/\/\[::1\]:\d+$/)

@@ -8,7 +8,7 @@ import type * as Tracer from "effect/Tracer"
 
 type RedactedNames = ReadonlyArray<string | RegExp>
 
-/** Shows the request, and its headers but for the values of the named ones. */
+/** Adds the request and its headers, without the values of the named ones. */
 export const annotateRequest = (
   span: Tracer.Span,
   request: HttpClientRequest.HttpClientRequest,
@@ -31,7 +31,7 @@ export const annotateAuthorization = (span: Tracer.Span): void => {
   span.attribute("http.request.header.authorization", redacted)
 }
 
-/** Shows the response in the same way. */
+/** Adds the response in the same way. */
 export const annotateResponse = (
   span: Tracer.Span,
   response: HttpClientResponse.HttpClientResponse,
@@ -54,7 +54,7 @@ const annotateHeaders = (
   }
 }
 
-/** As `Headers.redact` has it, without a copy of the headers. */
+/** The same as `Headers.redact`, without a copy of the headers. */
 const isRedacted = (header: string, redactedNames: RedactedNames): boolean => {
   for (const name of redactedNames) {
     if (typeof name === "string" ? name.toLowerCase() === header : name.test(header)) return true
@@ -62,7 +62,7 @@ const isRedacted = (header: string, redactedNames: RedactedNames): boolean => {
   return false
 }
 
-/** More than servers usually send; whoever sends others cannot fill the memory with them. */
+/** More than servers usually send. The limit keeps a server with ever new names from filling the memory. */
 const maxNames = 256
 
 /** The name of an attribute is made once for each header. */

@@ -10,9 +10,9 @@ type Controller = Undici.Dispatcher.DispatchController
 
 /** The codings that a request accepts. */
 export const accepted = "gzip, br"
-// One is usual, two occur behind proxies that compress again; each further one multiplies what a few bytes become
+// One is usual, two occur behind proxies that compress again; each further one multiplies how much a few bytes expand
 const maxCodings = 3
-// Without a body, or with a part of one
+// Responses without a body, or with a part of one
 const undecodedStatuses = [204, 206, 304]
 
 /** Makes a decoder, given the first byte of the coded body, unless the input comes from another decoder. */
@@ -54,7 +54,7 @@ const decodersOf = (header: string | ReadonlyArray<string> | undefined): Readonl
 const noDecoders: ReadonlyArray<MakeDecoder> = []
 const noStages: ReadonlyArray<Transform> = []
 
-/** What the reader of the body controls, where there is something to decode. */
+/** How the reader of a decoded body controls the source. */
 class Decoder extends ForwardingHandler implements Controller {
   #source: Controller | undefined
   #makers: ReadonlyArray<MakeDecoder> = noDecoders
@@ -88,7 +88,7 @@ class Decoder extends ForwardingHandler implements Controller {
 
   abort(reason: Error): void {
     this.#source?.abort(reason)
-    // Nothing is told by a source that has ended before its body was decoded
+    // A source that ended before its body was decoded reports nothing
     this.onResponseError(this, reason)
   }
 

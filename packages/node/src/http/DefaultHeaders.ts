@@ -24,7 +24,7 @@ export const add: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) =>
   return dispatch({ ...options, headers: completed as Record<string, string> }, handler)
 }
 
-/** The headers of a request of our client, completed. The authorization takes the place of that of the request. */
+/** Completes the headers of a request of our client. The authorization replaces that of the request. */
 export const complete = (
   headers: Headers.Headers,
   authorization?: string,
@@ -37,6 +37,6 @@ export const complete = (
   return completed
 }
 
-/** Our client has all names in lower case; whoever uses the dispatcher itself may write them as they like. */
+/** Our client writes all names in lower case; other users of the dispatcher may not. */
 const has = (headers: object, name: string): boolean =>
   name in headers || Object.keys(headers).some((key) => key.length === name.length && key.toLowerCase() === name)

@@ -26,7 +26,7 @@ export const make = (): (request: HttpClientRequest.HttpClientRequest) => Either
   }
 }
 
-// More than an app calls
+// More origins than an app calls
 const maxOrigins = 100
 
 // Only paths and queries that a parser does not change: no segment starts with a dot, plain or encoded, and no query is

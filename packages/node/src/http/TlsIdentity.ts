@@ -15,7 +15,7 @@ import type { Files, Pem, Pkcs12, Source } from "../TlsCertificate.js"
 
 /** A certificate with the matching key. */
 export interface TlsIdentity {
-  /** What connections are made with: the certificate, its key and the authorities. */
+  /** The certificate, its key and the authorities, for connections. */
   readonly context: SecureContext
   /** SHA-256 of the certificate's DER in base64url (RFC 8705 §3.1). */
   readonly thumbprint: string
@@ -24,7 +24,7 @@ export interface TlsIdentity {
 /** What a source contained when it was read. */
 export interface Contents {
   readonly values: Pem | Pkcs12
-  /** The same for the same values. */
+  /** Equal for equal values. */
   readonly fingerprint: string
   /** Names the option, and the file, of an invalid value. */
   readonly invalid: (name: "certificate" | "key" | "ca" | "pfx", description: string) => InvalidOptions

@@ -79,7 +79,7 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
           const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
             ? HttpTraceContext.toHeaders(span)
             : undefined
-          // Who sees no authorization sees the request as it was made
+          // With an added authorization, response and errors show the request as the caller made it
           const shown = authorization === undefined && trace !== undefined
             ? HttpClientRequest.setHeaders(request, trace)
             : request
@@ -121,7 +121,7 @@ const propagated = (span: Option.Option<Tracer.AnySpan>): Option.Option<Tracer.A
 // -----------------------------------------------------------------------------
 
 type Dispatch = (
-  /** As the response and the errors show it. */
+  /** The request that the response and the errors show. */
   request: HttpClientRequest.HttpClientRequest,
   headers: Record<string, string>,
   target: RequestTarget.RequestTarget,

@@ -34,7 +34,7 @@ const abandoned = new FinalizationRegistry<UndiciExchange>((exchange) => exchang
 
 type Read<A> = Exit.Exit<A, HttpClientError.ResponseError>
 
-// What the request was sent with is out of reach of inspect, JSON and structured clones
+// Private: inspect, JSON and structured clones do not show the headers that were sent
 class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId = HttpClientResponse.TypeId

@@ -45,7 +45,7 @@ const settled = async () => {
 }
 
 describe("ConnectionQueue", () => {
-  it("lets 64 requests connect at once, and each that has connected another one, in their order", async () => {
+  it("lets 64 requests connect at once, and one more for each that has connected, in order", async () => {
     const { given, sendAll } = setUp()
     const exchanges = sendAll(limit + 5)
     await settled()
@@ -56,7 +56,7 @@ describe("ConnectionQueue", () => {
     deepStrictEqual(given, exchanges.slice(0, limit + 2))
   })
 
-  it("each that ends leaves its connection to another, however many connect", async () => {
+  it("each that ends passes its connection on, however many connect", async () => {
     const { given, sendAll } = setUp()
     const [first, ...others] = sendAll(limit + 5)
     first.onRequestStart(controller)
@@ -76,7 +76,7 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, limit + 4)
   })
 
-  it("a connection that the server closes, or that broke, is left to nobody", async () => {
+  it("a closed or broken connection is not passed on", async () => {
     const { given, sendAll } = setUp()
     const [closed, broken, ...others] = sendAll(limit + 5)
     closed.onRequestStart(controller)
@@ -93,7 +93,7 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, limit + 5)
   })
 
-  it("one that comes later does not overtake", async () => {
+  it("a later request does not overtake an earlier one", async () => {
     const { given, send, sendAll } = setUp()
     const exchanges = sendAll(limit + 1)
     exchanges[0].onRequestStart(controller)
@@ -105,7 +105,7 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(given.at(-1), last)
   })
 
-  it("one that is aborted while it waits is never sent, and takes nobody's place", async () => {
+  it("a request that is aborted while it waits is never sent, and blocks no other", async () => {
     const { given, sendAll } = setUp()
     const exchanges = sendAll(limit + 3)
     const reason = new Error("aborted")
@@ -119,14 +119,14 @@ describe("ConnectionQueue", () => {
     deepStrictEqual(given.slice(limit), exchanges.slice(limit + 1))
   })
 
-  it("no origin waits for another", () => {
+  it("origins do not wait for each other", () => {
     const { given, send, sendAll } = setUp()
     sendAll(limit + 1)
     const other = send("http://other")
     assert.strictEqual(given.at(-1), other)
   })
 
-  it("when all have ended, as many may connect as at the beginning", async () => {
+  it("when all have ended, as many may connect as at first", async () => {
     const { given, sendAll } = setUp()
     for (let burst = 1; burst <= 3; burst++) {
       const exchanges = sendAll(2 * limit)
@@ -139,7 +139,7 @@ describe("ConnectionQueue", () => {
     }
   })
 
-  it("a dispatcher that throws fails the request, and holds up no other", async () => {
+  it("a dispatcher that throws fails the request, and delays no other", async () => {
     const { send, sendAll } = setUp(({ origin }) => {
       if (origin === "http://thrown") throw new Error("no such body")
       if (origin === "http://odd") throw "text"
@@ -152,7 +152,7 @@ describe("ConnectionQueue", () => {
     assert.isTrue(failed.every(({ ended }) => ended))
   })
 
-  it("none is forgotten that comes right after all others were aborted", async () => {
+  it("a request right after the abort of all others is sent", async () => {
     const { given, sendAll } = setUp()
     for (const exchange of sendAll(limit + 1)) exchange.abort()
     const exchanges = sendAll(limit + 1)
@@ -162,7 +162,7 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(given.at(-1), exchanges[limit])
   })
 
-  it("does nothing while nothing happens", async () => {
+  it("schedules nothing while nothing happens", async () => {
     let turns = 0
     const original = globalThis.setImmediate
     const spy = vi.spyOn(globalThis, "setImmediate").mockImplementation((callback) => {
@@ -180,7 +180,7 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(turns, 2)
   })
 
-  it("what ended before a burst lets no more of it connect at once", async () => {
+  it("requests that ended before a burst let no more of it connect at once", async () => {
     const { given, send, sendAll } = setUp()
     send()
     for (let count = 0; count < 2 * limit; count++) {
@@ -195,7 +195,7 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, before + limit)
   })
 
-  it("where nobody answers, none waits for one attempt after the other", async () => {
+  it("if the server does not answer, requests do not wait for each other's attempts", async () => {
     const now = vi.spyOn(performance, "now")
     onTestFinished(() => now.mockRestore())
     const { given, sendAll } = setUp()
@@ -211,7 +211,7 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, 4 * limit)
   })
 
-  it("one that comes later has the connection that was left while nobody waited, however many connect", async () => {
+  it("a later request gets a connection that became free while nobody waited, however many connect", async () => {
     const { given, send, sendAll } = setUp()
     const [first] = sendAll(limit + 1)
     first.onRequestStart(controller)
@@ -224,7 +224,7 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(given.at(-1), exchange)
   })
 
-  it("a body that nobody reads is given up for who waits for its connection, not for who opens another one", async () => {
+  it("an unread body is dropped for a request that waits for its connection, not for one that may connect", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "performance"] })
     onTestFinished(() => {
       vi.useRealTimers()

@@ -63,7 +63,7 @@ const connectTo = (connector: ReturnType<typeof Connector.make>, port: number) =
   )
 
 describe("Connector", () => {
-  it.scopedLive("an address that is slower than Node waits for it is tried again where no other takes the connection", () =>
+  it.scopedLive("an address that is slower than Node's limit is tried again if no other accepts the connection", () =>
     Effect.gen(function*() {
       const { open, port } = yield* makeBusyServer
       const name = makeName("127.0.0.1", "::1")
@@ -77,7 +77,7 @@ describe("Connector", () => {
       assert.strictEqual(name.lookups(), 2)
     }))
 
-  it.live("those that were given up share the time that is left", () =>
+  it.live("abandoned addresses share the remaining time", () =>
     Effect.gen(function*() {
       const failure = (code: string) => Object.assign(new Error(code), { code, syscall: "connect" })
       const failures = ["ETIMEDOUT", "ECONNREFUSED", "ETIMEDOUT", "ETIMEDOUT"].map(failure)
@@ -93,7 +93,7 @@ describe("Connector", () => {
       assert.strictEqual(Reflect.get(second, "autoSelectFamilyAttemptTimeout"), Math.ceil(second.timeout / 3))
     }))
 
-  it.live("addresses that all refuse are tried once", () =>
+  it.live("addresses that all refuse are tried once only", () =>
     Effect.gen(function*() {
       const name = makeName("127.0.0.1", "::1")
       const connector = Connector.make({ lookup: name.lookup, timeout: hang, autoSelectFamily: true })

@@ -43,8 +43,8 @@ const value = { text: "Grüße ".repeat(20_000) }
 const json = Buffer.from(JSON.stringify(value))
 const gzipped = gzipSync(json)
 
-describe("ContentCoding, what is decoded", () => {
-  it.scopedLive("every coding that is known, and chains of them", () =>
+describe("ContentCoding, decoding", () => {
+  it.scopedLive("decodes every supported coding, and chains of them", () =>
     rowsEffect<readonly [string, string | Array<string>, Uint8Array], unknown, Scope.Scope>(
       [
         ["gzip", "gzip", gzipped],
@@ -82,7 +82,7 @@ describe("ContentCoding, what is decoded", () => {
         })
     ))
 
-  it.scopedLive("as text, bytes and a stream alike, also when it arrives byte by byte", () =>
+  it.scopedLive("decodes text, bytes and streams alike, also byte by byte", () =>
     Effect.gen(function*() {
       const small = gzipSync("Grüße")
       const server = yield* makeServer((response) => {
@@ -102,7 +102,7 @@ describe("ContentCoding, what is decoded", () => {
       assert.strictEqual(streamed, "Grüße")
     }))
 
-  it.scopedLive("an answer with an error status too", () =>
+  it.scopedLive("decodes a response with an error status too", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) =>
         response.writeHead(503, { "content-encoding": "gzip" }).end(gzipSync(`{"error":"down"}`))
@@ -112,7 +112,7 @@ describe("ContentCoding, what is decoded", () => {
       deepStrictEqual(yield* response.json, { error: "down" })
     }))
 
-  it.scopedLive("what cannot be decoded stays as it is", () =>
+  it.scopedLive("leaves an unsupported coding as it is", () =>
     rowsEffect<readonly [string, string], unknown, Scope.Scope>(
       [
         ["a coding that is not known", "compress"],
@@ -130,7 +130,7 @@ describe("ContentCoding, what is decoded", () => {
         })
     ))
 
-  it.scopedLive("an answer whose body is not there, or a part, stays as it is", () =>
+  it.scopedLive("leaves a response without a body, or with a part of one, as it is", () =>
     rowsEffect<readonly [string, number, Uint8Array], unknown, Scope.Scope>(
       [
         ["204", 204, Buffer.of()],
@@ -149,7 +149,7 @@ describe("ContentCoding, what is decoded", () => {
         })
     ))
 
-  it.scopedLive("an answer to HEAD keeps its headers, and an empty body is empty", () =>
+  it.scopedLive("a response to HEAD keeps its headers, and an empty body is empty", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) =>
         response.writeHead(200, { "content-encoding": "gzip", "content-length": 0 }).end()
@@ -164,7 +164,7 @@ describe("ContentCoding, what is decoded", () => {
 })
 
 describe("DefaultHeaders", () => {
-  it.scopedLive("the client names itself and its version, unless the app does", () =>
+  it.scopedLive("sends its name and version, unless the app sets the user agent", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => response.end())
       const client = yield* makeClient()
@@ -175,7 +175,7 @@ describe("DefaultHeaders", () => {
       deepStrictEqual(server.asked.map((headers) => headers["user-agent"]), [`effect-alf/${version}`, "orders/2.0"])
     }))
 
-  it.scopedLive("who uses the dispatcher itself may write names in any case", () =>
+  it.scopedLive("accepts names of headers in any case", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => response.end())
       const dispatcher = yield* NodeHttp.makeDispatcher(unhurried)
@@ -190,7 +190,7 @@ describe("DefaultHeaders", () => {
       )
     }))
 
-  it.scopedLive("the codings gzip and br are accepted, unless the request says otherwise or asks for a range", () =>
+  it.scopedLive("accepts gzip and br, unless the request sets another header or a range", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => response.end())
       const client = yield* makeClient()
@@ -201,7 +201,7 @@ describe("DefaultHeaders", () => {
       deepStrictEqual(server.asked.map((headers) => headers["accept-encoding"]), ["gzip, br", "identity", undefined])
     }))
 
-  it.scopedLive("a token request asks for identity, and what is compressed all the same is read", () =>
+  it.scopedLive("a token request asks for identity, and a compressed response is read all the same", () =>
     Effect.gen(function*() {
       const server = yield* answering("gzip", gzipSync(`{"access_token":"t","token_type":"Bearer"}`))
       const token = yield* requestToken(server.url)
@@ -246,7 +246,7 @@ const sendBomb = (response: ServerResponse) => {
 }
 
 describe("ContentCoding, a bomb", () => {
-  it.scopedLive("32 megabytes are never in memory, only chunk by chunk", () =>
+  it.scopedLive("32 megabytes are decoded chunk by chunk, never all in memory", () =>
     Effect.gen(function*() {
       // Gzipped twice, a few kilobytes on the wire
       const bomb = gzipSync(gzipOf(32))
@@ -268,7 +268,7 @@ describe("ContentCoding, a bomb", () => {
       assert.isAtMost(largestChunk, 64 * 1024)
     }))
 
-  it.scopedLive("nothing is received ahead of a reader that waits", () =>
+  it.scopedLive("receives nothing while the reader does not read", () =>
     Effect.gen(function*() {
       // Members of gzip one after the other are one body, and what is random does not shrink
       const member = gzipSync(randomBytes(megabyte))
@@ -301,7 +301,7 @@ describe("ContentCoding, a bomb", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
-  it.scopedLive("a token endpoint that sends one gets no more than maxResponseBytes read", () =>
+  it.scopedLive("reads no more than maxResponseBytes from a token endpoint", () =>
     Effect.gen(function*() {
       const server = yield* makeServer(sendBomb)
       const error = yield* Effect.flip(requestToken(server.url))
@@ -332,7 +332,7 @@ describe("ContentCoding, failures", () => {
     (response) => Stream.runDrain(response.stream)
   ]
 
-  it.scopedLive("what is broken is a ResponseError, and the client works on", () =>
+  it.scopedLive("a broken body is a ResponseError, and the client works afterwards", () =>
     rowsEffect(broken, ([name]) => name, ([_, encoding, body]) =>
       Effect.gen(function*() {
         const server = yield* answering(encoding, body)
@@ -346,7 +346,7 @@ describe("ContentCoding, failures", () => {
         deepStrictEqual(yield* Effect.flatMap(client.get(fine.url), (response) => response.json), value)
       })))
 
-  it.scopedLive("a failure before anyone reads is met when one does", () =>
+  it.scopedLive("a failure before the first read is reported by that read", () =>
     Effect.gen(function*() {
       const bodies = [Buffer.from("nonsense"), gzipped]
       const server = yield* makeServer((response) =>
@@ -361,7 +361,7 @@ describe("ContentCoding, failures", () => {
       assert.lengthOf(server.sockets, 1)
     }))
 
-  it.scopedLive("a connection that is cut in the middle of the body", () =>
+  it.scopedLive("reports a connection that is cut within the body", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => {
         response.writeHead(200, { "content-encoding": "gzip", "content-length": gzipped.length })
@@ -372,7 +372,7 @@ describe("ContentCoding, failures", () => {
       assert.strictEqual(error._tag, "ResponseError")
     }))
 
-  it.scopedLive("bytes without an end after the end of the coding cut the connection", () =>
+  it.scopedLive("endless bytes after the end of the coding cut the connection", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => {
         response.writeHead(200, { "content-encoding": "gzip" })
@@ -385,7 +385,7 @@ describe("ContentCoding, failures", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
-  it.scopedLive("a body that does not end after the end of the coding keeps no connection", () =>
+  it.scopedLive("a body that stays open after the end of the coding keeps no connection", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => {
         response.writeHead(200, { "content-encoding": "gzip" }).write(Buffer.concat([gzipped, Buffer.alloc(100)]))
@@ -395,7 +395,7 @@ describe("ContentCoding, failures", () => {
       yield* until(() => server.sockets[0].destroyed)
     }))
 
-  it.scopedLive("an interruption of the reader, or the end of the layer, closes the connection", () =>
+  it.scopedLive("interrupting the reader, or closing the layer, closes the connection", () =>
     Effect.gen(function*() {
       const server = yield* makeServer((response) => {
         response.writeHead(200, { "content-encoding": "gzip" })
@@ -419,7 +419,7 @@ describe("ContentCoding, failures", () => {
       yield* until(() => server.sockets[1].destroyed)
     }))
 
-  it.scopedLive("a scope that ends while a body is decoded, after all of it has arrived", () =>
+  it.scopedLive("a scope may close while a body that has arrived is decoded", () =>
     Effect.gen(function*() {
       const bomb = gzipOf(16)
       const server = yield* answering("gzip", bomb)

@@ -51,7 +51,7 @@ describe("RequestTarget", () => {
     { fastCheck: { numRuns: 500 } }
   )
 
-  it("the origin of a URL is that of the parser, the second time as well", () =>
+  it("the origin equals that of the parser, also the second time", () =>
     rows(
       [
         "HTTP://127.0.0.1:8080/a",
@@ -71,7 +71,7 @@ describe("RequestTarget", () => {
       }
     ))
 
-  it("origins are forgotten when there are very many, and parsed anew", () => {
+  it("very many origins are forgotten, and parsed again", () => {
     const targetOf = makeKnowing()
     for (let port = 1; port <= 1000; port++) {
       const url = `http://127.0.0.1:${port}/a`
@@ -79,12 +79,12 @@ describe("RequestTarget", () => {
     }
   })
 
-  it("parameters are added, and the fragment is left out", () => {
+  it("adds parameters, and omits the fragment", () => {
     const request = HttpClientRequest.get(`${origin}/a?b=c`, { urlParams: { d: "e f" }, hash: "g" })
     deepStrictEqual(makeKnowing()(request), Either.right({ origin, path: "/a?b=c&d=e+f" }))
   })
 
-  it("what is no URL is an error", () => {
+  it("an invalid URL is an error", () => {
     assert.isTrue(Either.isLeft(makeKnowing()(HttpClientRequest.get("/relative"))))
   })
 })

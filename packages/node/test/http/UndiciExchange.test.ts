@@ -29,7 +29,7 @@ const make = (options?: { readonly highWaterMark?: number; readonly body?: Reada
 const text = (chunks: ReadonlyArray<Buffer>) => Buffer.concat(chunks).toString()
 
 describe("UndiciExchange", () => {
-  it("tells once that the response has begun, and not of informational ones", () => {
+  it("reports the start of the response once, and ignores informational ones", () => {
     const { controller, exchange, told } = make()
     exchange.onRequestStart(controller)
     exchange.onResponseStart(controller, 103, {})
@@ -40,7 +40,7 @@ describe("UndiciExchange", () => {
     deepStrictEqual([exchange.status, exchange.headers, exchange.ended], [200, { a: "b" }, true])
   })
 
-  it("pauses when much has arrived, and resumes when it is taken", () => {
+  it("pauses when much has arrived, and resumes when it is read", () => {
     const { controller, exchange } = make({ highWaterMark: 4 })
     exchange.onResponseStart(controller, 200, {})
     exchange.onResponseData(controller, Buffer.from("ab"))
@@ -52,7 +52,7 @@ describe("UndiciExchange", () => {
     deepStrictEqual(exchange.take(), [])
   })
 
-  it("does not pause when all of the body is awaited, and calls back at its end", () => {
+  it("does not pause when the whole body is awaited, and calls back at its end", () => {
     const { controller, exchange } = make({ highWaterMark: 1 })
     let called = 0
     exchange.onResponseStart(controller, 200, {})
@@ -76,7 +76,7 @@ describe("UndiciExchange", () => {
     assert.strictEqual(called, 1)
   })
 
-  it("aborted before it has a connection, it fails at once, and what begins is aborted", () => {
+  it("an exchange that is aborted without a connection fails at once, and its later start is aborted", () => {
     const body = Readable.from(["a"])
     const { controller, exchange, told } = make({ body })
     exchange.abort(new Error("enough"))
@@ -87,7 +87,7 @@ describe("UndiciExchange", () => {
     assert.lengthOf(told, 1)
   })
 
-  it("aborted after its end, it stays as it is", () => {
+  it("an abort after the end changes nothing", () => {
     const { controller, exchange } = make()
     exchange.onRequestStart(controller)
     exchange.onResponseStart(controller, 200, {})

@@ -23,7 +23,7 @@ describe("UndiciResponse", () => {
     deepStrictEqual(Effect.runSync(response.json), { a: 1 })
   })
 
-  it.live("one that has not is awaited, and what was read of a stream comes before its failure", () =>
+  it.live("a body that has not arrived is awaited, and a stream emits what arrived before its failure", () =>
     Effect.gen(function*() {
       const { exchange, response } = make("a")
       const seen: Array<string> = []
@@ -40,7 +40,7 @@ describe("UndiciResponse", () => {
       assert.strictEqual(seen.join(""), "a")
     }))
 
-  it.live("a stream that is read to its end has no more", () =>
+  it.live("a stream that was read to its end emits nothing more", () =>
     Effect.gen(function*() {
       const { exchange, response } = make("a")
       exchange.onResponseEnd()
