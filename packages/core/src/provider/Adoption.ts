@@ -105,6 +105,6 @@ export const measure = (update: OAuthMetrics.Update, remaining: number): void =>
   if (Number.isFinite(remaining)) update(OAuthMetrics.timeToExpiry, remaining / 1000)
 }
 
-/** The token that was found in the store. */
+/** The token found in the store. */
 export const tokenOf = (seen: Option.Option<Found>): AccessToken.AccessToken | undefined =>
   Option.getOrUndefined(Option.flatMap(seen, ({ token }) => token))

@@ -178,7 +178,7 @@ export const make = (options: {
     const { origin, reason } = flight
     const held = adoption.hold(token, true)
     adoption.take(slot, held)
-    // The key or certificate that binds tokens changed during the request, most likely before the server saw it
+    // The key or certificate that binds tokens changed during the request, probably before the server saw it
     const isCurrent = endpoint.isCurrent(slot.request)
     if (!isCurrent) adoptRebound(slots.of(slot.source), held)
     if (reason === "rejection") reports.renewed(slot, origin, HeldToken.identity(held))
@@ -244,7 +244,7 @@ export const make = (options: {
         yield* Effect.interruptible(afterwards)
       })
     ).pipe(
-      // Whatever else fails, such as an invalid token: the key must not wait for it for ever
+      // After any other failure, such as an invalid token, the key must not wait for ever
       Effect.onError((cause) => Effect.sync(() => land(slot, flight, Exit.failCause(cause))))
     )
 

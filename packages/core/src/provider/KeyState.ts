@@ -442,7 +442,7 @@ const maxBackgroundFactor = 16
 
 const restOf = ({ renewal }: KeyState): Rest => renewal._tag === "Running" ? renewal.before : renewal
 
-/** Another rest, which a renewal in progress has before it. */
+/** Changes the state to which a renewal in progress returns. */
 const withRest = (state: KeyState, rest: Rest): KeyState => ({
   ...state,
   renewal: state.renewal._tag === "Running" ? { ...state.renewal, before: rest } : rest
@@ -464,7 +464,7 @@ const taken = (state: KeyState, token: HeldToken.HeldToken, { isShared }: Taking
   const { held } = state
   if (held === undefined) return holding(state, token)
   if (HeldToken.is(held, token.token)) return holding(state, held.isOwn ? { ...token, isOwn: true } : token)
-  // A store of this process missed no write, and an app may have very many keys in it
+  // A store of this process misses no write, and an app may have very many keys in it
   return { ...holding(state, token), replaced: isShared ? HeldToken.replaced(held) : undefined }
 }
 

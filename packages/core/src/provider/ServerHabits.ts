@@ -35,7 +35,7 @@ export interface ServerHabits {
 const youngShare = 0.25
 /** However long its lifetime is, a token is no longer young after this (ms). */
 const maxYoung = 60_000
-/** So many early rejections within `deathsMemory` (ms) are no manual revocation. */
+/** This many early rejections within `deathsMemory` (ms) are no manual revocation. */
 const minDeaths = 3
 const deathsMemory = 10 * 60_000
 

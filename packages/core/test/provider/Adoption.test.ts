@@ -9,7 +9,7 @@ import { make, token } from "../support/AdoptionBench.js"
 const api = "https://api.example.com"
 
 describe("Adoption", () => {
-  it.effect("a token of the store is taken while it is fresh, for a renewal in the background while that is not due", () =>
+  it.effect("adopts a stored token while it is fresh; for a background renewal, only before it is due", () =>
     Effect.gen(function*() {
       const { adoption, slot, time } = yield* make()
       for (
@@ -25,7 +25,7 @@ describe("Adoption", () => {
       }
     }))
 
-  it.effect("fleet rule 5: a rejected token is not taken, nor one that was replaced here", () =>
+  it.effect("fleet rule 5: does not adopt a rejected token, nor one that was replaced here", () =>
     Effect.gen(function*() {
       const { adoption, slot } = yield* make()
       adoption.take(slot, adoption.hold(token("a"), true))
@@ -47,7 +47,7 @@ describe("Adoption", () => {
       }
     }))
 
-  it.effect("where no other process writes to the store, nothing is kept of a token that was replaced", () =>
+  it.effect("keeps nothing of a replaced token if no other process writes to the store", () =>
     Effect.gen(function*() {
       for (const isShared of [true, false]) {
         const { adoption, slot } = yield* make(isShared)
@@ -57,7 +57,7 @@ describe("Adoption", () => {
       }
     }))
 
-  it.effect("the same token from another side stays whose it was, and accepted where it was", () =>
+  it.effect("the same token from another source keeps its origin and its acceptances", () =>
     Effect.gen(function*() {
       const { acceptances, adoption, slot } = yield* make()
       const own = adoption.hold(token("a"), true)
@@ -72,7 +72,7 @@ describe("Adoption", () => {
       assert.isUndefined(slot.state.replaced)
     }))
 
-  it.effect("what a renewal brings ends a failure; after the end of the provider it is not kept", () =>
+  it.effect("a token of a renewal ends a failure; a closed provider does not keep it", () =>
     Effect.gen(function*() {
       const { adoption, slot, slots } = yield* make()
       const failing = { error: TestTokenEndpoint.unavailable, reason: "background", at: 0, cooldown: 1000 } as const

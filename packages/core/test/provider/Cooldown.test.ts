@@ -59,20 +59,20 @@ const lengthOf = (cooldown: ReturnType<typeof make>, failure: Cooldown.Failure, 
 }
 
 describe("Cooldown", () => {
-  it("rule 7: nothing is answered for before anything has failed", () => {
+  it("rule 7: no answer before a failure", () => {
     const cooldown = make(1000)
     assert.isUndefined(cooldown.failure(0))
     assert.isFalse(cooldown.mayChange())
   })
 
-  it("a clock that is set back ends it", () => {
+  it("a clock set back ends it", () => {
     const cooldown = make(1000)
     cooldown.begin(unavailable, 5000)
     assert.strictEqual(cooldown.failure(5000), unavailable)
     assert.isUndefined(cooldown.failure(4999))
   })
 
-  it("rule 7: the answer is the very failure it began with, and a later one takes its place", () => {
+  it("rule 7: the answer is the failure itself, until a later one replaces it", () => {
     const cooldown = make(1000)
     cooldown.begin(unavailable, 0)
     assert.strictEqual(cooldown.failure(999), unavailable)
@@ -81,14 +81,14 @@ describe("Cooldown", () => {
     assert.isUndefined(cooldown.failure(1999))
   })
 
-  it("fleet rule 9: what may pass by itself is held for the base, each time", () => {
+  it("fleet rule 9: a transient failure answers for the base, each time", () => {
     for (const failure of [unavailable, maxWait, withRetryAfter(0)]) {
       const cooldown = make(1000)
       for (const now of [0, 5000, 5500, 7000]) assert.strictEqual(lengthOf(cooldown, failure, now), 1000)
     }
   })
 
-  it("fleet rule 9: a definite failure is held five times as long, doubling to sixty times", () => {
+  it("fleet rule 9: a definite failure answers five times as long, doubling to sixty times", () => {
     const cooldown = make(100)
     const lengths: Array<number> = []
     let now = 0
@@ -99,7 +99,7 @@ describe("Cooldown", () => {
     deepStrictEqual(lengths, [500, 1000, 2000, 4000, 6000, 6000, 6000])
   })
 
-  it("fleet rule 9: the doubling goes on over failures that pass, and other credentials end it", () => {
+  it("fleet rule 9: the doubling continues over transient failures, and other credentials end it", () => {
     const cooldown = make(1)
     assert.strictEqual(lengthOf(cooldown, invalidClient, 0), 5)
     assert.strictEqual(lengthOf(cooldown, unavailable, 100), 1)
@@ -112,7 +112,7 @@ describe("Cooldown", () => {
     assert.strictEqual(lengthOf(cooldown, invalidClient, 400), 5)
   })
 
-  it("rule 7: a failure that came earlier is held from then on, and for the base from now on", () => {
+  it("rule 7: an earlier failure answers from its own time on, at least for the base from now on", () => {
     const cooldown = make(1000)
     const failure = withRetryAfter("20 seconds")
     cooldown.begin(failure, 10_000, 0)
@@ -123,7 +123,7 @@ describe("Cooldown", () => {
     assert.isUndefined(cooldown.failure(20_500))
   })
 
-  it("rule 7: what passes is told by the status and the code; what the provider says, and missing credentials always do", () => {
+  it("rule 7: status and code decide what is transient; the provider's errors and missing credentials always are", () => {
     const status = (status: number, error?: string) =>
       new OAuthError.TokenEndpointError({
         reason: error === undefined ? "Status" : "OAuth",
@@ -164,11 +164,11 @@ describe("Cooldown", () => {
     }
   )
 
-  it("fleet rule 9: Retry-After does not change how long a definite failure is held", () => {
+  it("fleet rule 9: Retry-After does not change how long a definite failure answers", () => {
     assert.strictEqual(lengthOf(make(10), withRetryAfter("1 second", 403), 0), 50)
   })
 
-  it("rule 7: with a base of 0 nothing is held, however often it fails", () => {
+  it("rule 7: with a base of 0 no failure answers", () => {
     const cooldown = make(0)
     for (let i = 0; i < 2000; i++) {
       cooldown.begin(invalidClient, i)
@@ -185,7 +185,7 @@ describe("Cooldown", () => {
       return cooldown
     }
 
-    it("others do, the same do not, and neither do those that cannot be told", () => {
+    it("other credentials end it; equal or unknown ones do not", () => {
       for (
         const [next, failure] of [
           [Option.some("b"), undefined],
@@ -199,14 +199,14 @@ describe("Cooldown", () => {
       }
     })
 
-    it("those of a failure that passes, or of none, end nothing", () => {
+    it("credentials of a transient failure, or of none, end nothing", () => {
       const cooldown = make(1000)
       cooldown.begin(unavailable, 0)
       cooldown.look(Option.some("b"))
       assert.strictEqual(cooldown.failure(0), unavailable)
     })
 
-    it("they are looked at once in the base, the first time after it", () => {
+    it("credentials are read once in the base, first after it", () => {
       const cooldown = failedWith(Option.some("a"))
       const looks: Array<number> = []
       for (let now = 0; now < 4000; now += 50) {
@@ -215,19 +215,19 @@ describe("Cooldown", () => {
       deepStrictEqual(looks, [1000, 2000, 3000])
     })
 
-    it("a look that comes late does not bring the next one nearer", () => {
+    it("a late read does not bring the next one forward", () => {
       const cooldown = failedWith(Option.some("a"))
       assert.isTrue(cooldown.mayLook(1900))
       assert.isFalse(cooldown.mayLook(2899))
       assert.isTrue(cooldown.mayLook(2900))
     })
 
-    it("they are not looked at where it is not known what failed", () => {
+    it("credentials are not read if it is unknown which failed", () => {
       assert.isFalse(failedWith(Option.none()).mayChange())
       assert.isTrue(failedWith(Option.some("a")).mayChange())
     })
 
-    it("the next failure forgets them: they are of the one before", () => {
+    it("the next failure forgets the credentials of the one before", () => {
       const cooldown = failedWith(Option.some("a"))
       cooldown.begin(unavailable, 5000)
       assert.isFalse(cooldown.mayChange())

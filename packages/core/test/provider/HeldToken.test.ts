@@ -35,7 +35,7 @@ describe("HeldToken", () => {
     }
   )
 
-  it("it knows whose it is", () => {
+  it("knows whether it was issued to this process", () => {
     assert.isTrue(hold(token("a"), true).isOwn)
     assert.isFalse(hold(token("a"), false).isOwn)
   })
@@ -46,7 +46,7 @@ describe("HeldToken", () => {
     deepStrictEqual(KeyState.found(stored, taking, 0)(state).held, { ...stored, isOwn: true })
   })
 
-  it("fleet rules 7 and 8: it is due, then in its leeway, and over at its end, if it has one", () => {
+  it("fleet rules 7 and 8: a token is due, then in its leeway, and over at its expiry, if it has one", () => {
     const { expiresAt, freshUntil, refreshAt } = hold(token("a", "100 seconds"))
     assert.isBelow(refreshAt, freshUntil)
     deepStrictEqual([freshUntil, expiresAt], [90_000, 100_000])
@@ -55,20 +55,20 @@ describe("HeldToken", () => {
     assert.isTrue(HeldToken.isAlive(unknown, Number.MAX_SAFE_INTEGER))
   })
 
-  it("fleet rule 8: it is alive until its time has really run out, whatever the leeway", () => {
+  it("fleet rule 8: a token is alive until it really expires, whatever the leeway", () => {
     const held = hold(token("a", "100 seconds"))
     assert.isTrue(HeldToken.isAlive(held, 99_999))
     assert.isFalse(HeldToken.isAlive(held, 100_000))
     assert.isFalse(HeldToken.isAlive(undefined, 0))
   })
 
-  it("fleet rule 8: one of unknown lifetime is due when the default says so, and stays alive", () => {
+  it("fleet rule 8: a token of unknown lifetime is due after the default, and stays alive", () => {
     const held = hold(token("a"))
     assert.strictEqual(held.refreshAt, 55 * 60_000)
     assert.isTrue(HeldToken.isAlive(held, Number.MAX_SAFE_INTEGER))
   })
 
-  it("fleet rule 1: its identity is its value, not its time and not the object", () => {
+  it("fleet rule 1: the identity of a token is its value, not its times and not the object", () => {
     const aToken = token("a", "1 hour")
     const held = hold(aToken)
     assert.isTrue(HeldToken.is(held, aToken))
@@ -83,23 +83,23 @@ describe("HeldToken", () => {
     assert.notStrictEqual(identity, HeldToken.identity(hold(token("b", "1 hour"))))
   })
 
-  it("rule 9: shown, it does not show the token", () => {
+  it("rule 9: printing it does not show the token", () => {
     assert.notInclude(inspect(hold(token("s3cr3t", "1 hour")), { depth: 9, showHidden: true, getters: true }), "s3cr3t")
   })
 
-  it("the life of a token is from when it was asked for to its end; an unknown end is never", () => {
+  it("the lifetime of a token runs from its request to its expiry; an unknown expiry is infinite", () => {
     deepStrictEqual(HeldToken.life(token("a", "10 seconds", 1000)), { obtainedAt: 1000, expiresAt: 11_000 })
     assert.strictEqual(HeldToken.life(token("a")).expiresAt, Infinity)
   })
 
-  it("of one that was replaced remain its value, redacted, and whose it was", () => {
+  it("of a replaced token its redacted value and its source are kept", () => {
     const { value, ...rest } = HeldToken.replaced(hold(token("a", "1 hour")))
     assert.strictEqual(Redacted.value(value), "a")
     assert.notInclude(inspect(value), "\"a\"")
     deepStrictEqual(rest, { isOwn: true })
   })
 
-  it("rule 9: neither it nor what remains of it shows the token", () => {
+  it("rule 9: printing neither it nor what is kept of it shows the token", () => {
     const held = hold(token("a-very-secret-token", "1 hour"))
     for (const value of [held, HeldToken.replaced(held)]) {
       deepStrictEqual(Secrets.leaks(value, ["a-very-secret-token"]), [])

@@ -161,7 +161,7 @@ describe("KeyState", () => {
       deepStrictEqual([...told].filter((row) => !table.includes(row)), [])
     })
 
-    it("fleet rule 7: background failures are spaced, doubling to sixteen times, and delay nothing else", () => {
+    it("fleet rule 7: background failures space later attempts, doubling to sixteen times, and delay nothing else", () => {
       let state = after(held)
       const gaps: Array<number> = []
       for (let n = 0; n < 6; n++) {
@@ -173,14 +173,14 @@ describe("KeyState", () => {
       assert.isUndefined(KeyState.answering(state, 0))
     })
 
-    it("rule 7: a failure in the background, and a bug, leave what answers", () => {
+    it("rule 7: a background failure, or a bug, does not change the answer", () => {
       const failure = KeyState.failedWaiting(failing(invalidClient), 0)
       for (const next of [KeyState.failedInBackground(failing(), 100), KeyState.died(failing(defect), 100)]) {
         assert.strictEqual(KeyState.answering(after(start, failure, start, next), 4999), invalidClient)
       }
     })
 
-    it("fleet rule 8: a failure that callers waited for while the token still serves also spaces the next tries", () => {
+    it("fleet rule 8: a failure that callers waited for while the token still serves also spaces later attempts", () => {
       for (const transition of [KeyState.failedWaiting, KeyState.died]) {
         for (
           const [reason, now, background] of [
@@ -197,7 +197,7 @@ describe("KeyState", () => {
       }
     })
 
-    it("fleet rule 9: credentials of a failure that no longer answers say nothing", () => {
+    it("fleet rule 9: credentials of a failure that no longer answers do not matter", () => {
       const again = after(
         start,
         KeyState.failedWaiting(failing(invalidClient), 0),
@@ -212,7 +212,7 @@ describe("KeyState", () => {
       assert.isFalse(KeyState.mayChange(again))
     })
 
-    it("a flight that is gone ends no other", () => {
+    it("a flight that has ended ends no other", () => {
       const state = after(start)
       assert.strictEqual(KeyState.ended(makeFlight())(state), state)
       const landed = after(start, held)
@@ -227,7 +227,7 @@ describe("KeyState", () => {
     const accepted = (name: string, origin = api) =>
       KeyState.heard(OriginVerdicts.accepted(HeldToken.identity(hold(name)), origin))
 
-    it("rule 4: a rejected token is quiet no more, until it is accepted everywhere", () => {
+    it("rule 4: a rejected token is checked on each use, until it is accepted everywhere", () => {
       const quiet = (...transitions: ReadonlyArray<KeyState.Transition>) => after(held, ...transitions).quietUntil
       assert.strictEqual(quiet(), 800_000)
       assert.strictEqual(quiet(rejected("a"), rejected("a", other)), -Infinity)
@@ -238,13 +238,13 @@ describe("KeyState", () => {
       assert.strictEqual(after(rejected("a")).quietUntil, -Infinity)
     })
 
-    it("what is said of another token does not touch the one in use", () => {
+    it("verdicts about another token do not affect the one in use", () => {
       assert.strictEqual(after(held, rejected("b")).quietUntil, 800_000)
       const state = after(held)
       assert.strictEqual(accepted("a")(state), state)
     })
 
-    it("a token is known by its value, while it is held and when it has just been replaced", () => {
+    it("a token is identified by its value, while it is held and when it was just replaced", () => {
       assert.isUndefined(KeyState.known(after(), token("a")))
       const state = after(held, KeyState.obtained(hold("b"), taking, 0))
       assert.strictEqual(KeyState.known(state, token("b", 1)), state.held)
@@ -252,7 +252,7 @@ describe("KeyState", () => {
       assert.isUndefined(KeyState.known(state, token("c")))
     })
 
-    it("fleet rule 7: an endpoint that keeps to its token is asked again at half of what remains", () => {
+    it("fleet rule 7: an endpoint that returns the same token is asked again at half the remaining lifetime", () => {
       const again = (now: number, token: HeldToken.HeldToken) =>
         after(held, KeyState.obtained(token, taking, now)).renewal
       deepStrictEqual(again(800_000, hold("a")), idle(850_000))
@@ -262,14 +262,14 @@ describe("KeyState", () => {
       deepStrictEqual(again(800_000, hold("b")), idle())
     })
 
-    it("fleet rule 10: what is stored is news where a token is held or a failure answers", () => {
+    it("fleet rule 10: a stored token is news if a token is held or a failure answers", () => {
       assert.isFalse(KeyState.isNews(after(), 0))
       assert.isTrue(KeyState.isNews(after(held), 0))
       assert.isTrue(KeyState.isNews(refused(), 4999))
       assert.isFalse(KeyState.isNews(refused(), 5000))
     })
 
-    it("at the end of the provider there is none", () => {
+    it("a closed provider holds none", () => {
       const rejected = KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold("a")), other, Infinity, 0))
       const known = after(held, rejected, KeyState.found(hold("b"), taking, 0))
       assert.isDefined(known.replaced)
@@ -355,7 +355,7 @@ describe("KeyState", () => {
       deepStrictEqual(steps.map(([now]) => decision(key(state), now)), steps.map(([, expected]) => expected))
     })
 
-    it("rule 4: an origin that rejected the token is given another, and the others go on with it", () => {
+    it("rule 4: an origin that rejected the token gets another, and the others keep it", () => {
       const rejected = key(after(held), [["a", api]])
       assert.strictEqual(decision(rejected, 0), "Start rejection")
       assert.strictEqual(decision(rejected, 0, { origin: other }), "Serve")
@@ -366,7 +366,7 @@ describe("KeyState", () => {
       assert.strictEqual(decision(key(after(held), [["b", api]]), 0, { rejected: token("b") }), "Serve")
     })
 
-    it("fleet rule 6: while its renewals are held it keeps the rejected token, unless one is under way for it", () => {
+    it("fleet rule 6: while its renewals are paused it gets the rejected token, unless one is in progress for it", () => {
       const pause = KeyState.heard(OriginVerdicts.paused(api, { count: 1, remaining: 1000 }, 0))
       const paused = (state: KeyState.KeyState) => ({ state: pause(key(state, [["a", api]]).state) })
       assert.strictEqual(decision(paused(after(held)), 999), "Keep")
@@ -377,7 +377,7 @@ describe("KeyState", () => {
       assert.strictEqual(decision(paused(after(held)), 1_000_000), "Start expiry")
     })
 
-    it("fleet rule 6: where the last renewal failed, it is told so, also when the failure answers no more", () => {
+    it("fleet rule 6: if the last renewal failed it gets that error, also after the cool-down", () => {
       const pause = KeyState.heard(OriginVerdicts.paused(api, { count: 4, remaining: 8000 }, 800_000))
       const paused = { state: pause(key(after(held, cooling), [["a", api]]).state) }
       deepStrictEqual(
@@ -386,7 +386,7 @@ describe("KeyState", () => {
       )
     })
 
-    it("fleet rule 9: once in a cool-down's base one looks for what ends it, where anything can", () => {
+    it("fleet rule 9: once in the base of a cool-down one call looks for what ends it, if anything can", () => {
       const passing = key(after(start, KeyState.failedWaiting(failing(invalidClient), 0)))
       assert.strictEqual(decision(passing, 1000), "Answer")
       assert.strictEqual(decision(passing, 999, { isShared: true }), "Answer")
@@ -397,7 +397,7 @@ describe("KeyState", () => {
     })
   })
 
-  describe("whatever happens", () => {
+  describe("any sequence of events", () => {
     interface Step {
       readonly event: string
       readonly name: string

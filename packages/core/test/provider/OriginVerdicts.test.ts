@@ -87,7 +87,7 @@ function heldElsewhere(now: number) {
 }
 
 describe("OriginVerdicts", () => {
-  describe("how an origin stands", () => {
+  describe("the standing of an origin", () => {
     it.each(rows)("%s", (row, before, verdict, expected) => {
       const [from, , to] = row.split(" ")
       const standing = OriginVerdicts.standing(verdict(before), api)
@@ -99,7 +99,7 @@ describe("OriginVerdicts", () => {
       deepStrictEqual([...ruleTable("What origins have said")].sort(), rows.map(([row]) => row).sort())
     })
 
-    it("nothing else changes it", () => {
+    it("no other transition changes it", () => {
       for (
         const [before, verdict] of [
           [after(reject), reject],
@@ -119,13 +119,13 @@ describe("OriginVerdicts", () => {
       }
     })
 
-    it("a key of which no origin says anything but good keeps nothing", () => {
+    it("a key without rejections keeps nothing", () => {
       assert.strictEqual(after(accept, OriginVerdicts.renewed("b", api, 1)), OriginVerdicts.none)
     })
   })
 
   describe("fleet rule 5: rejection is per token and origin", () => {
-    it("knows which origin has rejected which token", () => {
+    it("knows which origin rejected which token", () => {
       const rejected = make()
       rejected.reject("a", api, never, 0)
       assert.isTrue(rejected.has("a", api))
@@ -133,14 +133,14 @@ describe("OriginVerdicts", () => {
       assert.isFalse(rejected.has("b", api))
     })
 
-    it("without an origin: whether anyone has rejected it", () => {
+    it("without an origin, knows whether any rejected it", () => {
       const rejected = make()
       assert.isFalse(rejected.has("a"))
       rejected.reject("a", api, never, 0)
       assert.isTrue(rejected.has("a"))
     })
 
-    it("keeps a token until it expires, and forgets it with the next rejection", () => {
+    it("keeps a rejection until the token expires, and drops it with the next rejection", () => {
       const rejected = make()
       rejected.reject("a", api, 1000, 0)
       rejected.reject("b", api, never, 999)
@@ -150,7 +150,7 @@ describe("OriginVerdicts", () => {
       assert.isTrue(rejected.has("b", api))
     })
 
-    it("keeps at most 256: the oldest is forgotten first", () => {
+    it("keeps at most 256, and drops the oldest first", () => {
       const rejected = make()
       for (let n = 1; n <= 256; n++) rejected.reject(`t${n}`, api, never, n)
       assert.isTrue(rejected.has("t1"))
@@ -159,7 +159,7 @@ describe("OriginVerdicts", () => {
       for (let n = 2; n <= 257; n++) assert.isTrue(rejected.has(`t${n}`, api), `t${n}`)
     })
 
-    it("a rejection that is told again takes no room", () => {
+    it("a repeated rejection takes no room", () => {
       const rejected = make()
       for (let n = 1; n <= 256; n++) rejected.reject(`t${n}`, api, never, n)
       rejected.reject("t256", api, never, 257)
@@ -167,7 +167,7 @@ describe("OriginVerdicts", () => {
       assert.isTrue(rejected.has("t256", api))
     })
 
-    it("any answer but 401 clears the mark, for this token and this origin", () => {
+    it("any response but 401 clears the mark, for this token and this origin", () => {
       const rejected = make()
       for (const origin of [api, other]) {
         rejected.reject("a", origin, never, 0)
@@ -182,7 +182,7 @@ describe("OriginVerdicts", () => {
       assert.isFalse(rejected.has("a"))
     })
 
-    it("an acceptance of what was never rejected changes nothing", () => {
+    it("accepting a token that was never rejected changes nothing", () => {
       const rejected = make()
       rejected.accept("a", api)
       assert.isFalse(rejected.has("a"))
@@ -190,7 +190,7 @@ describe("OriginVerdicts", () => {
     })
   })
 
-  describe("fleet rule 6: a fruitless renewal holds", () => {
+  describe("fleet rule 6: a fruitless renewal pauses", () => {
     const kinds = {
       "the replay was rejected too": (rejected: ReturnType<typeof make>, now: number, n: number) =>
         rejected.fruitless(`t${n}`, api, now),
@@ -212,7 +212,7 @@ describe("OriginVerdicts", () => {
         deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000])
       })
 
-      it(`${kind}: while it holds, the same does not lengthen it`, () => {
+      it(`${kind}: during the pause, the same does not lengthen it`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         for (let n = 2; n < 200; n++) happens(rejected, n, n)
@@ -221,14 +221,14 @@ describe("OriginVerdicts", () => {
         assert.strictEqual(nextRenewal(rejected, 1000), 3000)
       })
 
-      it(`${kind}: holds this origin and no other`, () => {
+      it(`${kind}: pauses this origin and no other`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         assert.isFalse(rejected.mayRenew(api, 1))
         assert.isTrue(rejected.mayRenew(other, 1))
       })
 
-      it(`${kind}: cleared by a replay that works, and begins again at 1 s`, () => {
+      it(`${kind}: a replay that works ends it, and the next begins at 1 s`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         happens(rejected, 1000, 2)
@@ -238,7 +238,7 @@ describe("OriginVerdicts", () => {
         assert.strictEqual(nextRenewal(rejected, 1001), 2001)
       })
 
-      it(`${kind}: an acceptance by another origin clears nothing here`, () => {
+      it(`${kind}: an acceptance by another origin ends nothing here`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         rejected.accept("t1", other)
@@ -246,7 +246,7 @@ describe("OriginVerdicts", () => {
       })
     }
 
-    it("no longer when the clock was set back", () => {
+    it("not longer when the clock was set back", () => {
       const rejected = make()
       rejected.fruitless("a", api, 3_600_000)
       assert.isFalse(rejected.mayRenew(api, 3_600_000))
@@ -257,7 +257,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 0), 2_000)
     })
 
-    it("is counted once per token, however many replays it cost", () => {
+    it("counts once per token, however many replays there were", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       assert.strictEqual(nextRenewal(rejected, 0), 1000)
@@ -269,7 +269,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 90_000), 92_000)
     })
 
-    it("is counted once per token, also when an answer comes late and another token was fruitless since", () => {
+    it("counts once per token, also if a response comes late and another token was fruitless since", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       rejected.fruitless("b", api, 1000)
@@ -279,8 +279,8 @@ describe("OriginVerdicts", () => {
     })
   })
 
-  describe("fleet rule 6: while it is not known whether a renewal helped", () => {
-    it("a renewal for an origin in good order holds nothing", () => {
+  describe("fleet rule 6: while it is unknown whether a renewal helped", () => {
+    it("a renewal for a trusted origin pauses nothing", () => {
       const rejected = make()
       rejected.renewed("a", api, 0)
       assert.isTrue(rejected.mayRenew(api, 0))
@@ -288,7 +288,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 0), 1000)
     })
 
-    it("after a fruitless one, each renewal counts as fruitless until the origin takes a token", () => {
+    it("after a fruitless one, each renewal counts as fruitless until the origin accepts a token", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       rejected.renewed("b", api, 1000)
@@ -299,7 +299,7 @@ describe("OriginVerdicts", () => {
       assert.isTrue(rejected.mayRenew(api, 1001))
     })
 
-    it("each token doubles the hold once, and none lengthens one that is not over", () => {
+    it("each token doubles the pause once, and none lengthens a pause in force", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       rejected.renewed("b", api, 500)
@@ -312,7 +312,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 3000), 7000)
     })
 
-    it("and its token is not counted once more when it is rejected", () => {
+    it("and its token does not count again when it is rejected", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       rejected.renewed("b", api, 1000)
@@ -320,7 +320,7 @@ describe("OriginVerdicts", () => {
       assert.isTrue(rejected.mayRenew(api, 3000))
     })
 
-    it("is the origin's own", () => {
+    it("applies to one origin", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       rejected.renewed("b", other, 0)
@@ -348,7 +348,7 @@ describe("OriginVerdicts", () => {
       }
     })
 
-    it("the wait for one more begins when the first is spent", () => {
+    it("the wait for one more begins when the first is used", () => {
       const rejected = make()
       assert.isTrue(rejected.mayRenew(api, 0))
       assert.strictEqual(spendAll(rejected, 4999), 6)
@@ -362,7 +362,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(spendAll(rejected, 1_000_000), 6)
     })
 
-    it("a part of 5 s that has passed is not lost by looking", () => {
+    it("checking does not lose a part of the 5 s that has passed", () => {
       const rejected = make()
       spendAll(rejected, 0)
       for (let now = 0; now < 5000; now += 7) {
@@ -373,21 +373,21 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 7000), 10_000)
     })
 
-    it("is the origin's own", () => {
+    it("applies to one origin", () => {
       const rejected = make()
       spendAll(rejected, 0)
       assert.isFalse(rejected.mayRenew(api, 0))
       assert.isTrue(rejected.mayRenew(other, 0))
     })
 
-    it("is filled on when the clock was set back", () => {
+    it("continues to fill when the clock was set back", () => {
       const rejected = make()
       for (let n = 0; n < 6; n++) rejected.spend(api, 3_600_000)
       rejected.reject("a", api, never, 0)
       assert.strictEqual(nextRenewal(rejected, 0), 5_000)
     })
 
-    it("one that costs a request at any time is filled in by the clock alone", () => {
+    it("after requests at any times, the clock alone fills it", () => {
       const rejected = make()
       spendAll(rejected, 0)
       for (let now = 1000; now < 5000; now += 1000) {
@@ -397,7 +397,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 4000), 5000)
     })
 
-    it("is not filled by an acceptance", () => {
+    it("an acceptance does not fill it", () => {
       const rejected = make()
       spendAll(rejected, 0)
       rejected.accept("a", api)
@@ -427,7 +427,7 @@ describe("OriginVerdicts", () => {
     )
   })
 
-  describe("whatever is said", () => {
+  describe("any sequence of reports", () => {
     type Said = (token: string, origin: string, now: number, remaining: number) => OriginVerdicts.Transition
     const events: Record<string, Said> = {
       rejected: (token, origin, now) => OriginVerdicts.rejected(token, origin, now + 60_000, now),
@@ -530,13 +530,13 @@ describe("OriginVerdicts", () => {
   })
 })
 
-describe("OriginVerdicts, which origins took a token", () => {
+describe("OriginVerdicts, which origins accepted a token", () => {
   const token = (value: string) =>
     AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1 hour" })
 
   const [one, another] = [token("one"), token("another")]
 
-  it("rule 4: knows each token and each origin by itself", () => {
+  it("rule 4: distinguishes tokens and origins", () => {
     const acceptances = new OriginVerdicts.Acceptances()
     acceptances.accepted(one, api)
     acceptances.accepted(another, other)
@@ -546,7 +546,7 @@ describe("OriginVerdicts, which origins took a token", () => {
     )
   })
 
-  it("rule 4: forgets what was rejected since, and nothing else", () => {
+  it("rule 4: drops the acceptances that were rejected since, and nothing else", () => {
     const acceptances = new OriginVerdicts.Acceptances()
     acceptances.rejected(one, api)
     for (const origin of [api, other]) acceptances.accepted(one, origin)
@@ -557,7 +557,7 @@ describe("OriginVerdicts, which origins took a token", () => {
     assert.isTrue(acceptances.works(one, other))
   })
 
-  it("fleet rule 12: that a token has worked is known after its rejection, too", () => {
+  it("fleet rule 12: remembers that a token worked after its rejection too", () => {
     const acceptances = new OriginVerdicts.Acceptances()
     assert.isFalse(acceptances.hasWorked(one, api))
     acceptances.accepted(one, api)

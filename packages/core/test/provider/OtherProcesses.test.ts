@@ -34,7 +34,7 @@ describe("OtherProcesses", () => {
       assert.strictEqual(slot.state.held && value(slot.state.held.token), "new")
     }))
 
-  it.effect("fleet rule 2: when a write is refused, the token of whoever was first is adopted", () =>
+  it.effect("fleet rule 2: if a write is refused, the winner's token is adopted", () =>
     Effect.gen(function*() {
       const { adoption, others, slot, tokens } = yield* AdoptionBench.make()
       assert.isTrue(yield* tokens.write(slot.key, AdoptionBench.token("first"), Option.none()))
@@ -45,7 +45,7 @@ describe("OtherProcesses", () => {
       assert.strictEqual(slot.state.held?.isOwn, false)
     }))
 
-  it.effect("a token of the store that is not worth taking is written over", () =>
+  it.effect("a stored token that is not worth adopting is overwritten", () =>
     Effect.gen(function*() {
       const { adoption, others, slot, tokens } = yield* AdoptionBench.make()
       assert.isTrue(yield* tokens.write(slot.key, AdoptionBench.token("rejected"), Option.none()))

@@ -47,7 +47,7 @@ const make = Effect.gen(function*() {
 })
 
 describe("RenewalLog", () => {
-  it.effect("says when it begins, when it becomes worse and when it is over, each once", () =>
+  it.effect("logs once each when failing begins, gets worse and ends", () =>
     Effect.gen(function*() {
       const { ended, failed, said, slot } = yield* make
       const key = slot("a")
@@ -61,7 +61,7 @@ describe("RenewalLog", () => {
       ])
     }))
 
-  it.effect("what does not pass by itself is an error from the start", () =>
+  it.effect("a definite failure is an error from the start", () =>
     Effect.gen(function*() {
       const { failed, said, slot } = yield* make
       failed(slot("a"), "serves", refused)
@@ -69,7 +69,7 @@ describe("RenewalLog", () => {
       deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint failed with a defect`])
     }))
 
-  it.effect("says that it is over when tokens are bound to another key since", () =>
+  it.effect("logs the end also if tokens are bound to another key since", () =>
     Effect.gen(function*() {
       const { control, ended, failed, said, slot } = yield* make
       failed(slot("a"), "serves", unavailable)
@@ -80,7 +80,7 @@ describe("RenewalLog", () => {
       deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
     }))
 
-  it.effect("another kind of failure is news", () =>
+  it.effect("another kind of failure is logged", () =>
     Effect.gen(function*() {
       const { failed, said, slot } = yield* make
       failed(slot("a"), "missing", unavailable)
@@ -88,7 +88,7 @@ describe("RenewalLog", () => {
       deepStrictEqual(said(), [`Error ${missing} ${is503}`, `Error ${missing} ${is401}`])
     }))
 
-  it.effect("of ten thousand keys that fail alike one speaks in a minute, and only who spoke says that it is over", () =>
+  it.effect("of ten thousand keys that fail alike one is logged per minute, and only that one logs the end", () =>
     Effect.gen(function*() {
       const { ended, failed, said, slot, time } = yield* make
       const keys = Array.from({ length: 10_000 }, (_, n) => slot(`${n}`))
@@ -100,7 +100,7 @@ describe("RenewalLog", () => {
       deepStrictEqual(said(), [line, line, "Info A token is available again", "Info A token is available again"])
     }))
 
-  it.effect("one that comes and goes is said once a minute at most", () =>
+  it.effect("an intermittent failure is logged at most once a minute", () =>
     Effect.gen(function*() {
       const { ended, failed, said, slot, time } = yield* make
       for (; time.now < 60_000; time.now += 1_000) {

@@ -51,12 +51,12 @@ const make = () => {
 }
 
 describe("ServerHabits", () => {
-  it("a server of which nothing is known shares its tokens", () => {
+  it("by default tokens are shared", () => {
     assert.isTrue(make().sharesTokens())
   })
 
   describe("fleet rule 11: bound tokens", () => {
-    it("after two tokens of others that failed, and one of our own that worked, it stops sharing and says so once", () => {
+    it("stops sharing, with one message, after two failed tokens of others around one of our own that worked", () => {
       const { foreignFails, sharesTokens } = make()
       assert.isUndefined(foreignFails("a", 0))
       assert.isTrue(sharesTokens())
@@ -66,7 +66,7 @@ describe("ServerHabits", () => {
       assert.isFalse(sharesTokens())
     })
 
-    it("a rejection of one of its own ends that, and the count begins anew", () => {
+    it("a rejection of an own token ends that, and the count restarts", () => {
       const { foreignFails, own, rejected, sharesTokens } = make()
       foreignFails("a", 0)
       foreignFails("b", 0)
@@ -78,7 +78,7 @@ describe("ServerHabits", () => {
       assert.strictEqual(foreignFails("d", 7 * minute), TokenBinding.boundTokens)
     })
 
-    it("who was rejected with one of his own within 5 minutes has another problem", () => {
+    it("a process whose own token was rejected within 5 minutes has another problem", () => {
       for (const [after, habit] of [[5 * minute - 1, undefined], [5 * minute, TokenBinding.boundTokens]] as const) {
         const { foreignFails, own, rejected, sharesTokens } = make()
         rejected(own(0), other, 0)
@@ -88,7 +88,7 @@ describe("ServerHabits", () => {
       }
     })
 
-    it("that our own worked is evidence for 10 minutes", () => {
+    it("an own token that worked counts for 10 minutes", () => {
       for (const [after, habit] of [[10 * minute - 1, TokenBinding.boundTokens], [10 * minute, undefined]] as const) {
         const { foreignFails } = make()
         foreignFails("a", 0, second)
@@ -96,7 +96,7 @@ describe("ServerHabits", () => {
       }
     })
 
-    it("a token of another that works here takes back what the ones before said", () => {
+    it("a token of another process that works here cancels earlier failures", () => {
       const { accepted, foreignFails, sharesTokens } = make()
       for (let i = 0; i < 5; i++) {
         assert.isUndefined(foreignFails(`failed-${i}`, i * minute))
@@ -105,7 +105,7 @@ describe("ServerHabits", () => {
       assert.isTrue(sharesTokens())
     })
 
-    it("so does another process whose own tokens are rejected here as well", () => {
+    it("so does a pause that another process began for this origin, and not for another", () => {
       for (const [origin, habit] of [[api, undefined], [other, TokenBinding.boundTokens]] as const) {
         const { foreignFails, held } = make()
         foreignFails("a", 0)
@@ -114,7 +114,7 @@ describe("ServerHabits", () => {
       }
     })
 
-    it("one that works elsewhere takes back nothing here, and one that fails elsewhere does not count here", () => {
+    it("tokens that work or fail at other origins do not count here", () => {
       const { accepted, foreignFails, sharesTokens } = make()
       foreignFails("a", 0)
       accepted(token("b"), other, second)
@@ -123,7 +123,7 @@ describe("ServerHabits", () => {
       assert.strictEqual(foreignFails("d", 2 * minute), TokenBinding.boundTokens)
     })
 
-    it("only a first use counts: one that has worked here and is rejected later was revoked", () => {
+    it("only the first use counts: a token that worked here and is rejected later was revoked", () => {
       const { accepted, own, rejected, sharesTokens } = make()
       // All of them adopted before any of them fails, so that no success comes between the failures
       const adopted = [0, 1, 2, 3, 4].map((i) => token(`t${i}`, -hour, 10 * hour))
@@ -135,7 +135,7 @@ describe("ServerHabits", () => {
       assert.isTrue(sharesTokens())
     })
 
-    it("several tokens of others that fail before our own works are one failure, and the next is the second", () => {
+    it("several failures of others' tokens before our own works count as one", () => {
       const { accepted, own, rejected, sharesTokens } = make()
       for (let i = 0; i < 5; i++) rejected(token(`t${i}`), api, i)
       const mine = own(10)
@@ -144,7 +144,7 @@ describe("ServerHabits", () => {
       assert.strictEqual(rejected(token("next"), api, minute), TokenBinding.boundTokens)
     })
 
-    it("our own must work within 10 s of it: a resource that recovers says nothing of the tokens", () => {
+    it("our own token must work within 10 s: a resource that recovers is no evidence", () => {
       for (const [after, shares] of [[10 * second, false], [10 * second + 1, true]] as const) {
         const { foreignFails, sharesTokens } = make()
         for (const now of [0, minute]) foreignFails(`at-${now}`, now, after)
@@ -223,7 +223,7 @@ describe("ServerHabits", () => {
       }
     )
 
-    it("where tokens are bound it is found at the second one, however many origins take our own", () => {
+    it("bound tokens are detected at the second one, however many origins accept our own", () => {
       const { accepted, foreignFails, own, sharesTokens } = make()
       foreignFails("a", 0)
       for (let n = 0; n < 200; n++) accepted(own(second), `https://${n}.example.com`, second)
@@ -232,7 +232,7 @@ describe("ServerHabits", () => {
     })
   })
 
-  it("fleet rule 11: within one process no token is bound to another", () => {
+  it("fleet rule 11: without shared tokens no binding is detected", () => {
     const habits = ServerHabits.make()
     for (const now of [0, minute, 2 * minute]) {
       assert.isUndefined(habits.rejected(token(`t${now}`), token("", now), api, false, now))
@@ -248,7 +248,7 @@ describe("ServerHabits", () => {
       return process.rejected(mine, api, now + age)
     }
 
-    it("three young tokens that worked and died in 10 minutes are said once", () => {
+    it("three young tokens that worked and became invalid in 10 minutes give one message", () => {
       const process = make()
       assert.isUndefined(dies(process, 0, second))
       assert.isUndefined(dies(process, 4 * minute, second))
@@ -256,7 +256,7 @@ describe("ServerHabits", () => {
       for (let n = 9; n < 20; n++) assert.isUndefined(dies(process, n * minute, second))
     })
 
-    it("deaths of longer ago do not count", () => {
+    it("older rejections do not count", () => {
       for (
         const [third, habit] of [[10 * minute - 1, ServerHabits.oneActiveToken], [10 * minute, undefined]] as const
       ) {
@@ -267,7 +267,7 @@ describe("ServerHabits", () => {
       }
     })
 
-    it("young is a quarter of its life, and a minute at most", () => {
+    it("a token is young for a quarter of its lifetime, at most a minute", () => {
       for (
         const [lifetime, age, habit] of [
           [hour, minute - 1, ServerHabits.oneActiveToken],
@@ -285,7 +285,7 @@ describe("ServerHabits", () => {
       }
     })
 
-    it("a token that never worked has not died, and neither has one that worked elsewhere", () => {
+    it("a token that never worked, or only elsewhere, does not count", () => {
       const { accepted, own, rejected } = make()
       for (let n = 0; n < 10; n++) {
         const mine = own(n * second)
@@ -294,7 +294,7 @@ describe("ServerHabits", () => {
       }
     })
 
-    it("tokens of others die like our own, and it does not stop the sharing", () => {
+    it("tokens of others count like our own, and sharing continues", () => {
       const { accepted, rejected, sharesTokens } = make()
       const fates = [1, 2, 3].map((n) => {
         const other = token(`t${n}`, n * second)
@@ -305,7 +305,7 @@ describe("ServerHabits", () => {
       assert.isTrue(sharesTokens())
     })
 
-    it("a token dies once, however many origins tell of it: one revocation by hand is no habit", () => {
+    it("a token counts once, however many origins reject it: one manual revocation is no habit", () => {
       const { accepted, own, rejected } = make()
       const origins = Array.from({ length: 10 }, (_, n) => `https://${n}.example.com`)
       const mine = own(0)
@@ -314,7 +314,7 @@ describe("ServerHabits", () => {
     })
   })
 
-  it("it remembers 64 origins that rejected tokens of others: with one more all of them begin anew", () => {
+  it("remembers 64 origins that rejected tokens of others; with one more all of them start again", () => {
     for (const [more, shares] of [[63, false], [64, true]] as const) {
       const { foreignFails, rejected, sharesTokens } = make()
       foreignFails("a", 0)

@@ -37,7 +37,7 @@ const aToken = HeldToken.make(
 )
 
 describe("TokenCache", () => {
-  it.effect("rule 2: what is one token has one slot, and what is another has another", () =>
+  it.effect("rule 2: each token has one slot", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(10)
       const slot = slots.of({ scope: "read write" })
@@ -47,7 +47,7 @@ describe("TokenCache", () => {
       deepStrictEqual(slot.request, endpoint.resolve({ scope: "read write" }))
     }))
 
-  it.effect("rule 2: a request that says what the default says has the default's slot", () =>
+  it.effect("rule 2: a request equal to the default has the default's slot", () =>
     Effect.gen(function*() {
       const { slots } = yield* make(1, { scope: "read" })
       const first = slots.of(undefined)
@@ -56,7 +56,7 @@ describe("TokenCache", () => {
       assert.notStrictEqual(slots.of({ scope: "write" }), first)
     }))
 
-  it.effect("rule 12: the key of a request is computed once, also where what tokens are bound to was changed back", () =>
+  it.effect("rule 12: the key of a request is computed once, also if the binding of tokens was changed back", () =>
     Effect.gen(function*() {
       const { control, endpoint } = yield* TestTokenEndpoint.make()
       let resolved = 0
@@ -80,7 +80,7 @@ describe("TokenCache", () => {
       }
     }))
 
-  it.effect("a new slot knows nothing, and what it learns is its own", () =>
+  it.effect("a new slot is empty, and slots share nothing", () =>
     Effect.gen(function*() {
       const { slots } = yield* make(10)
       const slot = slots.of({ scope: "a" })
@@ -96,7 +96,7 @@ describe("TokenCache", () => {
       assert.strictEqual(other.state, KeyState.initial)
     }))
 
-  it.effect("a key is found while it is in use, and to find it is no use", () =>
+  it.effect("a key is found while it is in use, and finding it is no use", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
       const key = (scope: string) => storeKey(endpoint.resolve({ scope }))
@@ -112,7 +112,7 @@ describe("TokenCache", () => {
       assert.isDefined(slots.find(key("b")))
     }))
 
-  it.effect("the default slot is never dropped and takes no room", () =>
+  it.effect("the default slot is never dropped and takes no capacity", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
       const first = slots.of(undefined)
@@ -125,7 +125,7 @@ describe("TokenCache", () => {
       assert.strictEqual(slots.find(storeKey(endpoint.resolve())), first)
     }))
 
-  it.effect("rule 1: a slot with a flight is not dropped, and the room is taken back once it has landed", () =>
+  it.effect("rule 1: a slot with a flight is not dropped until the flight has ended", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
       const inUse = () => scopes.filter((scope) => slots.find(storeKey(endpoint.resolve({ scope }))) !== undefined)
@@ -142,7 +142,7 @@ describe("TokenCache", () => {
       deepStrictEqual(inUse(), ["b", "d"])
     }))
 
-  it.effect("close: what was known of a default token and of every other key is gone", () =>
+  it.effect("close drops the default token and every other key", () =>
     Effect.gen(function*() {
       const { endpoint, slots } = yield* make(2)
       const first = slots.of(undefined)

@@ -52,7 +52,7 @@ const make = Effect.gen(function*() {
 const over = Exit.fail("time is over")
 
 describe.concurrent("WaitingCallers", () => {
-  it.scoped("all are told, and so is whoever comes later; only the first time counts", () =>
+  it.scoped("all callers get the result, and later ones too; only the first result counts", () =>
     Effect.gen(function*() {
       const { join, running, tell, told, wait, waiting } = yield* make
       yield* join("a", 1000)
@@ -86,7 +86,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual([waiting(), running()], [0, 0])
     }))
 
-  it.scoped("a hundred with one deadline have one timer, and so have a hundred with later ones", () =>
+  it.scoped("a hundred callers with one deadline have one timer, and so have a hundred with later ones", () =>
     Effect.gen(function*() {
       const { join, timers, told } = yield* make
       yield* Effect.forEach(Array.from({ length: 100 }), () => join("one", 500), { discard: true })
@@ -96,7 +96,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(told.length, 200)
     }))
 
-  it.effect("whose time is over already does not wait", () =>
+  it.effect("a caller whose deadline has passed does not wait", () =>
     Effect.gen(function*() {
       const { changes, timers, told, wait } = yield* make
       yield* TestClock.adjust(500)
@@ -105,7 +105,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual([changes, timers.length], [[], 0])
     }).pipe(Effect.scoped))
 
-  it.scoped("whose wait ends before anything can come does not wait for it, and the others do", () =>
+  it.scoped("a caller whose wait ends before any result fails at once, and the others wait", () =>
     Effect.gen(function*() {
       const { join, nothingBefore, tell, told, wait, waiting } = yield* make
       for (const deadline of [100, 300, 200]) yield* join(`until ${deadline}`, deadline)
@@ -123,7 +123,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(told.slice(3), [["until 300", over, 300], ["last", Exit.succeed("token"), 300]])
     }))
 
-  it.scoped("one that is interrupted is counted out at once, and disturbs no other", () =>
+  it.scoped("an interrupted caller stops counting at once, and disturbs no other", () =>
     Effect.gen(function*() {
       const { changes, join, tell, told, waits } = yield* make
       const first = yield* join("a", 1000)
@@ -139,7 +139,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(waits, [10, 20])
     }))
 
-  it.scoped("one that is told and interrupted at the same time is counted out once", () =>
+  it.scoped("a caller that is interrupted as it gets the result is counted once", () =>
     Effect.gen(function*() {
       const { changes, join, tell } = yield* make
       const told = yield* join("told first", 1000)
@@ -149,7 +149,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(changes, [1, -1])
     }))
 
-  it.scoped("one that cannot be interrupted has its deadline all the same", () =>
+  it.scoped("a caller that cannot be interrupted has a deadline too", () =>
     Effect.gen(function*() {
       const { told, wait } = yield* make
       const caller = yield* Effect.fork(Effect.uninterruptible(wait("a", 100)))
@@ -159,7 +159,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(told, [["a", over, 100]])
     }))
 
-  it.scoped("a fiber that goes on after its wait is not counted out when it ends", () =>
+  it.scoped("a fiber that continues after its wait is not counted again when it ends", () =>
     Effect.gen(function*() {
       const { changes, tell, wait } = yield* make
       const caller = yield* Effect.fork(Effect.zipRight(wait("a", 1000), Effect.sleep(10)))
@@ -170,7 +170,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(changes, [1, -1])
     }))
 
-  it.scoped("a clock that is set back makes nobody wait longer", () =>
+  it.scoped("a clock set back makes nobody wait longer", () =>
     Effect.gen(function*() {
       const { join, offset, told } = yield* make
       yield* join("a", 100)
@@ -180,7 +180,7 @@ describe.concurrent("WaitingCallers", () => {
       deepStrictEqual(told, [["a", over, 100], ["b", over, 300]])
     }))
 
-  it.scoped("a timer that is late makes those who come after it wait no longer", () =>
+  it.scoped("a late timer makes later callers wait no longer", () =>
     Effect.gen(function*() {
       const { join, offset, told } = yield* make
       yield* join("a", 100)
