@@ -35,37 +35,37 @@ const mapGet = (f: (entry: TokenStore.Entry) => TokenStore.Entry) =>
 const endless = Duration.days(1000)
 
 const rows = {
-  absent: "get: a key that was never set holds nothing",
-  roundTrip: "set: an entry is read back as it was written",
-  text: "set: any text is read back as it was written",
-  large: "set: 64 KiB are read back as they were written",
-  replace: "set: replaces the version that the writer has seen",
-  replaceGone: "set: writes where the entry that the writer has seen is gone",
-  refuseBlind: "set: refuses a writer who has seen nothing where an entry is",
-  refuseStale: "set: refuses a writer who has seen another version",
-  race: "set: of many writers at once one wins, on an empty key and over an entry",
-  remaining: "get: tells the time that remains, never more than was set",
-  replaceTime: "set: what replaces an entry has a time of its own",
-  expiry: "get: an entry is gone when its time is over, and its key is free",
-  endless: "get: an entry without an end stays, and has none",
-  remove: "remove: takes away the version it names",
-  removeOther: "remove: leaves another version alone",
-  removeNothing: "remove: answers false where nothing is",
-  keys: "keys: each holds its own entry, whatever characters it has",
-  grant: "acquireLease: grants what nobody holds",
-  exclusive: "acquireLease: refuses while another holds it, not its holder",
-  leaseElsewhere: "acquireLease: refuses while another process holds it",
-  leaseRace: "acquireLease: of many at once one gets it",
-  leaseExpiry: "acquireLease: a lease is free when its time is over",
-  leaseEndless: "acquireLease: a lease of more than ten times the time that is asked for is nobody's",
-  extend: "extendLease: is for the holder alone",
-  extendTime: "extendLease: counts from now on",
-  release: "releaseLease: frees it for others, by its holder alone",
-  leasesApart: "leases: have nothing to do with entries or other keys",
+  absent: "get: a key that was never set has no entry",
+  roundTrip: "set: an entry is read back unchanged",
+  text: "set: any text is read back unchanged",
+  large: "set: 64 KiB are read back unchanged",
+  replace: "set: replaces the version that the writer has read",
+  replaceGone: "set: writes if the entry that the writer has read is gone",
+  refuseBlind: "set: refuses a writer that has read no entry if there is one",
+  refuseStale: "set: refuses a writer that has read another version",
+  race: "set: one of many simultaneous writers wins, on an empty key and over an entry",
+  remaining: "get: returns the remaining lifetime, never more than was set",
+  replaceTime: "set: a new entry has its own lifetime",
+  expiry: "get: an expired entry is gone, and its key is free",
+  endless: "get: an entry without expiry stays, and its lifetime is infinite",
+  remove: "remove: removes the given version",
+  removeOther: "remove: does not remove another version",
+  removeNothing: "remove: returns false if there is no entry",
+  keys: "keys: each has its own entry, whatever its characters",
+  grant: "acquireLease: grants a lease that nobody holds",
+  exclusive: "acquireLease: refuses others while it is held, but not the holder",
+  leaseElsewhere: "acquireLease: refuses while another process holds the lease",
+  leaseRace: "acquireLease: one of many simultaneous calls gets it",
+  leaseExpiry: "acquireLease: an expired lease is free",
+  leaseEndless: "acquireLease: a lease with more than ten times the requested duration counts as free",
+  extend: "extendLease: works only for the holder",
+  extendTime: "extendLease: the new duration starts now",
+  release: "releaseLease: works only for the holder, and frees the lease",
+  leasesApart: "leases: are independent of entries and of other keys",
   changes: "changes: stays open",
-  noticeOfWrite: "changes: tells of a write, in another process too",
-  noticeOfRemoval: "changes: tells of a removal, in another process too",
-  noNoticeOfLease: "changes: tells nothing of leases"
+  noticeOfWrite: "changes: reports a write, to other processes too",
+  noticeOfRemoval: "changes: reports a removal, to other processes too",
+  noNoticeOfLease: "changes: does not report leases"
 }
 
 /** Those that a store fails which gives back something else than it was given. */
@@ -484,7 +484,7 @@ describe("TokenStoreContract", () => {
       assert.strictEqual(violation._tag, "ContractViolation")
       assert.match(
         violation.message,
-        /^set: 64 KiB are read back as they were written: expected the entry as it was set, but there was version \w+ with 65535 characters for 1m$/
+        /^set: 64 KiB are read back unchanged: expected the entry as it was set, but there was version \w+ with 65535 characters for 1m$/
       )
     }))
 

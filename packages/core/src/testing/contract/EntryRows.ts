@@ -54,27 +54,27 @@ const oddKeys = [
 /** The rows. */
 export const rows: ReadonlyArray<RowSource> = [
   {
-    name: "get: a key that was never set holds nothing",
+    name: "get: a key that was never set has no entry",
     claims: [],
     check: (probe) => expectNone(probe, probe.key, "under a key that was never set")
   },
   {
-    name: "set: an entry is read back as it was written",
+    name: "set: an entry is read back unchanged",
     claims: [],
     check: (probe) => roundTrip(probe, probe.key, "payload")
   },
   {
-    name: "set: any text is read back as it was written",
+    name: "set: any text is read back unchanged",
     claims: [],
     check: (probe) => roundTrip(probe, probe.key, oddPayload)
   },
   {
-    name: "set: 64 KiB are read back as they were written",
+    name: "set: 64 KiB are read back unchanged",
     claims: [],
     check: (probe) => roundTrip(probe, probe.key, largePayload)
   },
   {
-    name: "set: replaces the version that the writer has seen",
+    name: "set: replaces the version that the writer has read",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -88,7 +88,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "set: writes where the entry that the writer has seen is gone",
+    name: "set: writes if the entry that the writer has read is gone",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -99,17 +99,17 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "set: refuses a writer who has seen nothing where an entry is",
+    name: "set: refuses a writer that has read no entry if there is one",
     claims: ["compareAndSet"],
     check: (probe) => refusal(probe, Option.none())
   },
   {
-    name: "set: refuses a writer who has seen another version",
+    name: "set: refuses a writer that has read another version",
     claims: ["compareAndSet"],
     check: (probe) => refusal(probe, Option.some("another"))
   },
   {
-    name: "set: of many writers at once one wins, on an empty key and over an entry",
+    name: "set: one of many simultaneous writers wins, on an empty key and over an entry",
     claims: ["compareAndSet"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key } = probe
@@ -119,7 +119,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "get: tells the time that remains, never more than was set",
+    name: "get: returns the remaining lifetime, never more than was set",
     claims: ["expiry"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { advance, key, shortTime, store } = probe
@@ -140,7 +140,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "set: what replaces an entry has a time of its own",
+    name: "set: a new entry has its own lifetime",
     claims: ["expiry"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { advance, key, shortTime, store } = probe
@@ -160,7 +160,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "get: an entry is gone when its time is over, and its key is free",
+    name: "get: an expired entry is gone, and its key is free",
     claims: ["expiry"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { advance, key, shortTime, store } = probe
@@ -180,7 +180,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "get: an entry without an end stays, and has none",
+    name: "get: an entry without expiry stays, and its lifetime is infinite",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { advance, key, shortTime, store } = probe
@@ -196,7 +196,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "remove: takes away the version it names",
+    name: "remove: removes the given version",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -210,7 +210,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "remove: leaves another version alone",
+    name: "remove: does not remove another version",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -222,12 +222,12 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "remove: answers false where nothing is",
+    name: "remove: returns false if there is no entry",
     claims: [],
     check: (probe) => expectAnswer(false, probe.store.remove(probe.key, "any"), "remove on a key that holds nothing")
   },
   {
-    name: "keys: each holds its own entry, whatever characters it has",
+    name: "keys: each has its own entry, whatever its characters",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe

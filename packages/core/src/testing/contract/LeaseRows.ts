@@ -18,7 +18,7 @@ import {
 /** The rows. */
 export const rows: ReadonlyArray<RowSource> = [
   {
-    name: "acquireLease: grants what nobody holds",
+    name: "acquireLease: grants a lease that nobody holds",
     claims: [],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -27,7 +27,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "acquireLease: refuses while another holds it, not its holder",
+    name: "acquireLease: refuses others while it is held, but not the holder",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -39,7 +39,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "acquireLease: refuses while another process holds it",
+    name: "acquireLease: refuses while another process holds the lease",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, other, store } = probe
@@ -53,7 +53,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "acquireLease: of many at once one gets it",
+    name: "acquireLease: one of many simultaneous calls gets it",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -68,7 +68,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "acquireLease: a lease is free when its time is over",
+    name: "acquireLease: an expired lease is free",
     claims: ["leases", "expiry"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { advance, key, shortTime, store } = probe
@@ -80,7 +80,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "acquireLease: a lease of more than ten times the time that is asked for is nobody's",
+    name: "acquireLease: a lease with more than ten times the requested duration counts as free",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -97,7 +97,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "extendLease: is for the holder alone",
+    name: "extendLease: works only for the holder",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -109,7 +109,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "extendLease: counts from now on",
+    name: "extendLease: the new duration starts now",
     claims: ["leases", "expiry"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { advance, key, shortTime, store } = probe
@@ -125,7 +125,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "releaseLease: frees it for others, by its holder alone",
+    name: "releaseLease: works only for the holder, and frees the lease",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -139,7 +139,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "leases: have nothing to do with entries or other keys",
+    name: "leases: are independent of entries and of other keys",
     claims: ["leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -149,7 +149,7 @@ export const rows: ReadonlyArray<RowSource> = [
       yield* expectAnswer(true, store.acquireLease(other, "b", longTime), "acquireLease of another key")
       const entry = yield* makeEntry("payload")
       yield* put(probe, key, entry)
-      yield* expectEntry(probe, key, entry, "as it was set by whoever")
+      yield* expectEntry(probe, key, entry, "as it was set")
       yield* store.remove(key, entry.version)
       yield* store.releaseLease(other, "b")
       yield* expectAnswer(false, store.acquireLease(key, "b", longTime), "acquireLease by another")

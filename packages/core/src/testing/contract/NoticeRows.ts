@@ -25,7 +25,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "changes: tells of a write, in another process too",
+    name: "changes: reports a write, to other processes too",
     claims: ["notices"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, other, store } = probe
@@ -38,7 +38,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "changes: tells of a removal, in another process too",
+    name: "changes: reports a removal, to other processes too",
     claims: ["notices"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
@@ -51,7 +51,7 @@ export const rows: ReadonlyArray<RowSource> = [
     })
   },
   {
-    name: "changes: tells nothing of leases",
+    name: "changes: does not report leases",
     claims: ["notices", "leases"],
     check: Effect.fnUntraced(function*(probe: Probe) {
       const { key, store } = probe
