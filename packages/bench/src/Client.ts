@@ -1,7 +1,4 @@
 /** What is measured: a client as an app makes it once, and calls an API with. */
-import type { HttpClient } from "@effect/platform"
-import { Effect, type Layer, ManagedRuntime } from "effect"
-import { constVoid } from "effect/Function"
 
 /** What the callers do, and where their calls are recorded. */
 export interface Load {
@@ -33,6 +30,8 @@ export interface Surroundings extends TokenOptions {
 
 export interface Contender {
   readonly name: string
+  /** The address of the module that exports it. */
+  readonly module: string
   /** Whether it gets its tokens itself; the others send a constant header. */
   readonly hasToken: boolean
   /** How long before its end it renews a token, in seconds, where it cannot be told. */
@@ -60,47 +59,7 @@ export const fromPromises = (get: () => Promise<number>, close: () => Promise<vo
   }
 }
 
-export interface EffectOptions<R, E> {
-  readonly client: Effect.Effect<HttpClient.HttpClient.With<unknown>, never, R>
-  readonly layer: Layer.Layer<R, E>
-  readonly tracing: boolean
-}
-
-/** A client of effects: the callers are fibers of one run. */
-export const fromEffects = <R, E>({ client, layer, tracing }: EffectOptions<R, E>): Client => {
-  const runtime = ManagedRuntime.make(layer)
-  const call = (client: HttpClient.HttpClient.With<unknown>, { done, next }: Load) =>
-    Effect.whileLoop({
-      while: next,
-      body: () => {
-        const start = performance.now()
-        return Effect.match(
-          Effect.flatMap(client.get(path), (response) => Effect.as(response.json, response.status)),
-          {
-            onFailure: () => done(0, performance.now() - start),
-            onSuccess: (status) => done(status, performance.now() - start)
-          }
-        )
-      },
-      step: constVoid
-    })
-  return {
-    run: (callers, load) =>
-      runtime.runPromise(
-        Effect.withTracerEnabled(
-          Effect.flatMap(client, (client) =>
-            Effect.forEach(Array.from({ length: callers }), () => call(client, load), {
-              concurrency: "unbounded",
-              discard: true
-            })),
-          tracing
-        )
-      ),
-    close: () => runtime.dispose()
-  }
-}
-
-/** Makes a client for one use. */
+/** Makes a client for one use, in this process. */
 export const use = async <A>(
   contender: Contender,
   surroundings: Surroundings,

@@ -5,6 +5,7 @@ import { azurePipeline, stubbedAzurePipeline } from "./clients/azurePipeline.js"
 import { badgateway, stubbedBadgateway } from "./clients/badgateway.js"
 import { effectAlf } from "./clients/effectAlf.js"
 import { googleAuth, stubbedGoogleAuth } from "./clients/googleAuth.js"
+import { oidcInterceptor } from "./clients/oidcInterceptor.js"
 import { openidClient, stubbedOpenidClient } from "./clients/openidClient.js"
 import { nodeHttp, platformFetch, platformUndici } from "./clients/platform.js"
 import { simpleOAuth2, stubbedSimpleOAuth2 } from "./clients/simpleOAuth2.js"
@@ -18,7 +19,8 @@ export const peers: ReadonlyArray<Contender> = [
   badgateway,
   axiosOAuth,
   azurePipeline,
-  googleAuth
+  googleAuth,
+  oidcInterceptor
 ]
 
 /** The same, over a transport that takes no time. */

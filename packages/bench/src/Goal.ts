@@ -1,4 +1,5 @@
-import type { Estimate } from "./Statistics.js"
+import { type Samples, values } from "./Rounds.js"
+import { type Estimate, paired } from "./Statistics.js"
 
 /** What a figure has to be, and what it is. */
 export interface Goal {
@@ -31,3 +32,29 @@ export const atMost = (what: string, limit: number, counts: ReadonlyArray<number
   limit,
   unit: ""
 })
+
+/** A goal that relates one subject of a run to another. */
+export interface Relative {
+  readonly what: string
+  /** The key in the samples. */
+  readonly measure: string
+  readonly of: string
+  readonly against: string
+  readonly bound?: Goal["bound"]
+  readonly limit: number
+  readonly unit?: string
+  /** How they are related; by default they are divided. */
+  readonly by?: (value: number, other: number) => number
+}
+
+/** These goals with their figures: what slows the machine down for a while is no part of them. */
+export const relate = (samples: Samples, goals: ReadonlyArray<Relative>): ReadonlyArray<Goal> =>
+  goals.map((
+    { against, bound = "at most", by = (value, other) => value / other, limit, measure, of, unit = "×", what }
+  ) => ({
+    what,
+    figure: paired(values(samples, of, measure), values(samples, against, measure), by),
+    bound,
+    limit,
+    unit
+  }))

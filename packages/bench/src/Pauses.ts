@@ -4,6 +4,8 @@ import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks"
 export interface Pauses {
   /** How long collections took, in milliseconds. */
   readonly collection: number
+  /** The longest collection, in milliseconds. */
+  readonly longestCollection: number
   /** By how much 99% of the timers were late at most, in milliseconds. */
   readonly delay: number
 }
@@ -14,8 +16,12 @@ const resolution = 1
 /** Begins to watch; the outcome ends that, and tells what there was. */
 export const watch = (): () => Pauses => {
   let collection = 0
+  let longestCollection = 0
   const add = (entries: ReadonlyArray<{ readonly duration: number }>) => {
-    for (const { duration } of entries) collection += duration
+    for (const { duration } of entries) {
+      collection += duration
+      longestCollection = Math.max(longestCollection, duration)
+    }
   }
   const observer = new PerformanceObserver((list) => add(list.getEntries()))
   observer.observe({ entryTypes: ["gc"] })
@@ -25,6 +31,10 @@ export const watch = (): () => Pauses => {
     delays.disable()
     add(observer.takeRecords())
     observer.disconnect()
-    return { collection, delay: delays.count === 0 ? 0 : Math.max(0, delays.percentile(99) / 1e6 - resolution) }
+    return {
+      collection,
+      longestCollection,
+      delay: delays.count === 0 ? 0 : Math.max(0, delays.percentile(99) / 1e6 - resolution)
+    }
   }
 }

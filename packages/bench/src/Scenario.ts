@@ -5,6 +5,8 @@ export interface Settings {
   readonly rounds: number
   /** Only shows that everything works: as little load as possible. */
   readonly smoke: boolean
+  /** Only what the goals need. */
+  readonly goalsOnly: boolean
 }
 
 /** A situation, and what is measured in it. Each runs in a process of its own. */

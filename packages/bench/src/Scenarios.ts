@@ -7,12 +7,15 @@ import { memory } from "./scenarios/Memory.js"
 import { outageOfTheEndpoint } from "./scenarios/Outage.js"
 import { renewalUnderLoad } from "./scenarios/RenewalUnderLoad.js"
 import { revocation } from "./scenarios/Revocation.js"
+import { size } from "./scenarios/Size.js"
+import { start } from "./scenarios/Start.js"
 import { steadyState } from "./scenarios/SteadyState.js"
 import { tokenOverhead } from "./scenarios/TokenOverhead.js"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   tokenOverhead,
   steadyState,
+  start,
   coldStampede,
   renewalUnderLoad,
   revocation,
@@ -20,5 +23,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   manyKeys,
   memory,
   leak,
-  fleetOnRedis
+  fleetOnRedis,
+  // The last: it replaces what is compiled
+  size
 ]

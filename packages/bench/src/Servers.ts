@@ -1,6 +1,5 @@
 /** The API and the token endpoint of a benchmark, in a process of their own. */
-import { fork } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import * as Child from "./Child.js"
 import type { Surroundings } from "./Client.js"
 
 export interface Behaviour {
@@ -34,9 +33,6 @@ export interface Servers {
   readonly close: () => void
 }
 
-/** A token that the API takes at any time. */
-export const constantToken = "the-constant-token-of-those-who-renew-none"
-
 export type Command =
   | { readonly type: "reset"; readonly behaviour: Partial<Behaviour> }
   | { readonly type: "counts" }
@@ -44,31 +40,15 @@ export type Command =
   | { readonly type: "fail"; readonly duration: number }
 
 export const start = async (): Promise<Servers> => {
-  const child = fork(fileURLToPath(new URL("serve.js", import.meta.url)), { execArgv: [] })
-  const ended = new Promise<never>((_, reject) => {
-    child.once("exit", (code) => reject(new Error(`The servers ended with ${code}`)))
-  })
-  ended.catch(() => {})
-  const answer = () =>
-    Promise.race([
-      ended,
-      new Promise<any>((resolve) => {
-        child.once("message", resolve)
-      })
-    ])
-  const ask = async (command: Command): Promise<any> => {
-    const answered = answer()
-    child.send(command)
-    return answered
-  }
-  const { url } = await answer()
+  const { ask, close, hello: { url } } = await Child.start("serve.js")
+  const obey = (command: Command) => ask(command)
   return {
     url,
-    reset: (behaviour = {}) => ask({ type: "reset", behaviour }),
-    counts: () => ask({ type: "counts" }),
-    revoke: () => ask({ type: "revoke" }),
-    fail: (duration) => ask({ type: "fail", duration }),
-    close: () => child.disconnect()
+    reset: (behaviour = {}) => obey({ type: "reset", behaviour }),
+    counts: () => obey({ type: "counts" }),
+    revoke: () => obey({ type: "revoke" }),
+    fail: (duration) => obey({ type: "fail", duration }),
+    close
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a client does itself for a request: measured over a transport that takes no time. */
-import { constantToken } from "./Servers.js"
+import { constantToken } from "./Token.js"
 
 export interface Stubbed {
   readonly name: string

@@ -50,7 +50,11 @@ say(machine)
 const reports: Array<Report> = []
 for (const scenario of scenarios) {
   if (positionals.length > 0 && !positionals.includes(scenario.name)) continue
-  const report = await Stage.play(scenario, { rounds, smoke: options.smoke })
+  const report = await Stage.play(scenario, {
+    rounds,
+    smoke: options.smoke,
+    goalsOnly: options.check && !options.write
+  })
   reports.push(options.smoke ? { ...report, goals: [] } : report)
   say(`\n## ${report.title} (${report.name})\n\n${render(reports[reports.length - 1])}`)
 }

@@ -1,7 +1,9 @@
 /** The process behind `Servers`. */
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
-import { type Behaviour, type Command, constantToken } from "./Servers.js"
+import { serve } from "./Child.js"
+import type { Behaviour, Command } from "./Servers.js"
+import { constantToken, tokenOf } from "./Token.js"
 
 const defaults: Behaviour = { tokenLatency: 0, apiLatency: 0, expiresIn: 3600, period: 3600 }
 
@@ -57,9 +59,10 @@ const answerToken = (response: ServerResponse) => {
   underWay++
   later(behaviour.tokenLatency, () => {
     underWay--
-    const token = `token-${++issued}-${"x".repeat(32)}`
     newest = Date.now()
-    tokens.set(token, newest + behaviour.expiresIn * 1000)
+    const end = newest + behaviour.expiresIn * 1000
+    const token = tokenOf(`token-${++issued}`, Math.floor(end / 1000))
+    tokens.set(token, end)
     sendJson(response, 200, { access_token: token, token_type: "Bearer", expires_in: behaviour.expiresIn })
   })
 }
@@ -100,7 +103,5 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 300_000
 // Thousand callers may connect at once
 server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => {
-  process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+  serve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, obey)
 })
-process.on("message", (command: Command) => process.send?.(obey(command)))
-process.once("disconnect", () => process.exit())

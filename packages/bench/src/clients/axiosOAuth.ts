@@ -2,8 +2,8 @@ import axios, { type AxiosAdapter, type AxiosInstance, type InternalAxiosRequest
 import { clientCredentials } from "axios-oauth-client"
 import { Agent } from "node:http"
 import { type Contender, fromPromises, path, type TokenOptions } from "../Client.js"
-import { constantToken } from "../Servers.js"
 import { authorization, check, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 import { type UsualCache, usualCache } from "../UsualCache.js"
 
 type Config = InternalAxiosRequestConfig & { isReplay?: boolean }
@@ -34,6 +34,7 @@ export const cacheOf = ({ clientId, clientSecret, margin, tokenEndpoint }: Token
 
 export const axiosOAuth: Contender = {
   name: "axios, interceptors",
+  module: import.meta.url,
   hasToken: true,
   make: ({ clientId, clientSecret, margin, tokenEndpoint, url }) => {
     const httpAgent = new Agent({ keepAlive: true })

@@ -9,8 +9,8 @@ import {
   type Pipeline
 } from "@azure/core-rest-pipeline"
 import { type Contender, fromPromises, path, type TokenOptions } from "../Client.js"
-import { constantToken } from "../Servers.js"
 import { authorization, check, lifetime, type Stubbed } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 
 const http = createDefaultHttpClient()
 
@@ -55,6 +55,7 @@ export const pipelineOf = ({ clientId, clientSecret, tokenEndpoint }: Credential
 
 export const azurePipeline: Contender = {
   name: "@azure/core-rest-pipeline",
+  module: import.meta.url,
   hasToken: true,
   ownMargin: 120,
   make: ({ clientId, clientSecret, tokenEndpoint, url }) => {

@@ -1,10 +1,11 @@
 import { OAuth2Client, OAuth2Fetch } from "@badgateway/oauth2-client"
 import { type Contender, fromPromises, path } from "../Client.js"
-import { constantToken } from "../Servers.js"
 import { authorization, fetchNothing, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 
 export const badgateway: Contender = {
   name: "@badgateway/oauth2-client",
+  module: import.meta.url,
   hasToken: true,
   make: ({ clientId, clientSecret, tokenEndpoint, url }) => {
     const client = new OAuth2Client({ server: url, clientId, clientSecret, tokenEndpoint })

@@ -1,10 +1,12 @@
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { Layer, Logger, LogLevel, Redacted } from "effect"
-import { type Contender, fromEffects } from "../Client.js"
+import type { Contender } from "../Client.js"
+import { fromEffects } from "../EffectClient.js"
 
 const member = (name: string, redis?: { readonly url: string; readonly prefix: string }): Contender => ({
   name,
+  module: import.meta.url,
   hasToken: true,
   make: ({ clientId, clientSecret, tokenEndpoint, url }) =>
     fromEffects({

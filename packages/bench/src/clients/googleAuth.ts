@@ -1,12 +1,13 @@
 import { type gaxios, OAuth2Client } from "google-auth-library"
 import { Agent } from "node:http"
 import { type Contender, fromPromises, path } from "../Client.js"
-import { constantToken } from "../Servers.js"
 import { authorization, check, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 
 /** It has no client credentials grant: a refresh token stands in for it. */
 export const googleAuth: Contender = {
   name: "google-auth-library",
+  module: import.meta.url,
   hasToken: true,
   make: ({ clientId, clientSecret, margin, tokenEndpoint, url }) => {
     const agent = new Agent({ keepAlive: true })

@@ -1,7 +1,7 @@
 import * as client from "openid-client"
 import { type Contender, fromPromises, path, type TokenOptions } from "../Client.js"
-import { constantToken } from "../Servers.js"
 import { authorization, fetchNothing, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 import { usualCache } from "../UsualCache.js"
 
 export const configure = (issuer: string, { clientId, clientSecret, margin, tokenEndpoint }: TokenOptions) => {
@@ -16,6 +16,7 @@ export const configure = (issuer: string, { clientId, clientSecret, margin, toke
 
 export const openidClient: Contender = {
   name: "openid-client, usual cache",
+  module: import.meta.url,
   hasToken: true,
   make: ({ clientId, clientSecret, margin, tokenEndpoint, url }) => {
     const { cache, config } = configure(url, { clientId, clientSecret, margin, tokenEndpoint })

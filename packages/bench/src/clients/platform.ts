@@ -2,8 +2,9 @@ import { NodeHttp } from "@effect-alf/node"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, type Layer } from "effect"
-import { type Contender, fromEffects } from "../Client.js"
-import { constantToken } from "../Servers.js"
+import type { Contender } from "../Client.js"
+import { fromEffects } from "../EffectClient.js"
+import { constantToken } from "../Token.js"
 
 const constantHeader = (
   name: string,
@@ -11,6 +12,7 @@ const constantHeader = (
   tracing = false
 ): Contender => ({
   name,
+  module: import.meta.url,
   hasToken: false,
   make: ({ url }) =>
     fromEffects({

@@ -1,11 +1,12 @@
 import { type AccessToken, ClientCredentials } from "simple-oauth2"
 import { type Contender, fromPromises, path } from "../Client.js"
-import { constantToken } from "../Servers.js"
 import { authorization, fetchNothing, lifetime, type Stubbed, url } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 
 /** It makes no requests of the app's own: fetch does. */
 export const simpleOAuth2: Contender = {
   name: "simple-oauth2, usual cache",
+  module: import.meta.url,
   hasToken: true,
   make: ({ clientId, clientSecret, margin, tokenEndpoint, url }) => {
     const { origin, pathname } = new URL(tokenEndpoint)

@@ -1,10 +1,11 @@
 import { Agent, request } from "undici"
 import { type Contender, fromPromises, path } from "../Client.js"
-import { constantToken } from "../Servers.js"
+import { constantToken } from "../Token.js"
 
 /** The floor: a constant header, and nothing around the request. */
 export const undici: Contender = {
   name: "undici",
+  module: import.meta.url,
   hasToken: false,
   make: ({ url }) => {
     const dispatcher = new Agent()

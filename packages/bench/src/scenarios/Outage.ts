@@ -15,11 +15,11 @@ const tokenLatency = 20
 export const outageOfTheEndpoint: Scenario = {
   name: "outage",
   title: "Outage of the token endpoint",
-  run: async ({ rounds, smoke }) => {
+  run: async ({ goalsOnly, rounds, smoke }) => {
     const callers = 50
     const servers = await Servers.start()
     const samples = await Rounds.measure(
-      [effectAlf, ...peers].map((contender) => ({
+      [effectAlf, ...(goalsOnly ? [] : peers)].map((contender) => ({
         name: contender.name,
         sample: async () => {
           await servers.reset({ tokenLatency })

@@ -16,11 +16,11 @@ const tokenLatency = 50
 export const revocation: Scenario = {
   name: "revocation",
   title: "Revocation",
-  run: async ({ rounds, smoke }) => {
+  run: async ({ goalsOnly, rounds, smoke }) => {
     const callers = smoke ? 20 : 200
     const servers = await Servers.start()
     const samples = await Rounds.measure(
-      [effectAlf, ...peers].map((contender) => ({
+      [effectAlf, ...(goalsOnly ? [] : peers)].map((contender) => ({
         name: contender.name,
         sample: async () => {
           await servers.reset({ apiLatency, tokenLatency })

@@ -7,9 +7,9 @@ import { effectAlf } from "../clients/effectAlf.js"
 import { stubbedPeers } from "../Contenders.js"
 import * as Rounds from "../Rounds.js"
 import type { Scenario } from "../Scenario.js"
-import { constantToken } from "../Servers.js"
 import { difference, ratio } from "../Statistics.js"
 import { url } from "../Stubbed.js"
+import { constantToken } from "../Token.js"
 
 const answer = (response: Response) =>
   HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, response)))

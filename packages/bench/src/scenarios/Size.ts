@@ -1,0 +1,40 @@
+import { execFileSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import * as Rounds from "../Rounds.js"
+import type { Scenario } from "../Scenario.js"
+import { estimate } from "../Statistics.js"
+
+const root = fileURLToPath(new URL("../../../../", import.meta.url))
+const run = (command: string, args: ReadonlyArray<string>) =>
+  execFileSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 })
+
+interface Measured {
+  readonly name: string
+  readonly size: number
+}
+
+/** By `check:size`, of the packages as they are published. It builds them in place of what is compiled: the last one. */
+export const size: Scenario = {
+  name: "size",
+  title: "Size",
+  run: async ({ smoke }) => {
+    if (smoke) return { method: "Not measured: `npm run check:size` does.", tables: [], goals: [] }
+    run("npm", ["run", "-s", "build"])
+    const output = run("npx", ["size-limit", "--json"])
+    // The list of modules comes first
+    const measured: ReadonlyArray<Measured> = JSON.parse(output.slice(output.indexOf("\n[") + 1))
+    const samples: Rounds.Samples = new Map(measured.map(({ name, size }) => [name, [{ size: size / 1000 }]]))
+    const own = measured[0].name
+    return {
+      method: "An app with client credentials and the store in memory, bundled by esbuild, min+gzip.",
+      tables: [{ title: "", samples, measures: [{ key: "size", title: "size", unit: "kB" }] }],
+      goals: [{
+        what: own,
+        figure: estimate(Rounds.values(samples, own, "size")),
+        bound: "at most",
+        limit: 20,
+        unit: "kB"
+      }]
+    }
+  }
+}
