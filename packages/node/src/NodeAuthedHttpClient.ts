@@ -23,6 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as EnvironmentOptions from "./environment/EnvironmentOptions.js"
+import * as HttpOption from "./http/HttpOption.js"
 import * as NodeHttp from "./NodeHttp.js"
 import * as RedisConnection from "./redis/RedisConnection.js"
 import * as RedisTokenStore from "./RedisTokenStore.js"
@@ -120,8 +121,11 @@ export interface FurtherOptions<R = never>
  * @category options
  */
 export interface HttpOptions {
-  /** Connections, their time limits and the proxy, for requests of the API and token requests. */
-  readonly http?: NodeHttp.Options | undefined
+  /**
+   * Connections, their time limits and the proxy, for requests of the API and token requests; or an HTTP client in
+   * their place, such as `TestAuthorizationServer.layer()`.
+   */
+  readonly http?: NodeHttp.Options | Layer.Layer<HttpClient.HttpClient, InvalidOptions> | undefined
 }
 
 /**
@@ -264,7 +268,7 @@ export const layer = <R = never, ES = never, RS = never, Given = unknown>(
   AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ES,
   Exclude<R, HttpClient.HttpClient> | RS
-> => wire<R, ES, RS>(options)(AuthedHttpClient.layer, NodeHttp.layer(options.http))
+> => wire<R, ES, RS>(options)(AuthedHttpClient.layer, HttpOption.layer(options.http))
 
 /**
  * The same with a client certificate (mutual TLS, RFC 8705), which
@@ -295,7 +299,7 @@ export const layerHttpClient = <R = never, ES = never, RS = never, Given = unkno
   HttpClient.HttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ES,
   Exclude<R, HttpClient.HttpClient> | RS
-> => wire<R, ES, RS>(options)(AuthedHttpClient.layerHttpClient, NodeHttp.layer(options.http))
+> => wire<R, ES, RS>(options)(AuthedHttpClient.layerHttpClient, HttpOption.layer(options.http))
 
 /** The options as they may come from an environment, or from plain JavaScript: nothing is sure to be there. */
 type Given<R, ES, RS> = FurtherOptions<R> & HttpOptions & EnvironmentOptions.Options<R, ES, RS>
@@ -490,7 +494,7 @@ export const layerEnv = <R = never, ES = never, RS = never>(
   AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions | ConfigError.ConfigError | ES,
   Exclude<R, HttpClient.HttpClient> | RS
-> => fromEnv<R, ES, RS, never, never>(options, (given) => NodeHttp.layer(given.http))
+> => fromEnv<R, ES, RS, never, never>(options, (given) => HttpOption.layer(given.http))
 
 /**
  * The same with a client certificate.

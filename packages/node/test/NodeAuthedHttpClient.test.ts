@@ -1,4 +1,5 @@
 import { AuthedHttpClient, ClientAuth, Grant, RetryPolicy, TokenProvider, TokenStore } from "@effect-alf/core"
+import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { HttpClient } from "@effect/platform"
@@ -807,3 +808,32 @@ const runProcess = (script: string, variables: Readonly<Record<string, string>>)
       }))),
     (outfile) => Effect.promise(() => rm(outfile, { force: true }))
   )
+
+describe("NodeAuthedHttpClient over an HTTP client in place of connections", () => {
+  const server = TestAuthorizationServer.layer()
+  const { apiUrl: baseUrl, clientId, clientSecret, tokenEndpoint } = TestAuthorizationServer
+  const environment = ConfigProvider.fromMap(
+    new Map(Object.entries({
+      ALF_TOKEN_ENDPOINT: tokenEndpoint,
+      ALF_CLIENT_ID: clientId,
+      ALF_CLIENT_SECRET: Redacted.value(clientSecret),
+      ALF_BASE_URL: baseUrl
+    }))
+  )
+  const layers = [
+    ["layer", NodeAuthedHttpClient.layer({ tokenEndpoint, clientId, clientSecret, baseUrl, http: server })],
+    [
+      "layerEnv",
+      Layer.provide(NodeAuthedHttpClient.layerEnv({ http: server }), Layer.setConfigProvider(environment))
+    ]
+  ] as const
+
+  it.effect("an app's own wiring runs on the test server, which a test controls", () =>
+    rowsEffect(layers, ([name]) => name, ([, layer]) =>
+      Effect.gen(function*() {
+        const client = yield* AuthedHttpClient.AuthedHttpClient
+        const { tokenRequests } = yield* TestAuthorizationServer.TestAuthorizationServer
+        assert.strictEqual(yield* statusOf(client, "/orders"), 200)
+        assert.lengthOf(yield* tokenRequests, 1)
+      }).pipe(Effect.provide(Layer.merge(layer, server)))))
+})

@@ -15,6 +15,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as HttpOption from "../http/HttpOption.js"
 import * as NodeHttp from "../NodeHttp.js"
 import type * as RedisTokenStore from "../RedisTokenStore.js"
 import * as StoreUrl from "../store/StoreUrl.js"
@@ -41,7 +42,7 @@ export interface Options<R, ES, RS>
   readonly redis?: RedisTokenStore.Options | undefined
   readonly tokenStore?: Layer.Layer<TokenStore, ES, RS> | undefined
   readonly tokenRequest?: Pick<TokenEndpoint.Options, "timeout"> | undefined
-  readonly http?: NodeHttp.Options | undefined
+  readonly http?: NodeHttp.Options | HttpOption.Client | undefined
 }
 
 /** What variables and options say together. */
@@ -104,7 +105,7 @@ const setBy = <R, ES, RS>(
       : environment.storeUrl !== undefined
       ? undefined
       : { ...options.redis, url: redisUrl ?? options.redis?.url, prefix: redisPrefix ?? options.redis?.prefix },
-    http: {
+    http: HttpOption.isClient(options.http) ? options.http : {
       ...options.http,
       connectTimeout: connectTimeout ?? options.http?.connectTimeout,
       proxy: proxy ?? options.http?.proxy
