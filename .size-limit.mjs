@@ -6,7 +6,7 @@ import { stdout } from "node:process"
 
 /** What this app does not use, and must not ship. */
 const unused =
-  /\/(jose|@noble)\/|\/(AuthorizationServer|BoundedStore|ClientAuthChoice|ClosingRevocation|DPoP|Fleet|Field|Fingerprint|JwtSigner|ManualFetch|PayloadCipher|Proven(Form|Request)|Redirect|RefreshTokens|SharedTokens|SigningKey|StoredToken|TokenBinding|testing\/.*|Token(Introspection|Revocation|StoreContract))\.js$/
+  /\/(jose|@noble)\/|\/(AuthorizationServer|BoundedStore|ClientAuthChoice|ClosingRevocation|DPoP|Fleet|Field|Fingerprint|IssuerOptions|JwtSigner|ManualFetch|PayloadCipher|Proven(Form|Request)|Redirect|RefreshTokens|SharedTokens|SigningKey|StoredToken|TokenBinding|testing\/.*|Token(Introspection|Revocation|StoreContract))\.js$/
 
 /** Our packages, and what they depend on beside Effect. */
 const shipped = /^(packages\/\w+\/dist|node_modules\/(jose|@noble))\//
@@ -43,13 +43,13 @@ export default [
   {
     ...app,
     name: "added to Effect and platform",
-    limit: "23.2 kB",
+    limit: "22.9 kB",
     modifyEsbuildConfig: (config) => ({ ...config, ...bundle, minifyWhitespace: false, plugins: [ours] })
   },
   {
     ...app,
     name: "the whole app",
-    limit: "109.5 kB",
+    limit: "109.2 kB",
     modifyEsbuildConfig: (config) => ({ ...config, ...bundle })
   },
   {

@@ -79,8 +79,7 @@ describe("what is missing or wrong is named in the first line of the one error",
 
   test("a certificate, which is for layerMutualTls", () => {
     expect(layer({ ...client, clientSecret, http: { certificate } })).type.toRaiseError(
-      "Object literal may only specify known properties, and 'certificate' does not exist in type " +
-        "'Options | Layer<HttpClient, InvalidOptions, never>'."
+      "'certificate' does not exist in type 'Options | Layer<HttpClient, InvalidOptions, never>'."
     )
     expect(NodeAuthedHttpClient.layerMutualTls({ clientId, clientSecret, baseUrl, http: { certificate } })).type
       .toRaiseError("& MissingOption<\"tokenEndpoint or issuer\">'.")
