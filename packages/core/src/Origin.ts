@@ -75,29 +75,6 @@ export const parse = (url: string): URL | undefined => {
 }
 
 /**
- * No origins.
- *
- * @since 0.1.0
- * @category lists
- */
-export const none: ReadonlyArray<string> = []
-
-/** Most tokens go to one origin, and those of most apps to the same: it has one list for all of them. */
-let alone: ReadonlyArray<string> = none
-
-/**
- * A list with one more origin. At `most` origins it starts again.
- *
- * @since 0.1.0
- * @category lists
- */
-export const add = (origins: ReadonlyArray<string>, origin: string, most: number): ReadonlyArray<string> => {
-  if (origins.includes(origin)) return origins
-  if (origins.length > 0 && origins.length < most) return origins.concat(origin)
-  return alone[0] === origin ? alone : alone = [origin]
-}
-
-/**
  * Checks an absolute http or https URL: without credentials and fragment, on
  * https or loopback unless `allowInsecure` is set.
  *

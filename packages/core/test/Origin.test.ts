@@ -1,6 +1,5 @@
 import { Origin } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
-import { deepStrictEqual } from "@effect/vitest/utils"
 import { FastCheck as fc } from "effect"
 import { anyString } from "./support/anyString.js"
 import { rows } from "./support/Rows.js"
@@ -254,28 +253,6 @@ describe("Origin", () => {
       ) {
         assert.isUndefined(Origin.parse(url), url)
       }
-    })
-  })
-
-  describe("add", () => {
-    it("an origin is in a list once, and a list is never changed", () => {
-      const one = Origin.add(Origin.none, "https://a.example", 3)
-      const two = Origin.add(one, "https://b.example", 3)
-      assert.strictEqual(Origin.add(two, "https://a.example", 3), two)
-      deepStrictEqual([Origin.none, one, two], [[], ["https://a.example"], ["https://a.example", "https://b.example"]])
-    })
-
-    it("beyond the limit it begins anew", () => {
-      const three = ["a", "b", "c"].reduce<ReadonlyArray<string>>(
-        (list, name) => Origin.add(list, name, 3),
-        Origin.none
-      )
-      deepStrictEqual(three, ["a", "b", "c"])
-      deepStrictEqual(Origin.add(three, "d", 3), ["d"])
-    })
-
-    it("rule 12: lists of the same one origin are one list", () => {
-      assert.strictEqual(Origin.add(Origin.none, "https://a.example", 3), Origin.add([], "https://a.example", 3))
     })
   })
 })

@@ -6,8 +6,8 @@
  * transitions.
  */
 import type { AccessToken } from "../AccessToken.js"
-import * as Origin from "../Origin.js"
 import { type Hold, nthHold } from "../store/FleetNotes.js"
+import * as OriginList from "./OriginList.js"
 
 // -----------------------------------------------------------------------------
 // states
@@ -158,7 +158,7 @@ interface Heard {
   readonly doubt: ReadonlyArray<string>
 }
 
-const nothing: Heard = { took: Origin.none, doubt: Origin.none }
+const nothing: Heard = { took: OriginList.none, doubt: OriginList.none }
 
 /** Which origins accepted which token. Kept as long as anyone holds the token. */
 export class Acceptances {
@@ -174,7 +174,7 @@ export class Acceptances {
   accepted(token: AccessToken, origin: string): void {
     const { doubt, took } = this.#of(token)
     this.#heard.set(token, {
-      took: Origin.add(took, origin, maxOrigins),
+      took: OriginList.add(took, origin, maxOrigins),
       doubt: doubt.filter((other) => other !== origin)
     })
     this.#lastToken = token
@@ -184,7 +184,7 @@ export class Acceptances {
   /** The origin rejected it. */
   rejected(token: AccessToken, origin: string): void {
     const { doubt, took } = this.#of(token)
-    this.#heard.set(token, { took, doubt: Origin.add(doubt, origin, maxOrigins) })
+    this.#heard.set(token, { took, doubt: OriginList.add(doubt, origin, maxOrigins) })
     this.#lastToken = undefined
   }
 
