@@ -3,7 +3,9 @@ import { RetryPolicy } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Option, Redacted, TestClock } from "effect"
+import type { Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Either, Exit, FastCheck as fc, Fiber, Option, Redacted } from "effect"
+import * as VirtualClock from "../../fleet/src/VirtualClock.js"
 import * as AuthenticatedPost from "../src/endpoint/AuthenticatedPost.js"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { value } from "./support/ProviderBench.js"
@@ -17,6 +19,12 @@ const requestTimeout = 8_000
 const origin = fc.constantFrom(...origins)
 // Mostly one key, so that much happens to it
 const scope = fc.oneof({ weight: 4, arbitrary: fc.constant("") }, { weight: 1, arbitrary: fc.constantFrom(...scopes) })
+
+/** Plays a history without the machine's time: each has hundreds of moments at which somebody wakes up. */
+const play = <E>(history: Effect.Effect<void, E, Scope.Scope>): void =>
+  Exit.getOrElse(Either.getOrThrow(VirtualClock.run(Effect.scoped(history))), (cause) => {
+    throw Cause.squash(cause)
+  })
 
 /** What can happen in the life of a provider. */
 const action = fc.oneof(
@@ -176,11 +184,11 @@ const makeWorld = Effect.gen(function*() {
 })
 
 describe("TokenProvider, whatever happens", () => {
-  it.scoped.prop(
+  it.prop(
     "rules 1 to 8: one request per key, no dead token, none of another scope, none that was rejected, no endless wait",
     [fc.array(action, { minLength: 10, maxLength: 60, size: "max" })],
     ([actions]) =>
-      Effect.gen(function*() {
+      play(Effect.gen(function*() {
         const world = yield* makeWorld
         const { provider, store, tokens } = world.bench
         const given = new Map<string, Array<AccessToken.AccessToken>>()
@@ -246,7 +254,7 @@ describe("TokenProvider, whatever happens", () => {
               break
             }
             case "wait":
-              yield* TestClock.adjust(step.millis)
+              yield* VirtualClock.pass(step.millis)
               break
             case "endpoint":
               world.setOutcome(step.outcome)
@@ -268,7 +276,7 @@ describe("TokenProvider, whatever happens", () => {
           }
         }
 
-        yield* TestClock.adjust(maxWait)
+        yield* VirtualClock.pass(maxWait)
         for (const caller of callers) {
           if ((yield* Fiber.poll(caller))._tag === "None") world.violations.push("a caller waits beyond maxWait")
         }
@@ -280,15 +288,15 @@ describe("TokenProvider, whatever happens", () => {
         yield* world.setDelay(0)
         yield* store.hang(false)
         yield* store.fail(undefined)
-        yield* TestClock.adjust(requestTimeout)
-        yield* TestClock.adjust("60 seconds")
+        yield* VirtualClock.pass(requestTimeout)
+        yield* VirtualClock.pass("60 seconds")
         for (const scope of scopes) {
           const token = yield* Effect.fork(provider.get({ scope }, "https://new.test"))
-          yield* TestClock.adjust("1 second")
+          yield* VirtualClock.pass("1 second")
           assert.isTrue(Redacted.isRedacted((yield* Fiber.join(token)).value))
         }
-        yield* TestClock.adjust("1 second")
-      }),
+        yield* VirtualClock.pass("1 second")
+      })),
     // The same histories every time; RUNS and SEED explore others
     { fastCheck: { numRuns: Number(process.env.RUNS ?? 12), seed: Number(process.env.SEED ?? 6749) } }
   )
@@ -297,7 +305,7 @@ describe("TokenProvider, whatever happens", () => {
 describe("TokenProvider, with traffic", () => {
   const share = fc.double({ min: 0, max: 1, noNaN: true })
 
-  it.scoped.prop(
+  it.prop(
     "rule 3: nobody waits after the first token, where the endpoint answers within a tenth of the lifetime",
     [
       fc.record({
@@ -312,7 +320,7 @@ describe("TokenProvider, with traffic", () => {
       })
     ],
     ([{ expiryLeeway, jitter, lifetime, refreshAhead, requests }]) =>
-      Effect.gen(function*() {
+      play(Effect.gen(function*() {
         const { provider, tokens } = yield* ProviderBench.make({
           refreshAhead,
           expiryLeeway,
@@ -323,7 +331,7 @@ describe("TokenProvider, with traffic", () => {
         const slowest = Math.min(lifetime / 10, Duration.toMillis(AuthenticatedPost.defaultTimeout))
         const leeway = Math.min(expiryLeeway ?? 10_000, lifetime / 10)
         yield* tokens.setDelay(Math.floor(slowest * requests[0]))
-        let { expiresAt } = yield* ProviderBench.during(slowest)(provider.get())
+        let { expiresAt } = yield* provider.get()
         for (const [index, request] of requests.slice(1).entries()) {
           yield* tokens.setDelay(Math.floor(slowest * request))
           const freshUntil = Option.getOrThrow(expiresAt).epochMillis - leeway
@@ -335,11 +343,11 @@ describe("TokenProvider, with traffic", () => {
             assert.notInclude(uses, "awaited")
             // The nearer the leeway, the more calls there are
             const now = yield* Clock.currentTimeMillis
-            yield* TestClock.adjust(Math.max(1, Math.floor(Math.max(freshUntil - now, leeway) / 4)))
+            yield* VirtualClock.pass(Math.max(1, Math.floor(Math.max(freshUntil - now, leeway) / 4)))
           }
           expiresAt = (yield* tokens.issued)[index + 1].expiresAt
         }
-      }),
+      })),
     { fastCheck: { numRuns: Number(process.env.RUNS ?? 20), seed: Number(process.env.SEED ?? 6749) } }
   )
 })

@@ -95,6 +95,13 @@ export class VirtualClock implements Clock.Clock {
 
 const isBefore = (a: Timer, b: Timer) => a.at < b.at || (a.at === b.at && a.order < b.order)
 
+// Whoever wakes up may set a timer for the same moment
+const settle = Effect.repeatN(Effect.sleep(0), 2)
+
+/** Lets so much time pass; who waits for the moment at its end goes on first. */
+export const pass = (duration: Duration.DurationInput): Effect.Effect<void> =>
+  Effect.zipRight(Effect.sleep(duration), settle)
+
 /**
  * Runs an effect to its end, all in one go and in no real time. `Left` when
  * everybody waits for something that no timer will bring.
