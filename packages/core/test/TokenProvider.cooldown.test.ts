@@ -21,10 +21,10 @@ const withRetryAfter = (retryAfter: Duration.DurationInput) =>
 const ask = (bench: ProviderBench.Bench, seconds: number) =>
   Effect.gen(function*() {
     const messages: Array<string> = []
-    for (let i = 0; i < seconds * 4; i++) {
+    for (let i = 0; i < seconds * 2; i++) {
       const exit = yield* Effect.either(bench.provider.get())
       messages.push(exit._tag === "Left" ? exit.left.message : value(exit.right))
-      yield* TestClock.adjust("250 millis")
+      yield* TestClock.adjust("500 millis")
     }
     return messages
   })

@@ -376,7 +376,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
   it.scoped("one lost lease extension does not end the lease", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
-      const options = { sharedStore, maxWait: "20 seconds", endpoint: { delay: "8 seconds" } } as const
+      const options = { sharedStore, maxWait: "20 seconds", endpoint: { delay: "5 seconds" } } as const
       const one = yield* ProviderBench.make(options)
       const two = yield* ProviderBench.make(options)
       yield* one.store.fail("hiccup", "extendLease")
@@ -385,7 +385,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
       yield* Effect.fork(Effect.exit(two.provider.get()))
       yield* TestClock.adjust("1500 millis")
       yield* one.store.fail(undefined, "extendLease")
-      yield* TestClock.adjust("7 seconds")
+      yield* TestClock.adjust("4 seconds")
       deepStrictEqual(yield* two.requestTimes, [])
     }))
 

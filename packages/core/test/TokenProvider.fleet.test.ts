@@ -165,7 +165,7 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
 
   it.scoped("fleet rule 6: the processes double one hold, whichever of them is the next", () =>
     Effect.gen(function*() {
-      const { processes, requests } = yield* makeFleet(5)
+      const { processes, requests } = yield* makeFleet(3)
       const counts: Array<number> = []
       for (let second = 0; second < 16; second++) {
         for (const bench of processes) {

@@ -60,7 +60,7 @@ const values = (tokens: ReadonlyArray<AccessToken.AccessToken>) => Array.from(ne
 describe.concurrent("TokenProvider, a renewal: turns", () => {
   it.scoped("rule 1: a fleet that starts at once asks the endpoint once", () =>
     Effect.gen(function*() {
-      const { isLeased, processes, requestTimes } = yield* makeFleet(20)
+      const { isLeased, processes, requestTimes } = yield* makeFleet(10)
       const tokens = yield* during("1 second")(getAll(processes))
       assert.lengthOf(values(tokens), 1)
       deepStrictEqual(yield* requestTimes, [0])
@@ -91,12 +91,12 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
     Effect.gen(function*() {
       const { isLeased, processes: [one, two], requestTimes } = yield* makeFleet(2, {
         maxWait: "30 seconds",
-        endpoint: { delay: "9 seconds" }
+        endpoint: { delay: "5 seconds" }
       })
       const first = yield* Effect.fork(one.provider.get())
       yield* settle
       const second = yield* Effect.fork(two.provider.get())
-      for (let i = 0; i < 8; i++) {
+      for (let i = 0; i < 4; i++) {
         yield* TestClock.adjust("1 second")
         assert.isTrue(yield* isLeased)
       }
@@ -239,7 +239,7 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
 
   it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes } = yield* makeFleet(6, { endpoint: { delay: 0, retry: schedule } })
+      const { processes, requestTimes } = yield* makeFleet(3, { endpoint: { delay: 0, retry: schedule } })
       for (const { tokens } of processes) yield* tokens.failNext(100)
       yield* Effect.forkScoped(Effect.forEach(
         processes,
@@ -361,14 +361,14 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
 
   it.scoped("fleet rule 4: after maxWait it is a typed failure, which says when to try again", () =>
     Effect.gen(function*() {
-      const { keepBusy, processes: [one] } = yield* makeFleet(1)
+      const { keepBusy, processes: [one] } = yield* makeFleet(1, { maxWait: "2 seconds" })
       yield* keepBusy(Duration.seconds(30))
-      const failure = yield* during("10 seconds")(Effect.flip(one.provider.get()))
+      const failure = yield* during("2 seconds")(Effect.flip(one.provider.get()))
       assert.strictEqual(failure._tag, "TokenProviderError")
       assert.include(failure, { reason: "MaxWait" })
       assert.strictEqual(
         failure.message,
-        "No token within 10s: another process is requesting a token from https://auth.test/token, and has not stored one after 10s"
+        "No token within 2s: another process is requesting a token from https://auth.test/token, and has not stored one after 2s"
       )
       deepStrictEqual(failure.retryAfter, Duration.seconds(1))
       deepStrictEqual(yield* one.tokens.requests, [])
@@ -383,7 +383,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
 
   it.scoped("fleet rule 4: a fleet whose lease nobody gives back asks without it, one process at a time", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes, sharedStore, key } = yield* makeFleet(5)
+      const { processes, requestTimes, sharedStore, key } = yield* makeFleet(3)
       const held = Effect.forever(Effect.delay(sharedStore.acquireLease(key, ghost, Duration.seconds(3)), "1 second"))
       yield* sharedStore.acquireLease(key, ghost, Duration.seconds(3))
       yield* Effect.forkScoped(held)
@@ -404,7 +404,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
         set: (...entry) => Effect.delay(memory.set(...entry), "10 millis")
       }
       const processes = yield* Effect.forEach(
-        Arr.range(1, 5),
+        Arr.range(1, 3),
         () => ProviderBench.make({ sharedStore, endpoint: { delay: "20 seconds" } })
       )
       yield* during("11 seconds")(Effect.exit(getAll(processes)))
@@ -460,9 +460,9 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
 
   it.scoped("fleet rule 9: a wait in vain is not begun again at once", () =>
     Effect.gen(function*() {
-      const { keepBusy, processes: [one] } = yield* makeFleet(1)
-      yield* keepBusy(Duration.seconds(10.5))
-      yield* during("10 seconds")(Effect.flip(one.provider.get()))
+      const { keepBusy, processes: [one] } = yield* makeFleet(1, { maxWait: "2 seconds" })
+      yield* keepBusy(Duration.seconds(2.5))
+      yield* during("2 seconds")(Effect.flip(one.provider.get()))
       assert.strictEqual((yield* Effect.flip(one.provider.get()))._tag, "TokenProviderError")
       yield* TestClock.adjust("1 second")
       assert.strictEqual(value(yield* during("1 second")(one.provider.get())), "1-1")

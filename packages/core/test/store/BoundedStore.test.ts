@@ -1,7 +1,7 @@
 import { AccessToken, OAuthError, TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Clock, DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
+import { Array as Arr, Clock, DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as StoredToken from "../../src/store/StoredToken.js"
 import * as ProviderBench from "../support/ProviderBench.js"
@@ -275,19 +275,27 @@ describe.concurrent("BoundedStore", () => {
 
     it.effect("a call takes no longer than its time, whatever region it is made in", () =>
       Effect.gen(function*() {
-        for (const method of methods) {
-          for (const answer of [Effect.never, Effect.uninterruptible(Effect.never)]) {
-            for (const region of [Effect.interruptible, Effect.uninterruptible]) {
+        const calls = yield* Effect.forEach(
+          Arr.cartesian(
+            methods,
+            Arr.cartesian(
+              [Effect.never, Effect.uninterruptible(Effect.never)],
+              [Effect.interruptible, Effect.uninterruptible]
+            )
+          ),
+          ([method, [answer, region]]) =>
+            Effect.gen(function*() {
               const { logged, logs, store } = yield* make(() => ({ [method]: () => answer }))
-              const fiber = yield* Effect.fork(region(logged(call(store, method))))
-              yield* TestClock.adjust("999 millis")
-              assert.isNull(fiber.unsafePoll())
-              yield* TestClock.adjust("1 millis")
-              deepStrictEqual(yield* Fiber.join(fiber), Option.none())
-              assert.lengthOf(logs, 1)
-              assert.include(logs[0].text, `Token store, ${method}: no answer within 1s`)
-            }
-          }
+              return { method, logs, fiber: yield* Effect.fork(region(logged(call(store, method)))) }
+            })
+        )
+        yield* TestClock.adjust("999 millis")
+        for (const { fiber, method } of calls) assert.isNull(fiber.unsafePoll(), method)
+        yield* TestClock.adjust("1 millis")
+        for (const { fiber, logs, method } of calls) {
+          deepStrictEqual(yield* Fiber.join(fiber), Option.none())
+          assert.lengthOf(logs, 1)
+          assert.include(logs[0].text, `Token store, ${method}: no answer within 1s`)
         }
       }))
 
