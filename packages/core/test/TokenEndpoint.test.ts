@@ -38,6 +38,7 @@ import {
 } from "effect"
 import { format, inspect } from "node:util"
 import { rowsEffect } from "./support/Rows.js"
+import { isThorough } from "./support/Runs.js"
 import { leaks } from "./support/Secrets.js"
 import { storeKey } from "./support/StoreKey.js"
 
@@ -1806,8 +1807,10 @@ describe("TokenEndpoint", () => {
     }
 
     const each = (answers: Readonly<Record<string, (echo: string) => Response | Promise<Response>>>) =>
-      methods.flatMap(([method, options]) =>
-        Object.entries(answers).map(([where, answer]) => ({ method, options, where, answer }))
+      methods.flatMap(([method, options], index) =>
+        Object.entries(answers)
+          .filter((_, at) => isThorough || (at + index) % 2 === 0)
+          .map(([where, answer]) => ({ method, options, where, answer }))
       )
 
     it.effect("echoed anywhere in an answer, whatever the client authentication", () =>

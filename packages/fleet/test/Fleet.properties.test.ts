@@ -7,7 +7,7 @@ import * as Simulation from "../src/Simulation.js"
 
 // The same histories every time; SEED says the first, RUNS how many: 500 in CI
 const first = Number(process.env.SEED ?? 1)
-const runs = Number(process.env.RUNS ?? 3)
+const runs = Number(process.env.RUNS ?? 2)
 
 // A history is played without a turn of the event loop, and Vitest gives up on a worker that is silent for a minute:
 // between two of them there is one

@@ -6,8 +6,8 @@ import * as Simulation from "../src/Simulation.js"
 
 describe("Simulation", () => {
   it("is the same for the same seed, and another for another", () => {
-    const reports = [1, 2, 1, 2].map((seed) => Simulation.run(History.make(seed), seed))
-    deepStrictEqual(reports.slice(2), reports.slice(0, 2))
+    const reports = [1, 2, 1].map((seed) => Simulation.run(History.make(seed), seed))
+    deepStrictEqual(reports[2], reports[0])
     notDeepStrictEqual(reports[0], reports[1])
   })
 

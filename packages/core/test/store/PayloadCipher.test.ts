@@ -5,7 +5,7 @@ import { Effect, Either, Encoding, FastCheck as fc, Fiber, Random, Redacted } fr
 import * as PayloadCipher from "../../src/store/PayloadCipher.js"
 import { anyString } from "../support/anyString.js"
 import { rowsEffect } from "../support/Rows.js"
-import { runs } from "../support/Runs.js"
+import { isThorough, runs } from "../support/Runs.js"
 
 const bytes = (fill: number) => new Uint8Array(32).fill(fill)
 
@@ -118,6 +118,8 @@ describe("PayloadCipher", () => {
     }))
 
   describe("does not open", () => {
+    const changes = ["A", "B", "b", "2", " ", "\"", "\n", "\\", "=", "\u0000", "é"]
+
     it.live("what was changed in any single character", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("a"), key("b", 2))
@@ -125,8 +127,8 @@ describe("PayloadCipher", () => {
         for (const payload of ["secret", "secret+", "secret++"]) {
           const sealed = yield* cipher.seal("key", payload)
           for (let index = 0; index < sealed.length; index++) {
-            for (const change of ["A", "B", "b", "2", " ", "\"", "\n", "\\", "=", "\u0000", "é"]) {
-              if (sealed[index] === change) continue
+            for (const [at, change] of changes.entries()) {
+              if (sealed[index] === change || (!isThorough && (index + at) % 4 !== 0)) continue
               const error = yield* Effect.flip(
                 cipher.open("key", sealed.slice(0, index) + change + sealed.slice(index + 1))
               )
