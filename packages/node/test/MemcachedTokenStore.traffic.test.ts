@@ -4,12 +4,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Schedule } from "effect"
 import { hang } from "../../core/test/support/hang.js"
+import * as ClockAhead from "./ClockAhead.js"
 import * as MemcachedApp from "./MemcachedApp.js"
 import { makeProxy } from "./MemcachedBench.js"
-
-const isWarning = (message: string) => message.includes("tokens are cached in this process only")
-
-const spaced = Schedule.spaced("50 millis")
+import * as Process from "./Process.js"
 
 /** An app over a server with a proxy between. */
 const makeProxied = Effect.gen(function*() {
@@ -43,8 +41,8 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       yield* memcached.start()
       for (const { get } of processes) yield* get("scope")
       assert.strictEqual(server.tokenRequests.length, 1)
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 
   it.scopedLive("rule 4: a restored old value costs one token request, and no failed call", () =>
     Effect.gen(function*() {
@@ -78,7 +76,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
         Effect.repeat(overwrite, Schedule.spaced("3 millis")),
         Effect.replicateEffect(request, 25)
       )
-      deepStrictEqual(messages().filter(isWarning), [])
+      deepStrictEqual(messages().filter(Process.isWarning), [])
       yield* Effect.repeat(request, { until: (requests) => requests === 1 })
     }))
 
@@ -86,29 +84,29 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       const { messages, processes, request } = yield* MemcachedApp.make({ servers, commandTimeout: "600 millis" })
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+      yield* Process.untilShared(request)
       proxy.swallow()
-      const haveWarned = () => processes.every(({ messages }) => isWarning(messages.at(-1) ?? ""))
-      yield* Effect.repeat(request, { schedule: spaced, until: haveWarned })
+      const haveWarned = () => processes.every(({ messages }) => Process.isWarning(messages.at(-1) ?? ""))
+      yield* Process.repeat(request, haveWarned)
       const before = messages()
       yield* Effect.replicateEffect(request, 5)
       deepStrictEqual(messages(), before)
       proxy.pass()
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 
   it.scopedLive("rule 8: a request waits for slow responses no longer than the limit for one", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       const { messages, request } = yield* MemcachedApp.make({ servers }, { storeTimeout: "1 second" })
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
+      yield* Process.untilShared(request)
       const before = messages().length
       proxy.slowDown(600)
       yield* Effect.replicateEffect(request, 10)
-      const warnings = messages().slice(before).filter(isWarning)
+      const warnings = messages().slice(before).filter(Process.isWarning)
       assert.isTrue(warnings.length > 0 && warnings.length <= 2, warnings.join("\n"))
       assert.match(warnings.join("\n"), /took more than 1s|no answer within 1s/)
       proxy.slowDown(0)
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: spaced })
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 })

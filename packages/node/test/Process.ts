@@ -2,8 +2,9 @@
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Context, Effect, Layer, Logger, Redacted } from "effect"
+import { Array as Arr, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { hang } from "../../core/test/support/hang.js"
+import * as ClockAhead from "./ClockAhead.js"
 import * as OAuthServer from "./OAuthServer.js"
 
 /** Hears what an effect logs. */
@@ -48,6 +49,19 @@ export const makeTwo = Effect.fnUntraced(function*(options: Partial<NodeAuthedHt
   }))
   return { log, messages, request, clients, server }
 })
+
+/** Repeats the request of two processes, over a store that is not left alone after a failure. */
+export const repeat = <E>(
+  request: Effect.Effect<number, E>,
+  until: (requests: number) => boolean
+): Effect.Effect<number, E> =>
+  Effect.repeat(Effect.zipRight(ClockAhead.setForward("5 seconds"), request), {
+    until,
+    schedule: Schedule.spaced("20 millis")
+  })
+
+/** Until they share a token. */
+export const untilShared = <E>(request: Effect.Effect<number, E>) => repeat(request, (requests) => requests === 1)
 
 /** Says that tokens are not shared. */
 export const isWarning = (message: string) => message.includes("tokens are cached in this process only")

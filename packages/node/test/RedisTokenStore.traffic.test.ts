@@ -1,8 +1,9 @@
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber } from "effect"
 import { hang } from "../../core/test/support/hang.js"
+import * as ClockAhead from "./ClockAhead.js"
 import * as Process from "./Process.js"
 import { makeProxy, patient } from "./RedisBench.js"
 import { until } from "./until.js"
@@ -63,21 +64,20 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
-      const { messages, request } = yield* Process.makeTwo({ redis: { redis: { path: proxy.path } } })
-      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
+      const { messages, request } = yield* Process.makeTwo({
+        // They have to find out that nobody answers
+        redis: { connectTimeout: "500 millis", commandTimeout: "500 millis", redis: { path: proxy.path } }
+      })
+      yield* Process.untilShared(request)
       messages.splice(0)
       proxy.swallow()
       // Until the connections after these have been swallowed as well
       const before = proxy.connections()
-      const requests = Effect.repeat(request, {
-        until: () => proxy.connections() > before + 4,
-        schedule: Schedule.spaced("100 millis")
-      })
-      yield* requests
+      yield* Process.repeat(request, () => proxy.connections() > before + 4)
       assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       proxy.pass()
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 
   it.scopedLive("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
     Effect.gen(function*() {
@@ -87,7 +87,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
         storeTimeout: "1 second",
         redis: { ...patient, redis: { path: proxy.path } }
       })
-      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
+      yield* Process.untilShared(request)
       messages.splice(0)
       proxy.slowDown(600)
       const before = proxy.answers()
@@ -101,6 +101,6 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       assert.match(messages.join("\n"), /took more than 1s|no answer within 1s/)
       proxy.slowDown(0)
-      yield* Effect.repeat(request, { until: (requests) => requests === 1, schedule: Schedule.spaced("100 millis") })
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 })

@@ -6,10 +6,11 @@ import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Context, Effect, Fiber, Layer, Option, Redacted, Schedule } from "effect"
+import { Context, type Duration, Effect, Fiber, Layer, Option, Redacted } from "effect"
 import { createServer } from "node:net"
 import { hang } from "../../core/test/support/hang.js"
 import { shared } from "../../core/test/support/shared.js"
+import * as ClockAhead from "./ClockAhead.js"
 import * as Process from "./Process.js"
 import { entry, eventually, failureOf, makeProxy, newTable, patient, postgresClient, versionIn } from "./SqlBench.js"
 import { until } from "./until.js"
@@ -18,16 +19,23 @@ class Server extends Context.Tag("Server")<Server, PostgresServer.PostgresServer
   static readonly layer = Layer.scoped(Server, Effect.zipRight(PostgresServer.install, PostgresServer.make()))
 }
 
-const clientAt = (port: number) =>
-  PgClient.layer({ url: Redacted.make(`postgres://postgres@127.0.0.1:${port}/postgres`), connectTimeout: "2 seconds" })
+const clientAt = (port: number, connectTimeout: Duration.DurationInput = "2 seconds") =>
+  PgClient.layer({ url: Redacted.make(`postgres://postgres@127.0.0.1:${port}/postgres`), connectTimeout })
 
 /** Two processes over Postgres, with whatever is between. */
 const makeProcesses = (port: number, options: SqlTokenStore.ClientOptions = {}) =>
   Process.makeTwo({
     tokenStore: Layer.orDie(
-      SqlTokenStore.layerWithClient(clientAt(port), { table: newTable(), createTable: true, ...options })
+      SqlTokenStore.layerWithClient(clientAt(port, options.connectTimeout), {
+        table: newTable(),
+        createTable: true,
+        ...options
+      })
     )
   })
+
+/** For who has to find out that nobody answers. */
+const impatient = { connectTimeout: "500 millis", commandTimeout: "500 millis" } as const
 
 const makeProxied = Effect.gen(function*() {
   const server = yield* Server
@@ -42,8 +50,6 @@ const makeTable = Effect.gen(function*() {
   yield* Effect.provideService(SqlTokenStore.migration({ table }), SqlClient.SqlClient, sql)
   return { sql, table }
 })
-
-const isShared = { until: (requests: number) => requests === 1, schedule: Schedule.spaced("100 millis") }
 
 shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
   it.scoped("100 requests within the lifetime of a token cost no statement", () =>
@@ -100,26 +106,23 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
   it.scopedLive("rule 8: no request fails while the network drops everything, and afterwards the token is shared again", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
-      const { messages, request } = yield* makeProcesses(proxy.port)
-      yield* Effect.repeat(request, isShared)
+      const { messages, request } = yield* makeProcesses(proxy.port, impatient)
+      yield* Process.untilShared(request)
       messages.splice(0)
       proxy.swallow()
       // Until the clients after these have been swallowed as well
       const before = proxy.connections()
-      yield* Effect.repeat(request, {
-        until: () => proxy.connections() > before + 4,
-        schedule: Schedule.spaced("100 millis")
-      })
+      yield* Process.repeat(request, () => proxy.connections() > before + 4)
       assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       proxy.pass()
-      yield* Effect.repeat(request, isShared)
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 
   it.scopedLive("rule 8: a request waits for slow responses no longer than the limit for one", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
       const { messages, request, server } = yield* makeProcesses(proxy.port, { commandTimeout: hang })
-      yield* Effect.repeat(request, isShared)
+      yield* Process.untilShared(request)
       messages.splice(0)
       proxy.slowDown(400)
       const asked = server.tokenRequests.length
@@ -130,8 +133,8 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
       assert.isAtMost(messages.filter(Process.isWarning).length, 2)
       assert.match(messages.join("\n"), /took more than 500ms|no answer within 500ms/)
       proxy.slowDown(0)
-      yield* Effect.repeat(request, isShared)
-    }))
+      yield* Process.untilShared(request)
+    }).pipe(ClockAhead.provide))
 
   it.scopedLive("rule 8: no request fails if something other than the database responds", () =>
     Effect.gen(function*() {
