@@ -36,6 +36,8 @@ export const make = (options?: Options): Effect.Effect<MemcachedServer, ServerEr
       // Whoever starts it as root must name a user
       args: (port) => [
         ...["-u", "root", "-l", "127.0.0.1", "-p", `${port}`, "-U", "0", "-t", "1", "-vv"],
+        // A small table, as all of it is walked through to tell what is kept
+        ...["-o", "hashpower=12"],
         ...options?.args ?? []
       ],
       readyLine: /server listening/
@@ -98,10 +100,10 @@ export interface Item {
   readonly seconds: number
 }
 
-/** What a server keeps. */
+/** What a server keeps: by the table of all items, for a walk along the queues misses one that is moved meanwhile. */
 export const items = (port: number): Effect.Effect<ReadonlyArray<Item>, ServerError> =>
   Effect.zipWith(
-    converse(port, ["lru_crawler metadump all"], "END\r\n"),
+    converse(port, ["lru_crawler metadump hash"], "END\r\n"),
     stats(port),
     (text, stats) =>
       Array.from(text.matchAll(/^key=(\S+) exp=(-?\d+)/gm), ([, key, end]) => ({
