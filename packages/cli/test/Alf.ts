@@ -112,7 +112,8 @@ export const make: Effect.Effect<Alf<ProcessOptions>, never, Scope.Scope> = Effe
         platform: "node",
         format: "esm",
         conditions: ["@effect-alf/source"],
-        external: ["ioredis", "undici", "ws"],
+        // With stores that nobody asks for it would be twice as large
+        external: ["ioredis", "undici", "ws", "memcache", "@effect/sql", "@effect/sql-*"],
         // Packages in CommonJS ask for Node's modules so
         banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" }
       })
