@@ -7,7 +7,7 @@ import projects from "./vitest.workspace.js"
 const workers = availableParallelism()
 
 // What mostly waits, for other processes or for seconds to pass, and so leaves its processor to the other worker
-const waiting = ["HostileServers", "RedisFailover", "demo"].map((name) => `/${name}.test.ts`)
+const waiting = ["HostileServers", "alf", "RedisFailover", "SqlTokenStore", "demo"].map((name) => `/${name}.test.ts`)
 
 /** Starts first what waits: at the end of a run nobody would use the time. */
 class WaitingFirst extends BaseSequencer {
