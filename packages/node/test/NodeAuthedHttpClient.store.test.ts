@@ -1,57 +1,17 @@
 import { TokenStore } from "@effect-alf/core"
-import { AuthedHttpClient } from "@effect-alf/core"
-import { NodeAuthedHttpClient } from "@effect-alf/node"
-import * as MariaDbServer from "@effect-alf/servers/mariadb/MariaDbServer"
 import * as MemcachedServer from "@effect-alf/servers/memcached/MemcachedServer"
-import * as PostgresServer from "@effect-alf/servers/postgres/PostgresServer"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it, vi } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer } from "effect"
-import { join } from "node:path"
+import { Effect } from "effect"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import * as OAuthServer from "./OAuthServer.js"
-import { newTable } from "./SqlBench.js"
-import { assertHides, makeDirectory } from "./StoreBench.js"
-import { unhurried } from "./unhurried.js"
-
-type Variables = Readonly<Record<string, string>>
-
-const complete = {
-  ALF_TOKEN_ENDPOINT: "https://auth.example.com/token",
-  ALF_CLIENT_ID: "the-client",
-  ALF_CLIENT_SECRET: "the-client-secret",
-  ALF_BASE_URL: "https://api.example.com"
-}
-
-const variablesFor = (server: OAuthServer.OAuthServer) => ({
-  ...complete,
-  ALF_TOKEN_ENDPOINT: server.tokenEndpoint,
-  ALF_BASE_URL: server.url
-})
-
-/** A process of its own that asks for a resource once. */
-const run = (variables: Variables, options: NodeAuthedHttpClient.EnvOptions = {}) =>
-  Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => client.get("/resource")).pipe(
-    Effect.map(({ status }) => status),
-    Effect.scoped,
-    Effect.provide(
-      Layer.provide(
-        NodeAuthedHttpClient.layerEnv({ ...unhurried, ...options }),
-        Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" }))
-      )
-    )
-  )
+import { assertHides } from "./StoreBench.js"
+import { complete, run, variablesFor } from "./StoreUrl.js"
 
 describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
   const servers = {
     memcached: Effect.map(MemcachedServer.make(), ({ address }) => `memcached://${address}`),
     redis: Effect.map(RedisServer.make(), ({ url }) => url)
-  }
-
-  const databases = {
-    Postgres: Effect.zipRight(PostgresServer.install, Effect.map(PostgresServer.make(), ({ url }) => url)),
-    MariaDB: Effect.zipRight(MariaDbServer.install, Effect.map(MariaDbServer.make, ({ url }) => url)),
-    SQLite: Effect.map(makeDirectory, (directory) => `sqlite:${join(directory, "tokens.db")}`)
   }
 
   it.scopedLive("processes share a token through the store that it names", () =>
@@ -66,26 +26,6 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
           assert.lengthOf(server.tokenRequests, 1)
           // Another prefix is another store
           yield* run({ ...variables, ALF_STORE_PREFIX: "other:" })
-          assert.lengthOf(server.tokenRequests, 2)
-        }).pipe(Effect.scoped)
-    ))
-
-  it.scopedLive("processes share a token through the database that it names, and another table is another store", () =>
-    rowsEffect(
-      Object.entries(databases),
-      ([name]) => name,
-      ([_, database]) =>
-        Effect.gen(function*() {
-          const server = yield* OAuthServer.make()
-          const variables = {
-            ...variablesFor(server),
-            ALF_STORE_URL: yield* database,
-            ALF_SQL_TABLE: newTable(),
-            ALF_SQL_CREATE_TABLE: "true"
-          }
-          for (let process = 0; process < 2; process++) assert.strictEqual(yield* run(variables), 200)
-          assert.lengthOf(server.tokenRequests, 1)
-          yield* run({ ...variables, ALF_SQL_TABLE: newTable() })
           assert.lengthOf(server.tokenRequests, 2)
         }).pipe(Effect.scoped)
     ))

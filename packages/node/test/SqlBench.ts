@@ -20,6 +20,7 @@ export type ClientLayer = Layer.Layer<SqlClient.SqlClient, unknown>
 export class Database extends Context.Tag("Database")<Database, {
   /** Makes a client, as a process does. */
   readonly client: ClientLayer
+  /** As ALF_STORE_URL names it. */
   readonly url: string
   /** Looks at what is stored. */
   readonly sql: SqlClient.SqlClient
@@ -37,8 +38,11 @@ const make = (url: string, client: ClientLayer) =>
 
 export const newTable = () => `alf_test_${crypto.randomUUID().replaceAll("-", "")}`
 
+// Enough to get in each other's way: a connection costs the server more than the statements of a test
+const maxConnections = 4
+
 export const postgresClient = (url: string): ClientLayer =>
-  PgClient.layer({ url: Redacted.make(url), connectTimeout: hang })
+  PgClient.layer({ url: Redacted.make(url), connectTimeout: hang, maxConnections })
 
 const postgres = Layer.scoped(
   Database,
@@ -50,15 +54,19 @@ const mariadb = Layer.scoped(
   Effect.gen(function*() {
     yield* MariaDbServer.install
     const { url } = yield* MariaDbServer.make
-    return yield* make(url, MysqlClient.layer({ url: Redacted.make(url) }))
+    return yield* make(url, MysqlClient.layer({ url: Redacted.make(url), maxConnections }))
   })
 )
 
 const sqlite = Layer.scoped(
   Database,
   Effect.flatMap(makeDirectory, (directory) => {
-    const url = `file:${join(directory, "tokens.db")}`
-    return make(url, LibsqlClient.layer({ url }))
+    const file = join(directory, "tokens.db")
+    const client = Layer.tap(
+      LibsqlClient.layer({ url: `file:${file}` }),
+      (context) => Context.get(context, SqlClient.SqlClient)`PRAGMA synchronous = OFF`
+    )
+    return make(`sqlite:${file}`, client)
   })
 )
 
