@@ -795,7 +795,8 @@ const runProcess = (script: string, variables: Readonly<Record<string, string>>)
           platform: "node",
           format: "esm",
           conditions: ["@effect-alf/source"],
-          external: ["ioredis", "jose", "undici", "ws"]
+          // With stores that nobody asks for it would be twice as large
+          external: ["ioredis", "jose", "undici", "ws", "memcache", "@effect/sql", "@effect/sql-*"]
         })
       ).pipe(Effect.zipRight(Effect.async<string, Error>((resume, signal) => {
         execFile(
