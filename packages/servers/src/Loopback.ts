@@ -14,6 +14,8 @@ export const listen = (server: Http.Server | Https.Server): Effect.Effect<string
   Effect.acquireRelease(
     Effect.async<string>((resume) => {
       const scheme = server instanceof Https.Server ? "https" : "http"
+      // On a busy machine a request may be on its way while the server ends its idle connection, and fail
+      server.keepAliveTimeout = 0
       server.once("error", (error) => resume(Effect.die(error)))
       server.listen(
         0,
