@@ -17,6 +17,7 @@ type Key = keyof typeof flags
 const keys = Record.keys(flags)
 
 const prefix = Options.text("prefix").pipe(
+  Options.withPseudoName("prefix"),
   Options.withDescription("What the variables begin with in place of ALF, as the option `prefix` of layerEnv."),
   Options.mapEffect((prefix) =>
     /^[a-z_]\w*$/i.test(prefix)
