@@ -394,6 +394,64 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.isTrue(times[0] >= 5 && times[0] < 5.3, `asked at ${times[0]} s`)
     }))
 
+  const isSlow = (delay: Duration.DurationInput) => (store: TokenStore.TokenStore["Type"]) => ({
+    ...store,
+    get: (key: string) => Effect.delay(store.get(key), delay),
+    set: (...args: Parameters<typeof store.set>) => Effect.delay(store.set(...args), delay),
+    acquireLease: (...args: Parameters<typeof store.acquireLease>) => Effect.delay(store.acquireLease(...args), delay)
+  })
+
+  for (const changes of ["with notices", "without notices"]) {
+    it.scoped(`fleet rule 4: who asks without the lease takes what its holder stores meanwhile, ${changes}`, () =>
+      Effect.gen(function*() {
+        const { processes, requestTimes } = yield* makeFleet(3, { endpoint: { delay: "8 seconds" } })
+        for (const { store } of processes) if (changes === "without notices") yield* store.hang(true, "changes")
+        const tokens = yield* during("10 seconds")(getAll(processes))
+        assert.lengthOf(values(tokens), 1)
+        const [first, second] = yield* requestTimes
+        deepStrictEqual([first, Math.floor(second)], [0, 5])
+      }))
+  }
+
+  it.scoped("fleet rule 4: so does the holder, whose attempt takes longer", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+      const one = yield* ProviderBench.make({ sharedStore, endpoint: { delay: "20 seconds" } })
+      const two = yield* ProviderBench.make({ sharedStore, endpoint: { tokenPrefix: "2-" } })
+      deepStrictEqual(values(yield* during("10 seconds")(getAll([one, two]))), ["2-1"])
+    }))
+
+  it.scoped("fleet rule 8: calls of a store that take a third of storeTimeout are no failure, however many a wait takes", () =>
+    Effect.gen(function*() {
+      const { processes, requestTimes } = yield* makeFleet(3, {
+        storeTimeout: "500 millis",
+        endpoint: { delay: "5500 millis" },
+        wrapStore: isSlow("160 millis")
+      })
+      const tokens = yield* during("10 seconds")(getAll(processes))
+      assert.lengthOf(values(tokens), 1)
+      assert.isAtMost((yield* requestTimes).length, 2)
+      for (const process of processes) deepStrictEqual(warnings(process), [])
+    }))
+
+  it.scoped("fleet rule 3: a token that others wait for is stored, though its process leaves the store alone", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two], requestTimes } = yield* makeFleet(2)
+      const first = yield* Effect.fork(one.provider.get())
+      yield* settle
+      const waiting = yield* Effect.fork(two.provider.get())
+      yield* settle
+      // Another key finds out that the store fails, for as long as the attempt lasts
+      yield* one.store.fail("connection lost")
+      yield* Effect.forkScoped(one.provider.get({ scope: "other" }))
+      yield* settle
+      assert.lengthOf(warnings(one), 1)
+      yield* one.store.fail(undefined)
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(value(yield* Fiber.join(first)), value(yield* Fiber.join(waiting)))
+      deepStrictEqual(yield* requestTimes, [0, 0])
+    }))
+
   it.scoped("fleet rule 4: nor does one ask that came too late to claim it, and again when that claim has ended", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })

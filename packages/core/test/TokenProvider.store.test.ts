@@ -2,7 +2,7 @@ import { OAuthError, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
+import { Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value, warnings } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
@@ -145,8 +145,8 @@ describe("TokenProvider, the store", () => {
       const one = yield* make()
       const two = yield* make({
         sharedStore: one.store.backing,
-        // Leases are no more than good will: in a failover two may have one
-        wrapStore: (store) => ({ ...store, acquireLease: () => Effect.succeed(true) }),
+        // Leases are no more than good will: in a failover two may have one, and hear nothing of each other
+        wrapStore: (store) => ({ ...store, acquireLease: () => Effect.succeed(true), changes: Stream.never }),
         endpoint: { tokenPrefix: "two-", delay: "1 second" }
       })
       const slower = yield* Effect.fork(two.provider.get())

@@ -112,7 +112,7 @@ export const make = (options: {
         const now = yield* Clock.currentTimeMillis
         // A clock that was set back must not prolong it
         if (now >= failedAt && now < notBefore) return notBefore - now
-        return yield* Option.isNone(found) ? askAlone : turns.take(found.value)
+        return yield* Option.isNone(found) ? turns.alone : turns.take(found.value)
       })
 
       const rounds = Effect.gen(function*() {

@@ -59,12 +59,11 @@ export interface BoundedStore {
     key: string,
     decode: (entry: Entry) => A
   ) => Effect.Effect<Option.Option<Option.Option<A>>>
-  /** `secrets` are those that no message may show. */
   readonly set: (
     key: string,
     entry: Entry,
     replaces: Option.Option<string>,
-    secrets?: ReadonlyArray<Redacted.Redacted>
+    options?: SetOptions
   ) => Effect.Effect<Option.Option<boolean>>
   readonly remove: (key: string, version: string) => Effect.Effect<Option.Option<boolean>>
   readonly acquireLease: (
@@ -85,6 +84,14 @@ export interface BoundedStore {
   readonly reportUnreadable: (key: string, description: string) => Effect.Effect<void>
 }
 
+/** How an entry is written. */
+export interface SetOptions {
+  /** What no message may show. */
+  readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
+  /** Other processes wait for this entry: it is written even while the store is left alone. */
+  readonly isAwaited?: boolean | undefined
+}
+
 /** How long a failed store is left alone. */
 const cooldown = Duration.toMillis("5 seconds")
 
@@ -93,6 +100,18 @@ const slowShare = 1 / 3
 
 /** The time left for calls that are awaited together, in milliseconds. */
 const allowance = FiberRef.unsafeMake<{ left: number } | undefined>(undefined)
+
+/** Takes the time of a call from what is left. Calls at the same time, which began with the same, cost the longest. */
+const spending = (allowance: { left: number }, most: number): Time => {
+  let rest = allowance.left
+  return {
+    limit: Math.min(most, rest),
+    spend: (millis) => {
+      rest -= millis
+      allowance.left = Math.max(0, Math.min(allowance.left, rest))
+    }
+  }
+}
 
 /** Limits all calls of an effect together to the limit of one. */
 export const bounded =
@@ -172,21 +191,16 @@ export const make = (store: Driver, options: {
     const ask = <A>(
       method: Method,
       effect: LazyArg<Effect.Effect<A, TokenStoreError>>,
-      secrets?: ReadonlyArray<Redacted.Redacted>
+      { isAwaited, secrets }: SetOptions = {}
     ): Effect.Effect<Option.Option<A>> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         // A clock that was set back must not prolong it
-        if (now >= failedAt && now < failedAt + cooldown) {
+        if (!isAwaited && now >= failedAt && now < failedAt + cooldown) {
           update(OAuthMetrics.tokenStoreOperations(method, "skipped"), 1)
           return Effect.succeedNone
         }
         return Effect.flatMap(FiberRef.get(allowance), (allowance = { left: timeout }) =>
-          call(method, effect, secrets, {
-            limit: Math.min(isSlow ? timeout * slowShare : timeout, allowance.left),
-            spend: (millis) => {
-              allowance.left = Math.max(0, allowance.left - millis)
-            }
-          }).pipe(
+          call(method, effect, secrets, spending(allowance, isSlow ? timeout * slowShare : timeout)).pipe(
             Effect.zipLeft(worked(method)),
             Effect.asSome,
             Effect.catchAll((error) => Effect.as(failed(method, error), Option.none()))
@@ -233,7 +247,8 @@ export const make = (store: Driver, options: {
       })
 
     return {
-      isFailing: () => down.size > 0,
+      isFailing: () =>
+        down.size > 0,
       get: (key, decode) =>
         ask("get", () =>
           Effect.catchIf(
@@ -241,8 +256,8 @@ export const make = (store: Driver, options: {
             (error) => error.reason === "InvalidEntry",
             (error) => Effect.as(reportUnreadable(key, error.description), Option.none())
           )),
-      set: (key, entry, replaces, secrets) =>
-        ask("set", () => yesOrNo("set", store.set(key, entry, replaces)), secrets),
+      set: (key, entry, replaces, options) =>
+        ask("set", () => yesOrNo("set", store.set(key, entry, replaces)), options),
       remove: (key, version) => ask("remove", () => yesOrNo("remove", store.remove(key, version))),
       acquireLease: (key, owner, duration) =>
         ask("acquireLease", () => yesOrNo("acquireLease", store.acquireLease(key, owner, duration))),

@@ -54,6 +54,8 @@ export const join = (
 ): Sharing.Fleet => {
   const { failureCooldown, fork, leaseDuration, retry, storeTimeout, update } = options
   const notes = isShared ? FleetNotes.make(store) : FleetNotes.none
+  /** Keys whose new token the other processes wait for. */
+  const awaited = new Set<string>()
 
   /** Extends the lease during an effect. A lease that the store lost, as in a failover, is acquired again. */
   const extending = (key: string, owner: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
@@ -64,6 +66,24 @@ export const join = (
     )
     const interval = Duration.millis(Duration.toMillis(leaseDuration) / extensions)
     return Effect.raceFirst(effect, Effect.forever(Effect.delay(extend, interval)))
+  }
+
+  /** An attempt may last longer than callers wait: it ends when another process has stored a token. */
+  const untilStored = <A, E>(
+    { changed, look, reason }: Sharing.Renewal,
+    interval: Duration.DurationInput,
+    asking: Effect.Effect<A, E>
+  ) => {
+    if (reason === "background") return BoundedStore.unbounded(asking)
+    const next = Effect.suspend(() => {
+      changed.unsafeClose()
+      return Effect.zipRight(Effect.timeoutOption(changed.await, interval), look)
+    })
+    const stored = Effect.flatMap(next, Option.flatMap(({ token }) => token)).pipe(
+      Effect.eventually,
+      Effect.map((token) => Sharing.Outcome.Adopted({ token }))
+    )
+    return BoundedStore.unbounded(Effect.raceFirst(asking, stored))
   }
 
   /** A failed attempt slows down the whole fleet, and this process more than the others. */
@@ -94,11 +114,12 @@ export const join = (
     return yield* tryAgain(error, behind, Math.max(remaining, asked))
   })
 
-  /** Holding the lease. */
+  /** Holding the lease, unless another process does not give it back. */
   const useTurn = Effect.fnUntraced(function*(
     renewal: Sharing.Renewal,
     owner: string,
-    found: SharedTokens.Found
+    found: SharedTokens.Found,
+    isGranted: boolean
   ) {
     const { ask, deadline, key, onBusy, reason } = renewal
     // The previous holder may have stored a token since, or failed
@@ -122,21 +143,26 @@ export const join = (
       onNone: () => Effect.void,
       onSome: ({ version }) => notes.remove(FleetNotes.paceKey(key), version)
     })
-    return yield* extending(key, owner)(ask).pipe(
-      Effect.map((token) =>
-        Sharing.Outcome.Issued({
+    const asking = extending(key, owner)(ask).pipe(
+      Effect.map((token) => {
+        awaited.add(key)
+        return Sharing.Outcome.Issued({
           token,
           replaces: seen.version,
-          finish: Effect.zipRight(store.releaseLease(key, owner), forget)
+          finish: Effect.suspend(() => {
+            awaited.delete(key)
+            return Effect.zipRight(store.releaseLease(key, owner), forget)
+          })
         })
-      ),
-      Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) => slowDown(renewal, error, pace)),
-      BoundedStore.unbounded
+      }),
+      Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) => slowDown(renewal, error, pace))
     )
+    return yield* untilStored(renewal, isGranted ? leaseDuration : Sharing.pollInterval.max, asking)
   })
 
   const enter = (renewal: Sharing.Renewal): Sharing.Turns => {
-    const { askAlone, deadline, key, onBusy, origin, reason } = renewal
+    const { deadline, key, onBusy, origin, reason } = renewal
+    const alone = untilStored(renewal, Sharing.pollInterval.max, renewal.askAlone)
     /** Since when another process has the turn (epoch milliseconds). */
     let waitingSince: number | undefined
     let patienceEnds = Infinity
@@ -175,8 +201,11 @@ export const join = (
     })
 
     return {
-      bound: BoundedStore.bounded(storeTimeout),
+      // Once another process has the turn, that is what the token waits for
+      bound: (round) =>
+        Effect.suspend(() => waitingSince === undefined ? BoundedStore.bounded(storeTimeout)(round) : round),
       leave: endWait,
+      alone,
       take: Effect.fnUntraced(function*(found) {
         const hold = reason === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
         if (Option.isSome(hold) && isInForce(hold.value)) return Sharing.Outcome.Held({ hold: hold.value })
@@ -187,7 +216,7 @@ export const join = (
         if (Option.isNone(granted)) {
           // It may have been granted anyway
           fork(release)
-          return yield* askAlone
+          return yield* alone
         }
         if (!granted.value) {
           yield* wait()
@@ -195,7 +224,7 @@ export const join = (
           if (!(yield* claims())) return yield* Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
         }
         yield* endWait
-        return yield* Effect.onExit(useTurn(renewal, owner, found), (exit) => {
+        return yield* Effect.onExit(useTurn(renewal, owner, found, granted.value), (exit) => {
           if (Exit.isInterrupted(exit)) return release
           return Exit.isSuccess(exit) && isIssued(exit.value) ? Effect.void : Effect.sync(() => fork(release))
         })
@@ -212,10 +241,13 @@ export const join = (
     isWriting: (key) => writing.has(key),
     tokens: {
       read: tokens.read,
-      write: (key, ...written) =>
+      write: (key, token, replaces) =>
         Effect.suspend(() => {
           writing.add(key)
-          return Effect.ensuring(tokens.write(key, ...written), Effect.sync(() => writing.delete(key)))
+          return Effect.ensuring(
+            tokens.write(key, token, replaces, awaited.has(key)),
+            Effect.sync(() => writing.delete(key))
+          )
         })
     },
     remove: store.remove,

@@ -28,6 +28,7 @@ export const make = (capacity: number): Sharing.Sharing => {
 
   const enter: Sharing.Fleet["enter"] = ({ askAlone, key, onBusy }) => ({
     bound: identity,
+    alone: askAlone,
     take: () =>
       Effect.suspend(() => {
         if (busy.has(key)) {

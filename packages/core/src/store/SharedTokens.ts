@@ -31,7 +31,9 @@ export interface SharedTokens {
   readonly write: (
     key: string,
     token: AccessToken.AccessToken,
-    replaces: Option.Option<string>
+    replaces: Option.Option<string>,
+    /** Whether other processes wait for it. */
+    isAwaited?: boolean
   ) => Effect.Effect<boolean>
 }
 
@@ -60,7 +62,7 @@ export const make = (
       }
       return found
     }),
-    write: Effect.fnUntraced(function*(key, token, replaces) {
+    write: Effect.fnUntraced(function*(key, token, replaces, isAwaited) {
       const now = yield* Clock.currentTimeMillis
       const expiresAt = Option.match(token.expiresAt, {
         onNone: () => token.obtainedAt.epochMillis + Duration.toMillis(defaultLifetime),
@@ -77,7 +79,8 @@ export const make = (
         payload: payload.value,
         timeToLive: Duration.millis(expiresAt - now)
       }
-      const written = yield* store.set(key, entry, replaces, [token.value, ...StoredToken.fieldsOf(token)])
+      const secrets = [token.value, ...StoredToken.fieldsOf(token)]
+      const written = yield* store.set(key, entry, replaces, { secrets, isAwaited })
       return Option.getOrElse(written, () => true)
     })
   }

@@ -86,6 +86,8 @@ export interface Turns {
   readonly bound: <A, E>(round: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Takes a turn after this look at the store: its outcome, or the milliseconds until the next look. */
   readonly take: (found: Found) => Effect.Effect<Outcome | number, Failure>
+  /** The same after a look that failed. */
+  readonly alone: Effect.Effect<Outcome | number, Failure>
   /** The renewal ended. */
   readonly leave: Effect.Effect<void>
 }
@@ -101,6 +103,8 @@ export interface Renewal {
   readonly deadline: number
   /** The store's entry, with the token only if it is worth adopting; `None` if the store failed. */
   readonly look: Effect.Effect<Option.Option<Found>>
+  /** Opened when the store changes, to look again. */
+  readonly changed: Effect.Latch
   /** Asks the endpoint. */
   readonly ask: Effect.Effect<AccessToken, Failure>
   /** How often the endpoint was asked. */
@@ -154,6 +158,6 @@ export const none: Fleet = {
   isWriting: constFalse,
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
-  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, leave: Effect.void }),
+  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, alone: askAlone, leave: Effect.void }),
   watch: () => Effect.void
 }

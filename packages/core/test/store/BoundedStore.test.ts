@@ -447,7 +447,7 @@ describe.concurrent("BoundedStore", () => {
         (fail) =>
           Effect.gen(function*() {
             const { logged, logs, store } = yield* make(() => ({ set: () => fail }))
-            yield* logged(store.set(key, entry, Option.none(), [Redacted.make(secret)]))
+            yield* logged(store.set(key, entry, Option.none(), { secrets: [Redacted.make(secret)] }))
             // On no level: Effect itself would log a fiber that fails
             assert.lengthOf(logs, 1)
             return logs[0].text
