@@ -16,13 +16,19 @@ import { LibsqlClient } from "@effect/sql-libsql"
 import { PgClient } from "@effect/sql-pg"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect, Either, Redacted } from "effect"
-import type { Layer, Scope } from "effect"
+import type { Duration, Layer, Scope } from "effect"
 import { join } from "node:path"
 
 export interface Address {
   readonly url: string
   /** What every key begins with. */
   readonly prefix?: string
+}
+
+/** How long it is waited for; each store has its defaults. */
+export interface Limits {
+  readonly commandTimeout?: Duration.DurationInput
+  readonly connectTimeout?: Duration.DurationInput
 }
 
 /** A server that runs. */
@@ -39,7 +45,7 @@ export interface SharedStore {
   readonly title: string
   /** Starts a server of its own, installed if it must be. */
   readonly start: Effect.Effect<Running, ServerError, Scope.Scope>
-  readonly layer: (address: Address) => Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>
+  readonly layer: (address: Address & Limits) => Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>
 }
 
 const redis: SharedStore = {
@@ -76,7 +82,8 @@ const postgres: SharedStore = {
       ...(yield* countStatements(url))
     }
   }),
-  layer: ({ url }) => SqlTokenStore.layerWithClient(PgClient.layer({ url: Redacted.make(url) }), { createTable })
+  layer: ({ prefix: _, url, ...limits }) =>
+    SqlTokenStore.layerWithClient(PgClient.layer({ url: Redacted.make(url) }), { createTable, ...limits })
 }
 
 /** The statements of a server by their texts; `ping` is what a connection that listens tells itself. */
@@ -100,7 +107,8 @@ const sqlite: SharedStore = {
     address: { url: `file:${join(path, "tokens.db")}` },
     name: `the file ${join(path, "tokens.db")} of SQLite`
   })),
-  layer: ({ url }) => SqlTokenStore.layerWithClient(LibsqlClient.layer({ url }), { createTable })
+  layer: ({ prefix: _, url, ...limits }) =>
+    SqlTokenStore.layerWithClient(LibsqlClient.layer({ url }), { createTable, ...limits })
 }
 
 export const all = { redis, memcached, postgres, sqlite }

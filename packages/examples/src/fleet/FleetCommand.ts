@@ -45,7 +45,11 @@ const show = (store: SharedStore.Name, chosen: ReadonlyArray<string>) =>
     for (const name of chosen) {
       const scenario = Scenarios.all[name]
       let played = yield* play(scenario.play)
-      for (let again = 1; again < maxPlays && !Scenarios.passed(played) && played.pause > scenario.maxPause; again++) {
+      for (
+        let again = 1;
+        again < maxPlays && !Scenarios.passed(played) && played.pause > (scenario.maxPause ?? Infinity);
+        again++
+      ) {
         yield* Table.printPause(scenario, played)
         played = yield* play(scenario.play)
       }

@@ -68,7 +68,7 @@ export const make = Effect.fnUntraced(function*(
     answer(response, status, {})
   }
 
-  const url = yield* Loopback.listen(Http.createServer((request, response) => {
+  const url = yield* Loopback.listen(Http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
     request.resume()
     if (request.url === "/token") return fork(issue(request, response))
     return request.url === "/open" ? answer(response, 200, {}) : serve(request, response)

@@ -16,8 +16,8 @@ export class Stage extends Context.Tag("@effect-alf/examples/fleet/Scenarios/Sta
 
 export interface Scenario {
   readonly title: string
-  /** A machine that stood still for longer (ms) has broken what the promise rests on: it is played again. */
-  readonly maxPause: number
+  /** A machine that stood still for longer (ms) has broken what a promise about time rests on: it is played again. */
+  readonly maxPause?: number
   readonly play: Effect.Effect<Played, never, Stage | Scope.Scope>
 }
 
@@ -49,18 +49,27 @@ const perform = Effect.fnUntraced(function*(
   clients: ReadonlyArray<Client>,
   lifetime: Duration.DurationInput,
   pattern: Pattern,
-  until: (server: OAuthServer.OAuthServer) => Effect.Effect<number, never, Stage>
+  until: (server: OAuthServer.OAuthServer) => Effect.Effect<number, never, Stage>,
+  // The processes of a busy machine may come too late to extend a short one
+  lease: Duration.DurationInput = "30 seconds"
 ): Effect.fn.Return<Cast, never, Stage | Scope.Scope> {
   const { fleet, server: { address }, store } = yield* Stage
   const server = yield* OAuthServer.make({ lifetime })
-  const traffic = clients.map((client) => ({ client, url: server.url, store, address, pattern }))
+  const traffic = clients.map((client) => ({
+    client,
+    url: server.url,
+    store,
+    address,
+    pattern,
+    lease: Duration.toMillis(lease)
+  }))
   const [since, reports] = yield* fleet.run(traffic, until(server))
   const outcome = (client: Client) => Outcome.make(client, server.seen(client), reports, since)
   return { fleet: outcome("fleet"), alone: outcome("alone"), control: outcome("control") }
 })
 
 /** Waits until it is so, or has taken so long that the figures show it. */
-const until = (isSo: () => boolean, limit: Duration.DurationInput = "10 seconds") =>
+const until = (isSo: () => boolean, limit: Duration.DurationInput = "2 minutes") =>
   Effect.sync(isSo).pipe(
     Effect.repeat({ until: (so) => so, schedule: Schedule.spaced("5 millis") }),
     Effect.timeoutOption(limit)
@@ -97,14 +106,10 @@ const longestCall = (cast: Cast) => Finding.compare("longest call", cast, Outcom
 /** Processes that have just started read code for longer than a token request takes: that is not what is measured. */
 export const rehearsal = perform(both, longLife, { burst: 1 }, fromTheBeginning)
 
-/** TokenProvider's default `storeTimeout`: after a longer pause a process takes the store for lost. */
-const storeTimeout = 500
-
 const burst = 25
 
 const start: Scenario = {
   title: `All processes need their first token at once, each for ${burst} calls`,
-  maxPause: storeTimeout,
   play: Effect.map(perform(everyone, longLife, { burst }, fromTheBeginning), (cast) =>
     played(cast, [
       Finding.compare("token requests", cast, Outcome.tokenRequests, { limit: Finding.exactly(1) }),
@@ -157,12 +162,14 @@ const expiry: Scenario = {
   })
 }
 
-/** On a machine that is slower, as long as the same takes without leases. */
-const maxSpread = 250
+/** A machine that is slow takes longer for whatever it does in a row: as a call does that needs no token. */
+const slower = ({ control }: Cast) => 3 * Outcome.longestCall(control)
+
+/** Without notices each process learns of it when it looks (`TokenProvider` looks every 100 to 300 ms). */
+const maxSpread = 300
 
 const revocation: Scenario = {
   title: "The token is revoked under load",
-  maxPause: maxSpread / 2,
   play: Effect.gen(function*() {
     const { fleet } = yield* Stage
     const cast = yield* perform(everyone, longLife, load, (server) =>
@@ -180,7 +187,7 @@ const revocation: Scenario = {
       Finding.compare("token requests", cast, Outcome.tokenRequests, { limit: Finding.exactly(1) }),
       noFailure(cast),
       Finding.compare("from its issue until all use the new token", cast, spread, {
-        limit: Finding.atMost(Math.max(maxSpread, Math.ceil(spread(cast.alone)))),
+        limit: Finding.atMost(Math.ceil(maxSpread + spread(cast.alone) + slower(cast))),
         unit: "ms"
       }),
       longestCall(cast)
@@ -204,7 +211,6 @@ const between = (before: ReadonlyMap<string, number>, after: ReadonlyMap<string,
 
 const steady: Scenario = {
   title: `${requests.toLocaleString("en")} requests within the life of a token`,
-  maxPause: Number.POSITIVE_INFINITY,
   play: Effect.gen(function*() {
     const { server, store } = yield* Stage
     const commands = Effect.orDie(Effect.transposeOption(Option.fromNullable(server.commands)))
@@ -219,7 +225,7 @@ const steady: Scenario = {
         const before = yield* commands
         const first = apiRequests.length
         const since = yield* Clock.currentTimeMillis
-        yield* until(() => apiRequests.length >= first + requests, "30 seconds")
+        yield* until(() => apiRequests.length >= first + requests, "5 minutes")
         answers = apiRequests.length - first
         const after = yield* commands
         if (Option.isSome(before) && Option.isSome(after)) ({ pings, sent } = between(before.value, after.value))
@@ -243,7 +249,6 @@ const afterLease = Duration.seconds(1)
 
 const crash: Scenario = {
   title: "The process that asks for the token is killed while it asks",
-  maxPause: storeTimeout,
   play: Effect.gen(function*() {
     const { fleet } = yield* Stage
     const others = fleet.size() - 1
@@ -254,14 +259,14 @@ const crash: Scenario = {
         yield* Effect.sleep(Duration.times(OAuthServer.latency, 0.5))
         for (const { process } of tokenRequests.slice(0, 1)) yield* fleet.kill(process)
         return 0
-      }))
+      }), lease)
     return played(cast, [
       Finding.compare("token requests", cast, Outcome.tokenRequests, { limit: Finding.atMost(2) }),
       Finding.compare("calls of the others that were served", cast, Outcome.servedCalls, {
         limit: Finding.exactly(burst * others)
       }),
       Finding.compare("longest call", cast, Outcome.longestCall, {
-        limit: Finding.atMost(Duration.toMillis(Duration.sum(lease, afterLease))),
+        limit: Finding.atMost(Math.ceil(Duration.toMillis(Duration.sum(lease, afterLease)) + slower(cast))),
         unit: "ms"
       })
     ])

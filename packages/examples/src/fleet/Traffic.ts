@@ -19,6 +19,8 @@ export interface Traffic {
   readonly store: SharedStore.Name
   readonly address: SharedStore.Address
   readonly pattern: Pattern
+  /** TokenProvider's `leaseDuration` (ms). */
+  readonly lease: number
 }
 
 /** Begins with all of these, or ends what has begun once the calls under way are answered. */

@@ -36,8 +36,15 @@ const withoutLeases = Layer.effect(
     }))
 )
 
+/**
+ * A machine that is busy with other work is no store that is down, and nobody who
+ * waits too long: what these limits do is tested where time can be stopped.
+ */
+const patience = { storeTimeout: "30 seconds", maxWait: "1 minute" } as const
+const storePatience = { commandTimeout: patience.storeTimeout, connectTimeout: patience.storeTimeout } as const
+
 const Store = ({ address, client, store }: Traffic) => {
-  const Shared = SharedStore.all[store].layer(address)
+  const Shared = SharedStore.all[store].layer({ ...address, ...storePatience })
   return client === "fleet" ? Shared : Layer.provide(withoutLeases, Shared)
 }
 
@@ -70,11 +77,12 @@ const App = (traffic: Traffic, waits: Array<Wait>) =>
   AuthedHttpClient.layerFromProvider({ baseUrl: traffic.url }).pipe(
     Layer.provide(timing(waits)),
     // The API is next door: a token that still lives for this long gets there in time
-    Layer.provide(TokenProvider.layer({ expiryLeeway: "100 millis" })),
+    Layer.provide(TokenProvider.layer({ ...patience, leaseDuration: traffic.lease, expiryLeeway: "100 millis" })),
     Layer.provide(TokenEndpoint.layer({
       tokenEndpoint: `${traffic.url}/token`,
       clientId: traffic.client,
-      clientSecret: Redacted.make("secret")
+      clientSecret: Redacted.make("secret"),
+      timeout: patience.maxWait
     })),
     Layer.provide(Store(traffic)),
     Layer.provide(Http)
