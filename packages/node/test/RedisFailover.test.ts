@@ -1,4 +1,4 @@
-import { type OAuthError } from "@effect-alf/core"
+import { EncryptedTokenStore, type OAuthError } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisCluster from "@effect-alf/servers/redis/RedisCluster"
 import * as RedisSentinel from "@effect-alf/servers/redis/RedisSentinel"
@@ -92,6 +92,16 @@ describe.concurrent("RedisConnection", () => {
         const { primaries } = yield* Three
         const prefix = "contract:"
         const [store, other] = yield* Effect.all([ownStore({ prefix }), storeOverApp({ prefix })])
+        yield* keepsContract({ nodes: primaries.map(({ url }) => url), other, prefix, store })
+      }))
+
+    it.scopedLive("keeps it encrypted as well", () =>
+      Effect.gen(function*() {
+        const { primaries } = yield* Three
+        const prefix = "encrypted:"
+        const keys = [{ id: "one", key: Redacted.make(crypto.getRandomValues(new Uint8Array(32))) }]
+        const encrypt = Effect.flatMap((store: Store) => EncryptedTokenStore.make(store, { keys }))
+        const [store, other] = yield* Effect.all([encrypt(ownStore({ prefix })), encrypt(storeOverApp({ prefix }))])
         yield* keepsContract({ nodes: primaries.map(({ url }) => url), other, prefix, store })
       }))
 

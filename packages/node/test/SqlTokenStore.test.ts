@@ -2,6 +2,7 @@ import { EncryptedTokenStore } from "@effect-alf/core"
 import { SqlTokenStore } from "@effect-alf/node"
 import { Reactivity } from "@effect/experimental"
 import { Migrator, SqlClient, SqlError, Statement } from "@effect/sql"
+import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -81,6 +82,33 @@ for (const [name, database] of Object.entries(databases)) {
         yield* StoreUrl.run({ ...variables, ALF_SQL_TABLE: newTable(), ALF_SQL_CREATE_TABLE: "true" })
         assert.lengthOf(server.tokenRequests, 2)
       }))
+
+    if (name === "MariaDB") {
+      it.scopedLive("a client of the app that counts changed rows only is as good", () =>
+        Effect.gen(function*() {
+          const { table, url } = yield* Database
+          const { hostname, password, pathname, port, username } = new URL(url)
+          const client = MysqlClient.layer({
+            host: hostname,
+            port: Number(port),
+            database: pathname.slice(1),
+            username,
+            password: Redacted.make(password),
+            poolConfig: { flags: ["-FOUND_ROWS"] }
+          })
+          const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table })
+          const [key, noEnd] = [newKey(), Duration.infinity]
+          // What these write is there already
+          assert.isTrue(yield* store.acquireLease(key, "one", noEnd))
+          assert.isTrue(yield* store.extendLease(key, "one", noEnd))
+          assert.isTrue(yield* store.acquireLease(key, "one", noEnd))
+          assert.isFalse(yield* store.extendLease(key, "other", noEnd))
+          assert.isTrue(yield* store.set(key, entry("v1"), Option.none()))
+          assert.isFalse(yield* store.set(key, entry("v2"), Option.some("v0")))
+          assert.isTrue(yield* store.remove(key, "v1"))
+          assert.isFalse(yield* store.remove(key, "v1"))
+        }))
+    }
 
     it.live("accepts any lifetime in milliseconds", () =>
       rowsEffect(

@@ -149,9 +149,15 @@ SELECT ${version} AS version, payload, expires_at - ${now} AS remaining FROM ${t
     )
 
   if (dialect === "mysql") {
-    /** MySQL returns no changed row, only their number. */
+    /**
+     * MySQL returns no changed row, only their number. For an update it also says how many rows matched: without the flag
+     * FOUND_ROWS, `affectedRows` does not count a row whose values stayed the same.
+     */
     const isChanged = (statement: Statement<object>) =>
-      Effect.map(statement.raw, (result) => (result as { readonly affectedRows: number }).affectedRows > 0)
+      Effect.map(statement.raw, (result) => {
+        const { affectedRows, info } = result as { readonly affectedRows: number; readonly info?: string }
+        return Number(/\d+/.exec(info ?? "")?.[0] ?? affectedRows) > 0
+      })
     const column = (name: string) => sql.literal(name)
     return {
       createTable,
