@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
@@ -26,6 +25,7 @@ import * as Redirect from "./client/Redirect.js"
 import * as Rejection from "./client/Rejection.js"
 import * as Replay from "./client/Replay.js"
 import * as WithToken from "./client/WithToken.js"
+import { FetchRequestInit } from "./endpoint/FetchRequestInit.js"
 import * as TokenRequestCheck from "./endpoint/TokenRequestCheck.js"
 import * as LayerOptions from "./LayerOptions.js"
 import type { InvalidOptions, OAuthError, RedirectError } from "./OAuthError.js"
@@ -369,7 +369,7 @@ export const make: (
   const { route } = yield* settingsOf(options)
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
-  const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
+  const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchRequestInit))
   const merge = CallTokenRequest.make(options.request)
   const withToken = yield* WithToken.make
   const rejects = options.isRejection

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import type { KeyValueStore } from "@effect/platform/KeyValueStore"
 import type * as Brand from "effect/Brand"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -344,7 +344,7 @@ const ask = <A>(method: TokenStoreError["method"], call: () => Answer<A>): Effec
  * @category constructors
  */
 export const makeKeyValueStore = (
-  store: KeyValueStore.KeyValueStore,
+  store: KeyValueStore,
   options?: { readonly prefix?: string | undefined } | undefined
 ): Effect.Effect<TokenStore["Type"]> => {
   const prefix = options?.prefix ?? defaultPrefix
@@ -382,11 +382,14 @@ const isStale = (current: Option.Option<Entry>, replaces: Option.Option<string>)
  */
 export const layerKeyValueStore = (
   options?: { readonly prefix?: string | undefined } | undefined
-): Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> =>
+): Layer.Layer<TokenStore, never, KeyValueStore> =>
   Layer.effect(
     TokenStore,
-    Effect.flatMap(KeyValueStore.KeyValueStore, (store) => makeKeyValueStore(store, options))
+    Effect.flatMap(keyValueStore, (store) => makeKeyValueStore(store, options))
   )
+
+// Platform's own tag, without the modules that come with it
+const keyValueStore = Context.GenericTag<KeyValueStore>("@effect/platform/KeyValueStore")
 
 // Far more keys than an app has; a bound, so that per-user scopes cannot fill the memory
 const defaultCapacity = 10_000

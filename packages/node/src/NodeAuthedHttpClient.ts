@@ -25,9 +25,7 @@ import type * as Scope from "effect/Scope"
 import * as EnvironmentOptions from "./environment/EnvironmentOptions.js"
 import * as HttpOption from "./http/HttpOption.js"
 import * as NodeHttp from "./NodeHttp.js"
-import * as RedisConnection from "./redis/RedisConnection.js"
-import * as RedisTokenStore from "./RedisTokenStore.js"
-import * as StoreUrl from "./store/StoreUrl.js"
+import type * as RedisTokenStore from "./RedisTokenStore.js"
 
 /**
  * Where tokens are requested: `tokenEndpoint` or `issuer` is required.
@@ -339,7 +337,7 @@ const check = <R, ES, RS, H, RH>(
       endpoint: endpointOf(options).check,
       destination: AuthedHttpClient.check(destinationOf(options)),
       http: Effect.provide(Layer.build(http), context),
-      redis: options.redis === undefined ? Effect.void : RedisConnection.check(options.redis),
+      redis: options.redis === undefined ? Effect.void : checkRedis(options.redis),
       store: refuseIf(
         options.redis !== undefined && options.tokenStore !== undefined,
         "NodeAuthedHttpClient.tokenStore",
@@ -394,7 +392,13 @@ const storeOf = <R, ES, RS>(
 ): Layer.Layer<TokenStore.TokenStore, InvalidOptions | ES, RS> =>
   redis === undefined
     ? tokenStore ?? TokenStore.layerMemory()
-    : LayerOptions.mapInvalid(RedisTokenStore.layer(redis), nameHere)
+    : LayerOptions.mapInvalid(redisStore(redis), nameHere)
+
+// Loaded only by an app that has Redis
+const checkRedis = (redis: RedisTokenStore.Options) =>
+  Effect.flatMap(Effect.promise(() => import("./redis/RedisConnection.js")), ({ check }) => check(redis))
+const redisStore = (redis: RedisTokenStore.Options) =>
+  Layer.unwrapEffect(Effect.map(Effect.promise(() => import("./RedisTokenStore.js")), ({ layer }) => layer(redis)))
 
 /**
  * Every variable that `layerEnv` and the command `alf` read.
@@ -554,7 +558,7 @@ export const credentials: (
  */
 export const tokenStore = (
   environment: NodeEnvironment
-): Layer.Layer<TokenStore.TokenStore, InvalidOptions> | undefined => StoreUrl.layer(environment)
+): Layer.Layer<TokenStore.TokenStore, InvalidOptions> | undefined => EnvironmentOptions.tokenStore(environment)
 
 // -----------------------------------------------------------------------------
 // names of options

@@ -19,13 +19,10 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as ConnectionPool from "./http/ConnectionPool.js"
 import * as ContentCoding from "./http/ContentCoding.js"
 import * as DefaultHeaders from "./http/DefaultHeaders.js"
-import * as SwitchedDispatcher from "./http/SwitchedDispatcher.js"
-import * as TlsIdentity from "./http/TlsIdentity.js"
 import * as UndiciHttpClient from "./http/UndiciHttpClient.js"
 import type * as HttpProxy from "./HttpProxy.js"
 import type * as TlsCertificate from "./TlsCertificate.js"
@@ -200,53 +197,31 @@ export const layerMutualTls = <R = never>(
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
-  const read = Effect.provide(TlsIdentity.read(options.certificate), yield* Effect.context<R>())
   // What is wrong with them is named once, among the settings
   const ca = Option.getOrUndefined(yield* Effect.option(ConnectionPool.authorities(options)))
   const interval = options.refreshInterval ??
     (Effect.isEffect(options.certificate) ? undefined : defaultRefreshInterval)
+  const context = yield* Effect.context<R>()
+  // Loaded only by an app that has a certificate
+  const MutualTls = yield* Effect.promise(() => import("./http/MutualTls.js"))
   const { first, gracePeriod, refreshInterval, settings: { makePool } } = yield* LayerOptions.collect({
     settings: ConnectionPool.make(options),
     gracePeriod: ConnectionPool.timeout("gracePeriod", options.gracePeriod ?? defaultGracePeriod),
     refreshInterval: interval === undefined
       ? Effect.succeed(undefined)
       : ConnectionPool.timeout("refreshInterval", interval),
-    first: Effect.flatMap(
-      read,
-      (contents) => Effect.map(TlsIdentity.make(contents, ca), (identity) => ({ contents, identity }))
-    )
+    first: Effect.provide(MutualTls.read(options.certificate, ca), context)
   })
-
-  let contents = first.contents
-  let current = first.identity
-  let complaint: string | undefined
-  const { dispatcher, replace } = yield* SwitchedDispatcher.make(makePool(current), { gracePeriod })
-
-  const refresh = Effect.gen(function*() {
-    const found = yield* read
-    if (found.fingerprint !== contents.fingerprint) {
-      const next = yield* TlsIdentity.make(found, ca)
-      yield* Effect.uninterruptible(Effect.suspend(() => {
-        contents = found
-        current = next
-        return replace(makePool(next))
-      }))
-    }
-    if (complaint !== undefined) yield* Effect.logInfo("The client certificate can be read again")
-    complaint = undefined
-  }).pipe(
-    Effect.catchAll(({ message }) => {
-      if (message === complaint) return Effect.void
-      complaint = message
-      return Effect.logWarning(`The client certificate was not updated: ${message}`)
-    }),
-    Effect.makeSemaphore(1).pipe(Effect.runSync).withPermits(1)
-  )
-  if (refreshInterval !== undefined) {
-    yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
-  }
+  const { dispatcher, ...certificate } = yield* MutualTls.make({
+    source: options.certificate,
+    first,
+    ca,
+    makePool,
+    gracePeriod,
+    refreshInterval
+  })
   return {
-    certificate: ClientCertificate.ClientCertificate.of({ thumbprint: () => current.thumbprint, refresh }),
+    certificate: ClientCertificate.ClientCertificate.of(certificate),
     dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add)
   }
 })

@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import { type InvalidOptions, TokenStoreError } from "@effect-alf/core/OAuthError"
 import { byTurns, type Entry, TokenStore } from "@effect-alf/core/TokenStore"
@@ -25,6 +24,7 @@ import * as RedisConnection from "./redis/RedisConnection.js"
 import * as RedisError from "./redis/RedisError.js"
 import * as RedisNotices from "./redis/RedisNotices.js"
 import type * as RedisClient from "./RedisClient.js"
+import * as StoreVariables from "./store/StoreVariables.js"
 
 /**
  * Options of a store over the app's own client.
@@ -120,10 +120,7 @@ export interface ConfigurableOptions {
  * @since 0.1.0
  * @category configurations
  */
-export const variables = {
-  redisUrl: Environment.secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
-  redisPrefix: Environment.text("ALF_REDIS_PREFIX", "The prefix of every key in Redis")
-}
+export const variables = StoreVariables.redis
 
 /**
  * The variables, for `layerConfig`.

@@ -2,7 +2,6 @@
  * One exchange with an authorization server, friendly or hostile: limited in
  * size, without redirects, and with errors that contain no secret.
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
@@ -32,6 +31,7 @@ import {
   describe,
   oneLine
 } from "../OAuthError.js"
+import { FetchRequestInit } from "./FetchRequestInit.js"
 import { isStatusFailure } from "./StatusFailure.js"
 import * as TokenResponse from "./TokenResponse.js"
 
@@ -80,7 +80,7 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
     const client = HttpClient.withScope(Context.get(context, HttpClient.HttpClient))
     // A redirect would send the credentials elsewhere
     const requestInit: RequestInit = {
-      ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+      ...Option.getOrUndefined(Context.getOption(context, FetchRequestInit)),
       ...options.requestInit,
       redirect: "manual"
     }
@@ -114,7 +114,7 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
         ),
         // Ends a body that was not read completely, which would keep its connection busy
         Effect.scoped,
-        Effect.provideService(FetchHttpClient.RequestInit, requestInit)
+        Effect.provideService(FetchRequestInit, requestInit)
       )
     }
 

@@ -11,17 +11,16 @@ import type * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
 import type { TokenRequest } from "@effect-alf/core/TokenRequest"
 import type { TokenStore } from "@effect-alf/core/TokenStore"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as HttpOption from "../http/HttpOption.js"
 import * as NodeHttp from "../NodeHttp.js"
 import type * as RedisTokenStore from "../RedisTokenStore.js"
-import * as StoreUrl from "../store/StoreUrl.js"
+import * as StoreVariables from "../store/StoreVariables.js"
 
 /** The variables in addition to those of core. */
-export const added = { ...StoreUrl.variables, ...NodeHttp.variables }
+export const added = { ...StoreVariables.variables, ...NodeHttp.variables }
 
 /** Every variable. */
 type Variables = typeof Environment.variables & typeof added
@@ -73,7 +72,7 @@ export const inspect = <R, ES, RS>(
     const isStoreSet = given.tokenStore === undefined && environment.storeUrl !== undefined
     return {
       options,
-      store: isStoreSet ? StoreUrl.layer(environment, given.redis) : undefined,
+      store: isStoreSet ? tokenStore(environment, given.redis) : undefined,
       check: LayerOptions.collect([check, Environment.requireEach(environment, required)]),
       rename: nameIn(environment, given, required)
     }
@@ -134,7 +133,21 @@ const bySecret = {
   client_secret_jwt: ClientAuth.clientSecretJwt<never>
 }
 
-const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), NodeFileSystem.layer)
+const readFile = (path: string) => Effect.provide(ClientAuth.secretFile(path), fileSystem)
+
+// Loaded only by an app that names a file
+const fileSystem = Layer.unwrapEffect(
+  Effect.map(Effect.promise(() => import("@effect/platform-node/NodeFileSystem")), ({ layer }) => layer)
+)
+
+/** The store that the variables name, if they name one. Its code is loaded when the layer is built. */
+export const tokenStore = (
+  environment: Environment.Reading<Variables>,
+  redis?: RedisTokenStore.Options
+): Layer.Layer<TokenStore, InvalidOptions> | undefined =>
+  (environment.storeUrl ?? environment.redisUrl) === undefined ? undefined : Layer.unwrapEffect(
+    Effect.map(Effect.promise(() => import("../store/StoreUrl.js")), ({ layer }) => layer(environment, redis))
+  )
 
 /** What is missing has the name of all variables that could set it. */
 const nameIn = <R, ES, RS>(

@@ -9,16 +9,7 @@ import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as RedisTokenStore from "../RedisTokenStore.js"
 import * as SqlUrl from "../sql/SqlUrl.js"
-import * as StoreVariables from "./StoreVariables.js"
-
-/** The variables; those of Redis alone are read as well. */
-export const variables = {
-  storeUrl: StoreVariables.storeUrl,
-  storePrefix: StoreVariables.storePrefix,
-  sqlTable: StoreVariables.sqlTable,
-  sqlCreateTable: StoreVariables.sqlCreateTable,
-  ...RedisTokenStore.variables
-}
+import type { variables } from "./StoreVariables.js"
 
 interface Address {
   readonly url: Redacted.Redacted
@@ -30,7 +21,7 @@ interface Address {
 
 type Open = (address: Address, redis?: RedisTokenStore.Options) => Layer.Layer<TokenStore, InvalidOptions>
 
-const redis = ({ prefix, url }: Pick<Address, "prefix" | "url">, redis?: RedisTokenStore.Options) =>
+const redis = ({ prefix, url }: Pick<RedisTokenStore.Options, "prefix" | "url">, redis?: RedisTokenStore.Options) =>
   RedisTokenStore.layer({ ...redis, url, prefix: prefix ?? redis?.prefix })
 
 /** What is not Redis is loaded when it is asked for. */
@@ -57,8 +48,8 @@ const stores: Readonly<Record<string, Open>> = {
 const schemes = Object.keys(stores).map((scheme) => `${scheme}:`).join(", ")
 
 /**
- * The store that the variables name, if they name one; `redis` are further
- * options, where it is Redis. An option at fault is named as the variable is
+ * The store that the variables name; `options` are further ones, where it is
+ * Redis. An option at fault is named as the variable is
  * written.
  */
 export const layer = (
@@ -66,9 +57,9 @@ export const layer = (
     typeof variables
   >,
   options?: RedisTokenStore.Options
-): Layer.Layer<TokenStore, InvalidOptions> | undefined => {
+): Layer.Layer<TokenStore, InvalidOptions> => {
   if (storeUrl === undefined) {
-    return redisUrl && named(
+    return named(
       { url: names.redisUrl, prefix: names.redisPrefix },
       redis({ url: redisUrl, prefix: redisPrefix }, options)
     )

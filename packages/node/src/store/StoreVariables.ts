@@ -14,3 +14,12 @@ export const sqlCreateTable = Environment.flag(
   "ALF_SQL_CREATE_TABLE",
   "`true` creates that table if it is missing"
 )
+
+/** Those of Redis alone. */
+export const redis = {
+  redisUrl: Environment.secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
+  redisPrefix: Environment.text("ALF_REDIS_PREFIX", "The prefix of every key in Redis")
+}
+
+/** All of them. */
+export const variables = { storeUrl, storePrefix, sqlTable, sqlCreateTable, ...redis }
