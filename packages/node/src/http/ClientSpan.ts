@@ -1,29 +1,82 @@
 /**
- * What the span of a request shows: the same as that of platform's clients.
+ * The span of a request, and what it shows: the same as that of platform's
+ * clients.
  */
 import type * as Headers from "@effect/platform/Headers"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import type * as Tracer from "effect/Tracer"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as HashMap from "effect/HashMap"
+import type * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { RequestTarget } from "./RequestTarget.js"
 
 type RedactedNames = ReadonlyArray<string | RegExp>
+
+/** A span that has begun. */
+export interface Running {
+  readonly span: Tracer.Span
+  /** Whether the tracer sees what runs within the span: Effect's own does not look. */
+  readonly isWatched: boolean
+  readonly end: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/** Begins a span as `Effect.makeSpan` does, which copies all that the fiber knows, and needs an effect to end it. */
+export const begin = (
+  fiber: Fiber.RuntimeFiber<unknown, unknown>,
+  name: string,
+  parent: Option.Option<Tracer.AnySpan>
+): Running => {
+  const services = fiber.getFiberRef(DefaultServices.currentServices)
+  const tracer = Context.get(services, Tracer.Tracer)
+  const now = fiber.getFiberRef(FiberRef.currentTracerTimingEnabled)
+    ? () => Context.get(services, Clock.Clock).unsafeCurrentTimeNanos()
+    : untimed
+  const links = Chunk.toReadonlyArray(fiber.getFiberRef(FiberRef.currentTracerSpanLinks))
+  const span = tracer.span(name, parent, Context.empty(), links, now(), "client", options)
+  HashMap.forEach(fiber.getFiberRef(FiberRef.currentTracerSpanAnnotations), (value, key) => span.attribute(key, value))
+  return {
+    span,
+    isWatched: tracer !== ownTracer,
+    end: (exit) => {
+      if (span.status._tag !== "Ended") span.end(now(), exit)
+    }
+  }
+}
+
+const ownTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+const options: Tracer.SpanOptions = { kind: "client", captureStackTrace: false }
+const untimed = () => 0n
 
 /** Adds the request and its headers, without the values of the named ones. */
 export const annotateRequest = (
   span: Tracer.Span,
   request: HttpClientRequest.HttpClientRequest,
-  url: URL,
+  { href, origin, path }: RequestTarget,
   redactedNames: RedactedNames
 ): void => {
   span.attribute("http.request.method", request.method)
-  span.attribute("server.address", url.origin)
-  if (url.port !== "") span.attribute("server.port", Number(url.port))
-  span.attribute("url.full", url.href)
-  span.attribute("url.path", url.pathname)
-  span.attribute("url.scheme", url.protocol.slice(0, -1))
-  const query = url.search.slice(1)
-  if (query !== "") span.attribute("url.query", query)
+  span.attribute("server.address", origin)
+  const port = portOf(origin)
+  if (port !== undefined) span.attribute("server.port", port)
+  span.attribute("url.full", href)
+  const end = path.indexOf("?")
+  span.attribute("url.path", end < 0 ? path : path.slice(0, end))
+  span.attribute("url.scheme", origin.slice(0, origin.indexOf(":")))
+  if (end >= 0 && end + 1 < path.length) span.attribute("url.query", path.slice(end + 1))
   annotateHeaders(span, requestHeaders, request.headers, redactedNames)
+}
+
+/** As far as it is not the scheme's own, which an origin leaves out. */
+const portOf = (origin: string): number | undefined => {
+  const colon = origin.lastIndexOf(":")
+  return colon > "https:".length && !origin.endsWith("]") ? Number(origin.slice(colon + 1)) : undefined
 }
 
 /** Shows that there is one. */

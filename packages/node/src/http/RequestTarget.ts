@@ -7,17 +7,23 @@ import * as Either from "effect/Either"
 export interface RequestTarget {
   readonly origin: string
   readonly path: string
+  /** The whole URL, for a span. */
+  readonly href: string
 }
 
 /** The target of a URL. */
-export const fromUrl = (url: URL): RequestTarget => ({ origin: url.origin, path: url.pathname + url.search })
+export const fromUrl = (url: URL): RequestTarget => ({
+  origin: url.origin,
+  path: url.pathname + url.search,
+  href: url.href
+})
 
 /** The target of a request. A URL that is known to be in its final form is split; any other is parsed. */
 export const make = (): (request: HttpClientRequest.HttpClientRequest) => Either.Either<RequestTarget, Error> => {
   const origins = new Set<string>()
   return ({ hash, url, urlParams }) => {
-    const parts = urlParams.length === 0 ? plainUrl.exec(url) : null
-    if (parts !== null && origins.has(parts[1])) return Either.right({ origin: parts[1], path: parts[2] })
+    const parts = urlParams.length === 0 && hash._tag === "None" ? plainUrl.exec(url) : null
+    if (parts !== null && origins.has(parts[1])) return Either.right({ origin: parts[1], path: parts[2], href: url })
     return Either.map(UrlParams.makeUrl(url, urlParams, hash), (url) => {
       if (origins.size >= maxOrigins) origins.clear()
       origins.add(url.origin)

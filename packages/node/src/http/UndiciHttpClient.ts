@@ -12,10 +12,10 @@ import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
-import * as UrlParams from "@effect/platform/UrlParams"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
@@ -41,57 +41,52 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
   Effect.map(Effect.context<never>(), (context) => {
     const inContext = Effect.mapInputContext((own: Context.Context<never>) => Context.merge(context, own))
     const outerOptions = optionsIn(context)
-    const outerSpan = Option.getOrUndefined(propagated(Context.getOption(context, Tracer.ParentSpan)))
+    const outerSpan = propagated(Context.getOption(context, Tracer.ParentSpan))
     const targetOf = RequestTarget.make()
     const dispatch = makeDispatch(new ConnectionQueue(dispatcher, connections))
 
     const send = (request: HttpClientRequest.HttpClientRequest, authorization?: string): Response =>
       Effect.withFiberRuntime((fiber) => {
         const own = fiber.currentContext
+        const target = targetOf(request)
+        if (Either.isLeft(target)) return Effect.fail(invalidUrl(request, target.left))
         const options = optionsIn(own) ?? outerOptions
         const dispatched = (
           shown: HttpClientRequest.HttpClientRequest,
-          target: RequestTarget.RequestTarget,
-          more?: Headers.Headers
+          more?: Headers.Headers,
+          end?: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, unknown>) => void
         ) => {
           const headers = DefaultHeaders.complete(shown.headers, authorization, more)
-          const response = dispatch(shown, headers, target, RequestScope.find(request), options)
+          const response = dispatch(shown, headers, target.right, RequestScope.find(request), options, end)
           return request.body._tag === "Stream" ? inContext(response) : response
         }
 
         const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
           !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
-        if (!isTraced) {
-          const target = targetOf(request)
-          return Either.isLeft(target)
-            ? Effect.fail(invalidUrl(request, target.left))
-            : dispatched(request, target.right)
-        }
-        const url = UrlParams.makeUrl(request.url, request.urlParams, request.hash)
-        if (Either.isLeft(url)) return Effect.fail(invalidUrl(request, url.left))
+        if (!isTraced) return dispatched(request)
         const naming = own.unsafeMap.has(HttpClient.SpanNameGenerator.key) ? own : context
-        const parent = own.unsafeMap.has(Tracer.ParentSpan.key) ? undefined : outerSpan
+        const parent: Option.Option<Tracer.AnySpan> = own.unsafeMap.has(Tracer.ParentSpan.key)
+          ? propagated(Context.getOption(own, Tracer.ParentSpan))
+          : outerSpan
         const redactedNames = fiber.getFiberRef(Headers.currentRedactedNames)
         const name = Context.get(naming, HttpClient.SpanNameGenerator)(request)
-        return Effect.useSpan(name, { kind: "client", captureStackTrace: false, parent }, (span) => {
-          ClientSpan.annotateRequest(span, request, url.right, redactedNames)
-          if (authorization !== undefined) ClientSpan.annotateAuthorization(span)
-          const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
-            ? HttpTraceContext.toHeaders(span)
-            : undefined
-          // With an added authorization, response and errors show the request as the caller made it
-          const shown = authorization === undefined && trace !== undefined
-            ? HttpClientRequest.setHeaders(request, trace)
-            : request
-          const response = Effect.withParentSpan(
-            dispatched(shown, RequestTarget.fromUrl(url.right), trace),
-            span
-          )
-          return Effect.map(response, (response) => {
-            ClientSpan.annotateResponse(span, response, redactedNames)
-            return response
-          })
+        const { end, isWatched, span } = ClientSpan.begin(fiber, name, parent)
+        ClientSpan.annotateRequest(span, request, target.right, redactedNames)
+        if (authorization !== undefined) ClientSpan.annotateAuthorization(span)
+        const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
+          ? HttpTraceContext.toHeaders(span)
+          : undefined
+        // With an added authorization, response and errors show the request as the caller made it
+        const shown = authorization === undefined && trace !== undefined
+          ? HttpClientRequest.setHeaders(request, trace)
+          : request
+        const response = dispatched(shown, trace, (exit) => {
+          if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
+          end(exit)
         })
+        if (request.body._tag !== "Stream") return isWatched ? Effect.withParentSpan(response, span) : response
+        // The stream runs within the span, and may fail before anything is sent
+        return Effect.onExit(Effect.withParentSpan(response, span), (exit) => Effect.sync(() => end(exit)))
       })
 
     return HttpTransport.make(
@@ -126,47 +121,66 @@ type Dispatch = (
   headers: Record<string, string>,
   target: RequestTarget.RequestTarget,
   scope: AbortController | undefined,
-  options: Undici.Dispatcher.RequestOptions | undefined
+  options: Undici.Dispatcher.RequestOptions | undefined,
+  /** Is told how the request ended, once it was sent. */
+  end?: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
 ) => Response
 
-const makeDispatch = (queue: ConnectionQueue): Dispatch => (request, headers, { origin, path }, scope, options) => {
-  const dispatch = (body: Undici.Dispatcher.DispatchOptions["body"]): Response =>
-    Effect.async((resume) => {
-      const own = {
-        method: request.method,
-        headers,
-        origin,
-        path,
-        body: body ?? null,
-        headersTimeout,
-        bodyTimeout: 0
-      }
-      const exchange = new UndiciExchange(
-        options === undefined ? own : { ...options, ...own },
-        (cause) =>
-          resume(
-            cause === undefined
-              // Only when the fiber continues is it known whether the body has arrived too
-              ? Effect.sync(() => UndiciResponse.make(request, exchange, scope !== undefined))
-              : Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause }))
+const makeDispatch =
+  (queue: ConnectionQueue): Dispatch => (request, headers, { origin, path }, scope, options, end) => {
+    // What `Effect.async` with a canceller costs, and a span's end, in one step
+    const dispatch = (body: Undici.Dispatcher.DispatchOptions["body"]): Response =>
+      Effect.uninterruptibleMask((restore) => {
+        const own = {
+          method: request.method,
+          headers,
+          origin,
+          path,
+          body: body ?? null,
+          headersTimeout,
+          bodyTimeout: 0
+        }
+        let exchange: UndiciExchange | undefined
+        const started = Effect.async<UndiciExchange, HttpClientError.HttpClientError>((resume) => {
+          const dispatched = exchange = new UndiciExchange(
+            options === undefined ? own : { ...options, ...own },
+            (cause) =>
+              resume(
+                cause === undefined
+                  ? Exit.succeed(dispatched)
+                  : Exit.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause }))
+              )
           )
-      )
-      if (scope !== undefined) abortWith(scope.signal, exchange)
-      if (!exchange.ended) queue.dispatch(exchange)
-      return Effect.sync(() => exchange.abort())
-    })
-  switch (request.body._tag) {
-    case "Empty":
-      return dispatch(null)
-    case "Uint8Array":
-    case "Raw":
-      return dispatch(request.body.body as Uint8Array)
-    case "FormData":
-      return dispatch(request.body.formData as Undici.FormData)
-    case "Stream":
-      return Effect.flatMap(NodeStream.toReadable(request.body.stream), dispatch)
+          if (scope !== undefined) abortWith(scope.signal, exchange)
+          if (!exchange.ended) queue.dispatch(exchange)
+        })
+        return Effect.matchCauseEffect(restore(started), {
+          onFailure: (cause) => {
+            exchange?.abort()
+            const exit = Exit.failCause(cause)
+            end?.(exit)
+            return exit
+          },
+          onSuccess: (exchange) => {
+            // Only when the fiber continues is it known whether the body has arrived too
+            const exit = Exit.succeed(UndiciResponse.make(request, exchange, scope !== undefined))
+            end?.(exit)
+            return exit
+          }
+        })
+      })
+    switch (request.body._tag) {
+      case "Empty":
+        return dispatch(null)
+      case "Uint8Array":
+      case "Raw":
+        return dispatch(request.body.body as Uint8Array)
+      case "FormData":
+        return dispatch(request.body.formData as Undici.FormData)
+      case "Stream":
+        return Effect.flatMap(NodeStream.toReadable(request.body.stream), dispatch)
+    }
   }
-}
 
 const abortWith = (signal: AbortSignal, exchange: UndiciExchange): void => {
   if (signal.aborted) return exchange.abort(signal.reason)

@@ -847,6 +847,50 @@ describe("HttpClient behaviour, tracing", () => {
       assert.isTrue(Exit.isInterrupted(spans[1].exit() ?? Exit.void))
     }))
 
+  both("it has the annotations and links that the effect sets for its spans", () =>
+    Effect.gen(function*() {
+      const { request, run, spans } = yield* observed
+      const linked = Tracer.externalSpan({ spanId: "0123456789abcdef", traceId: "0123456789abcdef0123456789abcdef" })
+      yield* run(send(request).pipe(Effect.linkSpans(linked), Effect.annotateSpans("app.tenant", "one")))
+      const [{ span }] = spans
+      assert.strictEqual(span.attributes.get("app.tenant"), "one")
+      deepStrictEqual(span.links.map(({ span }) => span), [linked])
+    }))
+
+  both(
+    "a tracer sees the span around the sending, as one that passes it on to another library needs",
+    () =>
+      Effect.gen(function*() {
+        const { request } = yield* observed
+        const { spans, tracer } = collect()
+        const around = new Set<string | undefined>()
+        const watching: Tracer.Tracer = {
+          ...tracer,
+          context: (f, fiber) => {
+            around.add(fiber.currentSpan?.spanId)
+            return f()
+          }
+        }
+        yield* Effect.withTracer(send(request), watching)
+        assert.isTrue(around.has(spans[0].span.spanId))
+      })
+  )
+
+  both("with Effect's own tracer it is propagated as well", () =>
+    Effect.gen(function*() {
+      const { request } = yield* observed
+      const { headers, parent } = yield* Effect.withSpan(
+        Effect.map(
+          Effect.zip(Effect.currentSpan, send(request)),
+          ([parent, { headers }]) => ({ headers, parent })
+        ),
+        "parent"
+      )
+      const [traceId, spanId, sampled, parentId] = String(headers.b3).split("-")
+      deepStrictEqual([traceId, sampled, parentId], [parent.traceId, "1", parent.spanId])
+      assert.strictEqual(headers.traceparent, `00-${traceId}-${spanId}-01`)
+    }))
+
   both("a request whose URL is none has no span", () =>
     Effect.gen(function*() {
       const { run, spans } = yield* observed
