@@ -18,6 +18,8 @@ export interface Observer {
   readonly onEnd: (exchange: UndiciExchange) => void
 }
 
+// Until there are some
+const none: IncomingHttpHeaders = {}
 // undici's default
 const defaultHighWaterMark = 64 * 1024
 // Of an unread body whose connection other requests need: most bodies are shorter
@@ -28,7 +30,7 @@ const unreadPatience = 5000
 /** The body can be read in chunks or awaited as a whole. */
 export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.DispatchHandler {
   status = 0
-  headers: IncomingHttpHeaders = {}
+  headers: IncomingHttpHeaders = none
   /** Nothing more will arrive: the exchange is complete, or failed with `error`. */
   ended = false
   error: Error | undefined = undefined

@@ -72,11 +72,17 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   }
 
   get text(): Effect.Effect<string, HttpClientError.ResponseError> {
-    return Effect.suspend(() => this.#readText ?? this.#readWhole("text", () => this.#readText ??= this.#end(toText)))
+    return Effect.suspend(() => this.#text())
   }
 
   get json(): Effect.Effect<unknown, HttpClientError.ResponseError> {
-    return Effect.flatMap(this.text, (text) => this.#parse(text))
+    return Effect.suspend(() => {
+      const text = this.#text()
+      // Mostly it has arrived
+      return this.#readText?._tag === "Success"
+        ? this.#parse(this.#readText.value)
+        : Effect.flatMap(text, (text) => this.#parse(text))
+    })
   }
 
   get urlParamsBody(): Effect.Effect<UrlParams.UrlParams, HttpClientError.ResponseError> {
@@ -132,6 +138,10 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
     const contentType = this.headers["content-type"] ?? ""
     if (contentType.includes("application/json")) return Exit.getOrElse(this.#parse(text), () => undefined)
     return contentType.includes("text/") || contentType.includes("urlencoded") ? text : undefined
+  }
+
+  #text(): Effect.Effect<string, HttpClientError.ResponseError> {
+    return this.#readText ?? this.#readWhole("text", () => this.#readText ??= this.#end(toText))
   }
 
   #parse(text: string): Read<unknown> {
