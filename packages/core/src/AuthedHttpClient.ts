@@ -479,13 +479,20 @@ export const layer = (
   AuthedHttpClient | TokenProvider.TokenProvider,
   InvalidOptions,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> => checked(options, Layer.effect(AuthedHttpClient, make(options)))
+> => checked(options, AuthedHttpClient, make(options))
 
-/** Over a provider of its own, where the options of both are right. */
-const checked = <A>(
+/** Over a provider of its own, where the options of both are right. In one layer: to combine some costs more. */
+const checked = <I, A>(
   options: Options & TokenProvider.Options,
-  client: Layer.Layer<A, InvalidOptions, TokenProvider.TokenProvider | HttpClient.HttpClient>
-) => Layer.unwrapEffect(Effect.as(check(options), Layer.provideMerge(client, TokenProvider.layer(options))))
+  tag: Context.Tag<I, A>,
+  client: Effect.Effect<A, InvalidOptions, TokenProvider.TokenProvider | HttpClient.HttpClient>
+) =>
+  Layer.scopedContext(Effect.gen(function*() {
+    yield* check(options)
+    const provider = yield* TokenProvider.make(options)
+    const made = yield* Effect.provideService(client, TokenProvider.TokenProvider, provider)
+    return Context.add(Context.make(tag, made), TokenProvider.TokenProvider, provider)
+  }))
 
 /**
  * The options that a `Config` can hold.
@@ -543,7 +550,7 @@ export const layerHttpClient = (
   HttpClient.HttpClient | TokenProvider.TokenProvider,
   InvalidOptions,
   TokenEndpoint | TokenStore | HttpClient.HttpClient
-> => checked(options, Layer.effect(HttpClient.HttpClient, Effect.map(make(options), toHttpClient)))
+> => checked(options, HttpClient.HttpClient, Effect.map(make(options), toHttpClient))
 
 /**
  * What the handler of `layerTest` returns.

@@ -18,7 +18,7 @@ import type { TokenRequest } from "@effect-alf/core/TokenRequest"
 import * as TokenStore from "@effect-alf/core/TokenStore"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -315,13 +315,16 @@ const assemble = <R, ES, RS, A, H>(
   options: Given<R, ES, RS>,
   client: MakeClient<A>,
   http: Context.Context<HttpClient.HttpClient | H>
-) =>
-  client(destinationOf(options)).pipe(
-    Layer.provide(endpointOf(options).layer),
-    Layer.provide(Layer.succeedContext(http)),
-    (layer) => LayerOptions.mapInvalid(layer, nameHere),
-    Layer.provide(storeOf(options))
-  )
+) => {
+  const parts = Effect.gen(function*() {
+    const endpoint = yield* Effect.provide(Layer.build(endpointOf(options).layer), http)
+    return yield* Effect.provide(Layer.build(client(destinationOf(options))), Context.merge(http, endpoint))
+  }).pipe(Effect.mapError((error) => LayerOptions.rename(error, nameHere)))
+  // One layer is built faster than several that are combined. A store of the app may be shared with other layers.
+  return options.tokenStore === undefined && options.redis === undefined
+    ? Layer.scopedContext(Effect.provideServiceEffect(parts, TokenStore.TokenStore, TokenStore.makeMemory()))
+    : Layer.provide(Layer.scopedContext(parts), storeOf(options))
+}
 
 /**
  * Makes the HTTP client, and names all that is wrong with it and the other
@@ -336,7 +339,7 @@ const check = <R, ES, RS, H, RH>(
       clientId: refuseIf(options.clientId === undefined, "TokenEndpoint.clientId", "is missing"),
       endpoint: endpointOf(options).check,
       destination: AuthedHttpClient.check(destinationOf(options)),
-      http: Effect.provide(Layer.build(http), context),
+      http: Effect.provide(buildShared(http), context),
       redis: options.redis === undefined ? Effect.void : checkRedis(options.redis),
       store: refuseIf(
         options.redis !== undefined && options.tokenStore !== undefined,
@@ -349,6 +352,13 @@ const check = <R, ES, RS, H, RH>(
       onFailure: (error) => LayerOptions.rename(error, nameHere),
       onSuccess: ({ http }) => http
     })
+  )
+
+/** Builds a layer of the app, which other layers may use too, once. */
+const buildShared = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+  Effect.flatMap(
+    Effect.all([Layer.CurrentMemoMap, Effect.scope]),
+    ([memoMap, scope]) => Layer.buildWithMemoMap(layer, memoMap, scope)
   )
 
 const destinationOf = <R, ES, RS>(options: Given<R, ES, RS>) => ({ ...options, origins: options.origins ?? [] })
