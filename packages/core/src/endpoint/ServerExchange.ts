@@ -278,6 +278,9 @@ interface BodyError {
   readonly cause?: unknown
 }
 
+type Pull = Effect.Effect<Iterable<Uint8Array>, Option.Option<HttpClientError.ResponseError>>
+
+// Running the stream would take a fiber of its own
 const readBody = (
   response: HttpClientResponse.HttpClientResponse,
   maxBytes: number
@@ -288,14 +291,22 @@ const readBody = (
     const decoder = new TextDecoder()
     let bytes = 0
     let text = ""
-    return response.stream.pipe(
-      Stream.mapError((error): BodyError => ({ isEmpty: error.reason === "EmptyBody", cause: causeOf(error) })),
-      Stream.runForEach((chunk) => {
-        bytes += chunk.byteLength
-        if (bytes > maxBytes) return Effect.fail(tooLarge)
-        text += decoder.decode(chunk, { stream: true })
-        return Effect.void
-      }),
+    const failed = (error: HttpClientError.ResponseError) =>
+      Effect.fail<BodyError>({ isEmpty: error.reason === "EmptyBody", cause: causeOf(error) })
+    const rest = (pull: Pull): Effect.Effect<void, BodyError> =>
+      Effect.matchEffect(pull, {
+        onFailure: Option.match({ onNone: () => Effect.void, onSome: failed }),
+        onSuccess: (chunks) => {
+          for (const chunk of chunks) {
+            bytes += chunk.byteLength
+            if (bytes > maxBytes) return Effect.fail(tooLarge)
+            text += decoder.decode(chunk, { stream: true })
+          }
+          return rest(pull)
+        }
+      })
+    return Effect.flatMap(Stream.toPull(response.stream), rest).pipe(
+      Effect.scoped,
       Effect.catchIf(({ isEmpty }) => isEmpty, () => Effect.void),
       Effect.map(() => text + decoder.decode())
     )
