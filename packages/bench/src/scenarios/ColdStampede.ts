@@ -37,7 +37,7 @@ export const coldStampede: Scenario = {
       return { time, cpu: cpu / callers, tokenRequests, failed }
     }
     const samples = await ClientProcess.useAll(
-      goalsOnly ? [effectAlf, undici, nodeHttp, ...withOneFlight] : contenders,
+      smoke ? [effectAlf, undici] : goalsOnly ? [effectAlf, undici, nodeHttp, ...withOneFlight] : contenders,
       (clients) =>
         Rounds.measure(
           clients.map(([{ name }, client]) => ({

@@ -48,16 +48,19 @@ export const renewalUnderLoad: Scenario = {
       })
     }
 
-    const samples = await ClientProcess.useAll([effectAlf, ...(goalsOnly ? [] : peers)], (clients) =>
-      Rounds.measure(
-        clients.flatMap(([contender, client]) => [
-          { name: contender.name, sample: () => sample(contender, client, lifetime) },
-          ...(contender === effectAlf
-            ? [{ name: withoutRenewal, sample: () => sample(contender, client, 3_600) }]
-            : [])
-        ]),
-        { rounds, warmUps: 0 }
-      ))
+    const samples = await ClientProcess.useAll(
+      [effectAlf, ...(goalsOnly || smoke ? [] : peers)],
+      (clients) =>
+        Rounds.measure(
+          clients.flatMap(([contender, client]) => [
+            { name: contender.name, sample: () => sample(contender, client, lifetime) },
+            ...(contender === effectAlf
+              ? [{ name: withoutRenewal, sample: () => sample(contender, client, 3_600) }]
+              : [])
+          ]),
+          { rounds, warmUps: 0 }
+        )
+    )
     servers.close()
     const own = (measure: string) => Rounds.values(samples, effectAlf.name, measure)
     const table: Table = {

@@ -1,12 +1,14 @@
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Rounds from "../Rounds.js"
 import type { Scenario } from "../Scenario.js"
 import { estimate } from "../Statistics.js"
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
-const run = (command: string, args: ReadonlyArray<string>) =>
-  execFileSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 })
+
+/** What a command prints, also if a limit of its own makes it fail. */
+const run = (command: string, args: ReadonlyArray<string>): string =>
+  spawnSync(command, args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).stdout
 
 interface Measured {
   readonly name: string
@@ -20,9 +22,10 @@ export const size: Scenario = {
   run: async ({ smoke }) => {
     if (smoke) return { method: "Not measured: `npm run check:size` does.", tables: [], goals: [] }
     run("npm", ["run", "-s", "build"])
-    const output = run("npx", ["size-limit", "--json"])
-    // The list of modules comes first
-    const measured: ReadonlyArray<Measured> = JSON.parse(output.slice(output.indexOf("\n[") + 1))
+    // Beside it the plugin of `check:size` lists the modules
+    const [json = "[]"] = /^\[\n[^]*?^\]$/m.exec(run("npx", ["size-limit", "--json"])) ?? []
+    const measured: ReadonlyArray<Measured> = JSON.parse(json)
+    if (measured.length === 0) throw new Error("size-limit measured nothing")
     const samples: Rounds.Samples = new Map(measured.map(({ name, size }) => [name, [{ size: size / 1000 }]]))
     const own = measured[0].name
     return {

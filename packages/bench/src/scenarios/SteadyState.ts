@@ -148,7 +148,8 @@ export const steadyState: Scenario = {
         return f(clients)
       }, nodeOptions)
 
-    const [many, one] = await inProcesses(contenders, async (clients) => [
+    // Other scenarios show that all of them work
+    const [many, one] = await inProcesses(smoke ? [effectAlf, undici] : contenders, async (clients) => [
       await measure(clients, 64, smoke ? 64 : 4_000, settings),
       await measure(clients, 1, smoke ? 4 : 600, settings)
     ])
