@@ -75,6 +75,9 @@ const oneGoals: ReadonlyArray<Relative> = [
 /** In kB: undici itself allocates 13. */
 const heapLimits = [{ of: effectAlf, limit: 15 }, { of: effectAlfTraced, limit: 30 }]
 
+const related = new Set([...manyGoals, ...oneGoals].flatMap(({ against, of }) => [against, of]))
+const withGoals = contenders.filter(({ name }) => related.has(name))
+
 const relateAll = (title: string, samples: Rounds.Samples, goals: ReadonlyArray<Relative>) =>
   relate(samples, goals.map((goal) => ({ ...goal, what: `${title}: ${goal.what}, against ${goal.against}` })))
 
@@ -136,7 +139,7 @@ export const steadyState: Scenario = {
   name: "steady-state",
   title: "Steady state",
   run: async (settings) => {
-    const { smoke } = settings
+    const { goalsOnly, smoke } = settings
     const servers = await Servers.start()
     const inProcesses = <A>(
       contenders: ReadonlyArray<Contender>,
@@ -149,8 +152,9 @@ export const steadyState: Scenario = {
       }, nodeOptions)
 
     // Other scenarios show that all of them work
-    const [many, one] = await inProcesses(smoke ? [effectAlf, undici] : contenders, async (clients) => [
-      await measure(clients, 64, smoke ? 64 : 4_000, settings),
+    const chosen = smoke ? [effectAlf, undici] : goalsOnly ? withGoals : contenders
+    const [many, one] = await inProcesses(chosen, async (clients) => [
+      await measure(clients, 64, smoke ? 64 : 3_000, settings),
       await measure(clients, 1, smoke ? 4 : 600, settings)
     ])
     const heap = await inProcesses(
