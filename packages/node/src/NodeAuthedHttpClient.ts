@@ -316,14 +316,12 @@ const assemble = <R, ES, RS, A, H>(
   client: MakeClient<A>,
   http: Context.Context<HttpClient.HttpClient | H>
 ) => {
+  // One layer is built faster than several that are combined
   const parts = Effect.gen(function*() {
     const endpoint = yield* Effect.provide(Layer.build(endpointOf(options).layer), http)
     return yield* Effect.provide(Layer.build(client(destinationOf(options))), Context.merge(http, endpoint))
   }).pipe(Effect.mapError((error) => LayerOptions.rename(error, nameHere)))
-  // One layer is built faster than several that are combined. A store of the app may be shared with other layers.
-  return options.tokenStore === undefined && options.redis === undefined
-    ? Layer.scopedContext(Effect.provideServiceEffect(parts, TokenStore.TokenStore, TokenStore.makeMemory()))
-    : Layer.provide(Layer.scopedContext(parts), storeOf(options))
+  return Layer.provide(Layer.scopedContext(parts), storeOf(options))
 }
 
 /**
