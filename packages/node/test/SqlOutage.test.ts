@@ -55,7 +55,8 @@ const outages: Record<string, Outage> = {
   "it is read-only, as a standby": {
     begin: setting("SET default_transaction_read_only = on"),
     end: setting("RESET default_transaction_read_only"),
-    cause: /: the database fails: 25006 cannot execute INSERT in a read-only transaction/
+    // A write that notifies others is a SELECT to Postgres
+    cause: /: the database fails: 25006 cannot execute (INSERT|SELECT) in a read-only transaction/
   },
   "its disk is full": {
     begin: tell(
