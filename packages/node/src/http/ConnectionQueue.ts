@@ -43,8 +43,12 @@ export class ConnectionQueue implements Observer {
   readonly #connected = new Set<UndiciExchange>()
   #timer: NodeJS.Timeout | undefined
 
-  /** `connections` is the dispatcher's maximum per origin. */
-  constructor(readonly dispatcher: Undici.Dispatcher, readonly connections = Infinity) {}
+  /** `connections` is the dispatcher's maximum per origin; `inNextTurn` schedules what undici must not see earlier. */
+  constructor(
+    readonly dispatcher: Undici.Dispatcher,
+    readonly connections = Infinity,
+    readonly inNextTurn: (task: () => void) => void = setImmediate
+  ) {}
 
   /** Passes the exchange to undici, at once or later. */
   dispatch(exchange: UndiciExchange): void {
@@ -129,7 +133,7 @@ export class ConnectionQueue implements Observer {
     if (origin.isScheduled) return
     origin.isScheduled = true
     // undici considers a connection free one immediate after its previous use
-    setImmediate(() => setImmediate(() => this.#goOn(origin)))
+    this.inNextTurn(() => this.inNextTurn(() => this.#goOn(origin)))
   }
 
   #goOn(origin: Origin): void {

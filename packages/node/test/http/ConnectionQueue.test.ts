@@ -18,7 +18,11 @@ const controller: Undici.Dispatcher.DispatchController = {
 }
 
 /** A queue before connections that open and end when the test says so. */
-const setUp = (dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = () => {}, connections?: number) => {
+const setUp = (
+  dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = () => {},
+  connections?: number,
+  inNextTurn?: (task: () => void) => void
+) => {
   const given: Array<UndiciExchange.UndiciExchange> = []
   class Connections extends Undici.Dispatcher {
     override dispatch(
@@ -30,7 +34,7 @@ const setUp = (dispatch: (options: Undici.Dispatcher.DispatchOptions) => void = 
       return true
     }
   }
-  const queue = new ConnectionQueue.ConnectionQueue(new Connections(), connections)
+  const queue = new ConnectionQueue.ConnectionQueue(new Connections(), connections, inNextTurn)
   const send = (origin = "http://one"): UndiciExchange.UndiciExchange => {
     const exchange = new UndiciExchange.UndiciExchange({ method: "GET", path: "/", origin }, () => {})
     queue.dispatch(exchange)
@@ -164,14 +168,10 @@ describe("ConnectionQueue", () => {
 
   it("schedules nothing while nothing happens", async () => {
     let turns = 0
-    const original = globalThis.setImmediate
-    const spy = vi.spyOn(globalThis, "setImmediate").mockImplementation((callback) => {
-      // Others in this process have turns of their own
-      if (new Error().stack?.includes("ConnectionQueue.ts") === true) turns++
-      return original(callback)
+    const { sendAll } = setUp(undefined, undefined, (task) => {
+      turns++
+      globalThis.setImmediate(task)
     })
-    onTestFinished(() => spy.mockRestore())
-    const { sendAll } = setUp()
     const [first] = sendAll(limit + 3)
     first.onRequestStart(controller)
     await settled()
