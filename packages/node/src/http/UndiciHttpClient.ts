@@ -54,10 +54,10 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         const dispatched = (
           shown: HttpClientRequest.HttpClientRequest,
           more?: Headers.Headers,
-          end?: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, unknown>) => void
+          within?: Within
         ) => {
           const headers = DefaultHeaders.complete(shown.headers, authorization, more)
-          const response = dispatch(shown, headers, target.right, RequestScope.find(request), options, end)
+          const response = dispatch(shown, headers, target.right, RequestScope.find(request), options, within)
           return request.body._tag === "Stream" ? inContext(response) : response
         }
 
@@ -80,9 +80,12 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         const shown = authorization === undefined && trace !== undefined
           ? HttpClientRequest.setHeaders(request, trace)
           : request
-        const response = dispatched(shown, trace, (exit) => {
-          if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
-          end(exit)
+        const response = dispatched(shown, trace, {
+          span,
+          end: (exit) => {
+            if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
+            end(exit)
+          }
         })
         if (request.body._tag !== "Stream") return isWatched ? Effect.withParentSpan(response, span) : response
         // The stream runs within the span, and may fail before anything is sent
@@ -115,6 +118,12 @@ const propagated = (span: Option.Option<Tracer.AnySpan>): Option.Option<Tracer.A
 // sending
 // -----------------------------------------------------------------------------
 
+/** The span of a request, which is told how the request ended, once it was sent. */
+interface Within {
+  readonly span: Tracer.Span
+  readonly end: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
+}
+
 type Dispatch = (
   /** The request that the response and the errors show. */
   request: HttpClientRequest.HttpClientRequest,
@@ -122,12 +131,11 @@ type Dispatch = (
   target: RequestTarget.RequestTarget,
   scope: AbortController | undefined,
   options: Undici.Dispatcher.RequestOptions | undefined,
-  /** Is told how the request ended, once it was sent. */
-  end?: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
+  within?: Within
 ) => Response
 
 const makeDispatch =
-  (queue: ConnectionQueue): Dispatch => (request, headers, { origin, path }, scope, options, end) => {
+  (queue: ConnectionQueue): Dispatch => (request, headers, { origin, path }, scope, options, within) => {
     // What `Effect.async` with a canceller costs, and a span's end, in one step
     const dispatch = (body: Undici.Dispatcher.DispatchOptions["body"]): Response =>
       Effect.uninterruptibleMask((restore) => {
@@ -148,7 +156,7 @@ const makeDispatch =
               resume(
                 cause === undefined
                   ? Exit.succeed(dispatched)
-                  : Exit.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause }))
+                  : failWithin(within, new HttpClientError.RequestError({ request, reason: "Transport", cause }))
               )
           )
           if (scope !== undefined) abortWith(scope.signal, exchange)
@@ -158,13 +166,13 @@ const makeDispatch =
           onFailure: (cause) => {
             exchange?.abort()
             const exit = Exit.failCause(cause)
-            end?.(exit)
+            within?.end(exit)
             return exit
           },
           onSuccess: (exchange) => {
             // Only when the fiber continues is it known whether the body has arrived too
             const exit = Exit.succeed(UndiciResponse.make(request, exchange, scope !== undefined))
-            end?.(exit)
+            within?.end(exit)
             return exit
           }
         })
@@ -181,6 +189,10 @@ const makeDispatch =
         return Effect.flatMap(NodeStream.toReadable(request.body.stream), dispatch)
     }
   }
+
+/** A failure tells within which spans it occurred. */
+const failWithin = <E>(within: Within | undefined, error: E) =>
+  within === undefined ? Effect.fail(error) : Effect.withParentSpan(Effect.fail(error), within.span)
 
 const abortWith = (signal: AbortSignal, exchange: UndiciExchange): void => {
   if (signal.aborted) return exchange.abort(signal.reason)

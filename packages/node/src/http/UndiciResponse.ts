@@ -9,7 +9,7 @@ import * as UrlParams from "@effect/platform/UrlParams"
 import * as Arr from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -32,7 +32,8 @@ export const make = (
 
 const abandoned = new FinalizationRegistry<UndiciExchange>((exchange) => exchange.abort())
 
-type Read<A> = Exit.Exit<A, HttpClientError.ResponseError>
+// As an effect it fails within the spans of its reader, which the error tells; an Exit does not
+type Read<A> = Either.Either<A, HttpClientError.ResponseError>
 
 // Private: inspect, JSON and structured clones do not show the headers that were sent
 class UndiciResponse implements HttpClientResponse.HttpClientResponse {
@@ -79,8 +80,8 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
     return Effect.suspend(() => {
       const text = this.#text()
       // Mostly it has arrived
-      return this.#readText?._tag === "Success"
-        ? this.#parse(this.#readText.value)
+      return this.#readText?._tag === "Right"
+        ? this.#parse(this.#readText.right)
         : Effect.flatMap(text, (text) => this.#parse(text))
     })
   }
@@ -133,10 +134,10 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   }
 
   #shownBody(): unknown {
-    if (this.#readText?._tag !== "Success") return undefined
-    const text = this.#readText.value
+    if (this.#readText?._tag !== "Right") return undefined
+    const text = this.#readText.right
     const contentType = this.headers["content-type"] ?? ""
-    if (contentType.includes("application/json")) return Exit.getOrElse(this.#parse(text), () => undefined)
+    if (contentType.includes("application/json")) return Either.getOrUndefined(this.#parse(text))
     return contentType.includes("text/") || contentType.includes("urlencoded") ? text : undefined
   }
 
@@ -163,7 +164,7 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   #end<A>(decode: (chunks: ReadonlyArray<Buffer>) => A): Read<A> {
     const chunks = this.#exchange.take()
     const { error } = this.#exchange
-    return error === undefined ? this.#attempt(() => decode(chunks)) : Exit.fail(this.#error(error))
+    return error === undefined ? this.#attempt(() => decode(chunks)) : Either.left(this.#error(error))
   }
 
   get #pull(): Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<HttpClientError.ResponseError>> {
@@ -192,9 +193,9 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
 
   #attempt<A>(evaluate: () => A): Read<A> {
     try {
-      return Exit.succeed(evaluate())
+      return Either.right(evaluate())
     } catch (cause) {
-      return Exit.fail(this.#error(cause))
+      return Either.left(this.#error(cause))
     }
   }
 

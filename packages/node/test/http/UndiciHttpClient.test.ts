@@ -13,7 +13,21 @@ import {
 import { NodeHttpClient, Undici } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Runtime, Schema, Scope, Stream, Tracer } from "effect"
+import {
+  Cause,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Ref,
+  Runtime,
+  Schema,
+  Scope,
+  Stream,
+  Tracer
+} from "effect"
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer, type Socket } from "node:net"
@@ -845,6 +859,22 @@ describe("HttpClient behaviour, tracing", () => {
       yield* run(giveUpWhen(() => arrived === 1)(HttpClient.get(url)))
       deepStrictEqual(spans.map(({ exit }) => exit()?._tag), ["Failure", "Failure"])
       assert.isTrue(Exit.isInterrupted(spans[1].exit() ?? Exit.void))
+    }))
+
+  both("a failure tells within which spans it occurred", () =>
+    Effect.gen(function*() {
+      const get = Effect.withSpan(HttpClient.get("http://127.0.0.1:1/"), "parent")
+      for (const { tracer } of [collect(), { tracer: yield* Effect.tracer }]) {
+        const cause = yield* Effect.flip(Effect.sandbox(Effect.withTracer(get, tracer)))
+        assert.match(Cause.pretty(cause), /\n +at http\.client GET\n +at parent\b/)
+      }
+    }))
+
+  both("so does the failure to read a body", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serve((_, response) => response.end("no JSON"))
+      const read = Effect.flatMap(HttpClient.get(url), ({ json }) => Effect.withSpan(json, "parent"))
+      assert.match(Cause.pretty(yield* Effect.flip(Effect.sandbox(read))), /\n +at parent\b/)
     }))
 
   both("it has the annotations and links that the effect sets for its spans", () =>
