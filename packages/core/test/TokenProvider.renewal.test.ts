@@ -421,6 +421,26 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       deepStrictEqual(values(yield* during("10 seconds")(getAll([one, two]))), ["2-1"])
     }))
 
+  it.scoped("fleet rule 4: nor does it miss a token that is stored while it looks", () =>
+    Effect.gen(function*() {
+      const other = yield* ProviderBench.make({ endpoint: { tokenPrefix: "2-" } })
+      yield* during(0)(other.provider.get())
+      const [entry] = (yield* other.store.entries).values()
+      const { key, processes: [one], sharedStore } = yield* makeFleet(1, { endpoint: { delay: "20 seconds" } })
+      const asking = yield* Effect.fork(one.provider.get())
+      yield* settle
+      yield* one.store.afterGet(() =>
+        Effect.all([
+          one.store.afterGet(undefined),
+          Effect.orDie(sharedStore.set(key, entry, Option.some("unreadable"))),
+          Effect.sleep("10 millis")
+        ])
+      )
+      yield* sharedStore.set(key, { ...entry, version: "unreadable", payload: "" }, Option.none())
+      yield* TestClock.adjust("20 millis")
+      assert.strictEqual(value(yield* Effect.flatten(Effect.flatten(Fiber.poll(asking)))), "2-1")
+    }))
+
   it.scoped("fleet rule 8: calls of a store that take a third of storeTimeout are no failure, however many a wait takes", () =>
     Effect.gen(function*() {
       const { processes, requestTimes } = yield* makeFleet(3, {

@@ -75,10 +75,14 @@ export const join = (
     asking: Effect.Effect<A, E>
   ) => {
     if (reason === "background") return BoundedStore.unbounded(asking)
-    const next = Effect.suspend(() => {
-      changed.unsafeClose()
-      return Effect.zipRight(Effect.timeoutOption(changed.await, interval), look)
-    })
+    const next = Effect.zipRight(
+      Effect.timeoutOption(changed.await, interval),
+      Effect.suspend(() => {
+        // Before the look: a change during it is seen by the next one
+        changed.unsafeClose()
+        return look
+      })
+    )
     const stored = Effect.flatMap(next, Option.flatMap(({ token }) => token)).pipe(
       Effect.eventually,
       Effect.map((token) => Sharing.Outcome.Adopted({ token }))
