@@ -3,7 +3,19 @@ import { OAuthError, RefreshTokenGrant, RetryPolicy, TokenStore } from "@effect-
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Duration, Effect, Exit, Fiber, Option, Redacted, Schedule, Scope, TestClock } from "effect"
+import {
+  Array as Arr,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Option,
+  Redacted,
+  Schedule,
+  Scope,
+  TestClock
+} from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value, warnings } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
@@ -470,6 +482,43 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       yield* TestClock.adjust("200 millis")
       assert.strictEqual(value(yield* Fiber.join(first)), value(yield* Fiber.join(waiting)))
       deepStrictEqual(yield* requestTimes, [0, 0])
+    }))
+
+  it.scoped("rule 8: a store that is left alone is not written to, though another process stored a token as the endpoint answered", () =>
+    Effect.gen(function*() {
+      const other = yield* ProviderBench.make({ endpoint: { tokenPrefix: "2-" } })
+      yield* during(0)(other.provider.get())
+      const [entry] = (yield* other.store.entries).values()
+      // Its token is seen a little later or earlier than the endpoint's
+      for (let steps = 0; steps < 6; steps++) {
+        const answered = yield* Deferred.make<void>()
+        const { key, processes: [one], sharedStore } = yield* makeFleet(1, {
+          endpoint: { delay: 0 },
+          wrapEndpoint: (endpoint) => ({
+            ...endpoint,
+            attempt: (...args) =>
+              Effect.zipRight(
+                Effect.zipRight(Deferred.await(answered), Effect.repeatN(Effect.yieldNow(), steps)),
+                endpoint.attempt(...args)
+              )
+          })
+        })
+        const asking = yield* Effect.fork(one.provider.get())
+        yield* settle
+        yield* one.store.afterGet(() =>
+          Effect.zipRight(Deferred.succeed(answered, undefined), Effect.repeatN(Effect.yieldNow(), 2))
+        )
+        yield* sharedStore.set(key, entry, Option.none())
+        yield* settle
+        const token = yield* Fiber.join(asking)
+        yield* one.store.fail("connection lost")
+        yield* during(0)(one.provider.get({ scope: "other" }))
+        yield* one.store.fail(undefined)
+        yield* one.store.resetRecords
+        yield* during(0)(one.provider.renew(token))
+        yield* settle
+        deepStrictEqual(yield* one.store.calls, [])
+      }
     }))
 
   it.scoped("fleet rule 4: nor does one ask that came too late to claim it, and again when that claim has ended", () =>

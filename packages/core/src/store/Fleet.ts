@@ -148,9 +148,8 @@ export const join = (
       onSome: ({ version }) => notes.remove(FleetNotes.paceKey(key), version)
     })
     const asking = extending(key, owner)(ask).pipe(
-      Effect.map((token) => {
-        awaited.add(key)
-        return Sharing.Outcome.Issued({
+      Effect.map((token) =>
+        Sharing.Outcome.Issued({
           token,
           replaces: seen.version,
           finish: Effect.suspend(() => {
@@ -158,7 +157,7 @@ export const join = (
             return Effect.zipRight(store.releaseLease(key, owner), forget)
           })
         })
-      }),
+      ),
       Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) => slowDown(renewal, error, pace))
     )
     return yield* untilStored(renewal, isGranted ? leaseDuration : Sharing.pollInterval.max, asking)
@@ -230,7 +229,10 @@ export const join = (
         yield* endWait
         return yield* Effect.onExit(useTurn(renewal, owner, found, granted.value), (exit) => {
           if (Exit.isInterrupted(exit)) return release
-          return Exit.isSuccess(exit) && isIssued(exit.value) ? Effect.void : Effect.sync(() => fork(release))
+          return Effect.sync(() => {
+            if (Exit.isSuccess(exit) && isIssued(exit.value)) awaited.add(key)
+            else fork(release)
+          })
         })
       })
     }
