@@ -1,7 +1,7 @@
 import { TokenStore } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Effect, Exit, FastCheck as fc, Number as Num, TestClock } from "effect"
+import { Array as Arr, Duration, Effect, Exit, FastCheck as fc, Fiber, Number as Num, Option, TestClock } from "effect"
 import * as VirtualClock from "../../fleet/src/VirtualClock.js"
 import { during, value } from "./support/ProviderBench.js"
 import * as RefreshBench from "./support/RefreshBench.js"
@@ -75,6 +75,26 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       )
       deepStrictEqual(new Set(tokens.map(value)), new Set(["token-1"]))
       deepStrictEqual(yield* uses, [1, 0])
+      assert.isFalse(yield* isLockedOut)
+    }))
+
+  it.scoped("a token that another process stores does not end a refresh in progress: its refresh token is kept", () =>
+    Effect.gen(function*() {
+      const { isLockedOut, processes: [one, two], sharedStore, stored, uses } = yield* RefreshBench.make({
+        size: 2,
+        server: { tokenDelay: "1 second" }
+      })
+      const asking = yield* Effect.fork(one.provider.get())
+      yield* TestClock.adjust("500 millis")
+      const [{ key }] = yield* one.store.callsOf("acquireLease")
+      const payload = JSON.stringify({ v: 1, token: "another", type: "Bearer", scope: null, lifetime: 3_600_000 })
+      yield* sharedStore.set(key, { version: "another", payload, timeToLive: Duration.hours(1) }, Option.none())
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(value(yield* Fiber.join(asking)), "another")
+      assert.strictEqual(Option.getOrUndefined(yield* stored)?.generation, 1)
+      yield* TestClock.adjust("2 hours")
+      yield* during("3 seconds")(two.provider.get())
+      deepStrictEqual(yield* uses, [1, 1, 0])
       assert.isFalse(yield* isLockedOut)
     }))
 

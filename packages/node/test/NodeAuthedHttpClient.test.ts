@@ -225,6 +225,27 @@ describe("NodeAuthedHttpClient.layer", () => {
     baseUrl: "https://api.example.com"
   }
 
+  it.scoped("an HTTP client and a store that several clients share are built once", () =>
+    Effect.gen(function*() {
+      const built: Array<string> = []
+      const tell = (what: string) => Effect.sync(() => built.push(what))
+      const options = {
+        tokenEndpoint: "https://auth.test/token",
+        clientSecret,
+        baseUrl: "https://api.test",
+        http: Layer.effect(HttpClient.HttpClient, Effect.as(tell("http"), HttpClient.make(() => Effect.never))),
+        tokenStore: Layer.effect(TokenStore.TokenStore, Effect.zipRight(tell("store"), TokenStore.makeMemory()))
+      }
+      class One extends AuthedHttpClient.Tag("One")<One>() {}
+      class Two extends AuthedHttpClient.Tag("Two")<Two>() {}
+      yield* Layer.build(Layer.mergeAll(
+        One.layer(NodeAuthedHttpClient.layer({ ...options, clientId: "one" })),
+        Two.layer(NodeAuthedHttpClient.layer({ ...options, clientId: "two" })),
+        options.http
+      ))
+      deepStrictEqual(built.sort(), ["http", "store"])
+    }))
+
   it.live("all that is missing or wrong is named at once", () =>
     rowsEffect<readonly [options: object, ReadonlyArray<string>], unknown, Scope.Scope>(
       [

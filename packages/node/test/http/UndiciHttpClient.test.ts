@@ -906,6 +906,25 @@ describe("HttpClient behaviour, tracing", () => {
       })
   )
 
+  both("the stream of a body runs within the span, and its failure ends the span", () =>
+    Effect.gen(function*() {
+      const { url } = yield* echo
+      const post = (body: Stream.Stream<Uint8Array, unknown>) =>
+        HttpClient.execute(HttpClientRequest.bodyStream(HttpClientRequest.post(url), body))
+      for (const { tracer } of [collect(), { tracer: yield* Effect.tracer }]) {
+        const names: Array<string> = []
+        const body = Stream.fromEffect(Effect.map(Effect.currentSpan, ({ name }) => {
+          names.push(name)
+          return new Uint8Array(1)
+        }))
+        yield* Effect.withTracer(post(body), tracer)
+        deepStrictEqual(names, ["http.client POST"])
+      }
+      const { run, spans } = yield* observed
+      yield* Effect.exit(run(post(Stream.fail("no body"))))
+      deepStrictEqual(spans.map(({ exit }) => exit()?._tag), ["Failure"])
+    }))
+
   both("with Effect's own tracer it is propagated as well", () =>
     Effect.gen(function*() {
       const { request } = yield* observed
