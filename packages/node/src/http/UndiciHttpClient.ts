@@ -80,14 +80,16 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         const shown = authorization === undefined && trace !== undefined
           ? HttpClientRequest.setHeaders(request, trace)
           : request
+        const isStream = request.body._tag === "Stream"
         const response = dispatched(shown, trace, {
           span,
+          isWatched: isWatched && !isStream,
           end: (exit) => {
             if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
             end(exit)
           }
         })
-        if (request.body._tag !== "Stream") return isWatched ? Effect.withParentSpan(response, span) : response
+        if (!isStream) return response
         // The stream runs within the span, and may fail before anything is sent
         return Effect.onExit(Effect.withParentSpan(response, span), (exit) => Effect.sync(() => end(exit)))
       })
@@ -121,6 +123,8 @@ const propagated = (span: Option.Option<Tracer.AnySpan>): Option.Option<Tracer.A
 /** The span of a request, which is told how the request ended, once it was sent. */
 interface Within {
   readonly span: Tracer.Span
+  /** Whether sending runs within it. */
+  readonly isWatched: boolean
   readonly end: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
 }
 
@@ -162,7 +166,9 @@ const makeDispatch =
           if (scope !== undefined) abortWith(scope.signal, exchange)
           if (!exchange.ended) queue.dispatch(exchange)
         })
-        return Effect.matchCauseEffect(restore(started), {
+        // Here, as no interruption must come between the span's begin and this
+        const sent = within?.isWatched === true ? Effect.withParentSpan(started, within.span) : started
+        return Effect.matchCauseEffect(restore(sent), {
           onFailure: (cause) => {
             exchange?.abort()
             const exit = Exit.failCause(cause)

@@ -23,6 +23,7 @@ import {
   Option,
   Ref,
   Runtime,
+  Scheduler,
   Schema,
   Scope,
   Stream,
@@ -860,6 +861,37 @@ describe("HttpClient behaviour, tracing", () => {
       deepStrictEqual(spans.map(({ exit }) => exit()?._tag), ["Failure", "Failure"])
       assert.isTrue(Exit.isInterrupted(spans[1].exit() ?? Exit.void))
     }))
+
+  both(
+    "interrupted at any step, it ends its span, unless at the one at which the span begins",
+    () =>
+      Effect.gen(function*() {
+        const { request } = yield* observed
+        const client = yield* HttpClient.HttpClient
+        const endless: Array<number> = []
+        for (let step = 1; step < 120; step++) {
+          const { spans, tracer } = collect()
+          let steps = 0
+          const tasks = new Scheduler.MixedScheduler(Infinity)
+          const scheduler: Scheduler.Scheduler = {
+            scheduleTask: (task, priority) => tasks.scheduleTask(task, priority),
+            shouldYield: (fiber) => {
+              if (++steps !== step) return false
+              fiber.unsafeInterruptAsFork(fiber.id())
+              return 0
+            }
+          }
+          yield* Effect.exit(
+            Effect.flatMap(
+              Effect.fork(Effect.withScheduler(Effect.withTracer(client.execute(request), tracer), scheduler)),
+              Fiber.join
+            )
+          )
+          if (spans.some(({ exit }) => exit() === undefined)) endless.push(step)
+        }
+        assert.isAtMost(endless.length, 2)
+      })
+  )
 
   both("a failure tells within which spans it occurred", () =>
     Effect.gen(function*() {
