@@ -70,11 +70,10 @@ export const join = (
 
   /** An attempt may last longer than callers wait: it ends when another process has stored a token. */
   const untilStored = <A, E>(
-    { changed, look, reason }: Sharing.Renewal,
+    { changed, look }: Sharing.Renewal,
     interval: Duration.DurationInput,
     asking: Effect.Effect<A, E>
   ) => {
-    if (reason === "background") return BoundedStore.unbounded(asking)
     const next = Effect.zipRight(
       Effect.timeoutOption(changed.await, interval),
       Effect.suspend(() => {
