@@ -61,21 +61,23 @@ const behaviours = Array.from(new Set(all.map(({ behaviour }) => behaviour)))
 
 // In CI each behaviour is met by all that may meet it, with both clients; else by one of them, with one
 const isThorough = process.env.THOROUGH !== undefined
+// To start a process takes as long as many rows; where there are more rows, the clients work at the same time
+const processes: ReadonlyArray<ReadonlyArray<HttpName>> = isThorough ? https.map((http) => [http]) : [https]
 const met = isThorough ? meetings : behaviours.map((behaviour, index) => {
   const own = meetings.filter((meeting) => meeting.behaviour === behaviour)
   return own[index % own.length]
 })
 
 /** A row, asked with one of the clients. */
-interface Asked extends Row {
+interface Asked extends Meeting {
   readonly result: Result | undefined
   readonly visits: number
 }
 
-/** What came of one of the clients. */
+/** What came of a process. */
 interface Run extends ClientProcess.Finished {
   readonly asked: ReadonlyArray<Asked>
-  readonly planted: Result | undefined
+  readonly planted: ReadonlyMap<HttpName, Result | undefined>
   /** How often somebody came where nobody is led to. */
   readonly elsewhere: number
 }
@@ -85,7 +87,7 @@ interface Surroundings {
   readonly certificates: Certificates.Certificates
 }
 
-const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect.Effect<Run> =>
+const runOne = (https: ReadonlyArray<HttpName>, { certificates, program }: Surroundings): Effect.Effect<Run> =>
   Effect.gen(function*() {
     const client = yield* ClientProcess.start(program, { NODE_EXTRA_CA_CERTS: certificates.authorityFile })
     const trap = yield* HostileServer.trap
@@ -99,18 +101,21 @@ const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect
       tokenEndpoint: () => Token.document,
       discovery: (origin) => metadataOf(origin, `${(origin.startsWith("https:") ? honestTls : honest).origin}/token`)
     }
-    const jobOf = (name: string): Job => ({
-      name,
+    const jobOf = (name: string, http: HttpName): Job => ({
+      name: `${http}: ${name}`,
       http,
       consumer: "tokenEndpoint",
       origin: honest.origin,
       asks: 1,
-      batch: name,
+      batch: `${http}: ${name}`,
       collects: false
     })
-    const served = yield* Effect.forEach(met.filter((row) => row.http === http), (row, index) => {
-      const { behaviour, consumer, id } = row
-      const job: Job = { ...jobOf(id), consumer, batch: batchOf(row, index) }
+    const own = https.flatMap((http) =>
+      met.filter((row) => row.http === http).map((row, index) => ({ row, batch: `${http}: ${batchOf(row, index)}` }))
+    )
+    const served = yield* Effect.forEach(own, ({ batch, row }) => {
+      const { behaviour, consumer, http, id } = row
+      const job: Job = { ...jobOf(id, http), consumer, batch }
       return HostileServer.listen(behaviour, {
         ...surroundings,
         document: document[consumer],
@@ -128,9 +133,9 @@ const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect
       })))
     })
     // What is loaded and compiled once is not the first row's: the first server is an honest one
-    const warmUps = [1, 2].map((number) => jobOf(`warm-up ${number}`))
-    const plant: Job = { ...jobOf("planted"), planted }
-    const finished = yield* client.work([...warmUps, ...served.map(({ job }) => job), plant])
+    const warmUps = https.flatMap((http) => [1, 2].map((number) => jobOf(`warm-up ${number}`, http)))
+    const plants = https.map((http): Job => ({ ...jobOf("planted", http), planted }))
+    const finished = yield* client.work([...warmUps, ...served.map(({ job }) => job), ...plants])
     const results = new Map(finished.results.map((result) => [result.name, result]))
     return {
       ...finished,
@@ -139,21 +144,23 @@ const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect
         result: results.get(job.name),
         visits: server.visits()
       })),
-      planted: results.get(plant.name),
+      planted: new Map(plants.map(({ http, name }) => [http, results.get(name)])),
       elsewhere: trap.visits()
     }
   }).pipe(Effect.scoped)
 
-/** Each client in a process of its own, at the same time. */
+/** All processes at the same time. */
 const runAll: Effect.Effect<Record<HttpName, Run>> = Effect.gen(function*() {
   const surroundings = yield* Effect.all(
     { program: ClientProcess.program, certificates: Certificates.make },
     { concurrency: "unbounded" }
   )
-  return yield* Effect.all(
-    { fetch: runOne("fetch", surroundings), undici: runOne("undici", surroundings) },
-    { concurrency: "unbounded" }
-  )
+  const runs = yield* Effect.forEach(processes, (https) => runOne(https, surroundings), { concurrency: "unbounded" })
+  const runOf = (http: HttpName): Run => {
+    const run = runs[processes.findIndex((https) => https.includes(http))]
+    return { ...run, asked: run.asked.filter((row) => row.http === http) }
+  }
+  return { fetch: runOf("fetch"), undici: runOf("undici") }
 }).pipe(Effect.scoped)
 
 let runs: Record<HttpName, Run>
@@ -253,7 +260,7 @@ describe.each(https)("the client of hostile servers, %s", (http) => {
 
   it("is scanned for what is printed, logged, traced and thrown", () => {
     const { planted: seen, stderr, stdout } = runs[http]
-    const leaks = seen?.leaks ?? []
+    const leaks = seen.get(http)?.leaks ?? []
     for (const what of ["thrown", "logged", "traced by plant", "how plant ended"]) {
       assert.isTrue(leaks.some((leak) => leak.startsWith(`${what}: `)), what)
     }
