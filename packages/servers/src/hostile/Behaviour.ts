@@ -172,6 +172,8 @@ const megabyte = 1024 * 1024
 // What is not read yet, the kernel holds: it takes up to half of this
 const whole = 64 * megabyte
 const stages = 2
+// Small pieces would keep the server's processor busy, and not the client
+const piece = megabyte / 4
 
 /**
  * Sends the beginning, and then this again and again, as fast as it is taken, until it is more than anybody may hold:
@@ -179,7 +181,8 @@ const stages = 2
  */
 export const flood = (head: string | Buffer, again: string | Buffer): Behaviour["serve"] => ({ letPass, socket }) =>
   onRequest(socket, () => {
-    const bytes = Buffer.from(again)
+    const length = Buffer.byteLength(again)
+    const bytes = Buffer.alloc(Math.ceil(piece / length) * length, again)
     let sent = 0
     const write = () => {
       for (let isTaken = true; isTaken && socket.writable && sent < whole;) {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect } from "effect"
+import { Array as Arr, Effect } from "effect"
 import { beforeAll } from "vitest"
 import { hang } from "../../../core/test/support/hang.js"
 import { rows } from "../../../core/test/support/Rows.js"
@@ -38,12 +38,11 @@ const maxMemory = 16 * 1024 * 1024
 const droppedTimeout = 100
 
 /** Rows that could take much memory have little company, or none. */
-const batchOf = ({ behaviour, group, id }: Row, index: number) =>
-  behaviour.floods === true
-    ? id
-    : group === "size"
-    ? `size ${Math.floor(index / 4)}`
-    : `others ${Math.floor(index / 16)}`
+const batchesOf = (meetings: ReadonlyArray<Meeting>): ReadonlyArray<ReadonlyArray<Meeting>> => {
+  const [few, floods] = Arr.partition(meetings, ({ behaviour }) => behaviour.floods === true)
+  const [others, size] = Arr.partition(few, ({ group }) => group === "size")
+  return [...Arr.chunksOf(others, 16), ...Arr.chunksOf(size, 4), ...Arr.chunksOf(floods, 1)]
+}
 
 const planted = "pl4nted/where+it=must&not ä be"
 const secrets = [clientSecret, assertion, Token.issued].flatMap((secret) => [
@@ -110,8 +109,8 @@ const runOne = (https: ReadonlyArray<HttpName>, { certificates, program }: Surro
       batch: `${http}: ${name}`,
       collects: false
     })
-    const own = https.flatMap((http) =>
-      met.filter((row) => row.http === http).map((row, index) => ({ row, batch: `${http}: ${batchOf(row, index)}` }))
+    const own = https.flatMap((http) => batchesOf(met.filter((row) => row.http === http))).flatMap((batch, index) =>
+      batch.map((row) => ({ row, batch: `batch ${index}` }))
     )
     const served = yield* Effect.forEach(own, ({ batch, row }) => {
       const { behaviour, consumer, http, id } = row
@@ -274,9 +273,9 @@ const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
 
 const table = (runs: Record<HttpName, Run>): string => {
   const outcomeOf = ({ outcome }: Result) => outcome._tag === "Error" ? outcome.reason : outcome._tag
-  const cells = (index: number) =>
+  const cells = (id: string) =>
     https.flatMap((http) => {
-      const { result } = runs[http].asked[index]
+      const result = runs[http].asked.find((row) => row.id === id)?.result
       if (result === undefined) return [" ".repeat(33)]
       return [
         outcomeOf(result).padEnd(15),
@@ -289,9 +288,9 @@ const table = (runs: Record<HttpName, Run>): string => {
     consumer: Consumer,
     group: string
   ) => ["", `${consumer}, ${group}`.padEnd(width) + https.map((http) => ` ${http.padEnd(33)}`).join("").trimEnd()]
-  const lines = all.flatMap(({ behaviour, consumer, group }, index) => [
+  const lines = all.flatMap(({ behaviour, consumer, group, id }, index) => [
     ...all[index - 1]?.group === group ? [] : head(consumer, group),
-    [behaviour.name.padEnd(width), ...cells(index)].join(" ")
+    [behaviour.name.padEnd(width), ...cells(id)].join(" ")
   ])
   return `${lines.join("\n")}\n\n${all.length} hostile behaviours\n`
 }
