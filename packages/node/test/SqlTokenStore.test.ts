@@ -110,52 +110,52 @@ for (const [name, database] of Object.entries(databases)) {
         }))
     }
 
-    it.live("accepts any lifetime in milliseconds", () =>
-      rowsEffect(
-        [0, -5, 0.4, 1.9, 3e9, 1e15, 1e18, Number.MAX_VALUE],
-        (millis) => `${millis} ms`,
-        (millis) =>
-          Effect.gen(function*() {
-            const store = yield* makeStore()
-            const key = newKey()
-            assert.isTrue(yield* store.set(key, entry("v1", "p", Duration.millis(millis)), Option.none()))
-            if (millis > 1e9) {
-              const { timeToLive } = Option.getOrThrow(yield* store.get(key))
-              const most = Math.min(millis, Number.MAX_SAFE_INTEGER)
-              const remaining = Duration.toMillis(timeToLive)
-              assert.isTrue(remaining > most * 0.9 && remaining <= most, `${remaining} ms remain`)
-            }
-          })
-      ))
+    it.scopedLive("accepts any lifetime in milliseconds", () =>
+      Effect.flatMap(makeStore(), (store) =>
+        rowsEffect(
+          [0, -5, 0.4, 1.9, 3e9, 1e15, 1e18, Number.MAX_VALUE],
+          (millis) => `${millis} ms`,
+          (millis) =>
+            Effect.gen(function*() {
+              const key = newKey()
+              assert.isTrue(yield* store.set(key, entry("v1", "p", Duration.millis(millis)), Option.none()))
+              if (millis > 1e9) {
+                const { timeToLive } = Option.getOrThrow(yield* store.get(key))
+                const most = Math.min(millis, Number.MAX_SAFE_INTEGER)
+                const remaining = Duration.toMillis(timeToLive)
+                assert.isTrue(remaining > most * 0.9 && remaining <= most, `${remaining} ms remain`)
+              }
+            })
+        )))
 
-    it.live("distinguishes keys of any length and with any characters", () =>
-      rowsEffect(
-        [
-          "",
-          "with space ",
-          "a\u0000b",
-          "line\r\nbreak",
-          "ключ",
-          "'; DROP TABLE x --",
-          "x".repeat(300),
-          "x".repeat(9_000)
-        ],
-        (key) => JSON.stringify(key.slice(0, 20)),
-        (key) =>
-          Effect.gen(function*() {
-            const store = yield* makeStore()
-            const other = `${key}.`
-            for (const name of [key, other]) {
-              assert.isTrue(yield* store.set(name, entry(`of ${name.length}`), Option.none()))
-              assert.isTrue(yield* store.acquireLease(name, "one", Duration.minutes(1)))
-              assert.isFalse(yield* store.acquireLease(name, "another", Duration.minutes(1)))
-            }
-            for (const name of [key, other]) {
-              deepStrictEqual(yield* versionIn(store, name), Option.some(`of ${name.length}`))
-              assert.isTrue(yield* store.remove(name, `of ${name.length}`))
-            }
-          }).pipe(Effect.scoped)
-      ))
+    it.scopedLive("distinguishes keys of any length and with any characters", () =>
+      Effect.flatMap(makeStore(), (store) =>
+        rowsEffect(
+          [
+            "",
+            "with space ",
+            "a\u0000b",
+            "line\r\nbreak",
+            "ключ",
+            "'; DROP TABLE x --",
+            "x".repeat(300),
+            "x".repeat(9_000)
+          ],
+          (key) => JSON.stringify(key.slice(0, 20)),
+          (key) =>
+            Effect.gen(function*() {
+              const other = `${key}.`
+              for (const name of [key, other]) {
+                assert.isTrue(yield* store.set(name, entry(`of ${name.length}`), Option.none()))
+                assert.isTrue(yield* store.acquireLease(name, "one", Duration.minutes(1)))
+                assert.isFalse(yield* store.acquireLease(name, "another", Duration.minutes(1)))
+              }
+              for (const name of [key, other]) {
+                deepStrictEqual(yield* versionIn(store, name), Option.some(`of ${name.length}`))
+                assert.isTrue(yield* store.remove(name, `of ${name.length}`))
+              }
+            })
+        )))
 
     it.scopedLive("exactly one of many simultaneous writers wins", () =>
       Effect.gen(function*() {
