@@ -15,11 +15,15 @@ export const sqlCreateTable = Environment.flag(
   "`true` creates that table if it is missing"
 )
 
+const redisUrl = Environment.secret(
+  "ALF_REDIS_URL",
+  "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"
+)
+
+const redisPrefix = Environment.text("ALF_REDIS_PREFIX", "The prefix of every key in Redis")
+
 /** Those of Redis alone. */
-export const redis = {
-  redisUrl: Environment.secret("ALF_REDIS_URL", "Where tokens are shared: `redis://`, `rediss://` or `unix:///`"),
-  redisPrefix: Environment.text("ALF_REDIS_PREFIX", "The prefix of every key in Redis")
-}
+export const redis = { redisUrl, redisPrefix }
 
 /** All of them. */
 export const variables = { storeUrl, storePrefix, sqlTable, sqlCreateTable, ...redis }
