@@ -5,7 +5,7 @@ import * as History from "../src/History.js"
 import * as Promises from "../src/Promises.js"
 import * as Simulation from "../src/Simulation.js"
 
-// The same histories every time; SEED says the first, RUNS how many: 500 in CI
+// The same histories every time; SEED says the first, RUNS how many: 100 in CI
 const first = Number(process.env.SEED ?? 1)
 const runs = Number(process.env.RUNS ?? 2)
 
