@@ -3,8 +3,8 @@ import type { ServerError } from "@effect-alf/servers/ServerError"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Random, TestClock } from "effect"
-import { setTimeout } from "node:timers/promises"
 import * as MemcachedApp from "./MemcachedApp.js"
+import { timePasses } from "./timePasses.js"
 
 type Server = MemcachedServer.MemcachedServer
 
@@ -15,10 +15,7 @@ interface Outage {
   readonly cause: RegExp
 }
 
-/** Passes by the test's clock; what is under way on sockets has its turns. */
-const time = Effect.forever(
-  Effect.zipRight(Effect.promise(() => setTimeout(2)), TestClock.adjust("100 millis"))
-)
+const time = timePasses("100 millis")
 
 const outages: Record<string, Outage> = {
   "it is gone, and comes back empty": {

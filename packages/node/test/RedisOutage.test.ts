@@ -8,6 +8,7 @@ import { hang } from "../../core/test/support/hang.js"
 import * as OAuthServer from "./OAuthServer.js"
 import * as Process from "./Process.js"
 import { loadForLong, open, patient, tellsOf } from "./RedisBench.js"
+import { timePasses } from "./timePasses.js"
 
 type Server = RedisServer.RedisServer
 
@@ -22,7 +23,7 @@ interface Outage {
   readonly atStart?: (server: Server) => Effect.Effect<never, ServerError>
 }
 
-const time = Effect.forever(TestClock.adjust("100 millis"))
+const time = timePasses("100 millis")
 
 const tell = (...words: ReadonlyArray<string>) => ({ port }: Server) =>
   RedisServer.ask(port, (client) => client.call(words[0], ...words.slice(1)))

@@ -10,6 +10,7 @@ import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
 import * as Process from "./Process.js"
 import { patient, postgresClient } from "./SqlBench.js"
+import { timePasses } from "./timePasses.js"
 
 interface Outage {
   readonly begin: (stage: Stage) => Effect.Effect<unknown, unknown>
@@ -50,7 +51,7 @@ const outages: Record<string, Outage> = {
     begin: ({ server }) => server.pause,
     end: ({ server }) => server.resume,
     cause: /: (no answer within 500ms|the calls for one token took more than 500ms)/,
-    meanwhile: Effect.forever(TestClock.adjust("100 millis"))
+    meanwhile: timePasses("100 millis")
   },
   "it is read-only, as a standby": {
     begin: setting("SET default_transaction_read_only = on"),
