@@ -280,10 +280,13 @@ export const layerConfig = (
 // Conflicts with other processes are retried within the time of one call
 const tryAgain = Schedule.intersect(Schedule.jittered(Schedule.exponential("2 millis")), Schedule.recurs(8))
 
+// Half of what a number holds, 142,000 years: the clock of a database may be set back, and the lifetime be longer then
+const longestMillis = 2 ** 52
+
 /** The lifetime for the database: whole milliseconds, at least one; null for an entry that does not expire. */
 const encodeMillis = (duration: Duration.Duration): number | null =>
   Duration.isFinite(duration)
-    ? Math.min(Math.max(1, Math.floor(Duration.toMillis(duration))), Number.MAX_SAFE_INTEGER)
+    ? Math.min(Math.max(1, Math.floor(Duration.toMillis(duration))), longestMillis)
     : null
 
 const decodeMillis = (millis: number | null): Duration.Duration =>

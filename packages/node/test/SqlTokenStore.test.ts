@@ -121,7 +121,7 @@ for (const [name, database] of Object.entries(databases)) {
               assert.isTrue(yield* store.set(key, entry("v1", "p", Duration.millis(millis)), Option.none()))
               if (millis > 1e9) {
                 const { timeToLive } = Option.getOrThrow(yield* store.get(key))
-                const most = Math.min(millis, Number.MAX_SAFE_INTEGER)
+                const most = Math.min(millis, 2 ** 52)
                 const remaining = Duration.toMillis(timeToLive)
                 // The clocks of two connections to MariaDB may be some microseconds apart, on either side of a millisecond
                 assert.isTrue(remaining > most * 0.9 && remaining <= most + 1, `${remaining} ms remain`)
