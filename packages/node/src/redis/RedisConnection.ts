@@ -34,7 +34,14 @@ export interface Connection {
    * A new, unconnected client for subscriptions only; `None` while no node of a cluster is known, and `undefined` if
    * the client cannot make one.
    */
-  readonly listener: Effect.Effect<Option.Option<Redis>> | undefined
+  readonly listener: Effect.Effect<Option.Option<Listener>> | undefined
+}
+
+/** A client for subscriptions. */
+export interface Listener {
+  readonly redis: Redis
+  /** Completes when the server has answered the password: the refusal of it would count as that of a subscription. */
+  readonly authenticated: () => Promise<unknown>
 }
 
 // TokenProvider waits half as long: this limits calls that continue after that
@@ -403,10 +410,9 @@ const listenerOf = (client: unknown, bounds: RedisOptions): Connection["listener
     reconnectOnError: null,
     readOnly: false
   }
-  const duplicate = (redis: Pick<Redis, "duplicate">) => {
-    const listener = redis.duplicate(options)
-    hush(listener)
-    return listener
+  const duplicate = (client: Pick<Redis, "duplicate">): Listener => {
+    const redis = client.duplicate(options)
+    return { redis, authenticated: hush(redis) }
   }
   if (isCluster(client)) {
     return Effect.map(

@@ -14,9 +14,8 @@ import * as PubSub from "effect/PubSub"
 import * as RcRef from "effect/RcRef"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import type { Redis } from "ioredis"
 import { randomUUID } from "node:crypto"
-import { answerWithin, type Connection } from "./RedisConnection.js"
+import { answerWithin, type Connection, type Listener } from "./RedisConnection.js"
 import * as RedisError from "./RedisError.js"
 
 /**
@@ -64,7 +63,7 @@ export const make = Effect.fnUntraced(function*(
     if (notice !== null && notice[1] !== sender) notices.unsafeOffer(notice[2])
   }
 
-  const listenOn = (redis: Redis) => {
+  const listenOn = ({ authenticated, redis }: Listener) => {
     const ended = Effect.async<void>((resume) => {
       redis.on("error", constVoid)
       redis.on("end", () => resume(Effect.void))
@@ -77,7 +76,7 @@ export const make = Effect.fnUntraced(function*(
       Schedule.spaced(Duration.times(commandTimeout, pingPause))
     )
     const connected = Effect.tryPromise({ try: () => redis.connect(), catch: identity })
-    const subscribed = Effect.zipRight(connected, ask(() => redis.subscribe(channel)))
+    const subscribed = Effect.zipRight(connected, ask(() => authenticated().then(() => redis.subscribe(channel))))
     return Effect.raceFirst(ended, Effect.zipRight(subscribed, alive))
   }
 
@@ -87,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
     Option.match({ onNone: () => Effect.void, onSome: listenOn }),
     Option.match({
       onNone: () => Effect.void,
-      onSome: (redis) => Effect.sync(() => redis.disconnect())
+      onSome: ({ redis }) => Effect.sync(() => redis.disconnect())
     })
   ).pipe(
     Effect.catchAll((error) => RedisError.isReply(error) ? Effect.fail(refusal(channel, error)) : Effect.void)

@@ -10,6 +10,7 @@ import {
   becomes,
   failureOf,
   hears,
+  hearsAgain,
   listen,
   makeClient,
   makeProxy,
@@ -255,6 +256,30 @@ describe.concurrent("RedisNotices, the connection", () => {
       // The server cuts the connections of a user who loses the right
       yield* Effect.promise(() => client.acl("SETUSER", "app", "resetchannels"))
       assert.isTrue(Either.isLeft(yield* Effect.either(Fiber.join(fiber))))
+    }))
+
+  it.scopedLive("a password that is refused for a time leaves the stream open", () =>
+    Effect.gen(function*() {
+      // Without a password nothing may be asked
+      const server = yield* RedisServer.make({ args: ["--requirepass", "of-the-admin"] })
+      const admin = `redis://:of-the-admin@127.0.0.1:${server.port}`
+      const client = yield* makeClient(admin)
+      const setPassword = (password: string) =>
+        Effect.promise(() => client.acl("SETUSER", "app", "on", "resetpass", `>${password}`, "~*", "&*", "+@all"))
+      yield* setPassword("correct-horse")
+      const app = yield* makeClient(`redis://app:correct-horse@127.0.0.1:${server.port}`, { retryStrategy: () => null })
+      const store = yield* RedisTokenStore.fromClient(app, { commandTimeout: hang })
+      const { fiber, told } = yield* listen(store, client, channel)
+      yield* setPassword("another")
+      yield* Effect.promise(() => client.client("KILL", "USER", "app"))
+      const refusals = Effect.map(
+        Effect.promise(() => client.info("errorstats")),
+        (stats) => Number(/errorstat_WRONGPASS:count=(\d+)/.exec(stats)?.[1] ?? 0)
+      )
+      // It has read of the first before it connects again
+      yield* Effect.raceFirst(Fiber.join(fiber), Effect.repeat(refusals, { until: (count) => count > 1 }))
+      yield* setPassword("correct-horse")
+      yield* hearsAgain(told, yield* open({ url: admin }))
     }))
 
   it.scopedLive("who came too late for a notice still has the next", () =>
