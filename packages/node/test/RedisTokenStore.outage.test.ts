@@ -4,8 +4,10 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Duration, Effect, Fiber, Option, Schedule } from "effect"
 import { hang } from "../../core/test/support/hang.js"
+import { rowsEffect } from "../../core/test/support/Rows.js"
 import {
   assertHides,
+  becomes,
   connectionsOf,
   entry,
   eventually,
@@ -111,6 +113,26 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
       yield* server.kill
       yield* Effect.scoped(open({ url: server.url }))
     }))
+
+  it.live("connections that end before anything is answered are replaced until one lasts", () =>
+    rowsEffect(
+      [["without a name", {}], ["with a name", { connectionName: "app" }]] as const,
+      ([name]) => name,
+      ([_, options]) =>
+        Effect.gen(function*() {
+          const server = yield* RedisServer.make()
+          const proxy = yield* makeProxy(server.port)
+          proxy.refuse()
+          const store = yield* RedisTokenStore.make({
+            connectTimeout: "200 millis",
+            commandTimeout: hang,
+            redis: { path: proxy.path, ...options }
+          })
+          yield* becomes(() => proxy.connections() > 3)
+          proxy.pass()
+          assert.isTrue(yield* eventually(write(store, "k")))
+        })
+    ))
 
   it.scopedLive("options of ioredis reach it, but none that would make it wait", () =>
     Effect.gen(function*() {

@@ -103,14 +103,16 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
     let connections = 0
     let open = 0
     let swallows = false
+    let refuses = false
     let delay = 0
     let answers = 0
     let afterAnswer: readonly [matching: RegExp, act: () => void] | undefined
     yield* Effect.acquireRelease(
       Effect.async<ReturnType<typeof createServer>>((resume) => {
         const server = createServer((inbound) => {
-          const outbound = createConnection({ host: "127.0.0.1", port })
           connections++
+          if (refuses) return void inbound.on("error", () => {}).destroy()
+          const outbound = createConnection({ host: "127.0.0.1", port })
           open++
           inbound.on("close", () => open--)
           sockets.add(inbound).add(outbound)
@@ -162,9 +164,14 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
         swallows = true
         for (const socket of sockets) socket.unpipe().pause()
       },
+      /** Closes whatever connects from now on, until `pass`. */
+      refuse: () => {
+        refuses = true
+      },
       /** New connections work again; those from before have been forgotten by the other side. */
       pass: () => {
         swallows = false
+        refuses = false
       },
       cut: () => {
         for (const socket of sockets) socket.destroy()

@@ -124,6 +124,8 @@ export const make: (
         options.cluster === undefined
           ? new Redis({
             ...redisOptions,
+            // We send it: when a connection is closed before the answer to it, ioredis may never make another
+            connectionName: undefined,
             retryStrategy: () => reconnectDelay(++attempts),
             // A demoted primary keeps its connections: only a new one finds the new primary
             reconnectOnError: (error) => error.message.includes("READONLY")
@@ -146,6 +148,7 @@ export const make: (
   )
   const link = watch(redis, {
     isTls: redisOptions.tls !== undefined,
+    connectionName: redisOptions.connectionName,
     commandTimeout: options.commandTimeout,
     onAnswer: () => {
       attempts = 0
@@ -158,7 +161,7 @@ export const make: (
     client: asking(redis, link.ask),
     whyNotConnected: link.whyNotConnected,
     keyPrefix: keyPrefixOf(redis),
-    listener: listenerOf(redis, bounds)
+    listener: listenerOf(redis, { ...bounds, connectionName: redisOptions.connectionName })
   }
 })
 
@@ -255,8 +258,9 @@ const silent = new Error("it accepts connections, but does not answer")
  * answered on it; a silent one (the other end vanished) is replaced; the reason
  * for a missing one is remembered.
  */
-const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
+const watch = (redis: Redis | Cluster, { commandTimeout, connectionName, isTls, onAnswer }: {
   readonly isTls: boolean
+  readonly connectionName: string | undefined
   readonly commandTimeout: Duration.Duration
   readonly onAnswer: () => void
 }) => {
@@ -325,9 +329,15 @@ const watch = (redis: Redis | Cluster, { commandTimeout, isTls, onAnswer }: {
         throw RedisError.notConnected()
       }
     }
+    const greet = () => {
+      const answer = redis.ping()
+      // Second, as the first answer may be why the server closes the connection; a user may do without the right to this
+      if (connectionName) redis.client("SETNAME", connectionName).catch(constVoid)
+      return answer
+    }
     events.on("ready", () => {
       // One after the other: a write to a closed connection may hide the reason
-      first = hear(bounded(commandTimeout)(() => authenticated().then(select).then(() => redis.ping()))).then(() => {
+      first = hear(bounded(commandTimeout)(() => authenticated().then(select).then(greet))).then(() => {
         isAnswered = true
       }, (error) => {
         if (!RedisError.isReply(error)) return
