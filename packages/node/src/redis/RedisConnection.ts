@@ -310,7 +310,11 @@ const watch = (redis: Redis | Cluster, { commandTimeout, connectionName, isTls, 
     if (!RedisError.isReply(lastError)) lastError = undefined
   })
   if (isCluster(redis)) {
-    events.on("+node", hush)
+    events.on("+node", (node: Redis) => {
+      hush(node)
+      // Named by a late answer, such as MOVED: ioredis ends only the nodes of before, and would wait for this one for ever
+      if (redis.status === "disconnecting") node.disconnect()
+    })
     events.on("ready", () => {
       wasAnswered = true
       lastError = undefined

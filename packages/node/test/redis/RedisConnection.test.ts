@@ -4,7 +4,19 @@ import * as TlsCertificate from "@effect-alf/servers/redis/TlsCertificate"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Option, Redacted } from "effect"
-import { entry, failureOf, hearsAgain, makeSocket, newKey, open, tellsOf, versionIn } from "../RedisBench.js"
+import { createServer } from "node:net"
+import * as LocalServer from "../LocalServer.js"
+import {
+  entry,
+  eventually,
+  failureOf,
+  hearsAgain,
+  makeSocket,
+  newKey,
+  open,
+  tellsOf,
+  versionIn
+} from "../RedisBench.js"
 
 /** Two processes with the same options share an entry, and one tells the other. */
 const shares = (options: RedisTokenStore.Options) =>
@@ -18,7 +30,40 @@ const shares = (options: RedisTokenStore.Options) =>
     yield* hearsAgain(told, one)
   })
 
+/** A cluster of one node, which says where a key has moved to when it is left, and not before. */
+const makeMoving = Effect.gen(function*() {
+  let moves = 0
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    let ending = ""
+    const node = `*3\r\n$9\r\n127.0.0.1\r\n:${port}\r\n$1\r\n0\r\n`
+    const answer = (command: string) => {
+      if (/slots/i.test(command)) return `*1\r\n*3\r\n:0\r\n:16383\r\n${node}`
+      if (!/evalsha/i.test(command)) return "+OK\r\n"
+      if (moves > 0) return "*2\r\n$-1\r\n:-2\r\n"
+      ending = `-MOVED 0 localhost:${port}\r\n`
+      return ""
+    }
+    socket.on("data", (chunk) => {
+      for (const command of `${chunk}`.split(/(?=\*\d+\r\n)/)) socket.write(answer(command))
+    })
+    socket.on("end", () => {
+      if (ending !== "") moves++
+      socket.end(ending)
+    })
+  })
+  const { port } = yield* LocalServer.listen(server)
+  return { nodes: [{ host: "127.0.0.1", port }], moves: () => moves }
+})
+
 describe.concurrent("RedisConnection", () => {
+  it.scopedLive("a cluster that is left when it names another node is connected to again", () =>
+    Effect.gen(function*() {
+      const { moves, nodes } = yield* makeMoving
+      const store = yield* open({ cluster: { nodes }, commandTimeout: "200 millis" })
+      yield* eventually(store.get("k"))
+      assert.isAbove(moves(), 0)
+    }))
+
   it.scopedLive("TLS: with the authority that signed the server's certificate, and not without", () =>
     Effect.gen(function*() {
       const { args, ca } = yield* TlsCertificate.make
