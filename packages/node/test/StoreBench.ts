@@ -105,6 +105,8 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
     let swallows = false
     let refuses = false
     let delay = 0
+    let holds: RegExp | undefined
+    const held: Array<() => void> = []
     let answers = 0
     let afterAnswer: readonly [matching: RegExp, act: () => void] | undefined
     yield* Effect.acquireRelease(
@@ -125,6 +127,7 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
             inbound.write(chunk)
           }
           outbound.on("data", (chunk) => {
+            if (holds?.test(`${chunk}`)) return void held.push(() => answer(chunk))
             if (delay > 0) return void setTimeout(answer, delay, chunk)
             answer(chunk)
             if (afterAnswer === undefined || !afterAnswer[0].test(chunk.toString())) return
@@ -154,6 +157,16 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
       /** Holds answers back for so many milliseconds. */
       slowDown: (millis: number) => {
         delay = millis
+      },
+      /** Holds answers back until they are released: all, or those that match. */
+      hold: (matching = /./) => {
+        holds = matching
+      },
+      /** How many answers are held back. */
+      held: () => held.length,
+      release: () => {
+        holds = undefined
+        for (const pass of held.splice(0)) pass()
       },
       /** Acts when an answer has arrived, and before the client has read it. */
       afterAnswer: (matching: RegExp, act: () => void) => {
