@@ -43,7 +43,7 @@ const write = (world: World.World) => {
   for (const home of Block.homes) rmSync(home, { recursive: true, force: true })
   for (const [file, block] of files) {
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, World.inside(world, Block.toModule(block)))
+    writeFileSync(file, world.inside(Block.toModule(block)))
   }
 }
 

@@ -7,10 +7,10 @@ import { AuthedHttpClient, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { KeyValueStore } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
+import * as Undici from "@effect/platform-node/Undici"
 import { Cause, type Context, Effect, Either, Exit, Fiber, Layer, Option, Predicate, Redacted } from "effect"
 import { pathToFileURL } from "node:url"
 import { format } from "node:util"
-import * as Edges from "./Edges.js"
 import * as StandIn from "./StandIn.js"
 
 export interface Module {
@@ -30,7 +30,7 @@ const timeLimit = "30 seconds"
 /** How long a server is given to fail. */
 const serverTime = "1 second"
 
-const { DOCS_FOLDER: folder = "", DOCS_MEMCACHED_PORT, DOCS_REDIS_PORT } = process.env
+const { DOCS_FOLDER: folder = "" } = process.env
 
 let current = ""
 let output: Array<string> = []
@@ -124,8 +124,9 @@ const runModule = ({ file, isServer }: Module, context: Context.Context<any>) =>
 
 const program = Effect.gen(function*() {
   const modules: ReadonlyArray<Module> = JSON.parse(process.argv[2])
-  const https = yield* Effect.promise(() => StandIn.listen(folder))
-  Edges.close({ https, redis: Number(DOCS_REDIS_PORT), memcached: Number(DOCS_MEMCACHED_PORT) })
+  // NodeHttp reads the variable; fetch uses the dispatcher
+  process.env.HTTPS_PROXY = (yield* StandIn.listen(folder)).url
+  Undici.setGlobalDispatcher(new Undici.EnvHttpProxyAgent())
   const context = yield* Layer.build(World)
   yield* Effect.forEach(modules, (module) => runModule(module, context), { discard: true })
 }).pipe(Effect.scoped)

@@ -1,16 +1,17 @@
 /**
  * All hosts of example.com: an authorization server at every issuer, and an API that wants its tokens. It is strict
- * about credentials and tokens, and lenient about anything else.
+ * about credentials and tokens, and lenient about anything else. An HTTP proxy leads to them, and nowhere else.
  */
+import type { Effect, Scope } from "effect"
 import * as Jose from "jose"
 import { X509Certificate } from "node:crypto"
 import { readFileSync } from "node:fs"
-import type { IncomingMessage } from "node:http"
-import { createServer } from "node:https"
-import type { AddressInfo } from "node:net"
+import * as Http from "node:http"
+import * as Https from "node:https"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import type { TLSSocket } from "node:tls"
+import * as LocalServer from "../../../node/test/LocalServer.js"
 
 interface Answer {
   readonly status?: number
@@ -28,7 +29,8 @@ const besideToken: Record<string, (token: string) => object> = {
 
 const client = { id: "client-id", secret: "client-secret" }
 
-export const listen = async (folder: string): Promise<number> => {
+/** The proxy. */
+export const listen = (folder: string): Effect.Effect<LocalServer.LocalServer, never, Scope.Scope> => {
   const read = (name: string) => readFileSync(join(folder, name))
   const clientKey = new X509Certificate(read("client.crt")).publicKey
   const tokens = new Map<string, { readonly scope: string | undefined; readonly type: "Bearer" | "DPoP" }>()
@@ -46,7 +48,7 @@ export const listen = async (folder: string): Promise<number> => {
     return verified.then(() => true, () => false)
   }
 
-  const isClient = async (request: IncomingMessage, form: URLSearchParams): Promise<boolean> => {
+  const isClient = async (request: Http.IncomingMessage, form: URLSearchParams): Promise<boolean> => {
     const basic = /^Basic (.+)$/.exec(request.headers.authorization ?? "")?.[1]
     if (basic !== undefined) return Buffer.from(basic, "base64").toString() === `${client.id}:${client.secret}`
     const assertion = form.get("client_assertion") ?? form.get("assertion")
@@ -56,7 +58,7 @@ export const listen = async (folder: string): Promise<number> => {
     return isCertified || form.get("client_secret") === client.secret
   }
 
-  const issue = (request: IncomingMessage, form: URLSearchParams): Answer => {
+  const issue = (request: Http.IncomingMessage, form: URLSearchParams): Answer => {
     const type = request.headers.dpop === undefined ? "Bearer" : "DPoP"
     const scope = form.get("scope") ?? undefined
     const token = `token-${tokens.size + 1}`
@@ -85,7 +87,7 @@ export const listen = async (folder: string): Promise<number> => {
     }
   })
 
-  const serve = (request: IncomingMessage, url: URL, body: string): Answer => {
+  const serve = (request: Http.IncomingMessage, url: URL, body: string): Answer => {
     const [, type, value] = /^(\S+) (\S+)$/.exec(request.headers.authorization ?? "") ?? []
     const token = tokens.get(value ?? "")
     if (token === undefined || token.type !== type) {
@@ -104,7 +106,7 @@ export const listen = async (folder: string): Promise<number> => {
     return { body: documents.get(url.pathname) ?? { path: url.pathname, scope: token.scope ?? null } }
   }
 
-  const answer = async (request: IncomingMessage, url: URL, body: string): Promise<Answer> => {
+  const answer = async (request: Http.IncomingMessage, url: URL, body: string): Promise<Answer> => {
     const wellKnown = /^(.*)\/\.well-known\/(?:oauth-authorization-server|openid-configuration)(.*)$/.exec(url.pathname)
     if (wellKnown !== null) return metadata(url.origin + wellKnown[1] + wellKnown[2])
     const endpoint = request.method === "POST" ? /\/(token|introspect|revoke)$/.exec(url.pathname)?.[1] : undefined
@@ -124,7 +126,7 @@ export const listen = async (folder: string): Promise<number> => {
   }
 
   const tls = { cert: read("server.crt"), key: read("server.key"), ca: read("ca.crt") }
-  const server = createServer({ ...tls, requestCert: true, rejectUnauthorized: false }, (request, response) => {
+  const hosts = Https.createServer({ ...tls, requestCert: true, rejectUnauthorized: false }, (request, response) => {
     const url = new URL(request.url ?? "/", `https://${request.headers.host}`)
     void text(request)
       .then((body) => answer(request, url, body))
@@ -134,6 +136,13 @@ export const listen = async (folder: string): Promise<number> => {
         response.end(status === 204 || body === undefined ? undefined : JSON.stringify(body))
       })
   })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  return (server.address() as AddressInfo).port
+  const proxy = Http.createServer().on("connect", ({ url = "" }, socket) => {
+    if (/^([\w-]+\.)*example\.com:443$/.test(url)) {
+      socket.write("HTTP/1.1 200 Connection Established\r\n\r\n")
+      hosts.emit("connection", socket)
+    } else {
+      socket.end("HTTP/1.1 403 Forbidden\r\n\r\n")
+    }
+  })
+  return LocalServer.listen(proxy)
 }

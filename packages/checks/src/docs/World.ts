@@ -1,10 +1,10 @@
 /**
- * What the code in the docs takes for granted: hosts of example.com whose certificates are trusted, a Redis, a Memcached, secrets in
- * files, and the environment. The sockets of a process that lives in it are in Edges.ts, its servers in StandIn.ts.
+ * What the code in the docs takes for granted: hosts of example.com whose certificates are trusted (StandIn.ts), a Redis,
+ * a Memcached, secrets in files, and the environment.
  */
 import * as MemcachedServer from "@effect-alf/servers/memcached/MemcachedServer"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
-import { Effect } from "effect"
+import { Effect, Record } from "effect"
 import { execFileSync } from "node:child_process"
 import { createPrivateKey, randomBytes, sign } from "node:crypto"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -12,8 +12,8 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 
 export interface World {
-  /** Where the files are: `/run/secrets/client.pem` is below it. */
-  readonly folder: string
+  /** The code with the folders and addresses of this world. */
+  readonly inside: (code: string) => string
   readonly env: Readonly<Record<string, string>>
 }
 
@@ -51,13 +51,6 @@ const environment = {
   TOKEN_MAX_WAIT: "5 seconds"
 }
 
-/** Folders of a machine that code may read from. */
-const folders = ["/run/", "/var/run/"]
-
-/** The code with the world's own folders. */
-export const inside = ({ folder }: World, code: string): string =>
-  folders.reduce((code, path) => code.replaceAll(`"${path}`, `"${folder}${path}`), code)
-
 /** Everything is gone with the scope. */
 export const make = Effect.gen(function*() {
   const folder = yield* Effect.acquireRelease(
@@ -69,16 +62,20 @@ export const make = Effect.gen(function*() {
   const redis = yield* RedisServer.make()
   yield* MemcachedServer.install
   const memcached = yield* MemcachedServer.make()
+  const inside = (text: string) =>
+    text
+      .replaceAll(/"(?=\/(?:var\/)?run\/)/g, `"${folder}`)
+      .replaceAll("localhost:6379", `localhost:${redis.port}`)
+      .replaceAll("new Redis()", `new Redis(${redis.port})`)
+      .replaceAll(/\b(?:localhost|cache-\d):11211\b/g, `localhost:${memcached.port}`)
   return {
-    folder,
+    inside,
     env: {
       PATH: process.env.PATH ?? "",
       HOME: process.env.HOME ?? "",
-      ...environment,
+      ...Record.map(environment, inside),
       NODE_EXTRA_CA_CERTS: join(folder, "ca.crt"),
-      DOCS_FOLDER: folder,
-      DOCS_REDIS_PORT: `${redis.port}`,
-      DOCS_MEMCACHED_PORT: `${memcached.port}`
+      DOCS_FOLDER: folder
     }
   }
 })
