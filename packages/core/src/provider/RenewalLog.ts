@@ -11,12 +11,15 @@ import type { Slot } from "./TokenCache.js"
 /** What a failed renewal means for callers that need the token. */
 export type Consequence = "serves" | "rejected" | "missing"
 
+/** The key whose renewals are logged. */
+export type Subject = Pick<Slot, "name" | "request">
+
 /** Logs the renewals of each key. */
 export interface RenewalLog {
   /** A renewal failed. */
-  readonly failed: (slot: Slot, consequence: Consequence, failure: Cooldown.Failure) => void
+  readonly failed: (slot: Subject, consequence: Consequence, failure: Cooldown.Failure) => void
   /** There is a new token. */
-  readonly ended: (slot: Slot) => void
+  readonly ended: (slot: Subject) => void
 }
 
 /** Of many keys that fail alike, one is logged per interval (ms). */
@@ -80,4 +83,4 @@ export const make = (options: {
 }
 
 /** The key without what tokens are bound to, which may change while the endpoint is unavailable. */
-const subjectOf = ({ request: { grant, params } }: Slot): string => JSON.stringify([grant.type, grant.id, params])
+const subjectOf = ({ request: { grant, params } }: Subject): string => JSON.stringify([grant.type, grant.id, params])

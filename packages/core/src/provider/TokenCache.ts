@@ -59,7 +59,7 @@ export interface TokenCache {
 
 /** Makes the slots of an endpoint's keys: `capacity` slots and the default one. */
 export const make = (
-  endpoint: TokenEndpoint["Type"],
+  endpoint: Pick<TokenEndpoint["Type"], "isCurrent" | "resolve">,
   sharing: Pick<Sharing, "keyOf" | "nameOf">,
   capacity: number
 ): TokenCache => {

@@ -11,7 +11,7 @@ const api = "https://api.example.com"
 describe("OtherProcesses", () => {
   it.effect("fleet rule 10: a change is read and adopted, unless this process is writing or a renewal looks itself", () =>
     Effect.gen(function*() {
-      const { adoption, slot, slots, time, tokens } = yield* AdoptionBench.make()
+      const { adoption, slot, slots, time, tokens } = yield* AdoptionBench.makeShared
       const writing = new Set<string>()
       const notices = yield* Queue.unbounded<(key: string) => Effect.Effect<void>>()
       OtherProcesses.make({
@@ -36,7 +36,7 @@ describe("OtherProcesses", () => {
 
   it.effect("fleet rule 2: if a write is refused, the winner's token is adopted", () =>
     Effect.gen(function*() {
-      const { adoption, others, slot, tokens } = yield* AdoptionBench.make()
+      const { adoption, others, slot, tokens } = yield* AdoptionBench.makeShared
       assert.isTrue(yield* tokens.write(slot.key, AdoptionBench.token("first"), Option.none()))
       const own = adoption.hold(AdoptionBench.token("second"), true)
       adoption.take(slot, own)
@@ -47,7 +47,7 @@ describe("OtherProcesses", () => {
 
   it.effect("a stored token that is not worth adopting is overwritten", () =>
     Effect.gen(function*() {
-      const { adoption, others, slot, tokens } = yield* AdoptionBench.make()
+      const { adoption, others, slot, tokens } = yield* AdoptionBench.makeShared
       assert.isTrue(yield* tokens.write(slot.key, AdoptionBench.token("rejected"), Option.none()))
       slot.apply(KeyState.heard(OriginVerdicts.rejected("rejected", api, Infinity, 0)))
       const own = adoption.hold(AdoptionBench.token("good"), true)

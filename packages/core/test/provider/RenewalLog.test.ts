@@ -1,12 +1,10 @@
-import { OAuthError, TokenStore } from "@effect-alf/core"
-import { TestTokenEndpoint } from "@effect-alf/core/testing"
-import { assert, describe, it } from "@effect/vitest"
+import { OAuthError } from "@effect-alf/core"
+import { describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect } from "effect"
 import * as RenewalLog from "../../src/provider/RenewalLog.js"
-import * as TokenCache from "../../src/provider/TokenCache.js"
-import * as Sharing from "../../src/store/Sharing.js"
 import * as ProviderBench from "../support/ProviderBench.js"
+import * as TokenRequests from "../support/TokenRequests.js"
 
 const unavailable = new OAuthError.TokenEndpointError({
   endpoint: "https://auth.test/token",
@@ -28,9 +26,8 @@ const missing = "No token is available: requests fail."
 const is503 = "Token endpoint https://auth.test/token answered 503: no OAuth error in an empty body"
 const is401 = "Token endpoint https://auth.test/token answered 401 invalid_client"
 
-const make = Effect.gen(function*() {
-  const { control, endpoint } = yield* TestTokenEndpoint.make()
-  const slots = TokenCache.make(endpoint, Sharing.of(yield* TokenStore.makeMemory()), 10_000)
+const make = () => {
+  const requests = TokenRequests.make()
   const logs: Array<ProviderBench.Log> = []
   const time = { now: 0 }
   const log = RenewalLog.make({
@@ -39,74 +36,66 @@ const make = Effect.gen(function*() {
   })
   return {
     ...log,
-    control,
+    requests,
     time,
-    slot: (scope: string) => slots.of({ scope }),
+    slot: (scope: string) => ({ name: scope, request: requests.resolve({ scope }) }),
     said: () => logs.splice(0).map(({ level, text }) => `${level} ${text}`)
   }
-})
+}
 
 describe("RenewalLog", () => {
-  it.effect("logs once each when failing begins, gets worse and ends", () =>
-    Effect.gen(function*() {
-      const { ended, failed, said, slot } = yield* make
-      const key = slot("a")
-      for (let i = 0; i < 3; i++) failed(key, "serves", unavailable)
-      for (let i = 0; i < 3; i++) failed(key, "missing", unavailable)
-      for (let i = 0; i < 3; i++) ended(key)
-      deepStrictEqual(said(), [
-        `Warning ${serves} ${is503}`,
-        `Error ${missing} ${is503}`,
-        "Info A token is available again"
-      ])
-    }))
+  it("logs once each when failing begins, gets worse and ends", () => {
+    const { ended, failed, said, slot } = make()
+    const key = slot("a")
+    for (let i = 0; i < 3; i++) failed(key, "serves", unavailable)
+    for (let i = 0; i < 3; i++) failed(key, "missing", unavailable)
+    for (let i = 0; i < 3; i++) ended(key)
+    deepStrictEqual(said(), [
+      `Warning ${serves} ${is503}`,
+      `Error ${missing} ${is503}`,
+      "Info A token is available again"
+    ])
+  })
 
-  it.effect("a definite failure is an error from the start", () =>
-    Effect.gen(function*() {
-      const { failed, said, slot } = yield* make
-      failed(slot("a"), "serves", refused)
-      failed(slot("b"), "serves", new OAuthError.TokenProviderError({ reason: "Defect" }))
-      deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint failed with a defect`])
-    }))
+  it("a definite failure is an error from the start", () => {
+    const { failed, said, slot } = make()
+    failed(slot("a"), "serves", refused)
+    failed(slot("b"), "serves", new OAuthError.TokenProviderError({ reason: "Defect" }))
+    deepStrictEqual(said(), [`Error ${serves} ${is401}`, `Error ${serves} The token endpoint failed with a defect`])
+  })
 
-  it.effect("logs the end also if tokens are bound to another key since", () =>
-    Effect.gen(function*() {
-      const { control, ended, failed, said, slot } = yield* make
+  it("logs the end also if tokens are bound to another key since", () => {
+    const { ended, failed, requests, said, slot } = make()
+    failed(slot("a"), "serves", unavailable)
+    requests.bind("another-key")
+    ended(slot("a"))
+    deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
+  })
+
+  it("another kind of failure is logged", () => {
+    const { failed, said, slot } = make()
+    failed(slot("a"), "missing", unavailable)
+    failed(slot("a"), "missing", refused)
+    deepStrictEqual(said(), [`Error ${missing} ${is503}`, `Error ${missing} ${is401}`])
+  })
+
+  it("of ten thousand keys that fail alike one is logged per minute, and only that one logs the end", () => {
+    const { ended, failed, said, slot, time } = make()
+    const keys = Array.from({ length: 10_000 }, (_, n) => slot(`${n}`))
+    for (; time.now < 120_000; time.now += 30_000) {
+      for (const key of keys) failed(key, "missing", unavailable)
+    }
+    for (const key of keys) ended(key)
+    const line = `Error ${missing} ${is503}`
+    deepStrictEqual(said(), [line, line, "Info A token is available again", "Info A token is available again"])
+  })
+
+  it("an intermittent failure is logged at most once a minute", () => {
+    const { ended, failed, said, slot, time } = make()
+    for (; time.now < 60_000; time.now += 1_000) {
       failed(slot("a"), "serves", unavailable)
-      const before = slot("a")
-      yield* control.setBinding("another-key")
-      assert.notStrictEqual(slot("a"), before)
       ended(slot("a"))
-      deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
-    }))
-
-  it.effect("another kind of failure is logged", () =>
-    Effect.gen(function*() {
-      const { failed, said, slot } = yield* make
-      failed(slot("a"), "missing", unavailable)
-      failed(slot("a"), "missing", refused)
-      deepStrictEqual(said(), [`Error ${missing} ${is503}`, `Error ${missing} ${is401}`])
-    }))
-
-  it.effect("of ten thousand keys that fail alike one is logged per minute, and only that one logs the end", () =>
-    Effect.gen(function*() {
-      const { ended, failed, said, slot, time } = yield* make
-      const keys = Array.from({ length: 10_000 }, (_, n) => slot(`${n}`))
-      for (; time.now < 120_000; time.now += 30_000) {
-        for (const key of keys) failed(key, "missing", unavailable)
-      }
-      for (const key of keys) ended(key)
-      const line = `Error ${missing} ${is503}`
-      deepStrictEqual(said(), [line, line, "Info A token is available again", "Info A token is available again"])
-    }))
-
-  it.effect("an intermittent failure is logged at most once a minute", () =>
-    Effect.gen(function*() {
-      const { ended, failed, said, slot, time } = yield* make
-      for (; time.now < 60_000; time.now += 1_000) {
-        failed(slot("a"), "serves", unavailable)
-        ended(slot("a"))
-      }
-      deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
-    }))
+    }
+    deepStrictEqual(said(), [`Warning ${serves} ${is503}`, "Info Token renewal works again"])
+  })
 })

@@ -1,5 +1,4 @@
 import { AccessToken } from "@effect-alf/core"
-import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, FastCheck as fc, Redacted } from "effect"
@@ -10,17 +9,17 @@ import * as KeyState from "../../src/provider/KeyState.js"
 import * as TokenCache from "../../src/provider/TokenCache.js"
 import { runs } from "../support/Runs.js"
 import { storeKey } from "../support/StoreKey.js"
+import * as TokenRequests from "../support/TokenRequests.js"
 
 const origin = "https://api.example.com"
 const scopes = ["a", "b", "c", "d", "e", "f", "g"]
 
 const sharing = { keyOf: fingerprint, nameOf: (key: string) => `name of ${key}` }
 
-const make = (capacity: number, request = {}) =>
-  Effect.map(TestTokenEndpoint.make({ request }), ({ endpoint }) => ({
-    endpoint,
-    slots: TokenCache.make(endpoint, sharing, capacity)
-  }))
+const make = (capacity: number, defaults = {}) => {
+  const requests = TokenRequests.make(defaults)
+  return { requests, slots: TokenCache.make(requests, sharing, capacity) }
+}
 
 const flight = () =>
   KeyState.makeFlight("expiry", origin, { wait: () => Effect.never, nothingBefore: constVoid, tell: constVoid })
@@ -37,129 +36,121 @@ const aToken = HeldToken.make(
 )
 
 describe("TokenCache", () => {
-  it.effect("rule 2: each token has one slot", () =>
-    Effect.gen(function*() {
-      const { endpoint, slots } = yield* make(10)
-      const slot = slots.of({ scope: "read write" })
-      assert.strictEqual(slots.of({ scope: ["write", "read"] }), slot)
-      assert.notStrictEqual(slots.of({ scope: "read" }), slot)
-      assert.notStrictEqual(slots.of({ scope: "read write", audience: "a" }), slot)
-      deepStrictEqual(slot.request, endpoint.resolve({ scope: "read write" }))
-    }))
+  it("rule 2: each token has one slot", () => {
+    const { requests, slots } = make(10)
+    const slot = slots.of({ scope: "read write" })
+    assert.strictEqual(slots.of({ scope: ["write", "read"] }), slot)
+    assert.notStrictEqual(slots.of({ scope: "read" }), slot)
+    assert.notStrictEqual(slots.of({ scope: "read write", audience: "a" }), slot)
+    deepStrictEqual(slot.request, requests.resolve({ scope: "read write" }))
+  })
 
-  it.effect("rule 2: a request equal to the default has the default's slot", () =>
-    Effect.gen(function*() {
-      const { slots } = yield* make(1, { scope: "read" })
-      const first = slots.of(undefined)
-      assert.strictEqual(slots.of({}), first)
-      assert.strictEqual(slots.of({ scope: "read" }), first)
-      assert.notStrictEqual(slots.of({ scope: "write" }), first)
-    }))
+  it("rule 2: a request equal to the default has the default's slot", () => {
+    const { slots } = make(1, { scope: "read" })
+    const first = slots.of(undefined)
+    assert.strictEqual(slots.of({}), first)
+    assert.strictEqual(slots.of({ scope: "read" }), first)
+    assert.notStrictEqual(slots.of({ scope: "write" }), first)
+  })
 
-  it.effect("rule 12: the key of a request is computed once, also if the binding of tokens was changed back", () =>
-    Effect.gen(function*() {
-      const { control, endpoint } = yield* TestTokenEndpoint.make()
-      let resolved = 0
-      const slots = TokenCache.make(
-        {
-          ...endpoint,
-          resolve: (request) => {
-            resolved++
-            return endpoint.resolve(request)
-          }
-        },
-        sharing,
-        10
-      )
-      for (const binding of ["a", "b", "a"]) {
-        yield* control.setBinding(binding)
-        slots.of({ scope: "read" })
-        const before = resolved
-        for (let n = 0; n < 10; n++) slots.of({ scope: "read" })
-        assert.strictEqual(resolved, before, binding)
-      }
-    }))
+  it("rule 12: the key of a request is computed once, also if the binding of tokens was changed back", () => {
+    const requests = TokenRequests.make()
+    let resolved = 0
+    const slots = TokenCache.make(
+      {
+        ...requests,
+        resolve: (request) => {
+          resolved++
+          return requests.resolve(request)
+        }
+      },
+      sharing,
+      10
+    )
+    for (const binding of ["a", "b", "a"]) {
+      requests.bind(binding)
+      slots.of({ scope: "read" })
+      const before = resolved
+      for (let n = 0; n < 10; n++) slots.of({ scope: "read" })
+      assert.strictEqual(resolved, before, binding)
+    }
+  })
 
-  it.effect("a new slot is empty, and slots share nothing", () =>
-    Effect.gen(function*() {
-      const { slots } = yield* make(10)
-      const slot = slots.of({ scope: "a" })
-      const { habits, request, source, state } = slot
-      deepStrictEqual(source, { scope: "a" })
-      deepStrictEqual([state, habits], [KeyState.initial, undefined])
-      assert.isTrue(TokenCache.sharesTokens(slot))
-      const other = slots.of({ scope: "b" })
-      assert.notStrictEqual(other.key, slot.key)
-      assert.strictEqual(slot.key, storeKey(request))
-      assert.strictEqual(slot.name, `name of ${slot.key}`)
-      slot.apply(KeyState.busyElsewhere(1, 0))
-      assert.strictEqual(other.state, KeyState.initial)
-    }))
+  it("a new slot is empty, and slots share nothing", () => {
+    const { slots } = make(10)
+    const slot = slots.of({ scope: "a" })
+    const { habits, request, source, state } = slot
+    deepStrictEqual(source, { scope: "a" })
+    deepStrictEqual([state, habits], [KeyState.initial, undefined])
+    assert.isTrue(TokenCache.sharesTokens(slot))
+    const other = slots.of({ scope: "b" })
+    assert.notStrictEqual(other.key, slot.key)
+    assert.strictEqual(slot.key, storeKey(request))
+    assert.strictEqual(slot.name, `name of ${slot.key}`)
+    slot.apply(KeyState.busyElsewhere(1, 0))
+    assert.strictEqual(other.state, KeyState.initial)
+  })
 
-  it.effect("a key is found while it is in use, and finding it is no use", () =>
-    Effect.gen(function*() {
-      const { endpoint, slots } = yield* make(2)
-      const key = (scope: string) => storeKey(endpoint.resolve({ scope }))
-      assert.strictEqual(slots.find(storeKey(endpoint.resolve())), slots.of(undefined))
-      assert.isUndefined(slots.find(key("a")))
-      const a = slots.of({ scope: "a" })
-      slots.of({ scope: "b" })
-      assert.strictEqual(slots.find(key("a")), a)
-      assert.strictEqual(slots.peek({ scope: "a" }), a)
-      slots.of({ scope: "c" })
-      assert.isUndefined(slots.find(key("a")))
-      assert.isUndefined(slots.peek({ scope: "a" }))
-      assert.isDefined(slots.find(key("b")))
-    }))
+  it("a key is found while it is in use, and finding it is no use", () => {
+    const { requests, slots } = make(2)
+    const key = (scope: string) => storeKey(requests.resolve({ scope }))
+    assert.strictEqual(slots.find(storeKey(requests.resolve())), slots.of(undefined))
+    assert.isUndefined(slots.find(key("a")))
+    const a = slots.of({ scope: "a" })
+    slots.of({ scope: "b" })
+    assert.strictEqual(slots.find(key("a")), a)
+    assert.strictEqual(slots.peek({ scope: "a" }), a)
+    slots.of({ scope: "c" })
+    assert.isUndefined(slots.find(key("a")))
+    assert.isUndefined(slots.peek({ scope: "a" }))
+    assert.isDefined(slots.find(key("b")))
+  })
 
-  it.effect("the default slot is never dropped and takes no capacity", () =>
-    Effect.gen(function*() {
-      const { endpoint, slots } = yield* make(2)
-      const first = slots.of(undefined)
-      const a = slots.of({ scope: "a" })
-      slots.of({ scope: "b" })
-      slots.of(undefined)
-      assert.strictEqual(slots.of({ scope: "a" }), a)
-      for (let n = 0; n < 10; n++) slots.of({ scope: `${n}` })
-      assert.strictEqual(slots.of(undefined), first)
-      assert.strictEqual(slots.find(storeKey(endpoint.resolve())), first)
-    }))
+  it("the default slot is never dropped and takes no capacity", () => {
+    const { requests, slots } = make(2)
+    const first = slots.of(undefined)
+    const a = slots.of({ scope: "a" })
+    slots.of({ scope: "b" })
+    slots.of(undefined)
+    assert.strictEqual(slots.of({ scope: "a" }), a)
+    for (let n = 0; n < 10; n++) slots.of({ scope: `${n}` })
+    assert.strictEqual(slots.of(undefined), first)
+    assert.strictEqual(slots.find(storeKey(requests.resolve())), first)
+  })
 
-  it.effect("rule 1: a slot with a flight is not dropped until the flight has ended", () =>
-    Effect.gen(function*() {
-      const { endpoint, slots } = yield* make(2)
-      const inUse = () => scopes.filter((scope) => slots.find(storeKey(endpoint.resolve({ scope }))) !== undefined)
-      const flying = scopes.slice(0, 3).map((scope) => slots.of({ scope }))
-      deepStrictEqual(inUse(), ["b", "c"])
-      const aFlight = flight()
-      for (const slot of flying) slot.apply(KeyState.started(aFlight, 1000, 0))
-      slots.of({ scope: "d" })
-      slots.of({ scope: "e" })
-      deepStrictEqual(inUse(), ["b", "c", "e"])
-      assert.strictEqual(slots.of({ scope: "b" }), flying[1])
-      for (const slot of flying) slot.apply(KeyState.ended(aFlight))
-      slots.of({ scope: "d" })
-      deepStrictEqual(inUse(), ["b", "d"])
-    }))
+  it("rule 1: a slot with a flight is not dropped until the flight has ended", () => {
+    const { requests, slots } = make(2)
+    const inUse = () => scopes.filter((scope) => slots.find(storeKey(requests.resolve({ scope }))) !== undefined)
+    const flying = scopes.slice(0, 3).map((scope) => slots.of({ scope }))
+    deepStrictEqual(inUse(), ["b", "c"])
+    const aFlight = flight()
+    for (const slot of flying) slot.apply(KeyState.started(aFlight, 1000, 0))
+    slots.of({ scope: "d" })
+    slots.of({ scope: "e" })
+    deepStrictEqual(inUse(), ["b", "c", "e"])
+    assert.strictEqual(slots.of({ scope: "b" }), flying[1])
+    for (const slot of flying) slot.apply(KeyState.ended(aFlight))
+    slots.of({ scope: "d" })
+    deepStrictEqual(inUse(), ["b", "d"])
+  })
 
-  it.effect("close drops the default token and every other key", () =>
-    Effect.gen(function*() {
-      const { endpoint, slots } = yield* make(2)
-      const first = slots.of(undefined)
-      first.apply(KeyState.obtained(aToken, { isShared: true, defaultLifetime: 3_600_000 }, 0))
-      assert.isDefined(first.state.held)
-      const a = slots.of({ scope: "a" })
-      assert.isFalse(slots.isClosed())
-      slots.close()
-      assert.isTrue(slots.isClosed())
-      assert.isUndefined(slots.find(storeKey(endpoint.resolve({ scope: "a" }))))
-      assert.notStrictEqual(slots.of({ scope: "a" }), a)
-      assert.strictEqual(slots.of(undefined), first)
-      assert.isUndefined(first.state.held)
-      assert.strictEqual(first.state.quietUntil, -Infinity)
-    }))
+  it("close drops the default token and every other key", () => {
+    const { requests, slots } = make(2)
+    const first = slots.of(undefined)
+    first.apply(KeyState.obtained(aToken, { isShared: true, defaultLifetime: 3_600_000 }, 0))
+    assert.isDefined(first.state.held)
+    const a = slots.of({ scope: "a" })
+    assert.isFalse(slots.isClosed())
+    slots.close()
+    assert.isTrue(slots.isClosed())
+    assert.isUndefined(slots.find(storeKey(requests.resolve({ scope: "a" }))))
+    assert.notStrictEqual(slots.of({ scope: "a" }), a)
+    assert.strictEqual(slots.of(undefined), first)
+    assert.isUndefined(first.state.held)
+    assert.strictEqual(first.state.quietUntil, -Infinity)
+  })
 
-  it.effect.prop(
+  it.prop(
     "the slots used last are kept, those with a flight as well, and no more than the capacity beside these",
     [
       fc.integer({ min: 1, max: 5 }),
@@ -168,28 +159,27 @@ describe("TokenCache", () => {
         { maxLength: 30, size: "max" }
       )
     ],
-    ([capacity, uses]) =>
-      Effect.gen(function*() {
-        const { endpoint, slots } = yield* make(capacity)
-        const keys = scopes.map((scope) => [scope, storeKey(endpoint.resolve({ scope }))] as const)
-        const aFlight = flight()
-        // The same as one would write it down: in the order of their last use
-        let expected: ReadonlyArray<{ readonly scope: string; readonly slot: TokenCache.Slot }> = []
-        for (const { scope, takesOff } of uses) {
-          const slot = slots.of({ scope })
-          const known = expected.find((other) => other.scope === scope)
-          if (known !== undefined) assert.strictEqual(slot, known.slot)
-          else {
-            let surplus = expected.length - (capacity - 1)
-            expected = expected.filter(({ slot }) => KeyState.flightOf(slot.state) !== undefined || surplus-- <= 0)
-          }
-          expected = [...expected.filter((other) => other.scope !== scope), { scope, slot }]
-          slot.apply(takesOff ? KeyState.started(aFlight, 1000, 0) : KeyState.ended(aFlight))
-          for (const [other, key] of keys) {
-            assert.strictEqual(slots.find(key), expected.find(({ scope }) => scope === other)?.slot)
-          }
+    ([capacity, uses]) => {
+      const { requests, slots } = make(capacity)
+      const keys = scopes.map((scope) => [scope, storeKey(requests.resolve({ scope }))] as const)
+      const aFlight = flight()
+      // The same as one would write it down: in the order of their last use
+      let expected: ReadonlyArray<{ readonly scope: string; readonly slot: TokenCache.Slot }> = []
+      for (const { scope, takesOff } of uses) {
+        const slot = slots.of({ scope })
+        const known = expected.find((other) => other.scope === scope)
+        if (known !== undefined) assert.strictEqual(slot, known.slot)
+        else {
+          let surplus = expected.length - (capacity - 1)
+          expected = expected.filter(({ slot }) => KeyState.flightOf(slot.state) !== undefined || surplus-- <= 0)
         }
-      }),
+        expected = [...expected.filter((other) => other.scope !== scope), { scope, slot }]
+        slot.apply(takesOff ? KeyState.started(aFlight, 1000, 0) : KeyState.ended(aFlight))
+        for (const [other, key] of keys) {
+          assert.strictEqual(slots.find(key), expected.find(({ scope }) => scope === other)?.slot)
+        }
+      }
+    },
     runs(100)
   )
 })

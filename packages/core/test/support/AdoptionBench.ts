@@ -1,7 +1,7 @@
 /** What tests of the tokens of a provider begin with. */
-import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
-import { TestTokenEndpoint } from "@effect-alf/core/testing"
-import { DateTime, Duration, Effect, Function, Redacted } from "effect"
+import { AccessToken, TokenStore } from "@effect-alf/core"
+import { DateTime, Duration, Effect, Redacted } from "effect"
+import { constFalse, constVoid, identity } from "effect/Function"
 import * as Adoption from "../../src/provider/Adoption.js"
 import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
 import * as OtherProcesses from "../../src/provider/OtherProcesses.js"
@@ -10,6 +10,7 @@ import * as TokenCache from "../../src/provider/TokenCache.js"
 import * as BoundedStore from "../../src/store/BoundedStore.js"
 import * as SharedTokens from "../../src/store/SharedTokens.js"
 import * as Sharing from "../../src/store/Sharing.js"
+import * as TokenRequests from "./TokenRequests.js"
 
 const defaultLifetime = Duration.hours(1)
 
@@ -17,14 +18,10 @@ const defaultLifetime = Duration.hours(1)
 export const token = (name: string) =>
   AccessToken.make({ value: Redacted.make(name), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1000 seconds" })
 
-/** Slots that tokens are taken into, and a store in which others may have some. */
-export const make = Effect.fnUntraced(function*(isShared = true) {
+/** Slots that tokens are taken into; other processes may have some too. */
+export const make = (fleet: Pick<Sharing.Fleet, "isShared" | "tokens"> = { ...Sharing.none, isShared: true }) => {
   const time = { now: 0 }
-  const { endpoint } = yield* TestTokenEndpoint.make()
-  const memory = yield* TokenStore.makeMemory()
-  const store = yield* BoundedStore.make(memory, { timeout: Duration.seconds(1) })
-  const tokens = SharedTokens.make(store, { defaultLifetime })
-  const slots = TokenCache.make(endpoint, Sharing.of(yield* TokenStore.makeMemory()), 10)
+  const slots = TokenCache.make(TokenRequests.make(), { keyOf: identity, nameOf: identity }, 10)
   const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({
     acceptances,
@@ -33,17 +30,25 @@ export const make = Effect.fnUntraced(function*(isShared = true) {
     defaultLifetime,
     jitter: 0,
     slots,
-    fleet: { isShared, tokens },
+    fleet,
     log: RenewalLog.make({ fork: Effect.runFork, now: () => time.now }),
     now: () => time.now,
-    update: yield* OAuthMetrics.makeUpdate
+    update: constVoid
   })
+  return { acceptances, adoption, slot: slots.of(undefined), slots, time }
+}
+
+/** The same over a store in which other processes may have tokens. */
+export const makeShared = Effect.gen(function*() {
+  const store = yield* BoundedStore.make(yield* TokenStore.makeMemory(), { timeout: Duration.seconds(1) })
+  const tokens = SharedTokens.make(store, { defaultLifetime })
+  const bench = make({ isShared: true, tokens })
   const others = OtherProcesses.make({
-    adoption,
-    fleet: { isWriting: Function.constFalse, tokens, watch: () => Effect.void },
+    adoption: bench.adoption,
+    fleet: { isWriting: constFalse, tokens, watch: () => Effect.void },
     fork: Effect.runFork,
-    now: () => time.now,
-    slots
+    now: () => bench.time.now,
+    slots: bench.slots
   })
-  return { acceptances, adoption, others, slot: slots.of(undefined), slots, time, tokens }
+  return { ...bench, others, tokens }
 })
