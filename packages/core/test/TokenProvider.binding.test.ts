@@ -5,8 +5,8 @@ import { Effect } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value } from "./support/ProviderBench.js"
 
-describe("TokenProvider, whose tokens are bound to a certificate", () => {
-  it.scoped("rule 2: another certificate is another key, with and without a request of its own", () =>
+describe("TokenProvider, tokens bound to a certificate", () => {
+  it.scoped("rule 2: another certificate is another key, also for the default request", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       const scope = { scope: "read" }
@@ -19,7 +19,7 @@ describe("TokenProvider, whose tokens are bound to a certificate", () => {
     }))
 
   for (const request of [undefined, { scope: "read" }]) {
-    it.scoped(`a token that was asked for while the certificate changed is the new one's, and not stored (${request?.scope})`, () =>
+    it.scoped(`a token requested during a change of certificate belongs to the new one and is not stored (${request?.scope})`, () =>
       Effect.gen(function*() {
         const sharedStore = yield* TokenStore.makeMemory()
         const { provider, store, tokens } = yield* ProviderBench.make({
@@ -40,7 +40,7 @@ describe("TokenProvider, whose tokens are bound to a certificate", () => {
       }))
   }
 
-  it.scoped("it gives way to one that the new certificate has already", () =>
+  it.scoped("a token that is already stored for the new certificate takes precedence", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       yield* tokens.setBinding("a")

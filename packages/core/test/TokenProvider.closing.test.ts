@@ -5,7 +5,7 @@ import { Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { value, warnings } from "./support/ProviderBench.js"
 
-/** A provider whose scope ends when the test says so, and what was revoked. */
+/** A provider whose scope ends when the test says so, and the tokens it revoked. */
 const make = (
   options: ProviderBench.Options = {},
   revoke: (token: string) => Effect.Effect<void, unknown> = () => Effect.void
@@ -25,8 +25,8 @@ const make = (
     return { ...bench, bench, revoked, close: Scope.close(scope, Exit.void) }
   })
 
-describe("TokenProvider, at its end", () => {
-  it.effect("RFC 7009: revokes the tokens that it was issued, each once, and takes them out of the store", () =>
+describe("TokenProvider, closing", () => {
+  it.effect("RFC 7009: revokes each token that it was issued, once, and removes it from the store", () =>
     Effect.gen(function*() {
       const { close, provider, revoked, store } = yield* make()
       yield* provider.get()
@@ -39,7 +39,7 @@ describe("TokenProvider, at its end", () => {
       assert.strictEqual((yield* store.entries).size, 0)
     }))
 
-  it.effect("also where the app is interrupted, as by SIGTERM", () =>
+  it.effect("revokes tokens also if the app is interrupted, as by SIGTERM", () =>
     Effect.gen(function*() {
       const revoked: Array<string> = []
       const fiber = yield* Effect.fork(Effect.scoped(Effect.gen(function*() {
@@ -56,7 +56,7 @@ describe("TokenProvider, at its end", () => {
       deepStrictEqual(revoked, ["token-1"])
     }))
 
-  it.effect("neither those that have expired, nor those of others", () =>
+  it.effect("revokes neither expired tokens nor those of other processes", () =>
     Effect.gen(function*() {
       const sharedStore = yield* TokenStore.makeMemory()
       const other = yield* make({ sharedStore })
@@ -70,7 +70,7 @@ describe("TokenProvider, at its end", () => {
       deepStrictEqual(revoked, [])
     }))
 
-  it.effect("not where other processes use the same store", () =>
+  it.effect("revokes nothing if other processes use the same store", () =>
     Effect.gen(function*() {
       const { close, provider, revoked } = yield* make({
         sharedStore: yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
@@ -80,7 +80,7 @@ describe("TokenProvider, at its end", () => {
       deepStrictEqual(revoked, [])
     }))
 
-  it.effect("in two seconds it is over, whatever the server does", () =>
+  it.effect("ends within two seconds, whatever the server does", () =>
     Effect.gen(function*() {
       const { bench, close, provider, revoked } = yield* make({}, () => Effect.uninterruptible(Effect.never))
       yield* provider.get()
@@ -93,7 +93,7 @@ describe("TokenProvider, at its end", () => {
       deepStrictEqual(revoked, [])
     }))
 
-  it.effect("rule 9: a failure is said without what it may hold", () =>
+  it.effect("rule 9: a failure is logged without the secrets it may contain", () =>
     Effect.gen(function*() {
       const known = new OAuthError.TokenRevocationError({
         reason: "Transport",

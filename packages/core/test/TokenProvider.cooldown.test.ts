@@ -17,7 +17,7 @@ const withRetryAfter = (retryAfter: Duration.DurationInput) =>
     retryAfter: Duration.decode(retryAfter)
   })
 
-/** Asks every quarter of a second: who asks while no request is under way decides what a cool-down costs. */
+/** Asks every quarter of a second: a call while no request is in progress shows what a cool-down costs. */
 const ask = (bench: ProviderBench.Bench, seconds: number) =>
   Effect.gen(function*() {
     const messages: Array<string> = []
@@ -30,7 +30,7 @@ const ask = (bench: ProviderBench.Bench, seconds: number) =>
   })
 
 describe.concurrent("TokenProvider, cool-down", () => {
-  it.scoped("rule 7: expiry while the endpoint is down fails every caller with its error, after the Schedule", () =>
+  it.scoped("rule 7: if the token expires while the endpoint is down, every caller fails with its error, after the Schedule", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({
         endpoint: {
@@ -49,13 +49,13 @@ describe.concurrent("TokenProvider, cool-down", () => {
         assert.strictEqual(error.message, unavailable.message)
       }
       deepStrictEqual(yield* requestTimes, [0, 100, 101, 103])
-      // Until the cool-down is over nobody asks again; then it works
+      // Nobody asks again until the cool-down ends; then the request succeeds
       assert.strictEqual((yield* Effect.flip(provider.get())).message, unavailable.message)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(value(yield* provider.get()), "token-2")
     }))
 
-  it.scoped("rule 7: the error that a cool-down answers with is the endpoint's, with all it said", () =>
+  it.scoped("rule 7: during a cool-down callers get the endpoint's whole error", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       yield* tokens.failNext(1, withRetryAfter("20 seconds"))
@@ -67,7 +67,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       }
     }))
 
-  it.scoped("rule 7: Retry-After counts from the failure that said it, not from the first", () =>
+  it.scoped("rule 7: Retry-After counts from the response that contains it, not from the first failure", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({
         endpoint: { retry: Schedule.intersect(Schedule.spaced("5 seconds"), Schedule.recurs(1)) }
@@ -85,7 +85,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual(yield* requestTimes, [0, 5, 25])
     }))
 
-  it.scoped("rule 7: a try that would come after the wait fails the caller at once, with Retry-After", () =>
+  it.scoped("rule 7: a caller whose wait ends before the next attempt fails at once, with Retry-After", () =>
     Effect.gen(function*() {
       for (const retry of [RetryPolicy.standard, Schedule.spaced("10 seconds")]) {
         const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { retry } })
@@ -103,21 +103,21 @@ describe.concurrent("TokenProvider, cool-down", () => {
       }
     }))
 
-  it.scoped("rule 7: a try within the wait is waited for", () =>
+  it.scoped("rule 7: a caller waits for an attempt that comes within its wait", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { retry: RetryPolicy.standard } })
       yield* tokens.failNext(1, withRetryAfter("9 seconds"))
       assert.strictEqual(value(yield* during("9 seconds")(provider.get())), "token-1")
     }))
 
-  it.scoped("fleet rule 8: in the leeway a try that would come after the wait serves the old token at once", () =>
+  it.scoped("fleet rule 8: in the leeway a caller whose wait ends before the next attempt gets the old token at once", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds", retry: RetryPolicy.standard }
       })
       yield* provider.get()
       yield* TestClock.adjust("92 seconds")
-      // Whoever has no token can wait for it, who has one for 4 seconds
+      // Callers without a token can wait for it, those with one for 4 seconds
       yield* tokens.failNext(1, withRetryAfter("5 seconds"))
       assert.strictEqual(value(yield* during(0)(provider.get())), "token-1")
       const late = yield* Effect.forEach([1, 2, 3], () => provider.get())
@@ -127,7 +127,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual(yield* requestTimes, [0, 92, 97])
     }))
 
-  it.scoped("rule 7: after a failure that may pass the endpoint is asked once in a second", () =>
+  it.scoped("rule 7: after a transient failure the endpoint is asked once per second", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       yield* bench.tokens.failNext(1000)
@@ -149,7 +149,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual((yield* definite.requestTimes).map((time) => time - start), [0, 1, 3])
     }))
 
-  it.scoped("rule 7: failureCooldown 0 lets every caller ask", () =>
+  it.scoped("rule 7: with failureCooldown 0 every caller asks the endpoint", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ failureCooldown: 0 })
       yield* tokens.failNext(3, invalidClient)
@@ -158,7 +158,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       assert.lengthOf(yield* requestTimes, 4)
     }))
 
-  it.scoped("rule 7: after a definite failure it is asked after 5 seconds, then 10, 20, 40 and 60", () =>
+  it.scoped("rule 7: after a definite failure the endpoint is asked after 5, 10, 20, 40 and 60 seconds", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make()
       yield* tokens.failNext(1000, invalidClient)
@@ -200,7 +200,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual(yield* requestTimes, [0, 5, 15, 45, 50])
     }))
 
-  it.scoped("rule 7: Retry-After is honoured, up to a minute, and never shortens a cool-down", () =>
+  it.scoped("rule 7: Retry-After lengthens a cool-down, up to a minute, and never shortens it", () =>
     Effect.gen(function*() {
       for (const [asked, waits] of [["20 seconds", 20], ["1 hour", 60], ["10 millis", 1]] as const) {
         const { provider, tokens } = yield* ProviderBench.make()
@@ -214,7 +214,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       }
     }))
 
-  it.scoped("rule 7: a custom endpoint that fails with one error object for ever is no exception", () =>
+  it.scoped("rule 7: an endpoint that always fails with the same error object has cool-downs too", () =>
     Effect.gen(function*() {
       let requests = 0
       const failure = Cause.fail(unavailable)
@@ -246,7 +246,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual(yield* requestTimes, [0, 3])
     }))
 
-  it.scoped("fleet rule 9: with changed credentials that fail too, the cool-down begins anew at 5 seconds", () =>
+  it.scoped("fleet rule 9: if changed credentials fail too, the cool-down restarts at 5 seconds", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       const { provider, requestTimes, tokens } = bench
@@ -268,7 +268,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual(yield* requestTimes, [0, 5, 6, 11])
     }))
 
-  it.scoped("fleet rule 9: unchanged credentials neither end a cool-down nor prolong it", () =>
+  it.scoped("fleet rule 9: unchanged credentials neither end nor lengthen a cool-down", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       yield* bench.tokens.setCredentials("same")
@@ -278,7 +278,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       assert.isDefined(bench.provider.peek())
     }))
 
-  it.scoped("fleet rule 9: the credentials are looked at once in a second at most, and never while there is a token", () =>
+  it.scoped("fleet rule 9: the credentials are read at most once per second, and never while there is a token", () =>
     Effect.gen(function*() {
       let looks = 0
       const bench = yield* ProviderBench.make({
@@ -295,7 +295,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       assert.strictEqual(looks, 5)
     }))
 
-  it.scoped("fleet rule 9: a transient failure is not ended early by other credentials", () =>
+  it.scoped("fleet rule 9: changed credentials do not end a transient failure", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ failureCooldown: "10 seconds" })
       yield* tokens.setCredentials("old")
@@ -307,7 +307,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       deepStrictEqual(yield* requestTimes, [0])
     }))
 
-  it.scoped("fleet rule 9: credentials that hang hold up no answer of a cool-down beyond maxWait", () =>
+  it.scoped("fleet rule 9: credentials that hang delay the answer of a cool-down by maxWait at most", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         maxWait: "2 seconds",
@@ -329,7 +329,7 @@ describe.concurrent("TokenProvider, cool-down", () => {
       assert.strictEqual(value(yield* during("2 seconds")(provider.get())), "token-1")
     }))
 
-  it.scoped("rule 7: a failing endpoint is asked at most once per cool-down, also by renewals in the background", () =>
+  it.scoped("rule 7: a failing endpoint is asked at most once per cool-down, also by background renewals", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       const token = yield* provider.get(undefined, "https://a.test")

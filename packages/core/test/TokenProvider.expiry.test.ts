@@ -6,7 +6,7 @@ import { type Clock, Duration, Effect, Fiber, Option, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value, warnings } from "./support/ProviderBench.js"
 
-/** One caller who asks every `step` for some time: what it was given, with the time in seconds. */
+/** Calls every `step` for some time: the tokens it got, with the time in seconds. */
 const traffic = (bench: ProviderBench.Bench, duration: Duration.DurationInput, step: Duration.DurationInput) =>
   Effect.gen(function*() {
     const given: Array<string> = []
@@ -20,8 +20,8 @@ const traffic = (bench: ProviderBench.Bench, duration: Duration.DurationInput, s
     return given
   })
 
-describe.concurrent("TokenProvider, reuse", () => {
-  it.scoped("rule 12: a good token is handed out without a request and without a look into the store", () =>
+describe.concurrent("TokenProvider, valid tokens", () => {
+  it.scoped("rule 12: a valid token is served without asking the endpoint or the store", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "1 hour" } })
       const token = yield* provider.get()
@@ -37,7 +37,7 @@ describe.concurrent("TokenProvider, reuse", () => {
       deepStrictEqual(yield* store.calls, [])
     }))
 
-  it.scoped("rule 12: peek has what get would give at once, and nothing else", () =>
+  it.scoped("rule 12: peek returns what get would return at once, and nothing else", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       assert.isUndefined(provider.peek())
@@ -46,7 +46,7 @@ describe.concurrent("TokenProvider, reuse", () => {
       assert.strictEqual(provider.peek(), token)
       assert.isUndefined(provider.peek({ scope: "a" }))
       yield* TestClock.adjust("80 seconds")
-      // Within the window it is `get` that starts the renewal
+      // Within the window `get` starts the renewal
       assert.isUndefined(provider.peek())
       assert.lengthOf(yield* tokens.requests, 1)
       assert.strictEqual(yield* provider.get(), token)
@@ -75,7 +75,7 @@ describe.concurrent("TokenProvider, reuse", () => {
 })
 
 describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
-  it.scoped("rule 3: within the window one renewal runs in the background, and blocks no one", () =>
+  it.scoped("rule 3: within the window one renewal runs in the background and delays nobody", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds", delay: "5 seconds" }
@@ -103,7 +103,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       assert.strictEqual(value(yield* provider.get()), "token-2")
     }))
 
-  /** A token of 50 seconds is renewed when it is so many seconds old, to the tenth of a second. */
+  /** The age at which a token of 50 seconds is renewed, to the tenth of a second. */
   const isRenewedAt = Effect.fnUntraced(function*(age: number, options: ProviderBench.Options) {
     const { provider, tokens } = yield* ProviderBench.make({ ...options, endpoint: { lifetime: "50 seconds" } })
     yield* provider.get()
@@ -129,21 +129,21 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       yield* isRenewedAt(42.5, { jitter: 1 })
     }))
 
-  it.scoped("rule 3: tokens of 5 seconds and of 1 second work", () =>
+  it.scoped("rule 3: tokens with a lifetime of 5 seconds or 1 second work", () =>
     Effect.gen(function*() {
       for (const seconds of [5, 1]) {
         const bench = yield* ProviderBench.make({ endpoint: { lifetime: Duration.seconds(seconds) } })
         const given = yield* traffic(bench, Duration.seconds(seconds * 5), Duration.millis(seconds * 100))
         assert.notInclude(given, "failed")
         const times = yield* bench.requestTimes
-        // Each lives for four fifths of its time: five lifetimes cost a little more than six requests
+        // Each is used for four fifths of its lifetime: five lifetimes cost a little more than six requests
         assert.isAtLeast(times.length, 5)
         assert.isAtMost(times.length, 7)
         for (const [index, time] of times.slice(1).entries()) assert.isBelow(time - times[index], seconds)
       }
     }))
 
-  it.scoped("rule 3: refreshAhead 0 leaves the time that a token request needs, before the leeway", () =>
+  it.scoped("rule 3: with refreshAhead 0 the window is the time of a token request, before the leeway", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ refreshAhead: 0, endpoint: { lifetime: "100 seconds" } })
       const given = yield* traffic(bench, "100 seconds", "2 seconds")
@@ -152,7 +152,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       deepStrictEqual(yield* bench.requestTimes, [0, 84])
     }))
 
-  it.scoped("rule 3: an endpoint that was slow is asked earlier, and some renewals later as before", () =>
+  it.scoped("rule 3: a slow endpoint is asked earlier until some requests were fast", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       yield* tokens.setDelay("20 seconds")
@@ -169,14 +169,14 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
         yield* provider.get()
         yield* settle
       }
-      // 10 are the leeway, 20 the request; then it counts less each time
+      // 10 for the leeway, 20 for the request, which counts less each time
       assert.strictEqual(ages[0], Math.ceil(100 - (10 + 20 * 1.5 * 1.25)))
       deepStrictEqual(ages, [...ages].sort((a, b) => a - b))
       assert.strictEqual(ages.at(-1), 80)
       assert.lengthOf(yield* requestTimes, 9)
     }))
 
-  it.scoped("rule 3: who calls in the leeway does not wait for a renewal that began before it", () =>
+  it.scoped("rule 3: a caller in the leeway does not wait for a renewal that began earlier", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       yield* provider.get()
@@ -190,7 +190,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       assert.lengthOf(yield* tokens.requests, 2)
     }))
 
-  it.scoped("rule 3: a background renewal that fails is spaced, said once, and the old token serves to its end", () =>
+  it.scoped("rule 3: failing background renewals become rarer and are logged once; the old token serves until it expires", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "500 seconds" } })
       const { logs, provider, requestTimes, tokens } = bench
@@ -211,7 +211,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       assert.strictEqual((yield* Effect.flip(provider.get())).message, TestTokenEndpoint.unavailable.message)
     }))
 
-  it.scoped("rule 3: the same outage of an endpoint that says Retry-After is asked no earlier than that", () =>
+  it.scoped("rule 3: after Retry-After a background renewal asks no earlier", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "500 seconds" } })
       yield* bench.provider.get()
@@ -227,7 +227,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       deepStrictEqual(yield* bench.requestTimes, [0, 400, 430, 460])
     }))
 
-  it.scoped("rule 3: after a success the next failing renewal begins anew, and is said again", () =>
+  it.scoped("rule 3: after a success the next failing renewal starts over and is logged again", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       const { provider, requestTimes, tokens } = bench
@@ -243,7 +243,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       assert.lengthOf(warnings(bench), 2)
     }))
 
-  it.scoped("rule 3: a background renewal that dies is spaced and said as one that fails", () =>
+  it.scoped("rule 3: a background renewal that dies is treated and logged as one that fails", () =>
     Effect.gen(function*() {
       let attempts = -1
       const bench = yield* ProviderBench.make({
@@ -264,7 +264,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       assert.lengthOf(warnings(bench), 1)
     }))
 
-  it.scoped("fleet rule 7: a background failure does not delay a renewal that somebody needs", () =>
+  it.scoped("fleet rule 7: a background failure does not delay a renewal that callers wait for", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds" },
@@ -274,13 +274,13 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       yield* TestClock.adjust("99500 millis")
       yield* tokens.failNext(1)
       assert.strictEqual(value(yield* provider.get()), "token-1")
-      // The next try in the background would be at 100.5
+      // The next background attempt would be at 100.5
       yield* TestClock.adjust("500 millis")
       assert.strictEqual(value(yield* provider.get()), "token-2")
       deepStrictEqual(yield* requestTimes, [0, 99.5, 100])
     }))
 
-  it.scoped("fleet rule 7: whoever needs the token while a background attempt fails, asks for himself", () =>
+  it.scoped("fleet rule 7: a caller that needs the token while a background attempt fails asks again", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds" },
@@ -298,7 +298,7 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
       deepStrictEqual(yield* requestTimes, [0, 99, 101])
     }))
 
-  it.scoped("fleet rule 4: who waits for a failing background attempt and then for his own, waits for maxWait in all", () =>
+  it.scoped("fleet rule 4: a caller waits maxWait in all, for a failing background attempt and its own", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "100 seconds" },
@@ -321,8 +321,8 @@ describe.concurrent("TokenProvider, renewal ahead of expiry", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, the endpoint that keeps to its token", () => {
-  it.scoped("rule 11: the same token without an end, or with a later one, has the end that is known", () =>
+describe.concurrent("TokenProvider, an endpoint that returns the same token", () => {
+  it.scoped("rule 11: the same token without an expiry, or with a later one, keeps its known expiry", () =>
     Effect.gen(function*() {
       for (const lifetime of ["none", "4 seconds", "1 hour"] as const) {
         const bench = yield* ProviderBench.make({ endpoint: { retry: RetryPolicy.standard } })
@@ -339,7 +339,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       }
     }))
 
-  it.scoped("rule 11: a token that counts down to 0 is not sent after its end: the next one is waited for", () =>
+  it.scoped("rule 11: the same token is not sent after its expiry: callers wait for the next one", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { retry: RetryPolicy.standard } })
       for (const lifetime of ["4 seconds", "none", "none"] as const) {
@@ -350,7 +350,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-4")
     }))
 
-  it.scoped("rule 11: nor is it where no other comes: the failure says so, and a later end that is named counts", () =>
+  it.scoped("rule 11: nor is it sent if no other comes: the error says so, and a later expiry counts then", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       for (const lifetime of ["4 seconds", "none", "4 seconds"] as const) {
@@ -368,7 +368,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       assert.strictEqual(value(yield* provider.get()), "same")
     }))
 
-  it.scoped("fleet rule 7: after an unchanged value the next try is at half of what remains", () =>
+  it.scoped("fleet rule 7: after an unchanged token the next attempt is at half of the remaining time", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1000 seconds" }, expiryLeeway: 0 })
       yield* bench.tokens.returnSameToken(true)
@@ -376,11 +376,11 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       yield* TestClock.adjust("800 seconds")
       const given = yield* traffic(bench, "196 seconds", "4 seconds")
       deepStrictEqual(new Set(given), new Set(["token-1"]))
-      // The lifetime that it tells is the rest, 200 seconds, and its last fifth begins at 960
+      // The lifetime in the response is what remains, 200 seconds, whose last fifth begins at 960
       deepStrictEqual(yield* bench.requestTimes, [0, 800, 960, 992])
     }))
 
-  it.scoped("fleet rule 7: traffic through window, leeway and end costs a few requests, not one for each call", () =>
+  it.scoped("fleet rule 7: calls during window, leeway and expiry cost a few requests, not one each", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       yield* bench.tokens.returnSameToken(true)
@@ -392,7 +392,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       assert.strictEqual(value(yield* bench.provider.get()), "token-2")
     }))
 
-  it.scoped("fleet rule 7: so it is with an endpoint that gives the very same value, through window and leeway", () =>
+  it.scoped("fleet rule 7: the same token costs a few requests through window and leeway", () =>
     Effect.gen(function*() {
       for (const lifetime of ["1000 seconds", "none"] as const) {
         let requests: Array<number> = []
@@ -416,11 +416,11 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
           ...(yield* traffic(bench, "10 seconds", "500 millis"))
         ]
         deepStrictEqual(new Set(given), new Set(["token-1"]))
-        // 990 is where the leeway begins
+        // The leeway begins at 990
         deepStrictEqual(requests.slice(0, 5), [0, 800, 895, 945, 970])
         assert.isAtMost(requests.length, 14)
         requests = []
-        // Where the end is not known it is asked now and then for ever
+        // If the expiry is unknown, it is asked now and then for ever
         if (lifetime === "none") {
           yield* traffic(bench, "3000 seconds", "100 seconds")
           assert.isAtLeast(requests.length, 3)
@@ -429,7 +429,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
       }
     }))
 
-  it.scoped("fleet rule 7: an endpoint that tells the whole lifetime of the old token again is asked before the end that is known", () =>
+  it.scoped("fleet rule 7: an endpoint that repeats the whole lifetime of the old token is asked before the known expiry", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       yield* bench.provider.get()
@@ -440,7 +440,7 @@ describe.concurrent("TokenProvider, the endpoint that keeps to its token", () =>
     }))
 })
 
-describe.concurrent("TokenProvider, the end of a token", () => {
+describe.concurrent("TokenProvider, expiry", () => {
   it.scoped("fleet rule 8: in the leeway a caller waits for the renewal", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
@@ -454,7 +454,7 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.strictEqual(value(yield* Fiber.join(waiting)), "token-2")
     }))
 
-  it.scoped("fleet rule 8: in the leeway with the endpoint down the old token serves until it really expires", () =>
+  it.scoped("fleet rule 8: if the endpoint is down in the leeway, the old token serves until it expires", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       const { provider, requestTimes, tokens } = bench
@@ -468,7 +468,7 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.strictEqual((yield* Effect.flip(provider.get())).message, TestTokenEndpoint.unavailable.message)
     }))
 
-  it.scoped("fleet rule 8: in the leeway with an endpoint that hangs, callers wait for half of the rest at most", () =>
+  it.scoped("fleet rule 8: if the endpoint hangs in the leeway, callers wait at most half of the remaining time", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       yield* provider.get()
@@ -480,10 +480,10 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.lengthOf(yield* tokens.requests, 2)
     }))
 
-  it.scoped("fleet rule 8: a caller in the last millisecond of a token waits for the next one, for maxWait", () =>
+  it.scoped("fleet rule 8: in the last millisecond of a token callers wait up to maxWait for the next one", () =>
     Effect.gen(function*() {
       const clock = yield* Effect.clock
-      // Like a real one: it shows whole milliseconds, and half of one is over with the next
+      // Like a real clock: it shows whole milliseconds, and half of one has passed with the next
       const coarse: Clock.Clock = Object.create(clock, {
         unsafeCurrentTimeMillis: { value: () => Math.ceil(clock.unsafeCurrentTimeMillis()) }
       })
@@ -497,9 +497,9 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.strictEqual(value(yield* during("9 seconds")(provider.get())), "token-2")
     }))
 
-  it.scoped("fleet rule 8: who slept in the leeway until the old token was gone gets the new one that is under way", () =>
+  it.scoped("fleet rule 8: a caller whose wait in the leeway outlasts the old token gets the new one that was requested", () =>
     Effect.gen(function*() {
-      // The wait of one and a half seconds ends too late, as in a process that stands still
+      // The wait of one and a half seconds ends late, as in a process that stands still
       const clock = yield* Effect.clock
       let isLate = false
       const lateClock: Clock.Clock = Object.create(clock, {
@@ -555,7 +555,7 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.isTrue(yield* waits(50_000, { expiryLeeway: 0 }))
     }))
 
-  it.scoped("fleet rule 8: a token of unknown lifetime is renewed by defaultLifetime, and serves on if that fails", () =>
+  it.scoped("fleet rule 8: a token of unknown lifetime is renewed after defaultLifetime, and serves on if that fails", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ defaultLifetime: "100 seconds", endpoint: { lifetime: "none" } })
       const { provider, requestTimes, tokens } = bench
@@ -576,7 +576,7 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.isAtMost((yield* requestTimes).length, 2 + 5)
     }))
 
-  it.scoped("fleet rule 8: with an endpoint that hangs, a token of unknown lifetime serves after maxWait", () =>
+  it.scoped("fleet rule 8: if the endpoint hangs, a token of unknown lifetime serves after maxWait", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         defaultLifetime: "100 seconds",
@@ -589,7 +589,7 @@ describe.concurrent("TokenProvider, the end of a token", () => {
       assert.strictEqual(value(yield* during("2 seconds")(provider.get())), "token-1")
     }))
 
-  it.scoped("rule 11: a token that is dead on arrival goes to those who wait, and to nobody after", () =>
+  it.scoped("rule 11: a token that arrives expired goes to waiting callers only", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "5 seconds", delay: "6 seconds" }

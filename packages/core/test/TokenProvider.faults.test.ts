@@ -11,7 +11,7 @@ type Store = TokenStore.TokenStore["Type"]
 
 const makeShared = TokenStore.makeMemory({ sharing: TokenStore.byTurns })
 
-/** A fleet's store and the control of it, for processes that share all of it. */
+/** The store of a fleet, and its control. */
 const makeControlled = Effect.map(makeShared, TestTokenStore.make)
 
 const onlyKey = (store: TestTokenStore.TestTokenStore["Type"]) =>
@@ -30,9 +30,9 @@ const polled = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, text: string): Effect.Eff
     return Fiber.join(fiber)
   })
 
-describe.concurrent("TokenProvider, waits", () => {
+describe.concurrent("TokenProvider, waiting", () => {
   for (const isShared of [false, true]) {
-    it.scoped(`a token that is rejected at once is renewed without any time passing (isShared ${isShared})`, () =>
+    it.scoped(`a token that is rejected at once is renewed without delay (isShared ${isShared})`, () =>
       Effect.gen(function*() {
         const sharedStore = yield* TokenStore.makeMemory({
           sharing: isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
@@ -48,7 +48,7 @@ describe.concurrent("TokenProvider, waits", () => {
       }))
   }
 
-  it.scoped("unknown lifetime: with an endpoint that fails slowly, only the first caller waits", () =>
+  it.scoped("if the endpoint fails slowly, only the first caller waits for a token of unknown lifetime", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({
         endpoint: { lifetime: "none" },
@@ -67,7 +67,7 @@ describe.concurrent("TokenProvider, waits", () => {
       assert.strictEqual(value(yield* polled(second, "second waits too")), "token-1")
     }))
 
-  it.scoped("a release that hangs does not hold up who waits for the answer", () =>
+  it.scoped("a lease release that hangs does not delay callers", () =>
     Effect.gen(function*() {
       const { control, store } = yield* makeControlled
       const { provider, tokens } = yield* ProviderBench.make({ storeTimeout: undefined, sharedStore: store })
@@ -83,7 +83,7 @@ describe.concurrent("TokenProvider, waits", () => {
 })
 
 describe.concurrent("TokenProvider, stores", () => {
-  it.scoped("acquireLease answers no boolean: the request gets its token", () =>
+  it.scoped("a request gets its token if acquireLease returns no boolean", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({
         wrapStore: (store) => ({
@@ -98,7 +98,7 @@ describe.concurrent("TokenProvider, stores", () => {
       assert.lengthOf(warnings(bench), 1)
     }))
 
-  it.scoped("a write that happened but was answered with false (a driver that sent it twice) leaves the token its own", () =>
+  it.scoped("a token stays the process's own if its write happened but returned false (a driver that sent it twice)", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({
         wrapStore: (store) => ({
@@ -109,7 +109,7 @@ describe.concurrent("TokenProvider, stores", () => {
         })
       })
       const { provider } = bench
-      // A resource that rejects everything: the second renewal is held
+      // A resource that rejects everything: the second renewal is paused
       const one = yield* provider.get()
       yield* settle
       const two = yield* provider.renew(one)
@@ -120,7 +120,7 @@ describe.concurrent("TokenProvider, stores", () => {
       assert.strictEqual(value(three), value(two), "a fruitless renewal did not begin a hold")
     }))
 
-  it.scoped("a lease extension that fails once does not keep the new token from the store", () =>
+  it.scoped("a new token is stored if a lease extension failed once", () =>
     Effect.gen(function*() {
       const { control, store } = yield* makeControlled
       const { provider } = yield* ProviderBench.make({ sharedStore: store, endpoint: { delay: "2 seconds" } })
@@ -133,7 +133,7 @@ describe.concurrent("TokenProvider, stores", () => {
     }))
 
   for (const [name, note] of [["pace", "#pace"], ["hold", "#hold:"]] as const) {
-    it.scoped(`a ${name} whose entry never ends (PERSIST, another version) does not stop renewals for ever`, () =>
+    it.scoped(`a ${name} whose entry never expires (PERSIST, another version) does not stop renewals for ever`, () =>
       Effect.gen(function*() {
         const { control, store } = yield* makeControlled
         const eternal: Store = {
@@ -170,7 +170,7 @@ describe.concurrent("TokenProvider, stores", () => {
       }))
   }
 
-  it.scoped("a pace that was written while the lease was being asked for is kept", () =>
+  it.scoped("a pace written while a process acquires the lease is kept", () =>
     Effect.gen(function*() {
       const memory = yield* makeShared
       const one = yield* ProviderBench.make({
@@ -179,7 +179,7 @@ describe.concurrent("TokenProvider, stores", () => {
       })
       const two = yield* ProviderBench.make({
         sharedStore: memory,
-        // The wish for the lease takes a moment on the way
+        // The request for the lease takes a moment to arrive
         wrapStore: (store) => ({
           ...store,
           acquireLease: (key, owner, duration) =>
@@ -195,7 +195,7 @@ describe.concurrent("TokenProvider, stores", () => {
       deepStrictEqual(yield* two.requestTimes, [])
     }))
 
-  it.effect("a lease that was asked for when the scope closed is given back", () =>
+  it.effect("a lease requested when the scope closed is released", () =>
     Effect.gen(function*() {
       const memory = yield* makeShared
       const scope = yield* Scope.make()
@@ -205,7 +205,7 @@ describe.concurrent("TokenProvider, stores", () => {
           sharedStore: memory,
           wrapStore: (store) => ({
             ...store,
-            // On its way it cannot be called back
+            // Once sent it cannot be cancelled
             acquireLease: (name, owner, duration) => {
               key = name
               return Effect.uninterruptible(
@@ -228,7 +228,7 @@ describe.concurrent("TokenProvider, stores", () => {
 })
 
 describe.concurrent("TokenProvider, schedules in a fleet", () => {
-  it.scoped("a Schedule without delays that is used up slows the fleet down", () =>
+  it.scoped("an exhausted Schedule without delays slows the fleet down", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
       const endpoint = { retry: Schedule.recurs(2) }
@@ -237,11 +237,11 @@ describe.concurrent("TokenProvider, schedules in a fleet", () => {
       for (const { provider } of fleet) yield* Effect.fork(Effect.exit(provider.get()))
       yield* TestClock.adjust("900 millis")
       const times = yield* Effect.all(fleet.map(({ requestTimes }) => requestTimes))
-      // Its three attempts, and then nobody's within the failure cool-down
+      // Three attempts, and then none within the failure cool-down
       assert.lengthOf(times.flat(), 3)
     }))
 
-  it.scoped("a Schedule that ends by elapsed time ends in a fleet as it does alone", () =>
+  it.scoped("a Schedule limited by elapsed time ends in a fleet as in one process", () =>
     Effect.gen(function*() {
       const retry = Schedule.spaced("500 millis").pipe(Schedule.upTo("2 seconds"))
       const counts: Array<number> = []
@@ -258,7 +258,7 @@ describe.concurrent("TokenProvider, schedules in a fleet", () => {
       }
     }))
 
-  it.scoped("a Schedule is stepped once for each failed attempt: what a user hangs on it is not repeated", () =>
+  it.scoped("a Schedule is stepped once per failed attempt: its side effects are not repeated", () =>
     Effect.gen(function*() {
       let taps = 0
       const retry = Schedule.recurs(3).pipe(
@@ -277,7 +277,7 @@ describe.concurrent("TokenProvider, schedules in a fleet", () => {
       assert.strictEqual(taps, 3)
     }))
 
-  it.scoped("Retry-After: 0 and no Schedule: the fleet does not ask in a row", () =>
+  it.scoped("with Retry-After: 0 and no Schedule the fleet does not ask repeatedly", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
       const endpoint = { retry: RetryPolicy.none }
@@ -305,7 +305,7 @@ describe.concurrent("TokenProvider, cool-downs", () => {
       assert.isTrue(Exit.isSuccess(exit), "fails although a good token is in the store")
     }))
 
-  it.scoped("rule 7: Retry-After beyond maxWait fails the caller of a fleet at once, and counts from the answer", () =>
+  it.scoped("rule 7: Retry-After beyond maxWait fails callers of a fleet at once, and counts from the response", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({
@@ -323,8 +323,8 @@ describe.concurrent("TokenProvider, cool-downs", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, a hold that is over", () => {
-  it.scoped("an origin that has taken a token again is not held by what was on its way to the store", () =>
+describe.concurrent("TokenProvider, a pause that ended", () => {
+  it.scoped("an origin that accepted a token again is not paused by an earlier write", () =>
     Effect.gen(function*() {
       const { control, store } = yield* makeControlled
       const { provider } = yield* ProviderBench.make({ sharedStore: store })
@@ -343,7 +343,7 @@ describe.concurrent("TokenProvider, a hold that is over", () => {
       assert.strictEqual(value(yield* polled(fiber, "waits")), "token-3")
     }))
 
-  it.scoped("fleet rule 6: a hold that has ended before the fleet has heard of it is over, also with an empty bucket", () =>
+  it.scoped("fleet rule 6: a pause that ends before the fleet knows of it is over, also with an empty bucket", () =>
     Effect.gen(function*() {
       const { control, store } = yield* makeControlled
       const { provider } = yield* ProviderBench.make({ sharedStore: store })
@@ -360,7 +360,7 @@ describe.concurrent("TokenProvider, a hold that is over", () => {
       yield* provider.report(token, "accepted")
       yield* TestClock.adjust("1 second")
       yield* control.setDelay(0, "get")
-      // With the bucket full again, the next of its kind is the first: it holds for a second
+      // With the bucket full again, the next failure counts as the first: a pause of a second
       yield* TestClock.adjust("30 seconds")
       const fruitless = yield* provider.renew(token)
       assert.strictEqual(value(fruitless), "token-8")
@@ -372,7 +372,7 @@ describe.concurrent("TokenProvider, a hold that is over", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => {
+describe.concurrent("TokenProvider, faults of leases and pauses", () => {
   it.scoped("one lost lease extension does not end the lease", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
@@ -390,7 +390,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
     }))
 
   for (const method of ["extendLease", "get"] as const) {
-    it.scoped(`after one failure of ${method} an outage of the store is still said`, () =>
+    it.scoped(`an outage of the store is logged also after one failure of ${method}`, () =>
       Effect.gen(function*() {
         const sharedStore = yield* makeShared
         const bench = yield* ProviderBench.make({
@@ -404,7 +404,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
         yield* bench.tokens.setDelay(0)
         const known = method === "get" ? 1 : 0
         assert.lengthOf(warnings(bench), known)
-        // Nine renewals that work, the store with them
+        // Nine renewals succeed, and the store works
         for (let i = 0; i < 9; i++) {
           yield* TestClock.adjust("100 seconds")
           yield* bench.provider.get()
@@ -418,7 +418,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
       }))
   }
 
-  it.scoped("an origin that is held gets its 401 at once, also while a renewal for others is under way", () =>
+  it.scoped("a paused origin's caller gets its 401 at once, also during a renewal for others", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       const bad = "https://bad.test"
@@ -426,7 +426,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
       yield* TestClock.adjust("79 seconds")
       const two = yield* provider.renew(one, undefined, bad)
       yield* provider.report(two, "rejected", undefined, bad)
-      // Held for a second; the others begin a renewal, whose answer takes long
+      // Paused for a second; the others start a renewal, whose response takes long
       yield* TestClock.adjust("100 millis")
       assert.strictEqual(value(yield* provider.renew(two, undefined, bad)), value(two))
       yield* tokens.setDelay("8 seconds")
@@ -440,7 +440,7 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
       assert.isFalse(waits)
     }))
 
-  it.scoped("a Schedule that never ends lands its flight within maxWait, store or not", () =>
+  it.scoped("a flight whose Schedule never ends ends within maxWait, with or without a store", () =>
     Effect.gen(function*() {
       for (const isShared of [true, false]) {
         const sharedStore = yield* TokenStore.makeMemory({
@@ -466,8 +466,8 @@ describe.concurrent("TokenProvider, what may go wrong, leases and holds", () => 
     }))
 })
 
-describe.concurrent("TokenProvider, what a wait in vain says", () => {
-  it.scoped("of an endpoint that hangs the caller hears by default within maxWait, and a second attempt is made", () =>
+describe.concurrent("TokenProvider, errors after maxWait", () => {
+  it.scoped("if the endpoint hangs, the caller is told within maxWait by default, and a second attempt is made", () =>
     Effect.gen(function*() {
       let requests = 0
       const silent = HttpClient.make(() => Effect.zipRight(Effect.sync(() => requests++), Effect.never))
@@ -490,7 +490,7 @@ describe.concurrent("TokenProvider, what a wait in vain says", () => {
     }))
 
   for (const isShared of [true, false]) {
-    it.scoped(`after maxWait the caller hears what the endpoint said (isShared ${isShared})`, () =>
+    it.scoped(`after maxWait the caller gets the endpoint's error (isShared ${isShared})`, () =>
       Effect.gen(function*() {
         const sharedStore = yield* TokenStore.makeMemory({
           sharing: isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
@@ -508,8 +508,8 @@ describe.concurrent("TokenProvider, what a wait in vain says", () => {
   }
 })
 
-describe.concurrent("TokenProvider, what may go wrong, tokens and spans", () => {
-  it.scoped("a 401 does not bring back the token that this process has replaced", () =>
+describe.concurrent("TokenProvider, faults of tokens and spans", () => {
+  it.scoped("a 401 does not restore a token that this process replaced", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
       const { provider, store, tokens } = yield* ProviderBench.make({
@@ -519,7 +519,7 @@ describe.concurrent("TokenProvider, what may go wrong, tokens and spans", () => 
       yield* provider.get()
       yield* settle
       yield* TestClock.adjust("81 seconds")
-      // The renewal in the background works, but its write does not
+      // The background renewal succeeds, but its write fails
       yield* store.fail("hiccup", "set")
       yield* provider.get()
       yield* settle
@@ -533,7 +533,7 @@ describe.concurrent("TokenProvider, what may go wrong, tokens and spans", () => 
       assert.isAbove((yield* tokens.requests).length, 2)
     }))
 
-  it.scoped("the span of a renewal that failed shows that it did", () =>
+  it.scoped("the span of a failed renewal shows the failure", () =>
     Effect.gen(function*() {
       const exits: Array<Exit.Exit<unknown, unknown>> = []
       const tracer = Tracer.make({
@@ -569,7 +569,7 @@ describe.concurrent("TokenProvider, what may go wrong, tokens and spans", () => 
       assert.isTrue(Exit.isFailure(exits[0]))
     }))
 
-  it.scoped("a notice during the attempt does not cut short the wait after it", () =>
+  it.scoped("a notice during an attempt does not shorten the wait after it", () =>
     Effect.gen(function*() {
       const sharedStore = yield* makeShared
       const { provider, requestTimes, store, tokens } = yield* ProviderBench.make({

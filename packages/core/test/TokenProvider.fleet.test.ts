@@ -10,7 +10,7 @@ import { storeKey } from "./support/StoreKey.js"
 const good = "https://good.test"
 const bad = "https://bad.test"
 
-/** The processes of a fleet; the endpoint of each answers with tokens of its own number. */
+/** The processes of a fleet; the tokens of each have its number. */
 const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<ProviderBench.Options, "sharedStore"> = {}) {
   const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
   const processes = yield* Effect.forEach(
@@ -21,7 +21,7 @@ const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<Provid
   return {
     processes,
     sharedStore,
-    /** How many token requests there were, by whomever. */
+    /** The number of token requests of all processes. */
     requests: Effect.map(
       Effect.forEach(processes, ({ tokens }) => tokens.requests),
       (requests) => requests.flat().length
@@ -50,8 +50,8 @@ const call = Effect.fnUntraced(function*(
 const everything = () => true
 const nothing = () => false
 
-describe.concurrent("TokenProvider, in a fleet", () => {
-  it.scoped("rule 4: a token that all find revoked is replaced once", () =>
+describe.concurrent("TokenProvider, a fleet", () => {
+  it.scoped("rule 4: a token that is rejected in all processes is replaced once", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(8, { endpoint: { delay: "200 millis" } })
       const all = <A, E>(f: (bench: ProviderBench.Bench) => Effect.Effect<A, E>) =>
@@ -63,7 +63,7 @@ describe.concurrent("TokenProvider, in a fleet", () => {
       assert.strictEqual(yield* requests, 2)
     }))
 
-  it.scoped("fleet rule 10: what another process has stored is adopted before the next request, without a 401", () =>
+  it.scoped("fleet rule 10: a token that another process stored is adopted before the next request, without a 401", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requests } = yield* makeFleet(2)
       const first = yield* one.provider.get()
@@ -75,7 +75,7 @@ describe.concurrent("TokenProvider, in a fleet", () => {
       assert.strictEqual(yield* requests, 2)
     }))
 
-  it.scoped("fleet rule 10: a token that this process knows to be rejected is not adopted by a notice", () =>
+  it.scoped("fleet rule 10: a notice does not make a process adopt a token that it knows to be rejected", () =>
     Effect.gen(function*() {
       const { processes: [one, two], sharedStore } = yield* makeFleet(2)
       const first = yield* one.provider.get()
@@ -107,7 +107,7 @@ describe.concurrent("TokenProvider, in a fleet", () => {
       deepStrictEqual((yield* two.store.calls).map(({ method }) => method), ["get"])
     }))
 
-  it.scoped("fleet rule 10: notices of keys that this process does not use cost nothing", () =>
+  it.scoped("fleet rule 10: notices of unused keys cost nothing", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2)
       yield* two.provider.get()
@@ -118,7 +118,7 @@ describe.concurrent("TokenProvider, in a fleet", () => {
       deepStrictEqual(yield* two.store.calls, [])
     }))
 
-  it.scoped("fleet rule 10: without notices a process finds the new token when it needs one", () =>
+  it.scoped("fleet rule 10: without notices a process finds a new token when it needs one", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requests } = yield* makeFleet(2)
       yield* two.store.hang(true, "changes")
@@ -131,7 +131,7 @@ describe.concurrent("TokenProvider, in a fleet", () => {
       assert.strictEqual(yield* requests, 2)
     }))
 
-  it.scoped("rule 2: two scopes have a lease each, and never a token in common", () =>
+  it.scoped("rule 2: two scopes have separate leases and tokens", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(4, { endpoint: { delay: "200 millis" } })
       const get = (scope: string) =>
@@ -146,8 +146,8 @@ describe.concurrent("TokenProvider, in a fleet", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, a resource that rejects everything, in a fleet", () => {
-  it.scoped("fleet rule 6: a fruitless renewal of one process holds those of all, and the others go on", () =>
+describe.concurrent("TokenProvider, a fleet and a resource that rejects everything", () => {
+  it.scoped("fleet rule 6: a fruitless renewal pauses renewals for that origin in all processes, and no others", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requests } = yield* makeFleet(2)
       assert.strictEqual(yield* call(one, bad, nothing), 401)
@@ -157,13 +157,13 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
       assert.strictEqual(yield* call(two, good, everything), 200)
       yield* settle
       assert.strictEqual(yield* requests, 2)
-      // The hold is known here now: the next call does not even look into the store
+      // The pause is known here now: the next call does not read the store
       yield* two.store.resetRecords
       assert.strictEqual(yield* call(two, bad, nothing), 401)
       deepStrictEqual(yield* two.store.calls, [])
     }))
 
-  it.scoped("fleet rule 6: the processes double one hold, whichever of them is the next", () =>
+  it.scoped("fleet rule 6: all processes double one pause", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(3)
       const counts: Array<number> = []
@@ -175,11 +175,11 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
         counts.push(yield* requests)
         yield* TestClock.adjust("1 second")
       }
-      // A first token; then one request at 0, 1, 3 and 7 seconds
+      // A first token, then one request at 0, 1, 3 and 7 seconds
       deepStrictEqual(counts, [2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6])
     }))
 
-  it.scoped("fleet rule 6: a replay that works ends the hold for all", () =>
+  it.scoped("fleet rule 6: a successful replay ends the pause for all", () =>
     Effect.gen(function*() {
       const { processes: [one, two, three], sharedStore } = yield* makeFleet(3)
       assert.strictEqual(yield* call(one, bad, nothing), 401)
@@ -189,7 +189,7 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
       assert.strictEqual(yield* call(three, bad, nothing), 401)
       const holdKey = (yield* holds).find((read) => read.startsWith(`${key}#hold:`))!
       assert.isTrue(Option.isSome(yield* sharedStore.get(holdKey)))
-      // The resource is well again
+      // The resource works again
       assert.strictEqual(yield* call(two, bad, everything), 200)
       yield* settle
       assert.isTrue(Option.isSome(yield* sharedStore.get(holdKey)))
@@ -198,7 +198,7 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
       assert.isTrue(Option.isNone(yield* sharedStore.get(holdKey)))
     }))
 
-  it.scoped("fleet rule 6: no hold delays a renewal that expiry asks for", () =>
+  it.scoped("fleet rule 6: no pause delays a renewal due to expiry", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2, { endpoint: { lifetime: "100 seconds" } })
       yield* TestClock.adjust("1 second")
@@ -216,11 +216,11 @@ describe.concurrent("TokenProvider, a resource that rejects everything, in a fle
 })
 
 describe.concurrent("TokenProvider, habits of a server", () => {
-  /** Each process is accepted with its own tokens only. */
+  /** The resource accepts only a process's own tokens. */
   const callBound = (bench: ProviderBench.Bench, index: number) =>
     call(bench, good, (token) => token.startsWith(`${index}-`))
 
-  it.scoped("fleet rule 11: a process that only its own tokens work for stops sharing, and says so once", () =>
+  it.scoped("fleet rule 11: a process for which only its own tokens work stops sharing, and logs that once", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requests } = yield* makeFleet(2)
       for (let i = 0; i < 10; i++) {
@@ -245,7 +245,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       assert.isAtMost(warnings(two).length, 1)
     }))
 
-  /** Two processes whose tokens work for their own alone, until one of them has found out. */
+  /** Two processes for which only their own tokens work, until one detects it. */
   const divided = Effect.gen(function*() {
     const { processes: [one, two] } = yield* makeFleet(2)
     for (let i = 0; i < 10; i++) {
@@ -258,7 +258,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
     return { alone, other }
   })
 
-  it.scoped("fleet rule 11: what it does not share it neither reads nor writes, until its own are rejected", () =>
+  it.scoped("fleet rule 11: a key that is not shared is neither read nor written until an own token is rejected", () =>
     Effect.gen(function*() {
       const { alone } = yield* divided
       yield* alone.store.resetRecords
@@ -274,7 +274,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       assert.isAbove((yield* alone.store.calls).length, 0)
     }))
 
-  it.scoped("fleet rule 11: nor does it read what it does not share to end a cool-down", () =>
+  it.scoped("fleet rule 11: nor is it read to end a cool-down", () =>
     Effect.gen(function*() {
       const { alone, other } = yield* divided
       yield* TestClock.adjust("1 hour")
@@ -285,7 +285,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       assert.strictEqual(yield* Effect.flip(alone.provider.get()), error)
     }))
 
-  it.scoped("fleet rule 12: tokens that die young again and again are spoken of once", () =>
+  it.scoped("fleet rule 12: tokens that repeatedly become invalid early are logged once", () =>
     Effect.gen(function*() {
       const [bench] = (yield* makeFleet(1)).processes
       for (let i = 0; i < 6; i++) {
@@ -300,7 +300,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       assert.include(warnings(bench)[0], "one active token per client")
     }))
 
-  it.scoped("fleet rule 12: a token from before the one that was replaced says nothing of the server", () =>
+  it.scoped("fleet rule 12: a token older than the replaced one does not count", () =>
     Effect.gen(function*() {
       const [bench] = (yield* makeFleet(1)).processes
       const { provider } = bench
@@ -311,15 +311,15 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       yield* settle
       yield* Effect.forEach(tokens, (token) => provider.report(token, "accepted", undefined, good))
       yield* TestClock.adjust("1 second")
-      // Three that died young would be a habit
+      // Three that became invalid early would be a habit
       yield* Effect.forEach(tokens, (token) => provider.renew(token, undefined, good))
       yield* settle
       deepStrictEqual(warnings(bench), [])
     }))
 })
 
-describe.concurrent("TokenProvider, a fleet without its store", () => {
-  it.scoped("rule 8: a fleet whose store is lost goes on, each process for itself, and meets again", () =>
+describe.concurrent("TokenProvider, a fleet that loses its store", () => {
+  it.scoped("rule 8: if a fleet loses its store, each process renews for itself until the store is back", () =>
     Effect.gen(function*() {
       const { processes, requests } = yield* makeFleet(3, { endpoint: { lifetime: "100 seconds" } })
       const all = (f: (bench: ProviderBench.Bench) => Effect.Effect<unknown>) => Effect.forEach(processes, f)

@@ -26,7 +26,7 @@ const closed = (exit: Exit.Exit<unknown, unknown>): boolean =>
     (error) => error instanceof Object && "reason" in error && error.reason === "Closed"
   )
 
-/** What a test tracer knows of a span. */
+/** A span as the test tracer recorded it. */
 interface Recorded {
   readonly name: string
   readonly parent: Option.Option<Tracer.AnySpan>
@@ -63,7 +63,7 @@ const recordingTracer = (spans: Array<Recorded>) =>
   })
 
 describe.concurrent("TokenProvider, one flight", () => {
-  it.scoped("rule 1: 1,000 fibers without a token cost one token request, and a look into the store before the lease and with it", () =>
+  it.scoped("rule 1: 1,000 fibers without a token cost one token request, and two reads of the store, without the lease and with it", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const all = yield* Effect.all(Array.from({ length: 1000 }, () => provider.get()), {
@@ -76,7 +76,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* store.callsOf("acquireLease"), 1)
     }))
 
-  it.scoped("rule 1: callers that arrive while the request is under way join it", () =>
+  it.scoped("rule 1: callers that arrive during the request join it", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const early = yield* Effect.fork(provider.get())
@@ -103,7 +103,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: interrupting every caller leaves the request running, and its token is used", () =>
+  it.scoped("rule 1: if every caller is interrupted, the request continues and its token is used", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const fibers = yield* Effect.forEach(Array.from({ length: 100 }), () => Effect.fork(provider.get()))
@@ -116,7 +116,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: a caller that gives up by its own timeout disturbs no other", () =>
+  it.scoped("rule 1: a caller's own timeout disturbs no other", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const hasty = yield* Effect.fork(Effect.timeoutOption(provider.get(), "100 millis"))
@@ -127,7 +127,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: a request inherits nothing of the caller that started it", () =>
+  it.scoped("rule 1: a request inherits nothing from the caller that started it", () =>
     Effect.gen(function*() {
       const ref = yield* FiberRef.make("initial")
       const seen: Array<unknown> = []
@@ -138,7 +138,7 @@ describe.concurrent("TokenProvider, one flight", () => {
             Effect.gen(function*() {
               seen.push(yield* FiberRef.get(ref))
               seen.push(yield* Effect.checkInterruptible((interruptible) => Effect.succeed(interruptible)))
-              // What the request sets must not come back to its callers either
+              // Nor do callers inherit what the request sets
               yield* FiberRef.set(ref, "request")
               return yield* endpoint.attempt(request)
             })
@@ -152,7 +152,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.strictEqual(after, "caller")
     }))
 
-  it.scoped("rule 1: a request has a root span, linked to the first 32 that wait for it", () =>
+  it.scoped("rule 1: a request has a root span with links to the first 32 callers", () =>
     Effect.gen(function*() {
       const spans: Array<Recorded> = []
       yield* Effect.gen(function*() {
@@ -178,7 +178,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.notInclude(shown, "token-1")
     }))
 
-  it.scoped("rule 1: nor does the span that a provider was built in become a parent", () =>
+  it.scoped("rule 1: the span in which a provider was built is not its parent", () =>
     Effect.gen(function*() {
       const spans: Array<Recorded> = []
       const { endpoint } = yield* TestTokenEndpoint.make()
@@ -196,7 +196,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       ])
     }))
 
-  it.scoped("rule 1: callers without a span, or with one of another process, are as good", () =>
+  it.scoped("rule 1: callers may have no span, or one of another process", () =>
     Effect.gen(function*() {
       const spans: Array<Recorded> = []
       yield* Effect.gen(function*() {
@@ -216,7 +216,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       )
     }))
 
-  it.effect("rule 1: closing the scope fails those who wait, and all who come later, with Closed", () =>
+  it.effect("rule 1: closing the scope fails waiting and later callers with Closed", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { provider, tokens } = yield* Scope.extend(ProviderBench.make(), scope)
@@ -244,7 +244,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, requests)
     }))
 
-  it.effect("rule 1: closing the scope while the old token is in its leeway gives Closed, not the token", () =>
+  it.effect("rule 1: closing the scope in the leeway fails callers with Closed, without the token", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { provider, tokens } = yield* Scope.extend(
@@ -288,7 +288,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.isNotNull(closing.unsafePoll())
     }))
 
-  it.effect("rule 1: closing the scope during a renewal in the background is no failure of it", () =>
+  it.effect("rule 1: closing the scope during a background renewal is not logged as its failure", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const bench = yield* Scope.extend(ProviderBench.make({ endpoint: { lifetime: "100 seconds" } }), scope)
@@ -311,7 +311,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.isNotNull(waiting.unsafePoll())
     }))
 
-  it.scoped("rule 1: a caller in an uninterruptible region is given its token, however it is interrupted", () =>
+  it.scoped("rule 1: a caller in an uninterruptible region gets its token even if interrupted", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       let given: string | undefined
@@ -348,7 +348,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: an answer that comes after maxWait is used by the next caller", () =>
+  it.scoped("rule 1: a token that arrives after maxWait is used by the next caller", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ maxWait: "1 second", endpoint: { delay: "2 seconds" } })
       const early = yield* Effect.fork(Effect.flip(provider.get()))
@@ -358,7 +358,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: a defect of an endpoint reaches its callers and does not wedge the key", () =>
+  it.scoped("rule 1: a defect of the endpoint reaches its callers, and the key continues to work", () =>
     Effect.gen(function*() {
       let broken = true
       const { provider, tokens } = yield* ProviderBench.make({
@@ -380,7 +380,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: nor does an endpoint that answers with what is no token", () =>
+  it.scoped("rule 1: so does a key whose endpoint returns no token", () =>
     Effect.gen(function*() {
       const good = yield* TestTokenEndpoint.make()
       const token = yield* good.endpoint.request(good.endpoint.resolve())
@@ -401,7 +401,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       }
     }))
 
-  it.effect("rule 1: nor does a tracer that dies", () =>
+  it.effect("rule 1: so does a key whose tracer dies", () =>
     Effect.gen(function*() {
       let broken = true
       const tracer = Tracer.make({
@@ -438,7 +438,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.strictEqual(value(yield* provider.get()), "token-1")
     }))
 
-  it.scoped("rule 1: 100 callers without a token share one failure of the endpoint", () =>
+  it.scoped("rule 1: 100 callers share one failure of the endpoint", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       yield* tokens.failNext(1)
@@ -449,7 +449,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("every caller is counted while it waits, however its wait ends", () =>
+  it.scoped("each waiting caller is counted, however its wait ends", () =>
     Effect.gen(function*() {
       const waiters = Effect.map(
         Metric.value(Metric.tagged(OAuthMetrics.tokenWaiters, "test", "waits")),
@@ -473,7 +473,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.strictEqual(yield* waiters, 0)
     }).pipe(Effect.tagMetrics("test", "waits")))
 
-  it.scoped("rule 1: two layers of the same options have two memories", () =>
+  it.scoped("rule 1: two layers with the same options share no memory", () =>
     Effect.gen(function*() {
       assert.notStrictEqual(TokenProvider.layer(), TokenProvider.layer())
       const one = yield* ProviderBench.make()
@@ -484,7 +484,7 @@ describe.concurrent("TokenProvider, one flight", () => {
 })
 
 describe.concurrent("TokenProvider, the key", () => {
-  it.scoped("rule 2: two scopes at once are two requests and two tokens, which never mix", () =>
+  it.scoped("rule 2: two scopes at once are two requests and two separate tokens", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const requests = Array.from({ length: 50 }, (_, index) => ({ scope: index % 2 === 0 ? "read" : "write" }))
@@ -501,7 +501,7 @@ describe.concurrent("TokenProvider, the key", () => {
       assert.isUndefined(provider.peek())
     }))
 
-  it.scoped("rule 2: the order of scopes does not matter, nor does how they are written", () =>
+  it.scoped("rule 2: neither the order nor the notation of scopes matters", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { request: { scope: "a b" } } })
       const requests = [undefined, {}, { scope: "b a" }, { scope: ["a", "b"] }, { scope: ["b", "a", "b"] }]
@@ -509,7 +509,7 @@ describe.concurrent("TokenProvider, the key", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 2: whatever differs in a request makes another token", () =>
+  it.scoped("rule 2: requests that differ in anything have different tokens", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       const requests = [
@@ -535,7 +535,7 @@ describe.concurrent("TokenProvider, the key", () => {
       assert.strictEqual(value(yield* provider.get({ scope: "b" })), "token-1")
     }))
 
-  it.scoped("rule 2: the entries of two keys are two, and say nothing of what they are for", () =>
+  it.scoped("rule 2: two keys have two entries, which do not show their requests", () =>
     Effect.gen(function*() {
       const { provider, store } = yield* ProviderBench.make()
       yield* provider.get({ scope: "secret-scope" })
@@ -546,7 +546,7 @@ describe.concurrent("TokenProvider, the key", () => {
       assert.notInclude(keys.join(), "secret-scope")
     }))
 
-  it.scoped("capacity: the key used longest ago is forgotten, one with a request under way is not", () =>
+  it.scoped("capacity: the least recently used key is dropped, unless its request is in progress", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ capacity: 2, shareTokens: false })
       yield* provider.get()
@@ -573,7 +573,7 @@ describe.concurrent("TokenProvider, the key", () => {
     }))
 })
 
-describe("TokenProvider, its options", () => {
+describe("TokenProvider, options", () => {
   const bad: ReadonlyArray<readonly [string, ProviderBench.Options]> = [
     ["refreshAhead", { refreshAhead: -1 }],
     ["refreshAhead", { refreshAhead: Number.NaN }],
@@ -587,7 +587,7 @@ describe("TokenProvider, its options", () => {
     ["capacity", { capacity: 1.5 }],
     ["capacity", { capacity: Number.NaN }]
   ]
-  it.scoped("bad input is named when the layer is built", () =>
+  it.scoped("invalid options are named when the layer is built", () =>
     rowsEffect(bad, ([name]) => name, ([name, options]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(ProviderBench.make(options))
@@ -595,7 +595,7 @@ describe("TokenProvider, its options", () => {
         assert.include(error.message, name)
       })))
 
-  it.scoped("good input: none, zero where nothing is a time, and infinite", () =>
+  it.scoped("options may be absent, zero or infinite", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make({
         refreshAhead: 0,

@@ -8,7 +8,7 @@ import { during, settle, value } from "./support/ProviderBench.js"
 
 const api = "https://api.example.com"
 
-/** Providers of one process over its memory, as an app has it. */
+/** Providers of one process over its memory, as in an app. */
 const makeProcess = Effect.fnUntraced(function*(memory?: TokenStore.TokenStore["Type"]) {
   const store = memory ?? (yield* TokenStore.makeMemory())
   return (options: ProviderBench.Options = {}) => ProviderBench.make({ ...options, wrapStore: () => store })
@@ -16,8 +16,8 @@ const makeProcess = Effect.fnUntraced(function*(memory?: TokenStore.TokenStore["
 
 const unusable = Effect.die("the memory of a process has a shorter way")
 
-describe.concurrent("TokenProvider, over the memory of its process", () => {
-  it.scoped("rule 1: two providers do not ask twice", () =>
+describe.concurrent("TokenProvider, the memory of its process", () => {
+  it.scoped("rule 1: two providers ask once", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const one = yield* makeProvider({ endpoint: { delay: "5 seconds" } })
@@ -29,7 +29,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
 
-  it.scoped("rule 4: the token of another is adopted before the endpoint is asked, unless it is the rejected one", () =>
+  it.scoped("rule 4: another provider's token is adopted before the endpoint is asked, unless it is the rejected one", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const one = yield* makeProvider()
@@ -43,7 +43,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.strictEqual(value(yield* two.provider.renew(second, undefined, api)), "other-1")
     }))
 
-  it.scoped("rule 1: when one has failed, the turn is the other's", () =>
+  it.scoped("rule 1: after a failure the other provider has its turn", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const one = yield* makeProvider({ endpoint: { delay: "1 second" } })
@@ -56,7 +56,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.strictEqual(value(token), "token-1")
     }))
 
-  it.scoped("rule 1: a provider that ends in the middle of its turn leaves it to the other", () =>
+  it.scoped("rule 1: a provider closed during its turn leaves it to the other", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const scope = yield* Scope.make()
@@ -72,7 +72,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.strictEqual(value(yield* Fiber.join(fiber)), "token-1")
     }))
 
-  it.scoped("who waits for the other's turn is told so when its time is over", () =>
+  it.scoped("a caller that waits for the other's turn gets an error that says so after maxWait", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const one = yield* makeProvider({ endpoint: { delay: "1 minute" } })
@@ -83,7 +83,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.match(error.message, /^No token within 2s: another process is requesting a token from/)
     }))
 
-  it.scoped("rule 8: what is no token is not kept for the next renewal", () =>
+  it.scoped("rule 8: an invalid token is not kept for the next renewal", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       let isBroken = true
@@ -100,7 +100,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.strictEqual(value(yield* provider.get()), "token-2")
     }))
 
-  it.scoped("rule 2: a token that was issued as another certificate came is not handed on under the key of the old one", () =>
+  it.scoped("rule 2: a token issued during a change of certificate is not shared under the old key", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       let isCurrent = true
@@ -119,7 +119,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.strictEqual(value(yield* two.provider.get()), "other-1")
     }))
 
-  it.scoped("beyond its capacity the token that was written longest ago is dropped", () =>
+  it.scoped("beyond the capacity the token written first is dropped", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess(yield* TokenStore.makeMemory({ capacity: 2 }))
       const one = yield* makeProvider()
@@ -129,7 +129,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       deepStrictEqual(tokens.map(value), ["token-3", "token-2", "other-1"])
     }))
 
-  it.scoped("a token that was revoked at the end of its provider is not handed on", () =>
+  it.scoped("a token revoked by a closing provider is not shared", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const scope = yield* Scope.make()
@@ -140,7 +140,7 @@ describe.concurrent("TokenProvider, over the memory of its process", () => {
       assert.strictEqual(value(yield* two.provider.get()), "other-1")
     }))
 
-  it.scoped("no lease, no notice, no read and no write: neither is there anything that could fail", () =>
+  it.scoped("the store is not called: there is nothing that could fail", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory()
       const makeProvider = yield* makeProcess({

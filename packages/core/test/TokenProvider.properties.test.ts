@@ -17,16 +17,16 @@ const maxWait = 5_000
 const requestTimeout = 8_000
 
 const origin = fc.constantFrom(...origins)
-// Mostly one key, so that much happens to it
+// Mostly one key, so that it has many events
 const scope = fc.oneof({ weight: 4, arbitrary: fc.constant("") }, { weight: 1, arbitrary: fc.constantFrom(...scopes) })
 
-/** Plays a history without the machine's time: each has hundreds of moments at which somebody wakes up. */
+/** Plays a history without real time: each has hundreds of wake-ups. */
 const play = <E>(history: Effect.Effect<void, E, Scope.Scope>): void =>
   Exit.getOrElse(Either.getOrThrow(VirtualClock.run(Effect.scoped(history))), (cause) => {
     throw Cause.squash(cause)
   })
 
-/** What can happen in the life of a provider. */
+/** The events of a history. */
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("get" as const), origin, scope }) },
   {
@@ -35,7 +35,7 @@ const action = fc.oneof(
       do: fc.constant("renew" as const),
       origin,
       scope,
-      // A 401 may be of a token that has long been replaced
+      // A 401 may concern a token that was replaced long ago
       age: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(3) }),
       outcome: fc.constantFrom("accepted" as const, "rejected" as const, undefined)
     })
@@ -75,7 +75,7 @@ const action = fc.oneof(
   }
 )
 
-/** A world in which every promise of the provider is watched. */
+/** A world that checks every promise of the provider. */
 const makeWorld = Effect.gen(function*() {
   let outcome = "works"
   let delay = 0
@@ -144,7 +144,7 @@ const makeWorld = Effect.gen(function*() {
     }
   })
 
-  /** Follows one call to its end. */
+  /** Makes one call and checks its result. */
   const follow = <E>(
     name: string,
     scope: string,
@@ -170,7 +170,7 @@ const makeWorld = Effect.gen(function*() {
     violations,
     rejected,
     follow,
-    /** One that was dead on arrival goes to those who waited for it, and to nobody after. */
+    /** A token that arrives expired goes to waiting callers only. */
     isDead: (token: AccessToken.AccessToken, now: number) =>
       now >= (endOf.get(value(token)) ?? 0) && now !== arrivedAt.get(value(token)),
     setOutcome: (next: string) => {
@@ -183,9 +183,9 @@ const makeWorld = Effect.gen(function*() {
   }
 })
 
-describe("TokenProvider, whatever happens", () => {
+describe("TokenProvider, any history", () => {
   it.prop(
-    "rules 1 to 8: one request per key, no dead token, none of another scope, none that was rejected, no endless wait",
+    "rules 1 to 8: one request per key; no expired or rejected token, none of another scope; no endless wait",
     [fc.array(action, { minLength: 10, maxLength: 60, size: "max" })],
     ([actions]) =>
       play(Effect.gen(function*() {
@@ -270,7 +270,7 @@ describe("TokenProvider, whatever happens", () => {
             case "store":
               yield* store.hang(step.state === "hangs")
               yield* store.fail(step.state === "fails" ? "refused" : undefined)
-              // Only reads: a late write makes an entry outlive its token by as much
+              // Only reads: an entry that is written late outlives its token by as much
               yield* store.setDelay(step.state === "slow" ? "300 millis" : 0, "get")
               break
           }
@@ -282,7 +282,7 @@ describe("TokenProvider, whatever happens", () => {
         }
         deepStrictEqual(world.violations, [])
 
-        // And nothing is wedged: once everything works, so does every key, within the longest cool-down
+        // No key is stuck: once everything works, so does each key, within the longest cool-down
         world.setOutcome("works")
         yield* tokens.hang(false)
         yield* world.setDelay(0)
@@ -306,7 +306,7 @@ describe("TokenProvider, with traffic", () => {
   const share = fc.double({ min: 0, max: 1, noNaN: true })
 
   it.prop(
-    "rule 3: nobody waits after the first token, where the endpoint answers within a tenth of the lifetime",
+    "rule 3: nobody waits after the first token if the endpoint answers within a tenth of the lifetime",
     [
       fc.record({
         // From 2 seconds to a day, as many short ones as long

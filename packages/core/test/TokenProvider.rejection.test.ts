@@ -12,7 +12,7 @@ const b = "https://b.test"
 
 /**
  * One request to a resource, as `AuthedHttpClient` makes it: with one replay on
- * a 401. Answers the token that was sent last, and whether it was accepted.
+ * a 401. Returns the token that was sent last, and whether it was accepted.
  */
 const call = Effect.fnUntraced(function*(
   { provider }: ProviderBench.Bench,
@@ -40,7 +40,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 2)
     }))
 
-  it.scoped("rule 4: a late 401 of an older token adopts the one in memory, without a request", () =>
+  it.scoped("rule 4: after a late 401 for an older token the one in memory is used, without a request", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make()
       const old = yield* provider.get()
@@ -53,7 +53,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       deepStrictEqual(yield* store.calls, [])
     }))
 
-  it.scoped("rule 8: a caller whose new token was rejected while it waited is not given the old one after its end", () =>
+  it.scoped("rule 8: a caller whose new token was rejected while it waited does not get the expired one", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "10 seconds" } })
       const old = yield* provider.get(undefined, a)
@@ -69,7 +69,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* Fiber.join(waiting)), "token-2")
     }))
 
-  it.scoped("rule 4: a token that another process has stored is adopted before the endpoint is asked", () =>
+  it.scoped("rule 4: a token that another process stored is adopted before the endpoint is asked", () =>
     Effect.gen(function*() {
       const one = yield* ProviderBench.make()
       const two = yield* ProviderBench.make({ sharedStore: one.store.backing, endpoint: { tokenPrefix: "two-" } })
@@ -84,7 +84,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* two.tokens.requests, 1)
     }))
 
-  it.scoped("rule 4: a rejected token is never adopted from the store, by whatever road", () =>
+  it.scoped("rule 4: a rejected token is never adopted from the store", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "100 seconds" } })
       const first = yield* provider.get(undefined, a)
@@ -96,7 +96,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       yield* TestClock.adjust("10 seconds")
       // The store still has the first
       assert.strictEqual(value(yield* provider.renew(yield* provider.get(undefined, a), undefined, a)), "token-3")
-      // Not for another origin either: someone has found it to be no good
+      // Not for another origin either: one origin rejected it
       yield* TestClock.adjust("80 seconds")
       assert.strictEqual(value(yield* provider.get(undefined, b)), "token-3")
       yield* settle
@@ -104,14 +104,14 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 4)
     }))
 
-  it.scoped("rule 4: while the renewal runs, the token goes on to serve the origins that accept it", () =>
+  it.scoped("rule 4: during the renewal the token serves the origins that accept it", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const token = yield* during("1 second")(provider.get(undefined, a))
       const renewal = yield* Effect.fork(provider.renew(token, undefined, a))
       yield* settle
       assert.strictEqual(yield* provider.get(undefined, b), token)
-      // The origin that rejected it waits for the renewal that is under way
+      // Callers of the origin that rejected it wait for the renewal in progress
       const waiting = yield* Effect.fork(provider.get(undefined, a))
       yield* settle
       assert.isNull(waiting.unsafePoll())
@@ -122,7 +122,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 2)
     }))
 
-  it.scoped("rule 4: while no other is to be had, every origin is given the token, also one that rejected it", () =>
+  it.scoped("rule 4: while there is no other, every origin gets the token, also one that rejected it", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       const token = yield* provider.get(undefined, a)
@@ -140,7 +140,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual((yield* Effect.flip(provider.get(undefined, a))).message, error.message)
     }))
 
-  it.scoped("fleet rule 5: when the endpoint gives the same token again, the origin gets its 401 and the others their token", () =>
+  it.scoped("fleet rule 5: if the endpoint returns the same token, this origin's callers get the 401, others their token", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1 hour" } })
       const { provider, requestTimes, tokens } = bench
@@ -155,11 +155,11 @@ describe.concurrent("TokenProvider, a 401", () => {
         assert.strictEqual(value(yield* provider.renew(token, undefined, a)), "token-1")
         if ((yield* requestTimes).length > before) asked.push(second + 1)
       }
-      // The first cost is at 0; held for 1, 2, 4, 8, 16, 32 and then 60 seconds
+      // The first request is at 0; paused for 1, 2, 4, 8, 16, 32 and then 60 seconds
       deepStrictEqual(asked, [1, 3, 7, 15, 31, 63])
     }))
 
-  it.scoped("fleet rule 6: an origin that rejects the same token for ever is held for a minute at most", () =>
+  it.scoped("fleet rule 6: an origin that always rejects the same token is paused for a minute at most", () =>
     Effect.gen(function*() {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "1 day" } })
       yield* tokens.returnSameToken(true)
@@ -173,7 +173,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       deepStrictEqual(gaps.slice(-5), [60, 60, 60, 60, 60])
     }))
 
-  it.scoped("fleet rule 6: a replay that is rejected as well holds the origin, doubling, once for each token", () =>
+  it.scoped("fleet rule 6: a rejected replay pauses the origin, twice as long for each further token", () =>
     Effect.gen(function*() {
       const { provider, requestTimes } = yield* ProviderBench.make()
       let token = yield* provider.get(undefined, a)
@@ -181,7 +181,7 @@ describe.concurrent("TokenProvider, a 401", () => {
         assert.strictEqual(yield* TestClock.currentTimeMillis, at * 1000)
         const next = yield* provider.renew(token, undefined, a)
         assert.notStrictEqual(next, token)
-        // Any number of replays find out the same
+        // Any number of replays are rejected
         for (let i = 0; i < 5; i++) yield* provider.report(next, "rejected", undefined, a)
         yield* TestClock.adjust(hold * 1000 - 1)
         assert.strictEqual(yield* provider.renew(next, undefined, a), next)
@@ -191,7 +191,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       deepStrictEqual(yield* requestTimes, [0, 0, 1, 3, 7])
     }))
 
-  it.scoped("fleet rule 6: a replay that works ends the hold and the doubling", () =>
+  it.scoped("fleet rule 6: a successful replay ends the pause and the doubling", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       let token: AccessToken.AccessToken = yield* provider.get(undefined, a)
@@ -213,7 +213,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.notStrictEqual(yield* provider.renew(next, undefined, a), next)
     }))
 
-  it.scoped("fleet rule 5: any answer but 401 clears the mark, and the token is handed out again", () =>
+  it.scoped("fleet rule 5: any response but 401 clears the mark, and the token is served again", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       yield* tokens.returnSameToken(true)
@@ -239,11 +239,11 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.isDefined(provider.peek(undefined, a))
     }))
 
-  it.scoped("fleet rule 6: the 401s of one origin cost 6 token requests at once, and one more every 5 seconds", () =>
+  it.scoped("fleet rule 6: 401s of one origin cost at most 6 token requests at once, and one more every 5 seconds", () =>
     Effect.gen(function*() {
       const { provider, requestTimes } = yield* ProviderBench.make()
       let token = yield* provider.get(undefined, a)
-      // Nobody tells what became of the tokens: only the bucket is left to bound this
+      // Nobody reports on the tokens: only the bucket bounds this
       for (let i = 0; i < 40; i++) {
         token = yield* provider.renew(token, undefined, a)
         yield* TestClock.adjust("500 millis")
@@ -252,7 +252,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* provider.renew(token, undefined, b)), "token-11")
     }))
 
-  it.scoped("rule 4: the last of them serves all whose token was rejected, also those who come while it is under way", () =>
+  it.scoped("rule 4: the last allowed renewal serves all callers whose token was rejected, also those that arrive during it", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       let token = yield* provider.get(undefined, a)
@@ -272,7 +272,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 7)
     }))
 
-  it.scoped("rule 5: a resource that rejects every fresh token costs one token request for each hold", () =>
+  it.scoped("rule 5: a resource that rejects every new token costs one token request per pause", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       for (let i = 0; i < 120; i++) {
@@ -280,11 +280,11 @@ describe.concurrent("TokenProvider, a 401", () => {
         assert.isFalse(accepted)
         yield* TestClock.adjust("500 millis")
       }
-      // The first token and its replacement, then one after each hold of 1, 2, 4, 8 and 16 seconds
+      // The first token and its replacement, then one after each pause of 1, 2, 4, 8 and 16 seconds
       deepStrictEqual(yield* bench.requestTimes, [0, 0, 1, 3, 7, 15, 31])
     }))
 
-  it.scoped("fleet rule 6: renewals that the endpoint fails do not prolong a hold: after an outage it is asked soon", () =>
+  it.scoped("fleet rule 6: failed renewals do not lengthen a pause: after an outage the endpoint is asked soon", () =>
     Effect.gen(function*() {
       let isDown = false
       const bench = yield* ProviderBench.make({
@@ -300,12 +300,12 @@ describe.concurrent("TokenProvider, a 401", () => {
         yield* Effect.exit(call(bench, a, () => false))
       }
       isDown = false
-      // The bucket has one for every 5 seconds
+      // The bucket allows one every 5 seconds
       yield* TestClock.adjust("5 seconds")
       assert.isTrue((yield* call(bench, a, (token) => token === "token-3")).accepted)
     }))
 
-  it.scoped("rule 5: ten concurrent callers of such a resource cost no more", () =>
+  it.scoped("rule 5: ten concurrent callers of a resource that rejects every token cost no more", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { delay: "100 millis" } })
       for (let i = 0; i < 32; i++) {
@@ -316,7 +316,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.isAtMost((yield* bench.requestTimes).length, 8)
     }))
 
-  it.scoped("rule 5: such a resource does not stop the renewal for another that shares the key", () =>
+  it.scoped("rule 5: a resource that rejects every token does not stop renewals for another with the same key", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       let valid = 1
@@ -326,7 +326,7 @@ describe.concurrent("TokenProvider, a 401", () => {
         assert.isTrue((yield* call(bench, b, accepts)).accepted)
         yield* TestClock.adjust("1 second")
       }
-      // Every token so far is revoked, in the middle of the hold
+      // Every token so far is revoked during the pause
       valid = (yield* bench.tokens.issued).length + 1
       assert.isTrue((yield* call(bench, b, accepts)).accepted)
       for (let i = 0; i < 20; i++) {
@@ -337,7 +337,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.isAtMost((yield* bench.requestTimes).length, 10)
     }))
 
-  it.scoped("fleet rule 6: no hold and no bucket delays a renewal that expiry asks for", () =>
+  it.scoped("fleet rule 6: neither pause nor bucket delays a renewal due to expiry", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({
         endpoint: { lifetime: "10 seconds" },
@@ -354,7 +354,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* provider.get(undefined, a)), `token-${issued + 1}`)
     }))
 
-  it.scoped("fleet rule 6: nor one for the 401 of a token whose time is over", () =>
+  it.scoped("fleet rule 6: nor a renewal after the 401 of an expired token", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       const first = yield* provider.get(undefined, a)
@@ -376,13 +376,13 @@ describe.concurrent("TokenProvider, a 401", () => {
       yield* two.provider.get()
       const second = yield* one.provider.renew(first)
       yield* settle
-      // Two adopts what one has fetched, and the resource does not take it
+      // The second adopts the token of the first, and the resource rejects it
       assert.strictEqual(value(yield* two.provider.renew(first)), value(second))
       yield* two.provider.report(second, "rejected")
       assert.strictEqual(value(yield* two.provider.renew(second)), "two-1")
     }))
 
-  it.scoped("rule 4: a rejection of an unknown token, as of another life of this process, is renewed once", () =>
+  it.scoped("rule 4: a rejected token that is unknown, as from before a restart, is renewed once", () =>
     Effect.gen(function*() {
       const other = yield* ProviderBench.make()
       const stranger = yield* other.provider.get()
@@ -392,7 +392,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 4: a replay that is rejected marks its token: after the hold the next caller is given another", () =>
+  it.scoped("rule 4: a rejected replay marks its token: after the pause the next caller gets another", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make()
       const second = yield* provider.renew(yield* provider.get(undefined, a), undefined, a)
@@ -403,7 +403,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* provider.get(undefined, a)), "token-3")
     }))
 
-  it.scoped("rule 4: with an endpoint that hangs, renew waits no longer than maxWait", () =>
+  it.scoped("rule 4: if the endpoint hangs, renew waits no longer than maxWait", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ maxWait: "3 seconds" })
       const token = yield* provider.get()
@@ -415,7 +415,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(error._tag === "TokenProviderError" && error.reason, "MaxWait")
     }))
 
-  it.scoped("rule 4: interrupting the caller of renew leaves the renewal running", () =>
+  it.scoped("rule 4: if the caller of renew is interrupted, the renewal continues", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       const token = yield* during("1 second")(provider.get())
@@ -427,7 +427,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.lengthOf(yield* tokens.requests, 2)
     }))
 
-  it.scoped("fleet rule 8: a token of unknown lifetime that is rejected is renewed, and serves others if that fails", () =>
+  it.scoped("fleet rule 8: a rejected token of unknown lifetime is renewed, and serves other origins if that fails", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "none" } })
       const token = yield* provider.get(undefined, a)
@@ -439,7 +439,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* provider.get(undefined, a)), "token-2")
     }))
 
-  it.scoped("rule 9: whatever is shown of the provider, its exits and its tokens, holds no token", () =>
+  it.scoped("rule 9: no text of the provider, its exits and its tokens contains a token", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ maxWait: "1 second" })
       const token = yield* provider.get()
@@ -456,7 +456,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       }
     }))
 
-  it.scoped("rule 9: nothing of a rejection is logged with the token in it", () =>
+  it.scoped("rule 9: no log of a rejection contains the token", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       for (let i = 0; i < 10; i++) {

@@ -20,12 +20,12 @@ import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value, warnings } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
 
-/** Somebody else of the fleet, of whom only the lease is seen. */
+/** Another process, which only has the lease. */
 const ghost = "ghost"
 
 const schedule = RetryPolicy.exponential({ base: "1 second", jitter: false, times: 5 })
 
-/** The processes of a fleet over one store, each with an endpoint of its own that tells what it was asked. */
+/** The processes of a fleet over one store, each with an endpoint that records its requests. */
 const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<ProviderBench.Options, "sharedStore"> = {}) {
   const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
   const processes = yield* Effect.forEach(Arr.range(1, size), (index) =>
@@ -42,13 +42,13 @@ const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<Provid
     processes,
     sharedStore,
     key,
-    /** When the endpoint was asked, by whomever, in seconds. */
+    /** The times of all token requests, in seconds. */
     requestTimes: Effect.map(
       Effect.forEach(processes, ({ requestTimes }) => requestTimes),
       (times) => times.flat().sort((a, b) => a - b)
     ),
     lease: sharedStore.acquireLease(key, ghost, Duration.seconds(3)),
-    /** Another process asks, and for so long nobody else does. */
+    /** Another process asks: so long nobody else does. */
     keepBusy: (duration: Duration.Duration) =>
       Effect.zipRight(
         sharedStore.acquireLease(key, ghost, duration),
@@ -69,7 +69,7 @@ const getAll = (processes: ReadonlyArray<ProviderBench.Bench>) =>
 
 const values = (tokens: ReadonlyArray<AccessToken.AccessToken>) => Array.from(new Set(tokens.map(value)))
 
-describe.concurrent("TokenProvider, a renewal: turns", () => {
+describe.concurrent("TokenProvider, renewal: turns", () => {
   it.scoped("rule 1: a fleet that starts at once asks the endpoint once", () =>
     Effect.gen(function*() {
       const { isLeased, processes, requestTimes } = yield* makeFleet(10)
@@ -79,7 +79,7 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       assert.isFalse(yield* isLeased)
     }))
 
-  it.scoped("rule 1: nor do two providers of one process, over its memory, ask twice", () =>
+  it.scoped("rule 1: two providers of one process over its memory ask once", () =>
     Effect.gen(function*() {
       const one = yield* ProviderBench.make({ endpoint: { delay: "4 seconds" } })
       const two = yield* ProviderBench.make({ sharedStore: one.store.backing })
@@ -88,10 +88,10 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
 
-  it.scoped("fleet rule 2: with the lease in hand the store is read again", () =>
+  it.scoped("fleet rule 2: after acquiring the lease a process reads the store again", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2)
-      // The other is done with its turn between the first look and the lease
+      // The other's turn ends between the first look and the lease
       yield* two.store.afterGet(() =>
         Effect.zipRight(two.store.afterGet(undefined), Effect.ignore(during("300 millis")(one.provider.get())))
       )
@@ -99,7 +99,7 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       assert.lengthOf(yield* requestTimes, 1)
     }))
 
-  it.scoped("fleet rule 3: the lease lasts as long as the attempt, however long that is", () =>
+  it.scoped("fleet rule 3: the lease lasts as long as the attempt", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one, two], requestTimes } = yield* makeFleet(2, {
         maxWait: "30 seconds",
@@ -132,7 +132,7 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
     }))
 
-  it.scoped("fleet rule 3: a lease that the store has lost is taken anew", () =>
+  it.scoped("fleet rule 3: a lease that the store lost is acquired again", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one], sharedStore, key } = yield* makeFleet(1, { endpoint: { delay: "5 seconds" } })
       const token = yield* Effect.fork(one.provider.get())
@@ -146,7 +146,7 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       assert.isFalse(yield* isLeased)
     }))
 
-  it.scoped("fleet rule 3: each turn has an owner of its own", () =>
+  it.scoped("fleet rule 3: each turn has a new owner", () =>
     Effect.gen(function*() {
       const { processes: [one] } = yield* makeFleet(1)
       const token = yield* during("200 millis")(one.provider.get())
@@ -157,7 +157,7 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       deepStrictEqual((yield* one.store.callsOf("releaseLease")).map(({ owner }) => owner), owners)
     }))
 
-  it.scoped("fleet rule 3: the lease is given back when the provider is closed in the middle of an attempt", () =>
+  it.scoped("fleet rule 3: the lease is released if the provider closes during an attempt", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one], sharedStore } = yield* makeFleet(1)
       const scope = yield* Scope.make()
@@ -171,13 +171,13 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
       assert.strictEqual(value(yield* during("200 millis")(one.provider.get())), "1-1")
     }))
 
-  it.scoped("fleet rule 3: an acquisition that timed out is given back, for it may have happened", () =>
+  it.scoped("fleet rule 3: a lease whose acquisition timed out is released: it may be granted", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one] } = yield* makeFleet(1, {
         storeTimeout: undefined,
         wrapStore: (store) => ({
           ...store,
-          // It happens, but nobody hears of it
+          // The lease is granted, but there is no response
           acquireLease: (...args) => Effect.zipRight(store.acquireLease(...args), Effect.never)
         })
       })
@@ -190,8 +190,8 @@ describe.concurrent("TokenProvider, a renewal: turns", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
-  it.scoped("rule 7: the endpoint is told which attempt of a renewal it is, with a refresh token as well", () =>
+describe.concurrent("TokenProvider, renewal: a failing endpoint", () => {
+  it.scoped("rule 7: the endpoint gets the number of the attempt, also with a refresh token", () =>
     Effect.gen(function*() {
       for (const request of [undefined, { grant: RefreshTokenGrant.make(Redacted.make("refresh")) }]) {
         const numbers: Array<number | undefined> = []
@@ -222,20 +222,20 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
       deepStrictEqual(yield* requestTimes, [0])
       yield* TestClock.adjust("1 millis")
       deepStrictEqual(yield* requestTimes, [0, 1])
-      // Told by the notice, not at the end of its own wait
+      // By the notice, not at the end of its own wait
       deepStrictEqual(values([yield* Fiber.join(first), yield* Fiber.join(second)]), ["2-1"])
     }))
 
-  it.scoped("fleet rule 3: a process that is alone tries again after one and a half delays", () =>
+  it.scoped("fleet rule 3: a process alone tries again after 1.5 times the delay", () =>
     Effect.gen(function*() {
       const { processes: [one], requestTimes } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
       yield* one.tokens.failNext(3)
       yield* during("20 seconds")(Effect.ignore(one.provider.get()))
-      // 1, 2 and 4 seconds; the last would have ended after maxWait
+      // 1, 2 and 4 seconds; the last would end after maxWait
       deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5])
     }))
 
-  it.scoped("fleet rule 3: a clock that is set back does not make its pause last", () =>
+  it.scoped("fleet rule 3: a clock that is set back does not lengthen the pace", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sharedStore } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
       yield* TestClock.setTime(Duration.toMillis("1 hour"))
@@ -249,7 +249,7 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
       assert.strictEqual(value(yield* Fiber.join(token)), "1-1")
     }))
 
-  it.scoped("fleet rule 3: the delays are those of the fleet's attempts, and at most 5 seconds", () =>
+  it.scoped("fleet rule 3: the delays count the fleet's attempts, and are at most 5 seconds", () =>
     Effect.gen(function*() {
       const { processes, requestTimes } = yield* makeFleet(3, { endpoint: { delay: 0, retry: schedule } })
       for (const { tokens } of processes) yield* tokens.failNext(100)
@@ -259,13 +259,13 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
         { concurrency: "unbounded" }
       ))
       yield* TestClock.adjust("23 seconds")
-      // 1, 2, 4 and 5 seconds; each is over when the first of the others looks again
+      // 1, 2, 4 and 5 seconds; each ends when the first of the others looks again
       const times = (yield* requestTimes).map(Math.floor)
       deepStrictEqual(times.slice(0, 5), [0, 1, 3, 7, 12])
       assert.isTrue(times.length === 6 || times.length === 7, `${times.length} attempts`)
     }))
 
-  it.scoped("fleet rule 3: Retry-After paces the fleet, too", () =>
+  it.scoped("fleet rule 3: Retry-After paces the fleet too", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
       yield* one.tokens.failNext(
@@ -281,7 +281,7 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
       deepStrictEqual(yield* requestTimes, [0, 4])
     }))
 
-  it.scoped("fleet rule 3: a definite answer stays with the process that got it", () =>
+  it.scoped("fleet rule 3: a definite error stays in its process", () =>
     Effect.gen(function*() {
       const { isLeased, processes: [one, two] } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
       yield* one.tokens.failNext(1, TestTokenEndpoint.invalidClient)
@@ -291,7 +291,7 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
       assert.strictEqual(value(yield* two.provider.get()), "2-1")
     }))
 
-  it.scoped("fleet rule 3: where the Schedule says no, the failure is told at once, and the fleet is paced all the same", () =>
+  it.scoped("fleet rule 3: if the Schedule ends, callers fail at once, and the fleet is paced", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, {
         endpoint: { delay: 0, retry: RetryPolicy.none }
@@ -315,12 +315,12 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
       deepStrictEqual(yield* requestTimes, [0, 1.5, 4.5, 100, 101.5, 104.5])
     }))
 
-  it.scoped("fleet rule 3: a process that comes to an outage in progress keeps to the pace", () =>
+  it.scoped("fleet rule 3: a process that starts during an outage follows the pace", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, { endpoint: { delay: 0, retry: schedule } })
       yield* one.tokens.failNext(3)
       yield* Effect.fork(one.provider.get())
-      // Asked at 0, 1.5 and 4.5 seconds: after that 4 seconds are the pace
+      // Asked at 0, 1.5 and 4.5 seconds: then the pace is 4 seconds
       yield* TestClock.adjust("5 seconds")
       const token = yield* Effect.fork(two.provider.get())
       yield* TestClock.adjust("3499 millis")
@@ -331,8 +331,8 @@ describe.concurrent("TokenProvider, a renewal: a failing endpoint", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
-  it.scoped("fleet rule 4: a pace that outlasts the wait fails it at once, and says when to try again", () =>
+describe.concurrent("TokenProvider, renewal: waiting for another process", () => {
+  it.scoped("fleet rule 4: if the pace outlasts the wait, the caller fails at once, with the time of the next attempt", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2, {
         maxWait: "2 seconds",
@@ -349,7 +349,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       deepStrictEqual(yield* requestTimes, [0, 4.2])
     }))
 
-  it.scoped("fleet rule 4: a notice ends the wait, before the next look", () =>
+  it.scoped("fleet rule 4: a notice ends the wait before the next look", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2)
       yield* Effect.fork(one.provider.get())
@@ -359,7 +359,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.strictEqual(value(yield* Fiber.join(waiting)), "1-1")
     }))
 
-  it.scoped("fleet rule 4: without notices it looks every 100 to 300 milliseconds", () =>
+  it.scoped("fleet rule 4: without notices a process looks every 100 to 300 milliseconds", () =>
     Effect.gen(function*() {
       const { lease, processes: [one] } = yield* makeFleet(1, { maxWait: "3 seconds" })
       yield* one.store.hang(true, "changes")
@@ -371,7 +371,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       for (const pause of pauses) assert.isTrue(pause >= 100 && pause <= 300, `${pause} ms`)
     }))
 
-  it.scoped("fleet rule 4: after maxWait it is a typed failure, which says when to try again", () =>
+  it.scoped("fleet rule 4: after maxWait callers get a typed error with the time of the next attempt", () =>
     Effect.gen(function*() {
       const { keepBusy, processes: [one] } = yield* makeFleet(1, { maxWait: "2 seconds" })
       yield* keepBusy(Duration.seconds(30))
@@ -386,14 +386,14 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       deepStrictEqual(yield* one.tokens.requests, [])
     }))
 
-  it.scoped("fleet rule 4: who has made an attempt fails with what it said", () =>
+  it.scoped("fleet rule 4: a process that made an attempt fails with the endpoint's error", () =>
     Effect.gen(function*() {
       const { processes: [one] } = yield* makeFleet(1, { endpoint: { delay: 0, retry: schedule } })
       yield* one.tokens.failNext(10)
       assert.include(yield* during("10 seconds")(Effect.flip(one.provider.get())), { status: 503 })
     }))
 
-  it.scoped("fleet rule 4: a fleet whose lease nobody gives back asks without it, one process at a time", () =>
+  it.scoped("fleet rule 4: if the lease is never released, the fleet asks without it, one process at a time", () =>
     Effect.gen(function*() {
       const { processes, requestTimes, sharedStore, key } = yield* makeFleet(3)
       const held = Effect.forever(Effect.delay(sharedStore.acquireLease(key, ghost, Duration.seconds(3)), "1 second"))
@@ -414,7 +414,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
   })
 
   for (const changes of ["with notices", "without notices"]) {
-    it.scoped(`fleet rule 4: who asks without the lease takes what its holder stores meanwhile, ${changes}`, () =>
+    it.scoped(`fleet rule 4: a process that asks without the lease adopts what the holder stores meanwhile, ${changes}`, () =>
       Effect.gen(function*() {
         const { processes, requestTimes } = yield* makeFleet(3, { endpoint: { delay: "8 seconds" } })
         for (const { store } of processes) if (changes === "without notices") yield* store.hang(true, "changes")
@@ -425,7 +425,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       }))
   }
 
-  it.scoped("fleet rule 4: so does the holder, whose attempt takes longer", () =>
+  it.scoped("fleet rule 4: a holder whose attempt takes longer adopts what another process stores", () =>
     Effect.gen(function*() {
       const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const one = yield* ProviderBench.make({ sharedStore, endpoint: { delay: "20 seconds" } })
@@ -433,7 +433,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       deepStrictEqual(values(yield* during("10 seconds")(getAll([one, two]))), ["2-1"])
     }))
 
-  it.scoped("fleet rule 4: nor does it miss a token that is stored while it looks", () =>
+  it.scoped("fleet rule 4: a process does not miss a token that is stored while it looks", () =>
     Effect.gen(function*() {
       const other = yield* ProviderBench.make({ endpoint: { tokenPrefix: "2-" } })
       yield* during(0)(other.provider.get())
@@ -453,7 +453,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.strictEqual(value(yield* Effect.flatten(Effect.flatten(Fiber.poll(asking)))), "2-1")
     }))
 
-  it.scoped("fleet rule 8: calls of a store that take a third of storeTimeout are no failure, however many a wait takes", () =>
+  it.scoped("fleet rule 8: store calls that take a third of storeTimeout do not fail, however many a wait takes", () =>
     Effect.gen(function*() {
       const { processes, requestTimes } = yield* makeFleet(3, {
         storeTimeout: "500 millis",
@@ -466,14 +466,14 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       for (const process of processes) deepStrictEqual(warnings(process), [])
     }))
 
-  it.scoped("fleet rule 3: a token that others wait for is stored, though its process leaves the store alone", () =>
+  it.scoped("fleet rule 3: a token that others wait for is stored even if its process stopped using the store", () =>
     Effect.gen(function*() {
       const { processes: [one, two], requestTimes } = yield* makeFleet(2)
       const first = yield* Effect.fork(one.provider.get())
       yield* settle
       const waiting = yield* Effect.fork(two.provider.get())
       yield* settle
-      // Another key finds out that the store fails, for as long as the attempt lasts
+      // Because of another key the store counts as failing during the attempt
       yield* one.store.fail("connection lost")
       yield* Effect.forkScoped(one.provider.get({ scope: "other" }))
       yield* settle
@@ -484,12 +484,12 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       deepStrictEqual(yield* requestTimes, [0, 0])
     }))
 
-  it.scoped("rule 8: a store that is left alone is not written to, though another process stored a token as the endpoint answered", () =>
+  it.scoped("rule 8: a failing store is not written to, even if another process stored a token as the endpoint answered", () =>
     Effect.gen(function*() {
       const other = yield* ProviderBench.make({ endpoint: { tokenPrefix: "2-" } })
       yield* during(0)(other.provider.get())
       const [entry] = (yield* other.store.entries).values()
-      // Its token is seen a little later or earlier than the endpoint's
+      // Its token is found a little later or earlier than the endpoint's
       for (let steps = 0; steps < 6; steps++) {
         const answered = yield* Deferred.make<void>()
         const { key, processes: [one], sharedStore } = yield* makeFleet(1, {
@@ -521,13 +521,13 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       }
     }))
 
-  it.scoped("fleet rule 4: nor does one ask that came too late to claim it, and again when that claim has ended", () =>
+  it.scoped("fleet rule 4: a process whose claim came too late does not ask before that claim has ended", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const sharedStore: TokenStore.TokenStore["Type"] = {
         ...memory,
         acquireLease: () => Effect.succeed(false),
-        // All of them have seen the same before any has written
+        // All of them read the same before any of them writes
         set: (...entry) => Effect.delay(memory.set(...entry), "10 millis")
       }
       const processes = yield* Effect.forEach(
@@ -539,7 +539,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       deepStrictEqual(times.flat().sort().map(Math.floor), [5, 8])
     }))
 
-  it.scoped("fleet rule 4: where the endpoint has just failed it is left to the pace", () =>
+  it.scoped("fleet rule 4: if the endpoint has just failed, processes follow the pace", () =>
     Effect.gen(function*() {
       const { processes: [one], sharedStore, key } = yield* makeFleet(1)
       yield* sharedStore.acquireLease(key, ghost, Duration.seconds(12))
@@ -578,14 +578,14 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
     })
   }
   for (const [name, lie] of Object.entries(lies)) {
-    it.scoped(`rule 8: a store that says ${name}, for ever, costs a wait and no request`, () =>
+    it.scoped(`rule 8: a store that always says ${name} costs a wait and no request`, () =>
       Effect.gen(function*() {
         const { processes: [one] } = yield* makeFleet(1, { wrapStore: (store) => ({ ...store, ...lie(store) }) })
         assert.strictEqual(value(yield* during("10 seconds")(one.provider.get())), "1-1")
       }))
   }
 
-  it.scoped("fleet rule 9: a wait in vain is not begun again at once", () =>
+  it.scoped("fleet rule 9: a wait without a result is not repeated at once", () =>
     Effect.gen(function*() {
       const { keepBusy, processes: [one] } = yield* makeFleet(1, { maxWait: "2 seconds" })
       yield* keepBusy(Duration.seconds(2.5))
@@ -595,7 +595,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
       assert.strictEqual(value(yield* during("1 second")(one.provider.get())), "1-1")
     }))
 
-  it.scoped("fleet rule 4: when the store fails while it waits, it goes alone", () =>
+  it.scoped("fleet rule 4: if the store fails during the wait, the process asks alone", () =>
     Effect.gen(function*() {
       const { lease, processes: [one] } = yield* makeFleet(1, { endpoint: { delay: 0 } })
       yield* lease
@@ -608,7 +608,7 @@ describe.concurrent("TokenProvider, a renewal: waiting for another", () => {
     }))
 })
 
-describe.concurrent("TokenProvider, a renewal: in the background", () => {
+describe.concurrent("TokenProvider, renewal: in the background", () => {
   const inWindow = Effect.gen(function*() {
     const fleet = yield* makeFleet(1, { endpoint: { delay: 0, lifetime: "100 seconds", retry: schedule } })
     yield* fleet.processes[0].provider.get()
@@ -616,7 +616,7 @@ describe.concurrent("TokenProvider, a renewal: in the background", () => {
     return { ...fleet, one: fleet.processes[0] }
   })
 
-  it.scoped("fleet rule 7: where another has the lease it goes away, and looks again soon", () =>
+  it.scoped("fleet rule 7: if another process has the lease, it stops and looks again soon", () =>
     Effect.gen(function*() {
       const { lease, one } = yield* inWindow
       yield* lease
@@ -630,7 +630,7 @@ describe.concurrent("TokenProvider, a renewal: in the background", () => {
       deepStrictEqual(yield* one.requestTimes, [0])
     }))
 
-  it.scoped("fleet rule 7: it adopts what another has stored, without a request", () =>
+  it.scoped("fleet rule 7: it adopts what another process stored, without a request", () =>
     Effect.gen(function*() {
       const { one, sharedStore } = yield* inWindow
       const two = yield* ProviderBench.make({ sharedStore, endpoint: { tokenPrefix: "2-" } })
@@ -645,7 +645,7 @@ describe.concurrent("TokenProvider, a renewal: in the background", () => {
       deepStrictEqual(yield* one.requestTimes, [0])
     }))
 
-  it.scoped("fleet rule 7: a failed attempt paces the fleet: whoever needs a token then waits for its end", () =>
+  it.scoped("fleet rule 7: a failed attempt paces the fleet: callers without a token wait for its end", () =>
     Effect.gen(function*() {
       const { key, one, sharedStore } = yield* inWindow
       yield* one.tokens.failNext(1)

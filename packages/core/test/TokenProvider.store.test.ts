@@ -9,7 +9,7 @@ import { storeKey } from "./support/StoreKey.js"
 
 type Store = TokenStore.TokenStore["Type"]
 
-/** With the default of storeTimeout: here it is what bounds the waits. */
+/** With the default storeTimeout, which bounds the waits here. */
 const make = (options: ProviderBench.Options = {}) => ProviderBench.make({ storeTimeout: undefined, ...options })
 
 const infos = ({ logs }: ProviderBench.Bench) => logs.filter(({ level }) => level === "Info").map(({ text }) => text)
@@ -22,7 +22,7 @@ const onlyEntry = (bench: ProviderBench.Bench) =>
     return { key: first[0], entry: first[1] }
   })
 
-/** Every request gets its token, with that many milliseconds of waiting at most. */
+/** Every request gets its token within so many milliseconds. */
 const getsToken = (bench: ProviderBench.Bench, waits: number, request?: { readonly scope: string }) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(bench.provider.get(request))
@@ -31,8 +31,8 @@ const getsToken = (bench: ProviderBench.Bench, waits: number, request?: { readon
     return yield* Fiber.join(fiber)
   })
 
-describe("TokenProvider, the store", () => {
-  it.scoped("rule 4: on a cold start the token of the store is adopted, with what remains by the store's clock", () =>
+describe("TokenProvider, store", () => {
+  it.scoped("rule 4: a new process adopts the stored token, with the time that remains by the store's clock", () =>
     Effect.gen(function*() {
       const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
@@ -43,18 +43,18 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 100_000)
       assert.strictEqual(token.obtainedAt.epochMillis, 0)
       deepStrictEqual(yield* two.tokens.requests, [])
-      // Its windows are those of the whole lifetime
+      // Its windows are those of its whole lifetime
       yield* TestClock.adjust("49 seconds")
       assert.isDefined(two.provider.peek())
       yield* TestClock.adjust("1 seconds")
       assert.isUndefined(two.provider.peek())
     }))
 
-  it.scoped("fleet rule 1: a store whose clock is off tells what remains, and no clock decides for another", () =>
+  it.scoped("fleet rule 1: a store whose clock is wrong returns the remaining time: no clock decides for another", () =>
     Effect.gen(function*() {
       const skewed = (store: Store): Store => ({
         ...store,
-        // One second to go, whatever this machine's clock would make of it
+        // One second remains, whatever this machine's clock says
         get: (key) =>
           Effect.map(store.get(key), Option.map((entry) => ({ ...entry, timeToLive: Duration.seconds(60) })))
       })
@@ -66,7 +66,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 65_000)
     }))
 
-  it.scoped("fleet rule 1: what remains is counted from the start of the read", () =>
+  it.scoped("fleet rule 1: the remaining time counts from the start of the read", () =>
     Effect.gen(function*() {
       const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
@@ -78,7 +78,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(Option.getOrThrow(token.expiresAt).epochMillis, 99_600)
     }))
 
-  it.scoped("rule 4: a token that is near its end in the store is not adopted", () =>
+  it.scoped("rule 4: a stored token that expires soon is not adopted", () =>
     Effect.gen(function*() {
       const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
@@ -87,7 +87,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(yield* two.provider.get()), "two-1")
     }))
 
-  it.scoped("rule 4: in its window a process adopts what another has renewed, without a request", () =>
+  it.scoped("rule 4: in its window a process adopts another's new token, without a request", () =>
     Effect.gen(function*() {
       const one = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* one.provider.get()
@@ -101,7 +101,7 @@ describe("TokenProvider, the store", () => {
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
 
-  it.scoped("rule 8: a fresh token is written with its lifetime, and replaces the version that was there", () =>
+  it.scoped("rule 8: a new token is written with its lifetime, and replaces the version that was read", () =>
     Effect.gen(function*() {
       const bench = yield* make({ endpoint: { lifetime: "100 seconds", delay: "2 seconds" } })
       const { provider, store } = bench
@@ -120,7 +120,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual((yield* onlyEntry(bench)).entry.version, second.entry.version)
     }))
 
-  it.scoped("rule 8: the caller does not wait for the write", () =>
+  it.scoped("rule 8: callers do not wait for the write", () =>
     Effect.gen(function*() {
       const { provider, store } = yield* make()
       yield* store.hang(true, "set")
@@ -140,12 +140,12 @@ describe("TokenProvider, the store", () => {
       deepStrictEqual(token.expiresAt, Option.none())
     }))
 
-  it.scoped("fleet rule 2: a write that is refused adopts the winner's token", () =>
+  it.scoped("fleet rule 2: if a write is refused, the winner's token is adopted", () =>
     Effect.gen(function*() {
       const one = yield* make()
       const two = yield* make({
         sharedStore: one.store.backing,
-        // Leases are no more than good will: in a failover two may have one, and hear nothing of each other
+        // Leases do not exclude: in a failover two processes may have one, without notices
         wrapStore: (store) => ({ ...store, acquireLease: () => Effect.succeed(true), changes: Stream.never }),
         endpoint: { tokenPrefix: "two-", delay: "1 second" }
       })
@@ -158,7 +158,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(two.provider.peek()!), "token-1")
     }))
 
-  it.scoped("fleet rule 2: a winner that is no good is not adopted", () =>
+  it.scoped("fleet rule 2: an unusable winner is not adopted", () =>
     Effect.gen(function*() {
       const bench = yield* make()
       let reads = 0
@@ -168,14 +168,14 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(bench.provider.peek()!), "token-1")
     }))
 
-  it.scoped("fleet rule 2: a winner that this process knows to be rejected is replaced in its turn", () =>
+  it.scoped("fleet rule 2: a winner that was rejected here is replaced", () =>
     Effect.gen(function*() {
       const bench = yield* make()
       const { provider, store } = bench
       const first = yield* provider.get()
       yield* settle
       const { entry, key } = yield* onlyEntry(bench)
-      // While this process renews, another writes the rejected token once more
+      // While this process renews, another writes the rejected token again
       yield* store.afterGet(() =>
         Effect.zipRight(
           store.afterGet(undefined),
@@ -189,7 +189,7 @@ describe("TokenProvider, the store", () => {
       deepStrictEqual(yield* two.tokens.requests, [])
     }))
 
-  it.scoped("fleet rule 2: a winner that is no good is replaced", () =>
+  it.scoped("fleet rule 2: an unusable winner is replaced", () =>
     Effect.gen(function*() {
       const one = yield* make()
       let reads = 0
@@ -200,7 +200,7 @@ describe("TokenProvider, the store", () => {
       assert.strictEqual(value(yield* two.provider.get()), "token-1")
     }))
 
-  it.scoped("rule 8: shareTokens false leaves the store alone, whatever happens", () =>
+  it.scoped("rule 8: with shareTokens false the store is never called", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* make({
         shareTokens: false,
@@ -217,7 +217,7 @@ describe("TokenProvider, the store", () => {
       deepStrictEqual(yield* store.calls, [])
     }))
 
-  it.effect("rule 8: at the end of the scope a write under way is finished, within its bound", () =>
+  it.effect("rule 8: closing completes a write in progress, within its time limit", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const bench = yield* Scope.extend(make(), scope)
@@ -232,7 +232,7 @@ describe("TokenProvider, the store", () => {
     }))
 
   for (const region of [Effect.interruptible, Effect.uninterruptible]) {
-    it.effect(`rule 8: at the end of the scope a write that hangs holds it up no longer than storeTimeout, ${region.name}`, () =>
+    it.effect(`rule 8: a write that hangs delays closing by storeTimeout at most, ${region.name}`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const bench = yield* region(Scope.extend(make({ storeTimeout: "300 millis" }), scope))
@@ -246,7 +246,7 @@ describe("TokenProvider, the store", () => {
 })
 
 // -----------------------------------------------------------------------------
-// stores that do not work
+// failing stores
 // -----------------------------------------------------------------------------
 
 const secret = new Error("connection refused")
@@ -284,7 +284,7 @@ const broken: Record<string, { readonly get: Store["get"]; readonly set: Store["
   }
 }
 
-describe.concurrent("TokenProvider, a store that does not work", () => {
+describe.concurrent("TokenProvider, a failing store", () => {
   for (const [name, { get, says, set }] of Object.entries(broken)) {
     it.scoped(`rule 8: a store that ${name} costs one bounded wait and one warning, never a request`, () =>
       Effect.gen(function*() {
@@ -304,7 +304,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
           })
         })
         assert.strictEqual(value(yield* getsToken(bench, 500)), "token-1")
-        // Within the cool-down of the store nobody waits for it again, for whatever key
+        // During the store's cool-down nobody waits for it again, for any key
         for (const scope of ["a", "b", "c"]) yield* getsToken(bench, 0, { scope })
         assert.strictEqual(value(yield* getsToken(bench, 0)), "token-1")
         assert.strictEqual(calls, 1)
@@ -313,7 +313,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
         assert.include(warnings(bench)[0], says)
         assert.notInclude(JSON.stringify(bench.logs), "token-")
 
-        // Later it is asked again, and not complained of again
+        // Later it is asked again, without another warning
         for (let i = 0; i < 3; i++) {
           yield* TestClock.adjust("5 seconds")
           yield* getsToken(bench, 500, { scope: `later ${i}` })
@@ -332,7 +332,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
         assert.lengthOf(warnings(bench), 1)
       }))
 
-    it.scoped(`rule 8: a store that ${name} does not stop a renewal after a 401, nor one in the background`, () =>
+    it.scoped(`rule 8: a store that ${name} stops neither a renewal after a 401 nor a background one`, () =>
       Effect.gen(function*() {
         const bench = yield* make({
           endpoint: { lifetime: "100 seconds" },
@@ -349,7 +349,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       }))
   }
 
-  it.scoped("rule 8: 10 keys at once wait for a store that hangs together, and it is said once", () =>
+  it.scoped("rule 8: 10 keys at once wait together for a store that hangs, with one warning", () =>
     Effect.gen(function*() {
       const bench = yield* make()
       yield* bench.store.hang(true)
@@ -359,18 +359,18 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       assert.lengthOf(warnings(bench), 1)
     }))
 
-  it.scoped("rule 8: a slow store is used as long as its answers for one token come in time, together", () =>
+  it.scoped("rule 8: a slow store is used as long as all its calls for one token end in time", () =>
     Effect.gen(function*() {
       const bench = yield* make({ storeTimeout: "200 millis" })
       yield* bench.store.setDelay("66 millis")
-      // A look, the lease, a look with the lease; then the write, and the lease is given back
+      // A read, the lease, a read with the lease; then the write, and the lease is released
       yield* getsToken(bench, 3 * 66)
       yield* TestClock.adjust(2 * 66)
       assert.strictEqual((yield* bench.store.entries).size, 1)
       deepStrictEqual(warnings(bench), [])
     }))
 
-  it.scoped("rule 8: a slow store costs one whole wait, and a third of it when it is tried again, as each of three calls may take", () =>
+  it.scoped("rule 8: a slow store costs one whole wait, and a third of it when it is tried again", () =>
     Effect.gen(function*() {
       const bench = yield* make({ storeTimeout: "200 millis" })
       yield* bench.store.setDelay("130 millis")
@@ -393,7 +393,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       assert.lengthOf(infos(bench), 1)
     }))
 
-  it.scoped("rule 8: a store that takes no writes is complained of once, not with each renewal", () =>
+  it.scoped("rule 8: a read-only store is logged once, not with each renewal", () =>
     Effect.gen(function*() {
       const bench = yield* make({ endpoint: { lifetime: "100 seconds" } })
       yield* bench.store.fail("READONLY You can't write against a read only replica", "set")
@@ -417,7 +417,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       assert.lengthOf(warnings(bench), 2)
     }))
 
-  it.scoped("rule 9: a store that repeats what it was to write does not bring the token into the log", () =>
+  it.scoped("rule 9: a store error that repeats the entry does not put the token into the log", () =>
     Effect.gen(function*() {
       const long = "a-very-long-token-".padEnd(2000, "0123456789")
       for (const prefix of ["cannot write ", "x".repeat(200), "x".repeat(295)]) {
@@ -439,7 +439,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       }
     }))
 
-  /** Under which every bench keeps the token of the default request. */
+  /** The store's key of the default request. */
   const aKey = Effect.gen(function*() {
     const bench = yield* make()
     yield* bench.provider.get()
@@ -462,7 +462,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
     "null": "null"
   }
   for (const [name, payload] of Object.entries(unreadable)) {
-    it.scoped(`rule 8: ${name} in the store counts as absent, is said once and overwritten`, () =>
+    it.scoped(`rule 8: ${name} in the store counts as absent, is logged once and is overwritten`, () =>
       Effect.gen(function*() {
         const bench = yield* make()
         const { key } = yield* aKey
@@ -496,7 +496,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       { version: "v", timeToLive: Duration.zero }
     ]
   ) {
-    it.scoped(`rule 8: a store that holds ${JSON.stringify(entry)} is survived`, () =>
+    it.scoped(`rule 8: requests succeed if the store holds ${JSON.stringify(entry)}`, () =>
       Effect.gen(function*() {
         const payload = JSON.stringify({ v: 1, token: "token-x", type: "Bearer", scope: null, lifetime: 1e15 })
         const whole = entry === null || "payload" in entry ? entry : { ...entry, payload }
@@ -508,7 +508,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       }))
   }
 
-  it.scoped("rule 8: a token that cannot be written down is used, and stays here", () =>
+  it.scoped("rule 8: a token that cannot be encoded is used, and not stored", () =>
     Effect.gen(function*() {
       const bench = yield* make()
       yield* bench.tokens.respondNext({ value: "tök\nen" })
@@ -521,7 +521,7 @@ describe.concurrent("TokenProvider, a store that does not work", () => {
       assert.strictEqual((yield* bench.store.entries).size, 1)
     }))
 
-  it.scoped("rule 8: an entry that the store itself cannot read is no failure of the store", () =>
+  it.scoped("rule 8: an entry that the store cannot read is not an outage", () =>
     Effect.gen(function*() {
       const values = new Map<string, string>()
       const bench = yield* make({ wrapStore: () => TokenStore.make(values) })

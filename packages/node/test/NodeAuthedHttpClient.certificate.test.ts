@@ -8,7 +8,7 @@ import * as LocalServer from "./LocalServer.js"
 import * as MutualTlsServer from "./MutualTlsServer.js"
 import { unhurried } from "./unhurried.js"
 
-/** A token endpoint and a resource that take no client without a certificate, and no token over another's connection. */
+/** A token endpoint and a resource that require a certificate, and accept a token only over its client's connections. */
 const makeServer = (authority: Certificates.Authority) => {
   const tokens = new Map<string, string>()
   const forms: Array<Record<string, string>> = []
@@ -36,13 +36,13 @@ const pem = ({ certificate, key }: Certificates.Certificate) => ({ certificate, 
 type Client = AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider
 
 describe("NodeAuthedHttpClient with a client certificate", () => {
-  it.scopedLive("proves itself with it, and shows it to the resource; after a rotation no call fails", () =>
+  it.scopedLive("authenticates with it and presents it to the resource; no call fails after a rotation", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* makeServer(authority)
       const [one, two] = [yield* authority.issue("one"), yield* authority.issue("two")]
       const current = yield* Ref.make(pem(one))
-      // Nothing is needed from outside: the type says it
+      // By its type the layer requires nothing
       const layer: Layer.Layer<Client, OAuthError.InvalidOptions> = NodeAuthedHttpClient.layerMutualTls({
         ...unhurried,
         tokenEndpoint: `${server.url}/token`,
@@ -62,16 +62,16 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       deepStrictEqual([...server.tokens.values()], [one.thumbprint])
 
       yield* Ref.set(current, pem(two))
-      // The server forgets the tokens of the former certificate
+      // The server revokes the tokens of the previous certificate
       server.tokens.clear()
       deepStrictEqual(yield* statuses, Arr.replicate(200, 20))
-      // The request that found the new certificate, and one under the key that names it
+      // The request that found the new certificate, and one under its key
       deepStrictEqual(Arr.dedupe(server.tokens.values()), [two.thumbprint])
       assert.isAtMost(server.tokens.size, 2)
       assert.strictEqual(server.presented.at(-1), two.thumbprint)
     }))
 
-  it.scopedLive("the environment says the rest", () =>
+  it.scopedLive("reads the other options from the environment", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const server = yield* makeServer(authority)
@@ -91,7 +91,7 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       assert.strictEqual(status, 200)
     }))
 
-  it.live("what a certificate lacks is named as it was written", () =>
+  it.live("errors name the missing option or variable of the certificate", () =>
     Effect.gen(function*() {
       const layer = NodeAuthedHttpClient.layerMutualTls({
         tokenEndpoint: "https://auth.example.com/token",
@@ -108,8 +108,8 @@ describe("NodeAuthedHttpClient with a client certificate", () => {
       )
     }))
 
-  it.live("without a certificate in `http` the layer needs one from outside", () => {
-    // What the type asks for as well: this does not compile without the certificate
+  it.live("without a certificate in `http` the layer requires one", () => {
+    // The type requires it too: this does not compile without the certificate
     const layer: Layer.Layer<Client, OAuthError.InvalidOptions, ClientCertificate.ClientCertificate> =
       NodeAuthedHttpClient.layer({
         tokenEndpoint: "https://auth.example.com/token",

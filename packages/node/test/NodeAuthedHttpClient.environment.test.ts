@@ -9,7 +9,7 @@ const from = (variables: Readonly<Record<string, string>>) =>
   ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" })
 
 describe("NodeAuthedHttpClient.variables", () => {
-  it("rule 9: what may hold a secret is Redacted, and said to be a secret", () => {
+  it("rule 9: values that may contain a secret are Redacted and marked as secret", () => {
     const variables: ReadonlyArray<Environment.Variable<unknown>> = Object.values(NodeAuthedHttpClient.variables)
     for (const { config, isSecret, name } of variables) {
       const value = Effect.runSync(Effect.either(from({ [name]: "1 second" }).load(config)))
@@ -17,7 +17,7 @@ describe("NodeAuthedHttpClient.variables", () => {
     }
   })
 
-  it("the guide says of each what is said here", () => {
+  it("the guide has the same description of each", () => {
     const guide = readFileSync(new URL("../../guides/configuration.md", import.meta.url), "utf8")
     const [, written] = /<!-- variables -->\n([^]*?)\n?<!-- \/variables -->/.exec(guide) ?? []
     const rows = Object.values(NodeAuthedHttpClient.variables).map(({ description, name }) =>
@@ -50,14 +50,14 @@ describe("NodeAuthedHttpClient.readEnvironment", () => {
       ])
     }))
 
-  it.effect("an address of a proxy is taken without the line break of a file", () =>
+  it.effect("the URL of a proxy is read without the line break of a file", () =>
     Effect.gen(function*() {
       const { proxy } = yield* read({ ALF_PROXY: "http://proxy.example.com:3128\n" })
       assert(Redacted.isRedacted(proxy))
       assert.strictEqual(Redacted.value(proxy), "http://proxy.example.com:3128")
     }))
 
-  it.effect("says what is wrong with one of node's by its name", () =>
+  it.effect("an error names the variable of node that is wrong", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(read({ ALF_CONNECT_TIMEOUT: "10" }))
       assert.strictEqual(

@@ -14,7 +14,7 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
     redis: Effect.map(RedisServer.make(), ({ url }) => url)
   }
 
-  it.scopedLive("processes share a token through the store that it names", () =>
+  it.scopedLive("processes share a token through its store", () =>
     rowsEffect(
       Object.entries(servers),
       ([name]) => name,
@@ -24,13 +24,13 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
           const variables = { ...variablesFor(server), ALF_STORE_URL: yield* store }
           for (let process = 0; process < 2; process++) assert.strictEqual(yield* run(variables), 200)
           assert.lengthOf(server.tokenRequests, 1)
-          // Another prefix is another store
+          // Another prefix means another store
           yield* run({ ...variables, ALF_STORE_PREFIX: "other:" })
           assert.lengthOf(server.tokenRequests, 2)
         }).pipe(Effect.scoped)
     ))
 
-  it.scopedLive("is not read where the options give a store, and counts where they give a Redis", () =>
+  it.scopedLive("is ignored if the options contain a store, and used if they contain a Redis", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const variables = variablesFor(server)
@@ -44,7 +44,7 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
 
   const must = "must begin with one of redis:, rediss:, unix:, memcached:, postgres:, postgresql:, mysql:, sqlite:"
 
-  it.live("what is wrong is named as it is written", () =>
+  it.live("errors name the variable", () =>
     rowsEffect(
       [
         [{ ALF_STORE_URL: "nonsense" }, `ALF_STORE_URL ${must}`],
@@ -82,7 +82,7 @@ describe("NodeAuthedHttpClient.layerEnv, ALF_STORE_URL", () => {
         })
     ))
 
-  it.live("the package that it needs is named when it is not installed", () =>
+  it.live("errors name the package that is not installed", () =>
     rowsEffect(
       [
         ["memcached://x", "memcache", /^ALF_STORE_URL needs the package memcache, .*\(npm install memcache\)/],

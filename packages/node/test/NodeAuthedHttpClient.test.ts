@@ -32,7 +32,7 @@ const optionsFor = (server: OAuthServer.OAuthServer) => ({
   baseUrl: server.url
 })
 
-/** Builds the layer as a process of its own would, and closes it with the scope. */
+/** Builds the layer as another process would, and closes it with the scope. */
 const makeClient = <R = never, ES = never, RS = never>(options: NodeAuthedHttpClient.Options<R, ES, RS>) =>
   Effect.map(
     Layer.build(NodeAuthedHttpClient.layer(options)),
@@ -42,14 +42,14 @@ const makeClient = <R = never, ES = never, RS = never>(options: NodeAuthedHttpCl
 const statusOf = (client: AuthedHttpClient.AuthedHttpClient["Type"], path = "/resource") =>
   Effect.map(client.get(path), (response) => response.status)
 
-/** The Redis of a block of tests, with keys that no other test uses. */
+/** The Redis of a group of tests, with keys that no other test uses. */
 const ownRedis = Effect.map(Shared, ({ prefix, url }) => ({
   url,
   prefix: `${prefix}${crypto.randomUUID()}:`,
   ...unhurriedRedis
 }))
 
-/** What is logged at Warning or above while an effect runs. */
+/** The logs at Warning or above while an effect runs. */
 const loggedBy = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
   const messages: Array<string> = []
   const logger = Logger.make(({ message }) => messages.push(Arr.ensure(message).join(" ")))
@@ -60,7 +60,7 @@ const loggedBy = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
 }
 
 describe("NodeAuthedHttpClient.layer", () => {
-  it.scopedLive("asks once for a token and signs with it", () =>
+  it.scopedLive("requests a token once and sends it", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const client = yield* makeClient(optionsFor(server))
@@ -87,7 +87,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       }])
     }))
 
-  it.scopedLive("with the endpoint too, the issuer is whom an assertion is for", () =>
+  it.scopedLive("if both are set, the issuer is the audience of assertions", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const client = yield* makeClient({
@@ -110,7 +110,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       assert.lengthOf(server.tokenRequests, 2)
     }))
 
-  it.scopedLive("passes on what is asked for, and how the client proves itself", () =>
+  it.scopedLive("passes on the token request and the client authentication", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const client = yield* makeClient({
@@ -138,7 +138,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       assert.isUndefined(headers.authorization)
     }))
 
-  it.scopedLive("retries as alf's Retry(total=5, status_forcelist=[500]) says", () =>
+  it.scopedLive("retries like alf's Retry(total=5, status_forcelist=[500])", () =>
     Effect.gen(function*() {
       let failures = 2
       const server = yield* OAuthServer.make({
@@ -176,7 +176,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       assert.notInclude(shown, Buffer.from("the-client:the-client-secret").toString("base64"))
     }))
 
-  it.scopedLive("a secret may be an effect with needs of its own", () =>
+  it.scopedLive("a secret may be an effect with requirements", () =>
     Effect.gen(function*() {
       class Vault extends Context.Tag("Vault")<Vault, { readonly read: Effect.Effect<Redacted.Redacted> }>() {}
       const server = yield* OAuthServer.make()
@@ -196,7 +196,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       )
     }))
 
-  it.scopedLive("a store of one's own holds the tokens", () =>
+  it.scopedLive("a custom store keeps the tokens", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const values = new Map<string, string>()
@@ -210,7 +210,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       assert.strictEqual(values.size, 1)
     }))
 
-  it.scopedLive("the error of a store of one's own is the layer's", () =>
+  it.scopedLive("the error of a custom store is the layer's error", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const tokenStore = Layer.fail("no store" as const)
@@ -225,7 +225,7 @@ describe("NodeAuthedHttpClient.layer", () => {
     baseUrl: "https://api.example.com"
   }
 
-  it.scoped("an HTTP client and a store that several clients share are built once", () =>
+  it.scoped("an HTTP client and a store shared by several clients are built once", () =>
     Effect.gen(function*() {
       const built: Array<string> = []
       const tell = (what: string) => Effect.sync(() => built.push(what))
@@ -246,7 +246,7 @@ describe("NodeAuthedHttpClient.layer", () => {
       deepStrictEqual(built.sort(), ["http", "store"])
     }))
 
-  it.live("all that is missing or wrong is named at once", () =>
+  it.live("one error names all options that are missing or wrong", () =>
     rowsEffect<readonly [options: object, ReadonlyArray<string>], unknown, Scope.Scope>(
       [
         [{ clientId: "c" }, [
@@ -289,7 +289,7 @@ describe("NodeAuthedHttpClient.layer", () => {
         })
     ))
 
-  it.live("what is wrong is an InvalidOptions that names it as it is written here", () =>
+  it.live("a wrong option is an InvalidOptions with the name of the option", () =>
     rowsEffect<readonly [string, object], unknown, Scope.Scope>(
       [
         ["tokenEndpoint is missing, and issuer as well: give one of them", { tokenEndpoint: undefined }],
@@ -330,11 +330,11 @@ describe("NodeAuthedHttpClient.layer", () => {
     ))
 })
 
-describe("NodeAuthedHttpClient.layer, of several APIs", () => {
+describe("NodeAuthedHttpClient.layer, several APIs", () => {
   class Payments extends AuthedHttpClient.Tag("Payments")<Payments>() {}
   class Orders extends AuthedHttpClient.Tag("Orders")<Orders>() {}
 
-  it.scopedLive("each has its credential and its provider, over one store", () =>
+  it.scopedLive("each has its own credential and provider, over one store", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const stored = new Map<string, string>()
@@ -353,7 +353,7 @@ describe("NodeAuthedHttpClient.layer, of several APIs", () => {
 })
 
 describe("NodeAuthedHttpClient.layerHttpClient", () => {
-  it.scopedLive("provides platform's HttpClient, authorised", () =>
+  it.scopedLive("provides platform's HttpClient, with authorization", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const layer = NodeAuthedHttpClient.layerHttpClient(optionsFor(server))
@@ -386,7 +386,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
     ALF_BASE_URL: server.url
   })
 
-  it.scopedLive("reads everything from the environment, ALF_REDIS_URL is an address or a socket", () =>
+  it.scopedLive("reads everything from the environment; ALF_REDIS_URL is a URL or a socket", () =>
     rowsEffect(
       [
         ["an address", RedisServer.shared],
@@ -407,7 +407,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
         })
     ))
 
-  it.scopedLive("ALF_ISSUER stands in for ALF_TOKEN_ENDPOINT", () =>
+  it.scopedLive("ALF_ISSUER replaces ALF_TOKEN_ENDPOINT", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { ALF_TOKEN_ENDPOINT: _, ...variables } = variablesFor(server)
@@ -415,14 +415,14 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       assert.lengthOf(server.tokenRequests, 1)
     }))
 
-  it.live("ALF_ISSUER is named where it is wrong", () =>
+  it.live("an error names ALF_ISSUER if it is wrong", () =>
     Effect.gen(function*() {
       const { ALF_TOKEN_ENDPOINT: _, ...variables } = complete
       const error = yield* Effect.flip(run({ ...variables, ALF_ISSUER: "nonsense" }, getResource))
       assert.strictEqual(error.message, "ALF_ISSUER is not an absolute URL")
     }))
 
-  it.scopedLive("takes from the options what the environment does not say", () =>
+  it.scopedLive("the options complete the environment", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { ALF_BASE_URL: _, ...variables } = variablesFor(server)
@@ -435,7 +435,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       deepStrictEqual(server.tokenRequests.map(({ form }) => form.scope), ["from-options", "from-environment"])
     }))
 
-  it.scopedLive("needs no secret where the options say how the client proves itself", () =>
+  it.scopedLive("needs no secret if the options contain a client authentication", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
@@ -443,7 +443,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       assert.strictEqual(server.tokenRequests[0].form.client_id, "the-client")
     }))
 
-  it.scopedLive("does not look at ALF_REDIS_URL where the options give a store", () =>
+  it.scopedLive("ignores ALF_REDIS_URL if the options contain a store", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const status = yield* run({ ...variablesFor(server), ALF_REDIS_URL: "nonsense" }, getResource, {
@@ -452,7 +452,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       assert.strictEqual(status, 200)
     }))
 
-  it.scopedLive("ALF_CLIENT_SECRET_FILE is read anew when the secret has changed", () =>
+  it.scopedLive("ALF_CLIENT_SECRET_FILE is read again after a change of the secret", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
@@ -472,7 +472,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       )
     }))
 
-  it.scopedLive("ALF_CLIENT_AUTH says how the secret is sent, ALF_RESOURCE and ALF_AUDIENCE what is asked for", () =>
+  it.scopedLive("ALF_CLIENT_AUTH sets how the secret is sent, ALF_RESOURCE and ALF_AUDIENCE the token request", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       yield* run({
@@ -492,7 +492,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       })
     }))
 
-  it.scopedLive("ALF_CLIENT_KEY_FILE signs an assertion, by ALF_CLIENT_KEY_ID", () =>
+  it.scopedLive("ALF_CLIENT_KEY_FILE signs an assertion, with ALF_CLIENT_KEY_ID as kid", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
@@ -511,14 +511,14 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       })
     }))
 
-  it.scopedLive("a client that is known by its network needs no secret", () =>
+  it.scopedLive("a client identified by its network needs no secret", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const { ALF_CLIENT_SECRET: _, ...variables } = variablesFor(server)
       assert.strictEqual(yield* run({ ...variables, ALF_CLIENT_AUTH: "none" }, getResource), 200)
     }))
 
-  it.scopedLive("two clients of one app read under two prefixes", () =>
+  it.scopedLive("two clients of one app use two prefixes", () =>
     Effect.gen(function*() {
       const servers = [yield* OAuthServer.make(), yield* OAuthServer.make()] as const
       const variables = new Map([
@@ -536,7 +536,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
         const layer = Layer.provide(NodeAuthedHttpClient.layerEnv(unhurried), Layer.setConfigProvider(provider))
         assert.strictEqual(yield* Effect.provide(getResource, layer), 200)
       }
-      // As the option has it
+      // As in the option
       const layer = Layer.provide(
         NodeAuthedHttpClient.layerEnv({ ...unhurried, prefix: "BILLING" }),
         Layer.setConfigProvider(environment)
@@ -552,7 +552,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
     ALF_BASE_URL: "https://api.example.com"
   }
 
-  it.live("names all variables that are missing or wrong, with the prefix", () =>
+  it.live("one error names all variables that are missing or wrong, with the prefix", () =>
     Effect.gen(function*() {
       const variables = new Map([
         ["BILLING_TOKEN_ENDPOINT", "/token"],
@@ -578,7 +578,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
       ])
     }))
 
-  it.live("a fault of ALF_STORE_URL or of a certificate is named together with the others", () =>
+  it.live("the error includes a wrong ALF_STORE_URL or certificate", () =>
     rowsEffect(
       [
         [{ ALF_STORE_URL: "nonsense" }, /^ALF_STORE_URL must begin with one of /],
@@ -615,7 +615,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
         })
     ))
 
-  it.live("says which variable is missing", () =>
+  it.live("an error names the missing variable", () =>
     rowsEffect(Object.keys(complete), (name) => name, (name) =>
       Effect.gen(function*() {
         const variables = new Map(Object.entries(complete))
@@ -624,7 +624,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
         assert.match(error.message, new RegExp(`\\b${name}\\b.* is not set$`))
       })))
 
-  it.live("says which variable is wrong, with the prefix it has, and not what it says", () =>
+  it.live("an error names the wrong variable with its prefix, without its value", () =>
     rowsEffect<readonly [Readonly<Record<string, string>>, string], unknown, never>(
       [
         [{ ALF_TOKEN_ENDPOINT: "" }, "ALF_TOKEN_ENDPOINT is empty"],
@@ -674,7 +674,7 @@ describe("NodeAuthedHttpClient.layerEnv", () => {
         })
     ))
 
-  it.live("an option that is wrong is named as an option", () =>
+  it.live("a wrong option is named as an option", () =>
     Effect.gen(function*() {
       const { ALF_BASE_URL: _, ...variables } = complete
       const wrongBase = yield* Effect.flip(run(variables, getResource, { baseUrl: "nonsense" }))
@@ -697,7 +697,7 @@ const makeFile = Effect.fnUntraced(function*(text: string) {
   return { path, write }
 })
 
-/** Waits until the token is in Redis: it is stored after those who waited for it have it. */
+/** Waits until the token is in Redis: it is stored after its callers have it. */
 const stored = (redis: { readonly url: string; readonly prefix: string }, token = "") =>
   Effect.acquireUseRelease(
     Effect.sync(() => new Redis(redis.url)),
@@ -732,7 +732,7 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
       assert.strictEqual(new Set(server.presented).size, 1)
     }))
 
-  it.scopedLive("a token is stored before the layer that got it is closed", () =>
+  it.scopedLive("a token is stored before its layer closes", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const redis = yield* ownRedis
@@ -742,7 +742,7 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
       assert.lengthOf(server.tokenRequests, 1)
     }))
 
-  it.scopedLive("a process of the operating system uses the token of this one", () =>
+  it.scopedLive("another operating system process uses the token of this one", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const redis = yield* ownRedis
@@ -760,7 +760,7 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
       deepStrictEqual(server.presented, Arr.replicate(server.presented[0], 2))
     }))
 
-  it.scopedLive("after a revocation, others adopt the token that one has got", () =>
+  it.scopedLive("after a revocation, others adopt the new token of one", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const redis = yield* ownRedis
@@ -777,7 +777,7 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
       assert.strictEqual(server.presented.at(-1), fresh)
       assert.lengthOf(server.tokenRequests, 2)
     }))
-  it.scopedLive("an entry that is no token is replaced", () =>
+  it.scopedLive("an entry without a token is replaced", () =>
     Effect.gen(function*() {
       const server = yield* OAuthServer.make()
       const redis = yield* ownRedis
@@ -803,7 +803,7 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
     }))
 })
 
-/** Runs a script of this folder as an app of its own, in one file that loads fast, and gives what it prints. */
+/** Runs a script of this folder as an app, bundled to load fast; returns its output. */
 const runProcess = (script: string, variables: Readonly<Record<string, string>>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => fileURLToPath(new URL(`../build/${crypto.randomUUID()}.mjs`, import.meta.url))),
@@ -816,7 +816,7 @@ const runProcess = (script: string, variables: Readonly<Record<string, string>>)
           platform: "node",
           format: "esm",
           conditions: ["@effect-alf/source"],
-          // With stores that nobody asks for it would be twice as large
+          // With unused stores it would be twice as large
           external: ["ioredis", "jose", "undici", "ws", "memcache", "@effect/sql", "@effect/sql-*"]
         })
       ).pipe(Effect.zipRight(Effect.async<string, Error>((resume, signal) => {
@@ -831,7 +831,7 @@ const runProcess = (script: string, variables: Readonly<Record<string, string>>)
     (outfile) => Effect.promise(() => rm(outfile, { force: true }))
   )
 
-describe("NodeAuthedHttpClient over an HTTP client in place of connections", () => {
+describe("NodeAuthedHttpClient over another HTTP client", () => {
   const server = TestAuthorizationServer.layer()
   const { apiUrl: baseUrl, clientId, clientSecret, tokenEndpoint } = TestAuthorizationServer
   const environment = ConfigProvider.fromMap(
@@ -850,7 +850,7 @@ describe("NodeAuthedHttpClient over an HTTP client in place of connections", () 
     ]
   ] as const
 
-  it.effect("an app's own wiring runs on the test server, which a test controls", () =>
+  it.effect("an app's layers run against the test server, which a test controls", () =>
     rowsEffect(layers, ([name]) => name, ([, layer]) =>
       Effect.gen(function*() {
         const client = yield* AuthedHttpClient.AuthedHttpClient
