@@ -40,7 +40,7 @@ export const errorCodes = [
 ] as const
 
 /** One of `errorCodes`. */
-export type ErrorCode = (typeof errorCodes)[number]
+type ErrorCode = (typeof errorCodes)[number]
 
 /** The attributes of an error. */
 export const make = (error: AuthorizationServerError | TokenProviderError | TokenStoreError): ErrorAttributes =>

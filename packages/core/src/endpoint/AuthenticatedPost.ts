@@ -44,7 +44,7 @@ export interface Destination<out R = never> {
 }
 
 /** What is sent in addition to the client's credentials. */
-export interface Form {
+interface Form {
   readonly params: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]>
   /** Makes further parameters for each attempt, which may be secret. */
   readonly grant?: Grant.Grant | undefined
@@ -175,13 +175,13 @@ interface Waiting {
 }
 
 /** A request about one token (RFC 7009 §2.1, RFC 7662 §2.1). */
-export type AboutToken<A, E> = (
+type AboutToken<A, E> = (
   token: AccessToken | Redacted.Redacted,
   hint?: "access_token" | "refresh_token"
 ) => Effect.Effect<A, E>
 
 /** The URL of the endpoint, and the option that provides it. */
-export interface Address<D> {
+interface Address<D> {
   readonly option: string
   readonly at: AuthorizationServer.Address<D>
 }
@@ -205,7 +205,7 @@ export const aboutToken = <E extends AuthorizationServerError, D, R>(
   )
 
 /** Makes the sender of forms to the URL in the options. */
-export const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D, R = never>(
+const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D, R = never>(
   name: string,
   ServerError: ServerExchange.ErrorClass<E>,
   { at, option }: Address<D>,

@@ -66,7 +66,7 @@ const registered = [
 ]
 
 /** The method that a client uses, and why the server may not accept it. */
-export interface Choice<R> {
+interface Choice<R> {
   readonly clientAuth: ClientAuth.ClientAuth<R>
   readonly doubt: string | undefined
 }

@@ -47,7 +47,7 @@ export const decode = <A, I>(schema: Schema.Schema<A, I>): (value: unknown) => E
 }
 
 /** The fields that were read, and what is wrong with the others. */
-export interface Lenient<A> {
+interface Lenient<A> {
   readonly fields: A
   readonly unread: ReadonlyArray<string>
 }

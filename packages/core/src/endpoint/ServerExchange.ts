@@ -41,7 +41,7 @@ export interface ErrorClass<E extends AuthorizationServerError> {
 }
 
 /** The fields of an error in addition to its subject. */
-export type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
+type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
 
 /** A good response: a status of 2xx, and no OAuth error. */
 export interface Answer<E extends AuthorizationServerError> {

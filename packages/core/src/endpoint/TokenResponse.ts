@@ -82,7 +82,7 @@ export interface TokenResponse {
 }
 
 /** An error response (RFC 6749 §5.2). */
-export interface ErrorResponse {
+interface ErrorResponse {
   readonly error: string
   readonly errorDescription: string | undefined
   readonly errorUri: string | undefined

@@ -368,7 +368,7 @@ export type RenewalDecision =
   | { readonly _tag: "Answer"; readonly error: Cooldown.Failure }
 
 /** What a call does. */
-export type Decision =
+type Decision =
   | RenewalDecision
   /**
    * `use` says how the token was obtained, unless it was simply in memory; `isRenewed`, whether a background renewal

@@ -7,7 +7,6 @@
  */
 import type { AccessToken } from "../AccessToken.js"
 import { type Hold, nthHold } from "../store/FleetNotes.js"
-import * as OriginList from "./OriginList.js"
 
 // -----------------------------------------------------------------------------
 // states
@@ -35,7 +34,7 @@ export interface Paused {
 export type Standing = Trusted | Doubtful | Paused
 
 /** An origin that rejected a token. */
-export interface OriginState {
+interface OriginState {
   readonly standing: Standing
   /** The tokens that were counted as fruitless. */
   readonly counted: ReadonlyArray<string>
@@ -45,7 +44,7 @@ export interface OriginState {
 }
 
 /** A token that an origin rejected. */
-export interface Rejection {
+interface Rejection {
   readonly token: string
   readonly origin: string
   readonly expiresAt: number
@@ -158,7 +157,17 @@ interface Heard {
   readonly doubt: ReadonlyArray<string>
 }
 
-const nothing: Heard = { took: OriginList.none, doubt: OriginList.none }
+const nothing: Heard = { took: [], doubt: [] }
+
+/** Most tokens go to one origin, and those of most apps to the same: it has one list for all of them. */
+let alone: ReadonlyArray<string> = []
+
+/** A list with one more origin; a full one starts again. */
+export const addOrigin = (origins: ReadonlyArray<string>, origin: string): ReadonlyArray<string> => {
+  if (origins.includes(origin)) return origins
+  if (origins.length > 0 && origins.length < maxOrigins) return origins.concat(origin)
+  return alone[0] === origin ? alone : alone = [origin]
+}
 
 /** Which origins accepted which token. Kept as long as anyone holds the token. */
 export class Acceptances {
@@ -174,7 +183,7 @@ export class Acceptances {
   accepted(token: AccessToken, origin: string): void {
     const { doubt, took } = this.#of(token)
     this.#heard.set(token, {
-      took: OriginList.add(took, origin, maxOrigins),
+      took: addOrigin(took, origin),
       doubt: doubt.filter((other) => other !== origin)
     })
     this.#lastToken = token
@@ -184,7 +193,7 @@ export class Acceptances {
   /** The origin rejected it. */
   rejected(token: AccessToken, origin: string): void {
     const { doubt, took } = this.#of(token)
-    this.#heard.set(token, { took, doubt: OriginList.add(doubt, origin, maxOrigins) })
+    this.#heard.set(token, { took, doubt: addOrigin(doubt, origin) })
     this.#lastToken = undefined
   }
 

@@ -9,7 +9,7 @@ import type * as Cooldown from "./Cooldown.js"
 import type { Slot } from "./TokenCache.js"
 
 /** What a failed renewal means for callers that need the token. */
-export type Consequence = "serves" | "rejected" | "missing"
+type Consequence = "serves" | "rejected" | "missing"
 
 /** The key whose renewals are logged. */
 export type Subject = Pick<Slot, "name" | "request">

@@ -14,10 +14,10 @@ export type TokenAttempts = (
 ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
 
 /** What an attempt is for. */
-export type Need = Omit<RefreshTokens.Need, "attempt">
+type Need = Omit<RefreshTokens.Need, "attempt">
 
 /** Options of the attempts. */
-export interface Options extends Omit<RefreshTokens.Options, "scope"> {
+interface Options extends Omit<RefreshTokens.Options, "scope"> {
   readonly endpoint: TokenEndpoint["Type"]
 }
 

@@ -85,7 +85,7 @@ export interface BoundedStore {
 }
 
 /** How an entry is written. */
-export interface SetOptions {
+interface SetOptions {
   /** What no message may show. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   /** Other processes wait for this entry: it is written even while the store is left alone. */

@@ -47,7 +47,7 @@ export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing
   })
 
 /** What one process of the fleet does. */
-export const join = (
+const join = (
   store: BoundedStore.BoundedStore,
   isShared: boolean,
   options: Sharing.Options

@@ -578,6 +578,17 @@ describe("OriginVerdicts, which origins accepted a token", () => {
     deepStrictEqual([api, other].map((origin) => acceptances.works(again, origin)), [true, false])
   })
 
+  it("an origin is in a list once, and a list is never changed", () => {
+    const single = OriginVerdicts.addOrigin([], api)
+    const both = OriginVerdicts.addOrigin(single, other)
+    assert.strictEqual(OriginVerdicts.addOrigin(both, api), both)
+    deepStrictEqual([single, both], [[api], [api, other]])
+  })
+
+  it("rule 12: lists of the same one origin are one list", () => {
+    assert.strictEqual(OriginVerdicts.addOrigin([], api), OriginVerdicts.addOrigin([], api))
+  })
+
   it("does not grow with the origins", () => {
     const acceptances = new OriginVerdicts.Acceptances()
     for (let index = 0; index < 1_000; index++) acceptances.accepted(one, `https://${index}.test`)
