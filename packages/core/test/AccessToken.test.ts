@@ -29,26 +29,26 @@ const windows = (
 
 describe("AccessToken", () => {
   describe("make", () => {
-    it("is a Bearer token unless said otherwise, and its end counts from obtainedAt", () => {
+    it("is a Bearer token by default, and its expiry counts from obtainedAt", () => {
       const made = token("1 hour")
       assert.strictEqual(made.tokenType, "Bearer")
       deepStrictEqual(made.expiresAt, Option.some(at(3_600_000)))
       deepStrictEqual(made.scope, Option.none())
     })
 
-    it("RFC 9449 §7.1: is never a Bearer token where it is bound to a key", () =>
+    it("RFC 9449 §7.1: is never a Bearer token if it is bound to a key", () =>
       Effect.gen(function*() {
         const proofKey = yield* DPoP.generate()
         const made = AccessToken.make({ value: Redacted.make("v"), tokenType: "Bearer", obtainedAt: at(0), proofKey })
         assert.strictEqual(AccessToken.authorization(made), "DPoP v")
       }).pipe(Effect.runPromise))
 
-    it("does not know its end when the server did not say it", () => {
+    it("has no expiry if the server sent none", () => {
       deepStrictEqual(token().expiresAt, Option.none())
     })
 
     const claims: ReadonlyArray<Duration.DurationInput> = [Infinity, Duration.infinity, Duration.seconds(1e18)]
-    it("bounds a claimed lifetime by what a date can hold", () =>
+    it("limits a lifetime to what a date can hold", () =>
       rows(
         claims,
         (claim) => `bounds a claimed lifetime of ${Duration.format(claim)} by what a date can hold`,
@@ -57,7 +57,7 @@ describe("AccessToken", () => {
         }
       ))
 
-    it("is a value: equal when everything in it is", () => {
+    it("is a value: equal if all its fields are", () => {
       const value = Redacted.make("a")
       const make = (scope: string) => AccessToken.make({ value, obtainedAt: at(0), expiresIn: 1000, scope })
       assert.isTrue(Equal.equals(make("read"), make("read")))
@@ -80,7 +80,7 @@ describe("AccessToken", () => {
       assert.strictEqual(AccessToken.authorization(token()), "Bearer the-token-value")
     })
 
-    it("rule 9: shows its value nowhere", () => {
+    it("rule 9: never shows its value", () => {
       const shown = [
         String(token(1000)),
         JSON.stringify(token(1000)),
@@ -100,7 +100,7 @@ describe("AccessToken", () => {
       [5001, 0, true],
       [1e9, 0, true]
     ]
-    it("a token of 5 s has less left by and by, and then none", () =>
+    it("a token of 5 s has ever less time, and then none", () =>
       rows(
         table,
         ([elapsed, remaining]) => `a token of 5 s after ${elapsed} ms: ${remaining} ms remain`,
@@ -113,12 +113,12 @@ describe("AccessToken", () => {
         }
       ))
 
-    it("a token whose end is not known never expires by the clock", () => {
+    it("a token of unknown lifetime never expires", () => {
       deepStrictEqual(AccessToken.remaining(token(), at(1e12)), Option.none())
       assert.isFalse(AccessToken.isExpired(token(), at(1e12)))
     })
 
-    it("a lifetime of zero has run out from the start", () => {
+    it("a token with a lifetime of zero is expired at once", () => {
       assert.isTrue(AccessToken.isExpired(token(0), at(0)))
     })
   })
@@ -136,11 +136,11 @@ describe("AccessToken", () => {
       deepStrictEqual(windows("5 seconds"), { refreshAt: 4000, freshUntil: 4500, expiresAt: 5000 })
     })
 
-    it("rule 3: a 1-second token is handed out for most of its life", () => {
+    it("rule 3: a 1-second token is served for most of its lifetime", () => {
       deepStrictEqual(windows("1 seconds"), { refreshAt: 800, freshUntil: 900, expiresAt: 1000 })
     })
 
-    it("rule 8 of the fleet: an unknown end is refreshed by defaultLifetime and never runs out", () => {
+    it("fleet rule 8: a token of unknown lifetime is renewed by defaultLifetime and never expires", () => {
       deepStrictEqual(windows(undefined), {
         refreshAt: 3_300_000,
         freshUntil: 3_590_000,
@@ -148,7 +148,7 @@ describe("AccessToken", () => {
       })
     })
 
-    it("an infinite defaultLifetime never asks for a renewal", () => {
+    it("with an infinite defaultLifetime it is never renewed", () => {
       deepStrictEqual(windows(undefined, { defaultLifetime: Duration.infinity }), {
         refreshAt: Infinity,
         freshUntil: Infinity,
@@ -160,7 +160,7 @@ describe("AccessToken", () => {
       deepStrictEqual(windows(0), { refreshAt: 0, freshUntil: 0, expiresAt: 0 })
     })
 
-    it("jitter moves the renewal into the window by up to a quarter of it", () => {
+    it("jitter delays the renewal by up to a quarter of the window", () => {
       assert.strictEqual(windows("1 hour", { jitter: 1 }).refreshAt, 3_600_000 - 225_000)
       assert.strictEqual(windows("1 hour", { jitter: 0.5 }).refreshAt, 3_600_000 - 262_500)
     })
@@ -177,7 +177,7 @@ describe("AccessToken", () => {
       assert.strictEqual(ahead("30 seconds", { refreshAhead, jitter: 1 }), 4500)
     })
 
-    it("rule 3: it is one and a half of what the endpoint is known to take, and half of the lifetime at most", () => {
+    it("rule 3: that time is 1.5 times the last requests, and half of the lifetime at most", () => {
       const at = (requestDuration: Duration.DurationInput, jitter: number) =>
         windows("2 seconds", { requestDuration: Duration.decode(requestDuration), jitter })
       deepStrictEqual(at("200 millis", 1), { refreshAt: 1500, freshUntil: 1800, expiresAt: 2000 })

@@ -31,7 +31,7 @@ const Provider = TokenProvider.layer().pipe(
 )
 
 describe("AuthedCall", () => {
-  it.effect("rule 12: calls one after the other share a token", () =>
+  it.effect("rule 12: successive calls share a token", () =>
     Effect.gen(function*() {
       const { call, shown, tokens } = yield* world(["token-1"])
       deepStrictEqual([yield* call, yield* call], ["done", "done"])
@@ -40,7 +40,7 @@ describe("AuthedCall", () => {
       deepStrictEqual([Object.fromEntries(request.params).scope, none.length], ["write", 0])
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("rule 4: two hundred that are rejected at once cost one more", () =>
+  it.effect("rule 4: two hundred calls rejected at once cost one token request", () =>
     Effect.gen(function*() {
       const { call, tokens } = yield* world(["token-2"])
       const done = yield* Effect.all(Array.from({ length: 200 }, () => call), { concurrency: "unbounded" })
@@ -48,7 +48,7 @@ describe("AuthedCall", () => {
       assert.strictEqual((yield* tokens.requests).length, 2)
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("rule 5: a call is made at most twice, and one that rejects every token holds further renewals", () =>
+  it.effect("rule 5: a call is made at most twice, and rejecting every token pauses renewals", () =>
     Effect.gen(function*() {
       const { call, shown, tokens } = yield* world()
       assert.instanceOf(yield* Effect.flip(call), Refused)
@@ -70,14 +70,14 @@ describe("AuthedCall", () => {
       assert.strictEqual((yield* tokens.requests).length, 3)
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("any other failure is the caller's", () =>
+  it.effect("any other failure reaches the caller", () =>
     Effect.gen(function*() {
       const { authed, tokens } = yield* world()
       const error = yield* Effect.flip(authed(() => new Refused({ reason: "other" })))
       deepStrictEqual([error._tag, (yield* tokens.requests).length], ["Refused", 1])
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("rule 6: without a token there is no call", () =>
+  it.effect("rule 6: without a token the call is not made", () =>
     Effect.gen(function*() {
       const { call, shown, tokens } = yield* world(["token-1"])
       yield* tokens.failNext(1)
@@ -85,7 +85,7 @@ describe("AuthedCall", () => {
       deepStrictEqual(shown, [])
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("what the other side said says more than a renewal that fails", () =>
+  it.effect("if the renewal fails, the caller gets the rejection", () =>
     Effect.gen(function*() {
       const { authed, tokens } = yield* world()
       const error = yield* Effect.flip(
@@ -107,7 +107,7 @@ describe("AuthedCall", () => {
         )
     ).pipe(Effect.map((counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))))
 
-  it.effect("what comes of a rejection is counted as with AuthedHttpClient", () =>
+  it.effect("rejections are counted as with AuthedHttpClient", () =>
     Effect.gen(function*() {
       const good = ["token-1"]
       const { authed, call, tokens } = yield* Effect.tagMetrics(world(good), "test", "counted")
@@ -128,7 +128,7 @@ describe("AuthedCall", () => {
       deepStrictEqual(yield* replays("counted"), { accepted: 1, failed: 1, rejected: 1, unrenewed: 1 })
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("a failure comes with all of its cause, the first time and the second", () =>
+  it.effect("a failure keeps its whole cause, in the first and the second call", () =>
     Effect.gen(function*() {
       const { authed } = yield* world()
       for (const reason of ["other", "token"] as const) {
@@ -154,7 +154,7 @@ describe("AuthedCall", () => {
           )
       }))
 
-  it.effect("with a provider that the app made itself: told once of each token, and again after a rejection", () =>
+  it.effect("a custom provider is told once of each accepted token, and again after a rejection", () =>
     Effect.gen(function*() {
       const reports: Array<string> = []
       const good = ["token-1"]
@@ -169,7 +169,7 @@ describe("AuthedCall", () => {
       deepStrictEqual(reports, ["token-1 accepted", "token-2 accepted"])
     }).pipe(Effect.provide(Provider)))
 
-  it.effect("rule 4: all callers of a provider tell it of a token once, and again after a rejection of any", () =>
+  it.effect("rule 4: all callers of a provider report an accepted token once, and again after a rejection", () =>
     Effect.gen(function*() {
       const reports: Array<string> = []
       const told = Effect.map(TokenProvider.TokenProvider, (provider) => ({

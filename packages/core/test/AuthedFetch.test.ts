@@ -250,7 +250,7 @@ describe("AuthedFetch, errors", () => {
       deepStrictEqual(arrived.map(({ url }) => url), ["https://api.test//evil.test/"])
     }))
 
-  it.scoped("rule 6: the answer of the token endpoint is a typed error, unsent", () =>
+  it.scoped("rule 6: the token endpoint's error is a typed error, unsent", () =>
     Effect.gen(function*() {
       const { fetch, sent, tokens } = yield* overResource()
       yield* tokens.failNext(
@@ -269,14 +269,14 @@ describe("AuthedFetch, errors", () => {
       assert.strictEqual(sent.length, 0)
     }))
 
-  it.scoped("behind platform's client an OAuthError is found, too", () =>
+  it.scoped("an OAuthError is found behind platform's client too", () =>
     Effect.gen(function*() {
       const { client } = yield* overResource()
       const fetch = AuthedFetch.toFetch(AuthedHttpClient.toHttpClient(client))
       assert.instanceOf(yield* rejectionOf(fetch("https://evil.test/")), OAuthError.OriginNotAllowed)
     }))
 
-  it.scoped("what fails on its way is a TypeError as Node has it, with platform's error as its cause", () =>
+  it.scoped("a failed request is a TypeError as in Node, with platform's error as its cause", () =>
     Effect.gen(function*() {
       const reset = new Error("reset")
       const { fetch } = yield* over(() => Promise.reject(reset))
@@ -293,7 +293,7 @@ describe("AuthedFetch, errors", () => {
       assert.instanceOf(yield* rejectionOf(fetch("/")), TypeError)
     }))
 
-  it.scoped("rule 9: neither errors nor responses hold the token", () =>
+  it.scoped("rule 9: neither errors nor responses contain the token", () =>
     Effect.gen(function*() {
       const tokenPrefix = "acc3ss/t0ken+"
       const { client, server } = yield* Resource.overServer({ tokenPrefix })
@@ -337,7 +337,7 @@ describe("AuthedFetch, AbortSignal", () => {
       deepStrictEqual([arrived.length, (yield* tokens.requests).length], [0, 0])
     }))
 
-  it.scoped("one that is aborted at once ends the request", () =>
+  it.scoped("a signal that is aborted at once ends the request", () =>
     Effect.gen(function*() {
       const { fetch } = yield* overResource(() => Effect.never)
       const controller = new AbortController()
@@ -346,7 +346,7 @@ describe("AuthedFetch, AbortSignal", () => {
       assert.strictEqual(yield* rejectionOf(response), "enough")
     }))
 
-  it.scoped("rule 1: who stops waiting for a token disturbs nobody", () =>
+  it.scoped("rule 1: a caller that stops waiting for a token disturbs nobody", () =>
     Effect.gen(function*() {
       const { fetch, sent, tokens } = yield* overResource()
       yield* tokens.setDelay("1 second")
@@ -361,7 +361,7 @@ describe("AuthedFetch, AbortSignal", () => {
       deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 1])
     }))
 
-  it.scoped("a request under way is aborted with it", () =>
+  it.scoped("a request in progress is aborted by the signal", () =>
     Effect.gen(function*() {
       const arrived = yield* Deferred.make<AbortSignal>()
       const { fetch } = yield* overResource(({ signal }) =>
@@ -501,14 +501,14 @@ describe("AuthedFetch, redirects", () => {
       assert.strictEqual(arrived.length, 21)
     }))
 
-  it.scoped("what else a call says reaches platform's fetch", () =>
+  it.scoped("other options of a call reach platform's fetch", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over()
       yield* Effect.promise(() => fetch("/", { cache: "no-store", headers: { a: "b" } }))
       deepStrictEqual([arrived[0].init?.cache, arrived[0].headers.get("a")], ["no-store", "b"])
     }))
 
-  it.scoped("so does what a Request says, unless the call says otherwise", () =>
+  it.scoped("so do those of a Request, unless the call sets them", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over()
       const said = { cache: "no-store", credentials: "include", integrity: "sha256-a" } as const
@@ -528,7 +528,7 @@ describe("AuthedFetch, redirects", () => {
 })
 
 describe("AuthedFetch, make", () => {
-  it.scoped("keeps what the effect was run with", () =>
+  it.scoped("keeps the context of the effect", () =>
     Effect.gen(function*() {
       const { client, fetch: _, sent, tokens } = yield* overResource()
       const make = Effect.provideService(AuthedFetch.make, AuthedHttpClient.AuthedHttpClient, client)

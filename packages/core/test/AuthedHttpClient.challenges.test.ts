@@ -8,7 +8,7 @@ import { rowsEffect } from "./support/Rows.js"
 const refuse = (challenge: string | undefined, status = 401) => ({ index }: { readonly index: number }) =>
   new Response(`no ${index}`, { status, headers: challenge === undefined ? {} : { "www-authenticate": challenge } })
 
-describe.concurrent("AuthedHttpClient, what a 401 says", () => {
+describe.concurrent("AuthedHttpClient, challenges of a 401", () => {
   const atFault: Record<string, string | undefined> = {
     "no challenge": undefined,
     "an empty one": "",
@@ -23,7 +23,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
     "a known error in other words": "Bearer error_description=\"insufficient_scope\"",
     "another scheme": "Basic realm=\"api\""
   }
-  it.scoped("rule 5: a 401 that may be about the token: a new token and a replay", () =>
+  it.scoped("rule 5: a 401 that may concern the token causes a new token and a replay", () =>
     rowsEffect(Object.entries(atFault), ([what]) => what, ([, challenge]) =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(
@@ -33,10 +33,13 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
         deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
       })))
 
-  it.scoped("rule 5: the same for ever: few token requests, whatever the traffic", () =>
+  it.scoped("rule 5: if it recurs for ever, few tokens are requested, whatever the traffic", () =>
     Effect.gen(function*() {
-      const worlds = yield* Effect.forEach(Object.entries(atFault), ([what, challenge]) =>
-        Effect.map(Resource.over(Resource.make(refuse(challenge))), (world) => ({ ...world, what })))
+      const worlds = yield* Effect.forEach(
+        Object.entries(atFault),
+        ([what, challenge]) =>
+          Effect.map(Resource.over(Resource.make(refuse(challenge))), (world) => ({ ...world, what }))
+      )
       for (let second = 0; second < 30; second++) {
         for (const { client, what } of worlds) {
           assert.strictEqual((yield* client.get("/")).status, 401, what)
@@ -68,7 +71,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
         assert.strictEqual((yield* tokens.requests).length, 1)
       })))
 
-  it.scoped("RFC 6750 §3.1: the caller reads which scope it needs, asks for that, and is served", () =>
+  it.scoped("RFC 6750 §3.1: the caller reads the required scope, requests it, and succeeds", () =>
     Effect.gen(function*() {
       const resource = Resource.make((one) =>
         one.token === "token-1" ? refuse("Bearer error=\"insufficient_scope\", scope=\"a b\"", 403)(one) : 200
@@ -83,7 +86,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
       )
     }))
 
-  it.scoped("a replay that is refused for another reason shows that the new token is good", () =>
+  it.scoped("a replay refused for another reason proves the new token", () =>
     Effect.gen(function*() {
       const resource = Resource.make((one) =>
         refuse(`Bearer error="${one.token === "token-1" ? "invalid_token" : "insufficient_scope"}"`)(one)
@@ -94,7 +97,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
       assert.strictEqual((yield* tokens.requests).length, 2)
     }))
 
-  it.scoped("rule 5: invalid_token is about the token, whatever the status", () =>
+  it.scoped("rule 5: invalid_token concerns the token, whatever the status", () =>
     rowsEffect([400, 401, 403, 419, 503], String, (status) =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(
@@ -104,7 +107,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
         deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
       })))
 
-  it.scoped("any other error is not, with a status other than 401", () =>
+  it.scoped("any other error with another status than 401 does not", () =>
     Effect.gen(function*() {
       const { client, sent, tokens } = yield* Resource.over(
         Resource.make(refuse("Bearer error=\"token_rotated\"", 403))
@@ -113,7 +116,7 @@ describe.concurrent("AuthedHttpClient, what a 401 says", () => {
       deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 1])
     }))
 
-  it.scoped("isRejection: an API that says otherwise that it rejects a token", () =>
+  it.scoped("isRejection: an app decides what a rejection is", () =>
     Effect.gen(function*() {
       const seen: Array<readonly [status: number, standard: boolean]> = []
       const { client, sent } = yield* Resource.over(

@@ -54,7 +54,7 @@ const settled = Effect.forEach(Array(20), () => Effect.promise(() => new Promise
 
 describe.concurrent("AuthedHttpClient, after a 401", () => {
   describe("the one replay", () => {
-    it.scoped("rule 5: a 401 brings a new token and one replay of the same request", () =>
+    it.scoped("rule 5: a 401 causes a new token and one replay of the same request", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
         const response = yield* client.put("/orders/1", {
@@ -77,7 +77,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* tokens.requests).length, 2)
       }))
 
-    it.scoped("rule 5: without delay", () =>
+    it.scoped("rule 5: the replay has no delay", () =>
       Effect.gen(function*() {
         const { client } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
         // The clock stands still
@@ -94,7 +94,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
           assert.strictEqual((yield* tokens.requests).length, 1)
         })))
 
-    it.scoped("rule 5: a second 401 comes back as it is", () =>
+    it.scoped("rule 5: a second 401 is returned as it is", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(({ index }) =>
           new Response(`no ${index}`, { status: 401, headers: { "www-authenticate": `Bearer realm="${index}"` } })
@@ -106,7 +106,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [2, 2])
       }))
 
-    it.scoped("retryOn401: false returns the 401, asks for no token and keeps the one it has", () =>
+    it.scoped("with retryOn401: false the 401 is returned and the token kept", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")), {
           baseUrl: "https://api.test",
@@ -120,7 +120,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [2, 1])
       }))
 
-    it.scoped("rule 5: a 401 that the client below reports as a failure is answered like any other", () =>
+    it.scoped("rule 5: a 401 that the client below reports as a failure is replayed like any other", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ index, token }) => token !== "token-2" ? 401 : index < 2 ? 200 : 500)
         const { client, sent, tokens } = yield* Resource.over({
@@ -136,7 +136,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* tokens.requests).length, 2)
       }))
 
-    it.scoped("rule 5: a second one comes back as the failure that it is, and is counted once", () =>
+    it.scoped("rule 5: a second one is the same failure, and is counted once", () =>
       Effect.gen(function*() {
         const resource = Resource.make(() => 401)
         const { client, sent } = yield* Effect.tagMetrics(
@@ -155,7 +155,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual(counts.map(({ count }) => count), [0, 0, 1])
       }))
 
-    it.scoped("rule 4: when the renewal fails the caller gets the resource's 401, unread", () =>
+    it.scoped("rule 4: if the renewal fails, the caller gets the resource's 401, unread", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))
         yield* tokens.respondNext({})
@@ -166,7 +166,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 2])
       }))
 
-    it.scoped("rule 4: an endpoint that only knows the rejected token: its 401, without a replay", () =>
+    it.scoped("rule 4: if the endpoint returns the rejected token, the caller gets the 401, without a replay", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))
         yield* tokens.returnSameToken(true)
@@ -174,7 +174,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [1, 2])
       }))
 
-    it.scoped("rule 4: a request that was under way with the old token adopts the new one", () =>
+    it.scoped("rule 4: a request sent with the old token is replayed with the new one", () =>
       Effect.gen(function*() {
         const slow = yield* Ref.make(true)
         const resource = Resource.make((sent) =>
@@ -193,7 +193,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* tokens.requests).length, 2)
       }))
 
-    it.scoped("rule 1: interrupting one of those who wait for the renewal does not disturb the others", () =>
+    it.scoped("rule 1: interrupting one caller that waits for the renewal disturbs no other", () =>
       Effect.gen(function*() {
         const { client, server } = yield* Resource.overServer({ tokenDelay: "1 second" })
         const warm = yield* Effect.fork(client.get("/"))
@@ -226,7 +226,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* tokens.requests).length, 2)
       }))
 
-    it.scoped("rule 4: a token revoked again and again under traffic: one token request for each, no failure", () =>
+    it.scoped("rule 4: repeated revocations under traffic cost one token request each, and no failure", () =>
       Effect.gen(function*() {
         const { client, server } = yield* Resource.overServer({ apiDelay: "40 millis", tokenDelay: "30 millis" })
         const statuses: Array<number> = []
@@ -295,7 +295,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
       )
     }
 
-    it.scoped("rule 4: an answer to any client of the provider clears the mark, whichever of them got the 401", () =>
+    it.scoped("rule 4: a response to any client of the provider clears the mark of a 401", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ url }) =>
           url.pathname === "/bad" ? 401 : url.pathname === "/slow" ? Effect.delay(Effect.succeed(200), "1 second") : 200
@@ -315,7 +315,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* other.get("/")).status, 200)
       }))
 
-    it.scoped("rule 4: an origin that takes a token again after all clears its mark, whoever else took it in between", () =>
+    it.scoped("rule 4: an origin that accepts a token again clears its mark, even if others accepted it in between", () =>
       Effect.gen(function*() {
         const rejects = yield* Ref.make(true)
         const resource = Resource.make(({ url }) =>
@@ -366,7 +366,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
     const post = (client: Resource.Client, body: HttpBody.HttpBody) =>
       client.execute(HttpClientRequest.setBody(HttpClientRequest.post("/orders"), body))
 
-    it.scoped("rule 5: a body that is not used up is sent again, byte for byte", () =>
+    it.scoped("rule 5: a repeatable body is sent again, byte for byte", () =>
       rowsEffect(Object.entries(sentAgain), ([kind]) => kind, ([kind, body]) =>
         Effect.gen(function*() {
           const { client, server } = yield* Resource.overServer()
@@ -425,7 +425,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
       "Raw object": () => HttpBody.raw({ read: () => "once" })
     }
 
-    it.scoped("rule 5: a body that is used up is not sent again: the 401 comes back, and the next call has the new token", () =>
+    it.scoped("rule 5: a consumed body is not sent again: the 401 is returned, and the next call has the new token", () =>
       rowsEffect(Object.entries(sentOnce), ([kind]) => kind, ([, body]) =>
         Effect.gen(function*() {
           const { client, sent, tokens } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
@@ -438,7 +438,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
           deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
         })))
 
-    it.scoped("rule 5: a body that may be used up is sent again when the caller says that it is replayable", () =>
+    it.scoped("rule 5: another body is sent again if the caller says that it is replayable", () =>
       rowsEffect(Object.entries(sentOnce), ([kind]) => kind, ([, body]) =>
         Effect.gen(function*() {
           const { client, sent } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
@@ -459,7 +459,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual(requests.map(({ body }) => Buffer.from(body).toString()), ["onetwo", "onetwo"])
       }))
 
-    it.scoped("replayable is said of one client, not of the one it was made from", () =>
+    it.scoped("replayable applies to one client, not to the one it was made from", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make(() => 401))
         const both = AuthedHttpClient.withReplayableBodies(client).pipe(HttpClient.mapRequest((request) => request))
@@ -471,8 +471,8 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
       }))
   })
 
-  describe("the first answer", () => {
-    it.scoped("rule 5: a small body is read to its end in the background, its connection kept", () =>
+  describe("the first response", () => {
+    it.scoped("rule 5: a small body is read in the background, and its connection is kept", () =>
       Effect.gen(function*() {
         const chunks = ["one", "two", "three"]
         const body = watchedBody((controller) => {
@@ -493,7 +493,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual(yield* response.text, "answer 1")
       }))
 
-    it.scoped("rule 5: a body that never ends does not delay the replay, and is given up after a second", () =>
+    it.scoped("rule 5: an endless body does not delay the replay, and is dropped after a second", () =>
       Effect.gen(function*() {
         const body = watchedBody(() => "hang")
         const { client, sent } = yield* Resource.over(rejectsFirst(body))
@@ -510,7 +510,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual(yield* response.text, "answer 1")
       }))
 
-    it.scoped("rule 5: also when the caller is uninterruptible, as an acquisition is", () =>
+    it.scoped("rule 5: an endless body is dropped also if the caller is uninterruptible", () =>
       Effect.gen(function*() {
         const body = watchedBody(() => "hang")
         const { client } = yield* Resource.over(rejectsFirst(body))
@@ -521,7 +521,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.include(body.events, "cancel")
       }))
 
-    it.scoped("rule 5: of a large body 64 KiB are read, then it is given up", () =>
+    it.scoped("rule 5: a large body is dropped after 64 KiB", () =>
       Effect.gen(function*() {
         const chunk = new Uint8Array(4_096)
         const body = watchedBody((controller) => {
@@ -540,7 +540,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual(yield* response.text, "answer 1")
       }))
 
-    it.scoped("rule 5: a body that breaks off does nobody any harm", () =>
+    it.scoped("rule 5: a body that breaks off does no harm", () =>
       Effect.gen(function*() {
         const body = watchedBody(() => {
           throw new Error("connection reset")
@@ -551,7 +551,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual(body.pulled(), 1)
       }))
 
-    it.scoped("rule 5: without a body there is nothing to do", () =>
+    it.scoped("rule 5: a missing body needs nothing", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ token }) => token === "token-1" ? new Response(null, { status: 401 }) : 200)
         const { client, sent } = yield* Resource.over(resource)
@@ -560,7 +560,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual(response.status, 200)
       }))
 
-    it.scoped("rule 5: it is not touched when it is what the caller gets", () =>
+    it.scoped("rule 5: the body is not read if the caller gets the response", () =>
       Effect.gen(function*() {
         const body = watchedBody((controller) => {
           controller.enqueue(utf8.encode("why"))
@@ -577,7 +577,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual(Option.map(first, (chunk) => Buffer.from(chunk).toString()), Option.some("why"))
       }))
 
-    it.scoped("rule 5: nor does it keep its connection when the caller is gone before the renewal is there", () =>
+    it.scoped("rule 5: it does not keep its connection if the caller is interrupted during the renewal", () =>
       Effect.gen(function*() {
         const body = watchedBody(() => "hang")
         const { client, provider, tokens } = yield* Resource.over(rejectsFirst(body))

@@ -41,8 +41,8 @@ const assertAllHidden = (values: ReadonlyArray<unknown>) => deepStrictEqual(Secr
 
 const collect = <E>(body: Stream.Stream<Uint8Array, E>) => Stream.runCollect(body)
 
-describe("AuthedHttpClient, what is shown", () => {
-  it.scoped("the search finds a token in a request that platform signed, in more ways than one", () =>
+describe("AuthedHttpClient, secrets", () => {
+  it.scoped("the search finds a token in a request that platform signed, in several ways", () =>
     Effect.gen(function*() {
       const resource = Resource.make()
       const signed = HttpClient.mapRequest(resource.client, HttpClientRequest.bearerToken(`${tokenPrefix}1`))
@@ -194,7 +194,7 @@ describe("AuthedHttpClient, what is shown", () => {
         })))
   }
 
-  it.scoped("the errors of requests and bodies say the full address", () =>
+  it.scoped("the errors of requests and bodies contain the full URL", () =>
     Effect.gen(function*() {
       const { client, server } = yield* world()
       for (const answer of ["reset", "cut"] as const) {
@@ -250,7 +250,7 @@ describe("AuthedHttpClient, what is shown", () => {
       look("after")
     }))
 
-  it.scoped("rule 9: a token shows its value in no way", () =>
+  it.scoped("rule 9: a token never shows its value", () =>
     Effect.gen(function*() {
       const { provider } = yield* world()
       const token = yield* provider.get()
@@ -306,7 +306,7 @@ describe("AuthedHttpClient, what is shown", () => {
         Effect.exit
       ))))
 
-  it.scoped("rule 9: nothing is logged or traced that shows a secret, at any level, whatever happens", () =>
+  it.scoped("rule 9: no log or trace shows a secret, at any level", () =>
     Effect.gen(function*() {
       const names = new Set<string>()
       let logged = 0
@@ -329,7 +329,7 @@ describe("AuthedHttpClient, what is shown", () => {
       assert.isAbove(logged, 100)
     }))
 
-  it.scoped("rule 9: nor is a failure whose fiber ends with it: Effect logs that at level Debug", () =>
+  it.scoped("rule 9: nor does the Debug log of a fiber that ends with a failure", () =>
     Effect.gen(function*() {
       for (const what of ["a body that breaks off", "a stream that breaks off", "a connection that is reset"]) {
         const { raw } = yield* observed((services) =>
@@ -340,7 +340,7 @@ describe("AuthedHttpClient, what is shown", () => {
       }
     }))
 
-  it.scoped("rule 9: a caller's own credentials stay its own: they are shown as platform shows them", () =>
+  it.scoped("rule 9: a caller's own credentials are shown as platform shows them", () =>
     Effect.gen(function*() {
       const { client } = yield* world()
       const response = yield* client.get("/orders", { headers: { authorization: "Basic own" } })

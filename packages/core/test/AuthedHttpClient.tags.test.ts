@@ -11,7 +11,7 @@ const baseUrl = TestAuthorizationServer.apiUrl
 
 const { clientSecretBasic, clientSecretPost } = ClientAuth
 
-/** The server has one client, which proves itself in two ways. */
+/** The server has one client, which authenticates in two ways. */
 const endpoint = (method: typeof clientSecretBasic | typeof clientSecretPost) =>
   TokenEndpoint.layer({
     tokenEndpoint: TestAuthorizationServer.tokenEndpoint,
@@ -28,7 +28,7 @@ const apis = Layer.merge(
 const { TestAuthorizationServer: Server } = TestAuthorizationServer
 
 describe("AuthedHttpClient.Tag", () => {
-  it.effect("two APIs with a credential each, over one HTTP client and one store", () =>
+  it.effect("two APIs have separate credentials, over one HTTP client and one store", () =>
     Effect.gen(function*() {
       const [payments, orders, server] = yield* Effect.all([Payments, Orders, Server])
       yield* payments.get("/payments")
@@ -51,7 +51,7 @@ describe("AuthedHttpClient.Tag", () => {
       )
     )))
 
-  it.effect("the provider of each gives tokens for what is no HTTP", () =>
+  it.effect("the provider of each supplies tokens for other protocols", () =>
     Effect.gen(function*() {
       const [payments, orders] = yield* Effect.all([Payments.provider, Orders.provider])
       const tokens = yield* Effect.all([payments.get(), orders.get()])
@@ -65,7 +65,7 @@ describe("AuthedHttpClient.Tag", () => {
       )
     )))
 
-  it.effect("two APIs with one credential share its provider, and each has tokens of its own", () =>
+  it.effect("two APIs with one credential share its provider, and have separate tokens", () =>
     Effect.gen(function*() {
       const [payments, orders] = yield* Effect.all([Payments, Orders])
       yield* payments.get("/payments")
@@ -85,7 +85,7 @@ describe("AuthedHttpClient.Tag", () => {
       )
     )))
 
-  it.effect("each API of a test has a handler of its own, and a provider with a token", () =>
+  it.effect("each API of a test has its own handler, and a provider with a token", () =>
     Effect.gen(function*() {
       const [payments, orders] = yield* Effect.all([Payments, Orders])
       const answers = yield* Effect.forEach(
@@ -105,7 +105,7 @@ describe("AuthedHttpClient.Tag", () => {
 
   const recording = TestAuthedHttpClient.layer(() => new Response())
 
-  it.effect("the control of a test's client is merged beside the tag", () =>
+  it.effect("the control of a test client is merged beside the tag", () =>
     Effect.gen(function*() {
       yield* Effect.flatMap(Payments, (payments) => payments.get("/payments"))
       const { requests } = yield* TestAuthedHttpClient.TestAuthedHttpClient
@@ -114,7 +114,7 @@ describe("AuthedHttpClient.Tag", () => {
 })
 
 describe("AuthedHttpClient.layer", () => {
-  it.effect("names all that is wrong with the options of client and provider", () =>
+  it.effect("names all wrong options of client and provider", () =>
     Effect.gen(function*() {
       const wrong: any = { baseUrl: "api", origins: [5], request: { scope: 5 }, maxWait: 0, capacity: 1.5 }
       const builds = [

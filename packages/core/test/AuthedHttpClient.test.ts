@@ -40,7 +40,7 @@ const parentId = (span: Tracer.Span) => Option.map(span.parent, (parent) => pare
 
 describe("AuthedHttpClient", () => {
   describe("signs last", () => {
-    it.scoped("rule 10: what a consumer does to the request later is sent, and signed", () =>
+    it.scoped("rule 10: later changes to the request by a consumer are sent, with authorization", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make())
         const consumer = client.pipe(
@@ -173,7 +173,7 @@ describe("AuthedHttpClient", () => {
   })
 
   describe("interruption", () => {
-    it.scoped("rule 1: interrupting a caller aborts its own request and nobody else's", () =>
+    it.scoped("rule 1: interrupting a caller aborts only its own request", () =>
       Effect.gen(function*() {
         const resource = Resource.make(() => Effect.never)
         const { client, sent } = yield* Resource.over(resource)
@@ -187,7 +187,7 @@ describe("AuthedHttpClient", () => {
         deepStrictEqual(sent.map(({ signal }) => signal.aborted), [true, true])
       }))
 
-    it.scoped("rule 1: interrupting the caller that waits for the token leaves the others their token", () =>
+    it.scoped("rule 1: if a waiting caller is interrupted, the others get their token", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(), undefined, { delay: "1 second" })
         const first = yield* Effect.fork(client.get("/1"))
@@ -237,7 +237,7 @@ describe("AuthedHttpClient", () => {
         assert.strictEqual(yield* error.response.text, "answer 0")
       }))
 
-    it.scoped("filterStatusOk sees the answer to the replay, not the 401 before it", () =>
+    it.scoped("filterStatusOk sees the response of the replay, not the 401 before it", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make(Resource.accepts("token-2")))
         assert.strictEqual((yield* HttpClient.filterStatusOk(client).get("/")).status, 200)
@@ -307,7 +307,7 @@ describe("AuthedHttpClient", () => {
         ])
       }))
 
-    it.scoped("rule 10: followRedirects does not go where no token may go", () =>
+    it.scoped("rule 10: followRedirects does not leave the allowed origins", () =>
       rowsEffect(
         ["https://evil.test/new", "http://api.test/new", "//evil.test/new"],
         String,
@@ -342,7 +342,7 @@ describe("AuthedHttpClient", () => {
         )
       }))
 
-    it.scoped("rule 9: every span of a request ends with the request that the caller made", () =>
+    it.scoped("rule 9: every span of a request ends with the caller's request", () =>
       Effect.gen(function*() {
         const resource = Resource.make((sent) => sent.url.pathname === "/broken" ? transport(sent.request) : 200)
         const { client } = yield* Resource.over({
@@ -426,7 +426,7 @@ describe("AuthedHttpClient", () => {
   })
 
   describe("without a token", () => {
-    it.scoped("rule 6: nothing is sent, and the error carries the token endpoint's answer", () =>
+    it.scoped("rule 6: nothing is sent, and the error contains the token endpoint's response", () =>
       Effect.gen(function*() {
         const { client, server } = yield* Resource.overServer()
         yield* server.rotateSecret(Redacted.make("another"))
@@ -437,7 +437,7 @@ describe("AuthedHttpClient", () => {
         assert.strictEqual((yield* server.apiRequests).length, 0)
       }))
 
-    it.scoped("rule 6: a provider that is closed fails the request, unsent", () =>
+    it.scoped("rule 6: a closed provider fails the request, unsent", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { client, sent } = yield* Scope.extend(Resource.over(Resource.make()), scope)
@@ -458,7 +458,7 @@ describe("AuthedHttpClient", () => {
         deepStrictEqual([sent.length, (yield* tokens.requests).length], [0, 1])
       }))
 
-    it.scoped("withoutToken sends the caller's request as it is, wherever it goes, and asks for no token", () =>
+    it.scoped("withoutToken sends the caller's request unchanged to any origin, and requests no token", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))
         yield* AuthedHttpClient.withoutToken(Effect.gen(function*() {
@@ -479,7 +479,7 @@ describe("AuthedHttpClient", () => {
       }))
   })
 
-  describe("what a call asks for", () => {
+  describe("token requests of a call", () => {
     const scopesOf = (attempts: ReadonlyArray<TestTokenEndpoint.Attempt>, name = "scope") =>
       attempts.map(({ request }) => request.params.filter(([key]) => key === name).map(([, value]) => value))
 
@@ -503,7 +503,7 @@ describe("AuthedHttpClient", () => {
         assert.strictEqual(new Set([...read, ...write, ...plain]).size, 3)
       }))
 
-    it.scoped("withTokenRequest: whatever a token request can say, for one call", () =>
+    it.scoped("withTokenRequest: sets all fields of a token request for one call", () =>
       Effect.gen(function*() {
         const { client, tokens } = yield* Resource.over(Resource.make(), {
           baseUrl: "https://api.test",
@@ -544,14 +544,14 @@ describe("AuthedHttpClient", () => {
         deepStrictEqual(scopesOf(attempts, "audience"), [["aud"], ["aud"]])
       }))
 
-    it.scoped("forked fibers keep what the call asks for", () =>
+    it.scoped("forked fibers keep the token request of the call", () =>
       Effect.gen(function*() {
         const { client, tokens } = yield* Resource.over(Resource.make())
         yield* AuthedHttpClient.withTokenScope(Effect.flatMap(Effect.fork(client.get("/")), Fiber.join), "forked")
         deepStrictEqual(scopesOf(yield* tokens.requests), [["forked"]])
       }))
 
-    it.scoped("rule 4: the renewal after a 401 is of the token that the call asked for", () =>
+    it.scoped("rule 4: after a 401 the token of the call's token request is renewed", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ token }) => token === "token-2" ? 401 : 200)
         const { client, sent, tokens } = yield* Resource.over(resource)
@@ -624,7 +624,7 @@ describe("AuthedHttpClient", () => {
         }
       })
 
-    it.scoped("layerHttpClient provides platform's tag: code written for it is authorised", () =>
+    it.scoped("layerHttpClient provides platform's tag, for existing code", () =>
       Effect.gen(function*() {
         const resource = Resource.make(Resource.accepts("token-2"))
         const { client } = yield* platform(resource)
@@ -667,7 +667,7 @@ describe("AuthedHttpClient", () => {
         deepStrictEqual(OAuthError.find(failed), Option.none())
       }))
 
-    it.scoped("toHttpClient keeps what was done to the client before, and what is done to it later", () =>
+    it.scoped("toHttpClient keeps earlier and later changes to the client", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make())
         const before = HttpClient.mapRequest(client, HttpClientRequest.prependUrl("/v1"))
@@ -695,14 +695,14 @@ describe("AuthedHttpClient", () => {
       "an effect of a web response": (request) => Effect.succeed(echo(request)),
       "platform's response": (request) => HttpClientResponse.fromWeb(request, echo(request))
     }
-    it.scoped("answers as the handler does to the request as the app made it, without a token", () =>
+    it.scoped("returns the handler's response to the app's request, without a token", () =>
       rowsEffect(Object.entries(handlers), ([what]) => what, ([, handler]) =>
         Effect.gen(function*() {
           const client = yield* answeredBy(handler)
           deepStrictEqual(yield* Effect.flatMap(client.get("/orders"), ({ json }) => json), echoed)
         })))
 
-    it.scoped("fails as the handler does, by an error of either family or a defect", () =>
+    it.scoped("fails with the handler's error or defect", () =>
       Effect.gen(function*() {
         const refused = yield* answeredBy(() => Effect.fail(TestTokenEndpoint.invalidClient))
         assert.strictEqual((yield* Effect.flip(refused.get("/")))._tag, "TokenEndpointError")

@@ -54,7 +54,7 @@ const fails = (answer: (url: URL, n: number) => Answer, options?: Partial<Author
 }
 
 describe("AuthorizationServer", () => {
-  describe("where the metadata is", () => {
+  describe("the URL of the metadata", () => {
     const places: ReadonlyArray<readonly [issuer: string, first: string, second: string]> = [
       ["https://auth.example.com", rfc8414, oidc],
       ["https://auth.example.com/", rfc8414, oidc],
@@ -76,7 +76,7 @@ describe("AuthorizationServer", () => {
         }
       ))
 
-    it.scoped("one address is asked where the first has it, or where it is given", () => {
+    it.scoped("only one URL is requested if the first has the metadata, or if it is given", () => {
       const { asked, layer } = serve(() => good())
       return Effect.gen(function*() {
         yield* Effect.flatMap(make(), ({ metadata }) => metadata)
@@ -93,7 +93,7 @@ describe("AuthorizationServer", () => {
       ["another issuer", () => good({ issuer: "https://other.example.com" })],
       ["a reset", () => "reset"]
     ]
-    it.effect("the second is asked where the first brings nothing of use", () =>
+    it.effect("the second URL is requested if the first has no usable metadata", () =>
       rowsEffect(useless, ([what]) => `the second is asked where the first brings ${what}`, ([, answer]) => {
         const { asked, layer } = serve((url) => url.pathname === oidc ? good() : answer())
         return Effect.gen(function*() {
@@ -104,7 +104,7 @@ describe("AuthorizationServer", () => {
       }))
   })
 
-  it.scoped("a field that cannot be read, and that does not say where anything goes, is told once and counts as not said", () => {
+  it.scoped("an unreadable field that is not a destination counts as absent, and is logged once", () => {
     const odd = { token_endpoint_auth_methods_supported: "client_secret_basic", revocation_endpoint: 7 }
     const { asked, layer } = serve(() => good({ ...odd, grant_types_supported: ["client_credentials"] }))
     const warnings: Array<string> = []
@@ -202,7 +202,7 @@ describe("AuthorizationServer", () => {
           assert.isTrue(error.message.startsWith(message), error.message)
         })))
 
-    it.scoped("a server that is away says more than one that does not know the address", () =>
+    it.scoped("the error is that of an unavailable server rather than 404", () =>
       Effect.gen(function*() {
         const { error } = yield* fails((url) =>
           url.pathname === oidc ? new Response(null, { status: 503 }) : notFound()
@@ -212,7 +212,7 @@ describe("AuthorizationServer", () => {
         assert.strictEqual(other.error.status, 503)
       }))
 
-    it.scoped("another issuer says more than a page that is not there", () =>
+    it.scoped("the error is that of another issuer rather than 404", () =>
       Effect.gen(function*() {
         const { error } = yield* fails((url) =>
           url.pathname === oidc ? good({ issuer: "https://a.example.com" }) : notFound()
@@ -220,7 +220,7 @@ describe("AuthorizationServer", () => {
         assert.include(error.message, "issuer is https://a.example.com")
       }))
 
-    it.scoped("no answer at all: Timeout, within the time limit of each address", () =>
+    it.scoped("without a response: Timeout, within the time limit of each URL", () =>
       Effect.gen(function*() {
         const fiber = yield* Effect.fork(fails(() => "hang", { timeout: "2 seconds" }))
         yield* TestClock.adjust("4 seconds")
@@ -235,7 +235,7 @@ describe("AuthorizationServer", () => {
         assert.isTrue(Option.isSome(yield* Fiber.poll(fiber)))
       }))
 
-    it.scoped("allowInsecure holds for what it names, too", () => {
+    it.scoped("allowInsecure applies to the endpoints of the metadata too", () => {
       const { layer } = serve(() =>
         Response.json({ issuer: "http://auth.internal", token_endpoint: "http://t.internal/t" })
       )
@@ -253,7 +253,7 @@ describe("AuthorizationServer", () => {
         mtls_endpoint_aliases: { token_endpoint: "https://mtls.example.com/token" }
       })
 
-    it.scoped("those for clients with a certificate are taken where there are any (RFC 8705 §5)", () =>
+    it.scoped("those for clients with a certificate are used if there are any (RFC 8705 §5)", () =>
       Effect.gen(function*() {
         const server = yield* make()
         const address = (name: AuthorizationServer.Endpoint, mutualTls?: boolean) =>
@@ -268,13 +268,13 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(serve(answer).layer)))
   })
 
-  describe("how long it is kept", () => {
+  describe("caching", () => {
     const versions = (_: URL, n: number) => good({ token_endpoint: `https://auth.example.com/token/${n}` })
 
     const token = (server: AuthorizationServer.AuthorizationServer["Type"]) =>
       Effect.map(server.endpoint("token_endpoint"), ({ pathname }) => pathname)
 
-    it.scoped("it is read once for all who need it at once", () => {
+    it.scoped("it is read once for simultaneous callers", () => {
       const { asked, layer } = serve(versions)
       return Effect.gen(function*() {
         const server = yield* make()
@@ -306,7 +306,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("one that cannot be renewed serves on, is said once a minute, and renewed when that works again", () => {
+    it.scoped("metadata that cannot be renewed serves on, is logged once a minute, and is renewed later", () => {
       let works = true
       const { asked, layer } = serve((url, n) => works ? versions(url, n) : new Response(null, { status: 503 }))
       const warnings: Array<string> = []
@@ -354,7 +354,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("a clock that is set back does not make a failure last", () => {
+    it.scoped("a clock that is set back does not lengthen a failure", () => {
       let works = false
       const { layer } = serve((url, n) => works ? versions(url, n) : notFound())
       return Effect.gen(function*() {
@@ -367,7 +367,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("nor what was found", () => {
+    it.scoped("a clock that is set back does not keep the metadata longer", () => {
       const { layer } = serve(versions)
       return Effect.gen(function*() {
         yield* TestClock.setTime(Duration.toMillis("30 days"))
@@ -380,7 +380,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("forgotten, it is read before it is used again; the old one serves where that fails", () => {
+    it.scoped("forgotten metadata is read before its next use; the old one serves if that fails", () => {
       let works = true
       const { layer } = serve((url, n) => works ? versions(url, n) : notFound())
       return Effect.gen(function*() {
@@ -394,7 +394,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("who is interrupted while he reads leaves the turn to the next", () => {
+    it.scoped("after an interrupted read the next caller reads", () => {
       const { layer } = serve((url, n) => n === 1 ? "hang" : versions(url, n))
       return Effect.gen(function*() {
         const server = yield* make()
@@ -425,7 +425,7 @@ describe("AuthorizationServer", () => {
       [{ timeout: -1 }, "AuthorizationServer.timeout is negative"],
       [{ maxResponseBytes: 0 }, "AuthorizationServer.maxResponseBytes must be a whole number above zero"]
     ]
-    it.effect("bad ones are refused, and the message says why", () =>
+    it.effect("wrong options are refused, and the message says why", () =>
       rowsEffect(table, ([, message]) => message, ([options, message]) =>
         Effect.gen(function*() {
           assert.strictEqual((yield* Effect.flip(make(options))).message, message)

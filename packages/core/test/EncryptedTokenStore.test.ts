@@ -85,7 +85,7 @@ describe("EncryptedTokenStore", () => {
       deepStrictEqual(found, Option.some(entry("1")))
     }))
 
-  it.effect("rule 9: neither the payload nor a key is in what the store is given; version and lifetime are", () =>
+  it.effect("rule 9: the store gets version and lifetime, but neither the payload nor a key", () =>
     Effect.gen(function*() {
       const backend = new Map<string, string>()
       const store = yield* encrypt(TokenStore.make(backend))
@@ -108,7 +108,7 @@ describe("EncryptedTokenStore", () => {
       assert.notStrictEqual(one.payload, two.payload)
     }))
 
-  it.effect("leases, removal and notices are the store's own, also where it is the instance of a class", () =>
+  it.effect("leases, removal and notices are those of the store, also of a class instance", () =>
     Effect.gen(function*() {
       const memory = yield* makeMemory
       class Own {
@@ -161,7 +161,7 @@ describe("EncryptedTokenStore", () => {
       deepStrictEqual(yield* store.get("key"), Option.some(entry("1")))
     }))
 
-  it.effect("rule 8: what the store fails with stays as it is", () =>
+  it.effect("rule 8: an error of the store stays as it is", () =>
     Effect.gen(function*() {
       const { control, store } = yield* TestTokenStore.makeMemory
       const encrypted = yield* encrypt(store)
@@ -172,7 +172,7 @@ describe("EncryptedTokenStore", () => {
       assert.strictEqual(set.reason, "Unavailable")
     }))
 
-  it.effect("a key that was wrong is found when the layer is built, by the name of the option", () =>
+  it.effect("a wrong key is found when the layer is built, and the error names the option", () =>
     Effect.gen(function*() {
       const secret = Buffer.from("a key that is too short").toString("base64")
       const layer = EncryptedTokenStore.layer(TokenStore.layerMemory(), {
@@ -190,7 +190,7 @@ describe("EncryptedTokenStore", () => {
       deepStrictEqual(Secrets.leaks(exit, [secret, "a key that is too short"]), [])
     }))
 
-  it.effect("rule 9: nothing of key or payload can be seen in the store or in what it fails with", () =>
+  it.effect("rule 9: neither the store nor its errors show key or payload", () =>
     Effect.gen(function*() {
       const memory = yield* makeMemory
       const store = yield* encrypt(memory)
@@ -246,7 +246,7 @@ const unreadable: Record<string, readonly [leave: (memory: Store) => Effect.Effe
 }
 
 describe("EncryptedTokenStore, an entry that does not decrypt", () => {
-  it.effect("counts as absent, and whoever has seen nothing or another entry may overwrite it", () =>
+  it.effect("counts as absent, and may be overwritten whatever the writer read", () =>
     rowsEffect(
       Object.entries(unreadable).flatMap(([name, [leave, says]]) => [
         { name, leave, says, seen: "nothing", replaces: Option.none() },
@@ -264,10 +264,10 @@ describe("EncryptedTokenStore, an entry that does not decrypt", () => {
         })
     ))
 
-  it.effect("of many who overwrite it at once one wins", () =>
+  it.effect("of many writers that overwrite it at once one wins", () =>
     rowsEffect(
       Object.entries(unreadable),
-      ([name]) => `${name}: of many who overwrite it at once one wins`,
+      ([name]) => `${name}: of many writers that overwrite it at once one wins`,
       ([, [leave]]) =>
         Effect.gen(function*() {
           const memory = yield* makeMemory
@@ -283,7 +283,7 @@ describe("EncryptedTokenStore, an entry that does not decrypt", () => {
         })
     ))
 
-  it.effect("is written where the entry that was in the way is gone meanwhile", () =>
+  it.effect("is replaced if it was removed meanwhile", () =>
     Effect.gen(function*() {
       const { control, store } = yield* TestTokenStore.makeMemory
       const encrypted = yield* encrypt({
@@ -295,7 +295,7 @@ describe("EncryptedTokenStore, an entry that does not decrypt", () => {
       deepStrictEqual(yield* encrypted.get("key"), Option.some(entry("2")))
     }))
 
-  it.effect("is not overwritten when somebody else has done so in between", () =>
+  it.effect("is not overwritten if another writer has done so", () =>
     Effect.gen(function*() {
       const { control, store } = yield* TestTokenStore.makeMemory
       const mine = yield* encrypt(store)
@@ -307,7 +307,7 @@ describe("EncryptedTokenStore, an entry that does not decrypt", () => {
       deepStrictEqual(yield* other.get("key"), Option.some(entry("other")))
     }))
 
-  it.effect("an entry that decrypts is never overwritten unseen, whatever it holds", () =>
+  it.effect("a decryptable entry is never overwritten unread, whatever it contains", () =>
     Effect.gen(function*() {
       const store = yield* encrypt(yield* makeMemory)
       yield* store.set("key", { ...entry("1"), payload: "no token" }, Option.none())
@@ -377,7 +377,7 @@ describe("EncryptedTokenStore, under a provider", () => {
       deepStrictEqual(Secrets.reaches({ payload }, ["token-1"]), [])
     }))
 
-  it.effect("rule 8: an entry that does not decrypt is said once, and the provider goes on and replaces it", () =>
+  it.effect("rule 8: an entry that cannot be decrypted is logged once, and replaced", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory()
       yield* bench({ sharedStore: yield* encrypt(memory, key("old", 2)) }, get)

@@ -32,14 +32,14 @@ describe("Environment.read", () => {
       assert.isUndefined(environment.issuer)
     }))
 
-  it.effect("a secret is taken as it is, but for the line breaks at its end", () =>
+  it.effect("a secret is read unchanged, without line breaks at its end", () =>
     rowsEffect(["s3cr3t\n", "s3cr3t\r\n", "s3cr3t\n\n"], JSON.stringify, (secret) =>
       Effect.gen(function*() {
         const { clientSecret } = yield* read({ ALF_CLIENT_SECRET: secret })
         assert.strictEqual(clientSecret && Redacted.value(clientSecret), "s3cr3t")
       })))
 
-  it.effect("an empty one counts as if it were not there", () =>
+  it.effect("an empty variable counts as absent", () =>
     Effect.gen(function*() {
       const { maxWait, names, origins, scope } = yield* read({ ALF_SCOPE: " ", ALF_ORIGINS: "", ALF_MAX_WAIT: "" })
       deepStrictEqual([scope, origins, maxWait], [undefined, undefined, undefined])
@@ -86,7 +86,7 @@ describe("Environment.read", () => {
       "ALF_CLIENT_KEY_ID is set without ALF_CLIENT_KEY_FILE: a secret has no key id"
     ]
   ]
-  it.effect("what is wrong is said by the variable's name, with any prefix", () =>
+  it.effect("an error names the variable, with its prefix", () =>
     rowsEffect(
       wrong,
       ([variables, message]) => `${JSON.stringify(variables)}: ${message}`,
@@ -115,7 +115,7 @@ describe("Environment.read", () => {
 describe("Environment.requireEach", () => {
   const groups: ReadonlyArray<Environment.Alternatives> = [["clientId"], ["tokenEndpoint", "issuer"]]
 
-  it.effect("names all that is missing and would do, or the one that is empty", () =>
+  it.effect("names all variables that are missing, or the one that is empty", () =>
     Effect.gen(function*() {
       const require = (variables: Record<string, string>) =>
         Effect.withConfigProvider(
@@ -170,7 +170,7 @@ describe("Environment.findUnread", () => {
       ])
     }))
 
-  it.effect("lists none where the ConfigProvider cannot list its names", () =>
+  it.effect("lists none if the ConfigProvider cannot list its names", () =>
     Effect.gen(function*() {
       const { flattened } = from(set)
       const silent = ConfigProvider.fromFlat(ConfigProvider.makeFlat({
@@ -183,7 +183,7 @@ describe("Environment.findUnread", () => {
 })
 
 describe("Environment.readWith", () => {
-  it.effect("reads under a prefix of its own, and names all that is wrong with it", () =>
+  it.effect("reads with a prefix, and names all wrong variables with it", () =>
     Effect.gen(function*() {
       const variables = { BILLING_CLIENT_ID: "shop", ALF_CLIENT_ID: "other", ALF_SCOPE: "other" }
       const billing = Environment.readWith({}, { prefix: "BILLING" })
@@ -202,7 +202,7 @@ describe("Environment.readWith", () => {
 })
 
 describe("Environment.variables", () => {
-  it("rule 9: what may hold a secret is Redacted, and said to be a secret", () => {
+  it("rule 9: values that may contain a secret are Redacted and marked as secret", () => {
     const variables: ReadonlyArray<Environment.Variable<unknown>> = Object.values(Environment.variables)
     for (const { config, isSecret, name } of variables) {
       const value = Effect.runSync(Effect.either(from({ [name]: "1 second" }).load(config)))

@@ -14,7 +14,7 @@ const all = <A, E>(
 const once = (uses: ReadonlyArray<number>) => uses.filter((times) => times > 1)
 
 describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
-  it.scoped("a stampede uses one refresh token, once", () =>
+  it.scoped("simultaneous renewals use one refresh token, once", () =>
     Effect.gen(function*() {
       const { processes, uses } = yield* RefreshBench.make({ size: 8 })
       const tokens = yield* all(processes, ({ provider }) => provider.get())
@@ -22,7 +22,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       deepStrictEqual(yield* uses, [1, 0])
     }))
 
-  it.scoped("nor does a stampede for many scopes use one twice, and all are served", () =>
+  it.scoped("simultaneous renewals for many scopes use no token twice, and all succeed", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes, uses } = yield* RefreshBench.make({ size: 4 })
       yield* all(processes, ({ provider }, index) => provider.get({ scope: `s${index}` }))
@@ -30,7 +30,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isFalse(yield* isLockedOut)
     }))
 
-  it.scoped("the tokens go from process to process, whoever renews next", () =>
+  it.scoped("the refresh token passes from process to process", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes, uses } = yield* RefreshBench.make({ size: 4 })
       for (let i = 0; i < 12; i++) {
@@ -41,7 +41,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isFalse(yield* isLockedOut)
     }))
 
-  it.scoped("401s that all meet at once use one refresh token", () =>
+  it.scoped("simultaneous 401s use one refresh token", () =>
     Effect.gen(function*() {
       const bench = yield* RefreshBench.make({ size: 8 })
       yield* all(bench.processes, ({ provider }) => provider.get())
@@ -51,7 +51,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       deepStrictEqual(yield* bench.uses, [1, 1, 0])
     }))
 
-  it.scoped("a renewal in the background uses one, too", () =>
+  it.scoped("a background renewal uses one refresh token too", () =>
     Effect.gen(function*() {
       const { processes, uses } = yield* RefreshBench.make({ size: 8 })
       yield* all(processes, ({ provider }) => provider.get())
@@ -61,7 +61,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       deepStrictEqual(yield* uses, [1, 1, 0])
     }))
 
-  it.scoped("a process that is killed while it asks holds up the others until its lease ends", () =>
+  it.scoped("a process killed during its request delays the others until its lease ends", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes: [one, ...others], server, uses } = yield* RefreshBench.make({ size: 3 })
       // It does not reach the server
@@ -110,7 +110,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
     return { ...bench, exit: yield* during("8 seconds")(Effect.exit(two.provider.get())) }
   })
 
-  it.scoped("a process that is killed between the answer and the write: a server with a grace period forgives it", () =>
+  it.scoped("a process killed between response and write: a server with a grace period issues the token again", () =>
     Effect.gen(function*() {
       const { exit, isLockedOut, uses } = yield* killedHalfway("30 seconds")
       assert.isTrue(Exit.isSuccess(exit))
@@ -118,7 +118,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isFalse(yield* isLockedOut)
     }))
 
-  it.scoped("and one without locks the client out, which is said", () =>
+  it.scoped("a server without one locks the client out, and the error says so", () =>
     Effect.gen(function*() {
       const { exit, isLockedOut } = yield* killedHalfway("0 seconds")
       const error = yield* Effect.flip(exit)
@@ -127,7 +127,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isTrue(yield* isLockedOut)
     }))
 
-  it.scoped("a process that the store is away for as the answer comes in keeps the others from its predecessor", () =>
+  it.scoped("a process that cannot store a new refresh token prevents the others from using the previous one", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes, uses } = yield* RefreshBench.make({ size: 2 })
       const [one, ...others] = processes
@@ -146,7 +146,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isFalse(yield* isLockedOut)
     }))
 
-  it.scoped("a store that is away for all as the answer comes in takes it first when it is back", () =>
+  it.scoped("a store that is down for all when the response arrives gets the token first", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes, uses } = yield* RefreshBench.make({ size: 3 })
       yield* Effect.forEach(processes, ({ provider }) => Effect.fork(Effect.exit(provider.get())))
@@ -160,7 +160,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isFalse(yield* isLockedOut)
     }))
 
-  it.scoped("a store that is away for all stops the refreshes of all, and they go on when it is back", () =>
+  it.scoped("a store that is down for all stops all refreshes until it is back", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes, uses } = yield* RefreshBench.make({ size: 4 })
       yield* all(processes, ({ provider }) => provider.get())
@@ -263,7 +263,7 @@ const play = Effect.fnUntraced(
 // More of them in CI
 const numRuns = process.env.THOROUGH === undefined ? 1 : 10
 
-describe.concurrent("RefreshTokenGrant, whatever happens", () => {
+describe.concurrent("RefreshTokenGrant, any history", () => {
   it.effect.prop(
     "while processes live, none is used twice, and in the end all are served",
     [fc.array(fault, { maxLength: 6 }).filter(isBearable)],

@@ -19,7 +19,7 @@ const entry = (generation: number, token: string, version = "other"): TokenStore
 })
 
 describe.concurrent("RefreshTokenGrant", () => {
-  it.scoped("RFC 6749 §6: each access token is asked for with the refresh token that came with the last", () =>
+  it.scoped("RFC 6749 §6: each access token is requested with the last refresh token", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored, uses } = yield* RefreshBench.make()
       for (let i = 1; i <= 4; i++) {
@@ -43,7 +43,7 @@ describe.concurrent("RefreshTokenGrant", () => {
       deepStrictEqual(yield* uses, [1, 1, 1, 1, 0])
     }))
 
-  it.scoped("a server that does not rotate keeps its token, and nothing is stored", () =>
+  it.scoped("without rotation the first refresh token is kept, and nothing is stored", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored } = yield* RefreshBench.make({ server: { rotatesRefreshTokens: false } })
       for (let i = 0; i < 3; i++) {
@@ -54,7 +54,7 @@ describe.concurrent("RefreshTokenGrant", () => {
       deepStrictEqual(yield* stored, Option.none())
     }))
 
-  it.scoped("a server that answers with the same refresh token keeps it, too", () =>
+  it.scoped("a server that returns the same refresh token does not rotate: nothing is stored", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server, stored } = yield* RefreshBench.make()
       yield* server.setTokenResponse(() => ({
@@ -68,7 +68,7 @@ describe.concurrent("RefreshTokenGrant", () => {
       deepStrictEqual(yield* stored, Option.none())
     }))
 
-  it.scoped("its entry does not end, and no capacity drops it", () =>
+  it.scoped("the entry does not expire, and no capacity drops it", () =>
     Effect.gen(function*() {
       const sharedStore = yield* TokenStore.makeMemory({ capacity: 3, sharing: TokenStore.byTurns })
       const { key, processes: [one], uses } = yield* RefreshBench.make({ sharedStore })
@@ -104,7 +104,7 @@ describe.concurrent("RefreshTokenGrant", () => {
       assert.notInclude(shown.join("\n"), "token-refresh")
     }))
 
-  it.scoped("a refresh token that comes with another grant is not kept, and not given away", () =>
+  it.scoped("a refresh token of another grant is neither kept nor given to the app", () =>
     Effect.gen(function*() {
       const { processes: [one], server, stored } = yield* RefreshBench.make({
         endpoint: { request: { grant: Grant.clientCredentials } }
@@ -115,7 +115,7 @@ describe.concurrent("RefreshTokenGrant", () => {
       deepStrictEqual(yield* stored, Option.none())
     }))
 
-  it.scoped("the endpoint of a client that is signed out says so, and what to do", () =>
+  it.scoped("if the client is signed out, the error says so, and what to do", () =>
     Effect.gen(function*() {
       const { processes: [one], server } = yield* RefreshBench.make()
       yield* server.failNext(1, { status: 400, body: { error: "invalid_grant" } })
@@ -127,7 +127,7 @@ describe.concurrent("RefreshTokenGrant", () => {
       )
     }))
 
-  it.scoped("an app that begins with a new refresh token leaves the old ones behind", () =>
+  it.scoped("an app that starts with a new refresh token ignores the old ones", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server } = yield* RefreshBench.make()
       yield* during("1 second")(get(one))
@@ -138,7 +138,7 @@ describe.concurrent("RefreshTokenGrant", () => {
 })
 
 describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
-  it.scoped("without the store nothing is sent, and the error says why", () =>
+  it.scoped("if the store fails, nothing is sent, and the error says why", () =>
     Effect.gen(function*() {
       const { processes: [one], sent } = yield* RefreshBench.make({ provider: { shareTokens: false } })
       const error = yield* Effect.flip(get(one))
@@ -177,7 +177,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       deepStrictEqual(yield* sent, [])
     }))
 
-  it.scoped("while the store is away the access token serves until it expires", () =>
+  it.scoped("during an outage of the store the access token serves until it expires", () =>
     Effect.gen(function*() {
       const { processes: [one], sent } = yield* RefreshBench.make()
       yield* during("1 second")(get(one))
@@ -192,7 +192,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       assert.lengthOf(yield* sent, 1)
     }))
 
-  it.scoped("an entry that is not ours is an error, and not written over", () =>
+  it.scoped("an unreadable entry is an error and is not overwritten", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sent, sharedStore } = yield* RefreshBench.make()
       const strange = { version: "1", payload: "{\"v\":2}", timeToLive: Duration.infinity }
@@ -205,7 +205,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       deepStrictEqual(yield* sharedStore.get(key), Option.some(strange))
     }))
 
-  it.scoped("an entry that does not decrypt is an error, and not written over", () =>
+  it.scoped("an entry that cannot be decrypted is an error and is not overwritten", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const encrypted = (id: string, byte: number) =>
@@ -232,7 +232,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       deepStrictEqual(leases.map((call) => "duration" in call ? Duration.toSeconds(call.duration) : 0), [76])
     }))
 
-  it.scoped("a process that stood still with the lease in hand makes sure of it before it sends", () =>
+  it.scoped("a process that stood still checks its lease before it sends", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sent, sharedStore } = yield* RefreshBench.make({
         provider: { storeTimeout: "1 hour", maxWait: "1 hour" }
@@ -250,8 +250,8 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
     }))
 })
 
-describe.concurrent("RefreshTokenGrant, the new one durable before the access token is used", () => {
-  it.scoped("a write that fails is tried again, and the token waits for it", () =>
+describe.concurrent("RefreshTokenGrant, the new token is stored before the access token is used", () => {
+  it.scoped("a failed write is retried, and callers wait for it", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, stored } = yield* RefreshBench.make()
       yield* one.store.fail("read only", "set")
@@ -265,7 +265,7 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
       deepStrictEqual(yield* stored, Option.some({ v: 1, generation: 1, token: "token-refresh-2" }))
     }))
 
-  it.scoped("a store that takes no write keeps the token from use, and the lease from the others, until it does", () =>
+  it.scoped("until the store accepts the write, the token is not used and the lease is held", () =>
     Effect.gen(function*() {
       const { processes: [one, two], sent, stored } = yield* RefreshBench.make({ size: 2 })
       yield* one.store.fail("read only", "set")
@@ -290,7 +290,7 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
       assert.strictEqual(value(yield* during("2 seconds")(get(two))), "token-1")
     }))
 
-  it.scoped("a write that happened though its answer was lost is found", () =>
+  it.scoped("a write whose response was lost is found", () =>
     Effect.gen(function*() {
       const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       let isLossy = true
@@ -313,7 +313,7 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
       deepStrictEqual(yield* uses, [1, 1, 0])
     }))
 
-  it.scoped("a provider that is closed in the middle of a refresh brings it to its end", () =>
+  it.scoped("a provider that closes during a refresh completes it", () =>
     Effect.gen(function*() {
       const { launch, processes: [one], stored, uses } = yield* RefreshBench.make({
         server: { tokenDelay: "3 seconds" }
@@ -326,7 +326,7 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
       deepStrictEqual(yield* uses, [1, 1, 0])
     }))
 
-  it.scoped("a provider that is closed stores what it could not store before", () =>
+  it.scoped("a closing provider stores what it could not store before", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sharedStore, stored } = yield* RefreshBench.make()
       yield* one.store.fail("read only", "set")
@@ -343,7 +343,7 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
       ["fell back from", Option.some(entry(1, "token-refresh-2"))]
     ] as const
   ) {
-    it.scoped(`a holder gives back a newer token that the store ${what}`, () =>
+    it.scoped(`a holder restores a newer token that the store ${what}`, () =>
       Effect.gen(function*() {
         const { key, processes: [one], sharedStore, uses } = yield* RefreshBench.make()
         for (let i = 0; i < 3; i++) {
@@ -359,8 +359,8 @@ describe.concurrent("RefreshTokenGrant, the new one durable before the access to
   }
 })
 
-describe.concurrent("RefreshTokenGrant, what the server says", () => {
-  it.scoped("a refresh token is kept that came with an access token of no use", () =>
+describe.concurrent("RefreshTokenGrant, responses of the server", () => {
+  it.scoped("a refresh token with an unusable access token is kept", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server, stored } = yield* RefreshBench.make()
       yield* server.failNext(1, { body: { access_token: "access", token_type: "mac", refresh_token: "s3cr3t-next" } })
@@ -374,7 +374,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       deepStrictEqual(yield* sent, ["token-refresh-1", "s3cr3t-next"])
     }))
 
-  it.scoped("nor is it lost where the store takes it late, and no access token came of it", () =>
+  it.scoped("so is one that the store accepts late, without an access token", () =>
     Effect.gen(function*() {
       const { processes: [one], server, stored } = yield* RefreshBench.make()
       yield* one.store.fail("read only", "set")
@@ -386,7 +386,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
     }))
 
   for (const answer of ["reset", "cut"] as const) {
-    it.scoped(`an attempt without an answer (${answer}) is made once more with the same token, at once`, () =>
+    it.scoped(`an attempt without a response (${answer}) is repeated once with the same token, at once`, () =>
       Effect.gen(function*() {
         const { processes: [one], sent, server } = yield* RefreshBench.make()
         yield* server.failNext(1, answer)
@@ -395,7 +395,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       }))
   }
 
-  it.scoped("a second one without an answer goes the way of every failure that may pass", () =>
+  it.scoped("a second attempt without a response is an ordinary transient failure", () =>
     Effect.gen(function*() {
       const { processes: [one], server } = yield* RefreshBench.make({ server: { tokenDelay: 0 } })
       yield* during("1 second")(get(one))
@@ -411,7 +411,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       deepStrictEqual(times.map((time) => Math.floor((time - start) / 1000)), [0, 0, 1, 3, 7])
     }))
 
-  it.scoped("a server with a grace period gives the token whose answer was lost", () =>
+  it.scoped("a server with a grace period returns the token whose response was lost", () =>
     Effect.gen(function*() {
       const { isLockedOut, processes: [one], server, uses } = yield* RefreshBench.make({
         server: { refreshGracePeriod: "30 seconds" }
@@ -427,7 +427,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       assert.strictEqual((yield* uses)[0], 1)
     }))
 
-  it.scoped("invalid_grant for a token that the store has replaced is no end: the newer one is tried", () =>
+  it.scoped("after invalid_grant for a token that was replaced in the store the newer one is used", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sent, server, sharedStore, stored } = yield* RefreshBench.make()
       let isFirst = true
@@ -444,7 +444,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       deepStrictEqual(yield* stored, Option.some({ v: 1, generation: 6, token: "next" }))
     }))
 
-  it.scoped("invalid_grant for that one, too, is an end", () =>
+  it.scoped("invalid_grant for that one too is final", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sent, server, sharedStore } = yield* RefreshBench.make()
       yield* server.setTokenResponse(() =>
@@ -457,7 +457,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       deepStrictEqual(yield* sent, ["token-refresh-1", "newer"])
     }))
 
-  it.scoped("other errors neither use the token up nor replace it", () =>
+  it.scoped("after other errors the token is neither used up nor replaced", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server, uses } = yield* RefreshBench.make()
       yield* server.failNext(1, { status: 401, body: { error: "invalid_client" } })
@@ -470,7 +470,7 @@ describe.concurrent("RefreshTokenGrant, what the server says", () => {
       deepStrictEqual(yield* uses, [1, 0])
     }))
 
-  it("its key is that of the token it begins with, shows nothing of it and brings no notices", () => {
+  it("its key is derived from the first token, does not show it and causes no notices", () => {
     const key = RefreshTokens.storeKey(Redacted.make("s3cr3t"))
     assert.match(key, /^[\w-]{43}#refresh$/)
     assert.notStrictEqual(key, RefreshTokens.storeKey(Redacted.make("other")))

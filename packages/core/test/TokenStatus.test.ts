@@ -9,7 +9,7 @@ import { settle } from "./support/ProviderBench.js"
 const nothing = { token: Option.none(), isRenewing: false, lastError: Option.none(), store: "working" as const }
 
 describe.concurrent("TokenStatus", () => {
-  it.scoped("before the first token there is nothing to tell, and asking for it asks nobody", () =>
+  it.scoped("before the first token the status is empty, and reading it requests nothing", () =>
     Effect.gen(function*() {
       const { provider, store, tokens } = yield* ProviderBench.make()
       deepStrictEqual(yield* TokenProvider.status(provider), nothing)
@@ -19,7 +19,7 @@ describe.concurrent("TokenStatus", () => {
       deepStrictEqual(yield* store.callsOf("get"), [])
     }))
 
-  it.scoped("a provider that an app makes of another has its memory, and of one made otherwise nothing is known", () =>
+  it.scoped("a provider derived from another has its status, a custom one has none", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make()
       yield* provider.get()
@@ -28,7 +28,7 @@ describe.concurrent("TokenStatus", () => {
       deepStrictEqual(yield* TokenProvider.status({ get, peek, renew, report }), { ...nothing, store: "unused" })
     }))
 
-  it.scoped("a token has an age and an end, until its time has run out", () =>
+  it.scoped("a token has an age and an expiry, until it expires", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       yield* tokens.respondNext({ lifetime: "100 seconds", scope: "read" })
@@ -50,7 +50,7 @@ describe.concurrent("TokenStatus", () => {
       deepStrictEqual((yield* TokenProvider.status(provider)).token, Option.none())
     }))
 
-  it.scoped("each request has its own", () =>
+  it.scoped("each request has its own status", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make()
       yield* provider.get({ scope: "a" })
@@ -58,7 +58,7 @@ describe.concurrent("TokenStatus", () => {
       assert.isTrue(Option.isNone((yield* TokenProvider.status(provider, { scope: "b" })).token))
     }))
 
-  it.scoped("tells a renewal under way, the last error, and its end", () =>
+  it.scoped("shows a renewal in progress, the last error, and its end", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make({ endpoint: { delay: "1 second" } })
       yield* tokens.failNext(1, TestTokenEndpoint.invalidClient)
@@ -80,7 +80,7 @@ describe.concurrent("TokenStatus", () => {
       assert.isTrue(Option.isSome(token))
     }))
 
-  it.scoped("tells that an endpoint of the app's own has died", () =>
+  it.scoped("shows that a custom endpoint died", () =>
     Effect.gen(function*() {
       const { provider } = yield* ProviderBench.make({
         wrapEndpoint: (endpoint) => ({ ...endpoint, attempt: () => Effect.die("a defect") })
@@ -95,7 +95,7 @@ describe.concurrent("TokenStatus", () => {
       })
     }))
 
-  it.scoped("tells where a token is from, and that a resource has rejected it", () =>
+  it.scoped("shows where a token comes from, and that a resource rejected it", () =>
     Effect.gen(function*() {
       const one = yield* ProviderBench.make()
       const token = yield* one.provider.get()
@@ -107,7 +107,7 @@ describe.concurrent("TokenStatus", () => {
       assert.isTrue(Option.getOrThrow((yield* TokenProvider.status(one.provider)).token).isRejected)
     }))
 
-  it.scoped("tells whether the store works, or is used at all", () =>
+  it.scoped("shows whether the store works, or is used at all", () =>
     Effect.gen(function*() {
       const { provider, store } = yield* ProviderBench.make()
       yield* store.fail("out of order")
@@ -139,7 +139,7 @@ describe("TokenProvider.warm", () => {
       assert.lengthOf(yield* bench.tokens.requests, 3)
     }))
 
-  it.scoped("fails with the error of the endpoint, or goes on with the one line that the provider logs", () =>
+  it.scoped("fails with the endpoint's error, or continues with one log line", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
       yield* bench.tokens.failNext(1, TestTokenEndpoint.invalidClient)

@@ -124,7 +124,7 @@ describe("TokenStore.make", () => {
       assert.strictEqual(backend.calls, 3)
     }))
 
-  it.effect("the last write wins, whatever the writer has seen", () =>
+  it.effect("the last write wins, whatever the writer read", () =>
     Effect.gen(function*() {
       const store = TokenStore.make(new Map())
       assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
@@ -133,7 +133,7 @@ describe("TokenStore.make", () => {
       deepStrictEqual(yield* versionOf(store), Option.some("3"))
     }))
 
-  it.effect("tells the backend how long an entry lives, and keeps the time itself where the backend does not", () =>
+  it.effect("passes the lifetime to the backend, and keeps the time itself if the backend does not", () =>
     Effect.gen(function*() {
       const calls: Array<ReadonlyArray<unknown>> = []
       const map = new Map<string, string>()
@@ -174,7 +174,7 @@ describe("TokenStore.make", () => {
       deepStrictEqual(yield* store.get("endless"), Option.some(entry("1", Duration.infinity)))
     }))
 
-  it.effect("takes a text in every form in which clients give it back", () =>
+  it.effect("accepts text in every form that clients return", () =>
     Effect.gen(function*() {
       const written = yield* Effect.gen(function*() {
         const map = new Map<string, string>()
@@ -204,7 +204,7 @@ describe("TokenStore.make", () => {
         }))
     }))
 
-  it.effect("removes by whatever a backend has for it: remove, delete or del", () =>
+  it.effect("removes by remove, delete or del of the backend", () =>
     rowsEffect(["remove", "delete", "del"] as const, (name) => name, (name) =>
       Effect.gen(function*() {
         const map = new Map<string, string>()
@@ -224,7 +224,7 @@ describe("TokenStore.make", () => {
       unavailable("set", "returned false")(yield* Effect.flip(store.set("key", entry("1"), Option.none())))
     }))
 
-  it.effect("calls a backend with keys that every backend takes, and leaves those of a provider as they are", () =>
+  it.effect("calls a backend with keys that every backend accepts, and keeps those of a provider", () =>
     Effect.gen(function*() {
       const map = new Map<string, string>()
       const store = TokenStore.make(map)
@@ -234,7 +234,7 @@ describe("TokenStore.make", () => {
       deepStrictEqual([...map.keys()], ["3q2-7w_A#hold:0", "a%20b", "a%2Fb", "a:b", "%252F", "%F0%9F%94%91"])
     }))
 
-  it.effect("removes through a backend without remove, with a time that every backend takes", () =>
+  it.effect("removes through a backend without remove, with a lifetime that every backend accepts", () =>
     Effect.gen(function*() {
       const map = new Map<string, string>()
       const store = TokenStore.make({
@@ -288,13 +288,13 @@ describe("TokenStore.make", () => {
         })
     ))
 
-  it.effect("rule 8: says what a promise was rejected with, not that it was one", () =>
+  it.effect("rule 8: the error contains the reason of a rejected promise", () =>
     Effect.gen(function*() {
       const store = TokenStore.make({ get: () => Promise.reject(new Error("READONLY")), set: () => undefined })
       assert.strictEqual((yield* Effect.flip(store.get("key"))).message, "Token store, get: READONLY")
     }))
 
-  it.effect("bad input: what is not an entry is an invalid entry, and is overwritten", () =>
+  it.effect("invalid input counts as an invalid entry, and is overwritten", () =>
     rowsEffect([
       "garbage",
       "{",
@@ -321,7 +321,7 @@ describe("TokenStore.make", () => {
         deepStrictEqual(yield* versionOf(store), Option.some("1"))
       })))
 
-  it.effect("an empty text is no entry", () =>
+  it.effect("an empty text is not an entry", () =>
     Effect.gen(function*() {
       const store = TokenStore.make(new Map([["key", ""]]))
       deepStrictEqual(yield* store.get("key"), Option.none())
@@ -342,7 +342,7 @@ describe("TokenStore.make", () => {
       yield* Fiber.interrupt(changes)
     }))
 
-  it.effect("rule 9: the version stays outside of what is written as the payload", () =>
+  it.effect("rule 9: the version is not part of the payload", () =>
     Effect.gen(function*() {
       const map = new Map<string, string>()
       yield* TokenStore.make(map).set("key", entry("1"), Option.none())
@@ -363,7 +363,7 @@ describe("TokenStore.layer", () => {
     [{ get: () => undefined, put: () => {} }, {}, "TokenStore.backend has no set: wrap the client as "],
     [new Map(), { timeToLive: "minutes" }, "TokenStore.timeToLive must be \"milliseconds\", \"seconds\" or a function"]
   ]
-  it.effect("bad input: what has no get or set is refused when the layer is built", () =>
+  it.effect("an object without get or set is refused when the layer is built", () =>
     rowsEffect(refused, ([, , message]) => message, ([backend, options, message]) =>
       Effect.gen(function*() {
         const build = Layer.build(TokenStore.layer(
@@ -402,7 +402,7 @@ describe("TokenStore.layerKeyValueStore", () => {
       deepStrictEqual(yield* versionOf(prefixed), Option.some("2"))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
-  it.effect("fleet rule 1: of 20 writers of one process who have seen the same, one wins, however slow the store is", () =>
+  it.effect("fleet rule 1: of 20 writers of one process that read the same version one wins, however slow the store is", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
       const slow = KeyValueStore.make({
@@ -427,7 +427,7 @@ describe("TokenStore.layerKeyValueStore", () => {
       }
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
-  it.effect("fleet rule 1: a remove that a write has overtaken takes nothing away", () =>
+  it.effect("fleet rule 1: a remove that a write has overtaken removes nothing", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
       const slow = KeyValueStore.make({
@@ -448,7 +448,7 @@ describe("TokenStore.layerKeyValueStore", () => {
       deepStrictEqual(yield* Fiber.join(found), Option.some("2"))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
-  it.effect("a write that hangs and is given up does not stop the next one", () =>
+  it.effect("a write that hangs and times out does not stop the next one", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
       let hangs = true
@@ -466,7 +466,7 @@ describe("TokenStore.layerKeyValueStore", () => {
       assert.isTrue(yield* Fiber.join(next))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
-  it.effect("an entry that cannot be read may always be overwritten, by whoever has seen nothing", () =>
+  it.effect("an unreadable entry may always be overwritten", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
       const store = yield* TokenStore.makeKeyValueStore(backend)
@@ -476,7 +476,7 @@ describe("TokenStore.layerKeyValueStore", () => {
       deepStrictEqual(yield* versionOf(store), Option.some("1"))
     }).pipe(Effect.provide(KeyValueStore.layerMemory)))
 
-  it.effect("rule 8: what the backend fails with is a typed failure, of reads and of writes", () =>
+  it.effect("rule 8: a failure of the backend is a typed error, of reads and of writes", () =>
     Effect.gen(function*() {
       const backend = yield* KeyValueStore.KeyValueStore
       const store = yield* TokenStore.makeKeyValueStore(KeyValueStore.make({
@@ -507,7 +507,7 @@ describe("TokenStore.layerMemory", () => {
       deepStrictEqual(yield* withStore((store) => store.get("key")), Option.none())
     }))
 
-  it.effect("a capacity that holds nothing is refused by its name", () =>
+  it.effect("an error names an invalid capacity", () =>
     Effect.gen(function*() {
       for (const capacity of [0, -1, 1.5, Number.NaN]) {
         const error = yield* Effect.flip(TokenStore.makeMemory({ capacity }))
@@ -515,7 +515,7 @@ describe("TokenStore.layerMemory", () => {
       }
     }))
 
-  it.effect("beyond its capacity the key written longest ago is dropped", () =>
+  it.effect("beyond the capacity the key written first is dropped", () =>
     withStore((store) =>
       Effect.gen(function*() {
         for (const key of ["a", "b", "c"]) yield* store.set(key, entry(key), Option.none())
@@ -535,7 +535,7 @@ describe("TokenStore.layerMemory", () => {
         deepStrictEqual(yield* versionOf(store, "a"), Option.some("a"))
       }), { capacity: 2 }))
 
-  it.scoped("changes tells each key that was written or removed, to everyone who listens", () =>
+  it.scoped("changes emits each key that was written or removed, to every listener", () =>
     Effect.gen(function*() {
       const store = yield* TokenStore.makeMemory()
       const listen = Effect.fork(Stream.runCollect(Stream.take(store.changes, 3)))
@@ -554,7 +554,7 @@ describe("TokenStore.layerMemory", () => {
       }
     }))
 
-  it.scoped("changes that nobody reads hold up no writer", () =>
+  it.scoped("unread changes delay no writer", () =>
     Effect.gen(function*() {
       const store = yield* TokenStore.makeMemory()
       const stuck = yield* Effect.fork(Stream.runForEach(store.changes, () => Effect.never))
@@ -578,7 +578,7 @@ describe("TokenStore.layerMemory", () => {
       }
     }))
 
-  it.effect("a lease has one holder, for its time, counted anew with each extension", () =>
+  it.effect("a lease has one holder, for its duration from the last extension", () =>
     Effect.gen(function*() {
       const store = yield* TokenStore.makeMemory()
       const seconds = Duration.seconds
@@ -600,7 +600,7 @@ describe("TokenStore.layerMemory", () => {
       assert.isTrue(yield* store.acquireLease("key", "a", seconds(3)))
     }))
 
-  it.effect("a lease and an entry under one key know nothing of each other", () =>
+  it.effect("a lease and an entry under one key are independent", () =>
     Effect.gen(function*() {
       const store = yield* TokenStore.makeMemory()
       yield* store.acquireLease("key", "a", minute)

@@ -61,7 +61,7 @@ describe.concurrent("BoundedStore, changes", () => {
       assert.isNull(fiber.unsafePoll())
     }))
 
-  it.effect("fleet rule 10: changes that fail are taken up again: from 200 ms, doubling to 5 s, each a fifth more or less", () =>
+  it.effect("fleet rule 10: failed changes are restarted after 200 ms, doubling to 5 s, each a fifth more or less", () =>
     Effect.gen(function*() {
       const { fiber, pauses } = yield* follow(() => lost)
       yield* TestClock.adjust("2 minutes")
@@ -77,7 +77,7 @@ describe.concurrent("BoundedStore, changes", () => {
 
   const times = (n: number, stream: () => Store["changes"]) => Array.from({ length: n }, () => stream)
 
-  it.effect("fleet rule 10: a loss of less than 5 seconds is not said", () =>
+  it.effect("fleet rule 10: a loss of less than 5 seconds is not logged", () =>
     Effect.gen(function*() {
       const { logs, seen } = yield* follow(
         ...times(4, () => lost),
@@ -90,7 +90,7 @@ describe.concurrent("BoundedStore, changes", () => {
       deepStrictEqual(logs, [])
     }))
 
-  it.effect("fleet rule 10: a loss of 5 seconds is said once, until a notice arrives again", () =>
+  it.effect("fleet rule 10: a loss of 5 seconds is logged once, until a notice arrives again", () =>
     Effect.gen(function*() {
       const { logs, seen, startedAt } = yield* follow(
         ...times(10, () => lost),
@@ -110,7 +110,7 @@ describe.concurrent("BoundedStore, changes", () => {
       deepStrictEqual(shown(logs), [warning, again, warning, again])
     }))
 
-  it.effect("rule 8: a store that is away altogether has said so, and its changes say nothing more", () =>
+  it.effect("rule 8: during an outage of the store its changes log nothing more", () =>
     Effect.gen(function*() {
       let isDown = true
       const { logged, logs, store } = yield* make({
@@ -129,7 +129,7 @@ describe.concurrent("BoundedStore, changes", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.effect("fleet rule 10: a notice makes the next loss a first one: it is taken up again soon", () =>
+  it.effect("fleet rule 10: after a notice the next loss counts as the first: changes restart soon", () =>
     Effect.gen(function*() {
       const { pauses } = yield* follow(
         ...Array.from({ length: 8 }, () => () => lost),
@@ -142,7 +142,7 @@ describe.concurrent("BoundedStore, changes", () => {
       assert.isAtMost(pauses()[8], 241)
     }))
 
-  it.effect("fleet rule 10: changes that end are as good as lost, though there is nothing to say", () =>
+  it.effect("fleet rule 10: changes that end are restarted, without a log", () =>
     Effect.gen(function*() {
       const { logs, pauses, seen } = yield* follow(() => Stream.empty)
       yield* TestClock.adjust("10 seconds")
@@ -159,7 +159,7 @@ describe.concurrent("BoundedStore, changes", () => {
     "interrupt themselves": () => Stream.fromEffect(Effect.interrupt)
   }
   for (const [name, stream] of Object.entries(brokenStreams)) {
-    it.effect(`fleet rule 10: changes that ${name} are said with what happened, and taken up again`, () =>
+    it.effect(`fleet rule 10: changes that ${name} are logged with the cause, and restarted`, () =>
       Effect.gen(function*() {
         const good = Stream.concat(Stream.make("a"), Stream.never)
         const { fiber, logs, seen } = yield* follow(...times(8, stream), () => good)
@@ -172,7 +172,7 @@ describe.concurrent("BoundedStore, changes", () => {
       }))
   }
 
-  it.effect("fleet rule 10: changes of a store that throws when it is asked for them, or has none, are no exception", () =>
+  it.effect("fleet rule 10: so are changes of a store that throws at the call, or has none", () =>
     Effect.gen(function*() {
       const getters = [() => {
         throw new Error("broken")
@@ -196,7 +196,7 @@ describe.concurrent("BoundedStore, changes", () => {
       }
     }))
 
-  it.effect("fleet rule 10: changes end with whoever follows them, also during a pause", () =>
+  it.effect("fleet rule 10: changes end with their reader, also during a pause", () =>
     Effect.gen(function*() {
       for (const stream of [Stream.never, lost]) {
         const { fiber, startedAt } = yield* follow(() => stream)
@@ -207,7 +207,7 @@ describe.concurrent("BoundedStore, changes", () => {
       }
     }))
 
-  it.effect("fleet rule 10: changes that are lost are no outage: the store is asked on", () =>
+  it.effect("fleet rule 10: lost changes are not an outage: the store is still called", () =>
     Effect.gen(function*() {
       const { logged, logs, store } = yield* make({ changes: lost })
       const fiber = yield* Effect.fork(logged(Stream.runDrain(store.changes)))
@@ -217,7 +217,7 @@ describe.concurrent("BoundedStore, changes", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.effect("fleet rule 10: changes arrive while the store is left alone", () =>
+  it.effect("fleet rule 10: changes arrive during an outage", () =>
     Effect.gen(function*() {
       const queue = yield* Queue.unbounded<string>()
       const { logged, store } = yield* make({ get: () => failure("get"), changes: Stream.fromQueue(queue) })

@@ -75,7 +75,7 @@ const stoodStill = (lost: number) =>
   })
 
 describe.concurrent("BoundedStore", () => {
-  it.effect("rule 8: an answer that came while the process stood still came in time", () =>
+  it.effect("rule 8: a response that arrived while the process stood still is in time", () =>
     Effect.gen(function*() {
       for (const lost of [0, 1, 600, 60_000]) {
         const { clock, end, slept } = yield* stoodStill(lost)
@@ -93,7 +93,7 @@ describe.concurrent("BoundedStore", () => {
       }
     }))
 
-  it.effect("what a store that works answers is passed on", () =>
+  it.effect("passes on the responses of a store that works", () =>
     Effect.gen(function*() {
       const { logged, logs, memory, store } = yield* make()
       const length = ({ payload }: TokenStore.Entry) => payload.length
@@ -120,8 +120,8 @@ describe.concurrent("BoundedStore", () => {
       deepStrictEqual(logs, [])
     }))
 
-  describe("rule 8: a store that fails", () => {
-    it.effect("is left alone for 5 seconds, whatever it is asked", () =>
+  describe("rule 8: a failing store", () => {
+    it.effect("is not called for 5 seconds, by any method", () =>
       Effect.gen(function*() {
         for (const failing of methods) {
           const asked: Array<string> = []
@@ -146,7 +146,7 @@ describe.concurrent("BoundedStore", () => {
         }
       }))
 
-    it.effect("is asked again when the clock was set back", () =>
+    it.effect("is called again if the clock was set back", () =>
       Effect.gen(function*() {
         let isAway = true
         const { logged, store } = yield* make(({ get }) => ({ get: (key) => isAway ? fails("get") : get(key) }))
@@ -169,7 +169,7 @@ describe.concurrent("BoundedStore", () => {
       "interrupts itself": [() => Effect.interrupt, "nterrupt"],
       "answers what is no effect": [() => undefined as never, ""]
     }
-    it.effect("and one that does not work answers nothing, and is named with its method", () =>
+    it.effect("has no response, and is logged with the method", () =>
       rowsEffect(Object.entries(broken), ([name]) => name, ([, [answer, says]]) =>
         Effect.gen(function*() {
           for (const method of methods) {
@@ -182,7 +182,7 @@ describe.concurrent("BoundedStore", () => {
           }
         })))
 
-    it.effect("an outage is one warning with its cause, and one word at its end", () =>
+    it.effect("an outage is logged as one warning with its cause, and once when it ends", () =>
       Effect.gen(function*() {
         let isDown = true
         const { logged, logs, store } = yield* make((memory) => ({
@@ -209,7 +209,7 @@ describe.concurrent("BoundedStore", () => {
         deepStrictEqual(shown(logs), [warning, "Info Token store is available again", warning])
       }))
 
-    it.effect("and can be read and not written is not back with each read", () =>
+    it.effect("that can be read but not written is not available again with each read", () =>
       Effect.gen(function*() {
         let isReadOnly = true
         const { logged, logs, store } = yield* make((memory) => ({
@@ -230,7 +230,7 @@ describe.concurrent("BoundedStore", () => {
         deepStrictEqual(shown(logs).slice(1), ["Info Token store is available again"])
       }))
 
-    it.effect("and does not extend a lease is asked again, and nothing is said of it", () =>
+    it.effect("that does not extend a lease is called again, and nothing is logged", () =>
       Effect.gen(function*() {
         for (const [, [answer]] of Object.entries(broken)) {
           let asked = 0
@@ -249,7 +249,7 @@ describe.concurrent("BoundedStore", () => {
         }
       }))
 
-    it.effect("in a call that is seldom made is back with the usual one of its kind: the next outage is said too", () =>
+    it.effect("in a rare call is available again with the usual one of its kind: the next outage is logged too", () =>
       Effect.gen(function*() {
         for (const [seldom, usual] of [["remove", "set"]] as const) {
           let isDown = true
@@ -273,7 +273,7 @@ describe.concurrent("BoundedStore", () => {
         }
       }))
 
-    it.effect("a call takes no longer than its time, whatever region it is made in", () =>
+    it.effect("a call ends at its time limit, in uninterruptible regions too", () =>
       Effect.gen(function*() {
         const calls = yield* Effect.forEach(
           Arr.cartesian(
@@ -299,14 +299,14 @@ describe.concurrent("BoundedStore", () => {
         }
       }))
 
-    it.effect("an answer in the last moment counts", () =>
+    it.effect("a response in the last moment counts", () =>
       Effect.gen(function*() {
         const { logs, store } = yield* make((memory) => ({ get: (key) => Effect.delay(memory.get(key), "999 millis") }))
         deepStrictEqual(yield* ProviderBench.during("1 second")(call(store, "get")), Option.some(Option.none()))
         deepStrictEqual(logs, [])
       }))
 
-    it.effect("a call that nobody waits for any more is interrupted, and so is one whose time is over", () =>
+    it.effect("a call is interrupted if its caller is, or at its time limit", () =>
       Effect.gen(function*() {
         let interrupted = 0
         const { logged, store } = yield* make(() => ({
@@ -322,7 +322,7 @@ describe.concurrent("BoundedStore", () => {
         assert.strictEqual(interrupted, 2)
       }))
 
-    it.effect("calls that are under way when it fails are one warning", () =>
+    it.effect("calls in progress at the failure log one warning", () =>
       Effect.gen(function*() {
         const { logged, logs, store } = yield* make(() => ({ get: () => Effect.never, set: () => Effect.never }))
         const both = Effect.all([call(store, "get"), call(store, "set")], { concurrency: "unbounded" })
@@ -332,7 +332,7 @@ describe.concurrent("BoundedStore", () => {
   })
 
   describe("rule 8: an entry that cannot be read", () => {
-    it.effect("counts as absent, is reported once for each key, and is no outage", () =>
+    it.effect("counts as absent, is logged once per key, and is not an outage", () =>
       Effect.gen(function*() {
         const { logged, logs, store } = yield* make(() => ({
           get: () =>
@@ -351,14 +351,14 @@ describe.concurrent("BoundedStore", () => {
         assert.lengthOf(logs, 2)
       }))
 
-    it.effect("is reported once also by who has found out later", () =>
+    it.effect("is logged once also if reported later", () =>
       Effect.gen(function*() {
         const { logged, logs, store } = yield* make()
         for (let i = 0; i < 3; i++) yield* logged(store.reportUnreadable(key, "it is garbage"))
         deepStrictEqual(shown(logs), ["Warning Token store entry key counts as absent: it is garbage"])
       }))
 
-    it.effect("is remembered for 1,000 keys, and then anew", () =>
+    it.effect("is remembered for 1,000 keys", () =>
       Effect.gen(function*() {
         const { logged, logs, store } = yield* make()
         const report = (n: number) => logged(store.reportUnreadable(`${n}`, "it is garbage"))
@@ -370,7 +370,7 @@ describe.concurrent("BoundedStore", () => {
         assert.lengthOf(logs, 1002)
       }))
 
-    it.effect("by whoever decodes it is a failure of the store: it gave what it must not", () =>
+    it.effect("whose decoding throws is a failure of the store", () =>
       Effect.gen(function*() {
         const { logged, logs, memory, store } = yield* make()
         yield* memory.set(key, entry, Option.none())
@@ -383,7 +383,7 @@ describe.concurrent("BoundedStore", () => {
   })
 
   describe("fleet rule 3: a lease is released", () => {
-    it.effect("also while the store is left alone, and nothing is said of it", () =>
+    it.effect("also during an outage, and nothing is logged", () =>
       Effect.gen(function*() {
         const { logged, logs, memory, store } = yield* make(() => ({ get: () => fails("get") }))
         yield* memory.acquireLease(key, owner, lease)
@@ -404,7 +404,7 @@ describe.concurrent("BoundedStore", () => {
         "interrupts itself": () => Effect.interrupt
       })
     ) {
-      it.effect(`a store that ${name} at that costs nothing: the lease ends by itself`, () =>
+      it.effect(`a store that ${name} then costs nothing: the lease ends by itself`, () =>
         Effect.gen(function*() {
           const { logged, logs, store } = yield* make(() => ({ releaseLease: release }))
           yield* logged(store.releaseLease(key, owner))
@@ -413,7 +413,7 @@ describe.concurrent("BoundedStore", () => {
         }))
     }
 
-    it.effect("in its time, even in a region that cannot be interrupted", () =>
+    it.effect("within the time limit, in uninterruptible regions too", () =>
       Effect.gen(function*() {
         const { logged, logs, store } = yield* make(() => ({
           releaseLease: () => Effect.uninterruptible(Effect.never)
@@ -427,7 +427,7 @@ describe.concurrent("BoundedStore", () => {
       }))
   })
 
-  describe("rule 9: what must not be shown", () => {
+  describe("rule 9: a secret", () => {
     const tokenOf = (value: string) =>
       AccessToken.make({ value: Redacted.make(value), obtainedAt: DateTime.unsafeMake(0), expiresIn: "1 hour" })
 
@@ -456,7 +456,7 @@ describe.concurrent("BoundedStore", () => {
 
     const long = Array.from({ length: 200 }, (_, i) => `${i}:`).join("")
 
-    it.effect("is in no log, whole or in part, whatever the store says when it fails", () =>
+    it.effect("is not logged, whole or in part, whatever the store's error contains", () =>
       Effect.gen(function*() {
         for (const secret of ["short:token", long]) {
           const payload = StoredToken.encode(tokenOf(secret))
@@ -471,7 +471,7 @@ describe.concurrent("BoundedStore", () => {
         }
       }))
 
-    it.effect("nor as the payload writes it, where a quote or a backslash is escaped", () =>
+    it.effect("is not logged as escaped in the payload", () =>
       Effect.gen(function*() {
         for (const secret of ["qz\"cd\\ef", `qz"${long}`, "\\\"\\\"qz"]) {
           const payload = StoredToken.encode(tokenOf(secret))
@@ -485,7 +485,7 @@ describe.concurrent("BoundedStore", () => {
         }
       }))
 
-    it.effect("the rest of what it says is left as it is", () =>
+    it.effect("does not hide the rest of the error", () =>
       Effect.gen(function*() {
         for (const text of ["refused", `${"x".repeat(298)}…`, "s…"]) {
           for (const said of yield* says("another secret", text)) assert.include(said, `Token store, set: ${text}. `)

@@ -36,7 +36,7 @@ const noteOf = (found: Option.Option<FleetNotes.Found>) =>
 const versionOf = Option.map(({ version }: FleetNotes.Found) => version)
 
 describe.concurrent("FleetNotes", () => {
-  it("a pace is of a key, a hold of a key and an origin, and neither is where the token is", () => {
+  it("a pace belongs to a key, a pause to a key and an origin, and their entries are not the token's", () => {
     const origins = ["https://a.example.com", "https://b.example.com"]
     const keys = ["k", "l"].flatMap((key) => [
       key,
@@ -46,13 +46,13 @@ describe.concurrent("FleetNotes", () => {
     assert.strictEqual(new Set(keys).size, keys.length)
   })
 
-  it("an origin is not readable in the key of its hold, and a long one makes no longer key", () => {
+  it("the key of a pause does not show the origin, and has one length", () => {
     const hold = FleetNotes.holdKey("k", "https://internal.example.com")
     assert.notInclude(hold, "internal")
     assert.strictEqual(FleetNotes.holdKey("k", "https://x".padEnd(5000, "x")).length, hold.length)
   })
 
-  it.effect("none: nothing is found, and a hold is as the process itself counts it", () =>
+  it.effect("none: nothing is found, and a pause is as this process counts it", () =>
     Effect.gen(function*() {
       const hold = FleetNotes.nthHold(3)
       yield* FleetNotes.none.write(key, hold, Option.none())
@@ -62,7 +62,7 @@ describe.concurrent("FleetNotes", () => {
       yield* FleetNotes.none.remove(key, "v")
     }))
 
-  it.effect("fleet rule 1: its time is the store's, and the count outlasts it by two minutes", () =>
+  it.effect("fleet rule 1: a note ends by the store's clock, and its count outlasts it by two minutes", () =>
     Effect.gen(function*() {
       const { join, notes } = yield* make
       deepStrictEqual(yield* notes.read(key), Option.none())
@@ -78,7 +78,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(yield* other.read(key), Option.none())
     }))
 
-  it.effect("fleet rule 1: no time of the writer's clock is in it", () =>
+  it.effect("fleet rule 1: a note contains no time of the writer's clock", () =>
     Effect.gen(function*() {
       const { entry, notes } = yield* make
       yield* TestClock.setTime(1_700_000_000_000)
@@ -87,7 +87,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual((yield* entry)?.timeToLive, Duration.millis(1000 + memory))
     }))
 
-  it.effect("fleet rule 1: how long a count is kept is the writer's to say: another version of us may keep it longer", () =>
+  it.effect("fleet rule 1: the writer decides how long a count is kept: another version may keep it longer", () =>
     Effect.gen(function*() {
       const { control, notes } = yield* make
       yield* control.backing.set(key, {
@@ -98,7 +98,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(yield* notes.read(key), Option.some({ count: 2, remaining: 30, version: "v" }))
     }))
 
-  it.effect("fleet rule 1: every note has a version of its own, and a writer who has seen another is ignored", () =>
+  it.effect("fleet rule 1: every note has a new version, and a writer that read another is ignored", () =>
     Effect.gen(function*() {
       const { join, notes } = yield* make
       const other = yield* join
@@ -112,7 +112,7 @@ describe.concurrent("FleetNotes", () => {
       }
     }))
 
-  it.effect("fleet rule 1: a note is removed by whoever has seen it, and no other", () =>
+  it.effect("fleet rule 1: a note is removed only by a process that read it", () =>
     Effect.gen(function*() {
       const { notes } = yield* make
       yield* notes.write(key, { count: 1, remaining: 1000 }, Option.none())
@@ -122,7 +122,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(yield* notes.read(key), Option.none())
     }))
 
-  it.effect("forget: a note is removed whoever wrote it, in force or not, and none is no matter", () =>
+  it.effect("forget: a note is removed by any process, in force or not; there may be none", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       const other = yield* join
@@ -136,7 +136,7 @@ describe.concurrent("FleetNotes", () => {
       }
     }))
 
-  it.effect("forget: what was written after the look stays", () =>
+  it.effect("forget: a note written after the read stays", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       const other = yield* join
@@ -164,7 +164,7 @@ describe.concurrent("FleetNotes", () => {
     JSON.stringify({ v: 1, count: 1 })
   ]
 
-  it.effect("rule 8: garbage is a note of nothing that may be written over, and no failure of the store", () =>
+  it.effect("rule 8: garbage counts as an empty note, may be overwritten, and is no failure of the store", () =>
     Effect.gen(function*() {
       for (const payload of garbage) {
         const { control, logged, logs, notes } = yield* make
@@ -177,7 +177,7 @@ describe.concurrent("FleetNotes", () => {
       }
     }))
 
-  it.effect("rule 8: garbage is written over by a hold as well, which counts from 1", () =>
+  it.effect("rule 8: a pause overwrites garbage too, and counts from 1", () =>
     Effect.gen(function*() {
       for (const payload of garbage) {
         const { control, notes } = yield* make
@@ -187,7 +187,7 @@ describe.concurrent("FleetNotes", () => {
       }
     }))
 
-  it.effect("rule 8: where the store fails there are no notes, and a hold is as the process itself counts it", () =>
+  it.effect("rule 8: if the store fails there are no notes, and a pause is as this process counts it", () =>
     Effect.gen(function*() {
       const { control, logged, logs, notes } = yield* make
       yield* control.fail("refused")
@@ -209,7 +209,7 @@ describe.concurrent("FleetNotes", () => {
     }
   )
 
-  it.effect("fleet rule 6: a hold that another process has begun is not counted twice while it is in force", () =>
+  it.effect("fleet rule 6: another process's pause is not counted again while it is in force", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       const other = yield* join
@@ -222,7 +222,7 @@ describe.concurrent("FleetNotes", () => {
       assert.lengthOf(yield* control.callsOf("set"), 1)
     }))
 
-  it.effect("fleet rule 6: after it, the fleet's count goes on, whoever asks: 1, 2, 4, 8, 16, 32, 60 and 60 seconds", () =>
+  it.effect("fleet rule 6: after a pause the fleet's count continues: 1, 2, 4, 8, 16, 32, 60 and 60 seconds", () =>
     Effect.gen(function*() {
       const { join } = yield* make
       const waits: Array<number> = []
@@ -234,7 +234,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(waits, [1, 2, 4, 8, 16, 32, 60, 60])
     }))
 
-  it.effect("fleet rule 6: a process that has counted more is believed", () =>
+  it.effect("fleet rule 6: the higher count of a process counts", () =>
     Effect.gen(function*() {
       const { join, notes } = yield* make
       yield* notes.countHold(key, FleetNotes.nthHold(1))
@@ -243,7 +243,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthHold(5))
     }))
 
-  it.effect("fleet rule 6: once the count is forgotten it begins anew", () =>
+  it.effect("fleet rule 6: a forgotten count restarts", () =>
     Effect.gen(function*() {
       const { notes } = yield* make
       yield* notes.countHold(key, FleetNotes.nthHold(1))
@@ -251,7 +251,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(1))
     }))
 
-  it.effect("fleet rule 6: of two processes that count at the same time one is written", () =>
+  it.effect("fleet rule 6: if two processes count at the same time, one is written", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       const other = yield* join
@@ -264,7 +264,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthHold(7))
     }))
 
-  it.effect("rule 8: the highest count that can be read can be counted on from, and is read again", () =>
+  it.effect("rule 8: the highest readable count is written and read again", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       yield* control.corrupt(key, JSON.stringify({ v: 1, count: 1_000_000, memory: Duration.toMillis("1 hour") }))
@@ -275,7 +275,7 @@ describe.concurrent("FleetNotes", () => {
       deepStrictEqual(noteOf(yield* (yield* join).read(key)), { count: 1_000_000, remaining: 5000 })
     }))
 
-  it.effect("rule 8: in force for longer than any is a note whose time the store does not keep: only its count is known", () =>
+  it.effect("rule 8: of a note whose lifetime the store ignores only the count is used", () =>
     Effect.gen(function*() {
       for (const timeToLive of [Duration.infinity, Duration.millis(60_001 + memory)]) {
         const { control, notes } = yield* make
@@ -286,7 +286,7 @@ describe.concurrent("FleetNotes", () => {
       }
     }))
 
-  it.effect("rule 8: a note is in force no longer than it was at first, whatever the store makes of its time", () =>
+  it.effect("rule 8: a note is in force no longer than when first read, whatever the store returns", () =>
     Effect.gen(function*() {
       const { control, notes } = yield* make
       const payload = JSON.stringify({ v: 1, count: 2, memory })

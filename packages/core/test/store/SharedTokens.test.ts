@@ -36,7 +36,7 @@ const token = (value: string, expiresIn?: Duration.DurationInput) =>
 const shown = (logs: ReadonlyArray<ProviderBench.Log>) => logs.map(({ level, text }) => `${level} ${text}`)
 
 describe("SharedTokens", () => {
-  it.effect("a token comes back as it was written, with the version that a write must replace", () =>
+  it.effect("a token is read as it was written, with the version that a write must replace", () =>
     Effect.gen(function*() {
       const { memory, read, write } = yield* make()
       deepStrictEqual(yield* read(), Option.some({ token: Option.none(), version: Option.none() }))
@@ -50,14 +50,14 @@ describe("SharedTokens", () => {
       deepStrictEqual(found.version, Option.some(entry.version))
     }))
 
-  it.effect("a token of another kind than Bearer stays in the process", () =>
+  it.effect("a token that is not a Bearer token stays in the process", () =>
     Effect.gen(function*() {
       const { memory, write } = yield* make()
       assert.isTrue(yield* write(new AccessToken.AccessToken({ ...(yield* token("a")), tokenType: "Other" })))
       deepStrictEqual(yield* memory.get(key), Option.none())
     }))
 
-  it.effect("fleet rule 1: every write has a version of its own, which says nothing of the token", () =>
+  it.effect("fleet rule 1: every write has a new version, which does not depend on the token", () =>
     Effect.gen(function*() {
       const { memory, read, write } = yield* make()
       const versions = new Set<string>()
@@ -68,7 +68,7 @@ describe("SharedTokens", () => {
       assert.strictEqual(versions.size, 50)
     }))
 
-  it.effect("fleet rule 1: a writer who has seen something else is refused", () =>
+  it.effect("fleet rule 1: a writer that read another version is refused", () =>
     Effect.gen(function*() {
       const { read, write } = yield* make()
       assert.isTrue(yield* write(yield* token("a", "10 minutes")))
@@ -79,7 +79,7 @@ describe("SharedTokens", () => {
       assert.isTrue(yield* write(yield* token("b", "10 minutes"), found.version))
     }))
 
-  it.effect("a token whose time is over is not written", () =>
+  it.effect("an expired token is not written", () =>
     Effect.gen(function*() {
       let writes = 0
       const { write } = yield* make((memory) => ({
@@ -97,7 +97,7 @@ describe("SharedTokens", () => {
       assert.strictEqual(writes, 1)
     }))
 
-  it.effect("an entry lives as long as what remains of its token", () =>
+  it.effect("an entry lives as long as its token", () =>
     Effect.gen(function*() {
       const { memory, write } = yield* make()
       const aToken = yield* token("a", "10 seconds")
@@ -108,7 +108,7 @@ describe("SharedTokens", () => {
       deepStrictEqual(Option.getOrThrow(yield* memory.get("unknown")).timeToLive, Duration.hours(1))
     }))
 
-  it.effect("rule 8: a store that fails has no answer, and takes every write for done", () =>
+  it.effect("rule 8: if the store fails, a read has no result and a write counts as done", () =>
     Effect.gen(function*() {
       const { logs, read, write } = yield* make(() => ({
         get: () => unavailable("get"),
@@ -120,7 +120,7 @@ describe("SharedTokens", () => {
       assert.lengthOf(logs, 1)
     }))
 
-  it.effect("rule 8: an entry that cannot be read is reported once for each key, and no outage", () =>
+  it.effect("rule 8: an unreadable entry is logged once per key, and is not an outage", () =>
     Effect.gen(function*() {
       const { logs, memory, read, write } = yield* make()
       const entry = (version: string): TokenStore.Entry => ({
@@ -143,7 +143,7 @@ describe("SharedTokens", () => {
       assert.isTrue(Option.isSome(Option.getOrThrow(yield* read("a")).token))
     }))
 
-  it.effect("rule 9: a store that repeats what it was to write does not bring the token into the log", () =>
+  it.effect("rule 9: a store error that repeats the entry does not put the token into the log", () =>
     Effect.gen(function*() {
       const { logs, write } = yield* make(() => ({ set: (_, { payload }) => unavailable("set", payload) }))
       yield* write(yield* token("secret", "1 hour"))
@@ -152,7 +152,7 @@ describe("SharedTokens", () => {
       assert.notInclude(logs[0].text, "secret")
     }))
 
-  it.effect("rule 9: nor what else came with the token, in whatever form it is repeated", () =>
+  it.effect("rule 9: nor the other fields of the token, in whatever form they are repeated", () =>
     Effect.gen(function*() {
       const fields = {
         id_token: Redacted.make("an.id.token"),

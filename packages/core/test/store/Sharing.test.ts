@@ -8,7 +8,7 @@ import * as Sharing from "../../src/store/Sharing.js"
 const token = AccessToken.make({ value: Redacted.make("a"), obtainedAt: DateTime.unsafeMake(0) })
 
 describe("Sharing", () => {
-  it.effect("none: it finds nothing, takes every write for done and tells nothing", () =>
+  it.effect("none: finds nothing, counts every write as done and has no notices", () =>
     Effect.gen(function*() {
       const { none } = Sharing
       assert.isFalse(none.isShared)
@@ -20,7 +20,7 @@ describe("Sharing", () => {
       yield* none.watch(() => Effect.die("told of a change"))
     }))
 
-  it.scoped("fleet rule 10: a token is on its way until the store has answered, whoever waits for that", () =>
+  it.scoped("fleet rule 10: a token is being written until the store responds or the write is interrupted", () =>
     Effect.gen(function*() {
       for (const end of ["answer", "interruption"]) {
         const called = yield* Deferred.make<void>()
@@ -51,7 +51,7 @@ describe("Sharing", () => {
       }
     }))
 
-  it.effect("rule 9: what leaves the process is a digest, and what stays in it is shown as a short hash", () =>
+  it.effect("rule 9: a shared key is a digest, and a private one is shown as a short hash", () =>
     Effect.gen(function*() {
       const memory = Sharing.of(yield* TokenStore.makeMemory())
       const text = JSON.stringify(["https://auth.example.com/token", "app", ["tenant", "s3cr3t"]])
@@ -66,7 +66,7 @@ describe("Sharing", () => {
       assert.notStrictEqual(memory.nameOf(text), memory.nameOf(`${text}.`))
     }))
 
-  it.effect("whether others keep to leases is told by the store", () =>
+  it.effect("the store says whether its processes follow leases", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory()
       assert.isFalse(memory.sharing.isShared)
