@@ -48,7 +48,7 @@ const signing: Record<string, (options?: ClientAuth.SignedAssertionOptions) => C
 
 for (const [method, make] of Object.entries(signing)) {
   describe(`ClientAuth ${method} (RFC 7523 §3)`, () => {
-    it("bears the name of the IANA registry", () => {
+    it("has its name in the IANA registry", () => {
       assert.strictEqual(make().method, method)
     })
 
@@ -134,7 +134,7 @@ for (const [method, make] of Object.entries(signing)) {
             })
         ))
 
-      it.effect("where no issuer is known, says so", () =>
+      it.effect("fails if the issuer is unknown", () =>
         rowsEffect(
           ["issuer", "both"] as const,
           (audience) => `${audience}, no issuer known: says so`,
@@ -172,13 +172,13 @@ describe("ClientAuth.clientSecretJwt (OpenID Connect Core §9)", () => {
         })
     ))
 
-  it.effect("names the secret, so that an answer that echoes it can be cleaned", () =>
+  it.effect("returns the secret, to redact a response that echoes it", () =>
     Effect.gen(function*() {
       const credentials = yield* ClientAuth.clientSecretJwt(Redacted.make(secret)).authenticate(context)
       deepStrictEqual(credentials.secrets?.map(Redacted.value), [secret])
     }))
 
-  it.effect("a secret that is an Effect is read at every attempt, and its version tells it", () =>
+  it.effect("a secret that is an Effect is read at every attempt, and has a version", () =>
     Effect.gen(function*() {
       const current = yield* Ref.make(secret)
       const auth = ClientAuth.clientSecretJwt(Effect.map(Ref.get(current), Redacted.make))
@@ -196,7 +196,7 @@ describe("ClientAuth.clientSecretJwt (OpenID Connect Core §9)", () => {
     assert.isUndefined(ClientAuth.clientSecretJwt(Redacted.make(secret)).version)
   })
 
-  it.effect("a secret that is too short is told in words", () =>
+  it.effect("an error says that a secret is too short", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ClientAuth.clientSecretJwt(Redacted.make("short-secret")).authenticate(context))
       assert.strictEqual(
@@ -223,7 +223,7 @@ describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
         })
     ))
 
-  it.effect("a key that is an Effect is read at every attempt, and its version tells it", () =>
+  it.effect("a key that is an Effect is read at every attempt, and has a version", () =>
     Effect.gen(function*() {
       const [one, two] = [make("P-256"), keyOf("RSA")]
       const current = yield* Ref.make(one)
@@ -252,7 +252,7 @@ describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
     assert.isUndefined(ClientAuth.privateKeyJwt({ key: Redacted.make(pem) }).version)
   })
 
-  it.effect("of a key's Effect that fails nothing is told, unless it is meant to be", () =>
+  it.effect("the error of a key's Effect is not shown", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
         ClientAuth.privateKeyJwt({ key: Effect.fail(new Error(pem)) }).authenticate(context)
@@ -284,7 +284,7 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
       })
     }))
 
-  it.effect("one with a line break is not sent, and told as what it is", () =>
+  it.effect("one with a line break is not sent, and the error says so", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ClientAuth.assertion(Redacted.make("a.b.c\n")).authenticate(context))
       assert.strictEqual(

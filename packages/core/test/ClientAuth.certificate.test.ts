@@ -33,7 +33,7 @@ const methods = {
 
 for (const [method, auth] of Object.entries(methods)) {
   describe(`ClientAuth ${method} (RFC 8705 §2)`, () => {
-    it("bears the name of the IANA registry", () => {
+    it("has its name in the IANA registry", () => {
       assert.strictEqual(auth.method, method)
     })
 
@@ -44,7 +44,7 @@ for (const [method, auth] of Object.entries(methods)) {
         deepStrictEqual(credentials, { params: { client_id: "app" }, version: "one" })
       }))
 
-    it.effect("reads the certificate anew at every attempt, and binds tokens to the one of now", () =>
+    it.effect("reads the certificate at every attempt, and binds tokens to the current one", () =>
       Effect.gen(function*() {
         const { layer, onDisk } = yield* make
         yield* Effect.gen(function*() {
@@ -58,7 +58,7 @@ for (const [method, auth] of Object.entries(methods)) {
         }).pipe(Effect.provide(layer))
       }))
 
-    it.effect("goes on with the certificate at hand when the new one cannot be read, and warns", () =>
+    it.effect("continues with the previous certificate if the new one cannot be read, and warns", () =>
       Effect.gen(function*() {
         const { layer, onDisk } = yield* make
         yield* Ref.set(onDisk, Effect.fail("secret cause"))
@@ -76,7 +76,7 @@ for (const [method, auth] of Object.entries(methods)) {
         ])
       }))
 
-    it.effect("nor does it wait for one that never comes", () =>
+    it.effect("continues with the previous certificate if the new one never comes", () =>
       Effect.gen(function*() {
         const { layer, onDisk } = yield* make
         yield* Ref.set(onDisk, Effect.uninterruptible(Effect.never))
@@ -107,7 +107,7 @@ describe("ClientAuth.certificateBound (RFC 8705 §3)", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("keeps a binding that the method has itself", () =>
+  it.effect("keeps the method's own binding", () =>
     Effect.gen(function*() {
       const { layer } = yield* make
       const auth = ClientAuth.certificateBound({ ...ClientAuth.none, binding: Effect.succeed(() => "key") })

@@ -125,7 +125,7 @@ describe("ClientAuth", () => {
         assert.include(String(error), "the client id contains a colon")
       }))
 
-    it.live("names the secret, so that an answer that echoes it can be cleaned", () =>
+    it.live("returns the secret, to redact a response that echoes it", () =>
       Effect.gen(function*() {
         const secret = Redacted.make("p@ss")
         const credentials = yield* authenticate(ClientAuth.clientSecretBasic(secret))

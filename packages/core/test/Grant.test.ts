@@ -40,7 +40,7 @@ describe("Grant", () => {
       assert.strictEqual(Grant.jwtBearer(secret("a")).type, "urn:ietf:params:oauth:grant-type:jwt-bearer")
     }))
 
-  it.effect("an assertion that is an effect is read for each attempt, with what is known of it", () =>
+  it.effect("an assertion that is an effect is read for each attempt, with its context", () =>
     Effect.gen(function*() {
       const seen: Array<ClientAuth.Context> = []
       const grant = Grant.jwtBearer({
@@ -77,7 +77,7 @@ describe("Grant", () => {
       })
     }))
 
-  it.effect("refreshToken sends the token (RFC 6749 §6), and is known by the one it begins with", () =>
+  it.effect("refreshToken sends the token (RFC 6749 §6), and is identified by the first one", () =>
     Effect.gen(function*() {
       const grant = RefreshTokenGrant.make(secret("s3cr3t"))
       assert.strictEqual(grant.type, "refresh_token")
@@ -94,7 +94,7 @@ describe("Grant", () => {
       )
     const key = Redacted.make("0123456789abcdef0123456789abcdef")
 
-    it.effect("speaks for the client to the token endpoint, unless it is told otherwise", () =>
+    it.effect("has the client as iss and sub and the token endpoint as aud by default", () =>
       Effect.gen(function*() {
         const { jti, ...claims } = yield* claimsOf(Grant.signedJwt({ key, algorithm: "HS256" }))
         assert.isString(jti)
@@ -112,13 +112,13 @@ describe("Grant", () => {
         deepStrictEqual({ iss, scope, sub }, { iss: "robot@example.com", scope: "a b", sub: "robot@example.com" })
       }))
 
-    it.effect("is another one for each attempt", () =>
+    it.effect("is new for each attempt", () =>
       Effect.gen(function*() {
         const source = Grant.signedJwt({ key, algorithm: "HS256" })
         assert.notStrictEqual((yield* claimsOf(source)).jti, (yield* claimsOf(source)).jti)
       }))
 
-    it("rule 2: whatever it says of the subject is part of the key; what it is signed with is not", () => {
+    it("rule 2: claims of the subject are part of the key; the signing key is not", () => {
       const keyOf = (options: Partial<Grant.SignedJwtOptions>) =>
         storeKey(resolve(Grant.jwtBearer(Grant.signedJwt({ key, algorithm: "HS256", ...options }))))
       const keys = [{}, { issuer: "a" }, { subject: "a" }, { audience: "a" }, { claims: { scope: "a" } }].map(keyOf)
@@ -127,7 +127,7 @@ describe("Grant", () => {
     })
   })
 
-  it("rule 2: grants that may bring different tokens have different keys", () => {
+  it("rule 2: grants with different tokens have different keys", () => {
     const subject = secret("s")
     const read = () => Effect.succeed(subject)
     const grants = [
@@ -152,13 +152,13 @@ describe("Grant", () => {
     assert.strictEqual(new Set(grants.map((grant) => storeKey(resolve(grant)))).size, grants.length)
   })
 
-  it("rule 2: a grant of one's own must say whom it is for, or that it does not matter", () => {
+  it("rule 2: a custom grant must identify its subject, or have none", () => {
     // @ts-expect-error Two users would share a token
     const grant: Grant.Grant = { type: "urn:example:custom", params: () => Effect.succeed({}) }
     assert.strictEqual(storeKey(resolve(grant)), storeKey(resolve({ ...grant, id: "" })))
   })
 
-  it("rule 9: the key and what it is made of show no token", () => {
+  it("rule 9: neither the key nor its parts show a token", () => {
     const grant = Grant.tokenExchange({ subjectToken: secret("s3cr3t"), actorToken: secret("s3cr3t") })
     const { key, params } = resolve(grant)
     assert.notInclude(JSON.stringify([key, params, grant.id]), "s3cr3t")

@@ -57,7 +57,7 @@ const certificate: ClientAuth.ClientAuth = {
 }
 
 describe("TokenEndpoint.layerDiscovery", () => {
-  it.scoped("asks for the metadata with the first token, and no more after that", () => {
+  it.scoped("requests the metadata with the first token only", () => {
     const { layer, urls } = serve(() => ({}))
     return Effect.gen(function*() {
       const endpoint = yield* make()
@@ -89,7 +89,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.scoped("a failure of the discovery is a failure of the attempt, and can pass", () => {
+  it.scoped("a failure of the discovery is a failure of the attempt, and may be transient", () => {
     let issuerSaid: unknown = "https://evil.example.com"
     const { layer } = serve(() => ({ issuer: issuerSaid }))
     return Effect.gen(function*() {
@@ -102,7 +102,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.scoped("a server that never answers is told before TokenProvider.maxWait, 10 seconds, is over", () =>
+  it.scoped("a server that never responds is reported within TokenProvider.maxWait, 10 seconds", () =>
     Effect.gen(function*() {
       const never = HttpClient.make(() => Effect.never)
       const endpoint = yield* Effect.provideService(make(), HttpClient.HttpClient, never)
@@ -112,7 +112,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       assert.strictEqual((yield* exit).message, `Discovery endpoint ${metadataUrl}: no answer within 4s`)
     }))
 
-  it.scoped("its time limit counts the discovery, of which there are two addresses", () =>
+  it.scoped("its time limit includes the discovery at two URLs", () =>
     Effect.gen(function*() {
       const limit = (options?: Options) => Effect.map(make(options), ({ timeout }) => Duration.toSeconds(timeout))
       assert.strictEqual(yield* limit(), 16)
@@ -124,7 +124,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       assert.isTrue(Option.isSome(yield* Fiber.poll(fiber)))
     }).pipe(Effect.provide(serve(() => ({})).layer)))
 
-  it.scoped("when the endpoint has moved, the metadata is read again for the next attempt", () => {
+  it.scoped("if the endpoint moved, the metadata is read again for the next attempt", () => {
     let path = "/token"
     const { layer, urls } = serve(() => ({ token_endpoint: `https://auth.example.com${path}` }), () => path)
     return Effect.gen(function*() {
@@ -137,7 +137,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.scoped("the issuer reaches the client authentication, and the address of the metadata", () => {
+  it.scoped("the issuer reaches the client authentication, and the URL of the metadata", () => {
     const seen: Array<ClientAuth.Context> = []
     const { layer } = serve(() => ({}))
     return Effect.gen(function*() {
@@ -162,7 +162,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.scoped("a client with a certificate goes to the endpoint for those (RFC 8705 §5)", () => {
+  it.scoped("a client with a certificate uses the endpoint for those (RFC 8705 §5)", () => {
     const { layer, urls } = serve(
       () => ({ mtls_endpoint_aliases: { token_endpoint: "https://mtls.example.com/mtls" } }),
       () => "/mtls"
@@ -175,7 +175,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.scoped("names its options as they were written", () =>
+  it.scoped("errors name its options", () =>
     Effect.gen(function*() {
       const message = (options: Options) => Effect.map(Effect.flip(make(options)), ({ message }) => message)
       assert.strictEqual(yield* message({ issuer: "x" }), "TokenEndpoint.issuer is not an absolute URL")
@@ -194,7 +194,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
   describe("the authentication method", () => {
     const secret = Redacted.make("secret")
 
-    it.scoped("is one that the server takes", () =>
+    it.scoped("is one that the server supports", () =>
       Effect.gen(function*() {
         const rows = [
           [undefined, "basic"],
@@ -210,7 +210,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
         }
       }))
 
-    it.scoped("where a secret can be sent by none, the error names those of both sides", () => {
+    it.scoped("if there is none for a secret, the error names the methods of both sides", () => {
       const { layer, urls } = serve(() => ({ token_endpoint_auth_methods_supported: ["none", "x"] }))
       return Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.flatMap(make(), attempt))
@@ -225,7 +225,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("that the app names is used whatever the metadata says, with one warning", () => {
+    it.scoped("that the app sets is used whatever the metadata says, with one warning", () => {
       const { asked, layer } = serve(() => ({ token_endpoint_auth_methods_supported: ["none"] }))
       const logs: Array<Log> = []
       return Effect.gen(function*() {
@@ -284,7 +284,7 @@ describe("TokenEndpoint.layerDiscovery", () => {
       )
     })
 
-    it("one of the app's own is in no list, and taken all the same", () => {
+    it("a custom one is in no list, and is used nevertheless", () => {
       deepStrictEqual(choose([{ ...basic, method: "of the app" }], ["none"]), ["of the app", undefined])
     })
 

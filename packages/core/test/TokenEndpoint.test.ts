@@ -148,7 +148,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(headers.get("authorization"), `Basic ${Buffer.from(pair).toString("base64")}`)
       }))
 
-    it.effect("rule 11: asks for identity, so that nothing small becomes large", () =>
+    it.effect("rule 11: requests an uncompressed response, so that nothing small becomes large", () =>
       Effect.gen(function*() {
         const { sent } = yield* ask(() => granted())
         assert.strictEqual(sent[0]?.headers.get("accept-encoding"), "identity")
@@ -234,7 +234,7 @@ describe("TokenEndpoint", () => {
         assert.match(sent[0]?.headers.get("authorization") ?? "", /^Basic /)
       }))
 
-    it.effect("each attempt tells the client authentication its number, and is authenticated anew", () =>
+    it.effect("each attempt passes its number to the client authentication, and is authenticated again", () =>
       Effect.gen(function*() {
         const contexts: Array<ClientAuth.Context> = []
         const { layer, sent } = fetchOf(() => sent.length < 3 ? new Response("", { status: 503 }) : granted())
@@ -269,7 +269,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(sent[0]?.form.get("kind"), "jwt")
       }))
 
-    it.effect("attempt: one try, whatever the retry policy says", () =>
+    it.effect("attempt: one attempt, whatever the retry policy is", () =>
       Effect.gen(function*() {
         const { layer, sent } = fetchOf(() => new Response("", { status: 503 }))
         const endpoint = yield* Effect.provide(make({ retry: RetryPolicy.standard }), layer)
@@ -304,7 +304,7 @@ describe("TokenEndpoint", () => {
   })
 
   describe("the token (RFC 6749 §5.1)", () => {
-    it.effect("expiresAt counts from the start of the request, not from a slow answer's end", () =>
+    it.effect("expiresAt counts from the start of the request, not from the end of a slow response", () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(1_700_000_000_000)
         const http = clientOf(() => Effect.delay(Effect.sync(() => granted({ scope: "read write" })), "4 seconds"))
@@ -355,7 +355,7 @@ describe("TokenEndpoint", () => {
       ["an empty error beside the token", { error: "" }, 3_600_000],
       ["fields that nobody knows", { refresh_token: "r", foo: { bar: 1 } }, 3_600_000]
     ]
-    it.effect("takes an answer whose fields are unusual, missing or unknown", () =>
+    it.effect("accepts a response with unusual, missing or unknown fields", () =>
       rowsEffect(taken, ([what]) => `takes an answer with ${what}`, ([, fields, lifetime]) =>
         Effect.gen(function*() {
           const token = tokenOf((yield* ask(() => granted(fields))).exit)
@@ -369,7 +369,7 @@ describe("TokenEndpoint", () => {
           )
         })))
 
-    it.effect("what cannot be read is told once, not with each token, and nothing of it is shown", () =>
+    it.effect("unreadable fields are logged once, not with each token, and without their values", () =>
       Effect.gen(function*() {
         const warnings: Array<string> = []
         const logger = Logger.make(({ message }) => warnings.push(String(message)))
@@ -388,7 +388,7 @@ describe("TokenEndpoint", () => {
         ])
       }))
 
-    it.effect("bearerTypes: what else the server calls Bearer, in any letters", () =>
+    it.effect("bearerTypes: other names of Bearer, in any case", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(() => granted({ token_type: "JWT" }), { bearerTypes: ["n_a", "jwt"] })
         assert.strictEqual(AccessToken.authorization(tokenOf(exit)), `Bearer ${accessToken}`)
@@ -435,7 +435,7 @@ describe("TokenEndpoint", () => {
           deepStrictEqual(leaks(failed(refused), ["t0k3n.of-jwt"]), [])
         }))
 
-      it.effect("rule 9: what else the answer said comes with the token, redacted", () =>
+      it.effect("rule 9: other fields of the response come with the token, redacted", () =>
         Effect.gen(function*() {
           const token = tokenOf((yield* ask(() => granted(body), { fields })).exit)
           deepStrictEqual(Object.entries(token.fields ?? {}).map(([name, value]) => [name, Redacted.value(value)]), [
@@ -445,7 +445,7 @@ describe("TokenEndpoint", () => {
           deepStrictEqual(leaks(token, ["na1.example.com", "s1gn"]), [])
         }))
 
-      it.scoped("fleet: tokens of an encrypted store have them too, and endpoints that read answers otherwise share none", () =>
+      it.scoped("fleet: tokens of an encrypted store have them too, and endpoints with other fields share none", () =>
         Effect.gen(function*() {
           const { layer, sent } = fetchOf(() => granted({ ...body, access_token: `${accessToken}-${sent.length}` }))
           const store = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
@@ -468,7 +468,7 @@ describe("TokenEndpoint", () => {
         }))
     })
 
-    it.effect("takes 201, a byte order mark and any content type", () =>
+    it.effect("accepts 201, a byte order mark and any content type", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(() =>
           new Response(`\ufeff{"access_token":"${accessToken}"}`, {
@@ -489,7 +489,7 @@ describe("TokenEndpoint", () => {
       ["Facebook's", "access_token=f0rm&expires=5183999", "text/plain; charset=UTF-8", 5_183_999_000],
       ["one with both words", "expires=1&access_token=f0rm&expires_in=3600\n", "text/plain", 3_600_000]
     ]
-    it.effect("takes a form in place of JSON", () =>
+    it.effect("accepts a form in place of JSON", () =>
       rowsEffect(
         forms,
         ([whose]) => `takes a form in place of JSON: ${whose}`,
@@ -506,7 +506,7 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("takes an answer in many small pieces, cut within a character", () =>
+    it.effect("accepts a response in many small pieces, cut within a character", () =>
       Effect.gen(function*() {
         const body = bytes(JSON.stringify({ access_token: accessToken, scope: "é💥" }))
         const { exit } = yield* ask(() =>
@@ -521,7 +521,7 @@ describe("TokenEndpoint", () => {
       }))
   })
 
-  describe("bad answers (rule 11)", () => {
+  describe("invalid responses (rule 11)", () => {
     interface Expected {
       readonly reason: OAuthError.AuthorizationServerErrorReason
       readonly message: string
@@ -783,7 +783,7 @@ describe("TokenEndpoint", () => {
         { reason: "Redirect", message: `Token endpoint ${url} answered 302: a redirect, which is not followed` }
       ]
     ]
-    it.effect("each fails with its reason, and says what is wrong", () =>
+    it.effect("each fails with a reason and a description", () =>
       rowsEffect(
         table,
         ([what, , expected]) => `${what}: ${expected.reason}`,
@@ -803,13 +803,13 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("the query of the endpoint's address is in no error", () =>
+    it.effect("no error contains the query of the endpoint's URL", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(() => new Response("", { status: 500 }), { tokenEndpoint: `${url}?key=abc` })
         assert.strictEqual(failed(exit).endpoint, url)
       }))
 
-    it.effect("an answer of many lines is one line", () =>
+    it.effect("a response of many lines is shown as one line", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(
           json({ error: "a\r\nb", error_description: `c\u001b[31m\n${"d".repeat(1000)}` }, 400)
@@ -849,7 +849,7 @@ describe("TokenEndpoint", () => {
             })
         ))
 
-      it.effect("is carried by an OAuth error as well, and absent without the header", () =>
+      it.effect("is part of an OAuth error too, and absent without the header", () =>
         Effect.gen(function*() {
           const answer = (headers: HeadersInit) => () => Response.json({ error: "slow_down" }, { status: 429, headers })
           const asked = failed((yield* ask(answer({ "retry-after": "3" }))).exit)
@@ -859,7 +859,7 @@ describe("TokenEndpoint", () => {
     })
   })
 
-  describe("no answer", () => {
+  describe("no response", () => {
     it.effect("a connection reset: Transport", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(() =>
@@ -876,7 +876,7 @@ describe("TokenEndpoint", () => {
         assert.isTrue(OAuthError.isTransient(error))
       }))
 
-    it.effect("a connection reset in mid-body: Transport, with what was seen of the answer", () =>
+    it.effect("a connection reset within the body: Transport, with the status and headers", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(() => {
           const chunks = ["{\"access_token\":", `"${accessToken}"`]
@@ -913,7 +913,7 @@ describe("TokenEndpoint", () => {
         return { error: failed(yield* Fiber.join(fiber)), isAborted: signals.map((signal) => signal.aborted) }
       })
 
-    it.effect("a server that never answers: Timeout after 8 s, and the request is aborted", () =>
+    it.effect("a server that never responds: Timeout after 8 s, and the request is aborted", () =>
       Effect.gen(function*() {
         const { error, isAborted } = yield* timeOut(() => new Promise(() => {}))
         assert.strictEqual(error.reason, "Timeout")
@@ -946,7 +946,7 @@ describe("TokenEndpoint", () => {
           deepStrictEqual(isAborted, [])
         })))
 
-    it.effect("a secret that never comes: nor does it hold up whoever limits the wait for its version", () =>
+    it.effect("a secret that never comes does not delay a caller that limits the wait for its version", () =>
       rowsEffect(
         hangs,
         ([what]) => `${what}: nor does it hold up whoever limits the wait for its version`,
@@ -993,10 +993,10 @@ describe("TokenEndpoint", () => {
       }))
   })
 
-  describe("too much of an answer (rule 11)", () => {
+  describe("a response above the limit (rule 11)", () => {
     const message = `Token endpoint ${url} answered 200: the body is larger than 100 bytes (maxResponseBytes)`
 
-    it.effect("by content-length: refused unread, and its connection is let go", () =>
+    it.effect("by content-length: refused unread, and its connection is released", () =>
       Effect.gen(function*() {
         let pulls = 0
         const { exit, sent } = yield* ask(() =>
@@ -1014,7 +1014,7 @@ describe("TokenEndpoint", () => {
         assert.isAtMost(pulls, 1)
       }))
 
-    it.effect("by its stream, whatever its headers say: read no further than the limit", () =>
+    it.effect("by its stream, whatever its headers say: read up to the limit only", () =>
       rowsEffect(
         [{}, { "content-length": "5" }, { "content-length": "many" }],
         (headers) => `by its stream, with the headers ${JSON.stringify(headers)}: read no further than the limit`,
@@ -1038,7 +1038,7 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("counts bytes, not characters, and takes exactly the limit", () =>
+    it.effect("counts bytes, not characters, and accepts exactly the limit", () =>
       Effect.gen(function*() {
         const body = (length: number) => JSON.stringify({ access_token: "a", x: "é".repeat(length) })
         const limit = bytes(body(30)).length
@@ -1048,7 +1048,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(failed(over.exit).reason, "InvalidResponse")
       }))
 
-    it.effect("answered with a redirect or an error it is that", () =>
+    it.effect("of a redirect or an error is reported as that", () =>
       rowsEffect(
         [
           [302, "Redirect"],
@@ -1064,7 +1064,7 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("a server that is out of order may say so at any length: it is asked again when it wants to be", () =>
+    it.effect("of an unavailable server is a transient failure, with its Retry-After", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(
           () => new Response("x".repeat(101), { status: 503, headers: { "retry-after": "7" } }),
@@ -1086,7 +1086,7 @@ describe("TokenEndpoint", () => {
       }))
   })
 
-  describe("a grant of its own (RFC 6749 §4.5)", () => {
+  describe("a custom grant (RFC 6749 §4.5)", () => {
     const grant = (read: Effect.Effect<Redacted.Redacted, unknown>): Grant.Grant => ({
       type: "urn:example:grant",
       id: "",
@@ -1117,7 +1117,7 @@ describe("TokenEndpoint", () => {
       ["dies", Effect.die(secret), "unavailable"],
       ["brings an empty token", Effect.succeed(Redacted.make(" ")), "empty"]
     ]
-    it.effect("one whose token cannot be had: ClientAuth, and nothing is sent", () =>
+    it.effect("one whose token is unavailable: ClientAuth, and nothing is sent", () =>
       rowsEffect(
         failing,
         ([what]) => `one that ${what}: ClientAuth, and nothing is sent`,
@@ -1134,7 +1134,7 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("rule 9: what it sends is in no error", () =>
+    it.effect("rule 9: no error contains what it sends", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(
           ({ form }) => Response.json({ error: "invalid_grant", error_description: `${form}` }, { status: 400 }),
@@ -1163,7 +1163,7 @@ describe("TokenEndpoint", () => {
       ])
     }))
 
-  describe("rotation: credentials that the server no longer knows are read once more", () => {
+  describe("rotation: credentials that the server no longer accepts are read once more", () => {
     /** A server that knows one secret, and a vault that has another one after so many reads. */
     const rotate = (options: {
       readonly refuse: () => Response
@@ -1211,7 +1211,7 @@ describe("TokenEndpoint", () => {
           deepStrictEqual(sent, ["old", "new"])
         })))
 
-    it.effect("the same ones again: no further request, and the server's answer", () =>
+    it.effect("the same ones again: no further request, and the server's error", () =>
       Effect.gen(function*() {
         const { exit, reads, sent } = yield* rotate({ refuse: invalidClient, readsUntilNew: 9 })
         assert.strictEqual(failed(exit).error, "invalid_client")
@@ -1219,7 +1219,7 @@ describe("TokenEndpoint", () => {
         deepStrictEqual(sent, ["old"])
       }))
 
-    it.effect("any other error, or credentials without a version: they are not read again", () =>
+    it.effect("after another error, or without a version, they are not read again", () =>
       Effect.gen(function*() {
         const others = [
           { refuse: () => Response.json({ error: "invalid_grant" }, { status: 400 }), readsUntilNew: 1 },
@@ -1236,7 +1236,7 @@ describe("TokenEndpoint", () => {
       }))
   })
 
-  it.effect("what was made to be shown of missing credentials is told", () =>
+  it.effect("a CredentialsError of missing credentials is shown", () =>
     Effect.gen(function*() {
       const clientAuth: ClientAuth.ClientAuth = {
         method: "private_key_jwt",
@@ -1249,7 +1249,7 @@ describe("TokenEndpoint", () => {
       )
     }))
 
-  describe("what tokens are bound to", () => {
+  describe("the binding of tokens", () => {
     it.effect("is part of the key, and followed as it changes", () =>
       Effect.gen(function*() {
         let thumbprint = "a"
@@ -1281,7 +1281,7 @@ describe("TokenEndpoint", () => {
         )
       }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
 
-    it.effect("and a layer that is missing is named, where nobody checked the types", () =>
+    it.effect("and an error names a missing layer, if types were not checked", () =>
       Effect.gen(function*() {
         const none = Context.empty() as Context.Context<any>
         const clientAuth = { ...ClientAuth.none, binding: Effect.provide(ClientAuth.tlsClientAuth.binding!, none) }
@@ -1294,7 +1294,7 @@ describe("TokenEndpoint", () => {
       }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
   })
 
-  describe("credentials that are not there", () => {
+  describe("missing credentials", () => {
     const unavailable = `Token endpoint ${url}: the client_secret_basic credentials are unavailable`
     const empty = `Token endpoint ${url}: the client_secret_basic credentials are empty`
     const nothing: any = undefined
@@ -1344,13 +1344,13 @@ describe("TokenEndpoint", () => {
       }))
   })
 
-  describe("credentials: whether another attempt would be made with others", () => {
+  describe("credentials: whether the next attempt would use others", () => {
     const credentials = (options: Options) =>
       Effect.flatMap(make(options), ({ credentials }) => credentials).pipe(
         Effect.provide(fetchOf(() => granted()).layer)
       )
 
-    it.effect("None when they cannot change, fail or die", () =>
+    it.effect("None if they cannot change, fail or die", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* credentials({}), Option.none())
         deepStrictEqual(yield* credentials({ clientSecret: Effect.fail("sealed") }), Option.none())
@@ -1418,7 +1418,7 @@ describe("TokenEndpoint", () => {
       }))
   })
 
-  it.effect("rule 9: a client that dies of a request fails as if it failed with it", () =>
+  it.effect("rule 9: a client that dies with a request error fails with it", () =>
     Effect.gen(function*() {
       const client = HttpClient.make((request) =>
         Effect.die(new HttpClientError.RequestError({ request, reason: "Transport", description: "no way" }))
@@ -1429,7 +1429,7 @@ describe("TokenEndpoint", () => {
       deepStrictEqual(leaks(exit, [secret]), [])
     }))
 
-  it.effect("a client that fails on statuses changes nothing: they are decided here", () =>
+  it.effect("a client that fails on statuses changes nothing", () =>
     Effect.gen(function*() {
       const { layer, sent } = fetchOf(() => Response.json({ error: "invalid_client" }, { status: 401 }))
       const filtering = Layer.map(layer, (context) =>
@@ -1506,7 +1506,7 @@ describe("TokenEndpoint", () => {
       [{ maxResponseBytes: 0 }, "TokenEndpoint.maxResponseBytes must be a whole number above zero"],
       [{ maxResponseBytes: 1.5 }, "TokenEndpoint.maxResponseBytes must be a whole number above zero"]
     ]
-    it.effect("refuses bad ones, and says what is wrong without the secret", () =>
+    it.effect("refuses invalid ones, and says what is wrong without the secret", () =>
       rowsEffect(
         refused,
         ([options, message]) => `${message} (${format("%j", options)})`,
@@ -1530,7 +1530,7 @@ describe("TokenEndpoint", () => {
       { clientSecret: undefined, clientAuth: ClientAuth.none },
       { timeout: Infinity }
     ]
-    it.effect("takes good ones", () =>
+    it.effect("accepts valid ones", () =>
       rowsEffect(taken, (options) => `takes ${format("%j", options)}`, (options) =>
         Effect.gen(function*() {
           const context = yield* build(options)
@@ -1559,7 +1559,7 @@ describe("TokenEndpoint", () => {
         Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
       )
 
-    it.effect("reads the options, and takes from beside it what a configuration cannot hold", () =>
+    it.effect("reads the options, and completes them with those that a configuration cannot contain", () =>
       Effect.gen(function*() {
         const { layer, sent } = fetchOf(() => granted())
         const endpoint = yield* build(config, variables, layer)
@@ -1579,7 +1579,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual((yield* Fiber.join(fiber)).reason, "Timeout")
       }))
 
-    it.effect("scope and timeout may be left out: then the options beside it decide", () =>
+    it.effect("scope and timeout may be absent: then the other options count", () =>
       Effect.gen(function*() {
         const { layer, sent } = fetchOf(() => granted())
         const endpoint = yield* build(
@@ -1627,7 +1627,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(error.message, "BILLING_TOKEN_ENDPOINT is not an absolute URL")
       }))
 
-    it.effect("finds the endpoint in the metadata of an issuer, or says that both are missing", () =>
+    it.effect("finds the endpoint in the metadata of an issuer, or fails if both are missing", () =>
       Effect.gen(function*() {
         const { layer, sent } = fetchOf((request) =>
           request.url.includes("/.well-known/")
@@ -1647,7 +1647,7 @@ describe("TokenEndpoint", () => {
         )
       }))
 
-    it.effect("checks what it has read", () =>
+    it.effect("checks the configuration", () =>
       Effect.gen(function*() {
         for (
           const [changed, message] of [
@@ -1813,7 +1813,7 @@ describe("TokenEndpoint", () => {
           .map(([where, answer]) => ({ method, options, where, answer }))
       )
 
-    it.effect("echoed anywhere in an answer, whatever the client authentication", () =>
+    it.effect("echoed anywhere in a response, whatever the client authentication", () =>
       rowsEffect(
         each(answers),
         ({ method, where }) => `${method}, echoed in ${where}`,
@@ -1856,7 +1856,7 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("cookies and authorization of an answer are hidden, whatever they hold", () =>
+    it.effect("cookies and authorization of a response are hidden", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(() =>
           new Response("", {
@@ -1872,7 +1872,7 @@ describe("TokenEndpoint", () => {
         })
       }))
 
-    it.effect("a header of the app's own that is known to be secret is in no error", () =>
+    it.effect("no error contains a secret header of the app", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(
           ({ headers }) =>
@@ -1884,7 +1884,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(failed(exit).errorDescription, "key <redacted>")
       }))
 
-    it.effect("what is taken out leaves the rest readable", () =>
+    it.effect("redaction leaves the rest readable", () =>
       Effect.gen(function*() {
         const answer = () =>
           Response.json({ error: "invalid_client", error_description: "no client is called app by word" }, {
@@ -1923,7 +1923,7 @@ describe("TokenEndpoint", () => {
         for (const text of seen(yield* Fiber.join(fiber))) assert.notInclude(text, "s3cr3t")
       }))
 
-    it.effect("nor does the service show one, or a token that it gave", () =>
+    it.effect("the service shows neither a secret nor an issued token", () =>
       Effect.gen(function*() {
         const endpoint = yield* Effect.provide(make(), fetchOf(() => granted()).layer)
         const token = yield* endpoint.request(endpoint.resolve())
@@ -1996,7 +1996,7 @@ describe("TokenEndpoint", () => {
             })
         ]
       ]
-      it.effect("of an answer hold no secret and no value of the app's own headers", () =>
+      it.effect("of a response contain no secret and no value of the app's headers", () =>
         rowsEffect(
           answers,
           ([what]) => `of ${what} hold no secret and no value of the app's own headers`,
@@ -2063,7 +2063,7 @@ describe("TokenEndpoint", () => {
           HttpClient.make((request) => Effect.die(new HttpClientError.RequestError({ request, reason: "Transport" })))
         ]
       ]
-      it.effect("of an inner client's own hold nothing of the request either", () =>
+      it.effect("of an inner client contain nothing of the request either", () =>
         rowsEffect(
           [
             ...failing,
@@ -2090,7 +2090,7 @@ describe("TokenEndpoint", () => {
             })
         ))
 
-      it.effect("of a failure hold nothing of the request", () =>
+      it.effect("of a failure contain nothing of the request", () =>
         rowsEffect(
           failing,
           ([what]) => `of ${what} hold nothing of the request`,
