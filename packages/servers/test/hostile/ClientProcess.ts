@@ -37,7 +37,7 @@ export const program: Effect.Effect<string, never, Scope.Scope> = Effect.suspend
 })
 
 // Garbage counts as memory in use until it is collected: collect it often
-const execArgv = ["--expose-gc", "--max-semi-space-size=1"]
+const execArgv = ["--expose-gc", "--max-semi-space-size=4"]
 
 export interface ClientProcess {
   readonly work: (jobs: ReadonlyArray<Job>) => Effect.Effect<Finished>
