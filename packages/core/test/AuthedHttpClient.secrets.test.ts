@@ -23,6 +23,7 @@ import {
 import { inspect } from "node:util"
 import * as Resource from "./support/Resource.js"
 import { rowsEffect } from "./support/Rows.js"
+import { isThorough } from "./support/Runs.js"
 import * as Secrets from "./support/Secrets.js"
 
 const tokenPrefix = "acc3ss/t0ken+"
@@ -172,9 +173,12 @@ describe("AuthedHttpClient, secrets", () => {
     "a token that is no header value": ({ client, server }) =>
       Effect.zipRight(server.failNext(1, { body: { access_token: `${tokenPrefix}\r\nx: y` } }), client.get("/orders"))
   }
-  for (const via of ["AuthedHttpClient", "platform's client"]) {
+  const clients = ["AuthedHttpClient", "platform's client"]
+  for (const [index, via] of clients.entries()) {
+    // In CI each through both
+    const shown = Object.entries(failures).filter((_, at) => isThorough || at % clients.length === index)
     it.scoped(`rule 9: failures and their exits show no secret, through ${via}`, () =>
-      rowsEffect(Object.entries(failures), ([what]) => what, ([, make]) =>
+      rowsEffect(shown, ([what]) => what, ([, make]) =>
         Effect.gen(function*() {
           const services = yield* world()
           const client = via === "AuthedHttpClient" ? services.client : AuthedHttpClient.toHttpClient(services.client)

@@ -148,7 +148,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       const token = yield* provider.get(undefined, a)
       assert.strictEqual(yield* provider.renew(token, undefined, a), token)
       const asked: Array<number> = []
-      for (let second = 0; second < 70; second++) {
+      for (let second = 0; second < 64; second++) {
         yield* TestClock.adjust("1 second")
         assert.strictEqual(value(yield* provider.get(undefined, b)), "token-1")
         const before = (yield* requestTimes).length
@@ -164,7 +164,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       const { provider, requestTimes, tokens } = yield* ProviderBench.make({ endpoint: { lifetime: "1 day" } })
       yield* tokens.returnSameToken(true)
       const token = yield* provider.get(undefined, a)
-      for (let seconds = 0; seconds < 900; seconds += 30) {
+      for (let seconds = 0; seconds < 480; seconds += 30) {
         yield* provider.renew(token, undefined, a)
         yield* TestClock.adjust("30 seconds")
       }
@@ -275,10 +275,10 @@ describe.concurrent("TokenProvider, a 401", () => {
   it.scoped("rule 5: a resource that rejects every new token costs one token request per pause", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make()
-      for (let i = 0; i < 120; i++) {
+      for (let i = 0; i < 40; i++) {
         const { accepted } = yield* call(bench, a, () => false)
         assert.isFalse(accepted)
-        yield* TestClock.adjust("500 millis")
+        yield* TestClock.adjust("1 second")
       }
       // The first token and its replacement, then one after each pause of 1, 2, 4, 8 and 16 seconds
       deepStrictEqual(yield* bench.requestTimes, [0, 0, 1, 3, 7, 15, 31])
@@ -308,12 +308,12 @@ describe.concurrent("TokenProvider, a 401", () => {
   it.scoped("rule 5: ten concurrent callers of a resource that rejects every token cost no more", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { delay: "100 millis" } })
-      for (let i = 0; i < 32; i++) {
+      for (let i = 0; i < 16; i++) {
         const calls = yield* Effect.forEach(Array.from({ length: 10 }), () => Effect.fork(call(bench, a, () => false)))
         yield* TestClock.adjust("1 second")
         yield* Effect.forEach(calls, Fiber.join)
       }
-      assert.isAtMost((yield* bench.requestTimes).length, 8)
+      assert.isAtMost((yield* bench.requestTimes).length, 7)
     }))
 
   it.scoped("rule 5: a resource that rejects every token does not stop renewals for another with the same key", () =>
@@ -321,7 +321,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       const bench = yield* ProviderBench.make()
       let valid = 1
       const accepts = (token: string) => Number(token.slice("token-".length)) >= valid
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 10; i++) {
         assert.isFalse((yield* call(bench, a, () => false)).accepted)
         assert.isTrue((yield* call(bench, b, accepts)).accepted)
         yield* TestClock.adjust("1 second")
@@ -329,7 +329,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       // Every token so far is revoked during the pause
       valid = (yield* bench.tokens.issued).length + 1
       assert.isTrue((yield* call(bench, b, accepts)).accepted)
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 10; i++) {
         assert.isTrue((yield* call(bench, b, accepts)).accepted)
         assert.isFalse((yield* call(bench, a, () => false)).accepted)
         yield* TestClock.adjust("1 second")

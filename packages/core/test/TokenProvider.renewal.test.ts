@@ -258,11 +258,9 @@ describe.concurrent("TokenProvider, renewal: a failing endpoint", () => {
         ({ provider }) => Effect.retry(provider.get(), Schedule.spaced("500 millis")),
         { concurrency: "unbounded" }
       ))
-      yield* TestClock.adjust("23 seconds")
+      yield* TestClock.adjust("14 seconds")
       // 1, 2, 4 and 5 seconds; each ends when the first of the others looks again
-      const times = (yield* requestTimes).map(Math.floor)
-      deepStrictEqual(times.slice(0, 5), [0, 1, 3, 7, 12])
-      assert.isTrue(times.length === 6 || times.length === 7, `${times.length} attempts`)
+      deepStrictEqual((yield* requestTimes).map(Math.floor), [0, 1, 3, 7, 12])
     }))
 
   it.scoped("fleet rule 3: Retry-After paces the fleet too", () =>
@@ -416,7 +414,7 @@ describe.concurrent("TokenProvider, renewal: waiting for another process", () =>
   for (const changes of ["with notices", "without notices"]) {
     it.scoped(`fleet rule 4: a process that asks without the lease adopts what the holder stores meanwhile, ${changes}`, () =>
       Effect.gen(function*() {
-        const { processes, requestTimes } = yield* makeFleet(3, { endpoint: { delay: "8 seconds" } })
+        const { processes, requestTimes } = yield* makeFleet(2, { endpoint: { delay: "8 seconds" } })
         for (const { store } of processes) if (changes === "without notices") yield* store.hang(true, "changes")
         const tokens = yield* during("10 seconds")(getAll(processes))
         assert.lengthOf(values(tokens), 1)
@@ -455,7 +453,7 @@ describe.concurrent("TokenProvider, renewal: waiting for another process", () =>
 
   it.scoped("fleet rule 8: store calls that take a third of storeTimeout do not fail, however many a wait takes", () =>
     Effect.gen(function*() {
-      const { processes, requestTimes } = yield* makeFleet(3, {
+      const { processes, requestTimes } = yield* makeFleet(2, {
         storeTimeout: "500 millis",
         endpoint: { delay: "5500 millis" },
         wrapStore: isSlow("160 millis")
