@@ -53,7 +53,7 @@ const mariadb = Layer.scoped(
   Database,
   Effect.gen(function*() {
     yield* MariaDbServer.install
-    const { url } = yield* MariaDbServer.make
+    const { url } = yield* MariaDbServer.make()
     return yield* make(url, MysqlClient.layer({ url: Redacted.make(url), maxConnections }))
   })
 )
