@@ -1,13 +1,13 @@
-// What an app can do that has neither ioredis nor memcache, which are optional, nor jose, which only signs: it compiles,
-// imports, and is bundled, and is told what it lacks where it asks for it. Takes these packages away from an installed
-// consumer.
+// What an app can do that has neither ioredis nor memcache nor a client of a database, which are optional, nor jose, which
+// only signs: it compiles, imports, and is bundled, and is told what it lacks where it asks for it. Takes these packages
+// away from an installed consumer.
 import * as esbuild from "esbuild"
 import assert from "node:assert"
 import { execFileSync, spawnSync } from "node:child_process"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
-const absent = ["ioredis", "memcache", "jose"]
+const absent = ["ioredis", "memcache", "jose", "@effect/sql-pg", "@effect/sql-mysql2", "@effect/sql-libsql"]
 
 const program = `
 import * as AuthedHttpClient from "@effect-alf/core/AuthedHttpClient"
@@ -16,7 +16,7 @@ import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import * as TokenStore from "@effect-alf/core/TokenStore"
 import * as MemcachedTokenStore from "@effect-alf/node/MemcachedTokenStore"
 import * as NodeAuthedHttpClient from "@effect-alf/node/NodeAuthedHttpClient"
-import { Effect, Layer, Redacted } from "effect"
+import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import assert from "node:assert"
 
 assert([AuthedHttpClient, TokenEndpoint, TokenStore].every(({ layer, layerMemory }) => layer ?? layerMemory))
@@ -37,6 +37,31 @@ const memcached = MemcachedTokenStore.layer({ servers: "127.0.0.1:1" })
 const { left: noMemcached } = await build({ ...options, tokenStore: memcached })
 assert.strictEqual(noMemcached._tag, "InvalidOptions")
 assert.match(noMemcached.message, /^MemcachedTokenStore needs the package memcache, .*\\(npm install memcache\\)/)
+
+const buildEnv = (url) => {
+  const variables = {
+    ALF_TOKEN_ENDPOINT: options.tokenEndpoint,
+    ALF_CLIENT_ID: options.clientId,
+    ALF_CLIENT_SECRET: "secret",
+    ALF_BASE_URL: options.baseUrl,
+    ALF_STORE_URL: url
+  }
+  const provider = ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" })
+  const layer = Layer.provide(NodeAuthedHttpClient.layerEnv(), Layer.setConfigProvider(provider))
+  return Effect.runPromise(Effect.flip(Effect.scoped(Layer.build(layer))))
+}
+const packages = {
+  "redis://127.0.0.1:1": "ioredis",
+  "memcached://127.0.0.1:1": "memcache",
+  "postgres://app:secret@127.0.0.1:1/app": "@effect/sql @effect/sql-pg",
+  "mysql://app:secret@127.0.0.1:1/app": "@effect/sql @effect/sql-mysql2",
+  "sqlite:tokens.db": "@effect/sql @effect/sql-libsql"
+}
+for (const [url, names] of Object.entries(packages)) {
+  const { message } = await buildEnv(url)
+  assert(message.startsWith("ALF_STORE_URL needs the package") && message.includes(\`(npm install \${names})\`), message)
+  assert.doesNotMatch(message, /app:secret/)
+}
 
 const signer = JwtSigner.make({ key: Redacted.make("secret".repeat(6)), algorithm: "HS256" })
 const { left: noSigner } = await Effect.runPromise(Effect.either(signer.sign({})))
