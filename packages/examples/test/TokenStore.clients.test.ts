@@ -5,7 +5,7 @@ import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { KeyValueStore } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import KeyvRedis from "@keyv/redis"
-import { Duration, Effect, type Layer, Option, type Scope, TestClock } from "effect"
+import { Duration, Effect, Layer, Option, type Scope, TestClock } from "effect"
 import { Redis } from "ioredis"
 import { Redis as Valkey } from "iovalkey"
 import { Keyv } from "keyv"
@@ -15,6 +15,7 @@ import { createClient } from "redis"
 import { createStorage } from "unstorage"
 import { hang } from "../../core/test/support/hang.js"
 import { rowsEffect } from "../../core/test/support/Rows.js"
+import { WorkersKv } from "./WorkersKv.js"
 
 type Store = Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>
 
@@ -103,7 +104,24 @@ const clients: Record<string, Effect.Effect<ReadonlyArray<Store>, unknown, Scope
     const keyv = yield* open(new Keyv(new KeyvRedis(url)), (keyv) => keyv.disconnect())
     return [TokenStore.layer(keyv), TokenStore.layer(keyv, keyvFor(keyv))]
   }),
-  "unstorage": Effect.sync(() => [TokenStore.layer(createStorage())])
+  "unstorage": Effect.sync(() => [TokenStore.layer(createStorage())]),
+  // Written after Cloudflare's: workerd, which has the real one, is no dependency of this project
+  "Cloudflare KV, whose set is called put": Effect.sync(() => {
+    const kv = new WorkersKv()
+    const wrapped = {
+      get: (key: string) => kv.get(key),
+      set: (key: string, value: string) => kv.put(key, value),
+      delete: (key: string) => kv.delete(key)
+    }
+    return [
+      TokenStore.layer(wrapped),
+      TokenStore.layer(wrapped, {
+        timeToLive: (key, value, time) =>
+          // It keeps nothing for less than a minute
+          kv.put(key, value, { expirationTtl: Math.max(60, Math.ceil(Duration.toSeconds(time))) })
+      })
+    ]
+  })
 }
 
 describe("TokenStore.layer", () => {
@@ -116,6 +134,25 @@ describe("TokenStore.layer", () => {
           ({ effect, store }) => Effect.provide(effect, store)
         )))
   }
+
+  it.effect("says how to wrap a client that has no set, as that of Cloudflare KV", () =>
+    Effect.gen(function*() {
+      // @ts-expect-error: it has no set
+      const error = yield* Effect.flip(Layer.build(TokenStore.layer(new WorkersKv())))
+      assert.match(error.message, /^TokenStore\.backend has no set: wrap the client as \{ get: .*, set: /)
+    }).pipe(Effect.scoped))
+
+  it.effect("says what a client refuses, as Cloudflare KV an expiry in less than a minute", () =>
+    Effect.gen(function*() {
+      const kv = new WorkersKv()
+      const store = TokenStore.make({ get: (key) => kv.get(key), set: (key, value) => kv.put(key, value) }, {
+        timeToLive: (key, value, time) => kv.put(key, value, { expirationTtl: Duration.toSeconds(time) })
+      })
+      const error = yield* Effect.flip(
+        store.set("k", { version: "1", payload: "p", timeToLive: Duration.seconds(59) }, Option.none())
+      )
+      assert.include(error.message, "Expiration TTL must be at least 60")
+    }))
 
   it.scopedLive("tells the server when an entry expires, where it is said how", () =>
     Effect.gen(function*() {
