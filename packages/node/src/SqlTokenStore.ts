@@ -53,7 +53,7 @@ export interface Options {
    */
   readonly table?: string | undefined
   /**
-   * Creates the table if it is missing, when the store is first used. The default is `false`: an app that is
+   * Creates the table whenever it is missing. The default is `false`: an app that is
    * migrated may not make tables, and `migration` belongs to its migrations.
    */
   readonly createTable?: boolean | undefined
@@ -320,7 +320,8 @@ const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.Sql
     ? SqlNotices.none
     : yield* SqlNotices.make(connection, table)
   const fork = yield* FiberSet.makeRuntime<never>()
-  let isCreated = options.createTable !== true
+  const mayCreate = options.createTable === true
+  let isCreated = !mayCreate
   let last: { readonly sql: SqlClient; readonly statements: SqlStatements.SqlStatements } | undefined
 
   const statementsOf = (sql: SqlClient) =>
@@ -332,6 +333,9 @@ const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.Sql
   const createTable = ({ createTable }: SqlStatements.SqlStatements) =>
     Effect.suspend(() => isCreated ? Effect.void : Effect.map(createTable, () => void (isCreated = true)))
 
+  // Somebody may drop the table, or remove the file that it is in
+  const isToBeCreated = (error: SqlError) => mayCreate && SqlFailure.isNoTable(error)
+
   const run = <A>(
     method: TokenStoreError["method"],
     ask: (statements: SqlStatements.SqlStatements) => Effect.Effect<A, SqlError>,
@@ -341,10 +345,17 @@ const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.Sql
       Effect.flatMap(
         statementsOf(sql),
         (statements) =>
-          Effect.retry(Effect.zipRight(createTable(statements), ask(statements)), {
-            while: SqlFailure.isConflict,
-            schedule: tryAgain
-          })
+          createTable(statements).pipe(
+            Effect.zipRight(ask(statements)),
+            Effect.tapError((error) => {
+              if (isToBeCreated(error)) isCreated = false
+              return Effect.void
+            }),
+            Effect.retry({
+              while: (error) => SqlFailure.isConflict(error) || isToBeCreated(error),
+              schedule: tryAgain
+            })
+          )
       )
     ).pipe(
       outsideTransactions,

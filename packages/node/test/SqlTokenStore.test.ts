@@ -8,15 +8,19 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import {
   Array as Arr,
+  Chunk,
   ConfigProvider,
   Context,
   Duration,
   Effect,
+  Exit,
+  Fiber,
   Layer,
   Option,
   Redacted,
   Schedule,
   String as Str,
+  TestClock,
   Tracer
 } from "effect"
 import { rowsEffect } from "../../core/test/support/Rows.js"
@@ -333,6 +337,10 @@ for (const [name, database] of Object.entries(databases)) {
         assert.lengthOf(won.filter((won) => won), 1)
         deepStrictEqual(yield* versionIn(lacking, "k"), Option.some("v1"))
         yield* sql`DROP TABLE ${sql(table)}`
+        // Also one that was there before
+        assert.isTrue(yield* stores[0].set("k", entry("v2"), Option.none()))
+        deepStrictEqual(yield* versionIn(stores[1], "k"), Option.some("v2"))
+        yield* sql`DROP TABLE ${sql(table)}`
       }))
 
     it.scopedLive("the migration runs among those of an app, and ddl is its statement", () =>
@@ -376,6 +384,31 @@ shared(databases.SQLite)("SqlTokenStore with a client of its own for SQLite", (i
       const store = yield* SqlTokenStore.makeWithClient(Layer.succeedContext(context), options)
       assert.isTrue(yield* store.set("k", entry("v1"), Option.none()))
       assert.strictEqual(yield* wait, 15_000)
+    }))
+
+  it.scoped("what it writes after such a wait was in vain, other processes see", () =>
+    Effect.gen(function*() {
+      const { client, sql, table } = yield* Database
+      const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table, commandTimeout: "100 millis" })
+      const [early, late] = [newKey(), newKey()]
+      yield* store.get(early)
+      const sleeping = Chunk.size(yield* TestClock.sleeps())
+      yield* sql`BEGIN IMMEDIATE`
+      const first = yield* Effect.fork(Effect.exit(store.set(early, entry("v1"), Option.none())))
+      // It has failed, or waits to try again within its limit
+      yield* Effect.repeat(Effect.zip(Fiber.poll(first), TestClock.sleeps()), {
+        until: ([exit, sleeps]) => Option.isSome(exit) || Chunk.size(sleeps) > sleeping + 1
+      })
+      yield* sql`COMMIT`
+      yield* TestClock.adjust("20 millis")
+      const isWritten = Exit.isSuccess(yield* Fiber.join(first))
+      assert.isTrue(yield* store.set(late, entry("v1"), Option.none()))
+      const other = yield* makeStore()
+      deepStrictEqual(
+        [yield* versionIn(other, early), yield* versionIn(other, late)],
+        [isWritten ? Option.some("v1") : Option.none(), Option.some("v1")]
+      )
+      assert.isTrue(yield* other.set(late, entry("v2"), Option.some("v1")))
     }))
 })
 

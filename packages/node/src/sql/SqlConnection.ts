@@ -1,6 +1,6 @@
 /**
  * The client of a store: that of the app, or the store's own. The store makes
- * its own again if it could not be made or stops answering.
+ * its own again if it could not be made, stops answering or stays broken.
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
@@ -21,7 +21,7 @@ export interface SqlConnection {
   readonly client: Effect.Effect<SqlClient, unknown>
   /** Asks the client. */
   readonly use: <A>(ask: (sql: SqlClient) => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
-  /** Drops a client that does not answer. */
+  /** Drops a client that is of no more use. */
   readonly giveUp: (sql: SqlClient) => Effect.Effect<void>
 }
 
@@ -45,6 +45,9 @@ const waitForFile = (limit: Duration.Duration) => (sql: SqlClient) =>
     sqlite: () => Effect.ignore(sql.unsafe(`PRAGMA busy_timeout = ${Math.ceil(Duration.toMillis(limit))}`).raw),
     orElse: () => Effect.void
   })
+
+// A client of SQLite that failed may have left a statement open, or keep a file that has been replaced or was unreadable
+const staysBroken = (sql: SqlClient): boolean => sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })
 
 interface Attempt {
   readonly scope: Scope.CloseableScope
@@ -115,7 +118,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     use: (ask) =>
       Effect.flatMap(client, (sql) =>
         answerWithin(commandTimeout)(ask(sql)).pipe(
-          Effect.tapError((error) => error instanceof Silence ? giveUp(sql) : Effect.void),
+          Effect.tapError((error) => error instanceof Silence || staysBroken(sql) ? giveUp(sql) : Effect.void),
           // Effect logs the cause of a failed fiber, which may contain a token
           Effect.exit,
           Effect.forkIn(ownScope),

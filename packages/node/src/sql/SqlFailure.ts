@@ -15,15 +15,16 @@ const codeOf = (error: unknown): unknown => {
 }
 
 // Another process was faster, and nothing was written: in Postgres a serialization failure, a deadlock, or a row, type or
-// table that both create; in MySQL a deadlock; in SQLite a file that another process writes
-const conflicts = /^(40001|40P01|23505|42710|42P07|ER_LOCK_DEADLOCK|SQLITE_BUSY.*|SQLITE_LOCKED.*)$/
+// table that both create; in MySQL a deadlock. For a file of SQLite that another process writes the driver has waited
+const conflicts = /^(40001|40P01|23505|42710|42P07|ER_LOCK_DEADLOCK|SQLITE_LOCKED.*)$/
 
 /** The statement can be tried again at once. */
 export const isConflict = (error: unknown): boolean => conflicts.test(String(codeOf(error)))
 
 const noTable = /^(42P01|ER_NO_SUCH_TABLE)$/
 
-const isNoTable = (error: unknown): boolean =>
+/** The table is missing. */
+export const isNoTable = (error: unknown): boolean =>
   noTable.test(String(codeOf(error))) || /no such table/.test(OAuthError.describe(error))
 
 const hint = "; SqlTokenStore.migration or the option createTable creates it"
