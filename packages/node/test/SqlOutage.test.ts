@@ -1,47 +1,109 @@
-import { AuthedHttpClient } from "@effect-alf/core"
 import { SqlTokenStore } from "@effect-alf/node"
+import * as MariaDbServer from "@effect-alf/servers/mariadb/MariaDbServer"
 import * as PostgresServer from "@effect-alf/servers/postgres/PostgresServer"
+import type { ServerProcess } from "@effect-alf/servers/ServerProcess"
 import { SqlClient } from "@effect/sql"
+import { LibsqlClient } from "@effect/sql-libsql"
+import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
-import { assert } from "@effect/vitest"
-import { deepStrictEqual } from "@effect/vitest/utils"
-import { Context, Effect, Layer, Random, Redacted, TestClock } from "effect"
+import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { shared } from "../../core/test/support/shared.js"
-import * as OAuthServer from "./OAuthServer.js"
-import * as Process from "./Process.js"
-import { patient, postgresClient } from "./SqlBench.js"
+import * as Outage from "./Outage.js"
+import { type ClientLayer, makeDirectory, patient, postgresClient } from "./SqlBench.js"
 import { timePasses } from "./timePasses.js"
 
-interface Outage {
-  readonly begin: (stage: Stage) => Effect.Effect<unknown, unknown>
-  readonly end: (stage: Stage) => Effect.Effect<unknown, unknown>
-  /** What the warning says. */
-  readonly cause: RegExp
-  /** What goes on while a request waits: a call that is not answered ends by its time limit alone. */
-  readonly meanwhile?: Effect.Effect<never>
-}
-
-interface Stage {
-  readonly server: PostgresServer.PostgresServer
-  /** Asks as the superuser, while the server answers. */
+interface Stage extends Outage.Stage {
+  /** Asks as the superuser, while the database answers. */
   readonly ask: (...statements: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 }
 
-class Server extends Context.Tag("Server")<Server, PostgresServer.PostgresServer>() {
+interface ServerStage extends Stage {
+  readonly server: ServerProcess
+}
+
+interface FileStage extends Stage {
+  readonly file: string
+  readonly setFull: (isFull: boolean) => Effect.Effect<void>
+}
+
+/** A store in the table of an app, which `admin` looks at. */
+const makeStage = Effect.fnUntraced(function*(
+  { admin, app, options, statements }: {
+    readonly admin: ClientLayer
+    readonly app: ClientLayer
+    readonly options?: SqlTokenStore.ClientOptions
+    /** Make the table. */
+    readonly statements: ReadonlyArray<string>
+  }
+) {
+  const sql = Context.get(yield* Layer.build(admin), SqlClient.SqlClient)
+  const ask: Stage["ask"] = (...statements) => Effect.forEach(statements, (statement) => sql.unsafe(statement))
+  yield* ask(...statements)
+  const stage: Stage = {
+    ask,
+    tokenStore: Layer.orDie(SqlTokenStore.layerWithClient(app, { ...patient, ...options })),
+    stored: Effect.map(sql.unsafe("SELECT payload FROM effect_alf_tokens"), (rows) => JSON.stringify(rows)),
+    answered: Effect.repeatN(Effect.ignore(ask("SELECT 1")), 2)
+  }
+  return stage
+})
+
+const tell = (...statements: ReadonlyArray<string>) => ({ ask }: Stage) => ask(...statements)
+
+const time = timePasses("100 millis")
+
+const noAnswer = /: (no answer within 500ms|the calls for one token took more than 500ms)/
+
+const hint = "; SqlTokenStore\\.migration or the option createTable creates it"
+
+const play = <R, S extends Outage.Stage>(
+  name: string,
+  layer: Layer.Layer<R, unknown>,
+  stage: Effect.Effect<S, unknown, R | Scope.Scope>,
+  outages: Record<string, Outage.Outage<S>>
+) =>
+  shared(layer)(`While ${name} fails, requests are answered, and one warning says why`, (it) => {
+    for (const [name, outage] of Object.entries(outages)) {
+      if (outage.inCi && process.env.THOROUGH === undefined) continue
+      it.scoped(name, () => Effect.flatMap(stage, (stage) => Outage.play(stage, outage)))
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// Postgres
+// -----------------------------------------------------------------------------
+
+class Postgres extends Context.Tag("Postgres")<Postgres, PostgresServer.PostgresServer>() {
   static readonly layer = Layer.scoped(
-    Server,
+    Postgres,
     Effect.zipRight(PostgresServer.install, PostgresServer.make({ withPassword: ["app"] }))
   )
 }
-
-const tell = (...statements: ReadonlyArray<string>) => ({ ask }: Stage) => ask(...statements)
 
 // Whoever is connected stays, and is told at the next statement
 const setting = (assignment: string) => tell(`ALTER SYSTEM ${assignment}`, "SELECT pg_reload_conf()")
 
 const cutOff = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
 
-const outages: Record<string, Outage> = {
+const inPostgres = Effect.gen(function*() {
+  const server = yield* Postgres
+  const stage = yield* makeStage({
+    admin: postgresClient(server.url),
+    app: PgClient.layer({ url: Redacted.make(server.url.replace("postgres@", "app:correct-horse@")) }),
+    statements: [
+      "DROP ROLE IF EXISTS app",
+      "CREATE ROLE app LOGIN PASSWORD 'correct-horse'",
+      SqlTokenStore.ddl("pg"),
+      "GRANT ALL ON effect_alf_tokens TO app"
+    ]
+  })
+  yield* Effect.addFinalizer(() => Effect.ignore(stage.ask(cutOff, "DROP TABLE effect_alf_tokens")))
+  return { ...stage, server }
+})
+
+play<Postgres, ServerStage>("Postgres", Postgres.layer, inPostgres, {
   "it is gone": {
     begin: ({ server }) => server.kill,
     end: ({ server }) => server.start(),
@@ -50,8 +112,8 @@ const outages: Record<string, Outage> = {
   "it hangs": {
     begin: ({ server }) => server.pause,
     end: ({ server }) => server.resume,
-    cause: /: (no answer within 500ms|the calls for one token took more than 500ms)/,
-    meanwhile: timePasses("100 millis")
+    cause: noAnswer,
+    meanwhile: time
   },
   "it is read-only, as a standby": {
     begin: setting("SET default_transaction_read_only = on"),
@@ -81,87 +143,182 @@ const outages: Record<string, Outage> = {
   "its table is gone": {
     begin: tell("ALTER TABLE effect_alf_tokens RENAME TO elsewhere"),
     end: tell("ALTER TABLE elsewhere RENAME TO effect_alf_tokens"),
-    cause:
-      /: the database fails: 42P01 relation .* does not exist; SqlTokenStore\.migration or the option createTable creates it/
+    cause: new RegExp(`: the database fails: 42P01 relation .* does not exist${hint}`)
   },
   "it has another password": {
     begin: tell("ALTER ROLE app PASSWORD 'another'", cutOff),
     end: tell("ALTER ROLE app PASSWORD 'correct-horse'"),
     cause: /: the database fails: .*(28P01 password authentication failed|terminat)/
   }
+})
+
+// -----------------------------------------------------------------------------
+// MariaDB
+// -----------------------------------------------------------------------------
+
+class MariaDb extends Context.Tag("MariaDb")<MariaDb, MariaDbServer.MariaDbServer>() {
+  static readonly layer = Layer.scoped(
+    MariaDb,
+    Effect.zipRight(MariaDbServer.install, MariaDbServer.make({ withUsers: true }))
+  )
 }
 
-// Limits of the store and of a request pass by the test's clock alone
-shared(Server.layer)("While Postgres fails, requests are answered, and one warning says why", (it) => {
-  for (const [name, { begin, cause, end, meanwhile = Effect.never }] of Object.entries(outages)) {
-    it.scoped(name, () =>
-      Effect.gen(function*() {
-        const oauth = yield* OAuthServer.make()
-        const server = yield* Server
-        const admin = yield* Layer.build(postgresClient(server.url))
-        const ask: Stage["ask"] = (...statements) =>
-          Effect.provide(
-            Effect.flatMap(SqlClient.SqlClient, (sql) =>
-              Effect.forEach(statements, (statement) => sql.unsafe(statement))),
-            admin
-          )
-        const stage = { server, ask }
-        yield* ask(
-          "DROP ROLE IF EXISTS app",
-          "CREATE ROLE app LOGIN PASSWORD 'correct-horse'",
-          SqlTokenStore.ddl("pg"),
-          "GRANT ALL ON effect_alf_tokens TO app"
-        )
-        yield* Effect.addFinalizer(() =>
-          Effect.ignore(ask(cutOff, "DROP TABLE effect_alf_tokens"))
-        )
-        let scopes = 0
+interface MariaDbStage extends ServerStage {
+  /** Connects as the app does. */
+  readonly connect: Effect.Effect<unknown, unknown, Scope.Scope>
+}
 
-        const { log, messages } = Process.listen()
-        const client = yield* log(Process.make(oauth, {
-          tokenStore: Layer.orDie(SqlTokenStore.layerWithClient(
-            PgClient.layer({ url: Redacted.make(server.url.replace("postgres@", "app:correct-horse@")) }),
-            patient
-          ))
-        }))
-        /** Needs a token that nobody has yet. */
-        const request = log(Effect.gen(function*() {
-          const response = yield* client.get("/resource").pipe(AuthedHttpClient.withTokenScope(`scope-${scopes++}`))
-          assert.strictEqual(response.status, 200)
-          return oauth.tokenRequests.length
-        }))
-        const stored = Effect.map(ask("SELECT payload FROM effect_alf_tokens"), (answers) => JSON.stringify(answers))
-        /** Until a new token is in the store, with time for leases and pauses to end. */
-        const requestAndStore = Effect.gen(function*() {
-          const first = yield* request
-          yield* Effect.repeat(Effect.zipRight(Effect.zipRight(request, TestClock.adjust("1 second")), stored), {
-            until: (texts) => [...texts.matchAll(/token-(\d+)-/g)].some(([_, number]) => Number(number) >= first)
-          })
-        })
+const inMariaDb = Effect.gen(function*() {
+  const server = yield* MariaDb
+  const app = MysqlClient.layer({
+    url: Redacted.make(server.url.replace("root@", "app:correct-horse@")),
+    maxConnections: 1
+  })
+  const stage = yield* makeStage({
+    admin: MysqlClient.layer({ url: Redacted.make(server.url), maxConnections: 1 }),
+    app,
+    statements: [
+      "CREATE OR REPLACE USER app IDENTIFIED BY 'correct-horse'",
+      SqlTokenStore.ddl("mysql"),
+      "GRANT ALL ON effect_alf_tokens TO app"
+    ]
+  })
+  yield* Effect.addFinalizer(() => Effect.ignore(stage.ask("KILL USER app", "DROP TABLE effect_alf_tokens")))
+  return { ...stage, server, connect: Layer.build(app) }
+})
 
-        yield* requestAndStore
-        deepStrictEqual(messages, [])
+play<MariaDb, MariaDbStage>("MariaDB", MariaDb.layer, inMariaDb, {
+  "it is gone": {
+    begin: ({ server }) => server.kill,
+    end: ({ server }) => server.start(),
+    cause: /: the database fails: .*(ECONNREFUSED|ECONNRESET|PROTOCOL_CONNECTION_LOST)/
+  },
+  "it hangs": {
+    begin: ({ server }) => server.pause,
+    end: ({ server }) => server.resume,
+    cause: noAnswer,
+    meanwhile: time
+  },
+  "it is read-only, as a replica": {
+    begin: tell("SET GLOBAL read_only = ON"),
+    end: tell("SET GLOBAL read_only = OFF"),
+    cause: /: the database fails: .*running with the --read-only option/
+  },
+  "as many are connected as it takes": {
+    begin: ({ ask, connect }) =>
+      Effect.zipRight(ask("ALTER USER app WITH MAX_USER_CONNECTIONS 1", "KILL USER app"), connect),
+    end: tell("ALTER USER app WITH MAX_USER_CONNECTIONS 0"),
+    cause: /: the database fails: .*(max_user_connections|was killed|PROTOCOL_CONNECTION_LOST)/
+  },
+  "it may not be asked": {
+    begin: tell("REVOKE ALL ON effect_alf_tokens FROM app"),
+    end: tell("GRANT ALL ON effect_alf_tokens TO app"),
+    cause: /: the database fails: .*command denied to user/,
+    inCi: true
+  },
+  "its table is gone": {
+    begin: tell("RENAME TABLE effect_alf_tokens TO elsewhere"),
+    end: tell("RENAME TABLE elsewhere TO effect_alf_tokens"),
+    cause: new RegExp(`: the database fails: .*Table 'app.effect_alf_tokens' doesn't exist${hint}`)
+  },
+  "it has another password": {
+    begin: tell("ALTER USER app IDENTIFIED BY 'another'", "KILL USER app"),
+    end: tell("ALTER USER app IDENTIFIED BY 'correct-horse'"),
+    cause: /: the database fails: .*(Access denied for user 'app'|was killed|PROTOCOL_CONNECTION_LOST)/
+  }
+})
 
-        yield* Effect.acquireUseRelease(
-          begin(stage),
-          () => Effect.raceFirst(Effect.repeatN(request, 4), meanwhile),
-          () => Effect.orDie(end(stage))
-        )
-        assert.lengthOf(messages, 1)
-        assert.match(messages[0], cause)
-        assert.notMatch(messages[0], /horse|token-\d/)
+// -----------------------------------------------------------------------------
+// SQLite
+// -----------------------------------------------------------------------------
 
-        // The time passes for which a store that failed is left alone: what was asked of it has been answered
-        const leaveAlone = Effect.zipRight(
-          Effect.repeatN(Effect.ignore(ask("SELECT 1")), 2),
-          TestClock.adjust("5 seconds")
-        )
-        yield* Effect.repeat(Effect.zipRight(leaveAlone, request), { until: () => messages.length > 1 })
-        yield* requestAndStore
-        deepStrictEqual(messages.slice(1), ["Token store is available again"])
-      }).pipe(
-        // A jitter of zero: TestClock fails at a fraction of a millisecond
-        Effect.withRandom(Random.fixed([0.5]))
-      ))
+const inFile = Effect.gen(function*() {
+  const file = join(yield* makeDirectory, "of the app", "tokens.db")
+  yield* Effect.promise(() => mkdir(join(file, "..")))
+  const client = LibsqlClient.layer({ url: `file:${file}` })
+  // A limit is that of a connection
+  const connected = new Set<SqlClient.SqlClient>()
+  let pages = 1_000_000
+  const limit = (sql: SqlClient.SqlClient) => sql.unsafe(`PRAGMA max_page_count = ${pages}`)
+  const app = Layer.tap(client, (context) => {
+    const sql = Context.get(context, SqlClient.SqlClient)
+    connected.add(sql)
+    return Effect.zipRight(sql`PRAGMA synchronous = OFF`, limit(sql))
+  })
+  const stage = yield* makeStage({
+    admin: client,
+    app,
+    // It waits for the file for half of this, and nothing else goes on
+    options: { commandTimeout: "100 millis" },
+    // No entry fits into a page of this size
+    statements: ["PRAGMA page_size = 512", "PRAGMA synchronous = OFF", SqlTokenStore.ddl("sqlite")]
+  })
+  return {
+    ...stage,
+    file,
+    setFull: (isFull: boolean) =>
+      Effect.suspend(() => {
+        // At least as many as it has
+        pages = isFull ? 1 : 1_000_000
+        return Effect.forEach(connected, (sql) => Effect.ignore(limit(sql)), { discard: true })
+      })
+  }
+})
+
+const files = (act: (file: string) => Promise<unknown>) => ({ file }: FileStage) => Effect.promise(() => act(file))
+
+play<never, FileStage>("SQLite", Layer.empty, inFile, {
+  "another process writes for longer than it waits": {
+    begin: tell("BEGIN IMMEDIATE"),
+    end: tell("COMMIT"),
+    cause: /: the database fails: .*database is locked/
+  },
+  "another process keeps it for itself": {
+    begin: tell("BEGIN EXCLUSIVE"),
+    end: tell("COMMIT"),
+    cause: /: the database fails: .*database is locked/,
+    inCi: true
+  },
+  "its disk is full": {
+    begin: ({ setFull }) => setFull(true),
+    end: ({ setFull }) => setFull(false),
+    cause: /: the database fails: .*database or disk is full/
+  },
+  "its folder is read-only": {
+    // Root may write anywhere, but not to a journal that is a folder
+    begin: files((file) => mkdir(`${file}-journal`)),
+    end: files((file) => rm(`${file}-journal`, { recursive: true })),
+    cause: /: the database fails: .*unable to open database file/
+  },
+  "its folder is gone": {
+    begin: files((file) => rename(join(file, ".."), join(file, "..", "..", "elsewhere"))),
+    end: files((file) => rename(join(file, "..", "..", "elsewhere"), join(file, ".."))),
+    cause: /: the database fails: .*attempt to write a readonly database/,
+    inCi: true
+  },
+  "its file is another one": {
+    begin: files((file) => rename(file, `${file}.old`)),
+    end: files((file) => rename(`${file}.old`, file)),
+    cause: /: the database fails: .*attempt to write a readonly database/
+  },
+  "its table is gone": {
+    begin: tell("ALTER TABLE effect_alf_tokens RENAME TO elsewhere"),
+    end: tell("ALTER TABLE elsewhere RENAME TO effect_alf_tokens"),
+    cause: new RegExp(`: the database fails: .*no such table: effect_alf_tokens${hint}`)
+  },
+  "its file is corrupt": {
+    begin: (stage) =>
+      Effect.zipRight(
+        // What the app has read of it is out of date
+        stage.ask("PRAGMA user_version = 1"),
+        files(async (file) => {
+          const content = await readFile(file)
+          await writeFile(`${file}.backup`, content)
+          // Behind the header, which says whether what was read is out of date
+          await writeFile(file, content.fill(1, 100))
+        })(stage)
+      ),
+    end: files(async (file) => writeFile(file, await readFile(`${file}.backup`))),
+    cause: /: the database fails: .*database disk image is malformed/
   }
 })

@@ -1,0 +1,86 @@
+/** Outages of a store, played against an app. Limits of the store and of a request pass by the test's clock alone. */
+import { AuthedHttpClient, type TokenStore } from "@effect-alf/core"
+import { assert } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
+import { Effect, type Layer, Random, type Scope, TestClock } from "effect"
+import { setTimeout } from "node:timers/promises"
+import * as OAuthServer from "./OAuthServer.js"
+import * as Process from "./Process.js"
+
+/** The store of an app, and what the test knows of it. */
+export interface Stage {
+  readonly tokenStore: Layer.Layer<TokenStore.TokenStore>
+  /** All that it keeps. */
+  readonly stored: Effect.Effect<string, unknown>
+  /** What was asked of it has been answered. */
+  readonly answered: Effect.Effect<unknown>
+}
+
+export interface Outage<S extends Stage> {
+  readonly begin: (stage: S) => Effect.Effect<unknown, unknown, Scope.Scope>
+  readonly end: (stage: S) => Effect.Effect<unknown, unknown>
+  /** What the warning says. */
+  readonly cause: RegExp
+  /** What goes on while a request waits, where calls are not answered: they end by their time limit alone. */
+  readonly meanwhile?: Effect.Effect<never>
+  /** Little beyond another one: played in CI only. */
+  readonly inCi?: boolean
+}
+
+// Ends a call that was lost with its connection: so much slower than on the wall that a slow machine's calls do not end
+const timePassesSlowly = Effect.forever(
+  Effect.zipRight(Effect.promise(() => setTimeout(100)), TestClock.adjust("2 millis"))
+)
+
+const isBack = "Token store is available again"
+
+/** While the store fails, requests are answered, and one warning says why; afterwards tokens are stored again. */
+export const play = <S extends Stage>(
+  stage: S,
+  { begin, cause, end, meanwhile = timePassesSlowly }: Outage<S>
+): Effect.Effect<void, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const oauth = yield* OAuthServer.make()
+    const { log, messages } = Process.listen()
+    const client = yield* log(Process.make(oauth, { tokenStore: stage.tokenStore }))
+    let scopes = 0
+    /** Needs a token that nobody has yet. */
+    const request = log(Effect.gen(function*() {
+      const response = yield* client.get("/resource").pipe(AuthedHttpClient.withTokenScope(`scope-${scopes++}`))
+      assert.strictEqual(response.status, 200)
+      return oauth.tokenRequests.length
+    }))
+    const requestInTime = Effect.raceFirst(request, timePassesSlowly)
+    /** Until a new token is in the store, with time for leases and pauses to end. */
+    const requestAndStore = Effect.gen(function*() {
+      const first = yield* requestInTime
+      yield* Effect.repeat(
+        Effect.zipRight(Effect.zipRight(requestInTime, TestClock.adjust("1 second")), stage.stored),
+        {
+          until: (text) => [...text.matchAll(/token-(\d+)-/g)].some(([_, number]) => Number(number) >= first)
+        }
+      )
+    })
+
+    yield* requestAndStore
+    deepStrictEqual(messages, [])
+
+    yield* Effect.acquireUseRelease(
+      begin(stage),
+      () => Effect.raceFirst(Effect.repeatN(request, 4), meanwhile),
+      () => Effect.orDie(end(stage))
+    )
+    assert.lengthOf(messages, 1)
+    assert.match(messages[0], cause)
+    assert.notMatch(messages[0], /horse|token-\d/)
+
+    // The time passes for which a store that failed is left alone
+    const leaveAlone = Effect.zipRight(stage.answered, TestClock.adjust("5 seconds"))
+    yield* Effect.repeat(Effect.zipRight(leaveAlone, requestInTime), { until: () => messages.at(-1) === isBack })
+    yield* requestAndStore
+    // Who finds later that a connection was lost says so, and that the store is back
+    for (const [n, message] of messages.entries()) assert.strictEqual(message === isBack, n % 2 === 1, message)
+  }).pipe(
+    // A jitter of zero: TestClock fails at a fraction of a millisecond
+    Effect.withRandom(Random.fixed([0.5]))
+  )
