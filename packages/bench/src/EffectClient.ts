@@ -1,7 +1,6 @@
 /** A client of effects. */
 import type { HttpClient } from "@effect/platform"
 import { Effect, type Layer, ManagedRuntime } from "effect"
-import { constVoid } from "effect/Function"
 import { type Client, type Load, path } from "./Client.js"
 
 export interface EffectOptions<R, E> {
@@ -13,21 +12,29 @@ export interface EffectOptions<R, E> {
 /** The callers are fibers of one run. */
 export const fromEffects = <R, E>({ client, layer, tracing }: EffectOptions<R, E>): Client => {
   const runtime = ManagedRuntime.make(layer)
-  const call = (client: HttpClient.HttpClient.With<unknown>, { done, next }: Load) =>
-    Effect.whileLoop({
+  // As the loop of promises: what it takes itself is not the client's
+  const call = (client: HttpClient.HttpClient.With<unknown>, { done, next }: Load) => {
+    let start = 0
+    let status = 0
+    const get = Effect.suspend(() => {
+      start = performance.now()
+      return client.get(path)
+    }).pipe(
+      Effect.flatMap((response) => {
+        status = response.status
+        return response.json
+      }),
+      Effect.catchAll(() => {
+        status = 0
+        return Effect.void
+      })
+    )
+    return Effect.whileLoop({
       while: next,
-      body: () => {
-        const start = performance.now()
-        return Effect.match(
-          Effect.flatMap(client.get(path), (response) => Effect.as(response.json, response.status)),
-          {
-            onFailure: () => done(0, performance.now() - start),
-            onSuccess: (status) => done(status, performance.now() - start)
-          }
-        )
-      },
-      step: constVoid
+      body: () => get,
+      step: () => done(status, performance.now() - start)
     })
+  }
   return {
     run: (callers, load) =>
       runtime.runPromise(

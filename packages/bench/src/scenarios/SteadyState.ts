@@ -155,7 +155,7 @@ export const steadyState: Scenario = {
     const chosen = smoke ? [effectAlf, undici] : goalsOnly ? withGoals : contenders
     const [many, one] = await inProcesses(chosen, async (clients) => [
       await measure(clients, 64, smoke ? 64 : 3_000, settings),
-      await measure(clients, 1, smoke ? 4 : 600, settings)
+      await measure(clients, 1, smoke ? 4 : 1_500, settings)
     ])
     const heap = await inProcesses(
       smoke ? [effectAlf] : heapContenders,
