@@ -22,8 +22,11 @@ export const fromUrl = (url: URL): RequestTarget => ({
 export const make = (): (request: HttpClientRequest.HttpClientRequest) => Either.Either<RequestTarget, Error> => {
   const origins = new Set<string>()
   return ({ hash, url, urlParams }) => {
-    const parts = urlParams.length === 0 && hash._tag === "None" ? plainUrl.exec(url) : null
-    if (parts !== null && origins.has(parts[1])) return Either.right({ origin: parts[1], path: parts[2], href: url })
+    if (urlParams.length === 0 && hash._tag === "None" && plainUrl.test(url)) {
+      const pathStart = url.indexOf("/", url.indexOf("//") + 2)
+      const origin = url.slice(0, pathStart)
+      if (origins.has(origin)) return Either.right({ origin, path: url.slice(pathStart), href: url })
+    }
     return Either.map(UrlParams.makeUrl(url, urlParams, hash), (url) => {
       if (origins.size >= maxOrigins) origins.clear()
       origins.add(url.origin)
@@ -37,4 +40,4 @@ const maxOrigins = 100
 
 // Only paths and queries that a parser does not change: no segment starts with a dot, plain or encoded, and no query is
 // empty
-const plainUrl = /^(https?:\/\/[^/?#\\]+)((?:\/(?!\.|%2e)[\w.~!$&()*+,;=:@?%-]*)+)(?<!\?)$/i
+const plainUrl = /^https?:\/\/[^/?#\\]+(?:\/(?!\.|%2e)[\w.~!$&()*+,;=:@?%-]*)+(?<!\?)$/i

@@ -20,6 +20,7 @@ export interface Observer {
 
 // Until there are some
 const none: IncomingHttpHeaders = {}
+const noChunks: ReadonlyArray<Buffer> = []
 // undici's default
 const defaultHighWaterMark = 64 * 1024
 // Of an unread body whose connection other requests need: most bodies are shorter
@@ -36,7 +37,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   error: Error | undefined = undefined
   observer: Observer | undefined = undefined
   #controller: Controller | undefined = undefined
-  #chunks: Array<Buffer> = []
+  #chunks: Array<Buffer> | undefined = undefined
   #size = 0
   /** How much is buffered before the server has to wait. */
   #capacity: number
@@ -62,11 +63,10 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   take(): ReadonlyArray<Buffer> {
     this.#unreadSince = undefined
     const chunks = this.#chunks
-    if (chunks.length > 0) {
-      this.#chunks = []
-      this.#size = 0
-      this.#resume()
-    }
+    if (chunks === undefined) return noChunks
+    this.#chunks = undefined
+    this.#size = 0
+    this.#resume()
     return chunks
   }
 
@@ -127,7 +127,9 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
 
   onResponseData(controller: Controller, chunk: Buffer): void {
     if (this.ended) return
-    this.#chunks.push(chunk)
+    // An empty array grows by room for sixteen, and most bodies are one chunk
+    if (this.#chunks === undefined) this.#chunks = [chunk]
+    else this.#chunks.push(chunk)
     this.#size += chunk.length
     if (this.#capacity === Infinity) return
     if (this.#size >= this.#capacity) controller.pause()

@@ -16,8 +16,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Tracer from "effect/Tracer"
 import * as ClientSpan from "./ClientSpan.js"
 import { ConnectionQueue } from "./ConnectionQueue.js"
@@ -45,54 +47,66 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
     const targetOf = RequestTarget.make()
     const dispatch = makeDispatch(new ConnectionQueue(dispatcher, connections))
 
+    const dispatched = (sending: Sending, headers: Record<string, string>, within?: Within) => {
+      const response = dispatch(sending, headers, within)
+      return sending.request.body._tag === "Stream" ? inContext(response) : response
+    }
+
     const send = (request: HttpClientRequest.HttpClientRequest, authorization?: string): Response =>
-      Effect.withFiberRuntime((fiber) => {
-        const own = fiber.currentContext
+      Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
         const target = targetOf(request)
         if (Either.isLeft(target)) return Effect.fail(invalidUrl(request, target.left))
-        const options = optionsIn(own) ?? outerOptions
-        const dispatched = (
-          shown: HttpClientRequest.HttpClientRequest,
-          more?: Headers.Headers,
-          within?: Within
-        ) => {
-          const headers = DefaultHeaders.complete(shown.headers, authorization, more)
-          const response = dispatch(shown, headers, target.right, RequestScope.find(request), options, within)
-          return request.body._tag === "Stream" ? inContext(response) : response
+        const sending = {
+          request,
+          target: target.right,
+          scope: RequestScope.find(request),
+          options: optionsIn(fiber.currentContext) ?? outerOptions,
+          isInterruptible: RuntimeFlags.interruption(runtimeFlags)
         }
-
         const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
           !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
-        if (!isTraced) return dispatched(request)
-        const naming = own.unsafeMap.has(HttpClient.SpanNameGenerator.key) ? own : context
-        const parent: Option.Option<Tracer.AnySpan> = own.unsafeMap.has(Tracer.ParentSpan.key)
-          ? propagated(Context.getOption(own, Tracer.ParentSpan))
-          : outerSpan
-        const redactedNames = fiber.getFiberRef(Headers.currentRedactedNames)
-        const name = Context.get(naming, HttpClient.SpanNameGenerator)(request)
-        const { end, isWatched, span } = ClientSpan.begin(fiber, name, parent)
-        ClientSpan.annotateRequest(span, request, target.right, redactedNames)
-        if (authorization !== undefined) ClientSpan.annotateAuthorization(span)
-        const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
-          ? HttpTraceContext.toHeaders(span)
-          : undefined
-        // With an added authorization, response and errors show the request as the caller made it
-        const shown = authorization === undefined && trace !== undefined
-          ? HttpClientRequest.setHeaders(request, trace)
-          : request
-        const isStream = request.body._tag === "Stream"
-        const response = dispatched(shown, trace, {
-          span,
-          isWatched: isWatched && !isStream,
-          end: (exit) => {
-            if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
-            end(exit)
-          }
-        })
-        if (!isStream) return response
-        // The stream runs within the span, and may fail before anything is sent
-        return Effect.onExit(Effect.withParentSpan(response, span), (exit) => Effect.sync(() => end(exit)))
+        return isTraced
+          ? sendTraced(fiber, sending, authorization)
+          : dispatched(sending, DefaultHeaders.complete(request.headers, authorization))
       })
+
+    const sendTraced = (
+      fiber: Fiber.RuntimeFiber<unknown, unknown>,
+      sending: Sending,
+      authorization: string | undefined
+    ): Response => {
+      const { request, target } = sending
+      const own = fiber.currentContext
+      const naming = own.unsafeMap.has(HttpClient.SpanNameGenerator.key) ? own : context
+      const parent: Option.Option<Tracer.AnySpan> = own.unsafeMap.has(Tracer.ParentSpan.key)
+        ? propagated(Context.getOption(own, Tracer.ParentSpan))
+        : outerSpan
+      const redactedNames = fiber.getFiberRef(Headers.currentRedactedNames)
+      const name = Context.get(naming, HttpClient.SpanNameGenerator)(request)
+      const { end, isWatched, span } = ClientSpan.begin(fiber, name, parent)
+      ClientSpan.annotateRequest(span, request, target, redactedNames)
+      if (authorization !== undefined) ClientSpan.annotateAuthorization(span)
+      const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
+        ? HttpTraceContext.toHeaders(span)
+        : undefined
+      // With an added authorization, response and errors show the request as the caller made it
+      const shown = authorization === undefined && trace !== undefined
+        ? HttpClientRequest.setHeaders(request, trace)
+        : request
+      const isStream = request.body._tag === "Stream"
+      const headers = DefaultHeaders.complete(shown.headers, authorization, trace)
+      const response = dispatched({ ...sending, request: shown }, headers, {
+        span,
+        isWatched: isWatched && !isStream,
+        end: (exit) => {
+          if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
+          end(exit)
+        }
+      })
+      if (!isStream) return response
+      // The stream runs within the span, and may fail before anything is sent
+      return Effect.onExit(Effect.withParentSpan(response, span), (exit) => Effect.sync(() => end(exit)))
+    }
 
     return HttpTransport.make(
       HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
@@ -128,73 +142,85 @@ interface Within {
   readonly end: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
 }
 
-type Dispatch = (
-  /** The request that the response and the errors show. */
-  request: HttpClientRequest.HttpClientRequest,
-  headers: Record<string, string>,
-  target: RequestTarget.RequestTarget,
-  scope: AbortController | undefined,
-  options: Undici.Dispatcher.RequestOptions | undefined,
-  within?: Within
-) => Response
+/** A request on its way. */
+interface Sending {
+  /** As the response and the errors show it. */
+  readonly request: HttpClientRequest.HttpClientRequest
+  readonly target: RequestTarget.RequestTarget
+  readonly scope: AbortController | undefined
+  readonly options: Undici.Dispatcher.RequestOptions | undefined
+  /** Whether the fiber that sends it can be interrupted. */
+  readonly isInterruptible: boolean
+}
 
-const makeDispatch =
-  (queue: ConnectionQueue): Dispatch => (request, headers, { origin, path }, scope, options, within) => {
-    // What `Effect.async` with a canceller costs, and a span's end, in one step
-    const dispatch = (body: Undici.Dispatcher.DispatchOptions["body"]): Response =>
-      Effect.uninterruptibleMask((restore) => {
-        const own = {
-          method: request.method,
-          headers,
-          origin,
-          path,
-          body: body ?? null,
-          headersTimeout,
-          bodyTimeout: 0
-        }
-        let exchange: UndiciExchange | undefined
-        const started = Effect.async<UndiciExchange, HttpClientError.HttpClientError>((resume) => {
-          const dispatched = exchange = new UndiciExchange(
-            options === undefined ? own : { ...options, ...own },
-            (cause) =>
-              resume(
-                cause === undefined
-                  ? Exit.succeed(dispatched)
-                  : failWithin(within, new HttpClientError.RequestError({ request, reason: "Transport", cause }))
-              )
+type Dispatch = (sending: Sending, headers: Record<string, string>, within?: Within) => Response
+
+const makeDispatch = (queue: ConnectionQueue): Dispatch => {
+  const dispatch = (
+    { isInterruptible, options, request, scope, target: { origin, path } }: Sending,
+    headers: Record<string, string>,
+    body: Undici.Dispatcher.DispatchOptions["body"],
+    within: Within | undefined
+  ): Response => {
+    const own = {
+      method: request.method,
+      headers,
+      origin,
+      path,
+      body: body ?? null,
+      headersTimeout,
+      bodyTimeout: 0
+    }
+    let exchange: UndiciExchange | undefined
+    const started = Effect.async<UndiciExchange, HttpClientError.HttpClientError>((resume) => {
+      const dispatched = exchange = new UndiciExchange(
+        options === undefined ? own : { ...options, ...own },
+        (cause) =>
+          resume(
+            cause === undefined
+              ? Exit.succeed(dispatched)
+              : failWithin(within, new HttpClientError.RequestError({ request, reason: "Transport", cause }))
           )
-          if (scope !== undefined) abortWith(scope.signal, exchange)
-          if (!exchange.ended) queue.dispatch(exchange)
-        })
-        // Here, as no interruption must come between the span's begin and this
-        const sent = within?.isWatched === true ? Effect.withParentSpan(started, within.span) : started
-        return Effect.matchCauseEffect(restore(sent), {
-          onFailure: (cause) => {
-            exchange?.abort()
-            const exit = Exit.failCause(cause)
-            within?.end(exit)
-            return exit
-          },
-          onSuccess: (exchange) => {
-            // Only when the fiber continues is it known whether the body has arrived too
-            const exit = Exit.succeed(UndiciResponse.make(request, exchange, scope !== undefined))
-            within?.end(exit)
-            return exit
-          }
-        })
-      })
-    switch (request.body._tag) {
+      )
+      if (scope !== undefined) abortWith(scope.signal, exchange)
+      if (!exchange.ended) queue.dispatch(exchange)
+    })
+    const sent = within?.isWatched === true ? Effect.withParentSpan(started, within.span) : started
+    // What `Effect.uninterruptibleMask`, `Effect.async` with a canceller and a span's end cost, in fewer steps
+    const ended = Effect.matchCauseEffect(isInterruptible ? Effect.interruptible(sent) : sent, {
+      onFailure: (cause) => {
+        exchange?.abort()
+        const exit = Exit.failCause(cause)
+        within?.end(exit)
+        return exit
+      },
+      onSuccess: (exchange) => {
+        // Only when the fiber continues is it known whether the body has arrived too
+        const exit = Exit.succeed(UndiciResponse.make(request, exchange, scope !== undefined))
+        within?.end(exit)
+        return exit
+      }
+    })
+    return isInterruptible ? Effect.uninterruptible(ended) : ended
+  }
+  return (sending, headers, within) => {
+    const { body } = sending.request
+    switch (body._tag) {
       case "Empty":
-        return dispatch(null)
+        return dispatch(sending, headers, null, within)
       case "Uint8Array":
       case "Raw":
-        return dispatch(request.body.body as Uint8Array)
+        return dispatch(sending, headers, body.body as Uint8Array, within)
       case "FormData":
-        return dispatch(request.body.formData as Undici.FormData)
+        return dispatch(sending, headers, body.formData as Undici.FormData, within)
       case "Stream":
-        return Effect.flatMap(NodeStream.toReadable(request.body.stream), dispatch)
+        return Effect.flatMap(
+          NodeStream.toReadable(body.stream),
+          (readable) => dispatch(sending, headers, readable, within)
+        )
     }
   }
+}
 
 /** A failure tells within which spans it occurred. */
 const failWithin = <E>(within: Within | undefined, error: E) =>

@@ -146,7 +146,7 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   }
 
   #parse(text: string): Read<unknown> {
-    return this.#attempt(() => text === "" ? null : JSON.parse(text))
+    return this.#attempt(parse, text)
   }
 
   get #bytes(): Effect.Effect<Uint8Array<ArrayBuffer>, HttpClientError.ResponseError> {
@@ -164,7 +164,7 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
   #end<A>(decode: (chunks: ReadonlyArray<Buffer>) => A): Read<A> {
     const chunks = this.#exchange.take()
     const { error } = this.#exchange
-    return error === undefined ? this.#attempt(() => decode(chunks)) : Either.left(this.#error(error))
+    return error === undefined ? this.#attempt(decode, chunks) : Either.left(this.#error(error))
   }
 
   get #pull(): Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<HttpClientError.ResponseError>> {
@@ -191,9 +191,9 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
     return (this.#reader ??= reader) === reader
   }
 
-  #attempt<A>(evaluate: () => A): Read<A> {
+  #attempt<A, B>(decode: (input: A) => B, input: A): Read<B> {
     try {
-      return Either.right(evaluate())
+      return Either.right(decode(input))
     } catch (cause) {
       return Either.left(this.#error(cause))
     }
@@ -205,6 +205,8 @@ class UndiciResponse implements HttpClientResponse.HttpClientResponse {
 }
 
 const unusable = () => new TypeError("the body has been read in another way")
+
+const parse = (text: string): unknown => text === "" ? null : JSON.parse(text)
 
 const concat = (chunks: ReadonlyArray<Buffer>): Buffer => chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
 
