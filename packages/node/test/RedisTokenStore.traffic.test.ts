@@ -1,12 +1,12 @@
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Fiber, Random, TestClock } from "effect"
+import { Effect } from "effect"
 import { hang } from "../../core/test/support/hang.js"
 import * as ClockAhead from "./ClockAhead.js"
 import * as Process from "./Process.js"
-import { makeProxy, patient, turnsUntil } from "./RedisBench.js"
-import { timePasses } from "./timePasses.js"
+import { makeProxy, patient } from "./RedisBench.js"
+import { fitIntoOneSecond } from "./slowAnswers.js"
 
 describe.concurrent("RedisTokenStore, under traffic", () => {
   // Time stands still: nobody waits for a limit
@@ -83,40 +83,14 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       yield* Process.untilShared(request)
     }).pipe(ClockAhead.provide))
 
-  // By the test's clock: what an answer takes, and what remains of the time of one
   it.scoped("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
-      const { messages, request, server } = yield* Process.makeTwo({
+      const { messages, request, server: { tokenRequests } } = yield* Process.makeTwo({
         storeTimeout: "1 second",
         redis: { ...patient, redis: { path: proxy.path } }
       })
-      yield* Effect.repeat(request, { until: (requests) => requests === 1 })
-      deepStrictEqual(messages, [])
-      // Nothing is there: the answer to a look
-      proxy.hold(/\$-1/)
-      const asked = server.tokenRequests.length
-      const first = yield* Effect.fork(request)
-      yield* turnsUntil(() => proxy.held() > 0)
-      yield* TestClock.adjust("600 millis")
-      proxy.release()
-      proxy.hold()
-      yield* turnsUntil(() => proxy.held() > 0)
-      assert.strictEqual(server.tokenRequests.length, asked)
-      yield* TestClock.adjust("400 millis")
-      yield* turnsUntil(() => server.tokenRequests.length > asked)
-      yield* Effect.zipRight(Fiber.join(first), Effect.replicateEffect(request, 10)).pipe(
-        Effect.raceFirst(timePasses("100 millis"))
-      )
-      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
-      assert.match(messages.join("\n"), /took more than 1s|no answer within 1s/)
-      proxy.release()
-      yield* Effect.zipRight(TestClock.adjust("5 seconds"), request).pipe(
-        Effect.repeat({ until: (requests) => requests === 1 })
-      )
-    }).pipe(
-      // A jitter of zero: TestClock fails at a fraction of a millisecond
-      Effect.withRandom(Random.fixed([0.5]))
-    ))
+      yield* fitIntoOneSecond({ proxy, miss: /\$-1/, request, messages: () => messages, tokenRequests })
+    }))
 })

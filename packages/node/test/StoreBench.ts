@@ -104,7 +104,6 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
     let open = 0
     let swallows = false
     let refuses = false
-    let delay = 0
     let holds: RegExp | undefined
     const held: Array<() => void> = []
     let answers = 0
@@ -128,7 +127,6 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
           }
           outbound.on("data", (chunk) => {
             if (holds?.test(`${chunk}`)) return void held.push(() => answer(chunk))
-            if (delay > 0) return void setTimeout(answer, delay, chunk)
             answer(chunk)
             if (afterAnswer === undefined || !afterAnswer[0].test(chunk.toString())) return
             // The timers come before the client's next look at its socket
@@ -154,10 +152,6 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
       open: () => open,
       /** How many answers there have been. */
       answers: () => answers,
-      /** Holds answers back for so many milliseconds. */
-      slowDown: (millis: number) => {
-        delay = millis
-      },
       /** Holds answers back until they are released: all, or those that match. */
       hold: (matching = /./) => {
         holds = matching
@@ -191,6 +185,8 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
       }
     }
   })
+
+export type Proxy = Effect.Effect.Success<ReturnType<typeof makeProxy>>
 
 export const write = (store: Store, key: string) => store.set(key, entry("v1"), Option.none())
 
