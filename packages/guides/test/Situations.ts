@@ -1330,7 +1330,9 @@ export const sections: ReadonlyArray<Section> = [
               client: { evalsha: () => Promise.resolve(), eval: () => Promise.resolve() },
               whyNotConnected: () => "",
               keyPrefix: "",
-              listener: Effect.succeed(Option.some(listener as never))
+              listener: Effect.succeed(
+                Option.some({ redis: listener as never, authenticated: () => Promise.resolve() })
+              )
             },
             { prefix: "effect-alf:", commandTimeout: Duration.seconds(1) }
           )
