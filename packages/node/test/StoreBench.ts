@@ -107,7 +107,7 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
     let holds: RegExp | undefined
     const held: Array<() => void> = []
     let answers = 0
-    let afterAnswer: readonly [matching: RegExp, act: () => void] | undefined
+    let afterAnswer: { readonly matching: RegExp; readonly act: () => void; answer: string } | undefined
     yield* Effect.acquireRelease(
       Effect.async<ReturnType<typeof createServer>>((resume) => {
         const server = createServer((inbound) => {
@@ -128,9 +128,12 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
           outbound.on("data", (chunk) => {
             if (holds?.test(`${chunk}`)) return void held.push(() => answer(chunk))
             answer(chunk)
-            if (afterAnswer === undefined || !afterAnswer[0].test(chunk.toString())) return
+            if (afterAnswer === undefined) return
+            // It may come in parts
+            afterAnswer.answer += `${chunk}`
+            if (!afterAnswer.matching.test(afterAnswer.answer)) return
             // The timers come before the client's next look at its socket
-            setImmediate(afterAnswer[1])
+            setImmediate(afterAnswer.act)
             afterAnswer = undefined
           }).on("end", () => inbound.end())
         })
@@ -164,7 +167,7 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
       },
       /** Acts when an answer has arrived, and before the client has read it. */
       afterAnswer: (matching: RegExp, act: () => void) => {
-        afterAnswer = [matching, act]
+        afterAnswer = { matching, act, answer: "" }
       },
       /** What is sent from now on is lost, on old connections and on new ones, until `pass`. */
       swallow: () => {
