@@ -38,7 +38,7 @@ export const install = ServerProgram.install(program)
 const thrift = [
   // mariadb-install-db takes longer than the tests: it starts without users, and without the tables that they need
   "skip-grant-tables",
-  "innodb-flush-log-at-trx-commit=0",
+  "innodb-flush-log-at-trx-commit=2",
   "innodb-buffer-pool-size=8M",
   "innodb-log-file-size=4M",
   "innodb-doublewrite=0",

@@ -44,11 +44,11 @@ const program: ServerProgram.ServerProgram = {
 /** Makes sure that there is an executable to start: installs Debian's package where that is possible. */
 export const install = ServerProgram.install(program)
 
-// What is lost in a crash of the machine nobody misses, and who tests has other uses for memory and processes
+// What is lost in a crash of the machine nobody misses, and who tests has other uses for memory and processes. What was
+// committed outlives the process: a test kills it
 const thrift = [
   "fsync=off",
   "full_page_writes=off",
-  "synchronous_commit=off",
   "autovacuum=off",
   "shared_buffers=8MB",
   "max_wal_senders=0",
