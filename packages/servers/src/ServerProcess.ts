@@ -3,7 +3,7 @@ import { Deferred, Effect, Option, Ref } from "effect"
 import type { Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomInt } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { ServerError } from "./ServerError.js"
 
@@ -130,18 +130,9 @@ const signal = (child: ChildProcess, name: NodeJS.Signals) =>
 /** As Linux tells; elsewhere none are known. */
 const startedBy = (parent: number): ReadonlyArray<number> => {
   try {
-    return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === parent).map(Number)
+    return readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").split(" ").filter(Boolean).map(Number)
   } catch {
     return []
-  }
-}
-
-const parentOf = (pid: string): number | undefined => {
-  try {
-    // After the name, which may hold anything, come the state and the parent
-    return Number(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ")[1])
-  } catch {
-    return undefined
   }
 }
 
