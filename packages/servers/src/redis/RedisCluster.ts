@@ -90,7 +90,7 @@ export const make = (
           agreed.every((line) =>
             info.includes(line)
           )),
-      { concurrency: "unbounded", discard: true }
+      { discard: true }
     )
     yield* agrees
 
