@@ -51,16 +51,12 @@ export const play = <S extends Stage>(
       return oauth.tokenRequests.length
     }))
     const requestInTime = Effect.raceFirst(request, timePassesSlowly)
-    /** Until a new token is in the store, with time for leases and pauses to end. */
+    /** Until its token is in the store, with time for leases and pauses to end. */
     const requestAndStore = Effect.gen(function*() {
-      const first = yield* requestInTime
-      yield* Effect.repeat(
-        Effect.zipRight(Effect.zipRight(requestInTime, TestClock.adjust("1 second")), stage.stored),
-        {
-          until: (text) => [...text.matchAll(/token-(\d+)-/g)].some(([_, number]) => Number(number) >= first)
-        }
-      )
-    })
+      const number = yield* requestInTime
+      yield* TestClock.adjust("1 second")
+      return [...(yield* stage.stored).matchAll(/token-(\d+)-/g)].some(([_, stored]) => Number(stored) >= number)
+    }).pipe(Effect.repeat({ until: (isStored) => isStored }))
 
     yield* requestAndStore
     deepStrictEqual(messages, [])

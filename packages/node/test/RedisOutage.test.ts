@@ -118,15 +118,11 @@ describe.concurrent("While Redis fails, requests are answered, and one warning s
           return keys.length === 0 ? [] : await client.mget(keys)
         })
 
-        /** Until a new token is in the store. */
+        /** Until its token is in the store. */
         const requestAndStore = Effect.gen(function*() {
-          const first = yield* request
-          const isNew = (value: string | null) => {
-            const number = /token-(\d+)-/.exec(value ?? "")?.[1]
-            return number !== undefined && Number(number) >= first
-          }
-          yield* Effect.repeat(Effect.zipRight(request, storedValues), { until: (values) => values.some(isNew) })
-        })
+          const number = yield* request
+          return (yield* storedValues).some((value) => Number(/token-(\d+)-/.exec(value ?? "")?.[1]) >= number)
+        }).pipe(Effect.repeat({ until: (isStored) => isStored }))
 
         /** Lets the time pass for which a store that failed is left alone: what was asked of it has been answered. */
         const leaveAlone = RedisServer.ask(redis.port, (client) => client.ping()).pipe(
