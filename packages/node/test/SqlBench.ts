@@ -8,6 +8,7 @@ import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
 import { Context, Duration, Effect, Layer, Redacted } from "effect"
 import { join } from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { hang } from "../../core/test/support/hang.js"
 import * as StoreBench from "./StoreBench.js"
 import { becomes, eventually, makeDirectory, newKey, patient, type Store, tellsOf, write } from "./StoreBench.js"
@@ -39,7 +40,7 @@ const make = (url: string, client: ClientLayer) =>
 export const newTable = () => `alf_test_${crypto.randomUUID().replaceAll("-", "")}`
 
 // Enough to get in each other's way: a connection costs the server more than the statements of a test
-const maxConnections = 4
+const maxConnections = 2
 
 export const postgresClient = (url: string): ClientLayer =>
   PgClient.layer({ url: Redacted.make(url), connectTimeout: hang, maxConnections })
@@ -97,7 +98,9 @@ export const hearsAgain = (told: ReadonlyArray<string>, store: Store) =>
       written.add(key)
       return write(store, key)
     })
-    return Effect.repeat(eventually(writeNew), { until: () => told.some((key) => written.has(key)) })
+    return Effect.repeat(Effect.zipLeft(eventually(writeNew), Effect.promise(() => setTimeout(10))), {
+      until: () => told.some((key) => written.has(key))
+    })
   })
 
 /** The contract of a store, which another process sees as `other`. */
