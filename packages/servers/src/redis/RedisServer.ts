@@ -132,7 +132,7 @@ export const askUntil = <A>(
 ): Effect.Effect<void, ServerError> =>
   withClient(port, {}, (client) =>
     Effect.asVoid(
-      Effect.repeat(send(port, client, command), { until: isAwaited, schedule: Schedule.spaced("10 millis") })
+      Effect.repeat(send(port, client, command), { until: isAwaited, schedule: Schedule.spaced("20 millis") })
     ))
 
 /** How often the server on a port was given each command so far, without this question. */
