@@ -6,7 +6,7 @@ import { AccessToken } from "@effect-alf/core"
 import { Cause, Effect, Exit, FiberRef, HashSet, Inspectable, Logger } from "effect"
 import { Console } from "node:console"
 import { Writable } from "node:stream"
-import { format, inspect } from "node:util"
+import { format, inspect, type InspectOptions } from "node:util"
 
 /** The forms in which a secret may be written, in small letters. */
 const formsOf = (secret: string): ReadonlyArray<string> =>
@@ -76,19 +76,21 @@ const causeOf = (value: unknown): Cause.Cause<unknown> =>
     ? value
     : Cause.fail(value)
 
+// To lay it out in columns takes as long as to look at it
+const whole: InspectOptions = { depth: 20, showHidden: true, compact: false }
+
 const ways: Record<string, (value: unknown) => string> = {
   String: (value) => String(value),
   "JSON.stringify": (value) => JSON.stringify(value),
   "Inspectable.format": (value) => Inspectable.format(value),
   "console.log": consoleLog,
   format: (value) => format("%s %d %o %O %j", value, value, value, value, value),
-  inspect: (value) => inspect(value, { depth: 20, showHidden: true, getters: true, maxStringLength: null }),
+  inspect: (value) => inspect(value, { ...whole, getters: true, maxStringLength: null }),
   "inspect without toJSON": (value) =>
-    inspect(value, { depth: 20, showHidden: true, getters: true, customInspect: false, maxStringLength: null }),
-  structuredClone: (value) => inspect(structuredClone(value), { depth: 20, showHidden: true }),
+    inspect(value, { ...whole, getters: true, customInspect: false, maxStringLength: null }),
+  structuredClone: (value) => inspect(structuredClone(value), whole),
   "Cause.pretty": (value) => Cause.pretty(causeOf(value), { renderErrorCause: true }),
-  "Cause.prettyErrors": (value) =>
-    Cause.prettyErrors(causeOf(value)).map((error) => inspect(error, { depth: 20, showHidden: true })).join("\n"),
+  "Cause.prettyErrors": (value) => Cause.prettyErrors(causeOf(value)).map((error) => inspect(error, whole)).join("\n"),
   "the string logger": logged(Logger.stringLogger),
   "the logfmt logger": logged(Logger.logfmtLogger),
   "the JSON logger": logged(Logger.jsonLogger),
