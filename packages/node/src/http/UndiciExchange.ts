@@ -54,7 +54,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.#onResponse = onResponse
   }
 
-  /** Whether it has, or had, a connection. */
+  /** Whether it has a connection, or failed with one. */
   get started(): boolean {
     return this.#controller !== undefined
   }
@@ -140,6 +140,8 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     if (this.ended) return
     this.ended = true
     this.observer?.onEnd(this)
+    // A response that outlives a minor collection would keep all that undici knows of the request until a major one
+    this.#controller = undefined
     this.#notify()
   }
 
