@@ -208,7 +208,7 @@ export const make: (
       return exchange(endpoint, request, secrets).pipe(
         Effect.flatMap((answer) =>
           Either.filterOrLeft(
-            decodeMetadata(answer),
+            answer.read(decodeMetadata),
             ({ fields }) => fields.issuer === issuer,
             ({ fields }) => answer.reject(describeOther(fields.issuer, issuer))
           )
@@ -353,9 +353,7 @@ const wellKnown = ({ origin, pathname }: URL): readonly [URL, URL] => {
   ]
 }
 
-const decodeMetadata = ServerExchange.decodeWith(
-  Field.decodeLenient(Metadata, ["issuer", "token_endpoint", "mtls_endpoint_aliases"])
-)
+const decodeMetadata = Field.decodeLenient(Metadata, ["issuer", "token_endpoint", "mtls_endpoint_aliases"])
 
 /** RFC 8414 §3.3: it must be the same to the last character, lest another server speaks for this one. */
 const describeOther = (found: string, issuer: string): string => {

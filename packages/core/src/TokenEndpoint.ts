@@ -14,7 +14,6 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { constTrue } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -30,7 +29,7 @@ import type * as DPoP from "./DPoP.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import * as ClientAuthChoice from "./endpoint/ClientAuthChoice.js"
 import * as IssuerOptions from "./endpoint/IssuerOptions.js"
-import * as ServerExchange from "./endpoint/ServerExchange.js"
+import type * as ServerExchange from "./endpoint/ServerExchange.js"
 import * as TokenRequestCheck from "./endpoint/TokenRequestCheck.js"
 import * as TokenResponse from "./endpoint/TokenResponse.js"
 import * as UnreadFields from "./endpoint/UnreadFields.js"
@@ -209,11 +208,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const tellUnread = UnreadFields.makeTell(`Token endpoint ${options.name}`)
 
   const readToken = Effect.fnUntraced(function*(
-    { body, clean, headers, reject, sentAt, text }: ServerExchange.Answer<TokenEndpointError>,
+    { clean, read, reject, sentAt }: ServerExchange.Answer<TokenEndpointError>,
     refreshToken: Redacted.Redacted | undefined
   ) {
-    if (Option.isNone(body)) return yield* reject(`no valid JSON in ${ServerExchange.describeBody(headers(), text)}`)
-    const response = yield* Either.mapLeft(TokenResponse.decode(body.value, options), reject)
+    const response = yield* read((body) => TokenResponse.decode(body, options))
     // RFC 9449 §5: the client requested a bound token
     if (response.isBound !== (proofKey !== undefined)) {
       return yield* reject(
@@ -228,7 +226,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
       expiresIn: response.expires_in && Duration.seconds(response.expires_in),
       scope: response.scope && clean(response.scope),
       refreshToken,
-      fields: options.fields && TokenResponse.pick(body.value, options.fields)
+      fields: response.fields
     })
   })
 
@@ -236,7 +234,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
     post(request, number).pipe(
       Effect.tapError(onFailure),
       Effect.flatMap((answer) => {
-        const refreshToken = Option.getOrUndefined(Option.flatMap(answer.body, TokenResponse.decodeRefreshToken))
+        const refreshToken = TokenResponse.decodeRefreshToken(answer.body)
         if (refreshToken !== undefined) request.grant.onRefreshToken?.(refreshToken)
         return readToken(answer, refreshToken)
       })

@@ -11,7 +11,6 @@ import type { AccessToken } from "./AccessToken.js"
 import type * as AuthorizationServer from "./AuthorizationServer.js"
 import * as AuthenticatedPost from "./endpoint/AuthenticatedPost.js"
 import * as Field from "./endpoint/Field.js"
-import * as ServerExchange from "./endpoint/ServerExchange.js"
 import { type InvalidOptions, TokenIntrospectionError } from "./OAuthError.js"
 
 /**
@@ -74,8 +73,8 @@ export const make = <R = never, E = never>(
       option: "introspectionEndpoint",
       at: options.introspectionEndpoint
     }, options),
-    (ask): Introspect<E> => (token, hint) => Effect.flatMap(ask(token, hint), decode)
+    (ask): Introspect<E> => (token, hint) => Effect.flatMap(ask(token, hint), ({ read }) => read(decode))
   )
 
 // Whether a token is trusted may depend on any of them: none is passed over
-const decode = ServerExchange.decodeWith(Field.decode(Introspection))
+const decode = Field.decode(Introspection)

@@ -621,6 +621,8 @@ describe("TokenEndpoint", () => {
       ["JSON null", json(null), invalid("the JSON is not an object")],
       ["a JSON array", json([accessToken]), invalid("the JSON is not an object")],
       ["a JSON string", json(accessToken), invalid("the JSON is not an object")],
+      ["a JSON number", json(1), invalid("the JSON is not an object")],
+      ["a JSON boolean", json(true), invalid("the JSON is not an object")],
       ["no access_token", json({ token_type: "Bearer" }), invalid("access_token is missing")],
       ["an access_token that is a number", token({ access_token: 42 }), invalid("access_token is not a string")],
       ["an access_token that is null", token({ access_token: null }), invalid("access_token is not a string")],

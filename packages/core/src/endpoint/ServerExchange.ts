@@ -43,15 +43,19 @@ export interface ErrorClass<E extends AuthorizationServerError> {
 /** The fields of an error in addition to its subject. */
 type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
 
+/** Reads an object, or says what is wrong with it. */
+export type Decode<A> = (body: Readonly<Record<string, unknown>>) => Either.Either<A, string>
+
 /** A good response: a status of 2xx, and no OAuth error. */
 export interface Answer<E extends AuthorizationServerError> {
   /** When the request was sent (epoch milliseconds). */
   readonly sentAt: number
   /** Without secrets, which are searched for only when the headers are shown. */
   readonly headers: () => Headers.Headers
-  readonly text: string
-  /** The body, if it is JSON or a form. */
-  readonly body: Option.Option<unknown>
+  /** The body; `undefined` if it is neither JSON nor a form. */
+  readonly body: unknown
+  /** Reads the body, which must be an object. `decode` says which field is invalid. */
+  readonly read: <A>(decode: Decode<A>) => Either.Either<A, E>
   /** Makes the error for a response that is of no use after all. */
   readonly reject: (description: string) => E
   /** Removes secrets from a part of the body. */
@@ -132,7 +136,14 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
       const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
       const now = yield* Clock.currentTimeMillis
       const headers = () => Redaction.headers(response.headers, clean)
-      const error = (fields: ErrorFields) => new ServerError({ ...fieldsOf(response, clean, now), ...fields, endpoint })
+      const error = (fields: ErrorFields) =>
+        new ServerError({
+          status,
+          headers: headers(),
+          retryAfter: parseRetryAfter(response.headers["retry-after"], now),
+          ...fields,
+          endpoint
+        })
       if (Either.isLeft(read)) {
         const { cause } = read.left
         const description = `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
@@ -143,25 +154,31 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
       if (reasonOf(status) === "Redirect") {
         return yield* Effect.fail(error({ reason: "Redirect", description: "a redirect, which is not followed" }))
       }
-      const failure = Option.flatMap(body, (body) => TokenResponse.decodeError(body, clean))
-      if (Option.isSome(failure)) {
-        return yield* Effect.fail(error({ reason: "OAuth", description: failure.value.error, ...failure.value }))
+      const failure = TokenResponse.decodeError(body, clean)
+      if (failure !== undefined) {
+        return yield* Effect.fail(error({ reason: "OAuth", description: failure.error, ...failure }))
       }
-      const reasons = () => TokenResponse.reasonsOf(Option.getOrUndefined(body))
+      const reasons = () => TokenResponse.reasonsOf(body)
       if (reasonOf(status) === "Status") {
         const description = `no OAuth error in ${describeBody(headers(), text)}`
         const reason = clean(reasons() || plainReason(response.headers, text))
         return yield* Effect.fail(error({ reason: "Status", description: withReason(description, reason) }))
       }
+      // A text instead of a token may be a token
+      const reject = (description: string) =>
+        error({ reason: "InvalidResponse", description: withReason(clean(description), clean(reasons())) })
       return {
         sentAt,
         headers,
-        text,
         body,
         clean,
-        // A text instead of a token may be a token
-        reject: (description: string) =>
-          error({ reason: "InvalidResponse", description: withReason(clean(description), clean(reasons())) })
+        reject,
+        read: <A>(decode: Decode<A>) =>
+          Predicate.isRecord(body)
+            ? Either.mapLeft(decode(body), reject)
+            : Either.left(reject(
+              body === undefined ? `no valid JSON in ${describeBody(headers(), text)}` : "the JSON is not an object"
+            ))
       }
     })
 
@@ -169,17 +186,8 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
       traced(endpoint, request, (request, span) => exchange(endpoint, request, secrets, span))
   })
 
-/** Reads a JSON response, or says which field is invalid. */
-export const decodeWith =
-  <A>(decode: (value: object) => Either.Either<A, string>) =>
-  <E extends AuthorizationServerError>({ body, headers, reject, text }: Answer<E>): Either.Either<A, E> => {
-    if (Option.isNone(body)) return Either.left(reject(`no valid JSON in ${describeBody(headers(), text)}`))
-    if (!Predicate.isRecord(body.value)) return Either.left(reject("the JSON is not an object"))
-    return Either.mapLeft(decode(body.value), reject)
-  }
-
 /** Describes a body without showing any of it. */
-export const describeBody = (headers: Headers.Headers, body: string): string => {
+const describeBody = (headers: Headers.Headers, body: string): string => {
   if (body.trim() === "") return "an empty body"
   const type = oneLine(headers["content-type"]?.split(";")[0] ?? "untyped")
   const encoding = headers["content-encoding"]
@@ -194,13 +202,6 @@ const transportFields = (cause: unknown, clean: Redaction.Clean): ErrorFields =>
   reason: "Transport",
   description: describe(cause, clean),
   code: codeOf(cause)
-})
-
-/** The error fields of a response. */
-const fieldsOf = ({ headers, status }: HttpClientResponse.HttpClientResponse, clean: Redaction.Clean, now: number) => ({
-  status,
-  headers: Redaction.headers(headers, clean),
-  retryAfter: parseRetryAfter(headers["retry-after"], now)
 })
 
 const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError): unknown =>
@@ -273,8 +274,7 @@ const traced = <A, E extends AuthorizationServerError>(
  * be logged: this contains no request, and so no credentials.
  */
 interface BodyError {
-  readonly isEmpty: boolean
-  /** `undefined`, not empty: the body is too large. */
+  /** `undefined`: the body is too large. */
   readonly cause?: unknown
 }
 
@@ -286,13 +286,13 @@ const readBody = (
   maxBytes: number
 ): Effect.Effect<string, BodyError> =>
   Effect.suspend(() => {
-    const tooLarge: BodyError = { isEmpty: false }
+    const tooLarge: BodyError = {}
     if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
     const decoder = new TextDecoder()
     let bytes = 0
     let text = ""
-    const failed = (error: HttpClientError.ResponseError) =>
-      Effect.fail<BodyError>({ isEmpty: error.reason === "EmptyBody", cause: causeOf(error) })
+    const failed = (error: HttpClientError.ResponseError): Effect.Effect<void, BodyError> =>
+      error.reason === "EmptyBody" ? Effect.void : Effect.fail({ cause: causeOf(error) })
     const rest = (pull: Pull): Effect.Effect<void, BodyError> =>
       Effect.matchEffect(pull, {
         onFailure: Option.match({ onNone: () => Effect.void, onSome: failed }),
@@ -307,25 +307,24 @@ const readBody = (
       })
     return Effect.flatMap(Stream.toPull(response.stream), rest).pipe(
       Effect.scoped,
-      Effect.catchIf(({ isEmpty }) => isEmpty, () => Effect.void),
       Effect.map(() => text + decoder.decode())
     )
   })
 
 /** JSON, whatever the content type; else a form, as early OAuth 2 servers sent it. */
-const parse = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
-  Option.orElse(parseJson(text), () => parseForm(headers, text))
-
-const parseJson = Option.liftThrowable((text: string) => JSON.parse(text) as unknown)
+const parse = (headers: Headers.Headers, text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return formTypes.test(headers["content-type"] ?? "") && formOfOAuth.test(text)
+      ? formFields(new URLSearchParams(text.trim()))
+      : undefined
+  }
+}
 
 // GitHub says x-www-form-urlencoded, Facebook said text/plain
 const formTypes = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
 const formOfOAuth = /(^|&)(access_token|error)=/
-
-const parseForm = (headers: Headers.Headers, text: string): Option.Option<unknown> =>
-  formTypes.test(headers["content-type"] ?? "") && formOfOAuth.test(text)
-    ? Option.some(formFields(new URLSearchParams(text.trim())))
-    : Option.none()
 
 /** Facebook names `expires_in` `expires`. */
 const formFields = (form: URLSearchParams): Readonly<Record<string, string>> => {
@@ -334,12 +333,10 @@ const formFields = (form: URLSearchParams): Readonly<Record<string, string>> => 
 }
 
 /** The tokens of a response that may be refused for another reason. */
-const tokensOf = (body: Option.Option<unknown>, tokenField = "access_token"): ReadonlyArray<string> => {
-  const fields = Option.getOrUndefined(body)
-  return Predicate.isRecord(fields)
-    ? [tokenField, "access_token", "refresh_token", "id_token"].map((name) => fields[name]).filter(Predicate.isString)
+const tokensOf = (body: unknown, tokenField = "access_token"): ReadonlyArray<string> =>
+  Predicate.isRecord(body)
+    ? [tokenField, "access_token", "refresh_token", "id_token"].map((name) => body[name]).filter(Predicate.isString)
     : []
-}
 
 // RFC 9110 §10.2.3: a number of seconds, or a date, which starts with the day of the week
 const parseRetryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {

@@ -4,7 +4,6 @@
  */
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../AccessToken.js"
@@ -77,6 +76,8 @@ export interface TokenResponse {
   /** In seconds. */
   readonly expires_in: number | undefined
   readonly scope: string | undefined
+  /** Each redacted: a server may put anything there. */
+  readonly fields: AccessToken["fields"]
   /** What is wrong with unreadable fields, which count as absent. */
   readonly unread: ReadonlyArray<string>
 }
@@ -95,16 +96,16 @@ interface ErrorResponse {
 export const decodeError = (
   body: unknown,
   clean: (text: string) => string = identity
-): Option.Option<ErrorResponse> => {
-  if (!Predicate.isRecord(body) || typeof body.error !== "string" || body.error === "") return Option.none()
+): ErrorResponse | undefined => {
+  if (!Predicate.isRecord(body) || !Predicate.isString(body.error) || body.error === "") return undefined
   const { error, error_description, error_uri, ...others } = body
   const line = (text: string) => oneLine(clean(text)) || undefined
-  return Option.some({
+  return {
     // A common message reveals nothing of a secret that consists of the same words
     error: errorCodes.find((code) => code === error) ?? oneLine(clean(error)),
     errorDescription: line(reasonsOf({ error_description, ...others })),
     errorUri: Predicate.isString(error_uri) ? line(error_uri) : undefined
-  })
+  }
 }
 
 // Okta's errorSummary, The PHP League's hint, detail of RFC 9457; `error` if it is an object instead of a code
@@ -130,16 +131,16 @@ export const reasonsOf = (body: unknown): string => {
 /**
  * Reads the token of a response, or says why there is none. The message never
  * contains the value of a field. `bearerTypes` are further names for Bearer,
- * and `tokenField` is the server's name for the token.
+ * `tokenField` is the server's name for the token, and `fields` are kept too.
  */
 export const decode = (
-  body: unknown,
-  { bearerTypes = [], tokenField = "access_token" }: {
+  body: Readonly<Record<string, unknown>>,
+  { bearerTypes = [], fields, tokenField = "access_token" }: {
     readonly bearerTypes?: ReadonlyArray<string> | undefined
+    readonly fields?: ReadonlyArray<string> | undefined
     readonly tokenField?: string | undefined
   } = {}
 ): Either.Either<TokenResponse, string> => {
-  if (!Predicate.isRecord(body)) return Either.left("the JSON is not an object")
   // Some servers return null, false, 0 or an empty text for no error
   if (Predicate.isTruthy(body.error)) return Either.left("error is not a string")
   if (body[tokenField] === undefined) return Either.left(`${tokenField} is missing`)
@@ -160,24 +161,19 @@ export const decode = (
       isBound: name === "dpop",
       expires_in: optional("expires_in", readSeconds),
       scope: optional("scope", readScope),
+      fields: fields && Object.fromEntries(
+        fields.filter((name) => Object.hasOwn(body, name)).map((name) => [name, Redacted.make(body[name])])
+      ),
       unread
     })
     : Either.left(`token_type is ${shown(type)}, which this client does not know (bearerTypes)`)
 }
-
-/** The named fields of a response, each redacted: a server may put anything there. */
-export const pick = (body: unknown, names: ReadonlyArray<string>): AccessToken["fields"] =>
-  Predicate.isRecord(body)
-    ? Object.fromEntries(
-      names.filter((name) => Object.hasOwn(body, name)).map((name) => [name, Redacted.make(body[name])])
-    )
-    : undefined
 
 /**
  * The refresh token of a response, with which the next token is requested, even
  * if the rest of the response is invalid. An invalid one is omitted, as most
  * grants do not use it.
  */
-export const decodeRefreshToken = (body: unknown): Option.Option<Redacted.Redacted> =>
+export const decodeRefreshToken = (body: unknown): Redacted.Redacted | undefined =>
   // RFC 6749 Appendix A.17: the same characters. Some servers send an empty one if they issue none
-  Predicate.isRecord(body) ? Either.getRight(readToken(body.refresh_token)) : Option.none()
+  Predicate.isRecord(body) ? Either.getOrUndefined(readToken(body.refresh_token)) : undefined

@@ -33,7 +33,10 @@ describe("TokenResponse", () => {
 
     it("RFC 6749 §5.1: takes the refresh token, redacted, whatever else is wrong; what is none is left out", () => {
       const refreshToken = (body: Record<string, unknown>) =>
-        Option.map(TokenResponse.decodeRefreshToken(body), (token) => [String(token), Redacted.value(token)])
+        Option.map(
+          Option.fromNullable(TokenResponse.decodeRefreshToken(body)),
+          (token) => [String(token), Redacted.value(token)]
+        )
       deepStrictEqual(refreshToken(answer({ refresh_token: "abc" })), Option.some(["<redacted>", "abc"]))
       deepStrictEqual(refreshToken({ refresh_token: "abc" }), Option.some(["<redacted>", "abc"]))
       for (const refresh_token of [undefined, null, "", " ", 1, { a: 1 }, "a\nb"]) {
@@ -41,12 +44,6 @@ describe("TokenResponse", () => {
         assert.isTrue(Either.isRight(decode(answer({ refresh_token }))))
       }
     })
-
-    const notObjects: ReadonlyArray<unknown> = [null, [], [answer({})], "abc", 1, true]
-    it("refuses what is not an object", () =>
-      rows(notObjects, (body) => `refuses ${JSON.stringify(body)}`, (body) => {
-        assert.strictEqual(invalid(body), "the JSON is not an object")
-      }))
 
     const tokens: ReadonlyArray<readonly [token: unknown, message: string]> = [
       [undefined, "access_token is missing"],
@@ -159,7 +156,7 @@ describe("TokenResponse", () => {
       ))
 
     it("expires_in 1e999 is more than a number can hold, and taken", () => {
-      const body: unknown = JSON.parse("{\"access_token\":\"a\",\"expires_in\":1e999}")
+      const body = JSON.parse("{\"access_token\":\"a\",\"expires_in\":1e999}")
       deepStrictEqual(Either.map(TokenResponse.decode(body), ({ expires_in }) => expires_in), Either.right(Infinity))
     })
 
@@ -221,12 +218,13 @@ describe("TokenResponse", () => {
   })
 
   describe("decodeError (RFC 6749 §5.2)", () => {
-    const error = (body: unknown, clean?: (text: string) => string) =>
-      Option.getOrUndefined(TokenResponse.decodeError(body, clean))
-
     it("takes the error, its description and its uri", () => {
       deepStrictEqual(
-        error({ error: "invalid_client", error_description: "unknown client", error_uri: "https://help" }),
+        TokenResponse.decodeError({
+          error: "invalid_client",
+          error_description: "unknown client",
+          error_uri: "https://help"
+        }),
         { error: "invalid_client", errorDescription: "unknown client", errorUri: "https://help" }
       )
     })
@@ -242,7 +240,7 @@ describe("TokenResponse", () => {
         partial,
         ([error_description]) => `leaves out a description of ${JSON.stringify(error_description)}`,
         ([error_description, error_uri]) => {
-          deepStrictEqual(error({ error: "invalid_scope", error_description, error_uri }), {
+          deepStrictEqual(TokenResponse.decodeError({ error: "invalid_scope", error_description, error_uri }), {
             error: "invalid_scope",
             errorDescription: undefined,
             errorUri: undefined
@@ -263,7 +261,7 @@ describe("TokenResponse", () => {
     ]
     it("finds no error where there is none", () =>
       rows(none, (body) => `finds no error in ${JSON.stringify(body)}`, (body) => {
-        assert.isUndefined(error(body))
+        assert.isUndefined(TokenResponse.decodeError(body))
       }))
 
     it("rule 11: an error that is none of RFC 6749 is no token either", () => {
@@ -277,7 +275,7 @@ describe("TokenResponse", () => {
     })
 
     it("is one line each, and bounded", () => {
-      const found = error({
+      const found = TokenResponse.decodeError({
         error: "a\r\nb",
         error_description: `first\r\nsecond\u001b[31m${"x".repeat(1000)}`,
         error_uri: "https://a\nb"
@@ -289,14 +287,14 @@ describe("TokenResponse", () => {
 
     it("is the code that everybody knows, whatever secret is made of the same words", () => {
       const clean = Redaction.make(["invalid_secret"])
-      deepStrictEqual(error({ error: "invalid_client" }, clean)?.error, "invalid_client")
-      deepStrictEqual(error({ error: "invalid_secret" }, clean)?.error, "<redacted>")
+      deepStrictEqual(TokenResponse.decodeError({ error: "invalid_client" }, clean)?.error, "invalid_client")
+      deepStrictEqual(TokenResponse.decodeError({ error: "invalid_secret" }, clean)?.error, "<redacted>")
     })
 
     it("is cleaned before it is cut", () => {
       const secret = "s".repeat(20)
       const text = "x".repeat(290) + secret
-      const found = error(
+      const found = TokenResponse.decodeError(
         { error: text, error_description: text, error_uri: text },
         (text) => text.replaceAll(secret, "***")
       )
