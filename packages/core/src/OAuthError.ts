@@ -198,11 +198,10 @@ const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerError
         case "OAuth":
         case "Status":
           return isTransientStatus(status) || transientErrors.includes(error)
-        case "ClientAuth":
-        case "Redirect":
-          return false
         case "InvalidResponse":
           return retryAfter !== undefined
+        default:
+          return false
       }
     }
   }
@@ -444,7 +443,7 @@ export const isAuthorizationServerError = (u: unknown): u is AuthorizationServer
  * @since 0.1.0
  * @category guards
  */
-export const isCredentialsError = (u: unknown): u is CredentialsError => isOneOf(u, ["CredentialsError"])
+export const isCredentialsError = (u: unknown): u is CredentialsError => isMember(u) && u._tag === "CredentialsError"
 
 /**
  * Whether the same call may succeed later: what `isTransient` of the error says,

@@ -230,51 +230,42 @@ const makeAt = Effect.fnUntraced(function*<R>(
     })
   })
 
-  const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    post(request, number).pipe(
-      Effect.tapError(onFailure),
-      Effect.flatMap((answer) => {
-        const refreshToken = TokenResponse.decodeRefreshToken(answer.body)
-        if (refreshToken !== undefined) request.grant.onRefreshToken?.(refreshToken)
-        return readToken(answer, refreshToken)
-      })
-    )
-
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
-  const measured = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    Effect.flatMap(Clock.currentTimeNanos, (startedAt) => {
-      if (number > 1) update(OAuthMetrics.tokenRetries, 1)
-      const count = (outcome: OAuthMetrics.RequestOutcome) =>
-        Effect.map(Clock.currentTimeNanos, (now) => {
-          update(OAuthMetrics.tokenRequests(outcome), 1)
-          update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(Duration.nanos(now - startedAt)))
+  const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+    ErrorAttributes.inSpan(
+      "TokenEndpoint.attempt",
+      { attributes: { ...attributes, "oauth.attempt": number } },
+      () =>
+        Effect.flatMap(Clock.currentTimeNanos, (startedAt) => {
+          if (number > 1) update(OAuthMetrics.tokenRetries, 1)
+          const count = (outcome: OAuthMetrics.RequestOutcome) =>
+            Effect.map(Clock.currentTimeNanos, (now) => {
+              update(OAuthMetrics.tokenRequests(outcome), 1)
+              update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(Duration.nanos(now - startedAt)))
+            })
+          return post(request, number).pipe(
+            Effect.tapError(onFailure),
+            Effect.flatMap((answer) => {
+              const refreshToken = TokenResponse.decodeRefreshToken(answer.body)
+              if (refreshToken !== undefined) request.grant.onRefreshToken?.(refreshToken)
+              return readToken(answer, refreshToken)
+            }),
+            Effect.tapBoth({ onFailure: count, onSuccess: () => count("issued") })
+          )
         })
-      return Effect.tapBoth(attempt(request, number), { onFailure: count, onSuccess: () => count("issued") })
-    })
-
-  const traced = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
-    measured(request, number).pipe(
-      ErrorAttributes.annotateSpan,
-      Effect.withSpan("TokenEndpoint.attempt", {
-        captureStackTrace: false,
-        attributes: { ...attributes, "oauth.attempt": number }
-      })
     )
 
   return TokenEndpoint.of({
     address: options.name,
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
     isCurrent: binding === undefined ? constTrue : (request) => request.binding === binding(),
-    attempt: (request, number = 1) => traced(request, number),
+    attempt: (request, number = 1) => attempt(request, number),
     request: (request) =>
-      Effect.suspend(() => {
+      ErrorAttributes.inSpan("TokenEndpoint.request", { attributes }, () => {
         let number = 0
-        return Effect.retry(Effect.suspend(() => traced(request, ++number)), retry)
-      }).pipe(
-        ErrorAttributes.annotateSpan,
-        Effect.withSpan("TokenEndpoint.request", { captureStackTrace: false, attributes })
-      ),
+        return Effect.retry(Effect.suspend(() => attempt(request, ++number)), retry)
+      }),
     timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
     proofKey,
     retry,

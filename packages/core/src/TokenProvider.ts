@@ -10,13 +10,14 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as AccessToken from "./AccessToken.js"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, TokenProviderError, type TokenRequestError } from "./OAuthError.js"
@@ -208,10 +209,12 @@ export const make: (
   const update = yield* OAuthMetrics.makeUpdate
 
   // Before the fibers, so that it ends after them
-  const attempt = yield* TokenAttempts.make({
+  const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+  const attempt = TokenAttempts.make({
     ...settings,
     endpoint,
     store: options.shareTokens === false ? undefined : store,
+    scope,
     update
   })
 
@@ -229,7 +232,7 @@ export const make: (
     ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...parts, fleet, slots, adoption })
     : undefined
   const reports = Reports.make({ ...parts, fleet, others, acceptances })
-  const renew = Renewal.make({ ...parts, attempt, fleet })
+  const renew = Renewal.make({ ...parts, attempt, fleet, adoption, reports })
   const flights = Flights.make({ ...parts, slots, fleet, adoption, reports, others, log, renew })
 
   // Registered after the fibers, so it runs before they are interrupted: no caller waits for an interrupted flight

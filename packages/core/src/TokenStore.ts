@@ -471,8 +471,7 @@ export const makeMemory: {
   (): Effect.Effect<TokenStore["Type"]>
   (options: MemoryOptions): Effect.Effect<TokenStore["Type"], InvalidOptions>
 } = (options?: MemoryOptions) =>
-  Effect.gen(function*() {
-    const capacity = yield* LayerOptions.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity)
+  Effect.map(LayerOptions.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity), (capacity) => {
     const entries = new Map<string, Kept>()
     // A lease is kept as an entry is, with its owner for a version
     const leases = new Map<string, Kept>()

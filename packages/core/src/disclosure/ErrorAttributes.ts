@@ -3,6 +3,7 @@
  * set of values, none of which comes from a server.
  */
 import * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
 import type { AuthorizationServerError, TokenProviderError, TokenStoreError } from "../OAuthError.js"
 
 /** The attributes of a failure. `error.type` is defined by OpenTelemetry. */
@@ -48,7 +49,14 @@ export const make = (error: AuthorizationServerError | TokenProviderError | Toke
     ? { "error.type": error.reason, "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" }
     : { "error.type": error.reason }
 
-/** Adds to the current span why its effect fails. The span's status already says that it does. */
-export const annotateSpan = <A, E extends Parameters<typeof make>[0], R>(
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Effect.tapError(effect, (error) => Effect.annotateCurrentSpan(make(error)))
+/** Runs an effect in a span that tells why it fails. The span's status already says that it does. */
+export const inSpan = <A, E extends Parameters<typeof make>[0], R>(
+  name: string,
+  options: Tracer.SpanOptions,
+  evaluate: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.useSpan(name, { ...options, captureStackTrace: false }, (span) =>
+    Effect.withParentSpan(
+      Effect.tapError(evaluate(span), (error) => Effect.annotateCurrentSpan(make(error))),
+      span
+    ) as Effect.Effect<A, E, R>)

@@ -252,21 +252,15 @@ const traced = <A, E extends AuthorizationServerError>(
       "url.scheme": protocol.slice(0, -1)
     }
     const isPropagated = fiber.getFiberRef(HttpClient.currentTracerPropagation)
-    return Effect.useSpan(
-      `http.client ${request.method}`,
-      { kind: "client", captureStackTrace: false, attributes },
-      (span) =>
-        exchange(
-          isPropagated ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request,
-          span
-        ).pipe(
-          ErrorAttributes.annotateSpan,
-          // The span keeps the result, which contains the token
-          Effect.map((answer) => Redacted.make(answer)),
-          Effect.withParentSpan(span),
-          Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
-        )
-    ).pipe(Effect.map(Redacted.value))
+    return ErrorAttributes.inSpan(`http.client ${request.method}`, { kind: "client", attributes }, (span) =>
+      exchange(
+        isPropagated ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span)) : request,
+        span
+      ).pipe(
+        // The span keeps the result, which contains the token
+        Effect.map((answer) => Redacted.make(answer)),
+        Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
+      )).pipe(Effect.map(Redacted.value))
   })
 
 /**

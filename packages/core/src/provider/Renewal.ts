@@ -6,127 +6,164 @@
  * If the store fails, or tokens are not shared, a renewal follows only the
  * endpoint's Schedule.
  */
-import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as AccessToken from "../AccessToken.js"
 import * as RetryDelay from "../endpoint/RetryDelay.js"
-import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
-import type * as OAuthMetrics from "../OAuthMetrics.js"
-import type { Found } from "../store/SharedTokens.js"
+import { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import * as Sharing from "../store/Sharing.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
-import type { ResolvedTokenRequest } from "../TokenRequest.js"
+import type { Adoption } from "./Adoption.js"
+import type { Failure } from "./Cooldown.js"
+import * as HeldToken from "./HeldToken.js"
+import type { Flight } from "./KeyState.js"
+import type { Reports } from "./Reports.js"
 import type { TokenAttempts } from "./TokenAttempts.js"
+import type { Slot } from "./TokenCache.js"
+import * as TokenCache from "./TokenCache.js"
 
-/** A renewal to be made, and its callbacks. */
-export interface Renewal {
-  /** The key of the token in the store. */
-  readonly key: string
-  readonly request: ResolvedTokenRequest
-  readonly reason: OAuthMetrics.RenewalReason
-  readonly origin: string
-  /** `false` if tokens are neither read from the store nor written to it. */
-  readonly sharesTokens: boolean
-  /** When it must end (epoch milliseconds); an attempt in progress continues. */
-  readonly deadline: number
-  /** Refuses a token that is of no use. */
-  readonly accept: (token: AccessToken.AccessToken) => Effect.Effect<AccessToken.AccessToken, TokenRequestError>
-  readonly isAdoptable: (token: AccessToken.AccessToken) => boolean
-  /** The store's entry, with the token only if it is worth adopting; `None` if the store failed. */
-  readonly look: Effect.Effect<Option.Option<Found>>
-  /** Opened when the store changes, to look again. */
-  readonly changed: Effect.Latch
-  /** The error after the deadline. */
-  readonly waitIsOver: () => Failure
-  /** The endpoint is about to be asked. */
-  readonly onAsk: () => void
-  /** Another process renews. */
-  readonly onBusy: Sharing.Renewal["onBusy"]
-  /** An attempt failed, and none is made before this time (epoch milliseconds). */
-  readonly onFailure: (error: TokenRequestError, notBefore: number) => void
+/** Renews the token of a key, and notes in the flight how that goes. */
+export type Renewal = (slot: Slot, flight: Flight) => Effect.Effect<Sharing.Outcome, Failure>
+
+/** How long callers wait for a renewal. */
+export interface Waits {
+  readonly maxWait: Duration.Duration
+  readonly failureCooldown: Duration.Duration
+  /** Epoch milliseconds. */
+  readonly now: () => number
 }
-
-type Failure = TokenRequestError | TokenProviderError
 
 /** A background renewal that found another process renewing looks again after at least this long (ms). */
 const busyInterval = 250
 
-/** Makes renewals over a store and an endpoint. */
-export const make = (options: {
-  readonly endpoint: Pick<TokenEndpoint["Type"], "retry">
-  readonly attempt: TokenAttempts
-  readonly fleet: Sharing.Fleet
-}): (renewal: Renewal) => Effect.Effect<Sharing.Outcome, Failure> => {
-  const { attempt, endpoint, fleet } = options
+/** The error of callers whose wait ends. The endpoint's error tells more than that the wait timed out. */
+export const waitIsOver = ({ lastError, waitsFor }: Flight, { failureCooldown, maxWait, now }: Waits): Failure =>
+  lastError ?? new TokenProviderError({
+    reason: "MaxWait",
+    waited: maxWait,
+    description: waitsFor && `${waitsFor.what} after ${Duration.format(now() - waitsFor.since)}`,
+    retryAfter: failureCooldown
+  })
 
-  return (renewal) =>
+/** Makes the renewals of one provider. */
+export const make = (
+  options: Waits & {
+    readonly endpoint: Pick<TokenEndpoint["Type"], "address" | "retry">
+    readonly attempt: TokenAttempts
+    readonly adoption: Pick<Adoption, "again" | "isAdoptable" | "look">
+    readonly reports: Pick<Reports, "asked">
+    readonly fleet: Sharing.Fleet
+  }
+): Renewal => {
+  const { adoption, attempt, endpoint, fleet, maxWait, now, reports } = options
+
+  return (slot, flight) =>
     Effect.suspend(() => {
-      const { changed, deadline, look, onAsk, onFailure, reason } = renewal
+      const { callers, changed, origin, reason } = flight
+      const { key, request } = slot
+      const look = adoption.look(slot, reason)
       const delayAfter = RetryDelay.make(endpoint.retry)
-      let attempts = 0
-      /** When the last attempt failed, and the earliest time of the next (epoch milliseconds). */
-      let failedAt = 0
+      /** When it must end (epoch milliseconds); an attempt in progress continues. */
+      const deadline = now() + Duration.toMillis(maxWait)
+      /** The earliest time of the next attempt (epoch milliseconds). */
       let notBefore = 0
 
+      const waits = (what: string) => {
+        if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
+      }
+
+      const accept = (given: AccessToken.AccessToken) => {
+        const token = adoption.again(slot, given)
+        return token === given || now() < HeldToken.life(token).expiresAt
+          ? Effect.succeed(token)
+          : new TokenEndpointError({
+            reason: "InvalidResponse",
+            endpoint: endpoint.address,
+            status: 200,
+            description: "the token is the same as before, and it has expired",
+            // A server that returns the same token until it expires returns another one then
+            retryAfter: Duration.zero
+          })
+      }
+
       const ask = Effect.suspend(() => {
-        onAsk()
-        attempts++
-        return Effect.flatMap(attempt(renewal, attempts), renewal.accept)
+        const number = ++flight.attempts
+        callers.nothingBefore(0)
+        waits(`attempt ${number} at ${endpoint.address} is still running`)
+        if (reason === "rejection") reports.asked(slot, origin)
+        return Effect.flatMap(
+          attempt({
+            key,
+            request,
+            deadline,
+            sharesTokens: TokenCache.sharesTokens(slot),
+            isAdoptable: (token) => adoption.isAdoptable(slot, token, reason)
+          }, number),
+          accept
+        )
       })
 
       const tryAgain: Sharing.Renewal["tryAgain"] = (error, delay, others = Infinity) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          if (Option.isNone(delay) || reason === "background") return Effect.fail(error)
-          const millis = delay.value
-          const earliest = now + Math.min(millis, others)
-          if (earliest >= deadline) return Effect.fail(error)
-          onFailure(error, earliest)
-          failedAt = now
-          notBefore = now + millis
-          return Effect.succeed(millis)
+        Effect.suspend((): ReturnType<Sharing.Renewal["tryAgain"]> => {
+          if (Option.isNone(delay) || reason === "background") return error
+          const failedAt = now()
+          const earliest = failedAt + Math.min(delay.value, others)
+          if (earliest >= deadline) return error
+          flight.lastError = error
+          flight.failedAt = failedAt
+          callers.nothingBefore(earliest)
+          notBefore = failedAt + delay.value
+          return Effect.succeed(delay.value)
         })
 
       const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
         Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
-        Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) =>
-          Effect.flatMap(delayAfter(error), (delay) =>
-            tryAgain(error, delay)))
+        Effect.catchTag(
+          "TokenEndpointError",
+          "DiscoveryError",
+          (error) => Effect.flatMap(delayAfter(error), (delay) => tryAgain(error, delay))
+        )
       )
 
       const turns = fleet.enter({
-        ...renewal,
+        key,
+        origin,
+        reason,
+        deadline,
+        look,
+        changed,
         ask,
-        attempts: () =>
-          attempts,
+        attempts: () => flight.attempts,
         askAlone,
         delayAfter,
-        tryAgain
+        tryAgain,
+        onBusy: (notBefore = 0) => {
+          waits(`another process is requesting a token from ${endpoint.address}, and has not stored one`)
+          callers.nothingBefore(notBefore)
+        }
       })
 
       /** One look at the store and its consequence: an outcome, or the milliseconds until the next look. */
-      const round = Effect.fnUntraced(function*() {
-        const found = yield* look
+      const round = Effect.flatMap(look, (found): typeof askAlone => {
         const stored = Option.flatMap(found, ({ token }) => token)
-        if (Option.isSome(stored)) return Sharing.Outcome.Adopted({ token: stored.value })
-        const now = yield* Clock.currentTimeMillis
+        if (Option.isSome(stored)) return Effect.succeed(Sharing.Outcome.Adopted({ token: stored.value }))
+        const { failedAt = 0 } = flight
+        const at = now()
         // A clock that was set back must not prolong it
-        if (now >= failedAt && now < notBefore) return notBefore - now
-        return yield* Option.isNone(found) ? turns.alone : turns.take(found.value)
+        if (at >= failedAt && at < notBefore) return Effect.succeed(notBefore - at)
+        return Option.isNone(found) ? turns.alone : turns.take(found.value)
       })
 
       const rounds = Effect.gen(function*() {
         while (true) {
           changed.unsafeClose()
-          const result = yield* turns.bound(round())
+          const result = yield* turns.bound(round)
           if (typeof result !== "number") return result
           if (reason === "background") return Sharing.Outcome.Busy({ again: Math.max(result, busyInterval) })
-          const rest = deadline - (yield* Clock.currentTimeMillis)
           // In whole milliseconds: a clock that counts in milliseconds does not advance for less
-          yield* Effect.timeoutOption(changed.await, Math.ceil(Math.min(result, rest)))
-          if ((yield* Clock.currentTimeMillis) >= deadline) {
-            return yield* renewal.waitIsOver()
-          }
+          yield* Effect.timeoutOption(changed.await, Math.ceil(Math.min(result, deadline - now())))
+          if (now() >= deadline) return yield* waitIsOver(flight, options)
         }
       })
 

@@ -1,7 +1,5 @@
 /** One attempt of a renewal: at the endpoint alone, or by the refresh tokens of its grant. */
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
-import * as Scope from "effect/Scope"
 import * as AccessToken from "../AccessToken.js"
 import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as RefreshTokens from "../store/RefreshTokens.js"
@@ -17,7 +15,7 @@ export type TokenAttempts = (
 type Need = Omit<RefreshTokens.Need, "attempt">
 
 /** Options of the attempts. */
-interface Options extends Omit<RefreshTokens.Options, "scope"> {
+interface Options extends RefreshTokens.Options {
   readonly endpoint: TokenEndpoint["Type"]
 }
 
@@ -25,17 +23,9 @@ interface Options extends Omit<RefreshTokens.Options, "scope"> {
  * Makes the attempts of a provider. Refresh tokens that could not be stored are
  * stored once more when the scope closes.
  */
-export const make = (options: Options): Effect.Effect<TokenAttempts, never, Scope.Scope> =>
-  Effect.map(
-    Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.sequential)),
-    (scope): TokenAttempts => {
-      const all = { ...options, scope }
-      return (need, attempt) =>
-        Effect.suspend(() => {
-          const { grant } = need.request
-          return grant.refreshTokens === undefined
-            ? Effect.map(options.endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
-            : (grant.refreshTokens as RefreshTokens.Start).attempt({ ...need, attempt }, all)
-        })
-    }
-  )
+export const make = (options: Options): TokenAttempts => (need, attempt) => {
+  const { refreshTokens } = need.request.grant
+  return refreshTokens === undefined
+    ? Effect.map(options.endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
+    : (refreshTokens as RefreshTokens.Start).attempt({ ...need, attempt }, options)
+}
