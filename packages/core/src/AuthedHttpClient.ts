@@ -20,9 +20,8 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AddressedRequest from "./client/AddressedRequest.js"
 import * as Authorization from "./client/Authorization.js"
-import * as CallTokenRequest from "./client/CallTokenRequest.js"
+import { type CallOptions, CurrentCall } from "./client/CurrentCall.js"
 import * as Redirect from "./client/Redirect.js"
-import * as Rejection from "./client/Rejection.js"
 import * as Replay from "./client/Replay.js"
 import * as WithToken from "./client/WithToken.js"
 import { FetchRequestInit } from "./endpoint/FetchRequestInit.js"
@@ -131,66 +130,6 @@ export type Options = Origin.Destination & {
     | undefined
 }
 
-/**
- * The settings of a single call, as the combinators of this module set them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CallOptions {
-  readonly request: TokenRequest.TokenRequest | undefined
-  readonly unsigned: boolean
-  readonly replayable: boolean
-  /** How redirects are handled; `undefined` leaves them to the `HttpClient` below. */
-  readonly redirects: RedirectPolicy | undefined
-}
-
-/**
- * How redirects are handled, as `followRedirects` and `manualRedirects` set it.
- * It is a value with its own code, so that the bundle of an app without it does
- * not contain it.
- *
- * @since 0.1.0
- * @category models
- */
-export type RedirectPolicy = <E>(
-  request: HttpClientRequest.HttpClientRequest,
-  origin: string | undefined,
-  options: RedirectOptions<E>
-) => Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError>
-
-/**
- * How a redirect policy sends the next request.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RedirectOptions<E> {
-  /** Sends the request of one hop; with a token if `origin` is given. */
-  readonly send: (
-    request: HttpClientRequest.HttpClientRequest,
-    origin: string | undefined
-  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
-  /** The origins that a token may be sent to, besides the origin of the first request. */
-  readonly named: ReadonlyArray<string>
-  /** Whether every body can be sent again. */
-  readonly replayable: boolean
-  /** The headers that are removed when the origin changes, besides the standard headers for credentials. */
-  readonly secretHeaders: ReadonlyArray<string | RegExp>
-  /** The `RequestInit` that the app provided to platform's fetch client, whose own redirects are switched off. */
-  readonly requestInit?: RequestInit | undefined
-}
-
-/**
- * The settings of the current call, which combinators set and the client reads.
- *
- * @since 0.1.0
- * @category references
- */
-export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/core/AuthedHttpClient/CurrentCall", {
-  defaultValue: (): CallOptions => noCallOptions
-}) {}
-
 interface Attempt extends Authorization.Attempt, WithToken.Attempt {}
 
 /**
@@ -200,8 +139,6 @@ interface Attempt extends Authorization.Attempt, WithToken.Attempt {}
  * @category errors
  */
 export type ClientError = HttpClientError.HttpClientError | OAuthError
-
-const noCallOptions: CallOptions = { request: undefined, unsigned: false, replayable: false, redirects: undefined }
 
 const withCall = (change: (call: CallOptions) => CallOptions) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(CurrentCall, (call) => Effect.provideService(effect, CurrentCall, change(call)))
@@ -370,14 +307,14 @@ export const make: (
   const inner = yield* HttpClient.HttpClient
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchRequestInit))
-  const merge = CallTokenRequest.make(options.request)
+  const merge = makeMerge(options.request)
   const withToken = yield* WithToken.make
   const rejects = options.isRejection
   const signed = withToken<Attempt, HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, never>({
     send: Authorization.make(inner, requestInit),
     isRejection: rejects === undefined
-      ? Rejection.isRejection
-      : (response, attempt) => rejects(response, Rejection.isRejection(response, attempt)),
+      ? Replay.isRejection
+      : (response, attempt) => rejects(response, Replay.isRejection(response, attempt)),
     renews: options.retryOn401 ?? true,
     again: (attempt, token) =>
       Replay.canReplay(attempt.request.body, attempt.call.replayable)
@@ -447,6 +384,21 @@ export const make: (
   // Only who follows redirects has them refused: the error is in the type of that client alone
   return HttpClient.makeWith(Effect.flatMap(execute), Effect.succeed) as AuthedHttpClient["Type"]
 })
+
+/** The token request of a call over that of its client. The same one merges to the same, by which its key is known. */
+const makeMerge = (defaults: TokenRequest.TokenRequest | undefined) => {
+  if (defaults === undefined) return (request: TokenRequest.TokenRequest | undefined) => request
+  const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.TokenRequest>()
+  return (request: TokenRequest.TokenRequest | undefined) => {
+    if (request === undefined) return defaults
+    let merged = known.get(request)
+    if (merged === undefined) {
+      merged = TokenRequest.merge(defaults, request)
+      known.set(request, merged)
+    }
+    return merged
+  }
+}
 
 /**
  * A client that uses the `TokenProvider` in context, for several APIs with the

@@ -27,11 +27,13 @@ import * as LayerOptions from "./LayerOptions.js"
 import { DiscoveryError, type InvalidOptions, oneLine } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
 
-const Endpoints = Schema.Struct({
-  token_endpoint: Field.optional(Field.Text),
-  revocation_endpoint: Field.optional(Field.Text),
-  introspection_endpoint: Field.optional(Field.Text)
-})
+const Endpoints = Schema.Struct(
+  {
+    token_endpoint: Field.optional(Field.Text),
+    revocation_endpoint: Field.optional(Field.Text),
+    introspection_endpoint: Field.optional(Field.Text)
+  } satisfies Record<Endpoint, unknown>
+)
 
 /**
  * The metadata that a client uses (RFC 8414 §2). Other fields are ignored.
@@ -56,7 +58,7 @@ export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/Authoriza
  * @since 0.1.0
  * @category models
  */
-export type Endpoint = keyof typeof Endpoints.fields
+export type Endpoint = "token_endpoint" | "revocation_endpoint" | "introspection_endpoint"
 
 /**
  * An authorization server and its metadata.

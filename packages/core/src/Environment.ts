@@ -133,15 +133,7 @@ export const flag = (name: string, description: string) =>
       ? Either.right(text.trim().toLowerCase() === "true")
       : Either.left("is neither true nor false"))
 
-/**
- * How the client authenticates, by the names of the IANA registry "OAuth Token
- * Endpoint Authentication Methods".
- *
- * @since 0.1.0
- * @category models
- */
-export type ClientAuthMethod = (typeof clientAuthMethods)[number]
-
+/** IANA "OAuth Token Endpoint Authentication Methods". */
 const clientAuthMethods = [
   "client_secret_basic",
   "client_secret_post",

@@ -171,9 +171,7 @@ interface ServerError<Tag extends string>
   readonly isTransient: boolean
 }
 
-interface ServerErrorClass<Tag extends string> {
-  new(fields: AuthorizationServerErrorFields): ServerError<Tag>
-}
+type ServerErrorClass<Tag extends string> = new(fields: AuthorizationServerErrorFields) => ServerError<Tag>
 
 const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerErrorClass<Tag> => {
   class Base extends TaggedError(tag)<AuthorizationServerErrorFields> {

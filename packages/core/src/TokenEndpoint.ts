@@ -474,19 +474,15 @@ const hasMoved = ({ _tag, reason, status }: TokenRequestError): boolean =>
  * @since 0.1.0
  * @category options
  */
-export interface ConfigurableOptions {
+export interface ConfigurableOptions extends
+  Pick<
+    Options,
+    "clientId" | "issuer" | "bearerTypes" | "tokenField" | "timeout" | "maxResponseBytes" | "allowInsecure"
+  >,
+  Pick<TokenRequest.TokenRequest, "scope" | "resource" | "audience">
+{
   readonly tokenEndpoint?: string | undefined
-  readonly issuer?: string | undefined
-  readonly clientId: string
   readonly clientSecret?: Redacted.Redacted | undefined
-  readonly scope?: string | ReadonlyArray<string> | undefined
-  readonly resource?: string | ReadonlyArray<string> | undefined
-  readonly audience?: string | ReadonlyArray<string> | undefined
-  readonly bearerTypes?: ReadonlyArray<string> | undefined
-  readonly tokenField?: string | undefined
-  readonly timeout?: Duration.Duration | undefined
-  readonly maxResponseBytes?: number | undefined
-  readonly allowInsecure?: boolean | undefined
 }
 
 /**

@@ -446,17 +446,7 @@ export const layerTest: Layer.Layer<TokenProvider> = Layer.effect(
  * @since 0.1.0
  * @category options
  */
-export interface ConfigurableOptions {
-  readonly refreshAhead?: Duration.Duration | undefined
-  readonly expiryLeeway?: Duration.Duration | undefined
-  readonly defaultLifetime?: Duration.Duration | undefined
-  readonly failureCooldown?: Duration.Duration | undefined
-  readonly maxWait?: Duration.Duration | undefined
-  readonly storeTimeout?: Duration.Duration | undefined
-  readonly leaseDuration?: Duration.Duration | undefined
-  readonly shareTokens?: boolean | undefined
-  readonly capacity?: number | undefined
-}
+export type ConfigurableOptions = Omit<Options, "revocation">
 
 /**
  * Reads the options from a `Config`. Give other options beside it.

@@ -128,18 +128,9 @@ export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
  * @since 0.1.0
  * @category models
  */
-export type Value = Text | Option.Option<Text> | Item | ParsedText
+export type Value = Text | Option.Option<Text> | { readonly value: unknown } | Pick<Entry, "version" | "payload">
 
 type Text = string | Uint8Array | null | undefined
-
-interface Item {
-  readonly value: unknown
-}
-
-interface ParsedText {
-  readonly version: string
-  readonly payload: string
-}
 
 /**
  * Any object that can get and set a text: a `Map`, a client of Redis or

@@ -17,15 +17,20 @@ import * as AddressedRequest from "./AddressedRequest.js"
 import * as ManualFetch from "./ManualFetch.js"
 import * as Replay from "./Replay.js"
 
-/** `AuthedHttpClient.RedirectOptions`, as used here. */
+/** How the next request is sent. */
 export interface Options<E> {
+  /** Sends the request of one hop; with a token if `origin` is given. */
   readonly send: (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
+  /** The origins that a token may be sent to, besides the origin of the first request. */
   readonly named: ReadonlyArray<string>
+  /** Whether every body can be sent again. */
   readonly replayable: boolean
+  /** The headers that are removed when the origin changes, besides the standard headers for credentials. */
   readonly secretHeaders: ReadonlyArray<string | RegExp>
+  /** The `RequestInit` that the app provided to platform's fetch client, whose own redirects are switched off. */
   readonly requestInit?: RequestInit | undefined
 }
 

@@ -1,8 +1,46 @@
-/** What a replay needs: a body that is certain to be the same, and disposal of the first response. */
+/**
+ * What a replay needs: a response that rejects the token, a body that is
+ * certain to be the same, and disposal of the first response.
+ */
 import type * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { AccessToken } from "../AccessToken.js"
+import * as WwwAuthenticate from "../WwwAuthenticate.js"
+
+/** What a resource can have against a request that another token of the same kind would not change. */
+const otherErrors: ReadonlyArray<string> = [
+  // RFC 6750 §3.1
+  "invalid_request",
+  "insufficient_scope",
+  // RFC 9470 §3
+  "insufficient_user_authentication",
+  // RFC 9449 §7.1 and §9
+  "invalid_dpop_proof",
+  "use_dpop_nonce"
+]
+
+/**
+ * Whether a response rejects the token of its request (RFC 6750 §3.1): a 401
+ * that does not say what it is about may do so, and whatever the status,
+ * `invalid_token` does.
+ */
+export const isRejection = (
+  response: HttpClientResponse.HttpClientResponse,
+  { token }: { readonly token: AccessToken }
+): boolean => {
+  // The hot path
+  if (response.status < 400) return false
+  const code = WwwAuthenticate.errorCode(
+    WwwAuthenticate.fromResponse(response),
+    token.proofKey === undefined ? "bearer" : "dpop"
+  )
+  return response.status === 401
+    ? !Option.exists(code, (code) => otherErrors.includes(code))
+    : Option.contains(code, "invalid_token")
+}
 
 /**
  * Whether a body is certain to be the same the second time.

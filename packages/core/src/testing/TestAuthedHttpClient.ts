@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
 import * as Context from "effect/Context"
@@ -14,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Types from "effect/Types"
 import * as AuthedHttpClient from "../AuthedHttpClient.js"
-import type { OAuthError } from "../OAuthError.js"
+import { CurrentCall } from "../client/CurrentCall.js"
 import type { TokenProvider } from "../TokenProvider.js"
 import type * as TokenRequest from "../TokenRequest.js"
 import * as Requests from "./server/Requests.js"
@@ -33,8 +32,6 @@ export interface Request extends TestExchange.Arrival {
   readonly unsigned: boolean
 }
 
-type ClientError = HttpClientError.HttpClientError | OAuthError
-
 /**
  * Answers the requests of the app.
  *
@@ -43,7 +40,7 @@ type ClientError = HttpClientError.HttpClientError | OAuthError
  */
 export type Handler = (
   request: HttpClientRequest.HttpClientRequest
-) => AuthedHttpClient.TestResponse | Effect.Effect<AuthedHttpClient.TestResponse, ClientError>
+) => AuthedHttpClient.TestResponse | Effect.Effect<AuthedHttpClient.TestResponse, AuthedHttpClient.ClientError>
 
 /**
  * Controls the client and records its requests.
@@ -59,9 +56,9 @@ export class TestAuthedHttpClient extends Context.Tag("@effect-alf/core/testing/
     /** Forgets the recorded requests. */
     readonly resetRecords: Effect.Effect<void>
     /** The next `n` requests get this response or error, after those of earlier calls. The default is a 503. */
-    readonly failNext: (n: number, answer?: Response | ClientError) => Effect.Effect<void>
+    readonly failNext: (n: number, answer?: Response | AuthedHttpClient.ClientError) => Effect.Effect<void>
     /** Every request gets this response or error, until `undefined`. */
-    readonly fail: (answer: Response | ClientError | undefined) => Effect.Effect<void>
+    readonly fail: (answer: Response | AuthedHttpClient.ClientError | undefined) => Effect.Effect<void>
   }
 >() {}
 
@@ -92,8 +89,8 @@ export const layer = (
 ): Layer.Layer<TestAuthedHttpClient | AuthedHttpClient.AuthedHttpClient | TokenProvider> =>
   Layer.unwrapEffect(Effect.sync(() => {
     let requests: Array<Request> = []
-    const answers: Array<Response | ClientError> = []
-    let failure: Response | ClientError | undefined
+    const answers: Array<Response | AuthedHttpClient.ClientError> = []
+    let failure: Response | AuthedHttpClient.ClientError | undefined
 
     const answer = (request: HttpClientRequest.HttpClientRequest) => {
       const told = answers.shift() ?? failure
@@ -103,7 +100,7 @@ export const layer = (
     }
 
     const client = AuthedHttpClient.layerTest(Effect.fnUntraced(function*(request) {
-      const call = yield* AuthedHttpClient.CurrentCall
+      const call = yield* CurrentCall
       const record: Types.Mutable<Request> = {
         ...yield* Requests.read(request, addressOf(request)),
         tokenRequest: call.request,
