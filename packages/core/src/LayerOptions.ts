@@ -273,11 +273,10 @@ export const duration = (
 ): Effect.Effect<Duration.Duration, InvalidOptions> => {
   const parts: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
   if (parts.some(isNegative)) return invalid(option, "is negative")
-  if (parts.some(Number.isNaN)) return invalid(option, "is not a duration")
-  return Effect.try({
-    try: () => Duration.decode(value),
-    catch: () => error(option, "is not a duration")
-  })
+  const decoded = Duration.decodeUnknown(value)
+  return Option.isNone(decoded) || parts.some(Number.isNaN)
+    ? invalid(option, "is not a duration")
+    : Effect.succeed(decoded.value)
 }
 
 /**

@@ -274,7 +274,7 @@ export const make: (
   }
 
   const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
-    if (slots.isClosed()) return Effect.fail(closedError())
+    if (slots.isClosed()) return closedError()
     const decision = KeyState.decideRenewal(slot.state, "expiry", fleet, now())
     return Effect.flatMap(
       follow(slot, decision, call),
@@ -333,7 +333,7 @@ export const make: (
     call: Need
   ): Effect.Effect<AccessToken.AccessToken, Failure> =>
     Effect.suspend(() => {
-      if (slots.isClosed()) return Effect.fail(closedError())
+      if (slots.isClosed()) return closedError()
       const { origin } = call
       const decision = KeyState.decide(slot, { origin, rejected, isShared: fleet.isShared }, now())
       if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
@@ -377,7 +377,7 @@ export const make: (
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {
-        if (slots.isClosed()) return Effect.fail(closedError())
+        if (slots.isClosed()) return closedError()
         const slot = slots.of(request)
         reports.rejected(slot, rejected, origin)
         return replace(slot, rejected, waiting(origin))
