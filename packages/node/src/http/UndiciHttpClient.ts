@@ -83,7 +83,8 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         : outerSpan
       const redactedNames = fiber.getFiberRef(Headers.currentRedactedNames)
       const name = Context.get(naming, HttpClient.SpanNameGenerator)(request)
-      const { end, isWatched, span } = ClientSpan.begin(fiber, name, parent)
+      const running = ClientSpan.begin(fiber, name, parent)
+      const { span } = running
       ClientSpan.annotateRequest(span, request, target, redactedNames)
       if (authorization !== undefined) ClientSpan.annotateAuthorization(span)
       const trace = fiber.getFiberRef(HttpClient.currentTracerPropagation)
@@ -91,21 +92,15 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         : undefined
       // With an added authorization, response and errors show the request as the caller made it
       const shown = authorization === undefined && trace !== undefined
-        ? HttpClientRequest.setHeaders(request, trace)
-        : request
+        ? { ...sending, request: HttpClientRequest.setHeaders(request, trace) }
+        : sending
       const isStream = request.body._tag === "Stream"
-      const headers = DefaultHeaders.complete(shown.headers, authorization, trace)
-      const response = dispatched({ ...sending, request: shown }, headers, {
-        span,
-        isWatched: isWatched && !isStream,
-        end: (exit) => {
-          if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(span, exit.value, redactedNames)
-          end(exit)
-        }
-      })
+      const headers = DefaultHeaders.complete(shown.request.headers, authorization, trace)
+      const within = new Within(running, running.isWatched && !isStream, redactedNames)
+      const response = dispatched(shown, headers, within)
       if (!isStream) return response
       // The stream runs within the span, and may fail before anything is sent
-      return Effect.onExit(Effect.withParentSpan(response, span), (exit) => Effect.sync(() => end(exit)))
+      return Effect.onExit(Effect.withParentSpan(response, span), (exit) => Effect.sync(() => running.end(exit)))
     }
 
     return HttpTransport.make(
@@ -135,11 +130,18 @@ const propagated = (span: Option.Option<Tracer.AnySpan>): Option.Option<Tracer.A
 // -----------------------------------------------------------------------------
 
 /** The span of a request, which is told how the request ended, once it was sent. */
-interface Within {
-  readonly span: Tracer.Span
-  /** Whether sending runs within it. */
-  readonly isWatched: boolean
-  readonly end: (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>) => void
+class Within {
+  constructor(
+    readonly running: ClientSpan.Running,
+    /** Whether sending runs within it. */
+    readonly isWatched: boolean,
+    readonly redactedNames: ClientSpan.RedactedNames
+  ) {}
+
+  end(exit: Exit.Exit<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>): void {
+    if (Exit.isSuccess(exit)) ClientSpan.annotateResponse(this.running.span, exit.value, this.redactedNames)
+    this.running.end(exit)
+  }
 }
 
 /** A request on its way. */
@@ -153,6 +155,20 @@ interface Sending {
   readonly isInterruptible: boolean
 }
 
+/** What undici is told, whatever else the caller's options say. */
+class OwnOptions implements Undici.Dispatcher.RequestOptions {
+  readonly headersTimeout = headersTimeout
+  readonly bodyTimeout = 0
+
+  constructor(
+    readonly method: Undici.Dispatcher.HttpMethod,
+    readonly headers: Record<string, string>,
+    readonly origin: string,
+    readonly path: string,
+    readonly body: Exclude<Undici.Dispatcher.DispatchOptions["body"], undefined>
+  ) {}
+}
+
 type Dispatch = (sending: Sending, headers: Record<string, string>, within?: Within) => Response
 
 const makeDispatch = (queue: ConnectionQueue): Dispatch => {
@@ -162,15 +178,7 @@ const makeDispatch = (queue: ConnectionQueue): Dispatch => {
     body: Undici.Dispatcher.DispatchOptions["body"],
     within: Within | undefined
   ): Response => {
-    const own = {
-      method: request.method,
-      headers,
-      origin,
-      path,
-      body: body ?? null,
-      headersTimeout,
-      bodyTimeout: 0
-    }
+    const own = new OwnOptions(request.method, headers, origin, path, body ?? null)
     let exchange: UndiciExchange | undefined
     const started = Effect.async<UndiciExchange, HttpClientError.HttpClientError>((resume) => {
       const dispatched = exchange = new UndiciExchange(
@@ -185,7 +193,7 @@ const makeDispatch = (queue: ConnectionQueue): Dispatch => {
       if (scope !== undefined) abortWith(scope.signal, exchange)
       if (!exchange.ended) queue.dispatch(exchange)
     })
-    const sent = within?.isWatched === true ? Effect.withParentSpan(started, within.span) : started
+    const sent = within?.isWatched === true ? Effect.withParentSpan(started, within.running.span) : started
     // What `Effect.uninterruptibleMask`, `Effect.async` with a canceller and a span's end cost, in fewer steps
     const ended = Effect.matchCauseEffect(isInterruptible ? Effect.interruptible(sent) : sent, {
       onFailure: (cause) => {
@@ -224,7 +232,7 @@ const makeDispatch = (queue: ConnectionQueue): Dispatch => {
 
 /** A failure tells within which spans it occurred. */
 const failWithin = <E>(within: Within | undefined, error: E) =>
-  within === undefined ? Effect.fail(error) : Effect.withParentSpan(Effect.fail(error), within.span)
+  within === undefined ? Effect.fail(error) : Effect.withParentSpan(Effect.fail(error), within.running.span)
 
 const abortWith = (signal: AbortSignal, exchange: UndiciExchange): void => {
   if (signal.aborted) return exchange.abort(signal.reason)
