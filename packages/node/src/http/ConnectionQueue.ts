@@ -82,20 +82,20 @@ export class ConnectionQueue implements Observer {
     this.#settle(origin)
   }
 
-  #find({ options }: UndiciExchange): Origin | undefined {
-    return this.#origins.size === 0 ? undefined : this.#origins.get(String(options.origin))
+  #find({ origin }: UndiciExchange): Origin | undefined {
+    return this.#origins.get(origin)
   }
 
   #send(exchange: UndiciExchange): void {
     const before = this.#find(exchange)
     if (before !== undefined && before.left > 0) before.left--
     try {
-      this.dispatcher.dispatch(exchange.options, exchange)
+      exchange.dispatchTo(this.dispatcher)
     } catch (cause) {
       exchange.abort(cause instanceof Error ? cause : new Error("undici refused the request", { cause }))
     }
     if (exchange.started || exchange.ended) return
-    const key = String(exchange.options.origin)
+    const key = exchange.origin
     let origin = this.#origins.get(key)
     if (origin === undefined) {
       origin = { key, connecting: new Map(), waiting: new Set(), left: 0, isScheduled: false }
@@ -112,7 +112,7 @@ export class ConnectionQueue implements Observer {
       this.#timer = undefined
       for (const { connecting, key } of this.#origins.values()) {
         const [since = Infinity] = connecting.values()
-        const connected = Array.from(this.#connected).filter(({ options }) => String(options.origin) === key)
+        const connected = Array.from(this.#connected).filter(({ origin }) => origin === key)
         // With fewer, undici opens a connection for it
         if (connected.length < this.connections || performance.now() - since < busyAfter) continue
         for (const exchange of connected) exchange.makeRoom()

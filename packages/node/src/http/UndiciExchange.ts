@@ -36,6 +36,9 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   ended = false
   error: Error | undefined = undefined
   observer: Observer | undefined = undefined
+  readonly origin: string
+  /** Until it ends. */
+  #options: Undici.Dispatcher.RequestOptions | undefined
   #controller: Controller | undefined = undefined
   #chunks: Array<Buffer> | undefined = undefined
   #size = 0
@@ -46,10 +49,12 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   #listeners: Array<() => void> | undefined = undefined
   #onResponse: OnResponse | undefined
 
-  constructor(readonly options: Undici.Dispatcher.RequestOptions, onResponse: OnResponse) {
+  constructor(options: Undici.Dispatcher.RequestOptions, onResponse: OnResponse) {
     // A fiber that awaits the response continues in the asynchronous context of the request, not in that of the
     // connection
     super("UNDICI_REQUEST")
+    this.origin = String(options.origin)
+    this.#options = options
     this.#capacity = options.highWaterMark ?? defaultHighWaterMark
     this.#onResponse = onResponse
   }
@@ -57,6 +62,11 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   /** Whether it has a connection, or failed with one. */
   get started(): boolean {
     return this.#controller !== undefined
+  }
+
+  /** Passes itself to the dispatcher, unless it has ended. */
+  dispatchTo(dispatcher: Undici.Dispatcher): void {
+    if (this.#options !== undefined) dispatcher.dispatch(this.#options, this)
   }
 
   /** Returns what has arrived since the last call; the server may continue. */
@@ -115,7 +125,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
 
   onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) {
-      this.options.onInfo?.({ statusCode: status, headers: headers as Record<string, string | Array<string>> })
+      this.#options?.onInfo?.({ statusCode: status, headers: headers as Record<string, string | Array<string>> })
       return
     }
     this.#controller = controller
@@ -142,6 +152,7 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.observer?.onEnd(this)
     // A response that outlives a minor collection would keep all that undici knows of the request until a major one
     this.#controller = undefined
+    this.#options = undefined
     this.#notify()
   }
 
@@ -150,7 +161,8 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
     this.ended = true
     this.error = error
     this.observer?.onEnd(this)
-    const { body } = this.options
+    const body = this.#options?.body
+    this.#options = undefined
     if (body instanceof Readable) body.on("error", ignore).destroy(error)
     this.#respond(error)
     this.#notify()
