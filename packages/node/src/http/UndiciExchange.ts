@@ -117,10 +117,10 @@ export class UndiciExchange extends AsyncResource implements Undici.Dispatcher.D
   }
 
   onRequestStart(controller: Controller): void {
+    // Aborted while it waited for a connection
+    if (this.error !== undefined) return controller.abort(this.error)
     this.#controller = controller
     this.observer?.onStart(this)
-    // Aborted while it waited for a connection
-    if (this.error !== undefined) controller.abort(this.error)
   }
 
   onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders): void {

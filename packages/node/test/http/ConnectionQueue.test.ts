@@ -243,4 +243,21 @@ describe("ConnectionQueue", () => {
     // Who waits for an answer, or reads it, keeps his
     assert.isFalse(opening.ended)
   })
+
+  it("a request that was aborted while it connected does not count as one with a connection", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "performance"] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    const { send } = setUp(() => {}, 2)
+    const aborted = send()
+    aborted.abort()
+    aborted.onRequestStart(controller)
+    const unread = send()
+    unread.onRequestStart(controller)
+    unread.onResponseStart(controller, 200, {})
+    send()
+    await vi.advanceTimersByTimeAsync(10_000)
+    assert.isFalse(unread.ended)
+  })
 })
