@@ -17,7 +17,9 @@ export const make = (
 ): HeldToken => {
   // A value that is no token fails here, before anyone sends it
   Redacted.value(token.value)
-  return { ...AccessToken.windows(token, options), token, value: token.value, isOwn: options.isOwn }
+  // Field by field: of objects that are spread, V8 keeps a shape for each
+  const { expiresAt, freshUntil, refreshAt } = AccessToken.windows(token, options)
+  return { refreshAt, freshUntil, expiresAt, token, value: token.value, isOwn: options.isOwn }
 }
 
 /** Whether there is a token that has not expired. */
