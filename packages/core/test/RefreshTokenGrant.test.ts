@@ -395,6 +395,20 @@ describe.concurrent("RefreshTokenGrant, responses of the server", () => {
       }))
   }
 
+  it.scoped("so is one that has timed out", () =>
+    Effect.gen(function*() {
+      const { processes: [one], sent, server } = yield* RefreshBench.make({ server: { tokenDelay: "1 minute" } })
+      const fiber = yield* Effect.fork(get(one))
+      yield* TestClock.adjust("5 seconds")
+      yield* server.setTokenDelay("100 millis")
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(fiber)
+      const [first, second] = (yield* server.tokenRequests).map(({ time }) => time)
+      // At the time limit of a token request, without a pause
+      assert.strictEqual(second - first, 8_000)
+      deepStrictEqual(yield* sent, ["token-refresh-1", "token-refresh-1"])
+    }))
+
   it.scoped("a second attempt without a response is an ordinary transient failure", () =>
     Effect.gen(function*() {
       const { processes: [one], server } = yield* RefreshBench.make({ server: { tokenDelay: 0 } })

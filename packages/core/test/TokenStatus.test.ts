@@ -2,7 +2,7 @@ import { TokenProvider } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Duration, Effect, Option, TestClock } from "effect"
+import { DateTime, Duration, Effect, Layer, Option, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { settle } from "./support/ProviderBench.js"
 
@@ -149,5 +149,13 @@ describe("TokenProvider.warm", () => {
         level: "Error",
         text: `No token is available: requests fail. ${TestTokenEndpoint.invalidClient.message}`
       }])
+    }))
+
+  it.scoped("as a layer, gets a token when the app is built", () =>
+    Effect.gen(function*() {
+      const bench = yield* ProviderBench.make()
+      const provider = Layer.succeed(TokenProvider.TokenProvider, bench.provider)
+      yield* Layer.build(Layer.provide(TokenProvider.layerWarm(), provider))
+      assert.isDefined(bench.provider.peek())
     }))
 })

@@ -109,6 +109,7 @@ describe("SigningKey", () => {
         Redacted.make(JSON.stringify(jwkOf(ec)).slice(0, -1)),
         "the key is neither PEM (PKCS#8) nor a JWK"
       ],
+      ["a JSON that is no object", Redacted.make("42"), "the key is neither PEM (PKCS#8) nor a JWK"],
       ["a JSON of something else", Redacted.make(JSON.stringify({ d: jwkOf(ec).d })), "the JWK has no kty"],
       ["a JWK Set", Redacted.make({ keys: [jwkOf(ec)] }), "the key is a JWK Set: give one of its keys"],
       [
