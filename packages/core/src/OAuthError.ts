@@ -196,10 +196,11 @@ const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerError
         case "OAuth":
         case "Status":
           return isTransientStatus(status) || transientErrors.includes(error)
+        case "ClientAuth":
+        case "Redirect":
+          return false
         case "InvalidResponse":
           return retryAfter !== undefined
-        default:
-          return false
       }
     }
   }

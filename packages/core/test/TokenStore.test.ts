@@ -364,8 +364,11 @@ describe("TokenStore.layer", () => {
     [new Map(), { timeToLive: "minutes" }, "TokenStore.timeToLive must be \"milliseconds\", \"seconds\" or a function"]
   ]
   it.effect("a lifetime may be in milliseconds, in seconds, or set by a function", () =>
-    Effect.forEach(["milliseconds", "seconds", () => undefined] as const, (timeToLive) =>
-      Effect.scoped(Layer.build(TokenStore.layer({ get: () => undefined, set: () => undefined }, { timeToLive })))))
+    Effect.forEach(
+      ["milliseconds", "seconds", () => undefined] as const,
+      (timeToLive) =>
+        Effect.scoped(Layer.build(TokenStore.layer({ get: () => undefined, set: () => undefined }, { timeToLive })))
+    ))
 
   it.effect("an object without get or set is refused when the layer is built", () =>
     rowsEffect(refused, ([, , message]) => message, ([backend, options, message]) =>
