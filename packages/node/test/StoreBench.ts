@@ -3,6 +3,7 @@ import { type OAuthError, TokenStore } from "@effect-alf/core"
 import { TokenStoreContract } from "@effect-alf/core/testing"
 import { assert, vi } from "@effect/vitest"
 import { Cause, Duration, Effect, Option, Schedule, Stream } from "effect"
+import { existsSync, readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { createConnection, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
@@ -90,6 +91,22 @@ export const turnsUntil = (condition: () => boolean) =>
 export const turnsUntilDone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.eventually(Effect.tapError(effect, () => turn))
 
+const tcpConnections = "/proc/net/tcp"
+
+/**
+ * Whether what was sent over TCP has yet to arrive at the other end, where nobody reads now: a busy Linux delivers it
+ * after the call that sends it.
+ */
+const isOnItsWay = ({ localPort, remotePort }: Socket): boolean => {
+  if (remotePort === undefined || !existsSync(tcpConnections)) return false
+  const [there, here] = [remotePort, localPort].map((port) =>
+    `:${Number(port).toString(16).toUpperCase().padStart(4, "0")}`
+  )
+  const row = readFileSync(tcpConnections, "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+    .find(([, local, remote]) => local?.endsWith(there) && remote?.endsWith(here))
+  return row !== undefined && /:0+$/.test(row[4])
+}
+
 /**
  * Stands between a client and a server, and can stop to pass anything on without a word to either. It listens on a
  * socket of this machine: what it has written there the client can read at once. For a client that knows no sockets it
@@ -132,9 +149,13 @@ export const makeProxy = (port: number, options?: { readonly port: number }) =>
             // It may come in parts
             afterAnswer.answer += `${chunk}`
             if (!afterAnswer.matching.test(afterAnswer.answer)) return
-            // The timers come before the client's next look at its socket
-            setImmediate(afterAnswer.act)
+            const { act } = afterAnswer
             afterAnswer = undefined
+            // The timers come before the client's next look at its socket
+            setImmediate(() => {
+              while (isOnItsWay(inbound));
+              act()
+            })
           }).on("end", () => inbound.end())
         })
         server.listen(options ?? { path }, () => resume(Effect.succeed(server)))
