@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { isThorough } from "../../core/test/support/Runs.js"
 import { shared } from "../../core/test/support/shared.js"
 import * as Alf from "./Alf.js"
 import * as ClientServer from "./ClientServer.js"
@@ -192,21 +193,26 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         ])
       }))
 
-    it.scopedLive("a script gets a token and decides by exit codes: with-token.sh", () =>
-      Effect.gen(function*() {
-        const { env, secrets } = yield* ClientServer.make({ ahead: 600 })
-        const alf = yield* Command
-        const run = (variables: Alf.Environment) =>
-          alf.run(["printenv", "API_TOKEN"], { script: withToken, env: { ...env, ...variables } })
-        const concern = yield* run({})
-        assert.strictEqual(concern.exitCode, 0)
-        assert.include(secrets, concern.stdout.trimEnd())
-        assert.match(concern.stderr, /^The clock of this machine is 10 minutes behind[^]*\nGoing on with a problem/)
-        const refused = yield* run({ ALF_CLIENT_SECRET: "wrong" })
-        deepStrictEqual([refused.exitCode, refused.stdout], [78, ""])
-        assert.match(refused.stderr, /^The client ID or its secret is wrong/)
-        for (const { stderr } of [concern, refused]) assert.isEmpty(secrets.filter((secret) => stderr.includes(secret)))
-      }))
+    // Each run of the command is a process, which takes half a second of a processor
+    if (isThorough) {
+      it.scopedLive("a script gets a token and decides by exit codes: with-token.sh", () =>
+        Effect.gen(function*() {
+          const { env, secrets } = yield* ClientServer.make({ ahead: 600 })
+          const alf = yield* Command
+          const run = (variables: Alf.Environment) =>
+            alf.run(["printenv", "API_TOKEN"], { script: withToken, env: { ...env, ...variables } })
+          const concern = yield* run({})
+          assert.strictEqual(concern.exitCode, 0)
+          assert.include(secrets, concern.stdout.trimEnd())
+          assert.match(concern.stderr, /^The clock of this machine is 10 minutes behind[^]*\nGoing on with a problem/)
+          const refused = yield* run({ ALF_CLIENT_SECRET: "wrong" })
+          deepStrictEqual([refused.exitCode, refused.stdout], [78, ""])
+          assert.match(refused.stderr, /^The client ID or its secret is wrong/)
+          for (const { stderr } of [concern, refused]) {
+            assert.isEmpty(secrets.filter((secret) => stderr.includes(secret)))
+          }
+        }))
+    }
 
     describe("--prefix", () => {
       const under = (env: Alf.Environment): Alf.Environment =>

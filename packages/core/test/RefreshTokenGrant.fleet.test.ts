@@ -5,6 +5,7 @@ import { Array as Arr, Duration, Effect, Exit, FastCheck as fc, Fiber, Number as
 import * as VirtualClock from "../../fleet/src/VirtualClock.js"
 import { during, value } from "./support/ProviderBench.js"
 import * as RefreshBench from "./support/RefreshBench.js"
+import { isThorough } from "./support/Runs.js"
 
 const all = <A, E>(
   processes: ReadonlyArray<RefreshBench.Process>,
@@ -261,7 +262,7 @@ const play = Effect.fnUntraced(
 )
 
 // More of them in CI
-const numRuns = process.env.THOROUGH === undefined ? 1 : 10
+const numRuns = isThorough ? 10 : 1
 
 describe.concurrent("RefreshTokenGrant, any history", () => {
   it.effect.prop(

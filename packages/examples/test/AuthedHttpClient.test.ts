@@ -15,6 +15,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Chunk, Clock, Context, Effect, Layer, Option, Redacted, TestClock } from "effect"
 import { decodeProtectedHeader } from "jose"
 import { hang } from "../../core/test/support/hang.js"
+import { isThorough } from "../../core/test/support/Runs.js"
 import { AuthorizationServer } from "../src/AuthorizationServer.js"
 import * as ProtectedApi from "../src/ProtectedApi.js"
 import { type Exchange, Wire } from "../src/Wire.js"
@@ -45,7 +46,7 @@ const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(Effect.zipRight(pause, condition), { until: (is) => is })
 
 // The other in CI
-const formats: ReadonlyArray<Shop.Format> = process.env.THOROUGH === undefined ? ["JWT"] : ["JWT", "opaque"]
+const formats: ReadonlyArray<Shop.Format> = isThorough ? ["JWT", "opaque"] : ["JWT"]
 
 describe.concurrent.each(formats)("%s access tokens", (format) => {
   it.live("are got once, for put, get and delete", () =>

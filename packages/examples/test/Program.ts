@@ -2,6 +2,7 @@ import { Command } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { ConfigProvider, Context, Effect, Layer, Logger, Stream } from "effect"
 import { join } from "node:path"
+import { isThorough } from "../../core/test/support/Runs.js"
 import * as Bundle from "../src/Bundle.js"
 import * as Output from "./Output.js"
 
@@ -20,14 +21,14 @@ export class Programs extends Context.Tag("@effect-alf/examples/test/Programs")<
 }>() {}
 
 export const layer = (mains: Readonly<Record<string, Main>>): Layer.Layer<Programs> =>
-  process.env.THOROUGH === undefined
-    ? Layer.succeed(Programs, { run: (name, env) => runHere(mains[name], env) })
-    : Layer.scoped(
+  isThorough
+    ? Layer.scoped(
       Programs,
       Effect.map(Bundle.makeAll(Object.keys(mains)), (directory) => ({
         run: (name, env) => execute(join(directory, `${name}.js`), env)
       }))
     )
+    : Layer.succeed(Programs, { run: (name, env) => runHere(mains[name], env) })
 
 /** Says of a failure what `NodeRuntime.runMain` does. */
 const runHere = (main: Main, env: Readonly<Record<string, string>>): Effect.Effect<Outcome> =>

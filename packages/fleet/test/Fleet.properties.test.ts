@@ -1,13 +1,14 @@
 import { describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { setImmediate } from "node:timers/promises"
+import { isThorough } from "../../core/test/support/Runs.js"
 import * as History from "../src/History.js"
 import * as Promises from "../src/Promises.js"
 import * as Simulation from "../src/Simulation.js"
 
-// The same histories every time; SEED says the first, RUNS how many: 100 in CI
+// The same histories every time; SEED is the first, RUNS their number
 const first = Number(process.env.SEED ?? 1)
-const runs = Number(process.env.RUNS ?? 2)
+const runs = Number(process.env.RUNS ?? (isThorough ? 100 : 2))
 
 // A history is played without a turn of the event loop, and Vitest gives up on a worker that is silent for a minute:
 // between two of them there is one

@@ -23,8 +23,6 @@ export interface Outage<S extends Stage> {
   readonly cause: RegExp
   /** What goes on while a request waits, where calls are not answered: they end by their time limit alone. */
   readonly meanwhile?: Effect.Effect<never>
-  /** Little beyond another one: played in CI only. */
-  readonly inCi?: boolean
 }
 
 // Ends a call that was lost with its connection: so much slower than on the wall that a slow machine's calls do not end

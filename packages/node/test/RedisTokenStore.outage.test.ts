@@ -1,8 +1,9 @@
+import type { OAuthError } from "@effect-alf/core"
 import { RedisTokenStore } from "@effect-alf/node"
 import * as RedisServer from "@effect-alf/servers/redis/RedisServer"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Duration, Effect, Fiber, Option, Schedule } from "effect"
+import { Array as Arr, Duration, Effect, Fiber, Option, Schedule, Stream } from "effect"
 import { hang } from "../../core/test/support/hang.js"
 import { rowsEffect } from "../../core/test/support/Rows.js"
 import {
@@ -11,7 +12,10 @@ import {
   connectionsOf,
   entry,
   eventually,
+  failsWith,
   failureOf,
+  hearsAgain,
+  loadForLong,
   makeClient,
   makeProxy,
   open,
@@ -282,5 +286,98 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
         }
       }
       deepStrictEqual(yield* connections, before)
+    }))
+})
+
+describe.concurrent("RedisTokenStore, a server that is there and does not answer", () => {
+  const secret = "the-secret-payload"
+
+  it.scopedLive("LOADING, until it has loaded", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      yield* loadForLong(server)
+      const connectTimeout = "200 millis"
+      const waiting = yield* open({ url: server.url, connectTimeout })
+      // Before that it may still connect
+      yield* failsWith(waiting.get("k"), /^LOADING /)
+      const error = yield* failureOf(waiting.set("k", entry("v1", secret), Option.none()))
+      assert.match(error.description, /^LOADING Redis is loading the dataset in memory$/)
+      assert.strictEqual(error.reason, "Unavailable")
+      assertHides(error, secret)
+      const appClient = yield* makeClient(server.url, { enableReadyCheck: false })
+      yield* Effect.promise(() => new Promise<void>((resolve) => appClient.once("ready", () => resolve())))
+      const unready = yield* RedisTokenStore.fromClient(appClient, { commandTimeout: hang })
+      assert.match((yield* failureOf(unready.get("k"))).description, /^LOADING /)
+      const store = yield* open({ url: server.url, connectTimeout })
+      yield* Effect.promise(() => appClient.config("SET", "key-load-delay", "0"))
+      assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
+    }))
+
+  it.scopedLive("stopped by SIGSTOP: every call is bounded; it works again after SIGCONT", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "200 millis" })
+      const slower = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "800 millis" })
+      yield* eventually(slower.get("k"))
+      yield* eventually(write(store, "k"))
+      yield* server.pause
+      const calls: ReadonlyArray<Effect.Effect<unknown, OAuthError.TokenStoreError>> = [
+        store.get("k"),
+        store.set("k", entry("v2", "the-payload"), Option.some("v1")),
+        store.remove("k", "v1"),
+        store.acquireLease("k", "a", Duration.hours(1)),
+        store.extendLease("k", "a", Duration.hours(1)),
+        store.releaseLease("k", "a")
+      ]
+      // Timers end in the order of their times, however late
+      const ended: Array<string> = []
+      const errors = yield* Effect.all(
+        [...calls, slower.get("k")].map((call, index) =>
+          Effect.tap(failureOf(call), () => ended.push(index < calls.length ? "quick" : "slow"))
+        ),
+        { concurrency: "unbounded" }
+      )
+      deepStrictEqual(ended, [...calls.map(() => "quick"), "slow"])
+      for (const error of errors.slice(0, calls.length)) {
+        assert.strictEqual(error.description, "Redis gave no answer within 200ms")
+        assert.strictEqual(error.reason, "Timeout")
+        assertHides(error, "the-payload")
+      }
+      // Also for a process that starts now: nothing else would end its wait
+      yield* Effect.scoped(
+        RedisTokenStore.make({ url: server.url, connectTimeout: "200 millis", commandTimeout: hang })
+      )
+      yield* server.resume
+      yield* eventually(store.get("k"))
+    }))
+})
+
+describe.concurrent("RedisNotices, a server that comes and goes", () => {
+  it.scopedLive("down at the start, killed, stopped: the stream stays open, and tells again when the server is back", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      yield* server.kill
+      const quick = { url: server.url, connectTimeout: "200 millis", commandTimeout: "200 millis" } as const
+      const store = yield* RedisTokenStore.make(quick)
+      const other = yield* RedisTokenStore.make(quick)
+      const open = yield* Effect.forkScoped(Stream.runDrain(store.changes))
+      const told = yield* tellsOf(store)
+      yield* server.start()
+      yield* hearsAgain(told, other)
+      yield* server.kill
+      yield* server.start()
+      yield* hearsAgain(told, other)
+      yield* server.pause
+      yield* failureOf(other.get("k"))
+      yield* server.resume
+      yield* hearsAgain(told, other)
+      // A connection that begins while the server is stopped
+      yield* server.pause
+      const third = yield* RedisTokenStore.make(quick)
+      const late = yield* tellsOf(third)
+      yield* failureOf(third.get("k"))
+      yield* server.resume
+      yield* hearsAgain(late, other)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(open)))
     }))
 })

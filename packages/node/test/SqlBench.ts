@@ -10,6 +10,7 @@ import { Context, Duration, Effect, Layer, Redacted } from "effect"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { hang } from "../../core/test/support/hang.js"
+import { isThorough } from "../../core/test/support/Runs.js"
 import * as StoreBench from "./StoreBench.js"
 import { becomes, eventually, makeDirectory, newKey, patient, type Store, tellsOf, write } from "./StoreBench.js"
 
@@ -71,8 +72,8 @@ const sqlite = Layer.scoped(
   })
 )
 
-/** Each of them, by the name by which people know it. */
-export const databases = { Postgres: postgres, MariaDB: mariadb, SQLite: sqlite }
+/** By their names; MariaDB in CI only. */
+export const databases = { Postgres: postgres, SQLite: sqlite, ...isThorough && { MariaDB: mariadb } }
 
 /** A store as a process of its own has it. */
 export const makeStore = (options?: SqlTokenStore.ClientOptions) =>

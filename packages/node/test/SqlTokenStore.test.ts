@@ -24,6 +24,7 @@ import {
   Tracer
 } from "effect"
 import { rowsEffect } from "../../core/test/support/Rows.js"
+import { isThorough } from "../../core/test/support/Runs.js"
 import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
 import {
@@ -67,7 +68,7 @@ for (const [name, database] of Object.entries(databases)) {
         const encrypted = Effect.flatMap(makeStore(), (store) => EncryptedTokenStore.make(store, { keys }))
         const [store, other] = yield* Effect.all([encrypted, encrypted])
         // In CI with each of them
-        if (name === "SQLite" || process.env.THOROUGH !== undefined) yield* keepsContract({ other, store })
+        if (name === "SQLite" || isThorough) yield* keepsContract({ other, store })
         const { sql, table } = yield* Database
         const key = newKey()
         yield* store.set(key, entry("v1", "a secret"), Option.none())

@@ -1,10 +1,7 @@
-/** All the servers, and the API that trusts them: built once for the process, and gone with it. */
-import * as BetterAuthServer from "@effect-alf/servers/authorization/BetterAuthServer"
-import * as NodeOAuthServer from "@effect-alf/servers/authorization/NodeOAuthServer"
+/** oidc-provider, and the APIs that trust it: started once for the process, and stopped with it. */
 import * as OidcProvider from "@effect-alf/servers/authorization/OidcProvider"
 import * as ProtectedApi from "@effect-alf/servers/authorization/ProtectedApi"
 import * as SigningKey from "@effect-alf/servers/authorization/SigningKey"
-import * as TsOAuth2Server from "@effect-alf/servers/authorization/TsOAuth2Server"
 import * as Certificates from "@effect-alf/servers/Certificate"
 import { Context, Effect, Layer, Record, Redacted, Scope } from "effect"
 
@@ -13,9 +10,6 @@ export const audience = "urn:api"
 export const opaqueAudience = "urn:api:opaque"
 
 export const secret = Redacted.make("a secret of 32 characters or more, +/=&%")
-/** Nothing in it needs to be encoded. */
-export const plainSecret = Redacted.make("a-secret-of-letters-and-digits-01")
-
 export const algorithms = [
   "RS256",
   "RS384",
@@ -55,7 +49,6 @@ const make = Effect.scopedWith(Effect.fnUntraced(function*(filesScope) {
   const certificates = Record.map(yield* makeCertificates(authority), withoutFiles)
   const { selfSigned } = certificates
   const keys = yield* Effect.forEach(algorithms, SigningKey.shared, { concurrency: "unbounded" })
-  const es256 = yield* SigningKey.shared("ES256")
   const workloadKey = yield* SigningKey.make("ES256")
   const oidc = yield* OidcProvider.make({
     authority,
@@ -87,26 +80,7 @@ const make = Effect.scopedWith(Effect.fnUntraced(function*(filesScope) {
     scope: "read write",
     trusted: { [workloadIssuer]: [workloadKey.publicJwk] }
   })
-  const clients = [
-    { id: "basic", secret: plainSecret },
-    { id: "raw", secret },
-    { id: "post", secret },
-    { id: "none" }
-  ]
-  const nodeOAuth = yield* NodeOAuthServer.make({ clients, audience, lifetime: "1 minute" })
-  const tsOAuth2 = yield* TsOAuth2Server.make({ clients, audience, lifetime: "1 minute", scope: "read write" })
-  const betterAuth = yield* BetterAuthServer.make({
-    clients: [
-      { id: "basic", authentication: { method: "client_secret_basic", secret } },
-      { id: "post", authentication: { method: "client_secret_post", secret } },
-      { id: "key-ES256", authentication: { method: "private_key_jwt", keys: [es256.publicJwk] } },
-      { id: "dpop-basic", authentication: { method: "client_secret_basic", secret }, binding: "DPoP" }
-    ],
-    audience,
-    lifetime: "1 minute",
-    scope: "read write"
-  })
-  const trusted = [oidc, nodeOAuth, tsOAuth2, betterAuth]
+  const trusted = [oidc]
   const scopeFor = (path: string) => path === "/written" ? "write" : undefined
   return {
     authority: { certificate: authority.certificate },
@@ -114,9 +88,6 @@ const make = Effect.scopedWith(Effect.fnUntraced(function*(filesScope) {
     keys: new Map(keys.map((key) => [key.algorithm, key])),
     workloadKey,
     oidc,
-    nodeOAuth,
-    tsOAuth2,
-    betterAuth,
     api: yield* ProtectedApi.make({ trusted, audience, authority, scopeFor }),
     opaqueApi: yield* ProtectedApi.make({ trusted, audience: opaqueAudience, authority, scopeFor })
   }

@@ -335,9 +335,8 @@ const work = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>> =>
 
 const report = async (results: ReadonlyArray<Result>) => {
   process.channel!.unref()
-  // What nobody waits for may still fail: in CI until nothing is left that could, connections of fetch among it
-  if (process.env.THOROUGH === undefined) await turns(20)
-  else await new Promise((resolve) => process.once("beforeExit", resolve))
+  // What nobody waits for may still fail, until nothing is left that could; connections of fetch are part of it
+  await new Promise((resolve) => process.once("beforeExit", resolve))
   process.send!({ results, uncaught } satisfies Report, () => process.exit())
 }
 

@@ -38,8 +38,8 @@ const maxMemory = 16 * 1024 * 1024
 const droppedTimeout = 100
 
 /** Rows that could take much memory have little company, or none. */
-const batchesOf = (meetings: ReadonlyArray<Meeting>): ReadonlyArray<ReadonlyArray<Meeting>> => {
-  const [few, floods] = Arr.partition(meetings, ({ behaviour }) => behaviour.floods === true)
+const batchesOf = (rows: ReadonlyArray<Row>): ReadonlyArray<ReadonlyArray<Row>> => {
+  const [few, floods] = Arr.partition(rows, ({ behaviour }) => behaviour.floods === true)
   const [others, size] = Arr.partition(few, ({ group }) => group === "size")
   return [...Arr.chunksOf(others, 16), ...Arr.chunksOf(size, 4), ...Arr.chunksOf(floods, 1)]
 }
@@ -51,24 +51,8 @@ const secrets = [clientSecret, assertion, Token.issued].flatMap((secret) => [
   secret.slice(-12)
 ])
 
-interface Meeting extends Row {
-  readonly http: HttpName
-}
-
-const meetings: ReadonlyArray<Meeting> = all.flatMap((row) => https.map((http) => ({ ...row, http })))
-const behaviours = Array.from(new Set(all.map(({ behaviour }) => behaviour)))
-
-// In CI each behaviour is met by all that may meet it, with both clients; else by one of them, with one
-const isThorough = process.env.THOROUGH !== undefined
-// To start a process takes as long as many rows; where there are more rows, the clients work at the same time
-const processes: ReadonlyArray<ReadonlyArray<HttpName>> = isThorough ? https.map((http) => [http]) : [https]
-const met = isThorough ? meetings : behaviours.map((behaviour, index) => {
-  const own = meetings.filter((meeting) => meeting.behaviour === behaviour)
-  return own[index % own.length]
-})
-
 /** A row, asked with one of the clients. */
-interface Asked extends Meeting {
+interface Asked extends Row {
   readonly result: Result | undefined
   readonly visits: number
 }
@@ -76,7 +60,7 @@ interface Asked extends Meeting {
 /** What came of a process. */
 interface Run extends ClientProcess.Finished {
   readonly asked: ReadonlyArray<Asked>
-  readonly planted: ReadonlyMap<HttpName, Result | undefined>
+  readonly planted: Result | undefined
   /** How often somebody came where nobody is led to. */
   readonly elsewhere: number
 }
@@ -86,7 +70,7 @@ interface Surroundings {
   readonly certificates: Certificates.Certificates
 }
 
-const runOne = (https: ReadonlyArray<HttpName>, { certificates, program }: Surroundings): Effect.Effect<Run> =>
+const runOne = (http: HttpName, { certificates, program }: Surroundings): Effect.Effect<Run> =>
   Effect.gen(function*() {
     const client = yield* ClientProcess.start(program, { NODE_EXTRA_CA_CERTS: certificates.authorityFile })
     const trap = yield* HostileServer.trap
@@ -100,21 +84,19 @@ const runOne = (https: ReadonlyArray<HttpName>, { certificates, program }: Surro
       tokenEndpoint: () => Token.document,
       discovery: (origin) => metadataOf(origin, `${(origin.startsWith("https:") ? honestTls : honest).origin}/token`)
     }
-    const jobOf = (name: string, http: HttpName): Job => ({
-      name: `${http}: ${name}`,
+    const jobOf = (name: string): Job => ({
+      name,
       http,
       consumer: "tokenEndpoint",
       origin: honest.origin,
       asks: 1,
-      batch: `${http}: ${name}`,
+      batch: name,
       collects: false
     })
-    const own = https.flatMap((http) => batchesOf(met.filter((row) => row.http === http))).flatMap((batch, index) =>
-      batch.map((row) => ({ row, batch: `batch ${index}` }))
-    )
+    const own = batchesOf(all).flatMap((batch, index) => batch.map((row) => ({ row, batch: `batch ${index}` })))
     const served = yield* Effect.forEach(own, ({ batch, row }) => {
-      const { behaviour, consumer, http, id } = row
-      const job: Job = { ...jobOf(id, http), consumer, batch }
+      const { behaviour, consumer, id } = row
+      const job: Job = { ...jobOf(id), consumer, batch }
       return HostileServer.listen(behaviour, {
         ...surroundings,
         document: document[consumer],
@@ -132,9 +114,9 @@ const runOne = (https: ReadonlyArray<HttpName>, { certificates, program }: Surro
       })))
     })
     // What is loaded and compiled once is not the first row's: the first server is an honest one
-    const warmUps = https.flatMap((http) => [1, 2].map((number) => jobOf(`warm-up ${number}`, http)))
-    const plants = https.map((http): Job => ({ ...jobOf("planted", http), planted }))
-    const finished = yield* client.work([...warmUps, ...served.map(({ job }) => job), ...plants])
+    const warmUps = [1, 2].map((number) => jobOf(`warm-up ${number}`))
+    const plant: Job = { ...jobOf("planted"), planted }
+    const finished = yield* client.work([...warmUps, ...served.map(({ job }) => job), plant])
     const results = new Map(finished.results.map((result) => [result.name, result]))
     return {
       ...finished,
@@ -143,23 +125,21 @@ const runOne = (https: ReadonlyArray<HttpName>, { certificates, program }: Surro
         result: results.get(job.name),
         visits: server.visits()
       })),
-      planted: new Map(plants.map(({ http, name }) => [http, results.get(name)])),
+      planted: results.get(plant.name),
       elsewhere: trap.visits()
     }
   }).pipe(Effect.scoped)
 
-/** All processes at the same time. */
+/** Both clients at the same time. */
 const runAll: Effect.Effect<Record<HttpName, Run>> = Effect.gen(function*() {
   const surroundings = yield* Effect.all(
     { program: ClientProcess.program, certificates: Certificates.make },
     { concurrency: "unbounded" }
   )
-  const runs = yield* Effect.forEach(processes, (https) => runOne(https, surroundings), { concurrency: "unbounded" })
-  const runOf = (http: HttpName): Run => {
-    const run = runs[processes.findIndex((https) => https.includes(http))]
-    return { ...run, asked: run.asked.filter((row) => row.http === http) }
-  }
-  return { fetch: runOf("fetch"), undici: runOf("undici") }
+  return yield* Effect.all(
+    { fetch: runOne("fetch", surroundings), undici: runOne("undici", surroundings) },
+    { concurrency: "unbounded" }
+  )
 }).pipe(Effect.scoped)
 
 let runs: Record<HttpName, Run>
@@ -167,7 +147,7 @@ let runs: Record<HttpName, Run>
 // Longer than any one row may take, so that one that hangs is told by its name
 beforeAll(async () => {
   runs = await Effect.runPromise(runAll)
-  if (isThorough) process.stdout.write(table(runs))
+  process.stdout.write(table(runs))
 }, 2 * hang)
 
 const isUnanswered = (outcome: Outcome) =>
@@ -259,7 +239,7 @@ describe.each(https)("the client of hostile servers, %s", (http) => {
 
   it("is scanned for what is printed, logged, traced and thrown", () => {
     const { planted: seen, stderr, stdout } = runs[http]
-    const leaks = seen.get(http)?.leaks ?? []
+    const leaks = seen?.leaks ?? []
     for (const what of ["thrown", "logged", "traced by plant", "how plant ended"]) {
       assert.isTrue(leaks.some((leak) => leak.startsWith(`${what}: `)), what)
     }
@@ -276,7 +256,7 @@ const table = (runs: Record<HttpName, Run>): string => {
   const cells = (id: string) =>
     https.flatMap((http) => {
       const result = runs[http].asked.find((row) => row.id === id)?.result
-      if (result === undefined) return [" ".repeat(33)]
+      if (result === undefined) return ["no result".padEnd(33)]
       return [
         outcomeOf(result).padEnd(15),
         `${Math.round(result.time)} ms`.padStart(8),

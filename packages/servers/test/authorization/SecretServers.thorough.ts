@@ -3,15 +3,16 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Redacted } from "effect"
 import { shared } from "../../../core/test/support/shared.js"
 import { ask, basic, send } from "./HandMadeClient.js"
-import { plainSecret, secret, World } from "./World.js"
+import { OtherServers, plainSecret } from "./OtherServers.js"
+import { secret } from "./World.js"
 
 const wrong = Redacted.make("another-secret")
 
-shared(World.layer)("servers that know secrets only", (it) => {
+shared(OtherServers.layer)("servers that know secrets only", (it) => {
   for (const name of ["nodeOAuth", "tsOAuth2"] as const) {
     it.live(`${name}: client_secret_basic takes the right secret only, as it is`, () =>
       Effect.gen(function*() {
-        const { [name]: { tokenEndpoint } } = yield* World
+        const { [name]: { tokenEndpoint } } = yield* OtherServers
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("basic", plainSecret) })).status, 200)
         for (const headers of [basic("basic", wrong), basic("nobody", plainSecret), basic("none", wrong)]) {
           const { body, status } = yield* ask(tokenEndpoint, { headers })
@@ -19,14 +20,14 @@ shared(World.layer)("servers that know secrets only", (it) => {
           assert.strictEqual(body.error, "invalid_client")
         }
         const encoded = Redacted.make("a+b")
-        yield* (yield* World)[name].register({ id: "plus", secret: encoded })
+        yield* (yield* OtherServers)[name].register({ id: "plus", secret: encoded })
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("plus", encoded) })).status, 401)
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("plus", encoded, false) })).status, 200)
       }))
 
     it.live(`${name}: client_secret_post takes the right secret only`, () =>
       Effect.gen(function*() {
-        const { [name]: { tokenEndpoint } } = yield* World
+        const { [name]: { tokenEndpoint } } = yield* OtherServers
         const withSecret = (secret: Redacted.Redacted) =>
           ask(tokenEndpoint, { form: { client_id: "post", client_secret: Redacted.value(secret) } })
         assert.strictEqual((yield* withSecret(secret)).status, 200)
@@ -36,14 +37,14 @@ shared(World.layer)("servers that know secrets only", (it) => {
 
     it.live(`${name}: none knows a client without a secret by its name`, () =>
       Effect.gen(function*() {
-        const { [name]: { tokenEndpoint } } = yield* World
+        const { [name]: { tokenEndpoint } } = yield* OtherServers
         assert.strictEqual((yield* ask(tokenEndpoint, { form: { client_id: "none" } })).status, 200)
         assert.isAtLeast((yield* ask(tokenEndpoint, { form: { client_id: "nobody" } })).status, 400)
       }))
 
     it.live(`${name}: takes a new secret as soon as it is registered, and no longer the old one`, () =>
       Effect.gen(function*() {
-        const { [name]: { register, tokenEndpoint } } = yield* World
+        const { [name]: { register, tokenEndpoint } } = yield* OtherServers
         for (const [known, other] of [[plainSecret, wrong], [wrong, plainSecret]]) {
           yield* register({ id: "rotating", secret: known })
           assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("rotating", known) })).status, 200)
@@ -53,7 +54,7 @@ shared(World.layer)("servers that know secrets only", (it) => {
 
     it.live(`${name}: the API lets its tokens in`, () =>
       Effect.gen(function*() {
-        const { api, [name]: { issuer, tokenEndpoint } } = yield* World
+        const { api, [name]: { issuer, tokenEndpoint } } = yield* OtherServers
         const { body } = yield* ask(tokenEndpoint, { headers: basic("basic", plainSecret) })
         const answer = yield* send(api.url, { headers: { authorization: `Bearer ${body.access_token}` } })
         assert.strictEqual(answer.status, 200)
@@ -65,7 +66,7 @@ shared(World.layer)("servers that know secrets only", (it) => {
 
     it.live(`${name}: refuses other grants, and fails when it is told to`, () =>
       Effect.gen(function*() {
-        const server = (yield* World)[name]
+        const server = (yield* OtherServers)[name]
         const headers = basic("basic", plainSecret)
         const before = (yield* server.tokenRequests).length
         const other = yield* ask(server.tokenEndpoint, { headers, form: { grant_type: "password" } })
@@ -82,7 +83,7 @@ shared(World.layer)("servers that know secrets only", (it) => {
 
   it.live("nodeOAuth: forgets its tokens when it is told to", () =>
     Effect.gen(function*() {
-      const { api, nodeOAuth } = yield* World
+      const { api, nodeOAuth } = yield* OtherServers
       const { body } = yield* ask(nodeOAuth.tokenEndpoint, { headers: basic("basic", plainSecret) })
       const call = send(api.url, { headers: { authorization: `Bearer ${body.access_token}` } })
       assert.strictEqual((yield* call).status, 200)

@@ -5,16 +5,17 @@ import { Effect, Redacted } from "effect"
 import * as Jose from "jose"
 import { shared } from "../../../core/test/support/shared.js"
 import { ask, assertion, basic, proof, send } from "./HandMadeClient.js"
-import { audience, secret, World } from "./World.js"
+import { OtherServers } from "./OtherServers.js"
+import { audience, secret } from "./World.js"
 
 const wrong = Redacted.make("a secret of 32 characters or more, wrong")
 
 const resource = { resource: audience }
 
-shared(World.layer)("BetterAuthServer", (it) => {
+shared(OtherServers.layer)("BetterAuthServer", (it) => {
   it.live("client_secret_basic: takes the form-encoded secret, and no other", () =>
     Effect.gen(function*() {
-      const { betterAuth: { issuer, tokenEndpoint } } = yield* World
+      const { betterAuth: { issuer, tokenEndpoint } } = yield* OtherServers
       const answer = yield* ask(tokenEndpoint, { headers: basic("basic", secret), form: resource })
       assert.strictEqual(answer.status, 200)
       const { aud, iss } = Jose.decodeJwt(answer.body.access_token)
@@ -27,7 +28,7 @@ shared(World.layer)("BetterAuthServer", (it) => {
 
   it.live("client_secret_post: takes the right secret only", () =>
     Effect.gen(function*() {
-      const { betterAuth: { tokenEndpoint } } = yield* World
+      const { betterAuth: { tokenEndpoint } } = yield* OtherServers
       const withSecret = (secret: Redacted.Redacted) =>
         ask(tokenEndpoint, { form: { client_id: "post", client_secret: Redacted.value(secret), ...resource } })
       assert.strictEqual((yield* withSecret(secret)).status, 200)
@@ -39,8 +40,7 @@ shared(World.layer)("BetterAuthServer", (it) => {
 
   it.live("private_key_jwt: takes an assertion once, and none by another key or for another server", () =>
     Effect.gen(function*() {
-      const { betterAuth: { issuer, tokenEndpoint }, keys } = yield* World
-      const key = keys.get("ES256")!
+      const { betterAuth: { issuer, tokenEndpoint }, es256: key } = yield* OtherServers
       const withForm = (form: Record<string, string>) => ask(tokenEndpoint, { form: { ...form, ...resource } })
       const good = yield* assertion(key, "key-ES256", issuer)
       assert.strictEqual((yield* withForm(good)).status, 200)
@@ -61,7 +61,7 @@ shared(World.layer)("BetterAuthServer", (it) => {
 
   it.live("DPoP: binds the token to the key, and takes each proof once", () =>
     Effect.gen(function*() {
-      const { betterAuth: { tokenEndpoint } } = yield* World
+      const { betterAuth: { tokenEndpoint } } = yield* OtherServers
       const key = yield* SigningKey.make("ES256")
       const withProof = (dpop: Record<string, string>) =>
         ask(tokenEndpoint, { headers: { ...basic("dpop-basic", secret), ...dpop }, form: resource })
@@ -80,7 +80,7 @@ shared(World.layer)("BetterAuthServer", (it) => {
 
   it.live("takes nothing but the new secret or key as soon as it is registered", () =>
     Effect.gen(function*() {
-      const { betterAuth: { issuer, register, tokenEndpoint } } = yield* World
+      const { betterAuth: { issuer, register, tokenEndpoint } } = yield* OtherServers
       for (const [known, other] of [[secret, wrong], [wrong, secret]]) {
         yield* register({ id: "rotating", authentication: { method: "client_secret_basic", secret: known } })
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("rotating", known) })).status, 200)
@@ -98,7 +98,7 @@ shared(World.layer)("BetterAuthServer", (it) => {
 
   it.live("has its discovery document where RFC 8414 has it, and not where OpenID Connect does", () =>
     Effect.gen(function*() {
-      const { betterAuth: { issuer, jwksUri, tokenEndpoint } } = yield* World
+      const { betterAuth: { issuer, jwksUri, tokenEndpoint } } = yield* OtherServers
       const { body, status } = yield* send(`${issuer}/.well-known/oauth-authorization-server`)
       assert.strictEqual(status, 200)
       deepStrictEqual([body.issuer, body.token_endpoint, body.jwks_uri], [issuer, tokenEndpoint, jwksUri])
@@ -108,7 +108,7 @@ shared(World.layer)("BetterAuthServer", (it) => {
 
   it.live("fails when it is told to, and notes the token requests", () =>
     Effect.gen(function*() {
-      const { betterAuth } = yield* World
+      const { betterAuth } = yield* OtherServers
       const request = ask(betterAuth.tokenEndpoint, { headers: basic("basic", secret) })
       const before = (yield* betterAuth.tokenRequests).length
       yield* betterAuth.failNext(1, 502)

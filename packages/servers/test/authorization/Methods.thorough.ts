@@ -22,9 +22,19 @@ import { Array as Arr, Effect, Layer, Redacted } from "effect"
 import { rowsEffect } from "../../../core/test/support/Rows.js"
 import { shared } from "../../../core/test/support/shared.js"
 import { sign } from "./HandMadeClient.js"
-import { algorithms, audience, opaqueAudience, plainSecret, secret, workloadIssuer, World } from "./World.js"
+import { OtherServers, plainSecret } from "./OtherServers.js"
+import { algorithms, audience, opaqueAudience, secret, workloadIssuer, World } from "./World.js"
 
-type Servers = World["Type"]
+/** All the servers, and the API that trusts the one of a row. */
+const serversFor = (row: Row) =>
+  Effect.gen(function*() {
+    const { api, opaqueApi, ...world } = yield* World
+    const { api: otherApi, betterAuth, nodeOAuth, tsOAuth2 } = yield* OtherServers
+    const ownApi = row.format === "opaque" ? opaqueApi : api
+    return { ...world, nodeOAuth, tsOAuth2, betterAuth, api: row.server === "oidc" ? ownApi : otherApi }
+  })
+
+type Servers = Effect.Effect.Success<ReturnType<typeof serversFor>>
 
 type Auth = ClientAuth.ClientAuth<ClientCertificate.ClientCertificate>
 
@@ -308,11 +318,10 @@ const noCertificate = Layer.succeed(ClientCertificate.ClientCertificate, {
 
 /** What an app writes. */
 const alf = (servers: Servers, row: Row) => {
-  const { api, authority, oidc, opaqueApi } = servers
+  const { api: { tlsUrl, url }, authority, oidc } = servers
   const server = servers[row.server]
   const isTls = row.certificate !== undefined
   const isOpaqueOidc = row.server === "oidc" && row.format === "opaque"
-  const { tlsUrl, url } = isOpaqueOidc ? opaqueApi : api
   const resource = isOpaqueOidc ? opaqueAudience : row.server === "betterAuth" ? audience : undefined
   const { clientId } = row
   const auth = row.auth(servers)
@@ -348,14 +357,13 @@ const nameOf = ({ method, remark }: Row) => remark === undefined ? method : `${m
 
 const titleOf = (row: Row) => `${row.server}: ${nameOf(row)}, ${row.format}, bound to ${row.binding ?? "none"}`
 
-shared(World.layer)("a token is obtained, and the API lets it in", (it) => {
+shared(Layer.merge(World.layer, OtherServers.layer))("a token is obtained, and the API lets it in", (it) => {
   it.live("with every method, at every server that knows it", () =>
     rowsEffect(rows, titleOf, (row) =>
       Effect.gen(function*() {
         const { binding = "none", format, method } = row
-        const servers = yield* World
-        const server = servers[row.server]
-        const api = row.server === "oidc" && format === "opaque" ? servers.opaqueApi : servers.api
+        const servers = yield* serversFor(row)
+        const { api, [row.server]: server } = servers
         const before = (yield* server.tokenRequests).length
         const callsBefore = (yield* api.requests).length
         const verified = yield* Effect.gen(function*() {
@@ -390,7 +398,7 @@ shared(World.layer)("a token is obtained, and the API lets it in", (it) => {
     rowsEffect(refreshing, titleOf, (row) =>
       Effect.gen(function*() {
         const { binding = "none", clientId, format } = row
-        const servers = yield* World
+        const servers = yield* serversFor(row)
         const { api, oidc } = servers
         const grant = RefreshTokenGrant.make(yield* oidc.issueRefreshToken(clientId))
         const before = (yield* oidc.tokenRequests).length

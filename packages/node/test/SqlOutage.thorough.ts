@@ -66,7 +66,6 @@ const play = <R, S extends Outage.Stage>(
 ) =>
   shared(layer)(`While ${name} fails, requests are answered, and one warning says why`, (it) => {
     for (const [name, outage] of Object.entries(outages)) {
-      if (outage.inCi && process.env.THOROUGH === undefined) continue
       it.scoped(name, () => Effect.flatMap(stage, (stage) => Outage.play(stage, outage)))
     }
   })
@@ -214,8 +213,7 @@ play<MariaDb, MariaDbStage>("MariaDB", MariaDb.layer, inMariaDb, {
   "it may not be asked": {
     begin: tell("REVOKE ALL ON effect_alf_tokens FROM app"),
     end: tell("GRANT ALL ON effect_alf_tokens TO app"),
-    cause: /: the database fails: .*command denied to user/,
-    inCi: true
+    cause: /: the database fails: .*command denied to user/
   },
   "its table is gone": {
     begin: tell("RENAME TABLE effect_alf_tokens TO elsewhere"),
@@ -277,8 +275,7 @@ play<never, FileStage>("SQLite", Layer.empty, inFile, {
   "another process keeps it for itself": {
     begin: tell("BEGIN EXCLUSIVE"),
     end: tell("COMMIT"),
-    cause: /: the database fails: .*database is locked/,
-    inCi: true
+    cause: /: the database fails: .*database is locked/
   },
   "its disk is full": {
     begin: ({ setFull }) => setFull(true),
@@ -294,8 +291,7 @@ play<never, FileStage>("SQLite", Layer.empty, inFile, {
   "its folder is gone": {
     begin: files((file) => rename(join(file, ".."), join(file, "..", "..", "elsewhere"))),
     end: files((file) => rename(join(file, "..", "..", "elsewhere"), join(file, ".."))),
-    cause: /: the database fails: .*attempt to write a readonly database/,
-    inCi: true
+    cause: /: the database fails: .*attempt to write a readonly database/
   },
   "its file is another one": {
     begin: files((file) => rename(file, `${file}.old`)),
