@@ -93,7 +93,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
     }))
 
   describe("nonces (RFC 9449 §8, §9)", () => {
-    it.effect("the first one of each side costs one more request, the next ones come with the answers", () =>
+    it.effect("the first nonce of each server costs one request; later ones arrive with responses", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("token")
@@ -110,7 +110,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         })
       }))
 
-    it.effect("a client below that reports every status but 2xx as a failure makes no difference", () =>
+    it.effect("the same if the underlying client reports every status but 2xx as a failure", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("token")
@@ -126,7 +126,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         })
       }))
 
-    it.effect("a fresh client assertion goes with the second token request", () =>
+    it.effect("the second token request has a new client assertion", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("token")
@@ -139,7 +139,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         assert.strictEqual(new Set(requests.map(({ params }) => new Map(params).get("client_assertion"))).size, 2)
       }))
 
-    it.effect("a nonce has a budget of its own: after it, a 401 is still renewed and replayed", () =>
+    it.effect("a repeat for a nonce is not the replay: a 401 after it leads to a new token and a replay", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         const { spans, tracer } = yield* SpanRecord.make
@@ -162,7 +162,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         )
       }))
 
-    it.effect("only a 401 asks for a nonce: any other answer is returned as it is", () =>
+    it.effect("only a 401 can ask for a nonce: any other response is returned unchanged", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         const odd = HttpClient.make((request) =>
@@ -181,7 +181,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         assert.lengthOf(yield* server.apiRequests, 1)
       }))
 
-    it.effect("a server that is never content with its own nonce is asked twice, and its answer returned", () =>
+    it.effect("a server that never accepts its nonce gets two requests, and its response is returned", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("api")
@@ -193,7 +193,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         deepStrictEqual(yield* answers(server), { token: ["200"], api: ["401", "401"] })
       }))
 
-    it.effect("a token endpoint that is never content with its own nonce is asked twice, by 401 too", () =>
+    it.effect("a token endpoint that never accepts its nonce gets two requests, also if it answers 401", () =>
       Effect.gen(function*() {
         let asked = 0
         const client = HttpClient.make((request) =>
@@ -215,7 +215,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         assert.strictEqual(asked, 2)
       }))
 
-    it.effect("RFC 9449 §7.1: of a resource that takes Bearer too, what it says of DPoP counts", () =>
+    it.effect("RFC 9449 §7.1: if a resource accepts Bearer too, its DPoP challenge counts", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("api")
@@ -231,7 +231,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         deepStrictEqual(yield* answers(server), { token: ["200"], api: ["401", "200 api-nonce-1"] })
       }))
 
-    it.effect("rule 5: a body that is not sure to be the same is not sent again, and the nonce kept for the next", () =>
+    it.effect("rule 5: a body that may differ is not sent again; the nonce is kept for the next request", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         yield* server.demandNonce("api")
@@ -256,7 +256,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         }))
     }
 
-    it.effect("a DPoP token that nobody asked for is refused", () =>
+    it.effect("a DPoP token that was not requested is refused", () =>
       Effect.gen(function*() {
         const client = HttpClient.make((request) =>
           Effect.succeed(
@@ -276,7 +276,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       }))
   })
 
-  describe("rule 2: never shared across keys", () => {
+  describe("rule 2: tokens are never shared across keys", () => {
     const shared = () => {
       const entries = new Map<string, string>()
       return {
@@ -293,7 +293,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       }
     }
 
-    it.effect("a token of a key that other processes have is stored, and adopted with its key", () =>
+    it.effect("a token of a key that other processes have is stored, and they use it", () =>
       Effect.gen(function*() {
         const { client, server } = yield* makeWorld
         const key = yield* makeKey
@@ -309,7 +309,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
         assert.strictEqual(store.entries.size, 1)
       }))
 
-    it.effect("a token of a key that was made here is not stored", () =>
+    it.effect("a token of a generated key is not stored", () =>
       Effect.gen(function*() {
         const { client } = yield* makeWorld
         const store = shared()
@@ -333,7 +333,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       }).pipe(Effect.provide(TestAuthorizationServer.layer())))
   })
 
-  it.effect("a key that cannot be had is found when the layer is built", () =>
+  it.effect("a key that cannot be read is reported when the layer is built", () =>
     Effect.gen(function*() {
       const { client } = yield* makeWorld
       const exit = yield* Effect.exit(
@@ -361,7 +361,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       }).pipe(Effect.provide(all))
     }))
 
-  it.effect("rule 9: a proof and an assertion that the server echoes are in no error", () =>
+  it.effect("rule 9: no error contains a proof or assertion that the server echoes", () =>
     Effect.gen(function*() {
       const echoed: Array<string> = []
       const client = HttpClient.make((request) =>
@@ -393,7 +393,7 @@ describe("AuthedHttpClient with DPoP (RFC 9449)", () => {
       assert.include(error.message, "invalid_client: <redacted> <redacted>")
     }))
 
-  it.effect("rule 10: a proof follows no redirect, where fetch would take it along", () =>
+  it.effect("rule 10: a proof follows no redirect, though fetch would send it", () =>
     Effect.gen(function*() {
       const { client } = yield* makeWorld
       const inits: Array<RequestInit | undefined> = []

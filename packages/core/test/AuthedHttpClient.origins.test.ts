@@ -159,7 +159,7 @@ describe("AuthedHttpClient, where a token goes", () => {
     "https://api test/x": withoutOrigin
   }
 
-  describe("an absolute address", () => {
+  describe("an absolute URL", () => {
     table("beside a baseUrl", { baseUrl: "https://api.test/v1" }, absolute)
     table("with origins alone", { origins: ["https://api.test"] }, absolute)
     table(
@@ -237,7 +237,7 @@ describe("AuthedHttpClient, where a token goes", () => {
     })
   })
 
-  it.scoped("rule 10: in a browser no address is read relative to the page", () =>
+  it.scoped("rule 10: in a browser no URL is resolved against the page", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(Resource.make(), { origins: ["https://api.test"] })
       yield* client.get("https://api.test/warm")
@@ -277,7 +277,7 @@ describe("AuthedHttpClient, where a token goes", () => {
     )
     const bases = ["https://api.test", "https://api.test/", "https://api.test/v1", "https://api.test/v1/"]
 
-    it.scoped("rule 10: whatever the address, a signed request goes to an allowed origin", () =>
+    it.scoped("rule 10: for any URL, a request with a token goes to an allowed origin", () =>
       Effect.gen(function*() {
         for (const options of [...bases.map((baseUrl) => ({ baseUrl })), { origins: ["https://api.test"] }]) {
           const { client, sent } = yield* Resource.over(Resource.make(), options)
@@ -315,14 +315,14 @@ describe("AuthedHttpClient, where a token goes", () => {
   })
 
   describe("the parts of a request", () => {
-    it.scoped("urlParams and hash stay with a joined address", () =>
+    it.scoped("urlParams and hash are kept by a joined URL", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make(), { baseUrl: "https://api.test/v1" })
         yield* client.get("/orders?a=1", { urlParams: { b: "2", c: ["3", "4"] }, hash: "part" })
         assert.strictEqual(sent[0].url.href, "https://api.test/v1/orders?a=1&b=2&c=3&c=4#part")
       }))
 
-    it.scoped("urlParams and hash stay with an absolute address, given as text or as a URL", () =>
+    it.scoped("urlParams and hash are kept by an absolute URL, given as text or as a URL", () =>
       Effect.gen(function*() {
         const url = "https://api.test/orders?a=1&a=2#part"
         for (const given of [url, new URL(url)]) {
@@ -330,14 +330,14 @@ describe("AuthedHttpClient, where a token goes", () => {
         }
       }))
 
-    it.scoped("urlParams that look like an address change nothing", () =>
+    it.scoped("urlParams that look like a URL change nothing", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make(), { baseUrl: "https://api.test" })
         yield* client.get("", { urlParams: { "@evil.com": "//evil.com" }, hash: "@evil.com" })
         assert.strictEqual(sent[0].url.origin, "https://api.test")
       }))
 
-    it.scoped("the error says which origin was refused, which are allowed, and nothing of the address", () =>
+    it.scoped("the error names the refused origin and the allowed ones, and no other part of the URL", () =>
       Effect.gen(function*() {
         const messageOf = (options: AuthedHttpClient.Options, url: string) =>
           Effect.gen(function*() {
@@ -417,7 +417,7 @@ describe("AuthedHttpClient, where a token goes", () => {
         /^AuthedHttpClient\.origins must be a list of origins or "any"/
       ]
     }
-    it.scoped("bad options are named when the layer is built", () =>
+    it.scoped("invalid options are reported when the layer is built", () =>
       rowsEffect(Object.entries(bad), ([what]) => what, ([, [options, message]]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(Resource.over(Resource.make(), options as AuthedHttpClient.Options))
@@ -433,7 +433,7 @@ describe("AuthedHttpClient, where a token goes", () => {
       "http to loopback": { baseUrl: "http://127.0.0.1:3000", origins: ["http://[::1]:3000", "http://app.localhost"] },
       "undefined where nothing is meant": { baseUrl: "https://api.test", origins: undefined, request: undefined }
     }
-    it.scoped("good options are taken", () =>
+    it.scoped("valid options are accepted", () =>
       rowsEffect(Object.entries(good), ([what]) => what, ([, options]) => Resource.over(Resource.make(), options)))
   })
 })

@@ -15,14 +15,14 @@ const moved = (location: string, status?: number, otherwise: Resource.Respond = 
 const seen = (sent: ReadonlyArray<Resource.Sent>) => sent.map(({ token, url }) => [url.href, token])
 
 describe("AuthedHttpClient, followRedirects", () => {
-  it.scoped("without it a redirect is an answer like others", () =>
+  it.scoped("without it a redirect is returned", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("/new"))
       assert.strictEqual((yield* client.get("/old")).status, 302)
       assert.strictEqual(sent.length, 1)
     }))
 
-  it.scoped("rule 10: hops to allowed origins carry the token, others nothing", () =>
+  it.scoped("rule 10: redirects to allowed origins carry the token, others do not", () =>
     Effect.gen(function*() {
       const resource = Resource.make(({ url }) =>
         ({
@@ -48,7 +48,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       assert.strictEqual((yield* tokens.requests).length, 1)
     }))
 
-  it.scoped("a redirect that the client below reports as a failure is followed like any other", () =>
+  it.scoped("a redirect that the underlying client reports as a failure is followed too", () =>
     Effect.gen(function*() {
       const resource = Resource.make(({ url }) =>
         ({
@@ -74,21 +74,21 @@ describe("AuthedHttpClient, followRedirects", () => {
       ])
     }))
 
-  it.scoped("rule 10: with any origin allowed only that of the first request is", () =>
+  it.scoped("rule 10: where any origin is allowed, redirects carry the token to the origin of the first request only", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("https://b.test/new"), { origins: "any" })
       yield* AuthedHttpClient.followRedirects(client).get("https://a.test/old")
       deepStrictEqual(seen(sent), [["https://a.test/old", "token-1"], ["https://b.test/new", undefined]])
     }))
 
-  it.scoped("rule 10: the first request goes to an allowed origin, or is not sent", () =>
+  it.scoped("rule 10: the first request is sent to an allowed origin only", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("https://api.test/new"))
       const error = yield* Effect.flip(AuthedHttpClient.followRedirects(client).get("https://evil.test/old"))
       deepStrictEqual([error._tag, sent.length], ["OriginNotAllowed", 0])
     }))
 
-  it.scoped("withoutToken: no hop has one, and the caller's own credentials stay at their origin", () =>
+  it.scoped("withoutToken: no redirect carries a token, and credentials of the caller stay at their origin", () =>
     Effect.gen(function*() {
       const { client, sent, tokens } = yield* Resource.over(moved("https://api.test/new"))
       yield* AuthedHttpClient.followRedirects(client).get("https://login.test/old", {
@@ -98,7 +98,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       assert.strictEqual((yield* tokens.requests).length, 0)
     }))
 
-  it.scoped("rule 10: headers that the app counts as secret stay at their origin", () =>
+  it.scoped("rule 10: redacted headers stay at their origin", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("https://b.test/new"))
       yield* AuthedHttpClient.followRedirects(client).get("/old", {
@@ -108,7 +108,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       deepStrictEqual(sent[1].headers, { a: "b" })
     }))
 
-  it.scoped("rule 5: a 401 of a hop is renewed and replayed there", () =>
+  it.scoped("rule 5: a 401 after a redirect leads to a new token and one replay", () =>
     Effect.gen(function*() {
       const { client, sent, tokens } = yield* Resource.over(moved("/new", 307, Resource.accepts("token-2")))
       const post = AuthedHttpClient.followRedirects(client).post("/old", { body: HttpBody.text("the order") })
@@ -123,7 +123,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       assert.strictEqual((yield* tokens.requests).length, 2)
     }))
 
-  it.scoped("rule 5: the replay's answer is followed, and its hop replayed in its turn", () =>
+  it.scoped("rule 5: a redirect of the replay is followed, and a 401 after it leads to a replay", () =>
     Effect.gen(function*() {
       const resource = Resource.make(({ token, url }) =>
         url.pathname === "/old" ? token === "token-1" ? 401 : redirect("/new") : token === "token-3" ? 200 : 401
@@ -138,14 +138,14 @@ describe("AuthedHttpClient, followRedirects", () => {
       ])
     }))
 
-  it.scoped("rule 5: a 401 of a stranger is returned, and renews nothing", () =>
+  it.scoped("rule 5: a 401 of another origin is returned, and requests no token", () =>
     Effect.gen(function*() {
       const { client, sent, tokens } = yield* Resource.over(moved("https://b.test/new", 302, () => 401))
       assert.strictEqual((yield* AuthedHttpClient.followRedirects(client).get("/old")).status, 401)
       deepStrictEqual([sent.length, (yield* tokens.requests).length], [2, 1])
     }))
 
-  it.scoped("a body that cannot be sent again: the redirect is returned, whole", () =>
+  it.scoped("with a body that cannot be sent again, the redirect is returned completely", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("/new", 307))
       const body = HttpBody.stream(Stream.make(new TextEncoder().encode("once")))
@@ -174,7 +174,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       }))
   }
 
-  it.scoped("max says how many are followed, in both forms", () =>
+  it.scoped("max limits the number of redirects, in both forms", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("/old"))
       for (
@@ -190,7 +190,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       }
     }))
 
-  it.scoped("what a consumer does to the request is done once, and filterStatusOk sees the last answer", () =>
+  it.scoped("request transformations run once, and filterStatusOk sees the last response", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("/new"))
       const consumer = client.pipe(
@@ -202,7 +202,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       deepStrictEqual(seen(sent), [["https://api.test/old?a=b", "token-1"], ["https://api.test/new", "token-1"]])
     }))
 
-  it.scoped("withScope: every hop is aborted when the scope closes", () =>
+  it.scoped("withScope: each request is aborted when the scope closes", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* Resource.over(moved("https://b.test/new"))
       const scope = yield* Scope.make()
@@ -213,14 +213,14 @@ describe("AuthedHttpClient, followRedirects", () => {
       deepStrictEqual(sent.map(({ signal }) => signal.aborted), [true, true])
     }))
 
-  it.scoped("rule 9: the last answer shows no token", () =>
+  it.scoped("rule 9: the last response shows no token", () =>
     Effect.gen(function*() {
       const { client } = yield* Resource.over(moved("/new"))
       const response = yield* AuthedHttpClient.followRedirects(client).get("/old")
       deepStrictEqual(Secrets.leaks(response, ["token-1"]), [])
     }))
 
-  it.scoped("fetch is told to leave redirects alone, with the options that the app gave it", () =>
+  it.scoped("fetch is told not to follow redirects, and keeps the options of the app", () =>
     Effect.gen(function*() {
       const inits: Array<RequestInit | undefined> = []
       const fetch: typeof globalThis.fetch = (url, init) => {
@@ -243,7 +243,7 @@ describe("AuthedHttpClient, followRedirects", () => {
       )
     }))
 
-  it.scoped("manualRedirects: fetch is told the same, and the redirect returned", () =>
+  it.scoped("manualRedirects: fetch is told not to follow redirects, and the redirect is returned", () =>
     Effect.gen(function*() {
       const inits: Array<RequestInit | undefined> = []
       const fetch: typeof globalThis.fetch = (_, init) => {

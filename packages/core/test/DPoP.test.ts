@@ -60,7 +60,7 @@ const rfc8037 = {
 
 describe("DPoP", () => {
   describe("proof (RFC 9449 §4.2)", () => {
-    it.effect("a key of its own: a server verifies it with the public key in its header", () =>
+    it.effect("with a generated key: a server verifies the proof with the public key in its header", () =>
       rowsEffect(asymmetric.filter(isCheap), ([, algorithm]) => algorithm, ([, algorithm]) =>
         Effect.gen(function*() {
           const key = yield* DPoP.generate({ algorithm })
@@ -73,7 +73,7 @@ describe("DPoP", () => {
           assert.isFalse(key.isShared)
         })))
 
-    it.effect("a key that is given: the header holds its public part, and nothing else", () =>
+    it.effect("with a given key: the header contains its public part only", () =>
       rowsEffect(asymmetric, ([, algorithm]) => algorithm, ([kind, algorithm]) =>
         Effect.gen(function*() {
           const given = keyOf(kind)
@@ -90,14 +90,14 @@ describe("DPoP", () => {
           }
         })))
 
-    it.effect("ES256 is the default of a key of its own; no two are the same", () =>
+    it.effect("ES256 is the default for generated keys; no two keys are equal", () =>
       Effect.gen(function*() {
         const [one, two] = [yield* DPoP.generate(), yield* DPoP.generate()]
         assert.strictEqual(one.algorithm, "ES256")
         assert.notStrictEqual(one.thumbprint, two.thumbprint)
       }))
 
-    it.effect("says method, address and the Clock's second, without ath and nonce where there is none", () =>
+    it.effect("contains method, URL and the Clock's second; ath and nonce only where they exist", () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(1_700_000_000_999)
         const key = yield* DPoP.generate()
@@ -124,13 +124,13 @@ describe("DPoP", () => {
 
     const key = Effect.runSync(Effect.cached(DPoP.generate()))
 
-    it.effect.prop("ath is the hash of any token", [fc.string()], ([token]) =>
+    it.effect.prop("ath is the hash of the token, for any token", [fc.string()], ([token]) =>
       Effect.gen(function*() {
         const { ath } = yield* claims(yield* key, { token: Redacted.make(token) })
         assert.strictEqual(ath, createHash("sha256").update(token).digest("base64url"))
       }), runs(100))
 
-    describe("htu is the address as it goes over the wire, without query and fragment (RFC 9449 §4.3)", () => {
+    describe("htu is the URL as it is sent, without query and fragment (RFC 9449 §4.3)", () => {
       const rows: ReadonlyArray<readonly [url: string, htu: string]> = [
         ["https://api.example.com", "https://api.example.com/"],
         ["HTTPS://API.Example.com:443/a", "https://api.example.com/a"],
@@ -144,7 +144,7 @@ describe("DPoP", () => {
         ["https://api.example.com/a b/ü/%7e%2f", "https://api.example.com/a%20b/%C3%BC/%7e%2f"],
         ["https://bücher.example/a", "https://xn--bcher-kva.example/a"]
       ]
-      it.effect("of an address as it is written", () =>
+      it.effect("htu of a URL is as the request sends it", () =>
         rowsEffect(rows, ([given]) => given, ([given, htu]) =>
           Effect.gen(function*() {
             assert.strictEqual((yield* claims(yield* key, { url: given })).htu, htu)
@@ -166,14 +166,14 @@ describe("DPoP", () => {
   })
 
   describe("thumbprint (RFC 7638)", () => {
-    it.effect("of the example of RFC 7638 §3.1", () =>
+    it.effect("is that of the example of RFC 7638 §3.1", () =>
       Effect.gen(function*() {
         const key = yield* DPoP.fromKey(Redacted.make(rfc7517))
         assert.strictEqual(key.thumbprint, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
         yield* verify(yield* key.proof({ method: "GET", url }))
       }))
 
-    it.effect("of the example of RFC 8037 Appendix A.3", () =>
+    it.effect("is that of the example of RFC 8037 Appendix A.3", () =>
       Effect.gen(function*() {
         const key = yield* DPoP.fromKey(Redacted.make(rfc8037))
         assert.strictEqual(key.thumbprint, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
@@ -191,7 +191,7 @@ describe("DPoP", () => {
     }
   })
 
-  describe("a key that is of no use", () => {
+  describe("an unusable key", () => {
     const rows: Record<string, readonly [effect: Effect.Effect<DPoP.ProofKey, Error>, message: string]> = {
       "a shared secret": [
         DPoP.fromKey(Redacted.make({ kty: "oct", k: Buffer.alloc(64, 7).toString("base64url") })),
@@ -207,7 +207,7 @@ describe("DPoP", () => {
         "this runtime cannot make a key for HS256"
       ]
     }
-    it.effect("is named, and not shown", () =>
+    it.effect("is reported with its reason, and not shown", () =>
       rowsEffect(Object.entries(rows), ([what]) => what, ([, [effect, message]]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(effect)
@@ -219,7 +219,7 @@ describe("DPoP", () => {
   describe("nonces (RFC 9449 §8)", () => {
     const origin = new URL(url).origin
 
-    it.effect("the newest of an origin is in the next proof for it, and in none for another", () =>
+    it.effect("the newest nonce of an origin is in the next proof for that origin, and in no other", () =>
       Effect.gen(function*() {
         const key = yield* DPoP.generate()
         assert.isUndefined((yield* claims(key)).nonce)
@@ -232,7 +232,7 @@ describe("DPoP", () => {
         }
       }))
 
-    it("100 origins are kept, and the one that was silent for longest is forgotten", () => {
+    it("nonces of 100 origins are kept; the least recently used is removed", () => {
       const nonces = DPoP.makeNonces()
       for (let index = 0; index < 100; index++) nonces.set(`origin ${index}`, `${index}`)
       nonces.set("origin 0", "again")
@@ -266,7 +266,7 @@ describe("DPoP", () => {
       })
     }
 
-    it("every character that a nonce may have, and no other", () => {
+    it("accepts every character allowed in a nonce, and no other", () => {
       for (let code = 0; code < 0x180; code++) {
         const character = String.fromCharCode(code)
         const nonces = DPoP.makeNonces()
@@ -276,7 +276,7 @@ describe("DPoP", () => {
       }
     })
 
-    it("the longest nonce is kept", () => {
+    it("keeps a nonce of the greatest allowed length", () => {
       const nonces = DPoP.makeNonces()
       nonces.set(origin, "n".repeat(1024))
       assert.strictEqual(nonces.get(origin)?.length, 1024)
@@ -303,7 +303,7 @@ describe("DPoP", () => {
     }
   })
 
-  describe("rule 9: nothing shows the private key", () => {
+  describe("rule 9: no output shows the private key", () => {
     for (const kind of kinds) {
       it.effect(`${kind}: neither the proof key, nor a token that is bound to it, nor a proof`, () =>
         Effect.gen(function*() {
@@ -325,7 +325,7 @@ describe("DPoP", () => {
         }))
     }
 
-    it.effect("a key of WebCrypto is nowhere to be reached, and could not be exported", () =>
+    it.effect("a WebCrypto key cannot be reached or exported", () =>
       Effect.gen(function*() {
         const loaded = yield* SigningKey.load(Redacted.make(pemOf(keyOf("P-256"))))
         const exported = yield* Effect.promise(() =>

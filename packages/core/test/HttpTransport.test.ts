@@ -21,7 +21,7 @@ const makeTransport = (statuses: ReadonlyArray<number> = [200]) => {
 }
 
 describe("HttpTransport under AuthedHttpClient", () => {
-  it.scoped("is given the authorization apart from the request, and its response as it is", () =>
+  it.scoped("receives the authorization apart from the request; its response is returned unchanged", () =>
     Effect.gen(function*() {
       const { client: transport, responses, sent } = makeTransport()
       const { client } = yield* Resource.over(transport)
@@ -31,7 +31,7 @@ describe("HttpTransport under AuthedHttpClient", () => {
       assert.strictEqual(response.request.url, "https://api.test/orders")
     }))
 
-  it.scoped("rule 5: after a 401 it is given another one", () =>
+  it.scoped("rule 5: after a 401 it receives the new authorization", () =>
     Effect.gen(function*() {
       const { client: transport, sent } = makeTransport([401])
       const { client } = yield* Resource.over(transport)

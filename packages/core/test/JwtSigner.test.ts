@@ -33,7 +33,7 @@ const x5t = Buffer.from(certificate.fingerprint.replaceAll(":", ""), "hex").toSt
 const x5tS256 = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex").toString("base64url")
 
 describe("JwtSigner", () => {
-  describe("signs so that the public key verifies it, and the header names the algorithm (RFC 7518 §3.1)", () => {
+  describe("the public key verifies the signature, and the header names the algorithm (RFC 7518 §3.1)", () => {
     const keys = kinds.flatMap((kind) => {
       const key = keyOf(kind)
       const jwk = jwkOf(key)
@@ -58,7 +58,7 @@ describe("JwtSigner", () => {
         }))
       )
     })
-    it.effect("a key of any kind in any form, with each of its algorithms", () =>
+    it.effect("with a key of any kind in any form, for each of its algorithms", () =>
       rowsEffect(
         keys,
         ({ algorithm, form, kind }) => `${kind}, ${form}, ${algorithm ?? "the default"}`,
@@ -83,14 +83,14 @@ describe("JwtSigner", () => {
           })
       ))
 
-    it.effect("an algorithm that is asked for comes before that of the JWK", () =>
+    it.effect("the algorithm of the options overrides that of the JWK", () =>
       Effect.gen(function*() {
         const key = keyOf("Ed25519")
         const jwt = yield* sign({ key: Redacted.make({ ...jwkOf(key), alg: "EdDSA" }), algorithm: "Ed25519" })
         assert.strictEqual(headerOf(jwt).alg, "Ed25519")
       }))
 
-    it.effect("a JWK for signatures alone, that lets nobody read it", () =>
+    it.effect("a JWK for signatures only that cannot be exported", () =>
       Effect.gen(function*() {
         const key = keyOf("RSA")
         const jwk = { ...jwkOf(key), use: "sig", key_ops: ["sign", "verify"], ext: false, x5c: [] }
@@ -118,7 +118,7 @@ describe("JwtSigner", () => {
       )
     })
 
-    it.effect("a shared secret is taken as it is, though it looks like a JWK", () =>
+    it.effect("a shared secret that looks like a JWK is used as it is", () =>
       Effect.gen(function*() {
         const secret = JSON.stringify(jwkOf(keyOf("RSA")))
         const jwt = yield* sign({ key: Redacted.make(secret), algorithm: "HS256" })
@@ -143,13 +143,13 @@ describe("JwtSigner", () => {
         "x5t#S256": x5tS256
       }]
     ]
-    it.effect("says what the options and the certificate say, and no more", () =>
+    it.effect("contains what the options and the certificate say, and nothing else", () =>
       rowsEffect(table, ([what]) => what, ([, options, header]) =>
         Effect.gen(function*() {
           deepStrictEqual(headerOf(yield* sign({ key, ...options })), { alg: "ES256", typ: "JWT", ...header })
         })))
 
-    it.effect("the thumbprints of the certificate beside the key", () =>
+    it.effect("contains the thumbprints of the certificate of the key", () =>
       Effect.gen(function*() {
         const jwt = yield* sign({ key: Redacted.make(pemOf(keyOf("RSA")) + certificatePem) })
         deepStrictEqual(headerOf(jwt), { alg: "RS256", typ: "JWT", x5t, "x5t#S256": x5tS256 })
@@ -165,7 +165,7 @@ describe("JwtSigner", () => {
         assert.notStrictEqual((yield* header).x5t, x5t)
       }))
 
-    it.effect("kid of the JWK, unless another is given", () =>
+    it.effect("kid is that of the JWK unless the options name another", () =>
       Effect.gen(function*() {
         const jwk = Redacted.make({ ...jwkOf(keyOf("RSA")), kid: "of the JWK" })
         assert.strictEqual(headerOf(yield* sign({ key: jwk })).kid, "of the JWK")
@@ -200,7 +200,7 @@ describe("JwtSigner", () => {
         assert.strictEqual((yield* claimsOf({ notBefore: 0 })).nbf, 1_700_000_000)
       }))
 
-    it.effect("a claim that is given takes the place of one that would be added", () =>
+    it.effect("a given claim replaces the one that would be added", () =>
       Effect.gen(function*() {
         const { exp, jti } = yield* claimsOf(undefined, { jti: "mine", exp: 7 })
         deepStrictEqual([jti, exp], ["mine", 7])
@@ -225,7 +225,7 @@ describe("JwtSigner", () => {
         assert.strictEqual(new Set(ids.map(({ jti }) => jti)).size, 100)
       }))
 
-    it.effect("a server that is at the same time takes it until it ends, and not after", () =>
+    it.effect("a server with the same clock accepts the JWT until it expires", () =>
       Effect.gen(function*() {
         const { jwt } = yield* signer({ notBefore: 0 }).sign({})
         const secret = createSecretKey(Buffer.from("s".repeat(32)))
@@ -239,7 +239,7 @@ describe("JwtSigner", () => {
   })
 
   describe("rotation", () => {
-    it.effect("the key is read at every signature, and a new one signs at once", () =>
+    it.effect("the key is read for every signature; a new key is used at once", () =>
       Effect.gen(function*() {
         const [one, two] = [make("P-256"), make("Ed25519")]
         const current = yield* Ref.make(one)
@@ -255,7 +255,7 @@ describe("JwtSigner", () => {
         assert.strictEqual(yield* signer.version, first.version)
       }))
 
-    it.effect("a certificate that is replaced while its key stays is another version", () =>
+    it.effect("a replaced certificate with the same key is another version", () =>
       Effect.gen(function*() {
         const der = new Uint8Array(certificate.raw)
         const current = yield* Ref.make(der)
@@ -269,7 +269,7 @@ describe("JwtSigner", () => {
       }))
   })
 
-  describe("says what is wrong, and shows no part of the key", () => {
+  describe("errors say what is wrong, and show no part of the key", () => {
     const key = Redacted.make(pemOf(keyOf("P-256")))
     const table: Record<string, readonly [options: Partial<JwtSigner.Options>, message: string]> = {
       "a key of another type": [

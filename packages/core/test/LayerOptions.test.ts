@@ -29,20 +29,20 @@ const build = (config: Config.Config.Wrap<GreeterOptions>, provider: ConfigProvi
 const config = { name: Config.string("NAME"), greeting: Config.withDefault(Config.string("GREETING"), undefined) }
 
 describe("LayerOptions.make", () => {
-  it.live("gives what the configuration holds, and leaves out the rest", () =>
+  it.live("contains what is configured, and nothing else", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* build(config, from({ NAME: "Ada", GREETING: "Hi" })), { name: "Ada", greeting: "Hi" })
       deepStrictEqual(yield* build(config, from({ NAME: "Ada" })), { name: "Ada" })
     }))
 
-  it.live("a member that is not there is left out too", () =>
+  it.live("an undefined member is left out", () =>
     Effect.gen(function*() {
       // As TypeScript allows it without exactOptionalPropertyTypes
       const loose: any = { ...config, greeting: undefined }
       deepStrictEqual(yield* build(loose, from({ NAME: "Ada" })), { name: "Ada" })
     }))
 
-  it.live("takes one configuration of everything", () =>
+  it.live("accepts one Config for all options", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* build(Config.all(config), from({ NAME: "Ada", GREETING: "Hi" })), {
         name: "Ada",
@@ -56,7 +56,7 @@ describe("LayerOptions.make", () => {
     ["name", ConfigProvider.mapInputPath(from({ name: "nobody" }), (name) => name.toLowerCase())],
     ["NAME", ConfigProvider.orElse(ConfigProvider.nested(from({}), "BILLING"), () => from({ NAME: "nobody" }))]
   ]
-  it.live("an option that is wrong is named as the variable that it came from", () =>
+  it.live("an invalid option is reported by the name of its variable", () =>
     rowsEffect(named, ([name]) => name, ([name, provider]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(build(config, provider))
@@ -64,14 +64,14 @@ describe("LayerOptions.make", () => {
         assert.strictEqual(error.message, `${name} is nobody`)
       })))
 
-  it.live("an option that came from no variable keeps its name", () =>
+  it.live("an invalid option without a variable is reported by its own name", () =>
     Effect.gen(function*() {
       for (const name of [Config.succeed("nobody"), Config.withDefault(Config.string("NAME"), "nobody")]) {
         assert.strictEqual((yield* Effect.flip(build({ name }, from({})))).message, "Greeter.name is nobody")
       }
     }))
 
-  it.live("what is missing is Effect's own error", () =>
+  it.live("a missing variable is Effect's ConfigError", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(build(config, from({})))
       assert.strictEqual(error._tag, "ConfigError")
@@ -82,7 +82,7 @@ describe("LayerOptions.make", () => {
 describe("LayerOptions.load", () => {
   const secret = Config.redacted("SECRET")
 
-  it.live("rule 9: a secret with a comma is whole, or an error, never its first half", () =>
+  it.live("rule 9: a secret with a comma is read completely or is an error", () =>
     Effect.gen(function*() {
       const value = "first,second"
       const load = (provider: ConfigProvider.ConfigProvider) =>
@@ -98,7 +98,7 @@ describe("LayerOptions.load", () => {
       assert.notInclude(String(error), "first")
     }))
 
-  it.live("a list may hold commas", () =>
+  it.live("a list may contain commas", () =>
     Effect.gen(function*() {
       const provider = ConfigProvider.nested(from({ A_NAMES: "b, c" }), "A")
       const names = yield* Effect.withConfigProvider(
@@ -113,7 +113,7 @@ describe("LayerOptions.nameOf", () => {
   const nameOf = (config: Config.Config<unknown>, provider: ConfigProvider.ConfigProvider) =>
     Effect.withConfigProvider(LayerOptions.nameOf(config), provider)
 
-  it.live("tells the first one of several that is set", () =>
+  it.live("returns the first variable that is set", () =>
     Effect.gen(function*() {
       const config = Config.orElse(Config.string("A"), () => Config.redacted("B"))
       deepStrictEqual(yield* nameOf(config, from({ B: "" })), Option.some({ name: "B", isSet: true }))
@@ -121,7 +121,7 @@ describe("LayerOptions.nameOf", () => {
       deepStrictEqual(yield* nameOf(config, from({})), Option.some({ name: "A", isSet: false }))
     }))
 
-  it.live("a constant has none", () =>
+  it.live("a constant has no name", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* nameOf(Config.succeed(1), from({})), Option.none())
     }))

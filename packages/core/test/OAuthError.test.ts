@@ -172,7 +172,7 @@ const wrapped = (cause: unknown) =>
 
 describe("OAuthError", () => {
   describe("messages", () => {
-    it("each has a message that tells what failed", () =>
+    it("each error has a message that says what failed", () =>
       rows(messages, ([what]) => what, ([, error, message]) => {
         assert.strictEqual(error.message, message)
         assert.strictEqual(String(error), `${error._tag}: ${message}`)
@@ -181,7 +181,7 @@ describe("OAuthError", () => {
         assert.include(Cause.pretty(Cause.fail(error)), message)
       }))
 
-    it("JSON holds every field, for a log", () => {
+    it("JSON contains every field", () => {
       const error = failed({
         reason: "OAuth",
         description: "invalid_client",
@@ -204,14 +204,14 @@ describe("OAuthError", () => {
       })
     })
 
-    it("is a failure of its own when yielded", () => {
+    it("an error can be yielded as a failure", () => {
       const error = new OAuthError.TokenProviderError({ reason: "Closed" })
       deepStrictEqual(Effect.runSyncExit(error), Exit.fail(error))
     })
   })
 
   describe("isOAuthError", () => {
-    it("takes what a request can fail with", () => {
+    it("accepts every error of a request", () => {
       assert.isTrue(OAuthError.isOAuthError(failed({ reason: "Timeout", description: "" })))
       assert.isTrue(
         OAuthError.isOAuthError(new OAuthError.DiscoveryError({ reason: "Timeout", endpoint, description: "" }))
@@ -238,7 +238,7 @@ describe("OAuthError", () => {
       ["null", null],
       ["a string", "TokenEndpointError"]
     ]
-    it("not any other value", () =>
+    it("rejects any other value", () =>
       rows(others, ([what]) => `not ${what}`, ([, value]) => {
         assert.isFalse(OAuthError.isOAuthError(value))
         deepStrictEqual(OAuthError.find(value), Option.none())
@@ -306,7 +306,7 @@ describe("OAuthError", () => {
     const behindPlatform = (cause: unknown) =>
       new HttpClientError.RequestError({ request, reason: "Encode", cause, description: "no token" })
 
-    it("rule 7: follows the reason, the status and the code, of every request to an authorization server", () =>
+    it("rule 7: depends on reason, status and code, for every request to an authorization server", () =>
       rows(
         table,
         ([fields, isTransient]) => `${Object.values(fields).join(" ")}: ${isTransient}`,
@@ -375,13 +375,13 @@ describe("OAuthError", () => {
       ["nothing", undefined, false]
     ]
 
-    it("is said of every error of the family, and of those of a call to the API", () =>
+    it("is defined for every OAuthError, and for errors of API requests", () =>
       rows(others, ([what, , isTransient]) => `${what}: ${isTransient}`, ([, value, isTransient]) => {
         assert.strictEqual(OAuthError.isTransient(value), isTransient)
       }))
   })
 
-  it("isCredentialsError: of what a client's authentication fails with, this alone may be told", () => {
+  it("isCredentialsError: accepts only the error whose message client authentication may report", () => {
     const error = new OAuthError.CredentialsError({ description: "the key is too small" })
     assert.isTrue(OAuthError.isCredentialsError(error))
     assert.isFalse(OAuthError.isOAuthError(error))
@@ -408,19 +408,19 @@ describe("OAuthError", () => {
       ["the cause of an Error of the app", new Error("cannot load orders", { cause: wrapped(error) })],
       ["the cause of a plain object", { cause: error }]
     ]
-    it("finds an error wherever it is", () =>
+    it("finds an OAuthError in any cause", () =>
       rows(found, ([what]) => `finds ${what}`, ([, value]) => {
         const result = OAuthError.find(value)
         assert.isTrue(Option.isSome(result))
         assert.strictEqual(Option.getOrThrow(result), error)
       }))
 
-    it("finds none in a RequestError of another kind", () => {
+    it("finds none in other RequestErrors", () => {
       deepStrictEqual(OAuthError.find(wrapped(new Error("ECONNRESET"))), Option.none())
       deepStrictEqual(OAuthError.find(wrapped(undefined)), Option.none())
     })
 
-    it("ends in a circle of causes", () => {
+    it("ends if causes form a circle", () => {
       const circle = new Error("a")
       circle.cause = new Error("b", { cause: circle })
       deepStrictEqual(OAuthError.find(circle), Option.none())
@@ -459,12 +459,12 @@ describe("OAuthError", () => {
       ["a cause that is a string", new Error("a", { cause: "b" }), "a: b"],
       ["a cause with nothing to say", new Error("a", { cause: {} }), "a"]
     ]
-    it("tells what was made to be shown, and nothing else", () =>
+    it("describes only what may be shown", () =>
       rows(table, ([what, , description]) => `${what}: ${description}`, ([, value, description]) => {
         assert.strictEqual(OAuthError.describe(value), description)
       }))
 
-    it("goes 8 causes deep, and ends in a circle", () => {
+    it("follows 8 causes, and ends if they form a circle", () => {
       const nest = (depth: number): Error => new Error(`e${depth}`, depth < 20 ? { cause: nest(depth + 1) } : undefined)
       assert.strictEqual(OAuthError.describe(nest(1)), "e1: e2: e3: e4: e5: e6: e7: e8")
       const circle = new Error("a")
@@ -472,7 +472,7 @@ describe("OAuthError", () => {
       assert.strictEqual(OAuthError.describe(circle), "a")
     })
 
-    it("is cleaned before it is cut", () => {
+    it("control characters are removed before the text is cut", () => {
       const secret = "s".repeat(1000)
       assert.strictEqual(
         OAuthError.describe(new Error(`not a header: ${secret}`), (text) => text.replaceAll(secret, "***")),
@@ -480,7 +480,7 @@ describe("OAuthError", () => {
       )
     })
 
-    it("describeCause: what a Cause failed, died or was interrupted with", () => {
+    it("describeCause: describes a failure, a defect or an interruption", () => {
       assert.strictEqual(OAuthError.describeCause(Cause.fail(new Error("failed"))), "failed")
       assert.strictEqual(OAuthError.describeCause(Cause.die("died")), "died")
       assert.match(OAuthError.describeCause(Cause.interrupt(Effect.runSync(Effect.fiberId))), /^Interrupted/)
@@ -497,12 +497,12 @@ describe("OAuthError", () => {
       ["\n\t", ""],
       ["ünïcödé 💥", "ünïcödé 💥"]
     ]
-    it("makes one line of any text", () =>
+    it("turns any text into one line", () =>
       rows(table, ([text]) => JSON.stringify(text), ([text, line]) => {
         assert.strictEqual(OAuthError.oneLine(text), line)
       }))
 
-    it("cuts at 300 characters and says so", () => {
+    it("cuts at 300 characters, and marks the cut", () => {
       assert.strictEqual(OAuthError.oneLine("x".repeat(300)), "x".repeat(300))
       assert.strictEqual(OAuthError.oneLine("x".repeat(301)), `${"x".repeat(300)}…`)
     })

@@ -75,7 +75,7 @@ describe("Origin", () => {
       ["https://api.example.com/v1/", "#f", "https://api.example.com/v1/#f"],
       ["https://api.example.com/v1", "/", "https://api.example.com/v1/"]
     ]
-    it("makes one address of a base and what is below it", () =>
+    it("joins a base URL and a path", () =>
       rows(
         table,
         ([base, url, joined]) => `${base} and ${JSON.stringify(url)} make ${joined}`,
@@ -112,7 +112,7 @@ describe("Origin", () => {
       "\n@evil.com",
       "／／evil.com"
     ]
-    it("no attack leaves the base's origin", () =>
+    it("no path leaves the origin of the base URL", () =>
       rows(attacks, (attack) => `${JSON.stringify(attack)} does not leave the base's origin`, (attack) => {
         assert.isFalse(Origin.isAbsolute(attack))
         for (const base of bases) assert.strictEqual(new URL(Origin.join(base, attack)).origin, origin)
@@ -150,7 +150,7 @@ describe("Origin", () => {
       "ftp://evil.com",
       "a+b-c.d://x"
     ]
-    it("tells what names its own origin", () =>
+    it("recognizes URLs with an origin of their own", () =>
       rows(absolute, (url) => `${url} names its own origin`, (url) => {
         assert.isTrue(Origin.isAbsolute(url))
       }))
@@ -179,7 +179,7 @@ describe("Origin", () => {
       ["//api.example.com/", false],
       ["", false]
     ]
-    it("tells what begins with the origin from what must be parsed", () =>
+    it("recognizes URLs that start with the origin and need no parsing", () =>
       rows(
         table,
         ([url, startsWith]) => `${JSON.stringify(url)}: ${startsWith ? "begins with the origin" : "must be parsed"}`,
@@ -198,7 +198,7 @@ describe("Origin", () => {
       { fastCheck: { numRuns: 2000 } }
     )
 
-    it.prop("is as true of whatever join makes", [text, fc.constantFrom(...bases)], ([text, base]) => {
+    it.prop("is true for every result of join", [text, fc.constantFrom(...bases)], ([text, base]) => {
       assert.isTrue(Origin.startsWith(Origin.join(base, text), origin))
     })
   })
@@ -222,7 +222,7 @@ describe("Origin", () => {
       ["ws://localhost", false],
       ["ftp://localhost", false]
     ]
-    it("tells where it is safe to send a secret to", () =>
+    it("recognizes origins to which secrets may be sent", () =>
       rows(
         table,
         ([url, isSecure]) => `${url} is ${isSecure ? "" : "not "}safe to send a secret to`,
@@ -233,7 +233,7 @@ describe("Origin", () => {
   })
 
   describe("parse", () => {
-    it("is the URL of an http or https address, and nothing for any other", () => {
+    it("returns a URL for http and https, and nothing for anything else", () => {
       assert.strictEqual(Origin.parse("HTTPS://API.example.com:443/x")?.origin, origin)
       assert.strictEqual(Origin.parse("http://api.example.com")?.origin, "http://api.example.com")
       for (

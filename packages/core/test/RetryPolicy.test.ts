@@ -99,7 +99,7 @@ const standardBounds: ReadonlyArray<readonly [number, number]> = [
 
 describe("RetryPolicy", () => {
   describe("exponential", () => {
-    it.effect("from 200 ms, doubled, 5 retries, unless said otherwise", () =>
+    it.effect("by default waits 200 ms, doubled each time, for 5 retries", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* waits(RetryPolicy.exponential({ jitter: false })), [200, 400, 800, 1600, 3200])
       }))
@@ -153,7 +153,7 @@ describe("RetryPolicy", () => {
   })
 
   describe("retryAfter", () => {
-    it.effect("waits as long as it is told, and not at all when it is told nothing", () =>
+    it.effect("waits as long as Retry-After says, and not at all without it", () =>
       Effect.gen(function*() {
         const asked = [Duration.seconds(3), undefined, Duration.seconds(1)]
         const policy = Schedule.intersect(RetryPolicy.retryAfter(), Schedule.recurs(3))
@@ -163,7 +163,7 @@ describe("RetryPolicy", () => {
         )
       }))
 
-    it.effect("never longer than its cap", () =>
+    it.effect("never waits longer than its cap", () =>
       Effect.gen(function*() {
         const policy = Schedule.intersect(RetryPolicy.retryAfter("1 minute"), Schedule.recurs(2))
         deepStrictEqual(
@@ -179,7 +179,7 @@ describe("RetryPolicy", () => {
       }))
   })
 
-  it.effect("none: one attempt and no more", () =>
+  it.effect("none: one attempt", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* waits(RetryPolicy.none), [])
     }))
@@ -216,14 +216,14 @@ describe("RetryPolicy", () => {
           1000
         ]]
       ]
-    it.effect("waits as long as each policy says", () =>
+    it.effect("waits as long as the longest policy says", () =>
       rowsEffect(table, ([what]) => what, ([, policy, expected]) =>
         Effect.gen(function*() {
           deepStrictEqual(yield* waits(policy), expected)
         })))
   })
 
-  it("statuses: these and no others, whatever the reason", () => {
+  it("statuses: retries these statuses and no others, for any reason", () => {
     const retryWhile = RetryPolicy.statuses([500, 401])
     assert.isTrue(retryWhile(failure({ status: 500 })))
     assert.isTrue(retryWhile(failure({ reason: "OAuth", status: 401, error: "invalid_client" })))
@@ -241,7 +241,7 @@ describe("RetryPolicy", () => {
       ["temporarily_unavailable", () => oauth(400, "temporarily_unavailable")],
       ["a connection reset", () => "reset"]
     ]
-    it.effect("is tried 6 times, and then fails with the last error", () =>
+    it.effect("is attempted 6 times, and fails with the last error", () =>
       rowsEffect(
         passing,
         ([what]) => `is tried 6 times after ${what}, and then fails with the last error`,
@@ -253,7 +253,7 @@ describe("RetryPolicy", () => {
           })
       ))
 
-    it.effect("succeeds when the failure has passed", () =>
+    it.effect("succeeds once the endpoint works again", () =>
       rowsEffect(passing, ([what]) => `succeeds when ${what} has passed`, ([, answer]) =>
         Effect.gen(function*() {
           const { attempts, result } = yield* requests(failing(2, answer))
@@ -261,7 +261,7 @@ describe("RetryPolicy", () => {
           assert.isTrue(Either.isRight(result))
         })))
 
-    it.effect("is tried again after a timeout, each attempt with its own time", () =>
+    it.effect("is retried after a timeout; each attempt has the full time limit", () =>
       Effect.gen(function*() {
         const { result, waits } = yield* requests(failing(1, () => "hang"), { timeout: "3 seconds" })
         assertBetween(waits, [[3160, 3240]])
@@ -277,7 +277,7 @@ describe("RetryPolicy", () => {
       ["HTML", () => new Response("<html></html>", { headers: { "content-type": "text/html" } })],
       ["a bad token", () => Response.json({ access_token: 1 })]
     ]
-    it.effect("is made once when the answer is final", () =>
+    it.effect("is made once if the error is permanent", () =>
       rowsEffect(final, ([what]) => `is made once when the answer is ${what}`, ([, answer]) =>
         Effect.gen(function*() {
           const { attempts, result } = yield* requests(failing(Infinity, answer))
@@ -299,7 +299,7 @@ describe("RetryPolicy", () => {
         deepStrictEqual(waits, [9000])
       }))
 
-    it.effect("does not wait for a date that has passed, beyond its own backoff", () =>
+    it.effect("for a date in the past, waits for the backoff only", () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(Date.UTC(2030, 0, 1, 12, 0, 0))
         const date = new Date(Date.UTC(2029, 0, 1)).toUTCString()
@@ -313,7 +313,7 @@ describe("RetryPolicy", () => {
         deepStrictEqual(waits, [10_000, 10_000])
       }))
 
-    it.effect("a Schedule of the app's own need not heed Retry-After", () =>
+    it.effect("a Schedule of the app may ignore Retry-After", () =>
       Effect.gen(function*() {
         const { waits } = yield* requests(failing(2, () => status(503, { "retry-after": "7" })), {
           retry: RetryPolicy.exponential({ jitter: false })
@@ -321,7 +321,7 @@ describe("RetryPolicy", () => {
         deepStrictEqual(waits, [200, 400])
       }))
 
-    it.effect("alf's Retry(total=5, status_forcelist=[500], backoff_factor=0.3) in one line, and it does retry the POST", () =>
+    it.effect("alf's Retry(total=5, status_forcelist=[500], backoff_factor=0.3) in one line; it retries the POST", () =>
       Effect.gen(function*() {
         const { result, waits } = yield* requests(failing(5, () => status(500)), {
           retry: RetryPolicy.exponential({ base: "300 millis", times: 5, jitter: false }),
@@ -348,13 +348,13 @@ describe("RetryPolicy", () => {
         assert.isTrue(Either.isRight(result))
       }))
 
-    it.effect("RetryPolicy.none: one attempt, whatever happens", () =>
+    it.effect("RetryPolicy.none: one attempt after any error", () =>
       Effect.gen(function*() {
         const { attempts } = yield* requests(failing(Infinity, () => status(503)), { retry: RetryPolicy.none })
         assert.strictEqual(attempts, 1)
       }))
 
-    it.effect("every request begins its Schedule anew", () =>
+    it.effect("every request starts its Schedule anew", () =>
       Effect.gen(function*() {
         const retry = RetryPolicy.exponential({ times: 2, jitter: false })
         const first = yield* requests(failing(Infinity, () => status(503)), { retry })

@@ -36,7 +36,7 @@ const meaning = (of: TokenRequest.Identity, request: TokenRequest.TokenRequest) 
 
 describe("TokenRequest", () => {
   describe("resolve", () => {
-    it("RFC 6749 §4.4.2: asks for client_credentials, and for nothing that was not said", () => {
+    it("RFC 6749 §4.4.2: requests client_credentials with no parameter that was not given", () => {
       deepStrictEqual(params({}), [["grant_type", "client_credentials"]])
     })
 
@@ -61,7 +61,7 @@ describe("TokenRequest", () => {
       )
     })
 
-    it("RFC 6749 §3.2: sends no parameter twice: what is given by name takes the place of ours", () => {
+    it("RFC 6749 §3.2: sends no parameter twice: an extra parameter replaces the one of that name", () => {
       deepStrictEqual(
         params({ scope: "read", params: { grant_type: "urn:own:grant", scope: "write" } }),
         [["grant_type", "urn:own:grant"], ["scope", "write"]]
@@ -91,16 +91,16 @@ describe("TokenRequest", () => {
   })
 
   describe("key", () => {
-    it("rule 9: it is redacted, as a header or parameter of it may be a secret", () => {
+    it("rule 9: is redacted, as its headers and parameters may be secrets", () => {
       const request = { scope: "read", params: { password: "hunter2" } }
       deepStrictEqual(leaks([TokenRequest.resolve(identity, request).key], ["hunter2"]), [])
     })
 
-    it("what a store knows it by can be shown: 43 characters of base64url that hold nothing of the request", () => {
+    it("its form in a store can be shown: 43 characters of base64url that reveal nothing of the request", () => {
       assert.match(key({ scope: "read", params: { password: "hunter2" } }), /^[A-Za-z0-9_-]{43}$/)
     })
 
-    it("is the same in every process and version: stored tokens are found by it", () => {
+    it("is the same in every process and version, as stored tokens are found by it", () => {
       assert.strictEqual(
         key({ scope: "read write", resource: "https://api", audience: "aud", params: { tenant: "t" } }),
         "n1baJ1Nxs7vyN2XxmZ1LUjpvTD80J6_fwweNNdhejjU"
@@ -155,7 +155,7 @@ describe("TokenRequest", () => {
       ["two extra parameters' values", { ...base, params: { tenant: "eu", region: "t" } }],
       ["one extra parameter less", { ...base, params: { tenant: "t" } }]
     ]
-    it("rule 2: differs for whatever makes another token", () =>
+    it("rule 2: differs whenever the token would differ", () =>
       rows(others, ([what]) => `rule 2: differs for ${what}`, ([, other, of]) => {
         assert.notStrictEqual(key(other, of), key(base))
       }))
@@ -175,7 +175,7 @@ describe("TokenRequest", () => {
       [{ params: { a: "\ud800" } }, { params: { a: "\ud801" } }],
       [{ params: { a: "\ud800" } }, { params: { a: "\ufffd" } }]
     ]
-    it("rule 2: no separator makes one request look like another", () =>
+    it("rule 2: no separator in a value makes two requests equal", () =>
       rows(
         crafted,
         ([one, other]) => `rule 2: no separator makes ${JSON.stringify(one)} look like ${JSON.stringify(other)}`,
@@ -184,7 +184,7 @@ describe("TokenRequest", () => {
         }
       ))
 
-    it("rule 2: nothing moves between endpoint, client and method", () => {
+    it("rule 2: endpoint, client and method cannot be confused", () => {
       const keys = [
         ["a\",\"b", "c", "d"],
         ["a", "b\",\"c", "d"],
@@ -240,12 +240,12 @@ describe("TokenRequest", () => {
       params: { tenant: "t", region: "eu" }
     }
 
-    it("is the defaults where nothing is asked for", () => {
+    it("returns the defaults for an empty request", () => {
       deepStrictEqual(TokenRequest.merge(defaults, undefined), defaults)
       deepStrictEqual(TokenRequest.merge(defaults, {}), defaults)
     })
 
-    it("takes each field from the request that has it", () => {
+    it("takes each field from the request that sets it", () => {
       deepStrictEqual(TokenRequest.merge(defaults, { scope: "write", resource: ["https://s"] }), {
         ...defaults,
         scope: "write",
@@ -262,20 +262,20 @@ describe("TokenRequest", () => {
       deepStrictEqual(TokenRequest.merge({}, { params: { a: "b" } }).params, { a: "b" })
     })
 
-    it("a parameter that is not there is not sent", () => {
+    it("an undefined parameter is not sent", () => {
       deepStrictEqual(
         params({ params: JSON.parse("{}"), scope: "a" }),
         params({ scope: "a", params: { x: undefined as never } })
       )
     })
 
-    it("asks for no scope at all when a call says so", () => {
+    it("an empty scope of a call removes the default scope", () => {
       for (const scope of ["", []]) {
         deepStrictEqual(params(TokenRequest.merge({ scope: "read" }, { scope })), params({}))
       }
     })
 
-    it("an explicit undefined is as good as nothing", () => {
+    it("an explicit undefined counts as missing", () => {
       deepStrictEqual(
         TokenRequest.merge(defaults, {
           grant: undefined,

@@ -158,13 +158,13 @@ describe("WwwAuthenticate", () => {
       "Bearer error=a, x\"y, DPoP": [challenge("bearer", { error: "a" })]
     })
 
-    it("names that every object has are parameters like others", () => {
+    it("names of Object.prototype are parameters like others", () => {
       const [{ params }] = WwwAuthenticate.parse("Bearer __proto__=a, constructor=b, error=c")
       deepStrictEqual(Object.entries(params), [["__proto__", "a"], ["constructor", "b"], ["error", "c"]])
       assert.strictEqual(Object.getPrototypeOf(params), Object.prototype)
     })
 
-    it("of a header above 16 KiB the whole elements at its beginning are read", () => {
+    it("of a header above 16 KiB, complete elements at its start are parsed", () => {
       const long = `Bearer error=a, ${"x=y, ".repeat(3_000)}`
       const read = WwwAuthenticate.parse(`${long}, z${"z".repeat(2_000)}=end, DPoP error=b`)
       deepStrictEqual(read, [challenge("bearer", { error: "a", x: "y" })])
@@ -184,11 +184,11 @@ describe("WwwAuthenticate", () => {
       { maxLength: 5 }
     )
 
-    it.prop("what was printed is read as the same", [challenges], ([challenges]) => {
+    it.prop("a formatted challenge is parsed as the same challenge", [challenges], ([challenges]) => {
       deepStrictEqual(WwwAuthenticate.parse(WwwAuthenticate.print(challenges)), challenges)
     })
 
-    it.prop("headers joined by a comma are read one after the other", [challenges, challenges], ([one, other]) => {
+    it.prop("headers joined by a comma are parsed in order", [challenges, challenges], ([one, other]) => {
       const joined = `${WwwAuthenticate.print(one)}, ${WwwAuthenticate.print(other)}`
       deepStrictEqual(WwwAuthenticate.parse(joined), [...one, ...other])
     })
@@ -231,7 +231,7 @@ describe("WwwAuthenticate", () => {
       runs(2_000)
     )
 
-    it.prop("a good challenge before anything else is kept", [adversarial], ([text]) => {
+    it.prop("a valid challenge before invalid text is kept", [adversarial], ([text]) => {
       const [first] = WwwAuthenticate.parse(`Bearer realm="a", error="invalid_token", ${text}`)
       assert.strictEqual(first.scheme, "bearer")
       assert.strictEqual(first.params.realm, "a")
@@ -268,7 +268,7 @@ describe("WwwAuthenticate", () => {
       "A \t"
     ]
 
-    it("time is in proportion to the length, whatever is repeated", () => {
+    it("time is proportional to the length, for any repetition", () => {
       const time = (text: string) => {
         const start = performance.now()
         WwwAuthenticate.parse(text)
@@ -312,7 +312,7 @@ describe("WwwAuthenticate", () => {
   describe("error", () => {
     const error = (header: string) => Option.getOrUndefined(WwwAuthenticate.error(WwwAuthenticate.parse(header)))
 
-    it("RFC 6750 §3: says what the resource says", () => {
+    it("RFC 6750 §3: contains what the resource says", () => {
       deepStrictEqual(
         error(
           "Bearer realm=\"x\", error=\"insufficient_scope\", error_description=\"no\tmore\", error_uri=\"https://help\", " +
@@ -330,7 +330,7 @@ describe("WwwAuthenticate", () => {
       )
     })
 
-    it("RFC 9470 §3: says how a user must have authenticated", () => {
+    it("RFC 9470 §3: contains how the user must have authenticated", () => {
       const found = error(
         "Bearer error=\"insufficient_user_authentication\", acr_values=\"gold silver\", max_age=\"5\""
       )
@@ -347,7 +347,7 @@ describe("WwwAuthenticate", () => {
         }
       ))
 
-    it("RFC 9449 §7.1: of a resource that takes both, that of the scheme that was used comes first", () => {
+    it("RFC 9449 §7.1: if a resource accepts both schemes, the challenge of the used scheme comes first", () => {
       const challenges = WwwAuthenticate.parse("Bearer error=a, DPoP error=b, Bearer error=c")
       const code = (scheme?: "bearer" | "dpop") =>
         Option.map(WwwAuthenticate.error(challenges, scheme), ({ code }) => code)
@@ -372,7 +372,7 @@ describe("WwwAuthenticate", () => {
       "error=invalid_token": undefined,
       "": undefined
     }
-    it("finds the code, or that there is none", () =>
+    it("finds the code, if there is one", () =>
       rows(
         Object.entries(codes),
         ([header, code]) => `finds ${code ?? "none"} in ${JSON.stringify(header)}`,
@@ -384,7 +384,7 @@ describe("WwwAuthenticate", () => {
   })
 
   describe("insufficientScope (RFC 6750 §3.1)", () => {
-    it("is there in an answer that says so, whatever its status", () =>
+    it("is found in a response of any status that reports it", () =>
       rows([401, 403], (status) => `is there in a ${status} that says so`, (status) => {
         const found = WwwAuthenticate.insufficientScope(
           response(status, ["Bearer error=\"insufficient_scope\", scope=\"admin\""])
@@ -392,7 +392,7 @@ describe("WwwAuthenticate", () => {
         deepStrictEqual(Option.map(found, ({ scope }) => scope), Option.some(["admin"]))
       }))
 
-    it("is not there in any other", () => {
+    it("is not found in other responses", () => {
       for (const headers of [[], ["Bearer"], ["Bearer error=\"invalid_token\", scope=\"admin\""]]) {
         deepStrictEqual(WwwAuthenticate.insufficientScope(response(403, headers)), Option.none())
       }
