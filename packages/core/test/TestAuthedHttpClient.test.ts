@@ -11,7 +11,7 @@ const services = Effect.all({
 })
 
 describe("TestAuthedHttpClient", () => {
-  it.effect("records the requests as the app made them, and what it asked of their tokens", () =>
+  it.effect("records the app's requests and their token requests", () =>
     Effect.gen(function*() {
       const { client, control } = yield* services
       yield* client.get("/orders?a=1", { urlParams: { page: 2 }, hash: "top" })
@@ -30,7 +30,7 @@ describe("TestAuthedHttpClient", () => {
       deepStrictEqual(yield* control.requests, [])
     }).pipe(Effect.provide(TestAuthedHttpClient.layer(() => new Response(null, { status: 201 })))))
 
-  it.effect("fails some requests or all, with an answer or an error", () =>
+  it.effect("fails some or all requests, with a response or an error", () =>
     Effect.gen(function*() {
       const { client, control } = yield* services
       const status = Effect.map(client.get("/"), ({ status }) => status)

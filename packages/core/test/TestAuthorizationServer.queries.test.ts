@@ -30,7 +30,7 @@ const aToken = (request?: Parameters<TokenEndpoint.TokenEndpoint["Type"]["resolv
   Effect.flatMap(TokenEndpoint.TokenEndpoint, (endpoint) => endpoint.attempt(endpoint.resolve(request)))
 
 describe("TestAuthorizationServer, queries of tokens", () => {
-  it.effect("RFC 7662 §2.2: tells of a token what the server knows, while it is valid", () =>
+  it.effect("RFC 7662 §2.2: describes a valid token", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       const introspect = yield* TokenIntrospection.make({ introspectionEndpoint, ...client })
@@ -59,7 +59,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       })
     }).pipe(provided({ lifetime: "5 minutes" })))
 
-  it.effect("RFC 7009 §2.2: a token is revoked, and one that nobody knows is no failure", () =>
+  it.effect("RFC 7009 §2.2: revokes a token; an unknown token is not an error", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       const revoke = yield* TokenRevocation.make({ revocationEndpoint, ...client })
@@ -69,7 +69,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       deepStrictEqual((yield* server.revocationRequests).map(({ token }) => token), ["token-1", "unknown"])
     }).pipe(provided()))
 
-  it.effect("RFC 7009 §2.1: a refresh token is revoked with all that came of it", () =>
+  it.effect("RFC 7009 §2.1: a refresh token is revoked with its access tokens", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       const first = yield* server.issueRefreshToken
@@ -97,7 +97,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       deepStrictEqual((yield* server.refreshTokens).map(({ revoked }) => revoked), [true, true])
     }).pipe(provided({ refreshGracePeriod: "10 seconds" })))
 
-  it.effect("refuses who it does not know, and a request without a token", () =>
+  it.effect("rejects unknown clients, and requests without a token", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       const revoke = yield* TokenRevocation.make({ revocationEndpoint, clientId, clientSecret: Redacted.make("wrong") })
@@ -111,7 +111,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       assert.strictEqual((yield* Effect.flip(introspect(token))).reason, "Transport")
     }).pipe(provided()))
 
-  it.effect("RFC 6749 §3.2: a token without a value is none", () =>
+  it.effect("RFC 6749 §3.2: an empty token counts as missing", () =>
     Effect.gen(function*() {
       const http = yield* HttpClient.HttpClient
       for (const url of [revocationEndpoint, introspectionEndpoint]) {
@@ -122,7 +122,7 @@ describe("TestAuthorizationServer, queries of tokens", () => {
       }
     }).pipe(provided()))
 
-  it.effect("the metadata names both, and the tokens of a provider end with it", () =>
+  it.effect("the metadata names both endpoints; a provider revokes its tokens when it closes", () =>
     Effect.gen(function*() {
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
       yield* Effect.scoped(Effect.gen(function*() {

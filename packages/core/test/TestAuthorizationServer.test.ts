@@ -49,7 +49,7 @@ const status = (client: HttpClient.HttpClient, request: HttpClientRequest.HttpCl
 
 describe("TestAuthorizationServer", () => {
   describe("RFC 6749 §4.4", () => {
-    it.effect("issues tokens that are not to be cached", () =>
+    it.effect("issues tokens with Cache-Control: no-store", () =>
       run({}, ({ client }) =>
         Effect.gen(function*() {
           const first = yield* answer(client, tokenRequest("grant_type=client_credentials&scope=read+write"))
@@ -65,7 +65,7 @@ describe("TestAuthorizationServer", () => {
           deepStrictEqual(second.body, { access_token: "token-2", token_type: "Bearer", expires_in: 3600 })
         })))
 
-    it.effect("takes the client's credentials form-encoded by Basic, or in the body, but not both", () =>
+    it.effect("accepts client credentials form-encoded in Basic, or in the body, but not both", () =>
       run({ clientId: "a:b c", clientSecret: Redacted.make("s%&+é") }, ({ client }) =>
         Effect.gen(function*() {
           const id = ClientAuth.formEncode("a:b c")
@@ -79,7 +79,7 @@ describe("TestAuthorizationServer", () => {
           assert.propertyVal(both.body, "error", "invalid_request")
         })))
 
-    it.effect("refuses what the RFC refuses", () =>
+    it.effect("rejects what the RFC rejects", () =>
       run({ scopes: ["read", "write"] }, ({ client, server }) =>
         Effect.gen(function*() {
           const cases: ReadonlyArray<readonly [HttpClientRequest.HttpClientRequest, number, string]> = [
@@ -123,7 +123,7 @@ describe("TestAuthorizationServer", () => {
           assert.propertyVal((yield* answer(client, grant)).body, "expires_in", 1.5)
         })))
 
-    it.effect("knows one secret at a time", () =>
+    it.effect("accepts one secret at a time", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           assert.strictEqual(yield* status(client, grant), 200)
@@ -150,7 +150,7 @@ describe("TestAuthorizationServer", () => {
           assert.propertyVal((yield* answer(client, grant)).body, "access_token", "token-3")
         })))
 
-    it.effect("onlyOneActive revokes the former tokens", () =>
+    it.effect("onlyOneActive revokes earlier tokens", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* server.onlyOneActive(true)
@@ -162,7 +162,7 @@ describe("TestAuthorizationServer", () => {
   })
 
   describe("RFC 6750", () => {
-    it.effect("the resource takes a token until its time is over or it is revoked", () =>
+    it.effect("the resource accepts a token until it expires or is revoked", () =>
       run({ lifetime: "1 minute" }, ({ client, server }) =>
         Effect.gen(function*() {
           yield* answer(client, grant)
@@ -182,7 +182,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual(without.headers["www-authenticate"], "Bearer realm=\"test\"")
         })))
 
-    it.effect("revoke() ends all tokens issued so far", () =>
+    it.effect("revoke() revokes all tokens issued so far", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* answer(client, grant)
@@ -192,7 +192,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual(yield* status(client, get("token-2")), 200)
         })))
 
-    it.effect("an origin can reject every token", () =>
+    it.effect("one origin can reject every token", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* answer(client, grant)
@@ -203,7 +203,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual(yield* status(client, get("token-1", "https://other.test/x")), 200)
         })))
 
-    it.effect("on the token endpoint's origin only what is below apiUrl is a resource", () =>
+    it.effect("on the origin of the token endpoint only URLs below apiUrl are the resource", () =>
       Effect.forEach(
         ["https://auth.test/api/", "https://auth.test/api"],
         (apiUrl) =>
@@ -250,7 +250,7 @@ describe("TestAuthorizationServer", () => {
           assert.include(new TextDecoder().decode(sent?.body), "name=\"field\"")
         })))
 
-    it.effect("a handler can answer in the resource's place, for valid tokens only", () =>
+    it.effect("a handler can answer for the resource, to requests with valid tokens", () =>
       run({
         api: (request, token) =>
           Effect.succeed(
@@ -268,7 +268,7 @@ describe("TestAuthorizationServer", () => {
   })
 
   describe("misbehaviour", () => {
-    it.effect("failNext and failApiNext queue up their answers", () =>
+    it.effect("failNext and failApiNext queue responses", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* server.failNext(1)
@@ -289,7 +289,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual(yield* status(client, get("token-1")), 200)
         })))
 
-    it.effect("resets connections before and within the answer", () =>
+    it.effect("resets connections before and during the response", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* server.failNext(1, "reset")
@@ -303,7 +303,7 @@ describe("TestAuthorizationServer", () => {
           deepStrictEqual((yield* server.tokenRequests).map(({ status }) => status), [undefined, 200])
         })))
 
-    it.effect("hangs until it is interrupted", () =>
+    it.effect("hangs until interrupted", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* server.failNext(1, "hang")
@@ -316,7 +316,7 @@ describe("TestAuthorizationServer", () => {
           }
         })))
 
-    it.effect("however long an answer takes, proofs and assertions are as old as they were when they came", () =>
+    it.effect("the age of proofs and assertions is measured at arrival, however long the response takes", () =>
       run({ tokenDelay: "90 seconds", apiDelay: "90 seconds" }, ({ client }) =>
         Effect.gen(function*() {
           const key = yield* DPoP.generate()
@@ -343,7 +343,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual((yield* slow(orders)).status, 200)
         })))
 
-    it.effect("setTokenResponse decides over every request until it is taken back", () =>
+    it.effect("setTokenResponse answers every request until it is reset", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* server.setTokenResponse((request) =>
@@ -358,7 +358,7 @@ describe("TestAuthorizationServer", () => {
           assert.strictEqual(yield* status(client, bad), 200)
         })))
 
-    it.effect("delays by Clock; a request that is interrupted meanwhile gets no token", () =>
+    it.effect("delays by Clock; a request interrupted during the delay gets no token", () =>
       run({ tokenDelay: "2 seconds" }, ({ client, server }) =>
         Effect.gen(function*() {
           const fiber = yield* Effect.fork(client.execute(grant))
@@ -394,7 +394,7 @@ describe("TestAuthorizationServer", () => {
           use: (token: unknown) => answer(client, refresh(token))
         })))
 
-    it.effect("each use brings an access token and the next refresh token", () =>
+    it.effect("each use issues an access token and the next refresh token", () =>
       Effect.gen(function*() {
         const { client, initial, server, use } = yield* setUp({})
         const first = yield* answer(client, refresh(initial, "&scope=read"))
@@ -407,7 +407,7 @@ describe("TestAuthorizationServer", () => {
         ])
       }))
 
-    it.effect("one that was used before ends its family with the access tokens, and no other", () =>
+    it.effect("reuse revokes all tokens of that authorization, and no others", () =>
       Effect.gen(function*() {
         const { client, initial, server, use } = yield* setUp({})
         const other = Redacted.value(yield* server.issueRefreshToken)
@@ -420,7 +420,7 @@ describe("TestAuthorizationServer", () => {
         assert.strictEqual((yield* use(other)).status, 200)
       }))
 
-    it.effect("within the grace period it is used again, and after it no more", () =>
+    it.effect("reuse is accepted within the grace period only", () =>
       Effect.gen(function*() {
         const { initial, use } = yield* setUp({ refreshGracePeriod: "10 seconds" })
         yield* use(initial)
@@ -430,7 +430,7 @@ describe("TestAuthorizationServer", () => {
         assert.strictEqual((yield* use(initial)).status, 400)
       }))
 
-    it.effect("without rotation it is used for ever, and one that is unknown or missing never", () =>
+    it.effect("without rotation it stays valid; an unknown or missing one is rejected", () =>
       Effect.gen(function*() {
         const { client, initial, use } = yield* setUp({ rotatesRefreshTokens: false })
         for (let i = 0; i < 3; i++) assert.notProperty((yield* use(initial)).body, "refresh_token")
@@ -474,7 +474,7 @@ describe("TestAuthorizationServer", () => {
           assert.lengthOf(yield* server.issued, 1)
         })))
 
-    it.effect("has a snapshot's safety: what is handed out does not change", () =>
+    it.effect("returns snapshots, which do not change", () =>
       run({}, ({ client, server }) =>
         Effect.gen(function*() {
           yield* answer(client, grant)
@@ -485,7 +485,7 @@ describe("TestAuthorizationServer", () => {
         })))
   })
 
-  it.effect("stands behind a whole client", () =>
+  it.effect("serves a complete client", () =>
     Effect.gen(function*() {
       const client = yield* AuthedHttpClient.AuthedHttpClient
       const server = yield* TestAuthorizationServer.TestAuthorizationServer
@@ -509,7 +509,7 @@ describe("TestAuthorizationServer", () => {
       )
     )))
 
-  describe("behind a whole client", () => {
+  describe("with a complete client", () => {
     const layer = (
       endpoint: Layer.Layer<TokenEndpoint.TokenEndpoint, OAuthError.InvalidOptions, HttpClient.HttpClient>,
       options?: TestAuthorizationServer.Options
@@ -525,7 +525,7 @@ describe("TestAuthorizationServer", () => {
       server: TestAuthorizationServer.TestAuthorizationServer
     })
 
-    it.effect("RFC 8414: is found by its issuer, and says how clients may authenticate", () =>
+    it.effect("RFC 8414: publishes metadata with its issuer and authentication methods", () =>
       Effect.gen(function*() {
         const { client, server } = yield* services
         assert.strictEqual((yield* client.get("/orders")).status, 200)
@@ -542,7 +542,7 @@ describe("TestAuthorizationServer", () => {
         )
       ))
 
-    it.effect("RFC 8414 §2: says how assertions may be signed where it takes them", () =>
+    it.effect("RFC 8414 §2: publishes signing algorithms if it accepts assertions", () =>
       Effect.gen(function*() {
         const algorithms = (options: TestAuthorizationServer.Options) =>
           run(options, ({ client }) =>
@@ -563,7 +563,7 @@ describe("TestAuthorizationServer", () => {
         )
       }))
 
-    it.effect("fail takes the token endpoint and the metadata away, until it is taken back", () =>
+    it.effect("fail makes the token endpoint and the metadata fail until it is reset", () =>
       Effect.gen(function*() {
         const { client, server } = yield* services
         yield* server.fail({ status: 500 })
@@ -583,7 +583,7 @@ describe("TestAuthorizationServer", () => {
         )
       ))
 
-    it.effect("RFC 7523: a secret that is not sent, and a private key", () =>
+    it.effect("RFC 7523: accepts assertions by a secret and by a private key", () =>
       Effect.gen(function*() {
         const { privateKey, publicKey } = yield* Effect.promise(() =>
           jose.generateKeyPair("ES256", { extractable: true })
@@ -601,7 +601,7 @@ describe("TestAuthorizationServer", () => {
         }
       }))
 
-    it.effect("RFC 9449: tokens are bound to the key of the proofs, and both sides can ask for nonces", () =>
+    it.effect("RFC 9449: binds tokens to the key of proofs; both servers can require nonces", () =>
       Effect.gen(function*() {
         const key = yield* DPoP.generate()
         yield* Effect.gen(function*() {
@@ -633,7 +633,7 @@ describe("TestAuthorizationServer", () => {
         )
       }))
 
-    it.effect("a token that ended early is replaced, and a scope that is missing is not", () =>
+    it.effect("a token that expired early is replaced, one with a missing scope is not", () =>
       Effect.gen(function*() {
         const { client, server } = yield* services
         yield* client.get("/orders")
@@ -656,7 +656,7 @@ describe("TestAuthorizationServer", () => {
       }).pipe(Effect.provide(layer(TokenEndpoint.layer({ tokenEndpoint, clientId, clientSecret })))))
   })
 
-  it.effect("layer is a new server each time", () =>
+  it.effect("layer makes a new server each time", () =>
     Effect.gen(function*() {
       const build = Effect.scoped(Layer.build(TestAuthorizationServer.layer()))
       const one = yield* build

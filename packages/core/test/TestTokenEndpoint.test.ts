@@ -20,7 +20,7 @@ const lifetimeOf = (token: AccessToken.AccessToken) =>
   Option.map(AccessToken.remaining(token, token.obtainedAt), Duration.toSeconds)
 
 describe("TestTokenEndpoint", () => {
-  it.effect("issues numbered tokens and records what was asked", () =>
+  it.effect("issues numbered tokens and records requests", () =>
     run({ lifetime: "10 minutes" }, ({ control, endpoint }) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("1 second")
@@ -39,7 +39,7 @@ describe("TestTokenEndpoint", () => {
         deepStrictEqual(yield* control.requests, [])
       })))
 
-  it.effect("fails every attempt that was not told otherwise, until that is taken back", () =>
+  it.effect("fails every attempt that has no queued response, until it is reset", () =>
     run({}, ({ control, endpoint }) =>
       Effect.gen(function*() {
         const attempt = endpoint.attempt(endpoint.resolve())
@@ -69,7 +69,7 @@ describe("TestTokenEndpoint", () => {
           ))
     ))
 
-  it.effect("fails and responds as it was told, in that order", () =>
+  it.effect("fails and responds in the queued order", () =>
     run({}, ({ control, endpoint }) =>
       Effect.gen(function*() {
         yield* control.failNext(1)
@@ -85,7 +85,7 @@ describe("TestTokenEndpoint", () => {
         assert.strictEqual(value(yield* attempt), "token-2")
       })))
 
-  it.effect("request makes one attempt unless it is given retries", () =>
+  it.effect("request makes one attempt unless it has a retry policy", () =>
     run({}, ({ control, endpoint }) =>
       Effect.gen(function*() {
         yield* control.failNext(1)
@@ -93,7 +93,7 @@ describe("TestTokenEndpoint", () => {
         assert.lengthOf(yield* control.requests, 1)
       })))
 
-  it.effect("retries transient failures with the schedule it is given", () =>
+  it.effect("retries transient failures with the given schedule", () =>
     run(
       { retry: RetryPolicy.exponential({ base: "1 second", jitter: false, times: 2 }) },
       ({ control, endpoint }) =>
@@ -128,7 +128,7 @@ describe("TestTokenEndpoint", () => {
         deepStrictEqual(lifetimeOf(yield* endpoint.attempt(endpoint.resolve())), Option.some(5))
       })))
 
-  it.effect("hangs until it is interrupted, and records that it was asked", () =>
+  it.effect("hangs until interrupted, and records the request", () =>
     run({}, ({ control, endpoint }) =>
       Effect.gen(function*() {
         yield* control.hang(true)
@@ -141,7 +141,7 @@ describe("TestTokenEndpoint", () => {
         assert.lengthOf(yield* control.requests, 2)
       })))
 
-  it.effect("returns the same token with what remains of its lifetime, by key", () =>
+  it.effect("returns the same token with its remaining lifetime, by key", () =>
     run({ lifetime: "1 minute" }, ({ control, endpoint }) =>
       Effect.gen(function*() {
         yield* control.returnSameToken(true)
@@ -156,7 +156,7 @@ describe("TestTokenEndpoint", () => {
         assert.strictEqual(value(yield* attempt), "token-3")
       })))
 
-  it.effect("says which credentials it would use", () =>
+  it.effect("describes the credentials it uses", () =>
     run({}, ({ control, endpoint }) =>
       Effect.gen(function*() {
         deepStrictEqual(yield* endpoint.credentials, Option.none())
@@ -166,7 +166,7 @@ describe("TestTokenEndpoint", () => {
         deepStrictEqual(yield* endpoint.credentials, Option.none())
       })))
 
-  it.effect("stands behind a provider", () =>
+  it.effect("serves a provider", () =>
     Effect.gen(function*() {
       const provider = yield* TokenProvider.TokenProvider
       const control = yield* TestTokenEndpoint.TestTokenEndpoint

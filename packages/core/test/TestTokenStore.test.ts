@@ -46,7 +46,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("over one store each shows what it holds of the keys that it has written itself", () =>
+  it.effect("over one store each shows the entries of keys that it wrote itself", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory()
       const [one, other] = [TestTokenStore.make(memory), TestTokenStore.make(memory)]
@@ -57,7 +57,7 @@ describe("TestTokenStore", () => {
       deepStrictEqual(Array.from((yield* other.control.entries).keys()), ["a", "b"])
     }))
 
-  it.effect("shows what it holds now, whoever wrote it", () =>
+  it.effect("shows its current entries, whoever wrote them", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
         yield* store.set("a", entry, Option.none())
@@ -72,7 +72,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("fails all methods, or some, until it is told to stop", () =>
+  it.effect("fails all methods, or some, until it is reset", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
         yield* control.fail("connection refused")
@@ -94,7 +94,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("is slow by Clock, and does nothing before", () =>
+  it.effect("is slow by Clock, and does nothing during the delay", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
         yield* control.setDelay("2 seconds", "set")
@@ -109,7 +109,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("hangs until it is interrupted", () =>
+  it.effect("hangs until interrupted", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
         yield* control.hang(true)
@@ -122,7 +122,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("corrupts an entry, or makes one, with what remains of its time", () =>
+  it.effect("corrupts an entry or adds an invalid one, with the remaining lifetime", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
         yield* store.set("a", entry, Option.none())
@@ -157,7 +157,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("gives notice of what others write", () =>
+  it.effect("reports writes of others", () =>
     run(({ control, store }) =>
       Effect.gen(function*() {
         const fiber = yield* Effect.fork(Stream.runCollect(Stream.take(store.changes, 2)))
@@ -168,7 +168,7 @@ describe("TestTokenStore", () => {
       })
     ))
 
-  it.effect("stands behind a provider", () =>
+  it.effect("serves a provider", () =>
     Effect.gen(function*() {
       const provider = yield* TokenProvider.TokenProvider
       const control = yield* TestTokenStore.TestTokenStore
@@ -182,7 +182,7 @@ describe("TestTokenStore", () => {
       )
     )))
 
-  it.effect("layers that fail, are slow or hang from the start do so for some methods or all, until they are told", () =>
+  it.effect("layers that fail, are slow or hang from the start do so for some or all methods until reset", () =>
     Effect.gen(function*() {
       const within = <A>(
         layer: ReturnType<typeof TestTokenStore.layerMemory>,

@@ -79,7 +79,7 @@ shared(services)("known servers", (it) => {
         GOOGLE_API_URL: google.api.origin
       }))
 
-    it.scopedLive("trades a JWT of the service account for a token", () =>
+    it.scopedLive("exchanges a JWT of the service account for a token", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({ [email]: [account] })
@@ -88,7 +88,7 @@ shared(services)("known servers", (it) => {
         deepStrictEqual(yield* google.api.answers, ["GET /storage/v1/b 200"])
       }))
 
-    it.scopedLive("says that the key was deleted at Google", () =>
+    it.scopedLive("reports that the key was deleted at Google", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({ [email]: [] })
@@ -100,7 +100,7 @@ shared(services)("known servers", (it) => {
         deepStrictEqual(yield* google.api.answers, [])
       }))
 
-    it.scopedLive("says that the file is not that of a service account", () =>
+    it.scopedLive("reports that the file is not a service account's", () =>
       Effect.gen(function*() {
         const account = yield* key
         const google = yield* Google.make({})
@@ -130,7 +130,7 @@ shared(services)("known servers", (it) => {
 
     const certificate = Effect.runSync(Effect.cached(Effect.flatMap(key, ({ pem }) => Entra.certificate(pem))))
 
-    it.scopedLive("proves itself by its certificate", () =>
+    it.scopedLive("authenticates by its certificate", () =>
       Effect.gen(function*() {
         const entra = yield* Entra.make({ [clientId]: { certificates: [yield* certificate] } })
         const api = yield* ProtectedApi.make(entra.verify)
@@ -139,7 +139,7 @@ shared(services)("known servers", (it) => {
         deepStrictEqual(yield* api.answers, ["GET /orders/42 200"])
       }))
 
-    it.scopedLive("says that the certificate is not registered", () =>
+    it.scopedLive("reports that the certificate is not registered", () =>
       Effect.gen(function*() {
         const { pem } = yield* key
         const entra = yield* Entra.make({ [clientId]: { certificates: [] } })
@@ -162,14 +162,14 @@ shared(services)("known servers", (it) => {
       API_URL: auth0.api.origin
     })
 
-    it.scopedLive("says whom the token is for", () =>
+    it.scopedLive("names the audience of the token", () =>
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
         wentWell(yield* run("auth0", environment(auth0, Auth0.audience)))
         deepStrictEqual(yield* auth0.api.answers, ["GET /orders/42 200"])
       }))
 
-    it.scopedLive("says that there is no such API", () =>
+    it.scopedLive("reports that there is no such API", () =>
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
         saysWhy(
@@ -222,7 +222,7 @@ shared(services)("known servers", (it) => {
       API_URL: api
     })
 
-    it.scopedLive("proves itself by what the kubelet has written last", () =>
+    it.scopedLive("authenticates by the latest token of the kubelet", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         const file = yield* makeFile(yield* makeToken("first", subject))
@@ -241,7 +241,7 @@ shared(services)("known servers", (it) => {
         deepStrictEqual(yield* api.answers, ["PUT /orders/42 200", "GET /orders/42 401", "GET /orders/42 200"])
       }))
 
-    it.scopedLive("says whom Entra does not know", () =>
+    it.scopedLive("reports whom Entra does not know", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         const token = yield* makeToken("first", "system:serviceaccount:shop:default")
@@ -254,7 +254,7 @@ shared(services)("known servers", (it) => {
         )
       }))
 
-    it.scopedLive("says which file is not there", () =>
+    it.scopedLive("reports the missing file", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         saysWhy(
@@ -275,7 +275,7 @@ shared(services)("known servers", (it) => {
       API_URL: keycloak.api.origin
     })
 
-    it.scopedLive("finds the endpoint, and how to give it the secret", () =>
+    it.scopedLive("discovers the endpoint and its authentication method", () =>
       Effect.gen(function*() {
         const methods = ["private_key_jwt", "client_secret_post", "tls_client_auth", "client_secret_jwt"]
         const keycloak = yield* Keycloak.make({ client, methods })
@@ -288,7 +288,7 @@ shared(services)("known servers", (it) => {
         deepStrictEqual(yield* keycloak.api.answers, ["GET /orders/42 200"])
       }))
 
-    it.scopedLive("says that the realm takes no secrets", () =>
+    it.scopedLive("reports that the realm accepts no secrets", () =>
       Effect.gen(function*() {
         const keycloak = yield* Keycloak.make({ client, methods: ["private_key_jwt", "tls_client_auth"] })
         saysWhy(

@@ -51,7 +51,7 @@ describe.concurrent("RedisConnection", () => {
       }))
 
     if (isThorough) {
-      it.scopedLive("keeps it encrypted as well", () =>
+      it.scopedLive("keeps the contract with encryption", () =>
         Effect.gen(function*() {
           const { primaries } = yield* Three
           const prefix = "encrypted:"
@@ -62,7 +62,7 @@ describe.concurrent("RedisConnection", () => {
         }))
     }
 
-    it.scopedLive("each key is on its own node with all that belongs to it, and every node tells of it", () =>
+    it.scopedLive("a key and its lease are on one node, and every node reports its changes", () =>
       Effect.gen(function*() {
         const { primaries } = yield* Three
         const store = yield* ownStore()
@@ -92,7 +92,7 @@ describe.concurrent("RedisConnection", () => {
         yield* Effect.forEach(keys, (key) => store.remove(key, "v1"))
       }))
 
-    it.scopedLive("a url is one of the nodes", () =>
+    it.scopedLive("a URL names one of the nodes", () =>
       Effect.gen(function*() {
         const { primaries } = yield* Three
         const store = yield* open({
@@ -106,14 +106,14 @@ describe.concurrent("RedisConnection", () => {
         yield* hearsAgain(told, store)
       }))
 
-    it.scopedLive("a node that is asked first and is not there", () =>
+    it.scopedLive("works if the first named node is down", () =>
       Effect.gen(function*() {
         const { addresses } = yield* Three
         const store = yield* open({ cluster: { nodes: [{ host: "127.0.0.1", port: 1 }, addresses[1]] } })
         assert.isTrue(yield* write(store, newKey()))
       }))
 
-    it.scopedLive("many calls at once, from the first on", () =>
+    it.scopedLive("many simultaneous calls, before it is connected", () =>
       Effect.gen(function*() {
         const store = yield* ownStore()
         const found = yield* Effect.forEach(Arr.makeBy(100, newKey), (key) => store.get(key), {
@@ -123,8 +123,8 @@ describe.concurrent("RedisConnection", () => {
       }))
   })
 
-  describe("a cluster that is not there", () => {
-    it.live("options that name none", () =>
+  describe("a cluster that is down", () => {
+    it.live("options without a node are reported", () =>
       rowsEffect<readonly [RedisTokenStore.Options, string], unknown, never>(
         [
           [{ cluster: {} }, "RedisTokenStore.url is missing"],

@@ -47,7 +47,7 @@ class Failing extends Context.Tag("Failing")<Failing, Queue.Dequeue<RedisCluster
 // Side by side, as a cluster takes two seconds to start
 describe.concurrent("RedisConnection", () => {
   describe("a cluster with TLS and a user", () => {
-    it.scopedLive("what the url says holds for every node", () =>
+    it.scopedLive("TLS and credentials of the URL are used for every node", () =>
       Effect.gen(function*() {
         const { args, ca } = yield* TlsCertificate.make
         const port = yield* ServerProcess.freePort
@@ -136,7 +136,7 @@ describe.concurrent("RedisConnection", () => {
         yield* hearsAgain(told, store)
       })
 
-    scopedLive("all of it is gone, and comes back empty", () =>
+    scopedLive("all nodes are down, and come back empty", () =>
       Effect.gen(function*() {
         const { cluster: { primaries, replicas }, store, told } = yield* start(bounded)
         yield* Effect.forEach([...primaries, ...replicas], ({ kill }) => kill, { concurrency: "unbounded" })
@@ -155,7 +155,7 @@ describe.concurrent("RedisConnection", () => {
         yield* goesOn(rest)
       }))
 
-    scopedLive("a primary that is gone", () =>
+    scopedLive("a primary that is down", () =>
       Effect.gen(function*() {
         const { cluster, primary, ...rest } = yield* start(bounded)
         yield* primary.kill
@@ -164,7 +164,7 @@ describe.concurrent("RedisConnection", () => {
         yield* goesOn(rest)
       }))
 
-    scopedLive("a failover that was planned", () =>
+    scopedLive("a planned failover", () =>
       Effect.gen(function*() {
         const { replica, ...rest } = yield* start()
         yield* Effect.raceFirst(
@@ -178,7 +178,7 @@ describe.concurrent("RedisConnection", () => {
         yield* goesOn(rest)
       }))
 
-    scopedLive("slots that nobody holds", () =>
+    scopedLive("slots without a node", () =>
       Effect.gen(function*() {
         const { primary: { port }, store, told } = yield* start(bounded)
         const slot = yield* RedisServer.ask(port, (node) => node.cluster("KEYSLOT", key))
@@ -192,7 +192,7 @@ describe.concurrent("RedisConnection", () => {
 })
 
 describe.concurrent("RedisConnection, sentinels", () => {
-  it.scopedLive("sentinels: the store follows the primary, and so do the notices", () =>
+  it.scopedLive("the store and its notices follow the primary", () =>
     Effect.gen(function*() {
       const { name, primary, replica, sentinel, watch } = yield* RedisSentinel.make
       // It must find out that nobody answers

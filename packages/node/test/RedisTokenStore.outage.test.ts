@@ -35,7 +35,7 @@ import {
 describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
   const readTwice = (store: Store) => Effect.zipRight(store.get("k"), store.get("k"))
 
-  it.scopedLive("down at the start: the store can be made, and works when the server is there", () =>
+  it.scopedLive("if the server is down at the start, the store is made, and works once the server is up", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       yield* server.kill
@@ -48,7 +48,7 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
       assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
     }))
 
-  it.scopedLive("the first call after the start does not fail because the connect is under way", () =>
+  it.scopedLive("the first call does not fail while the client connects", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       yield* Effect.forEach(
@@ -70,7 +70,7 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
       assertHides(error, "hunter2")
     }))
 
-  it.scopedLive("a server that does not speak TLS where the url says rediss", () =>
+  it.scopedLive("a server without TLS at a rediss URL", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const store = yield* RedisTokenStore.make({
@@ -81,7 +81,7 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
       assert.match((yield* failureOf(store.get("k"))).description, /^Redis is not connected: /)
     }))
 
-  it.scopedLive("a call that is interrupted is left at once, and nothing is thrown afterwards", () =>
+  it.scopedLive("an interrupted call ends at once, and nothing is thrown later", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const store = yield* open({ url: server.url })
@@ -138,7 +138,7 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
         })
     ))
 
-  it.scopedLive("options of ioredis reach it, but none that would make it wait", () =>
+  it.scopedLive("options are passed to ioredis, except those that make it wait", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const store = yield* open({
@@ -168,7 +168,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
 
   const letItPass = Effect.sync(() => vi.advanceTimersByTime(Duration.toMillis(commandTimeout)))
 
-  it.scopedLive("killed and back: no answer is waited for in vain, and it works again by itself", () =>
+  it.scopedLive("if the server is killed, calls fail at once; it works again after a restart", () =>
     Effect.gen(function*() {
       const printed = yield* spyOnConsole
       const server = yield* RedisServer.make()
@@ -184,7 +184,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
       deepStrictEqual(printed, [])
     }))
 
-  it.scopedLive("nothing is printed of what a user may not do, nor of a password that is not needed", () =>
+  it.scopedLive("nothing is printed about missing permissions or a needless password", () =>
     Effect.gen(function*() {
       const printed = yield* spyOnConsole
       const server = yield* RedisServer.make()
@@ -203,7 +203,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
       deepStrictEqual(printed, [])
     }))
 
-  it.scopedLive("a connection whose other end vanished is given up for a new one", () =>
+  it.scopedLive("a connection that does not answer is replaced", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const proxy = yield* makeProxy(server.port)
@@ -233,7 +233,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
       assert.strictEqual(proxy.connections(), 4)
     }))
 
-  it.scopedLive("an answer that was lost with its connection does not cost the next one", () =>
+  it.scopedLive("a response lost with its connection does not affect the next call", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const proxy = yield* makeProxy(server.port)
@@ -257,7 +257,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
       assert.strictEqual(proxy.connections(), 2)
     }))
 
-  it.scopedLive("a process that stood still reads the answer that came meanwhile, and keeps its connection", () =>
+  it.scopedLive("a paused process reads the response that arrived, and keeps its connection", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -313,7 +313,7 @@ describe.concurrent("RedisTokenStore, a server that is there and does not answer
       assert.isTrue(yield* eventually(store.set("k", entry("v1"), Option.none())))
     }))
 
-  it.scopedLive("stopped by SIGSTOP: every call is bounded; it works again after SIGCONT", () =>
+  it.scopedLive("every call is bounded while the server is stopped; it works again afterwards", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const store = yield* RedisTokenStore.make({ url: server.url, commandTimeout: "200 millis" })
@@ -353,7 +353,7 @@ describe.concurrent("RedisTokenStore, a server that is there and does not answer
 })
 
 describe.concurrent("RedisNotices, a server that comes and goes", () => {
-  it.scopedLive("down at the start, killed, stopped: the stream stays open, and tells again when the server is back", () =>
+  it.scopedLive("the stream stays open while the server is down, and reports changes once it is back", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       yield* server.kill

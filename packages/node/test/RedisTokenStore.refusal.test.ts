@@ -66,7 +66,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
       assert.match(error.description, /^Redis is not connected: WRONGPASS invalid username-password pair/)
     }))
 
-  it.scopedLive("as many clients as it takes are there already", () =>
+  it.scopedLive("the maximum number of clients is reached", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make({ args: ["--maxclients", "1"] })
       const client = yield* makeClient(server.url)
@@ -88,7 +88,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
       assert.isTrue(yield* eventually(write(store, "k")))
     }))
 
-  it.scopedLive("the right password, also one that must be encoded", () =>
+  it.scopedLive("accepts the right password, also one that must be encoded", () =>
     Effect.gen(function*() {
       const odd = "p@ss:w/rd#%ü"
       const server = yield* RedisServer.make({ args: ["--requirepass", odd] })
@@ -148,7 +148,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
       assert.match(error.description, /^ERR unknown command 'evalsha'$/i)
     }))
 
-  it.live("a user with no more permissions than the guide names", () =>
+  it.live("works for a user with the permissions of the guide", () =>
     rowsEffect(
       [["database 0", "", []], ["another database", "/1", ["+select"]]] as const,
       ([name]) => name,
@@ -203,7 +203,7 @@ describe.concurrent("RedisTokenStore, a server that refuses", () => {
         })
     ))
 
-  it.scopedLive("a user who may not run scripts", () =>
+  it.scopedLive("a user without permission to run scripts", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)

@@ -23,7 +23,7 @@ import {
 } from "./RedisBench.js"
 
 shared(Shared.layer)("RedisTokenStore, entries", (it) => {
-  it.scopedLive("an entry that was written is read back, with what remains of its time", () =>
+  it.scopedLive("an entry is read with its remaining lifetime", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -50,7 +50,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       assert.isAtMost(Duration.toMillis(found.timeToLive), anHour)
     }))
 
-  it.scopedLive("an entry is gone when its time is over", () =>
+  it.scopedLive("an entry is removed when it expires", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -59,7 +59,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       assert.isTrue(yield* store.set(key, entry("v2"), Option.none()))
     }))
 
-  it.scopedLive("an entry without an end stays", () =>
+  it.scopedLive("an entry without expiry stays", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const store = yield* makeStore()
@@ -73,7 +73,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       yield* store.remove(key, "v2")
     }))
 
-  it.live("takes a lifetime of any number of milliseconds", () =>
+  it.live("accepts a lifetime of any number of milliseconds", () =>
     rowsEffect(
       [0, -5, 0.4, 1.9, 1e15, 1e18, Number.MAX_VALUE],
       (millis) => `${millis} ms`,
@@ -88,7 +88,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
         })
     ))
 
-  it.live("a payload comes back as it was, whatever is in it", () =>
+  it.live("a payload with any characters is read unchanged", () =>
     rowsEffect(
       ["", "two\nlines", "alf1:x\ny", "Grüße 🌊", "a\r\n\u0000b", "x".repeat(300_000)],
       (payload) => payload.slice(0, 20),
@@ -105,7 +105,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
         })
     ))
 
-  it.scopedLive("a write replaces only the version that its writer has seen", () =>
+  it.scopedLive("a write replaces only the expected version", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -119,7 +119,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       deepStrictEqual(yield* versionIn(store, key), Option.some("v2"))
     }))
 
-  it.scopedLive("of many writers at once, exactly one wins", () =>
+  it.scopedLive("exactly one of many simultaneous writers wins", () =>
     Effect.gen(function*() {
       const stores = yield* Effect.all(Arr.makeBy(5, () => makeStore()), { concurrency: "unbounded" })
       const key = newKey()
@@ -137,7 +137,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       }
     }))
 
-  it.scopedLive("only the version that was seen is removed", () =>
+  it.scopedLive("only the expected version is removed", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -149,7 +149,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       deepStrictEqual(yield* store.get(key), Option.none())
     }))
 
-  it.live("what another program left is an invalid entry, which may be written over but not removed", () =>
+  it.live("a value of another program is an invalid entry: it can be replaced, but not removed", () =>
     rowsEffect(
       [
         ["a text", (client: Redis, key: string) => client.set(key, "somebody's text")],
@@ -193,7 +193,7 @@ shared(Shared.layer)("RedisTokenStore, entries", (it) => {
       deepStrictEqual(yield* other.get(key), Option.none())
     }))
 
-  it.scopedLive("the server may forget the scripts at any time", () =>
+  it.scopedLive("works if the server loses the scripts", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const client = yield* sharedClient
@@ -227,7 +227,7 @@ shared(Shared.layer)("RedisTokenStore, encrypted", (it) => {
       yield* keepsContract({ nodes: [url], other, prefix, store })
     }))
 
-  it.scopedLive("Redis sees no payload, and what another key has written is overwritten", () =>
+  it.scopedLive("Redis sees no payload, and an entry encrypted with another key is replaced", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -242,7 +242,7 @@ shared(Shared.layer)("RedisTokenStore, encrypted", (it) => {
 })
 
 shared(Shared.layer)("RedisTokenStore, leases", (it) => {
-  it.scopedLive("one owner at a time holds the lease of a key", () =>
+  it.scopedLive("a lease has one owner at a time", () =>
     Effect.gen(function*() {
       const a = yield* makeStore()
       const b = yield* makeStore()
@@ -257,7 +257,7 @@ shared(Shared.layer)("RedisTokenStore, leases", (it) => {
       assert.isTrue(yield* b.acquireLease(key, "b", Duration.hours(1)))
     }))
 
-  it.scopedLive("of many who want the lease at once, one gets it", () =>
+  it.scopedLive("exactly one of many simultaneous owners acquires a lease", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -269,7 +269,7 @@ shared(Shared.layer)("RedisTokenStore, leases", (it) => {
       assert.lengthOf(got.filter((granted) => granted), 1)
     }))
 
-  it.scopedLive("only its owner extends a lease, and only while he holds it", () =>
+  it.scopedLive("only its current owner extends a lease", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const store = yield* makeStore()
@@ -283,7 +283,7 @@ shared(Shared.layer)("RedisTokenStore, leases", (it) => {
       assert.isAbove(remaining, Duration.toMillis("1 hour"))
     }))
 
-  it.scopedLive("a lease that ran out is free", () =>
+  it.scopedLive("an expired lease is free", () =>
     Effect.gen(function*() {
       const store = yield* makeStore()
       const key = newKey()
@@ -306,7 +306,7 @@ shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
       RedisTokenStore.layerFromClient(client, { commandTimeout: hang, ...options })
     )
 
-  it.live("works over a client with whatever options, and leaves it open", () =>
+  it.live("works with a client with any options, and leaves it open", () =>
     rowsEffect(
       [
         ["its defaults", {}],
@@ -336,7 +336,7 @@ shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
         })
     ))
 
-  it.scopedLive("takes an effect that gives the client, and its error", () =>
+  it.scopedLive("accepts an effect for the client, with its error", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* Shared
       class AppRedis extends Context.Tag("AppRedis")<AppRedis, Redis>() {}
@@ -350,7 +350,7 @@ shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
       deepStrictEqual(exit, Exit.fail("no client" as const))
     }))
 
-  it.scopedLive("is bounded over a client that would wait for ever", () =>
+  it.scopedLive("is bounded with a client that waits for ever", () =>
     Effect.gen(function*() {
       const client = yield* makeClient("redis://127.0.0.1:1", { maxRetriesPerRequest: null })
       client.on("error", () => {})
@@ -364,7 +364,7 @@ shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
       assertHides(error, "the-payload")
     }))
 
-  it.scopedLive("says so when the client is closed", () =>
+  it.scopedLive("reports that the client is closed", () =>
     Effect.gen(function*() {
       const { url } = yield* Shared
       const client = yield* makeClient(url)
@@ -377,7 +377,7 @@ shared(Shared.layer)("RedisTokenStore.layerFromClient", (it) => {
 describe("RedisTokenStore, options", () => {
   const failure = (options: RedisTokenStore.Options) => Effect.scoped(failureOf(RedisTokenStore.make(options)))
 
-  it.live("a url that is none of Redis, or says too much", () =>
+  it.live("an invalid URL is reported", () =>
     rowsEffect(
       [
         [undefined, "is missing"],
@@ -407,7 +407,7 @@ describe("RedisTokenStore, options", () => {
         })
     ))
 
-  it.live("a time limit that is none", () =>
+  it.live("an invalid time limit is reported", () =>
     rowsEffect(
       [
         [{ commandTimeout: -1 }, "RedisTokenStore.commandTimeout is negative"],
@@ -423,7 +423,7 @@ describe("RedisTokenStore, options", () => {
         })
     ))
 
-  it.scopedLive("layerConfig reads the url and the rest", () =>
+  it.scopedLive("layerConfig reads the URL and all other options", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* RedisServer.shared
       const configured = RedisTokenStore.layerConfig({
@@ -449,7 +449,7 @@ describe("RedisTokenStore, options", () => {
       assert.include(String(missing), "APP_REDIS")
     }))
 
-  it.live("ioredis is asked for when it is not installed", () =>
+  it.live("the error says that ioredis is not installed", () =>
     Effect.gen(function*() {
       vi.doMock("ioredis", () => {
         throw new Error("Cannot find package 'ioredis'")

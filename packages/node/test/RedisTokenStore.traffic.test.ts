@@ -10,7 +10,7 @@ import { fitIntoOneSecond } from "./slowAnswers.js"
 
 describe.concurrent("RedisTokenStore, under traffic", () => {
   // Time stands still: nobody waits for a limit
-  it.scoped("rule 8: a lease that has no end is taken over, of whatever type, and nobody waits", () =>
+  it.scoped("rule 8: a lease without expiry is taken over, whatever its type, and nobody waits", () =>
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const { clients, log, messages, server } = yield* Process.makeTwo({ redis: { ...patient, url: redis.url } })
@@ -64,7 +64,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       yield* Effect.repeat(request, { until: (requests) => requests === 1 })
     }))
 
-  it.scopedLive("rule 8: no request fails while the network swallows everything, and then the token is shared again", () =>
+  it.scopedLive("rule 8: no request fails while the network drops everything, and afterwards the token is shared again", () =>
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
@@ -83,7 +83,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       yield* Process.untilShared(request)
     }).pipe(ClockAhead.provide))
 
-  it.scoped("rule 8: of slow answers a request waits for no more than fit into the time of one", () =>
+  it.scoped("rule 8: a request waits for slow responses no longer than the limit for one", () =>
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)

@@ -47,7 +47,7 @@ describe("Replay over a real connection", () => {
         })))
   }
 
-  it.live("rule 9: no span of a request that succeeds, is replayed or fails shows a token, nor does what it ends with", () =>
+  it.live("rule 9: no span and no exit shows a token, whether a request succeeds, is replayed or fails", () =>
     rowsEffect(Object.entries(transports), ([name]) => name, ([_, transport]) =>
       Effect.gen(function*() {
         const server = yield* LocalServer.make((request, response) => {

@@ -89,7 +89,7 @@ for (const [name, database] of Object.entries(databases)) {
       }))
 
     if (name === "MariaDB") {
-      it.scopedLive("a client of the app that counts changed rows only is as good", () =>
+      it.scopedLive("works with a client that counts changed rows only", () =>
         Effect.gen(function*() {
           const { table, url } = yield* Database
           const { hostname, password, pathname, port, username } = new URL(url)
@@ -387,7 +387,7 @@ shared(databases.SQLite)("SqlTokenStore with a client of its own for SQLite", (i
       assert.strictEqual(yield* wait, 15_000)
     }))
 
-  it.scoped("what it writes after such a wait was in vain, other processes see", () =>
+  it.scoped("after such a wait failed, other processes see its next writes", () =>
     Effect.gen(function*() {
       const { client, sql, table } = yield* Database
       const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table, commandTimeout: "100 millis" })
@@ -566,7 +566,7 @@ describe("SqlTokenStore, options", () => {
         assert.strictEqual(error.message, `SqlTokenStore.${name} must be longer than zero`)
       })))
 
-  it.scopedLive("layerConfig names the variable at fault as it is written", () =>
+  it.scopedLive("layerConfig names the invalid variable", () =>
     Effect.gen(function*() {
       const problem = (variables: Record<string, string>) =>
         SqlTokenStore.layerConfig(SqlTokenStore.environment).pipe(

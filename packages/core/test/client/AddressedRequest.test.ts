@@ -15,16 +15,16 @@ const asMade = HttpClientRequest.post("/orders", {
 }).pipe(HttpClientRequest.bodyText("an order"))
 
 describe("AddressedRequest", () => {
-  it("is the request of the app where its address is whole", () => {
+  it("is the request of the app if its URL is absolute", () => {
     assert.strictEqual(AddressedRequest.toRequest({ request: asMade, url: asMade.url }), asMade)
   })
 
-  it("is a request with the whole address where it was not", () => {
+  it("is a request with the joined URL otherwise", () => {
     const whole = AddressedRequest.toRequest({ request: asMade, url: "https://api.test/orders" })
     deepStrictEqual(whole.toJSON(), HttpClientRequest.setUrl(asMade, "https://api.test/orders").toJSON())
   })
 
-  it("takes a header as platform's requests do, and is one of them", () => {
+  it("is an HttpClientRequest: headers can be set", () => {
     const ours = AddressedRequest.withHeader({ request: asMade, url: "https://api.test/orders" }, "x-other", "2")
     const platforms = asMade.pipe(
       HttpClientRequest.setUrl("https://api.test/orders"),
@@ -57,7 +57,7 @@ describe("AddressedRequest", () => {
       (request) => AddressedRequest.carryScope(request, HttpClientRequest.setUrl(request, "https://api.test/orders"))
     ]
   ]
-  it.live("HttpClient.withScope aborts the request that took the place of another", () =>
+  it.live("HttpClient.withScope aborts a replaced request too", () =>
     rowsEffect(made, ([name]) => name, ([, change]) =>
       Effect.gen(function*() {
         const { client, sent } = Resource.make()
@@ -69,7 +69,7 @@ describe("AddressedRequest", () => {
         assert.isTrue(sent[0].signal.aborted)
       })))
 
-  it("a request without a scope hands none on", () => {
+  it("a request without a scope passes none on", () => {
     const request = HttpClientRequest.get("https://api.test/")
     assert.strictEqual(AddressedRequest.carryScope(HttpClientRequest.get("/"), request), request)
   })

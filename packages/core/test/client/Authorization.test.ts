@@ -54,7 +54,7 @@ describe("Authorization", () => {
       deepStrictEqual(Secrets.leaks(error, ["secret-one"]), [])
     }))
 
-  it.live("rule 9: hide keeps the authorization out of spans, whatever the app's list", () =>
+  it.live("rule 9: hide keeps the authorization out of spans, whatever header names the app redacts", () =>
     Effect.gen(function*() {
       const names = FiberRef.get(Headers.currentRedactedNames)
       deepStrictEqual(yield* Authorization.hide(names, ["x-mine"]), ["x-mine", "authorization"])
@@ -69,7 +69,7 @@ const annotations = Effect.map(
 )
 
 describe("Authorization.annotate", () => {
-  it.effect("annotates the spans of the effect, beside what the app says of them", () =>
+  it.effect("annotates the spans of the effect, and keeps the app's attributes", () =>
     Effect.gen(function*() {
       const { after, within } = yield* Effect.all({
         within: Authorization.annotate(annotations, "awaited", 0),
@@ -79,19 +79,19 @@ describe("Authorization.annotate", () => {
       deepStrictEqual(after, { app: 1 })
     }))
 
-  it.effect("says how often the request was sent before", () =>
+  it.effect("contains how often the request was sent before", () =>
     Effect.map(
       Authorization.annotate(annotations, "replayed", 1),
       (annotations) => deepStrictEqual(annotations, { "oauth.token.use": "replayed", "http.request.resend_count": 1 })
     ))
 
-  it.effect("counts the sendings of a token that was in memory too", () =>
+  it.effect("counts requests with a token from memory too", () =>
     Effect.map(
       Authorization.annotate(annotations, undefined, 1),
       (annotations) => deepStrictEqual(annotations, { "http.request.resend_count": 1 })
     ))
 
-  it("leaves alone what sends a token that was in memory for the first time", () => {
+  it("changes nothing for the first request with a token from memory", () => {
     assert.strictEqual(Authorization.annotate(annotations, undefined, 0), annotations)
   })
 })

@@ -60,7 +60,7 @@ const readers: Record<string, Read> = {
 
 describe("RedactedResponse", () => {
   describe("make", () => {
-    it("has the status, headers, cookies and address of the original, and the caller's request", () => {
+    it("has the status, headers, cookies and URL of the original, and the caller's request", () => {
       const { original, wrapped } = both(ok)
       assert.strictEqual(wrapped.status, 201)
       deepStrictEqual({ ...wrapped.headers }, { ...original.headers })
@@ -75,7 +75,7 @@ describe("RedactedResponse", () => {
       assert.isTrue(HttpIncomingMessage.TypeId in wrapped)
     })
 
-    it.live("reads the body in every way that the original does", () =>
+    it.live("reads the body in every way of the original", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* wrap(new Response("a=1&b=2")).text, "a=1&b=2")
         deepStrictEqual(yield* wrap(new Response("{\"a\":1}")).json, { a: 1 })
@@ -113,7 +113,7 @@ describe("RedactedResponse", () => {
           })
       ))
 
-    it.live("rule 9: JSON that is none is an error of the caller's request", () =>
+    it.live("rule 9: an error for invalid JSON has the caller's request", () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(wrap(new Response("<html>")).json)
         assert.strictEqual(error.request, plain)
@@ -145,8 +145,8 @@ describe("RedactedResponse", () => {
       }))
   })
 
-  describe("is shown", () => {
-    it.live("as the original is, with the caller's request", () =>
+  describe("is printed", () => {
+    it.live("like the original, with the caller's request", () =>
       Effect.gen(function*() {
         const { original, wrapped } = both(ok)
         yield* original.text
@@ -158,7 +158,7 @@ describe("RedactedResponse", () => {
         assert.include(JSON.stringify(wrapped), "\"x-mine\":\"1\"")
       }))
 
-    it("and an address that was completed is whole in it, in one request however often it is looked at", () => {
+    it("with the joined URL, in the same request object each time", () => {
       const relative = HttpClientRequest.get("/orders")
       const whole = { request: relative, url: "https://api.test/v1/orders" }
       const { request } = RedactedResponse.make(HttpClientResponse.fromWeb(authorized, ok()), whole)
@@ -167,13 +167,13 @@ describe("RedactedResponse", () => {
       assert.strictEqual(response.request, response.request)
     })
 
-    it("and a response with a toJSON of its own kind is left as it is", () => {
+    it("unchanged if the response has its own toJSON", () => {
       const original = HttpClientResponse.fromWeb(authorized, ok())
       Object.defineProperty(original, "toJSON", { value: () => "a response" })
       assert.strictEqual(JSON.stringify(RedactedResponse.make(original, asked)), "\"a response\"")
     })
 
-    it.live("also from within a failure: there Effect hands out a Proxy of it", () =>
+    it.live("also within a failure, where Effect wraps it in a Proxy", () =>
       Effect.gen(function*() {
         const exit = yield* Effect.exit(Effect.withSpan(Effect.fail(wrap(ok())), "span"))
         assert(Exit.isFailure(exit))
@@ -187,13 +187,13 @@ describe("RedactedResponse", () => {
         deepStrictEqual(Secrets.leaks(exit, [token]), [])
       }))
 
-    it("rule 9: nowhere with the token, though the original shows it", () => {
+    it("rule 9: never with the token, which the original shows", () => {
       const { original, wrapped } = both(ok)
       assert.isNotEmpty(Secrets.leaks(original, [token]))
       deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
     })
 
-    it.live("rule 9: nor once its body was read", () =>
+    it.live("rule 9: nor after its body was read", () =>
       Effect.gen(function*() {
         for (const read of Object.values(readers)) {
           const { wrapped } = both(ok)
@@ -235,7 +235,7 @@ describe("RedactedResponse", () => {
       if (result._tag === "ResponseError") assert.strictEqual(result.response.request, plain)
     })
 
-    it("rule 9: an error that is the cause of another loses the authorized request too", () => {
+    it("rule 9: an error that is a cause loses the authorized request too", () => {
       let error: HttpClientError.HttpClientError = new HttpClientError.RequestError({
         request: authorized,
         reason: "Transport"

@@ -55,7 +55,7 @@ const get = HttpClientRequest.get("https://api.test/old/1?a=b")
 const stream = HttpBody.stream(Stream.make(new TextEncoder().encode("once")), "text/plain")
 
 describe("Redirect", () => {
-  it.live("tells of a response whether a redirect was followed to it", () =>
+  it.live("recognizes responses after a redirect", () =>
     Effect.gen(function*() {
       assert.isFalse((yield* follow(get, [ok])).isRedirected)
       assert.isTrue((yield* follow(get, [() => to("/new"), ok])).isRedirected)
@@ -75,7 +75,7 @@ describe("Redirect", () => {
         return { status, method, expected }
       })
     )
-    it.live("303, and of POST 301 and 302, make GET of what is not HEAD", () =>
+    it.live("303, and 301 and 302 after POST, change all methods but HEAD to GET", () =>
       rowsEffect(
         statuses,
         ({ expected, method, status }) => `${status} makes ${expected} of ${method}`,
@@ -101,7 +101,7 @@ describe("Redirect", () => {
           })
       ))
 
-    it.live("where the body cannot be sent again, the redirect is the answer", () =>
+    it.live("if the body cannot be sent again, the redirect is returned", () =>
       rowsEffect(
         [307, 308, 301],
         (status) => `${status}: where the body cannot be sent again, the redirect is the answer`,
@@ -119,14 +119,14 @@ describe("Redirect", () => {
           })
       ))
 
-    it.live("a body that is left behind need not be sent again", () =>
+    it.live("a dropped body need not be repeatable", () =>
       Effect.gen(function*() {
         const post = HttpClientRequest.setBody(HttpClientRequest.post("https://api.test/old"), stream)
         const { hops, status } = yield* follow(post, [() => to("/new", 303), ok])
         deepStrictEqual([status, hops[1].request.method, hops[1].request.body._tag], [200, "GET", "Empty"])
       }))
 
-    it.live("the caller's own content-type goes on with the body", () =>
+    it.live("the caller's content-type is sent with the body", () =>
       Effect.gen(function*() {
         const post = HttpClientRequest.post("https://api.test/old").pipe(
           HttpClientRequest.bodyText("{}"),
@@ -137,7 +137,7 @@ describe("Redirect", () => {
       }))
   })
 
-  describe("what is no redirect is returned", () => {
+  describe("other responses are returned", () => {
     it.live("another status with a Location", () =>
       rowsEffect(
         [200, 201, 300, 304, 305, 306, 404],
@@ -160,7 +160,7 @@ describe("Redirect", () => {
       ))
   })
 
-  describe("Location is read against the current address (RFC 9110 §10.2.2)", () => {
+  describe("Location is resolved against the current URL (RFC 9110 §10.2.2)", () => {
     const locations: Record<string, string> = {
       "/new": "https://api.test/new",
       new: "https://api.test/old/new",
@@ -183,20 +183,20 @@ describe("Redirect", () => {
           })
       ))
 
-    it.live("without the credentials that the caller wrote into it", () =>
+    it.live("without the credentials in the caller's URL", () =>
       Effect.gen(function*() {
         const request = HttpClientRequest.get("https://user:password@api.test/old")
         deepStrictEqual((yield* follow(request, [() => to("/new"), ok])).urls[1], "https://api.test/new")
       }))
 
-    it.live("of each hop, not of the first", () =>
+    it.live("against each URL in turn, not the first", () =>
       Effect.gen(function*() {
         const { urls } = yield* follow(get, [() => to("https://b.test/x/y"), () => to("z"), ok])
         deepStrictEqual(urls.slice(1), ["https://b.test/x/y", "https://b.test/x/z"])
       }))
   })
 
-  describe("rule 10: what is refused", () => {
+  describe("rule 10: refused redirects", () => {
     const refused: Record<string, readonly [from: string, location: string, message: RegExp]> = {
       "https to http": ["https://api.test/", "http://api.test/", /\(302\).*leads to http:\/\/api\.test, which is not/],
       "https to loopback": ["https://api.test/", "http://localhost/", /leads to http:\/\/localhost, which is not/],
@@ -208,7 +208,7 @@ describe("Redirect", () => {
       credentials: ["https://api.test/", "https://secret:secret@api.test/", /its Location contains credentials$/],
       "a name alone": ["https://api.test/", "//secret@api.test/", /its Location contains credentials$/]
     }
-    it.live("but not what is unsafe, and the error says why", () =>
+    it.live("an unsafe redirect, with the reason in the error", () =>
       rowsEffect(Object.entries(refused), ([what]) => what, ([, [from, location, message]]) =>
         Effect.gen(function*() {
           const { error, hops } = yield* follow(HttpClientRequest.get(from), [() => to(location), ok])
@@ -224,7 +224,7 @@ describe("Redirect", () => {
       ["http://api.test/", "https://api.test/"],
       ["http://api.test/", "http://b.test/"]
     ]
-    it.live("but not where it is safe", () =>
+    it.live("not a safe one", () =>
       rowsEffect(
         taken,
         ([from, location]) => `but not ${from} to ${location}`,
@@ -250,14 +250,14 @@ describe("Redirect", () => {
           deepStrictEqual((yield* follow(get, answers, { max, origin: "https://api.test" })).status, 200)
         })))
 
-    it.live("any number, if that is not one", () =>
+    it.live("none, if the limit is not a number", () =>
       Effect.gen(function*() {
         const { error } = yield* follow(get, [() => to("/loop")], { max: Number.NaN, origin: "https://api.test" })
         assert.strictEqual(error?.reason, "TooMany")
       }))
   })
 
-  describe("rule 10: what goes where", () => {
+  describe("rule 10: what is sent to which origin", () => {
     const secrets = {
       authorization: "Basic own",
       "proxy-authorization": "Basic proxy",
@@ -270,13 +270,13 @@ describe("Redirect", () => {
     const secretHeaders = ["X-API-Key", /session/]
     const request = HttpClientRequest.setHeaders(get, { ...secrets, accept: "x/y" })
 
-    it.live("within an origin all that the caller set goes on", () =>
+    it.live("within an origin all headers of the caller are sent", () =>
       Effect.gen(function*() {
         const { hops } = yield* follow(request, [() => to("/new"), ok], { origin: "https://api.test", secretHeaders })
         deepStrictEqual(headersOf(hops[1]), { ...secrets, accept: "x/y" })
       }))
 
-    it.live("no secret of the caller's goes to another origin, or back", () =>
+    it.live("no secret of the caller is sent to another origin, or back", () =>
       rowsEffect(
         ["https://evil.test/", "https://b.test/", "https://api.test:8443/", "https://sub.api.test/"],
         (location) => `no secret of the caller's goes to ${location}, or back`,
@@ -299,7 +299,7 @@ describe("Redirect", () => {
         ({ hops }) => hops.map(({ origin }) => origin)
       )
 
-    it.live("a token goes to the origins that are named, and no further", () =>
+    it.live("a token is sent to the allowed origins only", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* origins(["/x", "https://b.test/", "https://api.test/"]),
@@ -308,7 +308,7 @@ describe("Redirect", () => {
         deepStrictEqual(yield* origins(["https://evil.test/"]), ["https://api.test", undefined])
       }))
 
-    it.live("a token does not go where a stranger redirects to", () =>
+    it.live("a token is not sent after a redirect by another origin", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* origins(["https://evil.test/", "https://api.test/delete", "/more"]),
@@ -316,7 +316,7 @@ describe("Redirect", () => {
         )
       }))
 
-    it.live("where none is named it goes to the origin of the first request alone", () =>
+    it.live("without allowed origins a token is sent to the origin of the first request only", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* origins(["/x", "https://b.test/"], { origin: "https://api.test", named: [] }),
@@ -348,7 +348,7 @@ describe("Redirect", () => {
       )
     )
 
-    it.live("wherever redirects lead, a token and a secret are only where they may be", () =>
+    it.live("for any redirects, tokens and secrets are sent to permitted origins only", () =>
       Effect.sync(() =>
         fc.assert(fc.property(fc.array(locations, { maxLength: 5 }), (locations) => {
           const { hops, urls } = Effect.runSync(

@@ -17,7 +17,7 @@ describe("Replay", () => {
     "Raw object": [HttpBody.raw({ read: () => "once" }), false],
     Stream: [HttpBody.stream(Stream.empty), false]
   }
-  it("rule 5: a body is known to be the same again, or only by the caller's word", () =>
+  it("rule 5: knows which bodies are repeatable, and which only if the caller says so", () =>
     rows(
       Object.entries(bodies),
       ([kind, [, canReplay]]) =>
@@ -31,7 +31,7 @@ describe("Replay", () => {
   const answer = (body: ReadableStream<Uint8Array>, headers: Record<string, string> = {}) =>
     HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.test"), new Response(body, { headers }))
 
-  it.effect("rule 5: an answer of any length is read", () =>
+  it.effect("rule 5: reads a response of any length", () =>
     rowsEffect(
       ["0", "4"],
       (length) => `rule 5: an answer of length ${length} is read`,
@@ -50,7 +50,7 @@ describe("Replay", () => {
         })
     ))
 
-  it.effect("rule 5: an answer that goes on for ever is given up after 64 KiB", () =>
+  it.effect("rule 5: stops reading after 64 KiB", () =>
     Effect.gen(function*() {
       let chunks = 0
       let tell = () => {}
@@ -69,7 +69,7 @@ describe("Replay", () => {
       assert.isAtMost(chunks, 8)
     }))
 
-  it.effect("rule 5: an answer that never comes is given up after a second, even where nothing is interruptible", () =>
+  it.effect("rule 5: stops waiting for a body after a second, in uninterruptible regions too", () =>
     Effect.gen(function*() {
       let cancelled = false
       let tell = () => {}

@@ -56,7 +56,7 @@ const makeMoving = Effect.gen(function*() {
 })
 
 describe.concurrent("RedisConnection", () => {
-  it.scopedLive("a cluster that is left when it names another node is connected to again", () =>
+  it.scopedLive("reconnects to a cluster when it names another node", () =>
     Effect.gen(function*() {
       const { moves, nodes } = yield* makeMoving
       const store = yield* open({ cluster: { nodes }, commandTimeout: "200 millis" })
@@ -64,7 +64,7 @@ describe.concurrent("RedisConnection", () => {
       assert.isAbove(moves(), 0)
     }))
 
-  it.scopedLive("TLS: with the authority that signed the server's certificate, and not without", () =>
+  it.scopedLive("TLS: connects only with the authority that signed the server's certificate", () =>
     Effect.gen(function*() {
       const { args, ca } = yield* TlsCertificate.make
       const server = yield* RedisServer.make({ args: (port) => ["--port", "0", "--tls-port", `${port}`, ...args] })

@@ -28,7 +28,7 @@ import {
 } from "../RedisBench.js"
 
 shared(Shared.layer)("RedisNotices", (it) => {
-  it.scopedLive("every other process is told of a write and of a removal, and nobody of anything else", () =>
+  it.scopedLive("reports writes and removals to all other processes, and nothing else", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -71,7 +71,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       deepStrictEqual(told, [key])
     }))
 
-  it.scopedLive("what is no notice is ignored", () =>
+  it.scopedLive("other messages are ignored", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -85,7 +85,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       deepStrictEqual(told, ["the key"])
     }))
 
-  it.scopedLive("what a client puts before its keys is before its channel", () =>
+  it.scopedLive("a key prefix of the client is also used for the channel", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* Shared
       const client = yield* sharedClient
@@ -101,7 +101,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       yield* hears(ofApp.told, key)
     }))
 
-  it.scopedLive("over the app's client: on a connection of its own, and the app's is left as it was", () =>
+  it.scopedLive("with the app's client: uses a connection of its own, and leaves the client unchanged", () =>
     Effect.gen(function*() {
       const { prefix, url } = yield* Shared
       const client = yield* sharedClient
@@ -122,7 +122,7 @@ shared(Shared.layer)("RedisNotices", (it) => {
       assert.strictEqual(yield* Effect.promise(() => app.ping()), "PONG")
     }))
 
-  it.scopedLive("the client of another library tells the others, and is told nothing", () =>
+  it.scopedLive("a store over another client library reports changes, and receives none", () =>
     Effect.gen(function*() {
       const { prefix } = yield* Shared
       const client = yield* sharedClient
@@ -156,7 +156,7 @@ const pingsOf = (client: Redis) =>
   )
 
 describe.concurrent("RedisNotices, the connection", () => {
-  it.scopedLive("there is one while anybody listens, and no request costs it a command", () =>
+  it.scopedLive("there is one connection while somebody listens, and requests need no command on it", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -190,7 +190,7 @@ describe.concurrent("RedisNotices, the connection", () => {
       yield* Effect.repeat(connected, { until: (count) => count === 0 })
     }))
 
-  it.scoped("while nothing comes it is asked now and then, and kept", () =>
+  it.scoped("an idle connection is pinged, and kept", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -215,7 +215,7 @@ describe.concurrent("RedisNotices, the connection", () => {
       assert.include(yield* listenersOf(client), `id=${id} `)
     }))
 
-  it.scopedLive("it is closed with the scope of the store, though somebody still listens", () =>
+  it.scopedLive("the connection is closed with the scope of the store", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -229,7 +229,7 @@ describe.concurrent("RedisNotices, the connection", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.scopedLive("a server that may not be subscribed to fails the stream, and the next try may work", () =>
+  it.scopedLive("missing permission to subscribe fails the stream; a later attempt can work", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -258,7 +258,7 @@ describe.concurrent("RedisNotices, the connection", () => {
       assert.isTrue(Either.isLeft(yield* Effect.either(Fiber.join(fiber))))
     }))
 
-  it.scopedLive("a password that is refused for a time leaves the stream open", () =>
+  it.scopedLive("a password that is rejected for a time leaves the stream open", () =>
     Effect.gen(function*() {
       // Without a password nothing may be asked
       const server = yield* RedisServer.make({ args: ["--requirepass", "of-the-admin"] })
@@ -282,7 +282,7 @@ describe.concurrent("RedisNotices, the connection", () => {
       yield* hearsAgain(told, yield* open({ url: admin }))
     }))
 
-  it.scopedLive("who came too late for a notice still has the next", () =>
+  it.scopedLive("a late subscriber receives the next notice", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -308,8 +308,8 @@ describe.concurrent("RedisNotices, the connection", () => {
 })
 
 // It has the timers for itself
-describe("RedisNotices, a process that stands still", () => {
-  it.scopedLive("keeps its connection, though it stood still while it asked", () =>
+describe("RedisNotices, a paused process", () => {
+  it.scopedLive("keeps its connection after a pause during a ping", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
