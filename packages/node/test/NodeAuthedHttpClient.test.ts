@@ -17,6 +17,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import { rowsEffect } from "../../core/test/support/Rows.js"
+import { isThorough } from "../../core/test/support/Runs.js"
 import { shared } from "../../core/test/support/shared.js"
 import * as OAuthServer from "./OAuthServer.js"
 import { makeSocket, Shared } from "./RedisBench.js"
@@ -742,23 +743,26 @@ shared(Shared.layer)("NodeAuthedHttpClient, tokens in Redis", (it) => {
       assert.lengthOf(server.tokenRequests, 1)
     }))
 
-  it.scopedLive("another operating system process uses the token of this one", () =>
-    Effect.gen(function*() {
-      const server = yield* OAuthServer.make()
-      const redis = yield* ownRedis
-      yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
-      const output = yield* runProcess("./secondProcess.ts", {
-        ALF_TOKEN_ENDPOINT: server.tokenEndpoint,
-        ALF_CLIENT_ID: "the-client",
-        ALF_CLIENT_SECRET: "the-client-secret",
-        ALF_BASE_URL: server.url,
-        ALF_REDIS_URL: redis.url,
-        REDIS_PREFIX: redis.prefix
-      })
-      assert.strictEqual(output, `200 {"path":"/resource"}`)
-      assert.lengthOf(server.tokenRequests, 1)
-      deepStrictEqual(server.presented, Arr.replicate(server.presented[0], 2))
-    }))
+  // Its program is bundled
+  if (isThorough) {
+    it.scopedLive("another operating system process uses the token of this one", () =>
+      Effect.gen(function*() {
+        const server = yield* OAuthServer.make()
+        const redis = yield* ownRedis
+        yield* Effect.scoped(Effect.flatMap(makeClient({ ...optionsFor(server), redis }), (client) => statusOf(client)))
+        const output = yield* runProcess("./secondProcess.ts", {
+          ALF_TOKEN_ENDPOINT: server.tokenEndpoint,
+          ALF_CLIENT_ID: "the-client",
+          ALF_CLIENT_SECRET: "the-client-secret",
+          ALF_BASE_URL: server.url,
+          ALF_REDIS_URL: redis.url,
+          REDIS_PREFIX: redis.prefix
+        })
+        assert.strictEqual(output, `200 {"path":"/resource"}`)
+        assert.lengthOf(server.tokenRequests, 1)
+        deepStrictEqual(server.presented, Arr.replicate(server.presented[0], 2))
+      }))
+  }
 
   it.scopedLive("after a revocation, others adopt the new token of one", () =>
     Effect.gen(function*() {
