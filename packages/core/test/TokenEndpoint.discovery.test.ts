@@ -17,7 +17,11 @@ interface Asked {
 }
 
 /** A server with this metadata, whose token endpoint answers at the address that counts. */
-const serve = (metadata: () => Record<string, unknown>, tokenPath: () => string = () => "/token") => {
+const serve = (
+  metadata: () => Record<string, unknown>,
+  tokenPath: () => string = () => "/token",
+  otherStatus = 404
+) => {
   const asked: Array<Asked> = []
   const layer = Layer.succeed(
     HttpClient.HttpClient,
@@ -29,7 +33,7 @@ const serve = (metadata: () => Record<string, unknown>, tokenPath: () => string 
           ? Response.json({ issuer, token_endpoint: "https://auth.example.com/token", ...metadata() })
           : url.pathname === tokenPath()
           ? Response.json({ access_token: `token-${asked.length}`, token_type: "Bearer", expires_in: 3600 })
-          : new Response(null, { status: 404 })
+          : new Response(null, { status: otherStatus })
         return HttpClientResponse.fromWeb(request, answer)
       })
     )
@@ -134,6 +138,18 @@ describe("TokenEndpoint.layerDiscovery", () => {
       assert.strictEqual((yield* Effect.flip(attempt(endpoint))).status, 404)
       assert.strictEqual(yield* attempt(endpoint), "token-5")
       deepStrictEqual(urls().slice(3), [metadataUrl, "https://auth.example.com/v2/token"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("after any other failure, the metadata is kept", () => {
+    const { layer, urls } = serve(() => ({}), () => "/none", 503)
+    return Effect.gen(function*() {
+      const endpoint = yield* make()
+      for (let count = 0; count < 2; count++) {
+        assert.strictEqual((yield* Effect.flip(attempt(endpoint))).status, 503)
+      }
+      const tokenUrl = "https://auth.example.com/token"
+      deepStrictEqual(urls(), [metadataUrl, tokenUrl, tokenUrl])
     }).pipe(Effect.provide(layer))
   })
 

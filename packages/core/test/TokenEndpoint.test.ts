@@ -618,6 +618,14 @@ describe("TokenEndpoint", () => {
           }),
         invalid("no valid JSON in a body of 2 characters (application/json, gzip though identity was requested)")
       ],
+      [
+        "the requested encoding, named",
+        () =>
+          new Response("<>", {
+            headers: { "content-type": "application/json", "content-encoding": "identity", "x-request-id": "r1" }
+          }),
+        invalid("no valid JSON in a body of 2 characters (application/json)")
+      ],
       ["JSON null", json(null), invalid("the JSON is not an object")],
       ["a JSON array", json([accessToken]), invalid("the JSON is not an object")],
       ["a JSON string", json(accessToken), invalid("the JSON is not an object")],
@@ -834,6 +842,7 @@ describe("TokenEndpoint", () => {
         ["1.5", undefined],
         ["soon", undefined],
         ["soon 3000", undefined],
+        ["on Tue, 01 Jan 2030 12:00:30 GMT", undefined],
         ["", undefined]
       ]
       it.effect("is a number of seconds or a date in any of its forms, and nothing else", () =>

@@ -57,6 +57,14 @@ describe("SharedTokens", () => {
       deepStrictEqual(yield* memory.get(key), Option.none())
     }))
 
+  it.effect("a token that cannot be encoded stays in the process", () =>
+    Effect.gen(function*() {
+      const { logs, memory, write } = yield* make()
+      assert.isTrue(yield* write(yield* token("two\nlines")))
+      deepStrictEqual(yield* memory.get(key), Option.none())
+      deepStrictEqual(shown(logs), [])
+    }))
+
   it.effect("fleet rule 1: every write has a new version, which does not depend on the token", () =>
     Effect.gen(function*() {
       const { memory, read, write } = yield* make()
