@@ -1,11 +1,13 @@
 /** An app's process over a store that it shares: its client, and what it says. */
 import { AuthedHttpClient } from "@effect-alf/core"
 import { NodeAuthedHttpClient } from "@effect-alf/node"
+import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Array as Arr, Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { hang } from "../../core/test/support/hang.js"
 import * as ClockAhead from "./ClockAhead.js"
 import * as OAuthServer from "./OAuthServer.js"
+import type { makeProxy } from "./StoreBench.js"
 
 /** Hears what an effect logs. */
 export const listen = () => {
@@ -65,3 +67,19 @@ export const untilShared = <E>(request: Effect.Effect<number, E>) => repeat(requ
 
 /** Says that tokens are not shared. */
 export const isWarning = (message: string) => message.includes("tokens are cached in this process only")
+
+/** While the network drops everything between two processes and their store, no request fails; then they share again. */
+export const surviveDrops = Effect.fnUntraced(function*(
+  proxy: Effect.Effect.Success<ReturnType<typeof makeProxy>>,
+  { messages, request }: Effect.Effect.Success<ReturnType<typeof makeTwo>>
+) {
+  yield* untilShared(request)
+  messages.splice(0)
+  proxy.swallow()
+  // Until the connections after these have been swallowed as well
+  const before = proxy.connections()
+  yield* repeat(request, () => proxy.connections() > before + 4)
+  assert.isAtMost(messages.filter(isWarning).length, 2)
+  proxy.pass()
+  yield* untilShared(request)
+})

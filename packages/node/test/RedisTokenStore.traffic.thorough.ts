@@ -68,19 +68,11 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
     Effect.gen(function*() {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
-      const { messages, request } = yield* Process.makeTwo({
+      const processes = yield* Process.makeTwo({
         // They have to find out that nobody answers
         redis: { connectTimeout: "500 millis", commandTimeout: "500 millis", redis: { path: proxy.path } }
       })
-      yield* Process.untilShared(request)
-      messages.splice(0)
-      proxy.swallow()
-      // Until the connections after these have been swallowed as well
-      const before = proxy.connections()
-      yield* Process.repeat(request, () => proxy.connections() > before + 4)
-      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
-      proxy.pass()
-      yield* Process.untilShared(request)
+      yield* Process.surviveDrops(proxy, processes)
     }).pipe(ClockAhead.provide))
 
   it.scoped("rule 8: a request waits for slow responses no longer than the limit for one", () =>

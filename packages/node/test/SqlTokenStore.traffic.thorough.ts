@@ -110,16 +110,7 @@ shared(Server.layer)("SqlTokenStore over Postgres, under traffic", (it) => {
   it.scopedLive("rule 8: no request fails while the network drops everything, and afterwards the token is shared again", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxied
-      const { messages, request } = yield* makeProcesses(proxy.port, impatient)
-      yield* Process.untilShared(request)
-      messages.splice(0)
-      proxy.swallow()
-      // Until the clients after these have been swallowed as well
-      const before = proxy.connections()
-      yield* Process.repeat(request, () => proxy.connections() > before + 4)
-      assert.isAtMost(messages.filter(Process.isWarning).length, 2)
-      proxy.pass()
-      yield* Process.untilShared(request)
+      yield* Process.surviveDrops(proxy, yield* makeProcesses(proxy.port, impatient))
     }).pipe(ClockAhead.provide))
 
   it.scoped("rule 8: a request waits for slow responses no longer than the limit for one", () =>

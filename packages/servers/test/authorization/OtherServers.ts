@@ -6,7 +6,7 @@ import * as SigningKey from "@effect-alf/servers/authorization/SigningKey"
 import * as TsOAuth2Server from "@effect-alf/servers/authorization/TsOAuth2Server"
 import * as Certificates from "@effect-alf/servers/Certificate"
 import { Context, Effect, Layer, Redacted, Scope } from "effect"
-import { audience, secret } from "./World.js"
+import { audience, once, secret } from "./World.js"
 
 /** Nothing in it needs to be encoded. */
 export const plainSecret = Redacted.make("a-secret-of-letters-and-digits-01")
@@ -37,11 +37,9 @@ const make = Effect.scopedWith(Effect.fnUntraced(function*(filesScope) {
   return { nodeOAuth, tsOAuth2, betterAuth, es256, api: yield* ProtectedApi.make({ trusted, audience, authority }) }
 }))
 
-const makeOnce = Effect.runSync(Effect.cached(Scope.extend(make, Effect.runSync(Scope.make()))))
-
 export class OtherServers extends Context.Tag("@effect-alf/servers/test/OtherServers")<
   OtherServers,
   Effect.Effect.Success<typeof make>
 >() {
-  static readonly layer = Layer.effect(OtherServers, makeOnce)
+  static readonly layer = Layer.effect(OtherServers, once(make))
 }

@@ -93,11 +93,13 @@ const make = Effect.scopedWith(Effect.fnUntraced(function*(filesScope) {
   }
 }))
 
-const makeOnce = Effect.runSync(Effect.cached(Scope.extend(make, Effect.runSync(Scope.make()))))
+/** Starts servers with the first test that needs them; they stop with the process. */
+export const once = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E> =>
+  Effect.runSync(Effect.cached(Scope.extend(make, Effect.runSync(Scope.make()))))
 
 export class World extends Context.Tag("@effect-alf/servers/test/World")<
   World,
   Effect.Effect.Success<typeof make>
 >() {
-  static readonly layer = Layer.effect(World, makeOnce)
+  static readonly layer = Layer.effect(World, once(make))
 }
