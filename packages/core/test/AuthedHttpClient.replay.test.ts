@@ -155,6 +155,31 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual(counts.map(({ count }) => count), [0, 0, 1])
       }))
 
+    it.scoped("rule 5: a replay without a response fails the call, and is counted once", () =>
+      Effect.gen(function*() {
+        const resource = Resource.make(() => 401)
+        let sent = 0
+        const { client } = yield* Effect.tagMetrics(
+          Resource.over({
+            ...resource,
+            client: HttpClient.transform(resource.client, (response, request) =>
+              ++sent === 1
+                ? response
+                : Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport" })))
+          }),
+          "test",
+          "no response"
+        )
+        const error = yield* Effect.flip(client.get("/"))
+        assert(HttpClientError.isHttpClientError(error) && error._tag === "RequestError")
+        assert.strictEqual(sent, 2)
+        const counts = yield* Effect.forEach(
+          ["accepted", "failed", "rejected"] as const,
+          (outcome) => Metric.value(Metric.tagged(OAuthMetrics.tokenReplays(outcome), "test", "no response"))
+        )
+        deepStrictEqual(counts.map(({ count }) => count), [0, 1, 0])
+      }))
+
     it.scoped("rule 4: if the renewal fails, the caller gets the resource's 401, unread", () =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(() => 401))

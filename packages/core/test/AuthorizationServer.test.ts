@@ -244,6 +244,33 @@ describe("AuthorizationServer", () => {
         assert.strictEqual((yield* server.endpoint("token_endpoint")).href, "http://t.internal/t")
       }).pipe(Effect.provide(layer))
     })
+
+    it.scoped("allowInsecure permits an http endpoint of an https issuer", () => {
+      const { layer } = serve(() => good({ token_endpoint: "http://localhost:8080/token" }))
+      return Effect.gen(function*() {
+        const endpoint = (options: Partial<AuthorizationServer.Options>) =>
+          Effect.flatMap(make(options), (server) => server.endpoint("token_endpoint"))
+        assert.strictEqual((yield* endpoint({ allowInsecure: true })).href, "http://localhost:8080/token")
+        assert.include((yield* Effect.flip(endpoint({}))).message, "token_endpoint is http, and the issuer https")
+      }).pipe(Effect.provide(layer))
+    })
+
+    const failures: ReadonlyArray<readonly [first: Response, second: Response, reported: "first" | "second"]> = [
+      [new Response(null, { status: 400 }), good({ issuer: "https://other.example.com" }), "second"],
+      [good({ issuer: "https://other.example.com" }), new Response(null, { status: 400 }), "first"],
+      [new Response(null, { status: 400 }), new Response(null, { status: 403 }), "first"],
+      [notFound(), new Response(null, { status: 403 }), "second"],
+      [new Response(null, { status: 503 }), good({ issuer: "https://other.example.com" }), "first"],
+      [new Response(null, { status: 400 }), new Response(null, { status: 503 }), "second"]
+    ]
+    it.effect("of the failures of both URLs the one that says more is reported", () =>
+      rowsEffect(
+        failures,
+        ([first, second, reported]) => `${first.status}, then ${second.status}: the ${reported}`,
+        ([first, second, reported]) =>
+          Effect.map(fails((url) => (url.pathname === rfc8414 ? first : second).clone()), ({ error }) =>
+            assert.include(error.message, reported === "first" ? rfc8414 : oidc))
+      ))
   })
 
   describe("endpoints", () => {
@@ -332,6 +359,7 @@ describe("AuthorizationServer", () => {
         yield* token(server)
         yield* TestClock.adjust("1 millis")
         assert.strictEqual(yield* token(server), "/token/4")
+        deepStrictEqual(warnings.slice(1), [`Discovery of ${issuer} works again`])
       }).pipe(Effect.provide([layer, Logger.replace(Logger.defaultLogger, logger)]))
     })
 

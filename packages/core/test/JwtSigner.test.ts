@@ -170,6 +170,8 @@ describe("JwtSigner", () => {
         const jwk = Redacted.make({ ...jwkOf(keyOf("RSA")), kid: "of the JWK" })
         assert.strictEqual(headerOf(yield* sign({ key: jwk })).kid, "of the JWK")
         assert.strictEqual(headerOf(yield* sign({ key: jwk, keyId: "given" })).kid, "given")
+        const numbered = Redacted.make(JSON.stringify({ ...jwkOf(keyOf("RSA")), kid: 7 }))
+        assert.notProperty(headerOf(yield* sign({ key: numbered })), "kid")
       }))
   })
 

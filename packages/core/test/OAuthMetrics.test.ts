@@ -1,7 +1,8 @@
-import { OAuthError, OAuthMetrics } from "@effect-alf/core"
+import { OAuthError, OAuthMetrics, TokenEndpoint } from "@effect-alf/core"
+import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, Metric, TestClock } from "effect"
+import { Effect, Metric, Redacted, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { settle } from "./support/ProviderBench.js"
 
@@ -55,6 +56,30 @@ describe("OAuthMetrics", () => {
         Number.POSITIVE_INFINITY
       ])
       deepStrictEqual(buckets.map(([, count]) => count), [...Array(3).fill(0), ...Array(11).fill(1), 2])
+    }))
+
+  it.scoped("the duration of a token request is in seconds, whatever the time is", () =>
+    Effect.gen(function*() {
+      const slow = HttpClient.make((request) =>
+        Effect.as(
+          Effect.sleep("1250 millis"),
+          HttpClientResponse.fromWeb(request, Response.json({ access_token: "token", token_type: "Bearer" }))
+        )
+      )
+      yield* TestClock.adjust("1 hour")
+      const endpoint = yield* Effect.tagMetrics(
+        TokenEndpoint.make({
+          tokenEndpoint: "https://auth.example.com/token",
+          clientId: "app",
+          clientSecret: Redacted.make("secret")
+        }),
+        "test",
+        "request"
+      ).pipe(Effect.provideService(HttpClient.HttpClient, slow))
+      yield* ProviderBench.during("1250 millis")(endpoint.request(endpoint.resolve()))
+      const duration = Metric.tagged(OAuthMetrics.tokenRequestDuration("issued"), "test", "request")
+      const { count, sum } = yield* Metric.value(duration)
+      deepStrictEqual([count, sum], [1, 1.25])
     }))
 
   it.scoped("what callers waited is in seconds, and those that found a token are not among them", () =>

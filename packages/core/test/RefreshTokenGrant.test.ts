@@ -230,6 +230,7 @@ describe.concurrent("RefreshTokenGrant, no lease, no refresh", () => {
       yield* during("1 second")(get(one))
       const leases = (yield* one.store.calls).filter((call) => call.method === "acquireLease" && call.key === key)
       deepStrictEqual(leases.map((call) => "duration" in call ? Duration.toSeconds(call.duration) : 0), [76])
+      deepStrictEqual(yield* one.store.callsOf("extendLease"), [])
     }))
 
   it.scoped("a process that stood still checks its lease before it sends", () =>
@@ -288,6 +289,19 @@ describe.concurrent("RefreshTokenGrant, the new token is stored before the acces
       assert.strictEqual(value(yield* during("2 seconds")(get(one))), "token-1")
       assert.lengthOf(yield* sent, 1)
       assert.strictEqual(value(yield* during("2 seconds")(get(two))), "token-1")
+    }))
+
+  it.scoped("if the store refuses the write each time, the error says so", () =>
+    Effect.gen(function*() {
+      const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+      const { key, processes: [one] } = yield* RefreshBench.make({
+        sharedStore: { ...sharedStore, set: () => Effect.succeed(false) }
+      })
+      assert.strictEqual(
+        yield* messageOf(during("3 seconds")(get(one))),
+        "The refresh token cannot be used: its successor is not in the token store yet. " +
+          `another process has written entry ${key} of the token store`
+      )
     }))
 
   it.scoped("a write whose response was lost is found", () =>
@@ -394,6 +408,18 @@ describe.concurrent("RefreshTokenGrant, responses of the server", () => {
         deepStrictEqual(yield* sent, ["token-refresh-1", "token-refresh-1"])
       }))
   }
+
+  it.scoped("not if the lease cannot be extended before; that is no part of the error", () =>
+    Effect.gen(function*() {
+      const { processes: [one], sent, server } = yield* RefreshBench.make()
+      yield* server.failNext(20, "reset")
+      yield* one.store.fail("connection refused", "extendLease")
+      assert.match(
+        yield* messageOf(during("20 seconds")(get(one))),
+        /^Token endpoint https:\/\/auth.test\/token: .*reset/
+      )
+      deepStrictEqual(new Set(yield* sent), new Set(["token-refresh-1"]))
+    }))
 
   it.scoped("so is one that has timed out", () =>
     Effect.gen(function*() {

@@ -191,6 +191,16 @@ describe("TokenEndpoint.layerDiscovery", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.scoped("a client without a certificate does not use the endpoints for clients with one", () => {
+    const { layer, urls } = serve(() => ({
+      mtls_endpoint_aliases: { token_endpoint: "https://mtls.example.com/mtls" }
+    }))
+    return Effect.gen(function*() {
+      yield* attempt(yield* make())
+      deepStrictEqual(urls(), [metadataUrl, "https://auth.example.com/token"])
+    }).pipe(Effect.provide(layer))
+  })
+
   it.scoped("errors name its options", () =>
     Effect.gen(function*() {
       const message = (options: Options) => Effect.map(Effect.flip(make(options)), ({ message }) => message)

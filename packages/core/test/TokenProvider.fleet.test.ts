@@ -1,8 +1,8 @@
-import { TokenStore } from "@effect-alf/core"
+import { OAuthMetrics, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Array as Arr, Effect, Fiber, Option, TestClock } from "effect"
+import { Array as Arr, Effect, Fiber, Metric, Option, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { during, settle, value, warnings } from "./support/ProviderBench.js"
 import { storeKey } from "./support/StoreKey.js"
@@ -129,6 +129,37 @@ describe.concurrent("TokenProvider, a fleet", () => {
       yield* settle
       assert.strictEqual(yield* call(two, good, (token) => token !== "1-1"), 200)
       assert.strictEqual(yield* requests, 2)
+    }))
+
+  it.scoped("the wait for the lease of another process is measured in seconds", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("1 hour")
+      const { processes, requests } = yield* Effect.tagMetrics(
+        makeFleet(2, { endpoint: { delay: "400 millis" } }),
+        "test",
+        "lease"
+      )
+      yield* during("1 second")(Effect.forEach(processes, ({ provider }) => provider.get(), { concurrency: 2 }))
+      assert.strictEqual(yield* requests, 1)
+      const { count, sum } = yield* Metric.value(Metric.tagged(OAuthMetrics.leaseWaitDuration, "test", "lease"))
+      deepStrictEqual([count, sum], [1, 0.4])
+    }))
+
+  it.scoped("a background renewal that may not start yet is no failure, however short maxWait is", () =>
+    Effect.gen(function*() {
+      const { processes: [one, two] } = yield* makeFleet(2, { maxWait: "1 second" })
+      yield* one.provider.get()
+      yield* settle
+      yield* two.provider.get()
+      for (const { tokens } of [one, two]) yield* tokens.fail(TestTokenEndpoint.unavailable)
+      yield* TestClock.adjust("56 minutes")
+      for (const { provider } of [one, two]) {
+        yield* provider.get()
+        yield* settle
+      }
+      assert.lengthOf(warnings(one), 1)
+      deepStrictEqual(yield* Effect.map(two.tokens.requests, (requests) => requests.length), 0)
+      assert.lengthOf(warnings(two), 0)
     }))
 
   it.scoped("rule 2: two scopes have separate leases and tokens", () =>

@@ -182,6 +182,15 @@ describe.concurrent("BoundedStore", () => {
           }
         })))
 
+    it.effect("a response that is neither true nor false is logged with the method", () =>
+      rowsEffect(["set", "remove", "acquireLease"] as const, (method) => method, (method) =>
+        Effect.gen(function*() {
+          const { logged, logs, store } = yield* make(() => ({ [method]: () => Effect.succeed("OK") }))
+          deepStrictEqual(yield* logged(call(store, method)), Option.none())
+          assert.lengthOf(logs, 1)
+          assert.include(logs[0].text, `Token store, ${method}: it returned neither true nor false`)
+        })))
+
     it.effect("an outage is logged as one warning with its cause, and once when it ends", () =>
       Effect.gen(function*() {
         let isDown = true
