@@ -31,7 +31,6 @@ import * as KeyState from "./provider/KeyState.js"
 import * as OriginVerdicts from "./provider/OriginVerdicts.js"
 import type * as OtherProcesses from "./provider/OtherProcesses.js"
 import * as ProviderMemory from "./provider/ProviderMemory.js"
-import * as Renewal from "./provider/Renewal.js"
 import * as RenewalLog from "./provider/RenewalLog.js"
 import * as Reports from "./provider/Reports.js"
 import * as TokenAttempts from "./provider/TokenAttempts.js"
@@ -210,30 +209,25 @@ export const make: (
 
   // Before the fibers, so that it ends after them
   const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
-  const attempt = TokenAttempts.make({
-    ...settings,
-    endpoint,
-    store: options.shareTokens === false ? undefined : store,
-    scope,
-    update
-  })
-
   const fork = yield* FiberSet.makeRuntime<never, void>()
+  const parts = { ...settings, endpoint, jitter, scope, fork, now, update }
+  const sharesTokens = options.shareTokens !== false
+  const attempt = TokenAttempts.make({ ...parts, store: sharesTokens ? store : undefined })
+
   // A token whose key no other process has is of no use to any
-  const isShared = options.shareTokens !== false && proofKey?.isShared !== false
-  const parts = { ...settings, endpoint, fork, now, update }
+  const isShared = sharesTokens && proofKey?.isShared !== false
   const sharing = Sharing.of(store)
   const fleet = isShared ? yield* sharing.join(store, { ...parts, proofKey, retry: endpoint.retry }) : Sharing.none
   const slots = TokenCache.make(endpoint, sharing, capacity)
   const log = RenewalLog.make(parts)
   const acceptances = new OriginVerdicts.Acceptances()
-  const adoption = Adoption.make({ ...parts, acceptances, jitter, slots, fleet, log })
+  const kept = { ...parts, fleet, slots, log, acceptances }
+  const adoption = Adoption.make(kept)
   const others = isShared
-    ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...parts, fleet, slots, adoption })
+    ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...kept, adoption })
     : undefined
-  const reports = Reports.make({ ...parts, fleet, others, acceptances })
-  const renew = Renewal.make({ ...parts, attempt, fleet, adoption, reports })
-  const flights = Flights.make({ ...parts, slots, fleet, adoption, reports, others, log, renew })
+  const reports = Reports.make({ ...kept, others })
+  const flights = Flights.make({ ...kept, attempt, adoption, others, reports })
 
   // Registered after the fibers, so it runs before they are interrupted: no caller waits for an interrupted flight
   yield* Effect.addFinalizer(() =>

@@ -48,22 +48,21 @@ const maxLinks = 32
 
 /** Makes the flights of one provider. */
 export const make = (
-  options: Renewal.Waits & {
+  options: Renewal.Options & {
     readonly endpoint: TokenEndpoint["Type"]
     readonly slots: TokenCache.TokenCache
-    readonly fleet: Pick<Sharing.Fleet, "tokens">
     readonly adoption: Adoption.Adoption
     readonly reports: Reports
     readonly others: OtherProcesses | undefined
     readonly log: RenewalLog
-    readonly renew: Renewal.Renewal
     /** Runs a flight until the provider closes. */
     readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
     readonly update: OAuthMetrics.Update
   }
 ): Flights => {
-  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, renew, reports, slots, update } =
+  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, reports, slots, update } =
     options
+  const renew = Renewal.make(options)
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 

@@ -26,10 +26,15 @@ import * as TokenCache from "./TokenCache.js"
 /** Renews the token of a key, and notes in the flight how that goes. */
 export type Renewal = (slot: Slot, flight: Flight) => Effect.Effect<Sharing.Outcome, Failure>
 
-/** How long callers wait for a renewal. */
-export interface Waits {
+/** Options of renewals. */
+export interface Options {
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
+  readonly endpoint: Pick<TokenEndpoint["Type"], "address" | "retry">
+  readonly attempt: TokenAttempts
+  readonly adoption: Pick<Adoption, "again" | "isAdoptable" | "look">
+  readonly reports: Pick<Reports, "asked">
+  readonly fleet: Sharing.Fleet
   /** Epoch milliseconds. */
   readonly now: () => number
 }
@@ -38,7 +43,7 @@ export interface Waits {
 const busyInterval = 250
 
 /** The error of callers whose wait ends. The endpoint's error tells more than that the wait timed out. */
-export const waitIsOver = ({ lastError, waitsFor }: Flight, { failureCooldown, maxWait, now }: Waits): Failure =>
+export const waitIsOver = ({ lastError, waitsFor }: Flight, { failureCooldown, maxWait, now }: Options): Failure =>
   lastError ?? new TokenProviderError({
     reason: "MaxWait",
     waited: maxWait,
@@ -47,15 +52,7 @@ export const waitIsOver = ({ lastError, waitsFor }: Flight, { failureCooldown, m
   })
 
 /** Makes the renewals of one provider. */
-export const make = (
-  options: Waits & {
-    readonly endpoint: Pick<TokenEndpoint["Type"], "address" | "retry">
-    readonly attempt: TokenAttempts
-    readonly adoption: Pick<Adoption, "again" | "isAdoptable" | "look">
-    readonly reports: Pick<Reports, "asked">
-    readonly fleet: Sharing.Fleet
-  }
-): Renewal => {
+export const make = (options: Options): Renewal => {
   const { adoption, attempt, endpoint, fleet, maxWait, now, reports } = options
 
   return (slot, flight) =>
