@@ -74,7 +74,7 @@ export const rejected = (token: string, origin: string, expiresAt: number, now: 
     ...state,
     standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
   }))
-  return { ...doubted(verdicts), rejections: [...newest(others, maxRejections - 1), { token, origin, expiresAt }] }
+  return { ...doubted(verdicts), rejections: [...others, { token, origin, expiresAt }].slice(-maxRejections) }
 }
 
 /** The origin's response did not reject the token: both are trusted again. */
@@ -97,7 +97,7 @@ export const asked = (origin: string, now: number): Transition =>
 export const fruitless = (token: string, origin: string, now: number): Transition =>
   withOrigin(origin, now, (state) =>
     state.counted.includes(token) ? state : pausedAgain(
-      { ...state, counted: [...newest(state.counted, maxTokens - 1), token] },
+      { ...state, counted: [...state.counted, token].slice(-maxTokens) },
       now
     ))
 
@@ -110,8 +110,8 @@ export const renewed = (token: string, origin: string, now: number): Transition 
   standing(verdicts, origin)._tag === "Paused" ? fruitless(token, origin, now)(verdicts) : verdicts
 
 /** Another process began a pause. */
-export const paused = (origin: string, { count, remaining }: Hold, now: number): Transition =>
-  withOrigin(origin, now, (state) => ({ ...state, standing: pause(count, remaining, now) }))
+export const paused = (origin: string, hold: Hold, now: number): Transition =>
+  withOrigin(origin, now, (state) => ({ ...state, standing: pause(hold, now) }))
 
 // -----------------------------------------------------------------------------
 // questions
@@ -130,9 +130,9 @@ export const isPaused = (verdicts: OriginVerdicts, origin: string, now: number):
   isInForce(standing(verdicts, origin), now)
 
 /** Whether a 401 of the origin may cost a token request now. */
-export const mayRenew = ({ origins }: OriginVerdicts, origin: string, now: number): boolean => {
-  const state = origins.get(origin)
-  return state === undefined || (!isInForce(state.standing, now) && filled(state, now).requests > 0)
+export const mayRenew = (verdicts: OriginVerdicts, origin: string, now: number): boolean => {
+  const { requests, standing } = stateAt(verdicts, origin, now)
+  return !isInForce(standing, now) && requests > 0
 }
 
 /** Whether a transition made the origin trusted again. */
@@ -151,13 +151,13 @@ export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: 
 // which origins took a token
 // -----------------------------------------------------------------------------
 
-/** The origins that accepted a token, and those that rejected it since. */
+/** The origins that accepted a token, and those of them that did not reject it since. */
 interface Heard {
-  readonly took: ReadonlyArray<string>
-  readonly doubt: ReadonlyArray<string>
+  readonly worked: ReadonlyArray<string>
+  readonly works: ReadonlyArray<string>
 }
 
-const nothing: Heard = { took: [], doubt: [] }
+const nothing: Heard = { worked: [], works: [] }
 
 /** Most tokens go to one origin, and those of most apps to the same: it has one list for all of them. */
 let alone: ReadonlyArray<string> = []
@@ -181,19 +181,16 @@ export class Acceptances {
 
   /** The origin accepted the token. */
   accepted(token: AccessToken, origin: string): void {
-    const { doubt, took } = this.#of(token)
-    this.#heard.set(token, {
-      took: addOrigin(took, origin),
-      doubt: doubt.filter((other) => other !== origin)
-    })
+    const { worked, works } = this.#of(token)
+    this.#heard.set(token, { worked: addOrigin(worked, origin), works: addOrigin(works, origin) })
     this.#lastToken = token
     this.#lastOrigin = origin
   }
 
   /** The origin rejected it. */
   rejected(token: AccessToken, origin: string): void {
-    const { doubt, took } = this.#of(token)
-    this.#heard.set(token, { took, doubt: addOrigin(doubt, origin) })
+    const { worked, works } = this.#of(token)
+    this.#heard.set(token, { worked, works: works.filter((other) => other !== origin) })
     this.#lastToken = undefined
   }
 
@@ -204,13 +201,12 @@ export class Acceptances {
 
   /** Whether the origin ever accepted it. */
   hasWorked(token: AccessToken, origin: string): boolean {
-    return this.#of(token).took.includes(origin)
+    return this.#of(token).worked.includes(origin)
   }
 
   /** Whether the origin accepted it since it last rejected it: another acceptance is no news. */
   works(token: AccessToken, origin: string): boolean {
-    return (token === this.#lastToken && origin === this.#lastOrigin) ||
-      (this.hasWorked(token, origin) && !this.#of(token).doubt.includes(origin))
+    return (token === this.#lastToken && origin === this.#lastOrigin) || this.#of(token).works.includes(origin)
   }
 }
 
@@ -229,7 +225,7 @@ const refill = 5_000
 
 const trusted: Trusted = { _tag: "Trusted" }
 
-const pause = (count: number, remaining: number, now: number): Paused => ({
+const pause = ({ count, remaining }: Hold, now: number): Paused => ({
   _tag: "Paused",
   count,
   from: now,
@@ -241,37 +237,36 @@ const isInForce = (standing: Standing, now: number): boolean =>
 
 /** The next pause, twice as long, unless one is in force. */
 const pausedAgain = (state: OriginState, now: number): OriginState => {
-  if (isInForce(state.standing, now)) return state
-  const { count, remaining } = nthHold(state.standing._tag === "Paused" ? state.standing.count + 1 : 1)
-  return { ...state, standing: pause(count, remaining, now) }
+  const { standing } = state
+  if (isInForce(standing, now)) return state
+  return { ...state, standing: pause(nthHold(standing._tag === "Paused" ? standing.count + 1 : 1), now) }
 }
 
 /** A clock that was set back must not prolong it. */
 const withClock = (standing: Standing, now: number): Standing =>
-  standing._tag === "Paused" && now < standing.from ? pause(standing.count, 0, now) : standing
+  standing._tag === "Paused" && now < standing.from ? pause({ ...standing, remaining: 0 }, now) : standing
 
-const filled = (state: OriginState, now: number): OriginState => {
-  const refills = Math.floor((now - state.filledAt) / refill)
+const unknown: OriginState = { standing: trusted, counted: [], requests: maxRequests, filledAt: 0 }
+
+/** The state of an origin, with the requests that were added since. */
+const stateAt = ({ origins }: OriginVerdicts, origin: string, now: number): OriginState => {
+  const { filledAt, ...state } = origins.get(origin) ?? unknown
+  const refills = Math.floor((now - filledAt) / refill)
   const requests = Math.min(maxRequests, state.requests + Math.max(0, refills))
-  // The wait for one more starts when the first is used, and again if the clock was set back
-  return requests === maxRequests || now < state.filledAt
-    ? { ...state, requests, filledAt: now }
-    : { ...state, requests, filledAt: state.filledAt + refills * refill }
+  return {
+    ...state,
+    standing: withClock(state.standing, now),
+    requests,
+    // The wait for one more starts when the first is used, and again if the clock was set back
+    filledAt: requests === maxRequests || now < filledAt ? now : filledAt + refills * refill
+  }
 }
 
 const withOrigin =
   (origin: string, now: number, change: (state: OriginState) => OriginState): Transition => (verdicts) => {
-    const known = verdicts.origins.get(origin)
-    const state = known ?? { standing: trusted, counted: [], requests: maxRequests, filledAt: now }
-    const origins = Array.from(verdicts.origins)
-    const kept = new Map(known === undefined ? newest(origins, maxOrigins - 1) : origins)
-    return {
-      ...verdicts,
-      origins: kept.set(origin, change(filled({ ...state, standing: withClock(state.standing, now) }, now)))
-    }
+    const origins = new Map(verdicts.origins).set(origin, change(stateAt(verdicts, origin, now)))
+    return { ...verdicts, origins: new Map(Array.from(origins).slice(-maxOrigins)) }
   }
 
 const isOf = (rejection: Rejection, token: string, origin = rejection.origin): boolean =>
   rejection.token === token && rejection.origin === origin
-
-const newest = <A>(items: ReadonlyArray<A>, most: number): ReadonlyArray<A> => items.slice(-most)
