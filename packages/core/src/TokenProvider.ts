@@ -198,7 +198,6 @@ export const make: (
   const { capacity, ...settings } = yield* settingsOf(options)
   const { maxWait } = settings
   const endpoint = yield* TokenEndpoint
-  const { proofKey } = endpoint
   const store = yield* TokenStore
   // Once for this process, so that the processes of a fleet differ from each other
   const jitter = yield* Random.next
@@ -215,9 +214,9 @@ export const make: (
   const attempt = TokenAttempts.make({ ...parts, store: sharesTokens ? store : undefined })
 
   // A token whose key no other process has is of no use to any
-  const isShared = sharesTokens && proofKey?.isShared !== false
+  const isShared = sharesTokens && endpoint.proofKey?.isShared !== false
   const sharing = Sharing.of(store)
-  const fleet = isShared ? yield* sharing.join(store, { ...parts, proofKey, retry: endpoint.retry }) : Sharing.none
+  const fleet = isShared ? yield* sharing.join(store, parts) : Sharing.none
   const slots = TokenCache.make(endpoint, sharing, capacity)
   const log = RenewalLog.make(parts)
   const acceptances = new OriginVerdicts.Acceptances()
@@ -291,7 +290,7 @@ export const make: (
   ): Effect.Effect<AccessToken.AccessToken, Failure> => {
     const { held } = slot.state
     if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
-    if (KeyState.isRejected(slot, held, origin)) {
+    if (KeyState.isRejected(slot.state, held, origin)) {
       // If no token is available that this origin accepts, the newest one that has not expired is used
       const another = Effect.catchAll(
         replace(slot, held.token, waiting(origin, onUse)),
@@ -305,7 +304,7 @@ export const make: (
         return token === held.token && HeldToken.isAlive(newest, now()) ? newest.token : token
       })
     }
-    const decision = KeyState.decide(slot, { origin, isShared: fleet.isShared }, now())
+    const decision = KeyState.decide(slot.state, { origin, isShared: fleet.isShared }, now())
     if (decision._tag === "Serve") {
       if (decision.isRenewed) flights.launch(slot, "background", origin)
       return serve(decision.held, decision.use, onUse)
@@ -313,7 +312,7 @@ export const make: (
     const call = waiting(origin, onUse)
     const half = now() + (held.expiresAt - now()) / 2
     return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
-      const last = slots.isClosed() ? undefined : KeyState.usable(slot, origin, now())
+      const last = slots.isClosed() ? undefined : KeyState.usable(slot.state, origin, now())
       if (last !== undefined) return serve(last, "stale", onUse)
       // The wait has outlasted the old token, and the new one is under way
       return KeyState.flightOf(slot.state) === undefined ? Effect.fail(failure) : need(slot, call)
@@ -329,14 +328,14 @@ export const make: (
     Effect.suspend(() => {
       if (slots.isClosed()) return closedError()
       const { origin } = call
-      const decision = KeyState.decide(slot, { origin, rejected, isShared: fleet.isShared }, now())
+      const decision = KeyState.decide(slot.state, { origin, rejected, isShared: fleet.isShared }, now())
       if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
       if (decision._tag === "Keep") return Effect.succeed(decision.token)
       return Effect.flatMap(follow(slot, decision, call), (token) => {
         if (token === undefined) return replace(slot, rejected, call)
         const { verdicts } = slot.state
         if (!OriginVerdicts.has(verdicts, HeldToken.identity(token), origin)) return Effect.succeed(token)
-        reports.unchanged(slot, origin)
+        reports.heard(slot, origin, OriginVerdicts.unchanged(origin, now()))
         return Effect.succeed(rejected)
       })
     })
@@ -348,12 +347,7 @@ export const make: (
   })
 
   return TokenProvider.of({
-    ...ProviderMemory.make({
-      acceptances,
-      slots,
-      store: () => !isShared ? "unused" : fleet.isFailing() ? "failing" : "working",
-      now
-    }),
+    ...ProviderMemory.make(kept),
     peek: (request) => {
       const { held, quietUntil } = slots.of(request).state
       return held !== undefined && now() < quietUntil ? held.token : undefined
@@ -397,9 +391,10 @@ export const status = (
 ): Effect.Effect<TokenStatus.TokenStatus> =>
   Effect.sync(() => {
     const memory = ProviderMemory.of(provider)
-    return memory === undefined
-      ? KeyState.status(undefined, "unused", 0)
-      : KeyState.status(memory.slots.peek(request), memory.store(), memory.now())
+    if (memory === undefined) return KeyState.status(KeyState.initial, "unused", 0)
+    const { fleet, now, slots } = memory
+    const store = fleet === Sharing.none ? "unused" : fleet.isFailing() ? "failing" : "working"
+    return KeyState.status(slots.peek(request)?.state ?? KeyState.initial, store, now())
   })
 
 /**

@@ -22,6 +22,7 @@ import * as Cooldown from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Flight } from "./KeyState.js"
 import * as KeyState from "./KeyState.js"
+import * as OriginVerdicts from "./OriginVerdicts.js"
 import type { OtherProcesses } from "./OtherProcesses.js"
 import * as Renewal from "./Renewal.js"
 import type { RenewalLog } from "./RenewalLog.js"
@@ -98,17 +99,13 @@ export const make = (
       const { failedAt, isAnswered, lastError } = flight
       if (isAnswered || slots.isClosed()) return Effect.void
       const error = failure ?? new TokenProviderError({ reason: "Defect" })
-      const at = failure === lastError ? failedAt ?? now() : now()
+      const from = now()
+      const at = failure === lastError ? failedAt ?? from : from
       const failing: KeyState.Failing = { error, reason, at, cooldown: cooldownMillis }
-      const isAlive = HeldToken.isAlive(slot.state.held, now())
+      const isAlive = HeldToken.isAlive(slot.state.held, from)
       log.failed(slot, !isAlive ? "missing" : reason === "rejection" ? "rejected" : "serves", error)
       // A defect is a bug in a custom endpoint: waiting callers get it
-      const fails = reason === "background"
-        ? KeyState.failedInBackground
-        : failure === undefined
-        ? KeyState.died
-        : KeyState.failedWaiting
-      const from = now()
+      const fails = reason === "background" || failure === undefined ? KeyState.failed : KeyState.failedWaiting
       slot.apply(fails(failing, from))
       return fails !== KeyState.failedWaiting || Cooldown.isPassing(error)
         ? Effect.void
@@ -121,7 +118,9 @@ export const make = (
       // The key or certificate that binds tokens changed during the request, probably before the server saw it
       const isCurrent = endpoint.isCurrent(slot.request)
       if (!isCurrent) adoptRebound(slots.of(slot.source), held)
-      if (reason === "rejection") reports.renewed(slot, origin, HeldToken.identity(held))
+      if (reason === "rejection") {
+        reports.heard(slot, origin, OriginVerdicts.renewed(HeldToken.identity(held), origin, now()))
+      }
       land(Exit.succeed(token))
       if (!isCurrent || !TokenCache.sharesTokens(slot)) return Effect.void
       // Nobody waits for this; a closing process can afford its bounded calls
@@ -165,9 +164,9 @@ export const make = (
       return Effect.onExit(obtain, (exit) => Effect.sync(() => record(exit)))
     })
 
-    return Effect.uninterruptibleMask((restore) =>
+    return Effect.uninterruptible(
       Effect.gen(function*() {
-        const exit = yield* obtained.pipe(Effect.interruptible, restore, Effect.exit)
+        const exit = yield* Effect.exit(Effect.interruptible(obtained))
         if (Exit.isSuccess(exit)) return yield* arrive(exit.value)
         const afterwards = failed(Option.getOrUndefined(Cause.failureOption(exit.cause)))
         // An endpoint that interrupts itself must not interrupt waiting callers
@@ -205,14 +204,9 @@ export const make = (
         origin,
         WaitingCallers.make({
           timeIsOver: () => Renewal.waitIsOver(flight, options),
-          onBegin: () => update(OAuthMetrics.tokenWaiters, 1),
-          onEnd: (waited) => {
-            update(OAuthMetrics.tokenWaiters, -1)
-            // A clock that was set back must not reduce the sum
-            update(OAuthMetrics.tokenWaitDuration, Math.max(0, waited) / 1000)
-          },
           fork,
-          now
+          now,
+          update
         })
       )
       slot.apply(KeyState.started(flight, cooldownMillis, now()))

@@ -14,10 +14,11 @@ import * as RetryDelay from "../endpoint/RetryDelay.js"
 import { TokenEndpointError, TokenProviderError } from "../OAuthError.js"
 import * as Sharing from "../store/Sharing.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
-import type { Adoption } from "./Adoption.js"
+import * as Adoption from "./Adoption.js"
 import type { Failure } from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Flight } from "./KeyState.js"
+import * as OriginVerdicts from "./OriginVerdicts.js"
 import type { Reports } from "./Reports.js"
 import type { TokenAttempts } from "./TokenAttempts.js"
 import type { Slot } from "./TokenCache.js"
@@ -32,8 +33,8 @@ export interface Options {
   readonly failureCooldown: Duration.Duration
   readonly endpoint: Pick<TokenEndpoint["Type"], "address" | "retry">
   readonly attempt: TokenAttempts
-  readonly adoption: Pick<Adoption, "again" | "isAdoptable" | "look">
-  readonly reports: Pick<Reports, "asked">
+  readonly adoption: Pick<Adoption.Adoption, "again" | "isAdoptable" | "look">
+  readonly reports: Pick<Reports, "heard">
   readonly fleet: Sharing.Fleet
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -88,7 +89,7 @@ export const make = (options: Options): Renewal => {
         const number = ++flight.attempts
         callers.nothingBefore(0)
         waits(`attempt ${number} at ${endpoint.address} is still running`)
-        if (reason === "rejection") reports.asked(slot, origin)
+        if (reason === "rejection") reports.heard(slot, origin, OriginVerdicts.asked(origin, now()))
         return Effect.flatMap(
           attempt({
             key,
@@ -125,13 +126,10 @@ export const make = (options: Options): Renewal => {
 
       const turns = fleet.enter({
         key,
-        origin,
-        reason,
+        flight,
         deadline,
         look,
-        changed,
         ask,
-        attempts: () => flight.attempts,
         askAlone,
         delayAfter,
         tryAgain,
@@ -143,8 +141,8 @@ export const make = (options: Options): Renewal => {
 
       /** One look at the store and its consequence: an outcome, or the milliseconds until the next look. */
       const round = Effect.flatMap(look, (found): typeof askAlone => {
-        const stored = Option.flatMap(found, ({ token }) => token)
-        if (Option.isSome(stored)) return Effect.succeed(Sharing.Outcome.Adopted({ token: stored.value }))
+        const stored = Adoption.tokenOf(found)
+        if (stored !== undefined) return Effect.succeed(Sharing.Outcome.Adopted({ token: stored }))
         const { failedAt = 0 } = flight
         const at = now()
         // A clock that was set back must not prolong it

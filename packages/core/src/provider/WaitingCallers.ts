@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as OAuthMetrics from "../OAuthMetrics.js"
 
 /** Callers that wait for a result. */
 export interface WaitingCallers<A, E> {
@@ -28,16 +29,13 @@ interface Wait<A, E> {
 export const make = <A, E>(options: {
   /** The error of a caller whose wait timed out. */
   readonly timeIsOver: () => E
-  /** A caller starts to wait. */
-  readonly onBegin: () => void
-  /** A caller stopped waiting, after so many milliseconds. */
-  readonly onEnd: (waited: number) => void
   /** Runs a timer. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   /** Epoch milliseconds. */
   readonly now: () => number
+  readonly update: OAuthMetrics.Update
 }): WaitingCallers<A, E> => {
-  const { fork, now, onBegin, onEnd, timeIsOver } = options
+  const { fork, now, timeIsOver, update } = options
   // Ordered by deadline; a new one is nearly always the last
   const waits: Array<Wait<A, E>> = []
   let timer: Fiber.RuntimeFiber<void> | undefined
@@ -84,17 +82,22 @@ export const make = <A, E>(options: {
         const since = now()
         if (deadline <= Math.max(earliest, since)) return resume(Exit.fail(timeIsOver()))
         const callers = callersUntil(deadline)
+        const stop = () => {
+          update(OAuthMetrics.tokenWaiters, -1)
+          // A clock that was set back must not reduce the sum
+          update(OAuthMetrics.tokenWaitDuration, Math.max(0, now() - since) / 1000)
+        }
         // An interrupted fiber ends, and observing that costs a fraction of `Effect.onInterrupt`
         const leave = () => {
-          if (callers.delete(hear)) onEnd(now() - since)
+          if (callers.delete(hear)) stop()
         }
         const hear = (exit: Exit.Exit<A, E>) => {
           caller.removeObserver(leave)
-          onEnd(now() - since)
+          stop()
           resume(exit)
         }
         callers.add(hear)
-        onBegin()
+        update(OAuthMetrics.tokenWaiters, 1)
         caller.addObserver(leave)
       }),
     nothingBefore: (time) => {
