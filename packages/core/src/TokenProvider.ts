@@ -160,8 +160,7 @@ type Failure = Cooldown.Failure
 type OnUse = (use: TokenStatus.TokenUse) => void
 
 /** For whom a caller waits, until when, and what it wants to hear. */
-interface Need {
-  readonly origin: string
+interface Need extends KeyState.Call {
   /** Epoch milliseconds. */
   readonly deadline: number
   readonly onUse: OnUse
@@ -229,91 +228,69 @@ export const make: (
   const flights = Flights.make({ ...kept, attempt, adoption, others, reports })
 
   // Registered after the fibers, so it runs before they are interrupted: no caller waits for an interrupted flight
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
-      const revoked = revocation?.run(slots.all(), fleet, now())
-      slots.close()
-      flights.abandon(closedError())
-      return revoked ?? Effect.void
-    })
-  )
-
-  const join = (flight: KeyState.Flight, { deadline, onUse }: Need) =>
-    Effect.map(flights.join(flight, deadline), (token) => {
-      onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
-      return token
-    })
+  yield* Effect.addFinalizer(() => {
+    const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
+    const revoked = revocation?.run(slots.all(), fleet, now())
+    slots.close()
+    flights.abandon(closedError())
+    return revoked ?? Effect.void
+  })
 
   /** `undefined` when the renewal brought nothing. */
   const follow = (
     slot: TokenCache.Slot,
     decision: KeyState.RenewalDecision,
-    call: Need
+    { deadline, onUse, origin }: Need
   ): Effect.Effect<AccessToken.AccessToken | undefined, Failure> => {
-    switch (decision._tag) {
-      case "Start":
-        return join(flights.launch(slot, decision.reason, call.origin), call)
-      case "Join": {
-        const joined = join(decision.flight, call)
-        // A background flight makes one attempt only: a caller that needs a token starts another flight
-        return decision.flight.reason === "background"
-          ? Effect.catchTag(joined, "TokenEndpointError", "DiscoveryError", () => Effect.succeed(undefined))
-          : joined
-      }
-      case "Answer":
-        return Effect.fail(decision.error)
-    }
+    if (slots.isClosed()) return closedError()
+    if (decision._tag === "Answer") return Effect.fail(decision.error)
+    const flight = decision._tag === "Join" ? decision.flight : flights.launch(slot, decision.reason, origin)
+    const joined = Effect.map(flights.join(flight, deadline), (token) => {
+      onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
+      return token
+    })
+    // A background flight makes one attempt only: a caller that needs a token starts another flight
+    return flight.reason === "background"
+      ? Effect.catchTag(joined, "TokenEndpointError", "DiscoveryError", () => Effect.succeed(undefined))
+      : joined
   }
 
-  const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
-    if (slots.isClosed()) return closedError()
-    const decision = KeyState.decideRenewal(slot.state, "expiry", fleet, now())
-    return Effect.flatMap(
-      follow(slot, decision, call),
+  const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
+    Effect.flatMap(
+      follow(slot, KeyState.decideRenewal(slot.state, "expiry", call, now()), call),
       (token) => token === undefined ? need(slot, call) : Effect.succeed(token)
     )
-  }
 
   /** Hands out a token inside its refresh window. */
-  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenStatus.TokenUse | undefined, onUse: OnUse) => {
+  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenStatus.TokenUse | undefined, { onUse }: Need) => {
     Adoption.measure(update, expiresAt - now())
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
     if (use !== undefined) onUse(use)
     return Effect.succeed(token)
   }
 
-  const acquire = (
-    slot: TokenCache.Slot,
-    origin: string,
-    onUse: OnUse
-  ): Effect.Effect<AccessToken.AccessToken, Failure> => {
+  const acquire = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    const { deadline, origin } = call
     const { held } = slot.state
-    if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
+    if (!HeldToken.isAlive(held, now())) return need(slot, call)
     if (KeyState.isRejected(slot.state, held, origin)) {
+      const newest = () => HeldToken.isAlive(slot.state.held, now()) ? slot.state.held.token : undefined
       // If no token is available that this origin accepts, the newest one that has not expired is used
       const another = Effect.catchAll(
-        replace(slot, held.token, waiting(origin, onUse)),
-        (failure) =>
-          slots.isClosed() || !HeldToken.isAlive(slot.state.held, now())
-            ? Effect.fail(failure)
-            : Effect.succeed(held.token)
+        replace(slot, held.token, call),
+        (failure) => slots.isClosed() || newest() === undefined ? Effect.fail(failure) : Effect.succeed(held.token)
       )
-      return Effect.map(another, (token) => {
-        const newest = slot.state.held
-        return token === held.token && HeldToken.isAlive(newest, now()) ? newest.token : token
-      })
+      return Effect.map(another, (token) => token === held.token ? newest() ?? token : token)
     }
-    const decision = KeyState.decide(slot.state, { origin, isShared: fleet.isShared }, now())
+    const decision = KeyState.decide(slot.state, call, now())
     if (decision._tag === "Serve") {
       if (decision.isRenewed) flights.launch(slot, "background", origin)
-      return serve(decision.held, decision.use, onUse)
+      return serve(decision.held, decision.use, call)
     }
-    const call = waiting(origin, onUse)
     const half = now() + (held.expiresAt - now()) / 2
-    return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
+    return Effect.catchAll(need(slot, { ...call, deadline: Math.min(deadline, half) }), (failure) => {
       const last = slots.isClosed() ? undefined : KeyState.usable(slot.state, origin, now())
-      if (last !== undefined) return serve(last, "stale", onUse)
+      if (last !== undefined) return serve(last, "stale", call)
       // The wait has outlasted the old token, and the new one is under way
       return KeyState.flightOf(slot.state) === undefined ? Effect.fail(failure) : need(slot, call)
     })
@@ -324,25 +301,24 @@ export const make: (
     slot: TokenCache.Slot,
     rejected: AccessToken.AccessToken,
     call: Need
-  ): Effect.Effect<AccessToken.AccessToken, Failure> =>
-    Effect.suspend(() => {
-      if (slots.isClosed()) return closedError()
-      const { origin } = call
-      const decision = KeyState.decide(slot.state, { origin, rejected, isShared: fleet.isShared }, now())
-      if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
-      if (decision._tag === "Keep") return Effect.succeed(decision.token)
-      return Effect.flatMap(follow(slot, decision, call), (token) => {
-        if (token === undefined) return replace(slot, rejected, call)
-        const { verdicts } = slot.state
-        if (!OriginVerdicts.has(verdicts, HeldToken.identity(token), origin)) return Effect.succeed(token)
-        reports.heard(slot, origin, OriginVerdicts.unchanged(origin, now()))
-        return Effect.succeed(rejected)
-      })
+  ): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    const { origin } = call
+    const decision = KeyState.decide(slot.state, { ...call, rejected }, now())
+    if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
+    if (decision._tag === "Keep") return Effect.succeed(decision.token)
+    return Effect.flatMap(follow(slot, decision, call), (token) => {
+      if (token === undefined) return replace(slot, rejected, call)
+      const { verdicts } = slot.state
+      if (!OriginVerdicts.has(verdicts, HeldToken.identity(token), origin)) return Effect.succeed(token)
+      reports.heard(slot, origin, OriginVerdicts.unchanged(origin, now()))
+      return Effect.succeed(rejected)
     })
+  }
 
   const waiting = (origin: string, onUse: OnUse = constVoid): Need => ({
     origin,
     onUse,
+    isShared: fleet.isShared,
     deadline: now() + Duration.toMillis(maxWait)
   })
 
@@ -358,7 +334,7 @@ export const make: (
         const { held, quietUntil } = slot.state
         return held !== undefined && now() < quietUntil
           ? Effect.succeed(held.token)
-          : Effect.mapError(acquire(slot, origin, onUse), (failure) => {
+          : Effect.mapError(acquire(slot, waiting(origin, onUse)), (failure) => {
             update(OAuthMetrics.tokenFailures("failed", failure), 1)
             return failure
           })

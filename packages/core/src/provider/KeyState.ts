@@ -298,8 +298,7 @@ export const isWorthTaking = (
 ): boolean => {
   const { replaced } = state
   const isFresh = now < (reason === "background" ? candidate.refreshAt : candidate.freshUntil)
-  const isOld = replaced !== undefined && Equal.equals(replaced.value, candidate.value)
-  return isFresh && !isOld && !isRejected(state, candidate)
+  return isFresh && !Equal.equals(replaced?.value, candidate.value) && !isRejected(state, candidate)
 }
 
 /** A stored token is news if a token is held, or if it would end a failure that answers. */
@@ -309,7 +308,7 @@ export const isNews = (state: KeyState, now: number): boolean =>
 /** What is known of a token while it is held or was just replaced. */
 export const known = ({ held, replaced }: KeyState, token: AccessToken): Token | undefined => {
   if (HeldToken.is(held, token)) return held
-  return replaced !== undefined && Equal.equals(replaced.value, token.value) ? replaced : undefined
+  return Equal.equals(replaced?.value, token.value) ? replaced : undefined
 }
 
 /** The status of the key, for a health endpoint. */
@@ -383,8 +382,8 @@ export const decide = (state: KeyState, call: Call, now: number): Decision => {
   if (rejected === undefined) return decideServing(state, held, call, now)
   if (!isRefused && !HeldToken.is(held, rejected)) return { _tag: "Serve", held, use: undefined, isRenewed: false }
   // A renewal in progress for this origin costs no further token request
-  const isNew = flightOf(state)?.origin !== call.origin
-  if (!isNew || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
+  const isJoined = flightOf(state)?.origin === call.origin
+  if (isJoined || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
     return decideRenewal(state, "rejection", call, now)
   }
   const rest = restOf(state)
@@ -417,9 +416,8 @@ export const decideRenewal = (
   const flight = flightOf(state)
   if (flight !== undefined) return { _tag: "Join", flight }
   const { answer } = restOf(state)
-  if (!isInForce(answer, now)) return { _tag: "Start", reason }
-  const mayLook = (isShared || Option.isSome(answer.credentials)) && now >= answer.lookAt
-  return mayLook ? { _tag: "Start", reason } : { _tag: "Answer", error: answer.error }
+  const answers = isInForce(answer, now) && (now < answer.lookAt || !(isShared || Option.isSome(answer.credentials)))
+  return answers ? { _tag: "Answer", error: answer.error } : { _tag: "Start", reason }
 }
 
 // -----------------------------------------------------------------------------
