@@ -70,9 +70,8 @@ export const none: OriginVerdicts = { origins: new Map(), rejections: [] }
 /** The origin rejected the token. This is remembered until the token expires. */
 export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
   const others = verdicts.rejections.filter((other) => now < other.expiresAt && !isOf(other, token, origin))
-  const doubted = withOrigin(origin, now, (state) => ({
-    ...state,
-    standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
+  const doubted = withOrigin(origin, now, ({ standing }) => ({
+    standing: standing._tag === "Trusted" ? { _tag: "Doubtful" } : standing
   }))
   return { ...doubted(verdicts), rejections: [...others, { token, origin, expiresAt }].slice(-maxRejections) }
 }
@@ -84,26 +83,25 @@ export const accepted = (token: string, origin: string): Transition => (verdicts
   const isTrusted = state === undefined || state.standing._tag === "Trusted"
   if (isTrusted && !has(verdicts, token, origin)) return verdicts
   return {
-    origins: isTrusted ? origins : new Map(origins).set(origin, { ...state, standing: { _tag: "Trusted" } }),
+    origins: isTrusted ? origins : new Map(origins).set(origin, { ...state, standing: trusted }),
     rejections: rejections.filter((other) => !isOf(other, token, origin))
   }
 }
 
 /** The endpoint is asked because of the origin's 401. */
 export const asked = (origin: string, now: number): Transition =>
-  withOrigin(origin, now, (state) => ({ ...state, requests: Math.max(0, state.requests - 1) }))
+  withOrigin(origin, now, ({ requests }) => ({ requests: Math.max(0, requests - 1) }))
 
 /** A renewal for the origin obtained a token that it rejected too; counted once per token. */
 export const fruitless = (token: string, origin: string, now: number): Transition =>
-  withOrigin(origin, now, (state) =>
-    state.counted.includes(token) ? state : pausedAgain(
-      { ...state, counted: [...state.counted, token].slice(-maxTokens) },
-      now
-    ))
+  withOrigin(origin, now, ({ counted, standing }) =>
+    counted.includes(token)
+      ? {}
+      : { counted: [...counted, token].slice(-maxTokens), standing: pausedAgain(standing, now) })
 
 /** A renewal for the origin returned the same token. */
 export const unchanged = (origin: string, now: number): Transition =>
-  withOrigin(origin, now, (state) => pausedAgain(state, now))
+  withOrigin(origin, now, ({ standing }) => ({ standing: pausedAgain(standing, now) }))
 
 /** A renewal for the origin obtained a token. After a pause it counts as fruitless until the origin accepts a token. */
 export const renewed = (token: string, origin: string, now: number): Transition => (verdicts) =>
@@ -111,7 +109,7 @@ export const renewed = (token: string, origin: string, now: number): Transition 
 
 /** Another process began a pause. */
 export const paused = (origin: string, hold: Hold, now: number): Transition =>
-  withOrigin(origin, now, (state) => ({ ...state, standing: pause(hold, now) }))
+  withOrigin(origin, now, () => ({ standing: pause(hold, now) }))
 
 // -----------------------------------------------------------------------------
 // questions
@@ -236,11 +234,8 @@ const isInForce = (standing: Standing, now: number): boolean =>
   standing._tag === "Paused" && now >= standing.from && now < standing.until
 
 /** The next pause, twice as long, unless one is in force. */
-const pausedAgain = (state: OriginState, now: number): OriginState => {
-  const { standing } = state
-  if (isInForce(standing, now)) return state
-  return { ...state, standing: pause(nthHold(standing._tag === "Paused" ? standing.count + 1 : 1), now) }
-}
+const pausedAgain = (standing: Standing, now: number): Standing =>
+  isInForce(standing, now) ? standing : pause(nthHold(standing._tag === "Paused" ? standing.count + 1 : 1), now)
 
 /** A clock that was set back must not prolong it. */
 const withClock = (standing: Standing, now: number): Standing =>
@@ -263,8 +258,9 @@ const stateAt = ({ origins }: OriginVerdicts, origin: string, now: number): Orig
 }
 
 const withOrigin =
-  (origin: string, now: number, change: (state: OriginState) => OriginState): Transition => (verdicts) => {
-    const origins = new Map(verdicts.origins).set(origin, change(stateAt(verdicts, origin, now)))
+  (origin: string, now: number, change: (state: OriginState) => Partial<OriginState>): Transition => (verdicts) => {
+    const state = stateAt(verdicts, origin, now)
+    const origins = new Map(verdicts.origins).set(origin, { ...state, ...change(state) })
     return { ...verdicts, origins: new Map(Array.from(origins).slice(-maxOrigins)) }
   }
 
