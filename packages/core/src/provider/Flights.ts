@@ -199,16 +199,8 @@ export const make = (
 
   return {
     launch: (slot, reason, origin) => {
-      const flight: Flight = KeyState.makeFlight(
-        reason,
-        origin,
-        WaitingCallers.make({
-          timeIsOver: () => Renewal.waitIsOver(flight, options),
-          fork,
-          now,
-          update
-        })
-      )
+      const callers: Flight["callers"] = WaitingCallers.make(() => Renewal.waitIsOver(flight, options), options)
+      const flight = KeyState.makeFlight(reason, origin, callers)
       slot.apply(KeyState.started(flight, cooldownMillis, now()))
       flights.add(flight)
       fork(fly(slot, flight))

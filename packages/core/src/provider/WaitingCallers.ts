@@ -25,17 +25,15 @@ interface Wait<A, E> {
   readonly callers: Set<(exit: Exit.Exit<A, E>) => void>
 }
 
-/** Makes the place where callers wait. */
-export const make = <A, E>(options: {
-  /** The error of a caller whose wait timed out. */
-  readonly timeIsOver: () => E
+/** Makes the place where callers wait; `timeIsOver` is the error of a caller whose wait timed out. */
+export const make = <A, E>(timeIsOver: () => E, options: {
   /** Runs a timer. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   /** Epoch milliseconds. */
   readonly now: () => number
   readonly update: OAuthMetrics.Update
 }): WaitingCallers<A, E> => {
-  const { fork, now, timeIsOver, update } = options
+  const { fork, now, update } = options
   // Ordered by deadline; a new one is nearly always the last
   const waits: Array<Wait<A, E>> = []
   let timer: Fiber.RuntimeFiber<void> | undefined
@@ -48,8 +46,11 @@ export const make = <A, E>(options: {
     }
   }
 
-  const setTimer = (deadline: number, millis: number) => {
+  /** A clock that was set back, or a timer that was late, does not prolong a wait. */
+  const setTimer = (since: number) => {
     timer?.unsafeInterruptAsFork(FiberId.none)
+    const { deadline } = waits[0]
+    const millis = deadline - Math.max(since, now())
     timer = fork(Effect.interruptible(Effect.map(Effect.sleep(millis), () => timerEnded(deadline))))
   }
 
@@ -58,11 +59,10 @@ export const make = <A, E>(options: {
     tellAll(waits.splice(0, left < 0 ? Infinity : left), Exit.fail(timeIsOver()))
   }
 
-  /** A clock that was set back, or a timer that was late, does not prolong a wait. */
   const timerEnded = (deadline: number) => {
     timer = undefined
     endUntil(deadline)
-    if (waits.length > 0) setTimer(waits[0].deadline, Math.min(waits[0].deadline - deadline, waits[0].deadline - now()))
+    if (waits.length > 0) setTimer(deadline)
   }
 
   const callersUntil = (deadline: number) => {
@@ -71,7 +71,7 @@ export const make = <A, E>(options: {
     if (index > 0 && waits[index - 1].deadline === deadline) return waits[index - 1].callers
     const callers: Wait<A, E>["callers"] = new Set()
     waits.splice(index, 0, { deadline, callers })
-    if (index === 0) setTimer(deadline, deadline - now())
+    if (index === 0) setTimer(now())
     return callers
   }
 

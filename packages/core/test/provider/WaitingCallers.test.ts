@@ -15,8 +15,7 @@ const make = Effect.gen(function*() {
   const waits: Array<number> = []
   const told: Array<Told> = []
   const run = yield* FiberSet.makeRuntime<never, void>()
-  const callers = WaitingCallers.make<string, string>({
-    timeIsOver: () => "time is over",
+  const callers = WaitingCallers.make<string, string>(() => "time is over", {
     fork: (effect) => {
       const timer = run(effect)
       timers.push(timer)
