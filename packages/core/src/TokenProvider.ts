@@ -195,7 +195,6 @@ export const make: (
   TokenEndpoint | TokenStore | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
   const { capacity, ...settings } = yield* settingsOf(options)
-  const { maxWait } = settings
   const endpoint = yield* TokenEndpoint
   const store = yield* TokenStore
   // Once for this process, so that the processes of a fleet differ from each other
@@ -221,9 +220,7 @@ export const make: (
   const acceptances = new OriginVerdicts.Acceptances()
   const kept = { ...parts, fleet, slots, log, acceptances }
   const adoption = Adoption.make(kept)
-  const others = isShared
-    ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...kept, adoption })
-    : undefined
+  const others = (fleet.others as OtherProcesses.Make | undefined)?.({ ...kept, adoption })
   const reports = Reports.make({ ...kept, others })
   const flights = Flights.make({ ...kept, attempt, adoption, others, reports })
 
@@ -271,6 +268,11 @@ export const make: (
 
   const acquire = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
     const { deadline, origin } = call
+    const decision = KeyState.decide(slot.state, call, now())
+    if (decision._tag === "Serve") {
+      if (decision.isRenewed) flights.launch(slot, "background", origin)
+      return serve(decision.held, decision.use, call)
+    }
     const { held } = slot.state
     if (!HeldToken.isAlive(held, now())) return need(slot, call)
     if (KeyState.isRejected(slot.state, held, origin)) {
@@ -281,11 +283,6 @@ export const make: (
         (failure) => slots.isClosed() || newest() === undefined ? Effect.fail(failure) : Effect.succeed(held.token)
       )
       return Effect.map(another, (token) => token === held.token ? newest() ?? token : token)
-    }
-    const decision = KeyState.decide(slot.state, call, now())
-    if (decision._tag === "Serve") {
-      if (decision.isRenewed) flights.launch(slot, "background", origin)
-      return serve(decision.held, decision.use, call)
     }
     const half = now() + (held.expiresAt - now()) / 2
     return Effect.catchAll(need(slot, { ...call, deadline: Math.min(deadline, half) }), (failure) => {
@@ -319,7 +316,7 @@ export const make: (
     origin,
     onUse,
     isShared: fleet.isShared,
-    deadline: now() + Duration.toMillis(maxWait)
+    deadline: now() + Duration.toMillis(settings.maxWait)
   })
 
   return TokenProvider.of({

@@ -149,19 +149,18 @@ export const make = (
 
     /** The outcome is recorded in the span, and in the metrics if the endpoint or the fleet was asked. */
     const record = (exit: Exit.Exit<Sharing.Outcome, Cooldown.Failure>) => {
-      if (Exit.isInterrupted(exit)) return
+      if (Exit.isInterrupted(exit)) return Effect.void
       const outcome = flight.outcome = Exit.isSuccess(exit)
         ? exit.value._tag.toLowerCase() as Lowercase<Sharing.Outcome["_tag"]>
         : "failed"
-      flight.span?.attribute("oauth.outcome", outcome)
-      flight.span?.attribute("oauth.renewal.attempts", flight.attempts)
       if (!flight.isAnswered) update(OAuthMetrics.tokenRenewals(reason, outcome), 1)
+      return Effect.annotateCurrentSpan({ "oauth.outcome": outcome, "oauth.renewal.attempts": flight.attempts })
     }
 
     const attributes = { "oauth.renewal.reason": reason, "oauth.token.key": slot.name }
     const obtained = ErrorAttributes.inSpan("TokenProvider.renew", { root: true, attributes }, (span) => {
       flight.span = span
-      return Effect.onExit(obtain, (exit) => Effect.sync(() => record(exit)))
+      return Effect.onExit(obtain, record)
     })
 
     return Effect.uninterruptible(

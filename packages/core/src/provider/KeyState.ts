@@ -47,7 +47,7 @@ export interface Flight {
   lastError?: TokenRequestError
   failedAt?: number
   /** A cool-down answered instead of the endpoint, with the earlier error. */
-  isAnswered: boolean
+  isAnswered?: boolean
 }
 
 /** A renewal that starts. */
@@ -57,8 +57,7 @@ export const makeFlight = (reason: RenewalReason, origin: string, callers: Fligh
   callers,
   changed: Effect.unsafeMakeLatch(),
   links: 0,
-  attempts: 0,
-  isAnswered: false
+  attempts: 0
 })
 
 /** No renewal is in progress, and none has failed since there was a token. */

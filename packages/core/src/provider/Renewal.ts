@@ -56,112 +56,110 @@ export const waitIsOver = ({ lastError, waitsFor }: Flight, { failureCooldown, m
 export const make = (options: Options): Renewal => {
   const { adoption, attempt, endpoint, fleet, maxWait, now, reports } = options
 
-  return (slot, flight) =>
-    Effect.suspend(() => {
-      const { callers, changed, origin, reason } = flight
-      const { key, request } = slot
-      const look = adoption.look(slot, reason)
-      const delayAfter = RetryDelay.make(endpoint.retry)
-      /** When it must end (epoch milliseconds); an attempt in progress continues. */
-      const deadline = now() + Duration.toMillis(maxWait)
-      /** The earliest time of the next attempt (epoch milliseconds). */
-      let notBefore = 0
+  return (slot, flight) => {
+    const { callers, changed, origin, reason } = flight
+    const { key, request } = slot
+    const look = adoption.look(slot, reason)
+    const delayAfter = RetryDelay.make(endpoint.retry)
+    /** When it must end (epoch milliseconds); an attempt in progress continues. */
+    const deadline = now() + Duration.toMillis(maxWait)
+    /** The earliest time of the next attempt (epoch milliseconds). */
+    let notBefore = 0
 
-      const waits = (what: string) => {
-        if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
-      }
+    const waits = (what: string, notBefore = 0) => {
+      if (flight.waitsFor?.what !== what) flight.waitsFor = { what, since: now() }
+      callers.nothingBefore(notBefore)
+    }
 
-      const accept = (given: AccessToken.AccessToken) => {
-        const token = adoption.again(slot, given)
-        return token === given || now() < HeldToken.life(token).expiresAt
-          ? Effect.succeed(token)
-          : new TokenEndpointError({
-            reason: "InvalidResponse",
-            endpoint: endpoint.address,
-            status: 200,
-            description: "the token is the same as before, and it has expired",
-            // A server that returns the same token until it expires returns another one then
-            retryAfter: Duration.zero
-          })
-      }
-
-      const ask = Effect.suspend(() => {
-        const number = ++flight.attempts
-        callers.nothingBefore(0)
-        waits(`attempt ${number} at ${endpoint.address} is still running`)
-        if (reason === "rejection") reports.heard(slot, origin, OriginVerdicts.asked(origin, now()))
-        return Effect.flatMap(
-          attempt({
-            key,
-            request,
-            deadline,
-            sharesTokens: TokenCache.sharesTokens(slot),
-            isAdoptable: (token) => adoption.isAdoptable(slot, token, reason)
-          }, number),
-          accept
-        )
-      })
-
-      const tryAgain: Sharing.Renewal["tryAgain"] = (error, delay, others = Infinity) =>
-        Effect.suspend((): ReturnType<Sharing.Renewal["tryAgain"]> => {
-          if (Option.isNone(delay) || reason === "background") return error
-          const failedAt = now()
-          const earliest = failedAt + Math.min(delay.value, others)
-          if (earliest >= deadline) return error
-          flight.lastError = error
-          flight.failedAt = failedAt
-          callers.nothingBefore(earliest)
-          notBefore = failedAt + delay.value
-          return Effect.succeed(delay.value)
+    const accept = (given: AccessToken.AccessToken) => {
+      const token = adoption.again(slot, given)
+      return token === given || now() < HeldToken.life(token).expiresAt
+        ? Effect.succeed(token)
+        : new TokenEndpointError({
+          reason: "InvalidResponse",
+          endpoint: endpoint.address,
+          status: 200,
+          description: "the token is the same as before, and it has expired",
+          // A server that returns the same token until it expires returns another one then
+          retryAfter: Duration.zero
         })
+    }
 
-      const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
-        Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
-        Effect.catchTag(
-          "TokenEndpointError",
-          "DiscoveryError",
-          (error) => Effect.flatMap(delayAfter(error), (delay) => tryAgain(error, delay))
-        )
+    const ask = Effect.suspend(() => {
+      const number = ++flight.attempts
+      waits(`attempt ${number} at ${endpoint.address} is still running`)
+      if (reason === "rejection") reports.heard(slot, origin, OriginVerdicts.asked(origin, now()))
+      return Effect.flatMap(
+        attempt({
+          key,
+          request,
+          deadline,
+          sharesTokens: TokenCache.sharesTokens(slot),
+          isAdoptable: (token) => adoption.isAdoptable(slot, token, reason),
+          attempt: number
+        }),
+        accept
       )
-
-      const turns = fleet.enter({
-        key,
-        flight,
-        deadline,
-        look,
-        ask,
-        askAlone,
-        delayAfter,
-        tryAgain,
-        onBusy: (notBefore = 0) => {
-          waits(`another process is requesting a token from ${endpoint.address}, and has not stored one`)
-          callers.nothingBefore(notBefore)
-        }
-      })
-
-      /** One look at the store and its consequence: an outcome, or the milliseconds until the next look. */
-      const round = Effect.flatMap(look, (found): typeof askAlone => {
-        const stored = Adoption.tokenOf(found)
-        if (stored !== undefined) return Effect.succeed(Sharing.Outcome.Adopted({ token: stored }))
-        const { failedAt = 0 } = flight
-        const at = now()
-        // A clock that was set back must not prolong it
-        if (at >= failedAt && at < notBefore) return Effect.succeed(notBefore - at)
-        return Option.isNone(found) ? turns.alone : turns.take(found.value)
-      })
-
-      const rounds = Effect.gen(function*() {
-        while (true) {
-          changed.unsafeClose()
-          const result = yield* turns.bound(round)
-          if (typeof result !== "number") return result
-          if (reason === "background") return Sharing.Outcome.Busy({ again: Math.max(result, busyInterval) })
-          // In whole milliseconds: a clock that counts in milliseconds does not advance for less
-          yield* Effect.timeoutOption(changed.await, Math.ceil(Math.min(result, deadline - now())))
-          if (now() >= deadline) return yield* waitIsOver(flight, options)
-        }
-      })
-
-      return Effect.ensuring(rounds, turns.leave)
     })
+
+    const tryAgain: Sharing.Renewal["tryAgain"] = (error, delay, others = Infinity) =>
+      Effect.suspend((): ReturnType<Sharing.Renewal["tryAgain"]> => {
+        if (Option.isNone(delay) || reason === "background") return error
+        const failedAt = now()
+        const earliest = failedAt + Math.min(delay.value, others)
+        if (earliest >= deadline) return error
+        flight.lastError = error
+        flight.failedAt = failedAt
+        callers.nothingBefore(earliest)
+        notBefore = failedAt + delay.value
+        return Effect.succeed(delay.value)
+      })
+
+    const askAlone: Sharing.Renewal["askAlone"] = ask.pipe(
+      Effect.map((token) => Sharing.Outcome.Issued({ token, replaces: Option.none(), finish: Effect.void })),
+      Effect.catchTag(
+        "TokenEndpointError",
+        "DiscoveryError",
+        (error) => Effect.flatMap(delayAfter(error), (delay) => tryAgain(error, delay))
+      )
+    )
+
+    const turns = fleet.enter({
+      key,
+      flight,
+      deadline,
+      look,
+      ask,
+      askAlone,
+      delayAfter,
+      tryAgain,
+      onBusy: (notBefore) =>
+        waits(`another process is requesting a token from ${endpoint.address}, and has not stored one`, notBefore)
+    })
+
+    /** One look at the store and its consequence: an outcome, or the milliseconds until the next look. */
+    const round = Effect.flatMap(look, (found): typeof askAlone => {
+      const stored = Adoption.tokenOf(found)
+      if (stored !== undefined) return Effect.succeed(Sharing.Outcome.Adopted({ token: stored }))
+      const { failedAt = 0 } = flight
+      const at = now()
+      // A clock that was set back must not prolong it
+      if (at >= failedAt && at < notBefore) return Effect.succeed(notBefore - at)
+      return Option.isNone(found) ? turns.alone : turns.take(found.value)
+    })
+
+    const rounds = Effect.gen(function*() {
+      while (true) {
+        changed.unsafeClose()
+        const result = yield* turns.bound(round)
+        if (typeof result !== "number") return result
+        if (reason === "background") return Sharing.Outcome.Busy({ again: Math.max(result, busyInterval) })
+        // In whole milliseconds: a clock that counts in milliseconds does not advance for less
+        yield* Effect.timeoutOption(changed.await, Math.ceil(Math.min(result, deadline - now())))
+        if (now() >= deadline) return yield* waitIsOver(flight, options)
+      }
+    })
+
+    return Effect.ensuring(rounds, turns.leave)
+  }
 }

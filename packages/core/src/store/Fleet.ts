@@ -39,11 +39,13 @@ const patience = { atLeast: 0.5, jitter: 0.25 }
 export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing =>
   Sharing.make({
     isShared,
-    others,
     keyOf: fingerprint,
     nameOf: identity,
     join: (store, options) =>
-      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
+      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => ({
+        ...join(store, isShared, options),
+        others
+      }))
   })
 
 /** What one process of the fleet does. */

@@ -27,8 +27,6 @@ export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharin
   /** The name of a key in logs and spans. */
   readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
-  /** What a provider does about other processes; `undefined` within one process. */
-  readonly others?: Others | undefined
 }
 
 /** `OtherProcesses.Make`, as used here. */
@@ -58,6 +56,8 @@ export interface Options {
 
 /** The providers that share the tokens of a store, as one of them sees the others. */
 export interface Fleet {
+  /** What a provider does about other processes; `undefined` within one process. */
+  readonly others?: Others | undefined
   /** Whether they are in several processes. */
   readonly isShared: boolean
   readonly isFailing: () => boolean
