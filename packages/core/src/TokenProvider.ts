@@ -266,6 +266,10 @@ export const make: (
     return Effect.succeed(token)
   }
 
+  /** The token that has not expired; a closed provider has none. */
+  const alive = ({ state: { held } }: TokenCache.Slot) =>
+    HeldToken.isAlive(held, now()) && !slots.isClosed() ? held : undefined
+
   const acquire = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
     const { deadline, origin } = call
     const decision = KeyState.decide(slot.state, call, now())
@@ -273,21 +277,20 @@ export const make: (
       if (decision.isRenewed) flights.launch(slot, "background", origin)
       return serve(decision.held, decision.use, call)
     }
-    const { held } = slot.state
-    if (!HeldToken.isAlive(held, now())) return need(slot, call)
+    const held = alive(slot)
+    if (held === undefined) return need(slot, call)
     if (KeyState.isRejected(slot.state, held, origin)) {
-      const newest = () => HeldToken.isAlive(slot.state.held, now()) ? slot.state.held.token : undefined
       // If no token is available that this origin accepts, the newest one that has not expired is used
       const another = Effect.catchAll(
         replace(slot, held.token, call),
-        (failure) => slots.isClosed() || newest() === undefined ? Effect.fail(failure) : Effect.succeed(held.token)
+        (failure) => alive(slot) === undefined ? Effect.fail(failure) : Effect.succeed(held.token)
       )
-      return Effect.map(another, (token) => token === held.token ? newest() ?? token : token)
+      return Effect.map(another, (token) => token === held.token ? alive(slot)?.token ?? token : token)
     }
     const half = now() + (held.expiresAt - now()) / 2
     return Effect.catchAll(need(slot, { ...call, deadline: Math.min(deadline, half) }), (failure) => {
-      const last = slots.isClosed() ? undefined : KeyState.usable(slot.state, origin, now())
-      if (last !== undefined) return serve(last, "stale", call)
+      const last = alive(slot)
+      if (last !== undefined && !KeyState.isRejected(slot.state, last, origin)) return serve(last, "stale", call)
       // The wait has outlasted the old token, and the new one is under way
       return KeyState.flightOf(slot.state) === undefined ? Effect.fail(failure) : need(slot, call)
     })

@@ -282,12 +282,6 @@ export const isRejected = (
   origin?: string
 ): boolean => verdicts.rejections.length > 0 && OriginVerdicts.has(verdicts, HeldToken.identity(held), origin)
 
-/** The token that can be sent to this origin, until it really expires. */
-export const usable = (state: KeyState, origin: string, now: number): HeldToken.HeldToken | undefined => {
-  const { held } = state
-  return HeldToken.isAlive(held, now) && !isRejected(state, held, origin) ? held : undefined
-}
-
 /** A stored token is worth adopting if it is fresh, no origin rejected it, and this process did not replace it. */
 export const isWorthTaking = (
   state: KeyState,
