@@ -328,7 +328,7 @@ export const make: (
       const { held, quietUntil } = slots.of(request).state
       return held !== undefined && now() < quietUntil ? held.token : undefined
     },
-    get: (request, origin = anyOrigin, onUse = constVoid) =>
+    get: (request, origin = anyOrigin, onUse) =>
       Effect.suspend(() => {
         const slot = slots.of(request)
         const { held, quietUntil } = slot.state
@@ -343,13 +343,13 @@ export const make: (
       Effect.suspend(() => {
         if (slots.isClosed()) return closedError()
         const slot = slots.of(request)
-        reports.rejected(slot, rejected, origin)
+        reports.doubted(slot, rejected, origin)
         return replace(slot, rejected, waiting(origin))
       }),
     report: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
         const slot = slots.of(request)
-        reports[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)
+        reports[outcome](slot, token, origin)
       })
   })
 })

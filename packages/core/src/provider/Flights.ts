@@ -117,7 +117,12 @@ export const make = (
       adoption.take(slot, held)
       // The key or certificate that binds tokens changed during the request, probably before the server saw it
       const isCurrent = endpoint.isCurrent(slot.request)
-      if (!isCurrent) adoptRebound(slots.of(slot.source), held)
+      if (!isCurrent) {
+        const rebound = slots.of(slot.source)
+        const { state } = rebound
+        // Only this process uses such a token: what it is bound to is only likely, and a 401 corrects it
+        if (state.held === undefined && KeyState.flightOf(state) === undefined) adoption.found(rebound, held)
+      }
       if (reason === "rejection") {
         reports.heard(slot, origin, OriginVerdicts.renewed(HeldToken.identity(held), origin, now()))
       }
@@ -176,11 +181,6 @@ export const make = (
       // After any other failure, such as an invalid token, the key must not wait for ever
       Effect.onError((cause) => Effect.sync(() => land(Exit.failCause(cause))))
     )
-  }
-
-  /** Only this process uses such a token: what it is bound to is only likely, and a 401 corrects it. */
-  const adoptRebound = (slot: Slot, held: HeldToken.HeldToken) => {
-    if (slot.state.held === undefined && KeyState.flightOf(slot.state) === undefined) adoption.found(slot, held)
   }
 
   /** The spans of a wait and of the flight are linked to each other. */

@@ -17,10 +17,10 @@ import type { Slot } from "./TokenCache.js"
 export interface Reports {
   /** The origin accepted the token. */
   readonly accepted: (slot: Slot, token: AccessToken, origin: string) => void
-  /** The origin rejected the token. */
-  readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
+  /** The origin rejected the token, and a renewal may help. */
+  readonly doubted: (slot: Slot, token: AccessToken, origin: string) => void
   /** The origin also rejected the replacement of a rejected token. */
-  readonly rejectedAgain: (slot: Slot, token: AccessToken, origin: string) => void
+  readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
   /** What a renewal for the origin says of it. */
   readonly heard: (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => void
 }
@@ -43,7 +43,7 @@ export const make = (options: {
     others?.heard(slot, origin, before)
   }
 
-  const rejected: Reports["rejected"] = (slot, token, origin) => {
+  const doubted: Reports["doubted"] = (slot, token, origin) => {
     const { verdicts } = slot.state
     const known = KeyState.known(slot.state, token)
     const identity = HeldToken.identity(token)
@@ -66,9 +66,9 @@ export const make = (options: {
   }
 
   return {
-    rejected,
-    rejectedAgain: (slot, token, origin) => {
-      rejected(slot, token, origin)
+    doubted,
+    rejected: (slot, token, origin) => {
+      doubted(slot, token, origin)
       const { held } = slot.state
       if (!HeldToken.is(held, token) || !held.isOwn) return
       heard(slot, origin, OriginVerdicts.fruitless(HeldToken.identity(held), origin, now()))
