@@ -31,7 +31,6 @@ import * as KeyState from "./provider/KeyState.js"
 import * as OriginVerdicts from "./provider/OriginVerdicts.js"
 import type * as OtherProcesses from "./provider/OtherProcesses.js"
 import * as ProviderMemory from "./provider/ProviderMemory.js"
-import * as Renewal from "./provider/Renewal.js"
 import * as RenewalLog from "./provider/RenewalLog.js"
 import * as Reports from "./provider/Reports.js"
 import * as TokenAttempts from "./provider/TokenAttempts.js"
@@ -161,8 +160,7 @@ type Failure = Cooldown.Failure
 type OnUse = (use: TokenStatus.TokenUse) => void
 
 /** For whom a caller waits, until when, and what it wants to hear. */
-interface Need {
-  readonly origin: string
+interface Need extends KeyState.Call {
   /** Epoch milliseconds. */
   readonly deadline: number
   readonly onUse: OnUse
@@ -197,9 +195,7 @@ export const make: (
   TokenEndpoint | TokenStore | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
   const { capacity, ...settings } = yield* settingsOf(options)
-  const { maxWait } = settings
   const endpoint = yield* TokenEndpoint
-  const { proofKey } = endpoint
   const store = yield* TokenStore
   // Once for this process, so that the processes of a fleet differ from each other
   const jitter = yield* Random.next
@@ -210,117 +206,91 @@ export const make: (
 
   // Before the fibers, so that it ends after them
   const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
-  const attempt = TokenAttempts.make({
-    ...settings,
-    endpoint,
-    store: options.shareTokens === false ? undefined : store,
-    scope,
-    update
-  })
-
   const fork = yield* FiberSet.makeRuntime<never, void>()
+  const parts = { ...settings, endpoint, jitter, scope, fork, now, update }
+  const sharesTokens = options.shareTokens !== false
+  const attempt = TokenAttempts.make({ ...parts, store: sharesTokens ? store : undefined })
+
   // A token whose key no other process has is of no use to any
-  const isShared = options.shareTokens !== false && proofKey?.isShared !== false
-  const parts = { ...settings, endpoint, fork, now, update }
+  const isShared = sharesTokens && endpoint.proofKey?.isShared !== false
   const sharing = Sharing.of(store)
-  const fleet = isShared ? yield* sharing.join(store, { ...parts, proofKey, retry: endpoint.retry }) : Sharing.none
+  const fleet = isShared ? yield* sharing.join(store, parts) : Sharing.none
   const slots = TokenCache.make(endpoint, sharing, capacity)
   const log = RenewalLog.make(parts)
   const acceptances = new OriginVerdicts.Acceptances()
-  const adoption = Adoption.make({ ...parts, acceptances, jitter, slots, fleet, log })
-  const others = isShared
-    ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...parts, fleet, slots, adoption })
-    : undefined
-  const reports = Reports.make({ ...parts, fleet, others, acceptances })
-  const renew = Renewal.make({ ...parts, attempt, fleet, adoption, reports })
-  const flights = Flights.make({ ...parts, slots, fleet, adoption, reports, others, log, renew })
+  const kept = { ...parts, fleet, slots, log, acceptances }
+  const adoption = Adoption.make(kept)
+  const others = (fleet.others as OtherProcesses.Make | undefined)?.({ ...kept, adoption })
+  const reports = Reports.make({ ...kept, others })
+  const flights = Flights.make({ ...kept, attempt, adoption, others, reports })
 
   // Registered after the fibers, so it runs before they are interrupted: no caller waits for an interrupted flight
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
-      const revoked = revocation?.run(slots.all(), fleet, now())
-      slots.close()
-      flights.abandon(closedError())
-      return revoked ?? Effect.void
-    })
-  )
-
-  const join = (flight: KeyState.Flight, { deadline, onUse }: Need) =>
-    Effect.map(flights.join(flight, deadline), (token) => {
-      onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
-      return token
-    })
+  yield* Effect.addFinalizer(() => {
+    const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
+    const revoked = revocation?.run(slots.all(), fleet, now())
+    slots.close()
+    flights.abandon(closedError())
+    return revoked ?? Effect.void
+  })
 
   /** `undefined` when the renewal brought nothing. */
   const follow = (
     slot: TokenCache.Slot,
     decision: KeyState.RenewalDecision,
-    call: Need
+    { deadline, onUse, origin }: Need
   ): Effect.Effect<AccessToken.AccessToken | undefined, Failure> => {
-    switch (decision._tag) {
-      case "Start":
-        return join(flights.launch(slot, decision.reason, call.origin), call)
-      case "Join": {
-        const joined = join(decision.flight, call)
-        // A background flight makes one attempt only: a caller that needs a token starts another flight
-        return decision.flight.reason === "background"
-          ? Effect.catchTag(joined, "TokenEndpointError", "DiscoveryError", () => Effect.succeed(undefined))
-          : joined
-      }
-      case "Answer":
-        return Effect.fail(decision.error)
-    }
+    if (slots.isClosed()) return closedError()
+    if (decision._tag === "Answer") return Effect.fail(decision.error)
+    const flight = decision._tag === "Join" ? decision.flight : flights.launch(slot, decision.reason, origin)
+    const joined = Effect.map(flights.join(flight, deadline), (token) => {
+      onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
+      return token
+    })
+    // A background flight makes one attempt only: a caller that needs a token starts another flight
+    return flight.reason === "background"
+      ? Effect.catchTag(joined, "TokenEndpointError", "DiscoveryError", () => Effect.succeed(undefined))
+      : joined
   }
 
-  const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
-    if (slots.isClosed()) return closedError()
-    const decision = KeyState.decideRenewal(slot.state, "expiry", fleet, now())
-    return Effect.flatMap(
-      follow(slot, decision, call),
+  const need = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> =>
+    Effect.flatMap(
+      follow(slot, KeyState.decideRenewal(slot.state, "expiry", call, now()), call),
       (token) => token === undefined ? need(slot, call) : Effect.succeed(token)
     )
-  }
 
   /** Hands out a token inside its refresh window. */
-  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenStatus.TokenUse | undefined, onUse: OnUse) => {
+  const serve = ({ expiresAt, token }: HeldToken.HeldToken, use: TokenStatus.TokenUse | undefined, { onUse }: Need) => {
     Adoption.measure(update, expiresAt - now())
     if (use === "stale") update(OAuthMetrics.staleServes, 1)
     if (use !== undefined) onUse(use)
     return Effect.succeed(token)
   }
 
-  const acquire = (
-    slot: TokenCache.Slot,
-    origin: string,
-    onUse: OnUse
-  ): Effect.Effect<AccessToken.AccessToken, Failure> => {
-    const { held } = slot.state
-    if (!HeldToken.isAlive(held, now())) return need(slot, waiting(origin, onUse))
-    if (KeyState.isRejected(slot, held, origin)) {
-      // If no token is available that this origin accepts, the newest one that has not expired is used
-      const another = Effect.catchAll(
-        replace(slot, held.token, waiting(origin, onUse)),
-        (failure) =>
-          slots.isClosed() || !HeldToken.isAlive(slot.state.held, now())
-            ? Effect.fail(failure)
-            : Effect.succeed(held.token)
-      )
-      return Effect.map(another, (token) => {
-        const newest = slot.state.held
-        return token === held.token && HeldToken.isAlive(newest, now()) ? newest.token : token
-      })
-    }
-    const decision = KeyState.decide(slot, { origin, isShared: fleet.isShared }, now())
+  /** The token that has not expired; a closed provider has none. */
+  const alive = ({ state: { held } }: TokenCache.Slot) =>
+    HeldToken.isAlive(held, now()) && !slots.isClosed() ? held : undefined
+
+  const acquire = (slot: TokenCache.Slot, call: Need): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    const { deadline, origin } = call
+    const decision = KeyState.decide(slot.state, call, now())
     if (decision._tag === "Serve") {
       if (decision.isRenewed) flights.launch(slot, "background", origin)
-      return serve(decision.held, decision.use, onUse)
+      return serve(decision.held, decision.use, call)
     }
-    const call = waiting(origin, onUse)
+    const held = alive(slot)
+    if (held === undefined) return need(slot, call)
+    if (KeyState.isRejected(slot.state, held, origin)) {
+      // If no token is available that this origin accepts, the newest one that has not expired is used
+      const another = Effect.catchAll(
+        replace(slot, held.token, call),
+        (failure) => alive(slot) === undefined ? Effect.fail(failure) : Effect.succeed(held.token)
+      )
+      return Effect.map(another, (token) => token === held.token ? alive(slot)?.token ?? token : token)
+    }
     const half = now() + (held.expiresAt - now()) / 2
-    return Effect.catchAll(need(slot, { ...call, deadline: Math.min(call.deadline, half) }), (failure) => {
-      const last = slots.isClosed() ? undefined : KeyState.usable(slot, origin, now())
-      if (last !== undefined) return serve(last, "stale", onUse)
+    return Effect.catchAll(need(slot, { ...call, deadline: Math.min(deadline, half) }), (failure) => {
+      const last = alive(slot)
+      if (last !== undefined && !KeyState.isRejected(slot.state, last, origin)) return serve(last, "stale", call)
       // The wait has outlasted the old token, and the new one is under way
       return KeyState.flightOf(slot.state) === undefined ? Effect.fail(failure) : need(slot, call)
     })
@@ -331,46 +301,40 @@ export const make: (
     slot: TokenCache.Slot,
     rejected: AccessToken.AccessToken,
     call: Need
-  ): Effect.Effect<AccessToken.AccessToken, Failure> =>
-    Effect.suspend(() => {
-      if (slots.isClosed()) return closedError()
-      const { origin } = call
-      const decision = KeyState.decide(slot, { origin, rejected, isShared: fleet.isShared }, now())
-      if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
-      if (decision._tag === "Keep") return Effect.succeed(decision.token)
-      return Effect.flatMap(follow(slot, decision, call), (token) => {
-        if (token === undefined) return replace(slot, rejected, call)
-        const { verdicts } = slot.state
-        if (!OriginVerdicts.has(verdicts, HeldToken.identity(token), origin)) return Effect.succeed(token)
-        reports.unchanged(slot, origin)
-        return Effect.succeed(rejected)
-      })
+  ): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    const { origin } = call
+    const decision = KeyState.decide(slot.state, { ...call, rejected }, now())
+    if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
+    if (decision._tag === "Keep") return Effect.succeed(decision.token)
+    return Effect.flatMap(follow(slot, decision, call), (token) => {
+      if (token === undefined) return replace(slot, rejected, call)
+      const { verdicts } = slot.state
+      if (!OriginVerdicts.has(verdicts, HeldToken.identity(token), origin)) return Effect.succeed(token)
+      reports.heard(slot, origin, OriginVerdicts.unchanged(origin, now()))
+      return Effect.succeed(rejected)
     })
+  }
 
   const waiting = (origin: string, onUse: OnUse = constVoid): Need => ({
     origin,
     onUse,
-    deadline: now() + Duration.toMillis(maxWait)
+    isShared: fleet.isShared,
+    deadline: now() + Duration.toMillis(settings.maxWait)
   })
 
   return TokenProvider.of({
-    ...ProviderMemory.make({
-      acceptances,
-      slots,
-      store: () => !isShared ? "unused" : fleet.isFailing() ? "failing" : "working",
-      now
-    }),
+    ...ProviderMemory.make(kept),
     peek: (request) => {
       const { held, quietUntil } = slots.of(request).state
       return held !== undefined && now() < quietUntil ? held.token : undefined
     },
-    get: (request, origin = anyOrigin, onUse = constVoid) =>
+    get: (request, origin = anyOrigin, onUse) =>
       Effect.suspend(() => {
         const slot = slots.of(request)
         const { held, quietUntil } = slot.state
         return held !== undefined && now() < quietUntil
           ? Effect.succeed(held.token)
-          : Effect.mapError(acquire(slot, origin, onUse), (failure) => {
+          : Effect.mapError(acquire(slot, waiting(origin, onUse)), (failure) => {
             update(OAuthMetrics.tokenFailures("failed", failure), 1)
             return failure
           })
@@ -379,13 +343,13 @@ export const make: (
       Effect.suspend(() => {
         if (slots.isClosed()) return closedError()
         const slot = slots.of(request)
-        reports.rejected(slot, rejected, origin)
+        reports.doubted(slot, rejected, origin)
         return replace(slot, rejected, waiting(origin))
       }),
     report: (token, outcome, request, origin = anyOrigin) =>
       Effect.sync(() => {
         const slot = slots.of(request)
-        reports[outcome === "accepted" ? "accepted" : "rejectedAgain"](slot, token, origin)
+        reports[outcome](slot, token, origin)
       })
   })
 })
@@ -403,9 +367,10 @@ export const status = (
 ): Effect.Effect<TokenStatus.TokenStatus> =>
   Effect.sync(() => {
     const memory = ProviderMemory.of(provider)
-    return memory === undefined
-      ? KeyState.status(undefined, "unused", 0)
-      : KeyState.status(memory.slots.peek(request), memory.store(), memory.now())
+    if (memory === undefined) return KeyState.status(KeyState.initial, "unused", 0)
+    const { fleet, now, slots } = memory
+    const store = fleet === Sharing.none ? "unused" : fleet.isFailing() ? "failing" : "working"
+    return KeyState.status(slots.peek(request)?.state ?? KeyState.initial, store, now())
   })
 
 /**

@@ -69,7 +69,7 @@ export const make = (
   const again: Adoption["again"] = ({ state }, token) => HeldToken.again(state.held, token, now())
 
   const isAdoptable: Adoption["isAdoptable"] = (slot, token, reason) =>
-    KeyState.isWorthTaking(slot, hold(again(slot, token), false), reason, now())
+    KeyState.isWorthTaking(slot.state, hold(again(slot, token), false), reason, now())
 
   const look: Adoption["look"] = (slot, reason) =>
     Effect.map(
@@ -84,7 +84,7 @@ export const make = (
   const takeBy = (transition: typeof KeyState.obtained): Adoption["take"] => (slot, held) => {
     if (slots.isClosed()) return
     const before = slot.state.held
-    if (before !== undefined && HeldToken.is(before, held.token)) acceptances.renewed(before.token, held.token)
+    if (HeldToken.is(before, held.token)) acceptances.renewed(before.token, held.token)
     slot.apply(transition(held, { isShared, defaultLifetime: Duration.toMillis(defaultLifetime) }, now()))
     log.ended(slot)
     measure(update, held.expiresAt - now())

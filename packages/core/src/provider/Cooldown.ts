@@ -8,8 +8,8 @@ export type Failure = TokenRequestError | TokenProviderError
 /** A definite failure counts this many times as long as a transient one, up to the maximum. */
 const definiteFactor = 5
 const maxDefiniteFactor = 60
-/** The longest `Retry-After` that is honoured after the last retry. */
-const maxRetryAfter = Duration.toMillis("1 minute")
+/** The longest `Retry-After` that is honoured after the last retry (ms). */
+const maxRetryAfter = 60_000
 
 /**
  * Whether the same request may succeed a moment later. If the credentials could

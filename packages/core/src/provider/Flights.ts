@@ -22,6 +22,7 @@ import * as Cooldown from "./Cooldown.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Flight } from "./KeyState.js"
 import * as KeyState from "./KeyState.js"
+import * as OriginVerdicts from "./OriginVerdicts.js"
 import type { OtherProcesses } from "./OtherProcesses.js"
 import * as Renewal from "./Renewal.js"
 import type { RenewalLog } from "./RenewalLog.js"
@@ -48,22 +49,21 @@ const maxLinks = 32
 
 /** Makes the flights of one provider. */
 export const make = (
-  options: Renewal.Waits & {
+  options: Renewal.Options & {
     readonly endpoint: TokenEndpoint["Type"]
     readonly slots: TokenCache.TokenCache
-    readonly fleet: Pick<Sharing.Fleet, "tokens">
     readonly adoption: Adoption.Adoption
     readonly reports: Reports
     readonly others: OtherProcesses | undefined
     readonly log: RenewalLog
-    readonly renew: Renewal.Renewal
     /** Runs a flight until the provider closes. */
     readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
     readonly update: OAuthMetrics.Update
   }
 ): Flights => {
-  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, renew, reports, slots, update } =
+  const { adoption, endpoint, failureCooldown, fleet, fork, log, maxWait, now, others, reports, slots, update } =
     options
+  const renew = Renewal.make(options)
   const cooldownMillis = Duration.toMillis(failureCooldown)
   const flights = new Set<Flight>()
 
@@ -99,17 +99,13 @@ export const make = (
       const { failedAt, isAnswered, lastError } = flight
       if (isAnswered || slots.isClosed()) return Effect.void
       const error = failure ?? new TokenProviderError({ reason: "Defect" })
-      const at = failure === lastError ? failedAt ?? now() : now()
+      const from = now()
+      const at = failure === lastError ? failedAt ?? from : from
       const failing: KeyState.Failing = { error, reason, at, cooldown: cooldownMillis }
-      const isAlive = HeldToken.isAlive(slot.state.held, now())
+      const isAlive = HeldToken.isAlive(slot.state.held, from)
       log.failed(slot, !isAlive ? "missing" : reason === "rejection" ? "rejected" : "serves", error)
       // A defect is a bug in a custom endpoint: waiting callers get it
-      const fails = reason === "background"
-        ? KeyState.failedInBackground
-        : failure === undefined
-        ? KeyState.died
-        : KeyState.failedWaiting
-      const from = now()
+      const fails = reason === "background" || failure === undefined ? KeyState.failed : KeyState.failedWaiting
       slot.apply(fails(failing, from))
       return fails !== KeyState.failedWaiting || Cooldown.isPassing(error)
         ? Effect.void
@@ -121,8 +117,15 @@ export const make = (
       adoption.take(slot, held)
       // The key or certificate that binds tokens changed during the request, probably before the server saw it
       const isCurrent = endpoint.isCurrent(slot.request)
-      if (!isCurrent) adoptRebound(slots.of(slot.source), held)
-      if (reason === "rejection") reports.renewed(slot, origin, HeldToken.identity(held))
+      if (!isCurrent) {
+        const rebound = slots.of(slot.source)
+        const { state } = rebound
+        // Only this process uses such a token: what it is bound to is only likely, and a 401 corrects it
+        if (state.held === undefined && KeyState.flightOf(state) === undefined) adoption.found(rebound, held)
+      }
+      if (reason === "rejection") {
+        reports.heard(slot, origin, OriginVerdicts.renewed(HeldToken.identity(held), origin, now()))
+      }
       land(Exit.succeed(token))
       if (!isCurrent || !TokenCache.sharesTokens(slot)) return Effect.void
       // Nobody waits for this; a closing process can afford its bounded calls
@@ -151,24 +154,23 @@ export const make = (
 
     /** The outcome is recorded in the span, and in the metrics if the endpoint or the fleet was asked. */
     const record = (exit: Exit.Exit<Sharing.Outcome, Cooldown.Failure>) => {
-      if (Exit.isInterrupted(exit)) return
+      if (Exit.isInterrupted(exit)) return Effect.void
       const outcome = flight.outcome = Exit.isSuccess(exit)
         ? exit.value._tag.toLowerCase() as Lowercase<Sharing.Outcome["_tag"]>
         : "failed"
-      flight.span?.attribute("oauth.outcome", outcome)
-      flight.span?.attribute("oauth.renewal.attempts", flight.attempts)
       if (!flight.isAnswered) update(OAuthMetrics.tokenRenewals(reason, outcome), 1)
+      return Effect.annotateCurrentSpan({ "oauth.outcome": outcome, "oauth.renewal.attempts": flight.attempts })
     }
 
     const attributes = { "oauth.renewal.reason": reason, "oauth.token.key": slot.name }
     const obtained = ErrorAttributes.inSpan("TokenProvider.renew", { root: true, attributes }, (span) => {
       flight.span = span
-      return Effect.onExit(obtain, (exit) => Effect.sync(() => record(exit)))
+      return Effect.onExit(obtain, record)
     })
 
-    return Effect.uninterruptibleMask((restore) =>
+    return Effect.uninterruptible(
       Effect.gen(function*() {
-        const exit = yield* obtained.pipe(Effect.interruptible, restore, Effect.exit)
+        const exit = yield* Effect.exit(Effect.interruptible(obtained))
         if (Exit.isSuccess(exit)) return yield* arrive(exit.value)
         const afterwards = failed(Option.getOrUndefined(Cause.failureOption(exit.cause)))
         // An endpoint that interrupts itself must not interrupt waiting callers
@@ -179,11 +181,6 @@ export const make = (
       // After any other failure, such as an invalid token, the key must not wait for ever
       Effect.onError((cause) => Effect.sync(() => land(Exit.failCause(cause))))
     )
-  }
-
-  /** Only this process uses such a token: what it is bound to is only likely, and a 401 corrects it. */
-  const adoptRebound = (slot: Slot, held: HeldToken.HeldToken) => {
-    if (slot.state.held === undefined && KeyState.flightOf(slot.state) === undefined) adoption.found(slot, held)
   }
 
   /** The spans of a wait and of the flight are linked to each other. */
@@ -201,21 +198,8 @@ export const make = (
 
   return {
     launch: (slot, reason, origin) => {
-      const flight: Flight = KeyState.makeFlight(
-        reason,
-        origin,
-        WaitingCallers.make({
-          timeIsOver: () => Renewal.waitIsOver(flight, options),
-          onBegin: () => update(OAuthMetrics.tokenWaiters, 1),
-          onEnd: (waited) => {
-            update(OAuthMetrics.tokenWaiters, -1)
-            // A clock that was set back must not reduce the sum
-            update(OAuthMetrics.tokenWaitDuration, Math.max(0, waited) / 1000)
-          },
-          fork,
-          now
-        })
-      )
+      const callers: Flight["callers"] = WaitingCallers.make(() => Renewal.waitIsOver(flight, options), options)
+      const flight = KeyState.makeFlight(reason, origin, callers)
       slot.apply(KeyState.started(flight, cooldownMillis, now()))
       flights.add(flight)
       fork(fly(slot, flight))

@@ -30,8 +30,8 @@ export const isAlive = (self: HeldToken | undefined, now: number): self is HeldT
 export const identity = ({ value }: Pick<AccessToken.AccessToken, "value">): string => Redacted.value(value)
 
 /** Whether this is the held token. */
-export const is = (self: HeldToken, token: AccessToken.AccessToken): boolean =>
-  self.token === token || identity(self) === identity(token)
+export const is = (self: HeldToken | undefined, token: AccessToken.AccessToken): self is HeldToken =>
+  self !== undefined && (self.token === token || identity(self) === identity(token))
 
 /**
  * The issued token if it equals the held one: its known expiry stays. Only
@@ -42,8 +42,7 @@ export const again = (
   token: AccessToken.AccessToken,
   now: number
 ): AccessToken.AccessToken =>
-  self === undefined || endOf(token) <= self.expiresAt || !is(self, token) ||
-    (now >= self.expiresAt && Option.isSome(token.expiresAt))
+  !is(self, token) || endOf(token) <= self.expiresAt || (now >= self.expiresAt && Option.isSome(token.expiresAt))
     ? token
     : new AccessToken.AccessToken({ ...token, expiresAt: self.token.expiresAt })
 

@@ -47,7 +47,7 @@ export interface Flight {
   lastError?: TokenRequestError
   failedAt?: number
   /** A cool-down answered instead of the endpoint, with the earlier error. */
-  isAnswered: boolean
+  isAnswered?: boolean
 }
 
 /** A renewal that starts. */
@@ -57,8 +57,7 @@ export const makeFlight = (reason: RenewalReason, origin: string, callers: Fligh
   callers,
   changed: Effect.unsafeMakeLatch(),
   links: 0,
-  attempts: 0,
-  isAnswered: false
+  attempts: 0
 })
 
 /** No renewal is in progress, and none has failed since there was a token. */
@@ -146,9 +145,6 @@ export class Cell {
   }
 }
 
-/** A key whose state is read. */
-export type Key = Pick<Cell, "state">
-
 // -----------------------------------------------------------------------------
 // transitions of the token
 // -----------------------------------------------------------------------------
@@ -217,34 +213,28 @@ export const busyElsewhere = (again: number, now: number): Transition => (state)
   renewal: { ...restOf(state), notBefore: now + again }
 })
 
-/** A background renewal failed: attempts become rarer. */
-export const failedInBackground = (failing: Failing, now: number): Transition => (state) => ({
-  ...state,
-  renewal: { ...failureAfter(state, failing), ...spacedOut(state, failing, now) }
-})
-
 /** A renewal for which callers waited failed: its error answers later callers too. */
 export const failedWaiting = (failing: Failing, now: number): Transition => (state) => {
   const { at, cooldown, error } = failing
-  const died = dies(state, failing, now)
+  const failed = failureAfter(state, failing, now)
   const isPassing = Cooldown.isPassing(error)
   const until = isPassing
     ? Math.max(now + cooldown, at + Cooldown.waitAfter(error, cooldown))
-    : now + Cooldown.definiteWait(died.definite, cooldown)
+    : now + Cooldown.definiteWait(failed.definite, cooldown)
   return {
     ...state,
     renewal: {
-      ...died,
-      definite: died.definite + (isPassing ? 0 : 1),
+      ...failed,
+      definite: failed.definite + (isPassing ? 0 : 1),
       answer: { error, from: now, until, lookAt: now + cooldown, credentials: Option.none() }
     }
   }
 }
 
-/** A renewal for which callers waited met a bug, which answers nobody else. */
-export const died = (failing: Failing, now: number): Transition => (state) => ({
+/** A background renewal failed, or one met a bug: this answers nobody else. */
+export const failed = (failing: Failing, now: number): Transition => (state) => ({
   ...state,
-  renewal: dies(state, failing, now)
+  renewal: failureAfter(state, failing, now)
 })
 
 /** The credentials for which the failure that answers since `from` occurred. */
@@ -287,28 +277,21 @@ export const mayChange = (state: KeyState): boolean => {
 
 /** Whether this origin, or any, has rejected the token. */
 export const isRejected = (
-  { state: { verdicts } }: Key,
+  { verdicts }: KeyState,
   held: HeldToken.HeldToken,
   origin?: string
 ): boolean => verdicts.rejections.length > 0 && OriginVerdicts.has(verdicts, HeldToken.identity(held), origin)
 
-/** The token that can be sent to this origin, until it really expires. */
-export const usable = (key: Key, origin: string, now: number): HeldToken.HeldToken | undefined => {
-  const { held } = key.state
-  return HeldToken.isAlive(held, now) && !isRejected(key, held, origin) ? held : undefined
-}
-
 /** A stored token is worth adopting if it is fresh, no origin rejected it, and this process did not replace it. */
 export const isWorthTaking = (
-  key: Key,
+  state: KeyState,
   candidate: HeldToken.HeldToken,
   reason: RenewalReason,
   now: number
 ): boolean => {
-  const { replaced } = key.state
+  const { replaced } = state
   const isFresh = now < (reason === "background" ? candidate.refreshAt : candidate.freshUntil)
-  const isOld = replaced !== undefined && Equal.equals(replaced.value, candidate.value)
-  return isFresh && !isOld && !isRejected(key, candidate)
+  return isFresh && !Equal.equals(replaced?.value, candidate.value) && !isRejected(state, candidate)
 }
 
 /** A stored token is news if a token is held, or if it would end a failure that answers. */
@@ -317,17 +300,16 @@ export const isNews = (state: KeyState, now: number): boolean =>
 
 /** What is known of a token while it is held or was just replaced. */
 export const known = ({ held, replaced }: KeyState, token: AccessToken): Token | undefined => {
-  if (held !== undefined && HeldToken.is(held, token)) return held
-  return replaced !== undefined && Equal.equals(replaced.value, token.value) ? replaced : undefined
+  if (HeldToken.is(held, token)) return held
+  return Equal.equals(replaced?.value, token.value) ? replaced : undefined
 }
 
 /** The status of the key, for a health endpoint. */
-export const status = (key: Key | undefined, store: StoreStatus, now: number): TokenStatus => {
-  const state = key === undefined ? initial : key.state
+export const status = (state: KeyState, store: StoreStatus, now: number): TokenStatus => {
   const rest = restOf(state)
   return {
-    token: key !== undefined && HeldToken.isAlive(state.held, now)
-      ? Option.some(describe(state.held, isRejected(key, state.held), now))
+    token: HeldToken.isAlive(state.held, now)
+      ? Option.some(describe(state.held, isRejected(state, state.held), now))
       : Option.none(),
     isRenewing: state.renewal._tag === "Running",
     lastError: rest._tag === "Failed"
@@ -384,18 +366,17 @@ type Decision =
   | { readonly _tag: "Keep"; readonly token: AccessToken }
 
 /** What a call does, given the state of its key. */
-export const decide = (key: Key, call: Call, now: number): Decision => {
-  const { state } = key
+export const decide = (state: KeyState, call: Call, now: number): Decision => {
   const { held } = state
   // An expired token is renewed, whatever the origin says of it
   if (!HeldToken.isAlive(held, now)) return decideRenewal(state, "expiry", call, now)
-  const isRefused = isRejected(key, held, call.origin)
+  const isRefused = isRejected(state, held, call.origin)
   const rejected = call.rejected ?? (isRefused ? held.token : undefined)
   if (rejected === undefined) return decideServing(state, held, call, now)
   if (!isRefused && !HeldToken.is(held, rejected)) return { _tag: "Serve", held, use: undefined, isRenewed: false }
   // A renewal in progress for this origin costs no further token request
-  const isNew = flightOf(state)?.origin !== call.origin
-  if (!isNew || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
+  const isJoined = flightOf(state)?.origin === call.origin
+  if (isJoined || OriginVerdicts.mayRenew(state.verdicts, call.origin, now)) {
     return decideRenewal(state, "rejection", call, now)
   }
   const rest = restOf(state)
@@ -428,9 +409,8 @@ export const decideRenewal = (
   const flight = flightOf(state)
   if (flight !== undefined) return { _tag: "Join", flight }
   const { answer } = restOf(state)
-  if (!isInForce(answer, now)) return { _tag: "Start", reason }
-  const mayLook = (isShared || Option.isSome(answer.credentials)) && now >= answer.lookAt
-  return mayLook ? { _tag: "Start", reason } : { _tag: "Answer", error: answer.error }
+  const answers = isInForce(answer, now) && (now < answer.lookAt || !(isShared || Option.isSome(answer.credentials)))
+  return answers ? { _tag: "Answer", error: answer.error } : { _tag: "Start", reason }
 }
 
 // -----------------------------------------------------------------------------
@@ -456,7 +436,7 @@ const isInForce = (answer: Answer | undefined, now: number): answer is Answer =>
 const holding = (state: KeyState, held: HeldToken.HeldToken): KeyState => ({
   ...state,
   held,
-  quietUntil: isRejected({ state }, held) ? -Infinity : held.refreshAt
+  quietUntil: isRejected(state, held) ? -Infinity : held.refreshAt
 })
 
 /** The same token from another source keeps its origin: issued here or adopted. */
@@ -471,32 +451,21 @@ const taken = (state: KeyState, token: HeldToken.HeldToken, { isShared }: Taking
 /** An endpoint that returned the same token would return it again if asked at once. */
 const notBeforeWith = (state: KeyState, token: HeldToken.HeldToken, taking: Taking, now: number): number => {
   const { held } = state
-  if (!token.isOwn || held === undefined || !HeldToken.is(held, token.token)) return 0
+  if (!token.isOwn || !HeldToken.is(held, token.token)) return 0
   const { expiresAt, freshUntil } = token
   const end = now < freshUntil ? freshUntil : Math.min(expiresAt, now + taking.defaultLifetime)
   return now + Math.max(0, end - now) / 2
 }
 
-const failureAfter = (state: KeyState, { at, error }: Failing): Failed => ({
-  answer: undefined,
-  definite: 0,
-  background: 0,
-  ...restOf(state),
-  _tag: "Failed",
-  error,
-  at
-})
-
-const spacedOut = (state: KeyState, { cooldown, error }: Failing, now: number) => {
-  const { background = 0 } = restOf(state)
-  const factor = Math.min(maxBackgroundFactor, 2 ** background)
-  return { background: background + 1, notBefore: now + Cooldown.waitAfter(error, factor * cooldown) }
-}
-
-/** A token in use serves on while it cannot be renewed. */
-const dies = (state: KeyState, failing: Failing, now: number): Failed => {
-  const failed = failureAfter(state, failing)
-  return failing.reason === "expiry" && HeldToken.isAlive(state.held, now)
-    ? { ...failed, ...spacedOut(state, failing, now) }
-    : failed
+/** Background attempts become rarer. A token in use serves on while it cannot be renewed. */
+const failureAfter = (state: KeyState, { at, cooldown, error, reason }: Failing, now: number): Failed => {
+  const failed = { answer: undefined, definite: 0, background: 0, ...restOf(state), _tag: "Failed" as const, error, at }
+  const isBackground = reason === "background" || (reason === "expiry" && HeldToken.isAlive(state.held, now))
+  if (!isBackground) return failed
+  const factor = Math.min(maxBackgroundFactor, 2 ** failed.background)
+  return {
+    ...failed,
+    background: failed.background + 1,
+    notBefore: now + Cooldown.waitAfter(error, factor * cooldown)
+  }
 }

@@ -70,11 +70,10 @@ export const none: OriginVerdicts = { origins: new Map(), rejections: [] }
 /** The origin rejected the token. This is remembered until the token expires. */
 export const rejected = (token: string, origin: string, expiresAt: number, now: number): Transition => (verdicts) => {
   const others = verdicts.rejections.filter((other) => now < other.expiresAt && !isOf(other, token, origin))
-  const doubted = withOrigin(origin, now, (state) => ({
-    ...state,
-    standing: state.standing._tag === "Trusted" ? { _tag: "Doubtful" } : state.standing
+  const doubted = withOrigin(origin, now, ({ standing }) => ({
+    standing: standing._tag === "Trusted" ? { _tag: "Doubtful" } : standing
   }))
-  return { ...doubted(verdicts), rejections: [...newest(others, maxRejections - 1), { token, origin, expiresAt }] }
+  return { ...doubted(verdicts), rejections: [...others, { token, origin, expiresAt }].slice(-maxRejections) }
 }
 
 /** The origin's response did not reject the token: both are trusted again. */
@@ -84,34 +83,33 @@ export const accepted = (token: string, origin: string): Transition => (verdicts
   const isTrusted = state === undefined || state.standing._tag === "Trusted"
   if (isTrusted && !has(verdicts, token, origin)) return verdicts
   return {
-    origins: isTrusted ? origins : new Map(origins).set(origin, { ...state, standing: { _tag: "Trusted" } }),
+    origins: isTrusted ? origins : new Map(origins).set(origin, { ...state, standing: trusted }),
     rejections: rejections.filter((other) => !isOf(other, token, origin))
   }
 }
 
 /** The endpoint is asked because of the origin's 401. */
 export const asked = (origin: string, now: number): Transition =>
-  withOrigin(origin, now, (state) => ({ ...state, requests: Math.max(0, state.requests - 1) }))
+  withOrigin(origin, now, ({ requests }) => ({ requests: Math.max(0, requests - 1) }))
 
 /** A renewal for the origin obtained a token that it rejected too; counted once per token. */
 export const fruitless = (token: string, origin: string, now: number): Transition =>
-  withOrigin(origin, now, (state) =>
-    state.counted.includes(token) ? state : pausedAgain(
-      { ...state, counted: [...newest(state.counted, maxTokens - 1), token] },
-      now
-    ))
+  withOrigin(origin, now, ({ counted, standing }) =>
+    counted.includes(token)
+      ? {}
+      : { counted: [...counted, token].slice(-maxTokens), standing: pausedAgain(standing, now) })
 
 /** A renewal for the origin returned the same token. */
 export const unchanged = (origin: string, now: number): Transition =>
-  withOrigin(origin, now, (state) => pausedAgain(state, now))
+  withOrigin(origin, now, ({ standing }) => ({ standing: pausedAgain(standing, now) }))
 
 /** A renewal for the origin obtained a token. After a pause it counts as fruitless until the origin accepts a token. */
 export const renewed = (token: string, origin: string, now: number): Transition => (verdicts) =>
   standing(verdicts, origin)._tag === "Paused" ? fruitless(token, origin, now)(verdicts) : verdicts
 
 /** Another process began a pause. */
-export const paused = (origin: string, { count, remaining }: Hold, now: number): Transition =>
-  withOrigin(origin, now, (state) => ({ ...state, standing: pause(count, remaining, now) }))
+export const paused = (origin: string, hold: Hold, now: number): Transition =>
+  withOrigin(origin, now, () => ({ standing: pause(hold, now) }))
 
 // -----------------------------------------------------------------------------
 // questions
@@ -130,9 +128,9 @@ export const isPaused = (verdicts: OriginVerdicts, origin: string, now: number):
   isInForce(standing(verdicts, origin), now)
 
 /** Whether a 401 of the origin may cost a token request now. */
-export const mayRenew = ({ origins }: OriginVerdicts, origin: string, now: number): boolean => {
-  const state = origins.get(origin)
-  return state === undefined || (!isInForce(state.standing, now) && filled(state, now).requests > 0)
+export const mayRenew = (verdicts: OriginVerdicts, origin: string, now: number): boolean => {
+  const { requests, standing } = stateAt(verdicts, origin, now)
+  return !isInForce(standing, now) && requests > 0
 }
 
 /** Whether a transition made the origin trusted again. */
@@ -151,13 +149,13 @@ export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: 
 // which origins took a token
 // -----------------------------------------------------------------------------
 
-/** The origins that accepted a token, and those that rejected it since. */
+/** The origins that accepted a token, and those of them that did not reject it since. */
 interface Heard {
-  readonly took: ReadonlyArray<string>
-  readonly doubt: ReadonlyArray<string>
+  readonly worked: ReadonlyArray<string>
+  readonly works: ReadonlyArray<string>
 }
 
-const nothing: Heard = { took: [], doubt: [] }
+const nothing: Heard = { worked: [], works: [] }
 
 /** Most tokens go to one origin, and those of most apps to the same: it has one list for all of them. */
 let alone: ReadonlyArray<string> = []
@@ -181,19 +179,16 @@ export class Acceptances {
 
   /** The origin accepted the token. */
   accepted(token: AccessToken, origin: string): void {
-    const { doubt, took } = this.#of(token)
-    this.#heard.set(token, {
-      took: addOrigin(took, origin),
-      doubt: doubt.filter((other) => other !== origin)
-    })
+    const { worked, works } = this.#of(token)
+    this.#heard.set(token, { worked: addOrigin(worked, origin), works: addOrigin(works, origin) })
     this.#lastToken = token
     this.#lastOrigin = origin
   }
 
   /** The origin rejected it. */
   rejected(token: AccessToken, origin: string): void {
-    const { doubt, took } = this.#of(token)
-    this.#heard.set(token, { took, doubt: addOrigin(doubt, origin) })
+    const { worked, works } = this.#of(token)
+    this.#heard.set(token, { worked, works: works.filter((other) => other !== origin) })
     this.#lastToken = undefined
   }
 
@@ -204,13 +199,12 @@ export class Acceptances {
 
   /** Whether the origin ever accepted it. */
   hasWorked(token: AccessToken, origin: string): boolean {
-    return this.#of(token).took.includes(origin)
+    return this.#of(token).worked.includes(origin)
   }
 
   /** Whether the origin accepted it since it last rejected it: another acceptance is no news. */
   works(token: AccessToken, origin: string): boolean {
-    return (token === this.#lastToken && origin === this.#lastOrigin) ||
-      (this.hasWorked(token, origin) && !this.#of(token).doubt.includes(origin))
+    return (token === this.#lastToken && origin === this.#lastOrigin) || this.#of(token).works.includes(origin)
   }
 }
 
@@ -229,7 +223,7 @@ const refill = 5_000
 
 const trusted: Trusted = { _tag: "Trusted" }
 
-const pause = (count: number, remaining: number, now: number): Paused => ({
+const pause = ({ count, remaining }: Hold, now: number): Paused => ({
   _tag: "Paused",
   count,
   from: now,
@@ -240,38 +234,35 @@ const isInForce = (standing: Standing, now: number): boolean =>
   standing._tag === "Paused" && now >= standing.from && now < standing.until
 
 /** The next pause, twice as long, unless one is in force. */
-const pausedAgain = (state: OriginState, now: number): OriginState => {
-  if (isInForce(state.standing, now)) return state
-  const { count, remaining } = nthHold(state.standing._tag === "Paused" ? state.standing.count + 1 : 1)
-  return { ...state, standing: pause(count, remaining, now) }
-}
+const pausedAgain = (standing: Standing, now: number): Standing =>
+  isInForce(standing, now) ? standing : pause(nthHold(standing._tag === "Paused" ? standing.count + 1 : 1), now)
 
 /** A clock that was set back must not prolong it. */
 const withClock = (standing: Standing, now: number): Standing =>
-  standing._tag === "Paused" && now < standing.from ? pause(standing.count, 0, now) : standing
+  standing._tag === "Paused" && now < standing.from ? pause({ ...standing, remaining: 0 }, now) : standing
 
-const filled = (state: OriginState, now: number): OriginState => {
-  const refills = Math.floor((now - state.filledAt) / refill)
+const unknown: OriginState = { standing: trusted, counted: [], requests: maxRequests, filledAt: 0 }
+
+/** The state of an origin, with the requests that were added since. */
+const stateAt = ({ origins }: OriginVerdicts, origin: string, now: number): OriginState => {
+  const { filledAt, ...state } = origins.get(origin) ?? unknown
+  const refills = Math.floor((now - filledAt) / refill)
   const requests = Math.min(maxRequests, state.requests + Math.max(0, refills))
-  // The wait for one more starts when the first is used, and again if the clock was set back
-  return requests === maxRequests || now < state.filledAt
-    ? { ...state, requests, filledAt: now }
-    : { ...state, requests, filledAt: state.filledAt + refills * refill }
+  return {
+    ...state,
+    standing: withClock(state.standing, now),
+    requests,
+    // The wait for one more starts when the first is used, and again if the clock was set back
+    filledAt: requests === maxRequests || now < filledAt ? now : filledAt + refills * refill
+  }
 }
 
 const withOrigin =
-  (origin: string, now: number, change: (state: OriginState) => OriginState): Transition => (verdicts) => {
-    const known = verdicts.origins.get(origin)
-    const state = known ?? { standing: trusted, counted: [], requests: maxRequests, filledAt: now }
-    const origins = Array.from(verdicts.origins)
-    const kept = new Map(known === undefined ? newest(origins, maxOrigins - 1) : origins)
-    return {
-      ...verdicts,
-      origins: kept.set(origin, change(filled({ ...state, standing: withClock(state.standing, now) }, now)))
-    }
+  (origin: string, now: number, change: (state: OriginState) => Partial<OriginState>): Transition => (verdicts) => {
+    const state = stateAt(verdicts, origin, now)
+    const origins = new Map(verdicts.origins).set(origin, { ...state, ...change(state) })
+    return { ...verdicts, origins: new Map(Array.from(origins).slice(-maxOrigins)) }
   }
 
 const isOf = (rejection: Rejection, token: string, origin = rejection.origin): boolean =>
   rejection.token === token && rejection.origin === origin
-
-const newest = <A>(items: ReadonlyArray<A>, most: number): ReadonlyArray<A> => items.slice(-most)

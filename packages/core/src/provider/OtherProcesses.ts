@@ -102,4 +102,4 @@ export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch 
 
 /** Whether the slot holds this token, or none. */
 const isHeld = ({ state: { held } }: TokenCache.Slot, token: AccessToken | undefined): boolean =>
-  token === undefined ? held === undefined : held !== undefined && HeldToken.is(held, token)
+  token === undefined ? held === undefined : HeldToken.is(held, token)

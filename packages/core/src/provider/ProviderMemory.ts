@@ -3,7 +3,7 @@
  * clients, as one client may get the 401 and another the response that clears
  * it; and for its status.
  */
-import type { StoreStatus } from "../TokenStatus.js"
+import type { Fleet } from "../store/Sharing.js"
 import type { Acceptances } from "./OriginVerdicts.js"
 import type { TokenCache } from "./TokenCache.js"
 
@@ -12,7 +12,7 @@ export interface ProviderMemory {
   readonly [memory]: {
     readonly acceptances: Acceptances
     readonly slots: TokenCache
-    readonly store: () => StoreStatus
+    readonly fleet: Pick<Fleet, "isFailing">
     /** Epoch milliseconds. */
     readonly now: () => number
   }

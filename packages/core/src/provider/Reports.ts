@@ -17,16 +17,12 @@ import type { Slot } from "./TokenCache.js"
 export interface Reports {
   /** The origin accepted the token. */
   readonly accepted: (slot: Slot, token: AccessToken, origin: string) => void
-  /** The origin rejected the token. */
-  readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
+  /** The origin rejected the token, and a renewal may help. */
+  readonly doubted: (slot: Slot, token: AccessToken, origin: string) => void
   /** The origin also rejected the replacement of a rejected token. */
-  readonly rejectedAgain: (slot: Slot, token: AccessToken, origin: string) => void
-  /** The endpoint is asked because of the origin's 401. */
-  readonly asked: (slot: Slot, origin: string) => void
-  /** A renewal for the origin obtained this token. */
-  readonly renewed: (slot: Slot, origin: string, identity: string) => void
-  /** A renewal for the origin returned the token that it rejects. */
-  readonly unchanged: (slot: Slot, origin: string) => void
+  readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
+  /** What a renewal for the origin says of it. */
+  readonly heard: (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => void
 }
 
 /** Makes it for one provider. */
@@ -41,13 +37,13 @@ export const make = (options: {
 }): Reports => {
   const { acceptances, fleet: { makeBinding }, fork, now, others } = options
 
-  const hear = (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => {
+  const heard: Reports["heard"] = (slot, origin, verdict) => {
     const before = slot.state.verdicts
     slot.apply(KeyState.heard(verdict))
     others?.heard(slot, origin, before)
   }
 
-  const rejected: Reports["rejected"] = (slot, token, origin) => {
+  const doubted: Reports["doubted"] = (slot, token, origin) => {
     const { verdicts } = slot.state
     const known = KeyState.known(slot.state, token)
     const identity = HeldToken.identity(token)
@@ -66,28 +62,26 @@ export const make = (options: {
       }
     }
     acceptances.rejected(token, origin)
-    hear(slot, origin, OriginVerdicts.rejected(identity, origin, life.expiresAt, now()))
+    heard(slot, origin, OriginVerdicts.rejected(identity, origin, life.expiresAt, now()))
   }
 
   return {
-    rejected,
-    rejectedAgain: (slot, token, origin) => {
-      rejected(slot, token, origin)
+    doubted,
+    rejected: (slot, token, origin) => {
+      doubted(slot, token, origin)
       const { held } = slot.state
-      if (held === undefined || !held.isOwn || !HeldToken.is(held, token)) return
-      hear(slot, origin, OriginVerdicts.fruitless(HeldToken.identity(held), origin, now()))
+      if (!HeldToken.is(held, token) || !held.isOwn) return
+      heard(slot, origin, OriginVerdicts.fruitless(HeldToken.identity(held), origin, now()))
     },
     accepted: (slot, token, origin) => {
       const known = KeyState.known(slot.state, token)
       acceptances.accepted(token, origin)
       // Most keys never see a 401: there is nothing to clear
       if (slot.state.verdicts !== OriginVerdicts.none) {
-        hear(slot, origin, OriginVerdicts.accepted(HeldToken.identity(token), origin))
+        heard(slot, origin, OriginVerdicts.accepted(HeldToken.identity(token), origin))
       }
       if (known !== undefined) slot.habits?.binding?.accepted(known, origin, now())
     },
-    asked: (slot, origin) => hear(slot, origin, OriginVerdicts.asked(origin, now())),
-    renewed: (slot, origin, identity) => hear(slot, origin, OriginVerdicts.renewed(identity, origin, now())),
-    unchanged: (slot, origin) => hear(slot, origin, OriginVerdicts.unchanged(origin, now()))
+    heard
   }
 }

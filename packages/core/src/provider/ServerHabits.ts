@@ -47,17 +47,15 @@ interface Death {
 /** An empty record, as for a server that follows RFC 6749. `binding` is present if tokens are shared. */
 export const make = (binding?: TokenBinding): ServerHabits => {
   let deaths: ReadonlyArray<Death> = []
-  let isSaid = false
 
   /** Once per token: many origins may report one manual revocation. */
   const died = (token: Redacted.Redacted, now: number): string | undefined => {
-    if (isSaid) return undefined
+    if (deaths.length >= minDeaths) return undefined
     deaths = [
       ...deaths.filter((death) => !Equal.equals(death.token, token) && now - death.at < deathsMemory),
       { token, at: now }
     ]
-    isSaid = deaths.length >= minDeaths
-    return isSaid ? oneActiveToken : undefined
+    return deaths.length >= minDeaths ? oneActiveToken : undefined
   }
 
   return {

@@ -5,14 +5,10 @@ import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as RefreshTokens from "../store/RefreshTokens.js"
 import type { TokenEndpoint } from "../TokenEndpoint.js"
 
-/** Makes one attempt; `attempt` counts from 1 within a renewal. */
+/** Makes one attempt. */
 export type TokenAttempts = (
-  need: Need,
-  attempt: number
+  need: RefreshTokens.Need
 ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
-
-/** What an attempt is for. */
-type Need = Omit<RefreshTokens.Need, "attempt">
 
 /** Options of the attempts. */
 interface Options extends RefreshTokens.Options {
@@ -23,9 +19,9 @@ interface Options extends RefreshTokens.Options {
  * Makes the attempts of a provider. Refresh tokens that could not be stored are
  * stored once more when the scope closes.
  */
-export const make = (options: Options): TokenAttempts => (need, attempt) => {
+export const make = (options: Options): TokenAttempts => (need) => {
   const { refreshTokens } = need.request.grant
   return refreshTokens === undefined
-    ? Effect.map(options.endpoint.attempt(need.request, attempt), AccessToken.withoutRefreshToken)
-    : (refreshTokens as RefreshTokens.Start).attempt({ ...need, attempt }, options)
+    ? Effect.map(options.endpoint.attempt(need.request, need.attempt), AccessToken.withoutRefreshToken)
+    : (refreshTokens as RefreshTokens.Start).attempt(need, options)
 }

@@ -71,7 +71,7 @@ export const make = (
   const others = new Map<string, Entry>()
   let uses = 0
   // Computing a key costs more than everything else that a token in memory needs
-  const byText = new Map<string, Entry>()
+  const byText = new Map<string | undefined, Entry>()
 
   const used = (slot: Entry) => {
     slot.lastUse = uses++
@@ -88,7 +88,7 @@ export const make = (
       if (oldest === undefined) return
       const { key, text } = oldest
       others.delete(key)
-      if (text !== undefined && byText.get(text) === oldest) byText.delete(text)
+      if (byText.get(text) === oldest) byText.delete(text)
     }
   }
 
@@ -109,13 +109,13 @@ export const make = (
       }
       if (request === undefined) return first
       const text = textOf(request)
-      const known = text === undefined ? undefined : byText.get(text)
+      const known = byText.get(text)
       if (known !== undefined) return used(known)
       const resolved = endpoint.resolve(request)
       const key = keyOf(resolved)
       const slot = used(find(key) ?? add(makeSlot(request, resolved, key)))
       // The first of several texts for one key
-      if (text !== undefined && (slot.text === undefined || !byText.has(slot.text))) {
+      if (text !== undefined && !byText.has(slot.text)) {
         slot.text = text
         byText.set(text, slot)
       }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as OAuthMetrics from "../OAuthMetrics.js"
 
 /** Callers that wait for a result. */
 export interface WaitingCallers<A, E> {
@@ -24,20 +25,15 @@ interface Wait<A, E> {
   readonly callers: Set<(exit: Exit.Exit<A, E>) => void>
 }
 
-/** Makes the place where callers wait. */
-export const make = <A, E>(options: {
-  /** The error of a caller whose wait timed out. */
-  readonly timeIsOver: () => E
-  /** A caller starts to wait. */
-  readonly onBegin: () => void
-  /** A caller stopped waiting, after so many milliseconds. */
-  readonly onEnd: (waited: number) => void
+/** Makes the place where callers wait; `timeIsOver` is the error of a caller whose wait timed out. */
+export const make = <A, E>(timeIsOver: () => E, options: {
   /** Runs a timer. */
   readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   /** Epoch milliseconds. */
   readonly now: () => number
+  readonly update: OAuthMetrics.Update
 }): WaitingCallers<A, E> => {
-  const { fork, now, onBegin, onEnd, timeIsOver } = options
+  const { fork, now, update } = options
   // Ordered by deadline; a new one is nearly always the last
   const waits: Array<Wait<A, E>> = []
   let timer: Fiber.RuntimeFiber<void> | undefined
@@ -50,8 +46,11 @@ export const make = <A, E>(options: {
     }
   }
 
-  const setTimer = (deadline: number, millis: number) => {
+  /** A clock that was set back, or a timer that was late, does not prolong a wait. */
+  const setTimer = (since: number) => {
     timer?.unsafeInterruptAsFork(FiberId.none)
+    const { deadline } = waits[0]
+    const millis = deadline - Math.max(since, now())
     timer = fork(Effect.interruptible(Effect.map(Effect.sleep(millis), () => timerEnded(deadline))))
   }
 
@@ -60,11 +59,10 @@ export const make = <A, E>(options: {
     tellAll(waits.splice(0, left < 0 ? Infinity : left), Exit.fail(timeIsOver()))
   }
 
-  /** A clock that was set back, or a timer that was late, does not prolong a wait. */
   const timerEnded = (deadline: number) => {
     timer = undefined
     endUntil(deadline)
-    if (waits.length > 0) setTimer(waits[0].deadline, Math.min(waits[0].deadline - deadline, waits[0].deadline - now()))
+    if (waits.length > 0) setTimer(deadline)
   }
 
   const callersUntil = (deadline: number) => {
@@ -73,7 +71,7 @@ export const make = <A, E>(options: {
     if (index > 0 && waits[index - 1].deadline === deadline) return waits[index - 1].callers
     const callers: Wait<A, E>["callers"] = new Set()
     waits.splice(index, 0, { deadline, callers })
-    if (index === 0) setTimer(deadline, deadline - now())
+    if (index === 0) setTimer(now())
     return callers
   }
 
@@ -84,17 +82,22 @@ export const make = <A, E>(options: {
         const since = now()
         if (deadline <= Math.max(earliest, since)) return resume(Exit.fail(timeIsOver()))
         const callers = callersUntil(deadline)
+        const stop = () => {
+          update(OAuthMetrics.tokenWaiters, -1)
+          // A clock that was set back must not reduce the sum
+          update(OAuthMetrics.tokenWaitDuration, Math.max(0, now() - since) / 1000)
+        }
         // An interrupted fiber ends, and observing that costs a fraction of `Effect.onInterrupt`
         const leave = () => {
-          if (callers.delete(hear)) onEnd(now() - since)
+          if (callers.delete(hear)) stop()
         }
         const hear = (exit: Exit.Exit<A, E>) => {
           caller.removeObserver(leave)
-          onEnd(now() - since)
+          stop()
           resume(exit)
         }
         callers.add(hear)
-        onBegin()
+        update(OAuthMetrics.tokenWaiters, 1)
         caller.addObserver(leave)
       }),
     nothingBefore: (time) => {

@@ -39,11 +39,13 @@ const patience = { atLeast: 0.5, jitter: 0.25 }
 export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing =>
   Sharing.make({
     isShared,
-    others,
     keyOf: fingerprint,
     nameOf: identity,
     join: (store, options) =>
-      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
+      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => ({
+        ...join(store, isShared, options),
+        others
+      }))
   })
 
 /** What one process of the fleet does. */
@@ -52,7 +54,8 @@ const join = (
   isShared: boolean,
   options: Sharing.Options
 ): Sharing.Fleet => {
-  const { failureCooldown, fork, leaseDuration, retry, storeTimeout, update } = options
+  const { defaultLifetime, endpoint: { proofKey, retry }, failureCooldown, fork, leaseDuration, storeTimeout, update } =
+    options
   const notes = isShared ? FleetNotes.make(store) : FleetNotes.none
   /** Keys whose new token the other processes wait for. */
   const awaited = new Set<string>()
@@ -70,7 +73,7 @@ const join = (
 
   /** An attempt may last longer than callers wait: it ends when another process has stored a token. */
   const untilStored = <A, E>(
-    { changed, look }: Sharing.Renewal,
+    { flight: { changed }, look }: Sharing.Renewal,
     interval: Duration.DurationInput,
     asking: Effect.Effect<A, E>
   ) => {
@@ -91,7 +94,7 @@ const join = (
 
   /** A failed attempt slows down the whole fleet, and this process more than the others. */
   const slowDown = Effect.fnUntraced(function*(
-    { attempts, delayAfter, key, tryAgain }: Sharing.Renewal,
+    { delayAfter, flight, key, tryAgain }: Sharing.Renewal,
     error: TokenRequestError,
     pace: Option.Option<FleetNotes.Found>
   ) {
@@ -100,7 +103,7 @@ const join = (
     // A definite error concerns only this process: another may have other credentials
     if (Option.isNone(own) && !error.isTransient) return yield* error
     const count = Option.match(pace, { onNone: () => 1, onSome: ({ count }) => count + 1 })
-    const delay = count === attempts() ? own : yield* RetryDelay.nth(retry, error, count)
+    const delay = count === flight.attempts ? own : yield* RetryDelay.nth(retry, error, count)
     const asked = Duration.toMillis(error.retryAfter ?? Duration.zero)
     const remaining = Math.min(
       maxPace,
@@ -124,7 +127,7 @@ const join = (
     found: SharedTokens.Found,
     isGranted: boolean
   ) {
-    const { ask, deadline, key, onBusy, reason } = renewal
+    const { ask, deadline, flight: { reason }, key, onBusy } = renewal
     // The previous holder may have stored a token since, or failed
     const [look, pace] = yield* Effect.all([renewal.look, notes.read(FleetNotes.paceKey(key))], { concurrency: 2 })
     const seen = Option.getOrElse(look, () => found)
@@ -163,7 +166,7 @@ const join = (
   })
 
   const enter = (renewal: Sharing.Renewal): Sharing.Turns => {
-    const { deadline, key, onBusy, origin, reason } = renewal
+    const { deadline, flight: { origin, reason }, key, onBusy } = renewal
     const alone = untilStored(renewal, Sharing.pollInterval.max, renewal.askAlone)
     /** Since when another process has the turn (epoch milliseconds). */
     let waitingSince: number | undefined
@@ -237,7 +240,7 @@ const join = (
     }
   }
 
-  const tokens = SharedTokens.make(store, options)
+  const tokens = SharedTokens.make(store, { defaultLifetime, proofKey })
   const writing = new Set<string>()
 
   return {

@@ -27,8 +27,6 @@ export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharin
   /** The name of a key in logs and spans. */
   readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
-  /** What a provider does about other processes; `undefined` within one process. */
-  readonly others?: Others | undefined
 }
 
 /** `OtherProcesses.Make`, as used here. */
@@ -46,9 +44,11 @@ export interface Options {
   readonly leaseDuration: Duration.Duration
   readonly failureCooldown: Duration.Duration
   readonly defaultLifetime: Duration.Duration
-  /** The key that all of its tokens are bound to, if any. */
-  readonly proofKey: ProofKey | undefined
-  readonly retry: Schedule.Schedule<unknown, TokenRequestError>
+  readonly endpoint: {
+    /** The key that all of its tokens are bound to, if any. */
+    readonly proofKey: ProofKey | undefined
+    readonly retry: Schedule.Schedule<unknown, TokenRequestError>
+  }
   /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly update: OAuthMetrics.Update
@@ -56,6 +56,8 @@ export interface Options {
 
 /** The providers that share the tokens of a store, as one of them sees the others. */
 export interface Fleet {
+  /** What a provider does about other processes; `undefined` within one process. */
+  readonly others?: Others | undefined
   /** Whether they are in several processes. */
   readonly isShared: boolean
   readonly isFailing: () => boolean
@@ -97,18 +99,20 @@ type Failure = TokenRequestError | TokenProviderError
 /** A renewal, as the sharing sees it. */
 export interface Renewal {
   readonly key: string
-  readonly origin: string
-  readonly reason: OAuthMetrics.RenewalReason
+  readonly flight: {
+    readonly origin: string
+    readonly reason: OAuthMetrics.RenewalReason
+    /** Opened when the store changes, to look again. */
+    readonly changed: Effect.Latch
+    /** How often the endpoint was asked. */
+    readonly attempts: number
+  }
   /** When waiting callers fail without a token (epoch milliseconds). */
   readonly deadline: number
   /** The store's entry, with the token only if it is worth adopting; `None` if the store failed. */
   readonly look: Effect.Effect<Option.Option<Found>>
-  /** Opened when the store changes, to look again. */
-  readonly changed: Effect.Latch
   /** Asks the endpoint. */
   readonly ask: Effect.Effect<AccessToken, Failure>
-  /** How often the endpoint was asked. */
-  readonly attempts: () => number
   /** Asks the endpoint regardless of others. */
   readonly askAlone: Effect.Effect<Outcome | number, Failure>
   /** The Schedule's delay after a failure. */

@@ -81,13 +81,13 @@ const rows: ReadonlyArray<
   readonly [row: string, before: KeyState.KeyState, transition: KeyState.Transition, after: KeyState.RenewalState]
 > = [
   ["Idle started Running", after(), start, running(idle())],
-  ["Failed started Running", after(start, KeyState.died(failing(), 0)), start, running(failed())],
+  ["Failed started Running", after(start, KeyState.failed(failing(), 0)), start, running(failed())],
   ["Running obtained Idle", after(start), held, idle()],
-  ["Running found Running", after(start, KeyState.died(failing(), 0), start), found("b"), running(idle())],
+  ["Running found Running", after(start, KeyState.failed(failing(), 0), start), found("b"), running(idle())],
   [
-    "Running failedInBackground Failed",
+    "Running failed Failed",
     after(start),
-    KeyState.failedInBackground(failing(), 5),
+    KeyState.failed(failing(unavailable, "background"), 5),
     failed({
       background: 1,
       notBefore: 1005
@@ -101,16 +101,16 @@ const rows: ReadonlyArray<
       answer: answer(unavailable, 0, 1000)
     })
   ],
-  ["Running died Failed", after(start), KeyState.died(failing(defect), 0), failed({ error: defect })],
+  ["Running failed Failed", after(start), KeyState.failed(failing(defect), 0), failed({ error: defect })],
   ["Running busyElsewhere Idle", after(start), KeyState.busyElsewhere(250, 10), idle(260)],
   [
     "Running busyElsewhere Failed",
-    after(start, KeyState.died(failing(), 0), start),
+    after(start, KeyState.failed(failing(), 0), start),
     KeyState.busyElsewhere(250, 10),
     failed({ notBefore: 260 })
   ],
   ["Running ended Idle", after(start), KeyState.ended(flight), idle()],
-  ["Running ended Failed", after(start, KeyState.died(failing(), 0), start), KeyState.ended(flight), failed()],
+  ["Running ended Failed", after(start, KeyState.failed(failing(), 0), start), KeyState.ended(flight), failed()],
   ["Idle found Idle", after(), found("a"), idle()],
   ["Failed found Idle", after(start, KeyState.failedWaiting(failing(), 0)), found("a"), idle()],
   [
@@ -165,7 +165,7 @@ describe("KeyState", () => {
       let state = after(held)
       const gaps: Array<number> = []
       for (let n = 0; n < 6; n++) {
-        state = KeyState.failedInBackground(failing(unavailable, "background"), 0)(start(state))
+        state = KeyState.failed(failing(unavailable, "background"), 0)(start(state))
         assert(state.renewal._tag === "Failed")
         gaps.push(state.renewal.notBefore)
       }
@@ -175,13 +175,15 @@ describe("KeyState", () => {
 
     it("rule 7: a background failure, or a bug, does not change the answer", () => {
       const failure = KeyState.failedWaiting(failing(invalidClient), 0)
-      for (const next of [KeyState.failedInBackground(failing(), 100), KeyState.died(failing(defect), 100)]) {
+      for (
+        const next of [KeyState.failed(failing(unavailable, "background"), 100), KeyState.failed(failing(defect), 100)]
+      ) {
         assert.strictEqual(KeyState.answering(after(start, failure, start, next), 4999), invalidClient)
       }
     })
 
     it("fleet rule 8: a failure that callers waited for while the token still serves also spaces later attempts", () => {
-      for (const transition of [KeyState.failedWaiting, KeyState.died]) {
+      for (const transition of [KeyState.failedWaiting, KeyState.failed]) {
         for (
           const [reason, now, background] of [
             ["expiry", 950_000, 1],
@@ -281,19 +283,18 @@ describe("KeyState", () => {
     const key = (
       state: KeyState.KeyState,
       rejected: ReadonlyArray<readonly [token: string, origin: string]> = []
-    ): KeyState.Key => ({
-      state: rejected.reduce(
+    ): KeyState.KeyState =>
+      rejected.reduce(
         (state, [name, origin]) =>
           KeyState.heard(OriginVerdicts.rejected(HeldToken.identity(hold(name)), origin, Infinity, 0))(state),
         state
       )
-    })
 
-    const decision = (key: KeyState.Key, now: number, call: Partial<KeyState.Call> = {}) => {
+    const decision = (key: KeyState.KeyState, now: number, call: Partial<KeyState.Call> = {}) => {
       const decided = KeyState.decide(key, { origin: api, isShared: false, ...call }, now)
       switch (decided._tag) {
         case "Serve":
-          assert.strictEqual(decided.held, key.state.held)
+          assert.strictEqual(decided.held, key.held)
           return [decided.isRenewed ? "ServeAndRenew" : "Serve", ...decided.use === undefined ? [] : [decided.use]]
             .join(" ")
         case "Start":
@@ -302,14 +303,14 @@ describe("KeyState", () => {
           assert.strictEqual(decided.flight, flight)
           return "Join"
         case "Answer":
-          assert.strictEqual(decided.error, KeyState.answering(key.state, now) ?? invalidClient)
+          assert.strictEqual(decided.error, KeyState.answering(key, now) ?? invalidClient)
           return "Answer"
         case "Keep":
           return "Keep"
       }
     }
 
-    const spaced = KeyState.failedInBackground(failing(unavailable, "background"), 800_000)
+    const spaced = KeyState.failed(failing(unavailable, "background"), 800_000)
     const cooling = KeyState.failedWaiting(failing(invalidClient, "rejection", 800_000), 800_000)
 
     it.each<[string, KeyState.KeyState, ReadonlyArray<readonly [now: number, decision: string]>]>([
@@ -368,7 +369,7 @@ describe("KeyState", () => {
 
     it("fleet rule 6: while its renewals are paused it gets the rejected token, unless one is in progress for it", () => {
       const pause = KeyState.heard(OriginVerdicts.paused(api, { count: 1, remaining: 1000 }, 0))
-      const paused = (state: KeyState.KeyState) => ({ state: pause(key(state, [["a", api]]).state) })
+      const paused = (state: KeyState.KeyState) => pause(key(state, [["a", api]]))
       assert.strictEqual(decision(paused(after(held)), 999), "Keep")
       assert.strictEqual(decision(paused(after(held)), 1000), "Start rejection")
       assert.strictEqual(decision(paused(after(held, start)), 999), "Join")
@@ -379,7 +380,7 @@ describe("KeyState", () => {
 
     it("fleet rule 6: if the last renewal failed it gets that error, also after the cool-down", () => {
       const pause = KeyState.heard(OriginVerdicts.paused(api, { count: 4, remaining: 8000 }, 800_000))
-      const paused = { state: pause(key(after(held, cooling), [["a", api]]).state) }
+      const paused = pause(key(after(held, cooling), [["a", api]]))
       deepStrictEqual(
         [804_999, 805_000, 807_999, 808_000].map((now) => decision(paused, now)),
         ["Answer", "Answer", "Answer", "Start rejection"]
@@ -391,7 +392,7 @@ describe("KeyState", () => {
       assert.strictEqual(decision(passing, 1000), "Answer")
       assert.strictEqual(decision(passing, 999, { isShared: true }), "Answer")
       assert.strictEqual(decision(passing, 1000, { isShared: true }), "Start expiry")
-      const looked = after(() => passing.state, KeyState.started(flight, cooldown, 1500), KeyState.ended(flight))
+      const looked = after(() => passing, KeyState.started(flight, cooldown, 1500), KeyState.ended(flight))
       assert.strictEqual(decision(key(looked), 2499, { isShared: true }), "Answer")
       assert.strictEqual(decision(key(looked), 2500, { isShared: true }), "Start expiry")
     })
@@ -421,9 +422,8 @@ describe("KeyState", () => {
       started: ({ reason }, _, now) => KeyState.started(flights.find((f) => f.reason === reason)!, cooldown, now),
       ended: ({ reason }) => KeyState.ended(flights.find((f) => f.reason === reason)!),
       busyElsewhere: ({ millis }, _, now) => KeyState.busyElsewhere(millis, now),
-      failedInBackground: ({ error }, _, now) => KeyState.failedInBackground(failing(error, "background", now), now),
+      failed: ({ error, reason }, _, now) => KeyState.failed(failing(error, reason, now), now),
       failedWaiting: ({ error, reason }, _, now) => KeyState.failedWaiting(failing(error, reason, now), now),
-      died: ({ reason }, _, now) => KeyState.died(failing(defect, reason, now), now),
       failedWith: ({ credentials }, { renewal }) =>
         KeyState.failedWith(credentials, (renewal._tag === "Running" ? renewal.before : renewal).answer?.from ?? 0),
       credentialsRead: ({ credentials }) => KeyState.credentialsRead(credentials)
@@ -480,10 +480,9 @@ describe("KeyState", () => {
           deepStrictEqual(before, copy, "a state is a value")
 
           if (event === "obtained" || event === "found") error = undefined
-          if (event.startsWith("failedIn") || event === "failedWaiting") error = step.error
-          if (event === "died") error = defect
+          if (event === "failed" || event === "failedWaiting") error = step.error
           if (event === "started") assert.strictEqual(renewal._tag, "Running")
-          if (event.startsWith("failedIn") || event === "failedWaiting" || event === "died") {
+          if (event === "failed" || event === "failedWaiting") {
             assert.strictEqual(renewal._tag, "Failed")
           }
           if (renewal._tag === "Running") {
@@ -497,7 +496,7 @@ describe("KeyState", () => {
           const isRejected = held !== undefined && rejected.has(HeldToken.identity(held))
           assert.strictEqual(quietUntil, held === undefined || isRejected ? -Infinity : held.refreshAt)
 
-          const decided = KeyState.decide(cell, { origin: api, isShared: true }, now)
+          const decided = KeyState.decide(cell.state, { origin: api, isShared: true }, now)
           if (now < quietUntil) deepStrictEqual(decided._tag, "Serve")
           if (decided._tag === "Serve") assert.isBelow(now, decided.held.expiresAt)
           if (decided._tag === "Start" || (decided._tag === "Serve" && decided.isRenewed)) {

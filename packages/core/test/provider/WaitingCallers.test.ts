@@ -1,3 +1,4 @@
+import { OAuthMetrics } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Exit, Fiber, FiberId, FiberSet, TestClock } from "effect"
@@ -14,19 +15,17 @@ const make = Effect.gen(function*() {
   const waits: Array<number> = []
   const told: Array<Told> = []
   const run = yield* FiberSet.makeRuntime<never, void>()
-  const callers = WaitingCallers.make<string, string>({
-    timeIsOver: () => "time is over",
-    onBegin: () => changes.push(1),
-    onEnd: (waited) => {
-      changes.push(-1)
-      waits.push(waited)
-    },
+  const callers = WaitingCallers.make<string, string>(() => "time is over", {
     fork: (effect) => {
       const timer = run(effect)
       timers.push(timer)
       return timer
     },
-    now: () => clock.unsafeCurrentTimeMillis() + offset.millis
+    now: () => clock.unsafeCurrentTimeMillis() + offset.millis,
+    update: (metric, input) => {
+      const told = Object.is(metric, OAuthMetrics.tokenWaiters) ? changes : waits
+      told.push(Number(input))
+    }
   })
   const wait = (who: string, deadline: number) =>
     Effect.withFiberRuntime<void>((caller) =>
@@ -82,7 +81,7 @@ describe.concurrent("WaitingCallers", () => {
       yield* TestClock.adjust(100)
       yield* TestClock.adjust(100)
       deepStrictEqual(told, [100, 100, 200, 300, 300].map((at) => [`until ${at}`, over, at]))
-      deepStrictEqual(waits, [100, 100, 200, 300, 300])
+      deepStrictEqual(waits, [0.1, 0.1, 0.2, 0.3, 0.3])
       deepStrictEqual([waiting(), running()], [0, 0])
     }))
 
@@ -136,7 +135,7 @@ describe.concurrent("WaitingCallers", () => {
       yield* Effect.yieldNow()
       deepStrictEqual(told.map(([who]) => who), ["b"])
       deepStrictEqual(changes, [1, 1, -1, -1])
-      deepStrictEqual(waits, [10, 20])
+      deepStrictEqual(waits, [0.01, 0.02])
     }))
 
   it.scoped("a caller that is interrupted as it gets the result is counted once", () =>

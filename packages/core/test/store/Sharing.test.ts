@@ -34,8 +34,7 @@ describe("Sharing", () => {
           leaseDuration: Duration.seconds(1),
           failureCooldown: Duration.seconds(1),
           defaultLifetime: Duration.hours(1),
-          proofKey: undefined,
-          retry: RetryPolicy.standard,
+          endpoint: { proofKey: undefined, retry: RetryPolicy.standard },
           fork: Effect.runFork,
           update: yield* OAuthMetrics.makeUpdate
         })
