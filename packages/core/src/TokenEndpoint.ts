@@ -125,12 +125,12 @@ const settingsOf = <R>(options: Options<R>) =>
     url: Origin.checkUrl("TokenEndpoint.tokenEndpoint", options.tokenEndpoint, options),
     issuer: LayerOptions.type("TokenEndpoint.issuer", options.issuer, Predicate.isString, "a string"),
     clientAuth: AuthenticatedPost.clientAuthOf("TokenEndpoint", options),
+    bounds: AuthenticatedPost.check("TokenEndpoint", options),
     requests: checkRequests(options)
   })
 
 const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer" | "clientAuth">) =>
   LayerOptions.collect([
-    AuthenticatedPost.check("TokenEndpoint", options),
     TokenRequestCheck.check("TokenEndpoint.request", options.request),
     LayerOptions.texts("TokenEndpoint.bearerTypes", options.bearerTypes),
     options.tokenField === undefined
@@ -164,9 +164,10 @@ export const make: <R = never>(
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
   R = never
 >(options: Options<R>) {
-  const { clientAuth, url } = yield* settingsOf(options)
+  const { bounds, clientAuth, url } = yield* settingsOf(options)
   return yield* makeAt({
     ...options,
+    ...bounds,
     name: `${url.origin}${url.pathname}`,
     identity: url.href,
     clientAuth,
@@ -176,21 +177,18 @@ export const make: <R = never>(
 
 /** The service of an endpoint that is known, or will be when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
-  options: Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth"> & {
+  options: Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth" | keyof AuthenticatedPost.Bounds> & {
     /** What spans and errors call it. */
     readonly name: string
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
     readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, DiscoveryError>
     readonly onFailure?: (error: TokenRequestError) => Effect.Effect<void>
-  }
+  } & AuthenticatedPost.Bounds
 ) {
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
   const proofKey = yield* proofKeyOf(options)
-  const post = yield* AuthenticatedPost.make("TokenEndpoint", TokenEndpointError, options.destination, {
-    ...options,
-    proofKey
-  })
+  const post = yield* AuthenticatedPost.make(TokenEndpointError, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(
     options.retry ?? RetryPolicy.standard,
     options.retryWhile ?? (({ isTransient }) => isTransient)
@@ -266,7 +264,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
         let number = 0
         return Effect.retry(Effect.suspend(() => attempt(request, ++number)), retry)
       }),
-    timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
+    timeout: options.timeout,
     proofKey,
     retry,
     credentials: clientAuth.version === undefined
@@ -352,6 +350,7 @@ const discoverySettingsOf = <R>(options: DiscoveryOptions<R>) =>
       (error) => LayerOptions.rename(error, nameHere)
     ),
     candidates: ClientAuthChoice.make("TokenEndpoint", options),
+    bounds: AuthenticatedPost.check("TokenEndpoint", options),
     requests: checkRequests(options)
   })
 
@@ -387,7 +386,7 @@ export const makeDiscovery: <R = never>(
   options: DiscoveryOptions<R>
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope | R> = Effect.fnUntraced(
   function*<R = never>(options: DiscoveryOptions<R>) {
-    const { candidates } = yield* discoverySettingsOf(options)
+    const { bounds, candidates } = yield* discoverySettingsOf(options)
     const server = yield* AuthorizationServer.make(serverOf(options))
     const proofKey = yield* proofKeyOf(options)
 
@@ -419,6 +418,7 @@ export const makeDiscovery: <R = never>(
 
     const endpoint = yield* makeAt({
       ...options,
+      ...bounds,
       dpop: proofKey,
       name: server.issuer,
       identity: server.issuer,
