@@ -143,8 +143,7 @@ export const decode = (
 ): Either.Either<TokenResponse, string> => {
   // Some servers return null, false, 0 or an empty text for no error
   if (Predicate.isTruthy(body.error)) return Either.left("error is not a string")
-  if (body[tokenField] === undefined) return Either.left(`${tokenField} is missing`)
-  const token = readToken(body[tokenField])
+  const token = body[tokenField] === undefined ? Either.left("is missing") : readToken(body[tokenField])
   if (Either.isLeft(token)) return Either.left(`${tokenField} ${token.left}`)
   const unread: Array<string> = []
   const optional = <A>(name: string, read: Read<A>) =>
