@@ -255,9 +255,7 @@ export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<
   if (value === undefined || value === null) return invalid(option, "is missing")
   if (!Redacted.isRedacted(value)) return invalid(option, "must be made by Redacted.make")
   // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
-  const secret: unknown = Redacted.value(value)
-  if (typeof secret !== "string") return invalid(option, secret === undefined ? "is missing" : "is not a string")
-  return Effect.as(text(option, secret), value)
+  return Effect.as(text(option, Redacted.value(value)), value)
 }
 
 /**
