@@ -14,7 +14,6 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constTrue } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -206,9 +205,11 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const tellUnread = UnreadFields.makeTell(`Token endpoint ${options.name}`)
 
   const readToken = Effect.fnUntraced(function*(
-    { clean, read, reject, sentAt }: ServerExchange.Answer<TokenEndpointError>,
-    refreshToken: Redacted.Redacted | undefined
+    { body, clean, read, reject, sentAt }: ServerExchange.Answer<TokenEndpointError>,
+    { grant }: TokenRequest.ResolvedTokenRequest
   ) {
+    const refreshToken = TokenResponse.decodeRefreshToken(body)
+    if (refreshToken !== undefined) grant.onRefreshToken?.(refreshToken)
     const response = yield* read((body) => TokenResponse.decode(body, options))
     // RFC 9449 §5: the client requested a bound token
     if (response.isBound !== (proofKey !== undefined)) {
@@ -230,7 +231,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
-  const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+  const attempt = (request: TokenRequest.ResolvedTokenRequest, number = 1) =>
     ErrorAttributes.inSpan(
       "TokenEndpoint.attempt",
       { attributes: { ...attributes, "oauth.attempt": number } },
@@ -244,11 +245,7 @@ const makeAt = Effect.fnUntraced(function*<R>(
             })
           return post(request, number).pipe(
             Effect.tapError(onFailure),
-            Effect.flatMap((answer) => {
-              const refreshToken = TokenResponse.decodeRefreshToken(answer.body)
-              if (refreshToken !== undefined) request.grant.onRefreshToken?.(refreshToken)
-              return readToken(answer, refreshToken)
-            }),
+            Effect.flatMap((answer) => readToken(answer, request)),
             Effect.tapBoth({ onFailure: count, onSuccess: () => count("issued") })
           )
         })
@@ -257,8 +254,8 @@ const makeAt = Effect.fnUntraced(function*<R>(
   return TokenEndpoint.of({
     address: options.name,
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
-    isCurrent: binding === undefined ? constTrue : (request) => request.binding === binding(),
-    attempt: (request, number = 1) => attempt(request, number),
+    isCurrent: (request) => request.binding === binding(),
+    attempt,
     request: (request) =>
       ErrorAttributes.inSpan("TokenEndpoint.request", { attributes }, () => {
         let number = 0
@@ -293,12 +290,12 @@ const doubtOfProofs = (
       supported.value.join(", ")
     }; the key signs with ${proofKey.algorithm}`
 
-/** A token may be bound to both, a key and a certificate. */
+/** What new tokens are bound to: a key, a certificate, or both. */
 const bindingOf = <R>(
   { binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">,
   proofKey: DPoP.ProofKey | undefined
-): Effect.Effect<(() => string) | undefined, InvalidOptions, R> => {
-  if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
+): Effect.Effect<() => string | undefined, InvalidOptions, R> => {
+  if (binding === undefined) return Effect.succeed(() => proofKey?.thumbprint)
   return Effect.map(
     orInvalid(binding, "clientAuth", `${method}: what its tokens are bound to is not known`),
     (thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`
@@ -547,11 +544,11 @@ export const layerConfig = <R = never>(
 const memoizeResolve = (
   identity: TokenRequest.Identity,
   defaults: TokenRequest.TokenRequest,
-  bindingOf: (() => string) | undefined
+  bindingOf: () => string | undefined
 ) => {
   const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
   return (request = defaults) => {
-    const binding = bindingOf?.()
+    const binding = bindingOf()
     const found = known.get(request)
     if (found !== undefined && found.binding === binding) return found
     const resolved = TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(defaults, request))
