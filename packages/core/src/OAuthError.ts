@@ -547,7 +547,7 @@ const describeOne = (u: unknown): string => {
   const code = textOf("code")
   const message = textOf("message")
   if (message === "") return code || textOf("_tag") || (u instanceof Error ? u.name : "")
-  return code === "" || message.includes(code) ? message : `${code} ${message}`
+  return message.includes(code) ? message : `${code} ${message}`
 }
 
 /**
