@@ -63,8 +63,8 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
   const { clientId, timeout } = options
   const services = yield* Effect.context<R>()
   const exchange = yield* ServerExchange.make(ServerError, options)
-  const headers = Headers.fromInput(options.headers)
-  const ownSecrets = yield* Redaction.secretsOf(headers)
+  const ownHeaders = Headers.fromInput(options.headers)
+  const ownSecrets = yield* Redaction.secretsOf(ownHeaders)
   const proofs = options.proofKey?.sending as ProvenForm.Sending | undefined
 
   /** Sends a form; `attempt` counts from 1 and reaches the client authentication. */
@@ -103,18 +103,21 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
         ({ headers, params, secrets }) => redactedOf(headers, params, secrets)
       )
 
-      const post = Effect.fnUntraced(function*(credentials: ClientAuth.Credentials) {
+      const post = Effect.fnUntraced(function*({ headers, params, secrets }: ClientAuth.Credentials) {
         const { grant } = form
-        const params = grant === undefined
+        const granted = grant === undefined
           ? {}
           : yield* obtain(`parameters of the grant ${grant.type}`, () => grant.params(context), redactedOf)
         // Never sent twice (RFC 6749 §3.2): the request's parameters replace those of the grant
-        const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
+        const beside = pairs(granted).filter(([name]) => !form.params.some(([given]) => given === name))
         const sent = [...form.params, ...beside]
         const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
-          const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
-          const request = makeRequest(url, headers, sent, proven)
-          return exchange(endpoint, request, [...ownSecrets, ...secretsOf(proven, sent)])
+          const secretHeaders = Record.map({ ...headers, ...proof }, reveal)
+          return exchange(endpoint, makeRequest(url, { ...ownHeaders, ...secretHeaders }, sent, params), [
+            ...ownSecrets,
+            ...Object.values(secretHeaders),
+            ...redactedOf(params, secrets, Object.fromEntries(sent)).map(reveal)
+          ])
         }
         return yield* proofs === undefined ? sendWith(undefined) : proofs.form(url, sendWith)
       })
@@ -262,20 +265,19 @@ const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }
 
 const makeRequest = (
   url: URL,
-  headers: Headers.Headers,
+  headers: Readonly<Record<string, string>>,
   params: Form["params"],
-  credentials: ClientAuth.Credentials
+  ofClient: ClientAuth.Credentials["params"] = {}
 ): HttpClientRequest.HttpClientRequest => {
   const form = new URLSearchParams()
   for (const [name, value] of params) form.append(name, reveal(value))
-  for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
+  for (const [name, value] of Object.entries(ofClient)) form.set(name, reveal(value))
   return HttpClientRequest.post(url.href).pipe(
     HttpClientRequest.setHeaders({
       accept: "application/json",
       // A small response must not decompress to a large one
       "accept-encoding": "identity",
-      ...headers,
-      ...Record.map(credentials.headers ?? {}, reveal)
+      ...headers
     }),
     HttpClientRequest.bodyUrlParams(form)
   )
@@ -295,11 +297,3 @@ const isMissing = (secret: Redacted.Redacted): boolean => {
 }
 
 const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
-
-const secretsOf = (
-  { headers, params, secrets }: ClientAuth.Credentials,
-  form: Form["params"]
-): ReadonlyArray<string> => [
-  ...redactedOf(params, secrets, Object.fromEntries(form)).map(reveal),
-  ...Object.values(headers ?? {}).map(reveal)
-]
