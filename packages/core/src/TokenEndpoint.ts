@@ -7,13 +7,13 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -235,20 +235,21 @@ const makeAt = Effect.fnUntraced(function*<R>(
     ErrorAttributes.inSpan(
       "TokenEndpoint.attempt",
       { attributes: { ...attributes, "oauth.attempt": number } },
-      () =>
-        Effect.flatMap(Clock.currentTimeNanos, (startedAt) => {
-          if (number > 1) update(OAuthMetrics.tokenRetries, 1)
-          const count = (outcome: OAuthMetrics.RequestOutcome) =>
-            Effect.map(Clock.currentTimeNanos, (now) => {
-              update(OAuthMetrics.tokenRequests(outcome), 1)
-              update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(Duration.nanos(now - startedAt)))
-            })
-          return post(request, number).pipe(
-            Effect.tapError(onFailure),
-            Effect.flatMap((answer) => readToken(answer, request)),
-            Effect.tapBoth({ onFailure: count, onSuccess: () => count("issued") })
-          )
-        })
+      () => {
+        if (number > 1) update(OAuthMetrics.tokenRetries, 1)
+        return post(request, number).pipe(
+          Effect.tapError(onFailure),
+          Effect.flatMap((answer) => readToken(answer, request)),
+          Effect.either,
+          Effect.timed,
+          Effect.flatMap(([elapsed, result]) => {
+            const outcome = Either.isRight(result) ? "issued" : result.left
+            update(OAuthMetrics.tokenRequests(outcome), 1)
+            update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(elapsed))
+            return result
+          })
+        )
+      }
     )
 
   return TokenEndpoint.of({
