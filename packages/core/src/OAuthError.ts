@@ -187,10 +187,10 @@ const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerError
     }
 
     get isTransient(): boolean {
-      const { code, error = "", reason, retryAfter, status = 0 } = this
+      const { code = "", error = "", reason, retryAfter, status = 0 } = this
       switch (reason) {
         case "Transport":
-          return code === undefined || !isFinalCode(code)
+          return !isFinalCode(code)
         case "Timeout":
           return true
         case "OAuth":
