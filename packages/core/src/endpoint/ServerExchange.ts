@@ -125,7 +125,8 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
         span?.attribute("http.response.status_code", status)
         const read = yield* Effect.either(readBody(response, maxResponseBytes, cleanSent))
         const text = Either.getOrElse(read, () => "")
-        const body = parse(response.headers, text)
+        const type = response.headers["content-type"] ?? ""
+        const body = parse(type, text)
         const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
         const now = yield* Clock.currentTimeMillis
         const headers = () => Redaction.headers(response.headers, clean)
@@ -147,7 +148,7 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
         const reasons = () => TokenResponse.reasonsOf(body)
         if (reason === "Status") {
           const description = `no OAuth error in ${describeBody(headers(), text)}`
-          const said = clean(reasons() || plainReason(response.headers, text))
+          const said = clean(reasons() || plainReason(type, text))
           return yield* fail({ description: withReason(description, said) })
         }
         // A text instead of a token may be a token
@@ -195,8 +196,8 @@ const transportFields = (failure: unknown, clean: Redaction.Clean): ErrorFields 
 }
 
 /** A text for people: no page, no truncated document, and no word that could be a token. */
-const plainReason = (headers: Headers.Headers, text: string): string =>
-  /^(text\/plain|$)/i.test(headers["content-type"] ?? "") && /^\s*[^\s<{[]/.test(text) && !/[^\s.]{32}/.test(text)
+const plainReason = (type: string, text: string): string =>
+  /^(text\/plain|$)/i.test(type) && /^\s*[^\s<{[]/.test(text) && !/[^\s.]{32}/.test(text)
     ? text
     : ""
 
@@ -286,11 +287,11 @@ const readBody = (
 type Pull = Effect.Effect<Iterable<Uint8Array>, Option.Option<HttpClientError.ResponseError>>
 
 /** JSON, whatever the content type; else a form, as early OAuth 2 servers sent it. */
-const parse = (headers: Headers.Headers, text: string): unknown => {
+const parse = (type: string, text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
-    return formTypes.test(headers["content-type"] ?? "") && formOfOAuth.test(text)
+    return formTypes.test(type) && formOfOAuth.test(text)
       ? formFields(new URLSearchParams(text.trim()))
       : undefined
   }
