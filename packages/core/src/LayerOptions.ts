@@ -84,7 +84,7 @@ export const collect = <const Checks extends ReadonlyArray<Check> | Readonly<Rec
   options?: { readonly concurrency?: Concurrency | undefined }
 ): Effect.Effect<Checked<Checks>, InvalidOptions> =>
   Effect.mapBoth(Effect.all(checks as Readonly<Record<string, Check>>, { ...options, mode: "validate" }), {
-    onFailure: (failures) => Object.values(failures).flatMap(Option.toArray).reduce(merge),
+    onFailure: (failures) => Arr.getSomes(Object.values(failures)).reduce(merge),
     onSuccess: (values) => values as Checked<Checks>
   })
 
@@ -107,10 +107,10 @@ export type Checked<Checks> = {
 }
 
 /** An option that two parts of a layer refuse is named once. */
-const merge = ({ problems }: InvalidOptions, other: InvalidOptions): InvalidOptions => {
-  const others = other.problems.filter(({ option }) => !problems.some((named) => named.option === option))
-  return new InvalidOptions({ problems: [...problems, ...others] })
-}
+const merge = ({ problems }: InvalidOptions, other: InvalidOptions): InvalidOptions =>
+  new InvalidOptions({
+    problems: Arr.unionWith(problems, other.problems, (one, another) => one.option === another.option)
+  })
 
 // Config.unwrap dies where a member is undefined
 const unwrap = <A extends object>(wrapped: Config.Config.Wrap<A>): Config.Config<A> =>
@@ -255,9 +255,7 @@ export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<
   if (value === undefined || value === null) return invalid(option, "is missing")
   if (!Redacted.isRedacted(value)) return invalid(option, "must be made by Redacted.make")
   // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
-  const secret: unknown = Redacted.value(value)
-  if (typeof secret !== "string") return invalid(option, secret === undefined ? "is missing" : "is not a string")
-  return Effect.as(text(option, secret), value)
+  return Effect.as(text(option, Redacted.value(value)), value)
 }
 
 /**
@@ -271,7 +269,7 @@ export const duration = (
   option: string,
   value: Duration.DurationInput
 ): Effect.Effect<Duration.Duration, InvalidOptions> => {
-  const parts: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
+  const parts: ReadonlyArray<unknown> = Arr.ensure(value)
   if (parts.some(isNegative)) return invalid(option, "is negative")
   const decoded = Duration.decodeUnknown(value)
   return Option.isNone(decoded) || parts.some(Number.isNaN)
@@ -343,4 +341,4 @@ export const textOrTexts = (
   option: string,
   value: string | ReadonlyArray<string> | undefined
 ): Effect.Effect<void, InvalidOptions> =>
-  type(option, value, (value) => Predicate.isString(value) || isTexts(value), "a string or a list of strings")
+  type(option, value, (value) => isTexts(Arr.ensure(value)), "a string or a list of strings")

@@ -187,10 +187,10 @@ const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerError
     }
 
     get isTransient(): boolean {
-      const { code, error = "", reason, retryAfter, status = 0 } = this
+      const { code = "", error = "", reason, retryAfter, status = 0 } = this
       switch (reason) {
         case "Transport":
-          return code === undefined || !isFinalCode(code)
+          return !isFinalCode(code)
         case "Timeout":
           return true
         case "OAuth":
@@ -547,7 +547,7 @@ const describeOne = (u: unknown): string => {
   const code = textOf("code")
   const message = textOf("message")
   if (message === "") return code || textOf("_tag") || (u instanceof Error ? u.name : "")
-  return code === "" || message.includes(code) ? message : `${code} ${message}`
+  return message.includes(code) ? message : `${code} ${message}`
 }
 
 /**

@@ -7,14 +7,13 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constTrue } from "effect/Function"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -125,12 +124,12 @@ const settingsOf = <R>(options: Options<R>) =>
     url: Origin.checkUrl("TokenEndpoint.tokenEndpoint", options.tokenEndpoint, options),
     issuer: LayerOptions.type("TokenEndpoint.issuer", options.issuer, Predicate.isString, "a string"),
     clientAuth: AuthenticatedPost.clientAuthOf("TokenEndpoint", options),
+    bounds: AuthenticatedPost.check("TokenEndpoint", options),
     requests: checkRequests(options)
   })
 
 const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer" | "clientAuth">) =>
   LayerOptions.collect([
-    AuthenticatedPost.check("TokenEndpoint", options),
     TokenRequestCheck.check("TokenEndpoint.request", options.request),
     LayerOptions.texts("TokenEndpoint.bearerTypes", options.bearerTypes),
     options.tokenField === undefined
@@ -164,9 +163,10 @@ export const make: <R = never>(
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | R> = Effect.fnUntraced(function*<
   R = never
 >(options: Options<R>) {
-  const { clientAuth, url } = yield* settingsOf(options)
+  const { bounds, clientAuth, url } = yield* settingsOf(options)
   return yield* makeAt({
     ...options,
+    ...bounds,
     name: `${url.origin}${url.pathname}`,
     identity: url.href,
     clientAuth,
@@ -176,21 +176,18 @@ export const make: <R = never>(
 
 /** The service of an endpoint that is known, or will be when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
-  options: Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth"> & {
+  options: Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth" | keyof AuthenticatedPost.Bounds> & {
     /** What spans and errors call it. */
     readonly name: string
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
     readonly destination: Effect.Effect<AuthenticatedPost.Destination<R>, DiscoveryError>
     readonly onFailure?: (error: TokenRequestError) => Effect.Effect<void>
-  }
+  } & AuthenticatedPost.Bounds
 ) {
   const { clientAuth, clientId, onFailure = () => Effect.void } = options
   const proofKey = yield* proofKeyOf(options)
-  const post = yield* AuthenticatedPost.make("TokenEndpoint", TokenEndpointError, options.destination, {
-    ...options,
-    proofKey
-  })
+  const post = yield* AuthenticatedPost.make(TokenEndpointError, options.destination, { ...options, proofKey })
   const retry = Schedule.whileInput(
     options.retry ?? RetryPolicy.standard,
     options.retryWhile ?? (({ isTransient }) => isTransient)
@@ -208,9 +205,11 @@ const makeAt = Effect.fnUntraced(function*<R>(
   const tellUnread = UnreadFields.makeTell(`Token endpoint ${options.name}`)
 
   const readToken = Effect.fnUntraced(function*(
-    { clean, read, reject, sentAt }: ServerExchange.Answer<TokenEndpointError>,
-    refreshToken: Redacted.Redacted | undefined
+    { body, clean, read, reject, sentAt }: ServerExchange.Answer<TokenEndpointError>,
+    { grant }: TokenRequest.ResolvedTokenRequest
   ) {
+    const refreshToken = TokenResponse.decodeRefreshToken(body)
+    if (refreshToken !== undefined) grant.onRefreshToken?.(refreshToken)
     const response = yield* read((body) => TokenResponse.decode(body, options))
     // RFC 9449 §5: the client requested a bound token
     if (response.isBound !== (proofKey !== undefined)) {
@@ -232,41 +231,38 @@ const makeAt = Effect.fnUntraced(function*<R>(
 
   const attributes = { "oauth.client_id": clientId, "oauth.token_endpoint": options.name }
 
-  const attempt = (request: TokenRequest.ResolvedTokenRequest, number: number) =>
+  const attempt = (request: TokenRequest.ResolvedTokenRequest, number = 1) =>
     ErrorAttributes.inSpan(
       "TokenEndpoint.attempt",
       { attributes: { ...attributes, "oauth.attempt": number } },
-      () =>
-        Effect.flatMap(Clock.currentTimeNanos, (startedAt) => {
-          if (number > 1) update(OAuthMetrics.tokenRetries, 1)
-          const count = (outcome: OAuthMetrics.RequestOutcome) =>
-            Effect.map(Clock.currentTimeNanos, (now) => {
-              update(OAuthMetrics.tokenRequests(outcome), 1)
-              update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(Duration.nanos(now - startedAt)))
-            })
-          return post(request, number).pipe(
-            Effect.tapError(onFailure),
-            Effect.flatMap((answer) => {
-              const refreshToken = TokenResponse.decodeRefreshToken(answer.body)
-              if (refreshToken !== undefined) request.grant.onRefreshToken?.(refreshToken)
-              return readToken(answer, refreshToken)
-            }),
-            Effect.tapBoth({ onFailure: count, onSuccess: () => count("issued") })
-          )
-        })
+      () => {
+        if (number > 1) update(OAuthMetrics.tokenRetries, 1)
+        return post(request, number).pipe(
+          Effect.tapError(onFailure),
+          Effect.flatMap((answer) => readToken(answer, request)),
+          Effect.either,
+          Effect.timed,
+          Effect.flatMap(([elapsed, result]) => {
+            const outcome = Either.isRight(result) ? "issued" : result.left
+            update(OAuthMetrics.tokenRequests(outcome), 1)
+            update(OAuthMetrics.tokenRequestDuration(outcome), Duration.toSeconds(elapsed))
+            return result
+          })
+        )
+      }
     )
 
   return TokenEndpoint.of({
     address: options.name,
     resolve: memoizeResolve(identity, options.request ?? {}, binding),
-    isCurrent: binding === undefined ? constTrue : (request) => request.binding === binding(),
-    attempt: (request, number = 1) => attempt(request, number),
+    isCurrent: (request) => request.binding === binding(),
+    attempt,
     request: (request) =>
       ErrorAttributes.inSpan("TokenEndpoint.request", { attributes }, () => {
         let number = 0
         return Effect.retry(Effect.suspend(() => attempt(request, ++number)), retry)
       }),
-    timeout: Duration.decode(options.timeout ?? AuthenticatedPost.defaultTimeout),
+    timeout: options.timeout,
     proofKey,
     retry,
     credentials: clientAuth.version === undefined
@@ -295,12 +291,12 @@ const doubtOfProofs = (
       supported.value.join(", ")
     }; the key signs with ${proofKey.algorithm}`
 
-/** A token may be bound to both, a key and a certificate. */
+/** What new tokens are bound to: a key, a certificate, or both. */
 const bindingOf = <R>(
   { binding, method }: Pick<ClientAuth.ClientAuth<R>, "binding" | "method">,
   proofKey: DPoP.ProofKey | undefined
-): Effect.Effect<(() => string) | undefined, InvalidOptions, R> => {
-  if (binding === undefined) return Effect.succeed(proofKey && (() => proofKey.thumbprint))
+): Effect.Effect<() => string | undefined, InvalidOptions, R> => {
+  if (binding === undefined) return Effect.succeed(() => proofKey?.thumbprint)
   return Effect.map(
     orInvalid(binding, "clientAuth", `${method}: what its tokens are bound to is not known`),
     (thumbprint) => proofKey === undefined ? thumbprint : () => `${proofKey.thumbprint}.${thumbprint()}`
@@ -352,6 +348,7 @@ const discoverySettingsOf = <R>(options: DiscoveryOptions<R>) =>
       (error) => LayerOptions.rename(error, nameHere)
     ),
     candidates: ClientAuthChoice.make("TokenEndpoint", options),
+    bounds: AuthenticatedPost.check("TokenEndpoint", options),
     requests: checkRequests(options)
   })
 
@@ -387,7 +384,7 @@ export const makeDiscovery: <R = never>(
   options: DiscoveryOptions<R>
 ) => Effect.Effect<TokenEndpoint["Type"], InvalidOptions, HttpClient.HttpClient | Scope.Scope | R> = Effect.fnUntraced(
   function*<R = never>(options: DiscoveryOptions<R>) {
-    const { candidates } = yield* discoverySettingsOf(options)
+    const { bounds, candidates } = yield* discoverySettingsOf(options)
     const server = yield* AuthorizationServer.make(serverOf(options))
     const proofKey = yield* proofKeyOf(options)
 
@@ -419,6 +416,7 @@ export const makeDiscovery: <R = never>(
 
     const endpoint = yield* makeAt({
       ...options,
+      ...bounds,
       dpop: proofKey,
       name: server.issuer,
       identity: server.issuer,
@@ -547,11 +545,11 @@ export const layerConfig = <R = never>(
 const memoizeResolve = (
   identity: TokenRequest.Identity,
   defaults: TokenRequest.TokenRequest,
-  bindingOf: (() => string) | undefined
+  bindingOf: () => string | undefined
 ) => {
   const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.ResolvedTokenRequest>()
   return (request = defaults) => {
-    const binding = bindingOf?.()
+    const binding = bindingOf()
     const found = known.get(request)
     if (found !== undefined && found.binding === binding) return found
     const resolved = TokenRequest.resolve({ ...identity, binding }, TokenRequest.merge(defaults, request))

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Redacted from "effect/Redacted"
 import * as Grant from "./Grant.js"
 
@@ -105,7 +106,7 @@ export const resolve = (identity: Identity, request: TokenRequest): ResolvedToke
 const ofClientCredentials = ["grant_type", "client_credentials"] as const
 
 const list = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
-  value === undefined ? [] : typeof value === "string" ? [value] : value
+  value === undefined ? [] : Arr.ensure(value)
 
 /**
  * The scopes of a request without duplicates, in a fixed order: scope is a set

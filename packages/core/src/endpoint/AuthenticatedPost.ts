@@ -4,15 +4,16 @@
  * and introspection endpoints.
  */
 import * as Headers from "@effect/platform/Headers"
-import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import type { LazyArg } from "effect/Function"
 import * as Predicate from "effect/Predicate"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import { AccessToken, type ProofKey } from "../AccessToken.js"
 import type * as AuthorizationServer from "../AuthorizationServer.js"
@@ -50,116 +51,114 @@ interface Form {
   readonly grant?: Grant.Grant | undefined
 }
 
-/**
- * Makes the sender of forms to one endpoint. `name` is that of the layer whose
- * options these are, and `ServerError` the class of its errors.
- */
+/** Makes the sender of forms to one endpoint. `ServerError` is the class of its errors. */
 export const make = Effect.fnUntraced(function*<E extends AuthorizationServerError, D, R = never>(
-  name: string,
   ServerError: ServerExchange.ErrorClass<E>,
   destination: Effect.Effect<Destination<R>, D>,
-  options: Omit<AuthorizationServer.RequestOptions<R>, "clientSecret" | "clientAuth"> & {
+  options: Bounds & Pick<AuthorizationServer.RequestOptions<R>, "headers" | "requestInit"> & {
     readonly proofKey?: ProofKey | undefined
     readonly tokenField?: string | undefined
   }
 ) {
-  const { clientId, maxResponseBytes, timeout } = yield* check(name, options)
+  const { clientId, timeout } = options
   const services = yield* Effect.context<R>()
-  const exchange = yield* ServerExchange.make(ServerError, { ...options, maxResponseBytes })
-  const headers = Headers.fromInput(options.headers)
-  const ownSecrets = yield* Redaction.secretsOf(headers)
+  const exchange = yield* ServerExchange.make(ServerError, options)
+  const ownHeaders = Headers.fromInput(options.headers)
+  const ownSecrets = yield* Redaction.secretsOf(ownHeaders)
   const proofs = options.proofKey?.sending as ProvenForm.Sending | undefined
-
-  const send = (
-    { clientAuth, issuer, url }: Destination<R>,
-    endpoint: string,
-    form: Form,
-    attempt: number,
-    waiting: Waiting
-  ): Effect.Effect<ServerExchange.Answer<E>, E> => {
-    const context: ClientAuth.Context = { clientId, endpoint: url.href, issuer, attempt }
-
-    const unavailable = (description: string) => new ServerError({ endpoint, reason: "ClientAuth", description })
-
-    const obtain = <A>(
-      what: string,
-      effect: LazyArg<Effect.Effect<A, unknown, R>>,
-      secretsIn: (obtained: A) => ReadonlyArray<Redacted.Redacted>
-    ) =>
-      Effect.suspend(() => {
-        waiting.for = what
-        return Effect.provide(Effect.suspend(effect), services)
-      }).pipe(
-        Effect.catchAllCause((cause) => Effect.fail(unavailable(`the ${what} are unavailable${sayWhy(cause)}`))),
-        Effect.tap(() => Effect.sync(() => waiting.for = "answer")),
-        Effect.filterOrFail(
-          (obtained) => !secretsIn(obtained).some(isMissing),
-          () => unavailable(`the ${what} are empty`)
-        )
-      )
-
-    const authenticate = obtain(
-      `${clientAuth.method} credentials`,
-      () => clientAuth.authenticate(context),
-      ({ headers, params, secrets }) => redactedOf(headers, params, secrets)
-    )
-
-    const post = Effect.fnUntraced(function*(credentials: ClientAuth.Credentials) {
-      const { grant } = form
-      const params = grant === undefined
-        ? {}
-        : yield* obtain(`parameters of the grant ${grant.type}`, () => grant.params(context), redactedOf)
-      // Never sent twice (RFC 6749 §3.2): the request's parameters replace those of the grant
-      const beside = pairs(params).filter(([name]) => !form.params.some(([given]) => given === name))
-      const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
-        const proven = { ...credentials, headers: { ...credentials.headers, ...proof } }
-        const request = makeRequest(url, headers, [...form.params, ...beside], proven)
-        return exchange(endpoint, request, [...ownSecrets, ...secretsOf(proven, form, params)])
-      }
-      return yield* proofs === undefined ? sendWith(undefined) : proofs.form(url, sendWith)
-    })
-
-    const authenticatedPost = Effect.flatMap(
-      authenticate,
-      (credentials) =>
-        Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
-          authenticate.pipe(
-            Effect.filterOrFail(({ version }) => !Equal.equals(version, credentials.version)),
-            Effect.orElseFail(() => error),
-            Effect.flatMap(post)
-          ))
-    )
-
-    // What was signed for the first request may be invalid for the second: both are made anew
-    return proofs === undefined
-      ? authenticatedPost
-      : Effect.catchIf(authenticatedPost, proofs.wantsNonce, () => authenticatedPost)
-  }
 
   /** Sends a form; `attempt` counts from 1 and reaches the client authentication. */
   return (form: Form, attempt: number): Effect.Effect<ServerExchange.Answer<E>, E | D> =>
-    Effect.flatMap(destination, (to) => {
-      const endpoint = `${to.url.origin}${to.url.pathname}`
-      const waiting: Waiting = { for: "answer" }
+    Effect.flatMap(destination, ({ clientAuth, issuer, url }) => {
+      const endpoint = `${url.origin}${url.pathname}`
+      const context: ClientAuth.Context = { clientId, endpoint: url.href, issuer, attempt }
+      const failure = (reason: "ClientAuth" | "Timeout", description: string) =>
+        new ServerError({ endpoint, reason, description })
+      /** What the attempt waits for when its time is over. */
+      let awaited = "answer"
+
+      const obtain = <A>(
+        what: string,
+        effect: LazyArg<Effect.Effect<A, unknown, R>>,
+        secretsIn: (obtained: A) => ReadonlyArray<Redacted.Redacted>
+      ) =>
+        Effect.suspend(() => {
+          awaited = what
+          return Effect.provide(effect(), services)
+        }).pipe(
+          Effect.catchAllCause((cause) =>
+            Effect.fail(failure("ClientAuth", `the ${what} are unavailable${sayWhy(cause)}`))
+          ),
+          Effect.flatMap((obtained) => {
+            awaited = "answer"
+            return secretsIn(obtained).some(isMissing)
+              ? Effect.fail(failure("ClientAuth", `the ${what} are empty`))
+              : Effect.succeed(obtained)
+          })
+        )
+
+      const authenticate = obtain(
+        `${clientAuth.method} credentials`,
+        () => clientAuth.authenticate(context),
+        ({ headers, params, secrets }) => redactedOf(headers, params, secrets)
+      )
+
+      const post = Effect.fnUntraced(function*({ headers, params, secrets }: ClientAuth.Credentials) {
+        const { grant } = form
+        const granted = grant === undefined
+          ? {}
+          : yield* obtain(`parameters of the grant ${grant.type}`, () => grant.params(context), redactedOf)
+        // Never sent twice (RFC 6749 §3.2): the request's parameters replace those of the grant
+        const beside = pairs(granted).filter(([name]) => !form.params.some(([given]) => given === name))
+        const sent = [...form.params, ...beside]
+        const sendWith = (proof: ClientAuth.Credentials["headers"]) => {
+          const secretHeaders = Record.map({ ...headers, ...proof }, reveal)
+          return exchange(endpoint, makeRequest(url, { ...ownHeaders, ...secretHeaders }, sent, params), [
+            ...ownSecrets,
+            ...Object.values(secretHeaders),
+            ...redactedOf(params, secrets, Object.fromEntries(sent)).map(reveal)
+          ])
+        }
+        return yield* proofs === undefined ? sendWith(undefined) : proofs.form(url, sendWith)
+      })
+
+      const authenticatedPost = Effect.flatMap(
+        authenticate,
+        (credentials) =>
+          Effect.catchIf(post(credentials), mayBeRotated(credentials), (error) =>
+            authenticate.pipe(
+              Effect.filterOrFail(({ version }) => !Equal.equals(version, credentials.version)),
+              Effect.orElseFail(() => error),
+              Effect.flatMap(post)
+            ))
+      )
+
+      // What was signed for the first request may be invalid for the second: both are made anew
+      const answer = proofs === undefined
+        ? authenticatedPost
+        : Effect.catchIf(authenticatedPost, proofs.wantsNonce, () => authenticatedPost)
+
       // The limit must hold even for what cannot be interrupted: the app's own effects or client, or the caller, such
       // as a finalizer
-      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(send(to, endpoint, form, attempt, waiting))), {
+      return Effect.timeoutFail(Effect.interruptible(Effect.disconnect(answer)), {
         duration: timeout,
-        onTimeout: () =>
-          new ServerError({
-            endpoint,
-            reason: "Timeout",
-            description: `no ${waiting.for} within ${Duration.format(timeout)}`
-          })
+        onTimeout: () => failure("Timeout", `no ${awaited} within ${Duration.format(timeout)}`)
       })
     })
 })
 
+/** Who asks, and the bounds. */
+export interface Bounds {
+  readonly clientId: string
+  readonly timeout: Duration.Duration
+  readonly maxResponseBytes: number
+}
+
 /** Checks who asks, and the bounds. */
 export const check = (
   name: string,
-  options: Pick<AuthorizationServer.RequestOptions, "clientId" | "timeout" | "maxResponseBytes">
-) =>
+  options: Pick<AuthorizationServer.RequestOptions, keyof Bounds>
+): Effect.Effect<Bounds, InvalidOptions> =>
   LayerOptions.collect({
     clientId: LayerOptions.text(`${name}.clientId`, options.clientId),
     timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
@@ -168,11 +167,6 @@ export const check = (
       options.maxResponseBytes ?? defaultMaxResponseBytes
     )
   })
-
-/** What an attempt waits for when its time is over. */
-interface Waiting {
-  for: string
-}
 
 /** A request about one token (RFC 7009 §2.1, RFC 7662 §2.1). */
 type AboutToken<A, E> = (
@@ -212,30 +206,34 @@ const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D
   options: AuthorizationServer.EndpointOptions<R>
 ) {
   const { issuer } = options
-  const { address, clientAuth } = yield* LayerOptions.collect({
+  const { address, bounds, clientAuth } = yield* LayerOptions.collect({
     address: Effect.isEffect(at)
       ? Effect.succeed(at)
       : Effect.map(Origin.checkUrl(`${name}.${option}`, at, options), Effect.succeed),
     clientAuth: clientAuthOf(name, options),
-    post: check(name, options)
+    bounds: check(name, options)
   })
-  return yield* make(name, ServerError, Effect.map(address, (url) => ({ url, issuer, clientAuth })), options)
+  const destination = Effect.map(address, (url) => ({ url, issuer, clientAuth }))
+  return yield* make(ServerError, destination, { ...options, ...bounds })
 })
 
 /** The client authentication of the options. */
 export const clientAuthOf = <R>(
   name: string,
   options: Pick<AuthorizationServer.RequestOptions<R>, "clientAuth" | "clientSecret">
-): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> => {
-  if (options.clientAuth !== undefined) return checkClientAuth(name, options.clientAuth)
-  const secret = options.clientSecret
-  return Effect.isEffect(secret)
-    ? Effect.succeed(ClientAuth.clientSecretBasic(secret))
-    : Effect.map(
-      LayerOptions.secret(`${name}.clientSecret`, secret as Redacted.Redacted),
-      (secret) => ClientAuth.clientSecretBasic(secret)
-    )
-}
+): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> =>
+  options.clientAuth === undefined
+    ? Effect.map(clientSecretOf(name, options), (secret) => ClientAuth.clientSecretBasic(secret))
+    : checkClientAuth(name, options.clientAuth)
+
+/** The client secret of the options; an effect that reads it is checked when it runs. */
+export const clientSecretOf = <R>(
+  name: string,
+  { clientSecret }: Pick<AuthorizationServer.RequestOptions<R>, "clientSecret">
+): Effect.Effect<ClientAuth.Secret<R>, InvalidOptions> =>
+  Effect.isEffect(clientSecret)
+    ? Effect.succeed(clientSecret)
+    : LayerOptions.secret(`${name}.clientSecret`, clientSecret as Redacted.Redacted)
 
 /** Plain JavaScript may give the name of a method. */
 export const checkClientAuth = <R>(
@@ -267,31 +265,26 @@ const mayBeRotated = ({ version }: ClientAuth.Credentials) => ({ error, status }
 
 const makeRequest = (
   url: URL,
-  headers: Headers.Headers,
+  headers: Readonly<Record<string, string>>,
   params: Form["params"],
-  credentials: ClientAuth.Credentials
+  ofClient: ClientAuth.Credentials["params"] = {}
 ): HttpClientRequest.HttpClientRequest => {
   const form = new URLSearchParams()
   for (const [name, value] of params) form.append(name, reveal(value))
-  for (const [name, value] of Object.entries(credentials.params ?? {})) form.set(name, reveal(value))
+  for (const [name, value] of Object.entries(ofClient)) form.set(name, reveal(value))
   return HttpClientRequest.post(url.href).pipe(
     HttpClientRequest.setHeaders({
       accept: "application/json",
       // A small response must not decompress to a large one
-      "accept-encoding": "identity"
+      "accept-encoding": "identity",
+      ...headers
     }),
-    HttpClientRequest.setHeaders(headers),
-    HttpClientRequest.setHeaders(
-      Object.entries(credentials.headers ?? {}).map(([name, value]) => [name, reveal(value)] as const)
-    ),
-    HttpClientRequest.setBody(HttpBody.text(form.toString(), "application/x-www-form-urlencoded"))
+    HttpClientRequest.bodyUrlParams(form)
   )
 }
 
 const pairs = (params: Grant.Params): Form["params"] =>
-  Object.entries(params).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((value) => [name, value] as const)
-  )
+  Object.entries(params).flatMap(([name, value]) => Arr.ensure(value).map((value) => [name, value] as const))
 
 type Values = Readonly<Record<string, unknown>> | ReadonlyArray<Redacted.Redacted> | undefined
 
@@ -304,12 +297,3 @@ const isMissing = (secret: Redacted.Redacted): boolean => {
 }
 
 const reveal = (value: string | Redacted.Redacted): string => typeof value === "string" ? value : Redacted.value(value)
-
-const secretsOf = (
-  { headers, params, secrets }: ClientAuth.Credentials,
-  form: Form,
-  grant: Grant.Params
-): ReadonlyArray<string> => [
-  ...redactedOf(params, secrets, grant, Object.fromEntries(form.params)).map(reveal),
-  ...Object.values(headers ?? {}).map(reveal)
-]

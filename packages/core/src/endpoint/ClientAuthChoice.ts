@@ -19,12 +19,9 @@ export const make = <R>(name: string, options: {
   readonly clientSecret?: ClientAuth.Secret<R> | undefined
   readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
 }): Effect.Effect<Candidates<R>, InvalidOptions> => {
-  const { clientAuth, clientSecret } = options
+  const { clientAuth } = options
   if (clientAuth === undefined) {
-    const secret: Effect.Effect<ClientAuth.Secret<R>, InvalidOptions> = Effect.isEffect(clientSecret)
-      ? Effect.succeed(clientSecret)
-      : LayerOptions.secret(`${name}.clientSecret`, clientSecret as never)
-    return Effect.map(secret, (secret) => [
+    return Effect.map(AuthenticatedPost.clientSecretOf(name, options), (secret) => [
       ClientAuth.clientSecretBasic(secret),
       ClientAuth.clientSecretPost(secret),
       ClientAuth.clientSecretJwt(secret)

@@ -19,6 +19,7 @@ import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import * as ErrorAttributes from "../disclosure/ErrorAttributes.js"
@@ -42,6 +43,9 @@ export interface ErrorClass<E extends AuthorizationServerError> {
 
 /** The fields of an error in addition to its subject. */
 type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
+
+/** What is wrong with a response; without a reason, its status says it. */
+type ResponseFault = Omit<ErrorFields, "reason"> & Partial<ErrorFields>
 
 /** Reads an object, or says what is wrong with it. */
 export type Decode<A> = (body: Readonly<Record<string, unknown>>) => Either.Either<A, string>
@@ -89,20 +93,12 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
       redirect: "manual"
     }
 
-    const receive = (
-      endpoint: string,
-      request: HttpClientRequest.HttpClientRequest,
-      clean: Redaction.Clean,
-      span: Tracer.Span | undefined
-    ) => {
-      const transportError = (cause: unknown) => new ServerError({ endpoint, ...transportFields(cause, clean) })
-      const refused = (error: HttpClientError.HttpClientError) => transportError(causeOf(error))
+    const receive = (endpoint: string, request: HttpClientRequest.HttpClientRequest, clean: Redaction.Clean) => {
+      const failed = (failure: unknown) => new ServerError({ endpoint, ...transportFields(failure, clean) })
       // A client below could show the credentials in spans of its own
       const redact: RedactedSpans.Redact = (exit) => {
         if (Exit.isSuccess(exit)) return Exit.void
-        if (Cause.isInterruptedOnly(exit.cause)) return exit
-        const failure = Cause.squash(exit.cause)
-        return Exit.fail(HttpClientError.isHttpClientError(failure) ? refused(failure) : transportError(failure))
+        return Cause.isInterruptedOnly(exit.cause) ? exit : Exit.fail(failed(Cause.squash(exit.cause)))
       }
       return RedactedSpans.make(client.execute(request), redact).pipe(
         Effect.catchAllDefect((defect) =>
@@ -111,76 +107,70 @@ export const make = <E extends AuthorizationServerError>(ServerError: ErrorClass
         // This code decides what a status means, even if the client below filters them
         Effect.catchIf(isStatusFailure, ({ response }) => Effect.succeed(response)),
         // Within the span, which would keep the client's failure and with it the request
-        Effect.mapError(refused),
-        Effect.tap(({ status }) => Effect.sync(() => span?.attribute("http.response.status_code", status))),
-        Effect.flatMap((response) =>
-          Effect.map(Effect.either(readBody(response, maxResponseBytes)), (read) => ({ read, response }))
-        ),
-        // Ends a body that was not read completely, which would keep its connection busy
-        Effect.scoped,
-        Effect.provideService(FetchRequestInit, requestInit)
+        Effect.mapError(failed)
       )
     }
 
-    const exchange = Effect.fnUntraced(function*(
-      endpoint: string,
-      request: HttpClientRequest.HttpClientRequest,
-      secrets: ReadonlyArray<string>,
-      span: Tracer.Span | undefined
-    ) {
-      const sentAt = yield* Clock.currentTimeMillis
-      const { read, response } = yield* receive(endpoint, request, Redaction.make(secrets), span)
-      const text = Either.getOrElse(read, () => "")
-      const { status } = response
-      const body = parse(response.headers, text)
-      const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
-      const now = yield* Clock.currentTimeMillis
-      const headers = () => Redaction.headers(response.headers, clean)
-      const error = (fields: ErrorFields) =>
-        new ServerError({
-          status,
-          headers: headers(),
-          retryAfter: parseRetryAfter(response.headers["retry-after"], now),
-          ...fields,
-          endpoint
-        })
-      if (Either.isLeft(read)) {
-        const { cause } = read.left
-        const description = `the body is larger than ${maxResponseBytes} bytes (maxResponseBytes)`
-        return yield* Effect.fail(
-          error(cause === undefined ? { reason: reasonOf(status), description } : transportFields(cause, clean))
-        )
-      }
-      if (reasonOf(status) === "Redirect") {
-        return yield* Effect.fail(error({ reason: "Redirect", description: "a redirect, which is not followed" }))
-      }
-      const failure = TokenResponse.decodeError(body, clean)
-      if (failure !== undefined) {
-        return yield* Effect.fail(error({ reason: "OAuth", description: failure.error, ...failure }))
-      }
-      const reasons = () => TokenResponse.reasonsOf(body)
-      if (reasonOf(status) === "Status") {
-        const description = `no OAuth error in ${describeBody(headers(), text)}`
-        const reason = clean(reasons() || plainReason(response.headers, text))
-        return yield* Effect.fail(error({ reason: "Status", description: withReason(description, reason) }))
-      }
-      // A text instead of a token may be a token
-      const reject = (description: string) =>
-        error({ reason: "InvalidResponse", description: withReason(clean(description), clean(reasons())) })
-      return {
-        sentAt,
-        headers,
-        body,
-        clean,
-        reject,
-        read: <A>(decode: Decode<A>) =>
-          Predicate.isRecord(body)
-            ? Either.mapLeft(decode(body), reject)
-            : Either.left(reject(
-              body === undefined ? `no valid JSON in ${describeBody(headers(), text)}` : "the JSON is not an object"
-            ))
-      }
-    })
+    const exchange = Effect.fnUntraced(
+      function*(
+        endpoint: string,
+        request: HttpClientRequest.HttpClientRequest,
+        secrets: ReadonlyArray<string>,
+        span: Tracer.Span | undefined
+      ) {
+        const sentAt = yield* Clock.currentTimeMillis
+        const cleanSent = Redaction.make(secrets)
+        const response = yield* receive(endpoint, request, cleanSent)
+        const { status } = response
+        span?.attribute("http.response.status_code", status)
+        const read = yield* Effect.either(readBody(response, maxResponseBytes, cleanSent))
+        const text = Either.getOrElse(read, () => "")
+        const type = response.headers["content-type"] ?? ""
+        const body = parse(type, text)
+        const clean = Redaction.make([...secrets, ...tokensOf(body, options.tokenField)])
+        const now = yield* Clock.currentTimeMillis
+        const headers = () => Redaction.headers(response.headers, clean)
+        const reason = reasonOf(status)
+        const error = (fault: ResponseFault) =>
+          new ServerError({
+            reason,
+            status,
+            headers: headers(),
+            retryAfter: parseRetryAfter(response.headers["retry-after"], now),
+            ...fault,
+            endpoint
+          })
+        const fail = (fault: ResponseFault) => Effect.fail(error(fault))
+        if (Either.isLeft(read)) return yield* fail(read.left)
+        if (reason === "Redirect") return yield* fail({ description: "a redirect, which is not followed" })
+        const failure = TokenResponse.decodeError(body, clean)
+        if (failure !== undefined) return yield* fail({ reason: "OAuth", description: failure.error, ...failure })
+        const reasons = () => TokenResponse.reasonsOf(body)
+        if (reason === "Status") {
+          const description = `no OAuth error in ${describeBody(headers(), text)}`
+          const said = clean(reasons() || plainReason(type, text))
+          return yield* fail({ description: withReason(description, said) })
+        }
+        // A text instead of a token may be a token
+        const reject = (description: string) => error({ description: withReason(clean(description), clean(reasons())) })
+        return {
+          sentAt,
+          headers,
+          body,
+          clean,
+          reject,
+          read: <A>(decode: Decode<A>) =>
+            Predicate.isRecord(body)
+              ? Either.mapLeft(decode(body), reject)
+              : Either.left(reject(
+                body === undefined ? `no valid JSON in ${describeBody(headers(), text)}` : "the JSON is not an object"
+              ))
+        }
+      },
+      // Ends a body that was not read completely, which would keep its connection busy
+      Effect.scoped,
+      Effect.provideService(FetchRequestInit, requestInit)
+    )
 
     return (endpoint, request, secrets) =>
       traced(endpoint, request, (request, span) => exchange(endpoint, request, secrets, span))
@@ -198,18 +188,16 @@ const describeBody = (headers: Headers.Headers, body: string): string => {
 }
 
 /** The error fields of a transport failure. */
-const transportFields = (cause: unknown, clean: Redaction.Clean): ErrorFields => ({
-  reason: "Transport",
-  description: describe(cause, clean),
-  code: codeOf(cause)
-})
-
-const causeOf = ({ cause, description, reason }: HttpClientError.HttpClientError): unknown =>
-  cause ?? description ?? reason
+const transportFields = (failure: unknown, clean: Redaction.Clean): ErrorFields => {
+  const cause = HttpClientError.isHttpClientError(failure)
+    ? failure.cause ?? failure.description ?? failure.reason
+    : failure
+  return { reason: "Transport", description: describe(cause, clean), code: codeOf(cause) }
+}
 
 /** A text for people: no page, no truncated document, and no word that could be a token. */
-const plainReason = (headers: Headers.Headers, text: string): string =>
-  /^(text\/plain|$)/i.test(headers["content-type"] ?? "") && /^\s*[^\s<{[]/.test(text) && !/[^\s.]{32}/.test(text)
+const plainReason = (type: string, text: string): string =>
+  /^(text\/plain|$)/i.test(type) && /^\s*[^\s<{[]/.test(text) && !/[^\s.]{32}/.test(text)
     ? text
     : ""
 
@@ -258,59 +246,52 @@ const traced = <A, E extends AuthorizationServerError>(
         span
       ).pipe(
         // The span keeps the result, which contains the token
-        Effect.map((answer) => Redacted.make(answer)),
+        Effect.map(Redacted.make),
         Effect.locally(HttpClient.currentTracerDisabledWhen, constTrue)
       )).pipe(Effect.map(Redacted.value))
   })
 
 /**
- * Why a body was not read. A stream runs in its own fibers, whose failures may
- * be logged: this contains no request, and so no credentials.
+ * Fails with what is wrong with the body: a failure that is logged on its way
+ * contains no request, and so no credentials.
  */
-interface BodyError {
-  /** `undefined`: the body is too large. */
-  readonly cause?: unknown
-}
-
-type Pull = Effect.Effect<Iterable<Uint8Array>, Option.Option<HttpClientError.ResponseError>>
-
-// Running the stream would take a fiber of its own
 const readBody = (
   response: HttpClientResponse.HttpClientResponse,
-  maxBytes: number
-): Effect.Effect<string, BodyError> =>
+  maxBytes: number,
+  clean: Redaction.Clean
+): Effect.Effect<string, ResponseFault, Scope.Scope> =>
   Effect.suspend(() => {
-    const tooLarge: BodyError = {}
-    if (Number(response.headers["content-length"]) > maxBytes) return Effect.fail(tooLarge)
+    const tooLarge = Effect.fail({ description: `the body is larger than ${maxBytes} bytes (maxResponseBytes)` })
+    if (Number(response.headers["content-length"]) > maxBytes) return tooLarge
     const decoder = new TextDecoder()
     let bytes = 0
     let text = ""
-    const failed = (error: HttpClientError.ResponseError): Effect.Effect<void, BodyError> =>
-      error.reason === "EmptyBody" ? Effect.void : Effect.fail({ cause: causeOf(error) })
-    const rest = (pull: Pull): Effect.Effect<void, BodyError> =>
+    const failed = (error: HttpClientError.ResponseError): Effect.Effect<void, ResponseFault> =>
+      error.reason === "EmptyBody" ? Effect.void : Effect.fail(transportFields(error, clean))
+    // Running the stream would take a fiber of its own
+    const rest = (pull: Pull): Effect.Effect<void, ResponseFault> =>
       Effect.matchEffect(pull, {
         onFailure: Option.match({ onNone: () => Effect.void, onSome: failed }),
         onSuccess: (chunks) => {
           for (const chunk of chunks) {
             bytes += chunk.byteLength
-            if (bytes > maxBytes) return Effect.fail(tooLarge)
+            if (bytes > maxBytes) return tooLarge
             text += decoder.decode(chunk, { stream: true })
           }
           return rest(pull)
         }
       })
-    return Effect.flatMap(Stream.toPull(response.stream), rest).pipe(
-      Effect.scoped,
-      Effect.map(() => text + decoder.decode())
-    )
+    return Effect.map(Effect.flatMap(Stream.toPull(response.stream), rest), () => text + decoder.decode())
   })
 
+type Pull = Effect.Effect<Iterable<Uint8Array>, Option.Option<HttpClientError.ResponseError>>
+
 /** JSON, whatever the content type; else a form, as early OAuth 2 servers sent it. */
-const parse = (headers: Headers.Headers, text: string): unknown => {
+const parse = (type: string, text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
-    return formTypes.test(headers["content-type"] ?? "") && formOfOAuth.test(text)
+    return formTypes.test(type) && formOfOAuth.test(text)
       ? formFields(new URLSearchParams(text.trim()))
       : undefined
   }

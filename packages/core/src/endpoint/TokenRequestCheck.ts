@@ -7,18 +7,17 @@ import type { TokenRequest } from "../TokenRequest.js"
 
 /** Names all that JavaScript, or a cast, gave another type. */
 export const check = (option: string, request: TokenRequest = {}): Effect.Effect<void, InvalidOptions> => {
-  const { audience, grant, params = {}, resource, scope } = request
-  const byName = Object.entries(params).map(([name, value]) =>
-    // As of a variable that is not set
-    typeof value === "string"
-      ? Effect.void
-      : LayerOptions.invalid(`${option}.params.${name}`, value === undefined ? "is missing" : "is not a string")
-  )
+  const { grant, params = {} } = request
   return LayerOptions.collect([
     LayerOptions.type(`${option}.grant`, grant, Predicate.hasProperty("type"), "one of those that Grant has"),
-    LayerOptions.textOrTexts(`${option}.scope`, scope),
-    LayerOptions.textOrTexts(`${option}.resource`, resource),
-    LayerOptions.textOrTexts(`${option}.audience`, audience),
-    ...byName
+    ...(["scope", "resource", "audience"] as const).map((name) =>
+      LayerOptions.textOrTexts(`${option}.${name}`, request[name])
+    ),
+    ...Object.entries(params).map(([name, value]) =>
+      // As of a variable that is not set
+      typeof value === "string"
+        ? Effect.void
+        : LayerOptions.invalid(`${option}.params.${name}`, value === undefined ? "is missing" : "is not a string")
+    )
   ])
 }

@@ -5,6 +5,7 @@
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../AccessToken.js"
 import { errorCodes } from "../disclosure/ErrorAttributes.js"
@@ -143,8 +144,7 @@ export const decode = (
 ): Either.Either<TokenResponse, string> => {
   // Some servers return null, false, 0 or an empty text for no error
   if (Predicate.isTruthy(body.error)) return Either.left("error is not a string")
-  if (body[tokenField] === undefined) return Either.left(`${tokenField} is missing`)
-  const token = readToken(body[tokenField])
+  const token = body[tokenField] === undefined ? Either.left("is missing") : readToken(body[tokenField])
   if (Either.isLeft(token)) return Either.left(`${tokenField} ${token.left}`)
   const unread: Array<string> = []
   const optional = <A>(name: string, read: Read<A>) =>
@@ -161,9 +161,7 @@ export const decode = (
       isBound: name === "dpop",
       expires_in: optional("expires_in", readSeconds),
       scope: optional("scope", readScope),
-      fields: fields && Object.fromEntries(
-        fields.filter((name) => Object.hasOwn(body, name)).map((name) => [name, Redacted.make(body[name])])
-      ),
+      fields: fields && Record.map(Record.filter(body, (_, name) => fields.includes(name)), Redacted.make),
       unread
     })
     : Either.left(`token_type is ${shown(type)}, which this client does not know (bearerTypes)`)
