@@ -228,9 +228,7 @@ export const make: (
   const log = RenewalLog.make(parts)
   const acceptances = new OriginVerdicts.Acceptances()
   const adoption = Adoption.make({ ...parts, acceptances, jitter, slots, fleet, log })
-  const others = isShared
-    ? (sharing.others as OtherProcesses.Make | undefined)?.({ ...parts, fleet, slots, adoption })
-    : undefined
+  const others = (fleet.others as OtherProcesses.Make | undefined)?.({ ...parts, slots, adoption })
   const reports = Reports.make({ ...parts, fleet, others, acceptances })
   const renew = Renewal.make({ ...parts, attempt, fleet, adoption, reports })
   const flights = Flights.make({ ...parts, slots, fleet, adoption, reports, others, log, renew })

@@ -39,17 +39,20 @@ const patience = { atLeast: 0.5, jitter: 0.25 }
 export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing =>
   Sharing.make({
     isShared,
-    others,
     keyOf: fingerprint,
     nameOf: identity,
     join: (store, options) =>
-      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => join(store, isShared, options))
+      Effect.map(
+        BoundedStore.make(store, { timeout: options.storeTimeout }),
+        (store) => join(store, isShared, others, options)
+      )
   })
 
 /** What one process of the fleet does. */
 const join = (
   store: BoundedStore.BoundedStore,
   isShared: boolean,
+  others: Sharing.Others,
   options: Sharing.Options
 ): Sharing.Fleet => {
   const { failureCooldown, fork, leaseDuration, retry, storeTimeout, update } = options
@@ -237,34 +240,38 @@ const join = (
     }
   }
 
-  const tokens = SharedTokens.make(store, options)
+  const stored = SharedTokens.make(store, options)
   const writing = new Set<string>()
+  const tokens: SharedTokens.SharedTokens = {
+    read: stored.read,
+    write: (key, token, replaces) =>
+      Effect.suspend(() => {
+        writing.add(key)
+        return Effect.ensuring(
+          stored.write(key, token, replaces, awaited.has(key)),
+          Effect.sync(() => writing.delete(key))
+        )
+      })
+  }
 
   return {
     isShared,
     isFailing: store.isFailing,
-    isWriting: (key) => writing.has(key),
-    tokens: {
-      read: tokens.read,
-      write: (key, token, replaces) =>
-        Effect.suspend(() => {
-          writing.add(key)
-          return Effect.ensuring(
-            tokens.write(key, token, replaces, awaited.has(key)),
-            Effect.sync(() => writing.delete(key))
-          )
-        })
-    },
+    tokens,
     remove: store.remove,
     makeBinding: TokenBinding.make,
     enter,
-    holds: isShared
-      ? {
-        count: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
-        forget: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin))
-      }
-      : undefined,
-    watch: (changed) => Stream.runForEach(store.changes, changed)
+    others: others({
+      tokens,
+      holds: isShared
+        ? {
+          count: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
+          forget: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin))
+        }
+        : undefined,
+      isWriting: (key) => writing.has(key),
+      watch: (changed) => Stream.runForEach(store.changes, changed)
+    })
   }
 }
 

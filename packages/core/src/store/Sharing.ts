@@ -27,12 +27,7 @@ export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharin
   /** The name of a key in logs and spans. */
   readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
-  /** What a provider does about other processes; `undefined` within one process. */
-  readonly others?: Others | undefined
 }
-
-/** `OtherProcesses.Make`, as used here. */
-export type Others = (options: never) => unknown
 
 /** The brand exists only in the type. */
 export const make = (sharing: Omit<Sharing, Brand.BrandTypeId>): Sharing => sharing as Sharing
@@ -63,17 +58,26 @@ export interface Fleet {
   readonly remove: (key: string, version: string) => Effect.Effect<unknown>
   /** A renewal starts, and waits for its turns. */
   readonly enter: (renewal: Renewal) => Turns
-  /** The pauses that all of them respect; `undefined` within one process. */
-  readonly holds?: {
-    /** Counts a pause, unless one is in force; returns the one that is in force then. */
-    readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
-    readonly forget: (key: string, origin: string) => Effect.Effect<void>
-  } | undefined
   /**
    * Starts to observe whether the tokens of a key are bound to the process that requested them; `undefined` within one
    * process.
    */
   readonly makeBinding?: (() => TokenBinding) | undefined
+  /** What a provider does about other processes, as `OtherProcesses.Make`; `undefined` within one process. */
+  readonly others?: unknown
+}
+
+/** `OtherProcesses.make`, as used here. */
+export type Others = (told: Told) => unknown
+
+/** What the processes of a shared store tell each other. */
+export interface Told extends Pick<Fleet, "tokens"> {
+  /** The pauses that all of them respect; `undefined` if they do not. */
+  readonly holds?: {
+    /** Counts a pause, unless one is in force; returns the one that is in force then. */
+    readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
+    readonly forget: (key: string, origin: string) => Effect.Effect<void>
+  } | undefined
   /** Whether a new token is being stored: the stored one is no news. */
   readonly isWriting: (key: string) => boolean
   /** Calls back with keys that were written or removed, as long as it runs. */
@@ -155,9 +159,7 @@ export const pollInterval = { min: 100, max: 300 }
 export const none: Fleet = {
   isShared: false,
   isFailing: constFalse,
-  isWriting: constFalse,
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
-  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, alone: askAlone, leave: Effect.void }),
-  watch: () => Effect.void
+  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, alone: askAlone, leave: Effect.void })
 }
