@@ -491,12 +491,12 @@ export const makeMemory: {
     return TokenStore.of({
       sharing: options?.sharing ?? MemoryTokens.make(capacity),
       get: (key) =>
-        withNow((now) => {
-          const found = alive(entries, key, now)
-          if (found === undefined) return Option.none()
-          const { expiresAt, payload, version } = found
-          return Option.some({ version, payload, timeToLive: Duration.millis(expiresAt - now) })
-        }),
+        withNow((now) =>
+          Option.map(Option.fromNullable(alive(entries, key, now)), ({ expiresAt, ...entry }) => ({
+            ...entry,
+            timeToLive: Duration.millis(expiresAt - now)
+          }))
+        ),
       set: (key, entry, replaces) =>
         notify(
           key,
@@ -523,5 +523,4 @@ export const makeMemory: {
 export const layerMemory: {
   (): Layer.Layer<TokenStore>
   (options: MemoryOptions): Layer.Layer<TokenStore, InvalidOptions>
-} = (options?: MemoryOptions) =>
-  Layer.effect(TokenStore, options === undefined ? makeMemory() : makeMemory(options)) as Layer.Layer<TokenStore>
+} = (options?: MemoryOptions) => Layer.effect(TokenStore, makeMemory(options ?? {})) as Layer.Layer<TokenStore>

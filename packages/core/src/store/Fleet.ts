@@ -162,12 +162,12 @@ const join = (
       ),
       Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) => slowDown(renewal, error, pace))
     )
-    return yield* untilStored(renewal, isGranted ? leaseDuration : Sharing.pollInterval.max, asking)
+    return yield* untilStored(renewal, isGranted ? leaseDuration : Sharing.maxPollInterval, asking)
   })
 
   const enter = (renewal: Sharing.Renewal): Sharing.Turns => {
     const { deadline, key, onBusy, origin, reason } = renewal
-    const alone = untilStored(renewal, Sharing.pollInterval.max, renewal.askAlone)
+    const alone = untilStored(renewal, Sharing.maxPollInterval, renewal.askAlone)
     /** Since when another process has the turn (epoch milliseconds). */
     let waitingSince: number | undefined
     let patienceEnds = Infinity
@@ -226,7 +226,7 @@ const join = (
         if (!granted.value) {
           yield* wait()
           onBusy()
-          if (!(yield* claims())) return yield* Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
+          if (!(yield* claims())) return yield* Sharing.pollInterval
         }
         yield* endWait
         return yield* Effect.onExit(useTurn(renewal, owner, found, granted.value), (exit) => {

@@ -8,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { constFalse, identity } from "effect/Function"
 import type * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
 import type { AccessToken } from "../AccessToken.js"
 import type { ProofKey } from "../DPoP.js"
@@ -152,8 +153,11 @@ export type Outcome = Data.TaggedEnum<{
 /** Makes outcomes. */
 export const Outcome = Data.taggedEnum<Outcome>()
 
-/** How often a waiting process looks, unless a notice arrives first (ms). */
-export const pollInterval = { min: 100, max: 300 }
+/** The longest time until a waiting process looks again, unless a notice arrives first (ms). */
+export const maxPollInterval = 300
+
+/** The time until it looks again (ms). */
+export const pollInterval = Random.nextRange(100, maxPollInterval)
 
 /** Without a store: tokens stay in the provider. */
 export const none: Fleet = {
