@@ -210,8 +210,8 @@ const join = (
       bound: (round) =>
         Effect.suspend(() => waitingSince === undefined ? BoundedStore.bounded(storeTimeout)(round) : round),
       leave: endWait,
-      alone,
-      take: Effect.fnUntraced(function*(found) {
+      take: Effect.fnUntraced(function*(look) {
+        if (Option.isNone(look)) return yield* alone
         const hold = reason === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
         if (Option.isSome(hold) && isInForce(hold.value)) return Sharing.Outcome.Held({ hold: hold.value })
 
@@ -229,7 +229,7 @@ const join = (
           if (!(yield* claims())) return yield* Sharing.pollInterval
         }
         yield* endWait
-        return yield* Effect.onExit(useTurn(renewal, owner, found, granted.value), (exit) => {
+        return yield* Effect.onExit(useTurn(renewal, owner, look.value, granted.value), (exit) => {
           if (Exit.isInterrupted(exit)) return release
           return Effect.sync(() => {
             if (Exit.isSuccess(exit) && isIssued(exit.value)) awaited.add(key)

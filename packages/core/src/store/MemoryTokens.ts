@@ -36,7 +36,7 @@ export const make = (capacity: number): Sharing.Sharing => {
     remove: (key) => Effect.sync(() => tokens.delete(key)),
     enter: ({ askAlone, key, onBusy }) => ({
       bound: identity,
-      alone: askAlone,
+      // No look at memory fails
       take: () =>
         Effect.suspend(() => {
           if (busy.has(key)) {

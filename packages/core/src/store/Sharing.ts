@@ -90,9 +90,7 @@ export interface Turns {
   /** Limits a look at the store and the turn that follows, together. */
   readonly bound: <A, E>(round: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Takes a turn after this look at the store: its outcome, or the milliseconds until the next look. */
-  readonly take: (found: Found) => Effect.Effect<Outcome | number, Failure>
-  /** The same after a look that failed. */
-  readonly alone: Effect.Effect<Outcome | number, Failure>
+  readonly take: (look: Option.Option<Found>) => Effect.Effect<Outcome | number, Failure>
   /** The renewal ended. */
   readonly leave: Effect.Effect<void>
 }
@@ -165,5 +163,5 @@ export const none: Fleet = {
   isFailing: constFalse,
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
-  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, alone: askAlone, leave: Effect.void })
+  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, leave: Effect.void })
 }
