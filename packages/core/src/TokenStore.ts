@@ -461,8 +461,8 @@ const dropOldest = (kept: Map<string, Kept>) => {
 export const makeMemory: {
   (): Effect.Effect<TokenStore["Type"]>
   (options: MemoryOptions): Effect.Effect<TokenStore["Type"], InvalidOptions>
-} = (options?: MemoryOptions) =>
-  Effect.map(LayerOptions.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity), (capacity) => {
+} = (options: MemoryOptions = {}) =>
+  Effect.map(LayerOptions.positiveInteger("TokenStore.capacity", options.capacity ?? defaultCapacity), (capacity) => {
     const entries = new Map<string, Kept>()
     // A lease is kept as an entry is, with its owner for a version
     const leases = new Map<string, Kept>()
@@ -489,7 +489,7 @@ export const makeMemory: {
     ) => write(leases, key, { version: owner, payload: "", timeToLive }, replaced, longest)
 
     return TokenStore.of({
-      sharing: options?.sharing ?? MemoryTokens.make(capacity),
+      sharing: options.sharing ?? MemoryTokens.make(capacity),
       get: (key) =>
         withNow((now) =>
           Option.map(Option.fromNullable(alive(entries, key, now)), ({ expiresAt, ...entry }) => ({

@@ -78,7 +78,7 @@ export const parse = (header: string): ReadonlyArray<Challenge> => {
   const challenges: Array<Reading> = []
   for (const [, scheme, token68, name, quoted, end, word] of text.matchAll(part)) {
     if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), token68, params: new Map() })
-    else if (name !== undefined && (word !== undefined || end === "\"")) {
+    else if (word !== undefined || end === "\"") {
       addParam(challenges.at(-1), name.toLowerCase(), word ?? quoted.replace(/\\(.)/gs, "$1"))
     }
   }
