@@ -223,8 +223,10 @@ export const windows = (
   }
 ): Windows => {
   const obtainedAt = self.obtainedAt.epochMillis
-  const expiresAt = Option.isSome(self.expiresAt) ? self.expiresAt.value.epochMillis : Infinity
-  const end = Number.isFinite(expiresAt) ? expiresAt : obtainedAt + Duration.toMillis(options.defaultLifetime)
+  const end = Option.match(self.expiresAt, {
+    onNone: () => obtainedAt + Duration.toMillis(options.defaultLifetime),
+    onSome: (expiresAt) => expiresAt.epochMillis
+  })
   const lifetime = Math.max(0, end - obtainedAt)
   const leeway = Math.min(Duration.toMillis(options.expiryLeeway), lifetime * leewayShare)
   const request = Math.max(
@@ -238,6 +240,6 @@ export const windows = (
   return {
     refreshAt: end - Math.min(ahead, lifetime * maxAheadShare),
     freshUntil: end - leeway,
-    expiresAt
+    expiresAt: Option.isSome(self.expiresAt) ? end : Infinity
   }
 }
