@@ -34,9 +34,8 @@ export const isRejection = (
 ): boolean => {
   // The hot path
   if (response.status < 400) return false
-  const challenges = WwwAuthenticate.fromResponse(response)
   const used = token.proofKey === undefined ? "bearer" : "dpop"
-  const code = Option.getOrUndefined(WwwAuthenticate.errorCode(challenges, used))
+  const code = Option.getOrUndefined(WwwAuthenticate.errorCode(WwwAuthenticate.fromResponse(response), used))
   return response.status === 401 ? !otherErrors.includes(code) : code === "invalid_token"
 }
 
