@@ -121,9 +121,10 @@ export const make = (options: {
     value: options.value,
     tokenType: options.tokenType ?? (options.proofKey === undefined ? "Bearer" : "DPoP"),
     obtainedAt: options.obtainedAt,
-    expiresAt: options.expiresIn === undefined
-      ? Option.none()
-      : Option.some(DateTime.addDuration(options.obtainedAt, capLifetime(Duration.decode(options.expiresIn)))),
+    expiresAt: Option.map(
+      Option.fromNullable(options.expiresIn),
+      (expiresIn) => DateTime.addDuration(options.obtainedAt, Duration.min(expiresIn, maxLifetime))
+    ),
     scope: Option.fromNullable(options.scope),
     ...(options.refreshToken && { refreshToken: options.refreshToken }),
     ...(options.fields && { fields: options.fields }),
@@ -146,8 +147,6 @@ export const withoutRefreshToken = (self: AccessToken): AccessToken =>
  * @category expiry
  */
 export const maxLifetime = Duration.days(3650)
-
-const capLifetime = Duration.min(maxLifetime)
 
 /**
  * The remaining lifetime: zero if the token has expired, `None` if its expiry

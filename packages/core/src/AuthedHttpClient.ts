@@ -323,12 +323,13 @@ export const make: (
     discard: Replay.drainLater
   })
 
-  const sendSigned = (
+  const send = (
     request: HttpClientRequest.HttpClientRequest,
     url: string,
-    origin: string,
+    origin: string | undefined,
     call: CallOptions
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
+    if (origin === undefined) return inner.execute(AddressedRequest.toRequest({ request, url }))
     const tokenRequest = merge(call.request)
     const token = provider.peek(tokenRequest, origin)
     const attempt = { request, url, origin, token, tokenRequest, call, use: undefined, resends: 0 }
@@ -349,17 +350,6 @@ export const make: (
     )
   }
 
-  /** Without an origin there is none that a token may go to. */
-  const send = (
-    request: HttpClientRequest.HttpClientRequest,
-    url: string,
-    origin: string | undefined,
-    call: CallOptions
-  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> =>
-    origin === undefined
-      ? inner.execute(AddressedRequest.toRequest({ request, url }))
-      : sendSigned(request, url, origin, call)
-
   const execute = (
     request: HttpClientRequest.HttpClientRequest
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError | RedirectError> => {
@@ -368,16 +358,10 @@ export const make: (
     const call = Context.get(fiber.currentContext, CurrentCall)
     const url = route.complete(request.url)
     const origin = call.unsigned ? undefined : route.originOf(url)
-    if (typeof origin === "object") return Effect.fail(origin)
+    if (typeof origin === "object") return origin
     const response = call.redirects === undefined
       ? send(request, url, origin, call)
-      : call.redirects(AddressedRequest.toRequest({ request, url }), origin, {
-        send: (hop, origin) => send(hop, hop.url, origin, call),
-        named: route.named,
-        replayable: call.replayable,
-        secretHeaders: fiber.getFiberRef(Headers.currentRedactedNames),
-        requestInit
-      })
+      : call.redirects(AddressedRequest.toRequest({ request, url }), origin, { send, route, call, requestInit })
     return Authorization.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
   }
 
@@ -387,10 +371,9 @@ export const make: (
 
 /** The token request of a call over that of its client. The same one merges to the same, by which its key is known. */
 const makeMerge = (defaults: TokenRequest.TokenRequest | undefined) => {
-  if (defaults === undefined) return (request: TokenRequest.TokenRequest | undefined) => request
   const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.TokenRequest>()
   return (request: TokenRequest.TokenRequest | undefined) => {
-    if (request === undefined) return defaults
+    if (defaults === undefined || request === undefined) return request ?? defaults
     let merged = known.get(request)
     if (merged === undefined) {
       merged = TokenRequest.merge(defaults, request)

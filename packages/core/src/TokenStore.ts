@@ -461,8 +461,8 @@ const dropOldest = (kept: Map<string, Kept>) => {
 export const makeMemory: {
   (): Effect.Effect<TokenStore["Type"]>
   (options: MemoryOptions): Effect.Effect<TokenStore["Type"], InvalidOptions>
-} = (options?: MemoryOptions) =>
-  Effect.map(LayerOptions.positiveInteger("TokenStore.capacity", options?.capacity ?? defaultCapacity), (capacity) => {
+} = (options: MemoryOptions = {}) =>
+  Effect.map(LayerOptions.positiveInteger("TokenStore.capacity", options.capacity ?? defaultCapacity), (capacity) => {
     const entries = new Map<string, Kept>()
     // A lease is kept as an entry is, with its owner for a version
     const leases = new Map<string, Kept>()
@@ -489,14 +489,14 @@ export const makeMemory: {
     ) => write(leases, key, { version: owner, payload: "", timeToLive }, replaced, longest)
 
     return TokenStore.of({
-      sharing: options?.sharing ?? MemoryTokens.make(capacity),
+      sharing: options.sharing ?? MemoryTokens.make(capacity),
       get: (key) =>
-        withNow((now) => {
-          const found = alive(entries, key, now)
-          if (found === undefined) return Option.none()
-          const { expiresAt, payload, version } = found
-          return Option.some({ version, payload, timeToLive: Duration.millis(expiresAt - now) })
-        }),
+        withNow((now) =>
+          Option.map(Option.fromNullable(alive(entries, key, now)), ({ expiresAt, ...entry }) => ({
+            ...entry,
+            timeToLive: Duration.millis(expiresAt - now)
+          }))
+        ),
       set: (key, entry, replaces) =>
         notify(
           key,
@@ -523,5 +523,4 @@ export const makeMemory: {
 export const layerMemory: {
   (): Layer.Layer<TokenStore>
   (options: MemoryOptions): Layer.Layer<TokenStore, InvalidOptions>
-} = (options?: MemoryOptions) =>
-  Layer.effect(TokenStore, options === undefined ? makeMemory() : makeMemory(options)) as Layer.Layer<TokenStore>
+} = (options?: MemoryOptions) => Layer.effect(TokenStore, makeMemory(options ?? {})) as Layer.Layer<TokenStore>

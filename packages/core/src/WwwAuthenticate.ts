@@ -51,14 +51,14 @@ export interface ResourceError {
 const maxLength = 16 * 1024
 
 // RFC 9110 §5.6 and §11.2
-const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/.source
+const token = /[!#$%&'*+.^`|~\w-]+/.source
 /** The text and the closing quote, which may be missing. */
 const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)("|\\?$)/.source
 
 const part = new RegExp(
   [
     // A scheme, perhaps with a token68. Only a comma ends a challenge; parameters may do without theirs
-    String.raw`(?:^|\s*,)[\s,]*(${token})(?![ \t]*=)(?:[ \t]+(?:([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$))?|(?=,|$))`,
+    String.raw`(?:^|\s*,)[\s,]*(${token})(?![ \t]*=)(?:[ \t]+(?:([\w.~+/-]+=*)[ \t]*(?=,|$))?|(?=,|$))`,
     String.raw`[\s,]*(${token})[ \t]*=[ \t]*(?:${quoted}|([^\s,"]*))`,
     String.raw`[\s,]+|(?:${quoted}|[^,"]+)+`
   ].join("|"),
@@ -78,7 +78,7 @@ export const parse = (header: string): ReadonlyArray<Challenge> => {
   const challenges: Array<Reading> = []
   for (const [, scheme, token68, name, quoted, end, word] of text.matchAll(part)) {
     if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), token68, params: new Map() })
-    else if (name !== undefined && (word !== undefined || end === "\"")) {
+    else if (word !== undefined || end === "\"") {
       addParam(challenges.at(-1), name.toLowerCase(), word ?? quoted.replace(/\\(.)/gs, "$1"))
     }
   }
@@ -108,10 +108,8 @@ const addParam = (challenge: Reading | undefined, name: string, value: string) =
  * @since 0.1.0
  * @category parsing
  */
-export const fromHeaders = (headers: Headers.Headers): ReadonlyArray<Challenge> => {
-  const header = headers["www-authenticate"]
-  return header === undefined ? [] : parse(header)
-}
+export const fromHeaders = (headers: Headers.Headers): ReadonlyArray<Challenge> =>
+  parse(headers["www-authenticate"] ?? "")
 
 /**
  * The challenges of a response with any status.
@@ -146,7 +144,7 @@ export const error = (
   challenges: ReadonlyArray<Challenge>,
   used?: ResourceError["scheme"] | undefined
 ): Option.Option<ResourceError> =>
-  Option.map(refusal(challenges, used), ({ params, scheme }) => ({
+  Option.map(Option.fromNullable(refusal(challenges, used)), ({ params, scheme }) => ({
     scheme,
     code: params.error,
     description: Option.map(Option.fromNullable(params.error_description), oneLine),
@@ -167,18 +165,18 @@ export const error = (
 export const errorCode = (
   challenges: ReadonlyArray<Challenge>,
   used?: ResourceError["scheme"] | undefined
-): Option.Option<string> => Option.map(refusal(challenges, used), ({ params }) => params.error)
+): Option.Option<string> => Option.fromNullable(refusal(challenges, used)?.params.error)
 
 interface Refusal extends Challenge {
   readonly scheme: ResourceError["scheme"]
   readonly params: Challenge["params"] & { readonly error: string }
 }
 
-const refusal = (challenges: ReadonlyArray<Challenge>, used: string | undefined): Option.Option<Refusal> => {
+const refusal = (challenges: ReadonlyArray<Challenge>, used: string | undefined): Refusal | undefined => {
   const refusals = challenges.filter((challenge): challenge is Refusal =>
     (challenge.scheme === "bearer" || challenge.scheme === "dpop") && !!challenge.params.error
   )
-  return Option.fromNullable(refusals.find(({ scheme }) => scheme === used) ?? refusals[0])
+  return refusals.find(({ scheme }) => scheme === used) ?? refusals[0]
 }
 
 const words = (text = ""): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")

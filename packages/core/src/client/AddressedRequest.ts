@@ -1,5 +1,4 @@
 /** A request with its complete URL. Platform's request is built from it only when it is needed. */
-import * as Headers from "@effect/platform/Headers"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { globalValue } from "effect/GlobalValue"
 import type * as Types from "effect/Types"
@@ -20,18 +19,10 @@ export const withHeader = (
   name: string,
   value: string
 ): HttpClientRequest.HttpClientRequest => {
-  const whole: Types.Mutable<HttpClientRequest.HttpClientRequest> = Object.create(kind)
-  whole.method = request.method
+  const whole: Types.Mutable<HttpClientRequest.HttpClientRequest> = HttpClientRequest.setHeader(request, name, value)
   whole.url = url
-  whole.urlParams = request.urlParams
-  whole.hash = request.hash
-  whole.headers = Headers.set(request.headers, name, value)
-  whole.body = request.body
   return carryScope(request, whole)
 }
-
-/** The prototype that platform's requests share. */
-const kind: object = Object.getPrototypeOf(HttpClientRequest.get("/"))
 
 /**
  * Passes the scope of a request on to the request made from it, and returns the

@@ -20,7 +20,7 @@ import * as RedactedResponse from "./RedactedResponse.js"
 export interface Attempt extends AddressedRequest.AddressedRequest {
   readonly token: AccessToken.AccessToken
   /** `withReplayableBodies` declares that any body can be sent again. */
-  readonly call: { readonly replayable: boolean }
+  readonly call: { readonly replayable?: boolean | undefined }
   /** For the span of the request. */
   readonly use: TokenUse | undefined
   /** How often it was sent before. */
@@ -88,7 +88,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
   const send: SendExecuted = (executed, attempt, receive) =>
     Effect.matchCauseEffect(
       RedactedSpans.make(
-        annotate(executed, attempt.use, attempt.resends),
+        annotate(executed, attempt),
         (exit) => RedactedResponse.redactExit(exit, attempt)
       ),
       {
@@ -98,15 +98,14 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     )
 
   return (attempt, receive) => {
-    const { resends, token, use } = attempt
-    const { proofKey } = token
-    if (proofKey === undefined) {
-      if (sendAuthorized === undefined) return send(client.execute(sign(attempt)), attempt, receive)
-      // Nothing is to be hidden of what comes back
-      const sent = sendAuthorized(AddressedRequest.toRequest(attempt), headerOf(token))
-      return Effect.flatMap(annotate(sent, use, resends), (response) => receive(response, attempt))
+    const { proofKey } = attempt.token
+    if (proofKey !== undefined) {
+      return (proofKey.sending as ProofSending).request({ client, requestInit, sign, send }, attempt, receive)
     }
-    return (proofKey.sending as ProofSending).request({ client, requestInit, sign, send }, attempt, receive)
+    if (sendAuthorized === undefined) return send(client.execute(sign(attempt)), attempt, receive)
+    // Nothing is to be hidden of what comes back
+    const sent = sendAuthorized(AddressedRequest.toRequest(attempt), headerOf(attempt.token))
+    return Effect.flatMap(annotate(sent, attempt), (response) => receive(response, attempt))
   }
 }
 
@@ -117,14 +116,14 @@ const receiveFailure = <A extends Attempt, E>(
   receive: Receive<A, E>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
   const unsigned = RedactedResponse.redactCause(cause, AddressedRequest.toRequest(attempt))
-  return Option.match(StatusFailure.fromCause(unsigned), {
-    onNone: () => Effect.failCause(unsigned),
-    onSome: ({ response }) =>
-      Effect.flatMap(
-        receive(response, attempt),
-        (received) => received === response ? Effect.failCause(unsigned) : Effect.succeed(received)
-      )
-  })
+  const failed = Effect.failCause(unsigned)
+  const response = Option.getOrUndefined(StatusFailure.fromCause(unsigned))?.response
+  return response === undefined
+    ? failed
+    : Effect.flatMap(
+      receive(response, attempt),
+      (received) => received === response ? failed : Effect.succeed(received)
+    )
 }
 
 /**
@@ -145,8 +144,7 @@ export const hide = <A, E>(
  */
 export const annotate = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  use: TokenUse | undefined,
-  resends: number
+  { resends, use }: Pick<Attempt, "resends" | "use">
 ): Effect.Effect<A, E, R> =>
   use === undefined && resends === 0
     ? effect

@@ -9,21 +9,21 @@ import type * as Redirect from "./Redirect.js"
 
 /** The settings of a single call. */
 export interface CallOptions {
-  readonly request: TokenRequest | undefined
-  readonly unsigned: boolean
-  readonly replayable: boolean
+  readonly request?: TokenRequest | undefined
+  readonly unsigned?: boolean | undefined
+  readonly replayable?: boolean | undefined
   /** How redirects are handled; `undefined` leaves them to the `HttpClient` below. */
-  readonly redirects: RedirectPolicy | undefined
+  readonly redirects?: RedirectPolicy | undefined
 }
 
 /** A value with its own code, so that the bundle of an app without it does not contain it. */
 type RedirectPolicy = <E>(
   request: HttpClientRequest.HttpClientRequest,
   origin: string | undefined,
-  options: Redirect.Options<E>
+  options: Redirect.Options<E, CallOptions>
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError>
 
 /** The current call. */
 export class CurrentCall extends Context.Reference<CurrentCall>()("@effect-alf/core/AuthedHttpClient/CurrentCall", {
-  defaultValue: (): CallOptions => ({ request: undefined, unsigned: false, replayable: false, redirects: undefined })
+  defaultValue: (): CallOptions => ({})
 }) {}

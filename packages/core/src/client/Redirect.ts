@@ -9,37 +9,40 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import { isStatusFailure } from "../endpoint/StatusFailure.js"
 import { RedirectError, type RedirectErrorReason } from "../OAuthError.js"
 import * as Origin from "../Origin.js"
 import * as AddressedRequest from "./AddressedRequest.js"
+import type { Attempt } from "./Authorization.js"
 import * as ManualFetch from "./ManualFetch.js"
 import * as Replay from "./Replay.js"
 
 /** How the next request is sent. */
-export interface Options<E> {
-  /** Sends the request of one hop; with a token if `origin` is given. */
+export interface Options<E, Call extends Attempt["call"]> {
+  /** Sends the request of one hop, with its URL; with a token if `origin` is given. */
   readonly send: (
     request: HttpClientRequest.HttpClientRequest,
-    origin: string | undefined
+    url: string,
+    origin: string | undefined,
+    call: Call
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
-  /** The origins that a token may be sent to, besides the origin of the first request. */
-  readonly named: ReadonlyArray<string>
-  /** Whether every body can be sent again. */
-  readonly replayable: boolean
-  /** The headers that are removed when the origin changes, besides the standard headers for credentials. */
-  readonly secretHeaders: ReadonlyArray<string | RegExp>
+  /** `named` are the origins that a token may be sent to, besides the origin of the first request. */
+  readonly route: Pick<Origin.Route, "named">
+  /** `replayable` says whether every body can be sent again. */
+  readonly call: Call
   /** The `RequestInit` that the app provided to platform's fetch client, whose own redirects are switched off. */
   readonly requestInit?: RequestInit | undefined
 }
 
 /** Returns every redirect as it is. */
-export const manual = <E>(
+export const manual = <E, Call extends Attempt["call"]>(
   request: HttpClientRequest.HttpClientRequest,
   origin: string | undefined,
-  { requestInit, send }: Options<E>
-): Effect.Effect<HttpClientResponse.HttpClientResponse, E> => ManualFetch.make(requestInit)(send(request, origin))
+  { call, requestInit, send }: Options<E, Call>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, E> =>
+  ManualFetch.make(requestInit)(send(request, request.url, origin, call))
 
 /**
  * Sends a request and follows up to `max` redirects. After a redirect has left
@@ -47,12 +50,12 @@ export const manual = <E>(
  * chose is not requested in the caller's name.
  */
 export const follow = (max: number) =>
-<E>(
+<E, Call extends Attempt["call"]>(
   request: HttpClientRequest.HttpClientRequest,
   origin: string | undefined,
-  options: Options<E>
+  { call, requestInit, route, send }: Options<E, Call>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | RedirectError> => {
-  const allowed = [origin, ...options.named]
+  const allowed = [origin, ...route.named]
   const hop = (
     request: HttpClientRequest.HttpClientRequest,
     origin: string | undefined,
@@ -68,7 +71,7 @@ export const follow = (max: number) =>
       const from = Option.getOrUndefined(HttpClientRequest.toUrl(request))
       const body = method === request.method ? request.body : HttpBody.empty
       if (
-        !location || method === undefined || from === undefined || !Replay.canReplay(body, options.replayable)
+        !location || method === undefined || from === undefined || !Replay.canReplay(body, call.replayable)
       ) {
         if (left < max) redirected.add(response)
         return sent
@@ -78,28 +81,29 @@ export const follow = (max: number) =>
         : refuse("TooMany", `it is one more than the ${max} that are followed`)
       const next = Either.match(target, {
         onLeft: (refusal) => new RedirectError({ ...refusal, status: response.status, origin: from.origin }),
-        onRight: (to) => {
-          const leftBehind = [
-            ...(body === request.body ? [] : [bodyHeaders]),
-            ...(to.origin === from.origin ? [] : [...credentialHeaders, ...options.secretHeaders])
-          ]
-          // As text: the query of a signed URL must arrive unchanged
-          const next = HttpClientRequest.make(method)(to.href).pipe(
-            HttpClientRequest.setBody(body),
-            HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
-          )
-          const isAllowed = origin !== undefined && allowed.includes(to.origin)
-          return hop(AddressedRequest.carryScope(request, next), isAllowed ? to.origin : undefined, left - 1)
-        }
+        onRight: (to) =>
+          Effect.flatMap(FiberRef.get(Headers.currentRedactedNames), (secretHeaders) => {
+            const leftBehind = [
+              ...(body === request.body ? [] : [bodyHeaders]),
+              ...(to.origin === from.origin ? [] : [...credentialHeaders, ...secretHeaders])
+            ]
+            // As text: the query of a signed URL must arrive unchanged
+            const next = HttpClientRequest.make(method)(to.href).pipe(
+              HttpClientRequest.setBody(body),
+              HttpClientRequest.setHeaders(Headers.remove(request.headers, leftBehind))
+            )
+            const isAllowed = origin !== undefined && allowed.includes(to.origin)
+            return hop(AddressedRequest.carryScope(request, next), isAllowed ? to.origin : undefined, left - 1)
+          })
       })
       return Effect.zipRight(Replay.drainLater(response), next)
     }
-    return Effect.matchEffect(options.send(request, origin), {
+    return Effect.matchEffect(send(request, request.url, origin, call), {
       onFailure: (error) => isStatusFailure(error) ? received(error.response, Effect.fail(error)) : Effect.fail(error),
       onSuccess: (response) => received(response, Effect.succeed(response))
     })
   }
-  return ManualFetch.make(options.requestInit)(hop(request, origin, max))
+  return ManualFetch.make(requestInit)(hop(request, origin, max))
 }
 
 const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()

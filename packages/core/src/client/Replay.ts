@@ -6,12 +6,13 @@ import type * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { AccessToken } from "../AccessToken.js"
 import * as WwwAuthenticate from "../WwwAuthenticate.js"
 
 /** What a resource can have against a request that another token of the same kind would not change. */
-const otherErrors: ReadonlyArray<string> = [
+const otherErrors: ReadonlyArray<string | undefined> = [
   // RFC 6750 §3.1
   "invalid_request",
   "insufficient_scope",
@@ -33,36 +34,21 @@ export const isRejection = (
 ): boolean => {
   // The hot path
   if (response.status < 400) return false
-  const code = WwwAuthenticate.errorCode(
-    WwwAuthenticate.fromResponse(response),
-    token.proofKey === undefined ? "bearer" : "dpop"
-  )
-  return response.status === 401
-    ? !Option.exists(code, (code) => otherErrors.includes(code))
-    : Option.contains(code, "invalid_token")
+  const used = token.proofKey === undefined ? "bearer" : "dpop"
+  const code = Option.getOrUndefined(WwwAuthenticate.errorCode(WwwAuthenticate.fromResponse(response), used))
+  return response.status === 401 ? !otherErrors.includes(code) : code === "invalid_token"
 }
 
 /**
  * Whether a body is certain to be the same the second time.
  * `withReplayableBodies` declares this for bodies that cannot be checked.
  */
-export const canReplay = (body: HttpBody.HttpBody, replayable: boolean): boolean => {
-  switch (body._tag) {
-    case "Empty":
-    case "Uint8Array":
-    case "FormData":
-      return true
-    case "Raw":
-      return replayable || isRepeatable(body.body)
-    case "Stream":
-      return replayable
-  }
-}
+export const canReplay = (body: HttpBody.HttpBody, replayable: boolean | undefined): boolean =>
+  replayable || (body._tag === "Raw" ? isRepeatable(body.body) : body._tag !== "Stream")
 
 const isRepeatable = (body: unknown): boolean =>
   typeof body === "string" ||
-  body === undefined ||
-  body === null ||
+  Predicate.isNullable(body) ||
   body instanceof ArrayBuffer ||
   ArrayBuffer.isView(body) ||
   body instanceof Blob ||

@@ -99,7 +99,10 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
         return Effect.as(report(attempt, outcome), answer)
       }
       // A response may arrive as a failure
-      return Effect.tapError(send(second, replayed), () => answered ? Effect.void : Effect.sync(() => count("failed")))
+      return Effect.tapError(send(second, replayed), () =>
+        Effect.sync(() => {
+          if (!answered) count("failed")
+        }))
     }
 
     return (attempt: T) => send(attempt, received)

@@ -44,10 +44,10 @@ export const errorCodes = [
 type ErrorCode = (typeof errorCodes)[number]
 
 /** The attributes of an error. */
-export const make = (error: AuthorizationServerError | TokenProviderError | TokenStoreError): ErrorAttributes =>
-  error.reason === "OAuth"
-    ? { "error.type": error.reason, "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" }
-    : { "error.type": error.reason }
+export const make = (error: AuthorizationServerError | TokenProviderError | TokenStoreError): ErrorAttributes => ({
+  "error.type": error.reason,
+  ...(error.reason === "OAuth" && { "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" })
+})
 
 /** Runs an effect in a span that tells why it fails. The span's status already says that it does. */
 export const inSpan = <A, E extends Parameters<typeof make>[0], R>(

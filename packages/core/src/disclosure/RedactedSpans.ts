@@ -27,12 +27,13 @@ const redactTracer = (tracer: Tracer.Tracer, redact: Redact): Tracer.Tracer =>
   })
 
 /** The span itself, except for its end: a tracer still recognizes it as its own. */
-const redactSpan = (span: Tracer.Span, redact: Redact): Tracer.Span => {
-  const methods: Pick<Tracer.Span, "addLinks" | "attribute" | "end" | "event"> = {
-    addLinks: (links) => span.addLinks(links),
-    attribute: (key, value) => span.attribute(key, value),
-    end: (endTime, exit) => span.end(endTime, redact(exit)),
-    event: (name, startTime, attributes) => span.event(name, startTime, attributes)
-  }
-  return Object.assign(Object.create(span), methods)
-}
+const redactSpan = (span: Tracer.Span, redact: Redact): Tracer.Span =>
+  Object.assign(
+    Object.create(span),
+    {
+      addLinks: (links) => span.addLinks(links),
+      attribute: (key, value) => span.attribute(key, value),
+      end: (endTime, exit) => span.end(endTime, redact(exit)),
+      event: (name, startTime, attributes) => span.event(name, startTime, attributes)
+    } satisfies Pick<Tracer.Span, "addLinks" | "attribute" | "end" | "event">
+  )

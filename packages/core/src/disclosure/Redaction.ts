@@ -58,7 +58,7 @@ const makeHolds = (secrets: ReadonlyArray<string>): Holds => {
     for (let at = 0; at === 0 || at <= plain.length - enough; at++) parts.add(plain.slice(at, at + enough))
   }
   const lengths = new Set(Array.from(parts, (part) => part.length))
-  const holds = (text: string, depth: number): boolean => {
+  const holds = (text: string, depth = maxEncodings): boolean => {
     const unescaped = unescapeAll(text)
     if (unescaped === undefined) return true
     const plain = normalize(unescaped)
@@ -67,7 +67,7 @@ const makeHolds = (secrets: ReadonlyArray<string>): Holds => {
     }
     return depth > 0 && decodings(unescaped).some((inner) => holds(inner, depth - 1))
   }
-  return (text) => holds(text, maxEncodings)
+  return holds
 }
 
 /** In lower case, and without characters that quoting, forms or line breaks change. */
@@ -84,7 +84,7 @@ const unescapeAll = (text: string, rounds = maxEscapes): string | undefined => {
   const plain = text.replace(beyondAscii, encodeURI).replace(
     escapes,
     (_, byte?: string, unit?: string, hex?: string, decimal?: string, ampersand?: string) => {
-      const code = decimal === undefined ? Number.parseInt(byte ?? unit ?? hex ?? "", 16) : Number(decimal)
+      const code = Number(decimal ?? `0x${byte ?? unit ?? hex ?? ""}`)
       return code <= 0x10_ff_ff ? String.fromCodePoint(code) : ampersand === undefined ? "" : "&"
     }
   )
@@ -95,13 +95,13 @@ const decoder = new TextDecoder()
 
 /** The decoded text if it is base64 or hex, starting at any position; hardly anything if it is neither. */
 const decodings = (text: string): ReadonlyArray<string> => {
-  const base64 = text.replaceAll("-", "+").replaceAll("_", "/").replace(/[^a-z0-9+/]+/gi, "")
-  const hex = text.replace(/[^a-f0-9]+/gi, "")
+  const base64 = text.replaceAll("-", "+").replaceAll("_", "/").replace(/[^\w+/]+/g, "")
+  const hex = text.replace(/[^\da-f]+/gi, "")
   return [0, 1, 2, 3].flatMap((start) => {
     const part = base64.slice(start)
     return [
-      Uint8Array.from(atob(part.slice(0, part.length - (part.length % 4 === 1 ? 1 : 0))), (byte) => byte.charCodeAt(0)),
-      Uint8Array.from(hex.slice(start).match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))
+      Uint8Array.from(atob(part.slice(0, part.length % 4 === 1 ? -1 : undefined)), (byte) => byte.charCodeAt(0)),
+      Uint8Array.from(hex.slice(start).match(/../g) ?? [], (byte) => Number(`0x${byte}`))
     ].flatMap((bytes) => decoder.decode(bytes).match(/[^\p{Cc}\ufffd]{4,}/gu)?.join(" ") ?? [])
   })
 }
@@ -119,7 +119,5 @@ export const secretsOf = (headers: Headers.Headers): Effect.Effect<ReadonlyArray
   Effect.map(
     FiberRef.get(Headers.currentRedactedNames),
     (names) =>
-      Object.values(Headers.redact(headers, names)).flatMap((value) =>
-        Redacted.isRedacted(value) ? Redacted.value(value) : []
-      )
+      Object.values(Headers.redact(headers, names)).filter((value) => Redacted.isRedacted(value)).map(Redacted.value)
   )

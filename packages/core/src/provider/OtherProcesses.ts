@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import type { AccessToken } from "../AccessToken.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Hold } from "../store/FleetNotes.js"
-import type { Fleet } from "../store/Sharing.js"
+import type { Told } from "../store/Sharing.js"
 import * as Adoption from "./Adoption.js"
 import * as HeldToken from "./HeldToken.js"
 import * as KeyState from "./KeyState.js"
@@ -31,9 +31,8 @@ export interface OtherProcesses {
   readonly paused: (slot: TokenCache.Slot, origin: string, pause: Hold) => void
 }
 
-/** `Sharing.Others`, as a provider uses it. */
+/** Makes it for one provider, and starts to listen. */
 export type Make = (options: {
-  readonly fleet: Pick<Fleet, "holds" | "isWriting" | "tokens" | "watch">
   readonly slots: TokenCache.TokenCache
   readonly adoption: Adoption.Adoption
   /** Runs an effect in the background. */
@@ -42,8 +41,8 @@ export type Make = (options: {
   readonly now: () => number
 }) => OtherProcesses
 
-/** Makes it for one provider, and starts to listen. */
-export const make: Make = ({ adoption, fleet: { holds, isWriting, tokens, watch }, fork, now, slots }) => {
+/** Makes it for one store. */
+export const make = ({ holds, isWriting, tokens, watch }: Told): Make => ({ adoption, fork, now, slots }) => {
   const pause = (slot: TokenCache.Slot, origin: string, pause: Hold) =>
     slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
 

@@ -145,7 +145,7 @@ export const make = (options: Options): Renewal => {
       const at = now()
       // A clock that was set back must not prolong it
       if (at >= failedAt && at < notBefore) return Effect.succeed(notBefore - at)
-      return Option.isNone(found) ? turns.alone : turns.take(found.value)
+      return turns.take(found)
     })
 
     const rounds = Effect.gen(function*() {

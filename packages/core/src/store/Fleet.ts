@@ -42,16 +42,17 @@ export const make = (isShared: boolean, others: Sharing.Others): Sharing.Sharing
     keyOf: fingerprint,
     nameOf: identity,
     join: (store, options) =>
-      Effect.map(BoundedStore.make(store, { timeout: options.storeTimeout }), (store) => ({
-        ...join(store, isShared, options),
-        others
-      }))
+      Effect.map(
+        BoundedStore.make(store, { timeout: options.storeTimeout }),
+        (store) => join(store, isShared, others, options)
+      )
   })
 
 /** What one process of the fleet does. */
 const join = (
   store: BoundedStore.BoundedStore,
   isShared: boolean,
+  others: Sharing.Others,
   options: Sharing.Options
 ): Sharing.Fleet => {
   const { defaultLifetime, endpoint: { proofKey, retry }, failureCooldown, fork, leaseDuration, storeTimeout, update } =
@@ -162,12 +163,12 @@ const join = (
       ),
       Effect.catchTag("TokenEndpointError", "DiscoveryError", (error) => slowDown(renewal, error, pace))
     )
-    return yield* untilStored(renewal, isGranted ? leaseDuration : Sharing.pollInterval.max, asking)
+    return yield* untilStored(renewal, isGranted ? leaseDuration : Sharing.maxPollInterval, asking)
   })
 
   const enter = (renewal: Sharing.Renewal): Sharing.Turns => {
     const { deadline, flight: { origin, reason }, key, onBusy } = renewal
-    const alone = untilStored(renewal, Sharing.pollInterval.max, renewal.askAlone)
+    const alone = untilStored(renewal, Sharing.maxPollInterval, renewal.askAlone)
     /** Since when another process has the turn (epoch milliseconds). */
     let waitingSince: number | undefined
     let patienceEnds = Infinity
@@ -210,8 +211,8 @@ const join = (
       bound: (round) =>
         Effect.suspend(() => waitingSince === undefined ? BoundedStore.bounded(storeTimeout)(round) : round),
       leave: endWait,
-      alone,
-      take: Effect.fnUntraced(function*(found) {
+      take: Effect.fnUntraced(function*(look) {
+        if (Option.isNone(look)) return yield* alone
         const hold = reason === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
         if (Option.isSome(hold) && isInForce(hold.value)) return Sharing.Outcome.Held({ hold: hold.value })
 
@@ -226,10 +227,10 @@ const join = (
         if (!granted.value) {
           yield* wait()
           onBusy()
-          if (!(yield* claims())) return yield* Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
+          if (!(yield* claims())) return yield* Sharing.pollInterval
         }
         yield* endWait
-        return yield* Effect.onExit(useTurn(renewal, owner, found, granted.value), (exit) => {
+        return yield* Effect.onExit(useTurn(renewal, owner, look.value, granted.value), (exit) => {
           if (Exit.isInterrupted(exit)) return release
           return Effect.sync(() => {
             if (Exit.isSuccess(exit) && isIssued(exit.value)) awaited.add(key)
@@ -240,34 +241,38 @@ const join = (
     }
   }
 
-  const tokens = SharedTokens.make(store, { defaultLifetime, proofKey })
+  const stored = SharedTokens.make(store, { defaultLifetime, proofKey })
   const writing = new Set<string>()
+  const tokens: SharedTokens.SharedTokens = {
+    read: stored.read,
+    write: (key, token, replaces) =>
+      Effect.suspend(() => {
+        writing.add(key)
+        return Effect.ensuring(
+          stored.write(key, token, replaces, awaited.has(key)),
+          Effect.sync(() => writing.delete(key))
+        )
+      })
+  }
 
   return {
     isShared,
     isFailing: store.isFailing,
-    isWriting: (key) => writing.has(key),
-    tokens: {
-      read: tokens.read,
-      write: (key, token, replaces) =>
-        Effect.suspend(() => {
-          writing.add(key)
-          return Effect.ensuring(
-            tokens.write(key, token, replaces, awaited.has(key)),
-            Effect.sync(() => writing.delete(key))
-          )
-        })
-    },
+    tokens,
     remove: store.remove,
     makeBinding: TokenBinding.make,
     enter,
-    holds: isShared
-      ? {
-        count: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
-        forget: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin))
-      }
-      : undefined,
-    watch: (changed) => Stream.runForEach(store.changes, changed)
+    others: others({
+      tokens,
+      holds: isShared
+        ? {
+          count: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
+          forget: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin))
+        }
+        : undefined,
+      isWriting: (key) => writing.has(key),
+      watch: (changed) => Stream.runForEach(store.changes, changed)
+    })
   }
 }
 

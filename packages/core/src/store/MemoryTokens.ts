@@ -3,10 +3,9 @@
  * are, and per key one provider at a time asks the endpoint.
  */
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
+import { constFalse, identity } from "effect/Function"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import type { AccessToken } from "../AccessToken.js"
 import * as Sharing from "./Sharing.js"
 
@@ -16,43 +15,39 @@ export const make = (capacity: number): Sharing.Sharing => {
   const tokens = new Map<string, AccessToken>()
   const busy = new Set<string>()
 
-  const write = (key: string, token: AccessToken) => {
-    tokens.delete(key)
-    for (const oldest of tokens.keys()) {
-      if (tokens.size < capacity) break
-      tokens.delete(oldest)
-    }
-    tokens.set(key, token)
-    return true
-  }
-
-  const enter: Sharing.Fleet["enter"] = ({ askAlone, key, onBusy }) => ({
-    bound: identity,
-    alone: askAlone,
-    take: () =>
-      Effect.suspend(() => {
-        if (busy.has(key)) {
-          onBusy()
-          return Random.nextRange(Sharing.pollInterval.min, Sharing.pollInterval.max)
-        }
-        busy.add(key)
-        return Effect.ensuring(askAlone, Effect.sync(() => busy.delete(key)))
-      }),
-    leave: Effect.void
-  })
-
   const fleet: Sharing.Fleet = {
-    ...Sharing.none,
+    isShared: false,
+    isFailing: constFalse,
     tokens: {
       read: (key) =>
         Effect.sync(() => {
           const token = Option.fromNullable(tokens.get(key))
           return Option.some({ token, version: Option.as(token, "") })
         }),
-      write: (key, token) => Effect.sync(() => write(key, token))
+      write: (key, token) =>
+        Effect.sync(() => {
+          tokens.delete(key)
+          tokens.set(key, token)
+          const [oldest] = tokens.keys()
+          if (tokens.size > capacity) tokens.delete(oldest)
+          return true
+        })
     },
     remove: (key) => Effect.sync(() => tokens.delete(key)),
-    enter
+    enter: ({ askAlone, key, onBusy }) => ({
+      bound: identity,
+      // No look at memory fails
+      take: () =>
+        Effect.suspend(() => {
+          if (busy.has(key)) {
+            onBusy()
+            return Sharing.pollInterval
+          }
+          busy.add(key)
+          return Effect.ensuring(askAlone, Effect.sync(() => busy.delete(key)))
+        }),
+      leave: Effect.void
+    })
   }
 
   return Sharing.make({

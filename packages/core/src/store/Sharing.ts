@@ -8,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { constFalse, identity } from "effect/Function"
 import type * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
 import type { AccessToken } from "../AccessToken.js"
 import type { ProofKey } from "../DPoP.js"
@@ -28,9 +29,6 @@ export interface Sharing extends Brand.Brand<"@effect-alf/core/TokenStore/Sharin
   readonly nameOf: (key: string) => string
   readonly join: (store: Driver, options: Options) => Effect.Effect<Fleet>
 }
-
-/** `OtherProcesses.Make`, as used here. */
-export type Others = (options: never) => unknown
 
 /** The brand exists only in the type. */
 export const make = (sharing: Omit<Sharing, Brand.BrandTypeId>): Sharing => sharing as Sharing
@@ -56,8 +54,6 @@ export interface Options {
 
 /** The providers that share the tokens of a store, as one of them sees the others. */
 export interface Fleet {
-  /** What a provider does about other processes; `undefined` within one process. */
-  readonly others?: Others | undefined
   /** Whether they are in several processes. */
   readonly isShared: boolean
   readonly isFailing: () => boolean
@@ -65,17 +61,26 @@ export interface Fleet {
   readonly remove: (key: string, version: string) => Effect.Effect<unknown>
   /** A renewal starts, and waits for its turns. */
   readonly enter: (renewal: Renewal) => Turns
-  /** The pauses that all of them respect; `undefined` within one process. */
-  readonly holds?: {
-    /** Counts a pause, unless one is in force; returns the one that is in force then. */
-    readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
-    readonly forget: (key: string, origin: string) => Effect.Effect<void>
-  } | undefined
   /**
    * Starts to observe whether the tokens of a key are bound to the process that requested them; `undefined` within one
    * process.
    */
   readonly makeBinding?: (() => TokenBinding) | undefined
+  /** What a provider does about other processes; `undefined` within one process. */
+  readonly others?: ReturnType<Others> | undefined
+}
+
+/** `OtherProcesses.make`, as used here. */
+export type Others = (told: Told) => (options: never) => unknown
+
+/** What the processes of a shared store tell each other. */
+export interface Told extends Pick<Fleet, "tokens"> {
+  /** The pauses that all of them respect; `undefined` if they do not. */
+  readonly holds?: {
+    /** Counts a pause, unless one is in force; returns the one that is in force then. */
+    readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
+    readonly forget: (key: string, origin: string) => Effect.Effect<void>
+  } | undefined
   /** Whether a new token is being stored: the stored one is no news. */
   readonly isWriting: (key: string) => boolean
   /** Calls back with keys that were written or removed, as long as it runs. */
@@ -87,9 +92,7 @@ export interface Turns {
   /** Limits a look at the store and the turn that follows, together. */
   readonly bound: <A, E>(round: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Takes a turn after this look at the store: its outcome, or the milliseconds until the next look. */
-  readonly take: (found: Found) => Effect.Effect<Outcome | number, Failure>
-  /** The same after a look that failed. */
-  readonly alone: Effect.Effect<Outcome | number, Failure>
+  readonly take: (look: Option.Option<Found>) => Effect.Effect<Outcome | number, Failure>
   /** The renewal ended. */
   readonly leave: Effect.Effect<void>
 }
@@ -152,16 +155,17 @@ export type Outcome = Data.TaggedEnum<{
 /** Makes outcomes. */
 export const Outcome = Data.taggedEnum<Outcome>()
 
-/** How often a waiting process looks, unless a notice arrives first (ms). */
-export const pollInterval = { min: 100, max: 300 }
+/** The longest time until a waiting process looks again, unless a notice arrives first (ms). */
+export const maxPollInterval = 300
+
+/** The time until it looks again (ms). */
+export const pollInterval = Random.nextRange(100, maxPollInterval)
 
 /** Without a store: tokens stay in the provider. */
 export const none: Fleet = {
   isShared: false,
   isFailing: constFalse,
-  isWriting: constFalse,
   tokens: { read: () => Effect.succeedNone, write: () => Effect.succeed(true) },
   remove: () => Effect.void,
-  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, alone: askAlone, leave: Effect.void }),
-  watch: () => Effect.void
+  enter: ({ askAlone }) => ({ bound: identity, take: () => askAlone, leave: Effect.void })
 }

@@ -104,7 +104,7 @@ export const layer = (
       const record: Types.Mutable<Request> = {
         ...yield* Requests.read(request, addressOf(request)),
         tokenRequest: call.request,
-        unsigned: call.unsigned
+        unsigned: call.unsigned ?? false
       }
       requests.push(record)
       const response = yield* answer(request)

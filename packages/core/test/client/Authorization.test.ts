@@ -72,7 +72,7 @@ describe("Authorization.annotate", () => {
   it.effect("annotates the spans of the effect, and keeps the app's attributes", () =>
     Effect.gen(function*() {
       const { after, within } = yield* Effect.all({
-        within: Authorization.annotate(annotations, "awaited", 0),
+        within: Authorization.annotate(annotations, { use: "awaited", resends: 0 }),
         after: annotations
       }).pipe(Effect.annotateSpans("app", 1))
       deepStrictEqual(within, { app: 1, "oauth.token.use": "awaited" })
@@ -81,17 +81,17 @@ describe("Authorization.annotate", () => {
 
   it.effect("contains how often the request was sent before", () =>
     Effect.map(
-      Authorization.annotate(annotations, "replayed", 1),
+      Authorization.annotate(annotations, { use: "replayed", resends: 1 }),
       (annotations) => deepStrictEqual(annotations, { "oauth.token.use": "replayed", "http.request.resend_count": 1 })
     ))
 
   it.effect("counts requests with a token from memory too", () =>
     Effect.map(
-      Authorization.annotate(annotations, undefined, 1),
+      Authorization.annotate(annotations, { use: undefined, resends: 1 }),
       (annotations) => deepStrictEqual(annotations, { "http.request.resend_count": 1 })
     ))
 
   it("changes nothing for the first request with a token from memory", () => {
-    assert.strictEqual(Authorization.annotate(annotations, undefined, 0), annotations)
+    assert.strictEqual(Authorization.annotate(annotations, { use: undefined, resends: 0 }), annotations)
   })
 })

@@ -1,4 +1,4 @@
-import { HttpBody, HttpClientRequest, HttpClientResponse, type HttpMethod } from "@effect/platform"
+import { Headers, HttpBody, HttpClientRequest, HttpClientResponse, type HttpMethod } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, FastCheck as fc, Option, Stream } from "effect"
@@ -20,26 +20,27 @@ const to = (location: string | undefined, status = 302) =>
 const follow = (
   request: HttpClientRequest.HttpClientRequest,
   answers: ReadonlyArray<() => Response>,
-  { max = 10, ...options }: Partial<Redirect.Options<never>> & {
+  { max = 10, named = ["https://api.test", "https://b.test"], origin, replayable = false, secretHeaders = [] }: {
+    readonly named?: ReadonlyArray<string> | undefined
     readonly origin?: string | undefined
     readonly max?: number | undefined
+    readonly replayable?: boolean | undefined
+    readonly secretHeaders?: ReadonlyArray<string | RegExp> | undefined
   } = { origin: "https://api.test" }
 ) =>
   Effect.gen(function*() {
     const hops: Array<Hop> = []
     const result = yield* Effect.either(
-      Redirect.follow(max)(request, options.origin, {
-        send: (request, origin) =>
+      Redirect.follow(max)(request, origin, {
+        send: (request, _, origin) =>
           Effect.sync(() => {
             const answer = answers[Math.min(hops.length, answers.length - 1)]
             hops.push({ request, origin })
             return HttpClientResponse.fromWeb(request, answer())
           }),
-        named: ["https://api.test", "https://b.test"],
-        replayable: false,
-        secretHeaders: [],
-        ...options
-      })
+        route: { named },
+        call: { replayable }
+      }).pipe(Effect.locally(Headers.currentRedactedNames, secretHeaders))
     )
     return {
       hops,

@@ -14,10 +14,14 @@ describe("OtherProcesses", () => {
       const { adoption, slot, slots, time, tokens } = yield* AdoptionBench.makeShared
       const writing = new Set<string>()
       const notices = yield* Queue.unbounded<(key: string) => Effect.Effect<void>>()
-      OtherProcesses.make({
+      const told = {
+        isWriting: (key: string) => writing.has(key),
+        tokens,
+        watch: (changed: (key: string) => Effect.Effect<void>) => Queue.offer(notices, changed)
+      }
+      OtherProcesses.make(told)({
         adoption,
         slots,
-        fleet: { isWriting: (key) => writing.has(key), tokens, watch: (changed) => Queue.offer(notices, changed) },
         fork: Effect.runFork,
         now: () => time.now
       })

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Deferred, Duration, Effect, Fiber, Option, Redacted } from "effect"
 import { fingerprint } from "../../src/disclosure/Fingerprint.js"
+import * as Fleet from "../../src/store/Fleet.js"
 import * as Sharing from "../../src/store/Sharing.js"
 
 const token = AccessToken.make({ value: Redacted.make("a"), obtainedAt: DateTime.unsafeMake(0) })
@@ -16,8 +17,7 @@ describe("Sharing", () => {
       deepStrictEqual(yield* none.tokens.read("key"), Option.none())
       assert.isTrue(yield* none.tokens.write("key", token, Option.none()))
       yield* none.remove("key", "version")
-      assert.isUndefined(none.holds)
-      yield* none.watch(() => Effect.die("told of a change"))
+      assert.isUndefined(none.others)
     }))
 
   it.scoped("fleet rule 10: a token is being written until the store responds or the write is interrupted", () =>
@@ -29,7 +29,7 @@ describe("Sharing", () => {
           ...(yield* TokenStore.makeMemory()),
           set: () => Effect.zipRight(Deferred.succeed(called, undefined), Deferred.await(answer))
         })
-        const fleet = yield* Sharing.of({ sharing: TokenStore.byTurns }).join(store, {
+        const fleet = yield* Fleet.make(true, (told) => () => told).join(store, {
           storeTimeout: Duration.seconds(1),
           leaseDuration: Duration.seconds(1),
           failureCooldown: Duration.seconds(1),
@@ -38,15 +38,16 @@ describe("Sharing", () => {
           fork: Effect.runFork,
           update: yield* OAuthMetrics.makeUpdate
         })
-        assert.isFalse(fleet.isWriting("key"))
+        const told = (fleet.others as () => Sharing.Told)()
+        assert.isFalse(told.isWriting("key"))
         const write = yield* Effect.fork(fleet.tokens.write("key", token, Option.none()))
         yield* Deferred.await(called)
-        assert.isTrue(fleet.isWriting("key"))
-        assert.isFalse(fleet.isWriting("another key"))
+        assert.isTrue(told.isWriting("key"))
+        assert.isFalse(told.isWriting("another key"))
         if (end === "answer") yield* Deferred.succeed(answer, true)
         else yield* Fiber.interruptFork(write)
         yield* Fiber.await(write)
-        assert.isFalse(fleet.isWriting("key"), end)
+        assert.isFalse(told.isWriting("key"), end)
       }
     }))
 

@@ -43,9 +43,8 @@ export const makeShared = Effect.gen(function*() {
   const store = yield* BoundedStore.make(yield* TokenStore.makeMemory(), { timeout: Duration.seconds(1) })
   const tokens = SharedTokens.make(store, { defaultLifetime })
   const bench = make({ isShared: true, tokens })
-  const others = OtherProcesses.make({
+  const others = OtherProcesses.make({ isWriting: constFalse, tokens, watch: () => Effect.void })({
     adoption: bench.adoption,
-    fleet: { isWriting: constFalse, tokens, watch: () => Effect.void },
     fork: Effect.runFork,
     now: () => bench.time.now,
     slots: bench.slots
