@@ -129,7 +129,7 @@ export interface Options {
    * store. By default tokens are left to expire.
    */
   readonly revocation?: OnClose | undefined
-  /** How many different tokens are kept in memory. The default is 10,000. */
+  /** How many different tokens are kept in memory, and how many refresh tokens. The default is 10,000. */
   readonly capacity?: number | undefined
 }
 
@@ -194,7 +194,7 @@ export const make: (
   InvalidOptions,
   TokenEndpoint | TokenStore | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
-  const { capacity, ...settings } = yield* settingsOf(options)
+  const settings = yield* settingsOf(options)
   const endpoint = yield* TokenEndpoint
   const store = yield* TokenStore
   // Once for this process, so that the processes of a fleet differ from each other
@@ -215,7 +215,7 @@ export const make: (
   const isShared = sharesTokens && endpoint.proofKey?.isShared !== false
   const sharing = Sharing.of(store)
   const fleet = isShared ? yield* sharing.join(store, parts) : Sharing.none
-  const slots = TokenCache.make(endpoint, sharing, capacity)
+  const slots = TokenCache.make(endpoint, sharing, settings.capacity)
   const log = RenewalLog.make(parts)
   const acceptances = new OriginVerdicts.Acceptances()
   const kept = { ...parts, fleet, slots, log, acceptances }

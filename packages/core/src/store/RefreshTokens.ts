@@ -80,6 +80,8 @@ export interface Options {
   readonly maxWait: Duration.Duration
   readonly failureCooldown: Duration.Duration
   readonly defaultLifetime: Duration.Duration
+  /** How many are remembered, beside those in use. */
+  readonly capacity: number
   readonly update: OAuthMetrics.Update
   /** While it is open, storing is retried. */
   readonly scope: Scope.Scope
@@ -104,8 +106,6 @@ const pollInterval = { min: 100, max: 300 }
 /** Writes are retried this often while a caller waits; then once a second, until the store accepts. */
 const writeRetries = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(4))
 const lateRetries = Schedule.spaced("1 second")
-/** Far more than an app has, even with one per user. */
-const capacity = 10_000
 
 /** A refresh token as its entry contains it. */
 interface Known {
@@ -144,7 +144,7 @@ export const of = (options: Options): Effect.Effect<RefreshTokens> =>
 
 /** The refresh tokens of a store. */
 export const make = (options: Options): RefreshTokens => {
-  const { store } = options
+  const { capacity, store } = options
   const makeCall = BoundedStore.makeCall(options.storeTimeout, options.update)
   // In the order of their last use
   const lineages = new Map<string, Lineage>()

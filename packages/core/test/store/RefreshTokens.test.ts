@@ -1,29 +1,38 @@
 import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
-import { TestTokenEndpoint } from "@effect-alf/core/testing"
+import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
+import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, Duration, Effect, Option, Redacted } from "effect"
 import * as RefreshTokens from "../../src/store/RefreshTokens.js"
 import * as StoredToken from "../../src/store/StoredToken.js"
-import { value } from "../support/ProviderBench.js"
+import { during, value } from "../support/ProviderBench.js"
 
 const key = "key"
+const context = { clientId: "app", endpoint: "https://auth.test/token", issuer: undefined, attempt: 1 }
 
-const token = (name: string) =>
-  Effect.map(
-    DateTime.now,
-    (obtainedAt) => AccessToken.make({ value: Redacted.make(name), obtainedAt, expiresIn: "1 hour" })
-  )
+const token = (name: string, refreshToken?: string) =>
+  Effect.map(DateTime.now, (obtainedAt) =>
+    AccessToken.make({
+      value: Redacted.make(name),
+      obtainedAt,
+      expiresIn: "1 hour",
+      refreshToken: refreshToken === undefined ? undefined : Redacted.make(refreshToken)
+    }))
 
-/** Refresh tokens over a store that has an access token of another process. */
-const make = Effect.gen(function*() {
-  const store = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
-  const stored = StoredToken.encode(yield* token("of another process"))
-  yield* store.set(key, { version: "1", payload: stored, timeToLive: Duration.hours(1) }, Option.none())
+/** Refresh tokens, and those that were sent. For each the endpoint issues a successor. */
+const makeOver = Effect.fnUntraced(function*(store: TokenStore.TokenStore["Type"]) {
   const { endpoint } = yield* TestTokenEndpoint.make()
+  const sent: Array<string> = []
   const refreshTokens = RefreshTokens.make({
     endpoint: {
       address: "https://auth.test/token",
-      attempt: () => token("own"),
+      attempt: ({ grant }) =>
+        Effect.gen(function*() {
+          const params = yield* Effect.orDie(grant.params(context))
+          const refreshToken = Redacted.value(params.refresh_token as Redacted.Redacted)
+          sent.push(refreshToken)
+          return yield* token("own", `${refreshToken}'`)
+        }),
       timeout: Duration.seconds(5),
       proofKey: undefined
     },
@@ -32,6 +41,7 @@ const make = Effect.gen(function*() {
     maxWait: Duration.seconds(10),
     failureCooldown: Duration.seconds(5),
     defaultLifetime: Duration.hours(1),
+    capacity: 1,
     update: yield* OAuthMetrics.makeUpdate,
     scope: yield* Effect.scope
   })
@@ -43,8 +53,19 @@ const make = Effect.gen(function*() {
     request: endpoint.resolve(),
     attempt: 1
   }
-  return (own: Partial<RefreshTokens.Need>) =>
-    Effect.map(refreshTokens.attempt(Redacted.make("first"), { ...need, ...own }), value)
+  return {
+    sent,
+    attempt: (own: Partial<RefreshTokens.Need>, initial = "first") =>
+      Effect.map(refreshTokens.attempt(Redacted.make(initial), { ...need, ...own }), value)
+  }
+})
+
+/** Over a store that has an access token of another process. */
+const make = Effect.gen(function*() {
+  const store = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+  const stored = StoredToken.encode(yield* token("of another process"))
+  yield* store.set(key, { version: "1", payload: stored, timeToLive: Duration.hours(1) }, Option.none())
+  return (yield* makeOver(store)).attempt
 })
 
 describe("RefreshTokens", () => {
@@ -59,5 +80,17 @@ describe("RefreshTokens", () => {
       const attempt = yield* make
       assert.strictEqual(yield* attempt({ sharesTokens: false }), "own")
       assert.strictEqual(yield* attempt({ isAdoptable: () => false }), "own")
+    }))
+
+  it.scoped("one whose successor is not stored yet is remembered, whatever the capacity", () =>
+    Effect.gen(function*() {
+      const { control, store } = TestTokenStore.make(yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
+      const { attempt, sent } = yield* makeOver(store)
+      yield* control.fail("read only", "set")
+      yield* Effect.flip(during("3 seconds")(attempt({}, "kept")))
+      yield* control.fail(undefined)
+      yield* attempt({}, "another")
+      assert.strictEqual(yield* during("1 second")(attempt({}, "kept")), "own")
+      deepStrictEqual(sent, ["kept", "another"])
     }))
 })
