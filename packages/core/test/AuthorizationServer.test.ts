@@ -255,6 +255,16 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
+    it.effect("an issuer on the machine itself may have endpoints there, and on https", () =>
+      rowsEffect(["http://localhost:8080/token", "https://auth.example.com/token"], (address) => address, (address) => {
+        const local = "http://localhost:8080"
+        const { layer } = serve(() => Response.json({ issuer: local, token_endpoint: address }))
+        return Effect.gen(function*() {
+          const server = yield* make({ issuer: local })
+          assert.strictEqual((yield* server.endpoint("token_endpoint")).href, address)
+        }).pipe(Effect.provide(layer))
+      }))
+
     const failures: ReadonlyArray<readonly [first: Response, second: Response, reported: "first" | "second"]> = [
       [new Response(null, { status: 400 }), good({ issuer: "https://other.example.com" }), "second"],
       [good({ issuer: "https://other.example.com" }), new Response(null, { status: 400 }), "first"],

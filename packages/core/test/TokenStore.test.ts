@@ -316,7 +316,7 @@ describe("TokenStore.make", () => {
         const map = new Map<string, string>([["key", garbage]])
         const store = TokenStore.make(map)
         const error = yield* Effect.flip(store.get("key"))
-        assert.strictEqual(error.reason, "InvalidEntry")
+        deepStrictEqual([error.reason, error.method], ["InvalidEntry", "get"])
         assert.isTrue(yield* store.set("key", entry("1"), Option.none()))
         deepStrictEqual(yield* versionOf(store), Option.some("1"))
       })))

@@ -215,6 +215,7 @@ describe("Redirect", () => {
           const { error, hops } = yield* follow(HttpClientRequest.get(from), [() => to(location), ok])
           assert.strictEqual(hops.length, 1)
           assert.strictEqual(error?._tag, "RedirectError")
+          assert.strictEqual(error?.reason, location.startsWith("http://") ? "Insecure" : "InvalidLocation")
           assert.match(error?.message ?? "", message)
           assert.notInclude(JSON.stringify(error) + error?.message, "secret")
         })))
