@@ -43,8 +43,18 @@ export const isRejection = (
  * Whether a body is certain to be the same the second time.
  * `withReplayableBodies` declares this for bodies that cannot be checked.
  */
-export const canReplay = (body: HttpBody.HttpBody, replayable: boolean | undefined): boolean =>
-  replayable || (body._tag === "Raw" ? isRepeatable(body.body) : body._tag !== "Stream")
+export const canReplay = (body: HttpBody.HttpBody, replayable = false): boolean => {
+  switch (body._tag) {
+    case "Empty":
+    case "Uint8Array":
+    case "FormData":
+      return true
+    case "Raw":
+      return replayable || isRepeatable(body.body)
+    case "Stream":
+      return replayable
+  }
+}
 
 const isRepeatable = (body: unknown): boolean =>
   typeof body === "string" ||
