@@ -1,8 +1,8 @@
 /** Outages of a store, played against an app. Limits of the store and of a request pass by the test's clock alone. */
-import { AuthedHttpClient, type TokenStore } from "@effect-alf/core"
+import { AuthedHttpClient, TokenStore } from "@effect-alf/core"
 import { assert } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect, type Layer, Random, type Scope, TestClock } from "effect"
+import { Context, Effect, Layer, Random, type Scope, TestClock } from "effect"
 import { setTimeout } from "node:timers/promises"
 import * as OAuthServer from "./OAuthServer.js"
 import * as Process from "./Process.js"
@@ -30,6 +30,29 @@ const timePassesSlowly = Effect.forever(
   Effect.zipRight(Effect.promise(() => setTimeout(100)), TestClock.adjust("2 millis"))
 )
 
+/** The same store, and the end of all calls that are under way: until then, time must not pass. */
+const observe = (tokenStore: Layer.Layer<TokenStore.TokenStore>) => {
+  let calls = 0
+  const counted =
+    <Args extends ReadonlyArray<unknown>, A, E>(method: (...args: Args) => Effect.Effect<A, E>) => (...args: Args) =>
+      Effect.acquireUseRelease(Effect.sync(() => calls++), () => method(...args), () => Effect.sync(() => calls--))
+  return {
+    tokenStore: Layer.map(tokenStore, (context) => {
+      const store = Context.get(context, TokenStore.TokenStore)
+      return Context.make(TokenStore.TokenStore, {
+        ...store,
+        get: counted(store.get),
+        set: counted(store.set),
+        remove: counted(store.remove),
+        acquireLease: counted(store.acquireLease),
+        extendLease: counted(store.extendLease),
+        releaseLease: counted(store.releaseLease)
+      })
+    }),
+    isQuiet: Effect.repeat(Effect.promise(() => setTimeout(1)), { until: () => calls === 0 })
+  }
+}
+
 const isBack = "Token store is available again"
 
 /** While the store fails, requests are answered, and one warning says why; afterwards tokens are stored again. */
@@ -40,7 +63,8 @@ export const play = <S extends Stage>(
   Effect.gen(function*() {
     const oauth = yield* OAuthServer.make()
     const { log, messages } = Process.listen()
-    const client = yield* log(Process.make(oauth, { tokenStore: stage.tokenStore }))
+    const { isQuiet, tokenStore } = observe(stage.tokenStore)
+    const client = yield* log(Process.make(oauth, { tokenStore }))
     let scopes = 0
     /** Needs a token that nobody has yet. */
     const request = log(Effect.gen(function*() {
@@ -52,6 +76,7 @@ export const play = <S extends Stage>(
     /** Until its token is in the store, with time for leases and pauses to end. */
     const requestAndStore = Effect.gen(function*() {
       const number = yield* requestInTime
+      yield* Effect.raceFirst(isQuiet, timePassesSlowly)
       yield* TestClock.adjust("1 second")
       return [...(yield* stage.stored).matchAll(/token-(\d+)-/g)].some(([_, stored]) => Number(stored) >= number)
     }).pipe(Effect.repeat({ until: (isStored) => isStored }))
