@@ -1,4 +1,4 @@
-// What StrykerJS runs in its copy of the work tree: the tests of core, on one worker
+// What StrykerJS runs in its copy of the work tree: all tests of core, on one worker
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { hang } from "../../../core/test/support/hang.js"
@@ -11,7 +11,9 @@ export default defineConfig({
   resolve: { alias: [{ find: /^@effect-alf\/(core|node)$/, replacement: `${root}packages/$1/src/index.ts` }] },
   ssr: { resolve: { conditions: ["@effect-alf/source", "node", "development|production"] } },
   test: {
-    include: ["packages/core/test/**/*.test.ts"],
+    include: ["packages/core/test/**/*.{test,thorough}.ts"],
+    // As in `.ci/run`
+    env: { THOROUGH: "1" },
     // Reads the text of the sources, which mutants change
     exclude: ["packages/core/test/OAuthMetrics.guide.test.ts"],
     isolate: false,
