@@ -2,7 +2,7 @@ import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { DateTime, Duration, Effect, Option, Redacted } from "effect"
+import { DateTime, Duration, Effect, Fiber, Option, Redacted, TestClock } from "effect"
 import * as RefreshTokens from "../../src/store/RefreshTokens.js"
 import * as StoredToken from "../../src/store/StoredToken.js"
 import { during, value } from "../support/ProviderBench.js"
@@ -92,5 +92,25 @@ describe("RefreshTokens", () => {
       yield* attempt({}, "another")
       assert.strictEqual(yield* during("1 second")(attempt({}, "kept")), "own")
       deepStrictEqual(sent, ["kept", "another"])
+    }))
+
+  it.scoped("one attempt at a time, also while its successor is stored late", () =>
+    Effect.gen(function*() {
+      const { control, store } = TestTokenStore.make(yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
+      const { attempt, sent } = yield* makeOver(store)
+      yield* control.fail("read only", "set")
+      yield* Effect.flip(during("3 seconds")(attempt({})))
+      yield* control.fail(undefined)
+      yield* control.hang(true, "set")
+      yield* control.resetRecords
+      yield* TestClock.adjust("1 second")
+      const next = yield* Effect.fork(attempt({}))
+      yield* TestClock.adjust("500 millis")
+      const writes = yield* control.callsOf("set")
+      yield* control.hang(false)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Fiber.join(next), "own")
+      assert.lengthOf(writes, 1)
+      deepStrictEqual(sent, ["first"])
     }))
 })
