@@ -31,6 +31,11 @@ const times = (token: Option.Option<AccessToken.AccessToken>) =>
   })))
 
 describe("StoredToken", () => {
+  it("a token that is bound to a key is not that of a client without one (RFC 9449 §5)", () => {
+    assert.isTrue(Option.isSome(read(envelope({}), Duration.hours(1), start)))
+    assert.isTrue(Option.isNone(read(envelope({ type: "DPoP" }), Duration.hours(1), start)))
+  })
+
   it.prop(
     "what is read at once is what was written",
     [
