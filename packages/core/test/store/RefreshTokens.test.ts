@@ -94,6 +94,22 @@ describe("RefreshTokens", () => {
       deepStrictEqual(sent, ["kept", "another"])
     }))
 
+  it.scoped("beyond the capacity, the one that was not used for longest is forgotten", () =>
+    Effect.gen(function*() {
+      const store = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+      const { attempt, sent } = yield* makeOver(store)
+      yield* attempt({ sharesTokens: false }, "one")
+      const lost = RefreshTokens.storeKey(Redacted.make("one"))
+      const entry = Option.getOrThrow(yield* store.get(lost))
+      assert.isTrue(yield* store.remove(lost, entry.version))
+      yield* attempt({ sharesTokens: false }, "one")
+      yield* attempt({ sharesTokens: false }, "another")
+      const restored = Option.getOrThrow(yield* store.get(lost))
+      assert.isTrue(yield* store.remove(lost, restored.version))
+      yield* attempt({ sharesTokens: false }, "one")
+      deepStrictEqual(sent, ["one", "one'", "another", "one"])
+    }))
+
   it.scoped("one attempt at a time, also while its successor is stored late", () =>
     Effect.gen(function*() {
       const { control, store } = TestTokenStore.make(yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
