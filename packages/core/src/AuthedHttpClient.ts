@@ -26,6 +26,7 @@ import * as Replay from "./client/Replay.js"
 import * as WithToken from "./client/WithToken.js"
 import { FetchRequestInit } from "./endpoint/FetchRequestInit.js"
 import * as TokenRequestCheck from "./endpoint/TokenRequestCheck.js"
+import * as HttpTransport from "./HttpTransport.js"
 import * as LayerOptions from "./LayerOptions.js"
 import type { InvalidOptions, OAuthError, RedirectError } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
@@ -305,6 +306,7 @@ export const make: (
 > = Effect.fnUntraced(function*(options) {
   const { route } = yield* settingsOf(options)
   const inner = yield* HttpClient.HttpClient
+  const connect = HttpTransport.connect(inner)
   const provider = yield* TokenProvider.TokenProvider
   const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchRequestInit))
   const merge = makeMerge(options.request)
@@ -336,13 +338,13 @@ export const make: (
     return token === undefined ? getAndSend(attempt) : signed(attempt as Attempt)
   }
 
-  const getAndSend = (attempt: Omit<Attempt, "token">): Effect.Effect<
-    HttpClientResponse.HttpClientResponse,
-    ClientError
-  > => {
+  const getAndSend = (
+    attempt: Omit<Attempt, "token"> & { readonly origin: string }
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError> => {
     let use: TokenUse | undefined
     const onUse = (told: TokenUse) => {
       use = told
+      if (told === "awaited") connect?.(attempt.origin)
     }
     return Effect.flatMap(
       provider.get(attempt.tokenRequest, attempt.origin, onUse),

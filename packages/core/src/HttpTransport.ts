@@ -1,6 +1,7 @@
 /**
  * What the `HttpClient` at the bottom can offer besides sending: it takes the
- * authorization of a request apart from the request, and never shows it.
+ * authorization of a request apart from the request, and never shows it; and it
+ * connects while the token is requested.
  *
  * @since 0.1.0
  */
@@ -23,25 +24,38 @@ export type SendAuthorized = (
   authorization: string
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
+/**
+ * Opens a connection to the origin of a request that waits for its token, unless
+ * one is free. Does not fail: the request connects by itself if need be.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Connect = (origin: string) => void
+
 // Any copy of this module knows it
 const key: unique symbol = Symbol.for("@effect-alf/core/HttpTransport") as never
 
 interface Transport extends HttpClient.HttpClient {
-  readonly [key]?: SendAuthorized
+  readonly [key]?: { readonly sendAuthorized: SendAuthorized; readonly connect: Connect | undefined }
 }
 
 /**
- * Says how the client sends a request with an authorization. `AuthedHttpClient`
- * then leaves that to the client, and has nothing to hide of what comes back.
- * A client that is made from this one, as by `HttpClient.mapRequest`, does not
- * inherit it.
+ * Says how the client sends a request with an authorization, and how it
+ * connects. `AuthedHttpClient` then leaves that to the client, and has nothing
+ * to hide of what comes back. A client that is made from this one, as by
+ * `HttpClient.mapRequest`, does not inherit it.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (client: HttpClient.HttpClient, sendAuthorized: SendAuthorized): HttpClient.HttpClient =>
+export const make = (
+  client: HttpClient.HttpClient,
+  sendAuthorized: SendAuthorized,
+  connect?: Connect
+): HttpClient.HttpClient =>
   // Not enumerable: a client that is spread into another is another one
-  Object.defineProperty(client, key, { value: sendAuthorized })
+  Object.defineProperty(client, key, { value: { sendAuthorized, connect } })
 
 /**
  * How the client sends a request with an authorization, if it has said so.
@@ -49,4 +63,13 @@ export const make = (client: HttpClient.HttpClient, sendAuthorized: SendAuthoriz
  * @since 0.1.0
  * @category getters
  */
-export const sendAuthorized = (client: HttpClient.HttpClient): SendAuthorized | undefined => (client as Transport)[key]
+export const sendAuthorized = (client: HttpClient.HttpClient): SendAuthorized | undefined =>
+  (client as Transport)[key]?.sendAuthorized
+
+/**
+ * How the client connects to an origin, if it has said so.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const connect = (client: HttpClient.HttpClient): Connect | undefined => (client as Transport)[key]?.connect

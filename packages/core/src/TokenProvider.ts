@@ -60,7 +60,8 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
     /**
      * A token that can be sent now. It waits only if there is none. If the API has rejected the token and no other is
      * available, it returns the rejected one until that expires. `onUse` is called with where the token came from,
-     * unless it was in memory: for the span of the request.
+     * unless it was in memory: for the span of the request. With `awaited` it is called when the wait begins; the last
+     * call counts.
      */
     readonly get: (
       request?: TokenRequest,
@@ -242,8 +243,9 @@ export const make: (
     if (slots.isClosed()) return closedError()
     if (decision._tag === "Answer") return Effect.fail(decision.error)
     const flight = decision._tag === "Join" ? decision.flight : flights.launch(slot, decision.reason, origin)
+    onUse("awaited")
     const joined = Effect.map(flights.join(flight, deadline), (token) => {
-      onUse(flight.outcome === "adopted" ? "adopted" : "awaited")
+      if (flight.outcome === "adopted") onUse("adopted")
       return token
     })
     // A background flight makes one attempt only: a caller that needs a token starts another flight

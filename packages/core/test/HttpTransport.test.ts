@@ -2,7 +2,7 @@ import { HttpTransport } from "@effect-alf/core"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Effect } from "effect"
+import { Effect, Fiber, TestClock } from "effect"
 import * as Resource from "./support/Resource.js"
 
 /** A client that takes the authorization apart from the request, and records both. */
@@ -17,7 +17,13 @@ const makeTransport = (statuses: ReadonlyArray<number> = [200]) => {
       responses.push(response)
       return response
     })
-  return { client: HttpTransport.make(HttpClient.make((request) => answer(request)), answer), responses, sent }
+  const connected: Array<string> = []
+  const client = HttpTransport.make(
+    HttpClient.make((request) => answer(request)),
+    answer,
+    (origin) => connected.push(origin)
+  )
+  return { client, connected, responses, sent }
 }
 
 describe("HttpTransport under AuthedHttpClient", () => {
@@ -37,6 +43,24 @@ describe("HttpTransport under AuthedHttpClient", () => {
       const { client } = yield* Resource.over(transport)
       assert.strictEqual((yield* client.get("/orders")).status, 200)
       deepStrictEqual(sent.map(([_, authorization]) => authorization), ["Bearer token-1", "Bearer token-2"])
+    }))
+
+  it.scoped("connects while a request waits for its token, and not when there is one", () =>
+    Effect.gen(function*() {
+      const { client: transport, connected, sent } = makeTransport([200, 200, 401])
+      const { client, tokens } = yield* Resource.over(transport)
+      yield* tokens.setDelay("1 second")
+      const call = yield* Effect.fork(client.get("/orders"))
+      yield* TestClock.adjust("500 millis")
+      deepStrictEqual(connected, ["https://api.test"])
+      assert.lengthOf(sent, 0)
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(call)
+      yield* client.get("/orders")
+      yield* tokens.setDelay(0)
+      // A 401: the request has a connection
+      yield* client.get("/orders")
+      deepStrictEqual(connected, ["https://api.test"])
     }))
 
   it.scoped("under another client the authorization is a header of the request", () =>

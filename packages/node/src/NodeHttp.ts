@@ -95,7 +95,8 @@ export const makeDispatcher: (
 })
 
 /**
- * An `HttpClient` with its own connection pool.
+ * An `HttpClient` with its own connection pool. While a request of an
+ * `AuthedHttpClient` waits for its token, its connection is opened.
  *
  * @since 0.1.0
  * @category layers

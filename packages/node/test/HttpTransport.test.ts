@@ -1,16 +1,19 @@
-import { HttpTransport } from "@effect-alf/core"
-import { NodeHttp } from "@effect-alf/node"
+import { AuthedHttpClient, HttpTransport } from "@effect-alf/core"
+import { NodeAuthedHttpClient, NodeHttp } from "@effect-alf/node"
 import { Headers, HttpClient, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { createServer } from "node:http"
 import { hang } from "../../core/test/support/hang.js"
 import * as Secrets from "../../core/test/support/Secrets.js"
 import * as SpanRecord from "../../core/test/support/SpanRecord.js"
 import * as LocalServer from "./LocalServer.js"
+import { settled, until } from "./until.js"
 
 const secret = "secret-token"
 const authorization = `Bearer ${secret}`
+const tokenResponse = JSON.stringify({ access_token: "token", token_type: "Bearer", expires_in: 3600 })
 
 const serve = Effect.gen(function*() {
   const received: Array<Record<string, unknown>> = []
@@ -27,8 +30,9 @@ const serve = Effect.gen(function*() {
     HttpClient.HttpClient
   )
   const send = HttpTransport.sendAuthorized(client)
-  assert(send !== undefined)
-  return { client, received, send, url: server.url }
+  const connect = HttpTransport.connect(client)
+  assert(send !== undefined && connect !== undefined)
+  return { client, connect, received, send, server, url: server.url }
 })
 
 describe("HttpTransport of NodeHttp", () => {
@@ -72,10 +76,78 @@ describe("HttpTransport of NodeHttp", () => {
       deepStrictEqual(Secrets.leaks([Array.from(span.attributes), span.status], [secret]), [])
     }))
 
+  it.scopedLive("opens a connection before the request, unless one is free", () =>
+    Effect.gen(function*() {
+      const { connect, received, send, server: { sockets, url } } = yield* serve
+      connect(url)
+      connect(url)
+      yield* until(() => sockets.length === 2)
+      assert.lengthOf(received, 0)
+      const get = Effect.flatMap(send(HttpClientRequest.get(url), authorization), ({ text }) => text)
+      yield* Effect.all([get, get], { concurrency: "unbounded" })
+      yield* settled(() => received.length)
+      connect(url)
+      yield* get
+      assert.lengthOf(received, 3)
+      assert.lengthOf(sockets, 2)
+    }))
+
+  it.scopedLive("a request connects although no connection could be opened before", () =>
+    Effect.gen(function*() {
+      const { connect, send } = yield* serve
+      const { port, url } = yield* Effect.scoped(LocalServer.make(() => {}))
+      connect(url)
+      yield* Effect.flip(send(HttpClientRequest.get(url), authorization))
+      connect(url)
+      const again = createServer((_, response) => response.end("again"))
+      yield* Effect.acquireRelease(
+        Effect.async<void>((resume) => {
+          again.listen(port, "127.0.0.1", () => resume(Effect.void))
+        }),
+        () => Effect.sync(() => again.close().closeAllConnections())
+      )
+      const response = yield* Effect.retry(send(HttpClientRequest.get(url), authorization), { times: 3 })
+      assert.strictEqual(yield* response.text, "again")
+    }))
+
+  it.scopedLive("a connection that no request uses is closed", () =>
+    Effect.gen(function*() {
+      const { connect, server: { sockets, url } } = yield* serve
+      connect(url)
+      yield* until(() => sockets.length === 1 && sockets[0].closed)
+    }))
+
+  it.scopedLive("a client whose token is being requested has its connection open", () =>
+    Effect.gen(function*() {
+      const api = yield* LocalServer.make((_, response) => response.end("{}"))
+      const tokenServer = yield* LocalServer.make((_, response) => {
+        // Responds when the API has a connection
+        const respond = () => response.writeHead(200, { "content-type": "application/json" }).end(tokenResponse)
+        const timer = setInterval(() => {
+          if (api.sockets.length === 0) return
+          clearInterval(timer)
+          respond()
+        }, 2)
+      })
+      const context = yield* Layer.build(NodeAuthedHttpClient.layer({
+        tokenEndpoint: `${tokenServer.url}/token`,
+        clientId: "app",
+        clientSecret: Redacted.make(secret),
+        baseUrl: api.url,
+        tokenRequest: { timeout: hang },
+        maxWait: hang,
+        http: { proxy: false, connectTimeout: hang }
+      }))
+      const response = yield* Context.get(context, AuthedHttpClient.AuthedHttpClient).get("/")
+      yield* response.text
+      assert.lengthOf(api.sockets, 1)
+    }))
+
   it.scopedLive("a client that is made from it does not know how", () =>
     Effect.gen(function*() {
       const { client } = yield* serve
       const mapped = HttpClient.mapRequest(client, HttpClientRequest.setHeader("x-mine", "1"))
       assert.strictEqual(HttpTransport.sendAuthorized(mapped), undefined)
+      assert.strictEqual(HttpTransport.connect(mapped), undefined)
     }))
 })

@@ -18,6 +18,8 @@ const busyAfter = 100
 /** The requests to one origin that have no connection. */
 interface Origin {
   readonly key: string
+  /** How many connections are being opened for requests that are not there yet. */
+  opening: number
   /** Passed to undici, and when. */
   readonly connecting: Map<UndiciExchange, number>
   /** Not passed to undici yet, in order. */
@@ -54,12 +56,28 @@ export class ConnectionQueue implements Observer {
   dispatch(exchange: UndiciExchange): void {
     exchange.observer = this
     const origin = this.#find(exchange)
-    if (origin !== undefined && (origin.waiting.size > 0 || origin.connecting.size >= limit)) {
+    // As many wait as connections are being opened for them
+    if (origin !== undefined && (origin.waiting.size !== origin.opening || isFull(origin))) {
       origin.waiting.add(exchange)
       if (origin.left > 0) this.#schedule(origin)
     } else {
       this.#send(exchange)
     }
+  }
+
+  /** Opens a connection for a request that follows, unless one is free. */
+  connect(key: string): void {
+    const origin = this.#getOrAdd(key)
+    if (origin.waiting.size > 0 || isFull(origin)) return
+    const since = performance.now()
+    origin.opening++
+    const onEnd = (isOpen: boolean) => {
+      origin.opening--
+      if (isOpen) origin.left++
+      else this.#giveUpQueueing(origin, since)
+      this.#settle(origin)
+    }
+    this.dispatcher.dispatch({ origin: key, path: "/", method: "GET" }, new Opening(onEnd))
   }
 
   onStart(exchange: UndiciExchange): void {
@@ -75,9 +93,7 @@ export class ConnectionQueue implements Observer {
     if (origin === undefined) return
     if (!origin.waiting.delete(exchange) && !hasClosed(exchange)) origin.left++
     const since = origin.connecting.get(exchange)
-    if (since !== undefined && performance.now() - since > patience) {
-      origin.left = Math.max(origin.left, origin.waiting.size)
-    }
+    if (since !== undefined) this.#giveUpQueueing(origin, since)
     origin.connecting.delete(exchange)
     this.#settle(origin)
   }
@@ -95,14 +111,22 @@ export class ConnectionQueue implements Observer {
       exchange.abort(cause instanceof Error ? cause : new Error("undici refused the request", { cause }))
     }
     if (exchange.started || exchange.ended) return
-    const key = exchange.origin
+    this.#getOrAdd(exchange.origin).connecting.set(exchange, performance.now())
+    this.#makeRoom()
+  }
+
+  #getOrAdd(key: string): Origin {
     let origin = this.#origins.get(key)
     if (origin === undefined) {
-      origin = { key, connecting: new Map(), waiting: new Set(), left: 0, isScheduled: false }
+      origin = { key, opening: 0, connecting: new Map(), waiting: new Set(), left: 0, isScheduled: false }
       this.#origins.set(key, origin)
     }
-    origin.connecting.set(exchange, performance.now())
-    this.#makeRoom()
+    return origin
+  }
+
+  /** If an attempt to connect lasted longer than a second, all that wait may connect. */
+  #giveUpQueueing(origin: Origin, since: number): void {
+    if (performance.now() - since > patience) origin.left = Math.max(origin.left, origin.waiting.size)
   }
 
   /** Looks periodically, while requests without a connection wait for others. */
@@ -138,7 +162,7 @@ export class ConnectionQueue implements Observer {
 
   #goOn(origin: Origin): void {
     for (const exchange of origin.waiting) {
-      if (origin.left === 0 && origin.connecting.size >= limit) break
+      if (origin.left === 0 && (origin.waiting.size <= origin.opening || isFull(origin))) break
       origin.waiting.delete(exchange)
       this.#send(exchange)
     }
@@ -148,7 +172,26 @@ export class ConnectionQueue implements Observer {
 
   /** Forgets an origin without waiting requests and without a scheduled look. */
   #forget(origin: Origin): void {
-    if (origin.waiting.size + origin.connecting.size === 0 && !origin.isScheduled) this.#origins.delete(origin.key)
+    const { connecting, isScheduled, opening, waiting } = origin
+    if (opening + waiting.size + connecting.size === 0 && !isScheduled) this.#origins.delete(origin.key)
+  }
+}
+
+const isFull = ({ connecting, opening }: Origin): boolean => connecting.size + opening >= limit
+
+/** Has undici open a connection: a request that fails before it is written leaves its connection to others. */
+class Opening implements Undici.Dispatcher.DispatchHandler {
+  #isOpen = false
+
+  constructor(readonly onEnd: (isOpen: boolean) => void) {}
+
+  onRequestStart(): void {
+    this.#isOpen = true
+    throw new Error("The connection is for a request that follows")
+  }
+
+  onResponseError(): void {
+    this.onEnd(this.#isOpen)
   }
 }
 

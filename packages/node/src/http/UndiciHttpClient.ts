@@ -45,7 +45,8 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
     const outerOptions = optionsIn(context)
     const outerSpan = propagated(Context.getOption(context, Tracer.ParentSpan))
     const targetOf = RequestTarget.make()
-    const dispatch = makeDispatch(new ConnectionQueue(dispatcher, connections))
+    const queue = new ConnectionQueue(dispatcher, connections)
+    const dispatch = makeDispatch(queue)
 
     const dispatched = (sending: Sending, headers: Record<string, string>, within?: Within) => {
       const response = dispatch(sending, headers, within)
@@ -108,7 +109,8 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         Effect.flatMap((request) => send(request)),
         Effect.succeed
       ),
-      send
+      send,
+      (origin) => queue.connect(origin)
     )
   })
 
