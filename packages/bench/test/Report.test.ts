@@ -31,7 +31,7 @@ const report: Report = {
 }
 
 describe("Rounds", () => {
-  it("each subject is measured once in a round, and none always follows the same", () => {
+  it("each subject is measured once in a round, and none always follows the same other subject", () => {
     const subjects = ["a", "b", "c", "d"]
     const orders = subjects.map((_, round) => Rounds.order(subjects, round))
     for (const order of orders) deepStrictEqual([...order].sort(), subjects)
@@ -40,7 +40,7 @@ describe("Rounds", () => {
     assert.isAbove(afterA.size, 1)
   })
 
-  it("rounds that warm up do not count", async () => {
+  it("warm-up rounds do not count", async () => {
     let calls = 0
     const measured = await Rounds.measure([{ name: "a", sample: async () => ({ call: ++calls }) }], {
       rounds: 2,
@@ -49,7 +49,7 @@ describe("Rounds", () => {
     deepStrictEqual(Rounds.values(measured, "a", "call"), [4, 5])
   })
 
-  it("short samples count as one, by their median", () => {
+  it("short samples are combined into their median", () => {
     const many: Rounds.Samples = new Map([["a", [1, 90, 2, 5, 4, 3].map((time) => ({ time }))]])
     deepStrictEqual(Rounds.values(Rounds.condense(many, 3), "a", "time"), [2, 4])
   })
@@ -63,12 +63,12 @@ describe("Goal", () => {
     assert.strictEqual(verdict({ ...goal, bound: "at least", limit: 1.2 }), "missed")
   })
 
-  it("of what is counted the worst round stands for all", () => {
+  it("for counts, the worst round decides", () => {
     assert.strictEqual(verdict(atMost("token requests", 1, [1, 1, 1])), "ok")
     assert.strictEqual(verdict(atMost("token requests", 1, [1, 2, 1])), "missed")
   })
 
-  it("what was not measured is missed", () => {
+  it("a goal without a measurement is missed", () => {
     assert.strictEqual(verdict({ ...goal, figure: { value: NaN, noise: NaN } }), "missed")
     assert.strictEqual(verdict(atMost("token requests", 1, [])), "missed")
   })
@@ -91,13 +91,13 @@ describe("Report", () => {
     )
   })
 
-  it("shows three digits that matter", () => {
+  it("shows three significant digits", () => {
     deepStrictEqual([0, 1, 1.234, 12.34, 1234.5, NaN].map(round), ["0", "1", "1.23", "12.3", "1,235", "–"])
   })
 })
 
 describe("Chart", () => {
-  it("is well-formed, has the best on top and lets ours stand out", () => {
+  it("is well-formed, has the best subject on top and highlights ours", () => {
     const svg = draw(report.picture!, "ours")
     assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" /)
     assert.isTrue(svg.endsWith("</svg>\n"))

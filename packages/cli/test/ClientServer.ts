@@ -35,7 +35,7 @@ export interface ClientServer {
   readonly port: number
   readonly tokenEndpoint: string
   readonly apiUrl: string
-  /** Everything secret that it has seen or given. */
+  /** Every secret that it has received or issued. */
   readonly secrets: ReadonlyArray<string>
   readonly tokenRequests: () => number
   /** What the environment must say for it. */

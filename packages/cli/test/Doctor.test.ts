@@ -50,7 +50,7 @@ const answering = (status: number, body: unknown): ClientServer.Options => ({
 })
 
 describe("Doctor", () => {
-  it.effect("finds nothing wrong where nothing is, and every check has its line", () =>
+  it.effect("reports no problem of a working set-up, and a finding for every check", () =>
     served({}, ({ env, tokenRequests, url }) =>
       Effect.gen(function*() {
         const findings = yield* examine({
@@ -69,7 +69,7 @@ describe("Doctor", () => {
       })))
 
   describe("configuration", () => {
-    it.effect("names every variable that is missing, and slips in their names", () =>
+    it.effect("names every missing variable, and misspelt names", () =>
       Effect.gen(function*() {
         const findings = yield* examine({ ALF_CLIENTID: "shop", PATH: "/bin", ALF_CLIENT_SECRET: "secret" })
         deepStrictEqual(
@@ -82,7 +82,7 @@ describe("Doctor", () => {
         deepStrictEqual(findings.map(({ check }) => check), [...Finding.checks])
       }))
 
-    it.effect("is concerned about variables that nothing reads, and says which were likely meant", () =>
+    it.effect("reports variables that nothing reads as a concern, with the likely intended names", () =>
       served({}, ({ env }) =>
         Effect.gen(function*() {
           const meant = {
@@ -100,7 +100,7 @@ describe("Doctor", () => {
           assert.strictEqual(outcomes(findings).credentials, "Ok")
         })))
 
-    it.effect("names a variable that is empty or no address", () =>
+    it.effect("names a variable that is empty or not a URL", () =>
       Effect.gen(function*() {
         const env = { ALF_CLIENT_ID: "shop", ALF_CLIENT_SECRET: "secret" }
         const empty = yield* examine({ ...env, ALF_TOKEN_ENDPOINT: " " })
@@ -143,21 +143,21 @@ describe("Doctor", () => {
     const discover = (server: ClientServer.ClientServer, issuer: string) =>
       examine({ ...server.env, ALF_TOKEN_ENDPOINT: undefined, ALF_ISSUER: issuer })
 
-    it.effect("says how the server calls itself", () =>
+    it.effect("names the issuer that the server's metadata contains", () =>
       served({ issuer: "https://auth.example.com/" }, (server) =>
         Effect.gen(function*() {
           deepStrictEqual(
             causeOf(yield* discover(server, server.url)),
             Problem.Problem.OtherIssuer({ issuer: server.url, named: "https://auth.example.com/" })
           )
-          // There is nothing at the issuer's own path, and the server has another one at its top
+          // There is no metadata at the issuer's own path, and another issuer's at the server's root
           deepStrictEqual(
             causeOf(yield* discover(server, `${server.url}/realms/shop`)),
             Problem.Problem.OtherIssuer({ issuer: `${server.url}/realms/shop`, named: "https://auth.example.com/" })
           )
         })))
 
-    it.effect("says where no metadata is", () =>
+    it.effect("reports that there is no metadata", () =>
       Effect.scoped(Effect.gen(function*() {
         const { url } = yield* LocalServer.make((_, response) => response.writeHead(404).end())
         const findings = yield* examine({ ALF_ISSUER: url, ALF_CLIENT_ID: "shop", ALF_CLIENT_SECRET: "secret" })
@@ -167,7 +167,7 @@ describe("Doctor", () => {
   })
 
   describe("credentials", () => {
-    it.effect("tells a wrong secret, and what may be wrong with it", () =>
+    it.effect("reports a wrong secret, and what may be wrong with it", () =>
       served({}, ({ env, secrets, tokenRequests, url }) =>
         Effect.gen(function*() {
           const findings = yield* examine({ ...env, ALF_CLIENT_SECRET: " wrong\n" })
@@ -182,12 +182,12 @@ describe("Doctor", () => {
               padded: true
             })
           )
-          // The other way was tried, once
+          // The other method was tried once
           assert.strictEqual(tokenRequests(), 2)
           assert.isFalse(secrets.some((secret) => JSON.stringify(findings).includes(secret)))
         })))
 
-    it.effect("tells a right secret that is sent the wrong way", () =>
+    it.effect("reports a correct secret that is sent by the wrong method", () =>
       served({ takes: "client_secret_post" }, ({ env, url }) =>
         Effect.gen(function*() {
           const expected = Problem.Problem.WrongMethod({
@@ -196,14 +196,14 @@ describe("Doctor", () => {
             methods: ["client_secret_post"]
           })
           deepStrictEqual(causeOf(yield* examine(env)), expected)
-          // With an issuer the metadata says it
+          // With an issuer, the metadata names the method
           deepStrictEqual(
             causeOf(yield* examine({ ...env, ALF_TOKEN_ENDPOINT: undefined, ALF_ISSUER: url })),
             undefined
           )
         })))
 
-    it.effect("tells apart what else the server has against the request", () =>
+    it.effect("distinguishes the other errors of the token endpoint", () =>
       Effect.gen(function*() {
         const tagOf = (options: ClientServer.Options, more: Environment = {}) =>
           Effect.scoped(Effect.flatMap(ClientServer.make(options), ({ env }) =>
@@ -242,7 +242,7 @@ describe("Doctor", () => {
         })
       }))
 
-    it.effect("says where the token endpoint is, if the server does", () =>
+    it.effect("names the token endpoint that the server's metadata contains", () =>
       served({}, ({ env, tokenEndpoint, url }) =>
         Effect.gen(function*() {
           const endpoint = `${url}/.well-known/nothing`
@@ -254,7 +254,7 @@ describe("Doctor", () => {
   })
 
   describe("token", () => {
-    it.effect("is concerned about a scope that is narrower, and a life that is short", () =>
+    it.effect("reports a narrower scope and a short lifetime as concerns", () =>
       served({ scope: "orders:read", lifetime: 20 }, ({ env }) =>
         Effect.gen(function*() {
           const findings = yield* examine({ ...env, ALF_SCOPE: "orders:read orders:write" })
@@ -267,7 +267,7 @@ describe("Doctor", () => {
           )
         })))
 
-    it.effect("shows no control characters of the scope that was granted", () =>
+    it.effect("shows no control characters of the granted scope", () =>
       served({ scope: "orders:read \u001b[2J" }, ({ env }) =>
         Effect.gen(function*() {
           for (const ALF_SCOPE of ["orders:read", "orders:read orders:write"]) {
@@ -276,7 +276,7 @@ describe("Doctor", () => {
           }
         })))
 
-    it.effect("names a clock that is off, and its direction", () =>
+    it.effect("reports a clock that is off, and its direction", () =>
       Effect.forEach([600, -600], (ahead) =>
         served({ ahead }, ({ env, url }) =>
           Effect.gen(function*() {
@@ -289,7 +289,7 @@ describe("Doctor", () => {
   })
 
   describe("API", () => {
-    it.effect("says what the API says", () =>
+    it.effect("reports why a request to the API fails", () =>
       served({}, ({ env }) =>
         Effect.gen(function*() {
           const ask = (path: string) => Effect.map(examine(env, { api: Option.some(path) }), causeOf)
@@ -303,7 +303,7 @@ describe("Doctor", () => {
           assert.strictEqual((yield* ask("https://api.test/orders"))?._tag, "OriginForeign")
         })))
 
-    it.effect("tells a 401 by what WWW-Authenticate says", () =>
+    it.effect("explains a 401 by its WWW-Authenticate challenge", () =>
       Effect.scoped(Effect.gen(function*() {
         const server = yield* ClientServer.make({ opaque: true })
         const api = yield* ClientServer.make()
@@ -317,7 +317,7 @@ describe("Doctor", () => {
       })))
   })
 
-  it.effect("finds a store that is down while the rest works", () =>
+  it.effect("reports a store that is down while everything else works", () =>
     served({}, ({ env }) =>
       Effect.gen(function*() {
         const down = new TokenStoreError({

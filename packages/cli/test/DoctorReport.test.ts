@@ -30,18 +30,18 @@ describe("DoctorReport", () => {
     ])
   })
 
-  it("says so where nothing is wrong", () => {
+  it("reports that everything works if no check failed", () => {
     const text = DoctorReport.toText(findings.slice(0, 1), Style.make(false))
     assert.match(text, /^Everything works/)
   })
 
-  it("does not speak for an API that it knows nothing of", () => {
+  it("does not claim that an API works which was not checked", () => {
     const unknown = Finding.Skipped({ check: "origin", because: "ALF_BASE_URL is not set" })
     const text = DoctorReport.toText([...findings.slice(0, 1), unknown], Style.make(false))
     assert.match(text, /^A token was issued\. No API was checked: set ALF_BASE_URL/)
   })
 
-  it("has the same and the particulars as JSON", () => {
+  it("contains the same as JSON, with the details of each problem", () => {
     const json = JSON.parse(JSON.stringify(DoctorReport.toJson(findings)))
     deepStrictEqual([json.ok, json.exitCode, json.cause], [false, 4, describeProblem(down).cause])
     deepStrictEqual(json.checks[1], {

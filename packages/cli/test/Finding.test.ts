@@ -9,7 +9,7 @@ const short = Problem.LifetimeShort({ seconds: 5 })
 const down = Problem.StoreDown({ description: "refused" })
 
 describe("Finding", () => {
-  it.effect("a journal notes what came of each check, in the order of checks", () =>
+  it.effect("a journal records the outcome of each check, in the order of the checks", () =>
     Effect.gen(function*() {
       const journal = yield* Finding.makeJournal
       yield* journal.skip("not asked for", "api")

@@ -8,12 +8,12 @@ const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("ba
 const decode = (...parts: ReadonlyArray<string>) => JwtClaims.decode(Redacted.make(parts.join(".")))
 
 describe("JwtClaims", () => {
-  it("reads header and claims, and nothing of the signature", () => {
+  it("reads the header and the claims, and ignores the signature", () => {
     const jwt = decode(part({ alg: "ES256" }), part({ sub: "shöp" }), "signature")
     deepStrictEqual(jwt, Option.some({ header: { alg: "ES256" }, claims: { sub: "shöp" } }))
   })
 
-  it("takes nothing else for a JWT", () => {
+  it("returns none for a text that is not a JWT", () => {
     for (
       const parts of [
         ["opaque"],

@@ -18,7 +18,7 @@ const proxyOf = (...args: Parameters<typeof route>) => Option.getOrUndefined(rou
 const hidden = "https://hidden.test/"
 
 describe("Network", () => {
-  it("finds the proxy as the client does", () => {
+  it("chooses the proxy as the client does", () => {
     const proxies = { httpProxy: "proxy:1", httpsProxy: "http://user:secret@proxy:2" }
     assert.strictEqual(proxyOf("https://a.test", proxies), "http://proxy:2")
     assert.strictEqual(proxyOf("http://a.test", proxies), "http://proxy:1")
@@ -34,7 +34,7 @@ describe("Network", () => {
     }
   })
 
-  it.effect("goes from the proxy to the certificate", () =>
+  it.effect("checks the proxy, the name, the connection and the certificate", () =>
     Effect.scoped(Effect.gen(function*() {
       const authority = yield* Certificates.make
       const { certificate, key } = yield* authority.issue("hidden", "hidden.test")
@@ -44,7 +44,7 @@ describe("Network", () => {
       assert.strictEqual((yield* Network.checkProxy(through)).says, `${proxy.url} leads to hidden.test`)
       assert.strictEqual((yield* Network.checkName(through)).says, "hidden.test is resolved by the proxy")
       assert.strictEqual((yield* Network.checkConnection(through)).says, "hidden.test takes connections")
-      // Nobody here knows the authority
+      // This machine does not trust the authority
       const untrusted = yield* Effect.flip(Network.checkCertificate(through))
       assert(untrusted._tag === "Tls")
       assert.include(untrusted.description, "not trusted here")
@@ -66,7 +66,7 @@ describe("Network", () => {
       assert.strictEqual(unread.reason, "ALL_PROXY is not read")
     })))
 
-  it.effect("tells apart what a proxy has against it", () =>
+  it.effect("distinguishes the failures of a proxy and of a connection", () =>
     Effect.scoped(Effect.gen(function*() {
       const server = createServer().on("connect", (_, socket) =>
         socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))

@@ -176,7 +176,7 @@ describe("Problem", () => {
     [P.ApiSilent({ url: "u", description: "ECONNRESET" }), ExitCode.unreachable, "does not answer", "not at fault"]
   ]
 
-  it("says each one in one line, with what to do and an exit code", () => {
+  it("describes each problem in one line, with advice and an exit code", () => {
     for (const [problem, exitCode, cause, advice] of problems) {
       const words = Problem.describe(problem)
       assert.include(words.cause, cause)

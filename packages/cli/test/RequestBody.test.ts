@@ -20,7 +20,7 @@ describe("RequestBody", () => {
       assert.strictEqual(message, "the file /no/such/file cannot be read: NotFound")
     }))
 
-  it("is JSON where it is that, else a form, unless a header says otherwise", () => {
+  it("has the content type of JSON or else of a form, unless a header sets another", () => {
     const typeOf = (text: string, header?: string) => RequestBody.make(encode(text), header).contentType
     assert.strictEqual(typeOf("{\"a\":1}"), "application/json")
     assert.strictEqual(typeOf(" [1]"), "application/json")

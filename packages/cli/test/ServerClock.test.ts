@@ -34,7 +34,7 @@ const off = (
 ) => Problem.ClockOff({ aheadSeconds, server: "a.test", evidence })
 
 describe("ServerClock", () => {
-  it.effect("notes what time the last answer says it is", () =>
+  it.effect("records the time in the Date header of the last response", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       const date = new Date((now + 600) * 1000).toUTCString()
@@ -46,7 +46,7 @@ describe("ServerClock", () => {
       deepStrictEqual(yield* reading, Option.some({ host: "auth.example.com", aheadMillis: -600_000 }))
     }))
 
-  it.effect("goes by the Date header, to a minute", () =>
+  it.effect("compares the Date header, and tolerates a difference of a minute", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* compare(0)).says, "as that of a.test")
       assert.strictEqual((yield* compare(-30)).says, "30 s from that of a.test")
@@ -55,15 +55,15 @@ describe("ServerClock", () => {
       deepStrictEqual(yield* Effect.flip(compare(-600)), off(-600, "the Date header"))
     }))
 
-  it.effect("goes by the token where the header says nothing", () =>
+  it.effect("compares the token's claims if there is no Date header", () =>
     Effect.gen(function*() {
       const flip = (claims: Readonly<Record<string, number>>) => Effect.flip(compare(undefined, token(claims)))
       deepStrictEqual(yield* flip({ iat: now + 600 }), off(-600, "the token's iat"))
       deepStrictEqual(yield* flip({ nbf: now + 600 }), off(-600, "the token's nbf"))
       deepStrictEqual(yield* flip({ exp: now - 600 }), off(600, "the token's exp"))
-      // A new one, as its own lifetime is what the server says remains
+      // A new token: the server reports its whole lifetime as remaining
       deepStrictEqual(yield* flip({ iat: now - 600, exp: now + 3000 }), off(600, "the token's iat"))
-      // One that the server gives out again
+      // A token that the server returns again
       yield* compare(undefined, token({ iat: now - 600, exp: now + 3000 }, 3000))
       yield* compare(undefined, token({ iat: now, nbf: now, exp: now + 3600 }))
     }))

@@ -30,7 +30,7 @@ const read = (overrides: Partial<Settings.Overrides>) =>
   Effect.withConfigProvider(Environment.read, Settings.configProvider({ ...none, ...overrides }, environment, naming))
 
 describe("Settings", () => {
-  it.effect("reads the environment, with the options in place of its variables", () =>
+  it.effect("reads the environment; options override its variables", () =>
     Effect.gen(function*() {
       const { clientId, clientSecret, scope, tokenEndpoint } = yield* read({ scope: Option.some("write") })
       deepStrictEqual([tokenEndpoint, clientId, scope], [environment.ALF_TOKEN_ENDPOINT, "shop", "write"])

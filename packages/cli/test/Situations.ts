@@ -21,7 +21,7 @@ export interface Situation {
 
 export interface Session {
   readonly situations: Readonly<Record<Name, Situation>>
-  /** Everything secret that was about. */
+  /** Every secret that the situations use. */
   readonly secrets: ReadonlyArray<string>
   /** The session as the guide shows it: with ports and times that are always the same. */
   readonly transcript: string

@@ -4,7 +4,7 @@ import { Effect, Fiber, TestClock } from "effect"
 import * as Spinner from "../src/Spinner.js"
 
 describe("Spinner", () => {
-  it.effect("turns while it is waited, and leaves an empty line", () =>
+  it.effect("spins while an effect runs, and then clears its line", () =>
     Effect.gen(function*() {
       const written: Array<string> = []
       const { during } = Spinner.make((text) => written.push(text))
@@ -20,7 +20,7 @@ describe("Spinner", () => {
       assert.strictEqual(written.at(-1), "\r\u001b[K")
     }))
 
-  it.effect("shows nothing where it takes no time, and ends when it is interrupted", () =>
+  it.effect("shows nothing for an immediate effect, and clears its line when interrupted", () =>
     Effect.gen(function*() {
       const written: Array<string> = []
       const { during } = Spinner.make((text) => written.push(text))

@@ -12,7 +12,7 @@ import * as StoreCheck from "../src/StoreCheck.js"
 const memory = Effect.provide(TokenStore.TokenStore, TokenStore.layerMemory())
 
 describe("StoreCheck", () => {
-  it.effect("makes a round trip, and leaves nothing behind", () =>
+  it.effect("makes a round trip, and removes its entry and its lease", () =>
     Effect.gen(function*() {
       const store = yield* memory
       const { concern, says } = yield* StoreCheck.check(store, "key")
@@ -22,7 +22,7 @@ describe("StoreCheck", () => {
       assert.isTrue(yield* store.acquireLease("key", "somebody", Duration.seconds(1)))
     }))
 
-  it.effect("tells apart what a store says", () =>
+  it.effect("distinguishes the errors of a store", () =>
     Effect.gen(function*() {
       const store = yield* memory
       const saying = (description: string, reason: TokenStoreError["reason"] = "Unavailable") =>
@@ -54,7 +54,7 @@ describe("StoreCheck", () => {
       ])
     }))
 
-  it.effect("finds a store that does not compare, and one that is slow", () =>
+  it.effect("reports a store without compare-and-set, and a slow store", () =>
     Effect.gen(function*() {
       const lastWins = TokenStore.make(new Map<string, string>())
       deepStrictEqual(
@@ -72,7 +72,7 @@ describe("StoreCheck", () => {
       deepStrictEqual((yield* Fiber.join(fiber)).concern, Problem.StoreSlow({ millis: 200 }))
     }))
 
-  it.live("finds a password that Redis does not take, and a replica", () =>
+  it.live("reports a password that Redis rejects, and a read-only replica", () =>
     Effect.scoped(Effect.gen(function*() {
       const redis = yield* RedisServer.make({ args: ["--requirepass", "right"] })
       const open = (password: string) =>

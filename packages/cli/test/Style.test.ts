@@ -9,7 +9,7 @@ const shows = (isTTY: boolean, environment: Readonly<Record<string, string>>) =>
   )
 
 describe("Style", () => {
-  it.effect("has colours at a terminal only, unless nobody wants them", () =>
+  it.effect("shows colours at a terminal only, unless NO_COLOR is set or TERM is dumb", () =>
     Effect.gen(function*() {
       assert.isTrue(yield* shows(true, { TERM: "xterm" }))
       assert.isTrue(yield* shows(true, { NO_COLOR: "" }))
@@ -18,7 +18,7 @@ describe("Style", () => {
       assert.isFalse(yield* shows(false, {}))
     }))
 
-  it("paints, or leaves a text as it is", () => {
+  it("colours a text, or leaves it unchanged", () => {
     assert.strictEqual(Style.make(true).red("no"), "\u001b[31mno\u001b[39m")
     assert.strictEqual(Style.make(false).red("no"), "no")
   })

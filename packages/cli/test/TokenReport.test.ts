@@ -44,7 +44,7 @@ describe("TokenReport", () => {
     ])
   })
 
-  it("nothing that a server has written moves the cursor", () => {
+  it("contains no control characters that a server sent", () => {
     const escape = "\u001b[2J\u009b2J"
     const hostile = [
       part({ alg: "ES256", [`k${escape}`]: 1 }),
@@ -56,7 +56,7 @@ describe("TokenReport", () => {
     assert.notMatch(TokenReport.toText(token, now, plain), /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
   })
 
-  it("says so where there is nothing to read, and where the end is past or not known", () => {
+  it("reports an opaque token, and an expiry that is past or unknown", () => {
     const opaque = TokenReport.toText(make("opaque-token"), now, plain)
     assert.include(opaque, "not known: the server does not say")
     assert.include(opaque, "opaque: only the server can read it")
@@ -64,7 +64,7 @@ describe("TokenReport", () => {
     assert.include(TokenReport.toText(make(jwt, 300), now, plain), "expires   5m ago, 2026-11-26 12:05:00 UTC")
   })
 
-  it("is the same as JSON, with the token only when it is to be revealed", () => {
+  it("contains the same as JSON, with the token only if it is to be revealed", () => {
     const token = make(jwt, 3600)
     const shown = TokenReport.toJson(token, now, { reveal: false })
     deepStrictEqual({ ...shown, jwt: undefined }, {

@@ -73,7 +73,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         })
     )
 
-    it.scoped("token shows everything but the token, and with --reveal the token alone", () =>
+    it.scoped("token shows everything except the token's value, and with --reveal the value alone", () =>
       Effect.gen(function*() {
         const { env, secrets } = yield* makeServer
         const [shown, revealed] = yield* Effect.all([
@@ -128,7 +128,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         }
       }))
 
-    it.scoped("request sends every header that it is given, and writes JSON into a file, too", () =>
+    it.scoped("request sends every given header, and can write JSON to a file", () =>
       Effect.gen(function*() {
         const { env } = yield* makeServer
         const directory = yield* makeDirectory
@@ -146,7 +146,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         assert.match(refused.stderr, /^alf: GET .*\/headers: .*invalid x-name header\n$/)
       }))
 
-    it.scoped("request -o takes a pipe, and says of a file or an output that it cannot be written", () =>
+    it.scoped("request -o accepts a pipe, and reports a file or an output that cannot be written", () =>
       Effect.gen(function*() {
         const alf = yield* Command
         const { env } = yield* makeServer
@@ -171,7 +171,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         ])
       }))
 
-    it.scoped("says in one line what it cannot do, with an exit code for each kind", () =>
+    it.scoped("reports each error in one line, with an exit code for each kind", () =>
       Effect.gen(function*() {
         const { env, url } = yield* makeServer
         const [usage, configuration, refusal] = yield* Effect.all([
@@ -280,7 +280,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
           }
         }))
 
-      it.scoped("refuses what no variable can begin with", () =>
+      it.scoped("rejects a prefix that no variable can begin with", () =>
         Effect.gen(function*() {
           const refused = yield* Alf.here.run(["--prefix", "a b", "token"])
           deepStrictEqual([refused.exitCode, refused.stdout], [2, ""])
@@ -288,7 +288,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         }))
     })
 
-    it.scoped("shows its help, and completes", () =>
+    it.scoped("shows its help and its shell completions", () =>
       Effect.gen(function*() {
         const [help, late, completions] = yield* Effect.all([
           Alf.here.run(["--help"]),
@@ -304,7 +304,7 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         }
       }))
 
-    it.scoped("spins at a terminal while it waits, and ends at once on Ctrl-C", () =>
+    it.scoped("shows a spinner at a terminal while it waits, and exits at once on Ctrl-C", () =>
       Effect.gen(function*() {
         const { env } = yield* ClientServer.make({ onToken: () => {} })
         const alf = yield* Command

@@ -100,7 +100,7 @@ describe("AccessToken", () => {
       [5001, 0, true],
       [1e9, 0, true]
     ]
-    it("a token of 5 s has ever less time, and then none", () =>
+    it("the remaining time of a token of 5 s decreases to zero", () =>
       rows(
         table,
         ([elapsed, remaining]) => `a token of 5 s after ${elapsed} ms: ${remaining} ms remain`,
@@ -177,7 +177,7 @@ describe("AccessToken", () => {
       assert.strictEqual(ahead("30 seconds", { refreshAhead, jitter: 1 }), 4500)
     })
 
-    it("rule 3: that time is 1.5 times the last requests, and half of the lifetime at most", () => {
+    it("rule 3: the time to renew in the background is 1.5 times the last requests, and half of the lifetime at most", () => {
       const at = (requestDuration: Duration.DurationInput, jitter: number) =>
         windows("2 seconds", { requestDuration: Duration.decode(requestDuration), jitter })
       deepStrictEqual(at("200 millis", 1), { refreshAt: 1500, freshUntil: 1800, expiresAt: 2000 })
@@ -210,7 +210,7 @@ describe("AccessToken", () => {
     )
 
     it.prop(
-      "whatever is configured, a token serves undisturbed for four fifths of its life",
+      "whatever is configured, a token is not renewed in the first four fifths of its lifetime",
       [fc.integer({ min: 1, max: 1e10 }), configured],
       ([lifetime, options]) => {
         const { freshUntil, refreshAt } = AccessToken.windows(token(lifetime), {

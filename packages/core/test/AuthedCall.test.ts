@@ -140,7 +140,7 @@ describe("AuthedCall", () => {
       }
     }).pipe(Effect.provide(Provider)))
 
-  /** A provider of the app's own, which hands everything on and says what it was told. */
+  /** A custom provider, which passes every call on and records the reports. */
   const ownProvider = (reports: Array<string>) =>
     Effect.map(TokenProvider.TokenProvider, ({ get, peek, renew, report }) =>
       TokenProvider.TokenProvider.of({
@@ -154,7 +154,7 @@ describe("AuthedCall", () => {
           )
       }))
 
-  it.effect("a custom provider is told once of each accepted token, and again after a rejection", () =>
+  it.effect("each accepted token is reported to a custom provider once, and again after a rejection", () =>
     Effect.gen(function*() {
       const reports: Array<string> = []
       const good = ["token-1"]

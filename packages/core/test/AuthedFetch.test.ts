@@ -65,7 +65,7 @@ const streamOf = (...chunks: ReadonlyArray<string>) =>
   Stream.toReadableStream(Stream.encodeText(Stream.make(...chunks)))
 
 describe("AuthedFetch", () => {
-  it.scoped("takes addresses, URLs and requests", () =>
+  it.scoped("accepts strings, URLs and Requests", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over()
       yield* Effect.promise(async () => {
@@ -90,7 +90,7 @@ describe("AuthedFetch", () => {
       )
     }))
 
-  it.scoped("rejects what fetch rejects, unsent", () =>
+  it.scoped("rejects what fetch rejects, and sends nothing", () =>
     Effect.gen(function*() {
       const { arrived, fetch, tokens } = yield* over()
       const stream = streamOf("a")
@@ -134,7 +134,7 @@ describe("AuthedFetch", () => {
         }
       })))
 
-  it.scoped("rule 5: a body in a Request is, too", () =>
+  it.scoped("rule 5: the body of a Request is sent as fetch does, and once more after a 401", () =>
     rowsEffect(Object.entries(bodies), ([name]) => name, ([, [body, type, content]]) =>
       Effect.gen(function*() {
         const { arrived, fetch } = yield* over(only("token-2"))
@@ -173,7 +173,7 @@ describe("AuthedFetch", () => {
       assert.strictEqual(text(arrived[0].bytes), "before")
     }))
 
-  it.scoped("a form that is changed later is, too", () =>
+  it.scoped("a form that is changed later is sent as it was", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over()
       const form = new FormData()
@@ -327,7 +327,7 @@ describe("AuthedFetch, AbortSignal", () => {
       assert.strictEqual(arrived.length, 0)
     }))
 
-  it.scoped("a signal that is aborted already sends nothing", () =>
+  it.scoped("with a signal that is aborted already nothing is sent", () =>
     Effect.gen(function*() {
       const { arrived, fetch, tokens } = yield* over()
       const reason = new Error("too late")
@@ -337,7 +337,7 @@ describe("AuthedFetch, AbortSignal", () => {
       deepStrictEqual([arrived.length, (yield* tokens.requests).length], [0, 0])
     }))
 
-  it.scoped("a signal that is aborted at once ends the request", () =>
+  it.scoped("a signal that is aborted at once aborts the request", () =>
     Effect.gen(function*() {
       const { fetch } = yield* overResource(() => Effect.never)
       const controller = new AbortController()
@@ -376,7 +376,7 @@ describe("AuthedFetch, AbortSignal", () => {
     }))
 
   for (const read of [true, false]) {
-    it.scoped(`a body that ${read ? "is being read" : "nobody reads"} ends with it, and its connection`, () =>
+    it.scoped(`a body that ${read ? "is being read" : "is not read"} is aborted by the signal, and its connection is closed`, () =>
       Effect.gen(function*() {
         const { fetch, sent } = yield* overResource(() => new Response(endless().body))
         const controller = new AbortController()
@@ -397,7 +397,7 @@ describe("AuthedFetch, AbortSignal", () => {
 })
 
 describe("AuthedFetch, responses", () => {
-  it.scoped("fail for no status, whatever the client below makes of it", () =>
+  it.scoped("do not fail for any status, even if the underlying client does", () =>
     Effect.gen(function*() {
       const { client } = yield* Resource.over(Resource.make(({ url }) => Number(url.pathname.slice(1))))
       const fetch = AuthedFetch.toFetch(HttpClient.filterStatusOk(client))
@@ -407,7 +407,7 @@ describe("AuthedFetch, responses", () => {
       }
     }))
 
-  it.scoped("have a status, headers, each cookie, an address, and the same after clone", () =>
+  it.scoped("have a status, headers, each cookie and a URL, also after clone", () =>
     Effect.gen(function*() {
       const { fetch } = yield* over(() =>
         new Response("{}", {
@@ -426,7 +426,7 @@ describe("AuthedFetch, responses", () => {
       }
     }))
 
-  it.scoped("without a body have none", () =>
+  it.scoped("have a null body if there is none", () =>
     Effect.gen(function*() {
       const { fetch } = yield* overResource(({ url }) => Number(url.pathname.slice(1)))
       for (const status of [204, 205, 304]) {
@@ -437,13 +437,13 @@ describe("AuthedFetch, responses", () => {
       deepStrictEqual([head.status, head.body], [200, null])
     }))
 
-  it.scoped("an empty body is read as one", () =>
+  it.scoped("an empty body is read as an empty text", () =>
     Effect.gen(function*() {
       const { fetch } = yield* over(() => new Response(null))
       assert.strictEqual(yield* Effect.promise(async () => (await fetch("/")).text()), "")
     }))
 
-  it.scoped("stream no faster than they are read, and a cancelled one ends its connection", () =>
+  it.scoped("stream no faster than they are read, and cancelling one closes its connection", () =>
     Effect.gen(function*() {
       const source = endless()
       const { fetch, sent } = yield* overResource(() => new Response(source.body))
@@ -463,7 +463,7 @@ describe("AuthedFetch, redirects", () => {
       ? new Response(null, { status: 302, headers: { location: "https://other.test/new#part" } })
       : new Response(token ?? "no token")
 
-  it.scoped("rule 10: are followed, without the token outside", () =>
+  it.scoped("rule 10: are followed, without the token to other origins", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over(moved)
       const response = yield* Effect.promise(() => fetch("/old"))
@@ -494,7 +494,7 @@ describe("AuthedFetch, redirects", () => {
       )
     }))
 
-  it.scoped("a loop ends after 20", () =>
+  it.scoped("a loop fails after 20 redirects", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over(() => new Response(null, { status: 307, headers: { location: "/" } }))
       assert.instanceOf(yield* rejectionOf(fetch("/")), OAuthError.RedirectError)
@@ -508,7 +508,7 @@ describe("AuthedFetch, redirects", () => {
       deepStrictEqual([arrived[0].init?.cache, arrived[0].headers.get("a")], ["no-store", "b"])
     }))
 
-  it.scoped("so do those of a Request, unless the call sets them", () =>
+  it.scoped("the options of a Request reach platform's fetch too, unless the call sets them", () =>
     Effect.gen(function*() {
       const { arrived, fetch } = yield* over()
       const said = { cache: "no-store", credentials: "include", integrity: "sha256-a" } as const

@@ -33,7 +33,7 @@ describe.concurrent("AuthedHttpClient, challenges of a 401", () => {
         deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
       })))
 
-  it.scoped("rule 5: if it recurs for ever, few tokens are requested, whatever the traffic", () =>
+  it.scoped("rule 5: if the 401 recurs for ever, few tokens are requested, whatever the traffic", () =>
     Effect.gen(function*() {
       const worlds = yield* Effect.forEach(
         Object.entries(atFault),
@@ -58,7 +58,7 @@ describe.concurrent("AuthedHttpClient, challenges of a 401", () => {
     "RFC 9449 §7.1: invalid_dpop_proof": "DPoP error=\"invalid_dpop_proof\"",
     "RFC 9449 §9: use_dpop_nonce": "Bearer, DPoP error=\"use_dpop_nonce\""
   }
-  it.scoped("a 401 for another reason is returned as it is, and the token serves on", () =>
+  it.scoped("a 401 for another reason is returned as it is, and the token stays in use", () =>
     rowsEffect(Object.entries(notAtFault), ([what]) => what, ([, challenge]) =>
       Effect.gen(function*() {
         const { client, sent, tokens } = yield* Resource.over(Resource.make(refuse(challenge)))
@@ -107,7 +107,7 @@ describe.concurrent("AuthedHttpClient, challenges of a 401", () => {
         deepStrictEqual(sent.map(({ token }) => token), ["token-1", "token-2"])
       })))
 
-  it.scoped("any other error with another status than 401 does not", () =>
+  it.scoped("any other error with another status than 401 does not concern the token", () =>
     Effect.gen(function*() {
       const { client, sent, tokens } = yield* Resource.over(
         Resource.make(refuse("Bearer error=\"token_rotated\"", 403))

@@ -8,7 +8,7 @@ import * as Secrets from "./support/Secrets.js"
 
 const redirect = (location: string, status = 302) => new Response("moved", { status, headers: { location } })
 
-/** `/old` is at another place; whoever else is asked answers. */
+/** `/old` redirects to the location; `otherwise` answers every other request. */
 const moved = (location: string, status?: number, otherwise: Resource.Respond = () => 200) =>
   Resource.make((sent) => sent.url.pathname === "/old" ? redirect(location, status) : otherwise(sent))
 

@@ -136,7 +136,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual((yield* tokens.requests).length, 2)
       }))
 
-    it.scoped("rule 5: a second one is the same failure, and is counted once", () =>
+    it.scoped("rule 5: a second 401 is the same failure, and is counted once", () =>
       Effect.gen(function*() {
         const resource = Resource.make(() => 401)
         const { client, sent } = yield* Effect.tagMetrics(
@@ -561,11 +561,11 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.sameMembers(body.events, ["cancel", "abort"])
         assert.strictEqual(body.pulled() * chunk.length, 64 * 1024)
         assert.strictEqual(sent[1].signal.aborted, false)
-        // Platform aborts a response that nobody holds any more
+        // Platform aborts a response that is not referenced any more
         assert.strictEqual(yield* response.text, "answer 1")
       }))
 
-    it.scoped("rule 5: a body that breaks off does no harm", () =>
+    it.scoped("rule 5: a body that breaks off does not affect the replay", () =>
       Effect.gen(function*() {
         const body = watchedBody(() => {
           throw new Error("connection reset")
@@ -576,7 +576,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         assert.strictEqual(body.pulled(), 1)
       }))
 
-    it.scoped("rule 5: a missing body needs nothing", () =>
+    it.scoped("rule 5: a response without a body does not affect the replay", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ token }) => token === "token-1" ? new Response(null, { status: 401 }) : 200)
         const { client, sent } = yield* Resource.over(resource)
@@ -602,7 +602,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
         deepStrictEqual(Option.map(first, (chunk) => Buffer.from(chunk).toString()), Option.some("why"))
       }))
 
-    it.scoped("rule 5: it does not keep its connection if the caller is interrupted during the renewal", () =>
+    it.scoped("rule 5: the response does not keep its connection if the caller is interrupted during the renewal", () =>
       Effect.gen(function*() {
         const body = watchedBody(() => "hang")
         const { client, provider, tokens } = yield* Resource.over(rejectsFirst(body))

@@ -333,7 +333,7 @@ describe("AuthedHttpClient, secrets", () => {
       assert.isAbove(logged, 100)
     }))
 
-  it.scoped("rule 9: nor does the Debug log of a fiber that ends with a failure", () =>
+  it.scoped("rule 9: the Debug log of a fiber that ends with a failure shows no secret", () =>
     Effect.gen(function*() {
       for (const what of ["a body that breaks off", "a stream that breaks off", "a connection that is reset"]) {
         const { raw } = yield* observed((services) =>

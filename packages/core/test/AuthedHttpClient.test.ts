@@ -244,7 +244,7 @@ describe("AuthedHttpClient", () => {
         assert.strictEqual(sent.length, 2)
       }))
 
-    it.scoped("retry sends again, signed", () =>
+    it.scoped("retry sends the request again, with authorization", () =>
       Effect.gen(function*() {
         const resource = Resource.make(({ index, request }) => index < 2 ? Effect.fail(transport(request)) : 200)
         const { client, sent, tokens } = yield* Resource.over(resource)
@@ -373,7 +373,7 @@ describe("AuthedHttpClient", () => {
         )
       }))
 
-    it.scoped("rule 9: nor does a span of an inner client's that ends with the request show the token", () =>
+    it.scoped("rule 9: a span of an inner client that ends with the request does not show the token", () =>
       Effect.gen(function*() {
         const resource = Resource.make()
         const { client } = yield* Resource.over({
@@ -781,7 +781,7 @@ describe("AuthedHttpClient", () => {
         assert.strictEqual(Cause.originalError(error), alien)
       }))
 
-    it.scoped("an invalid address fails as platform says", () =>
+    it.scoped("an invalid URL fails with the error of platform", () =>
       Effect.gen(function*() {
         const { client, sent } = yield* Resource.over(Resource.make(), { baseUrl: "https://api.test" })
         const response = AuthedHttpClient.withoutToken(client.get("https://"))

@@ -14,7 +14,7 @@ declare const effect: Effect.Effect<number, TypeError, Database>
 const options = { baseUrl: "https://api.test" }
 
 describe("layers", () => {
-  test("layer wires the provider, and says what is missing", () => {
+  test("layer makes the provider, and its type names what is missing", () => {
     expect(AuthedHttpClient.layer(options)).type.toBe<
       Layer.Layer<
         AuthedHttpClient.AuthedHttpClient | TokenProvider.TokenProvider,
@@ -34,7 +34,7 @@ describe("layers", () => {
     >()
   })
 
-  test("nothing but an HttpClient is missing when all is provided", () => {
+  test("with an endpoint and a store only an HttpClient is missing", () => {
     const endpoint = TokenEndpoint.layer({
       tokenEndpoint: "https://auth.test/token",
       clientId: "client",
@@ -50,7 +50,7 @@ describe("layers", () => {
     >()
   })
 
-  test("layerHttpClient provides the HttpClient that existing code asks for", () => {
+  test("layerHttpClient provides the HttpClient that existing code requires", () => {
     expect<Layer.Layer.Success<ReturnType<typeof AuthedHttpClient.layerHttpClient>>>()
       .type.toBe<HttpClient.HttpClient | TokenProvider.TokenProvider>()
   })
@@ -67,7 +67,7 @@ describe("layers", () => {
     expect(AuthedHttpClient.layer).type.not.toBeCallableWith()
   })
 
-  test("where tokens may go must be said, where the configuration does not say it", () => {
+  test("baseUrl or origins are required, unless they are configured", () => {
     expect(AuthedHttpClient.layer).type.not.toBeCallableWith({})
     expect(AuthedHttpClient.layer).type.not.toBeCallableWith({ baseUrl: undefined })
     expect(AuthedHttpClient.make).type.not.toBeCallableWith({ retryOn401: false })
@@ -76,7 +76,7 @@ describe("layers", () => {
 })
 
 describe("the client", () => {
-  test("fails with what a request can fail with, and what a token can", () => {
+  test("fails with the errors of requests and with those of tokens", () => {
     expect(client.get("/orders")).type.toBe<
       Effect.Effect<
         HttpClientResponse.HttpClientResponse,
@@ -85,12 +85,12 @@ describe("the client", () => {
     >()
   })
 
-  test("is no HttpClient by itself: its errors are more", () => {
+  test("is not an HttpClient itself, as it has more errors", () => {
     expect(client).type.not.toBeAssignableTo<HttpClient.HttpClient>()
     expect(AuthedHttpClient.toHttpClient(client)).type.toBe<HttpClient.HttpClient>()
   })
 
-  test("can fail with a RedirectError where it follows redirects, and nowhere else", () => {
+  test("can fail with a RedirectError only if it follows redirects", () => {
     type Following = HttpClient.HttpClient.With<AuthedHttpClient.ClientError | OAuthError.RedirectError>
     expect(AuthedHttpClient.followRedirects(client)).type.toBe<Following>()
     expect(client.pipe(AuthedHttpClient.followRedirects(3))).type.toBe<Following>()
@@ -107,13 +107,13 @@ describe("the client", () => {
 class Payments extends AuthedHttpClient.Tag("Payments")<Payments>() {}
 
 describe("Tag", () => {
-  test("is a client, and its provider and status beside it", () => {
+  test("is a client, with its provider and its status", () => {
     expect<Context.Tag.Service<typeof Payments>>().type.toBe<typeof client>()
     expect(Payments.provider).type.toBe<Context.Tag<Payments, Context.Tag.Service<TokenProvider.TokenProvider>>>()
     expect(Payments.status()).type.toBe<Effect.Effect<TokenStatus.TokenStatus, never, Payments>>()
   })
 
-  test("layer provides the tag alone, and needs and fails as the layer does that it is made of", () => {
+  test("layer provides the tag alone, with the requirements and errors of the given layer", () => {
     expect(Payments.layer(AuthedHttpClient.layer(options))).type.toBe<
       Layer.Layer<
         Payments,
@@ -124,7 +124,7 @@ describe("Tag", () => {
     expect(Payments.layer(AuthedHttpClient.layerTest(() => new Response()))).type.toBe<Layer.Layer<Payments>>()
   })
 
-  test("layer takes no layer of another service", () => {
+  test("layer rejects a layer of another service", () => {
     expect(Payments.layer).type.not.toBeCallableWith(TokenStore.layerMemory())
   })
 })
@@ -140,7 +140,7 @@ describe("combinators", () => {
     expect(effect.pipe(AuthedHttpClient.withoutToken)).type.toBe<typeof effect>()
   })
 
-  test("take no misspelt request", () => {
+  test("reject a misspelt request", () => {
     expect(AuthedHttpClient.withTokenRequest).type.not.toBeCallableWith({ scopes: "admin" })
   })
 })

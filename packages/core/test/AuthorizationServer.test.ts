@@ -94,7 +94,7 @@ describe("AuthorizationServer", () => {
       ["a reset", () => "reset"]
     ]
     it.effect("the second URL is requested if the first has no usable metadata", () =>
-      rowsEffect(useless, ([what]) => `the second is asked where the first brings ${what}`, ([, answer]) => {
+      rowsEffect(useless, ([what]) => `the second is requested if the first returns ${what}`, ([, answer]) => {
         const { asked, layer } = serve((url) => url.pathname === oidc ? good() : answer())
         return Effect.gen(function*() {
           const server = yield* make()
@@ -126,7 +126,7 @@ describe("AuthorizationServer", () => {
     }).pipe(Effect.provide(layer), Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
 
-  describe("what is wrong with it (rule 11)", () => {
+  describe("invalid metadata (rule 11)", () => {
     const at = `Discovery endpoint ${issuer}${rfc8414}`
     const table: ReadonlyArray<readonly [what: string, answer: () => Answer, message: string]> = [
       [
@@ -202,7 +202,7 @@ describe("AuthorizationServer", () => {
           assert.isTrue(error.message.startsWith(message), error.message)
         })))
 
-    it.scoped("the error is that of an unavailable server rather than 404", () =>
+    it.scoped("the error reports an unavailable server rather than a 404", () =>
       Effect.gen(function*() {
         const { error } = yield* fails((url) =>
           url.pathname === oidc ? new Response(null, { status: 503 }) : notFound()
@@ -212,7 +212,7 @@ describe("AuthorizationServer", () => {
         assert.strictEqual(other.error.status, 503)
       }))
 
-    it.scoped("the error is that of another issuer rather than 404", () =>
+    it.scoped("the error reports another issuer rather than a 404", () =>
       Effect.gen(function*() {
         const { error } = yield* fails((url) =>
           url.pathname === oidc ? good({ issuer: "https://a.example.com" }) : notFound()
@@ -255,7 +255,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.effect("an issuer on the machine itself may have endpoints there, and on https", () =>
+    it.effect("an issuer on loopback may have endpoints on loopback and on https", () =>
       rowsEffect(["http://localhost:8080/token", "https://auth.example.com/token"], (address) => address, (address) => {
         const local = "http://localhost:8080"
         const { layer } = serve(() => Response.json({ issuer: local, token_endpoint: address }))
@@ -273,7 +273,7 @@ describe("AuthorizationServer", () => {
       [new Response(null, { status: 503 }), good({ issuer: "https://other.example.com" }), "first"],
       [new Response(null, { status: 400 }), new Response(null, { status: 503 }), "second"]
     ]
-    it.effect("of the failures of both URLs the one that says more is reported", () =>
+    it.effect("of the failures of both URLs the more informative one is reported", () =>
       rowsEffect(
         failures,
         ([first, second, reported]) => `${first.status}, then ${second.status}: the ${reported}`,
@@ -290,7 +290,7 @@ describe("AuthorizationServer", () => {
         mtls_endpoint_aliases: { token_endpoint: "https://mtls.example.com/token" }
       })
 
-    it.scoped("those for clients with a certificate are used if there are any (RFC 8705 §5)", () =>
+    it.scoped("endpoints for clients with a certificate are used if there are any (RFC 8705 §5)", () =>
       Effect.gen(function*() {
         const server = yield* make()
         const address = (name: AuthorizationServer.Endpoint, mutualTls?: boolean) =>
@@ -311,7 +311,7 @@ describe("AuthorizationServer", () => {
     const token = (server: AuthorizationServer.AuthorizationServer["Type"]) =>
       Effect.map(server.endpoint("token_endpoint"), ({ pathname }) => pathname)
 
-    it.scoped("it is read once for simultaneous callers", () => {
+    it.scoped("metadata is read once for simultaneous callers", () => {
       const { asked, layer } = serve(versions)
       return Effect.gen(function*() {
         const server = yield* make()
@@ -321,7 +321,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("after an hour it is renewed in the background, and nobody waits", () => {
+    it.scoped("after an hour metadata is renewed in the background, and no caller waits", () => {
       let hangs = false
       const { asked, layer } = serve((url, n) => hangs ? "hang" : versions(url, n))
       return Effect.gen(function*() {
@@ -343,7 +343,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("metadata that cannot be renewed serves on, is logged once a minute, and is renewed later", () => {
+    it.scoped("metadata that cannot be renewed stays in use, is logged once a minute, and is renewed later", () => {
       let works = true
       const { asked, layer } = serve((url, n) => works ? versions(url, n) : new Response(null, { status: 503 }))
       const warnings: Array<string> = []
@@ -373,7 +373,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide([layer, Logger.replace(Logger.defaultLogger, logger)]))
     })
 
-    it.scoped("a failure answers for one second", () => {
+    it.scoped("a failure is cached for one second", () => {
       let works = false
       const { asked, layer } = serve((url, n) => works ? versions(url, n) : notFound())
       return Effect.gen(function*() {
@@ -418,7 +418,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("forgotten metadata is read before its next use; the old one serves if that fails", () => {
+    it.scoped("forgotten metadata is read again before its next use; if that fails, the old metadata is used", () => {
       let works = true
       const { layer } = serve((url, n) => works ? versions(url, n) : notFound())
       return Effect.gen(function*() {
@@ -432,7 +432,7 @@ describe("AuthorizationServer", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.scoped("after an interrupted read the next caller reads", () => {
+    it.scoped("after an interrupted read the next caller reads the metadata", () => {
       const { layer } = serve((url, n) => n === 1 ? "hang" : versions(url, n))
       return Effect.gen(function*() {
         const server = yield* make()

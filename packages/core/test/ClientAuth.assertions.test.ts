@@ -70,7 +70,7 @@ for (const [method, make] of Object.entries(signing)) {
         assert.strictEqual(claimsOf(credentials).sub, "app")
       }))
 
-    it.effect("iss and sub are the client, and it lives for 60 seconds", () =>
+    it.effect("iss and sub are the client, and the assertion expires after 60 seconds", () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(1_700_000_000_000)
         const { jti, ...claims } = claimsOf(yield* make().authenticate(context))
@@ -99,7 +99,7 @@ for (const [method, make] of Object.entries(signing)) {
         deepStrictEqual([kid, typ], ["key", "client-authentication+jwt"])
       }))
 
-    it.effect("a fresh one at each attempt", () =>
+    it.effect("each attempt has a new assertion", () =>
       Effect.gen(function*() {
         const auth = make()
         const first = yield* auth.authenticate(context)
@@ -124,7 +124,7 @@ for (const [method, make] of Object.entries(signing)) {
         ["https://other.example.com", known, "https://other.example.com"],
         [["one", "two"], known, ["one", "two"]]
       ]
-      it.effect("is the issuer, the endpoint or both, as it is wanted and known", () =>
+      it.effect("is the issuer, the endpoint or both, by the option and by whether the issuer is known", () =>
         rowsEffect(
           table,
           ([audience, context, aud]) => `${audience ?? "by default"}, ${context.issuer ?? "no issuer known"}: ${aud}`,
@@ -241,7 +241,7 @@ describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
       assert.notStrictEqual(second.version, first.version)
     }))
 
-  it.effect("so does a certificate", () =>
+  it.effect("a certificate that is an Effect has a version too", () =>
     Effect.gen(function*() {
       const auth = ClientAuth.privateKeyJwt({ key: Redacted.make(pem), certificate: Effect.succeed(certificatePem) })
       const { version } = yield* auth.authenticate(context)
@@ -265,7 +265,7 @@ describe("ClientAuth.privateKeyJwt (RFC 7523 §2.2)", () => {
 describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
   const assertion = Redacted.make("header.payload.signature")
 
-  it.effect("sends what it is given as a JWT", () =>
+  it.effect("sends the given assertion as a JWT", () =>
     Effect.gen(function*() {
       const auth = ClientAuth.assertion(assertion)
       assert.strictEqual(auth.method, "private_key_jwt")
@@ -274,7 +274,7 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
       assert.strictEqual(params?.client_assertion, assertion)
     }))
 
-  it.effect("or as SAML 2.0, by a method of another name, without client_id", () =>
+  it.effect("can send it as SAML 2.0, by a method of another name, without client_id", () =>
     Effect.gen(function*() {
       const auth = ClientAuth.assertion(assertion, { type: "saml2", method: "saml", omitClientId: true })
       assert.strictEqual(auth.method, "saml")
@@ -284,7 +284,7 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
       })
     }))
 
-  it.effect("one with a line break is not sent, and the error says so", () =>
+  it.effect("an assertion with a line break is not sent, and the error says so", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ClientAuth.assertion(Redacted.make("a.b.c\n")).authenticate(context))
       assert.strictEqual(
@@ -302,7 +302,7 @@ describe("ClientAuth.assertion (RFC 7521 §4.2)", () => {
       assert.isFalse(Equal.equals(first.version, second.version))
     }))
 
-  it("has no version of its own: a source may give another assertion whenever it is asked", () => {
+  it("has no version of its own: an Effect may return another assertion each time", () => {
     assert.isUndefined(ClientAuth.assertion(Effect.succeed(assertion)).version)
   })
 })
@@ -360,10 +360,10 @@ describe("ClientAuth.assertionFile", () => {
       `the file ${path} cannot be read: BadArgument`
     ]
   }
-  it.effect("says what is wrong, and of which", () =>
+  it.effect("an error names the file and what is wrong with it", () =>
     rowsEffect(
       Object.entries(failures),
-      ([what]) => `${what}: says so, and which`,
+      ([what]) => `${what}: the error says so, and names the file`,
       ([, [content, message]]) =>
         Effect.gen(function*() {
           const auth = ClientAuth.assertionFile(path)
@@ -372,7 +372,7 @@ describe("ClientAuth.assertionFile", () => {
         }).pipe(Effect.provide(Layer.unwrapEffect(Effect.map(Ref.make(content), disk))))
     ))
 
-  it.effect("a secret may lie there as well, and is read at every attempt", () =>
+  it.effect("a secret may be in a file as well, and is read at every attempt", () =>
     Effect.gen(function*() {
       const content = yield* Ref.make<string | PlatformError.PlatformError>("one\n")
       const auth = ClientAuth.clientSecretPost(ClientAuth.secretFile(path))

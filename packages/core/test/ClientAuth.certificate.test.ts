@@ -76,7 +76,7 @@ for (const [method, auth] of Object.entries(methods)) {
         ])
       }))
 
-    it.effect("continues with the previous certificate if the new one never comes", () =>
+    it.effect("continues with the previous certificate if reading the new one hangs", () =>
       Effect.gen(function*() {
         const { layer, onDisk } = yield* make
         yield* Ref.set(onDisk, Effect.uninterruptible(Effect.never))
@@ -91,7 +91,7 @@ for (const [method, auth] of Object.entries(methods)) {
 }
 
 describe("ClientAuth.certificateBound (RFC 8705 §3)", () => {
-  it.effect("adds the certificate's binding to another method, which it leaves as it is", () =>
+  it.effect("adds the certificate's binding to another method, and changes nothing else", () =>
     Effect.gen(function*() {
       const { layer, onDisk } = yield* make
       const inner = ClientAuth.clientSecretPost(Effect.succeed(Redacted.make("secret")))

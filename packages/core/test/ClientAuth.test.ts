@@ -50,7 +50,7 @@ describe("ClientAuth", () => {
       ["💥", "%F0%9F%92%A5"],
       ["line\nfeed", "line%0Afeed"]
     ]
-    it("writes what the form encoding writes", () =>
+    it("encodes a text by the form encoding", () =>
       rows(table, ([text, encoded]) => `${JSON.stringify(text)} is ${encoded}`, ([text, encoded]) => {
         assert.strictEqual(ClientAuth.formEncode(text), encoded)
       }))
@@ -59,12 +59,12 @@ describe("ClientAuth", () => {
       assert.strictEqual(new URLSearchParams(`x=${ClientAuth.formEncode(text)}`).get("x"), text)
     })
 
-    it.prop("holds only characters that a header may have", [text], ([text]) => {
+    it.prop("contains only characters that a header may have", [text], ([text]) => {
       assert.match(ClientAuth.formEncode(text), /^[A-Za-z0-9*\-._+%]*$/)
     })
   })
 
-  it.effect("RFC 6749 A.2: a secret with a line break is not sent, whatever it came from", () =>
+  it.effect("RFC 6749 A.2: a secret with a line break is not sent, whatever its source", () =>
     rowsEffect(
       [ClientAuth.clientSecretBasic, ClientAuth.clientSecretPost].flatMap((method) =>
         [Redacted.make("s3cr3t\n"), Effect.succeed(Redacted.make("s3\u0000cr3t"))].map((secret) => method(secret))
@@ -90,7 +90,7 @@ describe("ClientAuth", () => {
       ["ключ", "пароль", "%D0%BA%D0%BB%D1%8E%D1%87:%D0%BF%D0%B0%D1%80%D0%BE%D0%BB%D1%8C"],
       ["\"a\"", "'b'", "%22a%22:%27b%27"]
     ]
-    it.live("sends id and secret, each encoded by itself", () =>
+    it.live("sends id and secret, each encoded separately", () =>
       rowsEffect(
         table,
         ([id, secret, pair]) => `${id} and ${secret} are sent as ${pair}`,
@@ -117,7 +117,7 @@ describe("ClientAuth", () => {
       }
     )
 
-    it.live("raw: an id with a colon would be read as another one, and is refused (RFC 7617 §2)", () =>
+    it.live("raw: an id with a colon is rejected, as servers would read another id (RFC 7617 §2)", () =>
       Effect.gen(function*() {
         const auth = ClientAuth.clientSecretBasic(Redacted.make("secret"), { raw: true })
         const error = yield* Effect.flip(authenticate(auth, "urn:app"))
@@ -147,7 +147,7 @@ describe("ClientAuth", () => {
   })
 
   describe("none", () => {
-    it.live("only names the client", () =>
+    it.live("sends only the client id", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* authenticate(ClientAuth.none), { params: { client_id: "app" } })
         assert.isUndefined(ClientAuth.none.version)
@@ -181,7 +181,7 @@ describe("ClientAuth", () => {
 
   for (const [method, make, read] of methods) {
     describe(method, () => {
-      it("bears the name of the IANA registry", () => {
+      it("has its name in the IANA registry", () => {
         assert.strictEqual(make(Redacted.make("s")).method, method)
       })
 
@@ -195,7 +195,7 @@ describe("ClientAuth", () => {
           assert.strictEqual(read(yield* auth.authenticate(context("app", 2))), "secret-2")
         }))
 
-      it.live("fails as the secret's Effect fails", () =>
+      it.live("fails with the error of the secret's Effect", () =>
         Effect.gen(function*() {
           assert.strictEqual(yield* Effect.flip(authenticate(make(Effect.fail("vault is sealed")))), "vault is sealed")
         }))

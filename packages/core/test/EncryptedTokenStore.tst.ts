@@ -5,13 +5,13 @@ import { expect, test } from "tstyche"
 
 const options = { keys: [{ id: "1", key: Redacted.make("key") }] }
 
-test("layer keeps what the layer fails with and needs, data first and last", () => {
+test("layer keeps the errors and requirements of the given layer, data first and last", () => {
   type Encrypted = Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions, KeyValueStore.KeyValueStore>
   expect(TokenStore.layerKeyValueStore().pipe(EncryptedTokenStore.layer(options))).type.toBe<Encrypted>()
   expect(EncryptedTokenStore.layer(TokenStore.layerKeyValueStore(), options)).type.toBe<Encrypted>()
 })
 
-test("layer takes no key in the clear, and no other layer", () => {
+test("layer rejects a key that is not redacted, and any other layer", () => {
   expect(EncryptedTokenStore.layer).type.not.toBeCallableWith({ keys: [{ id: "1", key: "key" }] })
   expect(EncryptedTokenStore.layer(options)).type.not.toBeCallableWith(Layer.empty)
 })

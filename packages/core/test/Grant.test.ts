@@ -60,7 +60,7 @@ describe("Grant", () => {
       })
     }))
 
-  it.effect("tokenExchange sends the actor and what is asked for", () =>
+  it.effect("tokenExchange sends the actor and the requested token type", () =>
     Effect.gen(function*() {
       const grant = Grant.tokenExchange({
         subjectToken: secret("s"),

@@ -209,7 +209,7 @@ describe("JwtSigner", () => {
       }))
 
     it.live.prop(
-      "whatever can be written as JSON arrives as it is",
+      "every claim that is JSON arrives unchanged",
       [fc.dictionary(fc.string(), fc.jsonValue())],
       ([given]) =>
         Effect.gen(function*() {

@@ -67,7 +67,7 @@ describe("LayerOptions, checks", () => {
       [Duration.zero, undefined]
     ])
 
-    it.live("answers the decoded duration", () =>
+    it.live("returns the decoded duration", () =>
       Effect.gen(function*() {
         deepStrictEqual(yield* LayerOptions.duration("option", "2 seconds"), Duration.seconds(2))
       }))
@@ -79,7 +79,7 @@ describe("LayerOptions, checks", () => {
       [0, "option must be longer than zero"],
       ["0 millis", "option must be longer than zero"],
       [Duration.zero, "option must be longer than zero"],
-      // Effect has made a zero of it before anybody could look
+      // Effect has already changed it to zero
       [Duration.millis(-5), "option must be longer than zero"]
     ])
   })

@@ -420,7 +420,7 @@ describe("OAuthError", () => {
       deepStrictEqual(OAuthError.find(wrapped(undefined)), Option.none())
     })
 
-    it("ends if causes form a circle", () => {
+    it("terminates if causes form a cycle", () => {
       const circle = new Error("a")
       circle.cause = new Error("b", { cause: circle })
       deepStrictEqual(OAuthError.find(circle), Option.none())
@@ -464,7 +464,7 @@ describe("OAuthError", () => {
         assert.strictEqual(OAuthError.describe(value), description)
       }))
 
-    it("follows 8 causes, and ends if they form a circle", () => {
+    it("follows 8 causes, and terminates if they form a cycle", () => {
       const nest = (depth: number): Error => new Error(`e${depth}`, depth < 20 ? { cause: nest(depth + 1) } : undefined)
       assert.strictEqual(OAuthError.describe(nest(1)), "e1: e2: e3: e4: e5: e6: e7: e8")
       const circle = new Error("a")

@@ -9,7 +9,7 @@ type Made<A> = Effect.Effect<A, OAuthError.InvalidOptions, HttpClient.HttpClient
 
 declare const call: Effect.Effect<string, OAuthError.OAuthError | HttpClientError.HttpClientError>
 
-test("the family is closed: four tags are all of it", () => {
+test("OAuthError is the union of four tags", () => {
   expect<OAuthError.OAuthError["_tag"]>()
     .type.toBe<"TokenEndpointError" | "DiscoveryError" | "TokenProviderError" | "OriginNotAllowed">()
 })
@@ -23,7 +23,7 @@ test("catchTag narrows to one error, and leaves the others", () => {
   >()
 })
 
-test("catchTags of all leaves the errors of platform", () => {
+test("catchTags with all tags leaves the errors of platform", () => {
   const caught = call.pipe(Effect.catchTags({
     TokenEndpointError: (error) => Effect.succeed(error.message),
     DiscoveryError: (error) => Effect.succeed(error.message),
@@ -55,7 +55,7 @@ test("a request to an authorization server fails with the error of that request 
     .type.toBe<OAuthError.TokenIntrospectionError>()
 })
 
-test("and with that of discovery where the address is found by it", () => {
+test("a request to a discovered endpoint can fail with a DiscoveryError too", () => {
   const options = { clientId: "id", clientSecret: Redacted.make("secret") }
   expect(server.endpoint("revocation_endpoint")).type.toBe<Effect.Effect<URL, OAuthError.DiscoveryError>>()
   expect(TokenRevocation.make({ ...options, revocationEndpoint: server.endpoint("revocation_endpoint") }))
@@ -64,7 +64,7 @@ test("and with that of discovery where the address is found by it", () => {
     .type.toBe<OAuthError.TokenRevocationError | OAuthError.DiscoveryError>()
 })
 
-test("what is unknown is told by a guard, and found behind platform's error", () => {
+test("isOAuthError narrows any value, and find returns the OAuthError of an error", () => {
   expect(OAuthError.isOAuthError).type.toBe<(u: unknown) => u is OAuthError.OAuthError | OAuthError.RedirectError>()
   expect(OAuthError.find(new Error())).type.toBe<Option.Option<OAuthError.OAuthError | OAuthError.RedirectError>>()
 })

@@ -103,7 +103,7 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
   leaseWaitDuration: [OAuthMetrics.leaseWaitDuration]
 }
 
-/** What each source file says to a log: the level, and the parts of the text that do not differ. */
+/** The source files of core and node, which contain the log calls. */
 const sources = ["core/src", "node/src"].flatMap((folder) =>
   readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts")).map((
     name
@@ -151,7 +151,7 @@ describe("OAuthMetrics, the guide about telemetry", () => {
       deepStrictEqual([...documented].sort(byName), [...found].sort(byName))
     }))
 
-  it("has the values of the tags that say why something failed", () => {
+  it("has the values of the tags for errors", () => {
     deepStrictEqual(table("tag").map(([, values]) => codes(values)), [
       reasons,
       providerReasons,
@@ -160,7 +160,7 @@ describe("OAuthMetrics, the guide about telemetry", () => {
     ])
   })
 
-  it("has each way in which a token comes about", () => {
+  it("has each value of oauth.token.use", () => {
     const uses = all<TokenStatus.TokenUse>({
       renewed_ahead: true,
       stale: true,
@@ -171,7 +171,7 @@ describe("OAuthMetrics, the guide about telemetry", () => {
     deepStrictEqual(table("`oauth.token.use`").map(([use]) => codes(use)[0]), [...uses])
   })
 
-  it.effect("has each span, with each of its attributes", () =>
+  it.effect("has each span and all of its attributes", () =>
     Effect.gen(function*() {
       const spans = yield* TelemetryBench.run("guide, spans", {}, ({ client, server }, telemetry) =>
         Effect.gen(function*() {
@@ -210,8 +210,8 @@ describe("OAuthMetrics, the guide about telemetry", () => {
       deepStrictEqual(sorted(documented.keys()).map((name) => [name, documented.get(name)]), found)
     }))
 
-  it("names the page that has each log line", () => {
-    // Written by what the code logs when it runs
+  it("each log line is on the page about errors", () => {
+    // The page is generated from the logs of the running code
     const page = readFileSync(new URL("guides/errors.md", root), "utf8")
     const said = sources.flatMap((source) =>
       Array.from(

@@ -1,4 +1,4 @@
-/** What an app's exporters for OpenTelemetry are given: whole span trees, all that was counted, and every log line. */
+/** The telemetry that an app exports by OpenTelemetry: whole span trees, all metrics, and every log line. */
 import { TestAuthorizationServer } from "@effect-alf/core/testing"
 import { HttpBody, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
@@ -53,9 +53,9 @@ const renewed = (reason: string, links: string) => [
   "    http.client POST http.response.status_code=200"
 ]
 
-describe("OAuthMetrics, what exporters are given", () => {
+describe("OAuthMetrics, exported telemetry", () => {
   situation(
-    "reuse: the first request waits, those after it leave no trace but their own",
+    "reuse: the first request waits, and later requests have only their own spans",
     {},
     (world, telemetry) =>
       Effect.gen(function*() {
@@ -120,7 +120,7 @@ describe("OAuthMetrics, what exporters are given", () => {
   )
 
   situation(
-    "stampede: 40 requests wait for one renewal, which leads to 32 of them",
+    "stampede: 40 requests wait for one renewal, which links to 32 of them",
     { server: { tokenDelay: "1 second" } },
     (world, telemetry) =>
       Effect.gen(function*() {
@@ -153,7 +153,7 @@ describe("OAuthMetrics, what exporters are given", () => {
   )
 
   situation(
-    "401 replay: it is a request of its own, and what came of each 401 is counted",
+    "401 replay: it is a separate request, and the outcome of each 401 is counted",
     {},
     (world, telemetry) =>
       Effect.gen(function*() {
@@ -238,7 +238,7 @@ describe("OAuthMetrics, what exporters are given", () => {
     }))
 
   situation(
-    "rule 4: while the endpoint is down, every caller gets the 401 of a revoked token, and it is counted why",
+    "rule 4: while the endpoint is down, every caller gets the 401 of a revoked token, and the reason is counted",
     {},
     (world, telemetry) =>
       Effect.gen(function*() {
@@ -260,7 +260,7 @@ describe("OAuthMetrics, what exporters are given", () => {
   )
 
   situation(
-    "outage: the old token serves, then there is none, then it is over: three lines",
+    "outage: three log lines, when the old token is used on, when it has expired and when the outage ends",
     {},
     (world, telemetry) =>
       Effect.gen(function*() {

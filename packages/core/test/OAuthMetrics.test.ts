@@ -14,7 +14,7 @@ const storeError = (reason: "Timeout" | "Unavailable") =>
   new OAuthError.TokenStoreError({ method: "get", reason, description: "" })
 
 describe("OAuthMetrics", () => {
-  it.scoped("rule 8: calls of a store are counted by what they come to, and those that are not made as skipped", () =>
+  it.scoped("rule 8: store calls are counted by outcome, and calls that are not made count as skipped", () =>
     Effect.gen(function*() {
       const counts = Effect.forEach(
         ["ok", "skipped", storeError("Unavailable"), storeError("Timeout")] as const,
@@ -32,7 +32,7 @@ describe("OAuthMetrics", () => {
       deepStrictEqual(yield* counts, [0, 9, 1, 1])
     }))
 
-  it.effect("the tags are those of the layer, whoever calls", () =>
+  it.effect("the tags are those of the layer, not of the caller", () =>
     Effect.gen(function*() {
       const update = yield* Effect.tagMetrics(OAuthMetrics.makeUpdate, "test", "layer")
       yield* Effect.tagMetrics(Effect.sync(() => update(OAuthMetrics.tokenWaiters, 2)), "test", "caller")
@@ -43,7 +43,7 @@ describe("OAuthMetrics", () => {
       )
     }))
 
-  it.effect("durations are in seconds, in the buckets that OpenTelemetry advises", () =>
+  it.effect("durations are in seconds, in the buckets that OpenTelemetry recommends", () =>
     Effect.gen(function*() {
       const update = yield* Effect.tagMetrics(OAuthMetrics.makeUpdate, "test", "duration")
       const duration = OAuthMetrics.tokenRequestDuration("issued")
@@ -82,7 +82,7 @@ describe("OAuthMetrics", () => {
       deepStrictEqual([count, sum], [1, 1.25])
     }))
 
-  it.scoped("what callers waited is in seconds, and those that found a token are not among them", () =>
+  it.scoped("the waits of callers are in seconds, and callers that found a token are not counted", () =>
     Effect.gen(function*() {
       const bench = yield* Effect.tagMetrics(
         ProviderBench.make({ endpoint: { delay: "7030 millis" } }),

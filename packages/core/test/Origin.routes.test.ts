@@ -6,7 +6,7 @@ import { Effect } from "effect"
 // Where each address goes, and which options are refused, is in AuthedHttpClient.origins.test.ts
 
 describe("Origin.makeRoute", () => {
-  it.effect("rule 10: completes an address, or says why no token may go there", () =>
+  it.effect("rule 10: completes a URL, or reports why no token may go there", () =>
     Effect.gen(function*() {
       const route = yield* Origin.makeRoute({ baseUrl: "https://api.test/v1", origins: ["https://b.test"] })
       assert.strictEqual(route.complete("/orders"), "https://api.test/v1/orders")
@@ -22,7 +22,7 @@ describe("Origin.makeRoute", () => {
       )
     }))
 
-  it.effect("rule 10: names the origins that were named, however many are allowed", () =>
+  it.effect("rule 10: names the configured origins, even if any origin is allowed", () =>
     Effect.gen(function*() {
       const named = (options: Origin.Options) => Effect.map(Origin.makeRoute(options), ({ named }) => named)
       deepStrictEqual(yield* named({ baseUrl: "https://API.test:443/v1", origins: ["https://b.test/"] }), [

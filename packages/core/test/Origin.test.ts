@@ -189,7 +189,7 @@ describe("Origin", () => {
       ))
 
     it.prop(
-      "what it takes for the origin's own is so for the URL parser too",
+      "URLs that it recognizes have the same origin by the URL parser",
       [fc.constantFrom("", "/", "\\", "?", "#", ":", "@", ".", "\t", "%2f"), text],
       ([first, rest]) => {
         const url = origin + first + rest

@@ -119,7 +119,7 @@ describe.concurrent("RefreshTokenGrant, in a fleet (fleet rule 13)", () => {
       assert.isFalse(yield* isLockedOut)
     }))
 
-  it.scoped("a server without one locks the client out, and the error says so", () =>
+  it.scoped("after such a kill a server without a grace period locks the client out, and the error says so", () =>
     Effect.gen(function*() {
       const { exit, isLockedOut } = yield* killedHalfway("0 seconds")
       const error = yield* Effect.flip(exit)
@@ -266,7 +266,7 @@ const numRuns = isThorough ? 10 : 1
 
 describe.concurrent("RefreshTokenGrant, any history", () => {
   it.effect.prop(
-    "while processes live, none is used twice, and in the end all are served",
+    "if no process is killed, no refresh token is used twice, and in the end every process gets a token",
     [fc.array(fault, { maxLength: 6 }).filter(isBearable)],
     ([faults]) =>
       Effect.gen(function*() {

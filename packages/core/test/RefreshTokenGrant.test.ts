@@ -285,7 +285,7 @@ describe.concurrent("RefreshTokenGrant, the new token is stored before the acces
       yield* one.store.fail(undefined)
       yield* TestClock.adjust("2 seconds")
       deepStrictEqual(Option.map(yield* stored, ({ token }) => token), Option.some("token-refresh-2"))
-      // What came with it waits for who needs it
+      // The access token that came with it is kept for the next caller
       assert.strictEqual(value(yield* during("2 seconds")(get(one))), "token-1")
       assert.lengthOf(yield* sent, 1)
       assert.strictEqual(value(yield* during("2 seconds")(get(two))), "token-1")
@@ -388,7 +388,7 @@ describe.concurrent("RefreshTokenGrant, responses of the server", () => {
       deepStrictEqual(yield* sent, ["token-refresh-1", "s3cr3t-next"])
     }))
 
-  it.scoped("so is one that the store accepts late, without an access token", () =>
+  it.scoped("a refresh token that the store accepts late, without an access token, is kept too", () =>
     Effect.gen(function*() {
       const { processes: [one], server, stored } = yield* RefreshBench.make()
       yield* one.store.fail("read only", "set")
@@ -409,7 +409,7 @@ describe.concurrent("RefreshTokenGrant, responses of the server", () => {
       }))
   }
 
-  it.scoped("not if the lease cannot be extended before; that is no part of the error", () =>
+  it.scoped("an attempt is not repeated if the lease cannot be extended first; the error does not mention the lease", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server } = yield* RefreshBench.make()
       yield* server.failNext(20, "reset")
@@ -421,7 +421,7 @@ describe.concurrent("RefreshTokenGrant, responses of the server", () => {
       deepStrictEqual(new Set(yield* sent), new Set(["token-refresh-1"]))
     }))
 
-  it.scoped("so is one that has timed out", () =>
+  it.scoped("an attempt that has timed out is repeated with the same token, at once", () =>
     Effect.gen(function*() {
       const { processes: [one], sent, server } = yield* RefreshBench.make({ server: { tokenDelay: "1 minute" } })
       const fiber = yield* Effect.fork(get(one))
@@ -484,7 +484,7 @@ describe.concurrent("RefreshTokenGrant, responses of the server", () => {
       deepStrictEqual(yield* stored, Option.some({ v: 1, generation: 6, token: "next" }))
     }))
 
-  it.scoped("invalid_grant for that one too is final", () =>
+  it.scoped("invalid_grant for the newer token too is final", () =>
     Effect.gen(function*() {
       const { key, processes: [one], sent, server, sharedStore } = yield* RefreshBench.make()
       yield* server.setTokenResponse(() =>

@@ -1061,7 +1061,7 @@ describe("TokenEndpoint", () => {
         assert.strictEqual(failed(over.exit).reason, "InvalidResponse")
       }))
 
-    it.effect("of a redirect or an error is reported as that", () =>
+    it.effect("of a redirect or an error is reported as the redirect or the error", () =>
       rowsEffect(
         [
           [302, "Redirect"],
@@ -1106,7 +1106,7 @@ describe("TokenEndpoint", () => {
       params: () => Effect.map(read, (token) => ({ token, list: ["a", "b"], plain: "p" }))
     })
 
-    it.effect("sends its parameters beside those of the request, made anew at each attempt", () =>
+    it.effect("sends its parameters with those of the request, and makes new ones for each attempt", () =>
       Effect.gen(function*() {
         let reads = 0
         const { layer, sent } = fetchOf(({ form }) =>
@@ -1147,7 +1147,7 @@ describe("TokenEndpoint", () => {
           })
       ))
 
-    it.effect("rule 9: no error contains what it sends", () =>
+    it.effect("rule 9: no error contains the parameters of the grant", () =>
       Effect.gen(function*() {
         const { exit } = yield* ask(
           ({ form }) => Response.json({ error: "invalid_grant", error_description: `${form}` }, { status: 400 }),
@@ -1217,8 +1217,8 @@ describe("TokenEndpoint", () => {
       "of Keycloak": () => Response.json({ error: "unauthorized_client" }, { status: 401 }),
       "of Auth0": () => Response.json({ error: "access_denied" }, { status: 401 })
     }
-    it.effect("so does any 401", () =>
-      rowsEffect(Object.entries(alike), ([which]) => `so does a 401 ${which}`, ([, refuse]) =>
+    it.effect("any 401: one more request with the new ones", () =>
+      rowsEffect(Object.entries(alike), ([which]) => `a 401 ${which}`, ([, refuse]) =>
         Effect.gen(function*() {
           const { sent } = yield* rotate({ refuse, readsUntilNew: 1 })
           deepStrictEqual(sent, ["old", "new"])
@@ -1232,7 +1232,7 @@ describe("TokenEndpoint", () => {
         deepStrictEqual(sent, ["old"])
       }))
 
-    it.effect("after another error, or without a version, they are not read again", () =>
+    it.effect("after another error, or without a version, the credentials are not read again", () =>
       Effect.gen(function*() {
         const others = [
           { refuse: () => Response.json({ error: "invalid_grant" }, { status: 400 }), readsUntilNew: 1 },
@@ -1263,7 +1263,7 @@ describe("TokenEndpoint", () => {
     }))
 
   describe("the binding of tokens", () => {
-    it.effect("is part of the key, and followed as it changes", () =>
+    it.effect("is part of the key, which changes with it", () =>
       Effect.gen(function*() {
         let thumbprint = "a"
         const clientAuth = { ...ClientAuth.none, binding: Effect.succeed(() => thumbprint) }
@@ -1294,7 +1294,7 @@ describe("TokenEndpoint", () => {
         )
       }).pipe(Effect.provide(fetchOf(() => granted()).layer)))
 
-    it.effect("and an error names a missing layer, if types were not checked", () =>
+    it.effect("if types were not checked, an error names the missing layer", () =>
       Effect.gen(function*() {
         const none = Context.empty() as Context.Context<any>
         const clientAuth = { ...ClientAuth.none, binding: Effect.provide(ClientAuth.tlsClientAuth.binding!, none) }
@@ -1370,7 +1370,7 @@ describe("TokenEndpoint", () => {
         deepStrictEqual(yield* credentials({ clientSecret: Effect.die("sealed") }), Option.none())
       }))
 
-    it.effect("it follows the secret, and does not show it", () =>
+    it.effect("they change with the secret, and do not show it", () =>
       Effect.gen(function*() {
         const current = yield* Ref.make("one-secret")
         const options = { clientSecret: Effect.map(Ref.get(current), Redacted.make) }

@@ -19,15 +19,15 @@ type Endpoint<R = never, E = never> = Layer.Layer<
 >
 
 describe("layer", () => {
-  test("needs an HttpClient, and nothing for a secret that is there", () => {
+  test("needs only an HttpClient if the secret is a value", () => {
     expect(TokenEndpoint.layer({ ...client, clientSecret })).type.toBe<Endpoint>()
   })
 
-  test("needs what the effect needs that reads the secret, whose failure is not that of the layer", () => {
+  test("has the requirements of the effect that reads the secret, but not its error", () => {
     expect(TokenEndpoint.layer({ ...client, clientSecret: fromVault })).type.toBe<Endpoint<Vault>>()
   })
 
-  test("needs what the client authentication needs", () => {
+  test("has the requirements of the client authentication", () => {
     const key = ClientAuth.secretFile("/run/secrets/client.pem")
     expect(TokenEndpoint.layer({ ...client, clientAuth: ClientAuth.privateKeyJwt({ key }) }))
       .type.toBe<Endpoint<FileSystem.FileSystem>>()
@@ -37,7 +37,7 @@ describe("layer", () => {
       .type.toBe<Endpoint<Vault>>()
   })
 
-  test("takes any schedule over its error, and no other", () => {
+  test("accepts any schedule over its error, and no other", () => {
     const layer = (retry: TokenEndpoint.Options["retry"]) => TokenEndpoint.layer({ ...client, clientSecret, retry })
     expect(layer).type.toBeCallableWith(Schedule.intersect(RetryPolicy.standard, Schedule.recurs(3)))
     expect(layer).type.toBeCallableWith(Schedule.exponential("1 second"))
@@ -46,7 +46,7 @@ describe("layer", () => {
     )
   })
 
-  test("takes no secret in the clear, and no client without an id", () => {
+  test("rejects a secret that is not redacted, and a client without an id", () => {
     expect(TokenEndpoint.layer).type.not.toBeCallableWith({ ...client, clientSecret: "secret" })
     expect(TokenEndpoint.layer).type.not.toBeCallableWith({ ...client, clientSecret: Effect.succeed("secret") })
     expect(TokenEndpoint.layer).type.not.toBeCallableWith({ tokenEndpoint: client.tokenEndpoint, clientSecret })
@@ -56,7 +56,7 @@ describe("layer", () => {
 describe("layerDiscovery", () => {
   const server = { issuer: "https://auth.test", clientId: "client" }
 
-  test("needs what any of its ways to authenticate needs, but no scope", () => {
+  test("has the requirements of all its authentication methods, but needs no Scope", () => {
     expect(TokenEndpoint.layerDiscovery({ ...server, clientSecret })).type.toBe<Endpoint>()
     expect(
       TokenEndpoint.layerDiscovery({
@@ -66,7 +66,7 @@ describe("layerDiscovery", () => {
     ).type.toBe<Endpoint<Vault>>()
   })
 
-  test("finds the address itself", () => {
+  test("rejects a tokenEndpoint", () => {
     expect(TokenEndpoint.layerDiscovery).type.not.toBeCallableWith({
       ...server,
       clientSecret,
@@ -78,12 +78,12 @@ describe("layerDiscovery", () => {
 describe("layerConfig", () => {
   const config = { tokenEndpoint: Config.string("TOKEN_ENDPOINT"), clientId: Config.string("CLIENT_ID") }
 
-  test("fails with what is wrong in the configuration", () => {
+  test("can fail with a ConfigError", () => {
     expect(TokenEndpoint.layerConfig({ ...config, clientSecret: Config.redacted("CLIENT_SECRET") }))
       .type.toBe<Endpoint<never, ConfigError.ConfigError>>()
   })
 
-  test("reads no secret in the clear", () => {
+  test("rejects a Config of a secret that is not redacted", () => {
     expect(TokenEndpoint.layerConfig)
       .type.not.toBeCallableWith({ ...config, clientSecret: Config.string("CLIENT_SECRET") })
   })

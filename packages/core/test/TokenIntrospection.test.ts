@@ -34,7 +34,7 @@ describe("TokenIntrospection (RFC 7662)", () => {
     }).pipe(Effect.provide(layer))
   }
 
-  it.effect("brings what the server knows", () =>
+  it.effect("returns the claims of the response", () =>
     Effect.gen(function*() {
       const answer = yield* Effect.flatten(introspect({
         active: true,
@@ -64,8 +64,8 @@ describe("TokenIntrospection (RFC 7662)", () => {
     [{ active: true, aud: 1 }, "aud is neither a string nor a list of them"],
     [[], "the JSON is not an object"]
   ]
-  it.effect("says what is wrong", () =>
-    rowsEffect(wrong, ([, says]) => `says what is wrong: ${says}`, ([body, says]) =>
+  it.effect("reports an invalid response", () =>
+    rowsEffect(wrong, ([, says]) => `reports an invalid response: ${says}`, ([body, says]) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.flatten(introspect(body)))
         assert.strictEqual(error.message, `Introspection endpoint ${url} answered 200: ${says}`)

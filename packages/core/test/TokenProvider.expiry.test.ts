@@ -350,7 +350,7 @@ describe.concurrent("TokenProvider, an endpoint that returns the same token", ()
       assert.strictEqual(value(yield* during("1 second")(provider.get())), "token-4")
     }))
 
-  it.scoped("rule 11: nor is it sent if no other comes: the error says so, and a later expiry counts then", () =>
+  it.scoped("rule 11: the same token is not sent after its expiry even if no other is issued; the error says so, and a later expiry counts then", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       for (const lifetime of ["4 seconds", "none", "4 seconds"] as const) {

@@ -467,7 +467,7 @@ describe.concurrent("TokenProvider, faults of leases and pauses", () => {
 })
 
 describe.concurrent("TokenProvider, errors after maxWait", () => {
-  it.scoped("if the endpoint hangs, the caller is told within maxWait by default, and a second attempt is made", () =>
+  it.scoped("if the endpoint hangs, the caller gets an error within maxWait by default, and a second attempt is made", () =>
     Effect.gen(function*() {
       let requests = 0
       const silent = HttpClient.make(() => Effect.zipRight(Effect.sync(() => requests++), Effect.never))

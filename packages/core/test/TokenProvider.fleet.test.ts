@@ -305,7 +305,7 @@ describe.concurrent("TokenProvider, habits of a server", () => {
       assert.isAbove((yield* alone.store.calls).length, 0)
     }))
 
-  it.scoped("fleet rule 11: nor is it read to end a cool-down", () =>
+  it.scoped("fleet rule 11: a key that is not shared is not read to end a cool-down", () =>
     Effect.gen(function*() {
       const { alone, other } = yield* divided
       yield* TestClock.adjust("1 hour")

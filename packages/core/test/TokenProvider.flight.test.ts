@@ -380,7 +380,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       assert.lengthOf(yield* tokens.requests, 1)
     }))
 
-  it.scoped("rule 1: so does a key whose endpoint returns no token", () =>
+  it.scoped("rule 1: a key whose endpoint returns no token continues to work", () =>
     Effect.gen(function*() {
       const good = yield* TestTokenEndpoint.make()
       const token = yield* good.endpoint.request(good.endpoint.resolve())
@@ -401,7 +401,7 @@ describe.concurrent("TokenProvider, one flight", () => {
       }
     }))
 
-  it.effect("rule 1: so does a key whose tracer dies", () =>
+  it.effect("rule 1: a key whose tracer dies continues to work", () =>
     Effect.gen(function*() {
       let broken = true
       const tracer = Tracer.make({

@@ -72,7 +72,7 @@ describe.concurrent("TokenProvider, the memory of its process", () => {
       assert.strictEqual(value(yield* Fiber.join(fiber)), "token-1")
     }))
 
-  it.scoped("a caller that waits for the other's turn gets an error that says so after maxWait", () =>
+  it.scoped("a caller that waits for the other provider's turn gets an error about this wait after maxWait", () =>
     Effect.gen(function*() {
       const makeProvider = yield* makeProcess()
       const one = yield* makeProvider({ endpoint: { delay: "1 minute" } })

@@ -354,7 +354,7 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual(value(yield* provider.get(undefined, a)), `token-${issued + 1}`)
     }))
 
-  it.scoped("fleet rule 6: nor a renewal after the 401 of an expired token", () =>
+  it.scoped("fleet rule 6: a pause does not delay a renewal after the 401 of an expired token", () =>
     Effect.gen(function*() {
       const { provider, tokens } = yield* ProviderBench.make()
       const first = yield* provider.get(undefined, a)

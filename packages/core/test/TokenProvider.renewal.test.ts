@@ -48,7 +48,7 @@ const makeFleet = Effect.fnUntraced(function*(size: number, options: Omit<Provid
       (times) => times.flat().sort((a, b) => a - b)
     ),
     lease: sharedStore.acquireLease(key, ghost, Duration.seconds(3)),
-    /** Another process asks: so long nobody else does. */
+    /** Another process requests a token for this long, so that no other process does. */
     keepBusy: (duration: Duration.Duration) =>
       Effect.zipRight(
         sharedStore.acquireLease(key, ghost, duration),

@@ -16,17 +16,17 @@ test("layer is a function that needs an endpoint and a store", () => {
   >()
 })
 
-test("a token is there, or one of two errors says why not", () => {
+test("get returns a token, or fails with a TokenRequestError or a TokenProviderError", () => {
   expect(provider.get({ scope: "orders" })).type.toBe<Effect.Effect<AccessToken.AccessToken, NoToken>>()
 })
 
-test("warm fails with why there is no token, unless that is only logged", () => {
+test("warm fails with the errors of get, unless they are only logged", () => {
   expect(TokenProvider.warm()).type.toBe<Effect.Effect<void, NoToken, TokenProvider.TokenProvider>>()
   expect(TokenProvider.warm({ onFailure: "log" })).type.toBe<Effect.Effect<void, never, TokenProvider.TokenProvider>>()
   expect(TokenProvider.layerWarm()).type.toBe<Layer.Layer<never, NoToken, TokenProvider.TokenProvider>>()
 })
 
-test("durations are Effect's", () => {
+test("durations are those of Effect", () => {
   expect(TokenProvider.layer).type.toBeCallableWith({ refreshAhead: "30 seconds", maxWait: 500 })
   expect(TokenProvider.layer).type.not.toBeCallableWith({ refreshAhead: "30s" })
 })

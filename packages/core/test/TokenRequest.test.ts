@@ -245,7 +245,7 @@ describe("TokenRequest", () => {
       deepStrictEqual(TokenRequest.merge(defaults, {}), defaults)
     })
 
-    it("takes each field from the request that sets it", () => {
+    it("uses each field of the request that sets it", () => {
       deepStrictEqual(TokenRequest.merge(defaults, { scope: "write", resource: ["https://s"] }), {
         ...defaults,
         scope: "write",

@@ -86,7 +86,7 @@ describe("TokenStore.make", () => {
     }
   })
 
-  it.effect("takes a backend of any kind", () =>
+  it.effect("accepts a backend of any kind", () =>
     rowsEffect(Object.entries(backends()), ([name]) => `takes ${name}`, ([name, backend]) =>
       Effect.gen(function*() {
         const store = TokenStore.make(backend)
@@ -100,7 +100,7 @@ describe("TokenStore.make", () => {
         deepStrictEqual(yield* store.get(key), Option.none())
       })))
 
-  it.effect("calls a backend's methods on the backend, each time anew", () =>
+  it.effect("calls a backend's methods on the backend, again at each run", () =>
     Effect.gen(function*() {
       class Backend {
         calls = 0

@@ -8,7 +8,7 @@ interface Database {
 
 declare const needsDatabase: Effect.Effect<string, never, Database>
 
-test("make takes values, promises and effects", () => {
+test("make accepts methods that return values, promises or effects", () => {
   expect(TokenStore.make(new Map<string, string>()))
     .type.toBe<Context.Tag.Service<TokenStore.TokenStore>>()
   expect(TokenStore.make).type.toBeCallableWith({
@@ -22,7 +22,7 @@ test("make takes values, promises and effects", () => {
   expect(TokenStore.make).type.toBeCallableWith({ get: () => Option.none(), set: () => {}, remove: () => true })
 })
 
-test("make takes no effect that needs something, and no value that is no string", () => {
+test("make rejects effects with requirements, values that are not strings, and a backend without set", () => {
   expect(TokenStore.make).type.not.toBeCallableWith({ get: () => needsDatabase, set: () => {} })
   expect(TokenStore.make).type.not.toBeCallableWith({ get: () => 1, set: () => {} })
   expect(TokenStore.make).type.not.toBeCallableWith({ get: () => undefined })
@@ -44,7 +44,7 @@ declare const callbacks: {
 
 declare const timed: { get(key: string): Promise<string | null>; set(key: string, value: string, ttl?: number): void }
 
-test("a client is taken as it comes, and a third argument only where the client has one for it", () => {
+test("layer accepts a client unchanged, and a unit of timeToLive only if the client's set has a parameter for it", () => {
   expect(TokenStore.layer(items)).type.toBe<Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>>()
   expect(TokenStore.layer).type.toBeCallableWith(items, {
     timeToLive: (key: string, value: string) => items.set(key, value, { expires: 60 })
@@ -54,17 +54,17 @@ test("a client is taken as it comes, and a third argument only where the client 
   expect(TokenStore.layer).type.not.toBeCallableWith(timed, { timeToLive: "minutes" as const })
 })
 
-test("a client that only calls back is refused", () => {
+test("layer rejects a client that only has callbacks", () => {
   expect(TokenStore.layer).type.not.toBeCallableWith(callbacks)
 })
 
-test("layerMemory can only fail where it has options", () => {
+test("layerMemory can fail only if it has options", () => {
   expect(TokenStore.layerMemory()).type.toBe<Layer.Layer<TokenStore.TokenStore>>()
   expect(TokenStore.layerMemory({ capacity: 10 }))
     .type.toBe<Layer.Layer<TokenStore.TokenStore, OAuthError.InvalidOptions>>()
 })
 
-test("a way of sharing is one of the two that there are", () => {
+test("sharing must be one of the two exported values", () => {
   expect(TokenStore.layerMemory).type.toBeCallableWith({ sharing: TokenStore.byTurns })
   expect(TokenStore.layerMemory).type.not.toBeCallableWith({ sharing: { isShared: true } })
   expect(TokenStore.byTurns).type.toBe<Context.Tag.Service<TokenStore.TokenStore>["sharing"]>()

@@ -72,7 +72,7 @@ const rows = {
   noNoticeOfLease: "changes: does not report leases"
 }
 
-/** Those that a store fails which gives back something else than it was given. */
+/** The rows that fail for a store that returns something else than was set. */
 const readBack = [
   rows.roundTrip,
   rows.text,
@@ -92,7 +92,7 @@ const readBack = [
 ]
 
 const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, ReadonlyArray<string>]> = {
-  "finds what was never set": [
+  "returns entries that were never set": [
     change((memory) => ({
       get: (key) =>
         Effect.map(memory.get(key), Option.orElseSome(() => ({ version: "v", payload: "p", timeToLive: endless })))
@@ -119,7 +119,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.replace, rows.replaceGone, rows.race, rows.replaceTime, rows.expiry]
   ],
-  "only updates what is there": [
+  "only updates existing entries": [
     change((memory) => ({
       set: (key, entry, replaces) =>
         Effect.flatMap(memory.get(key), (current) =>
@@ -181,7 +181,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.race]
   ],
-  "tells the lifetime, not what remains": [
+  "returns the lifetime instead of the remaining time": [
     change((memory) => {
       const lifetimes = new Map<string, Duration.Duration>()
       return {
@@ -198,11 +198,11 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     }),
     [rows.remaining]
   ],
-  "tells more than remains": [
+  "returns more than the remaining time": [
     mapGet((entry) => ({ ...entry, timeToLive: Duration.sum(entry.timeToLive, Duration.seconds(1)) })),
     [rows.remaining, rows.replaceTime]
   ],
-  "tells seconds as milliseconds": [
+  "returns seconds as milliseconds": [
     mapGet((entry) => ({
       ...entry,
       timeToLive: Duration.isFinite(entry.timeToLive)
@@ -211,7 +211,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.remaining, rows.replaceTime]
   ],
-  "keeps the end of what it replaces": [
+  "keeps the expiry of the replaced entry": [
     change((memory) => ({
       set: (key, entry, replaces) =>
         Effect.flatMap(memory.get(key), (current) =>
@@ -223,7 +223,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.replaceTime]
   ],
-  "lets only blind writers replace what is over": [
+  "lets only blind writers replace an expired entry": [
     change((memory) => {
       const written = new Set<string>()
       return {
@@ -243,14 +243,14 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.remaining, rows.replaceTime, rows.expiry]
   ],
-  "ends everything": [
+  "expires entries that have no expiry": [
     change((memory) => ({
       set: (key, entry, replaces) =>
         memory.set(key, { ...entry, timeToLive: Duration.min(entry.timeToLive, endless) }, replaces)
     })),
     [rows.endless]
   ],
-  "only says that it removed": [
+  "reports a removal, but removes nothing": [
     change(() => ({ remove: () => Effect.succeed(true) })),
     [
       rows.expiry,
@@ -272,7 +272,7 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.removeOther]
   ],
-  "removes what is not there": [
+  "reports the removal of a missing entry": [
     change((memory) => ({
       remove: (key, version) =>
         Effect.flatMap(
@@ -282,14 +282,14 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     })),
     [rows.expiry, rows.removeNothing]
   ],
-  "knows no case": [
+  "ignores the case of keys": [
     change((memory) => ({
       get: (key) => memory.get(key.toLowerCase()),
       set: (key, entry, replaces) => memory.set(key.toLowerCase(), entry, replaces)
     })),
     [rows.keys]
   ],
-  "cuts keys off": [
+  "truncates keys": [
     change((memory) => ({
       get: (key) => memory.get(key.slice(0, 64)),
       set: (key, entry, replaces) => memory.set(key.slice(0, 64), entry, replaces)
@@ -364,23 +364,23 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     change((memory) => ({ acquireLease: (key, owner) => memory.acquireLease(key, owner, endless) })),
     [rows.leaseExpiry, rows.leaseEndless]
   ],
-  "extends for everybody": [
+  "extends leases for every owner": [
     change(() => ({ extendLease: () => Effect.succeed(true) })),
     [rows.leaseExpiry, rows.extend, rows.extendTime]
   ],
-  "extends by nothing": [
+  "extends leases by too little": [
     change((memory) => ({ extendLease: (key, owner) => memory.extendLease(key, owner, Duration.millis(200)) })),
     [rows.extendTime]
   ],
-  "extends for ever": [
+  "extends leases for ever": [
     change((memory) => ({ extendLease: (key, owner) => memory.extendLease(key, owner, endless) })),
     [rows.extendTime]
   ],
-  "does not release": [
+  "does not release leases": [
     change(() => ({ releaseLease: () => Effect.void })),
     [rows.leaseElsewhere, rows.release]
   ],
-  "releases for everybody": [
+  "releases leases for every owner": [
     change((memory) => ({
       releaseLease: (key) => Effect.forEach(["a", "b"], (owner) => memory.releaseLease(key, owner), { discard: true })
     })),
@@ -402,11 +402,11 @@ const broken: Record<string, readonly [Layer.Layer<TokenStore.TokenStore>, Reado
     change(() => ({ changes: Stream.never })),
     [rows.noticeOfWrite, rows.noticeOfRemoval, rows.noNoticeOfLease]
   ],
-  "tells of a key once": [
+  "sends only one notice per key": [
     change((memory) => ({ changes: Stream.changes(memory.changes) })),
     [rows.noticeOfRemoval]
   ],
-  "tells of leases": [
+  "sends notices of leases": [
     change((memory) => ({
       acquireLease: (key, owner, duration) =>
         Effect.gen(function*() {
@@ -435,7 +435,7 @@ describe("TokenStoreContract", () => {
   )
 
   // Each has a clock of its own, and they wait together
-  describe.concurrent("finds, by the rows about what is wrong with it, a store that", () => {
+  describe.concurrent("finds, by the rows about its fault, a store that", () => {
     for (const [name, [layer, expected]] of Object.entries(broken)) {
       it.effect(name, () =>
         Effect.map(
@@ -445,12 +445,12 @@ describe("TokenStoreContract", () => {
     }
   })
 
-  it("has a store that breaks it for every row", () => {
+  it("there is a broken store for every row", () => {
     const covered = new Set(Object.values(broken).flatMap(([, rows]) => rows))
     assert.sameMembers(Array.from(covered), TokenStoreContract.make({ advance }).map(({ name }) => name))
   })
 
-  it("drops the rows about what a store does not claim", () => {
+  it("drops the rows about features that a store does not claim", () => {
     const names = TokenStoreContract.make({
       advance,
       compareAndSet: false,
@@ -466,7 +466,7 @@ describe("TokenStoreContract", () => {
     assert.includeMembers(names, [rows.roundTrip, rows.grant, rows.changes])
   })
 
-  it.effect("finds what stays in the process, when it is shown another one", () =>
+  it.effect("finds features that do not reach another process", () =>
     Effect.gen(function*() {
       const memory = yield* TokenStore.makeMemory()
       const { acquireLease, extendLease, releaseLease } = yield* TokenStore.makeMemory()
@@ -482,7 +482,7 @@ describe("TokenStoreContract", () => {
       deepStrictEqual(yield* found({ get: () => Effect.succeedNone }), [rows.noticeOfWrite])
     }))
 
-  it.effect("says what it expected", () =>
+  it.effect("reports what it expected", () =>
     Effect.map(violations(broken["truncates"][0]), ([violation]) => {
       assert.strictEqual(violation._tag, "ContractViolation")
       assert.match(
@@ -491,7 +491,7 @@ describe("TokenStoreContract", () => {
       )
     }))
 
-  it.effect("a store that fails or dies breaks it too", () =>
+  it.effect("a store that fails or dies violates it too", () =>
     Effect.gen(function*() {
       const failing = yield* violations(change(() => ({
         get: () =>

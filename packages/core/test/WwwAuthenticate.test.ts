@@ -194,7 +194,7 @@ describe("WwwAuthenticate", () => {
     })
 
     it.prop(
-      "how it is written does not matter",
+      "case, white space and empty list elements do not matter",
       [challenges, fc.infiniteStream(fc.constantFrom("", " ", "\t", " \t ")), fc.infiniteStream(fc.boolean())],
       ([challenges, spaces, upper]) => {
         const space = () => spaces.next().value
@@ -217,7 +217,7 @@ describe("WwwAuthenticate", () => {
     )
 
     it.prop(
-      "whatever it is given, it answers with challenges that can be printed and read",
+      "any text is parsed as challenges that can be printed and parsed again",
       [adversarial],
       ([text]) => {
         const challenges = WwwAuthenticate.parse(text)
@@ -301,7 +301,7 @@ describe("WwwAuthenticate", () => {
       )
     })
 
-    it("without the header there is none", () => {
+    it("without the header there is no challenge", () => {
       deepStrictEqual(WwwAuthenticate.fromResponse(response(401, [])), [])
       deepStrictEqual(WwwAuthenticate.fromHeaders(Headers.fromInput({ "WWW-Authenticate": "Bearer" })), [
         challenge("bearer")
@@ -312,7 +312,7 @@ describe("WwwAuthenticate", () => {
   describe("error", () => {
     const error = (header: string) => Option.getOrUndefined(WwwAuthenticate.error(WwwAuthenticate.parse(header)))
 
-    it("RFC 6750 §3: contains what the resource says", () => {
+    it("RFC 6750 §3: contains the fields of the challenge", () => {
       deepStrictEqual(
         error(
           "Bearer realm=\"x\", error=\"insufficient_scope\", error_description=\"no\tmore\", error_uri=\"https://help\", " +
@@ -372,7 +372,7 @@ describe("WwwAuthenticate", () => {
       "error=invalid_token": undefined,
       "": undefined
     }
-    it("finds the code, if there is one", () =>
+    it("returns the error code, if there is one", () =>
       rows(
         Object.entries(codes),
         ([header, code]) => `finds ${code ?? "none"} in ${JSON.stringify(header)}`,

@@ -30,7 +30,7 @@ const tokensIn = (exchanges: ReadonlyArray<Exchange>) =>
 const get = (path: string) =>
   Effect.flatMap(AuthedHttpClient.AuthedHttpClient, (client) => Effect.tap(client.get(path), ({ text }) => text))
 
-/** A call that failed for want of a token. */
+/** The error of a call that failed because no token was issued. */
 const failureOf = <A, E, R>(call: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.flip(call), (error) => {
     assert.instanceOf(error, OAuthError.TokenEndpointError)
@@ -45,11 +45,11 @@ const pause = Effect.withClock(Effect.sleep("1 millis"), Clock.make())
 const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(Effect.zipRight(pause, condition), { until: (is) => is })
 
-// The other in CI
+// CI also runs the other format
 const formats: ReadonlyArray<Shop.Format> = isThorough ? ["JWT", "opaque"] : ["JWT"]
 
 describe.concurrent.each(formats)("%s access tokens", (format) => {
-  it.live("are got once, for put, get and delete", () =>
+  it.live("are requested once for put, get and delete", () =>
     Effect.gen(function*() {
       const client = yield* AuthedHttpClient.AuthedHttpClient
       const order = { item: "coffee", quantity: 1 }
@@ -72,7 +72,7 @@ describe.concurrent.each(formats)("%s access tokens", (format) => {
       }
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format }))))
 
-  it.effect("are renewed ahead of their end under steady traffic, while the calls go on", () =>
+  it.effect("are renewed before they expire under steady traffic, while calls continue", () =>
     Effect.gen(function*() {
       const wire = yield* Wire
       const api = yield* ProtectedApi.ProtectedApi
@@ -103,8 +103,8 @@ describe.concurrent.each(formats)("%s access tokens", (format) => {
         }
         yield* until(isAsked)
         yield* traffic
-        // The server keeps the token back for this minute; more must not pass until the token is here: the time that it
-        // took decides how early the next one is requested
+        // The server delays the token for this minute. No more time may pass until the token arrives: the duration of
+        // the request decides how early the next one is sent
         yield* TestClock.adjust(minute)
         yield* until(Effect.negate(isRenewing))
       }
@@ -124,7 +124,7 @@ describe.concurrent.each(formats)("%s access tokens", (format) => {
       })
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer({ format, lifetime: "20 minutes" }))))
 
-  it.effect("that expired while nobody called are replaced before the call is sent", () =>
+  it.effect("that expired without traffic are replaced before the next call is sent", () =>
     Effect.gen(function*() {
       const api = yield* ProtectedApi.ProtectedApi
       const { tokenRequests } = yield* AuthorizationServer
@@ -171,7 +171,7 @@ describe.concurrent.each(formats)("%s access tokens", (format) => {
 })
 
 describe.concurrent("token requests", () => {
-  it.live("are one for 50 calls without a token", () =>
+  it.live("are sent once for 50 concurrent calls without a token", () =>
     Effect.gen(function*() {
       const { delay, tokenRequests } = yield* AuthorizationServer
       yield* delay("100 millis")
@@ -193,7 +193,7 @@ describe.concurrent("token requests", () => {
       assert.strictEqual(error.endpoint, tokenEndpoint)
       assert.include(error.message, "invalid_client")
       assert.isEmpty(yield* api.requests)
-      // A definite answer is not asked for again
+      // A definite error is not retried
       deepStrictEqual(answers(yield* tokenRequests), [401])
     }).pipe(
       Effect.provide(Shop.clientLayer({ clientSecret: Redacted.make("not-the-secret") })),
@@ -219,7 +219,7 @@ describe.concurrent("token requests", () => {
   it.live.each([
     ClientAuth.clientSecretBasic(awkward.secret),
     ClientAuth.clientSecretPost(awkward.secret)
-  ])("by $method take every printable character in id and secret", (clientAuth) =>
+  ])("by $method accept every printable character in id and secret", (clientAuth) =>
     Effect.gen(function*() {
       const { tokenRequests } = yield* AuthorizationServer
       assert.strictEqual((yield* get("/orders/1")).status, 200)
@@ -229,7 +229,7 @@ describe.concurrent("token requests", () => {
       Effect.provide(Shop.layer({ clients: [awkward] }))
     ))
 
-  it.live("for a scope that the client may not have fail with invalid_scope", () =>
+  it.live("for a scope that the client is not allowed fail with invalid_scope", () =>
     Effect.gen(function*() {
       const api = yield* ProtectedApi.ProtectedApi
       const error = yield* failureOf(AuthedHttpClient.withTokenScope(get("/orders/1"), "admin"))
@@ -239,13 +239,13 @@ describe.concurrent("token requests", () => {
       assert.strictEqual((yield* AuthedHttpClient.withTokenScope(get("/orders/1"), ["write", "read"])).status, 200)
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
-  it.live("for a resource that the server does not know fail with invalid_target", () =>
+  it.live("for an unknown resource fail with invalid_target", () =>
     Effect.gen(function*() {
       const error = yield* failureOf(AuthedHttpClient.withTokenResource(get("/orders/1"), "urn:elsewhere"))
       assert.strictEqual(error.error, "invalid_target")
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
-  it.live("are made for each resource (RFC 8707)", () =>
+  it.live("are sent once for each resource (RFC 8707)", () =>
     Effect.gen(function*() {
       const api = yield* ProtectedApi.ProtectedApi
       const { tokenRequests } = yield* AuthorizationServer
@@ -260,7 +260,7 @@ describe.concurrent("token requests", () => {
       deepStrictEqual(answers(yield* tokenRequests), [200, 200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
-  it.live("that meet 503 are made again, for all callers together", () =>
+  it.live("that are answered with 503 are retried, once for all callers", () =>
     Effect.gen(function*() {
       const { failNext, tokenRequests } = yield* AuthorizationServer
       yield* failNext(2)
@@ -271,7 +271,7 @@ describe.concurrent("token requests", () => {
       deepStrictEqual(answers(yield* tokenRequests), [503, 503, 200])
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
-  it.live("wait as long as Retry-After says", () =>
+  it.live("are retried no earlier than Retry-After", () =>
     Effect.gen(function*() {
       const { failNext, tokenRequests } = yield* AuthorizationServer
       yield* failNext(1, 429, { "retry-after": "1" })
@@ -280,7 +280,7 @@ describe.concurrent("token requests", () => {
       assert.isAtLeast(second.startedAt - first.endedAt, 990)
     }).pipe(Effect.provide(Shop.clientLayer()), Effect.provide(Shop.layer())))
 
-  it.live("that stay without success fail the call, unsent, with the answer of the server", () =>
+  it.live("that keep failing fail the call with the server's response, and the call is not sent", () =>
     Effect.gen(function*() {
       const api = yield* ProtectedApi.ProtectedApi
       const { failNext, tokenRequests } = yield* AuthorizationServer
@@ -298,7 +298,7 @@ describe.concurrent("token requests", () => {
 })
 
 describe.concurrent("the API", () => {
-  it.live("answers 401 with a challenge to whoever has no token for it", () =>
+  it.live("answers requests without a valid token with 401 and a challenge", () =>
     Effect.gen(function*() {
       const unsigned = yield* AuthedHttpClient.withoutToken(get("/orders/1"))
       deepStrictEqual([unsigned.status, unsigned.headers["www-authenticate"]], [401, "Bearer"])
@@ -327,7 +327,7 @@ describe.concurrent("layerHttpClient", () => {
     ({ url }) => HttpApiClient.make(OrdersApi, { baseUrl: url })
   )
 
-  it.live("authorises an HttpApiClient that knows nothing of it", () =>
+  it.live("authorizes an HttpApiClient that is not changed for it", () =>
     Effect.gen(function*() {
       const { orders } = yield* makeOrders
       const tea = { item: "tea", quantity: 2 }
@@ -339,7 +339,7 @@ describe.concurrent("layerHttpClient", () => {
       deepStrictEqual(answers(yield* tokenRequests), [200])
     }).pipe(Effect.provide(ordersLayer(Shop.client.secret)), Effect.provide(Shop.layer())))
 
-  it.live("carries an OAuthError, which fromUnknown finds", () =>
+  it.live("fails with an error in which OAuthError.find finds the OAuthError", () =>
     Effect.gen(function*() {
       const { orders } = yield* makeOrders
       const error = yield* Effect.flip(orders.get({ path: { id: "1" } }))
@@ -387,7 +387,7 @@ describe.concurrent("layerFromProvider", () => {
       )
       deepStrictEqual(answers(yield* tokenRequests), [200])
 
-      // What one rejects is replaced for both, once
+      // A token that one API rejects is replaced once, for both
       const [token] = tokensIn(yield* one.requests)
       yield* one.deny(token)
       yield* other.deny(token)
@@ -401,7 +401,7 @@ describe.concurrent("layerFromProvider", () => {
 })
 
 describe.concurrent("Redis", () => {
-  it.live("gives a second client the token of the first, and both the next one", () =>
+  it.live("shares the first client's token with a second client, and its replacement too", () =>
     Effect.gen(function*() {
       const { url } = yield* RedisServer.shared
       const api = yield* ProtectedApi.ProtectedApi

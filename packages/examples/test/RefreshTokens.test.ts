@@ -1,4 +1,4 @@
-/** Processes that share a refresh token through Redis, at a server that ends all of them when one is used again. */
+/** Processes share a refresh token through Redis; the server revokes all refresh tokens when one is reused. */
 import { type AccessToken, AuthedHttpClient, RefreshTokenGrant, TokenEndpoint, TokenProvider } from "@effect-alf/core"
 import { NodeHttp, RedisTokenStore } from "@effect-alf/node"
 import * as OidcProvider from "@effect-alf/servers/authorization/OidcProvider"
@@ -52,13 +52,13 @@ const isLike = (one: AccessToken.AccessToken | undefined, other: AccessToken.Acc
   one === undefined || other === undefined || Equal.equals(one.value, other.value)
 
 describe.concurrent("refresh tokens of oidc-provider, shared through Redis", () => {
-  it.scopedLive("go from process to process, and none is used twice", () =>
+  it.scopedLive("pass from process to process, and none is used twice", () =>
     Effect.gen(function*() {
       const { api, launch, refreshes } = yield* make
       const [one, two] = yield* Effect.all([launch, launch])
       for (const { call, token } of [one, two, two, one]) {
         assert.strictEqual(yield* call, 200)
-        // Who has one hears of the new one: a replay with one that is denied in the meantime would end with its 401
+        // Both processes must have the new token: a replay with a token that was denied meanwhile would return its 401
         yield* Effect.sync(() => [one, two].every((other) => isLike(other.token(), token()))).pipe(
           Effect.repeat({ until: (areLike) => areLike, schedule: Schedule.spaced("1 millis") })
         )
@@ -67,7 +67,7 @@ describe.concurrent("refresh tokens of oidc-provider, shared through Redis", () 
       deepStrictEqual(yield* refreshes, [200, 200, 200, 200])
     }))
 
-  it.scopedLive("nor is one when all are turned away at once, or a process ends and another begins", () =>
+  it.scopedLive("are not used twice when concurrent calls are rejected, or when a process is replaced", () =>
     Effect.gen(function*() {
       const { api, launch, refreshes } = yield* make
       const { call: lasting } = yield* launch

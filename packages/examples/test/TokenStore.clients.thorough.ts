@@ -31,7 +31,7 @@ const contract = TokenStoreContract.make({
 const open = <A>(client: A, close: (client: A) => unknown) =>
   Effect.acquireRelease(Effect.succeed(client), (client) => Effect.promise(async () => void await close(client)))
 
-/** By the time of a server nothing is over before a test is: a minute of the contract lasts as long as only a hang does. */
+/** On a server's clock nothing expires before a test ends: a minute of the contract lasts as long as `hang`. */
 const millis = (duration: Duration.Duration) => Duration.toMinutes(duration) * hang
 
 const seconds = (duration: Duration.Duration) => millis(duration) / 1000
@@ -40,7 +40,7 @@ const keyvFor = (keyv: Keyv) => ({
   timeToLive: (key: string, value: string, time: Duration.Duration) => keyv.set(key, value, millis(time))
 })
 
-/** The clients of the field as they come, and those that take a time to live with it. */
+/** Common clients without options, and with `timeToLive` where they support one. */
 const clients: Record<string, Effect.Effect<ReadonlyArray<Store>, unknown, Scope.Scope>> = {
   "a Map": Effect.sync(() => [TokenStore.layer(new Map<string, string>())]),
   "KeyValueStore of Effect": Effect.map(
@@ -117,7 +117,7 @@ const clients: Record<string, Effect.Effect<ReadonlyArray<Store>, unknown, Scope
       TokenStore.layer(wrapped),
       TokenStore.layer(wrapped, {
         timeToLive: (key, value, time) =>
-          // It keeps nothing for less than a minute
+          // Workers KV accepts no expiration below a minute
           kv.put(key, value, { expirationTtl: Math.max(60, Math.ceil(Duration.toSeconds(time))) })
       })
     ]
@@ -135,14 +135,14 @@ describe("TokenStore.layer", () => {
         )))
   }
 
-  it.effect("says how to wrap a client that has no set, as that of Cloudflare KV", () =>
+  it.effect("explains in the error how to wrap a client without set, such as Cloudflare KV's", () =>
     Effect.gen(function*() {
       // @ts-expect-error: it has no set
       const error = yield* Effect.flip(Layer.build(TokenStore.layer(new WorkersKv())))
       assert.match(error.message, /^TokenStore\.backend has no set: wrap the client as \{ get: .*, set: /)
     }).pipe(Effect.scoped))
 
-  it.effect("says what a client refuses, as Cloudflare KV an expiry in less than a minute", () =>
+  it.effect("reports why a client rejects a write, such as Cloudflare KV's minimum expiration", () =>
     Effect.gen(function*() {
       const kv = new WorkersKv()
       const store = TokenStore.make({ get: (key) => kv.get(key), set: (key, value) => kv.put(key, value) }, {
@@ -154,7 +154,7 @@ describe("TokenStore.layer", () => {
       assert.include(error.message, "Expiration TTL must be at least 60")
     }))
 
-  it.scopedLive("tells the server when an entry expires, where it is said how", () =>
+  it.scopedLive("sets the expiration of entries on the server if timeToLive is configured", () =>
     Effect.gen(function*() {
       const { url } = yield* RedisServer.shared
       const redis = yield* open(new Redis(url), (redis) => redis.quit())

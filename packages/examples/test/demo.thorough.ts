@@ -8,7 +8,7 @@ import * as Output from "./Output.js"
 /** Longer than anything the demo says; secrets, tokens and each part of a JWT are longer still. */
 const secretLike = /[\w+/=~-]{20,}/
 
-/** Runs it, and tells how long nothing went on in this process at most, in milliseconds. */
+/** Runs it, and measures the longest pause of this process's event loop, in milliseconds. */
 const observed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const delay = monitorEventLoopDelay({ resolution: 5 })
@@ -19,14 +19,14 @@ const observed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     })
   })
 
-// The token of 5 seconds is renewed in its last one
+// The 5-second token is renewed in its last second
 const tooLong = 100
 
 describe.concurrent("demo.ts", () => {
-  it.live("shows every step as it should be, and no token or secret", () =>
+  it.live("shows that every step succeeds, and no token or secret", () =>
     Effect.gen(function*() {
       const { result, stderr, stdout } = yield* observed(Output.of(DemoCommand.run(["--redis"]))).pipe(
-        // A machine that stands still shows something else
+        // On a machine that stalls, the demo shows other results
         Effect.repeat({ while: ({ pause, result }) => !result && pause > tooLong })
       )
       const lines = stdout.split("\n")
@@ -39,7 +39,7 @@ describe.concurrent("demo.ts", () => {
       assert.notInclude(stdout, "\u001b")
     }))
 
-  it.live("says what it cannot do in one sentence", () =>
+  it.live("reports errors in one sentence", () =>
     Effect.gen(function*() {
       const [unknown, missing, help] = yield* Effect.all([
         Output.of(DemoCommand.run(["--rediss"])),

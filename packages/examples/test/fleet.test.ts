@@ -6,7 +6,7 @@ import * as Output from "./Output.js"
 
 describe("fleet.ts", () => {
   // CI plays its scenarios: npm run fleet -- start revocation crash
-  it.live("says what it does not know in one sentence", () =>
+  it.live("reports unknown scenarios and stores in one sentence", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* Output.of(FleetCommand.run(["expired"])), {
         result: false,

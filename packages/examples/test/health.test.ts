@@ -7,7 +7,7 @@ import { deepStrictEqual } from "@effect/vitest/utils"
 import { Effect, Layer, Logger, TestClock } from "effect"
 import * as Health from "../src/health.js"
 
-/** The service on a loopback port, whose first token meets what the script says. */
+/** The service on a loopback port; the script controls its token endpoint. */
 const serve = (script: Layer.Layer<never, never, TestTokenEndpoint.TestTokenEndpoint> = Layer.empty) =>
   Health.Main.pipe(
     Layer.provideMerge(TokenProvider.layer()),
@@ -24,7 +24,7 @@ const health = Effect.gen(function*() {
 })
 
 describe("health.ts", () => {
-  it.effect("has its token before it is asked, and says so", () =>
+  it.effect("reports the token that was requested at startup", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("10 minutes")
       deepStrictEqual(yield* health, {
@@ -38,7 +38,7 @@ describe("health.ts", () => {
       })
     }).pipe(Effect.provide(serve())))
 
-  it.live("is degraded while a resource rejects its token, or the store is away", () =>
+  it.live("is degraded while a resource rejects its token, or the store fails", () =>
     Effect.gen(function*() {
       const provider = yield* TokenProvider.TokenProvider
       const tokens = yield* TestTokenEndpoint.TestTokenEndpoint
@@ -56,7 +56,7 @@ describe("health.ts", () => {
       assert.propertyVal(away.body, "store", "failing")
     }).pipe(Effect.provide(serve())))
 
-  it.live("is 503 without a token, and says why", () =>
+  it.live("answers 503 without a token, and reports the last error", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* health, {
         status: 503,

@@ -48,7 +48,7 @@ shared(Program.layer({ client, storage, "tasks/shared-redis": sharedRedis }))("p
         deepStrictEqual(yield* seen, { token: [200], api: ["PUT 201", "GET 200", "DELETE 204"] })
       }).pipe(Effect.provide(Shop.layer())))
 
-    it.live("says what is wrong with its secret", () =>
+    it.live("reports the token endpoint's error for a wrong secret", () =>
       Effect.gen(function*() {
         const { tokenEndpoint } = yield* AuthorizationServer
         const { exitCode, stdout } = yield* run("client", { ALF_CLIENT_SECRET: "not-the-secret" })
@@ -60,7 +60,7 @@ shared(Program.layer({ client, storage, "tasks/shared-redis": sharedRedis }))("p
   })
 
   describe.concurrent("storage.ts", () => {
-    it.scopedLive("finds the token of the run before", () =>
+    it.scopedLive("finds the token of the previous run", () =>
       Effect.gen(function*() {
         const files = yield* FileSystem.FileSystem
         const env = { TOKEN_DIRECTORY: yield* files.makeTempDirectoryScoped() }

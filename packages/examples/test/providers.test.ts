@@ -28,7 +28,7 @@ type Environment = Readonly<Record<string, string>>
 const run = (name: Name, env: Environment) =>
   Effect.flatMap(Program.Programs, (programs) => programs.run(name, { NO_PROXY: "127.0.0.1", ...env }))
 
-/** Brings all that it says of its failure. */
+/** Returns all output of a program that fails. */
 const fail = (name: Name, env: Environment) =>
   Effect.map(run(name, env), ({ exitCode, stderr, stdout }) => {
     assert.strictEqual(exitCode, 1)
@@ -46,7 +46,7 @@ const saysWhy = (said: string, message: string, ...secrets: ReadonlyArray<string
   for (const secret of secrets) assert.notInclude(said, secret)
 }
 
-/** A file with this content; whoever writes it again takes the place of the old one at once, as the kubelet does. */
+/** A file with this content; new content replaces it atomically, as the kubelet does. */
 const makeFile = (content: string) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
@@ -57,7 +57,7 @@ const makeFile = (content: string) =>
     return { path, write }
   }).pipe(Effect.orDie)
 
-/** What of a private key must not be seen. */
+/** The part of a private key that must not be shown. */
 const secretOf = (pem: Redacted.Redacted) => Redacted.value(pem).split("\n")[1]
 
 // Of those that the programs sign with: an RSA key takes long to make
@@ -162,7 +162,7 @@ shared(services)("known servers", (it) => {
       API_URL: auth0.api.origin
     })
 
-    it.scopedLive("names the audience of the token", () =>
+    it.scopedLive("requests a token for the audience of the API", () =>
       Effect.gen(function*() {
         const auth0 = yield* Auth0.make(client)
         wentWell(yield* run("auth0", environment(auth0, Auth0.audience)))
@@ -241,7 +241,7 @@ shared(services)("known servers", (it) => {
         deepStrictEqual(yield* api.answers, ["PUT /orders/42 200", "GET /orders/42 401", "GET /orders/42 200"])
       }))
 
-    it.scopedLive("reports whom Entra does not know", () =>
+    it.scopedLive("reports a service account that Entra does not know", () =>
       Effect.gen(function*() {
         const entra = yield* makeEntra
         const token = yield* makeToken("first", "system:serviceaccount:shop:default")

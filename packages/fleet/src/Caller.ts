@@ -5,13 +5,13 @@ import { Effect, Layer } from "effect"
 import type { Target } from "./ModelApi.js"
 import { defaultScope } from "./ModelEndpoint.js"
 
-/** `rejected`: the resource's 401 came back to the app. `failed`: no token was to be had, nothing was sent. */
+/** `rejected`: the app got the resource's 401. `failed`: there was no token, and nothing was sent. */
 export type Outcome = "accepted" | "rejected" | "failed"
 
-/** Makes a call and tells how it ended. */
+/** Makes a call and returns its outcome. */
 export type Caller = (target: Target) => Effect.Effect<Outcome>
 
-/** Sends a request with a token and brings the status of the answer. */
+/** Sends a request with a token and returns the status of the response. */
 export type Send = (target: Target, token: string) => Effect.Effect<200 | 401>
 
 const answers = { 200: new Response(null, { status: 200 }), 401: new Response(null, { status: 401 }) }

@@ -13,9 +13,9 @@ export interface Machine {
   readonly clock: Clock.Clock
   readonly random: Random.Random
   readonly isAlive: () => boolean
-  /** Ends it without a last word: nothing that waits on it goes on. */
+  /** Kills it: nothing that waits on it continues. */
   readonly kill: () => void
-  /** Nothing goes on before so much time has passed. */
+  /** Nothing continues before so much time has passed. */
   readonly stall: (millis: number) => void
   /** How long it was stalled so far, all in all. */
   readonly stalled: () => number

@@ -28,7 +28,7 @@ export interface Options {
 export const defaultOptions: Options = { latency: [5, 30] }
 
 export interface ModelApi {
-  /** Sends a request with a token and brings the status of the answer. */
+  /** Sends a request with a token and returns the status of the response. */
   readonly send: (machine: Machine, target: Target, token: string) => Effect.Effect<200 | 401>
   /** Whether an origin refuses every token from now on. */
   readonly setRefusing: (origin: string, refuses: boolean) => void

@@ -1,7 +1,7 @@
 /**
- * The refresh tokens of the authorization server. Each use brings another one; a
- * token that is used when its time of grace is over ends them all, and the fleet
- * is locked out.
+ * The refresh tokens of the authorization server. Each use issues another one; the
+ * use of a token after its grace period revokes all of them, and the fleet is
+ * locked out.
  */
 import type { Grant } from "@effect-alf/core"
 import { RefreshTokenGrant } from "@effect-alf/core"
@@ -16,7 +16,7 @@ export interface Options {
 export interface ModelRefreshTokens {
   /** What the processes begin with. */
   readonly grant: Grant.Grant
-  /** Uses a token and brings the next one; `undefined` when it is of no use. */
+  /** Uses a token and returns the next one; `undefined` if the token is invalid. */
   readonly use: (token: string) => string | undefined
   /** Uses of a token that was used before. */
   readonly reuses: () => number

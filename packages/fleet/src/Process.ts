@@ -35,12 +35,12 @@ export interface Call {
   outcome: Caller.Outcome | undefined
 }
 
-/** What the processes tell of themselves. */
+/** The measurements of the processes. */
 export interface Records {
   readonly calls: Array<Call>
   /** The longest time that a caller waited for the provider. */
   longestWait: number
-  /** The longest time after its end that a token was handed out which nobody had revoked. */
+  /** The longest time after its expiry that a token was returned which had not been revoked. */
   latestHandout: number
 }
 

@@ -95,16 +95,16 @@ export class VirtualClock implements Clock.Clock {
 
 const isBefore = (a: Timer, b: Timer) => a.at < b.at || (a.at === b.at && a.order < b.order)
 
-// Whoever wakes up may set a timer for the same moment
+// A fiber that wakes up may set a timer for the same moment
 const settle = Effect.repeatN(Effect.sleep(0), 2)
 
-/** Lets so much time pass; who waits for the moment at its end goes on first. */
+/** Lets so much time pass; fibers that wait for its end continue first. */
 export const pass = (duration: Duration.DurationInput): Effect.Effect<void> =>
   Effect.zipRight(Effect.sleep(duration), settle)
 
 /**
- * Runs an effect to its end, all in one go and in no real time. `Left` when
- * everybody waits for something that no timer will bring.
+ * Runs an effect to its end, synchronously and in no real time. `Left` if all
+ * fibers wait and no timer is set.
  */
 export const run = <A, E>(
   effect: Effect.Effect<A, E>,

@@ -11,7 +11,7 @@ const first = Number(process.env.SEED ?? 1)
 const runs = Number(process.env.RUNS ?? (isThorough ? 100 : 2))
 
 // A history is played without a turn of the event loop, and Vitest gives up on a worker that is silent for a minute:
-// between two of them there is one
+// one turn separates two histories
 const turn = () => setImmediate()
 
 describe("A fleet, whatever happens", () => {
@@ -26,7 +26,7 @@ describe("A fleet, whatever happens", () => {
     deepStrictEqual(broken, {})
   })
 
-  it("is not locked out by a server that bears a refresh token twice for a minute, in any history", async () => {
+  it("is not locked out by a server that accepts a used refresh token for a minute, in any history", async () => {
     const broken: Array<string> = []
     for (let seed = first; seed < first + runs / 3; seed++) {
       await turn()

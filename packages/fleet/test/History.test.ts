@@ -11,7 +11,7 @@ describe("History", () => {
     notDeepStrictEqual(History.make(7), History.make(8))
   })
 
-  it("knows every kind of fault", () => {
+  it("contains every kind of fault", () => {
     const kinds = new Set(histories.flatMap(({ faults }) => faults.map(({ kind }) => kind)))
     deepStrictEqual(
       Array.from(kinds).sort(),
@@ -19,7 +19,7 @@ describe("History", () => {
     )
   })
 
-  it("ends in peace that is longer than a token lives", () => {
+  it("ends with a time without faults that is longer than a token's lifetime", () => {
     for (const history of histories) {
       assert.isAbove(history.duration - Scenario.calmAt(history), 1.2 * history.endpoint.lifetime)
     }

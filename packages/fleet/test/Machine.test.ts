@@ -13,7 +13,7 @@ const make = (skew = 0) => {
 }
 
 describe("Machine", () => {
-  it("shows its own time and sleeps as long as any other", () => {
+  it("shows its own time, and sleeps for the same duration as any other", () => {
     const { machine, run, time } = make(-30_000)
     const before = machine.clock.unsafeCurrentTimeMillis()
     assert.strictEqual(before, time.unsafeCurrentTimeMillis() - 30_000)
@@ -23,7 +23,7 @@ describe("Machine", () => {
     assert.strictEqual(time.elapsed(), 1_000)
   })
 
-  it("goes on with nothing once it is dead", () => {
+  it("runs no tasks after it was killed", () => {
     const { machine, run, time } = make()
     let went = 0
     machine.after(1_000, () => went++)
@@ -33,7 +33,7 @@ describe("Machine", () => {
     assert.strictEqual(went, 0)
   })
 
-  it("goes on with everything after it was stalled, in the same order", () => {
+  it("runs all tasks after a stall, in the same order", () => {
     const { machine, time } = make()
     const went: Array<string> = []
     for (const delay of [300, 100, 5_000]) machine.after(delay, () => went.push(`${delay} at ${time.elapsed()}`))

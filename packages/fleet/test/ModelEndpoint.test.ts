@@ -17,7 +17,7 @@ const make = (options?: Partial<ModelEndpoint.Options>) => {
     const handle = endpoint.connect(machine)
     return handle.attempt(handle.resolve(scope === undefined ? undefined : { scope }))
   }
-  /** Shows a token to an API and tells what is thought of it. */
+  /** Sends a token to an API, and returns the API's verdict. */
   const show = (machine: Machine.Machine, token: AccessToken.AccessToken, scope = "read") =>
     Effect.suspend(() => {
       const before = new Map(api.counts)
@@ -39,7 +39,7 @@ const reason = <A>(effect: Effect.Effect<A, OAuthError.TokenRequestError>) =>
   Effect.map(Effect.flip(effect), (error) => error.error ?? error.status ?? error.reason)
 
 describe("ModelEndpoint", () => {
-  it("issues tokens that live by the true time, and tells their end by the clock of who asks", () => {
+  it("issues tokens that expire by the true time, and reports the expiry by the requester's clock", () => {
     const { ask, machine, run, show, time } = make({ lifetime: 20_000 })
     const late = machine(1, 30_000)
     const token = run(ask(late))
@@ -51,7 +51,7 @@ describe("ModelEndpoint", () => {
     assert.strictEqual(run(show(late, token)), "expired")
   })
 
-  it("knows one key for a scope on all machines, and another for another scope", () => {
+  it("has one key for a scope on all machines, and another for another scope", () => {
     const { endpoint, machine } = make()
     const key = (id: number, scope?: string) => Redacted.value(endpoint.connect(machine(id)).resolve({ scope }).key)
     assert.strictEqual(key(1, "write"), key(2, "write"))
@@ -59,7 +59,7 @@ describe("ModelEndpoint", () => {
     assert.strictEqual(key(1), key(1, ModelEndpoint.defaultScope))
   })
 
-  it("sees a token of another scope, and one that it never issued", () => {
+  it("detects a token of another scope, and one that it never issued", () => {
     const { api, ask, machine, run, show } = make()
     const token = run(ask(machine(1), "write"))
     assert.strictEqual(run(show(machine(1), token)), "mixed")
@@ -67,7 +67,7 @@ describe("ModelEndpoint", () => {
     assert.strictEqual(api.counts.get("unknown"), 1)
   })
 
-  it("revokes all that was issued, not what comes after", () => {
+  it("revokes all issued tokens, and none that are issued later", () => {
     const { ask, endpoint, machine, run, show } = make()
     const old = run(ask(machine(1)))
     endpoint.revokeAll()
@@ -85,7 +85,7 @@ describe("ModelEndpoint", () => {
     assert.notStrictEqual(value(run(ask(machine(2)))), value(first))
   })
 
-  it("keeps one token alive for each client", () => {
+  it("keeps one token active for each client", () => {
     const { ask, machine, run, show } = make({ issue: "single" })
     const first = run(ask(machine(1)))
     const second = run(ask(machine(2), "write"))
@@ -114,7 +114,7 @@ describe("ModelEndpoint", () => {
     assert.strictEqual(endpoint.arrivals.length, 3)
   })
 
-  it("counts the request of a machine that dies meanwhile", () => {
+  it("counts the request of a machine that is killed before the response", () => {
     const { ask, endpoint, machine, run } = make()
     const victim = machine(1)
     run(Effect.gen(function*() {
@@ -129,7 +129,7 @@ describe("ModelEndpoint", () => {
 })
 
 describe("ModelApi", () => {
-  it("has origins that refuse every token, beside others", () => {
+  it("has origins that reject every token, and others", () => {
     const { api, ask, machine, run } = make()
     const token = value(run(ask(machine(1))))
     const status = (origin: string) => run(api.send(machine(1), { origin, scope: "read" }, token))
@@ -139,7 +139,7 @@ describe("ModelApi", () => {
     assert.strictEqual(status("https://bad.test"), 200)
   })
 
-  it("tells which good tokens the machines use", () => {
+  it("reports which valid tokens the machines use", () => {
     const { api, ask, endpoint, machine, run, show } = make()
     const machines = [machine(1), machine(2), machine(3)]
     const shared = run(ask(machines[0]))

@@ -52,7 +52,7 @@ describe("ModelStore", () => {
     assert.strictEqual(model.disturbances(), 2)
   })
 
-  it("executes what a process had sent when it died, and nothing after", () => {
+  it("executes commands that a process sent before it was killed, and none after", () => {
     const { machine, model, run } = make()
     const victim = machine(1)
     const witness = model.connect(machine(2))
@@ -85,7 +85,7 @@ describe("ModelStore", () => {
     deepStrictEqual(both(), Exit.succeed(["answer", "answer"] as const))
   })
 
-  it("loses the last writes and leases when the spare takes over", () => {
+  it("loses the last writes and leases in a failover", () => {
     const { machine, model, run } = make()
     const store = model.connect(machine(1))
     const program = Effect.gen(function*() {
@@ -99,7 +99,7 @@ describe("ModelStore", () => {
     deepStrictEqual(run(program), Exit.succeed(["kept", true] as const))
   })
 
-  it("tells every process of a write, unless the notice is lost, and ends the stream with the connection", () => {
+  it("notifies every process of a write, unless the notice is lost, and ends the stream with the connection", () => {
     const { machine, model, run } = make()
     const store = model.connect(machine(1))
     const program = Effect.gen(function*() {

@@ -19,7 +19,7 @@ const failure = (startedAt: number, outcome: "failed" | "rejected" = "failed", o
   outcome
 })
 
-/** What comes before the colon. */
+/** The names of the broken promises: the text before the colon. */
 const broken = (report: Partial<Simulation.Report>, faults: ReadonlyArray<Scenario.Fault> = []) =>
   Promises.broken(scenario(faults), { ...kept, ...report }).map((problem) => problem.split(":")[0])
 
@@ -28,7 +28,7 @@ describe("Promises", () => {
     deepStrictEqual(broken({}), [])
   })
 
-  it("are broken by each thing that must not be", () => {
+  it("are broken by each forbidden result", () => {
     deepStrictEqual(broken({ answers: new Map([["mixed", 1]]) }), ["scopes mixed"])
     deepStrictEqual(broken({ answers: new Map([["unknown", 1]]) }), ["scopes mixed"])
     deepStrictEqual(broken({ longestWait: 10_100 }), ["wait"])
@@ -41,11 +41,11 @@ describe("Promises", () => {
     deepStrictEqual(broken({ tokenRequests: 2 }), ["requests"])
   })
 
-  it("do not speak of an API that is bad", () => {
+  it("do not apply to a bad API", () => {
     deepStrictEqual(broken({ failures: [failure(5_000, "rejected", Scenario.bad)] }), [])
   })
 
-  it("excuse a failure while the endpoint is away or after a revocation, and at no other time", () => {
+  it("allow a failure while the endpoint is unavailable or after a revocation, and at no other time", () => {
     const away: Scenario.Fault = { at: 10_000, kind: "endpoint", condition: "refuses", for: 5_000 }
     deepStrictEqual(broken({ failures: [failure(12_000)] }, [away]), [])
     deepStrictEqual(broken({ failures: [failure(9_000)] }, [away]), ["good API"])
@@ -55,7 +55,7 @@ describe("Promises", () => {
     deepStrictEqual(broken({ failures: [failure(20_000, "rejected")] }, [revoked]), ["good API"])
   })
 
-  it("allow one more request for a holder that is lost, and as many as there are processes without a store", () => {
+  it("allow one more request for a lost lease holder, and one more per process without a store", () => {
     const bound = (...faults: ReadonlyArray<Scenario.Fault>) => Promises.requestBound(scenario(faults), kept)
     assert.strictEqual(bound(), 1)
     assert.strictEqual(bound({ at: 0, kind: "crash", who: "any" }), 2)

@@ -5,13 +5,13 @@ import * as Scenario from "../src/Scenario.js"
 import * as Simulation from "../src/Simulation.js"
 
 describe("Simulation", () => {
-  it("is the same for the same seed, and another for another", () => {
+  it("has the same result for the same seed, and another for another seed", () => {
     const reports = [1, 2, 1].map((seed) => Simulation.run(History.make(seed), seed))
     deepStrictEqual(reports[2], reports[0])
     notDeepStrictEqual(reports[0], reports[1])
   })
 
-  it("a quiet fleet has no failure, waits for one token, and then for none", () => {
+  it("in a quiet fleet no call fails, and only the first token is waited for", () => {
     const report = Simulation.run(Scenario.defaults, 1)
     deepStrictEqual(report.failures, [])
     assert.strictEqual(report.unanswered, 0)

@@ -10,7 +10,7 @@ const value = <A, E>(effect: Effect.Effect<A, E>, clock?: VirtualClock.VirtualCl
   )
 
 describe("VirtualClock", () => {
-  it("wakes sleepers in the order of their time, and of their call where that is the same", () => {
+  it("wakes sleepers in the order of their times, and at the same time in the order of their calls", () => {
     fc.assert(fc.property(fc.array(fc.nat(20), { maxLength: 100 }), (delays) => {
       const clock = new VirtualClock.VirtualClock()
       const woken: Array<readonly [number, number]> = []
@@ -27,14 +27,14 @@ describe("VirtualClock", () => {
     }))
   })
 
-  it("stands still while a fiber can go on", () => {
+  it("stands still while a fiber can run", () => {
     const clock = new VirtualClock.VirtualClock()
     const busy = Effect.repeatN(Effect.yieldNow(), 100)
     value(Effect.zip(Effect.sleep(1), Effect.zipRight(busy, Effect.sleep(10)), { concurrent: true }), clock)
     assert.strictEqual(clock.elapsed(), 10)
   })
 
-  it("passes no time for a sleep that was interrupted", () => {
+  it("does not advance for a sleep that was interrupted", () => {
     const clock = new VirtualClock.VirtualClock()
     value(Effect.timeoutOption(Effect.sleep("1 hour"), "1 second"), clock)
     value(Effect.sleep("1 second"), clock)
@@ -51,7 +51,7 @@ describe("VirtualClock", () => {
     assert.strictEqual(clock.elapsed(), Duration.toMillis("3 minutes"))
   })
 
-  it("keeps promises of what is in memory before time goes on", async () => {
+  it("waits for promises of data in memory before time advances", async () => {
     const order: Array<string> = []
     const note = (what: string) => Effect.sync(() => order.push(what))
     const body = Effect.promise(() => Response.json("a body").text())
@@ -63,7 +63,7 @@ describe("VirtualClock", () => {
     deepStrictEqual([Exit.isSuccess(exit), order], [true, ["body", "time"]])
   })
 
-  it("tells when everybody waits for nothing", () => {
+  it("detects a deadlock", () => {
     const stuck = Effect.flatMap(Deferred.make<void>(), Deferred.await)
     deepStrictEqual(VirtualClock.run(stuck), Either.left("deadlock" as const))
   })

@@ -191,12 +191,12 @@ export const visit = ({ environment }: Outage): Effect.Effect<string, unknown, S
 // -----------------------------------------------------------------------------
 
 /**
- * What Prometheus has of the metrics of one job: names and labels have underscores for dots, a counter ends in `_total`,
- * and what has a unit in that, where OTLP brought it.
+ * The samples that Prometheus has of the metrics of one job: names and labels have underscores for dots, a counter ends
+ * in `_total`, and a metric with a unit ends in the unit if it was exported by OTLP.
  */
 export const samplesOf = (job: string, withUnit = true): ReadonlyArray<Sample> =>
   Metric.unsafeSnapshot().flatMap(({ metricKey, metricState }) => {
-    // Other tests have many
+    // Other tests record metrics too
     if (!metricKey.tags.some(({ key, value }) => key === "job" && value === job)) return []
     const tags = Object.fromEntries(metricKey.tags.map(({ key, value }) => [key, value]))
     const labels = Object.fromEntries(

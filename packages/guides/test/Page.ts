@@ -5,7 +5,7 @@ export const path = "packages/guides/errors.md"
 
 const text = readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8")
 
-/** All that is set as code, which is what somebody finds. */
+/** All text that is formatted as code, which a reader can search for. */
 export const code: string = text.split("```").map((part, index) =>
   index % 2 === 1 ? part : Array.from(part.matchAll(/`([^`\n]+)`/g), ([, code]) => code).join("\n")
 ).join("\n")

@@ -1,4 +1,4 @@
-/** The alerts, the dashboard and the runbook, over what the client shows of itself in each outage. */
+/** The alerts, the dashboard and the runbook, checked with the client's telemetry in each outage. */
 import { OAuthError, OAuthMetrics } from "@effect-alf/core"
 import { Metrics, Resource } from "@effect/opentelemetry"
 import { assert, describe, expect, it } from "@effect/vitest"
@@ -24,7 +24,7 @@ const rules: ReadonlyArray<Rule> = parse(read("alerts/alerts.yaml")).groups[0].r
 
 const runbook = read("runbook.md")
 
-/** Whether it is found long enough, by an evaluation after each scrape. */
+/** Whether the alert fires: its expression holds for its duration, evaluated after each scrape. */
 const fires = ({ expr, for: duration = "0m" }: Rule, scrapes: ReadonlyArray<PromQl.Scrape>): boolean => {
   let since = Infinity
   return scrapes.some(({ at }) => {
@@ -119,7 +119,7 @@ describe("the alerts and the dashboard", () => {
     update(OAuthMetrics.leaseWaitDuration, 1)
   })
 
-  it.effect("ask for series by the names and labels that exporters give them, the dashboard for every metric", () =>
+  it.effect("query the series and labels that exporters write, and the dashboard queries every metric", () =>
     Effect.gen(function*() {
       yield* everything
       const producer = yield* Effect.provide(Metrics.makeProducer, Resource.layer({ serviceName: "app" }))

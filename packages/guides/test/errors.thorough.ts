@@ -1,4 +1,4 @@
-/** The page "Errors" has what the code says; `npm run check:docs` reports missing messages. */
+/** The page "Errors" has the messages of the code; `npm run check:docs` reports missing ones. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel } from "effect"
 import * as ErrorsPage from "./ErrorsPage.js"

@@ -8,10 +8,10 @@ const modulesOf = (folder: URL) =>
     .filter((file) => file.endsWith(".ts") && file !== "index.ts")
     .map((file) => file.slice(0, -3))
 
-describe("the map of", () => {
+describe("the README's map of modules", () => {
   for (const name of ["core", "node"]) {
     const home = new URL(`../../${name}/`, import.meta.url)
-    it(`${name} has each of its modules once`, () => {
+    it(`${name} lists each module once`, () => {
       const readme = readFileSync(new URL("README.md", home), "utf8")
       const [, map] = readme.split("## Modules")
       const named = map.split("\n").flatMap((line) =>

@@ -193,7 +193,7 @@ const transports: Record<string, Layer.Layer<HttpClient.HttpClient, unknown>> = 
 }
 
 describe.each(Object.keys(transports))("AuthedFetch over %s", (name) => {
-  it.scopedLive("does what Node's own fetch does, call by call", () =>
+  it.scopedLive("behaves like Node's own fetch, call by call", () =>
     Effect.gen(function*() {
       const server = yield* LocalServer.make((request, response) => {
         respond(request, response).catch(() => response.destroy())

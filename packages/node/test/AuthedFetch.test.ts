@@ -42,7 +42,7 @@ const form = () => {
 
 for (const [name, transport] of Object.entries(transports)) {
   describe(`AuthedFetch over ${name}`, () => {
-    it.scopedLive("rule 5: bodies arrive as they are, again after a 401", () =>
+    it.scopedLive("rule 5: bodies arrive unchanged, and again after a 401", () =>
       Effect.gen(function*() {
         const arrived: Array<string> = []
         const { fetch } = yield* world(transport, (request, response) => {
@@ -58,7 +58,7 @@ for (const [name, transport] of Object.entries(transports)) {
         deepStrictEqual(arrived, ["the text", "the text", "the bytes", "the blob", "the file"])
       }))
 
-    it.scopedLive("a body is as long as its headers say, and a stream of unknown length is chunked", () =>
+    it.scopedLive("a body has its content-length, and a stream of unknown length is chunked", () =>
       Effect.gen(function*() {
         const { fetch } = yield* world(transport, (request, response) => {
           LocalServer.readBody(request).then((body) => {
@@ -73,7 +73,7 @@ for (const [name, transport] of Object.entries(transports)) {
         deepStrictEqual(yield* Effect.promise(async () => (await fetch("/", init)).json()), [null, "chunked", 6])
       }))
 
-    it.scopedLive("an aborted body ends its connection, and so does a cancelled one", () =>
+    it.scopedLive("aborting or cancelling a body closes its connection", () =>
       Effect.gen(function*() {
         const closed: Array<Promise<unknown>> = []
         const { fetch } = yield* world(transport, (_, response) => {
@@ -97,7 +97,7 @@ for (const [name, transport] of Object.entries(transports)) {
         yield* Effect.promise(() => Promise.all(closed))
       }))
 
-    it.scopedLive("a request that is aborted before its answer ends its connection", () =>
+    it.scopedLive("aborting a request before its response closes its connection", () =>
       Effect.gen(function*() {
         let arrive: (request: IncomingMessage) => void = () => {}
         const arrived = new Promise<IncomingMessage>((resolve) => {

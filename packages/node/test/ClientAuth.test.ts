@@ -37,7 +37,7 @@ describe("ClientAuth.assertionFile on Node", () => {
       assert.strictEqual(yield* sent(auth), "two.jwt.signed")
     }).pipe(Effect.provide(NodeContext.layer)))
 
-  it.scopedLive("names the file that is not there, that is a directory, that is empty", () =>
+  it.scopedLive("an error names a file that is missing, that is a directory or that is empty", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const { join } = yield* Path.Path

@@ -115,7 +115,7 @@ describe.each(Object.entries(transports))("AuthedHttpClient.followRedirects over
       deepStrictEqual(other.arrived.map(({ headers }) => headers.cookie), [undefined, undefined])
     }))
 
-  it.scopedLive("a redirect that is refused sends nothing more", () =>
+  it.scopedLive("after a refused redirect nothing more is sent", () =>
     Effect.gen(function*() {
       const api = yield* makeServer()
       const client = yield* makeClient(transport, { baseUrl: api.url })
@@ -131,7 +131,7 @@ describe.each(Object.entries(transports))("AuthedHttpClient.followRedirects over
 })
 
 describe("AuthedHttpClient.followRedirects", () => {
-  it.scopedLive("the answers on the way free the only connection", () =>
+  it.scopedLive("redirect responses release the only connection", () =>
     Effect.gen(function*() {
       const api = yield* makeServer()
       const client = yield* makeClient(NodeHttp.layer({ connections: 1, connectTimeout: hang }), { baseUrl: api.url })

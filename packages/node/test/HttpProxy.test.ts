@@ -43,7 +43,7 @@ describe("HttpProxy.isDirect", () => {
     ["10.0.0.0/", "http://10.0.0.0", false],
     ["10.0.0.0/x, fd00::/129", "http://[fd00::1]", false]
   ]
-  it("tells what NO_PROXY excludes, as curl and Go read it", () =>
+  it("decides which hosts NO_PROXY excludes, as curl and Go do", () =>
     rows(table, ([noProxy, url]) => `NO_PROXY=${noProxy}, ${url}`, ([noProxy, url, isDirect]) => {
       assert.strictEqual(HttpProxy.isDirect(noProxy)(new URL(url)), isDirect)
     }))

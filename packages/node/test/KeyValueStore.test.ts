@@ -82,7 +82,7 @@ describe("While a KeyValueStore fails, requests are answered, and one warning sa
     it.scoped(name, () => Effect.flatMap(makeStage, (stage) => Outage.play(stage, outage)))
   }
 
-  it.scoped("what it returns is garbage, which a new token replaces", () =>
+  it.scoped("it returns garbage, and a new token replaces it", () =>
     Effect.gen(function*() {
       const { folder, tokenStore } = yield* makeStage
       const server = yield* OAuthServer.make()

@@ -18,7 +18,7 @@ interface Outage {
 const time = timePasses("100 millis")
 
 const outages: Record<string, Outage> = {
-  "it is gone, and comes back empty": {
+  "the server is down, and restarts empty": {
     begin: (server) => server.kill,
     end: (server) => server.start(),
     cause: /: Memcached is not connected: (connect ECONNREFUSED|Connection closed)/

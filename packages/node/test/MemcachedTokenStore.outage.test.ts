@@ -53,7 +53,7 @@ describe("MemcachedTokenStore, a server that stops and restarts", () => {
       assert.strictEqual(proxy.connections(), 1)
     }))
 
-  it.scopedLive("after a kill and an empty restart no call waits in vain, and the store works again", () =>
+  it.scopedLive("after a kill and an empty restart no call hangs, and the store works again", () =>
     Effect.gen(function*() {
       const printed = yield* spyOnConsole
       const server = yield* MemcachedServer.make()
@@ -228,7 +228,7 @@ describe("MemcachedTokenStore, a connection that goes silent, one test at a time
         yield* turn
         yield* letItPass
         assert.strictEqual((yield* Fiber.join(lost)).reason, "Timeout")
-        // Nor does a new one that is silent too last for ever
+        // A new connection that is silent too is replaced as well
         const next = yield* Effect.fork(failureOf(store.get("k")))
         yield* turnsUntil(() => proxy.connections() === connections + 1)
         yield* letItPass
@@ -239,7 +239,7 @@ describe("MemcachedTokenStore, a connection that goes silent, one test at a time
       }
     }))
 
-  it.scopedLive("it is replaced even if the caller has left", () =>
+  it.scopedLive("the connection is replaced even if the caller was interrupted", () =>
     Effect.gen(function*() {
       const { proxy, servers } = yield* makeProxied
       yield* stoppedTimers

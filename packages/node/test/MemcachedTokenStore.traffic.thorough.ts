@@ -57,7 +57,7 @@ describe.concurrent("MemcachedTokenStore, under traffic", () => {
       yield* other.get("scope")
       assert.strictEqual(server.tokenRequests.length, 2)
       yield* MemcachedServer.ask(memcached.port, `ms ${key} ${Buffer.byteLength(value)} T3600`, value)
-      // Who holds a token goes on with it; who starts finds the old one, and asks once
+      // A process that holds a token keeps it; a new process finds the old one, and requests a token once
       yield* one.get("scope")
       const late = yield* start
       yield* late.get("scope")

@@ -17,7 +17,7 @@ describe("NodeAuthedHttpClient.variables", () => {
     }
   })
 
-  it("the guide has the same description of each", () => {
+  it("the guide has the same description of each variable", () => {
     const guide = readFileSync(new URL("../../guides/configuration.md", import.meta.url), "utf8")
     const [, written] = /<!-- variables -->\n([^]*?)\n?<!-- \/variables -->/.exec(guide) ?? []
     const rows = Object.values(NodeAuthedHttpClient.variables).map(({ description, name }) =>

@@ -11,7 +11,7 @@ const certificate = { certificateFile: "/run/tls/tls.crt", keyFile: "/run/tls/tl
 declare const isCloud: boolean
 declare const some: Partial<NodeAuthedHttpClient.Options>
 
-describe("what is missing or wrong is named in the first line of the one error", () => {
+describe("the first line of the only error names what is missing or wrong", () => {
   const { baseUrl, clientId, tokenEndpoint } = client
   const { layer } = NodeAuthedHttpClient
 
@@ -45,21 +45,21 @@ describe("what is missing or wrong is named in the first line of the one error",
     )
   })
 
-  test("what may be missing", () => {
+  test("an option that may be missing", () => {
     expect(layer(some)).type.toRaiseError("& MissingOption<\"tokenEndpoint or issuer\">'.")
     expect(layer({ clientId, clientSecret, baseUrl, ...(isCloud && { tokenEndpoint }) })).type.toRaiseError(
       "& MissingOption<\"tokenEndpoint or issuer\">'."
     )
   })
 
-  test("what may be both stores", () => {
+  test("two stores that may both be set", () => {
     const tokenStore = isCloud ? TokenStore.layerMemory() : undefined
     expect(layer({ ...client, clientSecret, redis: isCloud ? {} : undefined, tokenStore })).type.toRaiseError(
       "& ContradictoryOptions<\"redis and tokenStore\">'."
     )
   })
 
-  test("a secret in the clear", () => {
+  test("a secret that is not redacted", () => {
     expect(layer({ ...client, clientSecret: "secret" })).type.toRaiseError(
       "Type 'string' is not assignable to type 'RedactedClientSecret<never>'."
     )
@@ -77,7 +77,7 @@ describe("what is missing or wrong is named in the first line of the one error",
     )
   })
 
-  test("a certificate, which is for layerMutualTls", () => {
+  test("a certificate, which only layerMutualTls accepts", () => {
     expect(layer({ ...client, clientSecret, http: { certificate } })).type.toRaiseError(
       "'certificate' does not exist in type 'Options | Layer<HttpClient, InvalidOptions, never>'."
     )

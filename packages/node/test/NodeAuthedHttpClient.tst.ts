@@ -29,7 +29,7 @@ describe("layer", () => {
       .type.toBe<Client>()
   })
 
-  test("provides its own HttpClient to the effect that reads the secret, and needs the rest of what that needs", () => {
+  test("provides its HttpClient to the effect that reads the secret, and has that effect's other requirements", () => {
     const secret = Effect.zipRight(HttpClient.get("https://vault.test"), fromVault)
     expect(NodeAuthedHttpClient.layer({ ...client, clientSecret: secret })).type.toBe<Client<Vault>>()
   })
@@ -47,18 +47,18 @@ describe("layer", () => {
       .type.toBe<Client<ClientCertificate.ClientCertificate>>()
   })
 
-  test("needs and fails as the store does that it is given", () => {
+  test("has the requirements and errors of the given store", () => {
     expect(NodeAuthedHttpClient.layer({ ...client, clientSecret, tokenStore: TokenStore.layerKeyValueStore() }))
       .type.toBe<Client<KeyValueStore.KeyValueStore>>()
   })
 
-  test("takes no secret in the clear", () => {
+  test("rejects a secret that is not redacted", () => {
     expect(NodeAuthedHttpClient.layer).type.not.toBeCallableWith({ ...client, clientSecret: "secret" })
   })
 })
 
-describe("what layer takes", () => {
-  test("is a type of one signature, from which options can be made first", () => {
+describe("the options of layer", () => {
+  test("have one type, so that they can be made beforehand", () => {
     const options: Parameters<typeof NodeAuthedHttpClient.layer>[0] = { ...client, clientSecret }
     const own: NodeAuthedHttpClient.Options = { ...client, clientSecret }
     const some: Partial<NodeAuthedHttpClient.Options> = {}
@@ -67,14 +67,14 @@ describe("what layer takes", () => {
     expect(NodeAuthedHttpClient.layer({ ...client, clientSecret, ...some })).type.toBe<Client>()
   })
 
-  test("may have one or the other", () => {
+  test("may contain one alternative or the other", () => {
     const { baseUrl, clientId, tokenEndpoint } = client
     const endpoint = isCloud ? { issuer: "https://auth.test" } : { tokenEndpoint }
     const store = isCloud ? { redis: {} } : { tokenStore: TokenStore.layerMemory() }
     expect(NodeAuthedHttpClient.layer({ clientId, clientSecret, baseUrl, ...endpoint, ...store })).type.toBe<Client>()
   })
 
-  test("may have the issuer beside the token endpoint", () => {
+  test("may contain both the issuer and the token endpoint", () => {
     expect(NodeAuthedHttpClient.layer).type.toBeCallableWith({ ...client, issuer: "https://auth.test", clientSecret })
   })
 })
@@ -88,13 +88,13 @@ describe("layerHttpClient", () => {
 })
 
 describe("layerEnv", () => {
-  test("needs nothing, and fails with what is wrong in the environment", () => {
+  test("needs nothing, and can fail with a ConfigError", () => {
     expect(NodeAuthedHttpClient.layerEnv()).type.toBe<Client<never, ConfigError.ConfigError>>()
     expect(NodeAuthedHttpClient.layerEnv({ redis: { prefix: "billing:" } }))
       .type.toBe<Client<never, ConfigError.ConfigError>>()
   })
 
-  test("leaves to the environment what is read there", () => {
+  test("rejects options that are read from the environment", () => {
     expect(NodeAuthedHttpClient.layerEnv).type.not.toBeCallableWith({ clientId: "client" })
   })
 })

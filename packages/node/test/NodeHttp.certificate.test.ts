@@ -320,7 +320,7 @@ describe("NodeHttp.layerMutualTls, rotation", () => {
       assert.lengthOf(server.sockets, 2)
     }))
 
-  it.scopedLive("a failing or dying effect keeps it too, and its cause is not shown", () =>
+  it.scopedLive("a failing or dying effect keeps the previous certificate too, and its cause is not shown", () =>
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       const one = pem(yield* authority.issue("one"))

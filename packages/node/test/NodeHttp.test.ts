@@ -154,12 +154,12 @@ describe.concurrent("NodeHttp, connections", () => {
           const responses = yield* Effect.replicateEffect(client.get(server.url), 5)
           deepStrictEqual(responses.map(({ status }) => status), Array(5).fill(200))
           assert.lengthOf(server.sockets, 2)
-          // And who reads it after all has it whole
+          // A body that is read later is complete
           assert.strictEqual(yield* responses[0].text, body)
         }))
     }))
 
-  it.scopedLive("so does an endless body after 5 seconds, unless somebody reads it", () =>
+  it.scopedLive("an endless body releases its connection after 5 seconds, unless it is read", () =>
     Effect.gen(function*() {
       const server = yield* LocalServer.make((request, response) => {
         if (request.url === "/endless") response.write("x")

@@ -130,7 +130,7 @@ describe("NodeHttp and a token endpoint, slow servers", () => {
 // They wait most of the time
 describe.concurrent("NodeHttp under a token endpoint, waiting", () => {
   it.scopedLive.each([...endings.map((ending) => [...ending, false] as const), [...endings[0], true] as const])(
-    "the standard policy makes up for a connection that %s, every time: no call fails",
+    "the standard policy retries after each connection that %s: no call fails",
     ([_, end, proxied]) =>
       Effect.gen(function*() {
         const server = yield* makeServer((socket, number, request) =>
@@ -150,7 +150,7 @@ describe.concurrent("NodeHttp under a token endpoint, waiting", () => {
     ["says no more after its headers", (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")],
     ["never ends its body", (socket) => trickle(socket, "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n", " ")],
     ["sends informational answers for ever", (socket) => trickle(socket, "", "HTTP/1.1 103 Early Hints\r\n\r\n")]
-  ])("a server that %s ends as Timeout, and so does its connection", ([_, answer]) =>
+  ])("a server that %s causes a Timeout, and its connection is closed", ([_, answer]) =>
     Effect.gen(function*() {
       let asked = 0
       const server = yield* makeServer((socket) => {
@@ -158,7 +158,7 @@ describe.concurrent("NodeHttp under a token endpoint, waiting", () => {
         answer(socket)
       })
       const { attempt } = yield* makeEndpoint(server.url, { timeout: "200 millis" })
-      // Of no interest is an attempt whose time is over before the server has heard of it
+      // An attempt that times out before it reaches the server does not count
       const error = yield* Effect.repeat(Effect.flip(attempt), { until: () => asked > 0 })
       assert.strictEqual(error.reason, "Timeout")
       yield* until(() => server.sockets[0].destroyed)

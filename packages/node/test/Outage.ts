@@ -66,7 +66,7 @@ export const play = <S extends Stage>(
     const { isQuiet, tokenStore } = observe(stage.tokenStore)
     const client = yield* log(Process.make(oauth, { tokenStore }))
     let scopes = 0
-    /** Needs a token that nobody has yet. */
+    /** Needs a token that no process has yet. */
     const request = log(Effect.gen(function*() {
       const response = yield* client.get("/resource").pipe(AuthedHttpClient.withTokenScope(`scope-${scopes++}`))
       assert.strictEqual(response.status, 200)
@@ -97,7 +97,7 @@ export const play = <S extends Stage>(
     const leaveAlone = Effect.zipRight(stage.answered, TestClock.adjust("5 seconds"))
     yield* Effect.repeat(Effect.zipRight(leaveAlone, requestInTime), { until: () => messages.at(-1) === isBack })
     yield* requestAndStore
-    // Who finds later that a connection was lost says so, and that the store is back
+    // A connection that is found lost later is logged, as is the return of the store
     for (const [n, message] of messages.entries()) assert.strictEqual(message === isBack, n % 2 === 1, message)
   }).pipe(
     // A jitter of zero: TestClock fails at a fraction of a millisecond

@@ -63,7 +63,7 @@ export const listen = (store: Store, client: Redis, channel: string) =>
 export const subscribers = (client: Redis, channel: string) =>
   Effect.map(Effect.promise(() => client.pubsub("NUMSUB", channel)), ([_, count]) => Number(count))
 
-/** Waits until a store was told of a key. */
+/** Waits until a store was notified of a key. */
 export const hears = (told: ReadonlyArray<string>, key: string) => becomes(() => told.includes(key))
 
 /** Writes under new keys until one is heard of: a subscription comes back at a moment that only it knows. */
@@ -102,7 +102,7 @@ export const documentedRights = (prefix = "effect-alf:") =>
     return ["resetchannels", ...rights.replaceAll("effect-alf:", prefix).trim().split(/\s+/)]
   })
 
-/** Takes time from what a server keeps under a prefix: what has none left the server ends itself. */
+/** Shortens the lifetime of all keys under a prefix; the server itself removes those that expire. */
 export const age = (client: Redis, prefix: string, duration: Duration.DurationInput) =>
   Effect.promise(async () => {
     const ageKey = async (key: string) => {

@@ -35,7 +35,7 @@ const isFound = ({ port }: Server) =>
   )
 
 const outages: Record<string, Outage> = {
-  "it is gone": {
+  "the server is down": {
     begin: (server) => server.kill,
     end: (server) => server.start(),
     cause: /: Redis is not connected: connect ECONNREFUSED/,
@@ -48,27 +48,27 @@ const outages: Record<string, Outage> = {
     meanwhile: time,
     atStart: time
   },
-  "it loads its data": {
+  "the server loads its data": {
     begin: (server) => Effect.zipRight(loadForLong(server), isFound(server)),
     end: tell("CONFIG", "SET", "key-load-delay", "0"),
     cause: /: LOADING /
   },
-  "it is a replica": {
+  "the server is a replica": {
     begin: tell("REPLICAOF", "127.0.0.1", "1"),
     end: tell("REPLICAOF", "NO", "ONE"),
     cause: /: READONLY /
   },
-  "it is full": {
+  "the memory is full": {
     begin: tell("CONFIG", "SET", "maxmemory", "1"),
     end: tell("CONFIG", "SET", "maxmemory", "0"),
     cause: /: OOM /
   },
-  "it may not be asked": {
+  "the user lacks permission": {
     begin: tell("ACL", "SETUSER", "app", "-evalsha", "-eval"),
     end: tell("ACL", "SETUSER", "app", "+evalsha", "+eval"),
     cause: /: NOPERM /
   },
-  "it has another password": {
+  "the password was changed": {
     begin: (server) =>
       Effect.zipRight(
         tell("ACL", "SETUSER", "app", "resetpass", ">another")(server),
@@ -102,7 +102,7 @@ describe.concurrent("While Redis fails, requests are answered, and one warning s
             const client = yield* log(Process.make(server, {
               redis: { ...patient, connectTimeout, url, redis: { connectionName: "process" } }
             }))
-            /** Needs a token that nobody has yet. */
+            /** Needs a token that no process has yet. */
             const request = Effect.gen(function*() {
               const response = yield* client.get("/resource").pipe(AuthedHttpClient.withTokenScope(`scope-${scopes++}`))
               assert.strictEqual(response.status, 200)
@@ -152,7 +152,7 @@ describe.concurrent("While Redis fails, requests are answered, and one warning s
         yield* requestAndStore
         deepStrictEqual(messages.slice(1), ["Token store is available again"])
 
-        // Who listened before is told again
+        // Earlier listeners are notified again
         const before = told.length
         yield* Effect.repeat(Effect.zipRight(leaveAlone, request), { until: () => told.length > before })
       }).pipe(

@@ -32,7 +32,7 @@ import {
 
 // Whatever these tests wait for ends without a time limit, or would do so only when all is over: `open` gives the stores
 // limits that only a hang reaches
-describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
+describe.concurrent("RedisTokenStore, a server that stops and restarts", () => {
   const readTwice = (store: Store) => Effect.zipRight(store.get("k"), store.get("k"))
 
   it.scopedLive("if the server is down at the start, the store is made, and works once the server is up", () =>
@@ -118,7 +118,7 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
       yield* Effect.scoped(open({ url: server.url }))
     }))
 
-  it.live("connections that end before anything is answered are replaced until one lasts", () =>
+  it.live("connections that close before any response are replaced until one stays open", () =>
     rowsEffect(
       [["without a name", {}], ["with a name", { connectionName: "app" }]] as const,
       ([name]) => name,
@@ -162,8 +162,8 @@ describe.concurrent("RedisTokenStore, a server that comes and goes", () => {
     }))
 })
 
-// They have the console or the timers for themselves
-describe("RedisTokenStore, a server that comes and goes, one test at a time", () => {
+// They run alone, as they replace the console or the timers
+describe("RedisTokenStore, a server that stops and restarts, one test at a time", () => {
   const commandTimeout = "500 millis"
 
   const letItPass = Effect.sync(() => vi.advanceTimersByTime(Duration.toMillis(commandTimeout)))
@@ -221,7 +221,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
           if (proxy.connections() < count) vi.advanceTimersByTime(10)
           return proxy.connections() === count
         })
-      // Nor is anybody needed to find out that the next one is silent too
+      // No call is needed to detect that the next connection is silent too
       for (const count of [2, 3]) {
         yield* anew(count)
         const error = yield* failureOf(store.get("k"))
@@ -289,7 +289,7 @@ describe("RedisTokenStore, a server that comes and goes, one test at a time", ()
     }))
 })
 
-describe.concurrent("RedisTokenStore, a server that is there and does not answer", () => {
+describe.concurrent("RedisTokenStore, a running server that does not respond", () => {
   const secret = "the-secret-payload"
 
   it.scopedLive("LOADING, until it has loaded", () =>
@@ -352,7 +352,7 @@ describe.concurrent("RedisTokenStore, a server that is there and does not answer
     }))
 })
 
-describe.concurrent("RedisNotices, a server that comes and goes", () => {
+describe.concurrent("RedisNotices, a server that stops and restarts", () => {
   it.scopedLive("the stream stays open while the server is down, and reports changes once it is back", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()

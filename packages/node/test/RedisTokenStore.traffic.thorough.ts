@@ -15,7 +15,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       const redis = yield* RedisServer.make()
       const { clients, log, messages, server } = yield* Process.makeTwo({ redis: { ...patient, url: redis.url } })
       const get = log(Effect.forEach(clients, (client) => client.get("/"), { concurrency: "unbounded" }))
-      // Who waits for the other is told of its token, or never looks again
+      // A process that waits for the other is notified of its token, or never looks again
       yield* Effect.repeat(RedisServer.ask(redis.port, (client) => client.pubsub("NUMSUB", "effect-alf:changes")), {
         until: ([_, count]) => Number(count) === clients.length
       })
@@ -69,7 +69,7 @@ describe.concurrent("RedisTokenStore, under traffic", () => {
       const redis = yield* RedisServer.make()
       const proxy = yield* makeProxy(redis.port)
       const processes = yield* Process.makeTwo({
-        // They have to find out that nobody answers
+        // They have to detect that the server does not respond
         redis: { connectTimeout: "500 millis", commandTimeout: "500 millis", redis: { path: proxy.path } }
       })
       yield* Process.surviveDrops(proxy, processes)

@@ -36,7 +36,7 @@ const makeServer = Effect.gen(function*() {
 })
 
 shared(Shared.layer)("Refresh tokens in Redis", (it) => {
-  it.scoped("two processes refresh in turn and side by side, and use no token twice", () =>
+  it.scoped("two processes refresh in turn and concurrently, and use no refresh token twice", () =>
     Effect.gen(function*() {
       const { initial, isLockedOut, issued, server } = yield* makeServer
       const launch = Effect.gen(function*() {
@@ -74,7 +74,7 @@ shared(Shared.layer)("Refresh tokens in Redis", (it) => {
         (get) => get,
         { concurrency: "unbounded" }
       ).pipe(
-        // Who waits for another process looks now and then
+        // A process that waits for another looks now and then
         Effect.raceFirst(timePasses("100 millis"))
       )
       assert.isAtLeast(issued(), 8)

@@ -81,7 +81,7 @@ class Postgres extends Context.Tag("Postgres")<Postgres, PostgresServer.Postgres
   )
 }
 
-// Whoever is connected stays, and is told at the next statement
+// Existing connections stay open, and get the new setting with their next statement
 const setting = (assignment: string) => tell(`ALTER SYSTEM ${assignment}`, "SELECT pg_reload_conf()")
 
 const cutOff = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
@@ -105,7 +105,7 @@ const inPostgres = Effect.gen(function*() {
 })
 
 play<Postgres, ServerStage>("Postgres", Postgres.layer, inPostgres, {
-  "it is gone": {
+  "the server is down": {
     begin: ({ server }) => server.kill,
     end: ({ server }) => server.start(),
     cause: /: the database fails: .*(ECONNREFUSED|terminat|ECONNRESET)/i
@@ -116,12 +116,12 @@ play<Postgres, ServerStage>("Postgres", Postgres.layer, inPostgres, {
     cause: noAnswer,
     meanwhile: time
   },
-  "it is read-only, as a standby": {
+  "the server is read-only, as a standby": {
     begin: setting("SET default_transaction_read_only = on"),
     end: setting("RESET default_transaction_read_only"),
     cause: /: the database fails: 25006 cannot execute INSERT in a read-only transaction/
   },
-  "its disk is full": {
+  "the disk is full": {
     begin: tell(
       `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
        BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$`,
@@ -130,22 +130,22 @@ play<Postgres, ServerStage>("Postgres", Postgres.layer, inPostgres, {
     end: tell("DROP FUNCTION full_disk CASCADE"),
     cause: /: the database fails: 53100 could not extend file: No space left on device/
   },
-  "as many are connected as it takes": {
+  "all connections are in use": {
     begin: tell("ALTER ROLE app CONNECTION LIMIT 0", cutOff),
     end: tell("ALTER ROLE app CONNECTION LIMIT -1"),
     cause: /: the database fails: .*(too many connections for role "app"|terminat)/
   },
-  "it may not be asked": {
+  "the user lacks permission": {
     begin: tell("REVOKE ALL ON effect_alf_tokens FROM app"),
     end: tell("GRANT ALL ON effect_alf_tokens TO app"),
     cause: /: the database fails: 42501 permission denied for table effect_alf_tokens/
   },
-  "its table is gone": {
+  "the table is missing": {
     begin: tell("ALTER TABLE effect_alf_tokens RENAME TO elsewhere"),
     end: tell("ALTER TABLE elsewhere RENAME TO effect_alf_tokens"),
     cause: new RegExp(`: the database fails: 42P01 relation .* does not exist${hint}`)
   },
-  "it has another password": {
+  "the password was changed": {
     begin: tell("ALTER ROLE app PASSWORD 'another'", cutOff),
     end: tell("ALTER ROLE app PASSWORD 'correct-horse'"),
     cause: /: the database fails: .*(28P01 password authentication failed|terminat)/
@@ -188,7 +188,7 @@ const inMariaDb = Effect.gen(function*() {
 })
 
 play<MariaDb, MariaDbStage>("MariaDB", MariaDb.layer, inMariaDb, {
-  "it is gone": {
+  "the server is down": {
     begin: ({ server }) => server.kill,
     end: ({ server }) => server.start(),
     cause: /: the database fails: .*(ECONNREFUSED|ECONNRESET|PROTOCOL_CONNECTION_LOST)/
@@ -199,28 +199,28 @@ play<MariaDb, MariaDbStage>("MariaDB", MariaDb.layer, inMariaDb, {
     cause: noAnswer,
     meanwhile: time
   },
-  "it is read-only, as a replica": {
+  "the server is read-only, as a replica": {
     begin: tell("SET GLOBAL read_only = ON"),
     end: tell("SET GLOBAL read_only = OFF"),
     cause: /: the database fails: .*running with the --read-only option/
   },
-  "as many are connected as it takes": {
+  "all connections are in use": {
     begin: ({ ask, connect }) =>
       Effect.zipRight(ask("ALTER USER app WITH MAX_USER_CONNECTIONS 1", "KILL USER app"), connect),
     end: tell("ALTER USER app WITH MAX_USER_CONNECTIONS 0"),
     cause: /: the database fails: .*(max_user_connections|was killed|PROTOCOL_CONNECTION_LOST)/
   },
-  "it may not be asked": {
+  "the user lacks permission": {
     begin: tell("REVOKE ALL ON effect_alf_tokens FROM app"),
     end: tell("GRANT ALL ON effect_alf_tokens TO app"),
     cause: /: the database fails: .*command denied to user/
   },
-  "its table is gone": {
+  "the table is missing": {
     begin: tell("RENAME TABLE effect_alf_tokens TO elsewhere"),
     end: tell("RENAME TABLE elsewhere TO effect_alf_tokens"),
     cause: new RegExp(`: the database fails: .*Table 'app.effect_alf_tokens' doesn't exist${hint}`)
   },
-  "it has another password": {
+  "the password was changed": {
     begin: tell("ALTER USER app IDENTIFIED BY 'another'", "KILL USER app"),
     end: tell("ALTER USER app IDENTIFIED BY 'correct-horse'"),
     cause: /: the database fails: .*(Access denied for user 'app'|was killed|PROTOCOL_CONNECTION_LOST)/
@@ -267,17 +267,17 @@ const inFile = Effect.gen(function*() {
 const files = (act: (file: string) => Promise<unknown>) => ({ file }: FileStage) => Effect.promise(() => act(file))
 
 play<never, FileStage>("SQLite", Layer.empty, inFile, {
-  "another process writes for longer than it waits": {
+  "another process writes for longer than the store waits": {
     begin: tell("BEGIN IMMEDIATE"),
     end: tell("COMMIT"),
     cause: /: the database fails: .*database is locked/
   },
-  "another process keeps it for itself": {
+  "another process locks the file": {
     begin: tell("BEGIN EXCLUSIVE"),
     end: tell("COMMIT"),
     cause: /: the database fails: .*database is locked/
   },
-  "its disk is full": {
+  "the disk is full": {
     begin: ({ setFull }) => setFull(true),
     end: ({ setFull }) => setFull(false),
     cause: /: the database fails: .*database or disk is full/
@@ -298,7 +298,7 @@ play<never, FileStage>("SQLite", Layer.empty, inFile, {
     end: files((file) => rename(`${file}.old`, file)),
     cause: /: the database fails: .*attempt to write a readonly database/
   },
-  "its table is gone": {
+  "the table is missing": {
     begin: tell("ALTER TABLE effect_alf_tokens RENAME TO elsewhere"),
     end: tell("ALTER TABLE elsewhere RENAME TO effect_alf_tokens"),
     cause: new RegExp(`: the database fails: .*no such table: effect_alf_tokens${hint}`)

@@ -103,7 +103,7 @@ shared(databases.Postgres)("SqlTokenStore over Postgres, notices", (it) => {
       yield* whileTimePasses(hearsAgain(again, store))
     }))
 
-  it.scoped("a pooler without sessions passes no notices on: the failure says so", () =>
+  it.scoped("a pooler without sessions passes no notices on, and the failure reports it", () =>
     Effect.gen(function*() {
       const { client, table } = yield* Database
       const sql = Context.get(yield* Layer.build(client), SqlClient.SqlClient)

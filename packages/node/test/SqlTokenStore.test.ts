@@ -387,7 +387,7 @@ shared(databases.SQLite)("SqlTokenStore with a client of its own for SQLite", (i
       assert.strictEqual(yield* wait, 15_000)
     }))
 
-  it.scoped("after such a wait failed, other processes see its next writes", () =>
+  it.scoped("after a wait for the file that failed, other processes see the store's next writes", () =>
     Effect.gen(function*() {
       const { client, sql, table } = yield* Database
       const store = yield* SqlTokenStore.makeWithClient(client, { ...patient, table, commandTimeout: "100 millis" })

@@ -38,7 +38,7 @@ const makeProcesses = (
     )
   })
 
-/** For who has to find out that nobody answers. */
+/** For processes that have to detect that the server does not respond. */
 const impatient = { connectTimeout: "500 millis", commandTimeout: "500 millis" } as const
 
 const makeProxied = Effect.gen(function*() {

@@ -214,7 +214,7 @@ export type Proxy = Effect.Effect.Success<ReturnType<typeof makeProxy>>
 
 export const write = (store: Store, key: string) => store.set(key, entry("v1"), Option.none())
 
-/** Collects what a store is told, from a moment on that only the server knows. */
+/** Collects the notices of a store, from a moment that only the server knows. */
 export const tellsOf = (store: Store) =>
   Effect.gen(function*() {
     const told: Array<string> = []

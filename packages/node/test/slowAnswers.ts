@@ -39,7 +39,7 @@ export const fitIntoOneSecond = ({ messages, miss, proxy, request, tokenRequests
     proxy.release()
     yield* Effect.zipRight(TestClock.adjust("5 seconds"), request).pipe(
       Effect.repeat({ until: (requests) => requests === 1 }),
-      // Without notices, who waits for the other looks now and then
+      // Without notices, a process that waits for the other looks now and then
       Effect.raceFirst(timePasses("100 millis"))
     )
   }).pipe(

@@ -193,7 +193,7 @@ describe("RedactedResponse", () => {
       deepStrictEqual(Secrets.leaks(wrapped, [token]), [])
     })
 
-    it.live("rule 9: nor after its body was read", () =>
+    it.live("rule 9: never with the token after its body was read", () =>
       Effect.gen(function*() {
         for (const read of Object.values(readers)) {
           const { wrapped } = both(ok)

@@ -259,7 +259,7 @@ describe("Redirect", () => {
       }))
   })
 
-  describe("rule 10: what is sent to which origin", () => {
+  describe("rule 10: headers and tokens by origin", () => {
     const secrets = {
       authorization: "Basic own",
       "proxy-authorization": "Basic proxy",

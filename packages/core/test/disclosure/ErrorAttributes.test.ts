@@ -21,14 +21,14 @@ describe("ErrorAttributes", () => {
     })
   })
 
-  it("has the OAuth code beside it where it is a known one", () => {
+  it("contains the OAuth error code too, if it is a known one", () => {
     deepStrictEqual(ErrorAttributes.make(oauth("invalid_client")), {
       "error.type": "OAuth",
       "oauth.error.code": "invalid_client"
     })
   })
 
-  it("what a server makes up becomes one value", () => {
+  it("all unknown OAuth error codes become one value", () => {
     for (const code of ["AADSTS7000222", "", "constructor", "Invalid_Client"]) {
       deepStrictEqual(ErrorAttributes.make(oauth(code)), { "error.type": "OAuth", "oauth.error.code": "_OTHER" })
     }

@@ -43,7 +43,7 @@ const chain = fc.array(fc.constantFrom(...Object.keys(writings)), { minLength: 1
 const write = (names: ReadonlyArray<string>, text: string) =>
   names.reduce((written, name) => writings[name]?.(written) ?? assert.fail(), text)
 
-/** Of what is random enough not to be a part of any word. */
+/** Random enough not to be a part of any word. */
 const secrets = fc.oneof(
   fc.stringMatching(/^[!-~]{12,60}$/),
   fc.uint8Array({ minLength: 12, maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString("base64")),
@@ -53,14 +53,14 @@ const secrets = fc.oneof(
 ).filter((text) => (text.match(/[a-z0-9]/gi) ?? []).length >= 8)
 
 describe("Redaction", () => {
-  it("takes out a secret in each of its forms", () =>
-    rows(Object.keys(writings), (name) => `takes out a secret ${name}`, (name) => {
+  it("redacts a secret in each encoding", () =>
+    rows(Object.keys(writings), (name) => `redacts a secret ${name}`, (name) => {
       const clean = Redaction.make([secret])
       assert.strictEqual(clean(`before ${write([name], secret)} after`), "before <redacted> after")
     }))
 
   it.prop(
-    "takes out any secret, in any form of a form of a form",
+    "redacts any secret, in up to three nested encodings",
     [secrets, chain],
     ([secret, names]) => {
       const clean = Redaction.make(["another secret".replace(" ", "-"), secret])
@@ -72,7 +72,7 @@ describe("Redaction", () => {
   )
 
   it.prop(
-    "takes out any part of a secret by which it could be known",
+    "redacts any part of a secret that could identify it",
     [fc.stringMatching(/^[a-zA-Z0-9]{16,40}$/), fc.nat(8), chain],
     ([secret, start, names]) => {
       const written = write(names, secret.slice(start, start + 8))
@@ -83,22 +83,22 @@ describe("Redaction", () => {
     }
   )
 
-  it("takes out what was escaped by a backslash, and that again", () => {
+  it("redacts a secret in nested escapes by backslashes", () => {
     const written = write(["in HTML as Mustache writes it", "in JavaScript", "in JSON"], "00!!!0!A!!0000")
     assert.strictEqual(Redaction.make(["00!!!0!A!!0000"])(`before ${written} after`), "before <redacted> after")
   })
 
-  it("takes out a secret in capitals", () => {
+  it("redacts a secret in capitals", () => {
     assert.strictEqual(Redaction.make([secret])(`before ${secret.toUpperCase()} after`), "before <redacted> after")
   })
 
-  it("takes out a secret within base64, wherever it is", () =>
-    rows([0, 1, 2], (offset) => `takes out a secret within base64, ${offset} bytes into it`, (offset) => {
+  it("redacts a secret within base64, at any offset", () =>
+    rows([0, 1, 2], (offset) => `redacts a secret within base64, ${offset} bytes into it`, (offset) => {
       const text = Buffer.from("x".repeat(offset) + secret + "yz").toString("base64")
       assert.strictEqual(Redaction.make([secret])(`before ${text} after`), "before <redacted> after")
     }))
 
-  it("leaves a text out where a secret goes over its words", () =>
+  it("leaves out a text in which a secret spans several words", () =>
     rows(
       [
         ["p4ss w0rd of mine", "it is p4ss w0rd of mine, sir", "<redacted>"],
@@ -111,7 +111,7 @@ describe("Redaction", () => {
       }
     ))
 
-  it("leaves a text out that cannot be shown to be clean", () =>
+  it("leaves out a text that cannot be shown to be clean", () =>
     rows(
       [
         ["that is too long for one word", secret, "word".repeat(10_000)],
@@ -131,17 +131,17 @@ describe("Redaction", () => {
       }
     ))
 
-  it("reads no more of a text than anybody will", () => {
+  it("reads only the beginning of a long text", () => {
     const clean = Redaction.make([secret])
     assert.match(clean("word ".repeat(10_000) + secret), /^(word ){1600,1700}<redacted>$/)
   })
 
-  it("takes a secret out of the names of headers, too", () => {
+  it("redacts a secret in the names of headers too", () => {
     const headers = Redaction.headers({ "x-s3cret": "1" } as never, Redaction.make(["s3cret"]))
     assert.notProperty(headers, "x-s3cret")
   })
 
-  it("leaves a text as it is that holds none, whatever it is written in", () =>
+  it("leaves a text without secrets unchanged, whatever its encoding", () =>
     rows(
       ["a b", "100 %, &c. \\o/ eyJhbGciOiJIUzI1NiJ9 c3RhdHVz &lt;h1&gt; äöü 💥", "x".repeat(300)],
       (text) => text,

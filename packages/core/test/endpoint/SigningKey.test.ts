@@ -37,14 +37,14 @@ describe("SigningKey", () => {
         })
     ))
 
-  it.live("a shared secret has nothing that anyone may know", () =>
+  it.live("no part of a shared secret can be read or exported", () =>
     Effect.gen(function*() {
       const loaded = yield* SigningKey.load(Redacted.make("s3cr3t".repeat(6)), "HS256")
       deepStrictEqual(leaks(loaded, ["s3cr3t"]), [])
       assert.isFalse(loaded.privateKey.extractable)
     }))
 
-  it.live("the first certificate of a PEM, also without a key", () =>
+  it.live("returns the first certificate of a PEM, also without a key", () =>
     Effect.gen(function*() {
       const { certificate } = yield* SigningKey.load(
         Redacted.make(certificatePem + pemOf(keyOf("RSA")) + certificatePem)
@@ -77,7 +77,7 @@ describe("SigningKey", () => {
         deepStrictEqual({ ...(yield* load).publicJwk }, { ...jwkOf(publicOf(two)) })
       }))
 
-    it.live("a key that could not be read does not stay so", () =>
+    it.live("a key that could not be read is read again", () =>
       Effect.gen(function*() {
         const current = yield* Ref.make("not yet there")
         const load = SigningKey.load(Effect.map(Ref.get(current), Redacted.make))
@@ -222,7 +222,7 @@ describe("SigningKey", () => {
       ]
     ]
     const secrets = [...[rsa, ec, small, pss, koblitz].flatMap(secretsOf), "пароль"]
-    it.live("of every key that is of no use", () =>
+    it.live("for every unusable key", () =>
       rowsEffect(table, ([what]) => what, ([, key, message, algorithm]) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(SigningKey.load(key as JwtSigner.Key, algorithm))
@@ -231,7 +231,7 @@ describe("SigningKey", () => {
           deepStrictEqual(leaks(error, secrets), [])
         })))
 
-    it.live("an app that lacks jose", () =>
+    it.live("if jose is not installed", () =>
       Effect.gen(function*() {
         vi.doMock("jose", () => {
           throw new Error("Cannot find package 'jose'")
@@ -243,7 +243,7 @@ describe("SigningKey", () => {
         assert.strictEqual(error.message, "the package jose, which signs, could not be loaded")
       }))
 
-    it.live("a runtime without WebCrypto", () =>
+    it.live("if the runtime has no WebCrypto", () =>
       Effect.gen(function*() {
         Object.defineProperty(crypto, "subtle", { value: undefined, configurable: true })
         // It runs up to the check at once: no other test is without WebCrypto

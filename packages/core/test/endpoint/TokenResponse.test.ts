@@ -8,10 +8,10 @@ import { rows } from "../support/Rows.js"
 
 const answer = (fields: Record<string, unknown>) => ({ access_token: "abc.def", token_type: "Bearer", ...fields })
 
-/** As it comes over the wire: `undefined` is a field that is not there. */
+/** Decodes a body as it arrives: an `undefined` field is absent. */
 const decode = (body: unknown) => TokenResponse.decode(JSON.parse(JSON.stringify(body)))
 
-/** What is made of one field, and what is said of it where it cannot be read. */
+/** The decoded value of one field, and the problem if it cannot be read. */
 const read = (name: "expires_in" | "scope" | "isBound", fields: Record<string, unknown>) =>
   Either.map(decode(answer(fields)), (response) => [response[name], ...response.unread])
 
@@ -19,7 +19,7 @@ const invalid = (body: unknown) => Either.getOrThrowWith(Either.flip(decode(body
 
 describe("TokenResponse", () => {
   describe("decode (RFC 6749 §5.1)", () => {
-    it("takes the example of RFC 6749 §4.4.3", () => {
+    it("decodes the example of RFC 6749 §4.4.3", () => {
       const response = Either.getOrThrow(decode({
         access_token: "2YotnFZFEjr1zCsicMWpAA",
         token_type: "example".replace("example", "Bearer"),
@@ -31,7 +31,7 @@ describe("TokenResponse", () => {
       assert.isUndefined(response.scope)
     })
 
-    it("RFC 6749 §5.1: takes the refresh token, redacted, whatever else is wrong; what is none is left out", () => {
+    it("RFC 6749 §5.1: reads the refresh token, redacted, whatever else is wrong; an invalid one is left out", () => {
       const refreshToken = (body: Record<string, unknown>) =>
         Option.map(
           Option.fromNullable(TokenResponse.decodeRefreshToken(body)),
@@ -61,22 +61,22 @@ describe("TokenResponse", () => {
       ["tökén", "access_token contains characters that no token may have"],
       ["abc\u2028", "access_token contains characters that no token may have"]
     ]
-    it("RFC 6749 appendix A.12: refuses an access_token that no token can be", () =>
+    it("RFC 6749 appendix A.12: rejects an access_token that is not a valid token", () =>
       rows(
         tokens,
-        ([access_token]) => `RFC 6749 appendix A.12: refuses an access_token of ${JSON.stringify(access_token)}`,
+        ([access_token]) => `RFC 6749 appendix A.12: rejects an access_token of ${JSON.stringify(access_token)}`,
         ([access_token, message]) => {
           assert.strictEqual(invalid(answer({ access_token })), message)
         }
       ))
 
-    it.prop("takes every token of RFC 6749 appendix A.12 as it is", [fc.stringMatching(/^[!-~]{1,40}$/)], ([token]) => {
+    it.prop("keeps every token of RFC 6749 appendix A.12 as it is", [fc.stringMatching(/^[!-~]{1,40}$/)], ([token]) => {
       const response = Either.getOrThrow(decode(answer({ access_token: token })))
       assert.strictEqual(Redacted.value(response.access_token), token)
     })
 
     it.prop(
-      "refuses every token with anything else, and never says what it was",
+      "rejects every token with any other character, and the error never contains the token",
       [
         fc.stringMatching(/^[!-~]{5,10}$/),
         fc.integer({ min: 0, max: 0xffff }).filter((code) => code < 0x20 || code > 0x7e)
@@ -103,7 +103,7 @@ describe("TokenResponse", () => {
       [["Bearer"], false, "token_type is not a string"],
       [{ type: "DPoP" }, false, "token_type is not a string"]
     ]
-    it("RFC 6749 §7.1, RFC 9449 §5: a token_type in any letters; one that cannot be read counts as not said", () =>
+    it("RFC 6749 §7.1, RFC 9449 §5: token_type is case-insensitive; an unreadable one counts as absent", () =>
       rows(
         types,
         ([token_type]) => `a token_type of ${JSON.stringify(token_type)}`,
@@ -118,10 +118,10 @@ describe("TokenResponse", () => {
       ["Bearer\r\nx: 1", "\"Bearer x: 1\""],
       ["x".repeat(41), "41 characters long"]
     ]
-    it("RFC 6749 §7.1: refuses a type that it does not know, unless it is told that it means Bearer", () =>
+    it("RFC 6749 §7.1: rejects an unknown token_type, unless bearerTypes contains it", () =>
       rows(
         otherTypes,
-        ([token_type]) => `RFC 6749 §7.1: refuses a token_type of ${JSON.stringify(token_type)}`,
+        ([token_type]) => `RFC 6749 §7.1: rejects a token_type of ${JSON.stringify(token_type)}`,
         ([token_type, shown]) => {
           const message = `token_type is ${shown}, which this client does not know (bearerTypes)`
           assert.strictEqual(invalid(answer({ token_type })), message)
@@ -145,7 +145,7 @@ describe("TokenResponse", () => {
       [null, undefined],
       [undefined, undefined]
     ]
-    it("reads expires_in, or that it does not say", () =>
+    it("reads expires_in; zero, null and no value mean that the lifetime is unknown", () =>
       rows(
         lifetimes,
         ([expires_in, seconds]) =>
@@ -155,7 +155,7 @@ describe("TokenResponse", () => {
         }
       ))
 
-    it("expires_in 1e999 is more than a number can hold, and taken", () => {
+    it("an expires_in of 1e999, which exceeds every number, is accepted as infinite", () => {
       const body = JSON.parse("{\"access_token\":\"a\",\"expires_in\":1e999}")
       deepStrictEqual(Either.map(TokenResponse.decode(body), ({ expires_in }) => expires_in), Either.right(Infinity))
     })
@@ -174,12 +174,12 @@ describe("TokenResponse", () => {
       [[3600], "expires_in is not a number of seconds"],
       [{}, "expires_in is not a number of seconds"]
     ]
-    it("an expires_in that is not a number of seconds counts as not said", () =>
+    it("an expires_in that is not a number of seconds counts as absent", () =>
       rows(notLifetimes, ([expires_in]) => `expires_in ${JSON.stringify(expires_in)}`, ([expires_in, fault]) => {
         deepStrictEqual(read("expires_in", { expires_in }), Either.right([undefined, fault]))
       }))
 
-    it.prop("a number of seconds means the same as text", [fc.integer({ min: 1, max: 1e9 })], ([seconds]) => {
+    it.prop("a number of seconds may also be sent as text", [fc.integer({ min: 1, max: 1e9 })], ([seconds]) => {
       deepStrictEqual(read("expires_in", { expires_in: seconds }), Either.right([seconds]))
       deepStrictEqual(read("expires_in", { expires_in: String(seconds) }), Either.right([seconds]))
     })
@@ -192,7 +192,7 @@ describe("TokenResponse", () => {
       [undefined, undefined],
       ...[1, {}, [1], true].map((scope) => [scope, undefined, "scope is not a string"] as const)
     ]
-    it("reads a scope in any of its forms; one that is not text counts as not said", () =>
+    it("reads a scope in any of its forms; one that is not text counts as absent", () =>
       rows(
         scopes,
         ([given, text]) => `scope ${JSON.stringify(given)} is ${JSON.stringify(text)}`,
@@ -201,7 +201,7 @@ describe("TokenResponse", () => {
         }
       ))
 
-    it("takes a token with all other fields of any kind", () =>
+    it("accepts a token whatever the types of the other fields", () =>
       rows([0, -1, "", "x", false, true, [], {}, [[]]], (value) => JSON.stringify(value), (value) => {
         const fields = { expires_in: value, scope: value, refresh_token: value, id_token: value, other: value }
         assert.isTrue(Either.isRight(decode({ access_token: "abc", ...fields })))
@@ -218,7 +218,7 @@ describe("TokenResponse", () => {
   })
 
   describe("decodeError (RFC 6749 §5.2)", () => {
-    it("takes the error, its description and its uri", () => {
+    it("reads the error, its description and its URI", () => {
       deepStrictEqual(
         TokenResponse.decodeError({
           error: "invalid_client",
@@ -235,7 +235,7 @@ describe("TokenResponse", () => {
       ["", ""],
       [1, { a: 1 }]
     ]
-    it("leaves out a description or an address that is not text", () =>
+    it("leaves out a description or a URI that is not text", () =>
       rows(
         partial,
         ([error_description]) => `leaves out a description of ${JSON.stringify(error_description)}`,
@@ -264,7 +264,7 @@ describe("TokenResponse", () => {
         assert.isUndefined(TokenResponse.decodeError(body))
       }))
 
-    it("rule 11: an error that is none of RFC 6749 is no token either", () => {
+    it("rule 11: a response with an error that is not of RFC 6749 is not a token either", () => {
       for (const error of [1, true, {}, { code: 401 }, ["no"]]) {
         const decoded = TokenResponse.decode({ access_token: "token", token_type: "Bearer", error })
         deepStrictEqual(decoded, Either.left("error is not a string"))
@@ -274,7 +274,7 @@ describe("TokenResponse", () => {
       }
     })
 
-    it("is one line each, and bounded", () => {
+    it("makes each field one line of bounded length", () => {
       const found = TokenResponse.decodeError({
         error: "a\r\nb",
         error_description: `first\r\nsecond\u001b[31m${"x".repeat(1000)}`,
@@ -285,13 +285,13 @@ describe("TokenResponse", () => {
       assert.strictEqual(found?.errorUri, "https://a b")
     })
 
-    it("is the code that everybody knows, whatever secret is made of the same words", () => {
+    it("keeps a standard error code, even if a secret contains the same words", () => {
       const clean = Redaction.make(["invalid_secret"])
       deepStrictEqual(TokenResponse.decodeError({ error: "invalid_client" }, clean)?.error, "invalid_client")
       deepStrictEqual(TokenResponse.decodeError({ error: "invalid_secret" }, clean)?.error, "<redacted>")
     })
 
-    it("is cleaned before it is cut", () => {
+    it("redacts each field before it is cut", () => {
       const secret = "s".repeat(20)
       const text = "x".repeat(290) + secret
       const found = TokenResponse.decodeError(

@@ -92,14 +92,14 @@ describe("HeldToken", () => {
     assert.strictEqual(HeldToken.life(token("a")).expiresAt, Infinity)
   })
 
-  it("of a replaced token its redacted value and its source are kept", () => {
+  it("the redacted value and the source of a replaced token are kept", () => {
     const { value, ...rest } = HeldToken.replaced(hold(token("a", "1 hour")))
     assert.strictEqual(Redacted.value(value), "a")
     assert.notInclude(inspect(value), "\"a\"")
     deepStrictEqual(rest, { isOwn: true })
   })
 
-  it("rule 9: printing neither it nor what is kept of it shows the token", () => {
+  it("rule 9: printing a held or a replaced token does not show its value", () => {
     const held = hold(token("a-very-secret-token", "1 hour"))
     for (const value of [held, HeldToken.replaced(held)]) {
       deepStrictEqual(Secrets.leaks(value, ["a-very-secret-token"]), [])

@@ -411,7 +411,7 @@ describe("KeyState", () => {
 
     const flights = [flight, makeFlight("background"), makeFlight("rejection", other)]
 
-    /** Every transition, as whoever hears of it would make it. */
+    /** Every transition, made from a step, the state and the time. */
     const events: Record<string, (step: Step, state: KeyState.KeyState, now: number) => KeyState.Transition> = {
       obtained: ({ isOwn, name }, _, now) => KeyState.obtained(hold(name, isOwn, now), taking, now),
       found: ({ name }, _, now) => KeyState.found(hold(name, false, now), taking, now),
@@ -462,7 +462,7 @@ describe("KeyState", () => {
     }
 
     it.prop(
-      "the state is one of the table, and a token is quiet only while nothing is to be done about it",
+      "the state is one of the table, and a token is quiet only while no action is due for it",
       [fc.array(step, { maxLength: 40, size: "max" })],
       ([steps]) => {
         const cell = new KeyState.Cell()

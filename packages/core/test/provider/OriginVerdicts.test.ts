@@ -11,7 +11,7 @@ const api = "https://api.example.com"
 const other = "https://other.example.com"
 const never = Infinity
 
-/** What origins said of the tokens of one key, one after the other. */
+/** The verdicts of origins about the tokens of one key, one after the other. */
 const make = () => {
   let verdicts = OriginVerdicts.none
   const hear = (verdict: OriginVerdicts.Transition, origin = api): Hold | undefined => {
@@ -212,7 +212,7 @@ describe("OriginVerdicts", () => {
         deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000])
       })
 
-      it(`${kind}: during the pause, the same does not lengthen it`, () => {
+      it(`${kind}: a repetition during the pause does not lengthen it`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         for (let n = 2; n < 200; n++) happens(rejected, n, n)
@@ -228,7 +228,7 @@ describe("OriginVerdicts", () => {
         assert.isTrue(rejected.mayRenew(other, 1))
       })
 
-      it(`${kind}: a replay that works ends it, and the next begins at 1 s`, () => {
+      it(`${kind}: a successful replay ends the pause, and the next one begins at 1 s`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         happens(rejected, 1000, 2)
@@ -238,7 +238,7 @@ describe("OriginVerdicts", () => {
         assert.strictEqual(nextRenewal(rejected, 1001), 2001)
       })
 
-      it(`${kind}: an acceptance by another origin ends nothing here`, () => {
+      it(`${kind}: an acceptance by another origin does not end the pause`, () => {
         const rejected = make()
         happens(rejected, 0, 1)
         rejected.accept("t1", other)
@@ -246,7 +246,7 @@ describe("OriginVerdicts", () => {
       })
     }
 
-    it("not longer when the clock was set back", () => {
+    it("a clock that is set back does not lengthen the pause", () => {
       const rejected = make()
       rejected.fruitless("a", api, 3_600_000)
       assert.isFalse(rejected.mayRenew(api, 3_600_000))
@@ -312,7 +312,7 @@ describe("OriginVerdicts", () => {
       assert.strictEqual(nextRenewal(rejected, 3000), 7000)
     })
 
-    it("and its token does not count again when it is rejected", () => {
+    it("the token of such a renewal does not count again when it is rejected", () => {
       const rejected = make()
       rejected.fruitless("a", api, 0)
       rejected.renewed("b", api, 1000)
@@ -460,7 +460,7 @@ describe("OriginVerdicts", () => {
         let now = 0
         for (const { event, millis, origin, remaining, token } of steps) {
           now += millis
-          // Only of a token that was just rejected it is said that its renewal was fruitless
+          // A renewal counts as fruitless only for a token that was just rejected
           if (event === "fruitless") verdicts = OriginVerdicts.rejected(token, origin, now + 60_000, now)(verdicts)
           const before = verdicts
           const text = textOf(before)

@@ -23,7 +23,7 @@ const token = (value: string, obtainedAt = 0, lifetime = hour): Token => ({
   expiresAt: obtainedAt + lifetime
 })
 
-/** A process and what it is told, in its order. */
+/** A process and the events that are reported to it, in order. */
 const make = () => {
   const binding = TokenBinding.make()
   const habits = ServerHabits.make(binding)
@@ -105,7 +105,7 @@ describe("ServerHabits", () => {
       assert.isTrue(sharesTokens())
     })
 
-    it("so does a pause that another process began for this origin, and not for another", () => {
+    it("a pause that another process began for this origin cancels earlier failures too, one for another origin does not", () => {
       for (const [origin, habit] of [[api, undefined], [other, TokenBinding.boundTokens]] as const) {
         const { foreignFails, held } = make()
         foreignFails("a", 0)

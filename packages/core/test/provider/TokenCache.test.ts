@@ -91,7 +91,7 @@ describe("TokenCache", () => {
     assert.strictEqual(other.state, KeyState.initial)
   })
 
-  it("a key is found while it is in use, and finding it is no use", () => {
+  it("a key is found while it is in use, and finding it does not count as a use", () => {
     const { requests, slots } = make(2)
     const key = (scope: string) => storeKey(requests.resolve({ scope }))
     assert.strictEqual(slots.find(storeKey(requests.resolve())), slots.of(undefined))

@@ -172,7 +172,7 @@ describe.concurrent("BoundedStore, changes", () => {
       }))
   }
 
-  it.effect("fleet rule 10: so are changes of a store that throws at the call, or has none", () =>
+  it.effect("fleet rule 10: changes of a store that throws at the call, or has none, are logged and restarted too", () =>
     Effect.gen(function*() {
       const getters = [() => {
         throw new Error("broken")

@@ -301,7 +301,7 @@ describe.concurrent("FleetNotes", () => {
     }))
 
   it.effect.prop(
-    "what is written is read, by the time that has passed",
+    "a written note is read with the remaining time",
     [fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 0, max: 60_000 }), fc.nat(200_000)],
     ([count, remaining, passed]) =>
       Effect.gen(function*() {

@@ -40,7 +40,7 @@ const anyText = fc.oneof(
 
 describe("PayloadCipher", () => {
   it.live.prop(
-    "any payload opens as it was sealed, under any store key",
+    "any sealed payload opens unchanged, under any store key",
     [anyText, anyText],
     ([payload, storeKey]) =>
       Effect.gen(function*() {
@@ -50,7 +50,7 @@ describe("PayloadCipher", () => {
     runs(100)
   )
 
-  it.live("64 KiB and more open as they were sealed", () =>
+  it.live("sealed payloads of 64 KiB and more open unchanged", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a"))
       for (const payload of ["0123456789abcdef".repeat(4096), "漢".repeat(65_537)]) {
@@ -58,7 +58,7 @@ describe("PayloadCipher", () => {
       }
     }))
 
-  it.live("rule 11: what would be too long to be read is not written", () =>
+  it.live("rule 11: an entry that would be too long to be read is not written", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a"))
       // Not shown when it is there: a test's report takes minutes over a text of this length
@@ -73,7 +73,7 @@ describe("PayloadCipher", () => {
       yield* failsToOpen(cipher, "key", sealed + " ".repeat(1_048_577 - sealed.length), notEncrypted)
     }))
 
-  it.live("is AES-256-GCM as anybody's WebCrypto does it, with version, key id and store key as additional data", () =>
+  it.live("is AES-256-GCM of standard WebCrypto, with version, key id and store key as additional data", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a", 7))
       const { key: id, nonce, text, v, ...rest } = JSON.parse(yield* cipher.seal("store-key", "payload"))
@@ -93,7 +93,7 @@ describe("PayloadCipher", () => {
       assert.strictEqual(Buffer.from(nonce, "base64url").length, 12)
     }))
 
-  it.live("opens what was sealed by the first release", () =>
+  it.live("opens a payload that was sealed by the first release", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a", 7))
       assert.strictEqual(
@@ -105,7 +105,7 @@ describe("PayloadCipher", () => {
       )
     }))
 
-  it.live("every seal has a nonce of its own, however Effect's Random is seeded", () =>
+  it.live("every sealed payload has its own nonce, however Effect's Random is seeded", () =>
     Effect.gen(function*() {
       const cipher = yield* make(key("a"))
       const sealed = yield* Effect.all(
@@ -120,7 +120,7 @@ describe("PayloadCipher", () => {
   describe("does not open", () => {
     const changes = ["A", "B", "b", "2", " ", "\"", "\n", "\\", "=", "\u0000", "é"]
 
-    it.live("what was changed in any single character", () =>
+    it.live("a sealed payload of which any single character was changed", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("a"), key("b", 2))
         // Three lengths, so that each kind of base64 ending is there
@@ -141,7 +141,7 @@ describe("PayloadCipher", () => {
       }))
 
     it.live.prop(
-      "what was changed in any single byte of nonce, ciphertext or tag",
+      "a sealed payload of which any single byte of nonce, ciphertext or tag was changed",
       [fc.string(), fc.nat(), fc.integer({ min: 1, max: 255 }), fc.constantFrom("nonce", "text")],
       ([payload, position, flip, field]) =>
         Effect.gen(function*() {
@@ -155,7 +155,7 @@ describe("PayloadCipher", () => {
       runs(100)
     )
 
-    it.live("what is written in another way, though it means the same", () =>
+    it.live("an equivalent text that is written differently", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("a"))
         const sealed = yield* cipher.seal("key", "payload")
@@ -174,27 +174,27 @@ describe("PayloadCipher", () => {
         }
       }))
 
-    it.live.prop("what was sealed for another store key", [anyText, anyText], ([one, two]) =>
+    it.live.prop("a payload sealed for another store key", [anyText, anyText], ([one, two]) =>
       Effect.gen(function*() {
         fc.pre(one !== two)
         const cipher = yield* make(key("a"))
         yield* failsToOpen(cipher, two, yield* cipher.seal(one, "payload"), notAuthentic)
       }), runs(100))
 
-    it.live("what another key of the same id has sealed", () =>
+    it.live("a payload sealed with another key of the same id", () =>
       Effect.gen(function*() {
         const sealed = yield* Effect.flatMap(make(key("a", 1)), (cipher) => cipher.seal("key", "payload"))
         yield* failsToOpen(yield* make(key("a", 2)), "key", sealed, notAuthentic)
       }))
 
-    it.live("what is said to be of another key than it is, even if both keys are the same", () =>
+    it.live("a sealed payload whose key id was changed, even if both keys are the same", () =>
       Effect.gen(function*() {
         const cipher = yield* make(key("b"), key("a"))
         const sealed = yield* cipher.seal("key", "payload")
         yield* failsToOpen(cipher, "key", sealed.replace("\"key\":\"b\"", "\"key\":\"a\""), notAuthentic)
       }))
 
-    it.live("what a key has sealed that it does not have, and says which", () =>
+    it.live("a payload sealed with a key that is not configured, and the error names the key", () =>
       Effect.gen(function*() {
         const sealed = yield* Effect.flatMap(make(key("2025-01")), (cipher) => cipher.seal("key", "payload"))
         yield* failsToOpen(
@@ -217,14 +217,14 @@ describe("PayloadCipher", () => {
       "a long nonce": JSON.stringify({ ...envelope, nonce: "A".repeat(18) }),
       "no base64": JSON.stringify({ ...envelope, text: "%" })
     }
-    it.live("says that it is not encrypted", () =>
+    it.live("a text that is not encrypted, and the error says so", () =>
       rowsEffect(
         Object.entries(foreign),
         ([name]) => `${name}: it is not encrypted`,
         ([, text]) => Effect.flatMap(make(key("a")), (cipher) => failsToOpen(cipher, "key", text, notEncrypted))
       ))
 
-    it.live("less than a tag", () =>
+    it.live("a ciphertext that is shorter than a tag", () =>
       Effect.flatMap(
         make(key("a")),
         (cipher) => failsToOpen(cipher, "key", JSON.stringify({ ...envelope, text: "" }), notAuthentic)
@@ -232,7 +232,7 @@ describe("PayloadCipher", () => {
   })
 
   describe("keys", () => {
-    it.live("the first one seals, all of them open", () =>
+    it.live("the first key seals, and every key opens", () =>
       Effect.gen(function*() {
         const old = yield* make(key("old", 1))
         const both = yield* make(key("new", 2), key("old", 1))
@@ -256,7 +256,7 @@ describe("PayloadCipher", () => {
       "base64 with the line break of a file": `${base64}\n`,
       "base64url": Encoding.encodeBase64Url(raw)
     }
-    it.live("may be given in any of its forms", () =>
+    it.live("are accepted in every form", () =>
       rowsEffect(Object.entries(forms), ([name]) => `may be ${name}`, ([, form]) =>
         Effect.gen(function*() {
           const cipher = yield* make({ id: "a", key: Redacted.make(form) })
@@ -273,7 +273,7 @@ describe("PayloadCipher", () => {
         assert.strictEqual(yield* reference.open("key", yield* cipher.seal("key", "payload")), "payload")
       }))
 
-    it.live("need WebCrypto, which a browser has on https alone", () =>
+    it.live("need WebCrypto, which browsers have on https only", () =>
       Effect.gen(function*() {
         Object.defineProperty(crypto, "subtle", { value: undefined, configurable: true })
         // It runs up to the import at once: no other test is without WebCrypto

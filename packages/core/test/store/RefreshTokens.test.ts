@@ -75,14 +75,14 @@ describe("RefreshTokens", () => {
       assert.strictEqual(yield* attempt({}), "of another process")
     }))
 
-  it.scoped("fleet rule 11: not if only own tokens work, nor if it is of no use", () =>
+  it.scoped("fleet rule 11: it is not used if only own tokens work, or if it cannot be adopted", () =>
     Effect.gen(function*() {
       const attempt = yield* make
       assert.strictEqual(yield* attempt({ sharesTokens: false }), "own")
       assert.strictEqual(yield* attempt({ isAdoptable: () => false }), "own")
     }))
 
-  it.scoped("one whose successor is not stored yet is remembered, whatever the capacity", () =>
+  it.scoped("a refresh token whose successor is not stored yet is remembered, whatever the capacity", () =>
     Effect.gen(function*() {
       const { control, store } = TestTokenStore.make(yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
       const { attempt, sent } = yield* makeOver(store)
@@ -94,7 +94,7 @@ describe("RefreshTokens", () => {
       deepStrictEqual(sent, ["kept", "another"])
     }))
 
-  it.scoped("beyond the capacity, the one that was not used for longest is forgotten", () =>
+  it.scoped("beyond the capacity, the least recently used refresh token is forgotten", () =>
     Effect.gen(function*() {
       const store = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
       const { attempt, sent } = yield* makeOver(store)
@@ -110,7 +110,7 @@ describe("RefreshTokens", () => {
       deepStrictEqual(sent, ["one", "one'", "another", "one"])
     }))
 
-  it.scoped("one attempt at a time, also while its successor is stored late", () =>
+  it.scoped("there is one attempt at a time, also while its successor is stored late", () =>
     Effect.gen(function*() {
       const { control, store } = TestTokenStore.make(yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }))
       const { attempt, sent } = yield* makeOver(store)

@@ -160,7 +160,7 @@ describe("SharedTokens", () => {
       assert.notInclude(logs[0].text, "secret")
     }))
 
-  it.effect("rule 9: nor the other fields of the token, in whatever form they are repeated", () =>
+  it.effect("rule 9: a store error does not put the other fields of the token into the log either, in any encoding", () =>
     Effect.gen(function*() {
       const fields = {
         id_token: Redacted.make("an.id.token"),

@@ -31,13 +31,13 @@ const times = (token: Option.Option<AccessToken.AccessToken>) =>
   })))
 
 describe("StoredToken", () => {
-  it("a token that is bound to a key is not that of a client without one (RFC 9449 §5)", () => {
+  it("a token that is bound to a key is not read by a client without a key (RFC 9449 §5)", () => {
     assert.isTrue(Option.isSome(read(envelope({}), Duration.hours(1), start)))
     assert.isTrue(Option.isNone(read(envelope({ type: "DPoP" }), Duration.hours(1), start)))
   })
 
   it.prop(
-    "what is read at once is what was written",
+    "a token that is read at once equals the written token",
     [
       fc.stringMatching(/^[!-~]([ -~]{0,60}[!-~])?$/),
       fc.option(fc.integer({ min: 1, max: 1e9 }), { nil: undefined }),
@@ -63,7 +63,7 @@ describe("StoredToken", () => {
     }
   )
 
-  it("fleet rule 1: no time of any clock is in the payload", () => {
+  it("fleet rule 1: the payload contains no time of any clock", () => {
     deepStrictEqual(JSON.parse(StoredToken.encode(token({ expiresIn: hour, scope: "read" }))), {
       v: 1,
       token: "abc.def",
@@ -73,7 +73,7 @@ describe("StoredToken", () => {
     })
   })
 
-  describe("fleet rule 1: the end is what remains by the store's clock, counted on the reader's", () => {
+  describe("fleet rule 1: the expiry is the store's remaining lifetime, added to the reader's clock", () => {
     const table: ReadonlyArray<
       readonly [what: string, remains: Duration.DurationInput, obtainedAt: number, expiresAt: number]
     > = [
@@ -85,13 +85,13 @@ describe("StoredToken", () => {
       ["the store claims more than the lifetime", 2 * hour, 0, hour],
       ["the store knows no expiry", Infinity, 0, hour]
     ]
-    it("however much of it remains", () =>
+    it("for any remaining lifetime", () =>
       rows(table, ([what]) => what, ([, remains, obtainedAt, expiresAt]) => {
         deepStrictEqual(times(read(envelope({}), Duration.decode(remains), start)), { obtainedAt, expiresAt })
       }))
 
     it.prop(
-      "a reader whose clock is wrong by any amount sees the same token, moved by that amount",
+      "a reader whose clock is wrong by any amount sees the same token, shifted by that amount",
       [fc.integer({ min: -1e11, max: 1e11 }), fc.integer({ min: 1, max: hour })],
       ([skew, remains]) => {
         deepStrictEqual(times(read(envelope({}), Duration.millis(remains), start + skew)), {
@@ -102,7 +102,7 @@ describe("StoredToken", () => {
     )
 
     it.prop(
-      "a token never looks younger than it is, nor longer-lived than the server said",
+      "a token never appears younger than it is, nor longer-lived than the server declared",
       [fc.integer({ min: 1, max: 1e10 }), fc.double({ min: 0, max: 1e12, noNaN: true })],
       ([lifetime, remains]) => {
         const found = times(read(envelope({ lifetime }), Duration.millis(remains), start))
@@ -113,7 +113,7 @@ describe("StoredToken", () => {
     )
   })
 
-  describe("a lifetime that the server did not say", () => {
+  describe("a lifetime that the server did not send", () => {
     it("stays unknown", () => {
       const found = Option.getOrThrow(read(StoredToken.encode(token()), Duration.hours(1), start))
       deepStrictEqual(found.expiresAt, Option.none())
@@ -126,7 +126,7 @@ describe("StoredToken", () => {
       [2 * hour, 0],
       [Infinity, 0]
     ]
-    it("what remains of a defaultLifetime says when it was obtained", () =>
+    it("the remaining defaultLifetime determines when the token was obtained", () =>
       rows(
         table,
         ([remains, obtainedAt]) =>
@@ -139,7 +139,7 @@ describe("StoredToken", () => {
         }
       ))
 
-    it("an infinite defaultLifetime is borne", () => {
+    it("an infinite defaultLifetime is accepted", () => {
       const payload = envelope({ lifetime: null })
       for (const remains of [Duration.hours(1), Duration.infinity]) {
         assert.isNull(times(read(payload, remains, start, Duration.infinity)).expiresAt)
@@ -194,7 +194,7 @@ describe("StoredToken", () => {
       }))
 
     const times_: ReadonlyArray<unknown> = [undefined, null, "soon", {}]
-    it("a driver's timeToLive that is no duration", () =>
+    it("a driver's timeToLive that is not a duration", () =>
       rows(times_, (timeToLive) => `a driver's timeToLive of ${JSON.stringify(timeToLive)}`, (timeToLive) => {
         deepStrictEqual(read(envelope({}), timeToLive as Duration.Duration, start), Option.none())
       }))

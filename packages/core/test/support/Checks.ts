@@ -25,7 +25,7 @@ export const checks = (
   check: (value: any) => Effect.Effect<unknown, OAuthError.InvalidOptions>,
   values: ReadonlyArray<Row>
 ) =>
-  it("each value passes, or is refused with what is wrong", () =>
+  it("each value is accepted, or rejected with a message", () =>
     rows(values, ([value, expected]) => {
       const shown = Redacted.isRedacted(value) ? `Redacted(${JSON.stringify(Redacted.value(value))})` : show(value)
       return `${shown} ${expected === undefined ? "passes" : `is refused: ${expected}`}`

@@ -101,7 +101,7 @@ export const make = (options: Options = {}): Effect.Effect<Bench, OAuthError.Inv
 /** The secret itself, to compare it. */
 export const value = (token: AccessToken.AccessToken): string => Redacted.value(token.value)
 
-/** Gives every fiber that can go on the time to do so, without letting time pass. */
+/** Lets every fiber continue that can, without letting time pass. */
 export const settle: Effect.Effect<void> = TestClock.adjust(0)
 
 /** Runs an effect while the clock is moved. */

@@ -9,7 +9,7 @@ export const kinds = ["RSA", "P-256", "P-384", "P-521", "Ed25519"] as const
 
 export type Kind = (typeof kinds)[number]
 
-// Of nobody; to make one takes as long as a hundred tests
+// A fixed test key; generating one takes as long as a hundred tests
 const rsaPem = `-----BEGIN PRIVATE KEY-----
 MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQCnouyXTgM4SINO
 NPWRuMINunpnUqT+wUmkE1ZW2f5bchMNx/4q0gmi+bxIZZfewnq0J+5A+n8R4hf4
@@ -110,7 +110,7 @@ export const secretsOf = (key: KeyObject): ReadonlyArray<string> => {
   >
 }
 
-/** Of a key of nobody; where only a certificate matters. */
+/** A certificate of a test key, for tests that need any certificate. */
 export const certificatePem = `-----BEGIN CERTIFICATE-----
 MIIBeTCCAR+gAwIBAgIUexTyj7fjvB5IZUAsr/G53NRiONYwCgYIKoZIzj0EAwIw
 ETEPMA0GA1UEAwwGY2xpZW50MCAXDTI2MTEyNDE3NDYyMVoYDzIxMjYxMDMxMTc0

@@ -60,7 +60,7 @@ const load = Effect.promise(async (): Promise<typeof Worker> => {
 })
 
 describe("edge.ts", () => {
-  it.live("runs where there is fetch, and nothing of Node", () =>
+  it.live("runs with fetch, and without any API of Node", () =>
     Effect.gen(function*() {
       const { tokenEndpoint } = yield* AuthorizationServer
       const { url } = yield* ProtectedApi

@@ -13,7 +13,7 @@ describe("fetch.ts", () => {
       deepStrictEqual(yield* Environment.seen, { token: [200], api: ["PUT 201", "GET 200"] })
     }).pipe(Effect.provide(Shop.layer())))
 
-  it.live("what they reject with is an OAuthError", () =>
+  it.live("an OAuthError is found in the error of a rejected call", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Environment.run(main, { ALF_CLIENT_SECRET: "wrong" }))
       deepStrictEqual(Option.map(OAuthError.find(error), ({ _tag }) => _tag), Option.some("TokenEndpointError"))

@@ -7,7 +7,7 @@ import { main, Stock } from "../../src/integrations/grpc.js"
 import * as Shop from "../Shop.js"
 import * as Environment from "./Environment.js"
 
-/** Reserves for who has a good token; the first `refusals` calls find theirs revoked. */
+/** Accepts calls with a valid token; before each of the first `refusals` calls all tokens are revoked. */
 const serve = (refusals: number) =>
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime<AuthorizationServer>()
@@ -41,7 +41,7 @@ const serve = (refusals: number) =>
   })
 
 describe("grpc.ts", () => {
-  it.scopedLive("makes a call once more that was UNAUTHENTICATED", () =>
+  it.scopedLive("repeats an UNAUTHENTICATED call once, with a new token", () =>
     Effect.gen(function*() {
       const { address, codes } = yield* serve(1)
       deepStrictEqual(yield* Environment.run(main, { STOCK_ADDRESS: address }), [
@@ -52,7 +52,7 @@ describe("grpc.ts", () => {
       deepStrictEqual((yield* Environment.seen).token, [200, 200])
     }).pipe(Effect.provide(Shop.layer({ format: "opaque" }))))
 
-  it.scopedLive("fails with what the service said the second time", () =>
+  it.scopedLive("fails with the service's error if the repeated call is UNAUTHENTICATED too", () =>
     Effect.gen(function*() {
       const { address, codes } = yield* serve(2)
       const error = yield* Effect.flip(Environment.run(main, { STOCK_ADDRESS: address }))

@@ -29,7 +29,7 @@ const during = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 describe("retries.ts", () => {
-  it.scoped("asks again after 503 and 429, and not before Retry-After", () =>
+  it.scoped("retries after 503 and 429, no earlier than Retry-After", () =>
     Effect.gen(function*() {
       const { times, url } = yield* serve([503], [429, { "retry-after": "1" }])
       assert.strictEqual(yield* during(Environment.run(main, { ALF_BASE_URL: url })), 200)
@@ -38,14 +38,14 @@ describe("retries.ts", () => {
       deepStrictEqual((yield* Environment.seen).token, [200])
     }).pipe(Effect.provide(Shop.layer())))
 
-  it.scopedLive("returns a 429 that asks for too long a wait", () =>
+  it.scopedLive("returns a 429 whose Retry-After is too long", () =>
     Effect.gen(function*() {
       const { times, url } = yield* serve([429, { "retry-after": "3600" }])
       assert.strictEqual(yield* Environment.run(main, { ALF_BASE_URL: url }), 429)
       assert.strictEqual(times.length, 1)
     }).pipe(Effect.provide(Shop.layer())))
 
-  it.scopedLive("does not ask again what a wrong secret has answered", () =>
+  it.scopedLive("does not retry a call that failed because of a wrong secret", () =>
     Effect.gen(function*() {
       const { times, url } = yield* serve()
       const error = yield* Effect.flip(Environment.run(main, { ALF_BASE_URL: url, ALF_CLIENT_SECRET: "wrong" }))

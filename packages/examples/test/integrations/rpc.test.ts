@@ -17,7 +17,7 @@ const Handlers = Stock.toLayer({
   Watch: () => Stream.make(41, 40, 39)
 })
 
-/** The group behind a check of tokens, which says no to the first ones if it is told so. */
+/** The group behind a token check; before each of the first `refusals` requests all tokens are revoked. */
 const serve = (refusals = 0) =>
   Effect.gen(function*() {
     const statuses: Array<number> = []
@@ -36,7 +36,7 @@ const serve = (refusals = 0) =>
   }).pipe(Effect.provide(Handlers), Effect.provide(RpcSerialization.layerNdjson))
 
 describe("rpc.ts", () => {
-  it.scopedLive("calls and streams with one token, and replays what was rejected", () =>
+  it.scopedLive("calls and streams with one token, and replays a rejected request", () =>
     Effect.gen(function*() {
       const { statuses, url } = yield* serve(1)
       deepStrictEqual(yield* Environment.run(main, { ALF_BASE_URL: url }), { left: 41, levels: [41, 40, 39] })

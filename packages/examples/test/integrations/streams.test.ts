@@ -24,7 +24,7 @@ const serve = (
   )
 
 describe("streams.ts", () => {
-  it.scopedLive("sends a stream anew after a 401, and reads no more of an endless one than it wants", () =>
+  it.scopedLive("sends a stream again after a 401, and reads only the needed part of an endless response", () =>
     Effect.gen(function*() {
       const { revoke } = yield* AuthorizationServer
       const uploads: Array<readonly [size: number, isAuthorized: boolean]> = []
@@ -86,7 +86,7 @@ describe("streams.ts", () => {
         )
       )
       yield* Deferred.await(arrived)
-      // It goes on until all buffers on the way are full, and then no longer, while other requests come and go
+      // Chunks are produced until all buffers on the way are full, and then no more, while other requests complete
       const { introspect } = yield* AuthorizationServer
       let before = -1
       while (before !== produced) {

@@ -29,7 +29,7 @@ describe("tenants.ts", () => {
       deepStrictEqual((yield* Environment.seen).token, [200, 200])
     }).pipe(Effect.provide(Shop.layer({ clients: tenants }))))
 
-  it.effect("closes a client that is idle, and builds it anew", () =>
+  it.effect("closes an idle client, and builds a new one for the next call", () =>
     Effect.gen(function*() {
       yield* Environment.run(
         Effect.gen(function*() {
@@ -45,7 +45,7 @@ describe("tenants.ts", () => {
       )
     }).pipe(Effect.provide(Shop.layer({ clients: tenants }))))
 
-  it.live("one tenant's wrong secret is no other's trouble", () =>
+  it.live("one tenant's wrong secret does not affect another tenant", () =>
     Effect.gen(function*() {
       const [acme, initech] = yield* Environment.run(
         Effect.all([Effect.either(statusFor("ACME")), Effect.either(statusFor("INITECH"))]).pipe(

@@ -9,7 +9,7 @@ import { main } from "../../src/integrations/web-socket.js"
 import * as Shop from "../Shop.js"
 import * as Environment from "./Environment.js"
 
-/** Says two words on a connection with a good token, and ends it as if its token had expired. */
+/** Sends two messages on a connection with a valid token, and closes it as if the token had expired. */
 const serve = (isGood: (count: number) => boolean) =>
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime<AuthorizationServer>()
@@ -32,7 +32,7 @@ const serve = (isGood: (count: number) => boolean) =>
   })
 
 describe("web-socket.ts", () => {
-  it.scopedLive("goes on with another token when one has expired", () =>
+  it.scopedLive("reconnects with a new token when a token has expired", () =>
     Effect.gen(function*() {
       const url = yield* serve(() => true)
       deepStrictEqual(yield* Environment.run(main, { EVENTS_URL: url }), [
@@ -44,7 +44,7 @@ describe("web-socket.ts", () => {
       deepStrictEqual((yield* Environment.seen).token, [200, 200])
     }).pipe(Effect.provide(Shop.layer({ format: "opaque" }))))
 
-  it.scopedLive("gives up where no token is good enough", () =>
+  it.scopedLive("fails if a new token is rejected too", () =>
     Effect.gen(function*() {
       const url = yield* serve(() => false)
       const error = yield* Effect.flip(Environment.run(main, { EVENTS_URL: url }))

@@ -14,7 +14,7 @@ describe("workflow.ts", () => {
       deepStrictEqual([api.length, token], [10, [200]])
     }).pipe(Effect.provide(Shop.layer())))
 
-  it.live("and forty attempts one refusal", () =>
+  it.live("forty attempts with a wrong secret share one failed token request", () =>
     Effect.gen(function*() {
       const results = yield* Environment.run(main, { ALF_CLIENT_SECRET: "wrong" })
       for (const result of results) {

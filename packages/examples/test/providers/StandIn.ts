@@ -65,7 +65,7 @@ export const make = (
     return { origin, answers: Effect.sync(() => answers.slice()) }
   })
 
-/** What a JWT says, whoever has signed it. */
+/** The header and the claims of a JWT, without verification. */
 export const read = (
   jwt: string | undefined
 ): { readonly header: Jose.ProtectedHeaderParameters; readonly claims: Jose.JWTPayload } => {

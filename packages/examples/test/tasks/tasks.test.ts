@@ -24,12 +24,12 @@ describe("nightly-job.ts", () => {
       return { outcome, pages: yield* pages }
     }).pipe(Effect.provide(quiet))
 
-  it.live("is done when the API answers", () =>
+  it.live("succeeds if the API responds", () =>
     Effect.gen(function*() {
       deepStrictEqual(yield* night({}), { outcome: { item: "tea" }, pages: [] })
     }).pipe(Effect.provide(Shop.layer())))
 
-  it.scopedLive("leaves an outage to the next night", () =>
+  it.scopedLive("postpones the job to the next night during an outage", () =>
     Effect.gen(function*() {
       const { failNext } = yield* AuthorizationServer
       const unavailable = yield* Environment.serve((_, response) => response.writeHead(503).end())
@@ -46,7 +46,7 @@ describe("nightly-job.ts", () => {
       }
     }).pipe(Effect.provide(Shop.layer())))
 
-  it.live("pages the owner when somebody has to mend something", () =>
+  it.live("pages the owner about errors that a person has to fix", () =>
     Effect.gen(function*() {
       const { tokenEndpoint } = yield* AuthorizationServer
       const { url } = yield* ProtectedApi
@@ -67,7 +67,7 @@ describe("nightly-job.ts", () => {
 describe("two-apis.ts", () => {
   const reader: Client = { id: "reader", secret: Redacted.make("another-secret-0123456789abcdef"), scope: "read" }
 
-  it.live("has a token for each credential and scope", () =>
+  it.live("requests a token for each credential and scope", () =>
     Effect.gen(function*() {
       const { tokenEndpoint } = yield* AuthorizationServer
       const { requests, url } = yield* ProtectedApi
@@ -101,7 +101,7 @@ describe("retry-schedule.ts", () => {
     })
   ))
 
-  it.effect("waits out a maintenance", () =>
+  it.effect("keeps retrying during maintenance", () =>
     Effect.gen(function*() {
       const { failNext, tokenRequests } = yield* Server
       yield* failNext(5, { status: 503 })
@@ -126,7 +126,7 @@ describe("retry-schedule.ts", () => {
 })
 
 describe("telemetry.ts", () => {
-  it.scopedLive("exports what the app and its client did", () =>
+  it.scopedLive("exports spans and metrics of the app and its client", () =>
     Effect.gen(function*() {
       const exported = new Map<string | undefined, string>()
       const collector = yield* Environment.serve((request, response) => {

@@ -74,7 +74,7 @@ describe("ConnectionQueue", () => {
     deepStrictEqual(given, exchanges.slice(0, limit + 2))
   })
 
-  it("each that ends passes its connection on, however many connect", async () => {
+  it("each request that ends passes its connection on, however many are connecting", async () => {
     const { given, sendAll } = setUp()
     const [first, ...others] = sendAll(limit + 5)
     first.onRequestStart(controller)
@@ -144,7 +144,7 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(given.at(-1), other)
   })
 
-  it("when all have ended, as many may connect as at first", async () => {
+  it("when all requests have ended, as many may connect as at the start", async () => {
     const { given, sendAll } = setUp()
     for (let burst = 1; burst <= 3; burst++) {
       const exchanges = sendAll(2 * limit)
@@ -194,7 +194,7 @@ describe("ConnectionQueue", () => {
     assert.strictEqual(turns, 2)
   })
 
-  it("requests that ended before a burst let no more of it connect at once", async () => {
+  it("requests that ended before a burst do not raise its limit of simultaneous connects", async () => {
     const { given, send, sendAll } = setUp()
     send()
     for (let count = 0; count < 2 * limit; count++) {
@@ -288,7 +288,7 @@ describe("ConnectionQueue", () => {
     assert.lengthOf(given, 3 * limit)
   })
 
-  it("a later request gets a connection that became free while nobody waited, however many connect", async () => {
+  it("a later request gets a connection that became free while no request waited, however many are connecting", async () => {
     const { given, send, sendAll } = setUp()
     const [first] = sendAll(limit + 1)
     first.onRequestStart(controller)

@@ -97,7 +97,7 @@ describe("Connector", () => {
     Effect.gen(function*() {
       const name = makeName("127.0.0.1", "::1")
       const connector = Connector.make({ lookup: name.lookup, timeout: hang, autoSelectFamily: true })
-      // Port 1, where nobody listens
+      // Port 1, on which no server listens
       assert.match(yield* connectTo(connector, 1), /^E/)
       assert.strictEqual(name.lookups(), 1)
     }))

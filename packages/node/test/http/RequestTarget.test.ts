@@ -40,7 +40,7 @@ describe("RequestTarget", () => {
   )
 
   it.prop(
-    "a URL that is cut in two goes where the parser has it go",
+    "a URL that is split without the parser has the same target as with it",
     [FastCheck.array(piece, { maxLength: 8 })],
     ([pieces]) => {
       const url = `${origin}${pieces.join("")}`
@@ -51,7 +51,7 @@ describe("RequestTarget", () => {
     { fastCheck: { numRuns: 500 } }
   )
 
-  it("the origin equals that of the parser, also the second time", () =>
+  it("the origin equals the parser's, also the second time", () =>
     rows(
       [
         "HTTP://127.0.0.1:8080/a",

@@ -143,7 +143,7 @@ describe("HttpClient behaviour, reading", () => {
       assert.strictEqual(buffer.byteLength, Buffer.byteLength(json))
     }))
 
-  both("what was read can be had again, also by many at once", () =>
+  both("a body that was read can be read again, also concurrently", () =>
     Effect.gen(function*() {
       const response = yield* get
       deepStrictEqual(
@@ -155,7 +155,7 @@ describe("HttpClient behaviour, reading", () => {
       assert.strictEqual((yield* other.arrayBuffer).byteLength, (yield* other.arrayBuffer).byteLength)
     }))
 
-  both("what was read in one way cannot be read in another", () =>
+  both("a body that was read in one way cannot be read in another", () =>
     Effect.gen(function*() {
       const asText = yield* get
       yield* asText.text
@@ -205,7 +205,7 @@ describe("HttpClient behaviour, reading", () => {
       assert.strictEqual(yield* size((yield* HttpClient.get(url)).stream), 0)
     }))
 
-  both("JSON that is none is a Decode error", () =>
+  both("invalid JSON is a Decode error", () =>
     Effect.gen(function*() {
       const { url } = yield* serve((_, response) => response.end("{"))
       assert.strictEqual(yield* failure((yield* HttpClient.get(url)).json), "ResponseError Decode")
@@ -252,7 +252,7 @@ describe("HttpClient behaviour, reading", () => {
       assert.isTrue(Option.isNone(response.remoteAddress))
     }))
 
-  both("informational answers are not the answer", () =>
+  both("informational responses are skipped", () =>
     Effect.gen(function*() {
       const { url } = yield* serve((_, response) => {
         response.writeEarlyHints({ link: "</a.css>; rel=preload" })
@@ -270,7 +270,7 @@ describe("HttpClient behaviour, reading", () => {
 
   // platform-node begins to read a body that it is to show
   both(
-    "what is shown of a response is its request, status, headers and the body once it is read",
+    "a response is shown with its request, status, headers and, once it is read, its body",
     ({ name }) =>
       Effect.gen(function*() {
         const { url } = yield* server
@@ -451,7 +451,7 @@ describe("HttpClient behaviour, large bodies", () => {
       ) assert.strictEqual(yield* (yield* HttpClient.execute(request)).text, "true")
     }))
 
-  both("a body that nobody reads, or reads slowly, has the server wait", () =>
+  both("the server waits while a body is not read or is read slowly", () =>
     Effect.gen(function*() {
       let written = 0
       let closed = false
@@ -539,7 +539,7 @@ describe("HttpClient behaviour, interruption and scopes", () => {
         }))
   )
 
-  both("a stream of which only the begin is taken: the server sees it", () =>
+  both("a stream of which only the beginning is read: the server sees it", () =>
     Effect.gen(function*() {
       const { state, url } = yield* endless
       const response = yield* HttpClient.get(url)
@@ -573,7 +573,7 @@ describe("HttpClient behaviour, interruption and scopes", () => {
       assert.strictEqual(yield* failure(Fiber.join(reading)), "ResponseError Decode")
     }))
 
-  both("withScope: what was read stays, and an interrupted request ends with the scope", () =>
+  both("withScope: a read body stays, and an interrupted request ends with the scope", () =>
     Effect.gen(function*() {
       const { url } = yield* echo
       const client = HttpClient.withScope(yield* HttpClient.HttpClient)
@@ -586,7 +586,7 @@ describe("HttpClient behaviour, interruption and scopes", () => {
       yield* until(() => state.closed === 1)
     }))
 
-  both("a response that nobody holds any more ends", () =>
+  both("a response that is not referenced any more is aborted", () =>
     Effect.gen(function*() {
       const { state, url } = yield* endless
       setFlagsFromString("--expose-gc")
@@ -623,7 +623,7 @@ describe("HttpClient behaviour, errors", () => {
     ["two lengths", (socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na")]
   ]
   both(
-    "an answer that does not begin, or is not HTTP, is a Transport error",
+    "a response that does not begin, or is not HTTP, is a Transport error",
     () =>
       rowsEffect(transport, ([what]) => what, ([_, answer]) =>
         Effect.gen(function*() {
@@ -676,13 +676,13 @@ describe("HttpClient behaviour, errors", () => {
         }))
   )
 
-  both("nobody listens: a Transport error", () =>
+  both("a port without a server: a Transport error", () =>
     Effect.gen(function*() {
       const { url } = yield* Effect.scoped(echo)
       assert.strictEqual(yield* failure(HttpClient.get(url)), "RequestError Transport")
     }))
 
-  both("a URL that is none, a header that cannot be sent, a scheme that is unknown", () =>
+  both("an invalid URL, a header that cannot be sent, an unknown scheme", () =>
     Effect.gen(function*() {
       const { url } = yield* echo
       assert.strictEqual(yield* failure(HttpClient.get("not a url")), "RequestError InvalidUrl")
@@ -691,7 +691,7 @@ describe("HttpClient behaviour, errors", () => {
       assert.strictEqual(yield* failure(HttpClient.get("ftp://127.0.0.1/")), "RequestError Transport")
     }))
 
-  both("filterStatusOk and retryTransient work upon it", () =>
+  both("filterStatusOk and retryTransient work with the client", () =>
     Effect.gen(function*() {
       let requests = 0
       const { url } = yield* serve((_, response) => response.writeHead(++requests % 3 === 0 ? 200 : 503).end("done"))
@@ -836,7 +836,7 @@ describe("HttpClient behaviour, tracing", () => {
       assert.strictEqual(seen.headers.b3, `${span.traceId}-${span.spanId}-1-${parent.span.spanId}`)
     }))
 
-  both("its name, whether it is propagated, and whether there is one, can be said", () =>
+  both("the span's name, its propagation and whether there is a span can be configured", () =>
     Effect.gen(function*() {
       const { request, run, spans } = yield* observed
       const client = yield* HttpClient.HttpClient
@@ -851,7 +851,7 @@ describe("HttpClient behaviour, tracing", () => {
       assert.lengthOf(spans, 2)
     }))
 
-  both("it ends with the failure, or the interruption, of its request", () =>
+  both("the span ends with the failure, or the interruption, of its request", () =>
     Effect.gen(function*() {
       const { run, spans } = yield* observed
       yield* Effect.exit(run(HttpClient.get("http://127.0.0.1:1/")))
@@ -863,7 +863,7 @@ describe("HttpClient behaviour, tracing", () => {
     }))
 
   both(
-    "interrupted at any step, it ends its span, unless at the one at which the span begins",
+    "a request that is interrupted at any step ends its span, except at the step at which the span begins",
     () =>
       Effect.gen(function*() {
         const { request } = yield* observed
@@ -893,7 +893,7 @@ describe("HttpClient behaviour, tracing", () => {
       })
   )
 
-  both("a failure tells within which spans it occurred", () =>
+  both("a failure contains the spans in which it occurred", () =>
     Effect.gen(function*() {
       const get = Effect.withSpan(HttpClient.get("http://127.0.0.1:1/"), "parent")
       for (const { tracer } of [collect(), { tracer: yield* Effect.tracer }]) {
@@ -902,14 +902,14 @@ describe("HttpClient behaviour, tracing", () => {
       }
     }))
 
-  both("so does the failure to read a body", () =>
+  both("a failure to read a body contains its spans too", () =>
     Effect.gen(function*() {
       const { url } = yield* serve((_, response) => response.end("no JSON"))
       const read = Effect.flatMap(HttpClient.get(url), ({ json }) => Effect.withSpan(json, "parent"))
       assert.match(Cause.pretty(yield* Effect.flip(Effect.sandbox(read))), /\n +at parent\b/)
     }))
 
-  both("it has the annotations and links that the effect sets for its spans", () =>
+  both("the span has the annotations and links that the effect sets for its spans", () =>
     Effect.gen(function*() {
       const { request, run, spans } = yield* observed
       const linked = Tracer.externalSpan({ spanId: "0123456789abcdef", traceId: "0123456789abcdef0123456789abcdef" })
@@ -957,7 +957,7 @@ describe("HttpClient behaviour, tracing", () => {
       deepStrictEqual(spans.map(({ exit }) => exit()?._tag), ["Failure"])
     }))
 
-  both("with Effect's own tracer it is propagated as well", () =>
+  both("with Effect's own tracer the span is propagated as well", () =>
     Effect.gen(function*() {
       const { request } = yield* observed
       const { headers, parent } = yield* Effect.withSpan(
@@ -972,7 +972,7 @@ describe("HttpClient behaviour, tracing", () => {
       assert.strictEqual(headers.traceparent, `00-${traceId}-${spanId}-01`)
     }))
 
-  both("a request whose URL is none has no span", () =>
+  both("a request with an invalid URL has no span", () =>
     Effect.gen(function*() {
       const { run, spans } = yield* observed
       yield* Effect.exit(run(HttpClient.get("none")))

@@ -29,14 +29,14 @@ const phase = fc.integer({ min: 0, max: second - 1 })
 const part = fc.double({ min: 0, max: 1, noNaN: true })
 
 describe("MemcachedItem", () => {
-  it.prop("with clocks that agree, what remains is known to the millisecond", [lifetime, phase, part], (
+  it.prop("if the clocks agree, the remaining lifetime is exact to the millisecond", [lifetime, phase, part], (
     [lifetime, phase, part]
   ) => {
     const passed = Math.floor(part * lifetime)
     assert.strictEqual(read(lifetime, { phase, passed, apart: 0 }), lifetime - passed)
   })
 
-  it.prop("nothing is dropped before its time, however Memcached's clock ticks", [lifetime, phase, part], (
+  it.prop("no entry expires early, however Memcached's clock ticks", [lifetime, phase, part], (
     [lifetime, phase, part]
   ) => {
     const passed = Math.min(lifetime - 1, Math.floor(part * lifetime))
@@ -46,7 +46,7 @@ describe("MemcachedItem", () => {
     }
   })
 
-  it.prop("no reader's clock ends a lease", [lifetime, fc.integer({ min: -1e9, max: 1e9 })], ([lifetime, apart]) => {
+  it.prop("leases ignore readers' clocks", [lifetime, fc.integer({ min: -1e9, max: 1e9 })], ([lifetime, apart]) => {
     const timeToLive = Duration.millis(lifetime)
     const { expiry, value } = MemcachedItem.encodeLease({ version: "owner", payload: "", timeToLive }, writtenAt)
     const lease = MemcachedItem.decode({ value, seconds: expiry }, writtenAt + apart)
@@ -57,7 +57,7 @@ describe("MemcachedItem", () => {
   })
 
   it.prop(
-    "with clocks that are apart it is less than two seconds off, and never more than was set",
+    "if the clocks differ, the remaining lifetime is less than two seconds off, and never longer than was set",
     [lifetime, phase, part, fc.integer({ min: -1e9, max: 1e9 })],
     ([lifetime, phase, part, apart]) => {
       const passed = Math.floor(part * lifetime)
@@ -68,7 +68,7 @@ describe("MemcachedItem", () => {
   )
 
   it.prop(
-    "version and payload come back as they were",
+    "version and payload are read back unchanged",
     [anyString(), anyString()],
     ([version, payload]) => {
       const { expiry, value } = MemcachedItem.encode({ version, payload, timeToLive: Duration.infinity }, writtenAt)
@@ -80,7 +80,7 @@ describe("MemcachedItem", () => {
     }
   )
 
-  it("the lifetime that another program gave an entry counts", () => {
+  it("a shorter lifetime that another program set applies", () => {
     const { value } = MemcachedItem.encode({ version: "v", payload: "", timeToLive: Duration.infinity }, writtenAt)
     const limited = Option.getOrThrow(MemcachedItem.decode({ value, seconds: 7 }, writtenAt))
     deepStrictEqual(limited.timeToLive, Duration.seconds(7))
@@ -101,7 +101,7 @@ describe("MemcachedItem", () => {
     assert.strictEqual(expiryOf(Duration.millis(Number.MAX_VALUE)), 2 ** 31 - 1)
   })
 
-  it("a value of another program is no entry", () => {
+  it("a value of another program is not an entry", () => {
     for (const value of ["", "alf1:", "alf1:zz:1:2\np", "{\"alf1\":1}", "alf1:00:1:2"]) {
       assert.isTrue(Option.isNone(MemcachedItem.decode({ value, seconds: 1 }, writtenAt)), value)
     }

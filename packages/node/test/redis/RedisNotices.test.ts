@@ -156,7 +156,7 @@ const pingsOf = (client: Redis) =>
   )
 
 describe.concurrent("RedisNotices, the connection", () => {
-  it.scopedLive("there is one connection while somebody listens, and requests need no command on it", () =>
+  it.scopedLive("there is one connection while there are listeners, and requests need no command on it", () =>
     Effect.gen(function*() {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
@@ -195,7 +195,7 @@ describe.concurrent("RedisNotices, the connection", () => {
       const server = yield* RedisServer.make()
       const client = yield* makeClient(server.url)
       const store = yield* open({ url: server.url, commandTimeout: "1 minute" })
-      // By the test's clock: for so long nobody has to answer in time
+      // By the test's clock: until then no response has a time limit
       const told = yield* tellsOf(store)
       // The connection for commands is asked once
       const isAsked = (times: number) => Effect.repeat(pingsOf(client), { until: (count) => count === times + 1 })
@@ -246,21 +246,21 @@ describe.concurrent("RedisNotices, the connection", () => {
           /^Token store, changes: Redis refuses a subscription to effect-alf:changes: NOPERM .*channel/
         )
       }
-      // Who may not publish can write all the same
+      // A user without permission to publish can still write
       assert.isTrue(yield* write(store, "k"))
       yield* Effect.promise(() => client.acl("SETUSER", "app", "&effect-alf:*"))
       const { fiber, told } = yield* listen(store, client, channel)
       const other = yield* open({ url: server.url })
       yield* write(other, "another")
       yield* hears(told, "another")
-      // The server cuts the connections of a user who loses the right
+      // The server closes the connections of a user who loses the permission
       yield* Effect.promise(() => client.acl("SETUSER", "app", "resetchannels"))
       assert.isTrue(Either.isLeft(yield* Effect.either(Fiber.join(fiber))))
     }))
 
   it.scopedLive("a password that is rejected for a time leaves the stream open", () =>
     Effect.gen(function*() {
-      // Without a password nothing may be asked
+      // Without a password no command is allowed
       const server = yield* RedisServer.make({ args: ["--requirepass", "of-the-admin"] })
       const admin = `redis://:of-the-admin@127.0.0.1:${server.port}`
       const client = yield* makeClient(admin)
@@ -298,7 +298,7 @@ describe.concurrent("RedisNotices, the connection", () => {
           })
           const key = newKey()
           yield* write(writer, key)
-          // Who missed the one is told of the other
+          // A subscriber that missed the first notice receives the next
           yield* write(writer, `${key} and another`)
           deepStrictEqual(yield* Fiber.join(next), Option.some(key))
         }))

@@ -13,7 +13,7 @@ const wrong = Redacted.make("a secret of 32 characters or more, wrong")
 const resource = { resource: audience }
 
 shared(OtherServers.layer)("BetterAuthServer", (it) => {
-  it.live("client_secret_basic: takes the form-encoded secret, and no other", () =>
+  it.live("client_secret_basic: accepts only the form-encoded secret", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, tokenEndpoint } } = yield* OtherServers
       const answer = yield* ask(tokenEndpoint, { headers: basic("basic", secret), form: resource })
@@ -26,7 +26,7 @@ shared(OtherServers.layer)("BetterAuthServer", (it) => {
       }
     }))
 
-  it.live("client_secret_post: takes the right secret only", () =>
+  it.live("client_secret_post: accepts only the correct secret", () =>
     Effect.gen(function*() {
       const { betterAuth: { tokenEndpoint } } = yield* OtherServers
       const withSecret = (secret: Redacted.Redacted) =>
@@ -38,7 +38,7 @@ shared(OtherServers.layer)("BetterAuthServer", (it) => {
       assert.strictEqual(without.error, "invalid_client")
     }))
 
-  it.live("private_key_jwt: takes an assertion once, and none by another key or for another server", () =>
+  it.live("private_key_jwt: accepts an assertion once, and none signed with another key or for another server", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, tokenEndpoint }, es256: key } = yield* OtherServers
       const withForm = (form: Record<string, string>) => ask(tokenEndpoint, { form: { ...form, ...resource } })
@@ -59,7 +59,7 @@ shared(OtherServers.layer)("BetterAuthServer", (it) => {
       }
     }))
 
-  it.live("DPoP: binds the token to the key, and takes each proof once", () =>
+  it.live("DPoP: binds the token to the key, and accepts each proof once", () =>
     Effect.gen(function*() {
       const { betterAuth: { tokenEndpoint } } = yield* OtherServers
       const key = yield* SigningKey.make("ES256")
@@ -78,7 +78,7 @@ shared(OtherServers.layer)("BetterAuthServer", (it) => {
       }
     }))
 
-  it.live("takes nothing but the new secret or key as soon as it is registered", () =>
+  it.live("accepts only the new secret or key as soon as it is registered", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, register, tokenEndpoint } } = yield* OtherServers
       for (const [known, other] of [[secret, wrong], [wrong, secret]]) {
@@ -96,7 +96,7 @@ shared(OtherServers.layer)("BetterAuthServer", (it) => {
       }
     }))
 
-  it.live("has its discovery document where RFC 8414 has it, and not where OpenID Connect does", () =>
+  it.live("publishes its metadata at the URL of RFC 8414, and not at that of OpenID Connect Discovery", () =>
     Effect.gen(function*() {
       const { betterAuth: { issuer, jwksUri, tokenEndpoint } } = yield* OtherServers
       const { body, status } = yield* send(`${issuer}/.well-known/oauth-authorization-server`)
@@ -106,7 +106,7 @@ shared(OtherServers.layer)("BetterAuthServer", (it) => {
       assert.strictEqual(other.status, 404)
     }))
 
-  it.live("fails when it is told to, and notes the token requests", () =>
+  it.live("fails on demand, and records the token requests", () =>
     Effect.gen(function*() {
       const { betterAuth } = yield* OtherServers
       const request = ask(betterAuth.tokenEndpoint, { headers: basic("basic", secret) })

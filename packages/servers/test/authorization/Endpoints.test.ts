@@ -20,7 +20,7 @@ const clientId = "secret-jwt"
 const clientAuth = ClientAuth.clientSecretJwt(secret)
 
 shared(World.layer)("the other endpoints of oidc-provider", (it) => {
-  it.scopedLive("a token is active until it is revoked; then the app goes on with another", () =>
+  it.scopedLive("a token is active until it is revoked; then the app requests a new one", () =>
     Effect.gen(function*() {
       const { oidc, opaqueApi } = yield* World
       const { issuer } = oidc

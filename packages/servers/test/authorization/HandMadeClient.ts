@@ -1,4 +1,4 @@
-/** A client with nothing of effect-alf in it: what the servers refuse, they refuse whoever asks. */
+/** A client without any code of effect-alf: the servers reject the same requests of every client. */
 import type * as SigningKey from "@effect-alf/servers/authorization/SigningKey"
 import type * as Certificate from "@effect-alf/servers/Certificate"
 import { Effect, Redacted } from "effect"

@@ -1,7 +1,7 @@
 /**
- * Every way to authenticate a client, at every server that knows it: a token
- * is obtained and used through effect-alf, and an API verifies it. What came
- * of it is printed as a table.
+ * Every client authentication method, at every server that supports it: a token
+ * is requested and used through effect-alf, and an API verifies it. The results
+ * are printed as a table.
  */
 import {
   AuthedHttpClient,
@@ -61,7 +61,7 @@ const both = (row: Omit<Row, "format">): ReadonlyArray<Row> => [
   { ...row, format: "opaque" }
 ]
 
-/** As both of the servers know it that know secrets only. */
+/** The row for both servers that support secrets only. */
 const secretServers = (row: Omit<Row, "server" | "format">): ReadonlyArray<Row> => [
   { ...row, server: "nodeOAuth", format: "opaque" },
   { ...row, server: "tsOAuth2", format: "JWT" }
@@ -276,7 +276,7 @@ const rows: ReadonlyArray<Row> = [
   })
 ]
 
-/** With refresh tokens that the server replaces when they are used, and ends when one is used again. */
+/** With refresh tokens that the server rotates, and revokes when one is reused. */
 const refreshing: ReadonlyArray<Row> = [
   {
     server: "oidc",
@@ -308,7 +308,7 @@ const refreshing: ReadonlyArray<Row> = [
   }
 ]
 
-/** Nobody asks for it where there is none. */
+/** For rows without a certificate, which never use it. */
 const noCertificate = Layer.succeed(ClientCertificate.ClientCertificate, {
   thumbprint: () => {
     throw new Error("There is no certificate")
@@ -357,8 +357,8 @@ const nameOf = ({ method, remark }: Row) => remark === undefined ? method : `${m
 
 const titleOf = (row: Row) => `${row.server}: ${nameOf(row)}, ${row.format}, bound to ${row.binding ?? "none"}`
 
-shared(Layer.merge(World.layer, OtherServers.layer))("a token is obtained, and the API lets it in", (it) => {
-  it.live("with every method, at every server that knows it", () =>
+shared(Layer.merge(World.layer, OtherServers.layer))("a token is issued, and the API accepts it", (it) => {
+  it.live("with every authentication method, at every server that supports it", () =>
     rowsEffect(rows, titleOf, (row) =>
       Effect.gen(function*() {
         const { binding = "none", format, method } = row
@@ -383,7 +383,7 @@ shared(Layer.merge(World.layer, OtherServers.layer))("a token is obtained, and t
         assert.strictEqual(requests.length, row.server === "oidc" && binding === "DPoP" ? 2 : 1)
         deepStrictEqual(
           (yield* api.requests).slice(callsBefore).map(({ error, status }) => error ?? status),
-          // The API tells its nonce to who does not know it
+          // The API sends its nonce to a client that does not have it
           binding === "DPoP" ? ["use_dpop_nonce", 200, 200] : [200, 200]
         )
         assert.strictEqual(request.method, method)
@@ -394,7 +394,7 @@ shared(Layer.merge(World.layer, OtherServers.layer))("a token is obtained, and t
         assert.strictEqual(verified.binding, binding)
       })))
 
-  it.live("with refresh tokens, and each of them is used once", () =>
+  it.live("with refresh tokens, each of which is used once", () =>
     rowsEffect(refreshing, titleOf, (row) =>
       Effect.gen(function*() {
         const { binding = "none", clientId, format } = row

@@ -1,4 +1,4 @@
-/** What an app sees of nonces and keys (RFC 9449) at a server and an API that insist on them: nothing. */
+/** An app does not notice nonces and keys (RFC 9449), even if the server and the API require them. */
 import { AuthedHttpClient, ClientAuth, DPoP, TokenEndpoint, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
 import { assert } from "@effect/vitest"
@@ -44,22 +44,22 @@ shared(World.layer)("an app whose tokens are bound to a key", (it) => {
         }).pipe(Effect.provide(app(servers)))
       }))
 
-  test("takes up a new nonce from an answer", ({ api }) => api.rotateNonce, { calls: [200, 200], tokenRequests: [] })
+  test("uses a new nonce from a response", ({ api }) => api.rotateNonce, { calls: [200, 200], tokenRequests: [] })
 
   test(
-    "is asked once for a nonce that has taken the place of its own, and needs no new token",
+    "sends a request again if its nonce has expired, and needs no new token",
     ({ api }) => api.expireNonces,
     { calls: ["use_dpop_nonce", 200, 200], tokenRequests: [] }
   )
 
   test(
-    "gets a new token, with the nonce that the server gave, when its own is no longer good",
+    "requests a new token, with the nonce of the token endpoint, if its token is rejected",
     ({ api }) => api.denyAll,
     { calls: ["invalid_token", 200, 200], tokenRequests: [200] }
   )
 
   test(
-    "takes up the new nonce from the answer that refuses its token, too",
+    "uses a new nonce from a response that rejects its token too",
     ({ api }) => Effect.zipRight(api.denyAll, api.expireNonces),
     { calls: ["invalid_token", 200, 200], tokenRequests: [200] }
   )

@@ -16,7 +16,7 @@ const errorOf = ({ body, status }: { readonly status: number; readonly body: { r
 ]
 
 shared(World.layer)("OidcProvider", (it) => {
-  it.scopedLive("client_secret_basic: takes the form-encoded id and secret, and no other", () =>
+  it.scopedLive("client_secret_basic: accepts only the form-encoded id and secret", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       for (const id of ["basic", "id with +:&%/"]) {
@@ -27,7 +27,7 @@ shared(World.layer)("OidcProvider", (it) => {
       assert.notStrictEqual(raw.status, 200)
     }))
 
-  it.scopedLive("client_secret_post: takes the right secret only", () =>
+  it.scopedLive("client_secret_post: accepts only the correct secret", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       const withSecret = (secret: Redacted.Redacted) =>
@@ -37,7 +37,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: { client_id: "post" } })), [401, "invalid_client"])
     }))
 
-  it.scopedLive("client_secret_jwt: takes an assertion by the secret once, and none by another", () =>
+  it.scopedLive("client_secret_jwt: accepts an assertion signed with the secret once, and none signed with another", () =>
     Effect.gen(function*() {
       const { oidc: { issuer, tokenEndpoint } } = yield* World
       const form = yield* assertion(secret, "secret-jwt", issuer)
@@ -47,7 +47,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: forged })), [401, "invalid_client"])
     }))
 
-  it.scopedLive("private_key_jwt: takes an assertion with each algorithm once, and none by another key", () =>
+  it.scopedLive("private_key_jwt: accepts an assertion of each algorithm once, and none signed with another key", () =>
     rowsEffect(algorithms, (algorithm) => algorithm, (algorithm) =>
       Effect.gen(function*() {
         const { keys, oidc: { issuer, tokenEndpoint } } = yield* World
@@ -60,7 +60,7 @@ shared(World.layer)("OidcProvider", (it) => {
         deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: forged })), [401, "invalid_client"])
       })))
 
-  it.scopedLive("private_key_jwt: refuses an assertion that is for another server, too old or of another client", () =>
+  it.scopedLive("private_key_jwt: rejects an assertion that is for another server, expired or of another client", () =>
     Effect.gen(function*() {
       const { keys, oidc: { issuer, tokenEndpoint } } = yield* World
       const key = keys.get("ES256")!
@@ -76,7 +76,7 @@ shared(World.layer)("OidcProvider", (it) => {
       }
     }))
 
-  it.scopedLive("tls_client_auth: takes a certificate of the authority with the right subject, and binds the token to it", () =>
+  it.scopedLive("tls_client_auth: accepts a certificate of the authority with the registered subject, and binds the token to it", () =>
     Effect.gen(function*() {
       const { authority, forged, oidc, otherSubject, stranger, vouched } = yield* World
       const { mtlsTokenEndpoint, tokenEndpoint } = oidc
@@ -91,7 +91,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form })), [401, "invalid_client"])
     }))
 
-  it.scopedLive("self_signed_tls_client_auth: takes the registered certificate only, and binds the token to it", () =>
+  it.scopedLive("self_signed_tls_client_auth: accepts only the registered certificate, and binds the token to it", () =>
     Effect.gen(function*() {
       const { authority, oidc: { mtlsTokenEndpoint }, selfSigned, stranger, vouched } = yield* World
       const form = { client_id: "self-signed-tls" }
@@ -104,7 +104,7 @@ shared(World.layer)("OidcProvider", (it) => {
       }
     }))
 
-  it.scopedLive("binds the token of a client with a secret to its certificate, and gives none without", () =>
+  it.scopedLive("binds the token of a client with a secret to its certificate, and issues none without a certificate", () =>
     Effect.gen(function*() {
       const { authority, oidc: { mtlsTokenEndpoint, tokenEndpoint }, stranger } = yield* World
       const headers = basic("bound-basic", secret)
@@ -113,14 +113,14 @@ shared(World.layer)("OidcProvider", (it) => {
       assert.strictEqual((yield* ask(tokenEndpoint, { headers })).status, 400)
     }))
 
-  it.scopedLive("none: knows the client by its name alone", () =>
+  it.scopedLive("none: identifies the client by its client_id alone", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       assert.strictEqual((yield* ask(tokenEndpoint, { form: { client_id: "none" } })).status, 200)
       deepStrictEqual(errorOf(yield* ask(tokenEndpoint, { form: { client_id: "nobody" } })), [401, "invalid_client"])
     }))
 
-  it.scopedLive("DPoP: asks for a nonce, binds the token to the key and takes each proof once", () =>
+  it.scopedLive("DPoP: requires a nonce, binds the token to the key and accepts each proof once", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -148,7 +148,7 @@ shared(World.layer)("OidcProvider", (it) => {
       ) assert.strictEqual((yield* withProof(bad)).status, 400)
     }))
 
-  it.scopedLive("issues JWTs or opaque tokens, by the resource, and none for others", () =>
+  it.scopedLive("issues JWTs or opaque tokens depending on the resource, and none for unknown resources", () =>
     Effect.gen(function*() {
       const { oidc: { tokenEndpoint } } = yield* World
       const headers = basic("basic", secret)
@@ -160,7 +160,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* resource("urn:other")), [400, "invalid_target"])
     }))
 
-  it.scopedLive("introspects and revokes opaque tokens, for the client they belong to", () =>
+  it.scopedLive("introspects and revokes opaque tokens only for their client", () =>
     Effect.gen(function*() {
       const { oidc: { introspectionEndpoint, revocationEndpoint, tokenEndpoint } } = yield* World
       const headers = basic("basic", secret)
@@ -178,7 +178,7 @@ shared(World.layer)("OidcProvider", (it) => {
       assert.isFalse(yield* isActive(headers))
     }))
 
-  it.scopedLive("says in its discovery document where clients with certificates go", () =>
+  it.scopedLive("publishes its endpoints in its metadata, including the one for clients with certificates", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const { body } = yield* send(`${oidc.issuer}/.well-known/openid-configuration`)
@@ -193,7 +193,7 @@ shared(World.layer)("OidcProvider", (it) => {
       assert.includeMembers(body.grant_types_supported, ["client_credentials", "refresh_token"])
     }))
 
-  it.scopedLive("jwt-bearer: takes the assertion of somebody trusted once, and gives a refresh token", () =>
+  it.scopedLive("jwt-bearer: accepts an assertion of a trusted issuer once, and issues a refresh token", () =>
     Effect.gen(function*() {
       const { oidc: { issuer, tokenEndpoint }, workloadKey } = yield* World
       const headers = basic("basic", secret)
@@ -230,7 +230,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* grant("no JWT")), [400, "invalid_grant"])
     }))
 
-  it.scopedLive("token exchange: takes its own access tokens and the JWTs of somebody trusted, and nothing else", () =>
+  it.scopedLive("token exchange: accepts only its own access tokens and JWTs of a trusted issuer", () =>
     Effect.gen(function*() {
       const { oidc: { issuer, tokenEndpoint }, workloadKey } = yield* World
       const headers = basic("basic", secret)
@@ -270,7 +270,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* exchange(forged, "access_token")), [400, "invalid_grant"])
     }))
 
-  it.scopedLive("refresh token: is good once, and its second use revokes all that came of it", () =>
+  it.scopedLive("refresh token: can be used once; a second use revokes all tokens that followed from it", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const refresh = (token: string) =>
@@ -289,7 +289,7 @@ shared(World.layer)("OidcProvider", (it) => {
       deepStrictEqual(errorOf(yield* refresh(third.body.refresh_token)), [400, "invalid_grant"])
     }))
 
-  it.scopedLive("takes nothing but the new secret, key or certificate as soon as it is registered", () =>
+  it.scopedLive("accepts only the new secret, key or certificate as soon as it is registered", () =>
     Effect.gen(function*() {
       const { authority, oidc, renewed, selfSigned } = yield* World
       const { issuer, mtlsTokenEndpoint, register, tokenEndpoint } = oidc
@@ -330,7 +330,7 @@ shared(World.layer)("OidcProvider", (it) => {
       yield* register({ id: "rotating", authentication: { method: "client_secret_basic", secret } })
     }))
 
-  it.scopedLive("fails and delays token requests when it is told to, and notes them all", () =>
+  it.scopedLive("fails and delays token requests on demand, and records all of them", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const request = ask(oidc.tokenEndpoint, { headers: basic("basic", secret) })
@@ -364,7 +364,7 @@ shared(World.layer)("OidcProvider", (it) => {
       ])
     }))
 
-  it.scopedLive("forgets all that it has issued when it is told to", () =>
+  it.scopedLive("revokes all issued tokens on demand", () =>
     Effect.gen(function*() {
       const { oidc } = yield* World
       const { body } = yield* ask(oidc.tokenEndpoint, {

@@ -24,7 +24,7 @@ const tokenFor = (id: string, form: Record<string, string> = {}) =>
     return body.access_token as string
   })
 
-/** A token that is bound to a key, by way of the nonce that the server asks for. */
+/** A token that is bound to a key, requested with the nonce that the server requires. */
 const provenToken = (key: SigningKey.SigningKey, form: Record<string, string> = {}) =>
   Effect.gen(function*() {
     const { oidc: { tokenEndpoint } } = yield* World
@@ -39,7 +39,7 @@ const provenToken = (key: SigningKey.SigningKey, form: Record<string, string> = 
   })
 
 shared(World.layer)("ProtectedApi", (it) => {
-  it.scopedLive("lets in a good token, JWT or opaque, and says what it has verified", () =>
+  it.scopedLive("accepts a valid token, JWT or opaque, and reports what it verified", () =>
     Effect.gen(function*() {
       const { api, oidc, opaqueApi } = yield* World
       const jwt = yield* tokenFor("basic", { scope: "read" })
@@ -58,14 +58,14 @@ shared(World.layer)("ProtectedApi", (it) => {
       deepStrictEqual([body.client, body.format, body.checks], ["basic", "opaque", ["introspection", "audience"]])
     }))
 
-  it.scopedLive("says by a challenge without an error that a token is missing", () =>
+  it.scopedLive("answers a request without a token with a challenge that has no error", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       deepStrictEqual(challengeOf(yield* send(api.url)), [401, "Bearer"])
       deepStrictEqual(challengeOf(yield* send(api.url, { headers: basic("basic", secret) })), [401, "Bearer"])
     }))
 
-  it.scopedLive("refuses a token that is forged, too old, of another issuer or for another audience", () =>
+  it.scopedLive("rejects a token that is forged, expired, of another issuer or for another audience", () =>
     Effect.gen(function*() {
       const { api, oidc: { issuer }, opaqueApi } = yield* World
       const key = yield* SigningKey.shared("ES256")
@@ -92,7 +92,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       assertRefused(yield* send(opaqueApi.url, { headers: bearer(jwt) }), 401, "Bearer", "invalid_token")
     }))
 
-  it.scopedLive("answers 403 where the scope does not reach", () =>
+  it.scopedLive("answers 403 if the scope is insufficient", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const call = (scope: string) =>
@@ -106,7 +106,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       assert.strictEqual((yield* call("read write")).status, 200)
     }))
 
-  it.scopedLive("takes a token that is bound to a certificate on connections that present it, and on no others", () =>
+  it.scopedLive("accepts a certificate-bound token only on connections that present the certificate", () =>
     Effect.gen(function*() {
       const { api, authority, oidc, selfSigned, stranger } = yield* World
       const own = yield* connections(authority, selfSigned)
@@ -123,7 +123,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       assertRefused(yield* send(api.url, { headers }), 401, "Bearer", "invalid_token")
     }))
 
-  it.scopedLive("asks for a nonce, and takes a proven token with it", () =>
+  it.scopedLive("requires a nonce, and accepts a DPoP-bound token with it", () =>
     Effect.gen(function*() {
       const { api, opaqueApi } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -144,7 +144,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       }
     }))
 
-  it.scopedLive("tells the next nonce with the answer, and asks for it when the old ones have expired", () =>
+  it.scopedLive("sends the next nonce with the response, and requires a new one when the old ones have expired", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -167,7 +167,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       assert.strictEqual((yield* call(nonceOf(expired))).status, 200)
     }))
 
-  it.scopedLive("refuses each proof that is not quite right", () =>
+  it.scopedLive("rejects each invalid proof", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const [key, other] = yield* Effect.all([SigningKey.make("ES256"), SigningKey.make("ES256")])
@@ -204,7 +204,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       assertRefused(madeUp, 401, "DPoP", "use_dpop_nonce")
     }))
 
-  it.scopedLive("refuses a proven token as a bearer token, and a bearer token with a proof", () =>
+  it.scopedLive("rejects a DPoP-bound token as a Bearer token, and a Bearer token with a proof", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const key = yield* SigningKey.make("ES256")
@@ -217,7 +217,7 @@ shared(World.layer)("ProtectedApi", (it) => {
       assertRefused(yield* send(api.url, { headers }), 401, "DPoP", "invalid_token")
     }))
 
-  it.scopedLive("lets in no token again that was denied, and notes every request", () =>
+  it.scopedLive("rejects a token that was denied, and records every request", () =>
     Effect.gen(function*() {
       const { api } = yield* World
       const [first, second] = [yield* tokenFor("basic"), yield* tokenFor("basic")]

@@ -1,7 +1,7 @@
 /**
  * A secret, a key and a certificate change at the server, then at the client,
- * while the app goes on calling: it sees none of it, and the server sees one
- * token request more than it would have, at most.
+ * while the app keeps calling: no call fails, and the server receives at most
+ * one additional token request.
  */
 import { AuthedHttpClient, ClientAuth, TokenEndpoint, TokenProvider, TokenStore } from "@effect-alf/core"
 import { NodeHttp } from "@effect-alf/node"
@@ -105,7 +105,7 @@ shared(World.layer)("credentials change while the app goes on calling", (it) => 
       return (yield* client.get("/orders")).status
     })
 
-    it.scoped(`${kind.name}: changed at the client before its next token request, costs nothing`, () =>
+    it.scoped(`${kind.name}: replaced at the client before its next token request: no additional request`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(Date.now())
         const clientId = `${kind.name}-in-time`
@@ -121,7 +121,7 @@ shared(World.layer)("credentials change while the app goes on calling", (it) => 
         deepStrictEqual(yield* statuses, [200, 200])
       }))
 
-    it.scoped(`${kind.name}: changed at the client while it asks with the old one, costs one request`, () =>
+    it.scoped(`${kind.name}: replaced at the client during a request with the old one: one additional request`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(Date.now())
         const clientId = `${kind.name}-at-once`
@@ -135,7 +135,7 @@ shared(World.layer)("credentials change while the app goes on calling", (it) => 
         deepStrictEqual(yield* statuses, [200, 401, 200])
       }))
 
-    it.scoped(`${kind.name}: changed at the client after a renewal with the old one, costs one request`, () =>
+    it.scoped(`${kind.name}: replaced at the client after a failed renewal: one additional request`, () =>
       Effect.gen(function*() {
         // So that no assertion is from the future when its clock is set forward
         yield* TestClock.setTime(Date.now() - 57_000)

@@ -8,9 +8,9 @@ import { secret } from "./World.js"
 
 const wrong = Redacted.make("another-secret")
 
-shared(OtherServers.layer)("servers that know secrets only", (it) => {
+shared(OtherServers.layer)("servers that support secrets only", (it) => {
   for (const name of ["nodeOAuth", "tsOAuth2"] as const) {
-    it.live(`${name}: client_secret_basic takes the right secret only, as it is`, () =>
+    it.live(`${name}: client_secret_basic accepts only the correct secret, and does not decode it`, () =>
       Effect.gen(function*() {
         const { [name]: { tokenEndpoint } } = yield* OtherServers
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("basic", plainSecret) })).status, 200)
@@ -25,7 +25,7 @@ shared(OtherServers.layer)("servers that know secrets only", (it) => {
         assert.strictEqual((yield* ask(tokenEndpoint, { headers: basic("plus", encoded, false) })).status, 200)
       }))
 
-    it.live(`${name}: client_secret_post takes the right secret only`, () =>
+    it.live(`${name}: client_secret_post accepts only the correct secret`, () =>
       Effect.gen(function*() {
         const { [name]: { tokenEndpoint } } = yield* OtherServers
         const withSecret = (secret: Redacted.Redacted) =>
@@ -35,14 +35,14 @@ shared(OtherServers.layer)("servers that know secrets only", (it) => {
         assert.isAtLeast((yield* ask(tokenEndpoint, { form: { client_id: "post" } })).status, 400)
       }))
 
-    it.live(`${name}: none knows a client without a secret by its name`, () =>
+    it.live(`${name}: none identifies a client without a secret by its client_id`, () =>
       Effect.gen(function*() {
         const { [name]: { tokenEndpoint } } = yield* OtherServers
         assert.strictEqual((yield* ask(tokenEndpoint, { form: { client_id: "none" } })).status, 200)
         assert.isAtLeast((yield* ask(tokenEndpoint, { form: { client_id: "nobody" } })).status, 400)
       }))
 
-    it.live(`${name}: takes a new secret as soon as it is registered, and no longer the old one`, () =>
+    it.live(`${name}: accepts a new secret as soon as it is registered, and no longer the old one`, () =>
       Effect.gen(function*() {
         const { [name]: { register, tokenEndpoint } } = yield* OtherServers
         for (const [known, other] of [[plainSecret, wrong], [wrong, plainSecret]]) {
@@ -52,7 +52,7 @@ shared(OtherServers.layer)("servers that know secrets only", (it) => {
         }
       }))
 
-    it.live(`${name}: the API lets its tokens in`, () =>
+    it.live(`${name}: the API accepts its tokens`, () =>
       Effect.gen(function*() {
         const { api, [name]: { issuer, tokenEndpoint } } = yield* OtherServers
         const { body } = yield* ask(tokenEndpoint, { headers: basic("basic", plainSecret) })
@@ -64,7 +64,7 @@ shared(OtherServers.layer)("servers that know secrets only", (it) => {
         assert.strictEqual(forged.status, 401)
       }))
 
-    it.live(`${name}: refuses other grants, and fails when it is told to`, () =>
+    it.live(`${name}: rejects other grants, and fails on demand`, () =>
       Effect.gen(function*() {
         const server = (yield* OtherServers)[name]
         const headers = basic("basic", plainSecret)
@@ -81,7 +81,7 @@ shared(OtherServers.layer)("servers that know secrets only", (it) => {
       }))
   }
 
-  it.live("nodeOAuth: forgets its tokens when it is told to", () =>
+  it.live("nodeOAuth: revokes its tokens on demand", () =>
     Effect.gen(function*() {
       const { api, nodeOAuth } = yield* OtherServers
       const { body } = yield* ask(nodeOAuth.tokenEndpoint, { headers: basic("basic", plainSecret) })

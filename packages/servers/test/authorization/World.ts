@@ -26,7 +26,7 @@ export const algorithms = [
 
 export const workloadIssuer = "https://workload.example"
 
-/** Without files: they are gone as soon as all certificates are made, as nobody is told when a process of tests ends. */
+/** Without files: they are removed when all certificates are made, as a test process has no hook for its end. */
 export type Certificate = Omit<Certificates.Certificate, "certificateFile" | "keyFile">
 
 const withoutFiles = ({ certificateFile: _, keyFile: __, ...certificate }: Certificates.Certificate): Certificate =>

@@ -66,7 +66,7 @@ export const start = (
     child.on("message", (message: Report) => report = message)
     child.on("close", (exitCode) =>
       Deferred.unsafeDone(finished, Effect.succeed({ ...report, exitCode, stdout, stderr })))
-    // Once it is gone, there is nobody to tell
+    // After the process has exited, messages are dropped
     const tell = (message: Message) =>
       child.connected && child.send(message, () => {})
     return {

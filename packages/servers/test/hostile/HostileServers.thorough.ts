@@ -34,7 +34,7 @@ const all: ReadonlyArray<Row> = consumers.flatMap((consumer) =>
 )
 
 const maxMemory = 16 * 1024 * 1024
-// Nobody answers, and nobody is there to let time pass
+// The server does not respond, and so does not let time pass
 const droppedTimeout = 100
 
 /** Rows that could take much memory have little company, or none. */
@@ -57,11 +57,11 @@ interface Asked extends Row {
   readonly visits: number
 }
 
-/** What came of a process. */
+/** The results of a process. */
 interface Run extends ClientProcess.Finished {
   readonly asked: ReadonlyArray<Asked>
   readonly planted: Result | undefined
-  /** How often somebody came where nobody is led to. */
+  /** The number of requests to a server that the client must not contact. */
   readonly elsewhere: number
 }
 
@@ -144,7 +144,7 @@ const runAll: Effect.Effect<Record<HttpName, Run>> = Effect.gen(function*() {
 
 let runs: Record<HttpName, Run>
 
-// Longer than any one row may take, so that one that hangs is told by its name
+// Longer than any one row may take, so that a row that hangs is reported by its name
 beforeAll(async () => {
   runs = await Effect.runPromise(runAll)
   process.stdout.write(table(runs))
@@ -153,7 +153,7 @@ beforeAll(async () => {
 const isUnanswered = (outcome: Outcome) =>
   outcome._tag === "Error" && (outcome.reason === "Transport" || outcome.reason === "Timeout")
 
-/** What is not as the catalogue says. */
+/** The differences from the catalogue. */
 const problems = ({ behaviour, consumer, result, visits }: Asked): ReadonlyArray<string> => {
   if (result === undefined) return ["no result"]
   const { expected } = behaviour
@@ -190,14 +190,14 @@ const problems = ({ behaviour, consumer, result, visits }: Asked): ReadonlyArray
 }
 
 describe("the catalogue", () => {
-  it("names at least 80 behaviours of a token endpoint, each once", () => {
+  it("lists at least 80 behaviours of a token endpoint, each once", () => {
     assert.isAtLeast(all.filter(({ consumer }) => consumer === "tokenEndpoint").length, 80)
     assert.strictEqual(new Set(all.map(({ id }) => id)).size, all.length)
   })
 })
 
 describe("the scan for secrets", () => {
-  it("finds one in every way to write it", () => {
+  it("finds a secret in every encoding", () => {
     const has = Secrets.finder([clientSecret])
     rows(Object.entries(writings), ([name]) => name, ([, write]) => {
       assert.isTrue(has(`before ${write(clientSecret)} after`))
@@ -209,7 +209,7 @@ describe("the scan for secrets", () => {
 describe.each(https)("hostile servers, asked with %s", (http) => {
   for (const consumer of consumers) {
     for (const group of Object.keys(Catalogue[consumer])) {
-      it(`each is told as the catalogue says: ${consumer}, ${group}`, () => {
+      it(`each has the outcome in the catalogue: ${consumer}, ${group}`, () => {
         const asked = runs[http].asked.filter((row) => row.consumer === consumer && row.group === group)
         assert.isNotEmpty(asked)
         rows(asked, ({ behaviour }) => behaviour.name, (row) => {
@@ -222,7 +222,7 @@ describe.each(https)("hostile servers, asked with %s", (http) => {
 })
 
 describe.each(https)("the client of hostile servers, %s", (http) => {
-  it("lives to the end, and leaves nothing uncaught", () => {
+  it("exits normally, and leaves no error uncaught", () => {
     assert.strictEqual(runs[http].exitCode, 0)
     deepStrictEqual(runs[http].uncaught, [])
   })
@@ -233,11 +233,11 @@ describe.each(https)("the client of hostile servers, %s", (http) => {
     assert.isFalse(has(runs[http].stderr))
   })
 
-  it("is not led elsewhere", () => {
+  it("sends no request to another server", () => {
     assert.strictEqual(runs[http].elsewhere, 0)
   })
 
-  it("is scanned for what is printed, logged, traced and thrown", () => {
+  it("is scanned for secrets that are printed, logged, traced and thrown", () => {
     const { planted: seen, stderr, stdout } = runs[http]
     const leaks = seen?.leaks ?? []
     for (const what of ["thrown", "logged", "traced by plant", "how plant ended"]) {

@@ -24,7 +24,7 @@ export interface Job {
   readonly planted?: string
 }
 
-/** What the process of the client is told. */
+/** The messages to the process of the client. */
 export type Message =
   | { readonly _tag: "Work"; readonly jobs: ReadonlyArray<Job> }
   /** Lets time pass on the clock of a job. */
@@ -54,7 +54,7 @@ export interface Result {
 
 export interface Report {
   readonly results: ReadonlyArray<Result>
-  /** What nobody caught. */
+  /** The uncaught errors. */
   readonly uncaught: ReadonlyArray<string>
 }
 

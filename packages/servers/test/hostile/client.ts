@@ -315,7 +315,7 @@ const runBatch = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>
   )
   const sought = jobs[0].planted === undefined ? secrets : [jobs[0].planted]
   const shown = all.map(shownBy)
-  // One look at everything is much faster than many; where something is seen, it is worth the time to say where
+  // One search of everything is much faster than many; only if it finds a secret, each result is searched
   const isClean = Secrets.leaks(shown, sought).length === 0
   return all.map(({ exit, time }, index) => ({
     name: jobs[index].name,
@@ -335,7 +335,7 @@ const work = async (jobs: ReadonlyArray<Job>): Promise<ReadonlyArray<Result>> =>
 
 const report = async (results: ReadonlyArray<Result>) => {
   process.channel!.unref()
-  // What nobody waits for may still fail, until nothing is left that could; connections of fetch are part of it
+  // Work in the background may still fail, until none is left; connections of fetch are part of it
   await new Promise((resolve) => process.once("beforeExit", resolve))
   process.send!({ results, uncaught } satisfies Report, () => process.exit())
 }

@@ -43,7 +43,7 @@ describe("Answer", () => {
       }])
     }))
 
-  it.effect("breaks connections before and within the answer", () =>
+  it.effect("breaks connections before and during the response", () =>
     Effect.gen(function*() {
       const before = yield* Effect.flip(text("reset"))
       deepStrictEqual([before._tag, before.reason], ["RequestError", "Transport"])
@@ -51,7 +51,7 @@ describe("Answer", () => {
       deepStrictEqual([within._tag, within.reason], ["ResponseError", "Decode"])
     }))
 
-  it.effect("a script has answers for some requests first, then for all", () =>
+  it.effect("a script answers the next requests first, then all later ones", () =>
     Effect.sync(() => {
       const script = Answer.makeScript()
       assert.isUndefined(script.next())
@@ -63,7 +63,7 @@ describe("Answer", () => {
       assert.isUndefined(script.next())
     }))
 
-  it.effect("a script waits by Clock, as long as was said when the request came", () =>
+  it.effect("a script waits by Clock, for the delay that was set when the request arrived", () =>
     Effect.gen(function*() {
       const script = Answer.makeScript("1 second")
       const fiber = yield* Effect.fork(script.wait())

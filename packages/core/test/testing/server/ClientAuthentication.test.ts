@@ -33,7 +33,7 @@ const make = (known: Partial<ClientAuthentication.Known> = {}) => {
 }
 
 describe("ClientAuthentication", () => {
-  it.effect("finds the credentials where the methods have them", () =>
+  it.effect("reads the credentials of each authentication method", () =>
     Effect.gen(function*() {
       deepStrictEqual(ClientAuthentication.read(basic("a%3Ab+c:s%26"), []), {
         method: "client_secret_basic",
@@ -77,7 +77,7 @@ describe("ClientAuthentication", () => {
       )
     }))
 
-  it.effect("knows its client by the secret, and by no other method than it allows", () =>
+  it.effect("authenticates the client by its secret, and by allowed methods only", () =>
     Effect.gen(function*() {
       const verify = make({ methods: ["client_secret_basic", "none"] })
       assert.isTrue(yield* verify("client_secret_basic", Redacted.value(secret)))
@@ -87,7 +87,7 @@ describe("ClientAuthentication", () => {
       assert.isTrue(yield* verify("none", undefined))
     }))
 
-  it.effect("RFC 7523 §3: an assertion is signed, for this server, not over, and taken once", () =>
+  it.effect("RFC 7523 §3: an assertion must be signed, for this server and not expired, and is accepted once", () =>
     Effect.gen(function*() {
       const verify = make()
       const right = yield* assertion()

@@ -45,7 +45,7 @@ const client = "client_id=app&client_secret=secret"
 const plain = `${client}&grant_type=client_credentials`
 
 describe("Grants", () => {
-  it.effect("a record says what was asked for, by whom and how, and what came of it", () =>
+  it.effect("a record contains the request, the client, its authentication method and the result", () =>
     Effect.gen(function*() {
       const { ask } = make()
       const { record } = yield* ask(`${plain}&scope=a+b&resource=r1&resource=r2&audience=c`)
@@ -62,7 +62,7 @@ describe("Grants", () => {
       deepStrictEqual([refused.record.token, refused.record.error], [undefined, "invalid_client"])
     }))
 
-  it.effect("denies what it was told to, and allows it again", () =>
+  it.effect("denies clients, grants, scopes and resources on demand, and allows them again", () =>
     Effect.gen(function*() {
       const { ask, grants } = make()
       const cases: ReadonlyArray<readonly [TestExchange.Denial, string, number, string]> = [
@@ -81,7 +81,7 @@ describe("Grants", () => {
       }
     }))
 
-  it.effect("grants a request without a scope all that is known and not denied", () =>
+  it.effect("grants a request without a scope all known scopes that are not denied", () =>
     Effect.gen(function*() {
       const { ask, grants } = make({ scopes: ["a", "b", "c"] })
       grants.deny({ scope: "b" })
@@ -91,7 +91,7 @@ describe("Grants", () => {
       assert.notProperty((yield* ask(plain)).body, "scope")
     }))
 
-  it.effect("another grant is given when it is known, whatever it rests on", () =>
+  it.effect("another grant type is accepted if it is configured, whatever its parameters", () =>
     Effect.gen(function*() {
       const grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
       const form = `${client}&grant_type=${encodeURIComponent(grantType)}&assertion=x`
@@ -99,7 +99,7 @@ describe("Grants", () => {
       assert.strictEqual((yield* make({ grantTypes: [grantType] }).ask(form)).body.access_token, "token-1")
     }))
 
-  it.effect("RFC 9449 §5: a proof can be wrong, missing where it must be, or without a meaning", () =>
+  it.effect("RFC 9449 §5: a proof can be invalid, missing although required, or ignored", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* make().ask(plain, { dpop: "garbage" })).body.error, "invalid_dpop_proof")
       assert.strictEqual((yield* make({ dpop: "required" }).ask(plain)).body.error, "invalid_dpop_proof")

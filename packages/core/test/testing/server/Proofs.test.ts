@@ -13,7 +13,7 @@ const sign = (key: DPoP.ProofKey, token: string | undefined = "token-1") =>
   key.proof({ method: "GET", url, token: token === undefined ? undefined : Redacted.make(token) })
 
 describe("Proofs (RFC 9449 §4.3)", () => {
-  it.effect("takes a proof for the request at hand, once", () =>
+  it.effect("accepts a proof for its request, once", () =>
     Effect.gen(function*() {
       const key = yield* DPoP.generate()
       const proofs = Proofs.make()
@@ -23,7 +23,7 @@ describe("Proofs (RFC 9449 §4.3)", () => {
       deepStrictEqual([again.error, again.description], ["invalid_dpop_proof", "jti was used before"])
     }))
 
-  it.effect("refuses one for another method, address, token or time", () =>
+  it.effect("rejects a proof for another method, URL, token or time", () =>
     Effect.gen(function*() {
       const key = yield* DPoP.generate()
       const proofs = Proofs.make()
@@ -43,7 +43,7 @@ describe("Proofs (RFC 9449 §4.3)", () => {
       yield* proofs.verify({ ...request, proof: yield* sign(key), now: 61_000 })
     }))
 
-  it.effect("refuses what is no proof: another type, another key's signature, a shared secret", () =>
+  it.effect("rejects invalid proofs: another type, another key's signature, a shared secret", () =>
     Effect.gen(function*() {
       const proofs = Proofs.make()
       const claims = { jti: "1", htm: "GET", htu: "https://api.test/orders", iat: 0 }
@@ -67,7 +67,7 @@ describe("Proofs (RFC 9449 §4.3)", () => {
       }
     }))
 
-  it.effect("RFC 9449 §8, §9: each side asks for its own nonce, another one each time", () =>
+  it.effect("RFC 9449 §8, §9: each server requires its own nonce, a new one each time", () =>
     Effect.gen(function*() {
       const key = yield* DPoP.generate()
       const proofs = Proofs.make()

@@ -13,7 +13,7 @@ const read = (body: HttpBody.HttpBody, headers: Record<string, string> = {}) =>
 const textOf = ({ body }: TestExchange.Arrival) => new TextDecoder().decode(body)
 
 describe("Requests", () => {
-  it.effect("is what came over the wire, and when", () =>
+  it.effect("contains the request as it arrived, and its time", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("5 seconds")
       const { body, headers, ...rest } = yield* read(HttpBody.text("body"), { authorization: "Bearer t" })
@@ -28,7 +28,7 @@ describe("Requests", () => {
       assert.strictEqual(headers["content-type"], "text/plain")
     }))
 
-  it.effect("has the body of every kind", () =>
+  it.effect("contains the body, of whatever kind", () =>
     Effect.gen(function*() {
       const form = new FormData()
       form.append("field", "value")
@@ -42,7 +42,7 @@ describe("Requests", () => {
       assert.match(multipart.headers["content-type"] ?? "", /^multipart\/form-data; boundary=/)
     }))
 
-  it.effect("a body that fails is a connection that breaks", () =>
+  it.effect("a body that fails is a Transport error", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(read(HttpBody.stream(Stream.fail("source"))))
       deepStrictEqual([error._tag, error.reason, error.cause], ["RequestError", "Transport", "source"])

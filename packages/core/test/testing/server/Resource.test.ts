@@ -34,7 +34,7 @@ const make = () => {
 }
 
 describe("Resource", () => {
-  it.effect("RFC 6750 §3: a valid token is taken, none and a wrong one are told apart", () =>
+  it.effect("RFC 6750 §3: a valid token is accepted; a missing and an invalid one get different challenges", () =>
     Effect.gen(function*() {
       const { ask, issue } = make()
       const token = issue()
@@ -46,7 +46,7 @@ describe("Resource", () => {
       deepStrictEqual([wrong.status, wrong.challenge], [401, "Bearer realm=\"test\", error=\"invalid_token\""])
     }))
 
-  it.effect("RFC 6750 §3.1: a token needs every scope that is required", () =>
+  it.effect("RFC 6750 §3.1: a token needs every required scope", () =>
     Effect.gen(function*() {
       const { ask, issue, resource } = make()
       const [both, one] = [issue("write read"), issue("read")]
@@ -61,7 +61,7 @@ describe("Resource", () => {
       assert.strictEqual((yield* ask({ authorization: `Bearer ${one}` })).status, 200)
     }))
 
-  it.effect("RFC 9449 §7: a bound token needs the proof of its key, and no other token may come with one", () =>
+  it.effect("RFC 9449 §7: a bound token needs the proof of its key, and an unbound token must not have a proof", () =>
     Effect.gen(function*() {
       const { ask, issue } = make()
       const key = yield* DPoP.generate()

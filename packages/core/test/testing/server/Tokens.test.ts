@@ -14,7 +14,7 @@ const make = (options: Partial<Tokens.Options> = {}) =>
   })
 
 describe("Tokens", () => {
-  it("a token is valid until its time is over, or for ever", () => {
+  it("a token is valid until it expires, or for ever", () => {
     const tokens = make()
     deepStrictEqual(tokens.issue(purpose, 1000), {
       ...purpose,
@@ -31,7 +31,7 @@ describe("Tokens", () => {
     assert.isUndefined(tokens.find("unknown", 0))
   })
 
-  it("one or all are revoked, or expire now", () => {
+  it("one token or all tokens can be revoked, or expire at once", () => {
     const tokens = make()
     for (let i = 0; i < 4; i++) tokens.issue(purpose, 0)
     tokens.revoke("token-1")
@@ -50,7 +50,7 @@ describe("Tokens", () => {
     assert.isTrue(tokens.issued().every(({ revoked }) => revoked))
   })
 
-  it("the same token comes again for the same purpose and the same key, as long as it is valid", () => {
+  it("the same token is returned for the same purpose and the same key, as long as it is valid", () => {
     const tokens = make()
     tokens.returnSame(true)
     const first = tokens.issue(purpose, 0)
@@ -59,7 +59,7 @@ describe("Tokens", () => {
     assert.notStrictEqual(tokens.issue(purpose, 60_000), first)
   })
 
-  it("a new token can end all others", () => {
+  it("a new token can revoke all others", () => {
     const tokens = make()
     tokens.onlyOneActive(true)
     tokens.issue(purpose, 0)
@@ -68,7 +68,7 @@ describe("Tokens", () => {
     assert.isDefined(tokens.find("token-2", 0))
   })
 
-  it("RFC 9700 §4.14.2: a refresh token that comes again ends its family, and no other", () => {
+  it("RFC 9700 §4.14.2: the reuse of a refresh token revokes its family, and no other", () => {
     const tokens = make({ refreshGracePeriod: "1 second" })
     const { value } = tokens.issueRefreshToken()
     const other = tokens.issueRefreshToken().value
@@ -81,7 +81,7 @@ describe("Tokens", () => {
     assert.isUndefined(tokens.refresh(undefined, purpose, 1000))
   })
 
-  it("a refresh token that was replaced is found as long as it can be used", () => {
+  it("a replaced refresh token is found as long as it can be used", () => {
     const tokens = make({ refreshGracePeriod: "1 second" })
     const { value } = tokens.issueRefreshToken()
     tokens.refresh(value, purpose, 0)
@@ -92,7 +92,7 @@ describe("Tokens", () => {
     assert.isUndefined(tokens.findRefreshToken(value, 0))
   })
 
-  it("without rotation a refresh token is used for ever", () => {
+  it("without rotation a refresh token can be used again and again", () => {
     const tokens = make({ rotatesRefreshTokens: false })
     const { value } = tokens.issueRefreshToken()
     for (const time of [0, 1]) assert.isUndefined(tokens.refresh(value, purpose, time)?.next)
