@@ -70,8 +70,11 @@ const defaultCommandTimeout = Duration.seconds(1)
 export const make: (
   options: Options
 ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const checked = yield* checkOptions(options)
-  return fromConnection(yield* MemcachedConnection.make({ ...options, ...checked }), checked)
+  const { connection, own } = yield* LayerOptions.collect({
+    own: checkOptions(options),
+    connection: MemcachedConnection.check(options)
+  })
+  return fromConnection(yield* MemcachedConnection.make({ ...connection, ...own }), own)
 })
 
 /**
@@ -177,18 +180,16 @@ export const layerFromClient = <E = never, R = never>(
     Effect.flatMap(Effect.isEffect(client) ? client : Effect.succeed(client), (client) => fromClient(client, options))
   )
 
-const checkOptions = Effect.fnUntraced(function*({ commandTimeout, prefix = defaultPrefix }: ClientOptions) {
-  if (!StoredKey.isPlain(prefix) || prefix.length > StoredKey.maxPrefix) {
-    return yield* LayerOptions.invalid(
-      "MemcachedTokenStore.prefix",
-      `must be at most ${StoredKey.maxPrefix} ASCII characters, without spaces`
-    )
-  }
-  return {
-    prefix,
-    commandTimeout: yield* MemcachedConnection.checkTimeout("commandTimeout", commandTimeout ?? defaultCommandTimeout)
-  }
-})
+const checkOptions = ({ commandTimeout, prefix = defaultPrefix }: ClientOptions) =>
+  LayerOptions.collect({
+    prefix: StoredKey.isPlain(prefix) && prefix.length <= StoredKey.maxPrefix
+      ? Effect.succeed(prefix)
+      : LayerOptions.invalid(
+        "MemcachedTokenStore.prefix",
+        `must be at most ${StoredKey.maxPrefix} ASCII characters, without spaces`
+      ),
+    commandTimeout: MemcachedConnection.checkTimeout("commandTimeout", commandTimeout ?? defaultCommandTimeout)
+  })
 
 // -----------------------------------------------------------------------------
 // entries and leases

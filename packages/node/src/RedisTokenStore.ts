@@ -63,9 +63,9 @@ const defaultPrefix = "effect-alf:"
 export const make: (
   options: Options
 ) => Effect.Effect<TokenStore["Type"], InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { commandTimeout } = yield* RedisConnection.check(options)
-  const connection = yield* RedisConnection.make({ ...options, commandTimeout })
-  return yield* fromConnection(connection, commandTimeout, options)
+  const checked = yield* RedisConnection.check(options)
+  const connection = yield* RedisConnection.make(options, checked)
+  return yield* fromConnection(connection, checked.commandTimeout, options)
 })
 
 /**

@@ -177,16 +177,18 @@ export const makeWithClient = <E, R>(
   options: ClientOptions = {}
 ): Effect.Effect<TokenStore["Type"], InvalidOptions, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const commandTimeout = yield* LayerOptions.positiveDuration(
-      "SqlTokenStore.commandTimeout",
-      options.commandTimeout ?? defaultCommandTimeout
-    )
-    const connectTimeout = yield* LayerOptions.positiveDuration(
-      "SqlTokenStore.connectTimeout",
-      options.connectTimeout ?? defaultConnectTimeout
-    )
-    yield* checkTable(options)
-    return yield* fromConnection(yield* SqlConnection.make(client, { commandTimeout, connectTimeout }), options)
+    const limits = yield* LayerOptions.collect({
+      commandTimeout: LayerOptions.positiveDuration(
+        "SqlTokenStore.commandTimeout",
+        options.commandTimeout ?? defaultCommandTimeout
+      ),
+      connectTimeout: LayerOptions.positiveDuration(
+        "SqlTokenStore.connectTimeout",
+        options.connectTimeout ?? defaultConnectTimeout
+      ),
+      table: checkTable(options)
+    })
+    return yield* fromConnection(yield* SqlConnection.make(client, limits), options)
   })
 
 /**

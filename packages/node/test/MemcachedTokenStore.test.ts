@@ -333,6 +333,14 @@ describe("MemcachedTokenStore, options", () => {
         })
     ))
 
+  it.live("names every option at fault", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ servers: "", prefix: "a b", commandTimeout: 0, connectTimeout: 0 })
+      for (const option of ["servers", "prefix", "commandTimeout", "connectTimeout"]) {
+        assert.include(error.message, `MemcachedTokenStore.${option} `)
+      }
+    }))
+
   it.scopedLive("sends user and password, also encoded ones, only if the server requires them", () =>
     Effect.gen(function*() {
       const { address } = yield* MemcachedServer.withPassword("app", "p@ss:w/rd#%ü")

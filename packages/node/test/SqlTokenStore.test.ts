@@ -566,6 +566,16 @@ describe("SqlTokenStore, options", () => {
         assert.strictEqual(error.message, `SqlTokenStore.${name} must be longer than zero`)
       })))
 
+  it.scopedLive("names every option at fault", () =>
+    Effect.gen(function*() {
+      const options = { commandTimeout: 0, connectTimeout: 0, table: "a b" }
+      const { problems } = yield* Effect.flip(SqlTokenStore.makeWithClient(clientOf("sqlite"), options))
+      deepStrictEqual(
+        problems.map(({ option }) => option),
+        ["SqlTokenStore.commandTimeout", "SqlTokenStore.connectTimeout", "SqlTokenStore.table"]
+      )
+    }))
+
   it.scopedLive("layerConfig names the invalid variable", () =>
     Effect.gen(function*() {
       const problem = (variables: Record<string, string>) =>

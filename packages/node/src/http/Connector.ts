@@ -4,7 +4,7 @@
  * some only because of this limit, they are tried once more with all the
  * remaining time.
  */
-import * as Undici from "undici"
+import * as Undici from "@effect/platform-node/Undici"
 
 type Options = Undici.buildConnector.BuildOptions & { readonly timeout: number }
 

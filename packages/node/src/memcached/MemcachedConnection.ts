@@ -36,13 +36,18 @@ export const checkTimeout = (
 ): Effect.Effect<Duration.Duration, InvalidOptions> =>
   Effect.map(LayerOptions.positiveDuration(`MemcachedTokenStore.${name}`, value), Duration.min(maxTimeout))
 
+/** Checks where the servers are, and how long connecting may take. */
+export const check = (options: Options) =>
+  LayerOptions.collect({
+    address: MemcachedAddress.parse(options),
+    connectTimeout: checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
+  })
+
 /** The store's own connections. */
 export const make: (
-  options: Options & { readonly commandTimeout: Duration.Duration }
-) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { commandTimeout } = options
-  const connectTimeout = yield* checkTimeout("connectTimeout", options.connectTimeout ?? defaultConnectTimeout)
-  const { credentials, servers } = yield* MemcachedAddress.parse(options)
+  checked: Effect.Effect.Success<ReturnType<typeof check>> & { readonly commandTimeout: Duration.Duration }
+) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(checked) {
+  const { address: { credentials, servers }, commandTimeout, connectTimeout } = checked
   const { createNode } = yield* loadMemcache
   const links = new Map(servers.map((server) => [
     MemcachedAddress.nameOf(server),

@@ -101,11 +101,14 @@ export const checkCommandTimeout = ({ commandTimeout }: CommandOptions) =>
 
 /** Makes a connection of our own, even while Redis is down. */
 export const make: (
-  options: Options & { readonly commandTimeout: Duration.Duration }
-) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
-  const { address, connectTimeout } = yield* check(options)
+  options: Options,
+  checked: Effect.Effect.Success<ReturnType<typeof check>>
+) => Effect.Effect<Connection, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(
+  options,
+  { address, commandTimeout, connectTimeout }
+) {
   const bounds = {
-    ...boundsOf(connectTimeout, options.commandTimeout),
+    ...boundsOf(connectTimeout, commandTimeout),
     lazyConnect: true,
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
@@ -149,7 +152,7 @@ export const make: (
   const link = watch(redis, {
     isTls: redisOptions.tls !== undefined,
     connectionName: redisOptions.connectionName,
-    commandTimeout: options.commandTimeout,
+    commandTimeout,
     onAnswer: () => {
       attempts = 0
     }
