@@ -304,6 +304,7 @@ export const make: (
     rejected: AccessToken.AccessToken,
     call: Need
   ): Effect.Effect<AccessToken.AccessToken, Failure> => {
+    if (slots.isClosed()) return closedError()
     const { origin } = call
     const decision = KeyState.decide(slot.state, { ...call, rejected }, now())
     if (decision._tag === "Serve") return Effect.succeed(decision.held.token)
@@ -343,7 +344,6 @@ export const make: (
       }),
     renew: (rejected, request, origin = anyOrigin) =>
       Effect.suspend(() => {
-        if (slots.isClosed()) return closedError()
         const slot = slots.of(request)
         reports.doubted(slot, rejected, origin)
         return replace(slot, rejected, waiting(origin))

@@ -111,4 +111,25 @@ describe("TokenProvider, closing", () => {
         "Tokens that were not revoked: 2. They stay valid until they expire. Revocation endpoint https://auth.test/revoke: refused"
       ])
     }))
+
+  it.effect("rule 1: a waiting caller fails with Closed, although its renewal has just ended without a token", () =>
+    Effect.gen(function*() {
+      const [origin, request] = ["https://bad.test", { scope: "read" }]
+      for (const call of ["get", "renew"] as const) {
+        // The other process has paused renewals for the origin
+        const sharedStore = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+        const { close, provider } = yield* make({ sharedStore })
+        const { provider: other } = yield* ProviderBench.make({ sharedStore })
+        const first = yield* other.get(request, origin)
+        yield* ProviderBench.settle
+        yield* other.report(yield* other.renew(first, request, origin), "rejected", request, origin)
+        yield* ProviderBench.settle
+        const token = yield* provider.get(request, origin)
+        yield* Effect.fork(Effect.zipRight(provider.renew(token, request, origin), close))
+        const waiting = call === "get" ? provider.get(request, origin) : provider.renew(token, request, origin)
+        const fiber = yield* Effect.fork(Effect.zipRight(Effect.yieldNow(), Effect.flip(waiting)))
+        yield* ProviderBench.settle
+        assert.strictEqual((yield* Fiber.join(fiber)).reason, "Closed", call)
+      }
+    }).pipe(Effect.scoped))
 })
