@@ -33,8 +33,8 @@ const makeHelp = ({ names }: Naming["Type"]) =>
     ),
     HelpDoc.p(
       "Exit codes: 0 success, 1 the authorization server or the API refused, 2 the command line or the configuration is " +
-        "wrong, 3 a server is unreachable, 4 the store, the clock or the token has a problem, 70 a defect of this command, " +
-        "130 Ctrl-C."
+        "wrong, 3 a server is unreachable, 4 doctor: tokens work, but the store, clock or token has a problem, 70 a " +
+        "defect of this command, 130 Ctrl-C, 141 the output was closed."
     )
   ])
 

@@ -35,6 +35,7 @@ import { defaultPrefix, Naming } from "./Naming.js"
 import * as Network from "./Network.js"
 import { type Party, Problem } from "./Problem.js"
 import * as ServerClock from "./ServerClock.js"
+import * as StoreAddress from "./StoreAddress.js"
 import * as StoreCheck from "./StoreCheck.js"
 
 /** What the doctor works with. */
@@ -446,15 +447,18 @@ const checkLifetime = (token: AccessToken.AccessToken): Effect.Effect<Finding.Pa
 // -----------------------------------------------------------------------------
 
 const examineStore = (journal: Finding.Journal, settings: Settings, options: Options) =>
-  (settings.storeUrl ?? settings.redisUrl) === undefined
-    ? journal.skip(`${settings.names.storeUrl.name} is not set: each process keeps tokens in its memory`, "store")
-    : journal.note(
-      "store",
-      options.openStore(settings).pipe(
-        Effect.mapError((error) => wrong(error.problems[0].option)(error)),
-        Effect.flatMap((store) => StoreCheck.check(store, `doctor-${crypto.randomUUID()}`))
-      )
-    )
+  Option.match(StoreAddress.fromEnvironment(settings), {
+    onNone: () =>
+      journal.skip(`${settings.names.storeUrl.name} is not set: each process keeps tokens in its memory`, "store"),
+    onSome: (address) =>
+      Effect.asVoid(journal.note(
+        "store",
+        options.openStore(settings).pipe(
+          Effect.mapError((error) => wrong(error.problems[0].option)(error)),
+          Effect.flatMap((store) => StoreCheck.check(store, address, `doctor-${crypto.randomUUID()}`))
+        )
+      ))
+  })
 
 // -----------------------------------------------------------------------------
 // API

@@ -14,7 +14,9 @@ export const ExitCode = {
   /** A fault of the command itself. */
   unexpected: 70,
   /** Ended by Ctrl-C, as shells count it. */
-  interrupted: 130
+  interrupted: 130,
+  /** Ended because nobody reads the output any more, as shells count it. */
+  closedPipe: 141
 } as const
 
 /** One of the exit codes. */

@@ -18,12 +18,13 @@ export const flags = {
 /** What variables begin with unless `--prefix` says otherwise. */
 export const defaultPrefix = "ALF"
 
-const make = (prefix: string) => {
+/** Names what is `given` as an option by that option. */
+const make = (prefix: string, given: ReadonlyArray<keyof typeof flags> = []) => {
   const names = Record.map(variables, ({ name }) => Environment.prefixed(name, { prefix }))
   return {
     prefix,
-    /** The names of the variables. */
-    names,
+    /** The names of the variables, or of the options in their place. */
+    names: { ...names, ...Object.fromEntries(given.map((key) => [key, `--${flags[key]}`])) },
     /** Adds to the variables in a text the options that override them. */
     nameOptions: (text: string): string =>
       Record.toEntries(flags).reduce(

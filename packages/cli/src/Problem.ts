@@ -6,6 +6,7 @@ import type { UnreadVariable } from "@effect-alf/core/Environment"
 import * as Data from "effect/Data"
 import { ExitCode } from "./ExitCode.js"
 import { defaultPrefix, Naming } from "./Naming.js"
+import { kindOf, type StoreAddress } from "./StoreAddress.js"
 
 /** Who is to be reached. */
 export type Party = "authorization server" | "API"
@@ -78,10 +79,12 @@ export type Problem = Data.TaggedEnum<{
     readonly server: string
     readonly evidence: "the Date header" | "the token's iat" | "the token's nbf" | "the token's exp"
   }
-  StoreDown: { readonly description: string }
-  StorePassword: { readonly description: string }
-  StoreReadOnly: { readonly description: string }
-  StoreSlow: { readonly millis: number }
+  StoreDown: { readonly store: StoreAddress; readonly description: string }
+  StorePassword: { readonly store: StoreAddress; readonly description: string }
+  StoreReadOnly: { readonly store: StoreAddress; readonly description: string }
+  /** The store answers, and its user may not do this, or there is no table. */
+  StoreRefuses: { readonly step: string; readonly description: string }
+  StoreSlow: { readonly store: StoreAddress; readonly millis: number }
   StoreBroken: { readonly step: string; readonly description: string }
   OriginForeign: { readonly origin: string; readonly allowed: ReadonlyArray<string> }
   ApiRejects: {
@@ -240,30 +243,40 @@ const describeWith = ({ nameOptions, names }: Naming["Type"]): (problem: Problem
       advice: `Evidence: ${evidence}. Correct the wrong clock (timedatectl, chronyc tracking): ` +
         "until then an API may find new tokens expired or not valid yet."
     }),
-    StoreDown: ({ description }) => ({
+    StoreDown: ({ description, store }) => ({
       cause: `The store is down: ${description}`,
       advice: (/still connecting/.test(description)
-        ? `Compare host and port in ${names.redisUrl}, and use rediss:// if Redis speaks TLS, else redis://. `
-        : /Memcached/.test(description)
-        ? `Start Memcached or correct ${names.storeUrl}. `
-        : `Start Redis or correct ${names.redisUrl}. `) + "Until then each process requests its own tokens."
+        ? `Compare host and port in ${store.variable}, and use rediss:// if Redis speaks TLS, else redis://. `
+        : store.scheme === "sqlite"
+        ? `Check that the file and its directory can be written, or correct ${store.variable}. `
+        : `Start ${kindOf(store)} or correct ${store.variable}. `) + "Until then each process requests its own tokens."
     }),
-    StorePassword: ({ description }) => ({
+    StorePassword: ({ description, store }) => ({
       cause: `The store rejects the password: ${description}`,
-      advice: /CLIENT_ERROR/.test(description)
-        ? `Correct ${names.storeUrl}: memcached://user:password@host:port, with % codes for special characters.`
-        : `Correct ${names.redisUrl}: redis://user:password@host:port, with % codes for special characters.`
+      // The URL of a socket has no place for a password
+      advice: `Correct ${store.variable}: ${store.scheme === "unix" ? "redis" : store.scheme}` +
+        "://user:password@host:port, with % codes for special characters."
     }),
-    StoreReadOnly: ({ description }) => ({
+    StoreReadOnly: ({ description, store }) => ({
       cause: `The store is read-only: ${description}`,
-      advice: /SERVER_ERROR/.test(description)
+      advice: kindOf(store) === "Memcached"
         ? "Memcached is full and may not evict (-M): give it more memory (-m), or let it evict."
-        : `${names.redisUrl} names a replica, or Redis may not write: use the primary, or check its disk and memory.`
+        : store.scheme === "sqlite"
+        ? "Let this process write the file and its directory, and check the disk."
+        : `${store.variable} names a replica, or ${kindOf(store)} may not write: ` +
+          "use the primary, or check its disk and memory."
     }),
-    StoreSlow: ({ millis }) => ({
+    StoreRefuses: ({ description, step }) => ({
+      cause: `The store refuses ${step}: ${description}`,
+      advice: isNoTable(description)
+        ? `Set ${names.sqlCreateTable} to true, or create the table with SqlTokenStore.migration.`
+        : "Give its user the permissions that the store's guide lists. If a proxy is in between, it must allow them too."
+    }),
+    StoreSlow: ({ millis, store }) => ({
       cause: `The store is slow: a call takes ${millis} ms`,
-      advice:
-        "After 500 ms (storeTimeout) the app continues without it. Check the load of Redis (SLOWLOG) and the network."
+      advice: `After 500 ms (storeTimeout) the app continues without it. Check the load of ${kindOf(store)}${
+        kindOf(store) === "Redis" ? " (SLOWLOG)" : ""
+      } and the network.`
     }),
     StoreBroken: ({ description, step }) => ({
       cause: `The store does not keep its entries: ${step}: ${description}`,
@@ -294,6 +307,9 @@ const describeWith = ({ nameOptions, names }: Naming["Type"]): (problem: Problem
       advice: "Ask the API's owner; the token is not at fault."
     })
   })
+
+/** The store's own hint tells it. */
+const isNoTable = (description: string): boolean => /createTable creates it$/.test(description)
 
 const sayUnread = (variables: ReadonlyArray<UnreadVariable>): string =>
   `Nothing reads ${
@@ -370,6 +386,7 @@ export const exitCode = (problem: Problem): ExitCode => {
     case "StoreDown":
     case "StorePassword":
     case "StoreReadOnly":
+    case "StoreRefuses":
     case "StoreSlow":
     case "StoreBroken":
       return ExitCode.degraded

@@ -30,7 +30,8 @@ const prefix = Options.text("prefix").pipe(
 /** The prefix among arguments: their help is made before they are parsed. */
 export const prefixOf = (args: ReadonlyArray<string>): string => {
   const index = args.findIndex((arg) => /^--prefix(=|$)/.test(arg))
-  return (args[index]?.split("=", 2)[1] ?? args[index + 1]) ?? defaultPrefix
+  if (index === -1) return defaultPrefix
+  return args[index].split("=", 2)[1] ?? args[index + 1] ?? defaultPrefix
 }
 
 /** The command without its subcommands. Its prefix applies to all of them. */
@@ -103,7 +104,7 @@ export const configured =
       return yield* effect.pipe(
         Environment.withPrefix(naming),
         Effect.withConfigProvider(configProvider(overrides, env, naming)),
-        Effect.provideService(Naming, naming),
+        Effect.provideService(Naming, Naming.make(naming.prefix, keys.filter((key) => Option.isSome(overrides[key])))),
         Effect.mapError((error) => Failure.fromUnknown(error, naming))
       )
     })

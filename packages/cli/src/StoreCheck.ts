@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Passed } from "./Finding.js"
 import { Problem } from "./Problem.js"
+import type { StoreAddress } from "./StoreAddress.js"
 
 // What is left by a doctor that was killed is gone by then
 const timeToLive = Duration.seconds(10)
@@ -19,7 +20,11 @@ const slowMillis = 100
  * Writes, reads, replaces and removes an entry, and takes a lease; then says how
  * long a call takes. `key` must be new.
  */
-export const check = (store: TokenStore["Type"], key: string): Effect.Effect<Passed<void>, Problem> =>
+export const check = (
+  store: TokenStore["Type"],
+  address: StoreAddress,
+  key: string
+): Effect.Effect<Passed<void>, Problem> =>
   Effect.gen(function*() {
     const times: Array<number> = []
     const step = <A>(
@@ -28,7 +33,7 @@ export const check = (store: TokenStore["Type"], key: string): Effect.Effect<Pas
       expected: (answer: A) => boolean
     ): Effect.Effect<void, Problem> =>
       Effect.timed(call).pipe(
-        Effect.mapError(problemOf(name)),
+        Effect.mapError(problemOf(name, address)),
         Effect.flatMap(([duration, answer]) => {
           times.push(Duration.toMillis(duration))
           return expected(answer)
@@ -60,18 +65,24 @@ export const check = (store: TokenStore["Type"], key: string): Effect.Effect<Pas
     return {
       says: `write, read, compare-and-set and lease work, in ${millis} ms each`,
       value: undefined,
-      concern: millis > slowMillis ? Problem.StoreSlow({ millis }) : undefined
+      concern: millis > slowMillis ? Problem.StoreSlow({ store: address, millis }) : undefined
     }
   })
 
-const problemOf = (step: string) => ({ description, reason }: TokenStoreError): Problem => {
-  if (/WRONGPASS|NOAUTH|ERR AUTH|invalid password|unauthenticated|authentication failure/i.test(description)) {
-    return Problem.StorePassword({ description })
+// A store that answers has the reason Unavailable too: only what it says tells that it runs
+const wrongPassword =
+  /WRONGPASS|NOAUTH|ERR AUTH|invalid password|unauthenticated|authentication fail(ure|ed)|Access denied .*using password/i
+const readOnly =
+  /READONLY|MISCONF|OOM |SERVER_ERROR out of memory|read-only|readonly database|No space left|disk is full/
+const refusal =
+  /^(ERR|NOPERM|ERROR|CLIENT_ERROR|SERVER_ERROR)\b|permission denied for|command denied|createTable creates it$/
+
+const problemOf = (step: string, store: StoreAddress) => ({ description, reason }: TokenStoreError): Problem => {
+  if (reason === "InvalidEntry") return Problem.StoreBroken({ step, description })
+  if (reason === "Unavailable") {
+    if (wrongPassword.test(description)) return Problem.StorePassword({ store, description })
+    if (readOnly.test(description)) return Problem.StoreReadOnly({ store, description })
+    if (refusal.test(description)) return Problem.StoreRefuses({ step, description })
   }
-  if (/READONLY|MISCONF|OOM |SERVER_ERROR out of memory/.test(description)) {
-    return Problem.StoreReadOnly({ description })
-  }
-  return reason === "Timeout" || /is not connected/.test(description)
-    ? Problem.StoreDown({ description })
-    : Problem.StoreBroken({ step, description })
+  return Problem.StoreDown({ store, description })
 }

@@ -3,15 +3,12 @@
 import { readFileSync } from "node:fs"
 import { ExitCode } from "./ExitCode.js"
 
-// As shells count a process that a closed pipe ends
-const brokenPipe = 141
-
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   readonly version: string
 }
 
 process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
-  if (code === "EPIPE") process.exit(brokenPipe)
+  if (code === "EPIPE") process.exit(ExitCode.closedPipe)
   process.stderr.write(`alf: the output cannot be written: ${code}\n`)
   process.exit(ExitCode.unexpected)
 })

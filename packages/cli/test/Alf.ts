@@ -80,7 +80,7 @@ export const here: Alf = {
       const stderr = makeOutput()
       const log = (...args: ReadonlyArray<unknown>) =>
         Effect.sync(() => void stdout.stream.write(`${format(...args)}\n`))
-      return AlfCommand.run(["node", "alf", ...args], "0.0.0").pipe(
+      return AlfCommand.run([process.execPath, "/usr/local/bin/alf", ...args], "0.0.0").pipe(
         (effect) => Console.consoleWith((console) => Effect.withConsole(effect, { ...console, log })),
         Effect.provideService(Process, {
           env: environment(env),

@@ -326,10 +326,21 @@ describe("Doctor", () => {
           description: "Redis is not connected: connect ECONNREFUSED 127.0.0.1:1"
         })
         const store = yield* Memory
-        const findings = yield* examine({ ...env, ALF_REDIS_URL: "redis://127.0.0.1:1" }, {
-          openStore: () => Effect.succeed({ ...store, get: () => Effect.fail(down) })
-        })
-        deepStrictEqual(causeOf(findings), Problem.Problem.StoreDown({ description: down.description }))
-        assert.strictEqual(outcomes(findings).credentials, "Ok")
+        for (
+          const [variable, url, scheme] of [
+            ["ALF_REDIS_URL", "rediss://127.0.0.1:1", "rediss"],
+            ["ALF_STORE_URL", "redis://127.0.0.1:1", "redis"],
+            ["ALF_STORE_URL", " Postgres://u@127.0.0.1:1/x", "postgres"]
+          ] as const
+        ) {
+          const findings = yield* examine({ ...env, [variable]: url }, {
+            openStore: () => Effect.succeed({ ...store, get: () => Effect.fail(down) })
+          })
+          deepStrictEqual(
+            causeOf(findings),
+            Problem.Problem.StoreDown({ store: { variable, scheme }, description: down.description })
+          )
+          assert.strictEqual(outcomes(findings).credentials, "Ok")
+        }
       })))
 })

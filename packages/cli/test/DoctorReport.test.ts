@@ -5,7 +5,7 @@ import { Finding } from "../src/Finding.js"
 import { describe as describeProblem, Problem } from "../src/Problem.js"
 import * as Style from "../src/Style.js"
 
-const down = Problem.StoreDown({ description: "refused" })
+const down = Problem.StoreDown({ store: { variable: "ALF_STORE_URL", scheme: "redis" }, description: "refused" })
 const short = Problem.LifetimeShort({ seconds: 5 })
 
 const findings = [

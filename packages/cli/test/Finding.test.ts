@@ -6,7 +6,7 @@ import * as Finding from "../src/Finding.js"
 import { Problem } from "../src/Problem.js"
 
 const short = Problem.LifetimeShort({ seconds: 5 })
-const down = Problem.StoreDown({ description: "refused" })
+const down = Problem.StoreDown({ store: { variable: "ALF_STORE_URL", scheme: "redis" }, description: "refused" })
 
 describe("Finding", () => {
   it.effect("a journal records the outcome of each check, in the order of the checks", () =>

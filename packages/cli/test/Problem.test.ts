@@ -3,6 +3,10 @@ import { ExitCode } from "../src/ExitCode.js"
 import * as Problem from "../src/Problem.js"
 
 const P = Problem.Problem
+const [redis, memcached, postgres, sqlite] = (["redis", "memcached", "postgres", "sqlite"] as const).map((scheme) => ({
+  variable: "ALF_STORE_URL",
+  scheme
+}))
 const server = { party: "authorization server", host: "auth.example.com", description: "ENOTFOUND" } as const
 
 describe("Problem", () => {
@@ -139,20 +143,100 @@ describe("Problem", () => {
       "3 hours ahead",
       "exp"
     ],
-    [P.StoreDown({ description: "refused" }), ExitCode.degraded, "The store is down", "ALF_REDIS_URL"],
-    [P.StoreDown({ description: "Memcached is not" }), ExitCode.degraded, "The store is down", "Start Memcached"],
-    [P.StorePassword({ description: "CLIENT_ERROR" }), ExitCode.degraded, "the password", "memcached://"],
-    [P.StoreReadOnly({ description: "SERVER_ERROR" }), ExitCode.degraded, "read-only", "-M"],
+    [
+      P.StoreDown({ store: { variable: "ALF_REDIS_URL", scheme: "redis" }, description: "refused" }),
+      ExitCode.degraded,
+      "The store is down: refused",
+      "Start Redis or correct ALF_REDIS_URL."
+    ],
+    [
+      P.StoreDown({ store: redis, description: "refused" }),
+      ExitCode.degraded,
+      "The store is down: refused",
+      "Start Redis or correct ALF_STORE_URL."
+    ],
+    [
+      P.StoreDown({ store: memcached, description: "refused" }),
+      ExitCode.degraded,
+      "The store is down: refused",
+      "Start Memcached or correct ALF_STORE_URL."
+    ],
+    [
+      P.StoreDown({ store: postgres, description: "refused" }),
+      ExitCode.degraded,
+      "The store is down: refused",
+      "Start the database or correct ALF_STORE_URL."
+    ],
+    [
+      P.StoreDown({ store: sqlite, description: "no such file" }),
+      ExitCode.degraded,
+      "The store is down: no such file",
+      "Check that the file and its directory can be written, or correct ALF_STORE_URL."
+    ],
+    [
+      P.StorePassword({ store: memcached, description: "CLIENT_ERROR" }),
+      ExitCode.degraded,
+      "the password",
+      "Correct ALF_STORE_URL: memcached://user:"
+    ],
+    [
+      P.StorePassword({ store: postgres, description: "authentication failed" }),
+      ExitCode.degraded,
+      "the password",
+      "Correct ALF_STORE_URL: postgres://user:"
+    ],
+    [
+      P.StorePassword({ store: { variable: "ALF_REDIS_URL", scheme: "unix" }, description: "NOAUTH" }),
+      ExitCode.degraded,
+      "the password",
+      "Correct ALF_REDIS_URL: redis://user:"
+    ],
+    [P.StoreReadOnly({ store: memcached, description: "SERVER_ERROR" }), ExitCode.degraded, "read-only", "-M"],
+    [P.StoreReadOnly({ store: sqlite, description: "readonly" }), ExitCode.degraded, "read-only", "write the file"],
+    [
+      P.StoreReadOnly({ store: postgres, description: "read-only transaction" }),
+      ExitCode.degraded,
+      "read-only",
+      "ALF_STORE_URL names a replica, or the database may not write"
+    ],
+    [
+      P.StoreRefuses({ step: "reading", description: "NOPERM" }),
+      ExitCode.degraded,
+      "The store refuses reading: NOPERM",
+      "permissions"
+    ],
+    [
+      P.StoreRefuses({ step: "reading", description: "no such table: t; the option createTable creates it" }),
+      ExitCode.degraded,
+      "The store refuses reading: no such table",
+      "Set ALF_SQL_CREATE_TABLE to true"
+    ],
     [
       P.Wrong({ variable: "ALF_STORE_URL", description: "needs the package memcache (npm install memcache): none" }),
       ExitCode.usage,
       "needs the package memcache",
       "npm install memcache."
     ],
-    [P.StoreDown({ description: "still connecting" }), ExitCode.degraded, "The store is down", "rediss://"],
-    [P.StorePassword({ description: "WRONGPASS" }), ExitCode.degraded, "the password", "ALF_REDIS_URL"],
-    [P.StoreReadOnly({ description: "READONLY" }), ExitCode.degraded, "read-only", "replica"],
-    [P.StoreSlow({ millis: 200 }), ExitCode.degraded, "200 ms", "SLOWLOG"],
+    [
+      P.StoreDown({ store: redis, description: "still connecting" }),
+      ExitCode.degraded,
+      "The store is down",
+      "rediss://"
+    ],
+    [
+      P.StorePassword({ store: redis, description: "WRONGPASS" }),
+      ExitCode.degraded,
+      "the password",
+      "Correct ALF_STORE_URL: redis://user:"
+    ],
+    [
+      P.StoreReadOnly({ store: redis, description: "READONLY" }),
+      ExitCode.degraded,
+      "read-only",
+      "ALF_STORE_URL names a replica, or Redis may not write"
+    ],
+    [P.StoreSlow({ store: redis, millis: 200 }), ExitCode.degraded, "200 ms", "Redis (SLOWLOG)"],
+    [P.StoreSlow({ store: postgres, millis: 200 }), ExitCode.degraded, "200 ms", "the load of the database and"],
     [P.StoreBroken({ step: "a lease", description: "no" }), ExitCode.degraded, "a lease: no", "proxy"],
     [
       P.OriginForeign({ origin: "https://b", allowed: ["https://a"] }),

@@ -44,6 +44,20 @@ describe("Settings", () => {
       deepStrictEqual([issuer, tokenEndpoint], ["https://other.example.com", undefined])
     }))
 
+  it("finds the prefix among the arguments of the process", () => {
+    const find = (...args: ReadonlyArray<string>) => Settings.prefixOf(["/usr/bin/node", "/usr/bin/alf", ...args])
+    deepStrictEqual(
+      [find(), find("token", "--help"), find("--prefix", "A", "token"), find("token", "--prefix=B"), find("--prefix")],
+      ["ALF", "ALF", "A", "B", "ALF"]
+    )
+  })
+
+  it("names an option in place of the variable where it was given", () => {
+    const { nameOptions, names } = Naming.make("BILLING", ["scope"])
+    deepStrictEqual([names.scope, names.clientId], ["--scope", "BILLING_CLIENT_ID"])
+    assert.strictEqual(nameOptions("BILLING_SCOPE"), "BILLING_SCOPE (--scope)")
+  })
+
   it("names an option beside the variable that it overrides, and none for a secret", () => {
     assert.strictEqual(
       naming.nameOptions("ALF_TOKEN_ENDPOINT or ALF_ISSUER and ALF_CLIENT_SECRET"),

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { isThorough } from "../../core/test/support/Runs.js"
 import { shared } from "../../core/test/support/shared.js"
+import { ExitCode } from "../src/ExitCode.js"
 import * as Alf from "./Alf.js"
 import * as ClientServer from "./ClientServer.js"
 import * as Situations from "./Situations.js"
@@ -72,6 +73,46 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
           )
         })
     )
+
+    it.scoped("doctor says of each store that is down what to start, and names the variable that is set", () =>
+      Effect.gen(function*() {
+        const { env } = yield* makeServer
+        const advice = {
+          "redis://127.0.0.1:1": "Start Redis or",
+          "memcached://127.0.0.1:1": "Start Memcached or",
+          "postgres://app@127.0.0.1:1/app": "Start the database or",
+          "mysql://app@127.0.0.1:1/app": "Start the database or",
+          "sqlite:/missing/tokens.db": "Check that the file and its directory can be written, or"
+        }
+        const outcomes = yield* Effect.forEach(
+          Object.keys(advice),
+          (url) => Alf.here.run(["doctor"], { env: { ...env, ALF_STORE_URL: url } }),
+          { concurrency: "unbounded" }
+        )
+        for (const [index, start] of Object.values(advice).entries()) {
+          const { exitCode, stdout } = outcomes[index]
+          const [cause, advised] = stdout.split("\n")
+          assert.match(cause, /^The store is down: /)
+          assert.strictEqual(
+            advised,
+            `${start} correct ALF_STORE_URL. Until then each process requests its own tokens.`
+          )
+          assert.strictEqual(exitCode, 4)
+        }
+      }))
+
+    it.scoped("doctor names the option where a value came from one", () =>
+      Effect.gen(function*() {
+        const { env } = yield* ClientServer.make({ scope: "orders:read" })
+        yield* standStill
+        const scope = "orders:read orders:write"
+        const [option, variable] = yield* Effect.all([
+          Alf.here.run(["doctor", "--scope", scope], { env }),
+          Alf.here.run(["doctor"], { env: { ...env, ALF_SCOPE: scope } })
+        ], { concurrency: "unbounded" })
+        assert.match(option.stdout, /^.*\nGranted: orders:read\. .* or remove it from --scope\.\n/)
+        assert.match(variable.stdout, /^.*\nGranted: orders:read\. .* or remove it from ALF_SCOPE\.\n/)
+      }))
 
     it.scoped("token shows everything except the token's value, and with --reveal the value alone", () =>
       Effect.gen(function*() {
@@ -290,15 +331,21 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
 
     it.scoped("shows its help and its shell completions", () =>
       Effect.gen(function*() {
-        const [help, late, completions] = yield* Effect.all([
+        const [help, late, completions, ...others] = yield* Effect.all([
           Alf.here.run(["--help"]),
           Alf.here.run(["request", "GET", "/orders", "-i", "-h"]),
-          Alf.here.run(["--completions", "zsh"])
+          Alf.here.run(["--completions", "zsh"]),
+          ...["token", "request", "doctor"].map((name) => Alf.here.run([name, "--help"]))
         ], { concurrency: "unbounded" })
         assert.include(help.stdout, "Exit codes: 0 success")
         assert.include(late.stdout, "$ request ")
         assert.include(completions.stdout, "doctor")
-        for (const outcome of [help, late, completions]) {
+        for (const { stdout } of [help, late, ...others]) {
+          assert.match(stdout, /\bALF_TOKEN_ENDPOINT\b/)
+          assert.notInclude(stdout, process.execPath)
+        }
+        for (const code of Object.values(ExitCode)) assert.match(help.stdout, new RegExp(`[ ,]${code}\\s`))
+        for (const outcome of [help, late, completions, ...others]) {
           assert.strictEqual(outcome.exitCode, 0)
           assertPlain(outcome)
         }
