@@ -328,7 +328,11 @@ const makeLineage = (
   const adopt = Effect.fnUntraced(function*({ isAdoptable, key, sharesTokens }: Need) {
     if (!sharesTokens) return Option.none()
     const readAt = yield* Clock.currentTimeMillis
-    const found = yield* call("get", () => store.get(key))
+    // Fleet rule 1: an unreadable one counts as none
+    const found = yield* call(
+      "get",
+      () => Effect.catchIf(store.get(key), ({ reason }) => reason === "InvalidEntry", () => Effect.succeedNone)
+    )
     return Option.filter(
       Option.flatMap(
         found,

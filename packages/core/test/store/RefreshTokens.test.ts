@@ -1,4 +1,4 @@
-import { AccessToken, OAuthMetrics, TokenStore } from "@effect-alf/core"
+import { AccessToken, OAuthError, OAuthMetrics, TokenStore } from "@effect-alf/core"
 import { TestTokenEndpoint, TestTokenStore } from "@effect-alf/core/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
@@ -80,6 +80,20 @@ describe("RefreshTokens", () => {
       const attempt = yield* make
       assert.strictEqual(yield* attempt({ sharesTokens: false }), "own")
       assert.strictEqual(yield* attempt({ isAdoptable: () => false }), "own")
+    }))
+
+  it.scoped("fleet rule 1: an access token that cannot be decrypted counts as none", () =>
+    Effect.gen(function*() {
+      const memory = yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+      const { attempt, sent } = yield* makeOver({
+        ...memory,
+        get: (name) =>
+          name === key
+            ? new OAuthError.TokenStoreError({ method: "get", reason: "InvalidEntry", description: "another key" })
+            : memory.get(name)
+      })
+      assert.strictEqual(yield* attempt({}), "own")
+      deepStrictEqual(sent, ["first"])
     }))
 
   it.scoped("a refresh token whose successor is not stored yet is remembered, whatever the capacity", () =>
