@@ -227,7 +227,7 @@ export const make: (
 
   // Registered after the fibers, so it runs before they are interrupted: no caller waits for an interrupted flight
   yield* Effect.addFinalizer(() => {
-    const revocation = fleet.isShared ? undefined : options.revocation as ClosingRevocation | undefined
+    const revocation = others === undefined ? options.revocation as ClosingRevocation | undefined : undefined
     const revoked = revocation?.run(slots.all(), fleet, now())
     slots.close()
     flights.abandon(closedError())

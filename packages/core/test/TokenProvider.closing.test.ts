@@ -5,17 +5,19 @@ import { Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as ProviderBench from "./support/ProviderBench.js"
 import { value, warnings } from "./support/ProviderBench.js"
 
-/** A provider whose scope ends when the test says so, and the tokens it revoked. */
+/** A provider whose scope ends when the test says so, and the tokens it revoked. Its store is one of this process. */
 const make = (
-  options: ProviderBench.Options = {},
+  { sharedStore, ...options }: ProviderBench.Options = {},
   revoke: (token: string) => Effect.Effect<void, unknown> = () => Effect.void
 ) =>
   Effect.gen(function*() {
     const revoked: Array<string> = []
+    const store = sharedStore ?? (yield* TokenStore.makeMemory())
     const scope = yield* Scope.make()
     const bench = yield* Scope.extend(
       ProviderBench.make({
         ...options,
+        wrapStore: () => store,
         revocation: TokenRevocation.onClose((token) =>
           Effect.zipRight(revoke(value(token)), Effect.sync(() => revoked.push(value(token))))
         )
@@ -28,22 +30,26 @@ const make = (
 describe("TokenProvider, closing", () => {
   it.effect("RFC 7009: revokes each token that it was issued, once, and removes it from the store", () =>
     Effect.gen(function*() {
-      const { close, provider, revoked, store } = yield* make()
+      const sharedStore = yield* TokenStore.makeMemory()
+      const { close, provider, revoked } = yield* make({ sharedStore })
+      const other = yield* make({ sharedStore, endpoint: { tokenPrefix: "other-" } })
       yield* provider.get()
       yield* provider.get({ scope: "read" })
       yield* provider.get({ scope: "read" })
       yield* ProviderBench.settle
-      assert.strictEqual((yield* store.entries).size, 2)
+      assert.strictEqual(value(yield* other.provider.get()), "token-1")
       yield* close
       deepStrictEqual(revoked, ["token-1", "token-2"])
-      assert.strictEqual((yield* store.entries).size, 0)
+      assert.strictEqual(value(yield* other.provider.get({ scope: "read" })), "other-1")
     }))
 
   it.effect("revokes tokens also if the app is interrupted, as by SIGTERM", () =>
     Effect.gen(function*() {
       const revoked: Array<string> = []
+      const store = yield* TokenStore.makeMemory()
       const fiber = yield* Effect.fork(Effect.scoped(Effect.gen(function*() {
         const { provider } = yield* ProviderBench.make({
+          wrapStore: () => store,
           revocation: TokenRevocation.onClose((token) =>
             Effect.zipRight(Effect.yieldNow(), Effect.sync(() => revoked.push(value(token))))
           )
@@ -56,7 +62,7 @@ describe("TokenProvider, closing", () => {
       deepStrictEqual(revoked, ["token-1"])
     }))
 
-  it.effect("revokes neither expired tokens nor those of other processes", () =>
+  it.effect("revokes neither expired tokens nor those of other providers", () =>
     Effect.gen(function*() {
       const sharedStore = yield* TokenStore.makeMemory()
       const other = yield* make({ sharedStore })
@@ -70,14 +76,27 @@ describe("TokenProvider, closing", () => {
       deepStrictEqual(revoked, [])
     }))
 
-  it.effect("revokes nothing if other processes use the same store", () =>
+  for (const sharing of ["byTurns", "lastWriteWins"] as const) {
+    it.effect(`revokes nothing if other processes use the same store ${sharing}`, () =>
+      Effect.gen(function*() {
+        const { close, provider, revoked } = yield* make({
+          sharedStore: yield* TokenStore.makeMemory({ sharing: TokenStore[sharing] })
+        })
+        yield* provider.get()
+        yield* close
+        deepStrictEqual(revoked, [])
+      }))
+  }
+
+  it.effect("revokes tokens that it keeps out of a shared store", () =>
     Effect.gen(function*() {
       const { close, provider, revoked } = yield* make({
-        sharedStore: yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns })
+        sharedStore: yield* TokenStore.makeMemory({ sharing: TokenStore.byTurns }),
+        shareTokens: false
       })
       yield* provider.get()
       yield* close
-      deepStrictEqual(revoked, [])
+      deepStrictEqual(revoked, ["token-1"])
     }))
 
   it.effect("ends within two seconds, whatever the server does", () =>
