@@ -314,6 +314,14 @@ describe("TokenEndpoint.layerDiscovery", () => {
       deepStrictEqual(choose([{ ...basic, method: "of the app" }], ["none"]), ["of the app", undefined])
     })
 
+    it.scoped("of a secret that an effect reads, the version is one read", () =>
+      Effect.gen(function*() {
+        let reads = 0
+        const endpoint = yield* make({ clientSecret: Effect.sync(() => Redacted.make(`secret-${++reads}`)) })
+        deepStrictEqual(yield* endpoint.credentials, Option.some(Redacted.make("secret-1")))
+        assert.strictEqual(reads, 1)
+      }).pipe(Effect.provide(serve(() => ({})).layer)))
+
     it.effect("the candidates together have the version of all, and the binding of the one that has one", () =>
       Effect.gen(function*() {
         const rotating = (text: string) => ClientAuth.clientSecretBasic(Effect.sync(() => Redacted.make(text)))

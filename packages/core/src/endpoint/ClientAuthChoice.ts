@@ -40,7 +40,8 @@ export const make = <R>(name: string, options: {
 export const merge = <R>(
   candidates: Candidates<R>
 ): Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding"> => {
-  const versions = candidates.flatMap(({ version }) => version === undefined ? [] : [version])
+  // Candidates with one secret read it once
+  const versions = [...new Set(candidates.flatMap(({ version }) => version === undefined ? [] : [version]))]
   return {
     method: candidates.map(({ method }) => method).join(" "),
     version: versions.length === 0 ? undefined : Effect.map(Effect.all(versions), mergeVersions),
