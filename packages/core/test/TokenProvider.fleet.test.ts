@@ -145,6 +145,19 @@ describe.concurrent("TokenProvider, a fleet", () => {
       deepStrictEqual([count, sum], [1, 0.4])
     }))
 
+  it.effect("a clock that is set back reduces no measured wait for a lease", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("1 hour")
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { processes } = yield* makeFleet(2, { endpoint: { delay: "1 minute" } })
+        for (const { provider } of processes) yield* Effect.fork(provider.get())
+        yield* settle
+        yield* TestClock.setTime(0)
+      }))
+      const { count, sum } = yield* Metric.value(Metric.tagged(OAuthMetrics.leaseWaitDuration, "test", "clock"))
+      deepStrictEqual([count, sum], [1, 0])
+    }).pipe(Effect.tagMetrics("test", "clock")))
+
   it.scoped("a background renewal that may not start yet is no failure, however short maxWait is", () =>
     Effect.gen(function*() {
       const { processes: [one, two] } = yield* makeFleet(2, { maxWait: "1 second" })

@@ -177,7 +177,8 @@ const join = (
     /** A background renewal does not wait. */
     const endWait = Effect.map(Clock.currentTimeMillis, (now) => {
       if (waitingSince === undefined) return
-      if (reason !== "background") update(OAuthMetrics.leaseWaitDuration, (now - waitingSince) / 1000)
+      // A clock that was set back must not reduce the sum
+      if (reason !== "background") update(OAuthMetrics.leaseWaitDuration, Math.max(0, now - waitingSince) / 1000)
       waitingSince = undefined
     })
 
