@@ -37,17 +37,14 @@ export const make: (
   if (!Array.isArray(keys) || keys.length === 0) {
     return yield* LayerOptions.invalid(option, "must contain at least one key")
   }
-  const cryptoKeys = new Map<string, CryptoKey>()
-  for (const [index, given] of keys.entries()) {
+  const given: ReadonlyArray<Partial<EncryptionKey> | undefined> = keys
+  const imported = yield* LayerOptions.collect(given.map((one, index) => {
     const name = `${option}[${index}]`
-    const { id, key }: Partial<EncryptionKey> = given ?? {}
-    if (!isKeyId(id)) {
-      return yield* LayerOptions.invalid(`${name}.id`, "must be 1 to 64 ASCII letters, digits or any of . _ : / -")
-    }
-    if (cryptoKeys.has(id)) return yield* LayerOptions.invalid(`${name}.id`, "is also the id of another key")
-    cryptoKeys.set(id, yield* importKey(`${name}.key`, key))
-  }
-  const [[sealingId, sealingKey]] = cryptoKeys
+    const others = given.slice(0, index).map((other) => other?.id)
+    return LayerOptions.collect([checkId(`${name}.id`, one?.id, others), importKey(`${name}.key`, one?.key)])
+  }))
+  const [[sealingId, sealingKey]] = imported
+  const cryptoKeys = new Map(imported)
 
   return {
     seal: Effect.fnUntraced(function*(storeKey, payload) {
@@ -100,6 +97,11 @@ const keyLength = 32
 const KeyId = Schema.String.pipe(Schema.pattern(/^[\w.:/-]{1,64}$/))
 
 const isKeyId = Schema.is(KeyId)
+
+const checkId = (option: string, id: string | undefined, others: ReadonlyArray<string | undefined>) => {
+  if (!isKeyId(id)) return LayerOptions.invalid(option, "must be 1 to 64 ASCII letters, digits or any of . _ : / -")
+  return others.includes(id) ? LayerOptions.invalid(option, "is also the id of another key") : Effect.succeed(id)
+}
 
 const importKey = Effect.fnUntraced(function*(option: string, key: EncryptionKey["key"] | undefined) {
   if (key === undefined || key === null) return yield* LayerOptions.invalid(option, "is missing")

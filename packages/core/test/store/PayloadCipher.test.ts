@@ -291,7 +291,7 @@ describe("PayloadCipher", () => {
     const wrong: Record<string, readonly [keys: ReadonlyArray<any>, message: string]> = {
       "no keys": [[], "keys must contain at least one key"],
       "keys that are none": [undefined as never, "keys must contain at least one key"],
-      "nothing in place of a key": [[undefined], `keys[0].id ${notAnId}`],
+      "nothing in place of a key": [[undefined], `keys[0].id ${notAnId}; keys[0].key is missing`],
       "no id": [[{ key: good.key }], `keys[0].id ${notAnId}`],
       "an empty id": [[key("")], `keys[0].id ${notAnId}`],
       "an id with a space": [[good, key("a b")], `keys[1].id ${notAnId}`],
@@ -299,6 +299,10 @@ describe("PayloadCipher", () => {
       "an id of 65 characters": [[key("a".repeat(65))], `keys[0].id ${notAnId}`],
       "the same id twice": [[good, key("b"), key("a", 2)], "keys[2].id is also the id of another key"],
       "no key": [[{ id: "a" }], "keys[0].key is missing"],
+      "several of them": [
+        [{ id: "a" }, { id: "a", key: Redacted.make("") }],
+        "keys[0].key is missing; keys[1].id is also the id of another key; keys[1].key is not 32 bytes of base64"
+      ],
       "a key that is not redacted": [[{ id: "a", key: "k".repeat(43) }], "keys[0].key must be made by Redacted.make"],
       "a key that is not set": [[{ id: "a", key: Redacted.make(undefined) }], "keys[0].key is missing"],
       "an empty key": [[{ id: "a", key: Redacted.make("") }], "keys[0].key is not 32 bytes of base64"],
