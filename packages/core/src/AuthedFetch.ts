@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import * as Cookies from "@effect/platform/Cookies"
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -22,6 +21,7 @@ import * as Runtime from "effect/Runtime"
 import * as Stream from "effect/Stream"
 import * as AuthedHttpClient from "./AuthedHttpClient.js"
 import * as Redirect from "./client/Redirect.js"
+import { FetchRequestInit } from "./endpoint/FetchRequestInit.js"
 import { isStatusFailure } from "./endpoint/StatusFailure.js"
 import * as OAuthError from "./OAuthError.js"
 import * as Origin from "./Origin.js"
@@ -240,8 +240,8 @@ const settingsOf = (request: Request): RequestInit => {
 const withRequestInit = (init: RequestInit) => {
   const { body, headers, method, redirect, signal, ...others } = init
   return Effect.mapInputContext((context: Context.Context<never>) =>
-    Context.add(context, FetchHttpClient.RequestInit, {
-      ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+    Context.add(context, FetchRequestInit, {
+      ...Option.getOrUndefined(Context.getOption(context, FetchRequestInit)),
       ...others
     })
   )
