@@ -154,7 +154,6 @@ const defaultCapacity = 10_000
 
 /** Tokens that an app starts with are asked for so many at once. */
 const warmConcurrency = 16
-const anyOrigin = ""
 
 type Failure = Cooldown.Failure
 
@@ -331,7 +330,7 @@ export const make: (
       const { held, quietUntil } = slots.of(request).state
       return held !== undefined && now() < quietUntil ? held.token : undefined
     },
-    get: (request, origin = anyOrigin, onUse) =>
+    get: (request, origin = OriginVerdicts.anyOrigin, onUse) =>
       Effect.suspend(() => {
         const slot = slots.of(request)
         const { held, quietUntil } = slot.state
@@ -342,13 +341,13 @@ export const make: (
             return failure
           })
       }),
-    renew: (rejected, request, origin = anyOrigin) =>
+    renew: (rejected, request, origin = OriginVerdicts.anyOrigin) =>
       Effect.suspend(() => {
         const slot = slots.of(request)
         reports.doubted(slot, rejected, origin)
         return replace(slot, rejected, waiting(origin))
       }),
-    report: (token, outcome, request, origin = anyOrigin) =>
+    report: (token, outcome, request, origin = OriginVerdicts.anyOrigin) =>
       Effect.sync(() => {
         const slot = slots.of(request)
         reports[outcome](slot, token, origin)

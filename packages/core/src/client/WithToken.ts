@@ -43,8 +43,6 @@ export type WithToken = <T extends Attempt, A, E, R>(
 
 type TokenFailure = TokenRequestError | TokenProviderError
 
-const anyOrigin = ""
-
 /** Makes it for one client of the provider. */
 export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(function*() {
   const provider = yield* TokenProvider
@@ -57,7 +55,7 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
   }
 
   const report = ({ origin, token, tokenRequest }: Attempt, outcome: "accepted" | "rejected") => {
-    acceptances[outcome](token, origin ?? anyOrigin)
+    acceptances[outcome](token, origin ?? OriginVerdicts.anyOrigin)
     return provider.report(token, outcome, tokenRequest, origin)
   }
 
@@ -65,14 +63,14 @@ export const make: Effect.Effect<WithToken, never, TokenProvider> = Effect.gen(f
     // The hot path: a token that is known to work costs no more than this
     const received = (answer: A, attempt: T): Effect.Effect<A, E, R> => {
       if (isRejection(answer, attempt)) return renews ? renew(answer, attempt) : Effect.succeed(answer)
-      return acceptances.works(attempt.token, attempt.origin ?? anyOrigin)
+      return acceptances.works(attempt.token, attempt.origin ?? OriginVerdicts.anyOrigin)
         ? Effect.succeed(answer)
         : Effect.as(report(attempt, "accepted"), answer)
     }
 
     const renew = (rejection: A, attempt: T): Effect.Effect<A, E, R> => {
       const { origin, token, tokenRequest } = attempt
-      acceptances.rejected(token, origin ?? anyOrigin)
+      acceptances.rejected(token, origin ?? OriginVerdicts.anyOrigin)
       const end = (outcome: OAuthMetrics.ReplayOutcome, failure?: TokenFailure) => {
         count(outcome, failure)
         return Effect.succeed(rejection)

@@ -33,6 +33,9 @@ export interface Paused {
 /** The standing of an origin. */
 export type Standing = Trusted | Doubtful | Paused
 
+/** Stands for the origin of callers that name none. */
+export const anyOrigin = ""
+
 /** An origin that rejected a token. */
 interface OriginState {
   readonly standing: Standing
