@@ -82,10 +82,7 @@ export const load = <R = never>(
   algorithm?: Algorithm | undefined
 ): Effect.Effect<SigningKey, CredentialsError, R> => {
   const read: Effect.Effect<Key, CredentialsError, R> = Effect.isEffect(source)
-    ? Effect.mapError(
-      source,
-      (error) => isCredentialsError(error) ? error : new CredentialsError({ description: "the key is unavailable" })
-    )
+    ? Effect.mapError(source, unavailable("the key"))
     : Effect.succeed(source)
   let last: SigningKey | undefined
   return Effect.flatMap(read, (key) => {

@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -27,6 +26,7 @@ import type { ResolvedTokenRequest } from "../TokenRequest.js"
 import type { TokenStore } from "../TokenStore.js"
 import * as BoundedStore from "./BoundedStore.js"
 import { randomName } from "./SharedTokens.js"
+import * as Sharing from "./Sharing.js"
 import * as StoredToken from "./StoredToken.js"
 
 type Failure = TokenRequestError | TokenProviderError
@@ -101,8 +101,6 @@ const attemptMargin = Duration.seconds(1)
 const storeMargin = Duration.seconds(15)
 /** If this much of a lease was lost before the attempt, as in a paused process, the lease is not used (ms). */
 const maxDelay = 2_000
-/** A process that waits for its turn looks this often (ms). */
-const pollInterval = { min: 100, max: 300 }
 /** Writes are retried this often while a caller waits; then once a second, until the store accepts. */
 const writeRetries = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(4))
 const lateRetries = Schedule.spaced("1 second")
@@ -394,7 +392,7 @@ const makeLineage = (
               retryAfter: failureCooldown
             })
           }
-          const pause = yield* Random.nextRange(pollInterval.min, pollInterval.max)
+          const pause = yield* Sharing.pollInterval
           // Whole milliseconds: a fraction may be too small to advance the clock
           yield* restore(Effect.sleep(Math.ceil(Math.min(pause, need.deadline - now))))
         }
