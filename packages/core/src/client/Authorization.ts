@@ -31,7 +31,7 @@ export interface Attempt extends AddressedRequest.AddressedRequest {
  * Sends a request with its token, and passes the response on. Response and
  * errors show the request without the token.
  */
-export type Send = <A extends Attempt, E>(
+type Send = <A extends Attempt, E>(
   attempt: A,
   receive: Receive<A, E>
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
@@ -43,7 +43,7 @@ export type Receive<A extends Attempt, E = never> = (
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
 
 /** `Send` for a request that the client has received. */
-export type SendExecuted = <A extends Attempt, E>(
+type SendExecuted = <A extends Attempt, E>(
   executed: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>,
   attempt: A,
   receive: Receive<A, E>

@@ -20,7 +20,7 @@ export interface Attempt {
 }
 
 /** What calls of one kind share. A rejection is a response, not a failure. */
-export interface Kind<T extends Attempt, A, E, R> {
+interface Kind<T extends Attempt, A, E, R> {
   /** Makes the call, and passes the response on. */
   readonly send: (
     attempt: T,

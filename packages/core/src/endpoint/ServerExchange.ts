@@ -48,7 +48,7 @@ type ErrorFields = Omit<AuthorizationServerErrorFields, "endpoint">
 type ResponseFault = Omit<ErrorFields, "reason"> & Partial<ErrorFields>
 
 /** Reads an object, or says what is wrong with it. */
-export type Decode<A> = (body: Readonly<Record<string, unknown>>) => Either.Either<A, string>
+type Decode<A> = (body: Readonly<Record<string, unknown>>) => Either.Either<A, string>
 
 /** A good response: a status of 2xx, and no OAuth error. */
 export interface Answer<E extends AuthorizationServerError> {

@@ -12,7 +12,7 @@ import type { Slot } from "./TokenCache.js"
 type Consequence = "serves" | "rejected" | "missing"
 
 /** The key whose renewals are logged. */
-export type Subject = Pick<Slot, "name" | "request">
+type Subject = Pick<Slot, "name" | "request">
 
 /** Logs the renewals of each key. */
 export interface RenewalLog {
