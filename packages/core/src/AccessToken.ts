@@ -189,17 +189,18 @@ export interface Windows {
   readonly expiresAt: number
 }
 
-// A fifth of the lifetime is time enough to renew without asking twice as often
+// A fifth of the lifetime leaves enough time to renew, without twice as many token requests
 const refreshShare = 0.2
 // The leeway must stay well inside the refresh window
 const leewayShare = 0.1
-// In the leeway a request may end that began before it: both are enough for one of a tenth of the lifetime
+// A token request that started before the leeway may end in it: this share and the leeway suffice for one that takes a
+// tenth of the lifetime
 const requestShare = 0.05
 // Longer than an attempt takes by default (TokenEndpoint.timeout)
 const maxRequest = 10_000
-// What a request took says roughly what the next one takes
+// The next token request takes roughly as long as the last ones
 const requestMargin = 1.5
-// However slow the endpoint, it is not asked more than twice as often
+// However slow the endpoint is, at most twice as many tokens are requested
 const maxAheadShare = 0.5
 
 /**

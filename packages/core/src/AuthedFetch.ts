@@ -34,7 +34,7 @@ import * as Origin from "./Origin.js"
  */
 export type Fetch = typeof globalThis.fetch
 
-/** As many as fetch follows. */
+/** The limit of fetch. */
 const maxRedirects = 20
 
 // More than nearly every document that is posted; held once for each request that is under way
@@ -44,13 +44,14 @@ const maxBufferedBytes = 1024 * 1024
  * Makes a `fetch` of a client. It behaves like fetch, except:
  *
  * - A relative URL is joined to the client's `baseUrl`.
- * - After a 401 all bodies except streams are sent again (rule 5). The body of
- *   a `Request` is a stream; up to 1 MiB of it is buffered before it is sent,
- *   and a body that ends within this can be sent again.
+ * - After a 401 all bodies except streams are sent again. The body of a
+ *   `Request` is a stream; up to 1 MiB of it is buffered before it is sent, and
+ *   a body that ends within this can be sent again.
  * - Redirects are followed as `AuthedHttpClient.followRedirects` does, at most
  *   20 in a row. With `redirect: "manual"` the redirect itself is returned, as
  *   fetch does on servers. A redirect that is not followed rejects with a
- *   `RedirectError`.
+ *   `RedirectError`, and one whose body cannot be sent again with a
+ *   `TypeError`.
  * - An `OAuthError` rejects as it is. Every other failure rejects with a
  *   `TypeError` whose cause is platform's error.
  * - Only the methods that platform knows are supported.
@@ -139,7 +140,7 @@ export const make: Effect.Effect<Fetch, never, AuthedHttpClient.AuthedHttpClient
 // requests
 // -----------------------------------------------------------------------------
 
-/** Stands for a base that only the client knows, where fetch wants a whole address. */
+/** Replaces the base URL, which only the client knows: `Request` requires an absolute URL. */
 const placeholder = "https://base.invalid"
 
 const isRelative = (input: Parameters<Fetch>[0]): boolean => typeof input === "string" && !Origin.isAbsolute(input)
@@ -158,7 +159,7 @@ const snapshot = (body: RequestInit["body"]): RequestInit["body"] => {
   return copy
 }
 
-/** The request as platform has it. What fetch makes of `init` is in `request`, but for what the body was before. */
+/** The request for platform's client. `request` contains what fetch made of `init`; `source` is the body in `init`. */
 const requestOf = Effect.fnUntraced(function*(address: string, request: Request, source: RequestInit["body"]) {
   const { method } = request
   if (!HttpMethod.isHttpMethod(method)) {
@@ -166,7 +167,7 @@ const requestOf = Effect.fnUntraced(function*(address: string, request: Request,
   }
   const body = yield* bodyOf(request, source)
   const bodiless = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(address), request.headers)
-  // Platform takes the Content-Type from a request without a body, fetch does not
+  // Platform removes the Content-Type of a request without a body, fetch does not
   return body._tag === "Empty" ? bodiless : HttpClientRequest.setBody(bodiless, body)
 })
 
@@ -196,7 +197,7 @@ const isInMemory = (source: unknown): boolean =>
   source instanceof ArrayBuffer ||
   ArrayBuffer.isView(source)
 
-/** The bytes of a stream, or, where there are too many, what has been read of it and the rest. */
+/** The bytes of a stream; if there are too many, a stream of those that were read and the rest. */
 const buffered = Effect.fnUntraced(
   function*(body: ReadableStream<Uint8Array>, contentType: string) {
     const reader = body.getReader()
@@ -228,7 +229,10 @@ const streamOf = (body: ReadableStream<Uint8Array>) => Stream.fromReadableStream
 
 const settings = ["cache", "credentials", "integrity", "keepalive", "mode", "referrer", "referrerPolicy"] as const
 
-/** What a `Request` says beside what is sent: where it says nothing, the fetch client's own `RequestInit` is to stay. */
+/**
+ * The settings of a `Request`, without those that have their default: there the
+ * fetch client's own `RequestInit` applies.
+ */
 const settingsOf = (request: Request): RequestInit => {
   const silent = new Request(placeholder)
   return Object.fromEntries(
@@ -236,7 +240,10 @@ const settingsOf = (request: Request): RequestInit => {
   )
 }
 
-/** What in `init` is neither in the request, nor platform's to say. */
+/**
+ * Passes to platform's fetch client those settings of `init` that are not in
+ * the request and that platform does not set.
+ */
 const withRequestInit = (init: RequestInit) => {
   const { body, headers, method, redirect, signal, ...others } = init
   return Effect.mapInputContext((context: Context.Context<never>) =>
@@ -270,7 +277,7 @@ const responseOf = (
 /** https://fetch.spec.whatwg.org/#redirect-status */
 const redirectStatuses = [301, 302, 303, 307, 308]
 
-/** A redirect that fetch would rather fail than return: its body cannot be sent again, or it leads nowhere. */
+/** Whether fetch would fail instead of returning this redirect, which was not followed. */
 const isRefused = ({ headers, status }: HttpClientResponse.HttpClientResponse, redirect: RequestRedirect): boolean =>
   redirectStatuses.includes(status) && (redirect === "error" || (redirect === "follow" && "location" in headers))
 
@@ -297,7 +304,7 @@ interface Whereabouts {
   readonly redirected: boolean
 }
 
-/** Only fetch itself can make a response that knows where it comes from. */
+/** A response with its URL, which only fetch itself can set. */
 class FetchedResponse extends Response {
   readonly #from: Whereabouts
 
@@ -321,9 +328,10 @@ class FetchedResponse extends Response {
 }
 
 /**
- * A body that is opened when it is first read: until then platform ends the
- * connection of a response that is dropped. It ends with the request's signal,
- * which follows that of the caller for as long as the request itself is held.
+ * A body that is opened when it is first read: until then platform closes the
+ * connection of a response that is dropped. The body ends with the request's
+ * signal, which follows the caller's signal as long as the request is
+ * referenced.
  */
 const readable = (request: Request, open: () => ReadableStream<Uint8Array>): ReadableStream<Uint8Array> => {
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
@@ -355,10 +363,10 @@ const readable = (request: Request, open: () => ReadableStream<Uint8Array>): Rea
 // errors
 // -----------------------------------------------------------------------------
 
-// Their type says no more: they become the rejection of a promise
+// Typed as unknown: it becomes the rejection of a promise
 const typeError = (message: string, cause?: unknown): unknown => new TypeError(message, { cause })
 
-// The words of Node's fetch, by which libraries know what may be tried again
+// The message of Node's fetch, by which libraries decide what to retry
 const failed = (cause: unknown): unknown => typeError("fetch failed", cause)
 
 type Failure = AuthedHttpClient.ClientError | OAuthError.RedirectError
@@ -375,7 +383,7 @@ const abandon = (request: Request, error: unknown): unknown => {
 const aborted = (request: Request): Effect.Effect<never, unknown> =>
   Effect.async((resume) => {
     const abort = () => resume(Effect.fail(request.signal.reason))
-    // Its fiber begins a moment after the call of fetch
+    // The fiber starts a moment after fetch was called
     if (request.signal.aborted) return abort()
     request.signal.addEventListener("abort", abort)
     return Effect.sync(() => request.signal.removeEventListener("abort", abort))

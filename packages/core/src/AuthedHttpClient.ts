@@ -112,7 +112,8 @@ export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self,
 }
 
 /**
- * Where tokens may go is always said: by `baseUrl`, by `origins`, or by both.
+ * Options of a client. The origins that tokens may be sent to are required:
+ * `baseUrl`, `origins`, or both.
  *
  * @since 0.1.0
  * @category options
@@ -227,8 +228,8 @@ const defaultMaxRedirects = 10
  *   cannot be sent again (see `withReplayableBodies`), the redirect itself is
  *   returned.
  * - The token is sent to the origin of the first request and to those of
- *   `baseUrl` and `origins`, and not any more after a redirect has left these.
- *   A 401 of each hop is handled as usual.
+ *   `baseUrl` and `origins`, but no longer after a redirect to any other
+ *   origin. A 401 of each hop is handled as usual.
  * - When the origin changes, even to an allowed one, the headers Authorization,
  *   Cookie, Proxy-Authorization, DPoP and Host of the caller are removed, and
  *   those in platform's `Headers.currentRedactedNames`.
@@ -270,8 +271,8 @@ export const manualRedirects: <E, R>(client: HttpClient.HttpClient.With<E, R>) =
   HttpClient.transformResponse(withCall((call) => ({ ...call, redirects: Redirect.manual })))
 
 /**
- * Checks the options of the client and its provider, and names all that is wrong
- * with them. The layers do so by themselves.
+ * Checks the options of the client and its provider, and names all that are
+ * wrong. The layers do this themselves.
  *
  * @since 0.1.0
  * @category checks
@@ -355,7 +356,7 @@ export const make: (
   const execute = (
     request: HttpClientRequest.HttpClientRequest
   ): Effect.Effect<HttpClientResponse.HttpClientResponse, ClientError | RedirectError> => {
-    // An effect that gives the fiber would cost more than all of this does
+    // An effect that returns the fiber would cost more than the rest of this function
     const fiber = Option.getOrThrow(Fiber.getCurrentFiber())
     const call = Context.get(fiber.currentContext, CurrentCall)
     const url = route.complete(request.url)
@@ -367,11 +368,14 @@ export const make: (
     return Authorization.hide(response, fiber.getFiberRef(Headers.currentRedactedNames))
   }
 
-  // Only who follows redirects has them refused: the error is in the type of that client alone
+  // Redirects are refused only where they are followed: only that client's type contains the error
   return HttpClient.makeWith(Effect.flatMap(execute), Effect.succeed) as AuthedHttpClient["Type"]
 })
 
-/** The token request of a call over that of its client. The same one merges to the same, by which its key is known. */
+/**
+ * Merges the token request of a call with that of its client. The same request
+ * gives the same object, whose key is cached.
+ */
 const makeMerge = (defaults: TokenRequest.TokenRequest | undefined) => {
   const known = new WeakMap<TokenRequest.TokenRequest, TokenRequest.TokenRequest>()
   return (request: TokenRequest.TokenRequest | undefined) => {
@@ -418,7 +422,10 @@ export const layer = (
   TokenEndpoint | TokenStore | HttpClient.HttpClient
 > => checked(options, AuthedHttpClient, make(options))
 
-/** Over a provider of its own, where the options of both are right. In one layer: to combine some costs more. */
+/**
+ * A client and its own provider, after a check of the options of both. In one
+ * layer, as combining several costs more.
+ */
 const checked = <I, A>(
   options: Options & TokenProvider.Options,
   tag: Context.Tag<I, A>,

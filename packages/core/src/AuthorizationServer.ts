@@ -119,8 +119,8 @@ export interface Options {
 }
 
 /**
- * A client secret, as `Redacted.make` makes it, or an effect that reads it. A
- * text in the clear is refused by this name.
+ * A client secret, as `Redacted.make` makes it, or an effect that reads it. The
+ * compiler's error for a plain string shows this name.
  *
  * @since 0.1.0
  * @category options
@@ -128,8 +128,9 @@ export interface Options {
 export type RedactedClientSecret<R = never> = ClientAuth.Secret<R>
 
 /**
- * Who asks, and within what bounds. `clientAuth` takes precedence over
- * `clientSecret`, which is sent by HTTP Basic; one of the two is required.
+ * The client that sends a request, and the limits of the request. `clientAuth`
+ * takes precedence over `clientSecret`, which is sent by HTTP Basic; one of the
+ * two is required.
  *
  * @since 0.1.0
  * @category options
@@ -175,7 +176,10 @@ export interface EndpointOptions<R = never> extends RequestOptions<R> {
   readonly issuer?: string | undefined
 }
 
-/** Those who wait for one answer share its failure, and a server that is down is not asked more often (ms). */
+/**
+ * Callers that wait for one response share its failure, and a server that is
+ * down gets no other request within this time (ms).
+ */
 const failureCooldown = 1_000
 /** A refresh that failed is tried again after this (ms). */
 const refreshCooldown = 60_000
@@ -217,7 +221,7 @@ export const make: (
         ),
         Effect.tap(({ unread }) => tellUnread(unread)),
         Effect.map(({ fields }) => fields),
-        // The limit must hold whatever cannot be interrupted: the client, or the caller, as a finalizer
+        // The limit must hold even if the client, or the caller (such as a finalizer), cannot be interrupted
         Effect.disconnect,
         Effect.interruptible,
         Effect.timeoutFail({
@@ -232,7 +236,7 @@ export const make: (
       )
     }
 
-    /** Whatever is wrong with the first address, the metadata may be at the second. */
+    /** However the first address fails, the metadata may be at the second. */
     const discover: Effect.Effect<Metadata, DiscoveryError> = candidates.slice(1).reduce(
       (first, next) =>
         Effect.catchAll(first, (error) => Effect.mapError(ask(next), (other) => moreTelling(error, other))),
@@ -240,13 +244,15 @@ export const make: (
     )
 
     let known: Metadata | undefined
-    /** Between these it is taken as it is (epoch milliseconds): a clock that was set back must not make it last. */
+    /**
+     * The metadata is fresh between these times (epoch milliseconds): a clock that was set back must not prolong it.
+     */
     let freshFrom = Infinity
     let freshUntil = -Infinity
     const isFresh = (now: number) => freshFrom <= now && now < freshUntil
     let isDoubtful = false
     let failure: { readonly error: DiscoveryError; readonly at: number } | undefined
-    /** Whether it was said that the metadata serves on. */
+    /** Whether it was logged that the old metadata stays in use. */
     let isSaid = false
     const turn = Effect.unsafeMakeSemaphore(1)
 
@@ -280,10 +286,10 @@ export const make: (
         })
     )
 
-    /** One at a time: who waited takes what the one before has brought. */
+    /** One request at a time: callers that waited for it take its result. */
     const readInTurn = turn.withPermits(1)(Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (known !== undefined) return isFresh(now) ? Effect.succeed(known) : read
-      // Either way: a clock that was set back must not make it last
+      // In both directions: a clock that was set back must not prolong it
       return failure !== undefined && Math.abs(now - failure.at) < failureCooldown ? Effect.fail(failure.error) : read
     }))
 
@@ -298,7 +304,7 @@ export const make: (
       return isFresh(now) ? Effect.succeed(known) : Effect.as(readInBackground, known)
     })
 
-    /** What an https server names is not looked for on the machine itself. */
+    /** An https issuer must not name an http endpoint: only http on loopback is allowed, and that is this machine. */
     const checkEndpoint = (name: Endpoint, address: string) =>
       Effect.filterOrElse(
         Origin.checkUrl(name, address, options),
@@ -346,7 +352,7 @@ export const layer = (
 ): Layer.Layer<AuthorizationServer, InvalidOptions, HttpClient.HttpClient> =>
   Layer.scoped(AuthorizationServer, make(options))
 
-/** RFC 8414 §3.1 puts its path before that of the issuer, OpenID Connect Discovery 1.0 §4.1 behind it. */
+/** RFC 8414 §3.1 puts the well-known path before the issuer's path, OpenID Connect Discovery 1.0 §4.1 after it. */
 const wellKnown = ({ origin, pathname }: URL): readonly [URL, URL] => {
   const path = pathname.replace(/\/$/, "")
   return [
@@ -357,7 +363,7 @@ const wellKnown = ({ origin, pathname }: URL): readonly [URL, URL] => {
 
 const decodeMetadata = Field.decodeLenient(Metadata, ["issuer", "token_endpoint", "mtls_endpoint_aliases"])
 
-/** RFC 8414 §3.3: it must be the same to the last character, lest another server speaks for this one. */
+/** RFC 8414 §3.3: the two must be identical, so that no other server can pose as this one. */
 const describeOther = (found: string, issuer: string): string => {
   const hint = found.trim() === issuer
     ? ": they differ in white space"
@@ -370,7 +376,7 @@ const describeOther = (found: string, issuer: string): string => {
 const advice =
   "No metadata was found for this issuer: check the issuer, or give the address of its metadata (metadataUrl)"
 
-/** Of two failures the one that says more: a server that is away says nothing of where its metadata is. */
+/** The more informative of two failures. A transient one counts first: the metadata may be at its address. */
 const moreTelling = (first: DiscoveryError, second: DiscoveryError): DiscoveryError => {
   if (first.isTransient) return first
   if (second.isTransient) return second

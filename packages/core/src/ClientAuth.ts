@@ -311,7 +311,7 @@ export const assertion = <R = never>(
   options: AssertionOptions = {}
 ): ClientAuth<R> => ({
   method: options.method ?? "private_key_jwt",
-  // Without a version of its own: a source may make a new assertion whenever it is asked
+  // Without a version: a source may make a new assertion for every attempt
   authenticate: (context) =>
     Effect.map(
       read(source, "the assertion"),

@@ -147,7 +147,7 @@ export const makeNonces = (): Nonces => {
   }
 }
 
-// RFC 9449 §8.1; it is signed and sent back, and those that are encrypted are the longest
+// RFC 9449 §8.1. A nonce is signed and sent back; encrypted nonces are the longest
 const nonceText = /^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/
 
 const isNonce = (text: string | undefined): text is string => text !== undefined && nonceText.test(text)

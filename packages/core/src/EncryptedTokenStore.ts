@@ -66,7 +66,7 @@ export const make = (
       set: Effect.fnUntraced(function*(key, entry, replaces) {
         const sealed = { ...entry, payload: yield* cipher.seal(key, entry.payload) }
         if (yield* store.set(key, sealed, replaces)) return true
-        // What the store refuses to overwrite may be what counts as absent here
+        // An entry that does not decrypt counts as absent here, but the store may refuse to overwrite it
         const current = yield* store.get(key)
         const isReadable = Option.isSome(current) && (yield* Effect.isSuccess(open(key, current.value)))
         return !isReadable && (yield* store.set(key, sealed, Option.map(current, ({ version }) => version)))

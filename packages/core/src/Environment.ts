@@ -48,7 +48,7 @@ export const make = <A>(
   parse: (text: string) => Either.Either<A, string>,
   isSecret = false
 ): Variable<A> => {
-  // Primitives of their own: of what a map refuses, the error does not tell the prefix
+  // Two primitives: an error of a mapped Config would not contain the prefix
   const primitive = <B>(whenEmpty: Either.Either<B, string>): Config.Config<A | B> =>
     Config.nested(
       Config.primitive(description, (text) => {
@@ -283,7 +283,7 @@ export interface Options {
 }
 
 /**
- * What variables say, and what is wrong with them.
+ * The values of variables, and what is wrong with them.
  *
  * @since 0.1.0
  * @category models
@@ -317,8 +317,8 @@ export const withPrefix = ({ prefix }: Options) => <A, E, R>(effect: Effect.Effe
 export const prefixed = (name: string, { prefix = "ALF" }: Options): string => name.replace(/^ALF(?=_)/, () => prefix)
 
 /**
- * Reads the variables of this module, and others beside them, whatever they say.
- * It fails only where the ConfigProvider does.
+ * Reads the variables of this module and others. It fails only if the
+ * ConfigProvider fails; `check` of the result fails with those that are wrong.
  *
  * @since 0.1.0
  * @category accessors
@@ -345,9 +345,8 @@ export const inspectWith = <V extends Variables>(
 }
 
 /**
- * Reads the variables of this module, and others beside them. Those that are
- * wrong, or contradict each other, are named as they are written, and no value
- * is shown.
+ * Reads the variables of this module and others. The error names those that are
+ * wrong or contradict each other, with their prefix, and shows no value.
  *
  * @since 0.1.0
  * @category accessors
@@ -375,9 +374,9 @@ export const read: Effect.Effect<Environment, InvalidOptions | ConfigError.Confi
 export type Alternatives = readonly [keyof Values, ...ReadonlyArray<keyof Values>]
 
 /**
- * Fails unless at least one of each of these alternatives is set. The error
- * names all that are missing, and variables that seem to be these, misspelt; one
- * that is empty is reported alone.
+ * Fails unless at least one variable of each group is set. The error names the
+ * variables of a group without one, and a similar name that is set and may be
+ * misspelt. If one of a group is empty, the error names only that one.
  *
  * @since 0.1.0
  * @category checks
@@ -403,8 +402,8 @@ export const requireEach = (
   })
 
 /**
- * What is said of alternatives of which none says anything: all could be set, or
- * the one that is there and empty.
+ * The error of a group without a value: it names all variables of the group, or
+ * the one that is set but empty.
  *
  * @since 0.1.0
  * @category accessors
@@ -419,7 +418,7 @@ export const absenceOf = (environment: Environment, keys: Alternatives): Invalid
 }
 
 /**
- * A variable that is set, and that nothing reads.
+ * A variable that is set but not read.
  *
  * @since 0.1.0
  * @category models
@@ -431,9 +430,9 @@ export interface UnreadVariable {
 }
 
 /**
- * The variables that begin with the prefix of these, and that nothing reads,
- * such as misspelt ones. Where the ConfigProvider cannot list its names, there
- * are none.
+ * The variables with the same prefix that are set but not read, such as
+ * misspelt ones. The result is empty if the ConfigProvider cannot list its
+ * names.
  *
  * @since 0.1.0
  * @category accessors

@@ -1,7 +1,7 @@
 /**
- * What the `HttpClient` at the bottom can offer besides sending: it takes the
- * authorization of a request apart from the request, and never shows it; and it
- * connects while the token is requested.
+ * What the underlying `HttpClient` can offer in addition to sending: it takes a
+ * request's authorization separately and never shows it, and it connects while
+ * the token is requested.
  *
  * @since 0.1.0
  */
@@ -13,8 +13,8 @@ import type * as Effect from "effect/Effect"
 
 /**
  * Sends a request with this `Authorization` header in place of its own. The
- * response, the errors and the spans show the request as it was given; of the
- * header a span shows that there is one.
+ * response, the errors and the spans show the request as it was given. A span
+ * also shows that there is such a header, without its value.
  *
  * @since 0.1.0
  * @category models
@@ -33,7 +33,7 @@ export type SendAuthorized = (
  */
 export type Connect = (origin: string) => void
 
-// Any copy of this module knows it
+// The same in every copy of this module
 const key: unique symbol = Symbol.for("@effect-alf/core/HttpTransport") as never
 
 interface Transport extends HttpClient.HttpClient {
@@ -41,9 +41,9 @@ interface Transport extends HttpClient.HttpClient {
 }
 
 /**
- * Says how the client sends a request with an authorization, and how it
- * connects. `AuthedHttpClient` then leaves that to the client, and has nothing
- * to hide of what comes back. A client that is made from this one, as by
+ * Declares how the client sends a request with an authorization, and how it
+ * connects. `AuthedHttpClient` then uses this, and need not redact responses
+ * and errors. A client that is made from this one, for example by
  * `HttpClient.mapRequest`, does not inherit it.
  *
  * @since 0.1.0
@@ -54,11 +54,11 @@ export const make = (
   sendAuthorized: SendAuthorized,
   connect?: Connect
 ): HttpClient.HttpClient =>
-  // Not enumerable: a client that is spread into another is another one
+  // Not enumerable: a client that is made by spreading this one must not inherit it
   Object.defineProperty(client, key, { value: { sendAuthorized, connect } })
 
 /**
- * How the client sends a request with an authorization, if it has said so.
+ * How the client sends a request with an authorization, if it declares it.
  *
  * @since 0.1.0
  * @category getters
@@ -67,7 +67,7 @@ export const sendAuthorized = (client: HttpClient.HttpClient): SendAuthorized | 
   (client as Transport)[key]?.sendAuthorized
 
 /**
- * How the client connects to an origin, if it has said so.
+ * How the client connects to an origin, if it declares it.
  *
  * @since 0.1.0
  * @category getters

@@ -65,7 +65,7 @@ export const mapInvalid = <ROut, E, RIn>(
   Layer.mapError(layer, (error) => error instanceof InvalidOptions ? rename(error, f) as E & InvalidOptions : error)
 
 /**
- * The same options at fault, said otherwise.
+ * The same error with other names or descriptions of its options.
  *
  * @since 0.1.0
  * @category combinators
@@ -89,7 +89,7 @@ export const collect = <const Checks extends ReadonlyArray<Check> | Readonly<Rec
   })
 
 /**
- * A check of options, which brings what they say.
+ * A check of options, which succeeds with their values.
  *
  * @since 0.1.0
  * @category models
@@ -97,7 +97,7 @@ export const collect = <const Checks extends ReadonlyArray<Check> | Readonly<Rec
 export type Check<A = unknown> = Effect.Effect<A, InvalidOptions>
 
 /**
- * What several checks bring.
+ * The values of several checks.
  *
  * @since 0.1.0
  * @category models
@@ -106,13 +106,13 @@ export type Checked<Checks> = {
   readonly [Name in keyof Checks]: Checks[Name] extends Check<infer A> ? A : never
 }
 
-/** An option that two parts of a layer refuse is named once. */
+/** An option that two parts of a layer reject is named once. */
 const merge = ({ problems }: InvalidOptions, other: InvalidOptions): InvalidOptions =>
   new InvalidOptions({
     problems: Arr.unionWith(problems, other.problems, (one, another) => one.option === another.option)
   })
 
-// Config.unwrap dies where a member is undefined
+// Config.unwrap dies if a member is undefined
 const unwrap = <A extends object>(wrapped: Config.Config.Wrap<A>): Config.Config<A> =>
   Config.map(Config.unwrap(Config.isConfig(wrapped) ? wrapped : defined(wrapped)), defined)
 
@@ -155,7 +155,7 @@ export const load = <A>(config: Config.Config<A>): Effect.Effect<A, ConfigError.
  */
 export const nameOf = (config: Config.Config<unknown>): Effect.Effect<Option.Option<Name>> =>
   Effect.configProviderWith((provider) =>
-    // Errors tell the path, values do not
+    // Only an error contains the path
     mapLoad(provider, (load) => (path, primitive, split) => load(path, refuse(primitive), split)).load(config)
   ).pipe(
     Effect.match({
@@ -306,8 +306,8 @@ export const positiveInteger = (option: string, value: number): Effect.Effect<nu
   Number.isInteger(value) && value > 0 ? Effect.succeed(value) : invalid(option, "must be a whole number above zero")
 
 /**
- * What a value must be; it may be left out. For options that JavaScript, or a
- * cast, gives another type.
+ * Checks the type of a value, which may be left out: plain JavaScript, or a
+ * cast, may pass another type.
  *
  * @since 0.1.0
  * @category checks

@@ -207,22 +207,25 @@ const ServerError = <Tag extends string>(tag: Tag, subject: string): ServerError
   return Base
 }
 
-/** Of these an answer tells nothing, if there is one. */
+/** With these reasons, a message omits the status of a response. */
 const notAnswered: ReadonlyArray<AuthorizationServerErrorReason> = ["ClientAuth", "Transport", "Timeout"]
 
 const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
-/** Whatever their status: the first two stand for 503 and 500 (RFC 6749 §4.1.2.1), the last is of RFC 8628 §3.5. */
+/**
+ * Transient with any status. The first two stand for 503 and 500 (RFC 6749
+ * §4.1.2.1), the last is from RFC 8628 §3.5.
+ */
 const transientErrors = ["temporarily_unavailable", "server_error", "slow_down"]
 
-/** What no later attempt mends, by the codes of Node, OpenSSL (see X509_verify_cert_error_string) and undici. */
+/** Whether a later attempt fails too, by the codes of Node, OpenSSL (see X509_verify_cert_error_string) and undici. */
 const isFinalCode = (code: string): boolean => final.test(code) && !passing.test(code)
 
-/** Of a certificate, of TLS, of the address. */
+/** Codes of faults in a certificate, in TLS or in the address. */
 const final =
   /CERT|^(CRL_|EPROTO|ERR_INVALID_URL|ERR_SSL_|ERR_(TLS_)?INVALID_PROTOCOL|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|UNABLE_TO_|UND_ERR_INVALID_ARG)/
 
-/** Alerts of TLS that are about the server's own state or about the way (RFC 8446 §6.2). */
+/** TLS alerts about the server's own state or about the transmission (RFC 8446 §6.2). */
 const passing = /INTERNAL_ERROR|BAD_RECORD_MAC/
 
 /**
@@ -262,7 +265,8 @@ export class TokenIntrospectionError extends ServerError("TokenIntrospectionErro
  * Why the provider has no token:
  *
  * - `Closed`: its scope is closed.
- * - `MaxWait`: the caller waited `maxWait`; the renewal is still running.
+ * - `MaxWait`: there was no token within the caller's wait, or there can be
+ *   none within it.
  * - `RefreshToken`: the store could not return or keep the refresh token. The
  *   grant depends on the store, since a refresh token must not be used twice.
  * - `Defect`: a `TokenEndpoint` of your own died. Its callers get the defect;
@@ -273,7 +277,7 @@ export class TokenIntrospectionError extends ServerError("TokenIntrospectionErro
  */
 export class TokenProviderError extends TaggedError("TokenProviderError")<{
   readonly reason: "Closed" | "MaxWait" | "RefreshToken" | "Defect"
-  /** For `MaxWait`: how long the caller waited. */
+  /** For `MaxWait`: the limit of the wait. */
   readonly waited?: Duration.Duration | undefined
   /** What happened, in words: for `MaxWait`, what the caller waited for. */
   readonly description?: string | undefined
@@ -365,8 +369,8 @@ export class RedirectError extends TaggedError("RedirectError")<{
 }
 
 /**
- * A call of the store failed. It never fails a request: the provider continues
- * without the store.
+ * A call of the store failed. The provider continues without the store, so no
+ * request fails, except where a refresh token is needed.
  *
  * @since 0.1.0
  * @category errors

@@ -66,7 +66,7 @@ const histogram = (name: string, description: string) =>
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
-/** The tags of what something came to, with the reason of a failure. */
+/** The tags of an outcome; of a failure, with its reason. */
 const tagsOf = (outcome: string | TokenRequestError | TokenStoreError) =>
   typeof outcome === "string"
     ? { "oauth.outcome": outcome }

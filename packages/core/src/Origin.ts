@@ -96,7 +96,7 @@ export const checkUrl = Effect.fnUntraced(function*(
 const faultOf = (url: URL, allowInsecure: boolean): string | undefined => {
   if (!isHttp(url)) return `must be an https URL, not ${url.protocol}`
   if (url.username + url.password !== "") return "must not hold credentials"
-  // An empty fragment leaves its mark in the text alone
+  // An empty fragment appears only in the text
   if (url.href.includes("#")) return "must not have a fragment"
   return allowInsecure || isSecure(url) ? undefined : `is http to ${url.hostname}: use https, or set allowInsecure`
 }
@@ -189,7 +189,7 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
     })
     const { baseUrl } = checked
     const allowed = baseUrl === undefined ? checked.origins : [baseUrl.origin, ...checked.origins]
-    /** As the user wrote it but for its origin: a base ends where its path ends, with or without a slash. */
+    /** The origin in its normal form, and the path as the user wrote it, with or without a slash at its end. */
     const base = baseUrl && (baseUrl.pathname === "/" ? baseUrl.origin : baseUrl.origin + baseUrl.pathname)
     if (!any && allowed.length === 0) {
       return yield* LayerOptions.invalid(

@@ -16,11 +16,12 @@ import * as RefreshTokens from "./store/RefreshTokens.js"
  * server issues another, `TokenProvider` keeps it in the store and uses it in
  * all processes that start with the same `initial`.
  *
- * Use a store that all processes share and that loses nothing: many servers
- * revoke all tokens when a refresh token is used twice. The refresh tokens of a
- * public client may be bound to its key (RFC 9449 §5) or certificate (RFC 8705
- * §4): then all processes need the same one, so use `DPoP.fromKey` and not
- * `DPoP.generate`.
+ * Use a store that all processes share, that has leases (`TokenStore.byTurns`,
+ * or the store in memory) and that loses nothing: many servers revoke all
+ * tokens when a refresh token is used twice. A store of only `get` and `set`
+ * has no leases: it is for one provider. The refresh tokens of a public client
+ * may be bound to its key (RFC 9449 §5) or certificate (RFC 8705 §4): then all
+ * processes need the same one, so use `DPoP.fromKey` and not `DPoP.generate`.
  *
  * @since 0.1.0
  * @category constructors

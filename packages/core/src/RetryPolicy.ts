@@ -1,7 +1,7 @@
 /**
  * When and how often a token request is retried: ordinary Schedules and
  * predicates over `AuthorizationServerError`, to be combined with Effect's own.
- * What is worth a retry, `OAuthError.isTransient` says.
+ * By default `OAuthError.isTransient` decides which errors are retried.
  *
  * @since 0.1.0
  */

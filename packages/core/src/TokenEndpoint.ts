@@ -142,7 +142,7 @@ const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer
   ])
 
 /**
- * Checks the options, and names all that is wrong with them. The layers do so by
+ * Checks the options, and names all that are wrong. The layers do this
  * themselves.
  *
  * @since 0.1.0
@@ -174,10 +174,10 @@ export const make: <R = never>(
   })
 })
 
-/** The service of an endpoint that is known, or will be when it is needed. */
+/** The service of an endpoint whose address is known, or is found when it is needed. */
 const makeAt = Effect.fnUntraced(function*<R>(
   options: Omit<Options<R>, "tokenEndpoint" | "issuer" | "clientAuth" | keyof AuthenticatedPost.Bounds> & {
-    /** What spans and errors call it. */
+    /** Its name in spans and errors. */
     readonly name: string
     readonly identity: string
     readonly clientAuth: Pick<ClientAuth.ClientAuth<R>, "method" | "version" | "binding">
@@ -271,7 +271,10 @@ const makeAt = Effect.fnUntraced(function*<R>(
   })
 })
 
-/** Part of the key: what others read of the same answers is another token, or lacks what is asked for here. */
+/**
+ * Part of the key: an endpoint that reads other fields of the same responses
+ * obtains another token, or other fields.
+ */
 const readingOf = <R>({ fields = [], tokenField = "" }: Pick<Options<R>, "fields" | "tokenField">): string =>
   ` ${tokenField} ${[...fields].sort().join(" ")}`.trimEnd()
 
@@ -280,7 +283,7 @@ const proofKeyOf = <R>({ dpop }: Pick<Options<R>, "dpop">) =>
     ? orInvalid(dpop, "dpop", "provides no key")
     : Effect.succeed(dpop)
 
-/** RFC 9449 §5.1: a server may say by which algorithms it takes proofs. */
+/** RFC 9449 §5.1: a server may list the algorithms of the proofs that it accepts. */
 const doubtOfProofs = (
   proofKey: DPoP.ProofKey | undefined,
   { dpop_signing_alg_values_supported: supported }: AuthorizationServer.Metadata
@@ -364,8 +367,8 @@ const serverOf = <R>(options: DiscoveryOptions<R>): AuthorizationServer.Options 
 })
 
 /**
- * Checks the options of `layerDiscovery`, and names all that is wrong with them.
- * The layer does so by itself.
+ * Checks the options of `layerDiscovery`, and names all that are wrong. The
+ * layer does this itself.
  *
  * @since 0.1.0
  * @category checks
@@ -390,7 +393,7 @@ export const makeDiscovery: <R = never>(
 
     let warned = ""
 
-    /** What the app has named is used, whatever the metadata says of it. */
+    /** A method that the app chose is used even if the metadata does not list it. */
     const choose = Effect.fnUntraced(function*(metadata: AuthorizationServer.Metadata) {
       const { clientAuth, doubt } = ClientAuthChoice.choose(candidates, metadata)
       const failure = (description: string) =>
@@ -453,7 +456,7 @@ export const layerDiscovery = <R = never>(
 ): Layer.Layer<TokenEndpoint, InvalidOptions, HttpClient.HttpClient | Exclude<R, Scope.Scope>> =>
   Layer.scoped(TokenEndpoint, makeDiscovery(options))
 
-/** An option at fault is named as it was written here. */
+/** Names the option at fault as `DiscoveryOptions` does. */
 const nameHere = ({ description, option }: InvalidOption): InvalidOption => ({
   option: option
     .replace(/^AuthorizationServer\./, "TokenEndpoint.")
@@ -461,7 +464,7 @@ const nameHere = ({ description, option }: InvalidOption): InvalidOption => ({
   description
 })
 
-/** There is no token endpoint any more where the metadata said it is. */
+/** The metadata's address of the token endpoint is no longer valid. */
 const hasMoved = ({ _tag, reason, status }: TokenRequestError): boolean =>
   _tag === "TokenEndpointError" && (reason === "Redirect" || status === 404 || status === 405 || status === 410)
 
@@ -538,9 +541,10 @@ export const layerConfig = <R = never>(
   )
 
 /**
- * The same request object with a grant resolves to the same value, so that its
- * key is computed once however often it is used, as long as tokens are bound to
- * the same. Whoever keeps tokens finds those of all others by what they say.
+ * Resolves a request object with a grant to the same value each time, so that
+ * its key is computed once, until tokens are bound to another key or
+ * certificate. Requests without a grant are recognized by their contents, where
+ * tokens are kept.
  */
 const memoizeResolve = (
   identity: TokenRequest.Identity,

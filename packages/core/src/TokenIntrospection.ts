@@ -76,5 +76,5 @@ export const make = <R = never, E = never>(
     (ask): Introspect<E> => (token, hint) => Effect.flatMap(ask(token, hint), ({ read }) => read(decode))
   )
 
-// Whether a token is trusted may depend on any of them: none is passed over
+// No unreadable field is omitted: whether a token is trusted may depend on it
 const decode = Field.decode(Introspection)

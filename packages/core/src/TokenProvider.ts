@@ -59,9 +59,9 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
     readonly peek: (request?: TokenRequest, origin?: string) => AccessToken.AccessToken | undefined
     /**
      * A token that can be sent now. It waits only if there is none. If the API has rejected the token and no other is
-     * available, it returns the rejected one until that expires. `onUse` is called with where the token came from,
-     * unless it was in memory: for the span of the request. With `awaited` it is called when the wait begins; the last
-     * call counts.
+     * available, it returns the rejected one until it expires. `onUse` is called with the source of the token, for the
+     * request's span, unless the token was in memory. It is called with `awaited` when a wait begins; the last call
+     * counts.
      */
     readonly get: (
       request?: TokenRequest,
@@ -75,8 +75,8 @@ export class TokenProvider extends Context.Tag("@effect-alf/core/TokenProvider")
       origin?: string
     ) => Effect.Effect<AccessToken.AccessToken, TokenRequestError | TokenProviderError>
     /**
-     * Reports whether the API accepted a token: always for one from `renew`; for others when an API accepts it for
-     * the first time, or again.
+     * Reports whether the API accepted a token: after each call with a token from `renew`; for another token, when an
+     * API accepts it for the first time, or for the first time after rejecting it.
      */
     readonly report: (
       token: AccessToken.AccessToken,
@@ -107,8 +107,8 @@ export interface Options {
   /** The lifetime after which a token is renewed if the server sent no `expires_in`. The default is 1 hour. */
   readonly defaultLifetime?: Duration.DurationInput | undefined
   /**
-   * How long a failed token request is the answer to further callers: this long after a failure that may pass; five
-   * times as long after a definite one, doubling up to sixty times. The default is 1 second.
+   * How long later callers get the error of a failed token request: this long after a transient failure; five times as
+   * long after a definite one, doubling up to sixty times. The default is 1 second.
    */
   readonly failureCooldown?: Duration.DurationInput | undefined
   /**
@@ -134,7 +134,7 @@ export interface Options {
   readonly capacity?: number | undefined
 }
 
-/** The options that are durations: what is checked of each, and its default. */
+/** The options that are durations: the check of each, and its default. */
 const durations = {
   // Azure and Google renew at about this distance: it outlasts an outage that pages somebody
   refreshAhead: [LayerOptions.duration, Duration.minutes(5)],
@@ -144,22 +144,22 @@ const durations = {
   failureCooldown: [LayerOptions.duration, Duration.seconds(1)],
   // Outlasts one silent attempt, and the retries of RetryPolicy.standard while the endpoint answers; gateways wait longer
   maxWait: [LayerOptions.positiveDuration, Duration.seconds(10)],
-  // A healthy Redis answers in a millisecond; half a second bears a pause of its or ours
+  // A healthy Redis answers in a millisecond; half a second tolerates a pause of the server or of this process
   storeTimeout: [LayerOptions.positiveDuration, Duration.millis(500)],
-  // A third of it bears a lost extension and a pause of the process; a caller can wait for three
+  // Extended after each third, it outlasts a lost extension and a pause of the process; a caller can wait for three
   leaseDuration: [LayerOptions.positiveDuration, Duration.seconds(3)]
 } as const
 
 const defaultCapacity = 10_000
 
-/** Tokens that an app starts with are asked for so many at once. */
+/** How many tokens `warm` requests at once. */
 const warmConcurrency = 16
 
 type Failure = Cooldown.Failure
 
 type OnUse = (use: TokenStatus.TokenUse) => void
 
-/** For whom a caller waits, until when, and what it wants to hear. */
+/** What a caller needs a token for, until when, and what is called with the token's source. */
 interface Need extends KeyState.Call {
   /** Epoch milliseconds. */
   readonly deadline: number
@@ -173,7 +173,7 @@ const settingsOf = (options: Options) =>
   })
 
 /**
- * Checks the options, and names all that is wrong with them. The layers do so by
+ * Checks the options, and names all that are wrong. The layers do this
  * themselves.
  *
  * @since 0.1.0
@@ -211,7 +211,7 @@ export const make: (
   const sharesTokens = options.shareTokens !== false
   const attempt = TokenAttempts.make({ ...parts, store: sharesTokens ? store : undefined })
 
-  // A token whose key no other process has is of no use to any
+  // Other processes cannot use a token that is bound to a key of this process
   const isShared = sharesTokens && endpoint.proofKey?.isShared !== false
   const sharing = Sharing.of(store)
   const fleet = isShared ? yield* sharing.join(store, parts) : Sharing.none
@@ -233,7 +233,7 @@ export const make: (
     return revoked ?? Effect.void
   })
 
-  /** `undefined` when the renewal brought nothing. */
+  /** `undefined` if the renewal obtained no token. */
   const follow = (
     slot: TokenCache.Slot,
     decision: KeyState.RenewalDecision,
@@ -387,8 +387,8 @@ export const layer = (
 ): Layer.Layer<TokenProvider, InvalidOptions, TokenEndpoint | TokenStore> => Layer.scoped(TokenProvider, make(options))
 
 /**
- * A provider for an app's tests, of the token `test-token`, which never expires.
- * Nothing is asked for.
+ * A provider for an app's tests, with the token `test-token`, which never
+ * expires. It requests nothing.
  *
  * @since 0.1.0
  * @category testing
@@ -444,8 +444,8 @@ export interface WarmOptions {
   /** The token requests. The default is the one of calls without options. */
   readonly requests?: ReadonlyArray<TokenRequest> | undefined
   /**
-   * What happens if a token cannot be requested: `"fail"` fails with the error, so that the app does not start;
-   * `"log"` continues with the line that the provider logs, and the first call tries again. The default is `"fail"`.
+   * What happens if a token cannot be requested: `"fail"` fails with the error, so that the app does not start; `"log"`
+   * continues, since the provider logs the error, and the first call tries again. The default is `"fail"`.
    */
   readonly onFailure?: "fail" | "log" | undefined
 }

@@ -88,7 +88,7 @@ export const merge = (defaults: TokenRequest, request: TokenRequest | undefined)
 export const resolve = (identity: Identity, request: TokenRequest): ResolvedTokenRequest => {
   const { binding } = identity
   const grant = request.grant ?? Grant.clientCredentials
-  // As of a variable that is not set
+  // Such as the value of an environment variable that is not set
   const extra = Object.entries(request.params ?? {}).filter(([, value]) => value !== undefined)
   const scope = scopes(request.scope).join(" ")
   const standard: ReadonlyArray<readonly [string, string]> = [
@@ -97,12 +97,12 @@ export const resolve = (identity: Identity, request: TokenRequest): ResolvedToke
     ...list(request.resource).map((resource) => ["resource", resource] as const),
     ...list(request.audience).map((audience) => ["audience", audience] as const)
   ]
-  // A parameter must not be sent twice (RFC 6749 §3.2): what is given by name takes the place of ours
+  // A parameter must not be sent twice (RFC 6749 §3.2): one of `params` replaces the standard one
   const params = standard.filter(([name]) => !extra.some(([given]) => given === name)).concat(extra)
   return { key: keyOf(identity, grant, params), params, grant, binding }
 }
 
-// Once for all of them: there may be a hundred thousand
+// One object for all requests: there may be a hundred thousand
 const ofClientCredentials = ["grant_type", "client_credentials"] as const
 
 const list = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
@@ -118,7 +118,7 @@ const list = (value: string | ReadonlyArray<string> | undefined): ReadonlyArray<
 export const scopes = (scope: TokenRequest["scope"]): ReadonlyArray<string> =>
   Array.from(new Set(list(scope).flatMap((item) => item.split(" ")).filter((item) => item !== ""))).sort()
 
-// Sorted, so that neither the order of resources nor of extra parameters makes another token
+// Sorted, so that the order of resources and of extra parameters does not change the key
 const keyOf = (
   identity: Identity,
   grant: Grant.Grant,

@@ -12,7 +12,8 @@ import type { TokenProviderError, TokenRequestError } from "./OAuthError.js"
 /**
  * The state of a token. `token` is `None` if there is none that can be sent.
  * `lastError` is the error of the last renewal if it failed. `store` is
- * `unused` if tokens stay in the process.
+ * `unused` if the provider uses no store (`shareTokens: false`, or tokens bound
+ * to a key of this process).
  *
  * @since 0.1.0
  * @category models
@@ -42,7 +43,7 @@ export interface HeldTokenStatus {
   readonly scope: Option.Option<string>
   /** Whether this process requested the token, or another process stored it. */
   readonly source: "issued" | "adopted"
-  /** Whether an API answered 401 to the token and none has accepted it since. */
+  /** Whether an API rejected the token and has not accepted it since. */
   readonly isRejected: boolean
 }
 

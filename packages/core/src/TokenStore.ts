@@ -39,8 +39,9 @@ export interface Entry {
 }
 
 /**
- * How the providers of a store share its tokens: `byTurns` or `lastWriteWins`.
- * No other values exist.
+ * How the providers of a store share its tokens: `byTurns`, `lastWriteWins`, or
+ * the default of `makeMemory`, which is for the providers of one process. No
+ * other values exist.
  *
  * @since 0.1.0
  * @category models
@@ -123,7 +124,10 @@ export const lastWriteWins: Sharing = Fleet.make(false, OtherProcesses.make)
 export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
 
 /**
- * An object that gets and sets strings.
+ * What `get` of a backend returns: the text that was set, as a string or as
+ * bytes, also within an `Option` or as the `value` of an item; or the object
+ * that a client parsed from the text. `null` and `undefined` mean that there is
+ * none.
  *
  * @since 0.1.0
  * @category models
@@ -174,7 +178,7 @@ export interface GetSetOptions {
   readonly timeToLive?: "milliseconds" | "seconds" | SetFor | undefined
 }
 
-/** Options that say nothing of a third argument. */
+/** Options without a third argument of `set`. */
 interface WithoutThird extends GetSetOptions {
   readonly timeToLive?: SetFor | undefined
 }
@@ -208,7 +212,7 @@ const fromGetSet = (backend: GetSet, { timeToLive }: GetSetOptions): TokenStore[
     const millis = Duration.toMillis(duration)
     if (timeToLive === undefined || !Number.isFinite(millis)) return backend.set(key, value)
     if (typeof timeToLive === "function") return timeToLive(key, value, duration)
-    // Not 0: to some backends it is no time at all, to others it has no end
+    // Not 0: some backends drop such an entry at once, others never
     return (backend as GetSet<number>).set(
       key,
       value,
@@ -236,7 +240,11 @@ const fromGetSet = (backend: GetSet, { timeToLive }: GetSetOptions): TokenStore[
   })
 }
 
-/** A key of a provider stays as it is. Of others Memcached takes no space, and to some clients / is :, and ? the end. */
+/**
+ * A provider's own keys stay as they are. In other keys, characters that
+ * clients do not keep are encoded: Memcached allows no space, and some clients
+ * replace / by : and cut the key at ?.
+ */
 const nameOf = (key: string): string => key.replace(/[^\w.:#-]/gu, encodeURIComponent)
 
 const removals = ["remove", "delete", "del"] as const
@@ -251,7 +259,7 @@ const notOurs = Effect.suspend(() =>
   })
 )
 
-/** As clients do that report what goes wrong elsewhere. */
+/** Some clients return `false` for a failed write, and report the error elsewhere. */
 const notSet = Effect.suspend(() =>
   new TokenStoreError({ method: "set", reason: "Unavailable", description: "the backend returned false" })
 )
@@ -288,7 +296,7 @@ export const layer: {
 } = (backend: GetSet, options: GetSetOptions = {}) =>
   Layer.effect(TokenStore, Effect.map(checkGetSet(backend, options), () => fromGetSet(backend, options)))
 
-/** What a program without types may pass. */
+/** Checks what plain JavaScript may pass. */
 const checkGetSet = (backend: unknown, { timeToLive }: GetSetOptions): Effect.Effect<void, InvalidOptions> => {
   const missing = ["get", "set"].filter((name) =>
     !Predicate.hasProperty(backend, name) || !Predicate.isFunction(backend[name])
@@ -318,7 +326,7 @@ const ask = <A>(method: TokenStoreError["method"], call: () => Answer<A>): Effec
   Effect.suspend(() => {
     const answer = call()
     if (Predicate.isPromiseLike(answer)) return Effect.tryPromise({ try: () => answer, catch: identity })
-    // An Option is an Effect too, one that fails when it is none
+    // An Option is an Effect too, and None fails
     return Effect.isEffect(answer) && !Option.isOption(answer) ? answer : Effect.succeed(answer as A)
   }).pipe(
     Effect.sandbox,
@@ -384,7 +392,7 @@ const keyValueStore = Context.GenericTag<KeyValueStore>("@effect/platform/KeyVal
 
 // Far more keys than an app has; a bound, so that per-user scopes cannot fill the memory
 const defaultCapacity = 10_000
-/** Beyond it a listener misses the oldest: none is worth more than a look into the store. */
+/** How many notices wait for a slow listener. It misses the oldest beyond this, which costs only time. */
 const maxNotices = 256
 
 /**
@@ -411,7 +419,10 @@ interface Kept {
 
 const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
-/** What is in its time. One that lasts longer than `longest` is out of it, as after a clock was set back. */
+/**
+ * The entry, unless it has expired. One with more than `longest` left counts as
+ * expired, as after a clock was set back.
+ */
 const alive = (kept: Map<string, Kept>, key: string, now: number, longest = Infinity): Kept | undefined => {
   const found = kept.get(key)
   if (found === undefined || (found.expiresAt > now && found.expiresAt - now <= longest)) return found
@@ -419,7 +430,7 @@ const alive = (kept: Map<string, Kept>, key: string, now: number, longest = Infi
   return undefined
 }
 
-/** Takes the place of these versions alone; `undefined` is none at all. */
+/** Writes an entry if one of these versions is there; `undefined` stands for no entry. */
 const write = (
   kept: Map<string, Kept>,
   key: string,
@@ -429,7 +440,7 @@ const write = (
 ) =>
   withNow((now) => {
     if (!replaced.includes(alive(kept, key, now, longest)?.version)) return false
-    // A text that was put together in pieces is kept in pieces, until it is looked through
+    // V8 keeps a concatenated text in pieces until the text is searched
     anyText.test(payload)
     kept.delete(key)
     kept.set(key, { version, payload, expiresAt: now + Duration.toMillis(timeToLive) })
@@ -464,7 +475,7 @@ export const makeMemory: {
 } = (options: MemoryOptions = {}) =>
   Effect.map(LayerOptions.positiveInteger("TokenStore.capacity", options.capacity ?? defaultCapacity), (capacity) => {
     const entries = new Map<string, Kept>()
-    // A lease is kept as an entry is, with its owner for a version
+    // A lease is stored like an entry, with its owner as the version
     const leases = new Map<string, Kept>()
     const notices = new Set<Queue.Queue<string>>()
 
@@ -474,7 +485,7 @@ export const makeMemory: {
         (changed) => changed ? Effect.forEach(notices, Queue.offer(key), { discard: true }) : Effect.void
       )
 
-    // For each of the few who listen one queue, which costs an app less than a PubSub does
+    // One queue for each of the few listeners costs an app less than a PubSub
     const subscribe = Effect.acquireRelease(
       Effect.tap(Queue.sliding<string>(maxNotices), (queue) => Effect.sync(() => notices.add(queue))),
       (queue) => Effect.sync(() => notices.delete(queue))

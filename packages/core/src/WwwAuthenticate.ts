@@ -57,7 +57,7 @@ const quoted = /"([^"\\]*(?:\\.[^"\\]*)*)("|\\?$)/.source
 
 const part = new RegExp(
   [
-    // A scheme, perhaps with a token68. Only a comma ends a challenge; parameters may do without theirs
+    // A scheme, perhaps with a token68. Only a comma ends a challenge; parameters may lack theirs
     String.raw`(?:^|\s*,)[\s,]*(${token})(?![ \t]*=)(?:[ \t]+(?:([\w.~+/-]+=*)[ \t]*(?=,|$))?|(?=,|$))`,
     String.raw`[\s,]*(${token})[ \t]*=[ \t]*(?:${quoted}|([^\s,"]*))`,
     String.raw`[\s,]+|(?:${quoted}|[^,"]+)+`
@@ -98,7 +98,7 @@ interface Reading {
 const addParam = (challenge: Reading | undefined, name: string, value: string) => {
   if (challenge === undefined || challenge.params.has(name)) return
   challenge.params.set(name, value)
-  // `Bearer realm=, error="invalid_token"`: an empty value looked like one
+  // `Bearer realm=, error="invalid_token"`: an empty value looked like a token68
   challenge.token68 = undefined
 }
 
@@ -157,7 +157,7 @@ export const error = (
   }))
 
 /**
- * The code of that error.
+ * The code of the error that `error` returns.
  *
  * @since 0.1.0
  * @category accessors

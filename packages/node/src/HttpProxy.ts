@@ -53,8 +53,9 @@ const proxiesOfEnvironment: Effect.Effect<Proxies | undefined, InvalidOptions> =
 
 /**
  * Tells which requests bypass the proxy, with `NO_PROXY` as in curl and Go: a
- * name with its subdomains, an IPv4 or IPv6 address or range (CIDR), any of
- * these with a port, or `*` for all. No name is resolved.
+ * name with its subdomains, an IPv4 or IPv6 address, a range of addresses
+ * (CIDR), or `*` for all. A name or an address may have a port (`[::1]:8080`
+ * for IPv6, as in URLs); a range may not. No name is resolved.
  *
  * @since 0.1.0
  * @category accessors

@@ -4,9 +4,9 @@
  * restarted; then a token is requested again.
  *
  * The package `memcache` is loaded when a layer with connections of its own is
- * built; apps with another store need not install it. It is the maintained
- * client that allows compare-and-set, and that tolerates every answer. It has
- * no TLS.
+ * built; apps with another store need not install it. Of the maintained
+ * clients, `memcache` is the one that allows compare-and-set and tolerates
+ * every response. It has no TLS.
  *
  * @since 0.1.0
  */
@@ -32,17 +32,17 @@ import * as StoredKey from "./store/StoredKey.js"
 import * as StoreVariables from "./store/StoreVariables.js"
 
 /**
- * Options of a store over a client that the app has already.
+ * Options of a store over the app's own client.
  *
  * @since 0.1.0
  * @category options
  */
 export interface ClientOptions {
-  /** What every key begins with, without spaces. The default is `effect-alf:`. */
+  /** The prefix of every key, without spaces. The default is `effect-alf:`. */
   readonly prefix?: string | undefined
   /**
-   * How long one command may take, whatever the client's own options say; a read is one command, a write two, and two
-   * more each time that another process was quicker. TokenProvider's `storeTimeout` counts as well, and is shorter by
+   * The time limit of one command, whatever the client's own options are. A read is one command; a write is two, and
+   * two more each time another process is faster. TokenProvider's `storeTimeout` applies too, and is shorter by
    * default. The default is 1 second.
    */
   readonly commandTimeout?: Duration.DurationInput | undefined
@@ -57,12 +57,12 @@ export interface ClientOptions {
 export interface Options extends ClientOptions, MemcachedClient.Options {}
 
 const defaultPrefix = "effect-alf:"
-// TokenProvider waits half as long: this bounds what goes on after it has given up
+// TokenProvider waits half as long: this limits calls that continue after that
 const defaultCommandTimeout = Duration.seconds(1)
 
 /**
- * A store with connections of its own. It is a cache and no dependency: it can be
- * made while Memcached is down, and works again by itself when Memcached is back.
+ * A store with its own connections. It is a cache, not a dependency: it can be
+ * created while Memcached is down, and works again when Memcached does.
  *
  * @since 0.1.0
  * @category constructors
@@ -109,7 +109,7 @@ export const layer = (options: Options): Layer.Layer<TokenStore, InvalidOptions>
   Layer.scoped(TokenStore, make(options))
 
 /**
- * The options that a configuration can hold. The text of the servers may hold a
+ * The options that a configuration can contain. `servers` may contain a
  * password: read it with `Config.redacted`.
  *
  * @since 0.1.0
@@ -125,7 +125,7 @@ export interface ConfigurableOptions {
 }
 
 /**
- * The variables that say which Memcached it is, for `layerConfig`.
+ * The variables for Memcached, for `layerConfig`.
  *
  * @since 0.1.0
  * @category configurations
@@ -136,8 +136,8 @@ export const environment = {
 }
 
 /**
- * Reads the options from a configuration; what a configuration cannot hold is
- * given beside it.
+ * Reads the options from a configuration; the second argument contains the
+ * others.
  *
  * @example
  * ```ts
@@ -157,8 +157,8 @@ export const layerConfig = (
   LayerOptions.make(config, (configured: ConfigurableOptions) => layer({ ...options, ...configured }))
 
 /**
- * A store over the app's own client, or over one that an effect gives. It works
- * however the client is configured, and does not close it.
+ * A store over the app's own client, or over one that an effect provides. It
+ * works with any configuration of the client, and does not close it.
  *
  * @example
  * ```ts
@@ -227,8 +227,8 @@ const fromConnection = (
     )
 
   /**
-   * Writes the entry that takes the place of the one that is there, `"nothing"` in its place, or leaves it: `decide` is
-   * asked again when another process was quicker.
+   * Writes the entry that `decide` returns, removes the item for `"nothing"`, or changes nothing for `"leave"`. If
+   * another process is faster, `decide` is called again.
    */
   const change = (
     method: Method,
@@ -252,7 +252,7 @@ const fromConnection = (
 
   const entryKey = (key: string) => StoredKey.entry(prefix, key)
 
-  // A lease is kept as an entry is, with its owner for a version
+  // A lease is stored like an entry, with its owner as the version
   const lease = (owner: string, timeToLive: Duration.Duration): Entry => ({ version: owner, payload: "", timeToLive })
   const changeLease = (method: Method, key: string, decide: Parameters<typeof change>[2]) =>
     change(method, StoredKey.lease(prefix, key), decide, MemcachedItem.encodeLease)

@@ -75,7 +75,7 @@ export type StoreOptions<ES = never, RS = never> =
     readonly tokenStore?: undefined
   }
   | {
-    /** A store of one's own, in place of `redis`. */
+    /** A store of your own, instead of `redis`. */
     readonly tokenStore?: Layer.Layer<TokenStore.TokenStore, ES, RS> | undefined
     readonly redis?: undefined
   }
@@ -203,9 +203,9 @@ export interface ContradictoryOptions<Names extends string> {
 }
 
 /**
- * Names the first option that is missing, or may be, among those that are
- * given, or those that contradict each other: the error of the compiler would
- * name none in its first line.
+ * Names the first required option that is or may be missing, or options that
+ * contradict each other: the compiler's own error would name none in its first
+ * line.
  *
  * @since 0.1.0
  * @category type checks
@@ -221,7 +221,7 @@ export type Checked<Given> =
     : true extends HasBoth<Given, "redis", "tokenStore"> ? ContradictoryOptions<"redis and tokenStore">
     : unknown
 
-/** Whether none of these options is sure to be given, in any member of a union. */
+/** Whether all of these options may be missing, in any member of a union. */
 type Lacks<Given, Name extends string> = Given extends unknown ? [SureOf<Given, Name>] extends [never] ? true : false
   : never
 
@@ -230,7 +230,7 @@ type HasBoth<Given, One extends string, Other extends string> = Given extends un
   ? [ValueOf<Given, One>] extends [undefined] ? false : [ValueOf<Given, Other>] extends [undefined] ? false : true
   : never
 
-/** Those of these options that are sure to be given. */
+/** The options among these that are certain to be given. */
 type SureOf<Given, Name extends string> = Name extends unknown ? undefined extends ValueOf<Given, Name> ? never : Name
   : never
 
@@ -299,7 +299,7 @@ export const layerHttpClient = <R = never, ES = never, RS = never, Given = unkno
   Exclude<R, HttpClient.HttpClient> | RS
 > => wire<R, ES, RS>(options)(AuthedHttpClient.layerHttpClient, HttpOption.layer(options.http))
 
-/** The options as they may come from an environment, or from plain JavaScript: nothing is sure to be there. */
+/** The options as an environment, or plain JavaScript, may give them: each may be missing. */
 type Given<R, ES, RS> = FurtherOptions<R> & HttpOptions & EnvironmentOptions.Options<R, ES, RS>
 
 type MakeClient<A> = (

@@ -53,8 +53,8 @@ export interface Options {
    */
   readonly table?: string | undefined
   /**
-   * Creates the table whenever it is missing. The default is `false`: an app that is
-   * migrated may not make tables, and `migration` belongs to its migrations.
+   * Creates the table whenever it is missing. The default is `false`, for an app that may not create tables and has
+   * `migration` among its migrations.
    */
   readonly createTable?: boolean | undefined
   /**
@@ -73,9 +73,9 @@ export interface Options {
  */
 export interface ClientOptions extends Options {
   /**
-   * How long one call may take before the client is given up for a new one. TokenProvider's `storeTimeout` counts as
-   * well, and is shorter by default. A synchronous driver, as those of SQLite are, is not bounded by either. The default
-   * is 1 second.
+   * How long one call may take before the store replaces its client. TokenProvider's `storeTimeout` applies too, and is
+   * shorter by default. A synchronous driver, as those of SQLite are, is not bounded by either. The default is 1
+   * second.
    */
   readonly commandTimeout?: Duration.DurationInput | undefined
   /** How long a client may take to be made. The default is 5 seconds. */
@@ -83,12 +83,12 @@ export interface ClientOptions extends Options {
 }
 
 const defaultTable = "effect_alf_tokens"
-// TokenProvider waits half as long: this bounds what goes on after it has given up
+// TokenProvider waits half as long: this limits calls that continue after that
 const defaultCommandTimeout = Duration.seconds(1)
-// As long as the clients of @effect/sql wait for themselves
+// The limit that the clients of @effect/sql have themselves
 const defaultConnectTimeout = Duration.seconds(5)
 
-// One beyond the limit of Postgres would be cut; those of MySQL and of channels are no shorter
+// Postgres would cut a longer name; the limits of MySQL and of channels are not lower
 const tableName = /^(?=.{1,63}$)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$/
 
 const checkTable = ({ table = defaultTable }: Options): Effect.Effect<string, InvalidOptions> =>
@@ -112,8 +112,7 @@ const checkDialect = (sql: SqlClient): Effect.Effect<Dialect, InvalidOptions> =>
 // -----------------------------------------------------------------------------
 
 /**
- * The statement that makes the table, for those who run their statements
- * themselves.
+ * The statement that creates the table, for apps that run it themselves.
  *
  * @since 0.1.0
  * @category tables
@@ -121,7 +120,7 @@ const checkDialect = (sql: SqlClient): Effect.Effect<Dialect, InvalidOptions> =>
 export const ddl = (dialect: Dialect, table: string = defaultTable): string => SqlStatements.ddl(dialect, table)
 
 /**
- * Makes the table where it is not there: a migration among those of the app.
+ * Creates the table if it is missing, as one of the app's migrations.
  *
  * @example
  * ```ts
@@ -245,7 +244,7 @@ export const variables = {
 }
 
 /**
- * The same for `layerConfig`.
+ * The variables of a store, for `layerConfig`.
  *
  * @since 0.1.0
  * @category configurations
@@ -282,7 +281,7 @@ export const layerConfig = (
 // Conflicts with other processes are retried within the time of one call
 const tryAgain = Schedule.intersect(Schedule.jittered(Schedule.exponential("2 millis")), Schedule.recurs(8))
 
-// Half of what a number holds, 142,000 years: the clock of a database may be set back, and the lifetime be longer then
+// 142,000 years, half of the largest exact number: if the clock of a database is set back, remaining lifetimes grow
 const longestMillis = 2 ** 52
 
 /** The lifetime for the database: whole milliseconds, at least one; null for an entry that does not expire. */
@@ -306,12 +305,12 @@ const toStoreError = (method: TokenStoreError["method"], error: unknown, secret?
     })
     : new TokenStoreError({ method, reason: "Unavailable", description: SqlFailure.describe(error, secret) })
 
-// A call within a transaction of the app takes no part in it: what it takes or stores others must see at once
+// Calls never join a transaction of the app: other processes must see a lease or a token at once
 const outsideTransactions: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E> = Effect.mapInputContext(() =>
   Context.empty()
 )
 
-// The span of a statement ends with what the driver says, which may quote a token
+// The span of a statement would end with the driver's error, which may quote a token
 const withoutSpans = Effect.withTracerEnabled(false)
 
 const closed = new Error("the store is closed")
@@ -335,7 +334,7 @@ const fromConnection = Effect.fnUntraced(function*(connection: SqlConnection.Sql
   const createTable = ({ createTable }: SqlStatements.SqlStatements) =>
     Effect.suspend(() => isCreated ? Effect.void : Effect.map(createTable, () => void (isCreated = true)))
 
-  // Somebody may drop the table, or remove the file that it is in
+  // The table, or the file that contains it, may be removed at any time
   const isToBeCreated = (error: SqlError) => mayCreate && SqlFailure.isNoTable(error)
 
   const run = <A>(

@@ -59,7 +59,7 @@ export interface ProofSending extends AccessToken.ProofSending {
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E>
 }
 
-/** What requests with any token are sent with. */
+/** What is needed to send requests with any token. */
 export interface Via {
   readonly client: HttpClient.HttpClient
   readonly requestInit: RequestInit | undefined
@@ -103,7 +103,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
       return (proofKey.sending as ProofSending).request({ client, requestInit, sign, send }, attempt, receive)
     }
     if (sendAuthorized === undefined) return send(client.execute(sign(attempt)), attempt, receive)
-    // Nothing is to be hidden of what comes back
+    // The response does not show the token
     const sent = sendAuthorized(AddressedRequest.toRequest(attempt), headerOf(attempt.token))
     return Effect.flatMap(annotate(sent, attempt), (response) => receive(response, attempt))
   }
@@ -149,7 +149,7 @@ export const annotate = <A, E, R>(
   use === undefined && resends === 0
     ? effect
     : Effect.withFiberRuntime((fiber) =>
-      // A thousand requests may have waited for one token: without a tracer none pays for this
+      // A thousand requests may have waited for one token: where tracing is switched off, this costs them nothing
       fiber.getFiberRef(FiberRef.currentTracerEnabled)
         ? Effect.annotateSpans(effect, {
           ...(use && { "oauth.token.use": use }),

@@ -46,8 +46,8 @@ export const manual = <E, Call extends Attempt["call"]>(
 
 /**
  * Sends a request and follows up to `max` redirects. After a redirect has left
- * the allowed origins, no later hop carries a token: a URL that somebody else
- * chose is not requested in the caller's name.
+ * the allowed origins, no later hop carries a token: a URL that another site
+ * chose is not requested with the caller's token.
  */
 export const follow = (max: number) =>
 <E, Call extends Attempt["call"]>(
@@ -111,7 +111,7 @@ const redirected = new WeakSet<HttpClientResponse.HttpClientResponse>()
 /** Whether a redirect was followed on the way to this response. */
 export const isRedirected = (response: HttpClientResponse.HttpClientResponse): boolean => redirected.has(response)
 
-/** The caller's own credentials, and the name by which it knows the first origin. */
+/** The caller's own credentials for the first origin, and that origin's name. */
 const credentialHeaders = ["authorization", "proxy-authorization", "cookie", "dpop", "host"]
 
 const bodyHeaders = /^content-/

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { AccessToken } from "../AccessToken.js"
 import * as WwwAuthenticate from "../WwwAuthenticate.js"
 
-/** What a resource can have against a request that another token of the same kind would not change. */
+/** The error codes of a resource that another token of the same kind would not avoid. */
 const otherErrors: ReadonlyArray<string | undefined> = [
   // RFC 6750 §3.1
   "invalid_request",
@@ -25,8 +25,8 @@ const otherErrors: ReadonlyArray<string | undefined> = [
 
 /**
  * Whether a response rejects the token of its request (RFC 6750 §3.1): a 401
- * that does not say what it is about may do so, and whatever the status,
- * `invalid_token` does.
+ * does, unless its challenge names another error, and `invalid_token` does with
+ * any status.
  */
 export const isRejection = (
   response: HttpClientResponse.HttpClientResponse,

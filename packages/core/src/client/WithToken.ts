@@ -32,7 +32,7 @@ interface Kind<T extends Attempt, A, E, R> {
   readonly renews: boolean
   /** The call with another token; `undefined` if it is not certain to be the same. */
   readonly again: (attempt: T, token: AccessToken.AccessToken) => T | undefined
-  /** Disposes of a rejection that nobody gets. */
+  /** Disposes of a rejection that is not returned to the caller. */
   readonly discard: (rejection: A) => Effect.Effect<unknown>
 }
 

@@ -49,7 +49,7 @@ export const make = (error: AuthorizationServerError | TokenProviderError | Toke
   ...(error.reason === "OAuth" && { "oauth.error.code": errorCodes.find((code) => code === error.error) ?? "_OTHER" })
 })
 
-/** Runs an effect in a span that tells why it fails. The span's status already says that it does. */
+/** Runs an effect in a span that shows why it fails. The span's status already says that it does. */
 export const inSpan = <A, E extends Parameters<typeof make>[0], R>(
   name: string,
   options: Tracer.SpanOptions,

@@ -14,7 +14,7 @@ export type Redact = (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, u
 /** Ends the spans within an effect with redacted results. */
 export const make = <A, E, R>(effect: Effect.Effect<A, E, R>, redact: Redact): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) =>
-    // Without a tracer nobody pays for it
+    // Where tracing is switched off, this costs nothing
     fiber.getFiberRef(FiberRef.currentTracerEnabled)
       ? Effect.tracerWith((tracer) => Effect.withTracer(effect, redactTracer(tracer, redact)))
       : effect

@@ -16,8 +16,8 @@ const redacted = "<redacted>"
 const secretHeaders = ["set-cookie", "cookie", "authorization", "proxy-authorization", "dpop"]
 
 /**
- * So many consecutive characters belong to a secret and nothing else, so even a
- * secret's beginning is removed. Fewer reveal nothing.
+ * This many consecutive characters of a secret occur nowhere else, so that even
+ * a truncated secret is removed. Fewer reveal nothing.
  */
 const enough = 8
 

@@ -147,14 +147,14 @@ export const make = Effect.fnUntraced(function*<E extends AuthorizationServerErr
     })
 })
 
-/** Who asks, and the bounds. */
+/** The client that sends requests, and their limits. */
 export interface Bounds {
   readonly clientId: string
   readonly timeout: Duration.Duration
   readonly maxResponseBytes: number
 }
 
-/** Checks who asks, and the bounds. */
+/** Checks the client and the limits of its requests. */
 export const check = (
   name: string,
   options: Pick<AuthorizationServer.RequestOptions, keyof Bounds>

@@ -13,7 +13,7 @@ export interface IssuerOptions extends Pick<Origin.Options, "allowInsecure"> {
   readonly maxResponseBytes?: number | undefined
 }
 
-// What Cache-Control of the large providers says, or less
+// At most what the large providers state in Cache-Control
 const defaultRefreshEvery = Duration.hours(1)
 // Both addresses have their turn before `TokenProvider.maxWait` is over
 const defaultTimeout = Duration.seconds(4)
@@ -21,7 +21,7 @@ const defaultMaxResponseBytes = 256 * 1024
 
 const name = "AuthorizationServer"
 
-/** Names all that is wrong with them, or says what they are. */
+/** Checks the options: returns their values, or names all that are wrong. */
 export const check = (options: IssuerOptions) =>
   LayerOptions.collect({
     url: checkIssuer(options),

@@ -25,7 +25,7 @@ export const make = (schedule: Schedule.Schedule<unknown, TokenRequestError>): D
   })
 }
 
-/** The last delay of a Schedule within so many failures, wherever it ends. */
+/** The delay of a Schedule after the `n`th failure; if the Schedule ends before, its last delay. */
 export const nth = Effect.fnUntraced(function*(
   schedule: Schedule.Schedule<unknown, TokenRequestError>,
   error: TokenRequestError,

@@ -5,7 +5,7 @@ import * as LayerOptions from "../LayerOptions.js"
 import type { InvalidOptions } from "../OAuthError.js"
 import type { TokenRequest } from "../TokenRequest.js"
 
-/** Names all that JavaScript, or a cast, gave another type. */
+/** Names all parameters to which plain JavaScript, or a cast, gave another type. */
 export const check = (option: string, request: TokenRequest = {}): Effect.Effect<void, InvalidOptions> => {
   const { grant, params = {} } = request
   return LayerOptions.collect([
@@ -14,7 +14,7 @@ export const check = (option: string, request: TokenRequest = {}): Effect.Effect
       LayerOptions.textOrTexts(`${option}.${name}`, request[name])
     ),
     ...Object.entries(params).map(([name, value]) =>
-      // As of a variable that is not set
+      // Such as the value of an environment variable that is not set
       typeof value === "string"
         ? Effect.void
         : LayerOptions.invalid(`${option}.params.${name}`, value === undefined ? "is missing" : "is not a string")

@@ -9,7 +9,7 @@ import type { Fleet } from "../store/Sharing.js"
 import * as HeldToken from "./HeldToken.js"
 import type { Slot } from "./TokenCache.js"
 
-/** An app that stops waits no longer; the tokens expire by themselves. */
+/** How long a closing app waits; tokens that are not revoked by then expire by themselves. */
 const maxWait = Duration.seconds(2)
 /** In parallel, so that an app with many tenants stops in time. */
 const concurrency = 16

@@ -208,7 +208,7 @@ export const make = (
     join: (flight, deadline) =>
       Effect.withFiberRuntime((caller) => {
         const waiting = flight.callers.wait(caller, deadline)
-        // A thousand callers may wait: none pays for a span that nobody records
+        // A thousand callers may wait: where tracing is switched off, they make no spans
         return caller.getFiberRef(FiberRef.currentTracerEnabled) ? traced(flight, waiting) : waiting
       }),
     abandon: (error) => {

@@ -17,7 +17,7 @@ export const make = (
 ): HeldToken => {
   // A value that is no token fails here, before anyone sends it
   Redacted.value(token.value)
-  // Field by field: of objects that are spread, V8 keeps a shape for each
+  // Field by field: V8 keeps a separate shape for each object that is made by spreading
   const { expiresAt, freshUntil, refreshAt } = AccessToken.windows(token, options)
   return { refreshAt, freshUntil, expiresAt, token, value: token.value, isOwn: options.isOwn }
 }

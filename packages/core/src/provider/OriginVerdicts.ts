@@ -160,7 +160,7 @@ interface Heard {
 
 const nothing: Heard = { worked: [], works: [] }
 
-/** Most tokens go to one origin, and those of most apps to the same: it has one list for all of them. */
+/** Most tokens go to one origin, the same for most tokens of an app: these tokens share one list. */
 let alone: ReadonlyArray<string> = []
 
 /** A list with one more origin; a full one starts again. */

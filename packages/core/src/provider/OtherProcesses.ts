@@ -56,7 +56,7 @@ export const make = ({ holds, isWriting, tokens, watch }: Told): Make => ({ adop
         flight.changed.unsafeOpen()
         return Effect.void
       }
-      // Without a token, and without a failure that it could end, nobody needs this one
+      // No caller needs this token unless it replaces one, or ends a failure that answers callers
       if (isWriting(key) || !KeyState.isNews(slot.state, now())) return Effect.void
       const before = slot.state.held?.token
       return Effect.map(adoption.look(slot, "expiry"), (seen) => {

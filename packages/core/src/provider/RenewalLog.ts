@@ -28,7 +28,7 @@ const interval = 60_000
 const beginnings: Record<Consequence, string> = {
   serves: "Token renewal failed; the current token is used until it expires",
   rejected: "Token renewal failed, and the current token is rejected",
-  // Whether there was one before or not
+  // Whether or not there was a token before
   missing: "No token is available: requests fail"
 }
 

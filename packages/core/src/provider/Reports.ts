@@ -21,7 +21,7 @@ export interface Reports {
   readonly doubted: (slot: Slot, token: AccessToken, origin: string) => void
   /** The origin also rejected the replacement of a rejected token. */
   readonly rejected: (slot: Slot, token: AccessToken, origin: string) => void
-  /** What a renewal for the origin says of it. */
+  /** The result of a renewal for the origin. */
   readonly heard: (slot: Slot, origin: string, verdict: OriginVerdicts.Transition) => void
 }
 

@@ -18,13 +18,13 @@ export interface Slot extends Pick<KeyState.Cell, "state" | "apply"> {
   readonly name: string
   /** The request as callers make it; `undefined` is the default one. */
   readonly source: TokenRequest | undefined
-  /** What its tokens say of the server; `undefined` until one was rejected. */
+  /** What its tokens showed about the server; `undefined` until a token was rejected. */
   habits: ServerHabits.ServerHabits | undefined
 }
 
 class Entry extends KeyState.Cell implements Slot {
   habits: ServerHabits.ServerHabits | undefined = undefined
-  /** The request as a caller wrote it, if that is all there is. */
+  /** The text of the request by which `byText` finds this slot. */
   text: string | undefined = undefined
   /** Which use of all slots was its last. */
   lastUse = 0
@@ -78,7 +78,8 @@ export const make = (
     return slot
   }
 
-  // A search costs little beside the token request of a new key, and an order kept at every use would cost each call
+  // To search for the oldest slot costs little beside the token request of a new key; to keep the slots in order would
+  // cost each call
   const dropOldest = () => {
     while (others.size >= capacity) {
       let oldest: Entry | undefined
@@ -114,7 +115,7 @@ export const make = (
       const resolved = endpoint.resolve(request)
       const key = keyOf(resolved)
       const slot = used(find(key) ?? add(makeSlot(request, resolved, key)))
-      // The first of several texts for one key
+      // If several texts have the same key, only the first is kept
       if (text !== undefined && !byText.has(slot.text)) {
         slot.text = text
         byText.set(text, slot)

@@ -1,7 +1,7 @@
 /**
  * Callers that wait for one result, each until its own deadline. A thousand may
- * wait at once: none has a timer of its own, and none pays for the frames of an
- * interruption that is rare.
+ * wait at once: they share one timer, and an interruption, which is rare, costs
+ * nothing in advance.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

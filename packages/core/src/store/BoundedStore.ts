@@ -86,7 +86,7 @@ export interface BoundedStore {
 
 /** How an entry is written. */
 interface SetOptions {
-  /** What no message may show. */
+  /** Secrets that no message may show. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   /** Other processes wait for this entry: it is written even while the store is left alone. */
   readonly isAwaited?: boolean | undefined
@@ -101,7 +101,7 @@ const slowShare = 1 / 3
 /** The time left for calls that are awaited together, in milliseconds. */
 const allowance = FiberRef.unsafeMake<{ left: number } | undefined>(undefined)
 
-/** Takes the time of a call from what is left. Calls at the same time, which began with the same, cost the longest. */
+/** Subtracts the time of a call from what is left. Of calls at the same time, only the longest counts. */
 const spending = (allowance: { left: number }, most: number): Time => {
   let rest = allowance.left
   return {
@@ -155,7 +155,7 @@ export const make = (store: Driver, options: {
     const call = makeCall(options.timeout, update)
     const timeout = Duration.toMillis(options.timeout)
 
-    // The store was too slow: until it answers within a share of the limit, every call gets only that
+    // A call timed out: until one succeeds, each call gets only a share of the limit
     let isSlow = false
 
     // What failed at the last call: a store may be readable and not writable

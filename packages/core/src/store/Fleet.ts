@@ -121,7 +121,7 @@ const join = (
     return yield* tryAgain(error, behind, Math.max(remaining, asked))
   })
 
-  /** Holding the lease, unless another process does not give it back. */
+  /** Takes a turn: with the lease, or without it if its holder obtains no token. */
   const useTurn = Effect.fnUntraced(function*(
     renewal: Sharing.Renewal,
     owner: string,
@@ -208,7 +208,7 @@ const join = (
     })
 
     return {
-      // Once another process has the turn, that is what the token waits for
+      // Once another process has the turn, the token waits for that process and not for the store
       bound: (round) =>
         Effect.suspend(() => waitingSince === undefined ? BoundedStore.bounded(storeTimeout)(round) : round),
       leave: endWait,

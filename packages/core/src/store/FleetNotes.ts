@@ -110,7 +110,7 @@ export const make = (store: BoundedStore): FleetNotes => {
     Effect.flatMap(
       store.get(key, ({ payload, timeToLive, version }): Found =>
         Option.match(decode(payload), {
-          // Whatever it is, it may be overwritten
+          // An unreadable note may be overwritten
           onNone: () => ({ count: 0, remaining: 0, version }),
           onSome: ({ count, memory }) => {
             const remaining = Duration.toMillis(timeToLive) - memory

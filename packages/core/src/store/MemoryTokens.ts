@@ -36,7 +36,7 @@ export const make = (capacity: number): Sharing.Sharing => {
     remove: (key) => Effect.sync(() => tokens.delete(key)),
     enter: ({ askAlone, key, onBusy }) => ({
       bound: identity,
-      // No look at memory fails
+      // The look at the store is not used: memory does not fail
       take: () =>
         Effect.suspend(() => {
           if (busy.has(key)) {

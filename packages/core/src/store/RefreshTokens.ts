@@ -198,7 +198,7 @@ const makeLineage = (
   let newest: Known = { generation: 0, token: initial, version: "" }
   /** The last attempt's refresh token, even if its access token is of no use. */
   let answered: Redacted.Redacted | undefined
-  /** It was sent, and no response arrived. */
+  /** The token that was sent without a response. */
   let doubtful: Known | undefined
   /** The owner of the lease that is kept until the newest token is stored. */
   let keeper: string | undefined
@@ -221,7 +221,7 @@ const makeLineage = (
     call("get", () => store.get(key)),
     Effect.transposeMapOption(({ payload, version }) =>
       Option.match(decode(payload), {
-        // Whatever it is, it may be the newest token
+        // An unreadable entry may contain the newest token
         onNone: () => unusable(`entry ${key} of the token store cannot be read by this version`),
         onSome: ({ generation, token }) => Effect.succeed({ generation, token: Redacted.make(token), version })
       })
@@ -340,7 +340,7 @@ const makeLineage = (
     )
   })
 
-  /** Holding the lease, acquired at this time. */
+  /** Uses the lease, which was acquired at `takenAt`. */
   const useTurn = Effect.fnUntraced(function*(need: Need, owner: string, takenAt: number) {
     yield* Effect.zipRight(settle, settled)
     const stored = yield* adopt(need)

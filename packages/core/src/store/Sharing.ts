@@ -81,7 +81,7 @@ export interface Told extends Pick<Fleet, "tokens"> {
     readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
     readonly forget: (key: string, origin: string) => Effect.Effect<void>
   } | undefined
-  /** Whether a new token is being stored: the stored one is no news. */
+  /** Whether this process is storing a new token: until then a notice of the key is no news. */
   readonly isWriting: (key: string) => boolean
   /** Calls back with keys that were written or removed, as long as it runs. */
   readonly watch: (changed: (key: string) => Effect.Effect<void>) => Effect.Effect<void>

@@ -1,6 +1,6 @@
 /**
- * An entry as a backend keeps it that only gets and sets: a text with its own
- * version and expiry, in whatever form a client gives a text back.
+ * An entry in a backend that only gets and sets: a text with its own version
+ * and expiry. Clients return texts in several forms.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -34,7 +34,7 @@ export const encode = ({ payload, timeToLive, version }: Entry, now: number): st
   return encodeText({ version, payload, expiresAt: Number.isFinite(millis) ? now + millis : null })
 }
 
-/** What a client gave back: `None` for nothing and for an expired entry; `undefined` for what is not an entry. */
+/** Reads what a client returned: `None` if it is nothing or an expired entry; `undefined` if it is not an entry. */
 export const decode = (given: unknown, now: number): Option.Option<Entry> | undefined => {
   const value = unwrap(given)
   if (value === undefined || value === "") return Option.none()
@@ -46,7 +46,7 @@ export const decode = (given: unknown, now: number): Option.Option<Entry> | unde
   return remaining > 0 ? Option.some({ version, payload, timeToLive: Duration.millis(remaining) }) : Option.none()
 }
 
-/** Out of an `Option`, the item that clients of Memcached give back, and bytes. */
+/** Unwraps an `Option`, an item of a Memcached client, and bytes. */
 const unwrap = (given: unknown): unknown => {
   const found = Option.isOption(given) ? Option.getOrUndefined(given) : given
   const value = Predicate.hasProperty(found, "value") ? found.value : found

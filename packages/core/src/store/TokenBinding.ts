@@ -9,7 +9,7 @@ export const boundTokens =
   "Tokens that were issued to other processes are rejected here, as if they were bound to the " +
   "process that requested them: this process no longer shares its tokens"
 
-/** What is known of a token, kept as long as the token: anything older than the replaced token says nothing. */
+/** What is known of a token, kept as long as the token: tokens before the replaced one do not matter. */
 export interface Token {
   readonly value: Redacted.Redacted
   /** Issued to this process, not adopted from the store. */

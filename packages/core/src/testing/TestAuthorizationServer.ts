@@ -118,8 +118,8 @@ export interface Options {
   /** The public key of the client's assertions, as a JWK: required for `private_key_jwt`. */
   readonly clientKey?: JwtSigner.Jwk | undefined
   /**
-   * The authentication methods of the client. The default is all but `none`, by which a client only names itself, as
-   * one that a certificate or the network authenticates.
+   * The authentication methods of the client. The default is all but `none`, with which a client sends only its id, for
+   * example if a certificate or the network authenticates it.
    */
   readonly clientAuth?: ReadonlyArray<TestExchange.ClientAuthMethod> | undefined
   /**

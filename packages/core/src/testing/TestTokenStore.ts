@@ -105,7 +105,7 @@ export const make = (memory: TokenStore.TokenStore["Type"]): {
   const delays = new Map<Method, Duration.Duration>()
   const hanging = new Set<Method>()
 
-  // By its methods: providers over the memory of a process would bypass them
+  // Providers must call its methods: by the default sharing of a store in memory they would bypass them
   const sharing = memory.sharing.isShared ? TokenStore.byTurns : TokenStore.lastWriteWins
 
   const backing = TokenStore.TokenStore.of({

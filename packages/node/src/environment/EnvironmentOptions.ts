@@ -25,7 +25,7 @@ export const added = { ...StoreVariables.variables, ...NodeHttp.variables }
 /** Every variable. */
 type Variables = typeof Environment.variables & typeof added
 
-/** The options that variables set. None is sure to be given. */
+/** The options that variables set. Each may be missing. */
 export interface Options<R, ES, RS>
   extends
     Origin.Options,
@@ -44,7 +44,7 @@ export interface Options<R, ES, RS>
   readonly http?: NodeHttp.Options | HttpOption.Client | undefined
 }
 
-/** What variables and options say together. */
+/** The settings of the variables and of the app's options together. */
 export interface Inspection<R, ES, RS> {
   /** The options that variables set, in place of the app's. */
   readonly options: Options<R, ES, RS>
@@ -52,7 +52,7 @@ export interface Inspection<R, ES, RS> {
   readonly store: Layer.Layer<TokenStore, InvalidOptions> | undefined
   /** Fails with all variables that are missing or wrong, or contradict each other. */
   readonly check: Effect.Effect<void, InvalidOptions>
-  /** Names the variable, where the option at fault comes from one. */
+  /** Names the variable instead of the option at fault, if a variable set it. */
   readonly rename: (problem: InvalidOption) => InvalidOption
 }
 
@@ -149,7 +149,7 @@ export const tokenStore = (
     Effect.map(Effect.promise(() => import("../store/StoreUrl.js")), ({ layer }) => layer(environment, redis))
   )
 
-/** What is missing has the name of all variables that could set it. */
+/** Names the variable of an option at fault; for a missing option, all variables that could set it. */
 const nameIn = <R, ES, RS>(
   environment: Environment.Reading<Variables>,
   options: Options<R, ES, RS>,

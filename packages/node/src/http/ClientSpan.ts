@@ -19,15 +19,15 @@ import type { RequestTarget } from "./RequestTarget.js"
 
 export type RedactedNames = ReadonlyArray<string | RegExp>
 
-// A class, as two in UndiciHttpClient: if the literals of a busy start outlive its first collections, V8 allocates all
-// later ones in old space, where they keep what belongs to their requests until a major collection
+// A class, like two in UndiciHttpClient. If many object literals survive the first garbage collections, as at a busy
+// start, V8 allocates all later ones in old space, where they keep their requests in memory until a major collection
 /** A span that has begun. */
 export class Running {
   readonly #now: () => bigint
 
   constructor(
     readonly span: Tracer.Span,
-    /** Whether the tracer sees what runs within the span: Effect's own does not look. */
+    /** Whether the tracer sees what runs within the span: Effect's default tracer does not. */
     readonly isWatched: boolean,
     now: () => bigint
   ) {
@@ -39,7 +39,10 @@ export class Running {
   }
 }
 
-/** Begins a span as `Effect.makeSpan` does, which copies all that the fiber knows, and needs an effect to end it. */
+/**
+ * Begins a span like `Effect.makeSpan`, which would copy all services of the
+ * fiber and need an effect to end the span.
+ */
 export const begin = (
   fiber: Fiber.RuntimeFiber<unknown, unknown>,
   name: string,
@@ -79,13 +82,13 @@ export const annotateRequest = (
   annotateHeaders(span, requestHeaders, request.headers, redactedNames)
 }
 
-/** As far as it is not the scheme's own, which an origin leaves out. */
+/** The port; `undefined` if it is the scheme's default, which an origin omits. */
 const portOf = (origin: string): number | undefined => {
   const colon = origin.lastIndexOf(":")
   return colon > "https:".length && !origin.endsWith("]") ? Number(origin.slice(colon + 1)) : undefined
 }
 
-/** Shows that there is one. */
+/** Shows that there is an authorization, without its value. */
 export const annotateAuthorization = (span: Tracer.Span): void => {
   span.attribute("http.request.header.authorization", redacted)
 }

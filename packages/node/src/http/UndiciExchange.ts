@@ -18,7 +18,7 @@ export interface Observer {
   readonly onEnd: (exchange: UndiciExchange) => void
 }
 
-// Until there are some
+// Before the response starts
 const none: IncomingHttpHeaders = {}
 const noChunks: ReadonlyArray<Buffer> = []
 // undici's default

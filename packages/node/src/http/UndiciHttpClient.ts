@@ -157,7 +157,7 @@ interface Sending {
   readonly isInterruptible: boolean
 }
 
-/** What undici is told, whatever else the caller's options say. */
+/** The options for undici that the caller's own options cannot override. */
 class OwnOptions implements Undici.Dispatcher.RequestOptions {
   readonly headersTimeout = headersTimeout
   readonly bodyTimeout = 0
@@ -232,7 +232,7 @@ const makeDispatch = (queue: ConnectionQueue): Dispatch => {
   }
 }
 
-/** A failure tells within which spans it occurred. */
+/** Fails with an error that names the spans in which it occurred. */
 const failWithin = <E>(within: Within | undefined, error: E) =>
   within === undefined ? Effect.fail(error) : Effect.withParentSpan(Effect.fail(error), within.running.span)
 

@@ -32,7 +32,7 @@ export const make = (
 
 const abandoned = new FinalizationRegistry<UndiciExchange>((exchange) => exchange.abort())
 
-// As an effect it fails within the spans of its reader, which the error tells; an Exit does not
+// As an effect it fails within the spans of its reader, which the error then names; an Exit does not
 type Read<A> = Either.Either<A, HttpClientError.ResponseError>
 
 // Private: inspect, JSON and structured clones do not show the headers that were sent

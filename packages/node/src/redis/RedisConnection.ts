@@ -40,7 +40,7 @@ export interface Connection {
 /** A client for subscriptions. */
 export interface Listener {
   readonly redis: Redis
-  /** Completes when the server has answered the password: the refusal of it would count as that of a subscription. */
+  /** Completes when the server has answered the password: its refusal would count as the refusal of a subscription. */
   readonly authenticated: () => Promise<unknown>
 }
 
@@ -315,7 +315,8 @@ const watch = (redis: Redis | Cluster, { commandTimeout, connectionName, isTls, 
   if (isCluster(redis)) {
     events.on("+node", (node: Redis) => {
       hush(node)
-      // Named by a late answer, such as MOVED: ioredis ends only the nodes of before, and would wait for this one for ever
+      // A late answer, such as MOVED, may name a node: ioredis ends only the earlier nodes, and would wait for this one
+      // for ever
       if (redis.status === "disconnecting") node.disconnect()
     })
     events.on("ready", () => {
@@ -338,7 +339,8 @@ const watch = (redis: Redis | Cluster, { commandTimeout, connectionName, isTls, 
     }
     const greet = () => {
       const answer = redis.ping()
-      // Second, as the first answer may be why the server closes the connection; a user may do without the right to this
+      // Sent second, as the first answer may be why the server closes the connection; a user may lack the permission
+      // for it
       if (connectionName) redis.client("SETNAME", connectionName).catch(constVoid)
       return answer
     }
@@ -402,7 +404,7 @@ const hush = (redis: Redis): () => Promise<unknown> => {
 /** Waits for an answer, and fails with `RedisError.timedOut` when none has come in time. */
 export const answerWithin = (limit: Duration.Duration) => Answer.within(limit, RedisError.timedOut)
 
-/** The same when nobody waits for it any more. */
+/** The same as a promise that ends even if its caller has left. */
 const bounded = (commandTimeout: Duration.Duration) => Answer.bounded(commandTimeout, RedisError.timedOut)
 
 const asking = (client: Client, ask: (call: LazyArg<Promise<unknown>>) => Promise<unknown>): Client => ({

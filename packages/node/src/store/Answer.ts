@@ -1,19 +1,19 @@
-/** Waiting for what a server answers, and no longer than a time. */
+/** Waits for the answer of a server, within a time limit. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { identity, type LazyArg } from "effect/Function"
 
-/** What has arrived is read before the next turn of the event loop comes to this. */
+/** Completes in the next turn of the event loop, after data that has arrived was read. */
 const nextTurn = Effect.async<void>((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })
 
 /**
- * Waits for an answer, and fails with `timedOut` when none has come in time. A
- * process that stood still finds its timer before the answer that has been there
- * for long: it reads once more.
+ * Waits for an answer, and fails with `timedOut` if none arrives in time. After
+ * a pause of the process its timer fires before it reads an answer that arrived
+ * long ago, so data is read once more before the failure.
  */
 export const within =
   (limit: Duration.DurationInput, timedOut: LazyArg<unknown>) =>
@@ -23,7 +23,7 @@ export const within =
       Effect.sleep(limit).pipe(Effect.zipRight(nextTurn), Effect.zipRight(Effect.failSync(timedOut)))
     )
 
-/** The same when nobody waits for it any more: only so is a silent connection found out. */
+/** The same as a promise that ends even if its caller has left: otherwise a silent connection would not be noticed. */
 export const bounded = (limit: Duration.DurationInput, timedOut: LazyArg<unknown>) => {
   const answer = within(limit, timedOut)
   return <A>(ask: LazyArg<Promise<A>>): Promise<A> =>

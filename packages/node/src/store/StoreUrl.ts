@@ -1,4 +1,4 @@
-/** The store that variables name: which one it is, the beginning of its address says. */
+/** The store that variables name. The scheme of its address decides which one it is. */
 import type * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
@@ -14,7 +14,7 @@ import type { variables } from "./StoreVariables.js"
 interface Address {
   readonly url: Redacted.Redacted
   readonly prefix: string | undefined
-  /** Of a database. */
+  /** The table of a database. */
   readonly table: string | undefined
   readonly createTable: boolean | undefined
 }
@@ -24,7 +24,7 @@ type Open = (address: Address, redis?: RedisTokenStore.Options) => Layer.Layer<T
 const redis = ({ prefix, url }: Pick<RedisTokenStore.Options, "prefix" | "url">, redis?: RedisTokenStore.Options) =>
   RedisTokenStore.layer({ ...redis, url, prefix: prefix ?? redis?.prefix })
 
-/** What is not Redis is loaded when it is asked for. */
+/** Loads a store other than Redis when it is used. */
 const memcached: Open = ({ prefix, url }) =>
   Layer.unwrapEffect(Effect.map(
     Effect.promise(() => import("../MemcachedTokenStore.js")),
@@ -36,7 +36,7 @@ const database = (scheme: keyof typeof SqlUrl.databases): Open => ({ createTable
     ? SqlUrl.layer(scheme, url, { table, createTable })
     : Layer.fail(LayerOptions.error("SqlTokenStore.prefix", "does not apply to a database: name a table"))
 
-/** By the scheme of the address. */
+/** The stores by the scheme of the address. */
 const stores: Readonly<Record<string, Open>> = {
   redis,
   rediss: redis,
@@ -48,9 +48,8 @@ const stores: Readonly<Record<string, Open>> = {
 const schemes = Object.keys(stores).map((scheme) => `${scheme}:`).join(", ")
 
 /**
- * The store that the variables name; `options` are further ones, where it is
- * Redis. An option at fault is named as the variable is
- * written.
+ * The store that the variables name; `options` are further options of Redis. An
+ * error names the variable of an option at fault.
  */
 export const layer = (
   { names, redisPrefix, redisUrl, sqlCreateTable, sqlTable, storePrefix, storeUrl }: Environment.Reading<
@@ -82,10 +81,10 @@ const named = (
 ): Layer.Layer<TokenStore, InvalidOptions> =>
   LayerOptions.mapInvalid(layer, ({ description, option }) => {
     const [, name = ""] = option.split(".", 2)
-    // What the address does not say is an option of Redis
+    // An option without a variable is one of the further options of Redis
     const { name: variable = option } = written[ofAddress.includes(name) ? "url" : name] ?? {}
     return { option: variable, description }
   })
 
-/** Options that an address says; without a name it is the store itself. */
+/** The options that the address contains; an error without an option's name is about the store itself. */
 const ofAddress = ["", "url", "servers", "username", "password"]

@@ -22,8 +22,8 @@ const redisUrl = Environment.secret(
 
 const redisPrefix = Environment.text("ALF_REDIS_PREFIX", "The prefix of every key in Redis")
 
-/** Those of Redis alone. */
+/** The variables for Redis only. */
 export const redis = { redisUrl, redisPrefix }
 
-/** All of them. */
+/** All variables for stores. */
 export const variables = { storeUrl, storePrefix, sqlTable, sqlCreateTable, ...redis }

@@ -1,7 +1,7 @@
 /**
- * What entries and leases are called where names are limited: at most 250 bytes
- * of ASCII, without spaces or control characters. That fits into a key of
- * Memcached, and into an indexed column of every database.
+ * The names of entries and leases in stores that limit names: at most 250 bytes
+ * of ASCII, without spaces or control characters, for a key of Memcached or an
+ * indexed column of any database.
  */
 import { createHash } from "node:crypto"
 
@@ -12,7 +12,7 @@ const digestLength = 43
 
 const digestMark = "sha256:"
 
-// Of the same length: no entry is called as a lease is
+// Of the same length, so that no entry has the name of a lease
 const kinds = { entry: "entry:", lease: "lease:" } as const
 
 /** The maximum length of a prefix: a digest must fit behind it. */
