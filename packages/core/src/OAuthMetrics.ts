@@ -156,14 +156,14 @@ export type RenewalReason = "background" | "expiry" | "rejection"
  *
  * - `issued`: the endpoint issued a token.
  * - `adopted`: another process had stored a token.
- * - `held`: the fleet pauses renewals for the origin that rejects tokens.
+ * - `paused`: the fleet pauses renewals for the origin that rejects tokens.
  * - `busy`: another process is renewing, and no caller waits.
  * - `failed`: there is no token.
  *
  * @since 0.1.0
  * @category models
  */
-export type RenewalOutcome = "issued" | "adopted" | "held" | "busy" | "failed"
+export type RenewalOutcome = "issued" | "adopted" | "paused" | "busy" | "failed"
 
 /**
  * Counts renewals by reason and result. Most are `background`, for which no

@@ -76,7 +76,7 @@ const everything: Record<string, ReadonlyArray<Metric.Metric<any, number, any>>>
   tokenRenewals: all<OAuthMetrics.RenewalReason>({ background: true, expiry: true, rejection: true }).flatMap((
     reason
   ) =>
-    all<OAuthMetrics.RenewalOutcome>({ issued: true, adopted: true, held: true, busy: true, failed: true })
+    all<OAuthMetrics.RenewalOutcome>({ issued: true, adopted: true, paused: true, busy: true, failed: true })
       .map((outcome) => OAuthMetrics.tokenRenewals(reason, outcome))
   ),
   staleServes: [OAuthMetrics.staleServes],

@@ -132,7 +132,7 @@ describe.concurrent("TokenProvider, stores", () => {
       assert.strictEqual((yield* control.entries).size, 1)
     }))
 
-  for (const [name, note] of [["pace", "#pace"], ["hold", "#hold:"]] as const) {
+  for (const [name, note] of [["pace", "#pace"], ["pause", "#pause:"]] as const) {
     it.scoped(`a ${name} whose entry never expires (PERSIST, another version) does not stop renewals for ever`, () =>
       Effect.gen(function*() {
         const { control, store } = yield* makeControlled

@@ -231,15 +231,15 @@ describe.concurrent("TokenProvider, a fleet and a resource that rejects everythi
       const key = storeKey((yield* one.tokens.requests)[0].request)
       const holds = Effect.map(three.store.callsOf("get"), (calls) => calls.map((call) => call.key))
       assert.strictEqual(yield* call(three, bad, nothing), 401)
-      const holdKey = (yield* holds).find((read) => read.startsWith(`${key}#hold:`))!
-      assert.isTrue(Option.isSome(yield* sharedStore.get(holdKey)))
+      const pauseKey = (yield* holds).find((read) => read.startsWith(`${key}#pause:`))!
+      assert.isTrue(Option.isSome(yield* sharedStore.get(pauseKey)))
       // The resource works again
       assert.strictEqual(yield* call(two, bad, everything), 200)
       yield* settle
-      assert.isTrue(Option.isSome(yield* sharedStore.get(holdKey)))
+      assert.isTrue(Option.isSome(yield* sharedStore.get(pauseKey)))
       assert.strictEqual(yield* call(one, bad, everything), 200)
       yield* settle
-      assert.isTrue(Option.isNone(yield* sharedStore.get(holdKey)))
+      assert.isTrue(Option.isNone(yield* sharedStore.get(pauseKey)))
     }))
 
   it.scoped("fleet rule 6: no pause delays a renewal due to expiry", () =>

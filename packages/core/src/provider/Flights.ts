@@ -142,8 +142,8 @@ export const make = (
         case "Adopted":
           adoption.take(slot, adoption.hold(outcome.token, false))
           break
-        case "Held":
-          others?.paused(slot, origin, outcome.hold)
+        case "Paused":
+          others?.paused(slot, origin, outcome.pause)
           break
         case "Busy":
           slot.apply(KeyState.busyElsewhere(outcome.again, now()))

@@ -6,7 +6,7 @@
  * transitions.
  */
 import type { AccessToken } from "../AccessToken.js"
-import { type Hold, nthHold } from "../store/FleetNotes.js"
+import { nthPause, type Pause } from "../store/FleetNotes.js"
 
 // -----------------------------------------------------------------------------
 // states
@@ -111,8 +111,8 @@ export const renewed = (token: string, origin: string, now: number): Transition 
   standing(verdicts, origin)._tag === "Paused" ? fruitless(token, origin, now)(verdicts) : verdicts
 
 /** Another process began a pause. */
-export const paused = (origin: string, hold: Hold, now: number): Transition =>
-  withOrigin(origin, now, () => ({ standing: pause(hold, now) }))
+export const paused = (origin: string, given: Pause, now: number): Transition =>
+  withOrigin(origin, now, () => ({ standing: pause(given, now) }))
 
 // -----------------------------------------------------------------------------
 // questions
@@ -141,7 +141,7 @@ export const hasRecovered = (before: OriginVerdicts, after: OriginVerdicts, orig
   standing(before, origin)._tag !== "Trusted" && standing(after, origin)._tag === "Trusted"
 
 /** The pause that a transition began, as other processes are told of it. */
-export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: string): Hold | undefined => {
+export const newPause = (before: OriginVerdicts, after: OriginVerdicts, origin: string): Pause | undefined => {
   const begun = standing(after, origin)
   return begun._tag === "Paused" && begun.until > begun.from && begun !== standing(before, origin)
     ? { count: begun.count, remaining: begun.until - begun.from }
@@ -226,7 +226,7 @@ const refill = 5_000
 
 const trusted: Trusted = { _tag: "Trusted" }
 
-const pause = ({ count, remaining }: Hold, now: number): Paused => ({
+const pause = ({ count, remaining }: Pause, now: number): Paused => ({
   _tag: "Paused",
   count,
   from: now,
@@ -238,7 +238,7 @@ const isInForce = (standing: Standing, now: number): boolean =>
 
 /** The next pause, twice as long, unless one is in force. */
 const pausedAgain = (standing: Standing, now: number): Standing =>
-  isInForce(standing, now) ? standing : pause(nthHold(standing._tag === "Paused" ? standing.count + 1 : 1), now)
+  isInForce(standing, now) ? standing : pause(nthPause(standing._tag === "Paused" ? standing.count + 1 : 1), now)
 
 /** A clock that was set back must not prolong it. */
 const withClock = (standing: Standing, now: number): Standing =>

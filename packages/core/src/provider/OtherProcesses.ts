@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { AccessToken } from "../AccessToken.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
-import type { Hold } from "../store/FleetNotes.js"
+import type { Pause } from "../store/FleetNotes.js"
 import type { Told } from "../store/Sharing.js"
 import * as Adoption from "./Adoption.js"
 import * as HeldToken from "./HeldToken.js"
@@ -28,7 +28,7 @@ export interface OtherProcesses {
     reason: OAuthMetrics.RenewalReason
   ) => Effect.Effect<void>
   /** Another process paused renewals for the origin. */
-  readonly paused: (slot: TokenCache.Slot, origin: string, pause: Hold) => void
+  readonly paused: (slot: TokenCache.Slot, origin: string, pause: Pause) => void
 }
 
 /** Makes it for one provider, and starts to listen. */
@@ -42,8 +42,8 @@ export type Make = (options: {
 }) => OtherProcesses
 
 /** Makes it for one store. */
-export const make = ({ holds, isWriting, tokens, watch }: Told): Make => ({ adoption, fork, now, slots }) => {
-  const pause = (slot: TokenCache.Slot, origin: string, pause: Hold) =>
+export const make = ({ isWriting, pauses, tokens, watch }: Told): Make => ({ adoption, fork, now, slots }) => {
+  const pause = (slot: TokenCache.Slot, origin: string, pause: Pause) =>
     slot.apply(KeyState.heard(OriginVerdicts.paused(origin, pause, now())))
 
   /** Another process stored a token: it is adopted before the next request, in the background. */
@@ -74,14 +74,14 @@ export const make = ({ holds, isWriting, tokens, watch }: Told): Make => ({ adop
 
   return {
     heard: (slot, origin, before) => {
-      if (holds === undefined) return
+      if (pauses === undefined) return
       const { key, state: { verdicts } } = slot
-      if (OriginVerdicts.hasRecovered(before, verdicts, origin)) fork(holds.forget(key, origin))
+      if (OriginVerdicts.hasRecovered(before, verdicts, origin)) fork(pauses.forget(key, origin))
       const begun = OriginVerdicts.newPause(before, verdicts, origin)
       if (begun === undefined) return
-      fork(Effect.flatMap(holds.count(key, origin, begun), (counted) => {
+      fork(Effect.flatMap(pauses.count(key, origin, begun), (counted) => {
         // The pause ended here meanwhile
-        if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return holds.forget(key, origin)
+        if (!OriginVerdicts.isPaused(slot.state.verdicts, origin, now())) return pauses.forget(key, origin)
         pause(slot, origin, counted)
         return Effect.void
       }))
@@ -92,9 +92,9 @@ export const make = ({ holds, isWriting, tokens, watch }: Told): Make => ({ adop
       if (winner !== undefined) return adopt(slot, winner, token)
       yield* tokens.write(slot.key, token, Option.flatMap(seen, ({ version }) => version))
     }),
-    paused: (slot, origin, hold) => {
-      pause(slot, origin, hold)
-      slot.habits?.binding?.held(origin)
+    paused: (slot, origin, given) => {
+      pause(slot, origin, given)
+      slot.habits?.binding?.paused(origin)
     }
   }
 }

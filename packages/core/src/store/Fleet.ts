@@ -214,8 +214,8 @@ const join = (
       leave: endWait,
       take: Effect.fnUntraced(function*(look) {
         if (Option.isNone(look)) return yield* alone
-        const hold = reason === "rejection" ? yield* notes.read(FleetNotes.holdKey(key, origin)) : Option.none()
-        if (Option.isSome(hold) && isInForce(hold.value)) return Sharing.Outcome.Held({ hold: hold.value })
+        const pause = reason === "rejection" ? yield* notes.read(FleetNotes.pauseKey(key, origin)) : Option.none()
+        if (Option.isSome(pause) && isInForce(pause.value)) return Sharing.Outcome.Paused({ pause: pause.value })
 
         const owner = yield* SharedTokens.randomName
         const release = store.releaseLease(key, owner)
@@ -265,10 +265,10 @@ const join = (
     enter,
     others: others({
       tokens,
-      holds: isShared
+      pauses: isShared
         ? {
-          count: (key, origin, atLeast) => notes.countHold(FleetNotes.holdKey(key, origin), atLeast),
-          forget: (key, origin) => notes.forget(FleetNotes.holdKey(key, origin))
+          count: (key, origin, atLeast) => notes.countPause(FleetNotes.pauseKey(key, origin), atLeast),
+          forget: (key, origin) => notes.forget(FleetNotes.pauseKey(key, origin))
         }
         : undefined,
       isWriting: (key) => writing.has(key),

@@ -1,7 +1,7 @@
 /**
  * What the processes of a fleet tell each other in addition to tokens: that the
  * endpoint has just failed, so wait (the pace), and that renewals for a
- * resource were fruitless, so stop (the hold). Each note is an ordinary entry
+ * resource were fruitless, so stop (the pause). Each note is an ordinary entry
  * under a derived key; its time is the store's.
  */
 import * as Clock from "effect/Clock"
@@ -14,7 +14,7 @@ import type { BoundedStore } from "./BoundedStore.js"
 import { randomName } from "./SharedTokens.js"
 
 /** Renewals for an origin are paused for `remaining` milliseconds, for the `count`th time in a row. */
-export interface Hold {
+export interface Pause {
   readonly count: number
   readonly remaining: number
 }
@@ -24,7 +24,7 @@ const firstHold = 1_000
 const maxHold = 60_000
 
 /** The pause after `count` fruitless renewals in a row. */
-export const nthHold = (count: number): Hold => ({
+export const nthPause = (count: number): Pause => ({
   count,
   remaining: Math.min(maxHold, firstHold * 2 ** (count - 1))
 })
@@ -50,7 +50,7 @@ export interface FleetNotes {
   /** Removes a note that this process has not read. */
   readonly forget: (key: string) => Effect.Effect<void>
   /** Counts a pause, unless one is in force; returns the one that is in force then. */
-  readonly countHold: (key: string, atLeast: Hold) => Effect.Effect<Hold>
+  readonly countPause: (key: string, atLeast: Pause) => Effect.Effect<Pause>
 }
 
 /** The key of a key's pace. */
@@ -60,7 +60,7 @@ export const paceKey = (key: string): string => `${key}#pace`
 export const claimKey = (key: string): string => `${key}#claim`
 
 /** The key of a key's pause for an origin. */
-export const holdKey = (key: string, origin: string): string => `${key}#hold:${fingerprint(origin)}`
+export const pauseKey = (key: string, origin: string): string => `${key}#pause:${fingerprint(origin)}`
 
 /** How long the count outlasts the note, so that the next note finds it. */
 const countMemory = Duration.toMillis("2 minutes")
@@ -89,7 +89,7 @@ export const none: FleetNotes = {
   write: () => Effect.succeed(true),
   remove: () => Effect.void,
   forget: () => Effect.void,
-  countHold: (_, hold) => Effect.succeed(hold)
+  countPause: (_, pause) => Effect.succeed(pause)
 }
 
 /** The notes of a store. */
@@ -142,13 +142,13 @@ export const make = (store: BoundedStore): FleetNotes => {
         read(key),
         Option.match({ onNone: () => Effect.void, onSome: ({ version }) => store.remove(key, version) })
       ),
-    countHold: Effect.fnUntraced(function*(key, atLeast) {
+    countPause: Effect.fnUntraced(function*(key, atLeast) {
       const found = yield* read(key)
       if (Option.isSome(found) && found.value.remaining > 0) return found.value
       const counted = Option.match(found, { onNone: () => 0, onSome: ({ count }) => count })
-      const hold = nthHold(Math.max(atLeast.count, counted + 1))
-      yield* write(key, hold, Option.map(found, ({ version }) => version))
-      return hold
+      const pause = nthPause(Math.max(atLeast.count, counted + 1))
+      yield* write(key, pause, Option.map(found, ({ version }) => version))
+      return pause
     })
   }
 }

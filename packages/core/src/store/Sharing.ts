@@ -16,7 +16,7 @@ import type { DelayAfter } from "../endpoint/RetryDelay.js"
 import type { TokenProviderError, TokenRequestError } from "../OAuthError.js"
 import type * as OAuthMetrics from "../OAuthMetrics.js"
 import type { Driver } from "./BoundedStore.js"
-import type { Hold } from "./FleetNotes.js"
+import type { Pause } from "./FleetNotes.js"
 import type { Found, SharedTokens } from "./SharedTokens.js"
 import type { TokenBinding } from "./TokenBinding.js"
 
@@ -76,9 +76,9 @@ export type Others = (told: Told) => (options: never) => unknown
 /** What the processes of a shared store tell each other. */
 export interface Told extends Pick<Fleet, "tokens"> {
   /** The pauses that all of them respect; `undefined` if they do not. */
-  readonly holds?: {
+  readonly pauses?: {
     /** Counts a pause, unless one is in force; returns the one that is in force then. */
-    readonly count: (key: string, origin: string, atLeast: Hold) => Effect.Effect<Hold>
+    readonly count: (key: string, origin: string, atLeast: Pause) => Effect.Effect<Pause>
     readonly forget: (key: string, origin: string) => Effect.Effect<void>
   } | undefined
   /** Whether this process is storing a new token: until then a notice of the key is no news. */
@@ -138,7 +138,7 @@ export interface Renewal {
  * - `Adopted`: the token of the store.
  * - `Issued`: a new token, to be written in place of the version `replaces`.
  *   After the write, `finish` passes the turn on.
- * - `Held`: nothing, as the fleet pauses renewals for this origin.
+ * - `Paused`: nothing, as the fleet pauses renewals for this origin.
  * - `Busy`: nothing, as another process renews and nobody here waits.
  */
 export type Outcome = Data.TaggedEnum<{
@@ -148,7 +148,7 @@ export type Outcome = Data.TaggedEnum<{
     readonly replaces: Option.Option<string>
     readonly finish: Effect.Effect<void>
   }
-  Held: { readonly hold: Hold }
+  Paused: { readonly pause: Pause }
   Busy: { readonly again: number }
 }>
 

@@ -23,7 +23,7 @@ export interface TokenBinding {
   /** The origin rejected the token; `hasWorked` if it accepted it before. */
   readonly rejected: (token: Token, origin: string, hasWorked: boolean, now: number) => string | undefined
   /** Another process paused renewals for the origin: its own token was rejected there too. */
-  readonly held: (origin: string) => void
+  readonly paused: (origin: string) => void
   /** Whether tokens of other processes may be used here. */
   readonly sharesTokens: () => boolean
 }
@@ -66,7 +66,7 @@ class Record implements TokenBinding {
     return undefined
   }
 
-  held(origin: string): void {
+  paused(origin: string): void {
     this.#origins?.delete(origin)
   }
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
 import { DateTime, FastCheck as fc, Redacted } from "effect"
 import * as OriginVerdicts from "../../src/provider/OriginVerdicts.js"
-import { type Hold, nthHold } from "../../src/store/FleetNotes.js"
+import { nthPause, type Pause } from "../../src/store/FleetNotes.js"
 import { ruleTable } from "../support/ruleTable.js"
 import { runs } from "../support/Runs.js"
 
@@ -14,7 +14,7 @@ const never = Infinity
 /** The verdicts of origins about the tokens of one key, one after the other. */
 const make = () => {
   let verdicts = OriginVerdicts.none
-  const hear = (verdict: OriginVerdicts.Transition, origin = api): Hold | undefined => {
+  const hear = (verdict: OriginVerdicts.Transition, origin = api): Pause | undefined => {
     const before = verdicts
     verdicts = verdict(before)
     return OriginVerdicts.newPause(before, verdicts, origin)
@@ -77,12 +77,12 @@ const rows: ReadonlyArray<
   ["Doubtful unchanged Paused", after(reject), pause, paused(1, 0, 1000)],
   ["Paused unchanged Paused", after(pause), OriginVerdicts.unchanged(api, 1000), paused(2, 1000, 3000)],
   ["Paused renewed Paused", after(pause), OriginVerdicts.renewed("b", api, 1000), paused(2, 1000, 3000)],
-  ["Trusted paused Paused", after(), heldElsewhere(7), paused(3, 7, 4007)],
-  ["Doubtful paused Paused", after(reject), heldElsewhere(7), paused(3, 7, 4007)],
-  ["Paused paused Paused", after(pause), heldElsewhere(7), paused(3, 7, 4007)]
+  ["Trusted paused Paused", after(), pausedElsewhere(7), paused(3, 7, 4007)],
+  ["Doubtful paused Paused", after(reject), pausedElsewhere(7), paused(3, 7, 4007)],
+  ["Paused paused Paused", after(pause), pausedElsewhere(7), paused(3, 7, 4007)]
 ]
 
-function heldElsewhere(now: number) {
+function pausedElsewhere(now: number) {
   return OriginVerdicts.paused(api, { count: 3, remaining: 4000 }, now)
 }
 
@@ -480,7 +480,7 @@ describe("OriginVerdicts", () => {
             assert.isTrue(table.has(`${was._tag} ${event} ${is._tag}`), `${was._tag} ${event} ${is._tag}`)
             if (is._tag !== "Paused") continue
             assert.strictEqual(is.from, now)
-            assert.strictEqual(is.until - is.from, event === "paused" ? remaining : nthHold(is.count).remaining)
+            assert.strictEqual(is.until - is.from, event === "paused" ? remaining : nthPause(is.count).remaining)
             if (event !== "paused") assert.strictEqual(is.count, was._tag === "Paused" ? was.count + 1 : 1)
             deepStrictEqual(OriginVerdicts.newPause(before, verdicts, each), {
               count: is.count,

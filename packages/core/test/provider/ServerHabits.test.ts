@@ -38,7 +38,7 @@ const make = () => {
   return {
     accepted,
     rejected,
-    held: binding.held.bind(binding),
+    paused: binding.paused.bind(binding),
     sharesTokens: binding.sharesTokens.bind(binding),
     own,
     /** Another's token fails on its first use, and the replay with one of our own works. */
@@ -107,9 +107,9 @@ describe("ServerHabits", () => {
 
     it("a pause that another process began for this origin cancels earlier failures too, one for another origin does not", () => {
       for (const [origin, habit] of [[api, undefined], [other, TokenBinding.boundTokens]] as const) {
-        const { foreignFails, held } = make()
+        const { foreignFails, paused } = make()
         foreignFails("a", 0)
-        held(origin)
+        paused(origin)
         assert.strictEqual(foreignFails("b", minute), habit)
       }
     })

@@ -41,23 +41,23 @@ describe.concurrent("FleetNotes", () => {
     const keys = ["k", "l"].flatMap((key) => [
       key,
       FleetNotes.paceKey(key),
-      ...origins.map((origin) => FleetNotes.holdKey(key, origin))
+      ...origins.map((origin) => FleetNotes.pauseKey(key, origin))
     ])
     assert.strictEqual(new Set(keys).size, keys.length)
   })
 
   it("the key of a pause does not show the origin, and has one length", () => {
-    const hold = FleetNotes.holdKey("k", "https://internal.example.com")
-    assert.notInclude(hold, "internal")
-    assert.strictEqual(FleetNotes.holdKey("k", "https://x".padEnd(5000, "x")).length, hold.length)
+    const pause = FleetNotes.pauseKey("k", "https://internal.example.com")
+    assert.notInclude(pause, "internal")
+    assert.strictEqual(FleetNotes.pauseKey("k", "https://x".padEnd(5000, "x")).length, pause.length)
   })
 
   it.effect("none: nothing is found, and a pause is as this process counts it", () =>
     Effect.gen(function*() {
-      const hold = FleetNotes.nthHold(3)
-      yield* FleetNotes.none.write(key, hold, Option.none())
+      const pause = FleetNotes.nthPause(3)
+      yield* FleetNotes.none.write(key, pause, Option.none())
       deepStrictEqual(yield* FleetNotes.none.read(key), Option.none())
-      deepStrictEqual(yield* FleetNotes.none.countHold(key, hold), hold)
+      deepStrictEqual(yield* FleetNotes.none.countPause(key, pause), pause)
       yield* FleetNotes.none.forget(key)
       yield* FleetNotes.none.remove(key, "v")
     }))
@@ -182,8 +182,8 @@ describe.concurrent("FleetNotes", () => {
       for (const payload of garbage) {
         const { control, notes } = yield* make
         yield* control.corrupt(key, payload)
-        deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(1))
-        deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthHold(1))
+        deepStrictEqual(yield* notes.countPause(key, FleetNotes.nthPause(1)), FleetNotes.nthPause(1))
+        deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthPause(1))
       }
     }))
 
@@ -196,16 +196,16 @@ describe.concurrent("FleetNotes", () => {
         yield* notes.write(key, { count: 1, remaining: 1000 }, Option.none())
         yield* notes.remove(key, "v")
         yield* notes.forget(key)
-        deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(4)), FleetNotes.nthHold(4))
+        deepStrictEqual(yield* notes.countPause(key, FleetNotes.nthPause(4)), FleetNotes.nthPause(4))
       }))
       assert.lengthOf(logs, 1)
     }))
 
   it.prop(
-    "fleet rule 6: the nth hold is 1 s, doubling to 60 s",
+    "fleet rule 6: the nth pause is 1 s, doubling to 60 s",
     [fc.integer({ min: 1, max: 2_000_000 })],
     ([count]) => {
-      deepStrictEqual(FleetNotes.nthHold(count), { count, remaining: Math.min(60_000, 1000 * 2 ** (count - 1)) })
+      deepStrictEqual(FleetNotes.nthPause(count), { count, remaining: Math.min(60_000, 1000 * 2 ** (count - 1)) })
     }
   )
 
@@ -213,10 +213,10 @@ describe.concurrent("FleetNotes", () => {
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       const other = yield* join
-      deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(1))
+      deepStrictEqual(yield* notes.countPause(key, FleetNotes.nthPause(1)), FleetNotes.nthPause(1))
       yield* TestClock.adjust(400)
-      for (const atLeast of [FleetNotes.nthHold(1), FleetNotes.nthHold(5)]) {
-        const { count, remaining } = yield* other.countHold(key, atLeast)
+      for (const atLeast of [FleetNotes.nthPause(1), FleetNotes.nthPause(5)]) {
+        const { count, remaining } = yield* other.countPause(key, atLeast)
         deepStrictEqual({ count, remaining }, { count: 1, remaining: 600 })
       }
       assert.lengthOf(yield* control.callsOf("set"), 1)
@@ -227,7 +227,7 @@ describe.concurrent("FleetNotes", () => {
       const { join } = yield* make
       const waits: Array<number> = []
       for (let n = 0; n < 8; n++) {
-        const { remaining } = yield* (yield* join).countHold(key, FleetNotes.nthHold(1))
+        const { remaining } = yield* (yield* join).countPause(key, FleetNotes.nthPause(1))
         waits.push(remaining / 1000)
         yield* TestClock.adjust(remaining)
       }
@@ -237,38 +237,38 @@ describe.concurrent("FleetNotes", () => {
   it.effect("fleet rule 6: the higher count of a process counts", () =>
     Effect.gen(function*() {
       const { join, notes } = yield* make
-      yield* notes.countHold(key, FleetNotes.nthHold(1))
+      yield* notes.countPause(key, FleetNotes.nthPause(1))
       yield* TestClock.adjust(1000)
-      deepStrictEqual(yield* (yield* join).countHold(key, FleetNotes.nthHold(5)), FleetNotes.nthHold(5))
-      deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthHold(5))
+      deepStrictEqual(yield* (yield* join).countPause(key, FleetNotes.nthPause(5)), FleetNotes.nthPause(5))
+      deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthPause(5))
     }))
 
   it.effect("fleet rule 6: a forgotten count restarts", () =>
     Effect.gen(function*() {
       const { notes } = yield* make
-      yield* notes.countHold(key, FleetNotes.nthHold(1))
+      yield* notes.countPause(key, FleetNotes.nthPause(1))
       yield* TestClock.adjust(1000 + memory)
-      deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(1))
+      deepStrictEqual(yield* notes.countPause(key, FleetNotes.nthPause(1)), FleetNotes.nthPause(1))
     }))
 
   it.effect("fleet rule 6: if two processes count at the same time, one is written", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       const other = yield* join
-      yield* notes.countHold(key, FleetNotes.nthHold(1))
+      yield* notes.countPause(key, FleetNotes.nthPause(1))
       yield* TestClock.adjust(1000)
       yield* control.afterGet(() =>
-        Effect.zipRight(control.afterGet(undefined), other.countHold(key, FleetNotes.nthHold(7)))
+        Effect.zipRight(control.afterGet(undefined), other.countPause(key, FleetNotes.nthPause(7)))
       )
-      deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(2))
-      deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthHold(7))
+      deepStrictEqual(yield* notes.countPause(key, FleetNotes.nthPause(1)), FleetNotes.nthPause(2))
+      deepStrictEqual(noteOf(yield* notes.read(key)), FleetNotes.nthPause(7))
     }))
 
   it.effect("rule 8: the highest readable count is written and read again", () =>
     Effect.gen(function*() {
       const { control, join, notes } = yield* make
       yield* control.corrupt(key, JSON.stringify({ v: 1, count: 1_000_000, memory: Duration.toMillis("1 hour") }))
-      assert.strictEqual((yield* notes.countHold(key, FleetNotes.nthHold(1))).remaining, 60_000)
+      assert.strictEqual((yield* notes.countPause(key, FleetNotes.nthPause(1))).remaining, 60_000)
       deepStrictEqual(noteOf(yield* notes.read(key)), { count: 1_000_000, remaining: 60_000 })
       const found = yield* notes.read(key)
       yield* notes.write(key, { count: 1_000_001, remaining: 5000 }, versionOf(found))
@@ -282,7 +282,7 @@ describe.concurrent("FleetNotes", () => {
         const payload = JSON.stringify({ v: 1, count: 2, memory })
         yield* control.backing.set(key, { version: "v", payload, timeToLive }, Option.none())
         deepStrictEqual(yield* notes.read(key), Option.some({ count: 2, remaining: -Infinity, version: "v" }))
-        deepStrictEqual(yield* notes.countHold(key, FleetNotes.nthHold(1)), FleetNotes.nthHold(3))
+        deepStrictEqual(yield* notes.countPause(key, FleetNotes.nthPause(1)), FleetNotes.nthPause(3))
       }
     }))
 

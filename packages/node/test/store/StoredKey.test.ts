@@ -23,7 +23,7 @@ describe("StoredKey", () => {
   })
 
   it("contains the key itself if it is short and plain", () => {
-    assert.strictEqual(StoredKey.entry("p:", "a:b/c{}*#hold"), "p:entry:a:b/c{}*#hold")
+    assert.strictEqual(StoredKey.entry("p:", "a:b/c{}*#pause"), "p:entry:a:b/c{}*#pause")
     assert.strictEqual(StoredKey.lease("", "a"), "lease:a")
     assert.strictEqual(StoredKey.entry("p:", "x".repeat(242)), `p:entry:${"x".repeat(242)}`)
   })

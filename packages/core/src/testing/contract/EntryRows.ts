@@ -34,7 +34,7 @@ const oddPayload = "{\"a\":\"\\u0000\\\\\"} \t\r\n 'quoted' %s $1 ${x} äöü ß
 const largePayload = "0123456789abcdef".repeat(4096)
 
 // The longest suffix of a key that the client uses contains the fingerprint of an origin
-const longKey = `#hold:${"0".repeat(42)}`
+const longKey = `#pause:${"0".repeat(42)}`
 
 const oddKeys = [
   "with space",
