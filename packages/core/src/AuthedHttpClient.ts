@@ -199,7 +199,7 @@ export const withTokenResource: {
  */
 export const withoutToken: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = withCall((call) => ({
   ...call,
-  unsigned: true
+  withoutToken: true
 }))
 
 /**
@@ -313,7 +313,12 @@ export const make: (
   const merge = makeMerge(options.request)
   const withToken = yield* WithToken.make
   const rejects = options.isRejection
-  const signed = withToken<Attempt, HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, never>({
+  const sendWithToken = withToken<
+    Attempt,
+    HttpClientResponse.HttpClientResponse,
+    HttpClientError.HttpClientError,
+    never
+  >({
     send: Authorization.make(inner, requestInit),
     isRejection: rejects === undefined
       ? Replay.isRejection
@@ -336,7 +341,7 @@ export const make: (
     const tokenRequest = merge(call.request)
     const token = provider.peek(tokenRequest, origin)
     const attempt = { request, url, origin, token, tokenRequest, call, use: undefined, resends: 0 }
-    return token === undefined ? getAndSend(attempt) : signed(attempt as Attempt)
+    return token === undefined ? getAndSend(attempt) : sendWithToken(attempt as Attempt)
   }
 
   const getAndSend = (
@@ -349,7 +354,7 @@ export const make: (
     }
     return Effect.flatMap(
       provider.get(attempt.tokenRequest, attempt.origin, onUse),
-      (token) => signed({ ...attempt, token, use })
+      (token) => sendWithToken({ ...attempt, token, use })
     )
   }
 
@@ -360,7 +365,7 @@ export const make: (
     const fiber = Option.getOrThrow(Fiber.getCurrentFiber())
     const call = Context.get(fiber.currentContext, CurrentCall)
     const url = route.complete(request.url)
-    const origin = call.unsigned ? undefined : route.originOf(url)
+    const origin = call.withoutToken ? undefined : route.originOf(url)
     if (typeof origin === "object") return origin
     const response = call.redirects === undefined
       ? send(request, url, origin, call)

@@ -24,7 +24,7 @@ describe("TestAuthedHttpClient", () => {
         ["GET", "https://other.test/", 201]
       ])
       deepStrictEqual(requests.map(({ tokenRequest }) => tokenRequest?.scope), [undefined, "write", undefined])
-      deepStrictEqual(requests.map(({ unsigned }) => unsigned), [false, false, true])
+      deepStrictEqual(requests.map(({ withoutToken }) => withoutToken), [false, false, true])
       assert.strictEqual(new TextDecoder().decode(requests[1].body), "body")
       yield* control.resetRecords
       deepStrictEqual(yield* control.requests, [])

@@ -63,7 +63,7 @@ export interface ProofSending extends AccessToken.ProofSending {
 export interface Via {
   readonly client: HttpClient.HttpClient
   readonly requestInit: RequestInit | undefined
-  readonly sign: (attempt: Attempt) => HttpClientRequest.HttpClientRequest
+  readonly authorize: (attempt: Attempt) => HttpClientRequest.HttpClientRequest
   readonly send: SendExecuted
 }
 
@@ -82,7 +82,7 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
     }
     return lastHeader
   }
-  const sign = (attempt: Attempt) => AddressedRequest.withHeader(attempt, "authorization", headerOf(attempt.token))
+  const authorize = (attempt: Attempt) => AddressedRequest.withHeader(attempt, "authorization", headerOf(attempt.token))
 
   // The hot path: each combinator would cost every request
   const send: SendExecuted = (executed, attempt, receive) =>
@@ -100,9 +100,9 @@ export const make = (client: HttpClient.HttpClient, requestInit?: RequestInit): 
   return (attempt, receive) => {
     const { proofKey } = attempt.token
     if (proofKey !== undefined) {
-      return (proofKey.sending as ProofSending).request({ client, requestInit, sign, send }, attempt, receive)
+      return (proofKey.sending as ProofSending).request({ client, requestInit, authorize, send }, attempt, receive)
     }
-    if (sendAuthorized === undefined) return send(client.execute(sign(attempt)), attempt, receive)
+    if (sendAuthorized === undefined) return send(client.execute(authorize(attempt)), attempt, receive)
     // The response does not show the token
     const sent = sendAuthorized(AddressedRequest.toRequest(attempt), headerOf(attempt.token))
     return Effect.flatMap(annotate(sent, attempt), (response) => receive(response, attempt))
@@ -115,9 +115,9 @@ const receiveFailure = <A extends Attempt, E>(
   attempt: A,
   receive: Receive<A, E>
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
-  const unsigned = RedactedResponse.redactCause(cause, AddressedRequest.toRequest(attempt))
-  const failed = Effect.failCause(unsigned)
-  const response = Option.getOrUndefined(StatusFailure.fromCause(unsigned))?.response
+  const redacted = RedactedResponse.redactCause(cause, AddressedRequest.toRequest(attempt))
+  const failed = Effect.failCause(redacted)
+  const response = Option.getOrUndefined(StatusFailure.fromCause(redacted))?.response
   return response === undefined
     ? failed
     : Effect.flatMap(

@@ -10,7 +10,7 @@ import type * as Redirect from "./Redirect.js"
 /** The settings of a single call. */
 export interface CallOptions {
   readonly request?: TokenRequest | undefined
-  readonly unsigned?: boolean | undefined
+  readonly withoutToken?: boolean | undefined
   readonly replayable?: boolean | undefined
   /** How redirects are handled; `undefined` leaves them to the `HttpClient` below. */
   readonly redirects?: RedirectPolicy | undefined

@@ -38,8 +38,8 @@ export const make = (
     if (url === undefined) return via.client.execute(request)
     const prove = (attempt: A, receive: Authorization.Receive<A, HttpClientError.HttpClientError | E>) =>
       Effect.flatMap(proof({ method: request.method, url, token: token.value }), (proof) => {
-        const signed = via.sign(attempt)
-        const proven = AddressedRequest.carryScope(signed, HttpClientRequest.setHeader(signed, "dpop", proof))
+        const authorized = via.authorize(attempt)
+        const proven = AddressedRequest.carryScope(authorized, HttpClientRequest.setHeader(authorized, "dpop", proof))
         return via.send(execute(via, proven), attempt, (response, attempt) => {
           nonces.set(url.origin, response.headers["dpop-nonce"])
           return receive(response, attempt)

@@ -29,7 +29,7 @@ export interface Request extends TestExchange.Arrival {
   /** What the call requires of its token, for example by `AuthedHttpClient.withTokenScope`. */
   readonly tokenRequest: TokenRequest.TokenRequest | undefined
   /** Whether the call carries no token, by `AuthedHttpClient.withoutToken`. */
-  readonly unsigned: boolean
+  readonly withoutToken: boolean
 }
 
 /**
@@ -104,7 +104,7 @@ export const layer = (
       const record: Types.Mutable<Request> = {
         ...yield* Requests.read(request, addressOf(request)),
         tokenRequest: call.request,
-        unsigned: call.unsigned ?? false
+        withoutToken: call.withoutToken ?? false
       }
       requests.push(record)
       const response = yield* answer(request)
