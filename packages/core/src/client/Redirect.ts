@@ -78,7 +78,7 @@ export const follow = (max: number) =>
       }
       const target = left > 0
         ? resolve(location, from)
-        : refuse("TooMany", max > 0 ? `it is one more than the ${max} that are followed` : "redirects are not followed")
+        : refuse("TooMany", `at most ${max} are followed`)
       const next = Either.match(target, {
         onLeft: (refusal) => new RedirectError({ ...refusal, status: response.status, origin: from.origin }),
         onRight: (to) =>
