@@ -6,7 +6,7 @@ export interface Stubbed {
   /** A request with a header that never changes, by the same means. */
   readonly constant: () => Promise<unknown>
   /** A request with the token that the client keeps. */
-  readonly signed: () => Promise<unknown>
+  readonly authorized: () => Promise<unknown>
 }
 
 export const url = "http://127.0.0.1:8080"

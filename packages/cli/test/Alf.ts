@@ -40,7 +40,8 @@ export interface Alf<O = Options> {
 }
 
 /** No situation is that something takes long: on a busy machine the doctor is asked again. */
-export const isLate = ({ stdout }: Outcome): boolean => /no answer within|ETIMEDOUT|The store is slow/.test(stdout)
+export const isLate = ({ stdout }: Outcome): boolean =>
+  /no answer within|ETIMEDOUT|still connecting|The store is slow/.test(stdout)
 
 /** Time limits that a busy machine does not reach. */
 export const limits: Environment = {

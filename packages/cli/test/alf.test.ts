@@ -86,7 +86,8 @@ shared(Layer.scoped(Command, Alf.make))("alf", (it) => {
         }
         const outcomes = yield* Effect.forEach(
           Object.keys(advice),
-          (url) => Alf.here.run(["doctor"], { env: { ...env, ALF_STORE_URL: url } }),
+          (url) =>
+            Effect.repeat(Alf.here.run(["doctor"], { env: { ...env, ALF_STORE_URL: url } }), { while: Alf.isLate }),
           { concurrency: "unbounded" }
         )
         for (const [index, start] of Object.values(advice).entries()) {

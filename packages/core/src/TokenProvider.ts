@@ -284,7 +284,11 @@ export const make: (
       // If no token is available that this origin accepts, the newest one that has not expired is used
       const another = Effect.catchAll(
         replace(slot, held.token, call),
-        (failure) => alive(slot) === undefined ? Effect.fail(failure) : Effect.succeed(held.token)
+        (failure) => {
+          if (alive(slot) === undefined) return Effect.fail(failure)
+          call.onUse("stale")
+          return Effect.succeed(held.token)
+        }
       )
       return Effect.map(another, (token) => token === held.token ? alive(slot)?.token ?? token : token)
     }

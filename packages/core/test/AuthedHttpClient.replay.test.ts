@@ -281,7 +281,7 @@ describe.concurrent("AuthedHttpClient, after a 401", () => {
           deepStrictEqual(responses.map(({ status }) => status), Array(5).fill(401))
           yield* TestClock.adjust("1 second")
         }
-        // The first token, its replacement, and one whenever a hold ends: these last 1, 2, 4, ... seconds
+        // The first token, its replacement, and one whenever a pause ends: these last 1, 2, 4, ... seconds
         assert.isAtMost((yield* server.tokenRequests).length, 6)
         // And it is over as soon as the resource is in order again
         yield* server.rejectOrigin(TestAuthorizationServer.apiUrl, false)

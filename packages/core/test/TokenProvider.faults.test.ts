@@ -117,7 +117,7 @@ describe.concurrent("TokenProvider, stores", () => {
       yield* provider.report(two, "rejected")
       yield* settle
       const three = yield* provider.renew(two)
-      assert.strictEqual(value(three), value(two), "a fruitless renewal did not begin a hold")
+      assert.strictEqual(value(three), value(two), "a fruitless renewal did not begin a pause")
     }))
 
   it.scoped("a new token is stored if a lease extension failed once", () =>
@@ -161,7 +161,7 @@ describe.concurrent("TokenProvider, stores", () => {
             : Effect.flatMap(
               two.provider.get(),
               (token) =>
-                Effect.map(two.provider.renew(token), (renewed) => value(renewed) === value(token) ? "held" : "two-1")
+                Effect.map(two.provider.renew(token), (renewed) => value(renewed) === value(token) ? "paused" : "two-1")
             )
         )
         yield* TestClock.adjust("11 seconds")

@@ -229,9 +229,9 @@ describe.concurrent("TokenProvider, a fleet and a resource that rejects everythi
       assert.strictEqual(yield* call(one, bad, nothing), 401)
       yield* settle
       const key = storeKey((yield* one.tokens.requests)[0].request)
-      const holds = Effect.map(three.store.callsOf("get"), (calls) => calls.map((call) => call.key))
+      const keysRead = Effect.map(three.store.callsOf("get"), (calls) => calls.map((call) => call.key))
       assert.strictEqual(yield* call(three, bad, nothing), 401)
-      const pauseKey = (yield* holds).find((read) => read.startsWith(`${key}#pause:`))!
+      const pauseKey = (yield* keysRead).find((read) => read.startsWith(`${key}#pause:`))!
       assert.isTrue(Option.isSome(yield* sharedStore.get(pauseKey)))
       // The resource works again
       assert.strictEqual(yield* call(two, bad, everything), 200)

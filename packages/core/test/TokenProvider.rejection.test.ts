@@ -140,6 +140,19 @@ describe.concurrent("TokenProvider, a 401", () => {
       assert.strictEqual((yield* Effect.flip(provider.get(undefined, a))).message, error.message)
     }))
 
+  it.scoped("rule 4: a rejected token that is used as there is no other counts as stale", () =>
+    Effect.gen(function*() {
+      const { provider, tokens } = yield* ProviderBench.make()
+      const token = yield* provider.get(undefined, a)
+      yield* tokens.failNext(1000)
+      yield* Effect.flip(ProviderBench.during("1 minute")(provider.renew(token, undefined, a)))
+      yield* TestClock.adjust("1 minute")
+      const uses: Array<string> = []
+      const again = provider.get(undefined, a, (use) => uses.push(use))
+      assert.strictEqual(yield* ProviderBench.during("1 minute")(again), token)
+      deepStrictEqual(uses, ["awaited", "stale"])
+    }))
+
   it.scoped("fleet rule 5: if the endpoint returns the same token, this origin's callers get the 401, others their token", () =>
     Effect.gen(function*() {
       const bench = yield* ProviderBench.make({ endpoint: { lifetime: "1 hour" } })
@@ -177,13 +190,13 @@ describe.concurrent("TokenProvider, a 401", () => {
     Effect.gen(function*() {
       const { provider, requestTimes } = yield* ProviderBench.make()
       let token = yield* provider.get(undefined, a)
-      for (const [at, hold] of [[0, 1], [1, 2], [3, 4], [7, 8]] as const) {
+      for (const [at, pause] of [[0, 1], [1, 2], [3, 4], [7, 8]] as const) {
         assert.strictEqual(yield* TestClock.currentTimeMillis, at * 1000)
         const next = yield* provider.renew(token, undefined, a)
         assert.notStrictEqual(next, token)
         // Any number of replays are rejected
         for (let i = 0; i < 5; i++) yield* provider.report(next, "rejected", undefined, a)
-        yield* TestClock.adjust(hold * 1000 - 1)
+        yield* TestClock.adjust(pause * 1000 - 1)
         assert.strictEqual(yield* provider.renew(next, undefined, a), next)
         yield* TestClock.adjust(1)
         token = next

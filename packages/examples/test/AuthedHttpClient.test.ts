@@ -300,8 +300,8 @@ describe.concurrent("token requests", () => {
 describe.concurrent("the API", () => {
   it.live("answers requests without a valid token with 401 and a challenge", () =>
     Effect.gen(function*() {
-      const unsigned = yield* AuthedHttpClient.withoutToken(get("/orders/1"))
-      deepStrictEqual([unsigned.status, unsigned.headers["www-authenticate"]], [401, "Bearer"])
+      const response = yield* AuthedHttpClient.withoutToken(get("/orders/1"))
+      deepStrictEqual([response.status, response.headers["www-authenticate"]], [401, "Bearer"])
 
       // Two tokens of the wrong resource, one after the other
       const wrong = yield* AuthedHttpClient.withTokenResource(get("/orders/1"), Shop.invoices)

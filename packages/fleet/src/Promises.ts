@@ -61,8 +61,8 @@ const attemptsAlone = (millis: number) => 6 + Math.ceil(millis / 1_000)
 /** A definite answer is each process's own: one for its callers, one ahead of expiry. */
 const denials = 2
 
-/** Renewals for an origin that refuses are held for 1 s, doubled each time. */
-const holdsWithin = (millis: number) => 2 + Math.ceil(Math.log2(1 + millis / 1_000))
+/** Renewals for an origin that refuses are paused for 1 s, doubled each time. */
+const pausesWithin = (millis: number) => 2 + Math.ceil(Math.log2(1 + millis / 1_000))
 
 /** A server that keeps to its token is asked again at half of what remains, down to a second or so. */
 const halvings = 3
@@ -81,7 +81,7 @@ const quietShare = 0.75
  *   have asked in vain, and so may one whose token is revoked on its way: one each;
  * - an endpoint that is away is asked by the pace of the fleet, as if by one, but
  *   every process learns for itself that it is denied;
- * - an origin that refuses costs a request for each hold;
+ * - an origin that refuses costs a request for each pause;
  * - without its store each process pays all of this for itself.
  */
 export const requestBound = (scenario: Scenario, report: Report): number => {
@@ -101,7 +101,7 @@ export const requestBound = (scenario: Scenario, report: Report): number => {
         if (isAlone) return attemptsAlone(fault.for + endpoint.timeout)
         return fault.condition === "denies" ? processes * denials : attemptsOfFleet(fault.for)
       case "refuse":
-        return holdsWithin(fault.for)
+        return pausesWithin(fault.for)
       case "join":
       case "late":
       case "notices":

@@ -85,13 +85,16 @@ const defaultGracePeriod = Duration.minutes(5)
  */
 export const makeDispatcher: (
   options?: Options | undefined
-) => Effect.Effect<Undici.Dispatcher, InvalidOptions, Scope.Scope> = Effect.fnUntraced(function*(options) {
+) => Effect.Effect<Undici.Dispatcher, InvalidOptions, Scope.Scope> = (options) =>
+  Effect.map(makePool(options), ({ dispatcher }) => dispatcher)
+
+const makePool = Effect.fnUntraced(function*(options: Options | undefined) {
   const { makePool } = yield* ConnectionPool.make(options)
-  const dispatcher = yield* Effect.acquireRelease(
+  const pool = yield* Effect.acquireRelease(
     Effect.sync(() => makePool()),
-    (dispatcher) => Effect.promise(() => dispatcher.destroy())
+    ({ close }) => Effect.promise(close)
   )
-  return dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add)
+  return { ...pool, dispatcher: pool.dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add) }
 })
 
 /**
@@ -104,7 +107,7 @@ export const makeDispatcher: (
 export const layer = (options?: Options | undefined): Layer.Layer<HttpClient.HttpClient, InvalidOptions> =>
   Layer.scoped(
     HttpClient.HttpClient,
-    Effect.flatMap(makeDispatcher(options), (dispatcher) => UndiciHttpClient.make(dispatcher, options?.connections))
+    Effect.flatMap(makePool(options), (pool) => UndiciHttpClient.make(pool, options?.connections))
   )
 
 /**
@@ -191,10 +194,10 @@ export const layerConfig = (
 export const layerMutualTls = <R = never>(
   options: MutualTlsOptions<R>
 ): Layer.Layer<HttpClient.HttpClient | ClientCertificate.ClientCertificate, InvalidOptions, R> =>
-  Layer.unwrapScoped(Effect.map(makeMutualTls(options), ({ certificate, dispatcher }) =>
+  Layer.unwrapScoped(Effect.map(makeMutualTls(options), ({ certificate, ...pool }) =>
     Layer.merge(
       Layer.succeed(ClientCertificate.ClientCertificate, certificate),
-      Layer.effect(HttpClient.HttpClient, UndiciHttpClient.make(dispatcher, options.connections))
+      Layer.effect(HttpClient.HttpClient, UndiciHttpClient.make(pool, options.connections))
     )))
 
 const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R>) {
@@ -213,7 +216,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
       : ConnectionPool.timeout("refreshInterval", interval),
     first: Effect.provide(MutualTls.read(options.certificate, ca), context)
   })
-  const { dispatcher, ...certificate } = yield* MutualTls.make({
+  const { dispatcher, open, ...certificate } = yield* MutualTls.make({
     source: options.certificate,
     first,
     ca,
@@ -223,6 +226,7 @@ const makeMutualTls = Effect.fnUntraced(function*<R>(options: MutualTlsOptions<R
   })
   return {
     certificate: ClientCertificate.ClientCertificate.of(certificate),
+    open,
     dispatcher: dispatcher.compose(acceptFormBodies, ContentCoding.decode, DefaultHeaders.add)
   }
 })

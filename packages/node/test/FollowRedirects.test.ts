@@ -100,7 +100,7 @@ describe.each(Object.entries(transports))("AuthedHttpClient.followRedirects over
       for (const { headers, url } of other.arrived) assert.strictEqual(`http://${headers.host}`, other.url, url)
     }))
 
-  it.scopedLive("rule 5: a hop to another allowed origin is signed, and renewed after its 401", () =>
+  it.scopedLive("rule 5: a hop to another allowed origin carries the token, which is renewed after a 401", () =>
     Effect.gen(function*() {
       const [api, other] = [yield* makeServer(), yield* makeServer({ rejects: "token-1" })]
       const client = yield* makeClient(transport, { baseUrl: api.url, origins: [other.url] })

@@ -25,7 +25,7 @@ const serve = Effect.gen(function*() {
     response.writeHead(200, { "content-type": "application/json" }).end("{}")
   })
   const client = Context.get(
-    yield* Layer.build(NodeHttp.layer({ proxy: false, connectTimeout: hang })),
+    yield* Layer.build(NodeHttp.layer({ proxy: false, connectTimeout: hang, keepAliveTimeout: hang })),
     HttpClient.HttpClient
   )
   const send = HttpTransport.sendAuthorized(client)
@@ -75,7 +75,7 @@ describe("HttpTransport of NodeHttp", () => {
       deepStrictEqual(Secrets.leaks([Array.from(span.attributes), span.status], [secret]), [])
     }))
 
-  it.scopedLive("opens a connection before the request, unless one is free", () =>
+  it.scopedLive("opens connections before their requests, unless there are some", () =>
     Effect.gen(function*() {
       const { connect, received, send, server: { sockets, url } } = yield* serve
       connect(url)
@@ -84,11 +84,22 @@ describe("HttpTransport of NodeHttp", () => {
       assert.lengthOf(received, 0)
       const get = Effect.flatMap(send(HttpClientRequest.get(url), authorization), ({ text }) => text)
       yield* Effect.all([get, get], { concurrency: "unbounded" })
-      yield* settled(() => received.length)
       connect(url)
+      yield* settled(() => received.length)
       yield* get
       assert.lengthOf(received, 3)
       assert.lengthOf(sockets, 2)
+    }))
+
+  it.scopedLive("closes them with the layer", () =>
+    Effect.gen(function*() {
+      const server = yield* LocalServer.make(() => {})
+      const pool = Layer.build(NodeHttp.layer({ proxy: false, keepAliveTimeout: hang }))
+      yield* Effect.scoped(Effect.flatMap(pool, (context) => {
+        HttpTransport.connect(Context.get(context, HttpClient.HttpClient))?.(server.url)
+        return until(() => server.sockets.length === 1)
+      }))
+      yield* until(() => server.sockets[0].closed)
     }))
 
   it.scopedLive("a connection that cannot be opened is an error of the request alone", () =>
@@ -127,7 +138,7 @@ describe("HttpTransport of NodeHttp", () => {
         baseUrl: api.url,
         tokenRequest: { timeout: hang },
         maxWait: hang,
-        http: { proxy: false, connectTimeout: hang }
+        http: { proxy: false, connectTimeout: hang, keepAliveTimeout: hang }
       }))
       const response = yield* Context.get(context, AuthedHttpClient.AuthedHttpClient).get("/")
       yield* response.text

@@ -51,7 +51,7 @@ const answer: AxiosAdapter = async (config) => {
 
 export const stubbedAxios = (): Stubbed => {
   const constant = axios.create({ baseURL: url, adapter: answer, headers: { authorization } })
-  const signed = axios.create({ baseURL: url, adapter: answer })
-  intercept(signed, usualCache(async () => ({ token: constantToken, expiresIn: lifetime }), 60), `${url}/token`)
-  return { name: axiosOAuth.name, constant: () => constant.get(path), signed: () => signed.get(path) }
+  const authorized = axios.create({ baseURL: url, adapter: answer })
+  intercept(authorized, usualCache(async () => ({ token: constantToken, expiresIn: lifetime }), 60), `${url}/token`)
+  return { name: axiosOAuth.name, constant: () => constant.get(path), authorized: () => authorized.get(path) }
 }

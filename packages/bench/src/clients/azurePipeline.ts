@@ -86,6 +86,6 @@ export const stubbedAzurePipeline = (): Stubbed => {
     name: azurePipeline.name,
     constant: () =>
       bare.sendRequest(answer, createPipelineRequest({ url: resource, headers: createHttpHeaders({ authorization }) })),
-    signed: () => pipeline.sendRequest(answer, createPipelineRequest({ url: resource }))
+    authorized: () => pipeline.sendRequest(answer, createPipelineRequest({ url: resource }))
   }
 }

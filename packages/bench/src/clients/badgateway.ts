@@ -27,6 +27,6 @@ export const stubbedBadgateway = (): Stubbed => {
   return {
     name: badgateway.name,
     constant: () => fetchNothing(`${url}${path}`, { headers: { authorization } }),
-    signed: () => sign(new Request(`${url}${path}`), (request) => fetchNothing(request))
+    authorized: () => sign(new Request(`${url}${path}`), (request) => fetchNothing(request))
   }
 }

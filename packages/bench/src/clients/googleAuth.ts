@@ -40,6 +40,6 @@ export const stubbedGoogleAuth = (): Stubbed => {
   return {
     name: googleAuth.name,
     constant: () => client.transporter.request({ url: `${url}${path}`, headers: { authorization }, adapter }),
-    signed: () => client.request({ url: `${url}${path}`, adapter })
+    authorized: () => client.request({ url: `${url}${path}`, adapter })
   }
 }

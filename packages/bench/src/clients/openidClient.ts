@@ -38,6 +38,6 @@ export const stubbedOpenidClient = (): Stubbed => {
   return {
     name: openidClient.name,
     constant: () => fetchNothing(resource, { headers: { authorization } }),
-    signed: async () => client.fetchProtectedResource(config, await cache.get(), resource, "GET")
+    authorized: async () => client.fetchProtectedResource(config, await cache.get(), resource, "GET")
   }
 }

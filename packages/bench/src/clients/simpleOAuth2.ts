@@ -35,7 +35,7 @@ export const stubbedSimpleOAuth2 = (): Stubbed => {
   return {
     name: simpleOAuth2.name,
     constant: () => fetchNothing(`${url}${path}`, { headers: { authorization } }),
-    signed: async () => {
+    authorized: async () => {
       if (accessToken.expired(60)) throw new Error("The token has ended")
       return fetchNothing(`${url}${path}`, { headers: { authorization: `Bearer ${accessToken.token.access_token}` } })
     }

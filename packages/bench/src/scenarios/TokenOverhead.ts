@@ -127,18 +127,18 @@ export const tokenOverhead: Scenario = {
         {
           name: effectAlf.name,
           constant: () => send(constant, false, batch),
-          signed: () => send(authed, false, batch)
+          authorized: () => send(authed, false, batch)
         },
         ...stubbedPeers().map((peer) => ({
           name: peer.name,
           constant: () => inTurn(batch, peer.constant),
-          signed: () => inTurn(batch, peer.signed)
+          authorized: () => inTurn(batch, peer.authorized)
         }))
-      ].map(({ constant, name, signed }) => ({
+      ].map(({ constant, name, authorized }) => ({
         name,
         sample: async () => {
           const without = await micros(constant)
-          const time = await micros(signed)
+          const time = await micros(authorized)
           return { without, time, added: time - without }
         }
       })),

@@ -88,7 +88,8 @@ export class TestTokenStore extends Context.Tag("@effect-alf/core/testing/TestTo
 
 /**
  * Puts the control between a store and its users: in a test of a fleet, each
- * process has its own control over one store.
+ * process has its own control over one store. Its tokens count as shared: a
+ * provider that closes leaves them, and `revocation` revokes none.
  *
  * @since 0.1.0
  * @category constructors

@@ -9,7 +9,9 @@ import * as Option from "effect/Option"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
 import * as HttpProxy from "../HttpProxy.js"
+import * as ConnectionQueue from "./ConnectionQueue.js"
 import * as Connector from "./Connector.js"
+import * as EarlyConnections from "./EarlyConnections.js"
 import * as ProxiedDispatcher from "./ProxiedDispatcher.js"
 import type * as TlsIdentity from "./TlsIdentity.js"
 
@@ -29,6 +31,15 @@ const defaultKeepAliveTimeout = Duration.seconds(4)
 // The longest delay of a timer
 const maxTimeout = Duration.millis(2 ** 31 - 1)
 
+/** The connections of a client. */
+export interface Pool {
+  readonly dispatcher: Undici.Dispatcher
+  /** Opens a connection to an origin before the request that uses it. */
+  readonly open: (origin: string) => void
+  /** Closes all connections: requests in progress fail. */
+  readonly close: () => Promise<void>
+}
+
 /** The options, and how to make a pool. */
 export const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const { ca, connectTimeout, connections, keepAliveTimeout, proxies } = yield* LayerOptions.collect({
@@ -43,16 +54,28 @@ export const make = Effect.fnUntraced(function*(options: Options | undefined) {
   // The same authorities apply to a proxy, which never sees the certificate
   const trusting = ca === undefined ? {} : { secureContext: createSecureContext({ ca: [...ca] }) }
 
-  const makePool = (certificate?: TlsIdentity.TlsIdentity): Undici.Dispatcher => {
+  const makePool = (certificate?: TlsIdentity.TlsIdentity): Pool => {
     const tls = certificate === undefined ? trusting : { secureContext: certificate.context }
+    const early = EarlyConnections.make(Connector.make({ ...tls, timeout: connectTimeout }), {
+      limit: Math.min(connections ?? Infinity, ConnectionQueue.limit),
+      unusedFor: keepAliveTimeout
+    })
     const agent: Undici.Agent.Options = {
       connectTimeout,
       keepAliveTimeout,
-      connect: Connector.make({ ...tls, timeout: connectTimeout }),
+      connect: early.connector,
       ...(connections === undefined ? {} : { connections })
     }
+    const pool = (dispatcher: Undici.Dispatcher, open: Pool["open"]): Pool => ({
+      dispatcher,
+      open,
+      close: () => {
+        early.close()
+        return dispatcher.destroy()
+      }
+    })
     const direct = new Undici.Agent(agent)
-    if (proxies === undefined) return direct
+    if (proxies === undefined) return pool(direct, early.open)
     const proxied = new Undici.EnvHttpProxyAgent({
       ...agent,
       ...proxies,
@@ -66,7 +89,10 @@ export const make = Effect.fnUntraced(function*(options: Options | undefined) {
           headersTimeout: connectTimeout
         })
     })
-    return ProxiedDispatcher.make({ direct, proxied, isDirect: HttpProxy.isDirect(proxies.noProxy) })
+    const isDirect = HttpProxy.isDirect(proxies.noProxy)
+    return pool(ProxiedDispatcher.make({ direct, proxied, isDirect }), (origin) => {
+      if (isDirect(new URL(origin))) early.open(origin)
+    })
   }
   return { makePool }
 })

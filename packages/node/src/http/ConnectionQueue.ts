@@ -8,7 +8,7 @@ import type { Observer, UndiciExchange } from "./UndiciExchange.js"
 
 // Half of the connection backlog of a server with a small one (128); beyond it, connections are dropped and retried
 // after a second
-const limit = 64
+export const limit = 64
 // The system retries a connection after this time, and again after 2 more seconds: a request that waits for that gains
 // nothing by waiting
 const patience = 1000
@@ -18,8 +18,6 @@ const busyAfter = 100
 /** The requests to one origin that have no connection. */
 interface Origin {
   readonly key: string
-  /** How many connections are being opened for requests that are not there yet. */
-  opening: number
   /** Passed to undici, and when. */
   readonly connecting: Map<UndiciExchange, number>
   /** Not passed to undici yet, in order. */
@@ -56,28 +54,12 @@ export class ConnectionQueue implements Observer {
   dispatch(exchange: UndiciExchange): void {
     exchange.observer = this
     const origin = this.#find(exchange)
-    // As many wait as connections are being opened for them
-    if (origin !== undefined && (origin.waiting.size !== origin.opening || isFull(origin))) {
+    if (origin !== undefined && (origin.waiting.size > 0 || origin.connecting.size >= limit)) {
       origin.waiting.add(exchange)
       if (origin.left > 0) this.#schedule(origin)
     } else {
       this.#send(exchange)
     }
-  }
-
-  /** Opens a connection for a request that follows, unless one is free. */
-  connect(key: string): void {
-    const origin = this.#getOrAdd(key)
-    if (origin.waiting.size > 0 || isFull(origin)) return
-    const since = performance.now()
-    origin.opening++
-    const onEnd = (isOpen: boolean) => {
-      origin.opening--
-      if (isOpen) origin.left++
-      else this.#giveUpQueueing(origin, since)
-      this.#settle(origin)
-    }
-    this.dispatcher.dispatch({ origin: key, path: "/", method: "GET" }, new Opening(onEnd))
   }
 
   onStart(exchange: UndiciExchange): void {
@@ -93,7 +75,9 @@ export class ConnectionQueue implements Observer {
     if (origin === undefined) return
     if (!origin.waiting.delete(exchange) && !hasClosed(exchange)) origin.left++
     const since = origin.connecting.get(exchange)
-    if (since !== undefined) this.#giveUpQueueing(origin, since)
+    if (since !== undefined && performance.now() - since > patience) {
+      origin.left = Math.max(origin.left, origin.waiting.size)
+    }
     origin.connecting.delete(exchange)
     this.#settle(origin)
   }
@@ -111,22 +95,14 @@ export class ConnectionQueue implements Observer {
       exchange.abort(cause instanceof Error ? cause : new Error("undici refused the request", { cause }))
     }
     if (exchange.started || exchange.ended) return
-    this.#getOrAdd(exchange.origin).connecting.set(exchange, performance.now())
-    this.#makeRoom()
-  }
-
-  #getOrAdd(key: string): Origin {
+    const key = exchange.origin
     let origin = this.#origins.get(key)
     if (origin === undefined) {
-      origin = { key, opening: 0, connecting: new Map(), waiting: new Set(), left: 0, isScheduled: false }
+      origin = { key, connecting: new Map(), waiting: new Set(), left: 0, isScheduled: false }
       this.#origins.set(key, origin)
     }
-    return origin
-  }
-
-  /** If an attempt to connect lasted longer than a second, all that wait may connect. */
-  #giveUpQueueing(origin: Origin, since: number): void {
-    if (performance.now() - since > patience) origin.left = Math.max(origin.left, origin.waiting.size)
+    origin.connecting.set(exchange, performance.now())
+    this.#makeRoom()
   }
 
   /** Looks periodically, while requests without a connection wait for others. */
@@ -162,7 +138,7 @@ export class ConnectionQueue implements Observer {
 
   #goOn(origin: Origin): void {
     for (const exchange of origin.waiting) {
-      if (origin.left === 0 && (origin.waiting.size <= origin.opening || isFull(origin))) break
+      if (origin.left === 0 && origin.connecting.size >= limit) break
       origin.waiting.delete(exchange)
       this.#send(exchange)
     }
@@ -172,26 +148,7 @@ export class ConnectionQueue implements Observer {
 
   /** Forgets an origin without waiting requests and without a scheduled look. */
   #forget(origin: Origin): void {
-    const { connecting, isScheduled, opening, waiting } = origin
-    if (opening + waiting.size + connecting.size === 0 && !isScheduled) this.#origins.delete(origin.key)
-  }
-}
-
-const isFull = ({ connecting, opening }: Origin): boolean => connecting.size + opening >= limit
-
-/** Has undici open a connection: a request that fails before it is written leaves its connection to others. */
-class Opening implements Undici.Dispatcher.DispatchHandler {
-  #isOpen = false
-
-  constructor(readonly onEnd: (isOpen: boolean) => void) {}
-
-  onRequestStart(): void {
-    this.#isOpen = true
-    throw new Error("The connection is for a request that follows")
-  }
-
-  onResponseError(): void {
-    this.onEnd(this.#isOpen)
+    if (origin.waiting.size + origin.connecting.size === 0 && !origin.isScheduled) this.#origins.delete(origin.key)
   }
 }
 

@@ -1,10 +1,10 @@
 /** A connection pool that presents a client certificate, and another pool with each new certificate (RFC 8705). */
 import type { InvalidOptions } from "@effect-alf/core/OAuthError"
-import type * as Undici from "@effect/platform-node/Undici"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as TlsCertificate from "../TlsCertificate.js"
+import type * as ConnectionPool from "./ConnectionPool.js"
 import * as SwitchedDispatcher from "./SwitchedDispatcher.js"
 import * as TlsIdentity from "./TlsIdentity.js"
 
@@ -13,7 +13,7 @@ export interface Options<R> {
   /** The certificate as it was read first. */
   readonly first: Reading
   readonly ca: ReadonlyArray<string> | undefined
-  readonly makePool: (certificate: TlsIdentity.TlsIdentity) => Undici.Dispatcher
+  readonly makePool: (certificate: TlsIdentity.TlsIdentity) => ConnectionPool.Pool
   readonly gracePeriod: Duration.DurationInput
   /** How often the certificate is read; `undefined` for never. */
   readonly refreshInterval: Duration.DurationInput | undefined
@@ -44,7 +44,7 @@ export const make = Effect.fnUntraced(function*<R>(
   let contents = first.contents
   let current = first.identity
   let complaint: string | undefined
-  const { dispatcher, replace } = yield* SwitchedDispatcher.make(makePool(current), { gracePeriod })
+  const { dispatcher, open, replace } = yield* SwitchedDispatcher.make(makePool(current), { gracePeriod })
 
   const refresh = Effect.gen(function*() {
     const found = yield* read
@@ -69,5 +69,5 @@ export const make = Effect.fnUntraced(function*<R>(
   if (refreshInterval !== undefined) {
     yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshInterval)))
   }
-  return { dispatcher, thumbprint: () => current.thumbprint, refresh }
+  return { dispatcher, open, thumbprint: () => current.thumbprint, refresh }
 })

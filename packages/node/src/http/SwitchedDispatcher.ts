@@ -6,18 +6,18 @@ import * as Undici from "@effect/platform-node/Undici"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Pool } from "./ConnectionPool.js"
 import { ForwardingHandler } from "./ForwardingHandler.js"
 
-/** The dispatcher, and how to replace the one behind it. */
-export interface SwitchedDispatcher {
-  readonly dispatcher: Undici.Dispatcher
+/** The dispatcher, and how to replace the pool behind it. */
+export interface SwitchedDispatcher extends Pick<Pool, "dispatcher" | "open"> {
   /** Replaces it. The previous one closes in the background, when its requests or the grace period have ended. */
-  readonly replace: (next: Undici.Dispatcher) => Effect.Effect<void>
+  readonly replace: (next: Pool) => Effect.Effect<void>
 }
 
-/** Owns the dispatchers that it is given; all of them close with the scope, at once. */
+/** Owns the pools that it is given; all of them close with the scope, at once. */
 export const make = (
-  first: Undici.Dispatcher,
+  first: Pool,
   options: { readonly gracePeriod: Duration.DurationInput }
 ): Effect.Effect<SwitchedDispatcher, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -28,6 +28,7 @@ export const make = (
     )
     return {
       dispatcher: switched,
+      open: (origin) => switched.current.pool.open(origin),
       replace: (next) =>
         Effect.suspend(() => {
           const former = switched.current
@@ -61,21 +62,21 @@ class Tracked {
   readonly #active = new Set<Request>()
   #onIdle: () => void = () => {}
 
-  constructor(readonly dispatcher: Undici.Dispatcher) {}
+  constructor(readonly pool: Pool) {}
 
   readonly idle = Effect.async<void>((resume) => {
     this.#onIdle = () => resume(Effect.void)
     if (this.#active.size === 0) this.#onIdle()
   })
 
-  readonly destroy = Effect.promise(() => this.dispatcher.destroy())
+  readonly destroy = Effect.promise(() => this.pool.close())
 
   dispatch(options: Undici.Dispatcher.DispatchOptions, handler: Undici.Dispatcher.DispatchHandler): boolean {
     const request = new Request(handler, () => {
       if (this.#active.delete(request) && this.#active.size === 0) this.#onIdle()
     })
     this.#active.add(request)
-    return this.dispatcher.dispatch(options, request)
+    return this.pool.dispatcher.dispatch(options, request)
   }
 }
 

@@ -22,6 +22,7 @@ import * as Option from "effect/Option"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Tracer from "effect/Tracer"
 import * as ClientSpan from "./ClientSpan.js"
+import type { Pool } from "./ConnectionPool.js"
 import { ConnectionQueue } from "./ConnectionQueue.js"
 import * as DefaultHeaders from "./DefaultHeaders.js"
 import * as RequestScope from "./RequestScope.js"
@@ -35,18 +36,20 @@ type Response = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientE
 const headersTimeout = 60 * 60 * 1000
 
 /**
- * A client over the dispatcher. A service that is missing in a request's own
+ * A client over the pool. A service that is missing in a request's own
  * context comes from the context in which the client is made. `connections` is
  * the maximum per origin, if there is a limit.
  */
-export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effect.Effect<HttpClient.HttpClient> =>
+export const make = (
+  { dispatcher, open }: Pick<Pool, "dispatcher" | "open">,
+  connections?: number
+): Effect.Effect<HttpClient.HttpClient> =>
   Effect.map(Effect.context<never>(), (context) => {
     const inContext = Effect.mapInputContext((own: Context.Context<never>) => Context.merge(context, own))
     const outerOptions = optionsIn(context)
     const outerSpan = propagated(Context.getOption(context, Tracer.ParentSpan))
     const targetOf = RequestTarget.make()
-    const queue = new ConnectionQueue(dispatcher, connections)
-    const dispatch = makeDispatch(queue)
+    const dispatch = makeDispatch(new ConnectionQueue(dispatcher, connections))
 
     const dispatched = (sending: Sending, headers: Record<string, string>, within?: Within) => {
       const response = dispatch(sending, headers, within)
@@ -110,7 +113,7 @@ export const make = (dispatcher: Undici.Dispatcher, connections?: number): Effec
         Effect.succeed
       ),
       send,
-      (origin) => queue.connect(origin)
+      open
     )
   })
 

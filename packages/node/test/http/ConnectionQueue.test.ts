@@ -40,21 +40,7 @@ const setUp = (
     queue.dispatch(exchange)
     return exchange
   }
-  return {
-    given,
-    send,
-    sendAll: (count: number) => Arr.makeBy(count, () => send()),
-    connect: () => {
-      queue.connect("http://one")
-      return given[given.length - 1]
-    }
-  }
-}
-
-/** As undici does when the connection is open: a request that throws is not written. */
-const open = (opening: UndiciExchange.UndiciExchange) => {
-  assert.throws(() => opening.onRequestStart(controller))
-  opening.onResponseError(controller, new Error("thrown"))
+  return { given, send, sendAll: (count: number) => Arr.makeBy(count, () => send()) }
 }
 
 /** Until the connections that were left are taken. */
@@ -223,69 +209,6 @@ describe("ConnectionQueue", () => {
     for (const exchange of others.slice(0, limit - 1)) exchange.onResponseError(controller, timeout)
     await settled()
     assert.lengthOf(given, 4 * limit)
-  })
-
-  it("a request uses a connection that was opened for it before", async () => {
-    const { connect, given, send } = setUp()
-    const opening = connect()
-    const [first, second] = [send(), send()]
-    await settled()
-    // The first waits for the connection, the second has one of its own
-    deepStrictEqual(given, [opening, second])
-    open(opening)
-    await settled()
-    deepStrictEqual(given, [opening, second, first])
-  })
-
-  it("a request connects if no connection can be opened before", async () => {
-    const { connect, given, send } = setUp()
-    const opening = connect()
-    const exchange = send()
-    opening.onResponseError(controller, new Error("refused"))
-    await settled()
-    deepStrictEqual(given, [opening, exchange])
-  })
-
-  it("opens 64 connections at once, and none while requests wait for theirs", async () => {
-    const { connect, given, sendAll } = setUp()
-    const openings = Arr.makeBy(limit + 5, connect)
-    assert.lengthOf(given, limit)
-    const exchanges = sendAll(limit + 1)
-    await settled()
-    assert.lengthOf(given, limit)
-    open(openings[0])
-    await settled()
-    deepStrictEqual(given.slice(limit), [exchanges[0]])
-    exchanges[0].onRequestStart(controller)
-    await settled()
-    deepStrictEqual(given.slice(limit), exchanges.slice(0, 2))
-    connect()
-    assert.lengthOf(given, limit + 2)
-  })
-
-  it("a request takes a connection that is free, while another is being opened for it", async () => {
-    const { connect, given, send } = setUp()
-    const first = send()
-    first.onRequestStart(controller)
-    connect()
-    const exchange = send()
-    await settled()
-    assert.lengthOf(given, 2)
-    first.onResponseEnd()
-    await settled()
-    assert.strictEqual(given.at(-1), exchange)
-  })
-
-  it("if the server does not answer, all requests connect after the first attempt for one of them", async () => {
-    const now = vi.spyOn(performance, "now")
-    onTestFinished(() => now.mockRestore())
-    const { connect, given, sendAll } = setUp()
-    const openings = Arr.makeBy(limit, connect)
-    sendAll(2 * limit)
-    now.mockReturnValue(performance.now() + 5000)
-    openings[0].onResponseError(controller, new Error("Connect Timeout Error"))
-    await settled()
-    assert.lengthOf(given, 3 * limit)
   })
 
   it("a later request gets a connection that became free while no request waited, however many are connecting", async () => {
