@@ -32,7 +32,7 @@ const setUp = (options: Partial<EarlyConnections.Options> = {}) => {
     },
     /** undici connects. */
     connect: (own: Partial<Undici.buildConnector.Options> = {}) =>
-      early.connector({ ...target, ...own }, (...[error, socket]) => connected.push(error ?? socket!))
+      early.connector({ ...target, ...own }, (...result) => connected.push(result[0] ?? result[1]))
   }
 }
 
