@@ -19,7 +19,7 @@ import type { RequestTarget } from "./RequestTarget.js"
 
 export type RedactedNames = ReadonlyArray<string | RegExp>
 
-// A class, like two in UndiciHttpClient. If many object literals survive the first garbage collections, as at a busy
+// A class, like three in UndiciHttpClient. If many object literals survive the first garbage collections, as at a busy
 // start, V8 allocates all later ones in old space, where they keep their requests in memory until a major collection
 /** A span that has begun. */
 export class Running {

@@ -60,13 +60,13 @@ export const make = (
       Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
         const target = targetOf(request)
         if (Either.isLeft(target)) return Effect.fail(invalidUrl(request, target.left))
-        const sending = {
+        const sending = new Sending(
           request,
-          target: target.right,
-          scope: RequestScope.find(request),
-          options: optionsIn(fiber.currentContext) ?? outerOptions,
-          isInterruptible: RuntimeFlags.interruption(runtimeFlags)
-        }
+          target.right,
+          RequestScope.find(request),
+          optionsIn(fiber.currentContext) ?? outerOptions,
+          RuntimeFlags.interruption(runtimeFlags)
+        )
         const isTraced = fiber.getFiberRef(FiberRef.currentTracerEnabled) &&
           !fiber.getFiberRef(HttpClient.currentTracerDisabledWhen)(request)
         return isTraced
@@ -96,7 +96,7 @@ export const make = (
         : undefined
       // With an added authorization, response and errors show the request as the caller made it
       const shown = authorization === undefined && trace !== undefined
-        ? { ...sending, request: HttpClientRequest.setHeaders(request, trace) }
+        ? sending.showing(HttpClientRequest.setHeaders(request, trace))
         : sending
       const isStream = request.body._tag === "Stream"
       const headers = DefaultHeaders.complete(shown.request.headers, authorization, trace)
@@ -150,14 +150,20 @@ class Within {
 }
 
 /** A request on its way. */
-interface Sending {
-  /** As the response and the errors show it. */
-  readonly request: HttpClientRequest.HttpClientRequest
-  readonly target: RequestTarget.RequestTarget
-  readonly scope: AbortController | undefined
-  readonly options: Undici.Dispatcher.RequestOptions | undefined
-  /** Whether the fiber that sends it can be interrupted. */
-  readonly isInterruptible: boolean
+class Sending {
+  constructor(
+    /** As the response and the errors show it. */
+    readonly request: HttpClientRequest.HttpClientRequest,
+    readonly target: RequestTarget.RequestTarget,
+    readonly scope: AbortController | undefined,
+    readonly options: Undici.Dispatcher.RequestOptions | undefined,
+    /** Whether the fiber that sends it can be interrupted. */
+    readonly isInterruptible: boolean
+  ) {}
+
+  showing(request: HttpClientRequest.HttpClientRequest): Sending {
+    return new Sending(request, this.target, this.scope, this.options, this.isInterruptible)
+  }
 }
 
 /** The options for undici that the caller's own options cannot override. */
