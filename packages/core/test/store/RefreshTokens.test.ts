@@ -135,7 +135,7 @@ describe("RefreshTokens", () => {
       yield* control.resetRecords
       yield* TestClock.adjust("1 second")
       const next = yield* Effect.fork(attempt({}))
-      yield* TestClock.adjust("500 millis")
+      yield* TestClock.adjust("400 millis")
       const writes = yield* control.callsOf("set")
       yield* control.hang(false)
       yield* TestClock.adjust("5 seconds")
