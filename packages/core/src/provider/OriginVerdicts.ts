@@ -158,16 +158,25 @@ interface Heard {
   readonly works: ReadonlyArray<string>
 }
 
-const nothing: Heard = { worked: [], works: [] }
+export const nothingHeard: Heard = { worked: [], works: [] }
 
-/** Most tokens go to one origin, the same for most tokens of an app: these tokens share one list. */
-let alone: ReadonlyArray<string> = []
+/** Most tokens go to one origin, the same for most tokens of an app: these tokens share one value. */
+let heardOnce = nothingHeard
+
+/** The origin accepted the token. */
+export const heardFrom = (heard: Heard, origin: string): Heard => {
+  const { worked, works } = heard
+  if (works.includes(origin)) return heard
+  if (worked.length > 0) return { worked: withAnother(worked, origin), works: withAnother(works, origin) }
+  if (heardOnce.works[0] === origin) return heardOnce
+  const origins = [origin]
+  return heardOnce = { worked: origins, works: origins }
+}
 
 /** A list with one more origin; a full one starts again. */
-export const addOrigin = (origins: ReadonlyArray<string>, origin: string): ReadonlyArray<string> => {
+const withAnother = (origins: ReadonlyArray<string>, origin: string): ReadonlyArray<string> => {
   if (origins.includes(origin)) return origins
-  if (origins.length > 0 && origins.length < maxOrigins) return origins.concat(origin)
-  return alone[0] === origin ? alone : alone = [origin]
+  return origins.length < maxOrigins ? origins.concat(origin) : [origin]
 }
 
 /** Which origins accepted which token. Kept as long as anyone holds the token. */
@@ -177,13 +186,12 @@ export class Acceptances {
   #lastOrigin = ""
 
   #of(token: AccessToken): Heard {
-    return this.#heard.get(token) ?? nothing
+    return this.#heard.get(token) ?? nothingHeard
   }
 
   /** The origin accepted the token. */
   accepted(token: AccessToken, origin: string): void {
-    const { worked, works } = this.#of(token)
-    this.#heard.set(token, { worked: addOrigin(worked, origin), works: addOrigin(works, origin) })
+    this.#heard.set(token, heardFrom(this.#of(token), origin))
     this.#lastToken = token
     this.#lastOrigin = origin
   }

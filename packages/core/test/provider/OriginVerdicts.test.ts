@@ -579,14 +579,20 @@ describe("OriginVerdicts, which origins accepted a token", () => {
   })
 
   it("an origin is in a list once, and a list is never changed", () => {
-    const single = OriginVerdicts.addOrigin([], api)
-    const both = OriginVerdicts.addOrigin(single, other)
-    assert.strictEqual(OriginVerdicts.addOrigin(both, api), both)
-    deepStrictEqual([single, both], [[api], [api, other]])
+    const { heardFrom, nothingHeard } = OriginVerdicts
+    const single = heardFrom(nothingHeard, api)
+    const both = heardFrom(single, other)
+    assert.strictEqual(heardFrom(both, api), both)
+    const again = heardFrom({ ...both, works: [api] }, other)
+    const lists = [[], [api], [api, other], [api, other]]
+    deepStrictEqual([nothingHeard, single, both, again].map(({ worked }) => worked), lists)
+    deepStrictEqual([nothingHeard, single, both, again].map(({ works }) => works), lists)
   })
 
-  it("rule 12: lists of the same one origin are one list", () => {
-    assert.strictEqual(OriginVerdicts.addOrigin([], api), OriginVerdicts.addOrigin([], api))
+  it("rule 12: tokens that only the same one origin accepted share one value", () => {
+    const { heardFrom, nothingHeard } = OriginVerdicts
+    assert.strictEqual(heardFrom(nothingHeard, api), heardFrom(nothingHeard, api))
+    deepStrictEqual(heardFrom(nothingHeard, other), { worked: [other], works: [other] })
   })
 
   it("does not grow with the origins", () => {

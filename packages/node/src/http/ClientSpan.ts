@@ -9,7 +9,7 @@ import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
@@ -20,7 +20,8 @@ import type { RequestTarget } from "./RequestTarget.js"
 export type RedactedNames = ReadonlyArray<string | RegExp>
 
 // A class, like three in UndiciHttpClient. If many object literals survive the first garbage collections, as at a busy
-// start, V8 allocates all later ones in old space, where they keep their requests in memory until a major collection
+// start, V8 allocates all later ones in old space, where they keep their requests in memory until a major collection.
+// For the same reason the span does not keep the response: the literal in which Effect's span keeps its end is one
 /** A span that has begun. */
 export class Running {
   readonly #now: () => bigint
@@ -35,7 +36,7 @@ export class Running {
   }
 
   end(exit: Exit.Exit<unknown, unknown>): void {
-    if (this.span.status._tag !== "Ended") this.span.end(this.#now(), exit)
+    if (this.span.status._tag !== "Ended") this.span.end(this.#now(), Exit.isSuccess(exit) ? Exit.void : exit)
   }
 }
 

@@ -836,6 +836,13 @@ describe("HttpClient behaviour, tracing", () => {
       assert.strictEqual(seen.headers.b3, `${span.traceId}-${span.spanId}-1-${parent.span.spanId}`)
     }))
 
+  it.scopedLive("a span that ended keeps no response", () =>
+    Effect.gen(function*() {
+      const { request, run, spans } = yield* observed
+      yield* run(Effect.provide(send(request), ours.layer))
+      deepStrictEqual(spans.map(({ exit }) => exit()), [Exit.void])
+    }))
+
   both("the span's name, its propagation and whether there is a span can be configured", () =>
     Effect.gen(function*() {
       const { request, run, spans } = yield* observed
