@@ -14,7 +14,7 @@ const importsOf = (name: string, module: string) =>
 
 for (const name of libraries) {
   for (const folder of new Set(modules(name).map((module) => module.slice(0, module.lastIndexOf("/") + 1)))) {
-    const exported = Object.keys(await import(`${root}packages/${name}/dist/${folder}index.js`))
+    const exported = Object.keys(await import(`${root}packages/${name}/src/${folder}index.ts`))
     const expected = modules(name).filter((module) => module.startsWith(folder))
       .map((module) => module.slice(folder.length))
       .filter((module) => !module.includes("/"))

@@ -35,6 +35,12 @@ export const entryPoints = (name: string): Array<string> =>
     ]
     : []
 
+/** The sources of what users name, as paths below src: the entry points of a library, and the command. */
+export const named = (name: string): Array<string> =>
+  isLibrary(name)
+    ? entryPoints(name).map((entry) => entry === "." ? "index" : entry === "testing" ? "testing/index" : entry)
+    : ["alf"]
+
 /** The private modules of a package, as paths below src. */
 export const rooms = (name: string): Array<string> =>
   sources(name).filter((source) => !modules(name).includes(source) && !source.endsWith("index"))

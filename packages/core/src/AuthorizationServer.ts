@@ -27,11 +27,13 @@ import * as LayerOptions from "./LayerOptions.js"
 import { DiscoveryError, type InvalidOptions, oneLine } from "./OAuthError.js"
 import * as Origin from "./Origin.js"
 
+const endpoint = Field.optional(Field.Text)
+
 const Endpoints = Schema.Struct(
   {
-    token_endpoint: Field.optional(Field.Text),
-    revocation_endpoint: Field.optional(Field.Text),
-    introspection_endpoint: Field.optional(Field.Text)
+    token_endpoint: endpoint,
+    revocation_endpoint: endpoint,
+    introspection_endpoint: endpoint
   } satisfies Record<Endpoint, unknown>
 )
 
@@ -43,7 +45,9 @@ const Endpoints = Schema.Struct(
  */
 export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/AuthorizationServer/Metadata")({
   issuer: Field.required(Field.Text),
-  ...Endpoints.fields,
+  token_endpoint: endpoint,
+  revocation_endpoint: endpoint,
+  introspection_endpoint: endpoint,
   jwks_uri: Field.optional(Field.Text),
   grant_types_supported: Field.optional(Field.Names),
   token_endpoint_auth_methods_supported: Field.optional(Field.Names),
