@@ -6,12 +6,14 @@
  * @since 0.1.0
  */
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -74,19 +76,45 @@ export const rename = ({ problems }: InvalidOptions, f: (problem: InvalidOption)
   new InvalidOptions({ problems: Arr.map(problems, f) })
 
 /**
- * Makes several checks, and names all options at fault at once.
+ * Makes several checks, and names all options at fault at once. If all of them
+ * are done, so is the result.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const collect = <const Checks extends ReadonlyArray<Check> | Readonly<Record<string, Check>>>(
+export const collect: {
+  <const Checks extends Several<Done>>(checks: Checks): Exit.Exit<Checked<Checks>, InvalidOptions>
+  <const Checks extends Several<Check>>(
+    checks: Checks,
+    options?: { readonly concurrency?: Concurrency | undefined }
+  ): Effect.Effect<Checked<Checks>, InvalidOptions>
+} = <const Checks extends Several<Check>>(
   checks: Checks,
   options?: { readonly concurrency?: Concurrency | undefined }
-): Effect.Effect<Checked<Checks>, InvalidOptions> =>
-  Effect.mapBoth(Effect.all(checks as Readonly<Record<string, Check>>, { ...options, mode: "validate" }), {
-    onFailure: (failures) => Arr.getSomes(Object.values(failures)).reduce(merge),
-    onSuccess: (values) => values as Checked<Checks>
-  })
+): Exit.Exit<Checked<Checks>, InvalidOptions> => {
+  // To run the checks that are done would take a fiber longer than everything else that a layer does
+  const pending = Record.filter(checks as Readonly<Record<string, Check>>, (check) => !isDone(check))
+  const gather = (others: Readonly<Record<string, Done>>) =>
+    gatherDone(Object.assign(Array.isArray(checks) ? [] : {}, checks, others))
+  return (Record.isEmptyRecord(pending)
+    ? gather({})
+    : Effect.flatMap(
+      Effect.all(Record.map(pending, Effect.either), options),
+      (eithers) => gather(Record.map(eithers, Exit.fromEither))
+    )) as Exit.Exit<Checked<Checks>, InvalidOptions>
+}
+
+const isDone = (check: Check): boolean => Exit.isExit(check) && (Exit.isSuccess(check) || Cause.isFailType(check.cause))
+
+const gatherDone = (checks: Several<Done>): Done => {
+  const values: Array<unknown> | Record<string, unknown> = Array.isArray(checks) ? [] : {}
+  const errors: Array<InvalidOptions> = []
+  for (const [name, check] of Object.entries<Done>(checks)) {
+    if (Exit.isSuccess(check)) Object.assign(values, { [name]: check.value })
+    else errors.push(...Cause.failures(check.cause))
+  }
+  return errors.length === 0 ? Exit.succeed(values) : Exit.fail(errors.reduce(merge))
+}
 
 /**
  * A check of options, which succeeds with their values.
@@ -95,6 +123,22 @@ export const collect = <const Checks extends ReadonlyArray<Check> | Readonly<Rec
  * @category models
  */
 export type Check<A = unknown> = Effect.Effect<A, InvalidOptions>
+
+/**
+ * A check that is done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Done<A = unknown> = Exit.Exit<A, InvalidOptions>
+
+/**
+ * Checks in a list, or by name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Several<A> = ReadonlyArray<A> | Readonly<Record<string, A>>
 
 /**
  * The values of several checks.
@@ -215,8 +259,8 @@ export const error = (option: string, description: string): InvalidOptions =>
  * @since 0.1.0
  * @category constructors
  */
-export const invalid = (option: string, description: string): Effect.Effect<never, InvalidOptions> =>
-  Effect.fail(error(option, description))
+export const invalid = (option: string, description: string): Exit.Exit<never, InvalidOptions> =>
+  Exit.fail(error(option, description))
 
 /**
  * A required text of one line.
@@ -224,14 +268,14 @@ export const invalid = (option: string, description: string): Effect.Effect<neve
  * @since 0.1.0
  * @category checks
  */
-export const text = (option: string, value: string): Effect.Effect<string, InvalidOptions> => {
+export const text = (option: string, value: string): Exit.Exit<string, InvalidOptions> => {
   if (value === undefined || value === null) return invalid(option, "is missing")
   if (typeof value !== "string") return invalid(option, "is not a string")
   return value.trim() === ""
     ? invalid(option, "is empty")
     : hasControlCharacters(value)
     ? invalid(option, "contains a line break or another control character")
-    : Effect.succeed(value)
+    : Exit.succeed(value)
 }
 
 /**
@@ -251,11 +295,11 @@ export const hasControlCharacters = (text: string): boolean => /[\u0000-\u001f\u
  * @since 0.1.0
  * @category checks
  */
-export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<Redacted.Redacted, InvalidOptions> => {
+export const secret = (option: string, value: Redacted.Redacted): Exit.Exit<Redacted.Redacted, InvalidOptions> => {
   if (value === undefined || value === null) return invalid(option, "is missing")
   if (!Redacted.isRedacted(value)) return invalid(option, "must be made by Redacted.make")
   // Redacted.make(process.env.SECRET!) holds undefined where the variable is not set
-  return Effect.as(text(option, Redacted.value(value)), value)
+  return Exit.as(text(option, Redacted.value(value)), value)
 }
 
 /**
@@ -268,13 +312,13 @@ export const secret = (option: string, value: Redacted.Redacted): Effect.Effect<
 export const duration = (
   option: string,
   value: Duration.DurationInput
-): Effect.Effect<Duration.Duration, InvalidOptions> => {
+): Exit.Exit<Duration.Duration, InvalidOptions> => {
   const parts: ReadonlyArray<unknown> = Arr.ensure(value)
   if (parts.some(isNegative)) return invalid(option, "is negative")
   const decoded = Duration.decodeUnknown(value)
   return Option.isNone(decoded) || parts.some(Number.isNaN)
     ? invalid(option, "is not a duration")
-    : Effect.succeed(decoded.value)
+    : Exit.succeed(decoded.value)
 }
 
 /**
@@ -286,15 +330,17 @@ export const duration = (
 export const positiveDuration = (
   option: string,
   value: Duration.DurationInput
-): Effect.Effect<Duration.Duration, InvalidOptions> =>
-  Effect.filterOrElse(
+): Exit.Exit<Duration.Duration, InvalidOptions> =>
+  Exit.flatMap(
     duration(option, value),
-    (value) => Duration.greaterThan(value, Duration.zero),
-    () => invalid(option, "must be longer than zero")
+    (value) =>
+      Duration.greaterThan(value, Duration.zero)
+        ? Exit.succeed(value)
+        : invalid(option, "must be longer than zero")
   )
 
 const isNegative = (part: unknown): boolean =>
-  typeof part === "string" ? part.trim().startsWith("-") : (part as number | bigint) < 0
+  typeof part === "string" ? part.trim().startsWith("-") : !Predicate.isObject(part) && (part as number | bigint) < 0
 
 /**
  * An integer of at least one.
@@ -302,8 +348,8 @@ const isNegative = (part: unknown): boolean =>
  * @since 0.1.0
  * @category checks
  */
-export const positiveInteger = (option: string, value: number): Effect.Effect<number, InvalidOptions> =>
-  Number.isInteger(value) && value > 0 ? Effect.succeed(value) : invalid(option, "must be a whole number above zero")
+export const positiveInteger = (option: string, value: number): Exit.Exit<number, InvalidOptions> =>
+  Number.isInteger(value) && value > 0 ? Exit.succeed(value) : invalid(option, "must be a whole number above zero")
 
 /**
  * Checks the type of a value, which may be left out: plain JavaScript, or a
@@ -317,8 +363,8 @@ export const type = (
   value: unknown,
   isOfType: Predicate.Predicate<unknown>,
   expected: string
-): Effect.Effect<void, InvalidOptions> =>
-  value === undefined || isOfType(value) ? Effect.void : invalid(option, `is not ${expected}`)
+): Exit.Exit<void, InvalidOptions> =>
+  value === undefined || isOfType(value) ? Exit.void : invalid(option, `is not ${expected}`)
 
 /**
  * A list of texts, which may be left out.
@@ -326,7 +372,7 @@ export const type = (
  * @since 0.1.0
  * @category checks
  */
-export const texts = (option: string, value: ReadonlyArray<string> | undefined): Effect.Effect<void, InvalidOptions> =>
+export const texts = (option: string, value: ReadonlyArray<string> | undefined): Exit.Exit<void, InvalidOptions> =>
   type(option, value, isTexts, "a list of strings")
 
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(Predicate.isString)
@@ -340,5 +386,5 @@ const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every
 export const textOrTexts = (
   option: string,
   value: string | ReadonlyArray<string> | undefined
-): Effect.Effect<void, InvalidOptions> =>
+): Exit.Exit<void, InvalidOptions> =>
   type(option, value, (value) => isTexts(Arr.ensure(value)), "a string or a list of strings")

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as LayerOptions from "./LayerOptions.js"
 import { type InvalidOptions, OriginNotAllowed } from "./OAuthError.js"
 
@@ -81,17 +81,17 @@ export const parse = (url: string): URL | undefined => {
  * @since 0.1.0
  * @category checks
  */
-export const checkUrl = Effect.fnUntraced(function*(
+export const checkUrl = (
   option: string,
   value: string | URL,
   options?: { readonly allowInsecure?: boolean | undefined }
-) {
-  const given = yield* LayerOptions.text(option, value instanceof URL ? value.href : value)
-  if (!URL.canParse(given)) return yield* LayerOptions.invalid(option, "is not an absolute URL")
-  const url = new URL(given)
-  const fault = faultOf(url, options?.allowInsecure === true)
-  return fault === undefined ? url : yield* LayerOptions.invalid(option, fault)
-})
+): Exit.Exit<URL, InvalidOptions> =>
+  Exit.flatMap(LayerOptions.text(option, value instanceof URL ? value.href : value), (given) => {
+    if (!URL.canParse(given)) return LayerOptions.invalid(option, "is not an absolute URL")
+    const url = new URL(given)
+    const fault = faultOf(url, options?.allowInsecure === true)
+    return fault === undefined ? Exit.succeed(url) : LayerOptions.invalid(option, fault)
+  })
 
 const faultOf = (url: URL, allowInsecure: boolean): string | undefined => {
   if (!isHttp(url)) return `must be an https URL, not ${url.protocol}`
@@ -156,18 +156,20 @@ export interface Route {
 }
 
 const checkBaseUrl = (given: string | URL, options: Options) =>
-  Effect.filterOrElse(
+  Exit.flatMap(
     checkUrl("AuthedHttpClient.baseUrl", given, options),
-    ({ search }) => search === "",
-    () => LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
+    (url) =>
+      url.search === ""
+        ? Exit.succeed(url)
+        : LayerOptions.invalid("AuthedHttpClient.baseUrl", "must not have a query")
   )
 
 const checkOrigin = (given: string | URL, options: Options) =>
-  Effect.flatMap(
+  Exit.flatMap(
     checkUrl("AuthedHttpClient.origins", given, options),
     ({ origin, pathname, search }) =>
       pathname + search === "/"
-        ? Effect.succeed(origin)
+        ? Exit.succeed(origin)
         : LayerOptions.invalid("AuthedHttpClient.origins", `takes origins, without a path: ${origin}`)
   )
 
@@ -177,22 +179,21 @@ const checkOrigin = (given: string | URL, options: Options) =>
  * @since 0.1.0
  * @category constructors
  */
-export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOptions> = Effect.fnUntraced(
-  function*(options) {
-    const { origins = [] } = options
-    const any = origins === "any"
-    const checked = yield* LayerOptions.collect({
-      baseUrl: options.baseUrl === undefined ? Effect.succeed(undefined) : checkBaseUrl(options.baseUrl, options),
-      origins: any || Array.isArray(origins)
-        ? Effect.forEach(any ? [] : origins, (origin) => checkOrigin(origin, options))
-        : LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
-    })
-    const { baseUrl } = checked
-    const allowed = baseUrl === undefined ? checked.origins : [baseUrl.origin, ...checked.origins]
+export const makeRoute = (options: Options): Exit.Exit<Route, InvalidOptions> => {
+  const { origins = [] } = options
+  const any = origins === "any"
+  const checked = LayerOptions.collect({
+    baseUrl: options.baseUrl === undefined ? Exit.succeed(undefined) : checkBaseUrl(options.baseUrl, options),
+    origins: any || Array.isArray(origins)
+      ? LayerOptions.collect((any ? [] : origins).map((origin) => checkOrigin(origin, options)))
+      : LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
+  })
+  return Exit.flatMap(checked, ({ baseUrl, origins }) => {
+    const allowed = baseUrl === undefined ? origins : [baseUrl.origin, ...origins]
     /** The origin in its normal form, and the path as the user wrote it, with or without a slash at its end. */
     const base = baseUrl && (baseUrl.pathname === "/" ? baseUrl.origin : baseUrl.origin + baseUrl.pathname)
     if (!any && allowed.length === 0) {
-      return yield* LayerOptions.invalid(
+      return LayerOptions.invalid(
         "AuthedHttpClient.origins",
         "is missing: say where tokens may go, or give a baseUrl"
       )
@@ -214,6 +215,6 @@ export const makeRoute: (options: Options) => Effect.Effect<Route, InvalidOption
         })
     }
 
-    return { complete, originOf, named: allowed }
-  }
-)
+    return Exit.succeed({ complete, originOf, named: allowed })
+  })
+}

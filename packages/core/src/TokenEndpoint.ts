@@ -14,6 +14,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -133,7 +134,7 @@ const checkRequests = (options: Omit<Options<unknown>, "tokenEndpoint" | "issuer
     TokenRequestCheck.check("TokenEndpoint.request", options.request),
     LayerOptions.texts("TokenEndpoint.bearerTypes", options.bearerTypes),
     options.tokenField === undefined
-      ? Effect.void
+      ? Exit.void
       : LayerOptions.text("TokenEndpoint.tokenField", options.tokenField),
     LayerOptions.texts("TokenEndpoint.fields", options.fields),
     LayerOptions.type("TokenEndpoint.headers", options.headers, Predicate.isObject, "a record of headers"),

@@ -1,7 +1,7 @@
-import { LayerOptions } from "@effect-alf/core"
+import { LayerOptions, type OAuthError } from "@effect-alf/core"
 import { assert, describe, it } from "@effect/vitest"
 import { deepStrictEqual } from "@effect/vitest/utils"
-import { Duration, Effect, Redacted } from "effect"
+import { Cause, Duration, Effect, Exit, Redacted } from "effect"
 import { checks, type Row } from "./support/Checks.js"
 
 describe("LayerOptions, checks", () => {
@@ -105,4 +105,51 @@ describe("LayerOptions, checks", () => {
       const error = yield* Effect.flip(LayerOptions.secret("option", plain))
       assert.notInclude(JSON.stringify(error) + String(error), "hunter2")
     }))
+
+  describe("collect", () => {
+    const { collect, error, invalid } = LayerOptions
+    const problems = (exit: Exit.Exit<unknown, OAuthError.InvalidOptions>) =>
+      Exit.match(exit, {
+        onFailure: (cause) => Array.from(Cause.failures(cause)).flatMap(({ problems }) => problems),
+        onSuccess: () => []
+      })
+    const missing = (option: string) => ({ option, description: "is missing" })
+
+    it("checks that are done give a result that is done", () => {
+      deepStrictEqual(collect({ a: Exit.succeed(1), b: Exit.succeed("two") }), Exit.succeed({ a: 1, b: "two" }))
+      deepStrictEqual(collect([Exit.succeed(1), Exit.succeed("two")]), Exit.succeed([1, "two"] as const))
+      const failed = collect({ a: invalid("a", "is missing"), b: Exit.succeed(2), c: invalid("c", "is missing") })
+      deepStrictEqual(problems(failed), [missing("a"), missing("c")])
+      deepStrictEqual(problems(collect([invalid("a", "is missing"), invalid("a", "is empty")])), [missing("a")])
+    })
+
+    it.effect("checks of both kinds give one result, in the order of the checks", () =>
+      Effect.gen(function*() {
+        const later = <A>(check: LayerOptions.Check<A>) => Effect.zipRight(Effect.yieldNow(), check)
+        deepStrictEqual(yield* collect([later(Exit.succeed(1)), Exit.succeed(2)]), [1, 2])
+        deepStrictEqual(yield* collect({ a: Exit.succeed(1), b: later(Exit.succeed(2)) }), { a: 1, b: 2 })
+        const failing = collect({
+          a: later(error("a", "is missing")),
+          b: Exit.succeed(2),
+          c: invalid("c", "is missing"),
+          d: Effect.fail(error("d", "is missing"))
+        })
+        deepStrictEqual(problems(yield* Effect.exit(failing)), ["a", "c", "d"].map(missing))
+      }))
+
+    it.effect("a check is made again each time", () =>
+      Effect.gen(function*() {
+        let times = 0
+        const counted = collect({ first: Exit.succeed(0), times: Effect.sync(() => ++times) })
+        deepStrictEqual([yield* counted, yield* counted], [{ first: 0, times: 1 }, { first: 0, times: 2 }])
+      }))
+
+    it.effect("a defect in a check is no invalid option", () =>
+      Effect.gen(function*() {
+        const bug = new Error("bug")
+        for (const check of [Exit.die(bug), Effect.suspend(() => Effect.die(bug))]) {
+          deepStrictEqual(yield* Effect.exit(collect([invalid("a", "is missing"), check])), Exit.die(bug))
+        }
+      }))
+  })
 })

@@ -10,7 +10,7 @@ import type * as ClientAuth from "@effect-alf/core/ClientAuth"
 import type { ClientCertificate } from "@effect-alf/core/ClientCertificate"
 import * as Environment from "@effect-alf/core/Environment"
 import * as LayerOptions from "@effect-alf/core/LayerOptions"
-import type { InvalidOption, InvalidOptions } from "@effect-alf/core/OAuthError"
+import { type InvalidOption, InvalidOptions } from "@effect-alf/core/OAuthError"
 import type * as Origin from "@effect-alf/core/Origin"
 import * as TokenEndpoint from "@effect-alf/core/TokenEndpoint"
 import type * as TokenProvider from "@effect-alf/core/TokenProvider"
@@ -309,20 +309,23 @@ type MakeClient<A> = (
 const wire =
   <R, ES, RS>(options: Given<R, ES, RS>) =>
   <A, H, RH>(client: MakeClient<A>, http: Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>) =>
-    Layer.unwrapScoped(Effect.map(check(options, http), (http) => assemble(options, client, http)))
+    Layer.scopedContext(Effect.flatMap(check(options, http), (http) => assemble(options, client, http)))
 
+/** Builds everything over the HTTP client: one layer takes less time than several that are combined. */
 const assemble = <R, ES, RS, A, H>(
   options: Given<R, ES, RS>,
   client: MakeClient<A>,
   http: Context.Context<HttpClient.HttpClient | H>
-) => {
-  // One layer is built faster than several that are combined
-  const parts = Effect.gen(function*() {
-    const endpoint = yield* Effect.provide(Layer.build(endpointOf(options).layer), http)
-    return yield* Effect.provide(Layer.build(client(destinationOf(options))), Context.merge(http, endpoint))
-  }).pipe(Effect.mapError((error) => LayerOptions.rename(error, nameHere)))
-  return Layer.provide(Layer.scopedContext(parts), storeOf(options))
-}
+) =>
+  Effect.gen(function*() {
+    const store = yield* buildShared(storeOf(options))
+    const parts = Effect.gen(function*() {
+      const endpoint = yield* Effect.provide(endpointOf(options).make, http)
+      const context = Context.add(Context.merge(http, store), TokenEndpoint.TokenEndpoint, endpoint)
+      return yield* Effect.provide(Layer.build(client(destinationOf(options))), context)
+    })
+    return yield* Effect.mapError(parts, (error) => LayerOptions.rename(error, nameHere))
+  })
 
 /**
  * Makes the HTTP client, and names all that is wrong with it and the other
@@ -361,7 +364,7 @@ const buildShared = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
 
 const destinationOf = <R, ES, RS>(options: Given<R, ES, RS>) => ({ ...options, origins: options.origins ?? [] })
 
-/** The layer of the token endpoint, and the check of its options. */
+/** How the token endpoint is made, and the check of its options. */
 const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
   const { audience, clientId = "", grant, issuer, metadataUrl, resource, scope, tokenEndpoint, tokenRequest } = options
   const { params, ...bounds } = tokenRequest ?? {}
@@ -369,7 +372,7 @@ const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
   const common = { ...options, ...bounds, clientId, request }
   if (tokenEndpoint === undefined && issuer !== undefined) {
     const found = { ...common, issuer }
-    return { layer: TokenEndpoint.layerDiscovery<R>(found), check: TokenEndpoint.checkDiscovery<R>(found) }
+    return { make: TokenEndpoint.makeDiscovery<R>(found), check: TokenEndpoint.checkDiscovery<R>(found) }
   }
   const known = { ...common, tokenEndpoint: tokenEndpoint ?? "", issuer: issuer && String(issuer) }
   const isDoubtful = tokenEndpoint !== undefined && metadataUrl !== undefined
@@ -387,7 +390,7 @@ const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
     )
   ]
   return {
-    layer: TokenEndpoint.layer<R>(known),
+    make: TokenEndpoint.make<R>(known),
     check: LayerOptions.collect(checks)
   }
 }
@@ -530,7 +533,7 @@ const fromEnv = <R, ES, RS, H, RH>(
   options: Given<R, ES, RS> & Environment.Options,
   makeHttp: (options: Given<R, ES, RS>) => Layer.Layer<HttpClient.HttpClient | H, InvalidOptions, RH>
 ) =>
-  Layer.unwrapScoped(Effect.gen(function*() {
+  Layer.scopedContext(Effect.gen(function*() {
     const { check: checkVariables, options: set, rename, store } = yield* EnvironmentOptions.inspect(options)
     const given: Given<R, ES, RS> = { ...options, ...set }
     const context = yield* Effect.context<RH | Scope.Scope>()
@@ -544,7 +547,10 @@ const fromEnv = <R, ES, RS, H, RH>(
         ? Effect.succeed(options.tokenStore)
         : Effect.map(Effect.provide(Layer.build(store), context), Layer.succeedContext)
     })
-    return LayerOptions.mapInvalid(assemble({ ...given, tokenStore }, AuthedHttpClient.layer, http), rename)
+    return yield* Effect.mapError(
+      assemble({ ...given, tokenStore }, AuthedHttpClient.layer, http),
+      (error) => error instanceof InvalidOptions ? LayerOptions.rename(error, rename) : error
+    )
   }))
 
 /**

@@ -11,6 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
 import type { LazyArg } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
@@ -209,7 +210,7 @@ const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D
   const { address, bounds, clientAuth } = yield* LayerOptions.collect({
     address: Effect.isEffect(at)
       ? Effect.succeed(at)
-      : Effect.map(Origin.checkUrl(`${name}.${option}`, at, options), Effect.succeed),
+      : Exit.map(Origin.checkUrl(`${name}.${option}`, at, options), Effect.succeed),
     clientAuth: clientAuthOf(name, options),
     bounds: check(name, options)
   })
@@ -221,26 +222,26 @@ const makeAt = Effect.fnUntraced(function*<E extends AuthorizationServerError, D
 export const clientAuthOf = <R>(
   name: string,
   options: Pick<AuthorizationServer.RequestOptions<R>, "clientAuth" | "clientSecret">
-): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> =>
+): Exit.Exit<ClientAuth.ClientAuth<R>, InvalidOptions> =>
   options.clientAuth === undefined
-    ? Effect.map(clientSecretOf(name, options), (secret) => ClientAuth.clientSecretBasic(secret))
+    ? Exit.map(clientSecretOf(name, options), (secret) => ClientAuth.clientSecretBasic(secret))
     : checkClientAuth(name, options.clientAuth)
 
 /** The client secret of the options; an effect that reads it is checked when it runs. */
 export const clientSecretOf = <R>(
   name: string,
   { clientSecret }: Pick<AuthorizationServer.RequestOptions<R>, "clientSecret">
-): Effect.Effect<ClientAuth.Secret<R>, InvalidOptions> =>
+): Exit.Exit<ClientAuth.Secret<R>, InvalidOptions> =>
   Effect.isEffect(clientSecret)
-    ? Effect.succeed(clientSecret)
+    ? Exit.succeed(clientSecret)
     : LayerOptions.secret(`${name}.clientSecret`, clientSecret as Redacted.Redacted)
 
 /** Plain JavaScript may give the name of a method. */
 export const checkClientAuth = <R>(
   name: string,
   clientAuth: ClientAuth.ClientAuth<R>
-): Effect.Effect<ClientAuth.ClientAuth<R>, InvalidOptions> =>
-  Effect.as(
+): Exit.Exit<ClientAuth.ClientAuth<R>, InvalidOptions> =>
+  Exit.as(
     LayerOptions.type(
       `${name}.clientAuth`,
       clientAuth,

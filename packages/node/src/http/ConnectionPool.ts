@@ -5,6 +5,7 @@ import * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
@@ -100,10 +101,10 @@ export const make = Effect.fnUntraced(function*(options: Options | undefined) {
 /** The authorities that are trusted in place of Node's own. */
 export const authorities = (
   options: Options | undefined
-): Effect.Effect<ReadonlyArray<string> | undefined, InvalidOptions> => {
+): Exit.Exit<ReadonlyArray<string> | undefined, InvalidOptions> => {
   const ca = options?.ca === undefined ? undefined : Arr.ensure(options.ca)
   return ca === undefined || (ca.length > 0 && ca.every(isCertificate))
-    ? Effect.succeed(ca)
+    ? Exit.succeed(ca)
     : LayerOptions.invalid("NodeHttp.ca", "contains no PEM certificate")
 }
 
@@ -115,7 +116,7 @@ export const timeout = (
   name: "connectTimeout" | "keepAliveTimeout" | "refreshInterval" | "gracePeriod",
   value: Duration.DurationInput
 ) =>
-  Effect.map(
+  Exit.map(
     LayerOptions.positiveDuration(`NodeHttp.${name}`, value),
     (duration) => Duration.toMillis(Duration.min(duration, maxTimeout))
   )
