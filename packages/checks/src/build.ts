@@ -6,6 +6,13 @@ import { rollup } from "rollup"
 import ts from "typescript"
 import { named, published, root } from "./workspace.js"
 
+/** Leaves out the comments, which the declarations have: Node reads the file at each start. */
+const withoutComments: ts.TransformerFactory<ts.SourceFile> = (context) => {
+  const visit = <N extends ts.Node>(node: N): N =>
+    ts.setEmitFlags(ts.visitEachChild(node, visit, context), ts.EmitFlags.NoComments)
+  return visit
+}
+
 /** Marks what a module computes for its declarations as free of side effects: a bundler leaves out what is not used. */
 const annotate: ts.TransformerFactory<ts.SourceFile> = (context) => {
   const visit = (node: ts.Node): ts.Node => {
@@ -38,7 +45,7 @@ const typescript = {
     const { outputText, sourceMapText } = ts.transpileModule(readFileSync(fileName, "utf8"), {
       fileName,
       compilerOptions: { ...options, module: ts.ModuleKind.ESNext },
-      transformers: { after: [annotate] }
+      transformers: { after: [withoutComments, annotate] }
     })
     return { code: outputText.replace(/^\/\/# sourceMappingURL=.*$/m, ""), map: sourceMapText ?? null }
   }

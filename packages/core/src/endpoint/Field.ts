@@ -66,13 +66,11 @@ export const decodeLenient = <A, I>(schema: Schema.Schema<A, I>, essential: Read
   return (value: object) => from(value, [])
 }
 
-const decodeOrFault = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknownEither(schema)
-  return (value: unknown) =>
-    Either.mapLeft(decode(value), (error) => {
-      const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
-      return issue === undefined
-        ? { name: "", says: "the JSON is not what it should be" }
-        : { name: String(issue.path[0]), says: `${issue.path.join(".")} ${issue.message}` }
-    })
-}
+const decodeOrFault = <A, I>(schema: Schema.Schema<A, I>) => (value: unknown) =>
+  // Effect keeps the parser of a schema: it is made when it is first used
+  Either.mapLeft(Schema.decodeUnknownEither(schema)(value), (error) => {
+    const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
+    return issue === undefined
+      ? { name: "", says: "the JSON is not what it should be" }
+      : { name: String(issue.path[0]), says: `${issue.path.join(".")} ${issue.message}` }
+  })

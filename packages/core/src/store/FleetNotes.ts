@@ -73,11 +73,13 @@ const maxCount = 1_000_000
 /** How many notes in force are remembered. */
 const maxSeen = 1_000
 
-const Payload = Schema.parseJson(Schema.Struct({
-  v: Schema.Literal(1),
-  count: Schema.Int.pipe(Schema.between(1, maxCount)),
-  memory: Schema.NonNegative
-}))
+const Payload = Schema.suspend(() =>
+  Schema.parseJson(Schema.Struct({
+    v: Schema.Literal(1),
+    count: Schema.Int.pipe(Schema.between(1, maxCount)),
+    memory: Schema.NonNegative
+  }))
+)
 
 const encode = Schema.encodeSync(Payload)
 

@@ -14,11 +14,13 @@ interface Entry {
   readonly timeToLive: Duration.Duration
 }
 
-const Fields = Schema.Struct({
-  version: Schema.NonEmptyString,
-  payload: Schema.String,
-  expiresAt: Schema.NullOr(Schema.Number)
-})
+const Fields = Schema.suspend(() =>
+  Schema.Struct({
+    version: Schema.NonEmptyString,
+    payload: Schema.String,
+    expiresAt: Schema.NullOr(Schema.Number)
+  })
+)
 
 const Text = Schema.parseJson(Fields)
 

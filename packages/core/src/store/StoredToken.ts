@@ -15,15 +15,18 @@ import type { ProofKey } from "../DPoP.js"
 import { AccessTokenValue } from "../endpoint/TokenResponse.js"
 import type { Entry } from "./BoundedStore.js"
 
-const Envelope = Schema.parseJson(Schema.Struct({
-  v: Schema.Literal(1),
-  token: AccessTokenValue,
-  type: Schema.Literal("Bearer", "DPoP"),
-  scope: Schema.NullOr(Schema.String),
-  /** Milliseconds from issue to expiry; `null` if unknown. */
-  lifetime: Schema.NullOr(Schema.Positive),
-  fields: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
-}))
+// A suspended schema is built when it is first used: an app without a shared store does not wait for it
+const Envelope = Schema.suspend(() =>
+  Schema.parseJson(Schema.Struct({
+    v: Schema.Literal(1),
+    token: AccessTokenValue,
+    type: Schema.Literal("Bearer", "DPoP"),
+    scope: Schema.NullOr(Schema.String),
+    /** Milliseconds from issue to expiry; `null` if unknown. */
+    lifetime: Schema.NullOr(Schema.Positive),
+    fields: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+  }))
+)
 
 const encodeEnvelope = Schema.encodeSync(Envelope)
 
