@@ -42,7 +42,7 @@ const ours = {
       for (const [source, size] of [...sizes].sort(([, one], [, two]) => two - one)) {
         stdout.write(`${`${size}`.padStart(8)} ${source}\n`)
       }
-      // Computed numbers stay: `10 * 60_000`
+      // An unused number that is computed stays: `10 * 60_000`
       const idle = [...sizes].filter(([source, size]) => unused.test(source) && size > 40)
       return { errors: idle.map(([source]) => ({ text: `${source} is shipped and not used` })) }
     })

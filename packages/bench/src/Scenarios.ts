@@ -24,6 +24,5 @@ export const scenarios: ReadonlyArray<Scenario> = [
   memory,
   leak,
   fleetOnRedis,
-  // The last: it replaces what is compiled
   size
 ]

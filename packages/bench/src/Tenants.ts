@@ -13,7 +13,7 @@ import { constVoid } from "effect/Function"
 
 const url = "http://127.0.0.1:8080"
 
-// What `HttpClient.make` keeps for each response is freed only between turns of the event loop, and these calls have one
+// What `HttpClient.make` keeps for each response is freed between turns of the event loop: all these calls run in one
 const transport = Layer.sync(HttpClient.HttpClient, () => {
   const response = new Response("{}")
   return HttpClient.makeWith<never, never, never, never>(

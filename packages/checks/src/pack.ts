@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { runGuideTests } from "./guideTests.js"
 import { runWithoutOptional } from "./optionalPeers.js"
-import { entryPoints, named, published, report, rooms, root, sources } from "./workspace.js"
+import { entryPoints, indicesOf, inputsOf, published, report, rooms, root, sources } from "./workspace.js"
 
 interface Packed {
   readonly name: string
@@ -70,11 +70,13 @@ try {
     const paths = new Set(packed.files.map(({ path }) => path))
     const expected = [
       ...sources(folder).flatMap((source) => [`src/${source}.ts`, `dist/${source}.d.ts`, `dist/${source}.d.ts.map`]),
-      ...named(folder).flatMap((source) => [`dist/${source}.js`, `dist/${source}.js.map`])
+      ...inputsOf(folder).flatMap((source) => [`dist/${source}.js`, `dist/${source}.js.map`]),
+      ...indicesOf(folder).map((source) => `dist/${source}.js`)
     ]
     for (const path of [...expected, "package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
       if (!paths.delete(path)) problems.push(`${packed.filename}: lacks ${path}`)
     }
+    const chunks = [...paths].flatMap((path) => /^dist\/(chunks\/\w+)\.js$/.exec(path)?.[1] ?? [])
     for (const path of paths) {
       if (!/^dist\/chunks\/\w+\.js(\.map)?$/.test(path)) problems.push(`${packed.filename}: should not have ${path}`)
     }
@@ -86,7 +88,7 @@ try {
       run(root, "attw", tarball, ...options, "--entrypoints", ...entryPoints(folder))
     }
     importable.push(...entryPoints(folder).map((entry) => entry === "." ? manifest.name : `${manifest.name}/${entry}`))
-    closed.push(...rooms(folder).map((room) => `${manifest.name}/${room}`))
+    closed.push(...[...rooms(folder), ...chunks].map((file) => `${manifest.name}/${file}`))
   }
 
   const write = (file: string, content: unknown) =>
@@ -104,7 +106,7 @@ try {
 for (const path of ${JSON.stringify(closed)}) {
   await assert.rejects(import(path), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" }, path)
 }
-console.log(${closed.length}, "private modules")
+console.log(${closed.length}, "private files")
 `
   write("main.ts", `${imports.join("\n")}\n${used}`)
   write("main.mjs", `${imports.join("\n")}\n${used}${program}${isClosed}`)

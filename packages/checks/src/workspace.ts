@@ -35,11 +35,11 @@ export const entryPoints = (name: string): Array<string> =>
     ]
     : []
 
-/** The sources of what users name, as paths below src: the entry points of a library, and the command. */
-export const named = (name: string): Array<string> =>
-  isLibrary(name)
-    ? entryPoints(name).map((entry) => entry === "." ? "index" : entry === "testing" ? "testing/index" : entry)
-    : ["alf"]
+/** The modules of which files are built, as paths below src: the public ones, and the command. */
+export const inputsOf = (name: string): Array<string> => isLibrary(name) ? modules(name) : ["alf"]
+
+/** The modules that only export others, as paths below src. */
+export const indicesOf = (name: string): Array<string> => sources(name).filter((source) => source.endsWith("index"))
 
 /** The private modules of a package, as paths below src. */
 export const rooms = (name: string): Array<string> =>

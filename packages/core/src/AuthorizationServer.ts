@@ -45,6 +45,7 @@ const Endpoints = Schema.Struct(
  */
 export class Metadata extends Schema.Class<Metadata>("@effect-alf/core/AuthorizationServer/Metadata")({
   issuer: Field.required(Field.Text),
+  // Not `...Endpoints.fields`: a bundler would keep it, and this class, in every app
   token_endpoint: endpoint,
   revocation_endpoint: endpoint,
   introspection_endpoint: endpoint,

@@ -92,8 +92,8 @@ export const collect: {
   checks: Checks,
   options?: { readonly concurrency?: Concurrency | undefined }
 ): Exit.Exit<Checked<Checks>, InvalidOptions> => {
-  // To run the checks that are done would take a fiber longer than everything else that a layer does
-  const pending = Record.filter(checks as Readonly<Record<string, Check>>, (check) => !isDone(check))
+  // A fiber takes longer to run the checks that are done than for everything else in a layer
+  const pending = Record.filter(checks as Readonly<Record<string, Check>>, (check) => !Exit.isExit(check))
   const gather = (others: Readonly<Record<string, Done>>) =>
     gatherDone(Object.assign(Array.isArray(checks) ? [] : {}, checks, others))
   return (Record.isEmptyRecord(pending)
@@ -104,14 +104,13 @@ export const collect: {
     )) as Exit.Exit<Checked<Checks>, InvalidOptions>
 }
 
-const isDone = (check: Check): boolean => Exit.isExit(check) && (Exit.isSuccess(check) || Cause.isFailType(check.cause))
-
 const gatherDone = (checks: Several<Done>): Done => {
   const values: Array<unknown> | Record<string, unknown> = Array.isArray(checks) ? [] : {}
   const errors: Array<InvalidOptions> = []
   for (const [name, check] of Object.entries<Done>(checks)) {
     if (Exit.isSuccess(check)) Object.assign(values, { [name]: check.value })
-    else errors.push(...Cause.failures(check.cause))
+    else if (Cause.isFailType(check.cause)) errors.push(check.cause.error)
+    else return check
   }
   return errors.length === 0 ? Exit.succeed(values) : Exit.fail(errors.reduce(merge))
 }

@@ -185,7 +185,7 @@ export const makeRoute = (options: Options): Exit.Exit<Route, InvalidOptions> =>
   const checked = LayerOptions.collect({
     baseUrl: options.baseUrl === undefined ? Exit.succeed(undefined) : checkBaseUrl(options.baseUrl, options),
     origins: any || Array.isArray(origins)
-      ? LayerOptions.collect((any ? [] : origins).map((origin) => checkOrigin(origin, options)))
+      ? LayerOptions.collect(Array.from(any ? [] : origins, (origin) => checkOrigin(origin, options)))
       : LayerOptions.invalid("AuthedHttpClient.origins", "must be a list of origins or \"any\"")
   })
   return Exit.flatMap(checked, ({ baseUrl, origins }) => {

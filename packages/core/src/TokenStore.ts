@@ -440,12 +440,13 @@ const write = (
 ) =>
   withNow((now) => {
     if (!replaced.includes(alive(kept, key, now, longest)?.version)) return false
-    // V8 keeps a concatenated text in pieces until the text is searched
-    anyText.test(payload)
     kept.delete(key)
-    kept.set(key, { version, payload, expiresAt: now + Duration.toMillis(timeToLive) })
+    kept.set(key, { version, payload: inOnePiece(payload), expiresAt: now + Duration.toMillis(timeToLive) })
     return true
   })
+
+// V8 keeps a concatenated text in pieces until the text is searched
+const inOnePiece = (text: string): string => anyText.test(text) ? text : ""
 
 const anyText = /^/
 

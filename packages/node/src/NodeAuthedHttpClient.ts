@@ -20,6 +20,7 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as EnvironmentOptions from "./environment/EnvironmentOptions.js"
@@ -395,8 +396,8 @@ const endpointOf = <R, ES, RS>(options: Given<R, ES, RS>) => {
   }
 }
 
-const refuseIf = (isWrong: boolean, option: string, description: string): Effect.Effect<void, InvalidOptions> =>
-  isWrong ? LayerOptions.invalid(option, description) : Effect.void
+const refuseIf = (isWrong: boolean, option: string, description: string): LayerOptions.Done<void> =>
+  isWrong ? LayerOptions.invalid(option, description) : Exit.void
 
 const storeOf = <R, ES, RS>(
   { redis, tokenStore }: Given<R, ES, RS>

@@ -15,13 +15,12 @@ interface Measured {
   readonly size: number
 }
 
-/** By `check:size`, of the packages as they are published. It builds them in place of what is compiled: the last one. */
+/** As `check:size` measures it, of the packages as they are published. */
 export const size: Scenario = {
   name: "size",
   title: "Size",
   run: async ({ smoke }) => {
     if (smoke) return { method: "Not measured: `npm run check:size` does.", tables: [], goals: [] }
-    run("npm", ["run", "-s", "build"])
     // Beside it the plugin of `check:size` lists the modules
     const [json = "[]"] = /^\[\n[^]*?^\]$/m.exec(run("npx", ["size-limit", "--json"])) ?? []
     const measured: ReadonlyArray<Measured> = JSON.parse(json)

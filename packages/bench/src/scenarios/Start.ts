@@ -32,7 +32,7 @@ const beyond = (value: number, other: number) => value - other
 const inCommon: ReadonlyArray<Relative> = [
   { what: "until the first response", measure: "time", of: own.name, against: bare.name, limit: 1.1 },
   { what: "CPU until the first response", measure: "cpu", of: own.name, against: bare.name, limit: 1.1 },
-  // As the limit in milliseconds, where that of the constant header takes 63
+  // Equals `requestLimit` where the constant header takes 63 ms
   {
     what: "CPU from the imports to the first response",
     measure: "request",

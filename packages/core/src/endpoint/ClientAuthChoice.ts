@@ -3,12 +3,12 @@
  * the methods that it supports (RFC 8414 §2).
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Metadata } from "../AuthorizationServer.js"
 import * as ClientAuth from "../ClientAuth.js"
 import * as LayerOptions from "../LayerOptions.js"
-import type { InvalidOptions } from "../OAuthError.js"
 import * as AuthenticatedPost from "./AuthenticatedPost.js"
 
 /** The methods of a client, the preferred one first. */
@@ -18,10 +18,10 @@ export type Candidates<R> = readonly [ClientAuth.ClientAuth<R>, ...ReadonlyArray
 export const make = <R>(name: string, options: {
   readonly clientSecret?: ClientAuth.Secret<R> | undefined
   readonly clientAuth?: ClientAuth.ClientAuth<R> | ReadonlyArray<ClientAuth.ClientAuth<R>> | undefined
-}): Effect.Effect<Candidates<R>, InvalidOptions> => {
+}): LayerOptions.Done<Candidates<R>> => {
   const { clientAuth } = options
   if (clientAuth === undefined) {
-    return Effect.map(AuthenticatedPost.clientSecretOf(name, options), (secret) => [
+    return Exit.map(AuthenticatedPost.clientSecretOf(name, options), (secret) => [
       ClientAuth.clientSecretBasic(secret),
       ClientAuth.clientSecretPost(secret),
       ClientAuth.clientSecretJwt(secret)
@@ -30,7 +30,10 @@ export const make = <R>(name: string, options: {
   const [first, ...others] = Array.isArray(clientAuth) ? clientAuth : [clientAuth]
   return first === undefined
     ? LayerOptions.invalid(`${name}.clientAuth`, "is an empty list")
-    : Effect.forEach([first, ...others] as const, (one) => AuthenticatedPost.checkClientAuth(name, one))
+    : Exit.map(
+      LayerOptions.collect([first, ...others].map((one) => AuthenticatedPost.checkClientAuth(name, one))),
+      () => [first, ...others] as const
+    )
 }
 
 /**

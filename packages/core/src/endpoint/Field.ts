@@ -67,7 +67,7 @@ export const decodeLenient = <A, I>(schema: Schema.Schema<A, I>, essential: Read
 }
 
 const decodeOrFault = <A, I>(schema: Schema.Schema<A, I>) => (value: unknown) =>
-  // Effect keeps the parser of a schema: it is made when it is first used
+  // Effect makes the parser of a schema at its first use, and keeps it
   Either.mapLeft(Schema.decodeUnknownEither(schema)(value), (error) => {
     const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
     return issue === undefined

@@ -1,6 +1,6 @@
 /** The options of requests for the metadata of an issuer, checked. */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as LayerOptions from "../LayerOptions.js"
 import * as Origin from "../Origin.js"
 
@@ -26,7 +26,7 @@ export const check = (options: IssuerOptions) =>
   LayerOptions.collect({
     url: checkIssuer(options),
     metadataUrl: options.metadataUrl === undefined
-      ? Effect.succeed(undefined)
+      ? Exit.succeed(undefined)
       : Origin.checkUrl(`${name}.metadataUrl`, options.metadataUrl, options),
     refreshEvery: LayerOptions.positiveDuration(`${name}.refreshEvery`, options.refreshEvery ?? defaultRefreshEvery),
     timeout: LayerOptions.positiveDuration(`${name}.timeout`, options.timeout ?? defaultTimeout),
@@ -36,13 +36,13 @@ export const check = (options: IssuerOptions) =>
     )
   })
 
-const checkIssuer = Effect.fnUntraced(function*(options: IssuerOptions) {
-  const url = yield* Origin.checkUrl(`${name}.issuer`, options.issuer, options)
-  if (url.search !== "") return yield* LayerOptions.invalid(`${name}.issuer`, "must not have a query")
-  return url.pathname.includes("/.well-known/")
-    ? yield* LayerOptions.invalid(
-      `${name}.issuer`,
-      "is the address of the metadata: give the issuer that the metadata names"
-    )
-    : url
-})
+const checkIssuer = (options: IssuerOptions): LayerOptions.Done<URL> =>
+  Exit.flatMap(Origin.checkUrl(`${name}.issuer`, options.issuer, options), (url) => {
+    if (url.search !== "") return LayerOptions.invalid(`${name}.issuer`, "must not have a query")
+    return url.pathname.includes("/.well-known/")
+      ? LayerOptions.invalid(
+        `${name}.issuer`,
+        "is the address of the metadata: give the issuer that the metadata names"
+      )
+      : Exit.succeed(url)
+  })

@@ -166,7 +166,7 @@ let heardOnce = nothingHeard
 /** The origin accepted the token. */
 export const heardFrom = (heard: Heard, origin: string): Heard => {
   const { worked, works } = heard
-  if (works.includes(origin)) return heard
+  if (works.includes(origin) && worked.includes(origin)) return heard
   if (worked.length > 0) return { worked: withAnother(worked, origin), works: withAnother(works, origin) }
   if (heardOnce.works[0] === origin) return heardOnce
   const origins = [origin]

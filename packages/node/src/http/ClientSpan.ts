@@ -21,7 +21,7 @@ export type RedactedNames = ReadonlyArray<string | RegExp>
 
 // A class, like three in UndiciHttpClient. If many object literals survive the first garbage collections, as at a busy
 // start, V8 allocates all later ones in old space, where they keep their requests in memory until a major collection.
-// For the same reason the span does not keep the response: the literal in which Effect's span keeps its end is one
+// The span does not keep the response either: Effect's span stores its end in such a literal
 /** A span that has begun. */
 export class Running {
   readonly #now: () => bigint
