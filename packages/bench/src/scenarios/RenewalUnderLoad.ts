@@ -58,7 +58,7 @@ export const renewalUnderLoad: Scenario = {
               ? [{ name: withoutRenewal, sample: () => sample(contender, client, 3_600) }]
               : [])
           ]),
-          { rounds, warmUps: 0 }
+          { rounds, warmUps: smoke ? 0 : 1 }
         )
     )
     servers.close()
