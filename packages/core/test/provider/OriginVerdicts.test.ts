@@ -595,6 +595,14 @@ describe("OriginVerdicts, which origins accepted a token", () => {
     deepStrictEqual(heardFrom(nothingHeard, other), { worked: [other], works: [other] })
   })
 
+  it("a list of 256 origins begins again with the next one", () => {
+    const { heardFrom, nothingHeard } = OriginVerdicts
+    const origins = Array.from({ length: 257 }, (_, index) => `https://${index}.test`)
+    const full = origins.slice(0, 256).reduce(heardFrom, nothingHeard)
+    deepStrictEqual(full, { worked: origins.slice(0, 256), works: origins.slice(0, 256) })
+    deepStrictEqual(heardFrom(full, origins[256]), { worked: [origins[256]], works: [origins[256]] })
+  })
+
   it("does not grow with the origins", () => {
     const acceptances = new OriginVerdicts.Acceptances()
     for (let index = 0; index < 1_000; index++) acceptances.accepted(one, `https://${index}.test`)
